@@ -1,0 +1,1 @@
+"""The realtime actors: rooms, the connections in them, and what keeps both alive (DESIGN 2 and 3)."""

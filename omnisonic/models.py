@@ -1,0 +1,80 @@
+"""What a room and its members are called, and which names are allowed (SPEC 3 and 5.1).
+
+Plain frozen values, shared by the rooms, the stores, the bus and the web side. JSON is camelCase.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from omnisonic.errors import InvalidInput
+
+RoomId: TypeAlias = str
+MemberId: TypeAlias = str
+Status: TypeAlias = Literal["active", "away"]
+
+ID_LENGTH: Final = 128
+"""Most characters in a room's or a member's id."""
+DISPLAY_NAME_LENGTH: Final = 64
+"""Most characters in a display name."""
+STATUSES: Final[tuple[Status, ...]] = ("active", "away")
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters, line separators, bidirectional controls and lone surrogates: they can fake a name on a screen."""
+
+
+class Member(msgspec.Struct, frozen=True, rename="camel"):
+    """One participant of a room as the others see them: the payload of `presence.join` and `presence.update`."""
+
+    member_id: MemberId
+    display_name: str
+    status: Status = "active"
+
+
+class PresenceMember(Member, frozen=True, rename="camel"):
+    """A line of the mirrored roster: the member and when they were last known to be there (UTC)."""
+
+    last_seen: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+
+
+def checked_name(value: str, *, name: str, longest: int) -> str:
+    """Return `value` when it may name a room or a member; `name` is what the caller calls it, as in `roomId`.
+
+    Errors: `InvalidInput` with the code `invalid_<name in snake case>` when it is blank, longer than `longest`
+    characters, or holds a control character, a bidirectional control or a lone surrogate.
+    """
+    code = "invalid_" + re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), name)
+    if not value or value.isspace():
+        raise InvalidInput(f"{name} must not be empty.", code=code)
+    if len(value) > longest:
+        raise InvalidInput(f"{name} must be at most {longest} characters; this has {len(value)}.", code=code)
+    if _UNPRINTABLE.search(value):
+        raise InvalidInput(f"{name} must not contain control characters.", code=code)
+    return value
+
+
+def checked_room_id(value: str) -> RoomId:
+    """Return `value` when it may name a room. Errors: `InvalidInput` (`invalid_room_id`)."""
+    return checked_name(value, name="roomId", longest=ID_LENGTH)
+
+
+def checked_member_id(value: str) -> MemberId:
+    """Return `value` when it may name a member. Errors: `InvalidInput` (`invalid_member_id`)."""
+    return checked_name(value, name="memberId", longest=ID_LENGTH)
+
+
+def checked_display_name(value: str) -> str:
+    """Return `value` when it may be shown as a name. Errors: `InvalidInput` (`invalid_display_name`)."""
+    return checked_name(value, name="displayName", longest=DISPLAY_NAME_LENGTH)
+
+
+def checked_status(value: str) -> Status:
+    """Return `value` when it is a status. Errors: `InvalidInput` (`invalid_status`)."""
+    for status in STATUSES:
+        if value == status:
+            return status
+    raise InvalidInput(f"status must be one of {', '.join(STATUSES)}.", code="invalid_status")

@@ -1,0 +1,70 @@
+"""The presence store: who is in which room, as the REST roster tells it (SPEC 3, 5.4).
+
+Two kinds of entries, both with a time to live:
+- a gateway's **roster** of a room: written whole, by the mirror, under the gateway's name (`owner`);
+- a **lease**: one member that something without a socket said is there (`POST /api/presence`).
+
+`members` is both together, one line a member; where both name the same member, the gateway's line wins.
+Adapters: `omnisonic.presence.memory` (in this process) and `omnisonic.presence.valkey` (anything that speaks
+Redis 7). The adapters are asyncio code where they do I/O; the one in memory never suspends and so works anywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from omnisonic.models import MemberId, PresenceMember, RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A member present without a socket, for `ttl_s` more seconds."""
+
+    member: PresenceMember
+    ttl_s: float
+
+
+class PresenceStore(Protocol):
+    """Rosters by room, each entry with a time to live.
+
+    Errors: every method may raise `Unavailable` when the store does not answer. Nothing is retried here: the
+    caller decides, and calls are safe to repeat.
+    """
+
+    async def write_rosters(
+        self, owner: str, rosters: Mapping[RoomId, Sequence[PresenceMember]], *, ttl_s: float
+    ) -> None:
+        """Replace all that `owner` says of each of these rooms, for `ttl_s` seconds. An empty roster removes it."""
+        ...
+
+    async def forget_owner(self, owner: str) -> None:
+        """Remove every roster that `owner` wrote: a gateway that starts cleans up after the one that was killed."""
+        ...
+
+    async def beat(self, owner: str, *, ttl_s: float) -> bool:
+        """Say that `owner` lives. False when the store did not remember it: it is new, or was emptied."""
+        ...
+
+    async def put_lease(self, room: RoomId, member: PresenceMember, *, ttl_s: float) -> None:
+        """Say that `member` is there for `ttl_s` seconds, replacing their earlier lease if they had one."""
+        ...
+
+    async def drop_lease(self, room: RoomId, member_id: MemberId) -> bool:
+        """Take the lease back. False when there was none."""
+        ...
+
+    async def leases(self, room: RoomId) -> list[Lease]:
+        """All leases of the room that have not expired, in the order of their member ids."""
+        ...
+
+    async def members(self, room: RoomId) -> list[PresenceMember]:
+        """Everyone in the room, one line a member, in the order of their member ids."""
+        ...
+
+    async def ping(self) -> None:
+        """One round trip. Errors: `Unavailable`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the connections. Safe to call twice."""
+        ...
