@@ -17,13 +17,13 @@ Status: TypeAlias = Literal["active", "away"]
 
 ID_LENGTH: Final = 128
 """Most characters in a room's or a member's id."""
+ID_BYTES: Final = 255
+"""Most bytes in the UTF-8 of a member's id."""
 DISPLAY_NAME_LENGTH: Final = 64
 """Most characters in a display name."""
 STATUSES: Final[tuple[Status, ...]] = ("active", "away")
 
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, bidirectional controls and lone surrogates: they can fake a name on a screen."""
 
 
@@ -63,8 +63,14 @@ def checked_room_id(value: str) -> RoomId:
 
 
 def checked_member_id(value: str) -> MemberId:
-    """Return `value` when it may name a member. Errors: `InvalidInput` (`invalid_member_id`)."""
-    return checked_name(value, name="memberId", longest=ID_LENGTH)
+    """Return `value` when it may name a member. Errors: `InvalidInput` (`invalid_member_id`).
+
+    Its UTF-8 is at most 255 bytes, because a relayed binary message says the sender's length in one byte.
+    """
+    checked_name(value, name="memberId", longest=ID_LENGTH)
+    if len(value.encode()) > ID_BYTES:
+        raise InvalidInput(f"memberId must be at most {ID_BYTES} bytes of UTF-8.", code="invalid_member_id")
+    return value
 
 
 def checked_display_name(value: str) -> str:

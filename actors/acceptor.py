@@ -1,0 +1,48 @@
+"""The acceptor: takes new connections off a listening socket (one task a socket).
+
+Overload: out of descriptors or memory, it says so once and tries again after `PAUSE_S`, as trio's own listener does.
+Crash: its supervisor starts it again; the socket stays open meanwhile, so nobody is refused. Shutdown: cancelled first.
+"""
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+AT_ONCE: Final = 64
+"""Connections taken in one go, before those that are there have their turn again."""
+PAUSE_S: Final = 0.1
+_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+_log = logging.getLogger(__name__)
+
+
+async def accept_forever(
+    listener: socket.socket,
+    take: Callable[[socket.socket, str], None],
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Hand every new connection to `take`: its socket, not blocking, and the peer's address."""
+    listener.setblocking(False)
+    task_status.started()
+    while True:
+        await trio.lowlevel.wait_readable(listener)
+        try:
+            for _ in range(AT_ONCE):
+                sock, address = listener.accept()
+                sock.setblocking(False)
+                if sock.family in (socket.AF_INET, socket.AF_INET6):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                take(sock, str(address[0]) if address else "")
+        except BlockingIOError:
+            continue
+        except OSError as problem:
+            if problem.errno in _OUT_OF_RESOURCES:
+                _log.warning("acceptor.out_of_resources", extra={"problem": problem.strerror})
+                await trio.sleep(PAUSE_S)
+            elif listener.fileno() < 0:
+                return
+            # anything else is the new connection's own misfortune (accept(2): treat like EAGAIN)

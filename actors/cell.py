@@ -1,0 +1,180 @@
+"""A room's cell: everything of a room that outlives a crash of its state (DESIGN 3).
+
+The cell owns the mailbox, the count of messages, the last good roster and the restart window; the `Room` inside it is
+thrown away when it raises, and another is made from what the cell kept. Connections belong to the gateway, not to the
+room, so none is lost. All of it runs in the dispatcher's turn, on the trio thread, and never awaits.
+
+Overload: the mailbox refuses data, and a turn handles a bounded part of it. Crash: what was handled before goes out,
+the letter is set aside, mail waits until `restart`. Shutdown: the gateway closes the connections; cells just end.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
+
+from omnisonic.actors.batch import Batch
+from omnisonic.actors.dead_letters import DeadLetter
+from omnisonic.actors.mailbox import Control, Join, Leave, Mail, Mailbox, Said
+from omnisonic.actors.roster import Entry
+from omnisonic.actors.room import Room, RoomContext
+from omnisonic.actors.supervisor import RestartWindow
+from omnisonic.wire.closing import CloseCode, Closing
+
+TURN_FRAMES: Final = 2048
+"""About this many messages are handled in one turn, then the other rooms have theirs."""
+
+
+class CellEvents(Protocol):
+    """Whom a cell tells what happened. Called in the cell's turn; must not wait and must not raise."""
+
+    def has_mail(self, cell: "RoomCell") -> None: ...
+
+    def roster_changed(self, cell: "RoomCell") -> None: ...
+
+    def handled(self, cell: "RoomCell", messages: int, deliveries: int, size: int) -> None: ...
+
+    def crashed(self, cell: "RoomCell", crash: Exception, letter: DeadLetter) -> None: ...
+
+
+class RoomCell:
+    """One room, alive or about to be again."""
+
+    def __init__(self, context: RoomContext, room_class: Callable[[RoomContext], Room], events: CellEvents) -> None:
+        self.mailbox = Mailbox()
+        self.window = RestartWindow()
+        self.incarnation = 1
+        self.messages = 0
+        self.deliveries = 0
+        self.offset = context.offset
+        self.is_ready = False
+        self.empty_since_s: float | None = context.now_s()
+        self.next_expiry_s: float | None = None
+        self.entries: tuple[Entry, ...] = context.entries
+        self._context = context
+        self._room_class = room_class
+        self._events = events
+        self._room: Room | None = room_class(context)
+
+    @property
+    def room_id(self) -> str:
+        return self._context.room_id
+
+    @property
+    def epoch(self) -> str:
+        """Names the count of `offset`; it changes when the room is forgotten, not when it is restarted."""
+        return self._context.epoch
+
+    @property
+    def is_alive(self) -> bool:
+        """False between a crash and the restart."""
+        return self._room is not None
+
+    def tell(self, mail: Control) -> None:
+        """Put control mail in the mailbox."""
+        self.mailbox.tell(mail)
+        if not self.is_ready:
+            self._events.has_mail(self)
+
+    def hear(self, said: Said) -> bool:
+        """Put what a member said in the mailbox. False when it is full: the sender is to be told."""
+        taken = self.mailbox.hear(said)
+        if taken and not self.is_ready:
+            self._events.has_mail(self)
+        return taken
+
+    def turn(self) -> bool:
+        """Handle the mail that is there, up to a bound. True when there is more."""
+        room = self._room
+        if room is None:
+            return False
+        batch = Batch()
+        mailbox, budget = self.mailbox, TURN_FRAMES
+        mail: Mail | None = None
+        try:
+            while budget > 0 and mailbox:
+                mail = mailbox.take()
+                budget -= len(mail.frames) if type(mail) is Said else 1
+                room.handle(mail, batch)
+        except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only the room is to pay for it
+            assert mail is not None
+            self._end_turn(room, batch)
+            self._crashed(room, mail, crash)
+            return False
+        self._end_turn(room, batch)
+        return len(mailbox) > 0
+
+    def restart(self) -> None:
+        """Start a new room from what the old one left, and let it see the mail that waited."""
+        self.incarnation += 1
+        self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
+        for entry in self.entries:
+            if entry.link is not None and not entry.link.is_open:
+                self.mailbox.tell(Leave(entry.link, "lost"))
+        if self.mailbox and not self.is_ready:
+            self._events.has_mail(self)
+
+    def close(self, closing: Closing) -> None:
+        """Close every connection of a room that is past saving, those still waiting to enter included."""
+        self._room = None
+        links = [entry.link for entry in self.entries]
+        while self.mailbox:
+            mail = self.mailbox.take()
+            if isinstance(mail, Join):
+                links.append(mail.link)
+        self.entries = ()
+        for link in links:
+            if link is not None:
+                link.close(closing)
+
+    def _end_turn(self, room: Room, batch: Batch) -> None:
+        links = room.roster.links
+        stream = batch.stream()
+        edits = batch.edits
+        for link in links:
+            data = batch.stream_for(link, stream) if link in edits else stream
+            if data:
+                link.push(data)
+        for link, closing in batch.dismissed:
+            if data := batch.stream_for(link, stream):
+                link.push(data)
+            link.close(closing)
+        deliveries = (room.offset - self.offset) * (len(links) - 1) if links else 0
+        self.offset = room.offset
+        self.messages += batch.messages
+        self.deliveries += deliveries
+        if batch.roster_changed:
+            self._note_roster(room)
+        self._events.handled(self, batch.messages, deliveries, len(stream))
+
+    def _note_roster(self, room: Room) -> None:
+        self.entries = room.roster.entries()
+        self.next_expiry_s = room.roster.next_expiry_s()
+        if self.entries:
+            self.empty_since_s = None
+        elif self.empty_since_s is None:
+            self.empty_since_s = self._context.now_s()
+        self._events.roster_changed(self)
+
+    def _crashed(self, room: Room, mail: Mail, crash: Exception) -> None:
+        self._room = None
+        self.entries = room.roster.entries()
+        sender, frame = None, None
+        if isinstance(mail, Said):
+            seat = room.roster.seat_of(mail.link)
+            sender = seat.member.member_id if seat else None
+            frame = mail.current
+            self.mailbox.put_back(mail)
+        elif isinstance(mail, Join):
+            self.entries = tuple(entry for entry in self.entries if entry.link is not mail.link)
+            mail.link.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
+        letter = DeadLetter(
+            self.room_id, self.incarnation, sender, type(mail).__name__, frame, repr(crash), self._context.now_ms()
+        )
+        self._events.crashed(self, crash, letter)
+
+
+def new_epoch() -> str:
+    """A name for a count of messages that no other count ever has."""
+    return secrets.token_urlsafe(9)
+

@@ -1,0 +1,66 @@
+"""Dead letters: what killed a room, or could not be delivered, kept for whoever comes to look (DESIGN 3).
+
+A ring: the newest letters push out the oldest. Owned by the gateway, written by its cells. On shutdown it is gone.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from omnisonic.models import MemberId, RoomId
+from omnisonic.wire.frames import Frame
+
+LETTERS: Final = 128
+"""How many are kept; each holds one message of at most 64 KiB."""
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A letter that was set aside. `frame` is the message when a member said it, else None."""
+
+    room_id: RoomId
+    incarnation: int
+    sender: MemberId | None
+    kind: str
+    frame: Frame | None
+    reason: str
+    at_ms: int
+
+    @property
+    def type(self) -> str:
+        """The message's type, or the kind of control letter it was."""
+        if self.frame is None:
+            return self.kind
+        try:
+            return msgspec.json.decode(self.frame[1], type=_Typed).type
+        except (msgspec.DecodeError, RecursionError):
+            return self.kind
+
+
+class DeadLetters:
+    """The ring."""
+
+    def __init__(self, most: int = LETTERS) -> None:
+        self._letters: deque[DeadLetter] = deque(maxlen=most)
+        self.total = 0
+
+    def add(self, letter: DeadLetter) -> None:
+        self._letters.append(letter)
+        self.total += 1
+
+    def of(self, room_id: RoomId) -> list[DeadLetter]:
+        """The letters of one room, oldest first."""
+        return [letter for letter in self._letters if letter.room_id == room_id]
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return iter(self._letters)
+
+    def __len__(self) -> int:
+        return len(self._letters)

@@ -1,0 +1,123 @@
+"""The detour: trio-websocket as the authority on every frame that is not plain (DESIGN 2, point 3).
+
+Made for a connection the first time its client sends a fragment, a long frame or a broken one. It is a `trio.abc.Stream`
+under trio-websocket's public `wrap_server_stream`: what the client sent goes in, what trio-websocket answers goes out
+through the connection. The opening handshake was done before, so a plain one is played to it first, and its answer is
+dropped.
+
+Overload: the poller stops at the room's rate limit; messages are handed over one by one. Crash: closes this connection
+with 1011. Shutdown: cancelled with the gateway's nursery, or by the connection's end (`feed(b"")`).
+"""
+
+from typing import Final, Protocol
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.frames import BINARY, TEXT
+from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
+
+_OPENING: Final = (
+    b"GET / HTTP/1.1\r\nHost: detour\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+_CLOSE_BYTE: Final = 0x88
+PENDING_BYTES: Final = 2 * LARGEST_MESSAGE_BYTES
+"""What may wait for trio-websocket; more comes only from a client that floods."""
+
+
+class Traveller(Protocol):
+    """The connection that takes the detour."""
+
+    def arrived(self, opcode: int, payload: bytes) -> None: ...
+
+    def closed_on_detour(self, close_frame: bytes, closing: Closing) -> None: ...
+
+    def push(self, data: bytes) -> None: ...
+
+    def close(self, closing: Closing) -> None: ...
+
+    def on_crash(self, crash: Exception) -> None: ...
+
+    def end(self, reason: str) -> None: ...
+
+
+class Detour(trio.abc.Stream):
+    """One connection's odd bytes on their way through trio-websocket."""
+
+    def __init__(self, connection: Traveller) -> None:
+        self._connection = connection
+        self._received = bytearray(_OPENING)
+        self._more = trio.Event()
+        self._ended = False
+        self._opened = False
+
+    def feed(self, odd: bytes) -> None:
+        """Take what the client sent; nothing at all means that it is gone."""
+        if odd:
+            self._received += odd
+        else:
+            self._ended = True
+        if len(self._received) > PENDING_BYTES:
+            self._connection.close(Closing(CloseCode.TOO_BIG, "too much at once"))
+            self._ended = True
+        self._more.set()
+
+    async def run(self) -> None:
+        """Hand over every message that comes through, until the connection ends."""
+        try:
+            async with trio.open_nursery() as nursery:
+                request = await wrap_server_stream(nursery, self, max_message_size=LARGEST_MESSAGE_BYTES)
+                await self._hand_over(await request.accept())
+                nursery.cancel_scope.cancel()
+        except Exception as crash:  # noqa: BLE001 - one connection's fault must not end the others
+            self._connection.on_crash(crash)
+
+    async def _hand_over(self, websocket: WebSocketConnection) -> None:
+        while True:
+            try:
+                message = await websocket.get_message()
+            except ConnectionClosed:
+                return
+            if isinstance(message, str):
+                self._connection.arrived(TEXT, message.encode())
+            else:
+                self._connection.arrived(BINARY, message)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.lowlevel.checkpoint()
+        while not self._received:
+            if self._ended:
+                return b""
+            self._more = trio.Event()
+            await self._more.wait()
+        size = len(self._received) if max_bytes is None else max_bytes
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        if not self._opened:
+            self._opened = True  # the answer to the opening that was played
+        elif data[0] == _CLOSE_BYTE:
+            self._connection.closed_on_detour(bytes(data), _closing(bytes(data)))
+        else:
+            self._connection.push(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        self._ended = True
+        self._more.set()
+        await trio.lowlevel.checkpoint()
+
+
+def _closing(close_frame: bytes) -> Closing:
+    """What a close frame of trio-websocket says, as a row of the table; a code of the client's own is a normal leave."""
+    try:
+        return Closing(CloseCode(int.from_bytes(close_frame[2:4], "big")))
+    except ValueError:
+        return Closing(CloseCode.NORMAL)

@@ -1,0 +1,69 @@
+"""The dispatcher: runs the rooms that have mail, one turn each, in the order the mail came (DESIGN 3).
+
+Rooms are many, what runs them is one: as in Akka, or on the BEAM's schedulers. The poller calls `turn` itself after
+it has read, so that a message is on its way out in the tick it came in; mail from anywhere else wakes `run`.
+
+Overload: a room handles a bounded part of its mail and queues again behind the others. Crash: a cell contains what its
+room raises; an exception here is a bug and ends the gateway. Shutdown: cancelled.
+"""
+
+from collections import deque
+from typing import Protocol
+
+import trio
+
+
+class Actor(Protocol):
+    """Something that has mail and handles it in turns."""
+
+    is_ready: bool
+
+    def turn(self) -> bool:
+        """Handle some mail without waiting. True when there is more."""
+        ...
+
+
+class Dispatcher:
+    """The queue of actors that are ready. An actor is in it at most once."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Actor] = deque()
+        self._wake = trio.Event()
+        self._driven = False
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._queue)
+
+    def ready(self, actor: Actor) -> None:
+        """Let `actor` have a turn soon."""
+        if actor.is_ready:
+            return
+        actor.is_ready = True
+        self._queue.append(actor)
+        if not self._driven:
+            self._wake.set()
+
+    def drive(self) -> None:
+        """The caller will call `turn` before it waits for anything: nobody needs to be woken until then."""
+        self._driven = True
+
+    def turn(self) -> None:
+        """Give every actor that is ready now one turn."""
+        for _ in range(len(self._queue)):
+            actor = self._queue.popleft()
+            actor.is_ready = False
+            if actor.turn():
+                self.ready(actor)
+        self._driven = False
+        if self._queue:
+            self._wake.set()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run actors whose mail did not come through the poller."""
+        task_status.started()
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            self.turn()
+            await trio.lowlevel.checkpoint()

@@ -1,0 +1,279 @@
+"""The gateway: everybody's way in, and the root of the supervision tree (SPEC 5, DESIGN 3).
+
+    gateway -> poller, dispatcher, acceptors, watch    (tasks, each restarted by `supervise`)
+            -> registry -> rooms                       (cells, one for one)
+
+It owns the connections and decides who may enter; rooms know nothing of that. Overload: over its caps it refuses with
+503. Crash: children are restarted; one that cannot be saved ends the gateway. Shutdown: stop accepting, tell everybody
+to come back later with jitter (1001), flush, close.
+"""
+
+import logging
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import trio
+
+from omnisonic.actors.acceptor import accept_forever
+from omnisonic.actors.cell import RoomCell
+from omnisonic.actors.connection import PING_FRAME, Connection
+from omnisonic.actors.counters import Counters
+from omnisonic.actors.detour import Detour
+from omnisonic.actors.dispatcher import Dispatcher
+from omnisonic.actors.poller import Poller
+from omnisonic.actors.rate import Rate
+from omnisonic.actors.registry import Registry
+from omnisonic.actors.room import Heads, Room, RoomContext
+from omnisonic.actors.supervisor import ChildSpec, supervise
+from omnisonic.actors.timeouts import Timeouts
+from omnisonic.errors import InvalidInput
+from omnisonic.models import RoomId
+from omnisonic.origins import HostPolicy, OriginPolicy
+from omnisonic.wire import handshake
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.handshake import Entrance, Refused, Request
+
+GREETING_S: Final = 8.0
+"""A client whose handshake takes longer is cut: within 10 s, watch and all (RELIABILITY 19)."""
+CLOSING_S: Final = 3.0
+"""How long a client may take to answer a close."""
+PING_S: Final = 20.0
+"""A client that was silent this long is pinged."""
+PONG_S: Final = 15.0
+"""A client that is silent this long after a ping is gone."""
+WATCH_S: Final = 0.25
+RECONNECT_MS: Final = (500, 5_000)
+"""Clients that are told to come back spread over this many milliseconds."""
+SHUTDOWN_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Admission(Protocol):
+    """Decides who may enter a room (SPEC 5.1). Errors: `Refused` (401, 403)."""
+
+    def admit(self, request: Request, entrance: Entrance | None) -> None:
+        """Let them in, or raise. `entrance` is None when the query does not say who they are."""
+        ...
+
+
+class OpenAdmission:
+    """Anyone may enter."""
+
+    def admit(self, request: Request, entrance: Entrance | None) -> None:
+        pass
+
+
+class ClosedAdmission:
+    """Nobody may enter without a ticket, and there is nobody yet who could issue one."""
+
+    def admit(self, request: Request, entrance: Entrance | None) -> None:
+        raise Refused(
+            HTTPStatus.UNAUTHORIZED,
+            "ticket_required",
+            "Entering a room needs a ticket, and this server issues none yet; ROOM_ACCESS=open lets everybody in.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """What a gateway is told. A limit of 0 is no limit."""
+
+    hosts: HostPolicy
+    origins: OriginPolicy
+    admission: Admission = field(default_factory=OpenAdmission)
+    ttl_s: int = 60
+    rate: Rate = Rate(0.0, 0.0)
+    queue_bytes: int = 262_144
+    max_connections: int = 0
+    max_connections_per_address: int = 0
+    max_members_per_room: int = 0
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+
+class Gateway:
+    """A running gateway. Made by `omnisonic.server.open_gateway`."""
+
+    def __init__(self, options: GatewayOptions, nursery: trio.Nursery, room_class: Callable[[RoomContext], Room]) -> None:
+        self.options = options
+        self.rate = options.rate
+        self.queue_bytes = options.queue_bytes
+        self.counters = Counters()
+        self.connections: set[Connection] = set()
+        self._addresses: Counter[str] = Counter()
+        self._nursery = nursery
+        self._dispatcher = Dispatcher()
+        self._poller = Poller(self._dispatcher, clock=trio.current_time)
+        self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, nursery)
+        self._greeting: Timeouts[Connection] = Timeouts(GREETING_S)
+        self._closing: Timeouts[Connection] = Timeouts(CLOSING_S)
+        self._quiet: Timeouts[Connection] = Timeouts(PING_S)
+        self._pinged: Timeouts[Connection] = Timeouts(PONG_S)
+        self._accepting = trio.CancelScope()
+        self._all_gone = trio.Event()
+
+    def _room_context(self, room_id: RoomId, epoch: str, heads: Heads) -> RoomContext:
+        options = self.options
+        return RoomContext(
+            room_id, epoch, options.ttl_s, options.max_members_per_room, trio.current_time, options.now_ms, heads
+        )
+
+    # Running
+
+    async def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Start everything; returns once connections are being accepted."""
+        await self._start_child("poller", self._poller.run)
+        await self._start_child("dispatcher", self._dispatcher.run)
+        await self._start_child("watch", self._watch)
+        for number, listener in enumerate(listeners):
+            await self._start_child(f"acceptor {number}", partial(self._accept, listener))
+
+    async def _start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], object]) -> None:
+        spec = ChildSpec(name, run)  # type: ignore[arg-type]
+        await self._nursery.start(supervise, spec, _report)
+
+    async def _accept(self, listener: socket.socket, task_status: trio.TaskStatus[None]) -> None:
+        with self._accepting:
+            await accept_forever(listener, self._take, task_status)
+
+    async def shutdown(self, deadline_s: float = SHUTDOWN_S) -> None:
+        """Accept nobody more, tell everybody to come back, and return when all are gone or after `deadline_s`."""
+        self._accepting.cancel()
+        for connection in list(self.connections):
+            wait_ms = random.randint(*RECONNECT_MS)  # noqa: S311 - spreads load, keeps no secret
+            connection.close(Closing(CloseCode.GOING_AWAY, f'{{"reconnectMs":{wait_ms}}}'))
+        if self.connections:
+            self._all_gone = trio.Event()
+            with trio.move_on_after(deadline_s):
+                await self._all_gone.wait()
+        for connection in list(self.connections):
+            connection.end("going_away")
+
+    def close(self) -> None:
+        """Let go of the event source. After everything has stopped."""
+        self._poller.close()
+
+    def room(self, room_id: RoomId) -> RoomCell | None:
+        """The room of this name, if there is one."""
+        return self.registry.get(room_id)
+
+    # Connections come
+
+    def _take(self, sock: socket.socket, address: str) -> None:
+        connection = Connection(sock, address, self)
+        self.connections.add(connection)
+        self._addresses[address] += 1
+        self._greeting.add(connection, self.now_s)
+        self.counters.connections += 1
+        self._poller.watch(connection.fd, connection)
+
+    def greet(self, connection: Connection, request: Request) -> None:
+        """Let a client in whose request head is whole, or answer why not. Errors: `Refused`."""
+        if not self.options.hosts.allows(request.headers["host"]):
+            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "This server does not answer to that host name.")
+        if request.path == "/healthz" and "upgrade" not in request.headers:
+            connection.answer(handshake.http_answer(HTTPStatus.OK, {"ok": True}))
+            return
+        key = handshake.check_upgrade(request)
+        if not self.options.origins.allows(request.headers.get("origin")):
+            raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of that origin may not connect here.")
+        self._check_caps(connection)
+        answer = handshake.upgrade_answer(key, request.subprotocols)
+        self._greeting.discard(connection)
+        try:
+            entrance = handshake.read_entrance(request.query)
+        except InvalidInput as wrong:
+            self.options.admission.admit(request, None)
+            connection.turn_away(answer, wrong.code, wrong.message)
+            return
+        self.options.admission.admit(request, entrance)
+        self._quiet.add(connection, self.now_s)
+        connection.enter(self.registry.room(entrance.room_id), entrance.member, answer)
+
+    def _check_caps(self, connection: Connection) -> None:
+        options = self.options
+        here = self._addresses[connection.address]
+        if 0 < options.max_connections < len(self.connections) or 0 < options.max_connections_per_address < here:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "too_many_connections",
+                "This server has as many connections as it may; try again later.",
+                Retry_After="5",
+            )
+
+    # What connections ask
+
+    @property
+    def now_s(self) -> float:
+        return self._poller.now_s
+
+    def set_writing(self, connection: Connection, *, writing: bool) -> None:
+        self._poller.set_writing(connection.fd, writing=writing)
+
+    def start_detour(self, connection: Connection) -> Detour:
+        detour = Detour(connection)
+        self._nursery.start_soon(detour.run)
+        return detour
+
+    def is_closing(self, connection: Connection) -> None:
+        self._forget_times(connection)
+        self._closing.add(connection, trio.current_time())
+        if connection.closing is not None and connection.member is not None:
+            self.counters.closed(connection.closing.code)
+
+    def has_ended(self, connection: Connection) -> None:
+        self._poller.forget(connection.fd)
+        self._forget_times(connection)
+        self._closing.discard(connection)
+        self.connections.discard(connection)
+        self._addresses[connection.address] -= 1
+        if not self._addresses[connection.address]:
+            del self._addresses[connection.address]
+        if not self.connections:
+            self._all_gone.set()
+
+    def has_crashed(self, connection: Connection, crash: Exception) -> None:
+        self.counters.connection_crashes += 1
+        _log.error("connection.crashed", extra={"address": connection.address}, exc_info=crash)
+
+    def _forget_times(self, connection: Connection) -> None:
+        self._greeting.discard(connection)
+        self._quiet.discard(connection)
+        self._pinged.discard(connection)
+
+    # Time passes
+
+    async def _watch(self, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        while True:
+            await trio.sleep(WATCH_S)
+            now_s = trio.current_time()
+            self._watch_silence(now_s)
+            self.registry.sweep(now_s)
+
+    def _watch_silence(self, now_s: float) -> None:
+        for connection in self._greeting.take_due(now_s) + self._closing.take_due(now_s):
+            connection.end("lost")
+        for connection in self._pinged.take_due(now_s):
+            if connection.heard:
+                self._quiet.add(connection, now_s)
+            else:
+                connection.close(Closing(CloseCode.NO_PONG, "no answer to a ping"))
+        for connection in self._quiet.take_due(now_s):
+            if connection.heard:
+                self._quiet.add(connection, now_s)
+            else:
+                self._pinged.add(connection, now_s)
+                connection.push(PING_FRAME)
+            connection.heard = False
+
+
+def _report(name: str, crash: BaseException, attempt: int) -> None:
+    _log.error("actor.crashed", extra={"actor": name, "attempt": attempt}, exc_info=crash)

@@ -1,0 +1,152 @@
+"""A room's mailbox: one queue in order of arrival, with two rules of admission (DESIGN 3).
+
+Control mail (who comes, who goes, what the web side says) is never refused: it is little, and a room that missed some
+of it would lie. Data (what members say) is refused at its limits, and the sender is told. Both wait in one queue,
+because a member who says something and leaves must be heard first.
+
+Overload: data is refused. Crash: the mailbox outlives the room's state; the letter that killed it is set aside and
+the rest of it is put back in front. Shutdown: what is left is dropped with the room.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import length_hint
+from typing import Final, TypeAlias
+
+from omnisonic.actors.link import Link
+from omnisonic.actors.roster import Entry
+from omnisonic.models import Member, MemberId
+from omnisonic.wire.closing import Closing
+from omnisonic.wire.frames import Frame
+
+DATA_FRAMES: Final = 16_384
+"""Frames that may wait in one room: far more than a turn handles, far less than would hurt."""
+DATA_BYTES: Final = 16_777_216
+"""Bytes that may wait in one room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A connection enters as this member."""
+
+    link: Link
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A connection is gone. `reason` is a word of the close table."""
+
+    link: Link
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutLease:
+    """Somebody is present without a connection until `until_s` (the room's clock)."""
+
+    member: Member
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DropLease:
+    """Somebody's lease is taken back."""
+
+    member_id: MemberId
+
+
+@dataclass(frozen=True, slots=True)
+class SyncLeases:
+    """These are all the leases there are, as the presence store tells it: any other has ended unseen."""
+
+    leases: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Look for leases that have run out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """Close everybody's connection."""
+
+    closing: Closing
+
+
+Control: TypeAlias = Join | Leave | PutLease | DropLease | SyncLeases | Expire | Dismiss
+
+
+class Said:
+    """What one read of one connection brought. The room consumes `rest`; what it crashes on is then `current`."""
+
+    __slots__ = ("frames", "link", "rest", "size")
+
+    def __init__(self, link: Link, frames: list[Frame], size: int) -> None:
+        self.link = link
+        self.frames = frames
+        self.rest: Iterator[Frame] = iter(frames)
+        self.size = size
+
+    @property
+    def waiting(self) -> int:
+        """How many frames the room has not begun to handle."""
+        return length_hint(self.rest)
+
+    @property
+    def current(self) -> Frame:
+        """The frame that was begun last."""
+        return self.frames[len(self.frames) - self.waiting - 1]
+
+
+Mail: TypeAlias = Said | Control
+
+
+class Mailbox:
+    """The queue of one room."""
+
+    __slots__ = ("_queue", "frames", "high_water", "size")
+
+    def __init__(self) -> None:
+        self._queue: deque[Mail] = deque()
+        self.frames = 0
+        self.size = 0
+        self.high_water = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def tell(self, mail: Control) -> None:
+        """Take control mail. Never refused."""
+        self._queue.append(mail)
+
+    def hear(self, said: Said) -> bool:
+        """Take data. False when there is no room for it: nothing of it was taken."""
+        frames = self.frames + len(said.frames)
+        if frames > DATA_FRAMES or self.size + said.size > DATA_BYTES:
+            return False
+        self.frames = frames
+        self.size += said.size
+        if frames > self.high_water:
+            self.high_water = frames
+        self._queue.append(said)
+        return True
+
+    def take(self) -> Mail:
+        """The oldest letter. Errors: `IndexError` when there is none."""
+        mail = self._queue.popleft()
+        if type(mail) is Said:
+            self.frames -= len(mail.frames)
+            self.size -= mail.size
+        return mail
+
+    def put_back(self, said: Said) -> None:
+        """Put what is left of a letter back in front, to be handled first."""
+        rest = list(said.rest)
+        if rest:
+            left = Said(said.link, rest, said.size)
+            self.frames += len(rest)
+            self.size += left.size
+            self._queue.appendleft(left)

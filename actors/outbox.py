@@ -1,0 +1,51 @@
+"""An outbox: the bytes that the kernel refused for now, in whole frames (DESIGN 2, points 3 and 4).
+
+It exists only while something waits. The bytes of a batch are shared by all who wait for it: an outbox keeps
+references, not copies. Overload is its owner's business, by `size`. It ends with its connection.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+Send = Callable[[memoryview], int]
+
+
+class Outbox:
+    """A queue of chunks, each made of whole frames; the first may be partly sent."""
+
+    __slots__ = ("_chunks", "_sent", "size")
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._sent = 0
+        self.size = 0
+
+    def add(self, data: bytes, sent: int = 0) -> None:
+        """Keep `data`, of which `sent` bytes have gone out already; that may only be said of the first chunk."""
+        self._chunks.append(data)
+        self._sent = sent or self._sent
+        self.size += len(data) - sent
+
+    def cut(self) -> None:
+        """Drop what has not been begun: the chunk that is partly sent has to be finished, or frames would break."""
+        keep = self._chunks[0] if self._chunks and self._sent else None
+        self._chunks.clear()
+        if keep is not None:
+            self._chunks.append(keep)
+        self.size = len(keep) - self._sent if keep is not None else 0
+
+    def flush(self, send: Send) -> bool:
+        """Send what the kernel takes. True when nothing is left. Errors: what `send` raises, but `BlockingIOError`."""
+        while self._chunks:
+            chunk = self._chunks[0]
+            try:
+                sent = send(memoryview(chunk)[self._sent :])
+            except BlockingIOError:
+                return False
+            self._sent += sent
+            self.size -= sent
+            if self._sent < len(chunk):
+                return False
+            self._chunks.popleft()
+            self._sent = 0
+        return True

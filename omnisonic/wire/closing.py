@@ -1,0 +1,95 @@
+"""Why a connection is closed: one row for each code, with what the client should do then (SPEC 5.3, RFC 6455 7.4)."""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+REASON_BYTES: Final = 123
+"""A control frame carries at most 125 bytes (RFC 6455 5.5), two of them the code."""
+
+
+class CloseCode(IntEnum):
+    """The codes this server closes with."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    INVALID_UTF8 = 1007
+    POLICY = 1008
+    TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    REPLACED = 4001
+    KICKED = 4003
+    ROOM_CLOSED = 4004
+    TOO_SLOW = 4008
+    RATE_LIMIT = 4009
+    NO_PONG = 4010
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRow:
+    """One line of the table: the word used in logs and as `presence.leave` reason, what it means, what to do."""
+
+    word: str
+    meaning: str
+    reconnect: bool
+
+
+CLOSE_TABLE: Final[dict[CloseCode, CloseRow]] = {
+    CloseCode.NORMAL: CloseRow("left", "The member left.", reconnect=False),
+    CloseCode.GOING_AWAY: CloseRow(
+        "going_away", 'The server stops. The reason is {"reconnectMs": n}: wait that long.', reconnect=True
+    ),
+    CloseCode.PROTOCOL_ERROR: CloseRow("protocol_error", "A frame broke the WebSocket protocol.", reconnect=False),
+    CloseCode.INVALID_UTF8: CloseRow("invalid_utf8", "A text message was not UTF-8.", reconnect=False),
+    CloseCode.POLICY: CloseRow("policy", "The handshake was not valid, or the room is full.", reconnect=False),
+    CloseCode.TOO_BIG: CloseRow("too_big", "A message was over 1 MiB.", reconnect=False),
+    CloseCode.INTERNAL_ERROR: CloseRow("internal_error", "The room or the connection failed here.", reconnect=True),
+    CloseCode.REPLACED: CloseRow("replaced", "The same member connected again elsewhere.", reconnect=False),
+    CloseCode.KICKED: CloseRow("kicked", "The member was sent out of the room.", reconnect=False),
+    CloseCode.ROOM_CLOSED: CloseRow("room_closed", "The room was closed.", reconnect=False),
+    CloseCode.TOO_SLOW: CloseRow("too_slow", "More waited for the member than its queue may hold.", reconnect=True),
+    CloseCode.RATE_LIMIT: CloseRow("rate_limit", "The member kept sending faster than allowed.", reconnect=True),
+    CloseCode.NO_PONG: CloseRow("no_pong", "The member stopped answering pings.", reconnect=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A close as it goes over the wire. `reason` is for people, or JSON where the table says so."""
+
+    code: CloseCode
+    reason: str = ""
+
+    @property
+    def word(self) -> str:
+        """The stable word for the code, as in `presence.leave`."""
+        return CLOSE_TABLE[self.code].word
+
+    def payload(self) -> bytes:
+        """The body of the close frame, the reason cut to what fits at a character's boundary."""
+        reason = (self.reason or self.word).encode()[:REASON_BYTES].decode(errors="ignore")
+        return struct.pack("!H", self.code) + reason.encode()
+
+
+def is_valid_close_body(body: bytes) -> bool:
+    """Whether a peer may send this as the body of a close frame (RFC 6455 5.5.1 and 7.4)."""
+    if not body:
+        return True
+    if len(body) == 1:
+        return False
+    code = int.from_bytes(body[:2], "big")
+    known = 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+    return known and is_utf8(body[2:])
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether `data` is UTF-8."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

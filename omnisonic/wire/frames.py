@@ -1,0 +1,144 @@
+"""Frames, sans-IO (RFC 6455 5): building the server's, and cutting the client's out of a stream of bytes.
+
+The splitter knows the frames that nearly all traffic consists of: whole, masked, minimal, at most `WHOLE_BYTES` long.
+It hands those over unmasked. Everything else (fragments, longer frames, anything that breaks the protocol) it does
+not judge: those bytes come out as `odd`, for a full protocol engine. Order is kept: while a message is on that
+detour, the data frames behind it take the detour as well, until `arrived` says that it is through.
+"""
+
+import struct
+from typing import Final, TypeAlias
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
+WHOLE_BYTES: Final = 65_536
+"""The longest payload that the splitter keeps until it is whole. What is longer is over the limit for a message."""
+CONTROL_BYTES: Final = 125
+
+_FIN: Final = 0x80
+_MASKED: Final = 0x80
+_DATA: Final = frozenset({_FIN | TEXT, _FIN | BINARY})
+_CONTROL: Final = frozenset({_FIN | CLOSE, _FIN | PING, _FIN | PONG})
+
+
+Frame: TypeAlias = tuple[int, bytes]
+"""A whole frame from a client: its opcode and its unmasked payload."""
+
+
+def header(opcode: int, size: int) -> bytes:
+    """The head of an unmasked, unfragmented frame with a payload of `size` bytes."""
+    if size < 126:
+        return _SHORT_HEADERS[opcode][size]
+    if size < 65_536:
+        return struct.pack("!BBH", _FIN | opcode, 126, size)
+    return struct.pack("!BBQ", _FIN | opcode, 127, size)
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """A whole unmasked frame, as a server sends it."""
+    return header(opcode, len(payload)) + payload
+
+
+_SHORT_HEADERS: Final = {
+    opcode: [bytes((_FIN | opcode, size)) for size in range(126)] for opcode in (TEXT, BINARY, CLOSE, PING, PONG)
+}
+
+
+class Splitter:
+    """Cuts one client's bytes into frames. Holds at most one incomplete frame of `WHOLE_BYTES`."""
+
+    __slots__ = ("_closed", "_detour", "_fragmented", "_held", "_needed", "_passing")
+
+    def __init__(self) -> None:
+        self._held: bytearray | None = None
+        self._needed = 0
+        self._passing = 0
+        self._detour = 0
+        self._fragmented = False
+        self._closed = False
+
+    @property
+    def on_detour(self) -> int:
+        """How many messages came out as `odd` and have not arrived yet."""
+        return self._detour
+
+    def arrived(self) -> None:
+        """A message that came out as `odd` has been handed over by the protocol engine."""
+        self._detour -= 1
+
+    def feed(self, data: bytes) -> tuple[list[Frame], list[Frame], bytes]:
+        """Take what was received; return the whole data frames, the whole control frames and the odd bytes.
+
+        Each of the three is in order. A close frame comes last; after it, and after a breach of the protocol,
+        everything is odd.
+        """
+        if self._held is not None:
+            self._held += data
+            if len(self._held) < self._needed:
+                return [], [], b""
+            data, self._held = bytes(self._held), None
+        frames: list[Frame] = []
+        controls: list[Frame] = []
+        total = len(data)
+        at, odd, needed = 0, b"", 2
+        if self._closed:
+            return frames, controls, data
+        if self._passing:
+            at = min(self._passing, total)
+            self._passing -= at
+            odd = data[:at]
+        while total - at >= 2:
+            first, second = data[at], data[at + 1]
+            if second < 254:
+                size, body = second - 128, at + 6  # below zero without a mask, which a client must not omit
+            elif second == 254:
+                size, body = _minimal(data[at + 2 : at + 4], 126), at + 8
+            else:
+                size, body = _minimal(data[at + 2 : at + 10], 65_536), at + 14
+            if total < body and second >= 128:
+                needed = body - at
+                break
+            end = body + size
+            if (first in _DATA and 0 <= size <= WHOLE_BYTES and not self._detour) or self._is_our_control(first, size):
+                if total < end:
+                    needed = end - at
+                    break
+                mask = (data[body - 4 : body] * (size // 4 + 1))[:size]
+                plain = int.from_bytes(data[body:end], "little") ^ int.from_bytes(mask, "little")
+                (frames if first in _DATA else controls).append((first & 0x0F, plain.to_bytes(size, "little")))
+                self._closed = first == _FIN | CLOSE
+            else:
+                self._closed = size < 0 or not self._may_detour(first, size)
+                odd += data[at:] if self._closed else data[at:end]
+                self._passing = max(end - total, 0)
+            if self._closed:
+                return frames, controls, odd
+            at = min(end, total)
+        if at < total:
+            self._held, self._needed = bytearray(data[at:]), needed
+        return frames, controls, odd
+
+    def _is_our_control(self, first: int, size: int) -> bool:
+        """Control frames may come between fragments, but a close must not overtake a message on its detour."""
+        return first in _CONTROL and 0 <= size <= CONTROL_BYTES and not (self._detour and first == _FIN | CLOSE)
+
+    def _may_detour(self, first: int, size: int) -> bool:
+        """Note a legal frame that is not ours. False when it ends the stream: a breach, or a close on the detour."""
+        opcode, final = first & 0x0F, bool(first & _FIN)
+        starts = opcode in (TEXT, BINARY)
+        if first & 0x70 or not (starts or opcode == CONTINUATION) or self._fragmented == starts:
+            return False
+        self._detour += starts
+        self._fragmented = not final
+        return True
+
+
+def _minimal(length: bytes, least: int) -> int:
+    """An extended payload length; below zero when a shorter form would have done, which the protocol forbids."""
+    size = int.from_bytes(length, "big")
+    return size if least <= size < 1 << 63 else -1

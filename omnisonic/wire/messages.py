@@ -1,0 +1,207 @@
+"""Messages, sans-IO: reading a client's envelope, and writing the server's (SPEC 5.2).
+
+A payload is never decoded: it is checked to be JSON of a decent depth and goes on as the bytes it came as. A relayed
+message is written as `head(type) + payload + tail(from) + offset + "}"`, whose parts are made once and kept.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
+
+from omnisonic.errors import InvalidInput
+from omnisonic.models import Member, MemberId, RoomId
+from omnisonic.wire.frames import TEXT, frame
+
+MESSAGE_BYTES: Final = 65_536
+"""A longer message is answered with an error and not relayed."""
+LARGEST_MESSAGE_BYTES: Final = 1_048_576
+"""A longer message closes the connection."""
+DEPTH: Final = 64
+"""Arrays and objects may be nested this deep."""
+TYPE_LENGTH: Final = 128
+REPLY_ID_LENGTH: Final = 128
+
+SERVER_TYPES: Final = frozenset(
+    {
+        "welcome", "presence.join", "presence.update", "presence.leave", "ack", "error", "history.gap",
+        "room.degraded", "room.restored", "export.progress", "upload.added", "upload.changed", "upload.removed",
+        "session.updated", "session.deleted", "transport.state",
+    }
+)  # fmt: skip
+"""Only the server says these. A client that does gets the error `reserved_type`."""
+SIGNAL_PREFIX: Final = "signal."
+"""Messages of these types go to one member only, so they must say `to`."""
+
+ReplyId = Annotated[str, msgspec.Meta(max_length=REPLY_ID_LENGTH)] | int
+
+
+class Envelope(msgspec.Struct):
+    """What a client says. `to` is a member id; `id` asks for an `ack`."""
+
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=TYPE_LENGTH)]
+    payload: msgspec.Raw = msgspec.Raw(b"null")
+    to: str | None = None
+    id: ReplyId | None = None
+
+
+class PresenceSet(msgspec.Struct, rename="camel"):
+    """The payload of `presence.set`: what is absent stays as it is."""
+
+    status: str | None = None
+    display_name: str | None = None
+
+
+class Welcome(msgspec.Struct, rename="camel"):
+    """The payload of `welcome`, but for `members`, which is written from ready-made lines."""
+
+    room_id: RoomId
+    member_id: MemberId
+    ttl: int
+    epoch: str
+    offset: int
+    server_time: int
+    transport: None = None
+    recovered: bool = False
+
+
+class _Leave(msgspec.Struct, rename="camel"):
+    member_id: MemberId
+    reason: str
+
+
+class _Error(msgspec.Struct, omit_defaults=True):
+    code: str
+    message: str
+    id: ReplyId | None = None
+
+
+class _Ack(msgspec.Struct):
+    id: ReplyId
+    offset: int
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_envelope: Final = msgspec.json.Decoder(Envelope).decode
+_decode_presence: Final = msgspec.json.Decoder(PresenceSet).decode
+
+
+def read(text: bytes) -> Envelope:
+    """The envelope in a text message, which must be UTF-8 already.
+
+    Errors: `InvalidInput` with `too_large`, `too_deep`, `invalid_json` or `invalid_message`.
+    """
+    if len(text) > MESSAGE_BYTES:
+        raise InvalidInput(too_large(len(text)), code="too_large")
+    if text.count(b"[") + text.count(b"{") > DEPTH and depth(text) > DEPTH:
+        raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
+    try:
+        return _decode_envelope(text)
+    except msgspec.ValidationError as wrong:
+        raise InvalidInput(f"This is not a message: {_plainly(wrong)}", code="invalid_message") from None
+    except (msgspec.DecodeError, RecursionError) as wrong:
+        raise InvalidInput(f"This is not JSON: {_plainly(wrong)}", code="invalid_json") from None
+
+
+def read_presence(payload: msgspec.Raw) -> PresenceSet:
+    """The payload of a `presence.set`. Errors: `InvalidInput` (`invalid_message`)."""
+    try:
+        return _decode_presence(payload)
+    except msgspec.DecodeError as wrong:
+        raise InvalidInput(f"This is no presence: {_plainly(wrong)}", code="invalid_message") from None
+
+
+def too_large(size: int) -> str:
+    """The sentence about a message of `size` bytes."""
+    return f"A message must be at most {MESSAGE_BYTES} bytes; this has {size}."
+
+
+def _plainly(wrong: Exception) -> str:
+    return str(wrong).rstrip(".") + "."
+
+
+_STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def depth(text: bytes) -> int:
+    """How deep arrays and objects are nested in `text`, or `DEPTH + 1` when it is more than `DEPTH`.
+
+    Takes one pass over the brackets for each level, each at the speed of `bytes.replace`: at most `DEPTH` passes.
+    """
+    brackets = _STRINGS.sub(b"", text).translate(_BRACKETS, _NO_BRACKET)
+    level = 0
+    while brackets and level <= DEPTH:
+        shorter = brackets.replace(b"[]", b"")
+        if len(shorter) == len(brackets):
+            break  # not balanced, which the decoder will say better
+        brackets, level = shorter, level + 1
+    return level
+
+
+def head(type_: str) -> bytes:
+    """What comes before the payload of a relayed message."""
+    return b'{"type":' + _encode(type_) + b',"payload":'
+
+
+def tail(sender: MemberId) -> bytes:
+    """What comes between the payload and the offset of a relayed message."""
+    return b',"from":' + _encode(sender) + b',"offset":'
+
+
+def directed_tail(sender: MemberId) -> bytes:
+    """The end of a message to one member: it has no place in the room's order, so it carries no offset."""
+    return b',"from":' + _encode(sender) + b"}"
+
+
+def _message(type_: bytes, payload: bytes) -> bytes:
+    return frame(TEXT, b'{"type":"' + type_ + b'","payload":' + payload + b"}")
+
+
+def member_line(member: Member) -> bytes:
+    """A member as JSON, as in the payload of `presence.join` and in `welcome.members`."""
+    return _encode(member)
+
+
+def join_frame(line: bytes) -> bytes:
+    """`presence.join` for the member of this `member_line`."""
+    return _message(b"presence.join", line)
+
+
+def update_frame(line: bytes) -> bytes:
+    """`presence.update` for the member of this `member_line`."""
+    return _message(b"presence.update", line)
+
+
+def leave_frame(member_id: MemberId, reason: str) -> bytes:
+    """`presence.leave`; `reason` is a word of the close table, or `expired` or `removed` for a lease."""
+    return _message(b"presence.leave", _encode(_Leave(member_id, reason)))
+
+
+def welcome_frame(welcome: Welcome, member_lines: Sequence[bytes]) -> bytes:
+    """`welcome`, with everyone who is there, the newcomer included."""
+    return _message(b"welcome", _encode(welcome)[:-1] + b',"members":[' + b",".join(member_lines) + b"]}")
+
+
+def heartbeat_frame(now_ms: int, echo: msgspec.Raw) -> bytes:
+    """`heartbeat`: the server's clock in milliseconds since 1970, and what the client sent, for its clock offset."""
+    return _message(b"heartbeat", b'{"ts":%d,"echo":%b}' % (now_ms, bytes(echo)))
+
+
+def ack_frame(reply_id: ReplyId, offset: int) -> bytes:
+    """`ack`: the message was taken, and this is its place in the room's order."""
+    return _message(b"ack", _encode(_Ack(reply_id, offset)))
+
+
+def error_frame(code: str, message: str, reply_id: ReplyId | None = None) -> bytes:
+    """`error`: a stable code and a sentence, with the `id` of the message it is about when it had one."""
+    return _message(b"error", _encode(_Error(code, message, reply_id)))
+
+
+def binary_head(sender: MemberId) -> bytes:
+    """What comes before a relayed binary message: one byte of length, and the sender's id in UTF-8."""
+    name = sender.encode()
+    return bytes((len(name),)) + name
+
