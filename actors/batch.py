@@ -24,7 +24,7 @@ class Batch:
     bytes in `pieces`.
     """
 
-    __slots__ = ("dismissed", "edits", "messages", "pieces", "roster_changed", "size")
+    __slots__ = ("dismissed", "edits", "pieces", "roster_changed", "size")
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -32,7 +32,6 @@ class Batch:
         self.edits: dict[Link, list[Edit]] = {}
         self.dismissed: list[tuple[Link, Closing]] = []
         self.roster_changed = False
-        self.messages = 0
 
     def to_all(self, frame: bytes) -> None:
         """Everyone gets `frame`."""
@@ -77,6 +76,8 @@ class Batch:
         edits = self.edits.get(link)
         if edits is None:
             return stream
+        if len(edits) == 1 and edits[0][0] == 0 and edits[0][1] >= len(stream):
+            return edits[0][2]  # the only one who spoke
         parts: list[bytes] = []
         at = 0
         for start, stop, instead in edits:

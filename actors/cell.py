@@ -9,12 +9,14 @@ the letter is set aside, mail waits until `restart`. Shutdown: the gateway close
 """
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.dead_letters import DeadLetter
+from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.mailbox import Control, Join, Leave, Mail, Mailbox, Said
 from omnisonic.actors.roster import Entry
 from omnisonic.actors.room import Room, RoomContext
@@ -32,20 +34,25 @@ class CellEvents(Protocol):
 
     def roster_changed(self, cell: "RoomCell") -> None: ...
 
-    def handled(self, cell: "RoomCell", messages: int, deliveries: int, size: int) -> None: ...
-
     def crashed(self, cell: "RoomCell", crash: Exception, letter: DeadLetter) -> None: ...
 
 
 class RoomCell:
     """One room, alive or about to be again."""
 
-    def __init__(self, context: RoomContext, room_class: Callable[[RoomContext], Room], events: CellEvents) -> None:
+    def __init__(
+        self,
+        context: RoomContext,
+        room_class: Callable[[RoomContext], Room],
+        events: CellEvents,
+        sampler: Sampler,
+    ) -> None:
         self.mailbox = Mailbox()
         self.window = RestartWindow()
         self.incarnation = 1
         self.messages = 0
         self.deliveries = 0
+        self.fanned_out_bytes = 0
         self.offset = context.offset
         self.is_ready = False
         self.empty_since_s: float | None = context.now_s()
@@ -54,6 +61,7 @@ class RoomCell:
         self._context = context
         self._room_class = room_class
         self._events = events
+        self._sampler = sampler
         self._room: Room | None = room_class(context)
 
     @property
@@ -88,21 +96,32 @@ class RoomCell:
         room = self._room
         if room is None:
             return False
+        sampler = self._sampler
+        started_ns = time.time_ns() if sampler.left <= 0 else 0
         batch = Batch()
-        mailbox, budget = self.mailbox, TURN_FRAMES
+        mailbox, handled = self.mailbox, 0
+        queue, take, relay = mailbox.queue, mailbox.take, room.relay
         mail: Mail | None = None
         try:
-            while budget > 0 and mailbox:
-                mail = mailbox.take()
-                budget -= len(mail.frames) if type(mail) is Said else 1
-                room.handle(mail, batch)
+            while queue and handled < TURN_FRAMES:
+                mail = take()
+                if type(mail) is Said:
+                    handled += len(mail.frames)
+                    relay(mail, batch)
+                else:
+                    handled += 1
+                    room.handle(mail, batch)
         except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only the room is to pay for it
             assert mail is not None
             self._end_turn(room, batch)
             self._crashed(room, mail, crash)
             return False
+        self.messages += handled
         self._end_turn(room, batch)
-        return len(mailbox) > 0
+        sampler.left -= handled
+        if started_ns:
+            sampler.turn(self.room_id, started_ns, handled, len(room.roster))
+        return len(queue) > 0
 
     def restart(self) -> None:
         """Start a new room from what the old one left, and let it see the mail that waited."""
@@ -139,13 +158,12 @@ class RoomCell:
             if data := batch.stream_for(link, stream):
                 link.push(data)
             link.close(closing)
-        deliveries = (room.offset - self.offset) * (len(links) - 1) if links else 0
-        self.offset = room.offset
-        self.messages += batch.messages
-        self.deliveries += deliveries
+        if room.offset != self.offset:
+            self.deliveries += (room.offset - self.offset) * max(len(links) - 1, 0)
+            self.offset = room.offset
+        self.fanned_out_bytes += len(stream)
         if batch.roster_changed:
             self._note_roster(room)
-        self._events.handled(self, batch.messages, deliveries, len(stream))
 
     def _note_roster(self, room: Room) -> None:
         self.entries = room.roster.entries()

@@ -18,7 +18,7 @@ from omnisonic.actors.detour import Detour
 from omnisonic.actors.mailbox import Join, Leave, Said
 from omnisonic.actors.outbox import Outbox
 from omnisonic.actors.rate import COST_BYTES, ODD_COST_BYTES, Rate
-from omnisonic.models import Member
+from omnisonic.models import Member, RoomId
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
 from omnisonic.wire.frames import CLOSE, PING, PONG, Frame, Splitter, frame
@@ -56,7 +56,7 @@ class Connection:
 
     __slots__ = (
         "_cell", "_closing", "_detour", "_ended", "_full_at_s", "_head", "_host", "_limited", "_outbox", "_recv",
-        "_send", "_sock", "_splitter", "address", "fd", "heard", "member", "opened_s",
+        "_send", "_sock", "_splitter", "address", "fd", "heard", "member", "opened_s", "room_id",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: str, host: Host) -> None:
@@ -64,6 +64,7 @@ class Connection:
         self.address = address
         self.heard = True
         self.member: Member | None = None
+        self.room_id: RoomId | None = None
         self.opened_s = host.now_s
         self._host = host
         self._sock = sock
@@ -87,6 +88,11 @@ class Connection:
     def closing(self) -> Closing | None:
         """Why this end closed the connection, once it did."""
         return self._closing
+
+    @property
+    def farewell(self) -> tuple[int, str]:
+        """The code and the word that this connection ended with; 1006 when it was just gone (RFC 6455 7.1.5)."""
+        return (1006, LOST) if self._closing is None else (self._closing.code, self._closing.word)
 
     @property
     def queued_bytes(self) -> int:
@@ -252,7 +258,7 @@ class Connection:
         self.push(answer)
         if self._ended:
             return
-        self.member = member
+        self.member, self.room_id = member, cell.room_id
         self._cell = cell
         cell.tell(Join(self, member))
 

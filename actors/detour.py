@@ -48,9 +48,10 @@ class Detour(trio.abc.Stream):
 
     def __init__(self, connection: Traveller) -> None:
         self._connection = connection
-        self._received = bytearray(_OPENING)
+        self._received = bytearray()
         self._more = trio.Event()
         self._ended = False
+        self._asked = False
         self._opened = False
 
     def feed(self, odd: bytes) -> None:
@@ -87,7 +88,10 @@ class Detour(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         await trio.lowlevel.checkpoint()
-        while not self._received:
+        if not self._asked:
+            self._asked = True
+            return _OPENING
+        while not self._received or not self._opened:
             if self._ended:
                 return b""
             self._more = trio.Event()
@@ -101,6 +105,7 @@ class Detour(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
         if not self._opened:
             self._opened = True  # the answer to the opening that was played
+            self._more.set()
         elif data[0] == _CLOSE_BYTE:
             self._connection.closed_on_detour(bytes(data), _closing(bytes(data)))
         else:

@@ -13,7 +13,7 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -27,6 +27,7 @@ from omnisonic.actors.connection import PING_FRAME, Connection
 from omnisonic.actors.counters import Counters
 from omnisonic.actors.detour import Detour
 from omnisonic.actors.dispatcher import Dispatcher
+from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.poller import Poller
 from omnisonic.actors.rate import Rate
 from omnisonic.actors.registry import Registry
@@ -111,12 +112,16 @@ class Gateway:
         self._nursery = nursery
         self._dispatcher = Dispatcher()
         self._poller = Poller(self._dispatcher, clock=trio.current_time)
-        self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, nursery)
+        self.sampler = Sampler()
+        self.registry = Registry(
+            self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery
+        )
         self._greeting: Timeouts[Connection] = Timeouts(GREETING_S)
         self._closing: Timeouts[Connection] = Timeouts(CLOSING_S)
         self._quiet: Timeouts[Connection] = Timeouts(PING_S)
         self._pinged: Timeouts[Connection] = Timeouts(PONG_S)
-        self._accepting = trio.CancelScope()
+        self._accepting: set[trio.CancelScope] = set()
+        self.mirror_lag_s: Callable[[], float] = lambda: 0.0
         self._all_gone = trio.Event()
 
     def _room_context(self, room_id: RoomId, epoch: str, heads: Heads) -> RoomContext:
@@ -128,24 +133,27 @@ class Gateway:
     # Running
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Start everything; returns once connections are being accepted."""
-        await self._start_child("poller", self._poller.run)
-        await self._start_child("dispatcher", self._dispatcher.run)
-        await self._start_child("watch", self._watch)
+        """Start everything; returns once connections are being accepted. The listeners are the gateway's now."""
+        await self.start_child("poller", self._poller.run)
+        await self.start_child("dispatcher", self._dispatcher.run)
+        await self.start_child("watch", self._watch)
         for number, listener in enumerate(listeners):
-            await self._start_child(f"acceptor {number}", partial(self._accept, listener))
+            await self.start_child(f"acceptor {number}", partial(self._accept, listener))
 
-    async def _start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], object]) -> None:
-        spec = ChildSpec(name, run)  # type: ignore[arg-type]
-        await self._nursery.start(supervise, spec, _report)
+    async def start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], Awaitable[None]]) -> None:
+        """Run a task beside the others, restarted when it crashes; returns once it is in service."""
+        await self._nursery.start(supervise, ChildSpec(name, run), _report)
 
     async def _accept(self, listener: socket.socket, task_status: trio.TaskStatus[None]) -> None:
-        with self._accepting:
+        with trio.CancelScope() as scope:
+            self._accepting.add(scope)
             await accept_forever(listener, self._take, task_status)
+        listener.close()
 
     async def shutdown(self, deadline_s: float = SHUTDOWN_S) -> None:
         """Accept nobody more, tell everybody to come back, and return when all are gone or after `deadline_s`."""
-        self._accepting.cancel()
+        for scope in self._accepting:
+            scope.cancel()
         for connection in list(self.connections):
             wait_ms = random.randint(*RECONNECT_MS)  # noqa: S311 - spreads load, keeps no secret
             connection.close(Closing(CloseCode.GOING_AWAY, f'{{"reconnectMs":{wait_ms}}}'))
@@ -159,6 +167,24 @@ class Gateway:
     def close(self) -> None:
         """Let go of the event source. After everything has stopped."""
         self._poller.close()
+
+    def measure(self) -> dict[str, float]:
+        """The current value of each metric of `omnisonic.actors.instruments`."""
+        cells = list(self.registry)
+        totals = self.registry.totals()
+        return {
+            "connections": len(self.connections),
+            "rooms": len(cells),
+            "members": sum(len(cell.entries) for cell in cells),
+            "messages": totals.messages,
+            "deliveries": totals.deliveries,
+            "fanned_out_bytes": totals.fanned_out_bytes,
+            "mailbox_depth": max((len(cell.mailbox.queue) for cell in cells), default=0),
+            "room_restarts": self.counters.room_restarts,
+            "dead_letters": self.registry.dead_letters.total,
+            "slow_consumer_closes": self.counters.closes.get(CloseCode.TOO_SLOW, 0),
+            "mirror_lag_s": self.mirror_lag_s(),
+        }
 
     def room(self, room_id: RoomId) -> RoomCell | None:
         """The room of this name, if there is one."""
@@ -233,6 +259,9 @@ class Gateway:
         self._forget_times(connection)
         self._closing.discard(connection)
         self.connections.discard(connection)
+        if connection.room_id is not None:
+            code, reason = connection.farewell
+            self.sampler.connection(connection.room_id, trio.current_time() - connection.opened_s, code, reason)
         self._addresses[connection.address] -= 1
         if not self._addresses[connection.address]:
             del self._addresses[connection.address]

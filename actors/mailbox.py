@@ -105,38 +105,39 @@ Mail: TypeAlias = Said | Control
 
 
 class Mailbox:
-    """The queue of one room."""
+    """The queue of one room. `queue` is open for a look; letters go in and out by the methods."""
 
-    __slots__ = ("_queue", "frames", "high_water", "size")
+    __slots__ = ("frames", "high_water", "queue", "size")
 
     def __init__(self) -> None:
-        self._queue: deque[Mail] = deque()
+        self.queue: deque[Mail] = deque()
         self.frames = 0
         self.size = 0
         self.high_water = 0
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self.queue)
 
     def tell(self, mail: Control) -> None:
         """Take control mail. Never refused."""
-        self._queue.append(mail)
+        self.queue.append(mail)
 
     def hear(self, said: Said) -> bool:
         """Take data. False when there is no room for it: nothing of it was taken."""
         frames = self.frames + len(said.frames)
-        if frames > DATA_FRAMES or self.size + said.size > DATA_BYTES:
+        size = self.size + said.size
+        if frames > DATA_FRAMES or size > DATA_BYTES:
             return False
         self.frames = frames
-        self.size += said.size
+        self.size = size
         if frames > self.high_water:
             self.high_water = frames
-        self._queue.append(said)
+        self.queue.append(said)
         return True
 
     def take(self) -> Mail:
         """The oldest letter. Errors: `IndexError` when there is none."""
-        mail = self._queue.popleft()
+        mail = self.queue.popleft()
         if type(mail) is Said:
             self.frames -= len(mail.frames)
             self.size -= mail.size
@@ -149,4 +150,4 @@ class Mailbox:
             left = Said(said.link, rest, said.size)
             self.frames += len(rest)
             self.size += left.size
-            self._queue.appendleft(left)
+            self.queue.appendleft(left)

@@ -6,12 +6,15 @@ closed, alone. Making a room is idempotent. Owned by the gateway; its methods ru
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import trio
 
-from omnisonic.actors.cell import CellEvents, RoomCell, new_epoch
+from omnisonic.actors.cell import RoomCell, new_epoch
+from omnisonic.actors.counters import Counters
 from omnisonic.actors.dead_letters import DeadLetter, DeadLetters
+from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.mailbox import Expire
 from omnisonic.actors.room import Heads, Room, RoomContext
 from omnisonic.actors.supervisor import Backoff
@@ -38,15 +41,21 @@ class Scheduler(Protocol):
     def ready(self, actor: RoomCell) -> None: ...
 
 
-class RoomCounters(Protocol):
-    """Counts what rooms do."""
+@dataclass(slots=True)
+class Totals:
+    """What rooms have done, those that are forgotten included."""
 
-    def handled(self, messages: int, deliveries: int, size: int) -> None: ...
+    messages: int = 0
+    deliveries: int = 0
+    fanned_out_bytes: int = 0
 
-    def restarted(self) -> None: ...
+    def add(self, cell: RoomCell) -> None:
+        self.messages += cell.messages
+        self.deliveries += cell.deliveries
+        self.fanned_out_bytes += cell.fanned_out_bytes
 
 
-class Registry(CellEvents):
+class Registry:
     """Every room of one gateway."""
 
     def __init__(
@@ -54,7 +63,8 @@ class Registry(CellEvents):
         make_context: Callable[[RoomId, str, Heads], RoomContext],
         room_class: Callable[[RoomContext], Room],
         scheduler: Scheduler,
-        counters: RoomCounters,
+        counters: Counters,
+        sampler: Sampler,
         nursery: trio.Nursery,
     ) -> None:
         self.dead_letters = DeadLetters()
@@ -65,6 +75,8 @@ class Registry(CellEvents):
         self._room_class = room_class
         self._scheduler = scheduler
         self._counters = counters
+        self._sampler = sampler
+        self._past = Totals()
         self._nursery = nursery
         self._backoff = Backoff()
 
@@ -83,7 +95,7 @@ class Registry(CellEvents):
         cell = self._cells.get(room_id)
         if cell is None:
             context = self._make_context(room_id, new_epoch(), self._heads)
-            cell = self._cells[room_id] = RoomCell(context, self._room_class, self)
+            cell = self._cells[room_id] = RoomCell(context, self._room_class, self, self._sampler)
             for watcher in self.watchers:
                 watcher.room_made(cell)
         return cell
@@ -94,7 +106,19 @@ class Registry(CellEvents):
             if cell.next_expiry_s is not None and cell.next_expiry_s <= now_s:
                 cell.tell(Expire())
             elif cell.empty_since_s is not None and now_s - cell.empty_since_s >= EMPTY_S and not cell.mailbox:
-                del self._cells[cell.room_id]
+                self._forget(cell)
+
+    def totals(self) -> Totals:
+        """What all rooms have done so far."""
+        totals = replace(self._past)
+        for cell in self:
+            totals.add(cell)
+        return totals
+
+    def _forget(self, cell: RoomCell) -> None:
+        if self._cells.get(cell.room_id) is cell:
+            del self._cells[cell.room_id]
+            self._past.add(cell)
 
     def has_mail(self, cell: RoomCell) -> None:
         self._scheduler.ready(cell)
@@ -103,22 +127,19 @@ class Registry(CellEvents):
         for watcher in self.watchers:
             watcher.roster_changed(cell)
 
-    def handled(self, cell: RoomCell, messages: int, deliveries: int, size: int) -> None:
-        self._counters.handled(messages, deliveries, size)
-
     def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
         self.dead_letters.add(letter)
-        self._counters.restarted()
+        self._sampler.crash(cell.room_id, crash)
         allowed = cell.window.allows(trio.current_time())
         event = "room.crashed" if allowed else "room.closed"
         _log.error(
             event, extra={"room": cell.room_id, "incarnation": cell.incarnation, "letter": letter.type}, exc_info=crash
         )
         if allowed:
+            self._counters.room_restarts += 1
             self._nursery.start_soon(self._restart, cell)
             return
-        if self._cells.get(cell.room_id) is cell:
-            del self._cells[cell.room_id]
+        self._forget(cell)
         cell.close(Closing(CloseCode.INTERNAL_ERROR, "this room failed too often"))
         self.roster_changed(cell)
 

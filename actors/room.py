@@ -9,25 +9,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from msgspec import DecodeError
+
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.mailbox import Dismiss, DropLease, Expire, Join, Leave, Mail, PutLease, Said, SyncLeases
-from omnisonic.actors.link import Link
-from omnisonic.actors.roster import REMOVED, Entry, Joined, Left, Replaced, Roster, Seat, Updated
+from omnisonic.actors.roster import Entry, Joined, Left, Roster, Seat, Updated
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
-from omnisonic.wire.frames import BINARY, TEXT, header
-from omnisonic.wire.messages import Envelope, Welcome
+from omnisonic.wire.frames import BINARY, TEXT, frame, header, text_header
+from omnisonic.wire.messages import (
+    MESSAGE_BYTES,
+    PLAIN_BYTES,
+    Envelope,
+    ReplyId,
+    Welcome,
+    decode,
+    decode_long,
+    refusal,
+    too_large,
+)
 
 KNOWN_TYPES: Final = 1024
 """Message types whose head is kept ready; there are few in any program, and this bounds a stranger's imagination."""
 
 
 class Heads(dict[str, bytes | None]):
-    """The head of a relayed message by type, made once; None for the types that are not simply relayed."""
+    """The head of a relayed message by type, made once; None for the types that are not simply relayed.
+
+    Errors: `InvalidInput` (`invalid_message`) for a type that is no name.
+    """
 
     def __missing__(self, type_: str) -> bytes | None:
+        if not 0 < len(type_) <= messages.TYPE_LENGTH:
+            raise InvalidInput(f"type must have 1 to {messages.TYPE_LENGTH} characters.", code="invalid_message")
         if type_ in _HANDLED or type_ in messages.SERVER_TYPES or type_.startswith(messages.SIGNAL_PREFIX):
             made = None
         else:
@@ -80,7 +96,7 @@ class Room:
         """Do what `mail` asks, and write down in `batch` what everyone gets."""
         match mail:
             case Said():
-                self._said(mail, batch)
+                self.relay(mail, batch)
             case Join():
                 self._join(mail, batch)
             case Leave():
@@ -102,127 +118,121 @@ class Room:
             case _ as never:
                 assert_never(never)
 
-    def _said(self, said: Said, batch: Batch) -> None:
+    # What members say
+
+    def relay(self, said: Said, batch: Batch) -> None:
         """Relay what one member said. The hot path: everything that can be made before is made before."""
         link = said.link
         seat = self.roster.seat_of(link)
         if seat is None:
             return  # replaced, or sent out, after it spoke
         pieces, heads, tail, listens = batch.pieces, self.context.heads, seat.tail, self._listens
-        read = messages.read
-        size, offset, start = batch.size, self.offset, batch.size
+        offset = self.offset
+        size = start = batch.size
         replies: list[bytes] = []
-        expelled = False
+        is_text = True
         try:
             for opcode, payload in said.rest:
                 if opcode == BINARY:
-                    if len(payload) > messages.MESSAGE_BYTES:
-                        replies.append(messages.error_frame("too_large", messages.too_large(len(payload))))
+                    if len(payload) > MESSAGE_BYTES:
+                        replies.append(_error(too_large(len(payload))))
                         continue
-                    sender = seat.binary_head
-                    length = len(sender) + len(payload)
-                    head = header(BINARY, length)
-                    pieces += (head, sender, payload)
-                    size += len(head) + length
-                    offset += 1
-                    continue
-                if not is_utf8(payload):
-                    expelled = True
-                    break
-                try:
-                    envelope = read(payload)
-                except InvalidInput as wrong:
-                    replies.append(messages.error_frame(wrong.code, wrong.message))
-                    continue
-                body = heads[envelope.type]
-                if body is None or envelope.to is not None or listens:
-                    batch.size, self.offset = size, offset
-                    if self._consumed(seat, envelope, batch, replies):
-                        if batch.size != size:  # it put something on the stream that the speaker is to get
+                    content = seat.binary_head + payload
+                    head = header(BINARY, len(content))
+                else:
+                    if not (payload.isascii() or is_utf8(payload)):
+                        is_text = False
+                        break
+                    try:
+                        envelope = decode(payload) if len(payload) < PLAIN_BYTES else decode_long(payload)
+                        opening = heads[envelope.type]
+                    except DecodeError as wrong:
+                        replies.append(_error(refusal(wrong)))
+                        continue
+                    except InvalidInput as wrong:
+                        replies.append(_error(wrong))
+                        continue
+                    if opening is None or envelope.to is not None or envelope.id is not None or listens:
+                        batch.size, self.offset = size, offset
+                        relayed = self._consider(seat, envelope, batch, replies)
+                        if batch.size != size:  # an update, which the speaker is to get, too
                             batch.edit(link, start, size, b"".join(replies))
                             replies.clear()
                             start = size = batch.size
-                        continue
-                    body = body or messages.head(envelope.type)
-                content = bytes(envelope.payload)
+                        if not relayed:
+                            continue
+                        opening = messages.head(envelope.type)
+                    content = b"".join((opening, envelope.payload, tail, b"%d}" % (offset + 1)))
+                    head = text_header(len(content))
+                pieces += (head, content)
+                size += len(head) + len(content)
                 offset += 1
-                place = b"%d}" % offset
-                length = len(body) + len(content) + len(tail) + len(place)
-                head = header(TEXT, length)
-                pieces += (head, body, content, tail, place)
-                size += len(head) + length
-                if envelope.id is not None:
-                    replies.append(messages.ack_frame(envelope.id, offset))
         finally:
             batch.size, self.offset = size, offset
-            batch.messages += len(said.frames) - said.waiting
             batch.edit(link, start, size, b"".join(replies))
-        if expelled:
-            self._expel(link, Closing(CloseCode.INVALID_UTF8, "text must be UTF-8"), batch)
+        if not is_text:
+            closing = Closing(CloseCode.INVALID_UTF8, "text must be UTF-8")
+            batch.dismiss(link, closing)
+            self._left(self.roster.leave(link, closing.word, self.context.now_s()), batch)
 
-    def _expel(self, link: Link, closing: Closing, batch: Batch) -> None:
-        """Close the connection of a member who broke the rules; the others see them leave."""
-        batch.dismiss(link, closing)
-        self._left(self.roster.leave(link, closing.word, self.context.now_s()), batch)
-
-    def _consumed(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
-        """Deal with a message that may not be for everyone. False when it is to be relayed after all."""
+    def _consider(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
+        """Deal with a message that may not be for everyone. True when it is to be relayed."""
         try:
-            return self._handled(seat, envelope, batch, replies)
+            relayed = self._is_for_all(seat, envelope, batch, replies)
+            if envelope.id is not None:
+                replies.append(messages.ack_frame(envelope.id, self.offset + relayed))
         except InvalidInput as wrong:
-            replies.append(messages.error_frame(wrong.code, wrong.message, envelope.id))
-            return True
+            replies.append(_error(wrong, envelope.id))
+            return False
+        return relayed
 
-    def _handled(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
+    def _is_for_all(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
         type_ = envelope.type
+        if type_ in messages.SERVER_TYPES:
+            raise InvalidInput(f"Only the server says {type_}.", code="reserved_type")
+        if type_ == "transport.set":
+            raise InvalidInput("This room has no shared transport.", code="unsupported_type")
         if type_ == "heartbeat":
             replies.append(messages.heartbeat_frame(self.context.now_ms(), envelope.payload))
-            return True
+            return False
         if type_ == "presence.set":
             self._changed(self.roster.update(_wanted(seat.member, envelope)), batch)
-        elif type_ == "transport.set":
-            raise InvalidInput("This room has no shared transport.", code="unsupported_type")
-        elif type_ in messages.SERVER_TYPES:
-            raise InvalidInput(f"Only the server says {type_}.", code="reserved_type")
-        elif type_.startswith(messages.SIGNAL_PREFIX) and envelope.to is None:
-            raise InvalidInput(f"{type_} goes to one member: say which in `to`.", code="to_required")
-        elif self._listens and not self.heard(seat.member, envelope):
-            pass
-        elif envelope.to is None:
             return False
-        else:
-            self._direct(seat, envelope, envelope.to, batch, replies)
-        if envelope.id is not None:
-            replies.append(messages.ack_frame(envelope.id, self.offset))
-        return True
+        if envelope.to is None and type_.startswith(messages.SIGNAL_PREFIX):
+            raise InvalidInput(f"{type_} goes to one member: say which in `to`.", code="to_required")
+        if self._listens and not self.heard(seat.member, envelope):
+            return False
+        if envelope.to is None:
+            return True
+        self._direct(seat, envelope, envelope.to, batch, replies)
+        return False
 
-    def _direct(
-        self, seat: Seat, envelope: Envelope, to: MemberId, batch: Batch, replies: list[bytes]
-    ) -> None:
+    def _direct(self, seat: Seat, envelope: Envelope, to: MemberId, batch: Batch, replies: list[bytes]) -> None:
         target = self.roster.seat_named(to)
         if target is None or target.link is None:
             raise InvalidInput("The member it is for is not connected here.", code="unknown_member")
-        content = messages.head(envelope.type) + bytes(envelope.payload) + seat.directed_tail
-        frame = header(TEXT, len(content)) + content
+        frame_ = frame(TEXT, b"".join((messages.head(envelope.type), envelope.payload, seat.directed_tail)))
         if target is seat:
-            replies.append(frame)
+            replies.append(frame_)
         else:
-            batch.to_one(target.link, frame)
+            batch.to_one(target.link, frame_)
+
+    # Who comes and goes
 
     def _join(self, join: Join, batch: Batch) -> None:
         link, member = join.link, join.member
-        full = 0 < self.context.max_members <= len(self.roster)
-        if full and member.member_id not in self.roster:
+        if 0 < self.context.max_members <= len(self.roster) and member.member_id not in self.roster:
             batch.begin(link, messages.error_frame("room_full", "This room is full."))
             batch.dismiss(link, Closing(CloseCode.POLICY, "room full"))
             return
         event = self.roster.join(member, link)
-        if isinstance(event, Replaced) and event.old is not None:
-            batch.dismiss(event.old, Closing(CloseCode.REPLACED, "replaced"))
         if isinstance(event, Joined):
             batch.to_all(messages.join_frame(event.seat.line))
-        elif event.changed:
-            batch.to_all(messages.update_frame(event.seat.line))
+        else:
+            if event.old is not None:
+                batch.dismiss(event.old, Closing(CloseCode.REPLACED))
+            if event.changed:
+                batch.to_all(messages.update_frame(event.seat.line))
         batch.begin(link, self._welcome(event.seat))
         batch.roster_changed = True
 
@@ -234,22 +244,21 @@ class Room:
         return messages.welcome_frame(welcome, [each.line for each in self.roster])
 
     def _changed(self, event: Joined | Updated | None, batch: Batch) -> None:
-        if event is None:
-            return
-        frame = messages.join_frame if isinstance(event, Joined) else messages.update_frame
-        batch.to_all(frame(event.seat.line))
+        if event is not None:
+            make = messages.join_frame if isinstance(event, Joined) else messages.update_frame
+            batch.to_all(make(event.seat.line))
         batch.roster_changed = True
 
     def _left(self, event: Left | None, batch: Batch) -> None:
-        batch.roster_changed = True
         if event is not None:
             batch.to_all(messages.leave_frame(event.member_id, event.reason))
+        batch.roster_changed = True
 
     def _sync(self, leases: tuple[Entry, ...], batch: Batch) -> None:
         """Make the leases what the store says: it may have heard what this room did not."""
         named = {entry.member.member_id for entry in leases}
         for seat in [seat for seat in self.roster if seat.member.member_id not in named]:
-            self._left(self.roster.drop_lease(seat.member.member_id, REMOVED), batch)
+            self._left(self.roster.drop_lease(seat.member.member_id), batch)
         for entry in leases:
             if entry.lease_until_s is not None:
                 self._changed(self.roster.put_lease(entry.member, entry.lease_until_s), batch)
@@ -264,3 +273,6 @@ def _wanted(member: Member, envelope: Envelope) -> Member:
         member.status if wish.status is None else checked_status(wish.status),
     )
 
+
+def _error(wrong: InvalidInput, reply_id: ReplyId | None = None) -> bytes:
+    return messages.error_frame(wrong.code, wrong.message, reply_id)

@@ -1,5 +1,7 @@
-"""Builds the gateway out of its parts and runs it (SPEC 1, 8)."""
+"""Builds a gateway out of its parts and runs it (SPEC 1, 8): the only place that knows them all."""
 
+import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -7,34 +9,70 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from omnisonic.actors.gateway import Gateway, GatewayOptions
-from omnisonic.actors.gateway import ClosedAdmission, OpenAdmission
+from omnisonic.actors.gateway import Admission, ClosedAdmission, Gateway, GatewayOptions, OpenAdmission
+from omnisonic.actors.instruments import publish_metrics
+from omnisonic.actors.mirror import Mirror
 from omnisonic.actors.rate import Rate
+from omnisonic.actors.relay import Relay
 from omnisonic.actors.room import Room, RoomContext
+from omnisonic.asyncio_thread import open_asyncio_thread
+from omnisonic.bus import Bus
+from omnisonic.bus.memory import MemoryBus
+from omnisonic.bus.threaded import ThreadedBus
+from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.config import Settings
+from omnisonic.presence import PresenceStore
+from omnisonic.presence.memory import MemoryPresence
+from omnisonic.presence.threaded import ThreadedPresence
+from omnisonic.presence.valkey import ValkeyPresence
+from omnisonic.telemetry import configure_telemetry
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def open_gateway(
-    options: GatewayOptions, listeners: Sequence[socket.socket], *, room_class: Callable[[RoomContext], Room] = Room
+    options: GatewayOptions,
+    listeners: Sequence[socket.socket],
+    *,
+    presence: PresenceStore,
+    bus: Bus,
+    owner: str = "gateway",
+    room_class: Callable[[RoomContext], Room] = Room,
 ) -> AsyncIterator[Gateway]:
+    """Run a gateway on these listening sockets until the block ends; then everybody is told to come back (1001).
+
+    `presence` and `bus` must be at home in trio. `owner` names this gateway in the presence store; a gateway that
+    starts removes what an earlier one of that name left there. The listeners are closed with the gateway.
+    """
     async with trio.open_nursery() as nursery:
         gateway = Gateway(options, nursery, room_class)
+        mirror = Mirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
+        relay = Relay(presence, bus, gateway.registry)
+        gateway.registry.watchers += [mirror, relay]
+        gateway.mirror_lag_s = lambda: mirror.lag_s
+        await gateway.start_child("mirror", mirror.run)
+        await gateway.start_child("relay", relay.listen)
+        await gateway.start_child("leases", relay.read_leases)
         await gateway.start(listeners)
+        publish_metrics(gateway)
         try:
             yield gateway
         finally:
             with trio.CancelScope(shield=True):
                 await gateway.shutdown()
-            nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
+                await mirror.say_farewell()
     gateway.close()
 
 
-def gateway_options(settings: Settings, web_port: int) -> GatewayOptions:
+def gateway_options(settings: Settings) -> GatewayOptions:
+    """What the settings say about a gateway."""
+    admission: Admission = OpenAdmission() if settings.access == "open" else ClosedAdmission()
     return GatewayOptions(
         hosts=settings.host_policy(settings.gateway_host),
-        origins=settings.origin_policy(web_port),
-        admission=OpenAdmission() if settings.access == "open" else ClosedAdmission(),
+        origins=settings.origin_policy(settings.web_port),
+        admission=admission,
         ttl_s=settings.presence_ttl_s,
         rate=Rate.of(settings.member_rate_per_s, settings.member_burst),
         queue_bytes=settings.member_queue_bytes,
@@ -44,9 +82,49 @@ def gateway_options(settings: Settings, web_port: int) -> GatewayOptions:
     )
 
 
+@asynccontextmanager
+async def open_presence_and_bus(redis_url: str | None) -> AsyncIterator[tuple[PresenceStore, Bus]]:
+    """The stores at `redis_url`, in an asyncio thread; without one, those in this process. Both at home in trio."""
+    if redis_url is None:
+        yield MemoryPresence(), MemoryBus()
+        return
+    async with open_asyncio_thread() as thread:
+        presence = ThreadedPresence(thread, ValkeyPresence(redis_url))
+        bus = ThreadedBus(thread, ValkeyBus(redis_url))
+        try:
+            yield presence, bus
+        finally:
+            with trio.CancelScope(shield=True):
+                await presence.aclose()
+                await bus.aclose()
+
+
 async def run_gateway(settings: Settings, listeners: list[socket.socket], *, ready: Callable[[], None]) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with open_gateway(gateway_options(settings, settings.web_port), listeners):
-            ready()
-            async for _ in signals:
-                break
+    """Run a gateway until SIGTERM or Ctrl-C, then stop gracefully; a second signal stops at once.
+
+    `ready` is called once connections are accepted.
+    """
+    telemetry = configure_telemetry(settings, "gateway")
+    owner = f"{settings.gateway_id}:{listeners[0].getsockname()[1]}"
+    try:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with (
+                open_presence_and_bus(settings.redis_url) as (presence, bus),
+                trio.open_nursery() as nursery,
+            ):
+                async with open_gateway(
+                    gateway_options(settings), listeners, presence=presence, bus=bus, owner=owner
+                ) as gateway:
+                    ready()
+                    await anext(signals)
+                    _log.info("gateway.stopping", extra={"connections": len(gateway.connections)})
+                    nursery.start_soon(_stop_at_once, signals)
+                nursery.cancel_scope.cancel()
+    finally:
+        telemetry.shutdown()
+
+
+async def _stop_at_once(signals: AsyncIterator[int]) -> None:
+    """Somebody asked twice: they do not want to wait for the members to say goodbye."""
+    await anext(signals)
+    os._exit(1)

@@ -33,7 +33,7 @@ Frame: TypeAlias = tuple[int, bytes]
 def header(opcode: int, size: int) -> bytes:
     """The head of an unmasked, unfragmented frame with a payload of `size` bytes."""
     if size < 126:
-        return _SHORT_HEADERS[opcode][size]
+        return bytes((_FIN | opcode, size))
     if size < 65_536:
         return struct.pack("!BBH", _FIN | opcode, 126, size)
     return struct.pack("!BBQ", _FIN | opcode, 127, size)
@@ -44,9 +44,13 @@ def frame(opcode: int, payload: bytes) -> bytes:
     return header(opcode, len(payload)) + payload
 
 
-_SHORT_HEADERS: Final = {
-    opcode: [bytes((_FIN | opcode, size)) for size in range(126)] for opcode in (TEXT, BINARY, CLOSE, PING, PONG)
-}
+TEXT_HEADERS: Final = [header(TEXT, size) for size in range(2048)]
+"""The heads of text frames of the sizes that matter most, ready made."""
+
+
+def text_header(size: int) -> bytes:
+    """The head of a text frame."""
+    return TEXT_HEADERS[size] if size < 2048 else header(TEXT, size)
 
 
 class Splitter:

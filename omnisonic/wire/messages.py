@@ -6,7 +6,7 @@ message is written as `head(type) + payload + tail(from) + offset + "}"`, whose 
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -34,16 +34,19 @@ SERVER_TYPES: Final = frozenset(
 SIGNAL_PREFIX: Final = "signal."
 """Messages of these types go to one member only, so they must say `to`."""
 
-ReplyId = Annotated[str, msgspec.Meta(max_length=REPLY_ID_LENGTH)] | int
+PLAIN_BYTES: Final = 2 * DEPTH + len('{"type":"","payload":}')
+"""A shorter message cannot be nested too deep, so nobody needs to look."""
+
+ReplyId: TypeAlias = str | int
 
 
 class Envelope(msgspec.Struct):
     """What a client says. `to` is a member id; `id` asks for an `ack`."""
 
-    type: Annotated[str, msgspec.Meta(min_length=1, max_length=TYPE_LENGTH)]
+    type: str
     payload: msgspec.Raw = msgspec.Raw(b"null")
     to: str | None = None
-    id: ReplyId | None = None
+    id: str | int | None = None
 
 
 class PresenceSet(msgspec.Struct, rename="camel"):
@@ -83,25 +86,35 @@ class _Ack(msgspec.Struct):
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _decode_presence: Final = msgspec.json.Decoder(PresenceSet).decode
 
 
-def read(text: bytes) -> Envelope:
-    """The envelope in a text message, which must be UTF-8 already.
+decode: Final = msgspec.json.Decoder(Envelope).decode
+"""The envelope in a message of at most `PLAIN_BYTES`. Errors: `msgspec.DecodeError`, which `refusal` explains."""
 
-    Errors: `InvalidInput` with `too_large`, `too_deep`, `invalid_json` or `invalid_message`.
-    """
+
+def decode_long(text: bytes) -> Envelope:
+    """The envelope in a message of any length. Errors: as `decode`, and `InvalidInput`."""
     if len(text) > MESSAGE_BYTES:
-        raise InvalidInput(too_large(len(text)), code="too_large")
+        raise too_large(len(text))
     if text.count(b"[") + text.count(b"{") > DEPTH and depth(text) > DEPTH:
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
     try:
-        return _decode_envelope(text)
-    except msgspec.ValidationError as wrong:
-        raise InvalidInput(f"This is not a message: {_plainly(wrong)}", code="invalid_message") from None
-    except (msgspec.DecodeError, RecursionError) as wrong:
-        raise InvalidInput(f"This is not JSON: {_plainly(wrong)}", code="invalid_json") from None
+        return decode(text)
+    except RecursionError:  # unbalanced brackets, thousands of them
+        raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep") from None
+
+
+def refusal(wrong: msgspec.DecodeError) -> InvalidInput:
+    """What to tell a client whose message could not be decoded: `invalid_message` or `invalid_json`."""
+    if isinstance(wrong, msgspec.ValidationError):
+        return InvalidInput(f"This is not a message: {_plainly(wrong)}", code="invalid_message")
+    return InvalidInput(f"This is not JSON: {_plainly(wrong)}", code="invalid_json")
+
+
+def too_large(size: int) -> InvalidInput:
+    """What to tell a client whose message has `size` bytes."""
+    return InvalidInput(f"A message must be at most {MESSAGE_BYTES} bytes; this has {size}.", code="too_large")
 
 
 def read_presence(payload: msgspec.Raw) -> PresenceSet:
@@ -110,11 +123,6 @@ def read_presence(payload: msgspec.Raw) -> PresenceSet:
         return _decode_presence(payload)
     except msgspec.DecodeError as wrong:
         raise InvalidInput(f"This is no presence: {_plainly(wrong)}", code="invalid_message") from None
-
-
-def too_large(size: int) -> str:
-    """The sentence about a message of `size` bytes."""
-    return f"A message must be at most {MESSAGE_BYTES} bytes; this has {size}."
 
 
 def _plainly(wrong: Exception) -> str:

@@ -1,0 +1,1 @@
+"""The presence store and the bus: one contract, and each adapter's own faults."""

@@ -1,0 +1,147 @@
+"""Both presence stores and both buses behind one face, so that one suite holds for each."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import pytest
+import trio
+
+from omnisonic.asyncio_thread import AsyncioThread, open_asyncio_thread
+from omnisonic.bus import Bus, Heard
+from omnisonic.bus.memory import MemoryBus
+from omnisonic.bus.valkey import ValkeyBus
+from omnisonic.presence import PresenceStore
+from omnisonic.presence.memory import MemoryPresence
+from omnisonic.presence.valkey import ValkeyPresence
+from tests.valkey_server import ValkeyServer, valkey, valkey_process
+
+__all__ = ["valkey", "valkey_process"]
+
+DEADLINE_S: Final = 10.0
+SLACK_S: Final = 0.25
+"""What a busy machine may add to a deadline."""
+
+
+@pytest.fixture(params=["memory", "valkey"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which adapter a test of the contract runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def thread() -> AsyncIterator[AsyncioThread]:
+    """An asyncio thread for the adapters that need one."""
+    async with open_asyncio_thread() as thread:
+        yield thread
+
+
+class InThread:
+    """Calls the methods of `target`, which lives in the asyncio thread, from trio."""
+
+    def __init__(self, thread: AsyncioThread, target: object) -> None:
+        self._thread = thread
+        self._target = target
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._target, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._thread.call(method, *args, timeout_s=DEADLINE_S, **kwargs)
+
+        return call
+
+
+@asynccontextmanager
+async def presence_at(url: str, thread: AsyncioThread) -> AsyncIterator[PresenceStore]:
+    """A `ValkeyPresence` that a trio test can call, closed with the block."""
+    store = cast("PresenceStore", InThread(thread, ValkeyPresence(url)))
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+class BusInThread(InThread):
+    """A bus in the asyncio thread, with subscriptions that a trio test can iterate over."""
+
+    @asynccontextmanager
+    async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[Heard]]:
+        """As `Bus.subscribe`."""
+        subscription = InThread(self._thread, cast("Bus", self._target).subscribe(*channels))
+        heard = InThread(self._thread, await subscription.__getattr__("__aenter__")())
+        try:
+            yield _Iterated(heard.__getattr__("__anext__"))
+        finally:
+            with trio.CancelScope(shield=True):
+                await subscription.__getattr__("__aexit__")(None, None, None)
+
+
+@dataclass
+class _Iterated(AsyncIterator[Heard]):
+    following: Callable[[], Awaitable[Heard]]
+
+    async def __anext__(self) -> Heard:
+        return await self.following()
+
+
+@asynccontextmanager
+async def bus_at(url: str, thread: AsyncioThread) -> AsyncIterator[Bus]:
+    """A `ValkeyBus` that a trio test can use, closed with the block."""
+    bus = cast("Bus", BusInThread(thread, ValkeyBus(url)))
+    try:
+        yield bus
+    finally:
+        await bus.aclose()
+
+
+@dataclass
+class Clock:
+    """Time that passes when a test says so."""
+
+    now_s: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class Stage:
+    """A presence store and its time."""
+
+    store: PresenceStore
+    clock: Clock | None = field(default=None)
+
+    async def once_passed(self, ttl_s: float, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Let `ttl_s` pass, then see that `holds`: at once on an injected clock, within the deadline on a server."""
+        if self.clock is not None:
+            self.clock.now_s += ttl_s
+            assert await holds()
+            return
+        with trio.fail_after(DEADLINE_S):
+            while not await holds():
+                await trio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+async def stage(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """The presence store of this `kind`, empty."""
+    if kind == "memory":
+        clock = Clock()
+        yield Stage(MemoryPresence(clock), clock)
+        return
+    server: ValkeyServer = request.getfixturevalue("valkey")
+    async with presence_at(server.url, thread) as store:
+        yield Stage(store)
+
+
+@pytest.fixture
+async def bus(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+    """The bus of this `kind`."""
+    async with AsyncExitStack() as stack:
+        if kind == "memory":
+            yield MemoryBus()
+        else:
+            server: ValkeyServer = request.getfixturevalue("valkey")
+            yield await stack.enter_async_context(bus_at(server.url, thread))
