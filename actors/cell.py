@@ -18,8 +18,8 @@ from omnisonic.actors.batch import Batch
 from omnisonic.actors.dead_letters import DeadLetter
 from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.mailbox import Control, Join, Leave, Mail, Mailbox, Said
-from omnisonic.actors.roster import Entry
 from omnisonic.actors.room import Room, RoomContext
+from omnisonic.actors.roster import Entry
 from omnisonic.actors.supervisor import RestartWindow
 from omnisonic.wire.closing import CloseCode, Closing
 
@@ -195,4 +195,3 @@ class RoomCell:
 def new_epoch() -> str:
     """A name for a count of messages that no other count ever has."""
     return secrets.token_urlsafe(9)
-

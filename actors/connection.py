@@ -10,7 +10,6 @@ is told once.
 """
 
 import socket
-from http import HTTPStatus
 from typing import Final, Protocol
 
 from omnisonic.actors.cell import RoomCell
@@ -123,15 +122,12 @@ class Connection:
             return  # refused: whatever it still says, nobody listens
         assert self._head is not None
         self._head += data
-        end = self._head.find(b"\r\n\r\n", max(0, len(self._head) - len(data) - 3))
         try:
-            if end < 0 and len(self._head) <= handshake.HEAD_BYTES:
+            end = handshake.end_of_head(self._head, len(data))
+            if end is None:
                 return
-            if end < 0 or end > handshake.HEAD_BYTES:
-                status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-                raise handshake.Refused(status, "head_too_large", "The request head is too long.")
-            request = handshake.read_request(bytes(self._head[: end + 4]))
-            rest = bytes(self._head[end + 4 :])
+            request = handshake.read_request(bytes(self._head[:end]))
+            rest = bytes(self._head[end:])
             self._host.greet(self, request)
         except handshake.Refused as refused:
             self.answer(handshake.refusal_answer(refused))
@@ -281,8 +277,10 @@ class Connection:
     # Closing
 
     def close(self, closing: Closing) -> None:
-        """Leave, send a close frame after what is queued (or in the place of it, for a client that is too slow), and
-        wait a moment for the client's own."""
+        """Leave, send a close frame after what is queued, and wait a moment for the client's own.
+
+        For a client that is too slow the frame takes the place of what is queued.
+        """
         if self._closing is not None or self._ended:
             return
         self.leave(closing.word)
@@ -326,4 +324,3 @@ class Connection:
         """A handler raised: this client pays for it, and only this one."""
         self._host.has_crashed(self, crash)
         self.close(Closing(CloseCode.INTERNAL_ERROR, "the connection failed here"))
-

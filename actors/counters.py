@@ -15,5 +15,5 @@ class Counters:
     closes: dict[CloseCode, int] = field(default_factory=dict)
 
     def closed(self, code: CloseCode) -> None:
-        """This end closed a connection."""
+        """Note that a connection was closed by this end."""
         self.closes[code] = self.closes.get(code, 0) + 1

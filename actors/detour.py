@@ -1,9 +1,9 @@
 """The detour: trio-websocket as the authority on every frame that is not plain (DESIGN 2, point 3).
 
-Made for a connection the first time its client sends a fragment, a long frame or a broken one. It is a `trio.abc.Stream`
-under trio-websocket's public `wrap_server_stream`: what the client sent goes in, what trio-websocket answers goes out
-through the connection. The opening handshake was done before, so a plain one is played to it first, and its answer is
-dropped.
+Made for a connection the first time its client sends a fragment, a long frame or a broken one. It is a
+`trio.abc.Stream` under trio-websocket's public `wrap_server_stream`: what the client sent goes in, what trio-websocket
+answers goes out through the connection. The opening handshake was done before, so a plain one is played to it first,
+and its answer is dropped.
 
 Overload: the poller stops at the room's rate limit; messages are handed over one by one. Crash: closes this connection
 with 1011. Shutdown: cancelled with the gateway's nursery, or by the connection's end (`feed(b"")`).
@@ -121,7 +121,7 @@ class Detour(trio.abc.Stream):
 
 
 def _closing(close_frame: bytes) -> Closing:
-    """What a close frame of trio-websocket says, as a row of the table; a code of the client's own is a normal leave."""
+    """The row of the table that a close frame of trio-websocket is; a code of the client's own is a normal leave."""
     try:
         return Closing(CloseCode(int.from_bytes(close_frame[2:4], "big")))
     except ValueError:

@@ -69,13 +69,14 @@ class OpenAdmission:
     """Anyone may enter."""
 
     def admit(self, request: Request, entrance: Entrance | None) -> None:
-        pass
+        del request, entrance
 
 
 class ClosedAdmission:
     """Nobody may enter without a ticket, and there is nobody yet who could issue one."""
 
     def admit(self, request: Request, entrance: Entrance | None) -> None:
+        del request, entrance
         raise Refused(
             HTTPStatus.UNAUTHORIZED,
             "ticket_required",
@@ -102,7 +103,9 @@ class GatewayOptions:
 class Gateway:
     """A running gateway. Made by `omnisonic.server.open_gateway`."""
 
-    def __init__(self, options: GatewayOptions, nursery: trio.Nursery, room_class: Callable[[RoomContext], Room]) -> None:
+    def __init__(
+        self, options: GatewayOptions, nursery: trio.Nursery, room_class: Callable[[RoomContext], Room]
+    ) -> None:
         self.options = options
         self.rate = options.rate
         self.queue_bytes = options.queue_bytes
@@ -113,9 +116,7 @@ class Gateway:
         self._dispatcher = Dispatcher()
         self._poller = Poller(self._dispatcher, clock=trio.current_time)
         self.sampler = Sampler()
-        self.registry = Registry(
-            self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery
-        )
+        self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery)
         self._greeting: Timeouts[Connection] = Timeouts(GREETING_S)
         self._closing: Timeouts[Connection] = Timeouts(CLOSING_S)
         self._quiet: Timeouts[Connection] = Timeouts(PING_S)
@@ -203,7 +204,7 @@ class Gateway:
     def greet(self, connection: Connection, request: Request) -> None:
         """Let a client in whose request head is whole, or answer why not. Errors: `Refused`."""
         if not self.options.hosts.allows(request.headers["host"]):
-            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "This server does not answer to that host name.")
+            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
         if request.path == "/healthz" and "upgrade" not in request.headers:
             connection.answer(handshake.http_answer(HTTPStatus.OK, {"ok": True}))
             return

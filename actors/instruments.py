@@ -1,4 +1,4 @@
-"""A gateway's spans and metrics (SPEC 7). Rooms and connections only add to plain numbers; this makes telemetry of them.
+"""A gateway's spans and metrics (SPEC 7). Rooms and connections only add to plain numbers; telemetry is made here.
 
 Spans: `ws.message` for one message in `MESSAGES_PER_SPAN` and for every crash, `ws.connection` with its `ws.close` when
 a connection has ended. Metrics are read off the gateway when they are collected. Names and ids of rooms are shown;
@@ -42,8 +42,9 @@ class Sampler:
         self.left = MESSAGES_PER_SPAN
         now_ns = time.time_ns()
         self._fan_out.record((now_ns - started_ns) / 1e9)
-        attributes = {"room": room, "messages": messages, "members": members}
-        self._tracer.start_span("ws.message", start_time=started_ns, attributes=attributes).end(now_ns)
+        span = self._tracer.start_span("ws.message", start_time=started_ns)
+        span.set_attributes({"room": room, "messages": messages, "members": members})
+        span.end(now_ns)
 
     def crash(self, room: str, crash: BaseException) -> None:
         """A message killed its room. Always a span."""

@@ -22,7 +22,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.models import PresenceMember, RoomId
 from omnisonic.presence import PresenceStore
 
-BATCH_ROOMS: Final = 256
+BATCH_ROOMS: Final = 100
 COALESCE_S: Final = 0.05
 """After a write, changes gather for this long before the next."""
 BEAT_S: Final = 0.5

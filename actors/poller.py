@@ -51,8 +51,13 @@ class EventSource(Protocol):
     def close(self) -> None: ...
 
 
-WRITABLE: Final = 4  # EPOLLOUT, where there is epoll
-_READABLE: Final = 1
+READABLE: Final = 1  # EPOLLIN, where there is epoll
+WRITABLE: Final = 4  # EPOLLOUT
+_BITS: Final = {
+    selectors.EVENT_READ: READABLE,
+    selectors.EVENT_WRITE: WRITABLE,
+    selectors.EVENT_READ | selectors.EVENT_WRITE: READABLE | WRITABLE,
+}
 
 
 class EpollSource:
@@ -96,10 +101,7 @@ class SelectorSource:
         self._selector.unregister(fd)
 
     def poll(self) -> list[tuple[int, int]]:
-        return [
-            (key.fd, (_READABLE if ready & selectors.EVENT_READ else 0) | (WRITABLE if ready & selectors.EVENT_WRITE else 0))
-            for key, ready in self._selector.select(0)
-        ]
+        return [(key.fd, _BITS[ready]) for key, ready in self._selector.select(0)]
 
     def close(self) -> None:
         self._selector.close()

@@ -25,7 +25,7 @@ class LeaseDropped(msgspec.Struct, frozen=True, tag="lease.dropped", rename="cam
 RoomEvent: TypeAlias = LeasePut | LeaseDropped
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(RoomEvent)
+_decoder: msgspec.json.Decoder[RoomEvent] = msgspec.json.Decoder(RoomEvent)
 
 
 def encode(event: RoomEvent) -> bytes:

@@ -14,6 +14,7 @@ import trio
 from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.bus import Bus, Heard
 from omnisonic.bus.memory import Subscription
+from omnisonic.errors import Unavailable
 
 PUBLISH_S: Final = 0.5
 
@@ -33,30 +34,48 @@ class ThreadedBus:
 
     @asynccontextmanager
     async def _subscribed(self, channels: tuple[str, ...]) -> AsyncIterator[AsyncIterator[Heard]]:
-        subscription = Subscription(frozenset(channels))
+        pump = _Pump(self._thread, self._bus, channels)
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._pump, channels, subscription)
-            try:
-                yield subscription
-            finally:
-                subscription.close()
-                nursery.cancel_scope.cancel()
-
-    async def _pump(
-        self, channels: tuple[str, ...], subscription: Subscription, task_status: trio.TaskStatus[None]
-    ) -> None:
-        """Carry what is heard over there to `subscription`, which is told on trio's side only."""
-
-        async def carry() -> None:
-            async with self._bus.subscribe(*channels) as heard_there:
-                self._thread.tell_trio(task_status.started)
-                async for heard in heard_there:
-                    self._thread.tell_trio(subscription.put, heard)
-
-        await self._thread.call(carry, timeout_s=math.inf)
+            nursery.start_soon(pump.run)
+            await pump.entered.wait()
+            if pump.refusal is None:
+                try:
+                    yield pump.subscription
+                finally:
+                    pump.subscription.close()
+                    nursery.cancel_scope.cancel()
+        if pump.refusal is not None:
+            raise pump.refusal
 
     async def aclose(self) -> None:
         await self._thread.call(self._bus.aclose, timeout_s=PUBLISH_S)
+
+
+class _Pump:
+    """Carries what is heard over there to `subscription`, which belongs to trio's side."""
+
+    def __init__(self, thread: AsyncioThread, bus: Bus, channels: tuple[str, ...]) -> None:
+        self.subscription = Subscription(frozenset(channels))
+        self.entered = trio.Event()
+        self.refusal: Unavailable | None = None
+        self._thread = thread
+        self._bus = bus
+        self._channels = channels
+
+    async def run(self) -> None:
+        """Pump until cancelled. Not being let in is kept as `refusal`: raised here, it would come out as a group."""
+        try:
+            await self._thread.call(self._carry, timeout_s=math.inf)
+        except Unavailable as refusal:
+            self.refusal = refusal
+            self.subscription.close()
+            self.entered.set()
+
+    async def _carry(self) -> None:
+        async with self._bus.subscribe(*self._channels) as heard_there:
+            self._thread.tell_trio(self.entered.set)
+            async for heard in heard_there:
+                self._thread.tell_trio(self.subscription.put, heard)
 
 
 _fits: type[Bus] = ThreadedBus

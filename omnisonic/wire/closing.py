@@ -41,10 +41,10 @@ CLOSE_TABLE: Final[dict[CloseCode, CloseRow]] = {
     CloseCode.GOING_AWAY: CloseRow(
         "going_away", 'The server stops. The reason is {"reconnectMs": n}: wait that long.', reconnect=True
     ),
-    CloseCode.PROTOCOL_ERROR: CloseRow("protocol_error", "A frame broke the WebSocket protocol.", reconnect=False),
-    CloseCode.INVALID_UTF8: CloseRow("invalid_utf8", "A text message was not UTF-8.", reconnect=False),
+    CloseCode.PROTOCOL_ERROR: CloseRow("protocol_error", "A frame broke the WebSocket protocol.", reconnect=True),
+    CloseCode.INVALID_UTF8: CloseRow("invalid_utf8", "A text message was not UTF-8.", reconnect=True),
     CloseCode.POLICY: CloseRow("policy", "The handshake was not valid, or the room is full.", reconnect=False),
-    CloseCode.TOO_BIG: CloseRow("too_big", "A message was over 1 MiB.", reconnect=False),
+    CloseCode.TOO_BIG: CloseRow("too_big", "A message was over 1 MiB.", reconnect=True),
     CloseCode.INTERNAL_ERROR: CloseRow("internal_error", "The room or the connection failed here.", reconnect=True),
     CloseCode.REPLACED: CloseRow("replaced", "The same member connected again elsewhere.", reconnect=False),
     CloseCode.KICKED: CloseRow("kicked", "The member was sent out of the room.", reconnect=False),

@@ -100,10 +100,8 @@ class Splitter:
             first, second = data[at], data[at + 1]
             if second < 254:
                 size, body = second - 128, at + 6  # below zero without a mask, which a client must not omit
-            elif second == 254:
-                size, body = _minimal(data[at + 2 : at + 4], 126), at + 8
             else:
-                size, body = _minimal(data[at + 2 : at + 10], 65_536), at + 14
+                size, body = _extended(data, at, second)
             if total < body and second >= 128:
                 needed = body - at
                 break
@@ -117,7 +115,7 @@ class Splitter:
                 (frames if first in _DATA else controls).append((first & 0x0F, plain.to_bytes(size, "little")))
                 self._closed = first == _FIN | CLOSE
             else:
-                self._closed = size < 0 or not self._may_detour(first, size)
+                self._closed = size < 0 or not self._may_detour(first)
                 odd += data[at:] if self._closed else data[at:end]
                 self._passing = max(end - total, 0)
             if self._closed:
@@ -131,7 +129,7 @@ class Splitter:
         """Control frames may come between fragments, but a close must not overtake a message on its detour."""
         return first in _CONTROL and 0 <= size <= CONTROL_BYTES and not (self._detour and first == _FIN | CLOSE)
 
-    def _may_detour(self, first: int, size: int) -> bool:
+    def _may_detour(self, first: int) -> bool:
         """Note a legal frame that is not ours. False when it ends the stream: a breach, or a close on the detour."""
         opcode, final = first & 0x0F, bool(first & _FIN)
         starts = opcode in (TEXT, BINARY)
@@ -142,7 +140,11 @@ class Splitter:
         return True
 
 
-def _minimal(length: bytes, least: int) -> int:
-    """An extended payload length; below zero when a shorter form would have done, which the protocol forbids."""
-    size = int.from_bytes(length, "big")
-    return size if least <= size < 1 << 63 else -1
+def _extended(data: bytes, at: int, second: int) -> tuple[int, int]:
+    """The payload's length and start in a frame that says its length in 2 or 8 bytes (RFC 6455 5.2).
+
+    The length is below zero when a shorter form would have done, which the protocol forbids.
+    """
+    width, least = (2, 126) if second == 254 else (8, 65_536)
+    size = int.from_bytes(data[at + 2 : at + 2 + width], "big")
+    return (size if least <= size < 1 << 63 else -1), at + 6 + width

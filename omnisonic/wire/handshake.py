@@ -69,6 +69,17 @@ class Entrance:
     member: Member
 
 
+def end_of_head(received: bytearray, new: int) -> int | None:
+    """Where the request head ends in `received`, of which `new` bytes are new; None when it is not whole yet.
+
+    Errors: `Refused` (431) when it is longer than `HEAD_BYTES`.
+    """
+    end = received.find(b"\r\n\r\n", max(0, len(received) - new - 3))
+    if (len(received) if end < 0 else end) > HEAD_BYTES:
+        raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The request head is too long.")
+    return end + 4 if end >= 0 else None
+
+
 def read_request(head: bytes) -> Request:
     """The request in `head`, which ends with its empty line. Errors: `Refused` (400)."""
     lines = head[:-4].decode("latin-1").split("\r\n")

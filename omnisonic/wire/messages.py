@@ -212,4 +212,3 @@ def binary_head(sender: MemberId) -> bytes:
     """What comes before a relayed binary message: one byte of length, and the sender's id in UTF-8."""
     name = sender.encode()
     return bytes((len(name),)) + name
-

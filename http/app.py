@@ -1,0 +1,62 @@
+"""The web app, put together (SPEC 3, 6): routes, the door before them, what every answer carries.
+
+Built once per process; it owns nothing but what it is given. Overload: bodies are bounded in bytes and in time, calls
+to store and bus in time. Crash: one request fails, answered 500. Shutdown: the server finishes what is in flight;
+presence and bus are closed by whoever opened them.
+"""
+
+from typing import Final
+
+from opentelemetry.trace import TracerProvider
+from quart import Quart
+
+from omnisonic.bus import Bus
+from omnisonic.config import Settings
+from omnisonic.http.errors import answer_errors
+from omnisonic.http.health import Health
+from omnisonic.http.openapi import document
+from omnisonic.http.pages import Pages
+from omnisonic.http.presence import Presence
+from omnisonic.http.request_ids import trace_requests
+from omnisonic.http.security import secure
+from omnisonic.presence import PresenceStore
+
+MAX_BODY_BYTES: Final = 65_536
+BODY_TIMEOUT_S: Final = 5
+"""How long a body may take to arrive: 64 KiB need no more on any line that music crosses."""
+RESPONSE_TIMEOUT_S: Final = 10
+"""How long a peer may take to read an answer."""
+
+
+def create_app(
+    settings: Settings,
+    *,
+    presence: PresenceStore,
+    bus: Bus,
+    gateway_port: int,
+    web_port: int,
+    tracer_provider: TracerProvider | None = None,
+) -> Quart:
+    """The web app as an ASGI app.
+
+    `gateway_port` is where browsers find the gateway when `GATEWAY_PUBLIC_URL` does not say; `web_port` is the port
+    that this app is reached by, for its own origin; `tracer_provider` is OpenTelemetry's global one when not given.
+    """
+    app = Quart(__name__, static_folder=None)
+    app.config |= {
+        "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
+        "BODY_TIMEOUT": BODY_TIMEOUT_S,
+        "RESPONSE_TIMEOUT": RESPONSE_TIMEOUT_S,
+        "PROVIDE_AUTOMATIC_OPTIONS": False,
+    }
+    # A doubled slash is another address, not a reason for a redirect in HTML.
+    app.url_map.merge_slashes = False
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    trace_requests(app, tracer_provider)
+    secure(app, settings, web_port)
+    answer_errors(app)
+    app.register_blueprint(Health(presence, bus).blueprint())
+    app.register_blueprint(Presence(settings, presence, bus).blueprint())
+    app.register_blueprint(Pages(settings, gateway_port).blueprint())
+    document(app)
+    return app

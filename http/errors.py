@@ -1,0 +1,109 @@
+"""Errors as the outside sees them (SPEC 3): `{"error", "code"}` under `/api`, a calm page elsewhere.
+
+Crash: an exception that nobody expected is logged once with its traceback and answered 500 `internal`; its text never
+leaves the process. A dependency that does not answer is 503 with `Retry-After`.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from quart import Quart, Response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
+from omnisonic.http.answers import Problem, answer
+from omnisonic.http.policies import STILL_PAGE
+
+log = logging.getLogger(__name__)
+
+SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("bad_request", "The request cannot be understood."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take that method."),
+    408: ("request_timeout", "The request took too long to arrive. Send it again."),
+    413: ("payload_too_large", "The request is too large."),
+    415: ("unsupported_media_type", "This address does not take that media type."),
+    500: ("internal", "Something broke on our side. Try again."),
+}
+"""What the framework's own errors are called here: status to code and sentence."""
+
+LINGER_S: Final = 0.5
+"""How long a refused request may take to arrive whole."""
+
+
+class Refusal(OmnisonicError):
+    """A request is turned away with `status`, before or instead of being carried out."""
+
+    def __init__(self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers
+
+
+def answer_errors(app: Quart) -> None:
+    """Make `app` answer every error in its own words."""
+
+    @app.errorhandler(OmnisonicError)
+    async def ours(error: OmnisonicError) -> Response:
+        match error:
+            case Refusal():
+                return await problem(error.status, error.code, error.message, error.headers)
+            case InvalidInput():
+                return await problem(400, error.code, error.message)
+            case Unavailable():
+                return await problem(503, error.code, error.message, retry_after(error.retry_after_s))
+            case _:
+                return await unexpected(error)
+
+    @app.errorhandler(HTTPException)
+    async def framework(error: HTTPException) -> Response:
+        status = error.code or 500
+        if status not in SENTENCES:
+            status = 500 if status >= 500 else 400
+        allowed = {name: value for name, value in error.get_headers() if name == "Allow"}
+        return await problem(status, *SENTENCES[status], allowed)
+
+    @app.errorhandler(Exception)
+    async def unexpected(error: Exception) -> Response:
+        log.error("request.failed", exc_info=error, extra={"method": request.method, "path": request.path})
+        return await problem(500, *SENTENCES[500])
+
+
+async def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    """The answer to a request that failed: JSON for programs, a page for people."""
+    headers = dict(headers or {})
+    if not await _body_arrived():
+        headers["Connection"] = "close"
+    if speaks_json(request.path):
+        return answer(Problem(error=message, code=code), status, headers)
+    page = await render_template("problem.html", status=status, message=message)
+    headers["Content-Security-Policy"] = STILL_PAGE
+    return Response(page, status, headers, content_type="text/html; charset=utf-8")
+
+
+async def _body_arrived() -> bool:
+    """Whether the whole request is here, after waiting a moment for the rest of it.
+
+    An answer that overtakes the body makes the server close the connection under a client that still sends, and the
+    client may never see the answer.
+    """
+    try:
+        async with asyncio.timeout(LINGER_S):
+            await request.body
+    except (TimeoutError, HTTPException):
+        return False
+    return True
+
+
+def speaks_json(path: str) -> bool:
+    """Whether `path` belongs to programs: nothing there is ever answered in HTML."""
+    return path.startswith(("/api/", "/healthz", "/readyz")) or path == "/api"
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """The header that says when to come back; whole seconds, at least one (RFC 9110, 10.2.3)."""
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}

@@ -1,0 +1,46 @@
+"""`/healthz` says that the process lives, `/readyz` that it can work (SPEC 3)."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.web.running import Web
+
+
+def test_a_live_process_says_so_whatever_else_is_broken(web: Web) -> None:
+    """Liveness does not depend on the store."""
+    web.presence.trouble.kind = web.bus.trouble.kind = "hung"
+    answer = web.client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"ok": True})
+
+
+def test_a_ready_process_has_sent_itself_a_message(web: Web) -> None:
+    """Readiness goes through the bus, on a channel of its own each time."""
+    answers = [web.client.get("/readyz") for _ in range(2)]
+    assert [answer.json() for answer in answers] == [{"ok": True, "checks": {"presence": "ok", "bus": "ok"}}] * 2
+    assert len({event.channel for event in web.bus.published}) == 2
+
+
+@pytest.mark.parametrize("part", ["presence", "bus"])
+@pytest.mark.parametrize(("kind", "why"), [("down", "Nobody is home."), ("hung", "No answer within 1 s.")])
+def test_a_process_that_cannot_work_is_not_ready(web: Web, part: str, kind: str, why: str) -> None:
+    """503 with the broken check named, and the others still told."""
+    (web.presence if part == "presence" else web.bus).trouble.kind = kind
+    answer = web.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "ok": False,
+        "error": f"Not ready: {part} cannot be reached.",
+        "code": "unavailable",
+        "checks": {"presence": "ok", "bus": "ok", part: why},
+    }
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_many_who_ask_at_once_share_one_probe(web: Web) -> None:
+    """Twenty requests while the store hangs all end with the one probe, in about its second."""
+    web.presence.trouble.kind = "hung"
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: web.client.get("/readyz"), range(20)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert len(web.bus.published) < 20

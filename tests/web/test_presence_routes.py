@@ -1,0 +1,146 @@
+"""`/api/presence`: coming, being listed and going without a socket (SPEC 3)."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from omnisonic.bus import ROOM_EVENTS
+from omnisonic.bus.events import LeaseDropped, LeasePut, decode
+from omnisonic.models import Member
+from tests.web.running import Web, running_web
+
+ADA = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
+
+
+def put(web: Web, body: dict[str, Any]) -> tuple[int, Any]:
+    answer = web.client.post("/api/presence", json=body)
+    return answer.status_code, answer.json()
+
+
+def drop(web: Web, body: dict[str, Any]) -> tuple[int, Any]:
+    answer = web.client.request("DELETE", "/api/presence", json=body)
+    return answer.status_code, answer.json()
+
+
+def test_whoever_is_put_is_listed(web: Web) -> None:
+    """A member that was put comes back with the name, the status, and when they were last seen, in UTC."""
+    assert put(web, {**ADA, "status": "away"}) == (200, {"ok": True})
+    answer = web.client.get("/api/presence", params={"roomId": "jam"})
+    assert answer.status_code == 200
+    (line,) = answer.json()["members"]
+    assert {**line, "lastSeen": ""} == {"memberId": "ada", "displayName": "Ada", "status": "away", "lastSeen": ""}
+    assert line["lastSeen"].endswith("Z")
+    assert abs(datetime.fromisoformat(line["lastSeen"]) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_room_that_nobody_is_in_is_empty(web: Web) -> None:
+    """Asking about a room does not need it to exist."""
+    assert web.client.get("/api/presence", params={"roomId": "nowhere"}).json() == {"members": []}
+
+
+def test_putting_tells_the_live_room(web: Web) -> None:
+    """The event on the bus carries the member and the time to live."""
+    put(web, {**ADA, "ttlSeconds": 7})
+    (event,) = web.bus.published
+    assert event.channel == ROOM_EVENTS
+    assert decode(event.data) == LeasePut("jam", Member("ada", "Ada"), 7)
+
+
+def test_a_lease_lasts_as_long_as_the_settings_say() -> None:
+    """Without `ttlSeconds` the time to live is PRESENCE_TTL."""
+    with running_web({"PRESENCE_TTL": "33"}) as web:
+        assert put(web, ADA)[0] == 200
+        assert web.presence.rooms["jam"]["ada"].ttl_s == 33
+
+
+@pytest.mark.parametrize("ttl", [1, 900, 60.0])
+def test_any_whole_number_of_seconds_is_a_time_to_live(web: Web, ttl: float) -> None:
+    """JSON has one kind of number: 60.0 is the integer 60."""
+    assert put(web, {**ADA, "ttlSeconds": ttl}) == (200, {"ok": True})
+    assert web.presence.rooms["jam"]["ada"].ttl_s == ttl
+
+
+def test_leaving_twice_is_no_error(web: Web) -> None:
+    """DELETE is idempotent, and the room is told each time."""
+    put(web, ADA)
+    gone = {"roomId": "jam", "memberId": "ada"}
+    assert [drop(web, gone), drop(web, gone)] == [(200, {"ok": True})] * 2
+    assert web.presence.rooms["jam"] == {}
+    assert [decode(event.data) for event in web.bus.published[1:]] == [LeaseDropped("jam", "ada")] * 2
+
+
+def test_properties_that_nobody_knows_are_ignored(web: Web) -> None:
+    """A newer client may say more."""
+    assert put(web, {**ADA, "instrument": "oud"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"roomId": ""}, "invalid_room_id"),
+        ({"roomId": " \u2003"}, "invalid_room_id"),
+        ({"roomId": "r" * 129}, "invalid_room_id"),
+        ({"roomId": None}, "invalid_room_id"),
+        ({"roomId": ["jam"]}, "invalid_room_id"),
+        ({"memberId": 7}, "invalid_member_id"),
+        ({"memberId": "a\u0000"}, "invalid_member_id"),
+        ({"displayName": "A" * 65}, "invalid_display_name"),
+        ({"displayName": "\u202eevil"}, "invalid_display_name"),
+        ({"displayName": "two\nlines"}, "invalid_display_name"),
+        ({"status": "asleep"}, "invalid_status"),
+        ({"status": True}, "invalid_status"),
+        ({"ttlSeconds": 0}, "invalid_ttl_seconds"),
+        ({"ttlSeconds": 901}, "invalid_ttl_seconds"),
+        ({"ttlSeconds": 10**30}, "invalid_ttl_seconds"),
+        ({"ttlSeconds": 1.5}, "invalid_ttl_seconds"),
+        ({"ttlSeconds": "60"}, "invalid_ttl_seconds"),
+        ({"ttlSeconds": True}, "invalid_ttl_seconds"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(web: Web, change: dict[str, Any], code: str) -> None:
+    """Each bad value is 400 with the code of its property and one sentence, and nothing is stored."""
+    status, problem = put(web, ADA | change)
+    assert (status, problem["code"]) == (400, code)
+    assert problem["error"].endswith(".")
+    assert not web.presence.rooms
+    assert not web.bus.published
+
+
+@pytest.mark.parametrize("name", ["roomId", "memberId", "displayName"])
+def test_a_property_that_is_missing_is_named(web: Web, name: str) -> None:
+    """The sentence says which one."""
+    status, problem = put(web, {key: value for key, value in ADA.items() if key != name})
+    assert (status, problem["error"]) == (400, f"{name} is missing.")
+
+
+@pytest.mark.parametrize("query", ["", "roomId=", "roomId=a&roomId=b", "roomId=%00", "roomId=%ff", "roomid=jam"])
+def test_a_roster_needs_one_room(web: Web, query: str) -> None:
+    """Missing, doubled or impossible room ids are 400."""
+    answer = web.client.get(f"/api/presence?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_room_id")
+
+
+@pytest.mark.parametrize("part", ["presence", "bus"])
+@pytest.mark.parametrize("kind", ["down", "hung"])
+def test_a_store_that_does_not_answer_is_503(web: Web, part: str, kind: str) -> None:
+    """Whether store or bus is down or hangs: 503 within two seconds, with advice on when to come back."""
+    (web.presence if part == "presence" else web.bus).trouble.kind = kind
+    before_s = time.monotonic()
+    answer = web.client.post("/api/presence", json=ADA)
+    assert time.monotonic() - before_s < 2
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_rooms_with_tickets_are_closed_to_strangers() -> None:
+    """With ROOM_ACCESS=ticket nobody is listed, let in or taken out by a stranger."""
+    with running_web({"ROOM_ACCESS": "ticket"}) as web:
+        answers = [
+            web.client.get("/api/presence", params={"roomId": "jam"}),
+            web.client.post("/api/presence", json=ADA),
+            web.client.request("DELETE", "/api/presence", json=ADA),
+        ]
+        assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "ticket_required")] * 3
+        assert not web.presence.rooms

@@ -1,0 +1,51 @@
+"""`X-Request-Id` and the spans of API requests (SPEC 7)."""
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests.web.running import Web, running_web
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/api/nothing", "/api/presence?roomId=a"])
+def test_every_answer_has_an_id_of_its_own(web: Web, path: str) -> None:
+    """32 hex digits, fresh each time, whatever the client says."""
+    claimed = "0123456789abcdef0123456789abcdef"
+    headers = {"X-Request-Id": claimed, "traceparent": f"00-{claimed}-0123456789abcdef-01"}
+    ids = {web.client.get(path, headers=headers).headers["X-Request-Id"] for _ in range(3)}
+    assert len(ids) == 3
+    assert claimed not in ids
+    assert all(len(request_id) == 32 and int(request_id, 16) for request_id in ids)
+
+
+def test_the_id_is_the_trace_id() -> None:
+    """API requests are spans of the tracers that SPEC 7 names, each named after its route, failures marked."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with running_web(tracer_provider=provider) as web:
+        roster = web.client.get("/api/presence?roomId=a")
+        web.presence.trouble.kind = "down"
+        web.client.get("/api/presence?roomId=a")
+        web.client.get("/api/openapi.json")
+        web.client.get("/api/nothing")
+        web.client.get("/healthz")
+    spans = exporter.get_finished_spans()
+    provider.shutdown()
+    assert [(span.name, _tracer(span)) for span in spans] == [
+        ("GET /api/presence", "studio-web-api-presence"),
+        ("GET /api/presence", "studio-web-api-presence"),
+        ("GET /api/openapi.json", "studio-web-api"),
+        ("GET", "studio-web-api"),
+    ]
+    assert [(span.attributes or {})["http.response.status_code"] for span in spans] == [200, 503, 200, 404]
+    assert [span.status.is_ok for span in spans] == [True, False, True, True]
+    context = spans[0].context
+    assert context is not None
+    assert roster.headers["X-Request-Id"] == f"{context.trace_id:032x}"
+
+
+def _tracer(span: ReadableSpan) -> str:
+    assert span.instrumentation_scope is not None
+    return span.instrumentation_scope.name
