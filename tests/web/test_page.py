@@ -87,11 +87,11 @@ def say(page: Page, text: str) -> None:
 
 
 def roster(page: Page) -> Locator:
-    return page.get_by_role("list", name="In the room").get_by_role("listitem")
+    return page.get_by_role("list", name="Who is here").get_by_role("listitem")
 
 
 def log(page: Page) -> Locator:
-    return page.get_by_role("log", name="Messages")
+    return page.get_by_role("log", name="What was said")
 
 
 def test_two_visitors_meet_talk_and_part(visit: Visit) -> None:
