@@ -21,7 +21,9 @@ from omnisonic.actors.mailbox import Control, Join, Leave, Mail, Mailbox, Said
 from omnisonic.actors.room import Room, RoomContext
 from omnisonic.actors.roster import Entry
 from omnisonic.actors.supervisor import RestartWindow
+from omnisonic.models import MemberId
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.frames import Frame
 
 TURN_FRAMES: Final = 2048
 """About this many messages are handled in one turn, then the other rooms have theirs."""
@@ -30,7 +32,8 @@ TURN_FRAMES: Final = 2048
 class CellEvents(Protocol):
     """Whom a cell tells what happened. Called in the cell's turn; must not wait and must not raise."""
 
-    def has_mail(self, cell: "RoomCell") -> None: ...
+    @property
+    def has_mail(self) -> Callable[["RoomCell"], None]: ...
 
     def roster_changed(self, cell: "RoomCell") -> None: ...
 
@@ -62,6 +65,7 @@ class RoomCell:
         self._room_class = room_class
         self._events = events
         self._sampler = sampler
+        self._has_mail = events.has_mail
         self._room: Room | None = room_class(context)
 
     @property
@@ -82,13 +86,13 @@ class RoomCell:
         """Put control mail in the mailbox."""
         self.mailbox.tell(mail)
         if not self.is_ready:
-            self._events.has_mail(self)
+            self._has_mail(self)
 
     def hear(self, said: Said) -> bool:
         """Put what a member said in the mailbox. False when it is full: the sender is to be told."""
         taken = self.mailbox.hear(said)
         if taken and not self.is_ready:
-            self._events.has_mail(self)
+            self._has_mail(self)
         return taken
 
     def turn(self) -> bool:
@@ -126,12 +130,16 @@ class RoomCell:
     def restart(self) -> None:
         """Start a new room from what the old one left, and let it see the mail that waited."""
         self.incarnation += 1
-        self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
+        try:
+            self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
+        except Exception as crash:  # noqa: BLE001 - as in a turn: a room that cannot start has crashed again
+            self._events.crashed(self, crash, self._letter("Restart", crash))
+            return
         for entry in self.entries:
             if entry.link is not None and not entry.link.is_open:
                 self.mailbox.tell(Leave(entry.link, "lost"))
         if self.mailbox and not self.is_ready:
-            self._events.has_mail(self)
+            self._has_mail(self)
 
     def close(self, closing: Closing) -> None:
         """Close every connection of a room that is past saving, those still waiting to enter included."""
@@ -186,10 +194,13 @@ class RoomCell:
         elif isinstance(mail, Join):
             self.entries = tuple(entry for entry in self.entries if entry.link is not mail.link)
             mail.link.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
-        letter = DeadLetter(
-            self.room_id, self.incarnation, sender, type(mail).__name__, frame, repr(crash), self._context.now_ms()
-        )
-        self._events.crashed(self, crash, letter)
+        self._events.crashed(self, crash, self._letter(type(mail).__name__, crash, sender, frame))
+
+    def _letter(
+        self, kind: str, crash: Exception, sender: MemberId | None = None, frame: Frame | None = None
+    ) -> DeadLetter:
+        now_ms = self._context.now_ms()
+        return DeadLetter(self.room_id, self.incarnation, sender, kind, frame, repr(crash), now_ms)
 
 
 def new_epoch() -> str:

@@ -16,7 +16,7 @@ from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.detour import Detour
 from omnisonic.actors.mailbox import Join, Leave, Said
 from omnisonic.actors.outbox import Outbox
-from omnisonic.actors.rate import COST_BYTES, ODD_COST_BYTES, Rate
+from omnisonic.actors.rate import COST_BYTES, Rate
 from omnisonic.models import Member, RoomId
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
@@ -28,6 +28,13 @@ LOST: Final = "lost"
 """Why somebody left whose connection ended without a close frame."""
 
 
+class Clock(Protocol):
+    """Knows the time of the current sweep, in monotonic seconds, at the cost of an attribute."""
+
+    @property
+    def now_s(self) -> float: ...
+
+
 class Host(Protocol):
     """What a connection asks of its gateway. None of it waits."""
 
@@ -35,7 +42,7 @@ class Host(Protocol):
     queue_bytes: int
 
     @property
-    def now_s(self) -> float: ...
+    def clock(self) -> Clock: ...
 
     def greet(self, connection: "Connection", request: handshake.Request) -> None: ...
 
@@ -58,13 +65,13 @@ class Connection:
         "_send", "_sock", "_splitter", "address", "fd", "heard", "member", "opened_s", "room_id",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, address: str, host: Host) -> None:
+    def __init__(self, sock: socket.socket, address: str, host: Host, now_s: float) -> None:
         self.fd = sock.fileno()
         self.address = address
         self.heard = True
         self.member: Member | None = None
         self.room_id: RoomId | None = None
-        self.opened_s = host.now_s
+        self.opened_s = now_s
         self._host = host
         self._sock = sock
         self._send = sock.send
@@ -137,8 +144,10 @@ class Connection:
 
     def _read_frames(self, data: bytes) -> None:
         frames, controls, odd = self._splitter.feed(data)
-        cell, now_s, rate = self._cell, self._host.now_s, self._host.rate
-        cost = len(frames) + len(controls) + len(data) // COST_BYTES + len(odd) // ODD_COST_BYTES
+        cell, now_s, rate = self._cell, self._host.clock.now_s, self._host.rate
+        cost = len(frames) + len(controls) + len(data) // COST_BYTES
+        if odd:
+            cost += self._splitter.count_odd()  # a fragment is as much work as a message
         self._full_at_s = full_at_s = max(self._full_at_s, now_s) + cost * rate.interval_s
         if cell is None:
             pass  # closing: only the client's own close still matters
@@ -282,6 +291,9 @@ class Connection:
         For a client that is too slow the frame takes the place of what is queued.
         """
         if self._closing is not None or self._ended:
+            return
+        if self._head is not None:  # no WebSocket yet
+            self.answer(handshake.closing_answer(closing))
             return
         self.leave(closing.word)
         if closing.code is CloseCode.TOO_SLOW and self._outbox is not None:

@@ -23,8 +23,8 @@ _OPENING: Final = (
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 _CLOSE_BYTE: Final = 0x88
-PENDING_BYTES: Final = 2 * LARGEST_MESSAGE_BYTES
-"""What may wait for trio-websocket; more comes only from a client that floods."""
+PENDING_MESSAGES: Final = 2
+"""This many of the largest messages may wait for trio-websocket; more comes only from a client that floods."""
 
 
 class Traveller(Protocol):
@@ -46,8 +46,9 @@ class Traveller(Protocol):
 class Detour(trio.abc.Stream):
     """One connection's odd bytes on their way through trio-websocket."""
 
-    def __init__(self, connection: Traveller) -> None:
+    def __init__(self, connection: Traveller, largest_bytes: int = LARGEST_MESSAGE_BYTES) -> None:
         self._connection = connection
+        self._largest_bytes = largest_bytes
         self._received = bytearray()
         self._more = trio.Event()
         self._ended = False
@@ -60,7 +61,7 @@ class Detour(trio.abc.Stream):
             self._received += odd
         else:
             self._ended = True
-        if len(self._received) > PENDING_BYTES:
+        if len(self._received) > PENDING_MESSAGES * self._largest_bytes:
             self._connection.close(Closing(CloseCode.TOO_BIG, "too much at once"))
             self._ended = True
         self._more.set()
@@ -69,7 +70,7 @@ class Detour(trio.abc.Stream):
         """Hand over every message that comes through, until the connection ends."""
         try:
             async with trio.open_nursery() as nursery:
-                request = await wrap_server_stream(nursery, self, max_message_size=LARGEST_MESSAGE_BYTES)
+                request = await wrap_server_stream(nursery, self, max_message_size=self._largest_bytes)
                 await self._hand_over(await request.accept())
                 nursery.cancel_scope.cancel()
         except Exception as crash:  # noqa: BLE001 - one connection's fault must not end the others
@@ -79,7 +80,9 @@ class Detour(trio.abc.Stream):
         while True:
             try:
                 message = await websocket.get_message()
-            except ConnectionClosed:
+            except ConnectionClosed as closed:
+                if closed.reason is not None:  # a breach of the protocol, which trio-websocket tells only to us
+                    self._connection.close(_closing(closed.reason.code, closed.reason.reason or ""))
                 return
             if isinstance(message, str):
                 self._connection.arrived(TEXT, message.encode())
@@ -107,7 +110,7 @@ class Detour(trio.abc.Stream):
             self._opened = True  # the answer to the opening that was played
             self._more.set()
         elif data[0] == _CLOSE_BYTE:
-            self._connection.closed_on_detour(bytes(data), _closing(bytes(data)))
+            self._connection.closed_on_detour(bytes(data), _closing(int.from_bytes(data[2:4], "big")))
         else:
             self._connection.push(bytes(data))
 
@@ -120,9 +123,9 @@ class Detour(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-def _closing(close_frame: bytes) -> Closing:
-    """The row of the table that a close frame of trio-websocket is; a code of the client's own is a normal leave."""
+def _closing(code: int, reason: str = "") -> Closing:
+    """The row of the table that a close by trio-websocket is; a code of the client's own is a normal leave."""
     try:
-        return Closing(CloseCode(int.from_bytes(close_frame[2:4], "big")))
+        return Closing(CloseCode(code), reason)
     except ValueError:
         return Closing(CloseCode.NORMAL)

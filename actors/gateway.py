@@ -30,7 +30,7 @@ from omnisonic.actors.dispatcher import Dispatcher
 from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.poller import Poller
 from omnisonic.actors.rate import Rate
-from omnisonic.actors.registry import Registry
+from omnisonic.actors.registry import EMPTY_S, Registry
 from omnisonic.actors.room import Heads, Room, RoomContext
 from omnisonic.actors.supervisor import ChildSpec, supervise
 from omnisonic.actors.timeouts import Timeouts
@@ -40,6 +40,7 @@ from omnisonic.origins import HostPolicy, OriginPolicy
 from omnisonic.wire import handshake
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.handshake import Entrance, Refused, Request
+from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
 GREETING_S: Final = 8.0
 """A client whose handshake takes longer is cut: within 10 s, watch and all (RELIABILITY 19)."""
@@ -49,6 +50,8 @@ PING_S: Final = 20.0
 """A client that was silent this long is pinged."""
 PONG_S: Final = 15.0
 """A client that is silent this long after a ping is gone."""
+OVERFLOW: Final = 1024
+"""This many over the cap are taken to be told so; those beyond are just closed."""
 WATCH_S: Final = 0.25
 RECONNECT_MS: Final = (500, 5_000)
 """Clients that are told to come back spread over this many milliseconds."""
@@ -97,6 +100,12 @@ class GatewayOptions:
     max_connections: int = 0
     max_connections_per_address: int = 0
     max_members_per_room: int = 0
+    largest_message_bytes: int = LARGEST_MESSAGE_BYTES
+    greeting_s: float = GREETING_S
+    closing_s: float = CLOSING_S
+    ping_s: float = PING_S
+    pong_s: float = PONG_S
+    empty_room_s: float = EMPTY_S
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
 
@@ -114,14 +123,15 @@ class Gateway:
         self._addresses: Counter[str] = Counter()
         self._nursery = nursery
         self._dispatcher = Dispatcher()
-        self._poller = Poller(self._dispatcher, clock=trio.current_time)
+        self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
         self.sampler = Sampler()
         self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery)
-        self._greeting: Timeouts[Connection] = Timeouts(GREETING_S)
-        self._closing: Timeouts[Connection] = Timeouts(CLOSING_S)
-        self._quiet: Timeouts[Connection] = Timeouts(PING_S)
-        self._pinged: Timeouts[Connection] = Timeouts(PONG_S)
+        self._greeting: Timeouts[Connection] = Timeouts(options.greeting_s)
+        self._closing: Timeouts[Connection] = Timeouts(options.closing_s)
+        self._quiet: Timeouts[Connection] = Timeouts(options.ping_s)
+        self._pinged: Timeouts[Connection] = Timeouts(options.pong_s)
         self._accepting: set[trio.CancelScope] = set()
+        self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
         self._all_gone = trio.Event()
 
@@ -135,6 +145,7 @@ class Gateway:
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
         """Start everything; returns once connections are being accepted. The listeners are the gateway's now."""
+        self._listeners = listeners
         await self.start_child("poller", self._poller.run)
         await self.start_child("dispatcher", self._dispatcher.run)
         await self.start_child("watch", self._watch)
@@ -166,8 +177,10 @@ class Gateway:
             connection.end("going_away")
 
     def close(self) -> None:
-        """Let go of the event source. After everything has stopped."""
+        """Let go of the event source and the listeners. After everything has stopped."""
         self._poller.close()
+        for listener in self._listeners:
+            listener.close()
 
     def measure(self) -> dict[str, float]:
         """The current value of each metric of `omnisonic.actors.instruments`."""
@@ -194,10 +207,14 @@ class Gateway:
     # Connections come
 
     def _take(self, sock: socket.socket, address: str) -> None:
-        connection = Connection(sock, address, self)
+        if 0 < self.options.max_connections <= len(self.connections) - OVERFLOW:
+            sock.close()
+            return
+        now_s = trio.current_time()
+        connection = Connection(sock, address, self, now_s)
         self.connections.add(connection)
         self._addresses[address] += 1
-        self._greeting.add(connection, self.now_s)
+        self._greeting.add(connection, now_s)
         self.counters.connections += 1
         self._poller.watch(connection.fd, connection)
 
@@ -221,7 +238,7 @@ class Gateway:
             connection.turn_away(answer, wrong.code, wrong.message)
             return
         self.options.admission.admit(request, entrance)
-        self._quiet.add(connection, self.now_s)
+        self._quiet.add(connection, self.clock.now_s)
         connection.enter(self.registry.room(entrance.room_id), entrance.member, answer)
 
     def _check_caps(self, connection: Connection) -> None:
@@ -237,15 +254,11 @@ class Gateway:
 
     # What connections ask
 
-    @property
-    def now_s(self) -> float:
-        return self._poller.now_s
-
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         self._poller.set_writing(connection.fd, writing=writing)
 
     def start_detour(self, connection: Connection) -> Detour:
-        detour = Detour(connection)
+        detour = Detour(connection, self.options.largest_message_bytes)
         self._nursery.start_soon(detour.run)
         return detour
 
@@ -286,7 +299,7 @@ class Gateway:
             await trio.sleep(WATCH_S)
             now_s = trio.current_time()
             self._watch_silence(now_s)
-            self.registry.sweep(now_s)
+            self.registry.sweep(now_s, self.options.empty_room_s)
 
     def _watch_silence(self, now_s: float) -> None:
         for connection in self._greeting.take_due(now_s) + self._closing.take_due(now_s):

@@ -9,9 +9,6 @@ from typing import Final
 COST_BYTES: Final = 4096
 """A message costs one, and one more for each of these: a long message is more work for everyone."""
 
-ODD_COST_BYTES: Final = 128
-"""Bytes that need the full protocol engine cost more: a flood of tiny fragments is expensive to take apart."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rate:

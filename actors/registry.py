@@ -73,7 +73,7 @@ class Registry:
         self._heads = Heads()
         self._make_context = make_context
         self._room_class = room_class
-        self._scheduler = scheduler
+        self.has_mail = scheduler.ready
         self._counters = counters
         self._sampler = sampler
         self._past = Totals()
@@ -100,12 +100,12 @@ class Registry:
                 watcher.room_made(cell)
         return cell
 
-    def sweep(self, now_s: float) -> None:
-        """Forget rooms that have been empty, and let rooms look at leases that ran out."""
+    def sweep(self, now_s: float, empty_s: float = EMPTY_S) -> None:
+        """Forget rooms that have been empty for `empty_s`, and let rooms look at leases that ran out."""
         for cell in self:
             if cell.next_expiry_s is not None and cell.next_expiry_s <= now_s:
                 cell.tell(Expire())
-            elif cell.empty_since_s is not None and now_s - cell.empty_since_s >= EMPTY_S and not cell.mailbox:
+            elif cell.empty_since_s is not None and now_s - cell.empty_since_s >= empty_s and not cell.mailbox:
                 self._forget(cell)
 
     def totals(self) -> Totals:
@@ -119,9 +119,6 @@ class Registry:
         if self._cells.get(cell.room_id) is cell:
             del self._cells[cell.room_id]
             self._past.add(cell)
-
-    def has_mail(self, cell: RoomCell) -> None:
-        self._scheduler.ready(cell)
 
     def roster_changed(self, cell: RoomCell) -> None:
         for watcher in self.watchers:

@@ -223,7 +223,7 @@ class Room:
         link, member = join.link, join.member
         if 0 < self.context.max_members <= len(self.roster) and member.member_id not in self.roster:
             batch.begin(link, messages.error_frame("room_full", "This room is full."))
-            batch.dismiss(link, Closing(CloseCode.POLICY, "room full"))
+            batch.dismiss(link, Closing(CloseCode.POLICY, "room_full"))
             return
         event = self.roster.join(member, link)
         if isinstance(event, Joined):

@@ -1,80 +1,105 @@
 """The settings: read once from the environment, validated together, frozen (SPEC 2).
 
 `Settings.load()` is the only way in. A field is called what its variable is called, in lower case and with its
-unit at the end; its description is what `--help` and the documentation print.
+unit at the end; its description is what `--help` and the documentation print (`explain`, `settings_table`).
+
+Nothing here runs: it is read at the start, and a value that cannot be used stops the start with a sentence.
 """
 
 import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
 from omnisonic.errors import BadSettings
 from omnisonic.origins import WILDCARDS, HostPolicy, OriginPolicy
+from omnisonic.redaction import redacted_text
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Names = Annotated[frozenset[str], NoDecode]
+Port: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
+Names: TypeAlias = frozenset[str]
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_SCHEMES: Final = {
+    "redis_url": ("redis", "rediss", "unix"),
+    "gateway_public_url": ("ws", "wss"),
+    "nextauth_url": ("http", "https"),
+}
+"""What the URL in a setting may begin with."""
 
 
 def _default_data_dir() -> Path:
     return Path("/var/lib/omnisonic") if os.geteuid() == 0 else Path(".omnisonic")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that the environment decides. Defaults are right for one machine, on loopback."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     omnisonic_env: Literal["development", "production"] = Field(
-        "development", description="`production` turns the conveniences of development off"
+        default="development", description="`production` turns the conveniences of development off"
     )
     data_dir: Path = Field(
         default_factory=_default_data_dir,
         validation_alias="OMNISONIC_DATA_DIR",
         description="where this installation keeps its files (default `.omnisonic`, `/var/lib/omnisonic` for root)",
     )
-    web_host: str = Field("127.0.0.1", description="address the web listens on")
-    web_port: Port = Field(3000, description="port the web listens on; 0 picks a free one")
-    gateway_host: str = Field("127.0.0.1", description="address the realtime gateway listens on")
-    gateway_port: Port = Field(8080, description="port the realtime gateway listens on; 0 picks a free one")
+    web_host: str = Field(default="127.0.0.1", description="address the web listens on")
+    web_port: Port = Field(default=3000, description="port the web listens on; 0 picks a free one")
+    gateway_host: str = Field(default="127.0.0.1", description="address the realtime gateway listens on")
+    gateway_port: Port = Field(default=8080, description="port the realtime gateway listens on; 0 picks a free one")
     gateway_public_url: str | None = Field(
-        None, description="the `ws://` or `wss://` URL that browsers reach the gateway by, when a proxy stands before it"
+        default=None,
+        description="the `ws://` or `wss://` URL that browsers reach the gateway by, behind a proxy",
     )
     gateway_id: str = Field(
         default_factory=socket.gethostname,
-        description="this gateway's name in the presence store (default: the host's name); a restart cleans up after it",
+        description="this gateway's name in the presence store, kept over a restart (default: the host's name)",
     )
     redis_url: str | None = Field(
-        None, description="`redis://`, `rediss://` or `unix://` URL of presence and bus (default: embedded or in-process)"
+        default=None,
+        description="`redis://`, `rediss://` or `unix://` URL of presence and bus (default: embedded or in-process)",
     )
     presence_ttl_s: int = Field(
-        60, ge=15, le=900, validation_alias="PRESENCE_TTL", description="seconds a roster entry outlives its refresher"
+        default=60,
+        ge=15,
+        le=900,
+        validation_alias="PRESENCE_TTL",
+        description="seconds a roster entry outlives its refresher",
     )
     room_access: Literal["open", "ticket"] | None = Field(
-        None, description="who may enter a room (default: `open` on a loopback bind, `ticket` otherwise)"
+        default=None, description="who may enter a room (default: `open` on a loopback bind, `ticket` otherwise)"
     )
     allowed_origins: Names = Field(
-        frozenset(), description="origins whose pages may connect, comma-separated, exact (default: the web's own)"
+        default=frozenset(),
+        description="origins whose pages may connect, comma-separated, exact (default: the web's own)",
     )
     allowed_hosts: Names = Field(
-        frozenset(), description="values of `Host` that are answered, comma-separated (default: the names bound to)"
+        default=frozenset(),
+        description="values of `Host` that are answered, comma-separated (default: the names bound to)",
     )
-    nextauth_url: str | None = Field(None, description="the public URL of the web")
-    member_rate_per_s: float = Field(500, ge=0, description="messages a second that one connection may send; 0: no limit")
-    member_burst: int = Field(1000, ge=1, description="messages that one connection may send at once")
+    nextauth_url: str | None = Field(default=None, description="the public URL of the web")
+    member_rate_per_s: float = Field(
+        default=500,
+        ge=0,
+        allow_inf_nan=False,
+        description="messages a second that one connection may send; 0: no limit",
+    )
+    member_burst: int = Field(default=1000, ge=1, description="messages that one connection may send at once")
     member_queue_bytes: int = Field(
-        262_144, ge=0, description="bytes that may wait for one member who does not read; 0: no limit"
+        default=262_144, ge=0, description="bytes that may wait for one member who does not read; 0: no limit"
     )
-    max_connections: int = Field(20_000, ge=0, description="connections the gateway holds; 0: no limit")
-    max_connections_per_address: int = Field(5_000, ge=0, description="connections from one address; 0: no limit")
-    max_members_per_room: int = Field(2_000, ge=0, description="members in one room; 0: no limit")
+    max_connections: int = Field(default=20_000, ge=0, description="connections the gateway holds; 0: no limit")
+    max_connections_per_address: int = Field(
+        default=5_000, ge=0, description="connections from one address; 0: no limit"
+    )
+    max_members_per_room: int = Field(default=2_000, ge=0, description="members in one room; 0: no limit")
 
     @field_validator("allowed_origins", "allowed_hosts", mode="before")
     @classmethod
@@ -86,26 +111,22 @@ class Settings(BaseSettings):
     @field_validator("allowed_origins")
     @classmethod
     def _are_origins(cls, value: frozenset[str]) -> frozenset[str]:
-        for origin in sorted(value):
-            parts = urlsplit(origin)
-            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
-                raise ValueError(f"{origin!r} is not an origin such as https://studio.example")
+        return frozenset(_origin_in(origin) for origin in sorted(value))
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: frozenset[str]) -> frozenset[str]:
+        for name in sorted(value):
+            if any(mark in name for mark in "/@ *"):
+                raise ValueError(f"{name!r} is not a host's name such as studio.example")
         return value
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "gateway_public_url", "nextauth_url")
     @classmethod
-    def _is_redis(cls, value: str | None) -> str | None:
-        return _with_scheme(value, "redis", "rediss", "unix")
-
-    @field_validator("gateway_public_url")
-    @classmethod
-    def _is_websocket(cls, value: str | None) -> str | None:
-        return _with_scheme(value, "ws", "wss")
-
-    @field_validator("nextauth_url")
-    @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
-        return _with_scheme(value, "http", "https")
+    def _is_url(cls, value: str | None, field: ValidationInfo) -> str | None:
+        if value is not None:
+            _check_url(value, _SCHEMES[field.field_name or ""])
+        return value
 
     @property
     def is_production(self) -> bool:
@@ -122,10 +143,9 @@ class Settings(BaseSettings):
         """The origins whose pages may connect, when the web listens on `web_port`."""
         if self.allowed_origins:
             return OriginPolicy(self.allowed_origins)
-        own = {f"http://{name}:{web_port}" for name in _names(self.web_host)}
+        own = {_origin("http", name, web_port) for name in _names(self.web_host)}
         if self.nextauth_url:
-            parts = urlsplit(self.nextauth_url)
-            own.add(f"{parts.scheme}://{parts.netloc}".lower())
+            own.add(_origin_of(urlsplit(self.nextauth_url)))
         return OriginPolicy(frozenset(own))
 
     def host_policy(self, bound_to: str) -> HostPolicy:
@@ -153,20 +173,28 @@ class Settings(BaseSettings):
         try:
             return cls(**known)
         except ValidationError as wrong:
-            raise BadSettings([_sentence(problem) for problem in wrong.errors()]) from None
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: PydanticBaseSettingsSource
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` hands in: nothing is read behind its back."""
-        return (init_settings,)
+            raise BadSettings([_sentence(problem) for problem in wrong.errors(include_url=False)]) from None
 
 
 def variable_of(field: str) -> str:
     """The environment variable that sets `field`."""
     alias = Settings.model_fields[field].validation_alias
     return str(alias) if alias else field.upper()
+
+
+def explain(field: str) -> str:
+    """What `field` means and what it is when nobody sets it: a line of `--help`."""
+    info = Settings.model_fields[field]
+    meaning = info.description or ""
+    if "(default" in meaning or info.default is None or info.default_factory:
+        return meaning
+    return f"{meaning} (default {info.default})"
+
+
+def settings_table() -> str:
+    """All settings as a Markdown table, for the documentation."""
+    rows = [f"| `{variable_of(field)}` | {explain(field)} |" for field in Settings.model_fields]
+    return "\n".join(["| variable | meaning |", "| --- | --- |", *rows]) + "\n"
 
 
 def _names(host: str) -> frozenset[str]:
@@ -176,15 +204,67 @@ def _names(host: str) -> frozenset[str]:
     return LOOPBACK if host in LOOPBACK else frozenset({host.lower()})
 
 
-def _with_scheme(value: str | None, *schemes: str) -> str | None:
-    if value is not None and urlsplit(value).scheme not in schemes:
-        raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-    return value
+def _check_url(value: str, schemes: tuple[str, ...]) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in schemes:
+        raise ValueError(f"it must begin with {_either([f'{scheme}://' for scheme in schemes])}")
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError("it must name the socket's file, as in unix:///run/valkey.sock")
+    elif not parts.hostname:
+        raise ValueError(f"it must name a host, as in {parts.scheme}://studio.example")
+    _port(parts)
 
 
-def _sentence(problem: Any) -> str:
+def _origin_in(value: str) -> str:
+    """The origin that an operator wrote, as a browser would say it."""
+    parts = urlsplit(value)
+    beyond = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or beyond:
+        raise ValueError(f"{value!r} is not an origin such as https://studio.example")
+    return _origin_of(parts)
+
+
+def _origin_of(url: SplitResult) -> str:
+    return _origin(url.scheme, url.hostname or "", _port(url))
+
+
+def _port(url: SplitResult) -> int | None:
+    try:
+        return url.port
+    except ValueError:
+        raise ValueError("its port must be a number from 0 to 65535") from None
+
+
+def _origin(scheme: str, host: str, port: int | None) -> str:
+    """What a browser sends as `Origin`: lower case, no default port, IPv6 in brackets (RFC 6454, section 6)."""
+    host = f"[{host}]" if ":" in host else host.lower()
+    return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    """One of pydantic's findings, for the person who set the variable."""
     location = str(problem["loc"][0])
     variable = location if location.isupper() else variable_of(location)
-    reason = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    reason = reason if problem["type"] == "value_error" else f"must be {reason}"
-    return f"{variable}={problem['input']!s}: {reason.rstrip('.')}."
+    return redacted_text(f'{variable} is "{problem["input"]}": {_demand(problem)}.')
+
+
+def _demand(problem: ErrorDetails) -> str:
+    limits = problem.get("ctx", {})
+    match problem["type"]:
+        case "int_parsing" | "int_from_float":
+            return "it must be a whole number"
+        case "float_parsing" | "finite_number":
+            return "it must be a number"
+        case "greater_than_equal":
+            return f"it must be at least {limits['ge']:g}"
+        case "less_than_equal":
+            return f"it must be at most {limits['le']:g}"
+        case "literal_error":
+            return f"it must be {str(limits['expected']).replace(chr(39), '')}"
+        case _:
+            return str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
+
+
+def _either(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

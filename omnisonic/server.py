@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import trio
 
@@ -45,25 +45,26 @@ async def open_gateway(
     `presence` and `bus` must be at home in trio. `owner` names this gateway in the presence store; a gateway that
     starts removes what an earlier one of that name left there. The listeners are closed with the gateway.
     """
-    async with trio.open_nursery() as nursery:
-        gateway = Gateway(options, nursery, room_class)
-        mirror = Mirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
-        relay = Relay(presence, bus, gateway.registry)
-        gateway.registry.watchers += [mirror, relay]
-        gateway.mirror_lag_s = lambda: mirror.lag_s
-        await gateway.start_child("mirror", mirror.run)
-        await gateway.start_child("relay", relay.listen)
-        await gateway.start_child("leases", relay.read_leases)
-        await gateway.start(listeners)
-        publish_metrics(gateway)
-        try:
-            yield gateway
-        finally:
-            with trio.CancelScope(shield=True):
-                await gateway.shutdown()
-                nursery.cancel_scope.cancel()
-                await mirror.say_farewell()
-    gateway.close()
+    with ExitStack() as after:
+        async with trio.open_nursery() as nursery:
+            gateway = Gateway(options, nursery, room_class)
+            after.callback(gateway.close)
+            mirror = Mirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
+            relay = Relay(presence, bus, gateway.registry)
+            gateway.registry.watchers += [mirror, relay]
+            gateway.mirror_lag_s = lambda: mirror.lag_s
+            await gateway.start_child("mirror", mirror.run)
+            await gateway.start_child("relay", relay.listen)
+            await gateway.start_child("leases", relay.read_leases)
+            await gateway.start(listeners)
+            publish_metrics(gateway)
+            try:
+                yield gateway
+            finally:
+                with trio.CancelScope(shield=True):
+                    await gateway.shutdown()
+                    nursery.cancel_scope.cancel()
+                    await mirror.say_farewell()
 
 
 def gateway_options(settings: Settings) -> GatewayOptions:

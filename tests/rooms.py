@@ -1,32 +1,41 @@
-"""A real gateway on a real socket for tests, and the clients that talk to it: trio-websocket, or bare bytes."""
+"""A real gateway on a real socket for tests."""
 
-import base64
-import json
-import os
 import socket
-import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+from trio_websocket import wrap_client_stream
 
+from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.gateway import Gateway, GatewayOptions
 from omnisonic.actors.room import Room, RoomContext
 from omnisonic.bus import Bus
 from omnisonic.bus.memory import MemoryBus
+from omnisonic.models import Member
 from omnisonic.origins import HostPolicy, OriginPolicy
 from omnisonic.presence import PresenceStore
 from omnisonic.presence.memory import MemoryPresence
 from omnisonic.server import open_gateway
 from omnisonic.wire.messages import Envelope
-from omnisonic.models import Member
+from tests.clients import DEADLINE_S, Bare, Client, masked_frame, upgrade_request
 
-DEADLINE_S: Final = 5.0
-"""Nothing that a test waits for takes this long, unless it is broken."""
+__all__ = [
+    "DEADLINE_S",
+    "PoisonedRoom",
+    "Stage",
+    "becomes",
+    "eventually",
+    "masked_frame",
+    "open_stage",
+    "upgrade_request",
+]
+
+POLL_S: Final = 0.005
+"""How often a test looks whether what it waits for is so."""
 OPTIONS: Final = GatewayOptions(
     hosts=HostPolicy(frozenset({"127.0.0.1", "localhost"})),
     origins=OriginPolicy(frozenset({"http://127.0.0.1:3000"})),
@@ -51,103 +60,82 @@ class Stage:
     bus: Bus
     port: int
 
-    def url(self, room: str = "jam", member: str = "ada", name: str | None = None, **query: str) -> str:
+    def target(self, member: str = "ada", room: str = "jam", **query: str) -> str:
+        """The path and query by which `member` enters `room`."""
+        return "/?" + urlencode({"roomId": room, "memberId": member, "displayName": member.title(), **query})
+
+    def url(self, member: str = "ada", room: str = "jam", **query: str) -> str:
         """Where `member` enters `room`."""
-        fields = {"roomId": room, "memberId": member, "displayName": name or member.title(), **query}
-        return f"ws://127.0.0.1:{self.port}/?{urlencode(fields)}"
+        return f"ws://127.0.0.1:{self.port}{self.target(member, room, **query)}"
+
+    def room(self, room: str = "jam") -> RoomCell:
+        """The room, which must be there."""
+        cell = self.gateway.room(room)
+        assert cell is not None
+        return cell
+
+    def roster(self, room: str = "jam") -> list[str]:
+        """Who is in the room, by their ids, as the room sees it."""
+        return sorted(entry.member.member_id for entry in self.room(room).entries)
+
+    async def mirrored(self, room: str = "jam") -> list[str]:
+        """Who is in the room, as the presence store tells it."""
+        return [line.member_id for line in await self.presence.members(room)]
 
     @asynccontextmanager
-    async def member(self, room: str = "jam", member: str = "ada", **query: str) -> AsyncIterator["Client"]:
+    async def member(self, member: str = "ada", room: str = "jam", **query: str) -> AsyncIterator[Client]:
         """A member who has been welcomed; leaves in order with the block."""
-        async with open_websocket_url(self.url(room, member, **query)) as websocket:
+        # Its own stream, because trio-websocket leaves the stream open when the server has closed.
+        async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream, trio.open_nursery() as nursery:
+            target = self.target(member, room, **query)
+            websocket = await wrap_client_stream(nursery, stream, f"127.0.0.1:{self.port}", target)
             client = Client(websocket)
             client.welcome = await client.next("welcome")
-            yield client
+            try:
+                yield client
+            finally:
+                await websocket.aclose()
 
-    async def raw(self) -> trio.SocketStream:
+    @asynccontextmanager
+    async def band(self, *members: str, room: str = "jam") -> AsyncIterator[list[Client]]:
+        """Several members, each of whom has seen the others come."""
+        async with AsyncExitStack() as stack:
+            clients: list[Client] = []
+            for member in members:
+                newcomer = await stack.enter_async_context(self.member(member, room))
+                for client in clients:
+                    await client.next("presence.join")
+                clients.append(newcomer)
+            yield clients
+
+    async def bare(self, *, receive_buffer_bytes: int = 0) -> Bare:
         """A connection that has said nothing yet."""
-        return await trio.open_tcp_stream("127.0.0.1", self.port)
-
-    async def raw_member(self, room: str = "jam", member: str = "ada", *, receive_buffer: int = 0) -> trio.SocketStream:
-        """A member as a bare stream, welcomed but not read further than the handshake. For bad manners."""
         sock = trio.socket.socket()
-        if receive_buffer:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if receive_buffer_bytes:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         await sock.connect(("127.0.0.1", self.port))
-        stream = trio.SocketStream(sock)
-        target = self.url(room, member).partition(str(self.port))[2]
-        await stream.send_all(upgrade_request(target, self.port))
-        head = b""
-        with trio.fail_after(DEADLINE_S):
-            while b"\r\n\r\n" not in head:
-                head += await stream.receive_some(1)
+        return Bare(trio.SocketStream(sock))
+
+    async def bare_member(
+        self, member: str = "ada", room: str = "jam", *, receive_buffer_bytes: int = 0, **query: str
+    ) -> Bare:
+        """A member as a bare stream, who has been welcomed. Leaves without a word when it is closed."""
+        bare = await self.bare(receive_buffer_bytes=receive_buffer_bytes)
+        await bare.stream.send_all(upgrade_request(self.target(member, room, **query), self.port))
+        head = await bare.head()
         assert head.startswith(b"HTTP/1.1 101"), head
-        return stream
+        bare.welcome = await bare.next("welcome")
+        return bare
 
-
-class Client:
-    """One member at the far end of a real WebSocket."""
-
-    def __init__(self, websocket: WebSocketConnection) -> None:
-        self.websocket = websocket
-        self.welcome: dict[str, Any] = {}
-
-    async def say(self, type_: str, payload: object = None, **fields: object) -> None:
-        """Send an envelope."""
-        await self.websocket.send_message(json.dumps({"type": type_, "payload": payload, **fields}))
-
-    async def send(self, message: str | bytes) -> None:
-        """Send anything."""
-        await self.websocket.send_message(message)
-
-    async def hear(self) -> dict[str, Any]:
-        """The next message, whatever it is. A binary one is `{"bytes": …}`."""
-        with trio.fail_after(DEADLINE_S):
-            message = await self.websocket.get_message()
-        return {"type": None, "bytes": message} if isinstance(message, bytes) else json.loads(message)
-
-    async def next(self, type_: str | None) -> dict[str, Any]:
-        """The next message of this type; others are passed over. None is a binary message."""
-        while True:
-            message = await self.hear()
-            if message["type"] == type_:
-                return message
-
-    async def closed(self) -> tuple[int, str]:
-        """Wait until the server closes; with which code and reason."""
-        try:
-            with trio.fail_after(DEADLINE_S):
-                while True:
-                    await self.websocket.get_message()
-        except ConnectionClosed as end:
-            assert end.reason is not None
-            return end.reason.code, end.reason.reason or ""
-
-
-def upgrade_request(target: str, port: int, **headers: str) -> bytes:
-    """The bytes of an opening handshake; `headers` replace or add, with `_` for `-`, and an empty one is left out."""
-    fields = {
-        "Host": f"127.0.0.1:{port}",
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
-        "Sec-WebSocket-Version": "13",
-        **{name.replace("_", "-"): value for name, value in headers.items()},
-    }
-    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items() if value)]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
-
-
-def masked_frame(first: int, payload: bytes, mask: bytes = b"\x01\x02\x03\x04") -> bytes:
-    """A client's frame with this first byte (FIN, RSV and opcode)."""
-    size = len(payload)
-    if size < 126:
-        head = struct.pack("!BB", first, 0x80 | size)
-    elif size < 65_536:
-        head = struct.pack("!BBH", first, 0x80 | 126, size)
-    else:
-        head = struct.pack("!BBQ", first, 0x80 | 127, size)
-    return head + mask + bytes(byte ^ mask[i & 3] for i, byte in enumerate(payload))
+    @asynccontextmanager
+    async def crowd(self, count: int, *, rooms: int = 1, room: str = "jam") -> AsyncIterator[list[Bare]]:
+        """`count` bare members, `m0` and so on, in turn in `rooms` rooms: `jam0` and so on, or `jam` when it is one."""
+        async with AsyncExitStack() as stack:
+            members = []
+            for number in range(count):
+                where = room if rooms == 1 else f"{room}{number % rooms}"
+                members.append(await stack.enter_async_context(await self.bare_member(f"m{number}", where)))
+            yield members
 
 
 @asynccontextmanager
@@ -155,7 +143,7 @@ async def open_stage(
     *,
     presence: PresenceStore | None = None,
     bus: Bus | None = None,
-    room_class: Callable[[RoomContext], Room] = PoisonedRoom,
+    room_class: Callable[[RoomContext], Room] = Room,
     **options: Any,
 ) -> AsyncIterator[Stage]:
     """Run a gateway on a free port. `options` are fields of `GatewayOptions`."""
@@ -170,6 +158,20 @@ async def open_stage(
 
 async def eventually(holds: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
     """Wait until `holds()`; fail when it does not in time."""
-    with trio.fail_after(deadline_s):
-        while not holds():
-            await trio.lowlevel.checkpoint()
+
+    async def look() -> bool:
+        return holds()
+
+    await becomes(look, wanted=True, deadline_s=deadline_s)
+
+
+async def becomes(look: Callable[[], Awaitable[object]], wanted: object, deadline_s: float = DEADLINE_S) -> None:
+    """Wait until `look()` sees what is `wanted`; fail with what it saw last when it does not in time."""
+    seen: object = None
+    with trio.move_on_after(deadline_s):
+        while True:
+            seen = await look()
+            if seen == wanted:
+                return
+            await trio.sleep(POLL_S)
+    assert seen == wanted, f"still not so after {deadline_s:g} s"

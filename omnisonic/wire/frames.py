@@ -56,13 +56,14 @@ def text_header(size: int) -> bytes:
 class Splitter:
     """Cuts one client's bytes into frames. Holds at most one incomplete frame of `WHOLE_BYTES`."""
 
-    __slots__ = ("_closed", "_detour", "_fragmented", "_held", "_needed", "_passing")
+    __slots__ = ("_closed", "_detour", "_fragmented", "_held", "_needed", "_odd", "_passing")
 
     def __init__(self) -> None:
         self._held: bytearray | None = None
         self._needed = 0
         self._passing = 0
         self._detour = 0
+        self._odd = 0
         self._fragmented = False
         self._closed = False
 
@@ -74,6 +75,11 @@ class Splitter:
     def arrived(self) -> None:
         """A message that came out as `odd` has been handed over by the protocol engine."""
         self._detour -= 1
+
+    def count_odd(self) -> int:
+        """How many frames came out as `odd` since this was last asked."""
+        odd, self._odd = self._odd, 0
+        return odd
 
     def feed(self, data: bytes) -> tuple[list[Frame], list[Frame], bytes]:
         """Take what was received; return the whole data frames, the whole control frames and the odd bytes.
@@ -131,6 +137,7 @@ class Splitter:
 
     def _may_detour(self, first: int) -> bool:
         """Note a legal frame that is not ours. False when it ends the stream: a breach, or a close on the detour."""
+        self._odd += 1
         opcode, final = first & 0x0F, bool(first & _FIN)
         starts = opcode in (TEXT, BINARY)
         if first & 0x70 or not (starts or opcode == CONTINUATION) or self._fragmented == starts:

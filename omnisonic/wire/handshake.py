@@ -24,6 +24,7 @@ from omnisonic.models import (
     checked_room_id,
     checked_status,
 )
+from omnisonic.wire.closing import CloseCode, Closing
 
 HEAD_BYTES: Final = 16_384
 """A longer request head is refused with 431."""
@@ -32,7 +33,7 @@ SUBPROTOCOL: Final = "omnisonic"
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 _REQUEST_LINE: Final = re.compile(r"([A-Z]{1,20}) ([\x21-\x7e]{1,8192}) HTTP/1\.([01])")
-_HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\x80-\xff\t]*?)[ \t]*")
+_HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)")
 _ONCE: Final = frozenset({"host", "origin", "upgrade", "sec-websocket-key", "sec-websocket-version", "content-length"})
 
 
@@ -91,13 +92,13 @@ def read_request(head: bytes) -> Request:
         header = _HEADER.fullmatch(line)
         if header is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "A header of the request is malformed.")
-        name = header[1].lower()
+        name, value = header[1].lower(), header[2].strip(" \t")
         if name not in headers:
-            headers[name] = header[2]
+            headers[name] = value
         elif name in _ONCE:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", f"The header {name} is given twice.")
         else:
-            headers[name] += ", " + header[2]
+            headers[name] += ", " + value
     if "host" not in headers:
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "The header Host is missing.")
     path, _, query = start[2].partition("?")
@@ -197,3 +198,13 @@ def http_answer(status: HTTPStatus, body: object, **headers: str) -> bytes:
 def refusal_answer(refused: Refused) -> bytes:
     """The HTTP answer to a refused request, in the shape of SPEC 3's errors."""
     return http_answer(refused.status, {"error": refused.message, "code": refused.code}, **refused.headers)
+
+
+def closing_answer(closing: Closing) -> bytes:
+    """The HTTP answer to a client that has to be closed before its WebSocket is open."""
+    if closing.code is CloseCode.INTERNAL_ERROR:
+        return refusal_answer(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The connection failed here."))
+    refused = Refused(
+        HTTPStatus.SERVICE_UNAVAILABLE, closing.word, "This server does not let anybody in now.", Retry_After="5"
+    )
+    return refusal_answer(refused)

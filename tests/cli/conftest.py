@@ -1,0 +1,15 @@
+"""One studio for all tests that only look at it, or that leave it as they found it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.running import Command, running
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """A running `omnisonic serve` with free ports and an empty data directory."""
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path_factory.mktemp("data"))) as command:
+        command.printed("is running")
+        yield command

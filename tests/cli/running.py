@@ -1,0 +1,149 @@
+"""Runs the real command as a process, hears what it prints, and knows which processes it has under it."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+START_S: Final = 40.0
+"""A start takes 2 s; a busy machine that also measures coverage takes longer."""
+STOP_S: Final = 10.0
+POLL_S: Final = 0.02
+
+
+def eventually(condition: Callable[[], bool], *, what: str, within_s: float = START_S) -> None:
+    """Poll `condition` until it holds. Errors: `AssertionError`, naming `what`, when it does not in time."""
+    deadline_s = time.monotonic() + within_s
+    never = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline_s, f"not within {within_s:g} s: {what}"
+        never.wait(POLL_S)
+
+
+def environ(**settings: str) -> dict[str, str]:
+    """This process's environment with no settings but these, and free ports."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COV"))}
+    return kept | {"WEB_PORT": "0", "GATEWAY_PORT": "0", "OTEL_SDK_DISABLED": "true"} | settings
+
+
+def completed(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`omnisonic` with these arguments, run to its end."""
+    command = [sys.executable, "-m", "omnisonic", *arguments]
+    return subprocess.run(
+        command, env=environ(**settings), capture_output=True, text=True, timeout=START_S, check=False
+    )
+
+
+class Command:
+    """A running `omnisonic`. `lines` grows as it prints."""
+
+    def __init__(self, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
+        self.lines: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "omnisonic", *arguments],
+            env=environ(**settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.pid = self._process.pid
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            self.lines.extend(line.rstrip("\n") for line in output)
+
+    def printed(self, pattern: str, *, within_s: float = START_S) -> re.Match[str]:
+        """Wait for a line in which `pattern` is found."""
+        found: list[re.Match[str]] = []
+
+        def seen() -> bool:
+            found.extend(match for line in self.lines.copy() if (match := re.search(pattern, line)))
+            assert found or self._process.poll() is None, f"ended without {pattern!r}:\n" + "\n".join(self.lines)
+            return bool(found)
+
+        eventually(seen, what=f"a line with {pattern!r}", within_s=within_s)
+        return found[0]
+
+    def port(self, label: str) -> int:
+        """The port in the line that begins with `label`, as in `Studio  http://127.0.0.1:3000`."""
+        return int(self.printed(rf"{label}.*:(\d+)$")[1])
+
+    def part(self, name: str) -> int:
+        """The process id of the running part called `name`."""
+        pids: list[int] = []
+
+        def runs() -> bool:
+            pids.extend(pid for pid in children(self.pid) if name in command_line(pid))
+            return bool(pids)
+
+        eventually(runs, what=f"the {name} runs")
+        return pids[0]
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal; the exit code, within `STOP_S`."""
+        self._process.send_signal(how)
+        return self._process.wait(STOP_S)
+
+    def kill(self) -> None:
+        """End it as nobody expects."""
+        self._process.kill()
+        self._process.wait(STOP_S)
+        self._reader.join(STOP_S)
+
+
+@contextlib.contextmanager
+def running(*arguments: str, **settings: str) -> Iterator[Command]:
+    """`omnisonic` with these arguments and settings, stopped with the block."""
+    command = Command(arguments, settings)
+    try:
+        yield command
+    finally:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.stop()
+        command.kill()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started and that run."""
+    if Path("/proc/self/stat").exists():
+        found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+        return [child for child in found if _status(child)[:1] != ["Z"] and _status(child)[1:2] == [str(pid)]]
+    listed = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = [line.split() for line in listed.stdout.splitlines()]
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def command_line(pid: int) -> str:
+    """All words of the command that `pid` runs; nothing when it does not run any more."""
+    if Path("/proc/self/stat").exists():
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return ""
+    return subprocess.run(["/bin/ps", "-o", "command=", str(pid)], capture_output=True, text=True, check=False).stdout
+
+
+def alive(pid: int) -> bool:
+    """Whether `pid` runs; one that ended and was not waited for does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return _status(pid)[:1] != ["Z"]
+
+
+def _status(pid: int) -> list[str]:
+    """State, parent and so on (proc(5)): what follows the command's name, which may itself hold brackets."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    return []

@@ -1,0 +1,178 @@
+"""The command line: help that is true, and one sentence for whatever is wrong."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from omnisonic import __version__
+from omnisonic.cli.command import GatewayCommand, ServeCommand, WebCommand
+from omnisonic.config import Settings, variable_of
+from tests.cli.running import completed, environ, running
+
+HEAVY_FOR_GATEWAY = {"quart", "hypercorn", "typer"}
+HEAVY_FOR_WEB = {"trio", "trio_websocket", "typer"}
+
+
+def test_the_help_lists_the_commands() -> None:
+    """Those that exist, each with what it does."""
+    shown = completed("--help")
+    assert shown.returncode == 0
+    assert [line.split()[0] for line in shown.stdout.partition("Commands:")[2].splitlines() if line.strip()] == [
+        "serve",
+        "gateway",
+        "web",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("serve", ServeCommand), ("gateway", GatewayCommand), ("web", WebCommand)]
+)
+def test_a_commands_help_explains_its_environment(name: str, command: type[ServeCommand]) -> None:
+    """Each variable that matters to it, from the settings themselves."""
+    shown = completed(name, "--help")
+    assert shown.returncode == 0
+    listed = {line.split()[0] for line in shown.stdout.partition("Environment:")[2].splitlines() if line.strip()}
+    assert {variable_of(field) for field in command.fields} <= listed
+
+
+def test_serve_explains_every_setting() -> None:
+    """A setting that no help mentions is a setting nobody finds."""
+    assert set(ServeCommand.fields) == set(Settings.model_fields)
+
+
+def test_the_version_is_the_packages() -> None:
+    """`omnisonic --version`."""
+    assert completed("--version").stdout == f"omnisonic {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("dance",), ("gateway", "--fd", "x"), ("gateway", "--fd", "1"), ("web", "now")]
+)
+def test_wrong_arguments_exit_with_2(arguments: tuple[str, ...]) -> None:
+    """And say how to get help, without a traceback."""
+    shown = completed(*arguments)
+    assert shown.returncode == 2
+    assert "Traceback" not in shown.stderr
+    assert "Usage: omnisonic" in shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "gateway", "web"])
+def test_bad_settings_stop_the_start_with_all_problems(command: str) -> None:
+    """A sentence each, and exit code 2."""
+    shown = completed(command, WEB_PORT="abc", PRESENCE_TTL="5")
+    assert shown.returncode == 2
+    assert shown.stdout == ""
+    assert shown.stderr.splitlines() == [
+        'omnisonic: WEB_PORT is "abc": it must be a whole number.',
+        'omnisonic: PRESENCE_TTL is "5": it must be at least 15.',
+    ]
+
+
+def test_web_alone_needs_a_place_to_meet_the_gateway() -> None:
+    """An in-process store would silently be an empty one."""
+    shown = completed("web")
+    assert shown.returncode == 2
+    assert shown.stderr == (
+        "omnisonic: REDIS_URL is not set: set it to where the gateway meets the web, or run `omnisonic serve`.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["serve", "gateway"])
+def test_a_port_in_use_is_a_sentence(command: str, tmp_path: Path) -> None:
+    """It says which port, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        shown = completed(command, GATEWAY_PORT=str(port), OMNISONIC_DATA_DIR=str(tmp_path))
+    assert shown.returncode == 1
+    assert shown.stderr == (
+        f"omnisonic: Port {port} is in use on 127.0.0.1; set GATEWAY_PORT, or stop the other program.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("192.0.2.1", "GATEWAY_HOST is '192.0.2.1', which is no address of this machine."),
+        ("no such host", "GATEWAY_HOST is 'no such host', which is no address: "),
+    ],
+)
+def test_an_address_that_is_not_ours_is_a_sentence(host: str, reason: str) -> None:
+    """It names the variable."""
+    shown = completed("gateway", GATEWAY_HOST=host)
+    assert shown.returncode == 1
+    assert shown.stderr.startswith(f"omnisonic: {reason}")
+    assert shown.stderr.count("\n") == 1
+
+
+def test_a_descriptor_that_is_no_listening_socket_is_a_sentence() -> None:
+    """Closed, or not a socket at all."""
+    shown = completed("gateway", "--fd", "99")
+    assert shown.returncode == 1
+    assert shown.stderr == "omnisonic: --fd 99 is no open socket: Bad file descriptor.\n"
+
+
+def test_a_data_directory_that_cannot_be_written_to_is_a_sentence(tmp_path: Path) -> None:
+    """It names the variable to change."""
+    (tmp_path / "file").touch()
+    shown = completed("serve", OMNISONIC_DATA_DIR=str(tmp_path / "file" / "data"))
+    assert shown.returncode == 1
+    assert shown.stderr == (
+        f"omnisonic: The data directory {tmp_path}/file/data cannot be written to (Not a directory); "
+        "set OMNISONIC_DATA_DIR to another one.\n"
+    )
+
+
+def test_a_bug_is_a_sentence_and_one_log_line() -> None:
+    """Even wrapped by nurseries; the line says what was raised, and where."""
+    program = (
+        "import sys; from omnisonic.cli.main import app, main\n"
+        "@app.command()\n"
+        "def boom(): raise ExceptionGroup('a nursery', [ZeroDivisionError('by zero')])\n"
+        "sys.argv = ['omnisonic', 'boom']; main()"
+    )
+    command = [sys.executable, "-c", program]
+    shown = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=40, check=False)
+    assert shown.returncode == 1
+    logged, said = shown.stderr.splitlines()
+    assert 'omnisonic.crashed error="ZeroDivisionError: by zero"' in logged
+    assert said == ("omnisonic: This should not have happened (ZeroDivisionError); the line above says where it did.")
+
+
+def test_the_gateway_alone_prints_its_url_and_stops_when_told() -> None:
+    """Without Redis, on a free port."""
+    with running("gateway") as gateway:
+        port = int(gateway.printed(r"^ws://127\.0\.0\.1:(\d+)$")[1])
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        assert gateway.stop() == 0
+
+
+def test_an_inherited_socket_is_served() -> None:
+    """`--fd`: whoever starts it may have opened the socket already."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "omnisonic", "gateway", "--fd", str(listener.fileno())],
+            env=environ(),
+            pass_fds=[listener.fileno()],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"ws://127.0.0.1:{listener.getsockname()[1]}\n"
+            process.terminate()
+            assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "heavy"), [("gateway", HEAVY_FOR_GATEWAY), ("web", HEAVY_FOR_WEB)], ids=["gateway", "web"]
+)
+def test_a_part_starts_without_the_other_parts_libraries(part: str, heavy: set[str]) -> None:
+    """Starting is quick, and a gateway holds no web framework in memory."""
+    program = f"import sys, omnisonic.cli.{part}; print(*sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", program], env=environ(), capture_output=True, text=True, timeout=40, check=True
+    )
+    assert heavy.isdisjoint(shown.stdout.split())

@@ -1,0 +1,95 @@
+"""The embedded Valkey, its data directory, and the leash that ends it with its supervisor."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+import redis
+import trio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from omnisonic.data_directory import UnusableDataDirectory, data_directory
+from omnisonic.embedded import PORTS, EmbeddedValkey
+from omnisonic.processes import run_processes
+from tests.cli.running import alive, eventually
+
+DEADLINE_S: Final = 20.0
+
+
+async def test_it_answers_to_its_password_only(tmp_path: Path) -> None:
+    """Anybody on this machine can connect to loopback."""
+    valkey = EmbeddedValkey(tmp_path)
+    stop = trio.Event()
+
+    def look() -> None:
+        with redis.Redis.from_url(valkey.url) as client:
+            assert client.ping()
+            assert client.config_get("save")["save"] == ""
+            assert client.config_get("bind")["bind"] == "127.0.0.1"
+            port = client.connection_pool.connection_kwargs["port"]
+        assert port in PORTS
+        with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        stop.set()
+
+    with trio.fail_after(DEADLINE_S):
+        await run_processes([valkey.spec()], hear=lambda *_: None, stop=stop, started=look)
+
+
+async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
+    """Where nothing ties it to its supervisor, the configuration file tells how to reach it."""
+    spec = EmbeddedValkey(tmp_path).spec()
+    unleashed = spec.command[4:]
+    process = subprocess.Popen(unleashed)  # noqa: ASYNC220 - quick, and it must outlive any nursery
+    next_one = EmbeddedValkey(tmp_path)
+    with trio.fail_after(DEADLINE_S):
+        while process.poll() is None:
+            await next_one.end_stale()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("left", ["", "port x\nrequirepass y\n", "port 1\nrequirepass y\n", "\x00"])
+async def test_a_broken_leftover_does_no_harm(tmp_path: Path, left: str) -> None:
+    """Half a file, or nobody at that port."""
+    (tmp_path / "valkey.conf").write_text(left)
+    with trio.fail_after(DEADLINE_S):
+        await EmbeddedValkey(tmp_path).end_stale()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
+def test_a_leashed_command_dies_with_its_parent() -> None:
+    """However that dies."""
+    leashed = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
+    parent = (
+        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'omnisonic.leash', str(os.getpid()), "
+        f'sys.executable, "-c", {leashed!r}]).wait()'
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert alive(pid)
+        os.kill(process.pid, signal.SIGKILL)
+        eventually(lambda: not alive(pid), what="the leashed command is gone", within_s=DEADLINE_S)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
+def test_a_command_whose_parent_is_gone_already_is_not_run() -> None:
+    """The parent may die between the start and the leash."""
+    command = [sys.executable, "-m", "omnisonic.leash", "1", sys.executable, "-c", "print('ran')"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+
+
+def test_a_data_directory_is_private_and_held_by_one(tmp_path: Path) -> None:
+    """And free again afterwards."""
+    with data_directory(tmp_path / "deep" / "data") as data:
+        assert data.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(UnusableDataDirectory, match="Another"), data_directory(data):
+            pass
+    with data_directory(data):
+        pass

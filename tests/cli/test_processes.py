@@ -1,0 +1,198 @@
+"""Child processes that are kept up, with real children: small programs that do one thing wrong each."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from omnisonic.processes import LONGEST_LINE_BYTES, ProcessDied, ProcessSpec, run_processes
+from tests.cli.running import alive
+
+DEADLINE_S: Final = 30.0
+
+READY: Final = "import os, signal, sys; os.write(0, b'ready\\n'); "
+UNTIL_TOLD: Final = (
+    "import os, signal; signal.signal(15, lambda *_: (os.write(1, b'bye\\n'), os._exit(0))); "
+    "print('up', os.getpid(), flush=True); os.write(0, b'ready\\n'); os.read(0, 1); print('alone', flush=True)"
+)
+DEAF: Final = READY + "signal.signal(15, signal.SIG_IGN); print('up', os.getpid(), flush=True); signal.pause()"
+
+
+class Heard:
+    """What the children said, as (name, line)."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self._more = trio.Event()
+
+    def __call__(self, name: str, line: str) -> None:
+        self.lines.append((name, line))
+        self._more.set()
+        self._more = trio.Event()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds of what was heard."""
+        while not condition():
+            await self._more.wait()
+
+    def pids(self, name: str) -> list[int]:
+        """The process ids that children of this name announced."""
+        return [int(line.split()[1]) for who, line in self.lines if who == name and line.startswith("up ")]
+
+
+def spec(name: str, program: str, **environ: str) -> ProcessSpec:
+    """A child that runs a line of Python."""
+    return ProcessSpec(name, (sys.executable, "-S", "-E", "-c", program), environ)
+
+
+@asynccontextmanager
+async def kept_up(*specs: ProcessSpec) -> AsyncIterator[tuple[Heard, trio.Event]]:
+    """These children, in service; stopped in order with the block. Errors: what `run_processes` raises."""
+    heard, stop, started = Heard(), trio.Event(), trio.Event()
+
+    async def run() -> None:
+        await run_processes(specs, hear=heard, stop=stop, started=started.set)
+
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await started.wait()
+            talkative = [child.name for child in specs if "'up'" in child.command[-1]]
+            await heard.until(lambda: all(heard.pids(name) for name in talkative))
+            yield heard, stop
+            stop.set()
+
+
+async def failure_of(*specs: ProcessSpec) -> tuple[str, Heard]:
+    """The sentence with which these children fail, and what was heard."""
+    heard = Heard()
+    with trio.fail_after(DEADLINE_S), pytest.raises(ProcessDied) as caught:
+        await run_processes(specs, hear=heard, stop=trio.Event(), started=lambda: None)
+    return caught.value.message, heard
+
+
+async def test_children_start_in_order_and_stop_in_reverse() -> None:
+    """What others depend on starts first and stops last."""
+    async with kept_up(spec("store", UNTIL_TOLD), spec("gateway", UNTIL_TOLD), spec("web", UNTIL_TOLD)) as (heard, _):
+        assert [name for name, _ in heard.lines] == ["store", "gateway", "web"]
+    assert heard.lines[3:] == [("web", "bye"), ("gateway", "bye"), ("store", "bye")]
+
+
+async def test_a_killed_child_is_started_again_while_the_others_live_on() -> None:
+    """One for one."""
+    async with kept_up(spec("gateway", UNTIL_TOLD), spec("web", UNTIL_TOLD)) as (heard, _):
+        os.kill(heard.pids("gateway")[0], signal.SIGKILL)
+        await heard.until(lambda: len(heard.pids("gateway")) == 2)
+        assert ("gateway", "The gateway was killed by SIGKILL. Starting it again.") in heard.lines
+        assert len(heard.pids("web")) == 1
+        assert alive(heard.pids("web")[0])
+
+
+async def test_a_child_that_ends_by_itself_is_started_again_too() -> None:
+    """Even with exit code 0: nobody asked it to."""
+    async with kept_up(spec("web", UNTIL_TOLD)) as (heard, _):
+        os.kill(heard.pids("web")[0], signal.SIGTERM)
+        await heard.until(lambda: len(heard.pids("web")) == 2)
+        assert ("web", "The web ended with exit code 0. Starting it again.") in heard.lines
+
+
+async def test_a_child_that_ends_too_often_stops_everything() -> None:
+    """Restarting has not mended it five times, so somebody has to look."""
+    message, heard = await failure_of(spec("store", UNTIL_TOLD), spec("web", READY + "sys.exit(3)"))
+    assert message == ("The web ended with exit code 3. It ended more than 5 times in 10 s, so everything is stopped.")
+    assert heard.lines.count(("web", "The web ended with exit code 3. Starting it again.")) == 5
+    assert heard.lines[-1] == ("store", "bye")
+
+
+async def test_a_child_that_cannot_start_is_not_tried_again() -> None:
+    """Restarting cannot mend it; its own words come through, and those before it are stopped."""
+    program = "import sys; print('no such setting', file=sys.stderr); sys.exit(2)"
+    message, heard = await failure_of(spec("store", UNTIL_TOLD), spec("web", program))
+    assert message == "The web ended with exit code 2."
+    assert heard.lines[1:] == [("web", "no such setting"), ("store", "bye")]
+
+
+async def test_a_command_that_does_not_exist_is_a_sentence() -> None:
+    """Rather than a traceback."""
+    message, _ = await failure_of(ProcessSpec("web", ("/no/such/command",), {}))
+    assert message == "The web could not be started: No such file or directory."
+
+
+async def test_a_stop_while_a_child_starts_is_obeyed() -> None:
+    """Ctrl-C does not have to wait for a start that hangs."""
+    heard, stop = Heard(), trio.Event()
+    starting = spec("web", UNTIL_TOLD.replace("ready", "later"))
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: run_processes([starting], hear=heard, stop=stop, started=lambda: None))
+            await heard.until(lambda: bool(heard.pids("web")))
+            stop.set()
+    assert heard.lines[-1] == ("web", "bye")
+
+
+async def test_a_child_that_does_not_stop_is_killed_in_time(mock_clock: MockClock) -> None:
+    """And the others have been asked before, so that one hung child does not use up their time."""
+    async with kept_up(spec("store", UNTIL_TOLD), spec("web", DEAF)) as (heard, stop):
+        begun_s = trio.current_time()
+        mock_clock.rate = 20
+        stop.set()
+        await heard.until(lambda: ("store", "bye") in heard.lines)
+        assert trio.current_time() - begun_s < 9
+        assert alive(heard.pids("web")[0])
+    assert trio.current_time() - begun_s < 11
+    assert not alive(heard.pids("web")[0])
+
+
+async def test_a_child_that_never_gets_ready_counts_as_failed() -> None:
+    """A start has its time."""
+    silent = replace(spec("web", "import signal; signal.pause()"), start_s=0.2)
+    message, _ = await failure_of(silent)
+    assert message == "The web was not in service after 0.2 s."
+
+
+async def test_cancellation_kills_at_once() -> None:
+    """The second Ctrl-C: nobody is asked any more."""
+    heard, started = Heard(), trio.Event()
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                lambda: run_processes([spec("web", DEAF)], hear=heard, stop=trio.Event(), started=started.set)
+            )
+            await started.wait()
+            await heard.until(lambda: bool(heard.pids("web")))
+            nursery.cancel_scope.cancel()
+    assert not alive(heard.pids("web")[0])
+
+
+async def test_output_comes_line_by_line_whatever_it_is() -> None:
+    """Standard output and error, no line end at the end, bad UTF-8, and a line without end."""
+    program = READY + (
+        "os.write(1, b'one\\r\\ntw'); os.write(2, b'o\\n\\xff\\n'); "
+        f"os.write(1, b'x' * {LONGEST_LINE_BYTES + 5} + b'\\nlast'); os._exit(0)"
+    )
+    _, heard = await failure_of(spec("web", program))
+    first = [line for _, line in heard.lines[:6]]
+    assert first == ["one", "two", "\ufffd", "x" * LONGEST_LINE_BYTES, "xxxxx", "last"]
+
+
+async def test_a_child_gets_its_environment_and_its_sockets_and_nothing_else() -> None:
+    """Secrets of one part are not another's, and no descriptor leaks."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.1", 0)) as other:
+        fd = listener.fileno()
+        program = (
+            "import os, socket; os.write(0, b'ready\\n'); "
+            f"print(dict(os.environ).get('ROOM'), 'HOME' in os.environ, socket.socket(fileno={fd}).getsockname()[1]); "
+            f"print(os.path.exists('/dev/fd/{other.fileno()}'), flush=True); os.read(0, 1)"
+        )
+        child = ProcessSpec("web", (sys.executable, "-c", program), {"ROOM": "jam"}, pass_fds=(fd,))
+        async with kept_up(child) as (heard, _):
+            await heard.until(lambda: len(heard.lines) == 2)
+            assert [line for _, line in heard.lines] == [f"jam False {listener.getsockname()[1]}", "False"]

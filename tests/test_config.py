@@ -1,0 +1,167 @@
+"""Settings: what the environment may say, and the sentences when it says something else."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from omnisonic.config import Settings, explain, settings_table, variable_of
+from omnisonic.errors import BadSettings
+
+
+def problems(**environ: str) -> list[str]:
+    """The sentences that this environment gets."""
+    with pytest.raises(BadSettings) as caught:
+        Settings.load(environ)
+    return caught.value.problems
+
+
+def test_an_empty_environment_is_a_studio_on_loopback() -> None:
+    """Defaults are right for one machine."""
+    settings = Settings.load({})
+    assert (settings.web_host, settings.web_port) == ("127.0.0.1", 3000)
+    assert (settings.gateway_host, settings.gateway_port) == ("127.0.0.1", 8080)
+    assert settings.access == "open"
+    assert not settings.is_production
+    assert settings.redis_url is None
+
+
+def test_every_problem_is_told_at_once() -> None:
+    """Nobody mends one variable after the other."""
+    told = problems(WEB_PORT="abc", PRESENCE_TTL="5", ROOM_ACCESS="closed", REDIS_URL="http://x")
+    assert [sentence.split()[0] for sentence in told] == ["WEB_PORT", "REDIS_URL", "PRESENCE_TTL", "ROOM_ACCESS"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "demand"),
+    [
+        ("WEB_PORT", "abc", "it must be a whole number."),
+        ("WEB_PORT", "65536", "it must be at most 65535."),
+        ("GATEWAY_PORT", "-1", "it must be at least 0."),
+        ("PRESENCE_TTL", "14", "it must be at least 15."),
+        ("PRESENCE_TTL", "901", "it must be at most 900."),
+        ("MEMBER_RATE_PER_S", "fast", "it must be a number."),
+        ("MEMBER_RATE_PER_S", "inf", "it must be a number."),
+        ("MEMBER_BURST", "1.5", "it must be a whole number."),
+        ("OMNISONIC_ENV", "staging", "it must be development or production."),
+        ("ROOM_ACCESS", "closed", "it must be open or ticket."),
+        ("REDIS_URL", "localhost:6379", "it must begin with redis://, rediss:// or unix://."),
+        ("REDIS_URL", "redis://", "it must name a host, as in redis://studio.example."),
+        ("REDIS_URL", "unix://", "it must name the socket's file, as in unix:///run/valkey.sock."),
+        ("REDIS_URL", "redis://h:99999", "its port must be a number from 0 to 65535."),
+        ("GATEWAY_PUBLIC_URL", "https://x", "it must begin with ws:// or wss://."),
+        ("NEXTAUTH_URL", "studio.example", "it must begin with http:// or https://."),
+        ("ALLOWED_ORIGINS", "*", "'*' is not an origin such as https://studio.example."),
+        ("ALLOWED_ORIGINS", "null", "'null' is not an origin such as https://studio.example."),
+        (
+            "ALLOWED_ORIGINS",
+            "https://a.example/x",
+            "'https://a.example/x' is not an origin such as https://studio.example.",
+        ),
+        (
+            "ALLOWED_ORIGINS",
+            "https://me@a.example",
+            "'https://me@a.example' is not an origin such as https://studio.example.",
+        ),
+        ("ALLOWED_HOSTS", "https://a.example", "'https://a.example' is not a host's name such as studio.example."),
+    ],
+)
+def test_a_bad_value_gets_a_sentence_that_names_its_variable(variable: str, value: str, demand: str) -> None:
+    """The sentence shows the value and says what it must be."""
+    assert problems(**{variable: value}) == [f'{variable} is "{value}": {demand}']
+
+
+def test_a_password_in_a_bad_url_is_not_repeated() -> None:
+    """Sentences end up on terminals and in tickets."""
+    [sentence] = problems(REDIS_URL="http://user:canary@host:7/")
+    assert "canary" not in sentence
+    assert "REDIS_URL" in sentence
+
+
+def test_an_empty_variable_counts_as_absent() -> None:
+    """`WEB_PORT= omnisonic web` is how shells unset a variable for one command."""
+    assert Settings.load({"WEB_PORT": "", "REDIS_URL": ""}) == Settings.load({})
+
+
+def test_variables_nobody_knows_are_ignored() -> None:
+    """The environment belongs to others, too."""
+    assert Settings.load({"EDITOR": "vi", "WEB_PORTS": "x"}) == Settings.load({})
+
+
+def test_settings_cannot_be_changed() -> None:
+    """They are read once."""
+    with pytest.raises(ValidationError):
+        Settings.load({}).web_port = 1
+
+
+def test_the_data_directory_is_called_by_its_own_variable() -> None:
+    """`OMNISONIC_DATA_DIR`, not `DATA_DIR`."""
+    assert Settings.load({"OMNISONIC_DATA_DIR": "/srv/studio", "DATA_DIR": "/x"}).data_dir == Path("/srv/studio")
+
+
+@pytest.mark.parametrize(
+    ("environ", "access"),
+    [
+        ({}, "open"),
+        ({"GATEWAY_HOST": "localhost"}, "open"),
+        ({"GATEWAY_HOST": "::1"}, "open"),
+        ({"GATEWAY_HOST": "0.0.0.0"}, "ticket"),
+        ({"GATEWAY_HOST": "192.0.2.7"}, "ticket"),
+        ({"GATEWAY_HOST": "0.0.0.0", "ROOM_ACCESS": "open"}, "open"),
+        ({"ROOM_ACCESS": "ticket"}, "ticket"),
+    ],
+)
+def test_rooms_are_open_only_on_loopback_unless_somebody_says_so(environ: dict[str, str], access: str) -> None:
+    """A gateway that others can reach does not let everybody in by default."""
+    assert Settings.load(environ).access == access
+
+
+def test_the_webs_own_origins_are_allowed_under_all_names_of_loopback() -> None:
+    """A visitor may have typed either name."""
+    policy = Settings.load({}).origin_policy(3000)
+    assert policy.origins == {"http://127.0.0.1:3000", "http://localhost:3000", "http://[::1]:3000"}
+
+
+def test_an_origin_has_no_default_port_as_browsers_send_it() -> None:
+    """RFC 6454: `http://localhost:80` is sent as `http://localhost`."""
+    assert Settings.load({}).origin_policy(80).allows("http://localhost")
+    assert Settings.load({"ALLOWED_ORIGINS": "https://a.example:443"}).origin_policy(3000).allows("https://a.example")
+    assert Settings.load({"NEXTAUTH_URL": "https://A.example:443/x"}).origin_policy(3000).allows("https://a.example")
+
+
+def test_allowed_origins_replace_the_webs_own() -> None:
+    """Exactly those, in any spelling of case and with or without a slash at the end."""
+    policy = Settings.load({"ALLOWED_ORIGINS": " https://A.example/ ,http://b.example:8000"}).origin_policy(3000)
+    assert policy.origins == {"https://a.example", "http://b.example:8000"}
+
+
+def test_a_listener_answers_to_its_own_names_only() -> None:
+    """Anything else could be a rebound name."""
+    policy = Settings.load({"NEXTAUTH_URL": "https://studio.example"}).host_policy("127.0.0.1")
+    assert policy.allows("localhost:3000")
+    assert policy.allows("studio.example")
+    assert not policy.allows("evil.example")
+    assert not policy.allows("192.0.2.7:3000")
+
+
+def test_a_listener_on_every_address_answers_to_addresses_but_not_to_any_name() -> None:
+    """Nobody can list the addresses; a rebinding attack comes by a name."""
+    policy = Settings.load({}).host_policy("0.0.0.0")
+    assert policy.allows("192.0.2.7:3000")
+    assert policy.allows("[2001:db8::7]:3000")
+    assert not policy.allows("evil.example")
+
+
+def test_allowed_hosts_replace_the_names_bound_to() -> None:
+    """Exactly those."""
+    policy = Settings.load({"ALLOWED_HOSTS": "Studio.example"}).host_policy("0.0.0.0")
+    assert policy.allows("studio.example:443")
+    assert not policy.allows("localhost")
+
+
+def test_every_setting_is_explained() -> None:
+    """Help and documentation are made of the descriptions, so each has one."""
+    table = settings_table()
+    for field in Settings.model_fields:
+        assert explain(field)
+        assert f"| `{variable_of(field)}` | {explain(field)} |" in table

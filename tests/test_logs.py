@@ -1,0 +1,210 @@
+"""Log lines: one an event, readable in development, JSON in production, and never a secret."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from omnisonic.config import Settings
+from omnisonic.logs import configure_logs
+from omnisonic.redaction import redacted, redacted_text
+
+CANARY = "c4n4ry"
+
+
+@pytest.fixture
+def root() -> Iterator[None]:
+    """Puts back what pytest itself set up."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    logging.captureWarnings(False)
+
+
+@pytest.fixture
+def development(root: None) -> io.StringIO:
+    """Where the log lines of a process in development end up."""
+    stream = io.StringIO()
+    configure_logs(Settings.load({}), "gateway", stream=stream)
+    return stream
+
+
+@pytest.fixture
+def production(root: None) -> io.StringIO:
+    """Where the log lines of a process in production end up."""
+    stream = io.StringIO()
+    configure_logs(Settings.load({"OMNISONIC_ENV": "production"}), "gateway", stream=stream)
+    return stream
+
+
+def only_line(stream: io.StringIO) -> str:
+    """The one line that was written."""
+    [line] = stream.getvalue().splitlines()
+    return line
+
+
+def only_object(stream: io.StringIO) -> dict[str, Any]:
+    """The one JSON object that was written."""
+    parsed: dict[str, Any] = json.loads(only_line(stream))
+    return parsed
+
+
+def test_an_event_in_development_is_a_line_that_people_can_read(development: io.StringIO) -> None:
+    """Time, level, event, fields; what holds a space is quoted."""
+    logging.getLogger("omnisonic.test").info("room.crashed", extra={"room": "late jam", "members": 8, "reason": ""})
+    clock, level, rest = only_line(development).split(maxsplit=2)
+    assert clock.count(":") == 2
+    assert level == "INFO"
+    assert rest == 'room.crashed room="late jam" members=8 reason=""'
+
+
+def test_an_event_in_production_is_one_json_object(production: io.StringIO) -> None:
+    """Machines find the same fields under the same names."""
+    logging.getLogger("omnisonic.test").warning("room.crashed", extra={"room": "late jam", "members": 8})
+    line = only_object(production)
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "warning",
+        "part": "gateway",
+        "logger": "omnisonic.test",
+        "event": "room.crashed",
+        "room": "late jam",
+        "members": 8,
+    }
+
+
+@pytest.mark.parametrize("break_", ["\n", "\r", "\x0b", "\x1b[31m", "\u2028", "\x85", "\u202e"])
+def test_a_name_cannot_pretend_to_be_another_line(development: io.StringIO, break_: str) -> None:
+    """Members choose their names; a log must not believe them."""
+    name = f"Ada{break_}12:00:00.000 INFO forged"
+    logging.getLogger("omnisonic.test").info("joined", extra={"member": name})
+    logging.getLogger("omnisonic.test").info(f"joined {name}")  # noqa: G004 - as careless code does
+    assert break_ not in development.getvalue().replace("\n", "", 2).rstrip("\n")
+    assert len(development.getvalue().splitlines()) == 2
+
+
+def test_names_in_any_script_stay_readable(development: io.StringIO) -> None:
+    """Only what cannot be printed is escaped."""
+    logging.getLogger("omnisonic.test").info("joined", extra={"member": "Zoë", "band": "東京 trio"})
+    assert 'member=Zoë band="東京 trio"' in only_line(development)
+
+
+def test_an_exception_is_part_of_its_events_line(development: io.StringIO) -> None:
+    """What was raised, and where, innermost first."""
+    try:
+        int("x")
+    except ValueError:
+        logging.getLogger("omnisonic.test").exception("room.crashed")
+    line = only_line(development)
+    assert "error=\"ValueError: invalid literal for int() with base 10: 'x'\"" in line
+    assert "test_logs.py:" in line
+
+
+def test_an_exception_in_production_has_its_whole_traceback(production: io.StringIO) -> None:
+    """In one field of one line."""
+    try:
+        int("x")
+    except ValueError:
+        logging.getLogger("omnisonic.test").exception("room.crashed")
+    line = only_object(production)
+    assert line["error"].startswith("ValueError: ")
+    assert line["traceback"].startswith("Traceback (most recent call last):")
+
+
+def test_a_line_within_a_span_carries_its_ids(production: io.StringIO) -> None:
+    """A log line leads to its trace."""
+    with TracerProvider().get_tracer("test").start_as_current_span("ws.message") as span:
+        logging.getLogger("omnisonic.test").info("said")
+    line = only_object(production)
+    assert line["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+    assert line["span_id"] == f"{span.get_span_context().span_id:016x}"
+
+
+def test_a_line_outside_of_spans_has_no_ids(production: io.StringIO) -> None:
+    """Rather than zeros."""
+    logging.getLogger("omnisonic.test").info("said")
+    assert "trace_id" not in only_object(production)
+
+
+def test_warnings_of_pythons_own_are_lines_too(production: io.StringIO) -> None:
+    """Nothing else may write to the stream."""
+    logging.getLogger("py.warnings").warning("%s", "x.py:1: DeprecationWarning: old\n  old()\n")
+    assert only_object(production)["logger"] == "py.warnings"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"redis://:{CANARY}@127.0.0.1:6379/0",
+        f"cannot reach rediss://user:{CANARY}@host: refused",
+        f"postgresql://u:p@ss{CANARY}@host/db",
+        f"redis://u:{CANARY}/{CANARY}@host",
+        f"GET /?roomId=jam&ticket={CANARY}&memberId=ada",
+        f"ws://127.0.0.1:8080/?ticket={CANARY}",
+        f"Sec-WebSocket-Protocol: omnisonic, ticket.{CANARY}",
+        f"Authorization: Bearer {CANARY}",
+        f"authorization=Basic {CANARY}",
+        f"Cookie: a=1; session={CANARY}",
+        f"Set-Cookie: session={CANARY}; HttpOnly",
+        f"headers=[(b'cookie', b'session={CANARY}'), (b'host', b'x')]",
+        f'{{"authorization": "Bearer {CANARY}"}}',
+        f'{{"ticket": "{CANARY}", "url": "ws://x"}}',
+        f"{{'password': '{CANARY}'}}",
+        f"ADMIN_TOKEN={CANARY}",
+        f"AWS secret_key: {CANARY}",
+    ],
+)
+def test_a_secret_in_text_is_hidden(development: io.StringIO, text: str) -> None:
+    """Wherever it stands: in the event, in a field, in an exception."""
+    log = logging.getLogger("omnisonic.test")
+    log.info(text)
+    log.info("heard", extra={"request": text, "nested": {"deep": [text]}})
+    log.error("failed", exc_info=RuntimeError(text))
+    assert "***" in development.getvalue()
+    assert CANARY not in development.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name", ["ticket", "Authorization", "cookie", "set-cookie", "password", "admin_token", "github_client_secret"]
+)
+def test_a_secret_is_hidden_by_its_name(production: io.StringIO, name: str) -> None:
+    """As a field, in a mapping, and as a header."""
+    logging.getLogger("omnisonic.test").info(
+        "heard", extra={name: CANARY, "headers": [(name.encode(), CANARY.encode())], "body": {name: [CANARY]}}
+    )
+    assert CANARY not in only_line(production)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://127.0.0.1:3000/?mail=ann@home",
+        "ws://127.0.0.1:8080",
+        "a ticket, please",
+        "member ada@home joined at 12:30",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    """A log that hides everything tells nothing."""
+    assert redacted_text(text) == text
+
+
+def test_anything_else_is_searched_as_its_text() -> None:
+    """Paths, sets, exceptions: whatever somebody logs."""
+    assert redacted([{f"ticket={CANARY}"}, ValueError(f"ticket={CANARY}")]) == [["ticket=***"], "ticket=***"]
+
+
+def test_numbers_and_absent_values_keep_their_type() -> None:
+    """Log searches compare them."""
+    assert redacted({"depth": 3, "ratio": 0.5, "open": True, "reason": None}) == {
+        "depth": 3,
+        "ratio": 0.5,
+        "open": True,
+        "reason": None,
+    }

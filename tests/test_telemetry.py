@@ -1,0 +1,144 @@
+"""Where traces and metrics go, by the environment, and how much of them a person is shown (SPEC 7)."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import Status, StatusCode, Tracer
+
+from omnisonic.telemetry import CONSOLE_LINES_PER_S, LineExporter
+
+DEADLINE_S = 30.0
+PROGRAM = """
+import io, json, sys
+from opentelemetry import metrics, trace
+from omnisonic.config import Settings
+from omnisonic.telemetry import configure_telemetry
+
+environ, console = json.loads(sys.argv[1]), io.StringIO()
+telemetry = configure_telemetry(Settings.load(environ), "gateway", environ, console)
+with trace.get_tracer("realtime-gateway").start_as_current_span("ws.message", attributes={"room": "jam"}) as span:
+    is_recording = span.is_recording()
+resource = getattr(trace.get_tracer_provider(), "resource", None)
+json.dump({
+    "recording": is_recording,
+    "service": resource.attributes["service.name"] if resource else None,
+    "meters": type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.sdk"),
+    "threads": sys.modules.get("opentelemetry.exporter.otlp.proto.http.trace_exporter") is not None,
+    **(telemetry.shutdown() or {}),
+    "console": console.getvalue(),
+}, sys.stdout)
+"""
+
+
+def configured(**environ: str) -> Any:
+    """What a process does with its telemetry in this environment."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(environ)],
+        capture_output=True,
+        timeout=DEADLINE_S,
+        check=False,
+        env={**plain, **{name: value for name, value in environ.items() if name.startswith("OTEL_")}},
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    return json.loads(ran.stdout)
+
+
+class Page:
+    """A console and a clock."""
+
+    def __init__(self) -> None:
+        self.out = io.StringIO()
+        self.now_s = 50.0
+
+    def lines(self) -> list[str]:
+        """What was printed since the last look."""
+        text = self.out.getvalue()
+        self.out.seek(0)
+        self.out.truncate()
+        return text.splitlines()
+
+    def tracer(self) -> Tracer:
+        """A tracer whose spans are printed here at once."""
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(LineExporter(self.out, lambda: self.now_s)))
+        return provider.get_tracer("test")
+
+
+def test_a_span_is_one_line() -> None:
+    """Its name, how long it took, its attributes, and the trace it belongs to."""
+    page = Page()
+    span = page.tracer().start_span("ws.message", start_time=1_000_000_000, attributes={"room": "jam", "members": 3})
+    span.end(1_000_410_000)
+    (line,) = page.lines()
+    assert line == f"span ws.message 0.41 ms room='jam' members=3 trace={span.get_span_context().trace_id:032x}"
+
+
+def test_a_span_that_failed_says_so() -> None:
+    """With what it failed of."""
+    page = Page()
+    span = page.tracer().start_span("ws.message")
+    span.set_status(Status(StatusCode.ERROR, "ValueError"))
+    span.end()
+    assert " failed='ValueError' " in page.lines()[0]
+
+
+def test_an_attribute_cannot_forge_a_line() -> None:
+    """A room's name is anybody's choice."""
+    page = Page()
+    page.tracer().start_span("ws.message", attributes={"room": "jam\nspan forged 0 ms"}).end()
+    assert len(page.lines()) == 1
+
+
+def test_more_lines_than_people_can_read_are_counted_instead() -> None:
+    """So many a second; the count follows with the next second, and then there are lines again."""
+    page = Page()
+    tracer = page.tracer()
+    for _ in range(CONSOLE_LINES_PER_S + 5):
+        tracer.start_span("many").end()
+    assert len(page.lines()) == CONSOLE_LINES_PER_S
+    page.now_s += 1
+    tracer.start_span("next").end()
+    count, line = page.lines()
+    assert count == "span (5 more, not shown)"
+    assert line.startswith("span next ")
+    page.now_s += 1
+    tracer.start_span("later").end()
+    assert len(page.lines()) == 1
+
+
+def test_development_prints_spans() -> None:
+    """Without any variable: to the console, under the part's name, and no metrics."""
+    result = configured()
+    assert (result["recording"], result["service"], result["meters"]) == (True, "omnisonic-gateway", False)
+    assert result["console"].startswith("span ws.message ")
+    assert "room='jam'" in result["console"]
+
+
+@pytest.mark.parametrize("environ", [
+    {"OMNISONIC_ENV": "production"},
+    {"OTEL_TRACES_EXPORTER": "none"},
+    {"OTEL_SDK_DISABLED": "TRUE"},
+    {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"},
+])  # fmt: skip
+def test_telemetry_that_goes_nowhere_costs_nothing(environ: dict[str, str]) -> None:
+    """No span is recorded and nothing is printed."""
+    result = configured(**environ)
+    assert (result["recording"], result["meters"], result["console"]) == (False, False, "")
+
+
+def test_an_operators_name_for_the_service_is_kept() -> None:
+    """`OTEL_SERVICE_NAME` overrules ours."""
+    assert configured(OTEL_SERVICE_NAME="stage-left")["service"] == "stage-left"
+
+
+def test_production_prints_spans_when_told_to() -> None:
+    """`OTEL_TRACES_EXPORTER` overrules the environment's default."""
+    assert configured(OMNISONIC_ENV="production", OTEL_TRACES_EXPORTER="console")["console"].count("\n") == 1
