@@ -4,6 +4,8 @@ Signals, overload and shutdown are the server's; a crash is logged and ends the 
 """
 
 import gc
+import logging
+import resource
 from functools import partial
 from typing import Final
 
@@ -24,6 +26,12 @@ here is freed by reference counts; the little that is in cycles can wait.
 """
 
 
+DESCRIPTORS_OF_ITS_OWN: Final = 64
+"""What the gateway needs beside one descriptor a connection."""
+
+_log = logging.getLogger(__name__)
+
+
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline."""
     configure_logs(settings, "gateway")
@@ -34,9 +42,21 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     else:
         listener = inherited_listener(fd)
     ready = say_ready if supervised else partial(print, url_of(listener, "ws"), flush=True)
+    _allow_descriptors(settings.max_connections)
     with listener:
         # What the imports made lives as long as the process: it need never be looked through again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         trio.run(partial(run_gateway, settings, [listener], ready=ready))
+
+
+def _allow_descriptors(connections: int) -> None:
+    """Let this process have a descriptor for each connection, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = (connections or hard) + DESCRIPTORS_OF_ITS_OWN
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if connections and allowed < needed:
+        _log.warning("gateway.few_descriptors", extra={"allowed": allowed, "max_connections": connections})

@@ -39,22 +39,22 @@ def deliveries_per_s(port: int, rooms: int, members: int, seconds: float) -> flo
     message = masked_frame(0x81, json.dumps({"type": "note", "payload": {"pad": "x" * 64}}).encode())
     everyone: dict[int, Member] = {}
     state: list[Room] = []
-    poll = select.poll()
+    ready = select.poll()
     for room in range(rooms):
         for index in range(members):
             sock = _enter(port, room, index)
             everyone[sock.fileno()] = Member(sock, room, index == members - 1)
-            poll.register(sock, select.POLLIN)
+            ready.register(sock, select.POLLIN)
             if index == 0:
                 state.append(Room(sock))
     delivered = 0
     start = time.perf_counter() + WARM_UP_S
     while (now := time.perf_counter()) < start + seconds:
-        for room in state:
-            while room.under_way < WINDOW:
-                room.speaker.send(message)
-                room.under_way += 1
-        for fd, _ in poll.poll(10):
+        for each in state:
+            while each.under_way < WINDOW:
+                each.speaker.send(message)
+                each.under_way += 1
+        for fd, _ in ready.poll(10):
             member = everyone[fd]
             count = member.sock.recv(1 << 18).count(MARK)
             if now >= start:
