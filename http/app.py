@@ -7,6 +7,7 @@ presence and bus are closed by whoever opened them.
 
 from typing import Final
 
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
@@ -36,11 +37,13 @@ def create_app(
     gateway_port: int,
     web_port: int,
     tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
 ) -> Quart:
     """The web app as an ASGI app.
 
     `gateway_port` is where browsers find the gateway when `GATEWAY_PUBLIC_URL` does not say; `web_port` is the port
-    that this app is reached by, for its own origin; `tracer_provider` is OpenTelemetry's global one when not given.
+    that this app is reached by, for its own origin; `tracer_provider` and `meter_provider` are OpenTelemetry's
+    global ones when not given.
     """
     app = Quart(__name__, static_folder=None)
     app.config |= {
@@ -52,7 +55,7 @@ def create_app(
     # A doubled slash is another address, not a reason for a redirect in HTML.
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    trace_requests(app, tracer_provider)
+    trace_requests(app, tracer_provider, meter_provider)
     secure(app, settings, web_port)
     answer_errors(app)
     app.register_blueprint(Health(presence, bus).blueprint())

@@ -1,59 +1,75 @@
 """The request id: the trace id, said on every answer as `X-Request-Id` (SPEC 3, 7).
 
 An ASGI layer around the whole app, so that an answer made by the framework itself carries one too. API requests get a
-server span of their own; ids and trace headers that a stranger sends are not believed. Costs a few microseconds
-where no OpenTelemetry SDK is set up.
+server span of their own; ids and trace headers that a stranger sends are not believed. How long every request took is
+measured by method and status, as OpenTelemetry's conventions call it. Costs a few microseconds where no SDK is set up.
 """
 
 import secrets
+import time
 from typing import Final, cast
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 from quart import Quart, request
 
 PRESENCE_PATH: Final = "/api/presence"
 TRACE_ID_BYTES: Final = 16
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 
 class RequestIds:
     """Wraps `app`: opens the span of an API request, and puts the trace id on the answer."""
 
-    def __init__(self, app: ASGIFramework, provider: TracerProvider | None) -> None:
+    def __init__(self, app: ASGIFramework, provider: TracerProvider | None, meters: MeterProvider | None) -> None:
         self._app = app
         self._api = trace.get_tracer("studio-web-api", tracer_provider=provider)
         self._presence = trace.get_tracer("studio-web-api-presence", tracer_provider=provider)
+        self._duration = metrics.get_meter("studio-web-api", meter_provider=meters).create_histogram(
+            "http.server.request.duration", unit="s", description="From a request's head to the end of its answer"
+        )
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif not scope["path"].startswith("/api/"):
-            await self._app(scope, receive, _Signed(send, trace.get_current_span()))
+            return
+        started_s = time.perf_counter()
+        if not scope["path"].startswith("/api/"):
+            signed = _Signed(send, trace.get_current_span())
+            await self._app(scope, receive, signed)
         else:
             tracer = self._presence if scope["path"] == PRESENCE_PATH else self._api
-            await self._traced(tracer, scope, receive, send)
+            signed = await self._traced(tracer, scope, receive, send)
+        method = scope["method"] if scope["method"] in METHODS else "_OTHER"  # or strangers would make names up
+        took_s = time.perf_counter() - started_s
+        self._duration.record(took_s, {"http.request.method": method, "http.response.status_code": signed.status})
 
     async def _traced(
         self, tracer: trace.Tracer, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
+    ) -> "_Signed":
         with tracer.start_as_current_span(
             scope["method"], kind=SpanKind.SERVER, attributes={"http.request.method": scope["method"]}
         ) as span:
-            await self._app(scope, receive, _Signed(send, span))
+            signed = _Signed(send, span)
+            await self._app(scope, receive, signed)
+            return signed
 
 
 class _Signed:
-    """Sends on what the app sends, and signs the start of the answer with the id."""
+    """Sends on what the app sends, and signs the start of the answer with the id. `status` is 0 before that."""
 
-    __slots__ = ("_send", "_span")
+    __slots__ = ("_send", "_span", "status")
 
     def __init__(self, send: ASGISendCallable, span: Span) -> None:
+        self.status = 0
         self._send = send
         self._span = span
 
     async def __call__(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
+            self.status = event["status"]
             context = self._span.get_span_context()
             request_id = f"{context.trace_id:032x}" if context.is_valid else secrets.token_hex(TRACE_ID_BYTES)
             event["headers"] = [*event["headers"], (b"x-request-id", request_id.encode())]
@@ -64,9 +80,9 @@ class _Signed:
         await self._send(event)
 
 
-def trace_requests(app: Quart, provider: TracerProvider | None) -> None:
+def trace_requests(app: Quart, provider: TracerProvider | None, meters: MeterProvider | None) -> None:
     """Give every answer of `app` its id, and every API request a span of `provider`, named after its route."""
-    app.asgi_app = RequestIds(cast("ASGIFramework", app.asgi_app), provider)  # type: ignore[method-assign]
+    app.asgi_app = RequestIds(cast("ASGIFramework", app.asgi_app), provider, meters)  # type: ignore[method-assign]
 
     @app.before_request
     async def name_the_span() -> None:

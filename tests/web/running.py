@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import httpx
 import trio
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
@@ -57,6 +58,7 @@ def running_web(
     gateway_port: int = 9,
     config: dict[str, object] | None = None,
     tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
 ) -> Iterator[Web]:
     """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -69,6 +71,7 @@ def running_web(
         gateway_port=gateway_port,
         web_port=port,
         tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
     )
     app.config |= config or {}
     started: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []

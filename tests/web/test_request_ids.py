@@ -1,6 +1,8 @@
 """`X-Request-Id` and the spans of API requests (SPEC 7)."""
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -49,3 +51,25 @@ def test_the_id_is_the_trace_id() -> None:
 def _tracer(span: ReadableSpan) -> str:
     assert span.instrumentation_scope is not None
     return span.instrumentation_scope.name
+
+
+def test_how_long_requests_take_is_measured_by_method_and_status() -> None:
+    """Every request counts, API or not, and a method that somebody made up is not a name of its own."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    with running_web(meter_provider=provider) as web:
+        web.client.get("/healthz")
+        web.client.get("/api/presence?roomId=a")
+        web.client.request("BREW", "/api/presence")
+    counted = {}
+    data = reader.get_metrics_data()
+    assert data is not None
+    for metric in data.resource_metrics[0].scope_metrics[0].metrics:
+        assert metric.name == "http.server.request.duration"
+        for point in metric.data.data_points:
+            assert isinstance(point, HistogramDataPoint)
+            assert point.attributes is not None
+            names = "http.request.method", "http.response.status_code"
+            counted[tuple(point.attributes[name] for name in names)] = point.count
+    provider.shutdown()
+    assert counted == {("GET", 200): 2, ("_OTHER", 405): 1}
