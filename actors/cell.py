@@ -174,17 +174,21 @@ class RoomCell:
             self._note_roster(room)
 
     def _note_roster(self, room: Room) -> None:
-        self.entries = room.roster.entries()
+        self._keep(room.roster.entries())
         self.next_expiry_s = room.roster.next_expiry_s()
-        if self.entries:
+        self._events.roster_changed(self)
+
+    def _keep(self, entries: tuple[Entry, ...]) -> None:
+        """What a new room would start from."""
+        self.entries = entries
+        if entries:
             self.empty_since_s = None
         elif self.empty_since_s is None:
             self.empty_since_s = self._context.now_s()
-        self._events.roster_changed(self)
 
     def _crashed(self, room: Room, mail: Mail, crash: Exception) -> None:
         self._room = None
-        self.entries = room.roster.entries()
+        self._keep(room.roster.entries())
         sender, frame = None, None
         if isinstance(mail, Said):
             seat = room.roster.seat_of(mail.link)
@@ -192,7 +196,7 @@ class RoomCell:
             frame = mail.current
             self.mailbox.put_back(mail)
         elif isinstance(mail, Join):
-            self.entries = tuple(entry for entry in self.entries if entry.link is not mail.link)
+            self._keep(tuple(entry for entry in self.entries if entry.link is not mail.link))
             mail.link.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
         self._events.crashed(self, crash, self._letter(type(mail).__name__, crash, sender, frame))
 

@@ -2,7 +2,7 @@
 
 With `OTEL_EXPORTER_OTLP_ENDPOINT` set both go there by OTLP over HTTP. In development without it, spans are printed,
 one short line each and not more than people can read. `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER` (`otlp`,
-`console`, `none`) and `OTEL_SDK_DISABLED` overrule that.
+`none`, and for traces `console`) and `OTEL_SDK_DISABLED` overrule that.
 
 Overload: spans beyond the queue of the SDK's batch processor are dropped, rooms never wait. Crash: an exporter that
 fails is logged by the SDK. Shutdown: `Telemetry.shutdown` sends what is left, within `FLUSH_MS`.
@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from omnisonic.config import Settings
+from omnisonic.errors import BadSettings
 
 FLUSH_MS: Final = 2_000
 CONSOLE_LINES_PER_S: Final = 20
@@ -47,7 +48,10 @@ class Telemetry:
 def configure_telemetry(
     settings: Settings, part: str, environ: Mapping[str, str] | None = None, console: TextIO | None = None
 ) -> Telemetry:
-    """Set up this process, a part of the product such as `gateway`. Once a process."""
+    """Set up this process, a part of the product such as `gateway`. Once a process.
+
+    Errors: `BadSettings` for an exporter that there is not.
+    """
     environ = os.environ if environ is None else environ
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Telemetry(None, None)
@@ -55,6 +59,8 @@ def configure_telemetry(
     resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME", f"omnisonic-{part}")})
     traces_to = environ.get("OTEL_TRACES_EXPORTER") or _default(to_otlp=to_otlp, console=not settings.is_production)
     metrics_to = environ.get("OTEL_METRICS_EXPORTER") or _default(to_otlp=to_otlp, console=False)
+    _check("OTEL_TRACES_EXPORTER", traces_to, ("otlp", "console", "none"))
+    _check("OTEL_METRICS_EXPORTER", metrics_to, ("otlp", "none"))
     traces = None if traces_to == "none" else TracerProvider(resource=resource)
     if traces is not None:
         traces.add_span_processor(BatchSpanProcessor(_span_exporter(traces_to, console or sys.stderr)))
@@ -66,6 +72,11 @@ def configure_telemetry(
         meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource)
         metrics.set_meter_provider(meters)
     return Telemetry(traces, meters)
+
+
+def _check(variable: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise BadSettings([f'{variable} is "{value}": it must be one of {", ".join(known)}.'])
 
 
 def _default(*, to_otlp: bool, console: bool) -> str:

@@ -12,7 +12,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode, Tracer
 
-from omnisonic.telemetry import CONSOLE_LINES_PER_S, LineExporter
+from omnisonic.config import Settings
+from omnisonic.errors import BadSettings
+from omnisonic.telemetry import CONSOLE_LINES_PER_S, LineExporter, configure_telemetry
 
 DEADLINE_S = 30.0
 PROGRAM = """
@@ -142,3 +144,12 @@ def test_an_operators_name_for_the_service_is_kept() -> None:
 def test_production_prints_spans_when_told_to() -> None:
     """`OTEL_TRACES_EXPORTER` overrules the environment's default."""
     assert configured(OMNISONIC_ENV="production", OTEL_TRACES_EXPORTER="console")["console"].count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("OTEL_TRACES_EXPORTER", "zipkin"), ("OTEL_METRICS_EXPORTER", "console")]
+)
+def test_an_exporter_that_there_is_not_is_refused_by_name(variable: str, value: str) -> None:
+    """Nobody should look for traces in a place that they never went to."""
+    with pytest.raises(BadSettings, match=f'{variable} is "{value}"'):
+        configure_telemetry(Settings.load({}), "gateway", {variable: value})

@@ -58,5 +58,5 @@ def _allow_descriptors(connections: int) -> None:
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if connections and allowed < needed:
+    if allowed < connections:
         _log.warning("gateway.few_descriptors", extra={"allowed": allowed, "max_connections": connections})

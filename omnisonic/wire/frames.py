@@ -6,6 +6,7 @@ not judge: those bytes come out as `odd`, for a full protocol engine. Order is k
 detour, the data frames behind it take the detour as well, until `arrived` says that it is through.
 """
 
+import codecs
 import struct
 from typing import Final, TypeAlias
 
@@ -56,7 +57,7 @@ def text_header(size: int) -> bytes:
 class Splitter:
     """Cuts one client's bytes into frames. Holds at most one incomplete frame of `WHOLE_BYTES`."""
 
-    __slots__ = ("_closed", "_detour", "_fragmented", "_held", "_needed", "_odd", "_passing")
+    __slots__ = ("_closed", "_detour", "_fragmented", "_held", "_needed", "_odd", "_partial", "_passing")
 
     def __init__(self) -> None:
         self._held: bytearray | None = None
@@ -64,6 +65,7 @@ class Splitter:
         self._passing = 0
         self._detour = 0
         self._odd = 0
+        self._partial: _PartialText | None = None
         self._fragmented = False
         self._closed = False
 
@@ -84,14 +86,14 @@ class Splitter:
     def feed(self, data: bytes) -> tuple[list[Frame], list[Frame], bytes]:
         """Take what was received; return the whole data frames, the whole control frames and the odd bytes.
 
-        Each of the three is in order. A close frame comes last; after it, and after a breach of the protocol,
-        everything is odd.
+        Each of the three is in order. A close frame comes last; what is behind it is dropped. After a breach of the
+        protocol everything is odd.
         """
         if self._held is not None:
             self._held += data
             if len(self._held) < self._needed:
-                return [], [], b""
-            data, self._held = bytes(self._held), None
+                return [], [], self._doomed(self._held)
+            data, self._held, self._partial = bytes(self._held), None, None
         frames: list[Frame] = []
         controls: list[Frame] = []
         total = len(data)
@@ -131,6 +133,16 @@ class Splitter:
             self._held, self._needed = bytearray(data[at:]), needed
         return frames, controls, odd
 
+    def _doomed(self, held: bytearray) -> bytes:
+        """The held frame, when it is text that is wrong already: the engine will fail it without the rest of it."""
+        if held[0] != _FIN | TEXT:
+            return b""
+        self._partial = self._partial or _PartialText()
+        if self._partial.may_be_utf8(held):
+            return b""
+        self._closed, self._held = True, None
+        return bytes(held)
+
     def _is_our_control(self, first: int, size: int) -> bool:
         """Control frames may come between fragments, but a close must not overtake a message on its detour."""
         return first in _CONTROL and 0 <= size <= CONTROL_BYTES and not (self._detour and first == _FIN | CLOSE)
@@ -144,6 +156,28 @@ class Splitter:
             return False
         self._detour += starts
         self._fragmented = not final
+        return True
+
+
+class _PartialText:
+    """Looks at a text frame that comes slowly, each byte once, for what can no longer become UTF-8."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._seen = 0
+
+    def may_be_utf8(self, held: bytearray) -> bool:
+        body = 6 if held[1] < 254 else 8 if held[1] == 254 else 14
+        masked = held[body + self._seen :]
+        if masked:
+            turned = [held[body - 4 + (self._seen + i) % 4] for i in range(4)]
+            self._seen += len(masked)
+            mask = (bytes(turned) * (len(masked) // 4 + 1))[: len(masked)]
+            plain = int.from_bytes(masked, "little") ^ int.from_bytes(mask, "little")
+            try:
+                self._decoder.decode(plain.to_bytes(len(masked), "little"))
+            except UnicodeDecodeError:
+                return False
         return True
 
 

@@ -32,7 +32,7 @@ QUERY_FIELDS: Final = 32
 SUBPROTOCOL: Final = "omnisonic"
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
-_REQUEST_LINE: Final = re.compile(r"([A-Z]{1,20}) ([\x21-\x7e]{1,8192}) HTTP/1\.([01])")
+_REQUEST_LINE: Final = re.compile(r"([A-Z]{1,20}) ([\x21-\x7e]{1,8192}) HTTP/(1\.[01])")
 _HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)")
 _ONCE: Final = frozenset({"host", "origin", "upgrade", "sec-websocket-key", "sec-websocket-version", "content-length"})
 
@@ -51,6 +51,7 @@ class Refused(OmnisonicError):
 class Request:
     """A request head. Header names are in lower case; a header given several times is joined by commas."""
 
+    version: str
     method: str
     path: str
     query: str
@@ -102,7 +103,7 @@ def read_request(head: bytes) -> Request:
     if "host" not in headers:
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "The header Host is missing.")
     path, _, query = start[2].partition("?")
-    return Request(start[1], path, query, headers)
+    return Request(start[3], start[1], path, query, headers)
 
 
 def check_upgrade(request: Request) -> str:
@@ -115,6 +116,8 @@ def check_upgrade(request: Request) -> str:
             "This is a WebSocket server: connect with ws:// and a roomId, memberId and displayName.",
             Upgrade="websocket",
         )
+    if request.version != "1.1":
+        raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "A WebSocket handshake is HTTP/1.1.")
     if request.method != "GET":
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Connect with GET.", Allow="GET")
     if "upgrade" not in {token.strip() for token in headers.get("connection", "").lower().split(",")}:

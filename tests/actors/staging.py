@@ -1,0 +1,74 @@
+"""A room and its links, without the cell around them: letters in, messages out, turn by turn."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from omnisonic.actors.batch import Batch
+from omnisonic.actors.mailbox import Join, Mail
+from omnisonic.actors.room import Room, RoomContext
+from omnisonic.models import Member
+from omnisonic.wire.messages import Envelope
+from tests.actors.links import Ear, Setting, member
+
+
+class Poisoned(Room):
+    """A room that cannot bear the message type `poison`."""
+
+    def heard(self, member: Member, envelope: Envelope) -> bool:
+        if envelope.type == "poison":
+            raise ValueError("poison")
+        return True
+
+
+class Stage:
+    """A room with ears in it. `turn` is what a cell does with the mail of one turn."""
+
+    def __init__(
+        self,
+        *names: str,
+        room_class: Callable[[RoomContext], Room] = Room,
+        max_members: int = 0,
+        setting: Setting | None = None,
+    ) -> None:
+        self.setting = setting or Setting()
+        self.room = room_class(self.setting.context(max_members=max_members))
+        self.ears = {name: self.enter(name) for name in names}
+        for ear in self.ears.values():
+            ear.heard()
+
+    def enter(self, name: str) -> Ear:
+        """Let somebody join, in a turn of their own."""
+        ear = Ear(name)
+        self.turn(Join(ear, member(name)))
+        return ear
+
+    def turn(self, *letters: Mail) -> Batch:
+        """Handle this mail and push what comes of it."""
+        batch = Batch()
+        try:
+            for letter in letters:
+                self.room.handle(letter, batch)
+        finally:
+            self._push(batch)
+        return batch
+
+    def _push(self, batch: Batch) -> None:
+        stream = batch.stream()
+        assert len(stream) == batch.size
+        for link in self.room.roster.links:
+            link.push(batch.stream_for(link, stream))
+        for link, closing in batch.dismissed:
+            link.push(batch.stream_for(link, stream))
+            link.close(closing)
+
+    def heard(self) -> dict[str, list[Any]]:
+        """What everyone heard since the last look."""
+        return {name: ear.heard() for name, ear in self.ears.items()}
+
+    def types(self) -> dict[str, list[str]]:
+        """The types of what everyone heard since the last look."""
+        return {name: ear.types() for name, ear in self.ears.items()}
+
+    def shown(self) -> Sequence[Member]:
+        """The roster as the others see it."""
+        return [seat.member for seat in self.room.roster]

@@ -1,0 +1,115 @@
+"""A program that makes a gateway's telemetry and prints it as JSON: the SDK's providers can be set once a process."""
+
+import json
+import sys
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from omnisonic.actors.cell import RoomCell
+from omnisonic.actors.dead_letters import DeadLetter
+from omnisonic.actors.instruments import MESSAGES_PER_SPAN, Sampler, publish_metrics
+from omnisonic.actors.mailbox import Join
+from tests.actors.links import Ear, Setting, member, said, text
+from tests.actors.staging import Poisoned
+
+SECRET = "do not show this"
+
+
+class Events:
+    """As the registry does: a crash is sampled."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def has_mail(self, cell: RoomCell) -> None:
+        pass
+
+    def roster_changed(self, cell: RoomCell) -> None:
+        pass
+
+    def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
+        self._sampler.crash(cell.room_id, crash)
+
+
+class Measured:
+    """Numbers that change between looks."""
+
+    def __init__(self) -> None:
+        self.connections = 1.0
+
+    def measure(self) -> dict[str, float]:
+        names = (
+            "rooms members messages deliveries fanned_out_bytes mailbox_depth room_restarts dead_letters "
+            "slow_consumer_closes mirror_lag_s"
+        )
+        return {"connections": self.connections, **dict.fromkeys(names.split(), 7.0)}
+
+
+def spans_of(work: str, exporter: InMemorySpanExporter) -> list[dict[str, Any]]:
+    """The spans of one kind of work, made now."""
+    exporter.clear()
+    sampler = Sampler()
+    cell = RoomCell(Setting().context(), Poisoned, Events(sampler), sampler)
+    ears = [Ear("ada"), Ear("bob")]
+    for ear in ears:
+        cell.tell(Join(ear, member(ear.name)))
+    cell.turn()
+    if work == "messages":
+        for _ in range(10 * MESSAGES_PER_SPAN):
+            cell.hear(said(ears[0], text("note", SECRET)))
+            cell.turn()
+    elif work == "crash":
+        cell.hear(said(ears[0], text("poison", SECRET)))
+        cell.turn()
+    else:
+        sampler.connection("jam", 2.5, 4008, "too_slow")
+    return [_plain(span) for span in exporter.get_finished_spans()]
+
+
+def _plain(span: ReadableSpan) -> dict[str, Any]:
+    return {
+        "name": span.name,
+        "tracer": span.instrumentation_scope.name if span.instrumentation_scope else None,
+        "attributes": dict(span.attributes or {}),
+        "status": span.status.status_code.name,
+        "events": [event.name for event in span.events],
+        "took_s": ((span.end_time or 0) - (span.start_time or 0)) / 1e9,
+        "id": span.context.span_id if span.context else 0,
+        "parent": span.parent.span_id if span.parent else None,
+    }
+
+
+def points_of(reader: InMemoryMetricReader) -> dict[str, Any]:
+    """The last value of each metric, or how many there were of a histogram."""
+    data = reader.get_metrics_data()
+    points: dict[str, Any] = {}
+    for resource in data.resource_metrics if data else []:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                for point in metric.data.data_points:
+                    points[metric.name] = getattr(point, "value", None) or getattr(point, "count", None)
+    return points
+
+
+def main() -> None:
+    exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    metrics.set_meter_provider(MeterProvider([reader]))
+    measured = Measured()
+    publish_metrics(measured)
+    spans = {work: spans_of(work, exporter) for work in ("messages", "crash", "connection")}
+    first = points_of(reader)
+    measured.connections = 3.0
+    json.dump({"spans": spans, "metrics": [first, points_of(reader)]}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

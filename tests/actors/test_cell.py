@@ -1,0 +1,285 @@
+"""A cell: its room may crash, its mail, its members and their order may not be lost (SPEC 5.4, DESIGN 3)."""
+
+from dataclasses import dataclass, field
+
+from omnisonic.actors.batch import Batch
+from omnisonic.actors.cell import TURN_FRAMES, RoomCell
+from omnisonic.actors.dead_letters import DeadLetter, DeadLetters
+from omnisonic.actors.instruments import Sampler
+from omnisonic.actors.mailbox import DATA_FRAMES, Expire, Join, Leave, Mail, PutLease, Said
+from omnisonic.actors.room import RoomContext
+from omnisonic.wire.closing import CloseCode, Closing
+from tests.actors.links import Ear, Setting, member, said, text
+from tests.actors.staging import Poisoned
+
+
+class Fragile(Poisoned):
+    """A room that cannot bear the member `eve`, either, and does not start where the member `mallory` is."""
+
+    def __init__(self, context: RoomContext) -> None:
+        super().__init__(context)
+        if "mallory" in self.roster:
+            raise RuntimeError("mallory")
+
+    def handle(self, mail: Mail, batch: Batch) -> None:
+        super().handle(mail, batch)
+        if isinstance(mail, Join) and mail.member.member_id == "eve":
+            raise RuntimeError("eve")
+
+
+@dataclass
+class Diary:
+    """Writes down what a cell tells, and has it run when asked."""
+
+    told: list[str] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    crashes: list[Exception] = field(default_factory=list)
+
+    def has_mail(self, cell: RoomCell) -> None:
+        self.told.append("mail")
+        cell.is_ready = True
+
+    def roster_changed(self, cell: RoomCell) -> None:
+        self.told.append("roster")
+
+    def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
+        self.letters.append(letter)
+        self.crashes.append(crash)
+
+
+class Stage:
+    """A cell with members in it."""
+
+    def __init__(self, *names: str) -> None:
+        self.setting, self.diary = Setting(), Diary()
+        self.contexts: list[RoomContext] = []
+        self.cell = RoomCell(self.setting.context(), self._make, self.diary, Sampler())
+        self.ears = {name: Ear(name) for name in names}
+        for name, ear in self.ears.items():
+            self.cell.tell(Join(ear, member(name)))
+        self.run()
+        for ear in self.ears.values():
+            ear.heard()
+        self.diary.told.clear()
+
+    def _make(self, context: RoomContext) -> Fragile:
+        self.contexts.append(context)
+        return Fragile(context)
+
+    def run(self) -> None:
+        """Turns until there is no more mail, or the room crashed."""
+        self.cell.is_ready = False
+        while self.cell.turn():
+            pass
+
+    def say(self, name: str, *types: str) -> Said:
+        """Put words of a member in the mailbox."""
+        letter = said(self.ears[name], *(text(type_) for type_ in types))
+        assert self.cell.hear(letter)
+        return letter
+
+    def types(self) -> dict[str, list[str]]:
+        return {name: ear.types() for name, ear in self.ears.items()}
+
+    def present(self) -> list[str]:
+        return [entry.member.member_id for entry in self.cell.entries]
+
+
+def test_mail_asks_for_a_turn_once() -> None:
+    """A cell that waits for its turn does not ask again."""
+    stage = Stage("ada")
+    stage.say("ada", "a")
+    stage.say("ada", "b")
+    stage.cell.tell(Expire())
+    assert stage.diary.told == ["mail"]
+
+
+def test_a_crash_costs_the_poison_only() -> None:
+    """Before and after it, everyone hears everything, in order, in one count of messages."""
+    stage = Stage("ada", "bob", "cyd")
+    stage.say("ada", "a1", "poison", "a2")
+    stage.say("bob", "b1")
+    stage.run()
+    assert not stage.cell.is_alive
+    assert stage.types() == {"ada": [], "bob": ["a1"], "cyd": ["a1"]}
+    stage.say("ada", "a3")
+    stage.run()
+    assert stage.types() == {"ada": [], "bob": [], "cyd": []}
+    stage.cell.restart()
+    stage.run()
+    assert stage.cell.is_alive
+    assert stage.ears["cyd"].heard() == [
+        {"type": type_, "payload": None, "from": name, "offset": offset}
+        for type_, name, offset in (("a2", "ada", 2), ("b1", "bob", 3), ("a3", "ada", 4))
+    ]
+    assert stage.types() == {"ada": ["b1"], "bob": ["a2", "a3"], "cyd": []}
+    assert all(ear.is_open for ear in stage.ears.values())
+
+
+def test_a_restarted_room_knows_who_is_there() -> None:
+    """The same members by the same connections, under the same epoch, one incarnation on; nobody is told anything."""
+    stage = Stage("ada", "bob")
+    before = stage.cell.entries
+    stage.say("ada", "poison")
+    stage.run()
+    stage.cell.restart()
+    stage.run()
+    assert stage.cell.entries == before
+    assert stage.cell.incarnation == 2
+    assert stage.contexts[1].epoch == stage.contexts[0].epoch
+    assert stage.types() == {"ada": [], "bob": []}
+
+
+def test_the_poison_is_in_the_dead_letters() -> None:
+    """Who said it, what it was, what the room raised, and when."""
+    stage = Stage("ada", "bob")
+    stage.say("ada", "a", "poison", "b")
+    stage.run()
+    (letter,) = stage.diary.letters
+    assert (letter.room_id, letter.incarnation, letter.sender, letter.kind) == ("jam", 1, "ada", "Said")
+    assert letter.frame == text("poison")
+    assert letter.type == "poison"
+    assert (letter.reason, letter.at_ms) == ("ValueError('poison')", 17)
+    assert repr(stage.diary.crashes) == "[ValueError('poison')]"
+
+
+def test_one_poison_after_another_costs_one_letter_each() -> None:
+    """A read that holds several is taken apart, one restart at a time."""
+    stage = Stage("ada", "bob")
+    stage.say("ada", "poison", "a", "poison", "b")
+    for _ in range(3):
+        stage.run()
+        if not stage.cell.is_alive:
+            stage.cell.restart()
+    assert stage.types()["bob"] == ["a", "b"]
+    assert [letter.type for letter in stage.diary.letters] == ["poison", "poison"]
+    assert stage.cell.incarnation == 3
+
+
+def test_somebody_whose_join_kills_the_room_does_not_get_in() -> None:
+    """Closed with 1011, and not in the roster of the next room, which would die of it again."""
+    stage = Stage("ada")
+    eve = Ear("eve")
+    stage.cell.tell(Join(eve, member("eve")))
+    stage.run()
+    assert eve.closing is not None
+    assert eve.closing.code is CloseCode.INTERNAL_ERROR
+    assert (stage.diary.letters[0].kind, stage.diary.letters[0].type) == ("Join", "Join")
+    stage.cell.restart()
+    stage.run()
+    assert stage.present() == ["ada"]
+    assert stage.cell.is_alive
+
+
+def test_a_room_that_cannot_start_again_has_crashed_again() -> None:
+    """Its restarter counts it as a crash like any other, and nobody is lost meanwhile."""
+    stage = Stage("ada", "mallory")
+    stage.say("ada", "poison")
+    stage.run()
+    stage.cell.restart()
+    assert not stage.cell.is_alive
+    assert [letter.kind for letter in stage.diary.letters] == ["Said", "Restart"]
+    assert stage.present() == ["ada", "mallory"]
+
+
+def test_who_left_while_the_room_was_down_is_gone_when_it_is_back() -> None:
+    """By the letter that waited, or because the link is not open any more: no ghosts."""
+    stage = Stage("ada", "bob", "cyd")
+    stage.say("ada", "poison")
+    stage.run()
+    stage.cell.tell(Leave(stage.ears["bob"], "left"))
+    stage.ears["cyd"].is_open = False
+    stage.cell.restart()
+    stage.run()
+    assert stage.present() == ["ada"]
+    left = [message["payload"] for message in stage.ears["ada"].heard()]
+    assert left == [{"memberId": "bob", "reason": "left"}, {"memberId": "cyd", "reason": "lost"}]
+
+
+def test_a_room_with_much_to_do_lets_the_others_have_a_turn() -> None:
+    """A turn handles about `TURN_FRAMES` messages, then says that there is more."""
+    stage = Stage("ada", "bob")
+    for _ in range(5):
+        stage.say("ada", *["note"] * (TURN_FRAMES // 4))
+    assert stage.cell.turn()
+    assert len(stage.ears["bob"].heard()) == TURN_FRAMES
+    assert not stage.cell.turn()
+    assert len(stage.ears["bob"].heard()) == TURN_FRAMES // 4
+
+
+def test_a_mailbox_over_its_limit_refuses_words_and_takes_a_leave() -> None:
+    """The sender can be told, and nobody becomes a ghost."""
+    stage = Stage("ada", "bob")
+    stage.say("ada", *["note"] * DATA_FRAMES)
+    assert not stage.cell.hear(said(stage.ears["bob"], text("note")))
+    stage.cell.tell(Leave(stage.ears["bob"], "left"))
+    stage.run()
+    assert stage.present() == ["ada"]
+
+
+def test_a_room_past_saving_closes_everyone() -> None:
+    """Members, and those who were about to enter; its mail is dropped, and it never has a turn again."""
+    stage = Stage("ada", "bob")
+    stage.say("ada", "poison", "a")
+    stage.run()
+    waiting = Ear("cyd")
+    stage.cell.tell(Join(waiting, member("cyd")))
+    stage.cell.close(Closing(CloseCode.INTERNAL_ERROR))
+    ears = [*stage.ears.values(), waiting]
+    assert [ear.closing and ear.closing.code for ear in ears] == [CloseCode.INTERNAL_ERROR] * 3
+    assert stage.cell.entries == ()
+    assert not stage.cell.mailbox
+    assert not stage.cell.turn()
+
+
+def test_who_is_told_to_go_gets_their_last_words_first() -> None:
+    """What a replaced member was due in the turn they were replaced in is pushed before the close."""
+    stage = Stage("ada", "bob")
+    stage.say("bob", "goodbye")
+    stage.cell.tell(Join(Ear("ada again"), member("ada")))
+    stage.run()
+    assert stage.ears["ada"].types() == ["goodbye"]
+    assert stage.ears["ada"].closing == Closing(CloseCode.REPLACED)
+
+
+def test_a_cell_knows_since_when_it_is_empty() -> None:
+    """From the start, not while somebody is there, and again when the last one left."""
+    stage = Stage()
+    assert stage.cell.empty_since_s == 100.0
+    ada = Ear("ada")
+    stage.cell.tell(Join(ada, member("ada")))
+    stage.run()
+    assert stage.cell.empty_since_s is None
+    stage.setting.clock.now_s = 130.0
+    stage.cell.tell(Leave(ada, "left"))
+    stage.run()
+    assert stage.cell.empty_since_s == 130.0
+    assert stage.diary.told.count("roster") == 2
+
+
+def test_a_cell_knows_when_the_next_lease_runs_out() -> None:
+    """So that whoever sweeps need not ask the room."""
+    stage = Stage("ada")
+    stage.cell.tell(PutLease(member("eve"), 160.0))
+    stage.run()
+    assert stage.cell.next_expiry_s == 160.0
+    assert stage.present() == ["ada", "eve"]
+
+
+def test_a_cell_counts_messages_and_deliveries() -> None:
+    """Three listeners, two messages: six deliveries."""
+    stage = Stage("ada", "bob", "cyd", "dan")
+    joins = stage.cell.messages
+    stage.say("ada", "a", "b")
+    stage.run()
+    assert (stage.cell.messages - joins, stage.cell.deliveries, stage.cell.offset) == (2, 6, 2)
+
+
+def test_dead_letters_are_a_ring() -> None:
+    """The newest push out the oldest; the total goes on; a message that is not JSON is known by its kind."""
+    letters = DeadLetters(most=2)
+    for number in range(3):
+        letters.add(DeadLetter("jam" if number else "other", number, "ada", "Said", (1, b"nonsense"), "", 0))
+    assert [letter.incarnation for letter in letters] == [1, 2]
+    assert (len(letters), letters.total, len(letters.of("jam")), letters.of("other")) == (2, 3, 2, [])
+    assert letters.of("jam")[0].type == "Said"

@@ -1,0 +1,108 @@
+"""The dispatcher: every actor that has mail gets its turn, and none keeps the others waiting."""
+
+from collections.abc import Callable
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from omnisonic.actors.dispatcher import Dispatcher
+
+
+class Player:
+    """An actor with this many turns of mail, who writes down each of them."""
+
+    def __init__(self, name: str, turns: int, log: list[str], then: Callable[[], None] = lambda: None) -> None:
+        self.is_ready = False
+        self._name = name
+        self._turns = turns
+        self._log = log
+        self._then = then
+
+    def turn(self) -> bool:
+        self._log.append(self._name)
+        self._turns -= 1
+        self._then()
+        return self._turns > 0
+
+
+def test_a_busy_actor_queues_again_behind_the_others() -> None:
+    """Each has one turn a round, however much mail one of them has."""
+    log: list[str] = []
+    dispatcher = Dispatcher()
+    for player in (Player("busy", 100, log), Player("a", 2, log), Player("b", 1, log)):
+        dispatcher.ready(player)
+    dispatcher.turn()
+    dispatcher.turn()
+    assert log == ["busy", "a", "b", "busy", "a"]
+    assert dispatcher.has_work
+
+
+def test_an_actor_is_queued_once() -> None:
+    """However many letters it gets before its turn; afterwards it may queue again."""
+    log: list[str] = []
+    dispatcher, player = Dispatcher(), Player("a", 1, log)
+    dispatcher.ready(player)
+    dispatcher.ready(player)
+    dispatcher.turn()
+    assert log == ["a"]
+    assert not player.is_ready
+    dispatcher.ready(player)
+    assert dispatcher.has_work
+
+
+def test_mail_that_a_turn_makes_waits_for_the_next_round() -> None:
+    """Two actors that write to each other do not keep the poller from its sockets."""
+    log: list[str] = []
+    dispatcher = Dispatcher()
+    echo = Player("echo", 1, log)
+    dispatcher.ready(Player("voice", 1, log, then=lambda: dispatcher.ready(echo)))
+    dispatcher.turn()
+    assert log == ["voice"]
+    dispatcher.turn()
+    assert log == ["voice", "echo"]
+
+
+async def test_mail_from_anywhere_wakes_the_dispatcher() -> None:
+    """Nobody has to read a socket for it; when the mail is done it sleeps again."""
+    log: list[str] = []
+    dispatcher = Dispatcher()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dispatcher.run)
+        await wait_all_tasks_blocked()
+        dispatcher.ready(Player("a", 3, log))
+        await wait_all_tasks_blocked()
+        assert log == ["a", "a", "a"]
+        dispatcher.ready(Player("b", 1, log))
+        await wait_all_tasks_blocked()
+        assert log[-1] == "b"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_busy_actor_lets_other_tasks_run() -> None:
+    """Between any two rounds."""
+    log: list[str] = []
+    dispatcher = Dispatcher()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dispatcher.run)
+        dispatcher.ready(Player("busy", 1_000_000, log))
+        while len(log) < 10:
+            await trio.lowlevel.checkpoint()
+        assert dispatcher.has_work
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_drives_is_not_woken_for() -> None:
+    """The poller takes the turn itself, in the tick the mail came in; what is left over is the dispatcher's."""
+    log: list[str] = []
+    dispatcher = Dispatcher()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dispatcher.run)
+        dispatcher.drive()
+        dispatcher.ready(Player("a", 2, log))
+        await wait_all_tasks_blocked()
+        assert log == []
+        dispatcher.turn()
+        assert log == ["a"]
+        await wait_all_tasks_blocked()
+        assert log == ["a", "a"]
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,61 @@
+"""A gateway's spans and metrics, as the OpenTelemetry SDK gets them (SPEC 7). In a process of their own."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.actors.telemetry_probe import SECRET, Measured
+
+DEADLINE_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def probe() -> Any:
+    """What `telemetry_probe` printed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.actors.telemetry_probe"], capture_output=True, timeout=DEADLINE_S, check=False
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    return json.loads(ran.stdout)
+
+
+def test_one_message_in_a_hundred_has_a_span(probe: Any) -> None:
+    """A thousand messages, about ten spans, which say which room it was and for how many."""
+    spans = probe["spans"]["messages"]
+    assert 8 <= len(spans) <= 10
+    assert {span["name"] for span in spans} == {"ws.message"}
+    assert {span["tracer"] for span in spans} == {"realtime-gateway"}
+    assert spans[0]["attributes"] == {"room": "jam", "messages": 1, "members": 2}
+    assert all(0 <= span["took_s"] < 5 for span in spans)
+
+
+def test_every_crash_has_a_span(probe: Any) -> None:
+    """With the exception, and marked as an error."""
+    (span,) = probe["spans"]["crash"]
+    assert (span["name"], span["status"], span["events"]) == ("ws.message", "ERROR", ["exception"])
+
+
+def test_a_connection_has_a_span_with_its_close_inside(probe: Any) -> None:
+    """As long as the connection lasted."""
+    close, connection = probe["spans"]["connection"]
+    assert (connection["name"], close["name"]) == ("ws.connection", "ws.close")
+    assert close["parent"] == connection["id"]
+    assert close["attributes"] == {"code": 4008, "reason": "too_slow"}
+    assert connection["took_s"] == pytest.approx(2.5, abs=0.01)
+
+
+def test_no_span_shows_what_was_said(probe: Any) -> None:
+    """Payloads are the members' business."""
+    assert SECRET not in json.dumps(probe)
+
+
+def test_every_number_of_a_gateway_is_a_metric(probe: Any) -> None:
+    """Read anew at every collection, each under the prefix `omnisonic.`."""
+    first, second = probe["metrics"]
+    gauges = {name.removeprefix("omnisonic.") for name in first} - {"fan_out.duration"}
+    assert gauges == set(Measured().measure())
+    assert (first["omnisonic.connections"], second["omnisonic.connections"]) == (1.0, 3.0)
+    assert first["omnisonic.fan_out.duration"] == len(probe["spans"]["messages"])

@@ -1,0 +1,207 @@
+"""The rate limit of one connection: how much is free, what is told, and when it is closed (SPEC 5.3)."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omnisonic.actors.cell import RoomCell
+from omnisonic.actors.connection import Connection
+from omnisonic.actors.dead_letters import DeadLetter
+from omnisonic.actors.detour import Detour
+from omnisonic.actors.instruments import Sampler
+from omnisonic.actors.rate import COST_BYTES, Rate
+from omnisonic.actors.room import Room
+from omnisonic.wire.closing import CloseCode
+from omnisonic.wire.frames import TEXT
+from omnisonic.wire.handshake import Request
+from tests.actors.links import Setting, member, read_messages
+from tests.wire.client_frames import FIN, ClientFrame
+
+bounded = settings(max_examples=200, deadline=None, derandomize=True)
+NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encoded()
+PER_S, BURST = 10.0, 5
+
+
+@dataclass
+class HandClock:
+    """Time that passes when a test says so."""
+
+    now_s: float = 100.0
+
+
+class Host:
+    """A gateway's part, for one connection that only sends."""
+
+    def __init__(self, rate: Rate) -> None:
+        self.rate = rate
+        self.queue_bytes = 0
+        self.clock = HandClock()
+        self.crashes: list[Exception] = []
+
+    def greet(self, connection: Connection, request: Request) -> None:
+        raise AssertionError("nobody greets here")
+
+    def start_detour(self, connection: Connection) -> Detour:
+        return Detour(connection)  # which nobody runs
+
+    def set_writing(self, connection: Connection, *, writing: bool) -> None:
+        pass
+
+    def is_closing(self, connection: Connection) -> None:
+        pass
+
+    def has_ended(self, connection: Connection) -> None:
+        pass
+
+    def has_crashed(self, connection: Connection, crash: Exception) -> None:
+        self.crashes.append(crash)
+
+
+class NoEvents:
+    """Nobody runs the room: its mail is counted in the mailbox."""
+
+    def has_mail(self, cell: RoomCell) -> None:
+        pass
+
+    def roster_changed(self, cell: RoomCell) -> None:
+        pass
+
+    def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
+        raise crash
+
+
+class Stage:
+    """A connection in a room, and the client's end of its socket."""
+
+    def __init__(self, rate: Rate) -> None:
+        near, self.client = socket.socketpair()
+        near.setblocking(False)
+        self.client.setblocking(False)
+        self.host = Host(rate)
+        self.cell = RoomCell(Setting().context(), Room, NoEvents(), Sampler())
+        self.connection = Connection(near, "127.0.0.1", self.host, self.host.clock.now_s)
+        self.connection.enter(self.cell, member("ada"), b"")
+
+    def send(self, data: bytes, times: int = 1) -> None:
+        """The client writes, in reads of its own."""
+        for _ in range(times):
+            self.client.send(data)
+            self.connection.on_readable()
+
+    @property
+    def taken(self) -> int:
+        """How many messages the room was given."""
+        return self.cell.mailbox.frames
+
+    def told(self) -> bytes:
+        """What the client was sent since the last look."""
+        try:
+            return self.client.recv(65_536)
+        except BlockingIOError:
+            return b""
+
+    def errors(self) -> list[Any]:
+        """The codes of the errors the client was sent since the last look."""
+        return [message["payload"]["code"] for message in read_messages(self.told())]
+
+    def close(self) -> None:
+        self.connection.end("left")
+        self.client.close()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Ten messages a second, five at once."""
+    stage = Stage(Rate.of(PER_S, BURST))
+    yield stage
+    stage.close()
+
+
+def test_a_burst_is_free_and_more_is_told_once(stage: Stage) -> None:
+    """Messages over the limit are dropped, and the sender hears of it with the first of them."""
+    stage.send(NOTE, BURST)
+    assert (stage.taken, stage.errors()) == (BURST, [])
+    stage.send(NOTE, 3)
+    assert (stage.taken, stage.errors()) == (BURST, ["rate_limited"])
+    assert stage.connection.is_open
+
+
+def test_who_slows_down_is_heard_again(stage: Stage) -> None:
+    """And told again if it happens again."""
+    stage.send(NOTE, BURST + 1)
+    stage.host.clock.now_s += 3 / PER_S
+    stage.send(NOTE, 2)
+    assert stage.taken == BURST + 2
+    stage.send(NOTE, 2)
+    assert stage.errors() == ["rate_limited", "rate_limited"]
+
+
+def test_who_goes_on_regardless_is_closed(stage: Stage) -> None:
+    """At twice the burst: 4009, and the seat is given up."""
+    stage.send(NOTE, 2 * BURST + 1)
+    assert stage.connection.closing is not None
+    assert stage.connection.closing.code is CloseCode.RATE_LIMIT
+    assert stage.told().endswith(b"\x0f\xa9sending faster than allowed")
+    assert stage.taken == BURST
+    stage.send(NOTE)
+    assert stage.taken == BURST
+
+
+def test_pings_cost_as_much_as_messages(stage: Stage) -> None:
+    """A flood of them is closed like any other."""
+    stage.send(ClientFrame(FIN | 0x9).encoded(), 2 * BURST + 1)
+    assert stage.connection.closing is not None
+    assert stage.connection.closing.code is CloseCode.RATE_LIMIT
+
+
+def test_fragments_cost_as_much_as_messages(stage: Stage) -> None:
+    """They are more work to put together than a message is to relay."""
+    stage.send(ClientFrame(TEXT, b"-").encoded() + ClientFrame(0).encoded() * 2 * BURST)
+    assert stage.connection.closing is not None
+    assert stage.connection.closing.code is CloseCode.RATE_LIMIT
+
+
+def test_long_messages_cost_more(stage: Stage) -> None:
+    """One more for each 4 KiB: it is work for everyone in the room."""
+    long = ClientFrame(FIN | TEXT, b"-" * 3 * COST_BYTES).encoded()
+    stage.send(long)
+    assert stage.taken == 1
+    stage.send(NOTE)
+    assert stage.taken == 2
+    stage.send(NOTE)
+    assert (stage.taken, stage.errors()) == (2, ["rate_limited"])
+
+
+def test_a_rate_of_nothing_is_no_limit() -> None:
+    """0 switches it off, as every limit."""
+    assert Rate.of(0, 5) == Rate(0.0, 0.0)
+    stage = Stage(Rate.of(0, 5))
+    try:
+        stage.send(NOTE, 200)
+        assert (stage.taken, stage.errors()) == (200, [])
+    finally:
+        stage.close()
+
+
+@bounded
+@given(st.lists(st.tuples(st.sampled_from((0.0, 0.0, 0.05, 0.1, 0.3)), st.integers(1, 3)), max_size=25))
+def test_never_more_than_the_rate_and_a_burst_is_taken(script: list[tuple[float, int]]) -> None:
+    """However the sender spreads it; and a sender who keeps to the rate loses nothing."""
+    stage = Stage(Rate.of(PER_S, BURST))
+    try:
+        begun_s, sent, polite = stage.host.clock.now_s, 0, True
+        for pause_s, count in script:
+            stage.host.clock.now_s += pause_s
+            sent += count
+            stage.send(NOTE * count)
+            allowed = PER_S * (stage.host.clock.now_s - begun_s) + BURST
+            assert stage.taken <= allowed + 1e-6
+            polite = polite and count <= PER_S * pause_s
+        assert not polite or stage.taken == sent
+    finally:
+        stage.close()
