@@ -10,51 +10,22 @@ is told once.
 """
 
 import socket
-from typing import Final, Protocol
+from typing import Final
 
 from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.detour import Detour
+from omnisonic.actors.host import Host
 from omnisonic.actors.mailbox import Join, Leave, Said
 from omnisonic.actors.outbox import Outbox
-from omnisonic.actors.rate import COST_BYTES, Rate
+from omnisonic.actors.rate import COST_BYTES
 from omnisonic.models import Member, RoomId
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
 from omnisonic.wire.frames import CLOSE, PING, PONG, Frame, Splitter, frame
 
 READ_BYTES: Final = 65_536
-PING_FRAME: Final = frame(PING, b"")
 LOST: Final = "lost"
 """Why somebody left whose connection ended without a close frame."""
-
-
-class Clock(Protocol):
-    """Knows the time of the current sweep, in monotonic seconds, at the cost of an attribute."""
-
-    @property
-    def now_s(self) -> float: ...
-
-
-class Host(Protocol):
-    """What a connection asks of its gateway. None of it waits."""
-
-    rate: Rate
-    queue_bytes: int
-
-    @property
-    def clock(self) -> Clock: ...
-
-    def greet(self, connection: "Connection", request: handshake.Request) -> None: ...
-
-    def set_writing(self, connection: "Connection", *, writing: bool) -> None: ...
-
-    def start_detour(self, connection: "Connection") -> Detour: ...
-
-    def is_closing(self, connection: "Connection") -> None: ...
-
-    def has_ended(self, connection: "Connection") -> None: ...
-
-    def has_crashed(self, connection: "Connection", crash: Exception) -> None: ...
 
 
 class Connection:

@@ -17,13 +17,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
 from omnisonic.actors.acceptor import accept_forever
+from omnisonic.actors.admission import Admission, OpenAdmission
 from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.connection import PING_FRAME, Connection
+from omnisonic.actors.connection import Connection
 from omnisonic.actors.counters import Counters
 from omnisonic.actors.detour import Detour
 from omnisonic.actors.dispatcher import Dispatcher
@@ -33,58 +34,24 @@ from omnisonic.actors.rate import Rate
 from omnisonic.actors.registry import EMPTY_S, Registry
 from omnisonic.actors.room import Heads, Room, RoomContext
 from omnisonic.actors.supervisor import ChildSpec, supervise
-from omnisonic.actors.timeouts import Timeouts
+from omnisonic.actors.watch import Patience, Watch
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
 from omnisonic.origins import HostPolicy, OriginPolicy
 from omnisonic.wire import handshake
 from omnisonic.wire.closing import CloseCode, Closing
-from omnisonic.wire.handshake import Entrance, Refused, Request
+from omnisonic.wire.handshake import Refused, Request
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
-GREETING_S: Final = 8.0
-"""A client whose handshake takes longer is cut: within 10 s, watch and all (RELIABILITY 19)."""
-CLOSING_S: Final = 3.0
-"""How long a client may take to answer a close."""
-PING_S: Final = 20.0
-"""A client that was silent this long is pinged."""
-PONG_S: Final = 15.0
-"""A client that is silent this long after a ping is gone."""
 OVERFLOW: Final = 1024
 """This many over the cap are taken to be told so; those beyond are just closed."""
-WATCH_S: Final = 0.25
+LOOK_S: Final = 0.25
+"""How often the gateway looks at the time."""
 RECONNECT_MS: Final = (500, 5_000)
 """Clients that are told to come back spread over this many milliseconds."""
 SHUTDOWN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-class Admission(Protocol):
-    """Decides who may enter a room (SPEC 5.1). Errors: `Refused` (401, 403)."""
-
-    def admit(self, request: Request, entrance: Entrance | None) -> None:
-        """Let them in, or raise. `entrance` is None when the query does not say who they are."""
-        ...
-
-
-class OpenAdmission:
-    """Anyone may enter."""
-
-    def admit(self, request: Request, entrance: Entrance | None) -> None:
-        del request, entrance
-
-
-class ClosedAdmission:
-    """Nobody may enter without a ticket, and there is nobody yet who could issue one."""
-
-    def admit(self, request: Request, entrance: Entrance | None) -> None:
-        del request, entrance
-        raise Refused(
-            HTTPStatus.UNAUTHORIZED,
-            "ticket_required",
-            "Entering a room needs a ticket, and this server issues none yet; ROOM_ACCESS=open lets everybody in.",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +68,7 @@ class GatewayOptions:
     max_connections_per_address: int = 0
     max_members_per_room: int = 0
     largest_message_bytes: int = LARGEST_MESSAGE_BYTES
-    greeting_s: float = GREETING_S
-    closing_s: float = CLOSING_S
-    ping_s: float = PING_S
-    pong_s: float = PONG_S
+    patience: Patience = Patience()
     empty_room_s: float = EMPTY_S
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
@@ -126,10 +90,7 @@ class Gateway:
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
         self.sampler = Sampler()
         self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery)
-        self._greeting: Timeouts[Connection] = Timeouts(options.greeting_s)
-        self._closing: Timeouts[Connection] = Timeouts(options.closing_s)
-        self._quiet: Timeouts[Connection] = Timeouts(options.ping_s)
-        self._pinged: Timeouts[Connection] = Timeouts(options.pong_s)
+        self._watch = Watch(options.patience)
         self._accepting: set[trio.CancelScope] = set()
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
@@ -148,7 +109,7 @@ class Gateway:
         self._listeners = listeners
         await self.start_child("poller", self._poller.run)
         await self.start_child("dispatcher", self._dispatcher.run)
-        await self.start_child("watch", self._watch)
+        await self.start_child("watch", self._look_around)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
 
@@ -214,7 +175,7 @@ class Gateway:
         connection = Connection(sock, address, self, now_s)
         self.connections.add(connection)
         self._addresses[address] += 1
-        self._greeting.add(connection, now_s)
+        self._watch.greets(connection, now_s)
         self.counters.connections += 1
         self._poller.watch(connection.fd, connection)
 
@@ -230,7 +191,6 @@ class Gateway:
             raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of that origin may not connect here.")
         self._check_caps(connection)
         answer = handshake.upgrade_answer(key, request.subprotocols)
-        self._greeting.discard(connection)
         try:
             entrance = handshake.read_entrance(request.query)
         except InvalidInput as wrong:
@@ -238,7 +198,7 @@ class Gateway:
             connection.turn_away(answer, wrong.code, wrong.message)
             return
         self.options.admission.admit(request, entrance)
-        self._quiet.add(connection, self.clock.now_s)
+        self._watch.is_in(connection, self.clock.now_s)
         connection.enter(self.registry.room(entrance.room_id), entrance.member, answer)
 
     def _check_caps(self, connection: Connection) -> None:
@@ -263,15 +223,13 @@ class Gateway:
         return detour
 
     def is_closing(self, connection: Connection) -> None:
-        self._forget_times(connection)
-        self._closing.add(connection, trio.current_time())
+        self._watch.closes(connection, trio.current_time())
         if connection.closing is not None and connection.member is not None:
             self.counters.closed(connection.closing.code)
 
     def has_ended(self, connection: Connection) -> None:
         self._poller.forget(connection.fd)
-        self._forget_times(connection)
-        self._closing.discard(connection)
+        self._watch.ended(connection)
         self.connections.discard(connection)
         if connection.room_id is not None:
             code, reason = connection.farewell
@@ -286,36 +244,15 @@ class Gateway:
         self.counters.connection_crashes += 1
         _log.error("connection.crashed", extra={"address": connection.address}, exc_info=crash)
 
-    def _forget_times(self, connection: Connection) -> None:
-        self._greeting.discard(connection)
-        self._quiet.discard(connection)
-        self._pinged.discard(connection)
-
     # Time passes
 
-    async def _watch(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _look_around(self, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         while True:
-            await trio.sleep(WATCH_S)
+            await trio.sleep(LOOK_S)
             now_s = trio.current_time()
-            self._watch_silence(now_s)
+            self._watch.look(now_s)
             self.registry.sweep(now_s, self.options.empty_room_s)
-
-    def _watch_silence(self, now_s: float) -> None:
-        for connection in self._greeting.take_due(now_s) + self._closing.take_due(now_s):
-            connection.end("lost")
-        for connection in self._pinged.take_due(now_s):
-            if connection.heard:
-                self._quiet.add(connection, now_s)
-            else:
-                connection.close(Closing(CloseCode.NO_PONG, "no answer to a ping"))
-        for connection in self._quiet.take_due(now_s):
-            if connection.heard:
-                self._quiet.add(connection, now_s)
-            else:
-                self._pinged.add(connection, now_s)
-                connection.push(PING_FRAME)
-            connection.heard = False
 
 
 def _report(name: str, crash: BaseException, attempt: int) -> None:

@@ -9,7 +9,8 @@ from contextlib import ExitStack, asynccontextmanager
 
 import trio
 
-from omnisonic.actors.gateway import Admission, ClosedAdmission, Gateway, GatewayOptions, OpenAdmission
+from omnisonic.actors.admission import Admission, ClosedAdmission, OpenAdmission
+from omnisonic.actors.gateway import Gateway, GatewayOptions
 from omnisonic.actors.instruments import publish_metrics
 from omnisonic.actors.mirror import Mirror
 from omnisonic.actors.rate import Rate
