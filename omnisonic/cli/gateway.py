@@ -52,11 +52,15 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
 
 
 def _allow_descriptors(connections: int) -> None:
-    """Let this process have a descriptor for each connection, as far as the system lets it."""
+    """Let this process have a descriptor for each connection, as far as the system lets it; 0 is as many as it lets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = (connections or hard) + DESCRIPTORS_OF_ITS_OWN
-    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    unlimited = hard == resource.RLIM_INFINITY
+    needed = connections + DESCRIPTORS_OF_ITS_OWN if connections or unlimited else hard
+    allowed = needed if unlimited else min(needed, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        except (OSError, ValueError):
+            allowed = soft  # some systems have a lower limit than the one they tell
     if allowed < connections:
         _log.warning("gateway.few_descriptors", extra={"allowed": allowed, "max_connections": connections})
