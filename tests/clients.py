@@ -22,7 +22,10 @@ BINARY: Final = 0x82
 CLOSE: Final = 0x88
 PING: Final = 0x89
 PONG: Final = 0x8A
-"""First bytes of whole frames: FIN and the opcode. Without FIN a fragment begins; `MORE` and `LAST` go on with it."""
+"""First bytes of whole frames: FIN and the opcode."""
+FRAGMENT_OF_TEXT: Final = 0x01
+FRAGMENT_OF_BINARY: Final = 0x02
+"""A message in fragments begins, without FIN; `MORE` and `LAST` go on with it."""
 MORE: Final = 0x00
 LAST: Final = 0x80
 
