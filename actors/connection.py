@@ -119,7 +119,8 @@ class Connection:
         cost = len(frames) + len(controls) + len(data) // COST_BYTES
         if odd:
             cost += self._splitter.count_odd()  # a fragment is as much work as a message
-        self._full_at_s = full_at_s = max(self._full_at_s, now_s) + cost * rate.interval_s
+        full_at_s = max(now_s, self._full_at_s)
+        self._full_at_s = full_at_s = full_at_s + cost * rate.interval_s
         if cell is None:
             pass  # closing: only the client's own close still matters
         elif full_at_s - now_s > rate.burst_s:

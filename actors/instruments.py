@@ -1,8 +1,8 @@
 """A gateway's spans and metrics (SPEC 7). Rooms and connections only add to plain numbers; telemetry is made here.
 
-Spans: `ws.message` for one message in `MESSAGES_PER_SPAN` and for every crash, `ws.connection` with its `ws.close` when
-a connection has ended. Metrics are read off the gateway when they are collected. Names and ids of rooms are shown;
-payloads, tickets and cookies never are.
+Spans: `ws.message` for one message in `MESSAGES_PER_SPAN`, at most `SPANS_PER_S`, and for every crash; `ws.connection`
+with its `ws.close` when a connection has ended. Metrics are read off the gateway when they are collected. Names and ids
+of rooms are shown; payloads, tickets and cookies never are.
 """
 
 import time
@@ -15,6 +15,8 @@ from opentelemetry.trace import Status, StatusCode
 
 MESSAGES_PER_SPAN: Final = 100
 """One message in this many has a span: 1 %."""
+SPANS_PER_S: Final = 50
+"""At most this many samples a second: a busy gateway tells enough by them, and has better things to do."""
 
 
 class Measured(Protocol):
@@ -28,10 +30,12 @@ class Measured(Protocol):
 class Sampler:
     """Decides which turns of rooms become spans. `left` is how many messages go by until the next one does."""
 
-    __slots__ = ("_fan_out", "_tracer", "left")
+    __slots__ = ("_due_ns", "_fan_out", "_pause_ns", "_tracer", "left")
 
-    def __init__(self) -> None:
+    def __init__(self, spans_per_s: float = SPANS_PER_S) -> None:
         self.left = MESSAGES_PER_SPAN
+        self._due_ns = 0.0
+        self._pause_ns = 1e9 / spans_per_s
         self._tracer = trace.get_tracer("realtime-gateway")
         self._fan_out = metrics.get_meter("realtime-gateway").create_histogram(
             "omnisonic.fan_out.duration", unit="s", description="From a room's first letter of a turn to its last write"
@@ -40,7 +44,10 @@ class Sampler:
     def turn(self, room: str, started_ns: int, messages: int, members: int) -> None:
         """A turn that began at `started_ns` (since 1970) and ended now is the sample."""
         self.left = MESSAGES_PER_SPAN
+        if started_ns < self._due_ns:
+            return
         now_ns = time.time_ns()
+        self._due_ns = now_ns + self._pause_ns
         self._fan_out.record((now_ns - started_ns) / 1e9)
         span = self._tracer.start_span("ws.message", start_time=started_ns)
         span.set_attributes({"room": room, "messages": messages, "members": members})

@@ -96,10 +96,10 @@ class Splitter:
             data, self._held, self._partial = bytes(self._held), None, None
         frames: list[Frame] = []
         controls: list[Frame] = []
-        total = len(data)
-        at, odd, needed = 0, b"", 2
         if self._closed:
             return frames, controls, data
+        total = len(data)
+        at, odd, needed = 0, b"", 2
         if self._passing:
             at = min(self._passing, total)
             self._passing -= at
@@ -110,25 +110,34 @@ class Splitter:
                 size, body = second - 128, at + 6  # below zero without a mask, which a client must not omit
             else:
                 size, body = _extended(data, at, second)
-            if total < body and second >= 128:
-                needed = body - at
-                break
+                if total < body:
+                    needed = body - at
+                    break
             end = body + size
-            if (first in _DATA and 0 <= size <= WHOLE_BYTES and not self._detour) or self._is_our_control(first, size):
+            if first in _DATA and 0 <= size <= WHOLE_BYTES and not self._detour:
                 if total < end:
                     needed = end - at
                     break
                 mask = (data[body - 4 : body] * (size // 4 + 1))[:size]
                 plain = int.from_bytes(data[body:end], "little") ^ int.from_bytes(mask, "little")
-                (frames if first in _DATA else controls).append((first & 0x0F, plain.to_bytes(size, "little")))
-                self._closed = first == _FIN | CLOSE
-            else:
-                self._closed = size < 0 or not self._may_detour(first)
-                odd += data[at:] if self._closed else data[at:end]
+                frames.append((first & 0x0F, plain.to_bytes(size, "little")))
+                at = end
+            elif self._is_our_control(first, size):
+                if total < end:
+                    needed = end - at
+                    break
+                controls.append((first & 0x0F, _unmasked(data[body:end], data[body - 4 : body])))
+                at = end
+                if first == _FIN | CLOSE:
+                    self._closed = True
+                    return frames, controls, odd
+            elif size >= 0 and self._may_detour(first):
+                odd += data[at:end]
                 self._passing = max(end - total, 0)
-            if self._closed:
-                return frames, controls, odd
-            at = min(end, total)
+                at = min(end, total)
+            else:
+                self._closed = True
+                return frames, controls, odd + data[at:]
         if at < total:
             self._held, self._needed = bytearray(data[at:]), needed
         return frames, controls, odd
@@ -172,13 +181,18 @@ class _PartialText:
         if masked:
             turned = [held[body - 4 + (self._seen + i) % 4] for i in range(4)]
             self._seen += len(masked)
-            mask = (bytes(turned) * (len(masked) // 4 + 1))[: len(masked)]
-            plain = int.from_bytes(masked, "little") ^ int.from_bytes(mask, "little")
             try:
-                self._decoder.decode(plain.to_bytes(len(masked), "little"))
+                self._decoder.decode(_unmasked(masked, bytes(turned)))
             except UnicodeDecodeError:
                 return False
         return True
+
+
+def _unmasked(masked: bytes | bytearray, key: bytes) -> bytes:
+    """`masked` with its mask taken off (RFC 6455 5.3). `Splitter.feed` does the same in place for most frames."""
+    mask = (key * (len(masked) // 4 + 1))[: len(masked)]
+    plain = int.from_bytes(masked, "little") ^ int.from_bytes(mask, "little")
+    return plain.to_bytes(len(masked), "little")
 
 
 def _extended(data: bytes, at: int, second: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """A program that makes a gateway's telemetry and prints it as JSON: the SDK's providers can be set once a process."""
 
 import json
+import math
 import sys
 from typing import Any
 
@@ -54,13 +55,13 @@ class Measured:
 def spans_of(work: str, exporter: InMemorySpanExporter) -> list[dict[str, Any]]:
     """The spans of one kind of work, made now."""
     exporter.clear()
-    sampler = Sampler()
+    sampler = Sampler() if work == "burst" else Sampler(spans_per_s=math.inf)
     cell = RoomCell(Setting().context(), Poisoned, Events(sampler), sampler)
     ears = [Ear("ada"), Ear("bob")]
     for ear in ears:
         cell.tell(Join(ear, member(ear.name)))
     cell.turn()
-    if work == "messages":
+    if work in ("messages", "burst"):
         for _ in range(10 * MESSAGES_PER_SPAN):
             cell.hear(said(ears[0], text("note", SECRET)))
             cell.turn()
@@ -105,7 +106,7 @@ def main() -> None:
     metrics.set_meter_provider(MeterProvider([reader]))
     measured = Measured()
     publish_metrics(measured)
-    spans = {work: spans_of(work, exporter) for work in ("messages", "crash", "connection")}
+    spans = {work: spans_of(work, exporter) for work in ("messages", "burst", "crash", "connection")}
     first = points_of(reader)
     measured.connections = 3.0
     json.dump({"spans": spans, "metrics": [first, points_of(reader)]}, sys.stdout)

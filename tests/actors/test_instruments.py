@@ -32,6 +32,11 @@ def test_one_message_in_a_hundred_has_a_span(probe: Any) -> None:
     assert all(0 <= span["took_s"] < 5 for span in spans)
 
 
+def test_a_burst_of_messages_is_not_a_burst_of_spans(probe: Any) -> None:
+    """At most fifty samples a second: a thousand messages within a few milliseconds have one, or very few."""
+    assert 1 <= len(probe["spans"]["burst"]) <= 3
+
+
 def test_every_crash_has_a_span(probe: Any) -> None:
     """With the exception, and marked as an error."""
     (span,) = probe["spans"]["crash"]
@@ -58,4 +63,5 @@ def test_every_number_of_a_gateway_is_a_metric(probe: Any) -> None:
     gauges = {name.removeprefix("omnisonic.") for name in first} - {"fan_out.duration"}
     assert gauges == set(Measured().measure())
     assert (first["omnisonic.connections"], second["omnisonic.connections"]) == (1.0, 3.0)
-    assert first["omnisonic.fan_out.duration"] == len(probe["spans"]["messages"])
+    sampled = len(probe["spans"]["messages"]) + len(probe["spans"]["burst"])
+    assert first["omnisonic.fan_out.duration"] == sampled
