@@ -43,6 +43,4 @@ async def accept_forever(
             if problem.errno in _OUT_OF_RESOURCES:
                 _log.warning("acceptor.out_of_resources", extra={"problem": problem.strerror})
                 await trio.sleep(PAUSE_S)
-            elif listener.fileno() < 0:
-                return
             # anything else is the new connection's own misfortune (accept(2): treat like EAGAIN)

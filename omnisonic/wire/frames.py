@@ -94,16 +94,21 @@ class Splitter:
             if len(self._held) < self._needed:
                 return [], [], self._doomed(self._held)
             data, self._held, self._partial = bytes(self._held), None, None
+        if self._closed:
+            return [], [], data
+        if self._passing:
+            passing = min(self._passing, len(data))
+            self._passing -= passing
+            frames, controls, odd = self._cut(data[passing:])
+            return frames, controls, data[:passing] + odd
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> tuple[list[Frame], list[Frame], bytes]:
+        """`feed` for `data` that begins with a frame."""
         frames: list[Frame] = []
         controls: list[Frame] = []
-        if self._closed:
-            return frames, controls, data
         total = len(data)
         at, odd, needed = 0, b"", 2
-        if self._passing:
-            at = min(self._passing, total)
-            self._passing -= at
-            odd = data[:at]
         while total - at >= 2:
             first, second = data[at], data[at + 1]
             if second < 254:
@@ -189,7 +194,7 @@ class _PartialText:
 
 
 def _unmasked(masked: bytes | bytearray, key: bytes) -> bytes:
-    """`masked` with its mask taken off (RFC 6455 5.3). `Splitter.feed` does the same in place for most frames."""
+    """`masked` with its mask taken off (RFC 6455 5.3). `Splitter` does the same in place for most frames."""
     mask = (key * (len(masked) // 4 + 1))[: len(masked)]
     plain = int.from_bytes(masked, "little") ^ int.from_bytes(mask, "little")
     return plain.to_bytes(len(masked), "little")

@@ -1,5 +1,6 @@
 """The supervisor: what is restarted, how soon, how often, and what is not (DESIGN 3). Time is a mock clock's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -26,7 +27,7 @@ CRASH_TO_SERVICE_S = 0.1
 class Child:
     """A task that says `started`, works for a while, and ends as its script says: None is a normal end."""
 
-    script: list[Exception | None]
+    script: Sequence[Exception | None]
     works_s: float = 1.0
     starts_s: list[float] = field(default_factory=list)
     is_cancelled: bool = False
@@ -39,7 +40,7 @@ class Child:
         except trio.Cancelled:
             self.is_cancelled = True
             raise
-        end = self.script.pop(0)
+        end = self.script[len(self.starts_s) - 1]
         if end is not None:
             raise end
 
