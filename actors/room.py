@@ -18,7 +18,7 @@ from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
-from omnisonic.wire.frames import BINARY, TEXT, frame, header, text_header
+from omnisonic.wire.frames import BINARY, TEXT, TEXT_HEADERS, frame, header
 from omnisonic.wire.messages import (
     MESSAGE_BYTES,
     PLAIN_BYTES,
@@ -127,7 +127,7 @@ class Room:
         if seat is None:
             return  # replaced, or sent out, after it spoke
         pieces, heads, tail, listens = batch.pieces, self.context.heads, seat.tail, self._listens
-        offset = self.offset
+        text_heads, offset = TEXT_HEADERS, self.offset
         size = start = batch.size
         replies: list[bytes] = []
         is_text = True
@@ -163,7 +163,8 @@ class Room:
                             continue
                         opening = messages.head(envelope.type)
                     content = b"".join((opening, envelope.payload, tail, b"%d}" % (offset + 1)))
-                    head = text_header(len(content))
+                    length = len(content)
+                    head = text_heads[length] if length < len(text_heads) else header(TEXT, length)
                 pieces += (head, content)
                 size += len(head) + len(content)
                 offset += 1

@@ -49,11 +49,6 @@ TEXT_HEADERS: Final = [header(TEXT, size) for size in range(2048)]
 """The heads of text frames of the sizes that matter most, ready made."""
 
 
-def text_header(size: int) -> bytes:
-    """The head of a text frame."""
-    return TEXT_HEADERS[size] if size < 2048 else header(TEXT, size)
-
-
 class Splitter:
     """Cuts one client's bytes into frames. Holds at most one incomplete frame of `WHOLE_BYTES`."""
 

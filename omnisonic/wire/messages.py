@@ -40,7 +40,7 @@ PLAIN_BYTES: Final = 2 * DEPTH + len('{"type":"","":}')
 ReplyId: TypeAlias = str | int
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
     """What a client says. `to` is a member id; `id` asks for an `ack`."""
 
     type: str
