@@ -67,9 +67,9 @@ class Sampler:
             "ws.connection", start_time=now_ns - int(lasted_s * 1e9), attributes={"room": room}
         )
         if span.is_recording():
-            close = self._tracer.start_span(
-                "ws.close", trace.set_span_in_context(span), attributes={"code": code, "reason": reason}
-            )
+            inside = trace.set_span_in_context(span)
+            close = self._tracer.start_span("ws.close", inside, start_time=now_ns)
+            close.set_attributes({"code": int(code), "reason": reason})
             close.end(now_ns)
         span.end(now_ns)
 

@@ -16,6 +16,7 @@ from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.dead_letters import DeadLetter
 from omnisonic.actors.instruments import MESSAGES_PER_SPAN, Sampler, publish_metrics
 from omnisonic.actors.mailbox import Join
+from omnisonic.wire.closing import CloseCode
 from tests.actors.links import Ear, Setting, member, said, text
 from tests.actors.staging import Poisoned
 
@@ -69,7 +70,7 @@ def spans_of(work: str, exporter: InMemorySpanExporter) -> list[dict[str, Any]]:
         cell.hear(said(ears[0], text("poison", SECRET)))
         cell.turn()
     else:
-        sampler.connection("jam", 2.5, 4008, "too_slow")
+        sampler.connection("jam", 2.5, CloseCode.TOO_SLOW, "too_slow")
     return [_plain(span) for span in exporter.get_finished_spans()]
 
 

@@ -49,6 +49,7 @@ def test_a_connection_has_a_span_with_its_close_inside(probe: Any) -> None:
     assert (connection["name"], close["name"]) == ("ws.connection", "ws.close")
     assert close["parent"] == connection["id"]
     assert close["attributes"] == {"code": 4008, "reason": "too_slow"}
+    assert close["took_s"] == 0
     assert connection["took_s"] == pytest.approx(2.5, abs=0.01)
 
 
