@@ -1,7 +1,8 @@
-"""What holds for every test here: one that runs under trio has a deadline."""
+"""What holds for every test here: it may open many sockets, and one that runs under trio has a deadline."""
 
 import functools
 import inspect
+import resource
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ import trio
 
 TEST_S: Final = 60.0
 """A test that takes longer hangs."""
+DESCRIPTORS: Final = 16_384
+"""Enough for thousands of members at both ends of their sockets."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,3 +29,11 @@ def _within(deadline_s: float, test: Callable[..., Awaitable[None]]) -> Callable
             await test(*args, **kwargs)
 
     return timed
+
+
+def pytest_configure() -> None:
+    """Let the suite have the descriptors of thousands of sockets: an ordinary user's shell begins with 1,024 or less."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
