@@ -4,7 +4,6 @@ import functools
 import inspect
 import resource
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Final
 
 import pytest
@@ -12,8 +11,6 @@ import trio
 
 TEST_S: Final = 60.0
 """A test that takes longer hangs."""
-ATTEMPTS: Final = 3
-"""For a test marked `timed`, whose bound is in milliseconds: another program may delay one, a defect delays all."""
 DESCRIPTORS: Final = 16_384
 """Enough for thousands of members at both ends of their sockets."""
 
@@ -22,18 +19,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every asynchronous test its deadline."""
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            attempts = ATTEMPTS if item.get_closest_marker("timed") else 1
-            item.obj = _within(TEST_S, attempts, item.obj)
+            item.obj = _within(TEST_S, item.obj)
 
 
-def _within(deadline_s: float, attempts: int, test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def _within(deadline_s: float, test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     @functools.wraps(test)
     async def timed(*args: Any, **kwargs: Any) -> None:
         with trio.fail_after(deadline_s):
-            for _ in range(attempts - 1):
-                with suppress(AssertionError, ExceptionGroup):
-                    return await test(*args, **kwargs)
-            return await test(*args, **kwargs)
+            await test(*args, **kwargs)
 
     return timed
 

@@ -44,7 +44,6 @@ async def flood(member: Bare, frames: Iterator[bytes]) -> None:
         pytest.param(fragments, id="fragments"),
     ],
 )
-@pytest.mark.timed
 async def test_a_flood_is_ended_with_4009_and_not_felt_by_the_others(frames: Callable[[], Iterator[bytes]]) -> None:
     """Five members flood a room at once; two others talk in it all the while."""
     async with (

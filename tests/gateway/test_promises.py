@@ -3,7 +3,6 @@
 import json
 from typing import Any, Final
 
-import pytest
 import trio
 import trio.testing
 
@@ -58,7 +57,6 @@ async def test_a_crash_costs_only_the_message_that_caused_it(stage_over: OpenSta
         assert stage.room().offset == 499
 
 
-@pytest.mark.timed
 async def test_a_crashed_room_is_back_within_100_ms(stage_over: OpenStage) -> None:
     """Three times in a row; whatever is said meanwhile waits, and so do those who come."""
     made_ms: list[int] = []

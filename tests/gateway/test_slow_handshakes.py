@@ -34,7 +34,6 @@ async def trickle(bare: Bare) -> NoReturn:
         await trio.testing.wait_all_tasks_blocked(QUIET_S)
 
 
-@pytest.mark.timed
 async def test_half_open_handshakes_hurt_no_newcomer_and_are_cut(stage_over: OpenStage) -> None:
     """Five hundred of them, silent or in the middle of a line: joins stay quick, and each is let go in time."""
     async with stage_over(patience=Patience(greeting_s=1.0)) as stage:
@@ -62,7 +61,6 @@ async def test_a_handshake_that_trickles_is_cut_all_the_same(stage_over: OpenSta
         assert not stage.gateway.connections
 
 
-@pytest.mark.timed
 async def test_two_thousand_members_come_back_within_five_seconds() -> None:
     """All at once, as after a restart of the gateway: everybody is in their room, and the roster is exact."""
     async with open_stage() as stage:

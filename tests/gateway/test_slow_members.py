@@ -4,8 +4,6 @@ import resource
 import sys
 from typing import Final
 
-import pytest
-
 from omnisonic.actors.watch import Patience
 from omnisonic.wire.closing import CloseCode
 from tests.clients import Bare
@@ -63,7 +61,6 @@ async def test_a_member_that_never_reads_at_all_is_dropped() -> None:
         await eventually(lambda: len(stage.gateway.connections) == 2)
 
 
-@pytest.mark.timed
 async def test_slow_members_do_not_move_the_latency_of_the_others() -> None:
     """Twenty of them in the room, all over their limits one after the other, and nobody else notices."""
     async with open_stage() as stage, await stage.bare_member("ada") as ada, await stage.bare_member("bo") as bo:

@@ -19,7 +19,6 @@ OUTAGE_S: Final = 1.5
 FULL_OUTAGE_S: Final = 10.0
 RETURN_S: Final = 2.0
 P99_MS: Final = 50.0
-MORE_ATTEMPTS: Final = 2
 
 
 @pytest.fixture
@@ -43,12 +42,9 @@ async def during(stage: Stage, band: list[Bare], outage_s: float) -> Bare:
     async with trio.open_nursery() as nursery:
         for member in (newcomer, *others):
             nursery.start_soon(member.rest)
-        worst_ms = percentile(await latencies_ms(speaker, listener, for_s=outage_s), 99)
-        for _ in range(MORE_ATTEMPTS):  # another program may have delayed one; a mirror in the way delays all
-            if worst_ms >= P99_MS:
-                worst_ms = percentile(await latencies_ms(speaker, listener, for_s=OUTAGE_S), 99)
+        taken_ms = await latencies_ms(speaker, listener, for_s=outage_s)
         nursery.cancel_scope.cancel()
-    assert worst_ms < P99_MS
+    assert percentile(taken_ms, 99) < P99_MS
     assert len(stage.gateway.connections) == MEMBERS
     assert stage.gateway.counters.closes == {}
     return newcomer
