@@ -5,14 +5,18 @@ to store and bus in time. Crash: one request fails, answered 500. Shutdown: the 
 presence and bus are closed by whoever opened them.
 """
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
+from omnisonic.accounts import AccountStore
 from omnisonic.bus import Bus
 from omnisonic.config import Settings
+from omnisonic.guard import Guard
 from omnisonic.http.errors import answer_errors
 from omnisonic.http.health import Health
 from omnisonic.http.openapi import document
@@ -21,6 +25,7 @@ from omnisonic.http.presence import Presence
 from omnisonic.http.request_ids import trace_requests
 from omnisonic.http.security import secure
 from omnisonic.presence import PresenceStore
+from omnisonic.sessions import SessionStore
 
 MAX_BODY_BYTES: Final = 65_536
 BODY_TIMEOUT_S: Final = 5
@@ -29,11 +34,24 @@ RESPONSE_TIMEOUT_S: Final = 10
 """How long a peer may take to read an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What the web stands on. Whoever opened them closes them."""
+
+    presence: PresenceStore
+    bus: Bus
+    guard: Guard
+    accounts: AccountStore
+    sessions: SessionStore
+    ping_database: Callable[[], Awaitable[None]]
+
+
 def create_app(
     settings: Settings,
+    stores: Stores,
     *,
-    presence: PresenceStore,
-    bus: Bus,
+    secret: str,
+    admin_token: str | None = None,
     gateway_port: int,
     web_port: int,
     tracer_provider: TracerProvider | None = None,
@@ -41,6 +59,7 @@ def create_app(
 ) -> Quart:
     """The web app as an ASGI app.
 
+    `secret` signs cookies, CSRF tokens and tickets; `admin_token` opens what is the operator's, when there is one;
     `gateway_port` is where browsers find the gateway when `GATEWAY_PUBLIC_URL` does not say; `web_port` is the port
     that this app is reached by, for its own origin; `tracer_provider` and `meter_provider` are OpenTelemetry's
     global ones when not given.
@@ -58,8 +77,8 @@ def create_app(
     trace_requests(app, tracer_provider, meter_provider)
     secure(app, settings, web_port)
     answer_errors(app)
-    app.register_blueprint(Health(presence, bus).blueprint())
-    app.register_blueprint(Presence(settings, presence, bus).blueprint())
+    app.register_blueprint(Health(stores).blueprint())
+    app.register_blueprint(Presence(settings, stores).blueprint())
     app.register_blueprint(Pages(settings, gateway_port).blueprint())
     document(app)
     return app

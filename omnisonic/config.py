@@ -9,11 +9,21 @@ Nothing here runs: it is read at the start, and a value that cannot be used stop
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from omnisonic.errors import BadSettings
@@ -22,13 +32,22 @@ from omnisonic.redaction import redacted_text
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 Names: TypeAlias = frozenset[str]
+Network: TypeAlias = IPv4Network | IPv6Network
+Networks: TypeAlias = tuple[Network, ...]
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+PROVIDERS: Final = ("github", "google", "discord")
+SECRET_BYTES: Final = 32
+"""The shortest signing secret that production takes."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SCHEMES: Final = {
     "redis_url": ("redis", "rediss", "unix"),
     "gateway_public_url": ("ws", "wss"),
     "nextauth_url": ("http", "https"),
+    "database_url": ("postgresql", "postgres"),
+    "livekit_url": ("ws", "wss", "http", "https"),
+    **dict.fromkeys(("github_base_url", "google_base_url", "discord_base_url"), ("http", "https")),
+    **dict.fromkeys(("github_api_url", "google_api_url", "discord_api_url"), ("http", "https")),
 }
 """What the URL in a setting may begin with."""
 
@@ -62,6 +81,16 @@ class Settings(BaseModel):
         default_factory=socket.gethostname,
         description="this gateway's name in the presence store, kept over a restart (default: the host's name)",
     )
+    parity_host: str = Field(default="127.0.0.1", description="address the parity service listens on")
+    parity_port: Port = Field(default=8000, description="port the parity service listens on; 0 picks a free one")
+    web_workers: int = Field(default=1, ge=1, le=64, description="web processes under `serve`")
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="addresses or networks whose `X-Forwarded-For` is believed, comma-separated (default: none)",
+    )
+    database_url: str | None = Field(
+        default=None, repr=False, description="`postgresql://` URL of the database (default: embedded)"
+    )
     redis_url: str | None = Field(
         default=None,
         description="`redis://`, `rediss://` or `unix://` URL of presence and bus (default: embedded or in-process)",
@@ -85,6 +114,33 @@ class Settings(BaseModel):
         description="values of `Host` that are answered, comma-separated (default: the names bound to)",
     )
     nextauth_url: str | None = Field(default=None, description="the public URL of the web")
+    nextauth_secret: SecretStr | None = Field(
+        default=None,
+        description="signs cookies and tickets; required in production, 32 bytes or more (default: kept in the data directory)",
+    )
+    admin_token: SecretStr | None = Field(
+        default=None, description="opens what is the operator's (default: kept in the data directory by `serve`)"
+    )
+    auth_enable_credentials: bool | None = Field(
+        default=None, description="sign-in by e-mail and password (default: on in development, off in production)"
+    )
+    github_client_id: str | None = Field(default=None, description="sign-in by GitHub, with its secret")
+    github_client_secret: SecretStr | None = Field(default=None, description="the secret to it")
+    github_base_url: str = Field(default="https://github.com", description="GitHub, or a GitHub Enterprise")
+    github_api_url: str = Field(default="https://api.github.com", description="its API")
+    google_client_id: str | None = Field(default=None, description="sign-in by Google, with its secret")
+    google_client_secret: SecretStr | None = Field(default=None, description="the secret to it")
+    google_base_url: str = Field(default="https://accounts.google.com", description="Google, as an OpenID issuer")
+    google_api_url: str = Field(default="https://openidconnect.googleapis.com", description="its API")
+    discord_client_id: str | None = Field(default=None, description="sign-in by Discord, with its secret")
+    discord_client_secret: SecretStr | None = Field(default=None, description="the secret to it")
+    discord_base_url: str = Field(default="https://discord.com", description="Discord")
+    discord_api_url: str = Field(default="https://discord.com/api", description="its API")
+    livekit_url: str | None = Field(
+        default=None, description="a LiveKit server: with its key and secret, tickets carry a token for it"
+    )
+    livekit_api_key: str | None = Field(default=None, description="the key to it")
+    livekit_api_secret: SecretStr | None = Field(default=None, description="the secret to it")
     member_rate_per_s: float = Field(
         default=500,
         ge=0,
@@ -121,12 +177,32 @@ class Settings(BaseModel):
                 raise ValueError(f"{name!r} is not a host's name such as studio.example")
         return value
 
-    @field_validator("redis_url", "gateway_public_url", "nextauth_url")
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _are_networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        except ValueError:
+            raise ValueError("each must be an address or a network such as 10.0.0.0/8") from None
+
+    @field_validator(*_SCHEMES)
     @classmethod
     def _is_url(cls, value: str | None, field: ValidationInfo) -> str | None:
         if value is not None:
             _check_url(value, _SCHEMES[field.field_name or ""])
         return value
+
+    @model_validator(mode="after")
+    def _pairs_are_whole(self) -> Self:
+        together = [(f"{name}_client_id", f"{name}_client_secret") for name in PROVIDERS]
+        together += [("livekit_url", "livekit_api_key"), ("livekit_api_key", "livekit_api_secret")]
+        for one, other in (*together, ("livekit_url", "livekit_api_secret")):
+            if bool(getattr(self, one)) != bool(getattr(self, other)):
+                given, missing = (one, other) if getattr(self, one) else (other, one)
+                raise ValueError(f"{variable_of(missing)} is not set, and {variable_of(given)} needs it")
+        return self
 
     @property
     def is_production(self) -> bool:
@@ -138,6 +214,38 @@ class Settings(BaseModel):
         if self.room_access is not None:
             return self.room_access
         return "open" if self.gateway_host in LOOPBACK else "ticket"
+
+    @property
+    def credentials_on(self) -> bool:
+        """Whether people sign in by e-mail and password."""
+        return not self.is_production if self.auth_enable_credentials is None else self.auth_enable_credentials
+
+    @property
+    def providers_on(self) -> tuple[str, ...]:
+        """The providers that people may sign in by."""
+        return tuple(name for name in PROVIDERS if getattr(self, f"{name}_client_id"))
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers reach the web over TLS."""
+        return (self.nextauth_url or "").startswith("https:")
+
+    def check_sign_in(self) -> None:
+        """See that people can sign in safely. Errors: `BadSettings`; for whatever serves sign-in or checks it."""
+        if not self.is_production:
+            return
+        problems = []
+        secret = self.nextauth_secret
+        if secret is None:
+            problems.append("NEXTAUTH_SECRET is not set, and production needs it: `openssl rand -base64 32` makes one.")
+        elif len(secret.get_secret_value().encode()) < SECRET_BYTES:
+            problems.append(f"NEXTAUTH_SECRET is too short: production needs {SECRET_BYTES} bytes or more.")
+        if "github" not in self.providers_on and not self.auth_enable_credentials:
+            problems.append(
+                "GITHUB_CLIENT_ID is not set: production needs sign-in by GitHub, unless AUTH_ENABLE_CREDENTIALS is true."
+            )
+        if problems:
+            raise BadSettings(problems)
 
     def origin_policy(self, web_port: int) -> OriginPolicy:
         """The origins whose pages may connect, when the web listens on `web_port`."""
@@ -244,9 +352,17 @@ def _origin(scheme: str, host: str, port: int | None) -> str:
 
 def _sentence(problem: ErrorDetails) -> str:
     """One of pydantic's findings, for the person who set the variable."""
+    if not problem["loc"]:  # about several together
+        return _demand(problem) + "."
     location = str(problem["loc"][0])
     variable = location if location.isupper() else variable_of(location)
+    if _is_secret(variable):
+        return f"{variable}: {_demand(problem)}."
     return redacted_text(f'{variable} is "{problem["input"]}": {_demand(problem)}.')
+
+
+def _is_secret(variable: str) -> bool:
+    return variable.endswith(("_SECRET", "_TOKEN", "_KEY"))
 
 
 def _demand(problem: ErrorDetails) -> str:

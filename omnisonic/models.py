@@ -1,4 +1,4 @@
-"""What a room and its members are called, and which names are allowed (SPEC 3 and 5.1).
+"""What people, sessions, rooms and their members are, and which names are allowed (SPEC 3 and 5.1).
 
 Plain frozen values, shared by the rooms, the stores, the bus and the web side. JSON is camelCase.
 """
@@ -14,6 +14,19 @@ from omnisonic.errors import InvalidInput
 RoomId: TypeAlias = str
 MemberId: TypeAlias = str
 Status: TypeAlias = Literal["active", "away"]
+UserId: TypeAlias = str
+"""A UUID, in its usual form."""
+LoginId: TypeAlias = str
+"""Names a sign-in: a digest of the secret in its cookie, so that knowing it opens nothing."""
+SessionId: TypeAlias = str
+"""A UUID. A session's room is called the same."""
+Role: TypeAlias = Literal["owner", "collaborator"]
+
+SESSION_NAME_LENGTH: Final = 120
+"""Most characters in a session's name."""
+UNTITLED: Final = "Untitled"
+TEMPO_BPM: Final = (20.0, 400.0)
+BEATS_PER_BAR: Final = (1, 32)
 
 ID_LENGTH: Final = 128
 """Most characters in a room's or a member's id."""
@@ -39,6 +52,32 @@ class PresenceMember(Member, frozen=True, rename="camel"):
     """A line of the mirrored roster: the member and when they were last known to be there (UTC)."""
 
     last_seen: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+
+
+class Person(msgspec.Struct, frozen=True):
+    """A user, as collaborators see them."""
+
+    id: UserId
+    name: str | None
+    email: str | None
+    image: str | None
+
+
+class Session(msgspec.Struct, frozen=True, rename="camel"):
+    """A music session, as the one who asked sees it (SPEC 3).
+
+    `participants` is the live head count of its room, None when the roster cannot be read now.
+    """
+
+    id: SessionId
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    tempo_bpm: float
+    beats_per_bar: int
+    owner: Person
+    role: Role
+    participants: int | None = None
 
 
 def checked_name(value: str, *, name: str, longest: int) -> str:
@@ -84,3 +123,9 @@ def checked_status(value: str) -> Status:
         if value == status:
             return status
     raise InvalidInput(f"status must be one of {', '.join(STATUSES)}.", code="invalid_status")
+
+
+def checked_session_name(value: str) -> str:
+    """A session's name, trimmed; `Untitled` when nothing is left. Errors: `InvalidInput` (`invalid_name`)."""
+    trimmed = value.strip()
+    return checked_name(trimmed, name="name", longest=SESSION_NAME_LENGTH) if trimmed else UNTITLED

@@ -1,0 +1,96 @@
+"""The pool of connections to Postgres: queries with a deadline, errors in words. Asyncio, through asyncpg.
+
+Overload: a query waits at most `ACQUIRE_S` for a connection, then `Unavailable`. Crash of the server: queries under way
+are `Unavailable`, and whoever comes when it is back gets new connections. Shutdown: `aclose`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+
+from omnisonic.errors import Unavailable
+
+ACQUIRE_S: Final = 0.75
+"""Longest wait for a free connection, so that with an exhausted pool the answer is there within a second."""
+QUERY_S: Final = 5.0
+CONNECT_S: Final = 2.0
+CONNECTIONS: Final = 10
+
+Row: TypeAlias = asyncpg.Record
+Connection: TypeAlias = "asyncpg.Connection[Row] | asyncpg.pool.PoolConnectionProxy[Row]"
+
+FAILURES: Final = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+)
+"""All that asyncpg raises when the server is away, stops, starts or refuses."""
+
+
+class Database:
+    """A pool at `url`. Open it in the loop that uses it."""
+
+    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+        self._url = url
+        self._connections = connections
+        self._pool: asyncpg.Pool[Row] | None = None
+
+    async def open(self) -> None:
+        """Make the pool. It connects when it is first asked to, so a server that is not there yet is no error."""
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=0,
+            max_size=self._connections,
+            command_timeout=QUERY_S,
+            timeout=CONNECT_S,
+            reset=_keep,
+            server_settings={"application_name": "omnisonic"},
+        )
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection, each statement on it by itself. Errors: `Unavailable`, also for what fails inside."""
+        assert self._pool is not None, "open() comes first"
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_S) as connection:
+                yield connection
+        except FAILURES as failure:
+            raise Unavailable("The database does not answer now. Try again in a moment.") from failure
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction: all of the block or nothing. Errors: `Unavailable`."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def row(self, query: str, *values: Any) -> Row | None:
+        """The first row. Errors: `Unavailable`."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(query, *values)
+
+    async def rows(self, query: str, *values: Any) -> list[Row]:
+        """All rows. Errors: `Unavailable`."""
+        async with self.connection() as connection:
+            return await connection.fetch(query, *values)
+
+    async def ping(self) -> None:
+        """One round trip. Errors: `Unavailable`."""
+        await self.row("SELECT 1")
+
+    async def aclose(self) -> None:
+        """Close all connections. Safe to call twice."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+
+async def _keep(_connection: Any) -> None:
+    """Nothing here sets a connection's state, so there is none to reset: it would cost a round trip a query."""

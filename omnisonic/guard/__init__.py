@@ -1,0 +1,29 @@
+"""The guard: what must not happen twice, and what must not happen too often, however many processes there are.
+
+Tickets and OAuth states are good once; bad passwords are counted. Adapters: `omnisonic.guard.memory` (this process)
+and `omnisonic.guard.valkey` (shared by all). The adapters are asyncio code where they do I/O; the one in memory never
+suspends and so works anywhere; `omnisonic.guard.threaded` brings the other to a trio program.
+"""
+
+from typing import Protocol
+
+
+class Guard(Protocol):
+    """Errors: every method may raise `Unavailable`; who asks then lets nobody pass."""
+
+    async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
+        """Whether this `name` of this `kind` is used for the first time within `ttl_s`. Asking is using."""
+        ...
+
+    async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
+        """Count one more try. 0 when it is within `limit` tries in any `window_s` seconds (and is counted), else the
+        seconds until the next one would be (and nothing is counted)."""
+        ...
+
+    async def give_back(self, kind: str, name: str) -> None:
+        """Uncount the latest counted try: it was no bad one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the connections. Safe to call twice."""
+        ...

@@ -1,0 +1,69 @@
+"""What stands for a sign-in: a secret token in a signed cookie, and its digest in the database (SPEC 4).
+
+The web sets the cookie with quart-auth; whoever else must read it (the gateway, at the handshake) does so here, with
+the same serializer. Pure.
+"""
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64encode
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from omnisonic.models import LoginId
+
+IDLE_S: Final = 12 * 60 * 60
+"""A sign-in that is not used for this long has ended."""
+LONGEST_S: Final = 30 * 24 * 60 * 60
+"""A sign-in ends after this long, however much it is used."""
+TOUCH_S: Final = 300
+"""Use is noted this often, so that most requests write nothing."""
+TOKEN_BYTES: Final = 32
+SALT: Final = "omnisonic login"
+
+
+def new_token() -> str:
+    """A secret that nobody can guess."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def login_id(token: str) -> LoginId:
+    """The name of the sign-in whose cookie carries `token`: SHA-256 in base64url, 43 characters."""
+    return urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
+
+
+def cookie_name(*, secure: bool) -> str:
+    """What the cookie is called; under https browsers hold the `__Host-` name to its promise (RFC 6265bis 4.1.3)."""
+    return "__Host-omnisonic" if secure else "omnisonic"
+
+
+class LoginCookies:
+    """Reads and writes the value of the sign-in's cookie, signed with `secret`."""
+
+    def __init__(self, secret: str, *, secure: bool) -> None:
+        self.name = cookie_name(secure=secure)
+        # The same as quart-auth's own serializer makes.
+        self._serializer = URLSafeTimedSerializer(secret, SALT, signer_kwargs={"digest_method": hashlib.sha512})
+
+    def dump(self, token: str) -> str:
+        """The value of a cookie that carries `token`."""
+        return str(self._serializer.dumps(token))
+
+    def load(self, value: str) -> str | None:
+        """The token in a cookie's value; None when we did not sign it, or too long ago."""
+        try:
+            token = self._serializer.loads(value, max_age=LONGEST_S)
+        except BadData:
+            return None
+        return token if isinstance(token, str) else None
+
+    def login_in(self, cookie_header: str) -> LoginId | None:
+        """The sign-in that a request's `Cookie` header stands for; None when there is none."""
+        try:
+            cookie = SimpleCookie(cookie_header).get(self.name)
+        except CookieError:
+            return None
+        token = None if cookie is None else self.load(cookie.value)
+        return None if token is None else login_id(token)
