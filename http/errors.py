@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
 from omnisonic.http.answers import Problem, answer
 from omnisonic.http.policies import STILL_PAGE
+from omnisonic.sessions import NoSuchCollaborator, NoSuchInvite, NoSuchSession, NotSignedIn, OwnerOnly
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,17 @@ SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
 
 LINGER_S: Final = 0.5
 """How long a refused request may take to arrive whole."""
+
+
+STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
+    InvalidInput: 400,
+    NotSignedIn: 401,
+    OwnerOnly: 403,
+    NoSuchCollaborator: 404,
+    NoSuchInvite: 404,
+    NoSuchSession: 404,
+}
+"""What our own errors are answered with."""
 
 
 class Refusal(OmnisonicError):
@@ -52,10 +64,10 @@ def answer_errors(app: Quart) -> None:
         match error:
             case Refusal():
                 return await problem(error.status, error.code, error.message, error.headers)
-            case InvalidInput():
-                return await problem(400, error.code, error.message)
             case Unavailable():
                 return await problem(503, error.code, error.message, retry_after(error.retry_after_s))
+            case _ if type(error) in STATUSES:
+                return await problem(STATUSES[type(error)], error.code, error.message)
             case _:
                 return await unexpected(error)
 

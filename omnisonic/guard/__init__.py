@@ -17,7 +17,8 @@ class Guard(Protocol):
 
     async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
         """Count one more try. 0 when it is within `limit` tries in any `window_s` seconds (and is counted), else the
-        seconds until the next one would be (and nothing is counted)."""
+        seconds until the next one would be (and nothing is counted).
+        """
         ...
 
     async def give_back(self, kind: str, name: str) -> None:

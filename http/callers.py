@@ -1,0 +1,48 @@
+"""Who is calling: the sign-in that a request's cookie stands for (SPEC 4).
+
+quart-auth signs and sets the cookie; what it carries is a secret token whose row in the database can be ended at any
+time. Nothing is looked up here: whether the sign-in still holds is for the store to say, in the same step as what is
+asked of it.
+"""
+
+from quart import Quart
+from quart_auth import AuthUser, QuartAuth
+from quart_auth.extension import Action
+
+from omnisonic.logins import LONGEST_S, SALT, LoginCookies, login_id
+from omnisonic.models import LoginId
+from omnisonic.sessions import NotSignedIn
+
+
+class Callers(QuartAuth):
+    """The cookie of a sign-in, on an app whose secret key is `secret`."""
+
+    def __init__(self, app: Quart, *, secret: str, secure: bool) -> None:
+        self._cookies = LoginCookies(secret, secure=secure)
+        app.secret_key = secret
+        super().__init__(app, cookie_name=self._cookies.name, cookie_secure=secure, duration=LONGEST_S, salt=SALT)
+
+    def load_token(self, token: str, app: Quart | None = None) -> str | None:
+        """The same as quart-auth's, with a serializer that is made once."""
+        del app
+        return self._cookies.load(token)
+
+    def login_or_none(self) -> LoginId | None:
+        """The sign-in that the current request's cookie names; it may have ended. None without a cookie of ours."""
+        token = self.load_user().auth_id
+        return None if token is None else login_id(token)
+
+    def login(self) -> LoginId:
+        """As `login_or_none`. Errors: `NotSignedIn`."""
+        login = self.login_or_none()
+        if login is None:
+            raise NotSignedIn
+        return login
+
+    def sign_in(self, token: str) -> None:
+        """Let the answer carry this new sign-in's cookie."""
+        self.login_user(AuthUser(token, Action.WRITE_PERMANENT))
+
+    def sign_out(self) -> None:
+        """Let the answer take the cookie back."""
+        self.logout_user()
