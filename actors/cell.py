@@ -17,13 +17,15 @@ from typing import Final, Protocol
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.dead_letters import DeadLetter
 from omnisonic.actors.instruments import Sampler
-from omnisonic.actors.mailbox import Control, Join, Leave, Mail, Mailbox, Said
+from omnisonic.actors.mailbox import Control, Join, Leave, Mail, Mailbox, Said, Told
 from omnisonic.actors.room import Room, RoomContext
 from omnisonic.actors.roster import Entry
 from omnisonic.actors.supervisor import RestartWindow
+from omnisonic.bus.events import Reply
 from omnisonic.models import MemberId
 from omnisonic.wire.closing import CloseCode, Closing
-from omnisonic.wire.frames import Frame
+from omnisonic.wire.frames import TEXT, Frame
+from omnisonic.wire.messages import written
 
 TURN_FRAMES: Final = 2048
 """About this many messages are handled in one turn, then the other rooms have theirs."""
@@ -198,6 +200,9 @@ class RoomCell:
         elif isinstance(mail, Join):
             self._keep(tuple(entry for entry in self.entries if entry.link is not mail.link))
             mail.link.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
+        elif isinstance(mail, Told):
+            frame = TEXT, written(mail.envelope)
+            mail.reply(Reply(code="room_crashed", message="The room could not take this message."))
         self._events.crashed(self, crash, self._letter(type(mail).__name__, crash, sender, frame))
 
     def _letter(

@@ -9,16 +9,18 @@ the rest of it is put back in front. Shutdown: what is left is dropped with the 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import length_hint
 from typing import Final, TypeAlias
 
 from omnisonic.actors.link import Link
 from omnisonic.actors.roster import Entry
-from omnisonic.models import Member, MemberId
+from omnisonic.bus.events import Reply
+from omnisonic.models import Member, MemberId, UserId
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import Frame
+from omnisonic.wire.messages import Envelope
 
 DATA_FRAMES: Final = 16_384
 """Frames that may wait in one room: far more than a turn handles, far less than would hurt."""
@@ -28,10 +30,11 @@ DATA_BYTES: Final = 16_777_216
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A connection enters as this member."""
+    """A connection enters as this member. `person` is who that is, where people are known."""
 
     link: Link
     member: Member
+    person: UserId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,22 @@ class PutLease:
 
     member: Member
     until_s: float
+    person: UserId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DropLease:
-    """Somebody's lease is taken back."""
+    """Somebody's lease is taken back, by `person`."""
 
     member_id: MemberId
+    person: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DropLeasesOf:
+    """A person has no role here any more: all their leases are taken back."""
+
+    person: UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +83,20 @@ class Expire:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Close everybody's connection."""
+    """Close everybody's connection, and take back every lease."""
 
     closing: Closing
 
 
-Control: TypeAlias = Join | Leave | PutLease | DropLease | SyncLeases | Expire | Dismiss
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The web side says something into the room. `reply` is called with what became of it, or never: nobody is here."""
+
+    envelope: Envelope
+    reply: Callable[[Reply], None]
+
+
+Control: TypeAlias = Join | Leave | PutLease | DropLease | DropLeasesOf | SyncLeases | Expire | Dismiss | Told
 
 
 class Said:

@@ -1,9 +1,11 @@
-"""The relay: brings what happens outside into the rooms (SPEC 3, presence rows; DESIGN 1).
+"""The relay: brings what happens outside into the rooms (SPEC 3, presence and rooms rows; DESIGN 1).
 
-It listens on the bus for leases, and reads a room's leases from the presence store when the room is new or when events
+It listens on the bus for leases, for what the web side says into rooms, and for rights that have ended, which are the
+bouncer's (`omnisonic.actors.bouncer`). It reads a room's leases from the presence store when the room is new or when events
 may have been missed. The store is the truth, the bus only makes it quick.
 
-Overload: the bus drops and says so (`Gap`), and the store is read. The store down: the rooms that are to be read wait,
+Overload: the bus drops and says so (`Gap`), and the store is read; what was said into a room is lost, and whoever said
+it gets no reply. Replies that the bus does not take in time are dropped. The store down: the rooms that are to be read wait,
 and are read on its return. Crash: restarted by its supervisor, which is a gap. Shutdown: cancelled.
 """
 

@@ -12,10 +12,23 @@ from typing import Final, assert_never
 from msgspec import DecodeError
 
 from omnisonic.actors.batch import Batch
-from omnisonic.actors.mailbox import Dismiss, DropLease, Expire, Join, Leave, Mail, PutLease, Said, SyncLeases
+from omnisonic.actors.mailbox import (
+    Dismiss,
+    DropLease,
+    DropLeasesOf,
+    Expire,
+    Join,
+    Leave,
+    Mail,
+    PutLease,
+    Said,
+    SyncLeases,
+    Told,
+)
 from omnisonic.actors.roster import Entry, Joined, Left, Roster, Seat, Updated
+from omnisonic.bus.events import Reply
 from omnisonic.errors import InvalidInput
-from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
+from omnisonic.models import Member, MemberId, RoomId, UserId, checked_display_name, checked_status
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import BINARY, TEXT, TEXT_HEADERS, frame, header
@@ -72,7 +85,7 @@ class RoomContext:
 
 
 class Room:
-    """One room's roster and order of messages. Subclass it and define `heard` to listen or to step in.
+    """One room's roster and order of messages. Subclass it and define `heard` or `told` to listen or to step in.
 
     `offset` counts the messages relayed to the whole room, from 1; `epoch` names the count.
     """
@@ -92,6 +105,11 @@ class Room:
         del member, envelope
         return True
 
+    def told(self, envelope: Envelope) -> bool:
+        """Called before a message from outside the room is relayed or delivered; otherwise as `heard`."""
+        del envelope
+        return True
+
     def handle(self, mail: Mail, batch: Batch) -> None:
         """Do what `mail` asks, and write down in `batch` what everyone gets."""
         match mail:
@@ -102,19 +120,22 @@ class Room:
             case Leave():
                 self._left(self.roster.leave(mail.link, mail.reason, self.context.now_s()), batch)
             case PutLease():
-                self._changed(self.roster.put_lease(mail.member, mail.until_s), batch)
+                if not self._is_taken(mail.member.member_id, mail.person, batch):
+                    self._changed(self.roster.put_lease(mail.member, mail.until_s, mail.person), batch)
             case DropLease():
-                self._left(self.roster.drop_lease(mail.member_id), batch)
+                if not self.roster.is_anothers(mail.member_id, mail.person):
+                    self._left(self.roster.drop_lease(mail.member_id), batch)
+            case DropLeasesOf():
+                for seat in [seat for seat in self.roster if seat.person == mail.person]:
+                    self._left(self.roster.drop_lease(seat.member.member_id), batch)
             case SyncLeases():
                 self._sync(mail.leases, batch)
             case Expire():
-                for left in self.roster.expire(self.context.now_s()):
-                    self._left(left, batch)
+                self._expire(batch)
             case Dismiss():
-                for link in list(self.roster.links):
-                    batch.dismiss(link, mail.closing)
-                    self.roster.leave(link, mail.closing.word, self.context.now_s())
-                batch.roster_changed = True
+                self._dismiss(mail.closing, batch)
+            case Told():
+                self._tell(mail, batch)
             case _ as never:
                 assert_never(never)
 
@@ -218,15 +239,47 @@ class Room:
         else:
             batch.to_one(target.link, frame_)
 
+    # What the web side says
+
+    def _tell(self, told: Told, batch: Batch) -> None:
+        """Say it to all or to one, from nobody. Without a connection here there is nobody to tell, and no reply."""
+        envelope = told.envelope
+        if not self.roster.links:
+            return
+        target = None if envelope.to is None else self.roster.seat_named(envelope.to)
+        if len(envelope.payload) > MESSAGE_BYTES:
+            wrong = too_large(len(envelope.payload))
+            told.reply(Reply(code=wrong.code, message=wrong.message))
+        elif envelope.to is not None and (target is None or target.link is None):
+            told.reply(Reply(code="unknown_member", message="The member it is for is not connected here."))
+        else:
+            if self.told(envelope):
+                self._pass_on(envelope, target, batch)
+            told.reply(Reply(self.offset))
+
+    def _pass_on(self, envelope: Envelope, target: Seat | None, batch: Batch) -> None:
+        opening = messages.head(envelope.type)
+        if target is not None and target.link is not None:
+            content = b"".join((opening, envelope.payload, messages.DIRECTED_OUTSIDE_TAIL))
+            batch.to_one(target.link, frame(TEXT, content))
+            return
+        self.offset += 1
+        content = b"".join((opening, envelope.payload, messages.OUTSIDE_TAIL, b"%d}" % self.offset))
+        batch.to_all(frame(TEXT, content))
+
     # Who comes and goes
 
     def _join(self, join: Join, batch: Batch) -> None:
         link, member = join.link, join.member
+        if self._is_taken(member.member_id, join.person, batch):
+            batch.begin(link, messages.error_frame("member_taken", "Somebody else is in this room by that memberId."))
+            batch.dismiss(link, Closing(CloseCode.POLICY, "member_taken"))
+            return
         if 0 < self.context.max_members <= len(self.roster) and member.member_id not in self.roster:
             batch.begin(link, messages.error_frame("room_full", "This room is full."))
             batch.dismiss(link, Closing(CloseCode.POLICY, "room_full"))
             return
-        event = self.roster.join(member, link)
+        event = self.roster.join(member, link, join.person)
         if isinstance(event, Joined):
             batch.to_all(messages.join_frame(event.seat.line))
         else:
@@ -255,6 +308,24 @@ class Room:
             batch.to_all(messages.leave_frame(event.member_id, event.reason))
         batch.roster_changed = True
 
+    def _is_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
+        """Whether the seat is another person's, and is really held still."""
+        if self.roster.is_anothers(member_id, person):
+            self._expire(batch)
+        return self.roster.is_anothers(member_id, person)
+
+    def _expire(self, batch: Batch) -> None:
+        for left in self.roster.expire(self.context.now_s()):
+            self._left(left, batch)
+
+    def _dismiss(self, closing: Closing, batch: Batch) -> None:
+        for link in list(self.roster.links):
+            batch.dismiss(link, closing)
+            self.roster.leave(link, closing.word, self.context.now_s())
+        for seat in list(self.roster):
+            self.roster.drop_lease(seat.member.member_id)
+        batch.roster_changed = True
+
     def _sync(self, leases: tuple[Entry, ...], batch: Batch) -> None:
         """Make the leases what the store says: it may have heard what this room did not."""
         named = {entry.member.member_id for entry in leases}
@@ -262,7 +333,7 @@ class Room:
             self._left(self.roster.drop_lease(seat.member.member_id), batch)
         for entry in leases:
             if entry.lease_until_s is not None:
-                self._changed(self.roster.put_lease(entry.member, entry.lease_until_s), batch)
+                self._changed(self.roster.put_lease(entry.member, entry.lease_until_s, entry.person), batch)
 
 
 def _wanted(member: Member, envelope: Envelope) -> Member:

@@ -1,7 +1,8 @@
 """The roster: who is in one room, and since which connection. Pure state, owned by the room (SPEC 5.1, 5.2).
 
 A seat belongs to a member and is held by a connection (`link`), by a lease (somebody who said over REST that they are
-there), or by both. The member is gone when neither holds it any more. Nothing here knows trio, a clock or a socket: a
+there), or by both. The member is gone when neither holds it any more. Where people are known, a seat belongs to the
+person who took it, and nobody else gets it while it is held; a seat of nobody known is anybody's. Nothing here knows trio, a clock or a socket: a
 link is any hashable value, times are seconds on whatever clock the caller uses.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from omnisonic.actors.link import Link
-from omnisonic.models import Member, MemberId
+from omnisonic.models import Member, MemberId, UserId
 from omnisonic.wire.messages import binary_head, directed_tail, member_line, tail
 
 EXPIRED: Final = "expired"
@@ -24,16 +25,18 @@ class Entry:
     member: Member
     link: Link | None
     lease_until_s: float | None
+    person: UserId | None = None
 
 
 class Seat:
     """A member, what holds the seat, and the parts of messages that name the member, made once."""
 
-    __slots__ = ("binary_head", "directed_tail", "lease_until_s", "line", "link", "member", "tail")
+    __slots__ = ("binary_head", "directed_tail", "lease_until_s", "line", "link", "member", "person", "tail")
 
     def __init__(self, entry: Entry) -> None:
         self.link = entry.link
         self.lease_until_s = entry.lease_until_s
+        self.person = entry.person
         self.tail = tail(entry.member.member_id)
         self.directed_tail = directed_tail(entry.member.member_id)
         self.binary_head = binary_head(entry.member.member_id)
@@ -45,7 +48,7 @@ class Seat:
         self.line = member_line(member)
 
     def entry(self) -> Entry:
-        return Entry(self.member, self.link, self.lease_until_s)
+        return Entry(self.member, self.link, self.lease_until_s, self.person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +113,27 @@ class Roster:
         """The seat of this member."""
         return self._seats.get(member_id)
 
+    def is_anothers(self, member_id: MemberId, person: UserId | None) -> bool:
+        """Whether this member's seat belongs to somebody else than `person`."""
+        seat = self._seats.get(member_id)
+        return seat is not None and seat.person is not None and seat.person != person
+
     def entries(self) -> tuple[Entry, ...]:
         """Everything that must survive a crash."""
         return tuple(seat.entry() for seat in self._seats.values())
 
-    def join(self, member: Member, link: Link) -> Joined | Replaced:
-        """Seat `member`. A second link of the same member takes the seat over, from a lease as from a link."""
+    def join(self, member: Member, link: Link, person: UserId | None = None) -> Joined | Replaced:
+        """Seat `member`. A second link of the same member takes the seat over, from a lease as from a link.
+
+        The seat must not be another person's (`is_anothers`).
+        """
         seat = self._seats.get(member.member_id)
         if seat is None:
-            return Joined(self._add(Seat(Entry(member, link, None))))
+            return Joined(self._add(Seat(Entry(member, link, None, person))))
         old, changed = seat.link, seat.member != member
         if old is not None:
             del self._by_link[old]
-        seat.link = link
+        seat.link, seat.person = link, person
         self._by_link[link] = seat
         if changed:
             seat.put(member)
@@ -146,12 +157,16 @@ class Roster:
         seat.put(member)
         return Updated(seat)
 
-    def put_lease(self, member: Member, until_s: float) -> Joined | Updated | None:
-        """Hold a seat for `member` until `until_s`, with or without a link."""
+    def put_lease(self, member: Member, until_s: float, person: UserId | None = None) -> Joined | Updated | None:
+        """Hold a seat for `member` until `until_s`, with or without a link. A seat of another person stays as it is."""
         seat = self._seats.get(member.member_id)
         if seat is None:
-            return Joined(self._add(Seat(Entry(member, None, until_s))))
+            return Joined(self._add(Seat(Entry(member, None, until_s, person))))
+        if self.is_anothers(member.member_id, person):
+            return None
         seat.lease_until_s = until_s
+        if seat.link is None:
+            seat.person = person
         return self.update(member)
 
     def drop_lease(self, member_id: MemberId, reason: str = REMOVED) -> Left | None:

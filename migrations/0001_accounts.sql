@@ -9,7 +9,9 @@ CREATE TABLE users (
     password_hash text,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE UNIQUE INDEX users_by_email ON users (lower(email));
+-- Without regard to case, in ASCII only: in some languages another letter becomes a "k" or an "i" when it is lowered,
+-- and whoever owns that address must not get at this one's account.
+CREATE UNIQUE INDEX users_by_email ON users (lower(email COLLATE "C"));
 
 CREATE TABLE identities (
     provider text NOT NULL,

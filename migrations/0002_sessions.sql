@@ -1,4 +1,5 @@
--- Music sessions, and who has a role in them (SPEC 3).
+-- Music sessions, and who has a role in them (SPEC 3). Times that give an order are the clock's, not the transaction's:
+-- those are the same for all that one transaction makes.
 
 CREATE TABLE sessions (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -6,8 +7,8 @@ CREATE TABLE sessions (
     name text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
     tempo_bpm double precision NOT NULL DEFAULT 120 CHECK (tempo_bpm BETWEEN 20 AND 400),
     beats_per_bar integer NOT NULL DEFAULT 4 CHECK (beats_per_bar BETWEEN 1 AND 32),
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX sessions_by_owner ON sessions (owner_id);
 
@@ -17,7 +18,7 @@ CREATE TABLE session_members (
     session_id uuid NOT NULL REFERENCES sessions ON DELETE CASCADE,
     user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
     created_at timestamptz NOT NULL,
-    joined_at timestamptz NOT NULL DEFAULT now(),
+    joined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (session_id, user_id)
 );
 CREATE INDEX session_members_in_order ON session_members (user_id, created_at DESC, session_id DESC);

@@ -39,6 +39,8 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 PROVIDERS: Final = ("github", "google", "discord")
 SECRET_BYTES: Final = 32
 """The shortest signing secret that production takes."""
+SECRET_VARIETY: Final = 8
+"""Fewer different characters than this are no random secret."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SCHEMES: Final = {
     "redis_url": ("redis", "rediss", "unix"),
@@ -230,22 +232,30 @@ class Settings(BaseModel):
         """Whether browsers reach the web over TLS."""
         return (self.nextauth_url or "").startswith("https:")
 
+    def check_secret(self) -> None:
+        """See that what is signed cannot be forged. Errors: `BadSettings`; for whatever signs or checks signatures."""
+        if problems := self._secret_problems():
+            raise BadSettings(problems)
+
     def check_sign_in(self) -> None:
-        """See that people can sign in safely. Errors: `BadSettings`; for whatever serves sign-in or checks it."""
-        if not self.is_production:
-            return
-        problems = []
-        secret = self.nextauth_secret
-        if secret is None:
-            problems.append("NEXTAUTH_SECRET is not set, and production needs it: `openssl rand -base64 32` makes one.")
-        elif len(secret.get_secret_value().encode()) < SECRET_BYTES:
-            problems.append(f"NEXTAUTH_SECRET is too short: production needs {SECRET_BYTES} bytes or more.")
-        if "github" not in self.providers_on and not self.auth_enable_credentials:
+        """See that people can sign in, and safely. Errors: `BadSettings`; for whatever serves sign-in."""
+        problems = self._secret_problems()
+        if self.is_production and "github" not in self.providers_on and not self.auth_enable_credentials:
             problems.append(
                 "GITHUB_CLIENT_ID is not set: production needs sign-in by GitHub, unless AUTH_ENABLE_CREDENTIALS is true."
             )
         if problems:
             raise BadSettings(problems)
+
+    def _secret_problems(self) -> list[str]:
+        if not self.is_production:
+            return []
+        if self.nextauth_secret is None:
+            return ["NEXTAUTH_SECRET is not set, and production needs it: `openssl rand -base64 32` makes one."]
+        secret = self.nextauth_secret.get_secret_value()
+        if len(secret.encode()) < SECRET_BYTES or len(set(secret)) < SECRET_VARIETY:
+            return [f"NEXTAUTH_SECRET is too easy to guess: production needs {SECRET_BYTES} random bytes or more."]
+        return []
 
     def origin_policy(self, web_port: int) -> OriginPolicy:
         """The origins whose pages may connect, when the web listens on `web_port`."""

@@ -4,10 +4,14 @@ For programs that cannot watch for their parent's end themselves. The leash take
 the process id, the signals and the exit code are the command's own. Linux only (`PR_SET_PDEATHSIG`, prctl(2));
 elsewhere the command runs without a leash.
 
+Options, before the parent's id: `--user UID:GID` and `--folder PATH` run the command as somebody else and there, which
+that user need not be able to reach by path; `--signal NAME` is sent instead of KILL when the parent dies.
+
 The kernel ties the leash to the *thread* that started this process, so start it from a thread that lives as long as the
 program does. Crash: if the parent is gone already, the command is not run, and the exit code is 1.
 """
 
+import argparse
 import ctypes
 import os
 import signal
@@ -17,14 +21,32 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 
 
-def main(parent_pid: int, command: list[str]) -> None:
-    """Become `command`, to be killed when `parent_pid` ends."""
+def main(arguments: list[str]) -> None:
+    """Become the command in `arguments`, to be killed when its parent ends."""
+    parser = argparse.ArgumentParser(prog="omnisonic.leash")
+    parser.add_argument("--user")
+    parser.add_argument("--folder")
+    parser.add_argument("--signal", default="KILL")
+    parser.add_argument("parent_pid", type=int)
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    given = parser.parse_args(arguments)
+    if given.folder:
+        os.chdir(given.folder)
+    if given.user:
+        _become(*map(int, given.user.split(":")))
+    # Only now: the kernel forgets the leash when the user changes.
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent_pid:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.Signals[f"SIG{given.signal}"])
+        if os.getppid() != given.parent_pid:
             sys.exit(1)
-    os.execv(command[0], command)
+    os.execv(given.command[0], given.command)
+
+
+def _become(uid: int, gid: int) -> None:
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(sys.argv[1:])

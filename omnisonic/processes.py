@@ -2,12 +2,13 @@
 
 A child has a socket to its supervisor as standard input, its *lifeline*: a supervised part says `ready` on it once it
 is in service, and ends by itself when it closes, so that a supervisor that is killed leaves nothing behind. Standard
-output and error arrive here line by line.
+output and error arrive here line by line. A child may also be a piece of work that is done once, before the next start.
 
 Overload: a child that writes more than is read here waits in its `write`; `hear` must not block. Crash: a child that
 ends unasked is started again with jittered backoff, until it has ended too often (`MAX_RESTARTS` within `WITHIN_S`);
-then all of them are stopped and the caller is told. Shutdown: SIGTERM to the last one started first, the next when that
-is gone or after `STOP_STEP_S`, SIGKILL to whatever is left after `STOP_S`. Cancellation kills at once.
+then all of them are stopped and the caller is told. Shutdown: its stop signal (SIGTERM) to the last one started first,
+the next when that is gone or after `STOP_STEP_S`, SIGKILL to whatever is left after `STOP_S`. Cancellation kills at
+once.
 """
 
 import contextlib
@@ -59,6 +60,8 @@ class ProcessSpec:
     """One child process.
 
     `in_service` returns once it does its work, which it must within `start_s`; it is given our end of the lifeline.
+    `stop_signal` asks it to end in order.
+    One that runs `once` is not kept up: it must end with exit code 0 within `start_s`, and then the next one starts.
     """
 
     name: str
@@ -67,6 +70,8 @@ class ProcessSpec:
     pass_fds: tuple[int, ...] = ()
     in_service: Callable[[trio.SocketStream], Awaitable[None]] = says_ready
     start_s: float = START_S
+    once: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
 
 
 async def run_processes(
@@ -159,16 +164,19 @@ class SupervisedProcess:
                 nursery.cancel_scope.cancel()
         finally:
             child.close()
-        if not self._stopping.is_set():
+        if not self._stopping.is_set() and not (self._spec.once and child.succeeded):
             raise ProcessDied(child.epitaph())
 
     async def _announce(self, child: "_Child", task_status: trio.TaskStatus[None]) -> None:
         with trio.move_on_after(self._spec.start_s) as starting, contextlib.suppress(trio.BrokenResourceError):
+            if self._spec.once:
+                await trio.sleep_forever()
             await self._spec.in_service(child.lifeline)
             task_status.started()
             self.settled.set()
         if starting.cancelled_caught:
-            child.kill(f"was not in service after {self._spec.start_s:g} s")
+            late = "not done" if self._spec.once else "not in service"
+            child.kill(f"was {late} after {self._spec.start_s:g} s")
 
     async def _end_when_told(self, child: "_Child") -> None:
         await self._stopping.wait()
@@ -203,6 +211,7 @@ class _Child:
                 ours.close()
                 raise ProcessDied(f"The {spec.name} could not be started: {problem.strerror}.") from problem
         self._name = spec.name
+        self._stop_signal = spec.stop_signal
         self._reason = ""
         self.lifeline = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         assert self._process.stdout is not None
@@ -215,7 +224,7 @@ class _Child:
 
     def terminate(self) -> None:
         """Ask it to end."""
-        self._process.terminate()
+        self._process.send_signal(self._stop_signal)
 
     def kill(self, reason: str) -> None:
         """End it at once; `reason` is what the epitaph says."""
@@ -228,6 +237,11 @@ class _Child:
         self._process.wait()
         self.lifeline.socket.close()
         self.output.close()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended as one does that has done its work."""
+        return self._process.returncode == 0
 
     def epitaph(self) -> str:
         """How it ended, as a sentence."""

@@ -25,7 +25,7 @@ from omnisonic.cli.listening import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
 from omnisonic.config import Settings
 from omnisonic.data_directory import data_directory
-from omnisonic.embedded import EmbeddedValkey
+from omnisonic.embedded.valkey import EmbeddedValkey
 from omnisonic.logs import configure_logs
 from omnisonic.processes import ProcessSpec, run_processes
 

@@ -5,6 +5,7 @@ Two kinds of entries, both with a time to live:
 - a **lease**: one member that something without a socket said is there (`POST /api/presence`).
 
 `members` is both together, one line a member; where both name the same member, the gateway's line wins.
+A lease belongs to the person who put it, where people are known: nobody else may change it.
 Adapters: `omnisonic.presence.memory` (in this process) and `omnisonic.presence.valkey` (anything that speaks
 Redis 7). The adapters are asyncio code where they do I/O; the one in memory never suspends and so works anywhere.
 """
@@ -13,15 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from omnisonic.models import MemberId, PresenceMember, RoomId
+from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A member present without a socket, for `ttl_s` more seconds."""
+    """A member present without a socket, for `ttl_s` more seconds. `person` is whose lease it is; None: anybody's."""
 
     member: PresenceMember
     ttl_s: float
+    person: UserId | None = None
 
 
 class PresenceStore(Protocol):
@@ -45,12 +47,17 @@ class PresenceStore(Protocol):
         """Say that `owner` lives. False when the store did not remember it: it is new, or was emptied."""
         ...
 
-    async def put_lease(self, room: RoomId, member: PresenceMember, *, ttl_s: float) -> None:
-        """Say that `member` is there for `ttl_s` seconds, replacing their earlier lease if they had one."""
+    async def put_lease(
+        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+    ) -> bool:
+        """Say that `member` is there for `ttl_s` seconds, replacing their earlier lease if they had one.
+
+        False, and nothing is changed, when that earlier lease is another person's.
+        """
         ...
 
-    async def drop_lease(self, room: RoomId, member_id: MemberId) -> bool:
-        """Take the lease back. False when there was none."""
+    async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
+        """Take the lease back. False when there was none, or only another person's."""
         ...
 
     async def leases(self, room: RoomId) -> list[Lease]:
@@ -59,6 +66,10 @@ class PresenceStore(Protocol):
 
     async def members(self, room: RoomId) -> list[PresenceMember]:
         """Everyone in the room, one line a member, in the order of their member ids."""
+        ...
+
+    async def head_counts(self, rooms: Sequence[RoomId]) -> list[int]:
+        """How many are in each of these rooms, each member once; in their order, in one round trip."""
         ...
 
     async def ping(self) -> None:

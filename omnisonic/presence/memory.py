@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from omnisonic.models import MemberId, PresenceMember, RoomId
+from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 from omnisonic.presence import Lease, PresenceStore
 from omnisonic.presence.merging import merged
 
@@ -28,13 +28,21 @@ class _Timed(Generic[T]):
     ends_at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A lease, and whose it is."""
+
+    member: PresenceMember
+    person: UserId | None
+
+
 class MemoryPresence:
     """A `PresenceStore` of dictionaries. `clock` tells monotonic seconds. Never raises `Unavailable`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._rosters: dict[RoomId, dict[str, _Timed[tuple[PresenceMember, ...]]]] = {}
-        self._leases: dict[RoomId, dict[MemberId, _Timed[PresenceMember]]] = {}
+        self._leases: dict[RoomId, dict[MemberId, _Timed[_Held]]] = {}
         self._beats: dict[str, _Timed[None]] = {}
         self._swept_at_s = clock()
 
@@ -60,30 +68,47 @@ class MemoryPresence:
         self._beats[owner] = _Timed(None, self._clock() + ttl_s)
         return earlier is not None and earlier.ends_at_s > self._clock()
 
-    async def put_lease(self, room: RoomId, member: PresenceMember, *, ttl_s: float) -> None:
+    async def put_lease(
+        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+    ) -> bool:
         self._sweep()
-        self._leases.setdefault(room, {})[member.member_id] = _Timed(member, self._clock() + ttl_s)
+        if self._is_anothers(room, member.member_id, person):
+            return False
+        held = _Held(member, person)
+        self._leases.setdefault(room, {})[member.member_id] = _Timed(held, self._clock() + ttl_s)
+        return True
 
-    async def drop_lease(self, room: RoomId, member_id: MemberId) -> bool:
+    async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
+        if self._is_anothers(room, member_id, person):
+            return False
         dropped = _discard(self._leases, room, member_id)
         return dropped is not None and dropped.ends_at_s > self._clock()
 
     async def leases(self, room: RoomId) -> list[Lease]:
         now_s = self._clock()
         live = _live(self._leases.get(room, {}), now_s)
-        return [Lease(live[member_id].value, live[member_id].ends_at_s - now_s) for member_id in sorted(live)]
+        return [
+            Lease(lease.value.member, lease.ends_at_s - now_s, lease.value.person) for _, lease in sorted(live.items())
+        ]
 
     async def members(self, room: RoomId) -> list[PresenceMember]:
         now_s = self._clock()
         rosters = _live(self._rosters.get(room, {}), now_s)
         leases = _live(self._leases.get(room, {}), now_s)
-        return merged((roster.value for roster in rosters.values()), (lease.value for lease in leases.values()))
+        return merged((roster.value for roster in rosters.values()), (lease.value.member for lease in leases.values()))
+
+    async def head_counts(self, rooms: Sequence[RoomId]) -> list[int]:
+        return [len(await self.members(room)) for room in rooms]
 
     async def ping(self) -> None:
         pass
 
     async def aclose(self) -> None:
         pass
+
+    def _is_anothers(self, room: RoomId, member_id: MemberId, person: UserId | None) -> bool:
+        lease = self._leases.get(room, {}).get(member_id)
+        return lease is not None and lease.ends_at_s > self._clock() and lease.value.person not in (None, person)
 
     def _sweep(self) -> None:
         now_s = self._clock()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from omnisonic.asyncio_thread import AsyncioThread
-from omnisonic.models import MemberId, PresenceMember, RoomId
+from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 from omnisonic.presence import Lease, PresenceStore
 
 CALL_S: Final = 1.0
@@ -34,17 +34,22 @@ class ThreadedPresence:
     async def beat(self, owner: str, *, ttl_s: float) -> bool:
         return await self._call(self._store.beat, owner, ttl_s=ttl_s)
 
-    async def put_lease(self, room: RoomId, member: PresenceMember, *, ttl_s: float) -> None:
-        await self._call(self._store.put_lease, room, member, ttl_s=ttl_s)
+    async def put_lease(
+        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+    ) -> bool:
+        return await self._call(self._store.put_lease, room, member, ttl_s=ttl_s, person=person)
 
-    async def drop_lease(self, room: RoomId, member_id: MemberId) -> bool:
-        return await self._call(self._store.drop_lease, room, member_id)
+    async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
+        return await self._call(self._store.drop_lease, room, member_id, person=person)
 
     async def leases(self, room: RoomId) -> list[Lease]:
         return await self._call(self._store.leases, room)
 
     async def members(self, room: RoomId) -> list[PresenceMember]:
         return await self._call(self._store.members, room)
+
+    async def head_counts(self, rooms: Sequence[RoomId]) -> list[int]:
+        return await self._call(self._store.head_counts, rooms)
 
     async def ping(self) -> None:
         await self._call(self._store.ping)

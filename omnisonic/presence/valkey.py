@@ -1,7 +1,8 @@
 """The presence store on Valkey, or Redis 7 and later: shared by every gateway and web process. Asyncio.
 
 Keys, all beginning `omnisonic:presence:`, every part of a name percent-encoded so that no two names can meet:
-- `roster:ROOM:OWNER` and `lease:ROOM:MEMBER`: strings of JSON, each with its own time to live;
+- `roster:ROOM:OWNER` and `lease:ROOM:MEMBER`: strings of JSON, each with its own time to live; a lease says whose it
+  is as `person`;
 - `room:ROOM`: a set, the index of the above for one room;
 - `owner:OWNER`: a set of the rooms in which the owner has a roster, for `forget_owner`;
 - `beat:OWNER`: there while the owner lives, and the store has not been emptied.
@@ -21,7 +22,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from omnisonic.models import MemberId, PresenceMember, RoomId
+from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 from omnisonic.presence import Lease, PresenceStore
 from omnisonic.presence.merging import merged
 from omnisonic.valkey import TIMEOUT_S, ValkeyClient
@@ -71,10 +72,22 @@ end
 redis.call('DEL', KEYS[1], KEYS[2])
 """
 
+_OWNED: Final = """
+local function is_anothers(key, person)
+    local json = redis.pcall('GET', key)
+    local read, lease = pcall(cjson.decode, json)
+    return read and type(lease) == 'table' and type(lease.person) == 'string' and lease.person ~= person
+end
+"""
+
 _PUT_LEASE: Final = (
     _OUTLIVE
+    + _OWNED
     + """
--- KEYS: the room's index, the lease. ARGV: ttl, JSON.
+-- KEYS: the room's index, the lease. ARGV: ttl, JSON, whose it is.
+if is_anothers(KEYS[2], ARGV[3]) then
+    return 0
+end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[1])
 redis.call('SADD', KEYS[1], KEYS[2])
 outlive(KEYS[1], ARGV[1])
@@ -84,13 +97,45 @@ for _, key in ipairs(redis.call('SRANDMEMBER', KEYS[1], 3)) do
         redis.call('SREM', KEYS[1], key)
     end
 end
+return 1
 """
 )
 
-_DROP_LEASE: Final = """
--- KEYS: the room's index, the lease.
+_DROP_LEASE: Final = (
+    _OWNED
+    + """
+-- KEYS: the room's index, the lease. ARGV: who drops it.
+if is_anothers(KEYS[2], ARGV[1]) then
+    return 0
+end
 redis.call('SREM', KEYS[1], KEYS[2])
 return redis.call('DEL', KEYS[2])
+"""
+)
+
+_HEAD_COUNTS: Final = """
+-- KEYS: indexes of rooms. Returns how many members each has; what cannot be read has none.
+local counts = {}
+for i, index in ipairs(KEYS) do
+    local seen, count = {}, 0
+    local function see(line)
+        local id = type(line) == 'table' and line.memberId
+        if type(id) == 'string' and not seen[id] then
+            seen[id], count = true, count + 1
+        end
+    end
+    for _, key in ipairs(redis.call('SMEMBERS', index)) do
+        local read, entry = pcall(cjson.decode, redis.pcall('GET', key))
+        if read and type(entry) == 'table' then
+            see(entry)
+            for _, line in ipairs(entry) do
+                see(line)
+            end
+        end
+    end
+    counts[i] = count
+end
+return counts
 """
 
 _READ_ROOM: Final = """
@@ -109,9 +154,16 @@ return entries
 
 T = TypeVar("T")
 
+
+class _LeaseLine(PresenceMember, frozen=True, rename="camel", omit_defaults=True):
+    """A lease as it is stored."""
+
+    person: UserId | None = None
+
+
 _encoder: Final = msgspec.json.Encoder()
 _roster_decoder: Final = msgspec.json.Decoder(list[PresenceMember])
-_lease_decoder: Final = msgspec.json.Decoder(PresenceMember)
+_lease_decoder: Final = msgspec.json.Decoder(_LeaseLine)
 
 
 class ValkeyPresence:
@@ -145,12 +197,16 @@ class ValkeyPresence:
         earlier = await self._valkey.command("SET", key, "1", "PX", _milliseconds(ttl_s), "GET", get=True)
         return earlier is not None
 
-    async def put_lease(self, room: RoomId, member: PresenceMember, *, ttl_s: float) -> None:
+    async def put_lease(
+        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+    ) -> bool:
         keys = [_key("room", room), _key("lease", room, member.member_id)]
-        await self._run(_PUT_LEASE, keys, _milliseconds(ttl_s), _encoder.encode(member))
+        line = _LeaseLine(member.member_id, member.display_name, member.status, member.last_seen, person)
+        return bool(await self._run(_PUT_LEASE, keys, _milliseconds(ttl_s), _encoder.encode(line), person or ""))
 
-    async def drop_lease(self, room: RoomId, member_id: MemberId) -> bool:
-        return bool(await self._run(_DROP_LEASE, [_key("room", room), _key("lease", room, member_id)]))
+    async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
+        keys = [_key("room", room), _key("lease", room, member_id)]
+        return bool(await self._run(_DROP_LEASE, keys, person or ""))
 
     async def leases(self, room: RoomId) -> list[Lease]:
         _, leases = await self._read(room)
@@ -159,6 +215,9 @@ class ValkeyPresence:
     async def members(self, room: RoomId) -> list[PresenceMember]:
         rosters, leases = await self._read(room)
         return merged(rosters, (lease.member for lease in leases))
+
+    async def head_counts(self, rooms: Sequence[RoomId]) -> list[int]:
+        return list(await self._run(_HEAD_COUNTS, [_key("room", room) for room in rooms])) if rooms else []
 
     async def ping(self) -> None:
         await self._valkey.command("PING")
@@ -177,8 +236,9 @@ class ValkeyPresence:
         for key, json, left_ms in await self._run(_READ_ROOM, [_key("room", room)]):
             if key.startswith(roster_key):
                 rosters.append(_decoded(_roster_decoder, json) or [])
-            elif member := _decoded(_lease_decoder, json):
-                leases.append(Lease(member, left_ms / 1000))
+            elif line := _decoded(_lease_decoder, json):
+                member = PresenceMember(line.member_id, line.display_name, line.status, line.last_seen)
+                leases.append(Lease(member, left_ms / 1000, line.person))
         return rosters, leases
 
 

@@ -1,13 +1,14 @@
 """The opening handshake, sans-IO (RFC 6455 4.2, RFC 9112, SPEC 5.1).
 
 A request head either is exactly what it must be, or is refused: nothing is guessed, no body is read, and a connection
-carries one request only. `Entrance` is what the query says about who wants to enter where.
+carries one request only. `Entrance` is what the query, or a ticket, says about who wants to enter where.
 """
 
 import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -30,10 +31,13 @@ HEAD_BYTES: Final = 16_384
 """A longer request head is refused with 431."""
 QUERY_FIELDS: Final = 32
 SUBPROTOCOL: Final = "omnisonic"
+TICKET_PREFIX: Final = "ticket."
+"""A ticket may be offered as a subprotocol, with this in front: there it stands in no log of addresses."""
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 _REQUEST_LINE: Final = re.compile(r"([A-Z]{1,20}) ([\x21-\x7e]{1,8192}) HTTP/(1\.[01])")
 _HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)")
+_GIVEN_ONCE: Final = frozenset({"roomId", "memberId", "displayName", "status", "ticket"})
 _ONCE: Final = frozenset({"host", "origin", "upgrade", "sec-websocket-key", "sec-websocket-version", "content-length"})
 
 
@@ -141,11 +145,8 @@ def check_upgrade(request: Request) -> str:
     return key
 
 
-def read_entrance(query: str) -> Entrance:
-    """Who wants to enter where. Keys that are not known are ignored.
-
-    Errors: `InvalidInput` whose code names what is missing, given twice or not allowed.
-    """
+def read_fields(query: str) -> dict[str, str]:
+    """The fields of a query. Errors: `InvalidInput` (`invalid_query`) for too many, or one of ours given twice."""
     try:
         fields = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS)
     except UnicodeDecodeError:
@@ -154,9 +155,23 @@ def read_entrance(query: str) -> Entrance:
         raise InvalidInput(f"The query may have at most {QUERY_FIELDS} fields.", code="invalid_query") from None
     values: dict[str, str] = {}
     for name, value in fields:
-        if name in values and name in ("roomId", "memberId", "displayName", "status"):
+        if name in values and name in _GIVEN_ONCE:
             raise InvalidInput(f"{name} must be given once.", code="invalid_query")
         values[name] = value
+    return values
+
+
+def tickets_in(request: Request, fields: Mapping[str, str]) -> set[str]:
+    """Every ticket that a request shows, in its subprotocols and in the fields of its query."""
+    offered = {offer.removeprefix(TICKET_PREFIX) for offer in request.subprotocols if offer.startswith(TICKET_PREFIX)}
+    return {ticket for ticket in offered | {fields.get("ticket", "")} if ticket}
+
+
+def read_entrance(values: Mapping[str, str]) -> Entrance:
+    """Who wants to enter where, as these fields say. Those that are not known are ignored.
+
+    Errors: `InvalidInput` whose code names what is missing or not allowed.
+    """
     missing = [name for name in ("roomId", "memberId", "displayName") if name not in values]
     if missing:
         raise InvalidInput(f"{' and '.join(missing)} must be given in the query.", code="invalid_query")

@@ -108,6 +108,11 @@ def decode_long(text: bytes) -> Envelope:
     return envelope
 
 
+def written(envelope: Envelope) -> bytes:
+    """The envelope as the text it is read from."""
+    return _encode(envelope)
+
+
 def refusal(wrong: msgspec.DecodeError) -> InvalidInput:
     """What to tell a client whose message could not be decoded: `invalid_message` or `invalid_json`."""
     if isinstance(wrong, msgspec.ValidationError):
@@ -166,6 +171,11 @@ def tail(sender: MemberId) -> bytes:
 def directed_tail(sender: MemberId) -> bytes:
     """The end of a message to one member: it has no place in the room's order, so it carries no offset."""
     return b',"from":' + _encode(sender) + b"}"
+
+
+OUTSIDE_TAIL: Final = b',"from":null,"offset":'
+"""`tail` of what nobody in the room said."""
+DIRECTED_OUTSIDE_TAIL: Final = b',"from":null}'
 
 
 def _message(type_: bytes, payload: bytes) -> bytes:

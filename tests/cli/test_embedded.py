@@ -14,7 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from omnisonic.data_directory import UnusableDataDirectory, data_directory
-from omnisonic.embedded import PORTS, EmbeddedValkey
+from omnisonic.embedded import VALKEY_PORTS
+from omnisonic.embedded.valkey import EmbeddedValkey
 from omnisonic.processes import run_processes
 from tests.cli.running import alive, eventually
 
@@ -32,7 +33,7 @@ async def test_it_answers_to_its_password_only(tmp_path: Path) -> None:
             assert client.config_get("save")["save"] == ""
             assert client.config_get("bind")["bind"] == "127.0.0.1"
             port = client.connection_pool.connection_kwargs["port"]
-        assert port in PORTS
+        assert port in VALKEY_PORTS
         with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
         stop.set()

@@ -120,6 +120,30 @@ async def test_a_child_that_cannot_start_is_not_tried_again() -> None:
     assert heard.lines[1:] == [("web", "no such setting"), ("store", "bye")]
 
 
+async def test_work_that_is_done_once_comes_before_those_who_need_it() -> None:
+    """The next starts when it is done; it is not started again, and it is not asked to stop."""
+    work = replace(spec("work", "print('done')"), once=True)
+    async with kept_up(spec("store", UNTIL_TOLD), work, spec("web", UNTIL_TOLD)) as (heard, _):
+        assert [name for name, _ in heard.lines] == ["store", "work", "web"]
+    assert heard.lines[1] == ("work", "done")
+    assert heard.lines[3:] == [("web", "bye"), ("store", "bye")]
+
+
+async def test_work_that_fails_stops_everything() -> None:
+    """Whoever needs it done is never started."""
+    work = replace(spec("work", "import sys; print('no room'); sys.exit(1)"), once=True)
+    message, heard = await failure_of(spec("store", UNTIL_TOLD), work, spec("web", UNTIL_TOLD))
+    assert message == "The work ended with exit code 1."
+    assert heard.lines[1:] == [("work", "no room"), ("store", "bye")]
+
+
+async def test_work_that_is_never_done_counts_as_failed() -> None:
+    """It has its time, too."""
+    work = replace(spec("work", "import signal; signal.pause()"), once=True, start_s=0.2)
+    message, _ = await failure_of(work)
+    assert message == "The work was not done after 0.2 s."
+
+
 async def test_a_command_that_does_not_exist_is_a_sentence() -> None:
     """Rather than a traceback."""
     message, _ = await failure_of(ProcessSpec("web", ("/no/such/command",), {}))

@@ -127,6 +127,66 @@ async def test_a_lease_is_a_member_until_it_is_dropped(stage: Stage) -> None:
         assert await stage.store.members("jam") == []
 
 
+async def test_a_lease_belongs_to_the_person_who_put_it(stage: Stage) -> None:
+    """Another person's put and drop change nothing, nobody's neither; its owner renews it and takes it back."""
+    with trio.fail_after(DEADLINE_S):
+        assert await stage.store.put_lease("jam", member("ada"), ttl_s=LONG_S, person="one")
+        for person in ("two", None):
+            assert not await stage.store.put_lease("jam", member("ada", "Mallory"), ttl_s=2 * LONG_S, person=person)
+            assert not await stage.store.drop_lease("jam", "ada", person=person)
+        (lease,) = await stage.store.leases("jam")
+        assert (lease.member, lease.person) == (member("ada"), "one")
+        assert lease.ttl_s <= LONG_S
+        away = member("ada", "Ada L.", status="away")
+        assert await stage.store.put_lease("jam", away, ttl_s=LONG_S, person="one")
+        assert [type(line) for line in await stage.store.members("jam")] == [PresenceMember]
+        assert await stage.store.members("jam") == [away]
+        assert await stage.store.drop_lease("jam", "ada", person="one")
+        assert await stage.store.leases("jam") == []
+
+
+async def test_a_lease_of_nobody_is_anybodys_and_so_is_one_that_expired(stage: Stage) -> None:
+    """Where people are not known all may change it; whoever puts it next owns it, until it has run out."""
+
+    async def put_by_two() -> bool:
+        return await stage.store.put_lease("jam", member("ada"), ttl_s=LONG_S, person="two")
+
+    with trio.fail_after(DEADLINE_S):
+        assert await stage.store.put_lease("jam", member("ada"), ttl_s=LONG_S)
+        assert await stage.store.put_lease("jam", member("ada"), ttl_s=SHORT_S, person="one")
+        assert [lease.person for lease in await stage.store.leases("jam")] == ["one"]
+        await stage.once_passed(SHORT_S, put_by_two)
+
+
+async def test_heads_are_counted_as_members_are_listed(stage: Stage) -> None:
+    """Each member of a room once, whichever gateways and leases name them; in the order of the rooms asked for."""
+    with trio.fail_after(DEADLINE_S):
+        await stage.store.write_rosters(
+            "one", {"jam": [member("ada"), member('b"o é')], "duo": [member("ada")]}, ttl_s=60
+        )
+        await stage.store.write_rosters("two", {"jam": [member('b"o é'), member("cy")]}, ttl_s=LONG_S)
+        await stage.store.put_lease("jam", member("cy"), ttl_s=LONG_S)
+        await stage.store.put_lease("jam", member("di"), ttl_s=LONG_S, person="one")
+        await stage.store.put_lease("solo", member("ada"), ttl_s=LONG_S)
+        rooms = ["jam", "nobody", "solo", "duo", "jam"]
+        assert await stage.store.head_counts(rooms) == [4, 0, 1, 1, 4]
+        assert await stage.store.head_counts(rooms) == [len(await stage.store.members(room)) for room in rooms]
+        assert await stage.store.head_counts([]) == []
+
+
+async def test_heads_that_ran_out_are_not_counted(stage: Stage) -> None:
+    """Neither a lease nor a killed gateway's roster."""
+
+    async def nobody() -> bool:
+        return await stage.store.head_counts(["jam", "duo"]) == [0, 1]
+
+    with trio.fail_after(DEADLINE_S):
+        await stage.store.write_rosters("killed", {"jam": [member("ada")], "duo": [member("ada")]}, ttl_s=SHORT_S)
+        await stage.store.put_lease("jam", member("bo"), ttl_s=SHORT_S)
+        await stage.store.put_lease("duo", member("bo"), ttl_s=LONG_S)
+        await stage.once_passed(SHORT_S, nobody)
+
+
 async def test_leases_tell_the_time_they_have_left(stage: Stage) -> None:
     """In the order of the member ids, without the rosters' members, and each with its own time."""
     with trio.fail_after(DEADLINE_S):

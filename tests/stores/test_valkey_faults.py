@@ -39,6 +39,7 @@ def every_call(store: PresenceStore) -> list[Callable[[], Awaitable[object]]]:
         partial(store.drop_lease, "jam", "ada"),
         partial(store.leases, "jam"),
         partial(store.members, "jam"),
+        partial(store.head_counts, ["jam"]),
         store.ping,
     ]
 

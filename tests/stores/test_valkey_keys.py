@@ -78,3 +78,4 @@ async def test_malformed_entries_are_passed_over(valkey: ValkeyServer, thread: A
             client.sadd(f"{PREFIX}room:jam", f"{PREFIX}roster:jam:a-set", b"\xff")
             assert await store.members("jam") == [ADA]
             assert await store.leases("jam") == []
+            assert (await store.head_counts(["jam"]))[0] >= 1

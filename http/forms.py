@@ -1,0 +1,67 @@
+"""Reading what a form or a program posts (SPEC 4): the fields, and how whoever posted them is to be answered.
+
+A form of a page is answered with a redirect; NextAuth's client posts forms too, with `json=true`, and wants JSON, as
+does who posts JSON. Overload: a body over the app's limit is refused before it is read whole.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel
+from quart import request
+
+from omnisonic.errors import InvalidInput
+from omnisonic.http.answers import JSON_TYPE
+from omnisonic.http.errors import Refusal
+from omnisonic.http.inputs import checked, parse_object
+
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+MAX_FIELDS: Final = 64
+
+_Shape = TypeVar("_Shape", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What was posted. `is_form`: by something that shows pages, or pretends to. `wants_json`: no redirect, please."""
+
+    fields: Mapping[str, Any]
+    is_form: bool
+    wants_json: bool
+
+    def shaped(self, shape: type[_Shape]) -> _Shape:
+        """The fields as a `shape`. Errors: `InvalidInput`: `invalid_<field>` for the first that is missing or wrong."""
+        return checked(shape, self.fields)
+
+
+async def read_post() -> Post:
+    """The body of the current request.
+
+    Errors: `Refusal` (415 `unsupported_media_type`, 413 `payload_too_large`, 408 `request_timeout`) and `InvalidInput`
+    (`invalid_json`, `invalid_form`).
+    """
+    mimetype = request.mimetype
+    if mimetype not in (JSON_TYPE, FORM_TYPE):
+        raise Refusal(415, "unsupported_media_type", f"Send the body as {JSON_TYPE} or {FORM_TYPE}.")
+    body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    if mimetype == JSON_TYPE:
+        return Post(parse_object(body), is_form=False, wants_json=True)
+    fields = parse_form(body)
+    return Post(fields, is_form=True, wants_json=fields.get("json") == "true")
+
+
+def parse_form(data: bytes) -> dict[str, str]:
+    """The fields in `data` (WHATWG URL, 5.1, and no wider).
+
+    Errors: `InvalidInput` (`invalid_form`) on bad UTF-8, also when percent-encoded, doubled fields, and too many.
+    """
+    try:
+        pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise InvalidInput("The form is not UTF-8, or has too many fields.", code="invalid_form") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise InvalidInput("Give each field of the form only once.", code="invalid_form")
+    return fields

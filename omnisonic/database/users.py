@@ -1,0 +1,55 @@
+"""The table `users`. E-mail addresses are compared in lower case, as the index `users_by_email` has them."""
+
+from typing import Final
+
+PASSWORD: Final = """
+-- $1 e-mail.
+SELECT id::text, password_hash FROM users
+WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") AND password_hash IS NOT NULL
+"""
+
+REGISTER: Final = """
+-- $1 e-mail, $2 hash, $3 name. No row when the address has an account.
+INSERT INTO users (email, password_hash, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING id::text
+"""
+
+SET_PASSWORD: Final = """
+-- $1 e-mail, $2 hash.
+WITH changed AS (
+    UPDATE users SET password_hash = $2 WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") RETURNING id
+), ended AS (
+    DELETE FROM logins USING changed WHERE logins.user_id = changed.id
+)
+SELECT id::text FROM changed
+"""
+
+REHASH: Final = """
+-- $1 user, $2 hash, $3 the hash that it replaces; NULL is any, but not none.
+UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = coalesce($3, password_hash)
+"""
+
+LOCK_BY_EMAIL: Final = """
+-- $1 e-mail.
+SELECT id, email_verified_at IS NOT NULL AS verified FROM users
+WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") FOR NO KEY UPDATE
+"""
+
+VERIFY: Final = """
+-- $1 user. What was set up before anybody showed that the address is theirs, ends.
+WITH ended AS (
+    DELETE FROM logins WHERE user_id = $1
+)
+UPDATE users SET email_verified_at = now(), password_hash = NULL WHERE id = $1
+"""
+
+COMPLETE: Final = """
+-- $1 user, $2 name, $3 image: what is not known of them yet.
+UPDATE users SET name = coalesce(name, $2), image = coalesce(image, $3)
+WHERE id = $1 AND (name IS NULL OR image IS NULL)
+"""
+
+CREATE_VERIFIED: Final = """
+-- $1 e-mail or NULL, $2 name, $3 image. Errors: a unique violation when the address has an account.
+INSERT INTO users (email, email_verified_at, name, image)
+VALUES ($1::text, CASE WHEN $1::text IS NULL THEN NULL ELSE now() END, $2, $3) RETURNING id
+"""

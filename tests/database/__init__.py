@@ -1,0 +1,1 @@
+"""The pool and the migrations, on a real Postgres."""
