@@ -1,6 +1,7 @@
 """A connection: one client's socket from its first byte to its last (SPEC 5, DESIGN 2).
 
-It greets (the opening handshake), is in one room, and closes; all of it as plain calls from the poller, without a task.
+It greets (the opening handshake), is in one room, and closes; all of it as plain calls, mostly the poller's, without a
+task. What a client sends before it is let in waits in `_head`, and is bounded like a request's head.
 Whole frames go straight to the room's cell; what the splitter finds odd goes to trio-websocket on a detour (`detour`).
 Writing is at once; what the kernel refuses waits in an outbox with a limit in bytes.
 
@@ -18,7 +19,7 @@ from omnisonic.actors.host import Host
 from omnisonic.actors.mailbox import Join, Leave, Said
 from omnisonic.actors.outbox import Outbox
 from omnisonic.actors.rate import COST_BYTES
-from omnisonic.models import Member, RoomId
+from omnisonic.models import LoginId, Member, RoomId, UserId
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
 from omnisonic.wire.frames import CLOSE, PING, PONG, Frame, Splitter, frame
@@ -32,8 +33,9 @@ class Connection:
     """One client. `heard` is set by every read, for whoever watches over silent ones to clear."""
 
     __slots__ = (
-        "_cell", "_closing", "_detour", "_ended", "_full_at_s", "_head", "_host", "_limited", "_outbox", "_recv",
-        "_send", "_sock", "_splitter", "address", "fd", "heard", "member", "opened_s", "room_id",
+        "_cell", "_closing", "_detour", "_ended", "_full_at_s", "_has_asked", "_head", "_host", "_limited", "_outbox",
+        "_recv", "_send", "_sock", "_splitter", "address", "fd", "heard", "login", "member", "opened_s", "person",
+        "room_id",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: str, host: Host, now_s: float) -> None:
@@ -42,6 +44,8 @@ class Connection:
         self.heard = True
         self.member: Member | None = None
         self.room_id: RoomId | None = None
+        self.person: UserId | None = None
+        self.login: LoginId | None = None
         self.opened_s = now_s
         self._host = host
         self._sock = sock
@@ -49,6 +53,7 @@ class Connection:
         self._recv = sock.recv
         self._splitter = Splitter()
         self._head: bytearray | None = bytearray()
+        self._has_asked = False
         self._outbox: Outbox | None = None
         self._cell: RoomCell | None = None
         self._detour: Detour | None = None
@@ -101,17 +106,18 @@ class Connection:
         assert self._head is not None
         self._head += data
         try:
+            if self._has_asked:
+                handshake.check_early(self._head)
+                return
             end = handshake.end_of_head(self._head, len(data))
             if end is None:
                 return
             request = handshake.read_request(bytes(self._head[:end]))
-            rest = bytes(self._head[end:])
+            del self._head[:end]
+            self._has_asked = True
             self._host.greet(self, request)
         except handshake.Refused as refused:
             self.answer(handshake.refusal_answer(refused))
-            return
-        if rest and self._head is None:
-            self._read_frames(rest)
 
     def _read_frames(self, data: bytes) -> None:
         frames, controls, odd = self._splitter.feed(data)
@@ -229,21 +235,32 @@ class Connection:
 
     # Entering and leaving
 
-    def enter(self, cell: RoomCell, member: Member, answer: bytes) -> None:
-        """Open the WebSocket with `answer` and take this member's seat in the room."""
-        self._head = None
-        self.push(answer)
+    def enter(
+        self, cell: RoomCell, member: Member, answer: bytes, person: UserId | None = None, login: LoginId | None = None
+    ) -> None:
+        """Open the WebSocket with `answer` and take this member's seat in the room, as `person` by their `login`."""
+        early = self._open(answer)
         if self._ended:
             return
         self.member, self.room_id = member, cell.room_id
+        self.person, self.login = person, login
         self._cell = cell
-        cell.tell(Join(self, member))
+        cell.tell(Join(self, member, person))
+        if early:
+            self._read_frames(early)
 
     def turn_away(self, answer: bytes, code: str, message: str) -> None:
         """Open the WebSocket only to say what is wrong, for a browser cannot read a refused handshake."""
-        self._head = None
-        self.push(answer + messages.error_frame(code, message))
+        early = self._open(answer + messages.error_frame(code, message))
         self.close(Closing(CloseCode.POLICY, code))
+        if early and not self._ended:
+            self._read_frames(early)
+
+    def _open(self, answer: bytes) -> bytes:
+        """Open the WebSocket with `answer`; what the client sent without waiting for it."""
+        early, self._head = self._head, None
+        self.push(answer)
+        return bytes(early or b"")
 
     def answer(self, data: bytes) -> None:
         """Send an HTTP answer instead of a WebSocket, and close."""

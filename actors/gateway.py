@@ -1,11 +1,12 @@
 """The gateway: everybody's way in, and the root of the supervision tree (SPEC 5, DESIGN 3).
 
-    gateway -> poller, dispatcher, acceptors, watch    (tasks, each restarted by `supervise`)
-            -> registry -> rooms                       (cells, one for one)
+    gateway -> poller, dispatcher, acceptors, watch, bouncer    (tasks, each restarted by `supervise`)
+            -> porter                                           (a task for each who waits to enter)
+            -> registry -> rooms                                (cells, one for one)
 
-It owns the connections and decides who may enter; rooms know nothing of that. Overload: over its caps it refuses with
-503. Crash: children are restarted; one that cannot be saved ends the gateway. Shutdown: stop accepting, tell everybody
-to come back later with jitter (1001), flush, close.
+It owns the connections and has it decided who may enter; rooms know nothing of that. Overload: over its caps it
+refuses with 503. Crash: children are restarted; one that cannot be saved ends the gateway. Shutdown: stop accepting,
+tell everybody to come back later with jitter (1001), flush, close.
 """
 
 import logging
@@ -21,18 +22,22 @@ from typing import Final
 
 import trio
 
+from omnisonic.access import AccessStore
 from omnisonic.actors.acceptor import accept_forever
-from omnisonic.actors.admission import Admission, OpenAdmission
+from omnisonic.actors.admission import Admission, Admitted, OpenAdmission
+from omnisonic.actors.bouncer import RECHECK_S, Bouncer
 from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.connection import Connection
 from omnisonic.actors.counters import Counters
 from omnisonic.actors.detour import Detour
 from omnisonic.actors.dispatcher import Dispatcher
+from omnisonic.actors.heads import Heads
 from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.poller import Poller
+from omnisonic.actors.porter import Porter
 from omnisonic.actors.rate import Rate
 from omnisonic.actors.registry import EMPTY_S, Registry
-from omnisonic.actors.room import Heads, Room, RoomContext
+from omnisonic.actors.room import Room, RoomContext
 from omnisonic.actors.supervisor import ChildSpec, supervise
 from omnisonic.actors.watch import Patience, Watch
 from omnisonic.errors import InvalidInput
@@ -56,11 +61,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """What a gateway is told. A limit of 0 is no limit."""
+    """What a gateway is told. A limit of 0 is no limit.
+
+    `access` is asked again and again about everybody who was admitted by a sign-in; None: they may stay.
+    """
 
     hosts: HostPolicy
     origins: OriginPolicy
     admission: Admission = field(default_factory=OpenAdmission)
+    access: AccessStore | None = None
+    recheck_s: float = RECHECK_S
     ttl_s: int = 60
     rate: Rate = Rate(0.0, 0.0)
     queue_bytes: int = 262_144
@@ -91,6 +101,8 @@ class Gateway:
         self.sampler = Sampler()
         self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery)
         self._watch = Watch(options.patience)
+        self.porter = Porter(nursery, self._let_in)
+        self.bouncer = Bouncer(self.porter, options.access, recheck_s=options.recheck_s)
         self._accepting: set[trio.CancelScope] = set()
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
@@ -110,6 +122,7 @@ class Gateway:
         await self.start_child("poller", self._poller.run)
         await self.start_child("dispatcher", self._dispatcher.run)
         await self.start_child("watch", self._look_around)
+        await self.start_child("bouncer", self.bouncer.run)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
 
@@ -192,14 +205,22 @@ class Gateway:
         self._check_caps(connection)
         answer = handshake.upgrade_answer(key, request.subprotocols)
         try:
-            entrance = handshake.read_entrance(request.query)
+            decision = self.options.admission.admit(request)
         except InvalidInput as wrong:
-            self.options.admission.admit(request, None)
             connection.turn_away(answer, wrong.code, wrong.message)
             return
-        self.options.admission.admit(request, entrance)
-        self._watch.is_in(connection, self.clock.now_s)
-        connection.enter(self.registry.room(entrance.room_id), entrance.member, answer)
+        if isinstance(decision, Admitted):
+            self._let_in(connection, decision, answer)
+        else:
+            self.porter.take(connection, decision, answer)
+
+    def _let_in(self, connection: Connection, admitted: Admitted, answer: bytes) -> None:
+        entrance = admitted.entrance
+        self._watch.is_in(connection, trio.current_time())
+        room = self.registry.room(entrance.room_id)
+        connection.enter(room, entrance.member, answer, admitted.person, admitted.login)
+        if connection.is_open:
+            self.bouncer.is_in(connection)
 
     def _check_caps(self, connection: Connection) -> None:
         options = self.options
@@ -224,12 +245,15 @@ class Gateway:
 
     def is_closing(self, connection: Connection) -> None:
         self._watch.closes(connection, trio.current_time())
+        self.porter.left(connection)
         if connection.closing is not None and connection.member is not None:
             self.counters.closed(connection.closing.code)
 
     def has_ended(self, connection: Connection) -> None:
         self._poller.forget(connection.fd)
         self._watch.ended(connection)
+        self.porter.left(connection)
+        self.bouncer.ended(connection)
         self.connections.discard(connection)
         if connection.room_id is not None:
             code, reason = connection.farewell

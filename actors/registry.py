@@ -14,9 +14,10 @@ import trio
 from omnisonic.actors.cell import RoomCell, new_epoch
 from omnisonic.actors.counters import Counters
 from omnisonic.actors.dead_letters import DeadLetter, DeadLetters
+from omnisonic.actors.heads import Heads
 from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.mailbox import Expire
-from omnisonic.actors.room import Heads, Room, RoomContext
+from omnisonic.actors.room import Room, RoomContext
 from omnisonic.actors.supervisor import Backoff
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode, Closing

@@ -7,11 +7,12 @@ roster as it was.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import TypeAlias, assert_never
 
 from msgspec import DecodeError
 
 from omnisonic.actors.batch import Batch
+from omnisonic.actors.heads import Heads
 from omnisonic.actors.mailbox import (
     Dismiss,
     DropLease,
@@ -44,29 +45,7 @@ from omnisonic.wire.messages import (
     too_large,
 )
 
-KNOWN_TYPES: Final = 1024
-"""Message types whose head is kept ready; there are few in any program, and this bounds a stranger's imagination."""
-
-
-class Heads(dict[str, bytes | None]):
-    """The head of a relayed message by type, made once; None for the types that are not simply relayed.
-
-    Errors: `InvalidInput` (`invalid_message`) for a type that is no name.
-    """
-
-    def __missing__(self, type_: str) -> bytes | None:
-        if not 0 < len(type_) <= messages.TYPE_LENGTH:
-            raise InvalidInput(f"type must have 1 to {messages.TYPE_LENGTH} characters.", code="invalid_message")
-        if type_ in _HANDLED or type_ in messages.SERVER_TYPES or type_.startswith(messages.SIGNAL_PREFIX):
-            made = None
-        else:
-            made = messages.head(type_)
-        if len(self) < KNOWN_TYPES:
-            self[type_] = made
-        return made
-
-
-_HANDLED: Final = frozenset({"heartbeat", "presence.set", "transport.set"})
+LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +98,8 @@ class Room:
                 self._join(mail, batch)
             case Leave():
                 self._left(self.roster.leave(mail.link, mail.reason, self.context.now_s()), batch)
-            case PutLease():
-                if not self._is_taken(mail.member.member_id, mail.person, batch):
-                    self._changed(self.roster.put_lease(mail.member, mail.until_s, mail.person), batch)
-            case DropLease():
-                if not self.roster.is_anothers(mail.member_id, mail.person):
-                    self._left(self.roster.drop_lease(mail.member_id), batch)
-            case DropLeasesOf():
-                for seat in [seat for seat in self.roster if seat.person == mail.person]:
-                    self._left(self.roster.drop_lease(seat.member.member_id), batch)
-            case SyncLeases():
-                self._sync(mail.leases, batch)
-            case Expire():
-                self._expire(batch)
+            case PutLease() | DropLease() | DropLeasesOf() | SyncLeases() | Expire():
+                self._lease(mail, batch)
             case Dismiss():
                 self._dismiss(mail.closing, batch)
             case Told():
@@ -258,14 +226,11 @@ class Room:
             told.reply(Reply(self.offset))
 
     def _pass_on(self, envelope: Envelope, target: Seat | None, batch: Batch) -> None:
-        opening = messages.head(envelope.type)
         if target is not None and target.link is not None:
-            content = b"".join((opening, envelope.payload, messages.DIRECTED_OUTSIDE_TAIL))
-            batch.to_one(target.link, frame(TEXT, content))
+            batch.to_one(target.link, messages.directed_outside_frame(envelope))
             return
         self.offset += 1
-        content = b"".join((opening, envelope.payload, messages.OUTSIDE_TAIL, b"%d}" % self.offset))
-        batch.to_all(frame(TEXT, content))
+        batch.to_all(messages.outside_frame(envelope, self.offset))
 
     # Who comes and goes
 
@@ -307,6 +272,24 @@ class Room:
         if event is not None:
             batch.to_all(messages.leave_frame(event.member_id, event.reason))
         batch.roster_changed = True
+
+    def _lease(self, mail: LeaseMail, batch: Batch) -> None:
+        match mail:
+            case PutLease():
+                if not self._is_taken(mail.member.member_id, mail.person, batch):
+                    self._changed(self.roster.put_lease(mail.member, mail.until_s, mail.person), batch)
+            case DropLease():
+                if not self.roster.is_anothers(mail.member_id, mail.person):
+                    self._left(self.roster.drop_lease(mail.member_id), batch)
+            case DropLeasesOf():
+                for seat in [seat for seat in self.roster if seat.person == mail.person]:
+                    self._left(self.roster.drop_lease(seat.member.member_id), batch)
+            case SyncLeases():
+                self._sync(mail.leases, batch)
+            case Expire():
+                self._expire(batch)
+            case _ as never:
+                assert_never(never)
 
     def _is_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
         """Whether the seat is another person's, and is really held still."""

@@ -1,9 +1,9 @@
 """The roster: who is in one room, and since which connection. Pure state, owned by the room (SPEC 5.1, 5.2).
 
-A seat belongs to a member and is held by a connection (`link`), by a lease (somebody who said over REST that they are
-there), or by both. The member is gone when neither holds it any more. Where people are known, a seat belongs to the
-person who took it, and nobody else gets it while it is held; a seat of nobody known is anybody's. Nothing here knows trio, a clock or a socket: a
-link is any hashable value, times are seconds on whatever clock the caller uses.
+A seat is a member's and is held by a connection (`link`), by a lease (somebody who said over REST that they are there),
+or by both. The member is gone when neither holds it any more. Where people are known, a seat belongs to the person who
+took it, and nobody else gets it while it is held; a seat of nobody known is anybody's. Nothing here knows trio, a clock
+or a socket: a link is any hashable value, times are seconds on whatever clock the caller uses.
 """
 
 from collections.abc import Iterable, Iterator, KeysView

@@ -4,12 +4,13 @@ What comes in is checked by pydantic (`omnisonic.http.inputs`); what goes out ar
 msgspec in microseconds. The OpenAPI document is made from the same classes, so it cannot disagree with them.
 """
 
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
 from quart import Response
 
-from omnisonic.models import PresenceMember
+from omnisonic.models import Person, PresenceMember, Session, UserId
 
 JSON_TYPE: Final = "application/json"
 
@@ -31,6 +32,62 @@ class Members(msgspec.Struct, frozen=True):
     """Everyone in the room, in the order of their member ids."""
 
     members: list[PresenceMember]
+
+
+class SessionAnswer(msgspec.Struct, frozen=True):
+    """One session, as the caller sees it."""
+
+    session: Session
+
+
+class SessionList(msgspec.Struct, frozen=True, rename="camel"):
+    """The caller's own sessions and those shared with them, newest first.
+
+    `nextBefore` is what to ask for as `before` to see more, null when there is no more.
+    """
+
+    sessions: list[Session]
+    current_user_id: UserId
+    next_before: str | None
+
+
+class InviteAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """A link that makes whoever opens it signed in a collaborator, until it expires."""
+
+    url: str
+    expires_at: datetime
+
+
+class Sharing(msgspec.Struct, frozen=True):
+    """Whose session it is, and with whom it is shared, those who came first at the top."""
+
+    owner: Person
+    collaborators: list[Person]
+
+
+class LiveKit(msgspec.Struct, frozen=True):
+    """Where the session's sound is, and a token for it."""
+
+    url: str
+    token: str
+
+
+class TicketAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """What lets the caller into a room once, until it expires.
+
+    Connect to `url` with the WebSocket subprotocols `omnisonic` and `ticket.<ticket>`.
+    """
+
+    ticket: str
+    url: str
+    expires_at: datetime
+    livekit: LiveKit | msgspec.UnsetType = msgspec.UNSET
+
+
+class Said(msgspec.Struct, frozen=True):
+    """It was said; `offset` is its place in the room's order, 0 for a message to one member, which has none."""
+
+    offset: int
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,30 +35,33 @@ def own_path(url: str | None, origin: str, *, default: str = AFTER_SIGN_IN) -> s
     """The path, query and fragment of `url` when it leads to `origin`; `default` without one, else `/`."""
     if not url:
         return default
-    if len(url) > LONGEST or not _is_harmless(url):
+    if len(url) > LONGEST or _FORBIDDEN.search(url):
         return HOME
     if not url.startswith("/"):
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            return HOME
-        if "@" in parts.netloc or _origin(parts) != origin:
-            return HOME
-        url = parts._replace(scheme="", netloc="").geturl() if parts.path.startswith("/") else HOME
-        if url.startswith("//"):
-            return HOME
-    return str(iri_to_uri(url))
+        url = _beyond_origin(url, origin)
+    return str(iri_to_uri(url)) if _is_harmless(url) else HOME
 
 
-def _is_harmless(url: str) -> bool:
-    """Whether nobody takes it for anything else, however many times it is decoded on its way."""
+def _beyond_origin(url: str, origin: str) -> str:
+    """What follows `origin` in an absolute URL; nothing when it begins otherwise."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    if "@" in parts.netloc or _origin(parts) != origin:
+        return ""
+    return parts._replace(scheme="", netloc="", path=parts.path or HOME).geturl()
+
+
+def _is_harmless(path: str) -> bool:
+    """Whether it is a path and nobody takes it for anything else, however many times it is decoded on its way."""
     for _ in range(DECODINGS):
-        if _FORBIDDEN.search(url) or url != url.strip() or url.startswith("//"):
+        if not path.startswith("/") or path.startswith("//") or _FORBIDDEN.search(path):
             return False
-        decoded = unquote(url)
-        if decoded == url:
+        decoded = unquote(path)
+        if decoded == path:
             return True
-        url = decoded
+        path = decoded
     return False
 
 

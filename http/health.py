@@ -1,13 +1,13 @@
 """Is it alive, and can it do its work (SPEC 3): `/healthz` and `/readyz`.
 
-Readiness is proven, not assumed: a round trip to the presence store, and a message published on a fresh channel of
-the bus and received again, each within a second. However many ask at once, one probe runs and all get its result,
+Readiness is proven, not assumed: a round trip to the database and to the presence store, and a message published on a
+fresh channel of the bus and received again, each within a second. However many ask at once, one probe runs and all get its result,
 so asking cannot load what it asks about.
 """
 
 import asyncio
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from quart import Blueprint, Response
@@ -27,7 +27,8 @@ CHANNEL_BYTES: Final = 8
 class Health:
     """The two health routes."""
 
-    def __init__(self, presence: PresenceStore, bus: Bus) -> None:
+    def __init__(self, ping_database: Callable[[], Awaitable[None]], presence: PresenceStore, bus: Bus) -> None:
+        self._ping_database = ping_database
         self._presence = presence
         self._bus = bus
         self._running: asyncio.Task[dict[str, str]] | None = None
@@ -60,8 +61,10 @@ class Health:
         return await asyncio.shield(self._running)
 
     async def _check_all(self) -> dict[str, str]:
-        presence, bus = await asyncio.gather(_outcome(self._presence.ping()), _outcome(self._round_trip()))
-        return {"presence": presence, "bus": bus}
+        database, presence, bus = await asyncio.gather(
+            _outcome(self._ping_database()), _outcome(self._presence.ping()), _outcome(self._round_trip())
+        )
+        return {"database": database, "presence": presence, "bus": bus}
 
     async def _round_trip(self) -> None:
         channel = f"omnisonic:probe:{secrets.token_hex(CHANNEL_BYTES)}"

@@ -7,8 +7,9 @@ Overload: a body over the app's limit is refused before it is read whole. Bad in
 import json
 import math
 import re
-from typing import Any, TypeVar
-from urllib.parse import parse_qs
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -17,6 +18,8 @@ from quart import request
 from omnisonic.errors import InvalidInput
 from omnisonic.http.answers import JSON_TYPE
 from omnisonic.http.errors import Refusal
+
+_WHOLE_NUMBER: Final = re.compile("[0-9]{1,9}")
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
 
@@ -30,30 +33,67 @@ class Input(BaseModel):
 async def json_body(shape: type[_Shape]) -> _Shape:
     """The body of the current request as a `shape`.
 
-    Errors: `Refusal` (415 `unsupported_media_type`, 413 `payload_too_large`, 408 `request_timeout`) and `InvalidInput`:
-    `invalid_json`, or `invalid_<property>` for the first property that is missing or wrong.
+    Errors: as `raw_json`, and `InvalidInput`: `invalid_json`, or `invalid_<property>` for the first property that is
+    missing or wrong.
     """
-    if request.mimetype != JSON_TYPE:
-        raise Refusal(415, "unsupported_media_type", f"Send the body as {JSON_TYPE}.")
-    properties = parse_object(await request.get_data(cache=False, as_text=False, parse_form_data=False))
+    return checked(shape, parse_object(await raw_json()))
+
+
+def checked(shape: type[_Shape], properties: Mapping[str, Any]) -> _Shape:
+    """`properties` as a `shape`. Errors: `InvalidInput`: `invalid_<property>` for the first missing or wrong."""
     try:
         return shape.model_validate(properties)
     except ValidationError as wrong:
         raise _first_problem(wrong) from None
 
 
-def query_value(name: str) -> str:
-    """The value of the query parameter `name`. Errors: `InvalidInput` when it is missing, doubled or not UTF-8."""
-    code = _code(name)
-    try:
-        values = parse_qs(request.query_string.decode(), keep_blank_values=True, errors="strict").get(name, [])
-    except ValueError:
-        raise InvalidInput("The query is not UTF-8, or has too many parts.", code=code) from None
-    if not values:
-        raise InvalidInput(f"{name} is missing from the query.", code=code)
-    if len(values) > 1:
-        raise InvalidInput(f"Give {name} only once.", code=code)
-    return values[0]
+async def raw_json() -> bytes:
+    """The bytes of the current request's body, which is said to be JSON.
+
+    Errors: `Refusal` (415 `unsupported_media_type`, 413 `payload_too_large`, 408 `request_timeout`).
+    """
+    if request.mimetype != JSON_TYPE:
+        raise Refusal(415, "unsupported_media_type", f"Send the body as {JSON_TYPE}.")
+    return await request.get_data(cache=False, as_text=False, parse_form_data=False)
+
+
+def no_body() -> None:
+    """See that a request which needs no body brings none that a foreign page could have sent. Errors: `Refusal` 415."""
+    if "Content-Type" in request.headers and request.mimetype != JSON_TYPE:
+        raise Refusal(415, "unsupported_media_type", f"Send no body, or one that is {JSON_TYPE}.")
+
+
+class Query:
+    """The query of the current request, parsed once. Parameters that nobody asks for are ignored."""
+
+    def __init__(self) -> None:
+        try:
+            self._pairs = parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="strict")
+        except ValueError:
+            raise InvalidInput("The query is not UTF-8.", code="invalid_query") from None
+
+    def get(self, name: str) -> str | None:
+        """The value of the parameter `name`, None when it is not there. Errors: `InvalidInput` when it is doubled."""
+        values = [value for key, value in self._pairs if key == name]
+        if len(values) > 1:
+            raise InvalidInput(f"Give {name} only once.", code=_code(name))
+        return values[0] if values else None
+
+    def __getitem__(self, name: str) -> str:
+        """The value of the parameter `name`. Errors: `InvalidInput` when it is missing or doubled."""
+        value = self.get(name)
+        if value is None:
+            raise InvalidInput(f"{name} is missing from the query.", code=_code(name))
+        return value
+
+    def number(self, name: str, *, default: int, least: int, most: int) -> int:
+        """The whole number in the parameter `name`. Errors: `InvalidInput` when it is none, or out of bounds."""
+        value = self.get(name)
+        if value is None:
+            return default
+        if not _WHOLE_NUMBER.fullmatch(value) or not least <= int(value) <= most:
+            raise InvalidInput(f"{name} must be a whole number from {least} to {most}.", code=_code(name))
+        return int(value)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:

@@ -1,96 +1,101 @@
-"""The pages that people see, and the files they are made of (SPEC 6).
+"""The pages that need no session: the landing page, how it works, signing in and out (SPEC 6).
 
 Pages are rendered here and loaded from here alone: the policy on each lets it run our scripts and talk to our gateway,
-and nothing else. The files are read once, at the start, and live under an address that holds a digest of them all, so
-that browsers may keep them for ever and modules can import one another by plain names.
+and nothing else. What somebody must be signed in for is in `omnisonic.http.session_pages`.
 """
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from quart import Blueprint, Response, render_template, request
+from quart import Blueprint, Response, request
 from quart_schema import hide
-from werkzeug.exceptions import NotFound
 
 from omnisonic.config import Settings
+from omnisonic.http.page_frame import PageFrame, colour_class, initials, shown_name, to
 from omnisonic.http.policies import live_page
+from omnisonic.http.static_files import StaticFiles
 
-STATIC_DIR: Final = Path(__file__).parent / "static"
-DIGEST_LENGTH: Final = 16
-STATIC_MAX_AGE_S: Final = 31_536_000
-MEDIA_TYPES: Final[Mapping[str, str]] = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
+PROVIDER_NAMES: Final[Mapping[str, str]] = {"github": "GitHub", "google": "Google", "discord": "Discord"}
+SIGN_IN_PROBLEMS: Final[Mapping[str, str]] = {
+    "CredentialsSignin": "That e-mail and password do not belong together. Try again.",
+    "OAuthAccountNotLinked": "There is an account with that e-mail already. Sign in the way you did before.",
+    "OAuthSignin": "The other site cannot be reached now. Try again in a moment.",
+    "OAuthCallback": "The other site did not let you in. Try again, or sign in another way.",
+    "OAuthCreateAccount": "Your account could not be made. Try again.",
+    "Callback": "Signing in did not work. Try again.",
+    "AccessDenied": "You turned the request down on the other site. Try again, or sign in another way.",
+    "SessionRequired": "Sign in first, and you get to the page you asked for.",
+    "TooManyTries": "Too many attempts. Wait a minute, then try again.",
+    "Csrf": "This page had gone stale. Try again.",
+    "Unavailable": "Signing in does not work right now. Try again in a moment.",
 }
-
-
-class StaticFiles:
-    """The content of a folder, in memory, and the digest of all of it."""
-
-    def __init__(self, folder: Path) -> None:
-        files = sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
-        self._files = {path.name: (path.read_bytes(), MEDIA_TYPES[path.suffix]) for path in files}
-        digest = hashlib.sha256()
-        for name, (content, _) in self._files.items():
-            digest.update(f"{name} {len(content)}\n".encode() + content)
-        self.digest = digest.hexdigest()[:DIGEST_LENGTH]
-
-    def url(self, name: str) -> str:
-        """Where `name` is served. Errors: `KeyError` when there is no such file, so that a typing error shows."""
-        if name not in self._files:
-            raise KeyError(name)
-        return f"/static/{self.digest}/{name}"
-
-    def response(self, digest: str, name: str) -> Response:
-        """The file, to be kept for ever. Errors: `NotFound`, also when it is of another version."""
-        if digest != self.digest or name not in self._files:
-            raise NotFound
-        content, media_type = self._files[name]
-        headers = {"Cache-Control": f"public, max-age={STATIC_MAX_AGE_S}, immutable"}
-        return Response(content, headers=headers, content_type=media_type)
+"""NextAuth's error codes, and ours, in words."""
+SOME_PROBLEM: Final = "Signing in did not work. Try again."
 
 
 class Pages:
-    """The routes that answer people."""
+    """The routes that answer anybody."""
 
-    def __init__(self, settings: Settings, gateway_port: int) -> None:
-        self._gateway_url = settings.gateway_public_url
-        self._gateway_port = gateway_port
-        self._access = settings.access
-        self.files = StaticFiles(STATIC_DIR)
+    def __init__(self, settings: Settings, frame: PageFrame) -> None:
+        self._settings = settings
+        self._frame = frame
+        self.files = StaticFiles()
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("pages", __name__)
         routes.get("/")(self.home)
+        routes.get("/about")(self.about)
+        routes.get("/signin")(self.sign_in)
+        routes.get("/signout")(self.sign_out)
         routes.get("/static/<digest>/<name>")(self.static)
         routes.app_template_global("asset")(self.files.url)
+        for filter_ in (shown_name, initials, colour_class):
+            routes.app_template_filter(filter_.__name__)(filter_)
         return routes
 
     @hide
     async def home(self) -> Response:
-        """Enter a room: who is there, and what they say."""
-        page = await render_template(
-            "home.html", gateway_url=self._gateway_url or "", gateway_port=self._gateway_port, access=self._access
+        """What this is, and the way in."""
+        return await self._frame.public("home.html")
+
+    @hide
+    async def about(self) -> Response:
+        """How it works."""
+        return await self._frame.public("about.html")
+
+    @hide
+    async def sign_in(self) -> Response:
+        """Sign in, and go on to the page that was asked for."""
+        person, callback = await self._frame.person(), self._frame.callback()
+        error = request.args.get("error", "")
+        if person is not None and not error:
+            return to(callback)
+        return await self._frame.render(
+            "signin.html",
+            None,
+            live_page(forms=self._provider_sources()),
+            callback=callback,
+            problem=SIGN_IN_PROBLEMS.get(error, SOME_PROBLEM) if error else "",
+            credentials_on=self._settings.credentials_on,
+            registers=self._settings.credentials_on and not self._settings.is_production,
+            providers=[(name, PROVIDER_NAMES[name]) for name in self._settings.providers_on],
         )
-        policy = live_page(self._gateway_sources(request.host))
-        return Response(page, headers={"Content-Security-Policy": policy}, content_type="text/html; charset=utf-8")
+
+    @hide
+    async def sign_out(self) -> Response:
+        """Ask once more: nothing is ended by following a link."""
+        person = await self._frame.person()
+        if person is None:
+            return to("/")
+        return await self._frame.render("signout.html", person, live_page())
 
     @hide
     async def static(self, digest: str, name: str) -> Response:
         """One of the files that the pages are made of."""
         return self.files.response(digest, name)
 
-    def _gateway_sources(self, host: str) -> str:
-        """What the page may open sockets to: the gateway, and no other server."""
-        if self._gateway_url:
-            parts = urlsplit(self._gateway_url)
-            return f"{parts.scheme}://{parts.netloc}"
-        if host.startswith("["):
-            # A policy cannot name an IPv6 address (CSP 3, 2.3.1: host-source).
-            return "ws: wss:"
-        name = host.partition(":")[0]
-        return f"ws://{name}:{self._gateway_port} wss://{name}:{self._gateway_port}"
+    def _provider_sources(self) -> str:
+        """Where the provider's buttons lead to."""
+        urls = [urlsplit(getattr(self._settings, f"{name}_base_url")) for name in self._settings.providers_on]
+        return " ".join(sorted({f"{url.scheme}://{url.netloc}" for url in urls}))

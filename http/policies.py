@@ -14,9 +14,18 @@ STILL_PAGE: Final = f"default-src 'none'; style-src 'self'; img-src 'self'; form
 """For a page without scripts."""
 
 
-def live_page(gateway: str) -> str:
-    """For a page that runs our scripts and opens sockets to `gateway`, which is one or more CSP sources."""
+def live_page(*, sockets: str = "", forms: str = "") -> str:
+    """For a page that runs our scripts.
+
+    `sockets` is where it may open sockets to, and `forms` where its forms may lead besides our own pages: browsers
+    hold the policy also against the redirects that follow a form (CSP 3, 6.4.2). Each is CSP sources, apart by spaces.
+    """
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {gateway}; "
-        f"form-action 'self'; require-trusted-types-for 'script'; {_NEVER}"
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"connect-src {_own_and(sockets)}; form-action {_own_and(forms)}; "
+        f"require-trusted-types-for 'script'; {_NEVER}"
     )
+
+
+def _own_and(sources: str) -> str:
+    return f"'self' {sources}".rstrip()

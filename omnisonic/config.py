@@ -42,11 +42,12 @@ SECRET_BYTES: Final = 32
 SECRET_VARIETY: Final = 8
 """Fewer different characters than this are no random secret."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_POSTGRES: Final = ("postgresql", "postgres")
 _SCHEMES: Final = {
     "redis_url": ("redis", "rediss", "unix"),
     "gateway_public_url": ("ws", "wss"),
     "nextauth_url": ("http", "https"),
-    "database_url": ("postgresql", "postgres"),
+    "database_url": _POSTGRES,
     "livekit_url": ("ws", "wss", "http", "https"),
     **dict.fromkeys(("github_base_url", "google_base_url", "discord_base_url"), ("http", "https")),
     **dict.fromkeys(("github_api_url", "google_api_url", "discord_api_url"), ("http", "https")),
@@ -95,6 +96,7 @@ class Settings(BaseModel):
     )
     redis_url: str | None = Field(
         default=None,
+        repr=False,
         description="`redis://`, `rediss://` or `unix://` URL of presence and bus (default: embedded or in-process)",
     )
     presence_ttl_s: int = Field(
@@ -329,7 +331,7 @@ def _check_url(value: str, schemes: tuple[str, ...]) -> None:
     if parts.scheme == "unix":
         if not parts.path:
             raise ValueError("it must name the socket's file, as in unix:///run/valkey.sock")
-    elif not parts.hostname:
+    elif not parts.hostname and not (parts.scheme in _POSTGRES and "host=" in parts.query):
         raise ValueError(f"it must name a host, as in {parts.scheme}://studio.example")
     _port(parts)
 
@@ -366,13 +368,14 @@ def _sentence(problem: ErrorDetails) -> str:
         return _demand(problem) + "."
     location = str(problem["loc"][0])
     variable = location if location.isupper() else variable_of(location)
-    if _is_secret(variable):
+    if _holds_secret(variable, str(problem["input"])):
         return f"{variable}: {_demand(problem)}."
     return redacted_text(f'{variable} is "{problem["input"]}": {_demand(problem)}.')
 
 
-def _is_secret(variable: str) -> bool:
-    return variable.endswith(("_SECRET", "_TOKEN", "_KEY"))
+def _holds_secret(variable: str, value: str) -> bool:
+    """Whether a value must not be shown. A URL that cannot be read may have its password anywhere before the `@`."""
+    return variable.endswith(("_SECRET", "_TOKEN", "_KEY")) or (variable.endswith("_URL") and "@" in value)
 
 
 def _demand(problem: ErrorDetails) -> str:

@@ -7,10 +7,15 @@ with the process, however that ends.
 import contextlib
 import fcntl
 import os
+import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from omnisonic.errors import OmnisonicError
+
+SECRET_BYTES: Final = 32
 
 
 class UnusableDataDirectory(OmnisonicError):
@@ -56,3 +61,32 @@ def write_private(path: Path, text: str) -> None:
         path.unlink()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def kept_secret(folder: Path, name: str) -> str:
+    """The random secret in the private file `name` in `folder`, made when there is none; the same for everybody.
+
+    The file appears whole or not at all: it is written beside and linked, and of two who make it at once, one wins.
+    Errors: `OSError`; `UnusableDataDirectory` when somebody has emptied the file.
+    """
+    path = private_folder(folder) / name
+    if not path.exists():
+        _keep(secrets.token_urlsafe(SECRET_BYTES), path)
+    path.chmod(0o600)
+    secret = path.read_text(encoding="utf-8").strip()
+    if not secret:
+        raise UnusableDataDirectory(f"There is no secret in {path}: put it back, or remove the file to get a new one.")
+    return secret
+
+
+def _keep(secret: str, path: Path) -> None:
+    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{secret}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(beside, path)
+    finally:
+        Path(beside).unlink()

@@ -5,11 +5,15 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Final
 
 import trio
 
-from omnisonic.actors.admission import Admission, ClosedAdmission, OpenAdmission
+from omnisonic.access import AccessStore
+from omnisonic.access.postgres import PostgresAccess
+from omnisonic.access.threaded import ThreadedAccess
+from omnisonic.actors.admission import Admission, OpenAdmission, TicketAdmission, TicketCheck
 from omnisonic.actors.gateway import Gateway, GatewayOptions
 from omnisonic.actors.instruments import publish_metrics
 from omnisonic.actors.mirror import Mirror
@@ -22,11 +26,22 @@ from omnisonic.bus.memory import MemoryBus
 from omnisonic.bus.threaded import ThreadedBus
 from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.config import Settings
+from omnisonic.database.pool import Database
+from omnisonic.errors import BadSettings, Unavailable
+from omnisonic.guard import Guard
+from omnisonic.guard.memory import MemoryGuard
+from omnisonic.guard.threaded import ThreadedGuard
+from omnisonic.guard.valkey import ValkeyGuard
+from omnisonic.logins import LoginCookies
 from omnisonic.presence import PresenceStore
 from omnisonic.presence.memory import MemoryPresence
 from omnisonic.presence.threaded import ThreadedPresence
 from omnisonic.presence.valkey import ValkeyPresence
+from omnisonic.signing import signing_secret
 from omnisonic.telemetry import configure_telemetry
+
+OPEN_S: Final = 5.0
+"""For making a pool, which does not connect yet."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,12 +66,13 @@ async def open_gateway(
             gateway = Gateway(options, nursery, room_class)
             after.callback(gateway.close)
             mirror = Mirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
-            relay = Relay(presence, bus, gateway.registry)
+            relay = Relay(presence, bus, gateway.registry, gateway.bouncer)
             gateway.registry.watchers += [mirror, relay]
             gateway.mirror_lag_s = lambda: mirror.lag_s
             await gateway.start_child("mirror", mirror.run)
             await gateway.start_child("relay", relay.listen)
             await gateway.start_child("leases", relay.read_leases)
+            await gateway.start_child("replies", relay.send_replies)
             await gateway.start(listeners)
             publish_metrics(gateway)
             try:
@@ -68,13 +84,13 @@ async def open_gateway(
                     await mirror.say_farewell()
 
 
-def gateway_options(settings: Settings) -> GatewayOptions:
-    """What the settings say about a gateway."""
-    admission: Admission = OpenAdmission() if settings.access == "open" else ClosedAdmission()
+def gateway_options(settings: Settings, admission: Admission, access: AccessStore | None = None) -> GatewayOptions:
+    """What the settings say about a gateway, whose door is `admission`; `access` is what it asks again and again."""
     return GatewayOptions(
         hosts=settings.host_policy(settings.gateway_host),
         origins=settings.origin_policy(settings.web_port),
         admission=admission,
+        access=access,
         ttl_s=settings.presence_ttl_s,
         rate=Rate.of(settings.member_rate_per_s, settings.member_burst),
         queue_bytes=settings.member_queue_bytes,
@@ -101,22 +117,79 @@ async def open_presence_and_bus(redis_url: str | None) -> AsyncIterator[tuple[Pr
                 await bus.aclose()
 
 
+@asynccontextmanager
+async def open_guard(redis_url: str | None) -> AsyncIterator[Guard]:
+    """The guard at `redis_url`, in an asyncio thread; without one, the one in this process. At home in trio."""
+    if redis_url is None:
+        yield MemoryGuard()
+        return
+    async with open_asyncio_thread() as thread:
+        guard = ThreadedGuard(thread, ValkeyGuard(redis_url))
+        try:
+            yield guard
+        finally:
+            with trio.CancelScope(shield=True):
+                await guard.aclose()
+
+
+@asynccontextmanager
+async def open_access(database_url: str) -> AsyncIterator[AccessStore]:
+    """Access in the database, in an asyncio thread: at home in trio. A database that is not there yet is no error."""
+    async with open_asyncio_thread() as thread:
+        database = Database(database_url)
+        await thread.call(database.open, timeout_s=OPEN_S)
+        access = ThreadedAccess(thread, PostgresAccess(database))
+        try:
+            yield access
+        finally:
+            with trio.CancelScope(shield=True), suppress(Unavailable):
+                await access.aclose()
+
+
+@asynccontextmanager
+async def open_door(settings: Settings) -> AsyncIterator[tuple[Admission, AccessStore | None]]:
+    """Who may enter as `ROOM_ACCESS` has it, and whom to ask about it again; None with open access.
+
+    Open access needs nothing; where it is told the signing secret, it checks the tickets that it is shown. Errors:
+    `BadSettings` without a database for tickets, and as `signing_secret`.
+    """
+    if settings.access == "open":
+        secret = settings.nextauth_secret
+        if secret is None:
+            yield OpenAdmission(), None
+            return
+        async with open_guard(settings.redis_url) as guard:
+            yield OpenAdmission(TicketCheck(secret.get_secret_value(), guard)), None
+        return
+    if settings.database_url is None:
+        raise BadSettings(
+            [
+                "DATABASE_URL is not set, and ROOM_ACCESS=ticket needs it: it says who may enter a room. Set it, or run"
+                " `omnisonic serve`."
+            ]
+        )
+    key = signing_secret(settings)
+    async with open_guard(settings.redis_url) as guard, open_access(settings.database_url) as access:
+        cookies = LoginCookies(key, secure=settings.is_https)
+        yield TicketAdmission(TicketCheck(key, guard), cookies, access), access
+
+
 async def run_gateway(settings: Settings, listeners: list[socket.socket], *, ready: Callable[[], None]) -> None:
     """Run a gateway until SIGTERM or Ctrl-C, then stop gracefully; a second signal stops at once.
 
-    `ready` is called once connections are accepted.
+    `ready` is called once connections are accepted. Errors: as `open_door`, before anything has started.
     """
     telemetry = configure_telemetry(settings, "gateway")
     owner = f"{settings.gateway_id}:{listeners[0].getsockname()[1]}"
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with (
+                open_door(settings) as (admission, access),
                 open_presence_and_bus(settings.redis_url) as (presence, bus),
                 trio.open_nursery() as nursery,
             ):
-                async with open_gateway(
-                    gateway_options(settings), listeners, presence=presence, bus=bus, owner=owner
-                ) as gateway:
+                options = gateway_options(settings, admission, access)
+                async with open_gateway(options, listeners, presence=presence, bus=bus, owner=owner) as gateway:
                     ready()
                     await anext(signals)
                     _log.info("gateway.stopping", extra={"connections": len(gateway.connections)})

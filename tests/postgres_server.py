@@ -62,7 +62,6 @@ class PostgresServer:
             return
         if not self._cluster.exists:
             self._cluster.create(None)
-        account = self._installation.account
         self._process = subprocess.Popen(
             self._cluster.command(self.port, [*FAST, ("max_connections", str(self._max_connections))]),
             cwd=self._cluster.folder,
@@ -70,13 +69,13 @@ class PostgresServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            user=account and account.uid,
-            group=account and account.gid,
-            extra_groups=account and [],
+            user=self._installation.user,
+            group=self._installation.group,
+            extra_groups=self._installation.extra_groups,
             process_group=0,
         )
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while self._cluster.ready_pid() != self._process.pid:
+        while not self._cluster.is_ready:
             assert self._process.poll() is None, f"postgres ended with exit code {self._process.returncode}"
             assert time.monotonic() < deadline_s, "postgres does not start"
             threading.Event().wait(POLL_S)

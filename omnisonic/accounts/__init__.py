@@ -24,6 +24,12 @@ class NotLinked(OmnisonicError):
     code = "account_not_linked"
 
 
+class PasswordChanged(OmnisonicError):
+    """The password that was right a moment ago is not the account's any more."""
+
+    code = "password_changed"
+
+
 class PasswordEntry(msgspec.Struct, frozen=True):
     """A user who has a password, and its argon2id hash."""
 
@@ -64,8 +70,10 @@ class AccountStore(Protocol):
         """Give the account another password and end all its sign-ins; None when there is no such account."""
         ...
 
-    async def rehash(self, user: UserId, password_hash: str) -> None:
-        """Keep the same password under newer parameters."""
+    async def rehash(self, user: UserId, password_hash: str, *, replacing: str | None = None) -> None:
+        """Keep the same password under newer parameters. Nothing happens when `replacing` is its hash no more: the
+        password was changed in between. A password that was taken away stays away.
+        """
         ...
 
     async def identify(self, identity: Identity) -> UserId:
@@ -76,8 +84,14 @@ class AccountStore(Protocol):
         """
         ...
 
-    async def open_login(self, user: UserId, *, replacing: LoginId | None = None) -> str:
-        """Sign a user in: the new token. The sign-in `replacing` ends in the same moment."""
+    async def open_login(
+        self, user: UserId, *, replacing: LoginId | None = None, password_hash: str | None = None
+    ) -> str:
+        """Sign a user in: the new token. The sign-in `replacing` ends in the same moment.
+
+        Who was let in by a password gives the hash that it was checked against, so that a check under way while the
+        password changes, or is taken away, opens nothing. Errors: `PasswordChanged`.
+        """
         ...
 
     async def end_login(self, login: LoginId) -> bool:

@@ -13,7 +13,7 @@ CREATE: Final = asked("""
     SELECT $3, session_id, clock_timestamp() + $4::interval FROM asked WHERE owns
     RETURNING expires_at
 )
-SELECT asked.session_id, asked.owns, made.expires_at FROM asked LEFT JOIN made ON true
+SELECT asked.owns, made.expires_at FROM asked LEFT JOIN made ON true
 """)
 """Errors: a foreign key violation when the session is deleted at the same moment."""
 

@@ -1,25 +1,22 @@
-"""The table `logins`, and the view of those that hold; and how their use is noted without a write a request."""
+"""The table `logins`, and the view of those that hold, `live_logins`."""
 
-import asyncio
-import logging
-import time
-from collections.abc import Callable
 from typing import Final
 
-from omnisonic.database.pool import Database
-from omnisonic.errors import Unavailable
-from omnisonic.logins import TOUCH_S
-from omnisonic.models import LoginId
-
-NOTED: Final = 10_000
-"""Most sign-ins whose last note is remembered; beyond that the longest unused are noted again too early."""
-
 OPEN: Final = """
--- $1 sign-in, $2 user, $3 the sign-in that ends by it, or NULL.
-WITH ended AS (
-    DELETE FROM logins WHERE id = $3
+-- $1 sign-in, $2 user, $3 the sign-in that ends by it, or NULL, $4 the hash of the password that was right, or NULL. No
+-- row, and nothing done, when the user has another password by now. Their row is locked: who changes the password
+-- waits, and then ends this sign-in with the others.
+WITH person AS MATERIALIZED (
+    SELECT id FROM users WHERE id = $2 AND ($4::text IS NULL OR password_hash = $4) FOR SHARE
+), ended AS (
+    DELETE FROM logins USING person WHERE logins.id = $3
 )
-INSERT INTO logins (id, user_id) VALUES ($1, $2)
+INSERT INTO logins (id, user_id) SELECT $1, id FROM person RETURNING true
+"""
+
+END_ALL: Final = """
+-- $1 user, whose row is locked by an earlier statement of this transaction.
+DELETE FROM logins WHERE user_id = $1
 """
 
 END: Final = """
@@ -48,41 +45,3 @@ WITH old AS (
 )
 SELECT count(*) FROM gone
 """
-
-_log = logging.getLogger(__name__)
-
-
-class LoginUse:
-    """Notes in the database that sign-ins are used: each at most every `TOUCH_S`, beside what is asked, not before it.
-
-    `clock` tells monotonic seconds. Overload: one short statement a sign-in and five minutes. Crash: a note that fails
-    is logged, and made again with the next use; no request fails for it. Shutdown: a note that is under way is lost
-    with its loop, which costs the sign-in five minutes of its twelve hours at most.
-    """
-
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
-        self._database = database
-        self._clock = clock
-        self._noted_s: dict[LoginId, float] = {}
-        self._tasks: set[asyncio.Task[object]] = set()
-
-    def note(self, login: LoginId) -> None:
-        """`login`, which holds, is used now."""
-        now_s = self._clock()
-        noted_s = self._noted_s.get(login)
-        if noted_s is not None and now_s - noted_s < TOUCH_S:
-            return
-        self._noted_s.pop(login, None)  # so that the dictionary is in the order of the notes
-        self._noted_s[login] = now_s
-        if len(self._noted_s) > NOTED:
-            del self._noted_s[next(iter(self._noted_s))]
-        task: asyncio.Task[object] = asyncio.create_task(self._write(login))
-        self._tasks.add(task)  # asyncio itself forgets a task that nobody holds
-        task.add_done_callback(self._tasks.discard)
-
-    async def _write(self, login: LoginId) -> None:
-        try:
-            await self._database.row(TOUCH, login)
-        except Unavailable:
-            self._noted_s.pop(login, None)
-            _log.warning("The use of a sign-in could not be noted; it will be with its next use.")

@@ -1,7 +1,9 @@
 """The pool of connections to Postgres: queries with a deadline, errors in words. Asyncio, through asyncpg.
 
 Overload: a query waits at most `ACQUIRE_S` for a connection, then `Unavailable`. Crash of the server: queries under way
-are `Unavailable`, and whoever comes when it is back gets new connections. Shutdown: `aclose`.
+are `Unavailable`, and whoever comes when it is back gets new connections. A server that hangs is `Unavailable` after
+`QUERY_S` and `RELEASE_S`. Whether something was done that ended in `Unavailable` is not known, but it was done whole or
+not at all. Shutdown: `aclose`.
 """
 
 import asyncio
@@ -15,8 +17,12 @@ from omnisonic.errors import Unavailable
 
 ACQUIRE_S: Final = 0.75
 """Longest wait for a free connection, so that with an exhausted pool the answer is there within a second."""
-QUERY_S: Final = 5.0
+QUERY_S: Final = 1.5
+"""Longest a statement may take; then the server is told to cancel it."""
+RELEASE_S: Final = 0.5
+"""Longest wait for that, before the connection is given up: together, an answer is there within about two seconds."""
 CONNECT_S: Final = 2.0
+CLOSE_S: Final = 2.0
 CONNECTIONS: Final = 10
 
 Row: TypeAlias = asyncpg.Record
@@ -25,14 +31,17 @@ Connection: TypeAlias = "asyncpg.Connection[Row] | asyncpg.pool.PoolConnectionPr
 FAILURES: Final = (
     OSError,
     asyncio.TimeoutError,
-    asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
     asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    # A replica that has taken over but is not the primary yet; two that stood in each other's way.
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TransactionRollbackError,
 )
-"""All that asyncpg raises when the server is away, stops, starts or refuses."""
+"""All that the server being away, stopping, starting or refusing is raised as, but for what asyncpg says of a
+connection that it has lost already: that is an `InterfaceError`, like being misused."""
 
 
 class Database:
@@ -59,17 +68,30 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection, each statement on it by itself. Errors: `Unavailable`, also for what fails inside."""
         assert self._pool is not None, "open() comes first"
+        connection: Connection | None = None
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_S) as connection:
+            connection = await self._pool.acquire(timeout=ACQUIRE_S)
+            try:
                 yield connection
+            finally:
+                await self._pool.release(connection, timeout=RELEASE_S)
         except FAILURES as failure:
-            raise Unavailable("The database does not answer now. Try again in a moment.") from failure
+            raise Unavailable(SENTENCE) from failure
+        except asyncpg.InterfaceError as problem:
+            if connection is not None and not _is_lost(problem):
+                raise
+            raise Unavailable(SENTENCE) from problem
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection in a transaction: all of the block or nothing. Errors: `Unavailable`."""
         async with self.connection() as connection, connection.transaction():
-            yield connection
+            try:
+                yield connection
+            except TimeoutError:
+                # There is no use in asking for a rollback: without its connection it comes to that by itself.
+                connection.terminate()
+                raise
 
     async def row(self, query: str, *values: Any) -> Row | None:
         """The first row. Errors: `Unavailable`."""

@@ -45,8 +45,8 @@ REMOVE: Final = asked("""
 ), taken_back AS (
     DELETE FROM invites USING gone, asked WHERE invites.session_id = gone.session_id AND asked.owns
 )
-SELECT asked.session_id, asked.owns, asked.user_id = $3 AS leaves, gone.session_id IS NOT NULL AS gone
-FROM asked LEFT JOIN gone ON true
+SELECT locked.id IS NOT NULL AS there, asked.owns, asked.user_id = $3 AS leaves, gone.session_id IS NOT NULL AS gone
+FROM asked LEFT JOIN locked ON true LEFT JOIN gone ON true
 """)
 
 ADMIT: Final = """
@@ -57,8 +57,8 @@ WHERE login.id = $1 AND member.session_id = $2
 """
 
 LAPSED: Final = """
--- $1 sign-ins and $2 sessions, in pairs, $3 how long ago a use is noted again. The places of the pairs that do not hold,
--- from 1 on.
+-- $1 sign-ins and $2 sessions, in pairs, $3 how long ago a use is noted again. The places, from 1 on, of the pairs that
+-- do not hold.
 WITH pass AS MATERIALIZED (
     SELECT login, session, place FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS pass (login, session, place)
 ), held AS MATERIALIZED (

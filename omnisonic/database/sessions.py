@@ -18,7 +18,7 @@ WHERE login.id = $1
 
 LIST: Final = """
 -- $1 sign-in, $2 and $3 the time and the id to begin after, $4 how many. The user comes last in each row, and even when
--- there are no sessions. The places are taken from the index alone, and no more of them than are asked for; the constant
+-- there are no sessions. The places come from the index alone, and no more of them than are asked for; the constant
 -- tells the planner that they are few.
 SELECT session.id::text, session.name, session.created_at, session.updated_at, session.tempo_bpm, session.beats_per_bar,
     owner.id::text, owner.name, owner.email, owner.image,

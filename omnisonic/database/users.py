@@ -2,7 +2,7 @@
 
 from typing import Final
 
-PASSWORD: Final = """
+HASH_OF: Final = """
 -- $1 e-mail.
 SELECT id::text, password_hash FROM users
 WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") AND password_hash IS NOT NULL
@@ -13,14 +13,9 @@ REGISTER: Final = """
 INSERT INTO users (email, password_hash, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING id::text
 """
 
-SET_PASSWORD: Final = """
+SET_HASH: Final = """
 -- $1 e-mail, $2 hash.
-WITH changed AS (
-    UPDATE users SET password_hash = $2 WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") RETURNING id
-), ended AS (
-    DELETE FROM logins USING changed WHERE logins.user_id = changed.id
-)
-SELECT id::text FROM changed
+UPDATE users SET password_hash = $2 WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") RETURNING id::text
 """
 
 REHASH: Final = """
@@ -30,15 +25,12 @@ UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = coalesce($
 
 LOCK_BY_EMAIL: Final = """
 -- $1 e-mail.
-SELECT id, email_verified_at IS NOT NULL AS verified FROM users
+SELECT id::text, email_verified_at IS NOT NULL AS verified FROM users
 WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") FOR NO KEY UPDATE
 """
 
 VERIFY: Final = """
--- $1 user. What was set up before anybody showed that the address is theirs, ends.
-WITH ended AS (
-    DELETE FROM logins WHERE user_id = $1
-)
+-- $1 user. The password was set before anybody showed that the address is theirs.
 UPDATE users SET email_verified_at = now(), password_hash = NULL WHERE id = $1
 """
 
@@ -48,8 +40,8 @@ UPDATE users SET name = coalesce(name, $2), image = coalesce(image, $3)
 WHERE id = $1 AND (name IS NULL OR image IS NULL)
 """
 
-CREATE_VERIFIED: Final = """
+CREATE: Final = """
 -- $1 e-mail or NULL, $2 name, $3 image. Errors: a unique violation when the address has an account.
 INSERT INTO users (email, email_verified_at, name, image)
-VALUES ($1::text, CASE WHEN $1::text IS NULL THEN NULL ELSE now() END, $2, $3) RETURNING id
+VALUES ($1::text, CASE WHEN $1::text IS NULL THEN NULL ELSE now() END, $2, $3) RETURNING id::text
 """

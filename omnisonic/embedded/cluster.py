@@ -28,10 +28,10 @@ SETTINGS: Final = {
     # What is logged is shown to whoever runs the studio: what stops it, but no statements, which hold people's data.
     "log_min_messages": "fatal",
     "log_min_error_statement": "panic",
+    "log_line_prefix": "",
 }
 PID_FILE: Final = "postmaster.pid"
 READY: Final = "ready"
-_PORT_LINE: Final = 3
 _STATUS_LINE: Final = 7
 
 
@@ -95,12 +95,11 @@ class Cluster:
         options = [option for name, value in every for option in ("-c", f"{name}={value}")]
         return (self._installation.program("postgres"), "-D", str(self._name(self.folder)), *options)
 
-    def ready_pid(self) -> int | None:
-        """The process id of the postmaster that says it is ready."""
+    @property
+    def is_ready(self) -> bool:
+        """Whether its server says that it is ready, and lives: one that was killed said so, too."""
         lines = self._pid_lines()
-        if len(lines) <= _STATUS_LINE or lines[_STATUS_LINE].strip() != READY:
-            return None
-        return int(lines[0])
+        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == READY and _lives(int(lines[0]))
 
     def servers(self) -> list[int]:
         """The processes that serve it, the postmaster first if it lives; it may have left others behind.
@@ -150,6 +149,14 @@ class Cluster:
         account = self._installation.account
         if account is not None:
             os.chown(file, account.uid, account.gid)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _runs_postgres(pid: int) -> bool:

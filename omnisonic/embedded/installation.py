@@ -55,6 +55,21 @@ class Installation:
     programs: Path
     account: Account | None
 
+    @property
+    def user(self) -> int | None:
+        """Its user, for `subprocess`."""
+        return None if self.account is None else self.account.uid
+
+    @property
+    def group(self) -> int | None:
+        """Its group, for `subprocess`."""
+        return None if self.account is None else self.account.gid
+
+    @property
+    def extra_groups(self) -> list[int] | None:
+        """No more groups than that, for `subprocess`."""
+        return None if self.account is None else []
+
     def program(self, name: str) -> str:
         """The path of the program called `name`."""
         return str(self.programs / name)
@@ -81,7 +96,6 @@ class Installation:
         return False
 
     def _run(self, name: str, *arguments: str, cwd: Path, fds: tuple[int, ...]) -> subprocess.CompletedProcess[str]:
-        account = self.account
         return subprocess.run(
             (self.program(name), *arguments),
             cwd=cwd,
@@ -93,15 +107,18 @@ class Installation:
             text=True,
             timeout=PROGRAM_TIMEOUT_S,
             check=False,
-            user=account and account.uid,
-            group=account and account.gid,
-            extra_groups=account and [],
+            user=self.user,
+            group=self.group,
+            extra_groups=self.extra_groups,
         )
 
 
-def find_postgres(*, copies: Path = COPIES) -> Installation:
-    """Postgres as it can be run by this process. Errors: `EmbeddedUnavailable` when it cannot."""
-    site = _site_packages()
+def find_postgres(*, site: Path | None = None, copies: Path = COPIES) -> Installation:
+    """Postgres as it can be run by this process; `site` is where the wheel's packages are.
+
+    Errors: `EmbeddedUnavailable` when it cannot.
+    """
+    site = site or _site_packages()
     if os.geteuid() != 0:
         return Installation(site / INSTALLED / "bin", None)
     try:

@@ -5,7 +5,7 @@ between. Owners may do everything; collaborators see the session and may leave i
 """
 
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -14,8 +14,13 @@ from omnisonic.models import LoginId, Person, Session, SessionId, UserId
 
 INVITE_S: Final = 7 * 24 * 60 * 60
 """An invite is good for a week, for as many as open it."""
+LONGEST_PAGE: Final = 100
+"""Most sessions in one listing, however many are asked for."""
 DEFAULT_TEMPO_BPM: Final = 120.0
 DEFAULT_BEATS_PER_BAR: Final = 4
+
+People: TypeAlias = list[Person]
+"""`list` is a method below."""
 
 
 class NotSignedIn(OmnisonicError):
@@ -64,7 +69,10 @@ class OwnerOnly(OmnisonicError):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A place in the order of sessions, newest first: just after the session made at that time with that id."""
+    """A place in the order of sessions, newest first: just after the session made at that time with that id.
+
+    With an id that is no UUID it is just after all sessions made at that time.
+    """
 
     created_at: datetime
     id: SessionId
@@ -116,7 +124,7 @@ class SessionStore(Protocol):
         """Become a collaborator by an invite; the owner stays the owner. Errors: `NoSuchInvite`."""
         ...
 
-    async def collaborators(self, login: LoginId, session: SessionId) -> "list[Person]":
+    async def collaborators(self, login: LoginId, session: SessionId) -> People:
         """All collaborators, those who came first at the top; the owner is not one."""
         ...
 

@@ -86,6 +86,14 @@ def end_of_head(received: bytearray, new: int) -> int | None:
     return end + 4 if end >= 0 else None
 
 
+def check_early(received: bytearray) -> None:
+    """See that a client that is kept waiting does not send too much. Errors: `Refused` (431)."""
+    if len(received) > HEAD_BYTES:
+        raise Refused(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "Wait for the answer before you send more."
+        )
+
+
 def read_request(head: bytes) -> Request:
     """The request in `head`, which ends with its empty line. Errors: `Refused` (400)."""
     lines = head[:-4].decode("latin-1").split("\r\n")

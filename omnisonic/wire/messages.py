@@ -173,9 +173,18 @@ def directed_tail(sender: MemberId) -> bytes:
     return b',"from":' + _encode(sender) + b"}"
 
 
-OUTSIDE_TAIL: Final = b',"from":null,"offset":'
-"""`tail` of what nobody in the room said."""
-DIRECTED_OUTSIDE_TAIL: Final = b',"from":null}'
+def outside_frame(envelope: Envelope, offset: int) -> bytes:
+    """What was said to everyone from outside the room: nobody in it is the sender."""
+    return _outside(envelope, b',"from":null,"offset":%d}' % offset)
+
+
+def directed_outside_frame(envelope: Envelope) -> bytes:
+    """What was said to one member from outside the room."""
+    return _outside(envelope, b',"from":null}')
+
+
+def _outside(envelope: Envelope, end: bytes) -> bytes:
+    return frame(TEXT, b"".join((head(envelope.type), envelope.payload, end)))
 
 
 def _message(type_: bytes, payload: bytes) -> bytes:

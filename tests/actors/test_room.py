@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from omnisonic.actors.batch import Batch
+from omnisonic.actors.heads import KNOWN_TYPES, Heads
 from omnisonic.actors.mailbox import Join
-from omnisonic.actors.room import KNOWN_TYPES, Heads
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode

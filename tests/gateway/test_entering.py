@@ -6,7 +6,6 @@ from urllib.parse import quote
 import pytest
 import trio
 
-from omnisonic.actors.admission import ClosedAdmission
 from tests.clients import Bare, upgrade_request
 from tests.gateway.asking import asked
 from tests.gateway.conftest import OpenStage
@@ -150,14 +149,6 @@ async def test_a_foreign_host_is_421(stage: Stage, host: str) -> None:
     for target in (stage.target(), "/healthz"):
         status, _, body = await asked(stage, upgrade_request(target, stage.port, Host=host))
         assert (status, body["code"]) == (421, "wrong_host")
-
-
-async def test_a_closed_gateway_asks_for_a_ticket(stage_over: OpenStage) -> None:
-    """Without open access everybody is 401 before the upgrade, whatever their query says."""
-    async with stage_over(admission=ClosedAdmission()) as stage:
-        for target in (stage.target(), "/?roomId=jam"):
-            status, _, body = await asked(stage, upgrade_request(target, stage.port))
-            assert (status, body["code"]) == (401, "ticket_required")
 
 
 async def test_the_same_member_again_replaces_the_old_connection(stage: Stage) -> None:

@@ -1,5 +1,7 @@
 """The opening handshake: what is one, what is none, and how that is said (RFC 6455 4.2, RFC 9112, SPEC 5.1)."""
 
+from typing import NoReturn
+
 import pytest
 
 from tests.clients import upgrade_request
@@ -109,7 +111,7 @@ async def test_whatever_is_refused_is_let_go(stage: Stage) -> None:
 class Moody:
     """An admission with a fault in it."""
 
-    def admit(self, request: object, entrance: object) -> None:
+    def admit(self, request: object) -> NoReturn:
         raise ValueError("a fault of the embedding program")
 
 

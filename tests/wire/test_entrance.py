@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member
-from omnisonic.wire.handshake import QUERY_FIELDS, read_entrance
+from omnisonic.wire.handshake import QUERY_FIELDS, read_entrance, read_fields
 
 bounded = settings(max_examples=200, deadline=None, derandomize=True)
 GOOD: Final = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
@@ -24,14 +24,14 @@ GOOD: Final = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
 def test_names_come_through_the_query_as_they_are(room_id: str, name: str, status: str) -> None:
     """Whatever characters a browser has to encode."""
     query = urlencode({"roomId": room_id, "memberId": name, "displayName": name, "status": status, "since": "e:4"})
-    entrance = read_entrance(query)
+    entrance = read_entrance(read_fields(query))
     assert entrance.room_id == room_id
     assert (entrance.member.member_id, entrance.member.display_name, entrance.member.status) == (name, name, status)
 
 
 def test_a_member_is_active_unless_they_say_otherwise() -> None:
     """And keys that nobody knows are ignored, be they doubled."""
-    assert read_entrance(urlencode(GOOD) + "&x=1&x=2&ticket=").member == Member("ada", "Ada", "active")
+    assert read_entrance(read_fields(urlencode(GOOD) + "&x=1&x=2&ticket=")).member == Member("ada", "Ada", "active")
 
 
 @pytest.mark.parametrize(("query", "code", "named"), [
@@ -39,6 +39,7 @@ def test_a_member_is_active_unless_they_say_otherwise() -> None:
     ("roomId=jam&displayName=Ada", "invalid_query", "memberId"),
     (urlencode(GOOD) + "&roomId=jam", "invalid_query", "roomId must be given once"),
     (urlencode(GOOD) + "&status=away&status=away", "invalid_query", "status must be given once"),
+    (urlencode(GOOD) + "&ticket=a.b&ticket=a.b", "invalid_query", "ticket must be given once"),
     (urlencode(GOOD) + "&x=%ff", "invalid_query", "UTF-8"),
     (urlencode(GOOD) + "&a=b" * QUERY_FIELDS, "invalid_query", str(QUERY_FIELDS)),
     (urlencode({**GOOD, "roomId": ""}), "invalid_room_id", "roomId must not be empty"),
@@ -56,6 +57,6 @@ def test_a_member_is_active_unless_they_say_otherwise() -> None:
 def test_a_query_that_does_not_say_who_is_refused(query: str, code: str, named: str) -> None:
     """The code says what is wrong, the sentence names it."""
     with pytest.raises(InvalidInput) as wrong:
-        read_entrance(query)
+        read_entrance(read_fields(query))
     assert wrong.value.code == code
     assert named in wrong.value.message

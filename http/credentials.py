@@ -1,0 +1,122 @@
+"""Sign-in by e-mail and password (SPEC 4): who that is, or that nobody is, at the same pace.
+
+Bad passwords are counted by account and by address in the guard, before any hashing, so that guessing costs the guesser
+and not us; good ones are uncounted. When guard or database do not answer, nobody passes (`Unavailable`).
+"""
+
+import logging
+import re
+from contextlib import suppress
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from omnisonic.accounts import AccountStore, EmailTaken, PasswordEntry
+from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.guard import Guard
+from omnisonic.http.errors import Refusal, retry_after
+from omnisonic.http.inputs import Input
+from omnisonic.http.passwords import Passwords
+from omnisonic.models import UserId
+from omnisonic.passwords import LONGEST, needs_rehash
+
+EMAIL_LENGTH: Final = 254
+"""Most characters in an address that mail can be sent to (RFC 5321, 4.5.3.1.3, less the brackets)."""
+TRIES: Final = 5
+WINDOW_S: Final = 60.0
+BY_ACCOUNT: Final = "password by account"
+BY_ADDRESS: Final = "password by address"
+
+_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*")
+    r"[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff\"<>(),:;\[\]\\]+@[^@\s\x00-\x2c/:-@\[-`{-\x9f\ud800-\udfff]+"
+)
+
+log = logging.getLogger(__name__)
+
+
+def checked_email(value: str) -> str:
+    """`value`, trimmed, when it looks like an e-mail address. Errors: `InvalidInput` (`invalid_email`)."""
+    email = value.strip()
+    if len(email) > EMAIL_LENGTH or not _EMAIL.fullmatch(email):
+        raise InvalidInput("Enter an e-mail address, such as ada@example.com.", code="invalid_email")
+    return email
+
+
+class Credentials(Input):
+    """An e-mail address, a password, and where to go then."""
+
+    email: Annotated[str, AfterValidator(checked_email), WithJsonSchema({"type": "string", "maxLength": EMAIL_LENGTH})]
+    password: Annotated[str, Field(min_length=1, max_length=LONGEST)]
+    callback_url: str | None = None
+
+
+class CredentialsSignIn:
+    """Tells who somebody is by their password. `registers`: an unknown e-mail makes itself an account."""
+
+    def __init__(self, accounts: AccountStore, guard: Guard, passwords: Passwords, *, registers: bool) -> None:
+        self._accounts = accounts
+        self._guard = guard
+        self._passwords = passwords
+        self._registers = registers
+
+    async def user(self, credentials: Credentials, address: str) -> UserId:
+        """Whose e-mail and password these are; `address` is where they come from.
+
+        Errors: `Refusal`: 401 `wrong_credentials` (unknown or wrong, nobody learns which), 429 `too_many_tries` after
+        five bad ones in a minute; `Unavailable`.
+        """
+        tries = ((BY_ACCOUNT, credentials.email.lower()), (BY_ADDRESS, address))
+        await self._count(tries)
+        try:
+            user = await self._whose(credentials)
+        except Unavailable:
+            # Nobody has learnt anything.
+            await self._uncount(tries)
+            raise
+        if user is None:
+            raise Refusal(401, "wrong_credentials", "That e-mail and password do not belong together. Try again.")
+        await self._uncount(tries)
+        return user
+
+    async def _count(self, tries: tuple[tuple[str, str], ...]) -> None:
+        for index, (kind, name) in enumerate(tries):
+            wait_s = await self._guard.take(kind, name, limit=TRIES, window_s=WINDOW_S)
+            if wait_s > 0:
+                await self._uncount(tries[:index])
+                raise Refusal(
+                    429,
+                    "too_many_tries",
+                    "Too many attempts. Wait a minute, then try again.",
+                    headers=retry_after(wait_s),
+                )
+
+    async def _uncount(self, tries: tuple[tuple[str, str], ...]) -> None:
+        for kind, name in tries:
+            # It only makes the next minute stricter.
+            with suppress(Unavailable):
+                await self._guard.give_back(kind, name)
+
+    async def _whose(self, credentials: Credentials) -> UserId | None:
+        entry = await self._accounts.password_of(credentials.email)
+        if entry is None and self._registers:
+            return await self._register(credentials)
+        return await self._verified(entry, credentials.password)
+
+    async def _register(self, credentials: Credentials) -> UserId | None:
+        password_hash = await self._passwords.hash(credentials.password)
+        try:
+            return await self._accounts.register(credentials.email, password_hash)
+        except EmailTaken:
+            # An account without a password, or one that was made just now, by a second press of the button perhaps.
+            entry = await self._accounts.password_of(credentials.email)
+            return None if entry is None else await self._verified(entry, credentials.password)
+
+    async def _verified(self, entry: PasswordEntry | None, password: str) -> UserId | None:
+        if not await self._passwords.matches(password, entry.password_hash if entry else None) or entry is None:
+            return None
+        if needs_rehash(entry.password_hash):
+            try:
+                await self._accounts.rehash(entry.user, await self._passwords.hash(password))
+            except Unavailable:
+                log.warning("password.rehash.failed")
+        return entry.user

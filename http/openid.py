@@ -1,0 +1,107 @@
+"""OpenID Connect: what an issuer says about itself, and whether an ID token is its own and for us (OpenID Connect Core
+1.0, 3.1.3.7; Discovery 1.0, 4).
+
+What it says is kept for `KEPT_S`. A token signed with a key that is not known makes us ask for the keys again, at most
+every `ASK_AGAIN_S`, so that made-up tokens cannot make us ask all the time.
+"""
+
+import hmac
+import time
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from omnisonic.http.errors import Refusal
+from omnisonic.http.provider_calls import ProviderCalls, ProviderRefused
+
+KEPT_S: Final = 3600.0
+ASK_AGAIN_S: Final = 60.0
+LEEWAY_S: Final = 60
+"""How far the issuer's clock and ours may be apart."""
+ALGORITHMS: Final = ("RS256", "ES256")
+ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+
+
+class Issuer:
+    """One issuer, known by its URL, for the client `client_id`."""
+
+    def __init__(self, calls: ProviderCalls, url: str, client_id: str) -> None:
+        self._calls = calls
+        self._url = url
+        self._client_id = client_id
+        self._endpoints: dict[str, str] = {}
+        self._endpoints_until_s = 0.0
+        self._keys: KeySet | None = None
+        self._keys_until_s = 0.0
+        self._keys_since_s = 0.0
+
+    async def endpoint(self, name: str) -> str:
+        """One of `ENDPOINTS`. Errors: `ProviderRefused`, `Unavailable`."""
+        if time.monotonic() >= self._endpoints_until_s:
+            said = await self._calls.get(f"{self._url}/.well-known/openid-configuration")
+            if not isinstance(said, dict) or said.get("issuer") != self._url:
+                raise ProviderRefused("The issuer calls itself something else.")
+            self._endpoints = {name: self._checked_endpoint(said.get(name)) for name in ENDPOINTS}
+            self._endpoints_until_s = time.monotonic() + KEPT_S
+        return self._endpoints[name]
+
+    async def claims(self, id_token: object, *, nonce: str) -> dict[str, Any]:
+        """What the ID token says about somebody.
+
+        Errors: `Refusal` (401 `id_token_invalid`) when it is not the issuer's, not for us, not for this sign-in, or has
+        run out; `ProviderRefused`, `Unavailable`.
+        """
+        if not isinstance(id_token, str):
+            raise _invalid()
+        try:
+            claims = (await self._decoded(id_token)).claims
+            jwt.JWTClaimsRegistry(
+                leeway=LEEWAY_S,
+                iss={"essential": True, "value": self._url},
+                aud={"essential": True, "value": self._client_id},
+                sub={"essential": True},
+                exp={"essential": True},
+                iat={"essential": True},
+            ).validate(claims)
+        except (JoseError, ValueError):
+            raise _invalid() from None
+        said_nonce = claims.get("nonce")
+        if not isinstance(said_nonce, str) or not hmac.compare_digest(said_nonce.encode("utf-8", "replace"), nonce.encode()):
+            raise _invalid()
+        # For several audiences, the one it was made for (Core, 3.1.3.7, 4 and 5).
+        is_shared = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        if claims.get("azp", None if is_shared else self._client_id) != self._client_id:
+            raise _invalid()
+        return claims
+
+    async def _decoded(self, id_token: str) -> jwt.Token:
+        keys = await self._key_set(again=False)
+        try:
+            return jwt.decode(id_token, keys, algorithms=ALGORITHMS)
+        except (JoseError, ValueError):
+            # Issuers change their keys.
+            if time.monotonic() < self._keys_since_s + ASK_AGAIN_S:
+                raise
+        return jwt.decode(id_token, await self._key_set(again=True), algorithms=ALGORITHMS)
+
+    async def _key_set(self, *, again: bool) -> KeySet:
+        if self._keys is None or again or time.monotonic() >= self._keys_until_s:
+            said = await self._calls.get(await self.endpoint("jwks_uri"))
+            try:
+                self._keys = KeySet.import_key_set(said)
+            except (JoseError, ValueError, TypeError, KeyError):
+                raise ProviderRefused("The issuer's keys make no sense.") from None
+            self._keys_since_s = time.monotonic()
+            self._keys_until_s = self._keys_since_s + KEPT_S
+        return self._keys
+
+    def _checked_endpoint(self, url: object) -> str:
+        if not isinstance(url, str) or not url.startswith(("https://", self._url)):
+            raise ProviderRefused("The issuer's endpoints make no sense.")
+        return url
+
+
+def _invalid() -> Refusal:
+    return Refusal(401, "id_token_invalid", "The provider's answer is not for this sign-in. Sign in again.")

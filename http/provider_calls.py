@@ -1,0 +1,79 @@
+"""Asking the providers of sign-in over HTTP (SPEC 4): bounded in time and in bytes, and without following redirects.
+
+One pool of connections for each process, opened at the first call and closed with the app. Overload: at most
+`MAX_CONNECTIONS` at once; whoever would wait longer than the time that a sign-in has gives up. What a provider answers
+is never logged, for it holds tokens.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+
+from omnisonic import __version__
+from omnisonic.errors import OmnisonicError, Unavailable
+
+MAX_CONNECTIONS: Final = 20
+MAX_ANSWER_BYTES: Final = 262_144
+
+
+class ProviderRefused(OmnisonicError):
+    """The provider answered, and not with what was asked for: the code was used, or its answer makes no sense."""
+
+    code = "provider_refused"
+
+
+class ProviderCalls:
+    """Calls that are answered in JSON."""
+
+    def __init__(self) -> None:
+        self._client: httpx.AsyncClient | None = None
+
+    async def get(self, url: str, *, token: str | None = None) -> Any:
+        """What is at `url`, for the bearer of `token`. Errors: `ProviderRefused`, `Unavailable`."""
+        return await self._call("GET", url, {"Authorization": f"Bearer {token}"} if token else {})
+
+    async def post(self, url: str, form: str, headers: Mapping[str, str]) -> Any:
+        """The answer to a form, encoded already. Errors: `ProviderRefused`, `Unavailable`."""
+        return await self._call("POST", url, headers, form.encode())
+
+    async def aclose(self) -> None:
+        """Close the connections. Safe to call twice."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _call(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Any:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                # The whole conversation has a deadline of its own.
+                timeout=None,
+                limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+                headers={"Accept": "application/json", "User-Agent": f"omnisonic/{__version__}"},
+            )
+        body = bytearray()
+        try:
+            async with self._client.stream(method, url, headers=headers, content=content) as answer:
+                async for chunk in answer.aiter_bytes():
+                    body += chunk
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise ProviderRefused("The provider's answer is too large.")
+        except (httpx.HTTPError, httpx.InvalidURL) as failure:
+            raise _unavailable() from failure
+        if answer.status_code >= 500 or answer.status_code == 429:
+            raise _unavailable()
+        if not answer.is_success:
+            raise ProviderRefused("The provider refused.")
+        return _decoded(bytes(body))
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise ProviderRefused("The provider's answer is not JSON.") from None
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The provider does not answer now. Try again in a moment.", retry_after_s=5.0)

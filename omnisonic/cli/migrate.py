@@ -1,0 +1,62 @@
+"""`omnisonic migrate`: brings the database to what this version needs, or shows what it has (DESIGN 4).
+
+Under `serve` it is the piece of work that is done before the parts start. Crash and Ctrl-C: `database.migrations`.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from omnisonic.cli.lifeline import end_with_supervisor
+from omnisonic.cli.places import database_of
+from omnisonic.config import Settings
+from omnisonic.database.migrations import Migration, migrate, status
+from omnisonic.logs import configure_logs
+
+
+def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
+    """Apply what is waiting, and print it. `supervised`: standard input is a lifeline.
+
+    Errors: `BadSettings`, and those of `migrate`.
+    """
+    configure_logs(settings, "migrate")
+    if supervised:
+        end_with_supervisor()
+    applied = asyncio.run(migrate(database_of(settings)))
+    if as_json:
+        print(json.dumps({"applied": [{"number": step.number, "name": step.name} for step in applied]}))
+    elif applied:
+        print("\n".join(f"Applied {step}." for step in applied))
+    else:
+        print("The database is up to date.")
+
+
+def show(settings: Settings, *, as_json: bool) -> None:
+    """Print each migration and when it was applied. Errors: `BadSettings`, and those of `status`."""
+    configure_logs(settings, "migrate")
+    steps = asyncio.run(status(database_of(settings)))
+    if as_json:
+        listed = [
+            {"number": step.number, "name": step.name, "appliedAt": applied_at and _time(applied_at)}
+            for step, applied_at in steps
+        ]
+        print(json.dumps({"migrations": listed}))
+    else:
+        print(_table(steps))
+
+
+def _table(steps: Sequence[tuple[Migration, datetime | None]]) -> str:
+    width = max((len(str(step)) for step, _ in steps), default=0)
+    rows = [
+        f"{str(step):<{width}}  {f'applied {_time(applied_at)}' if applied_at else 'waiting'}"
+        for step, applied_at in steps
+    ]
+    waiting = sum(applied_at is None for _, applied_at in steps)
+    verdict = f"{waiting} waiting: run `omnisonic migrate`." if waiting else "The database is up to date."
+    return "\n".join([*rows, verdict])
+
+
+def _time(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the second."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

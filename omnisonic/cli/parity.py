@@ -1,0 +1,32 @@
+"""`omnisonic parity`: the parity service (SPEC 3), which keeps its sessions in memory and has no sign-in."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from omnisonic.cli.listening import port_of
+from omnisonic.cli.site import open_site, serve_site
+from omnisonic.config import Settings
+from omnisonic.http.parity import create_parity_app
+from omnisonic.logs import configure_logs
+from omnisonic.telemetry import configure_telemetry
+
+
+def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
+    """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline.
+
+    Errors: `CannotListen`.
+    """
+    configure_logs(settings, "parity")
+    listener, ready = open_site(
+        settings.parity_host, settings.parity_port, setting="PARITY", fd=fd, supervised=supervised
+    )
+    telemetry = configure_telemetry(settings, "parity")
+    try:
+        asyncio.run(_serve(settings, listener, ready))
+    finally:
+        telemetry.shutdown()
+
+
+async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+    await serve_site(create_parity_app(settings, port=port_of(listener)), listener, ready)

@@ -1,0 +1,21 @@
+"""Where the database is, for the commands that an operator runs beside a studio: `migrate` and `users`."""
+
+from omnisonic.config import Settings
+from omnisonic.embedded.postgres import running_embedded_url
+from omnisonic.errors import BadSettings
+
+
+def database_of(settings: Settings) -> str:
+    """The URL: `DATABASE_URL`, or of the database that `omnisonic serve` runs in the data directory now.
+
+    Errors: `BadSettings` when there is neither.
+    """
+    url = settings.database_url or running_embedded_url(settings.data_dir)
+    if url is None:
+        raise BadSettings(
+            [
+                f"DATABASE_URL is not set, and no `omnisonic serve` runs a database in {settings.data_dir.absolute()}: "
+                "set it, or OMNISONIC_DATA_DIR."
+            ]
+        )
+    return url

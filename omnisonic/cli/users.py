@@ -1,0 +1,83 @@
+"""`omnisonic users`: accounts made by the operator, for where nobody can register by themselves (SPEC 4).
+
+A password comes from the terminal, where it is not shown, or from standard input; never from the command line, which
+others on the machine can read.
+"""
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from omnisonic.accounts import AccountStore
+from omnisonic.accounts.postgres import PostgresAccounts
+from omnisonic.cli.migrated import refuse_when_behind
+from omnisonic.cli.places import database_of
+from omnisonic.config import Settings
+from omnisonic.database.pool import Database
+from omnisonic.errors import InvalidInput, OmnisonicError
+from omnisonic.http.credentials import checked_email
+from omnisonic.logs import configure_logs
+from omnisonic.models import checked_name
+from omnisonic.passwords import LONGEST, hash_password
+
+SHORTEST: Final = 8
+"""Fewest characters in a password that an operator gives."""
+NAME_LENGTH: Final = 120
+
+T = TypeVar("T")
+
+
+class NoSuchAccount(OmnisonicError):
+    """There is no account with that e-mail address."""
+
+    code = "account_not_found"
+
+
+def add(settings: Settings, email: str, *, name: str | None) -> None:
+    """Make an account. Errors: `InvalidInput`, `EmailTaken`, `BadSettings`, and what the database says."""
+    configure_logs(settings, "users")
+    email = checked_email(email)
+    if name is not None:
+        name = checked_name(name.strip(), name="name", longest=NAME_LENGTH)
+    url = database_of(settings)
+    password_hash = hash_password(_asked_password(email))
+    asyncio.run(_with_accounts(url, lambda accounts: accounts.register(email, password_hash, name=name)))
+    print(f"{email} can sign in now.")
+
+
+def replace_password(settings: Settings, email: str) -> None:
+    """Give an account another password, and end its sign-ins. Errors: as `add`, and `NoSuchAccount`."""
+    configure_logs(settings, "users")
+    email = checked_email(email)
+    url = database_of(settings)
+    password_hash = hash_password(_asked_password(email))
+    if asyncio.run(_with_accounts(url, lambda accounts: accounts.set_password(email, password_hash))) is None:
+        raise NoSuchAccount(f"There is no account with the e-mail address {email}: add it without --replace.")
+    print(f"{email} has another password now, and is signed out everywhere.")
+
+
+async def _with_accounts(url: str, act: Callable[[AccountStore], Awaitable[T]]) -> T:
+    await refuse_when_behind(url)
+    database = Database(url, connections=1)
+    await database.open()
+    try:
+        return await act(PostgresAccounts(database))
+    finally:
+        await database.aclose()
+
+
+def _asked_password(email: str) -> str:
+    """A new password: typed twice at a terminal, else a line of standard input. Errors: `InvalidInput`."""
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"Password for {email}: ")
+        if getpass.getpass("The same again: ") != password:
+            raise InvalidInput("The two passwords are not the same.")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if len(password) < SHORTEST:
+        raise InvalidInput(f"A password must have {SHORTEST} characters or more.")
+    if len(password) > LONGEST:
+        raise InvalidInput(f"A password must have {LONGEST} characters or less.")
+    return password

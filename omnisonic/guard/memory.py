@@ -1,0 +1,75 @@
+"""The guard in this process, for a gateway alone, for embedding and for tests.
+
+No method ever suspends, so it works under trio, asyncio or neither; one thread at a time may use it. Overload: it is as
+large as what was used and tried within the times given; a later call sweeps the rest out. Crash and shutdown: all is
+forgotten, so whoever starts again within a ticket's life takes it a second time; where that matters, share Valkey.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from omnisonic.guard import Guard
+
+SWEEP_EVERY_S: Final = 60.0
+"""How long what is over may take up memory while something new comes."""
+
+_Name: TypeAlias = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Tries:
+    """When somebody tried, and when the last of it is over."""
+
+    at_s: deque[float] = field(default_factory=deque)
+    end_s: float = 0.0
+
+
+class MemoryGuard:
+    """A `Guard` of dictionaries. `clock` tells monotonic seconds. Never raises `Unavailable`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._used_until_s: dict[_Name, float] = {}
+        self._tries: dict[_Name, _Tries] = {}
+        self._swept_at_s = clock()
+
+    async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
+        now_s = self._swept()
+        if self._used_until_s.get((kind, name), now_s) > now_s:
+            return False
+        self._used_until_s[kind, name] = now_s + ttl_s
+        return True
+
+    async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
+        now_s = self._swept()
+        tries = self._tries.setdefault((kind, name), _Tries())
+        while tries.at_s and tries.at_s[0] <= now_s - window_s:
+            tries.at_s.popleft()
+        if len(tries.at_s) < limit:
+            tries.at_s.append(now_s)
+            tries.end_s = now_s + window_s
+            return 0.0
+        return tries.at_s[-limit] + window_s - now_s if limit > 0 else window_s
+
+    async def give_back(self, kind: str, name: str) -> None:
+        tries = self._tries.get((kind, name))
+        if tries is not None and tries.at_s:
+            tries.at_s.pop()
+
+    async def aclose(self) -> None:
+        pass
+
+    def _swept(self) -> float:
+        """The time, once what is over by then has been swept out, if that was long ago."""
+        now_s = self._clock()
+        if now_s - self._swept_at_s >= SWEEP_EVERY_S:
+            self._swept_at_s = now_s
+            self._used_until_s = {name: until_s for name, until_s in self._used_until_s.items() if until_s > now_s}
+            self._tries = {name: tries for name, tries in self._tries.items() if tries.end_s > now_s}
+        return now_s
+
+
+_fits: type[Guard] = MemoryGuard

@@ -1,0 +1,79 @@
+"""The guard on Valkey, or Redis 7 and later: shared by every gateway and web process. Asyncio.
+
+Keys, all beginning `omnisonic:guard:`, both parts of a name percent-encoded so that no two names can meet:
+- `used:KIND:NAME`: there once it was used, for as long as it must not be used again;
+- `tries:KIND:NAME`: a list of the times of the tries that count, oldest first, in microseconds of the server's clock.
+
+No key is ever without a time to live, and each step is one command or one script, so that two processes never both come
+first. When the server's clock is set back, tries from what is now the future are forgotten, lest they keep somebody
+out for as long as it was set back.
+
+Overload and crash of the server: `Unavailable` (`omnisonic.valkey`). What was asked may have been done all the same: a
+ticket is used up then, or a try counted, never the other way round. A server that comes back empty has forgotten what
+was used; tickets outlive that only by their own seconds. Shutdown: `aclose`.
+"""
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from omnisonic.guard import Guard
+from omnisonic.valkey import TIMEOUT_S, ValkeyClient
+
+_PREFIX: Final = "omnisonic:guard:"
+
+_TAKE: Final = """
+-- KEYS: the list. ARGV: limit, window in microseconds. Returns microseconds to wait.
+local clock = redis.call('TIME')
+local now, limit, window = clock[1] * 1000000 + clock[2], tonumber(ARGV[1]), tonumber(ARGV[2])
+local newest = redis.call('LINDEX', KEYS[1], -1)
+if newest and tonumber(newest) > now then
+    redis.call('DEL', KEYS[1])
+end
+local oldest = redis.call('LINDEX', KEYS[1], 0)
+while oldest and tonumber(oldest) <= now - window do
+    redis.call('LPOP', KEYS[1])
+    oldest = redis.call('LINDEX', KEYS[1], 0)
+end
+if redis.call('LLEN', KEYS[1]) < limit then
+    redis.call('RPUSH', KEYS[1], string.format('%.0f', now))
+    redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+    return 0
+end
+if limit <= 0 then
+    return window
+end
+return math.max(1, tonumber(redis.call('LINDEX', KEYS[1], -limit)) + window - now)
+"""
+
+
+class ValkeyGuard:
+    """A `Guard` on the server at `url`. Each call is one round trip with a deadline of `timeout_s`.
+
+    Errors: `Unavailable` from every method; `InvalidInput` when `url` is not a Redis URL.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._valkey = ValkeyClient(url, timeout_s=timeout_s)
+
+    async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
+        life_ms = max(1, round(ttl_s * 1000))
+        return await self._valkey.command("SET", _key("used", kind, name), "1", "PX", life_ms, "NX") is not None
+
+    async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
+        key = _key("tries", kind, name)
+        wait_us: Any = await self._valkey.command("EVAL", _TAKE, 1, key, limit, round(window_s * 1e6))
+        return int(wait_us) / 1e6
+
+    async def give_back(self, kind: str, name: str) -> None:
+        await self._valkey.command("RPOP", _key("tries", kind, name))
+
+    async def aclose(self) -> None:
+        await self._valkey.aclose()
+
+
+def _key(*names: str) -> str:
+    """A key of these names, without any character that has a meaning in it; any text is a name."""
+    return _PREFIX + ":".join(quote(name.encode(errors="surrogatepass"), safe="") for name in names)
+
+
+_fits: type[Guard] = ValkeyGuard

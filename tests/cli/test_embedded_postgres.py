@@ -1,0 +1,418 @@
+"""The embedded Postgres: private, kept up, and found again after whatever ended it."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+import trio
+
+import omnisonic
+from omnisonic.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable
+from omnisonic.embedded.cluster import Cluster
+from omnisonic.embedded.installation import ACCOUNT, find_postgres
+from omnisonic.embedded.postgres import EmbeddedPostgres, running_embedded_url
+from omnisonic.processes import run_processes
+from tests.cli.running import alive, children, command_line, eventually
+from tests.postgres_server import blocking
+
+DEADLINE_S: Final = 40.0
+IS_ROOT: Final = os.geteuid() == 0
+ON_LINUX: Final = sys.platform == "linux"
+
+SUPERVISOR: Final = """
+import signal, sys
+from pathlib import Path
+import trio
+from omnisonic.embedded.postgres import EmbeddedPostgres
+from omnisonic.processes import run_processes
+
+async def main():
+    postgres = EmbeddedPostgres(Path(sys.argv[1]))
+    await postgres.end_stale()
+    stop = trio.Event()
+
+    async def until_told():
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                stop.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(until_told)
+        spec = postgres.spec()
+        started = lambda: print("url", postgres.url, flush=True)
+        hear = lambda _, line: print(line, flush=True)
+        await run_processes([spec], hear=hear, stop=stop, started=started)
+        nursery.cancel_scope.cancel()
+
+trio.run(main)
+"""
+
+
+@asynccontextmanager
+async def in_service(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
+    """An embedded Postgres with its data in `folder`, supervised; stopped in order with the block."""
+    postgres = EmbeddedPostgres(folder)
+    await postgres.end_stale()
+    started, stop = trio.Event(), trio.Event()
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+
+            async def run() -> None:
+                await run_processes([postgres.spec()], hear=lambda *_: None, stop=stop, started=started.set)
+
+            nursery.start_soon(run)
+            await started.wait()
+            yield postgres
+            stop.set()
+
+
+@contextlib.contextmanager
+def supervisor(
+    folder: Path, *, python: str = sys.executable, user: str | None = None, environ: dict[str, str] | None = None
+) -> Iterator[tuple[int, str]]:
+    """A program of its own that supervises one, in service: its process id and the URL. Stopped with the block."""
+    account = pwd.getpwnam(user) if user else None
+    with subprocess.Popen(
+        [python, "-c", SUPERVISOR, str(folder)],
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(_import_path())} | (environ or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        user=account.pw_uid if account else None,
+        group=account.pw_gid if account else None,
+        extra_groups=[] if account else None,
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("url "):
+                    break
+            assert "".join(said[-1:]).startswith("url "), "".join(said)
+            yield process.pid, said[-1].split()[1]
+        finally:
+            process.terminate()
+            process.wait(DEADLINE_S)
+
+
+def _import_path() -> list[str]:
+    """Where this package and its dependencies are, for a Python that is not this environment's."""
+    return [str(Path(omnisonic.__file__).parent.parent), str(Path(trio.__file__).parent.parent)]
+
+
+def query(url: str, statement: str) -> object:
+    """The first value that `statement` gives."""
+
+    async def ask() -> object:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return blocking(ask())
+
+
+def servers(folder: Path) -> list[int]:
+    """The processes that serve what is in `folder`."""
+    return Cluster(folder / "data", find_postgres()).servers()
+
+
+async def test_it_answers_to_its_password_only(tmp_path: Path) -> None:
+    """Anybody on this machine can connect to loopback, and nothing but loopback is listened on."""
+    async with in_service(tmp_path) as postgres:
+        parts = urlsplit(postgres.url)
+        assert (parts.hostname, parts.port in POSTGRES_PORTS) == (HOST, True)
+        assert query(postgres.url, "SHOW listen_addresses") == "127.0.0.1"
+        assert query(postgres.url, "SHOW unix_socket_directories") == ""
+        assert query(postgres.url, "SHOW server_version_num").startswith("18")  # type: ignore[attr-defined]
+        assert query(postgres.url, "SELECT rolpassword LIKE 'SCRAM%' FROM pg_authid WHERE rolname = current_user")
+        for stranger in ("omnisonic:wrong@", "omnisonic@", "postgres@"):
+            with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+                query(f"postgresql://{stranger}{HOST}:{parts.port}/postgres", "SELECT 1")
+
+
+def test_its_password_is_seen_nowhere(tmp_path: Path) -> None:
+    """Not on a command line, not in an environment, and in files that are the owner's only."""
+    with supervisor(tmp_path, environ={"NEXTAUTH_SECRET": "canary-secret"}) as (_, url):
+        secret = urlsplit(url).password
+        assert secret
+        for pid in servers(tmp_path):
+            assert secret not in command_line(pid)
+            if ON_LINUX:
+                environment = Path(f"/proc/{pid}/environ").read_bytes()
+                assert secret.encode() not in environment
+                assert b"canary" not in environment
+    holding = [path for path in tmp_path.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert {path.name for path in holding} == {"password", "url"}
+    assert {path.stat().st_mode & 0o777 for path in holding} == {0o600}
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+async def test_it_stops_at_once_and_in_order_and_keeps_what_was_committed(tmp_path: Path) -> None:
+    """A client that stays connected does not hold up the stop, and the password is the same at the next start."""
+    async with in_service(tmp_path) as first:
+        query(first.url, "CREATE TABLE kept AS SELECT 7 AS value")
+        staying = threading.Thread(target=_stay_connected, args=(first.url,))
+        staying.start()
+        while not query(first.url, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(99)'"):
+            await trio.lowlevel.checkpoint()
+        before_s = trio.current_time()
+    assert trio.current_time() - before_s < 3
+    staying.join(DEADLINE_S)
+    assert not (tmp_path / "data" / "postmaster.pid").exists()
+    async with in_service(tmp_path) as second:
+        assert query(second.url, "SELECT value FROM kept") == 7
+        assert urlsplit(second.url).password == urlsplit(first.url).password
+
+
+def _stay_connected(url: str) -> None:
+    with contextlib.suppress(asyncpg.PostgresError, OSError):
+        query(url, "SELECT pg_sleep(99)")
+
+
+async def test_one_that_is_killed_is_started_again_with_all_that_was_committed(tmp_path: Path) -> None:
+    """On the same port, under the same password."""
+    async with in_service(tmp_path) as postgres:
+        query(postgres.url, "CREATE TABLE kept AS SELECT 7 AS value")
+        before = servers(tmp_path)
+        os.kill(before[0], signal.SIGKILL)
+        with trio.fail_after(DEADLINE_S):
+            while True:
+                with contextlib.suppress(OSError, asyncpg.PostgresError):
+                    assert query(postgres.url, "SELECT value FROM kept") == 7
+                    break
+                await trio.lowlevel.checkpoint()
+        assert servers(tmp_path)[0] != before[0]
+
+
+@pytest.mark.skipif(not ON_LINUX, reason="only Linux can tie a process to its parent")
+def test_it_ends_with_its_supervisor_however_that_ends_and_is_found_in_order(tmp_path: Path) -> None:
+    """Also when it runs as somebody else: the leash is laid on after the change of user."""
+    with supervisor(tmp_path) as (pid, url):
+        query(url, "CREATE TABLE kept AS SELECT 7 AS value")
+        serving = servers(tmp_path)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not any(map(alive, serving)), what="no server is left", within_s=DEADLINE_S)
+    with supervisor(tmp_path) as (_, url):
+        assert query(url, "SELECT value FROM kept") == 7
+
+
+def test_a_start_right_after_a_kill_waits_for_the_old_server(tmp_path: Path) -> None:
+    """Two servers on the same files would destroy them, and one that is refused would be a failed start."""
+    with supervisor(tmp_path) as (pid, url):
+        query(url, "CREATE TABLE kept AS SELECT 7 AS value")
+        staying = threading.Thread(target=_stay_connected, args=(url,))
+        staying.start()
+        os.kill(pid, signal.SIGKILL)
+        with supervisor(tmp_path) as (_, next_url):
+            assert query(next_url, "SELECT value FROM kept") == 7
+        staying.join(DEADLINE_S)
+
+
+async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
+    """Where nothing ties it to its supervisor, its folder tells who serves it."""
+    spec = EmbeddedPostgres(tmp_path).spec()
+    installation = find_postgres()
+    unleashed = spec.command[spec.command.index(installation.program("postgres")) :]
+    process = subprocess.Popen(  # noqa: ASYNC220 - quick, and it must outlive any nursery
+        unleashed,
+        cwd=tmp_path / "data",
+        user=installation.user,
+        group=installation.group,
+        extra_groups=installation.extra_groups,
+    )
+    cluster = Cluster(tmp_path / "data", installation)
+    while not cluster.is_ready:
+        await trio.lowlevel.checkpoint()
+    ending = trio.Event()
+
+    async def reap() -> None:
+        await trio.to_thread.run_sync(process.wait)
+        ending.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reap)
+        await EmbeddedPostgres(tmp_path).end_stale()
+        await ending.wait()
+    assert (process.returncode, cluster.servers()) == (0, [])
+
+
+async def test_all_of_a_server_that_hangs_is_ended_by_force(tmp_path: Path) -> None:
+    """Whatever the postmaster does not answer to."""
+    async with in_service(tmp_path):
+        postgres = EmbeddedPostgres(tmp_path)
+        serving = servers(tmp_path)
+        for pid in serving:
+            os.kill(pid, signal.SIGSTOP)
+        assert len(serving) > 3
+        await postgres.end_stale()
+        assert not any(map(alive, serving))
+
+
+@pytest.mark.parametrize("left", ["", "x\n", "999999999\n/nowhere\n0\n25000\n", "\x00", f"{os.getpid()}\n/\n0\n1\n"])
+async def test_a_broken_leftover_does_no_harm(tmp_path: Path, left: str) -> None:
+    """Half a file, nobody of that process id, or somebody else."""
+    async with in_service(tmp_path) as postgres:
+        query(postgres.url, "SELECT 1")
+    (tmp_path / "data" / "postmaster.pid").write_text(left)
+    async with in_service(tmp_path) as postgres:
+        assert query(postgres.url, "SELECT 1") == 1
+
+
+async def test_an_interrupted_first_start_is_begun_again(tmp_path: Path) -> None:
+    """The cluster gets its name when it is whole; what was half made under another is removed."""
+    half_made = tmp_path / "data.new"
+    half_made.mkdir()
+    (half_made / "PG_VERSION").write_text("18\n")
+    async with in_service(tmp_path) as postgres:
+        assert query(postgres.url, "SELECT 1") == 1
+    assert not half_made.exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [("17\n", "was made by Postgres 17 and this is Postgres 18"), (None, "is not a database of Postgres")],
+)
+def test_files_that_this_postgres_cannot_serve_are_told_in_a_sentence(
+    tmp_path: Path, version: str | None, sentence: str
+) -> None:
+    """Before anything starts, rather than in a loop of crashes; and they are left as they are."""
+    (tmp_path / "data").mkdir()
+    if version is not None:
+        (tmp_path / "data" / "PG_VERSION").write_text(version)
+    with pytest.raises(EmbeddedUnavailable, match=sentence):
+        EmbeddedPostgres(tmp_path)
+
+
+async def test_a_lost_password_is_told_in_a_sentence(tmp_path: Path) -> None:
+    """A new one would not open the database that is there."""
+    EmbeddedPostgres(tmp_path).spec()
+    (tmp_path / "password").unlink()
+    with pytest.raises(EmbeddedUnavailable, match="password of the database is missing"):
+        EmbeddedPostgres(tmp_path)
+
+
+async def test_other_commands_find_it_while_it_runs(tmp_path: Path) -> None:
+    """And only then."""
+    assert running_embedded_url(tmp_path) is None
+    async with in_service(tmp_path / "postgres") as postgres:
+        assert running_embedded_url(tmp_path) == postgres.url
+    assert running_embedded_url(tmp_path) is None
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="an ordinary user needs no copy")
+def test_programs_in_a_private_home_are_copied_once(tmp_path: Path) -> None:
+    """The account that Postgres runs as under root cannot read them there."""
+    private = tmp_path / "home"
+    private.mkdir(mode=0o700)
+    (private / "site-packages").symlink_to(_import_path()[1])
+    with _public_folder() as copies:
+        found = find_postgres(site=private / "site-packages", copies=copies / "new")
+        assert found.programs.is_relative_to(copies)
+        assert found.runs()
+        assert len(list((copies / "new").iterdir())) == 1
+        made = found.programs.stat().st_mtime_ns
+        assert find_postgres(site=private / "site-packages", copies=copies / "new") == found
+        assert found.programs.stat().st_mtime_ns == made
+        cluster = Cluster(tmp_path / "data", found)
+        cluster.create("secret")
+        assert cluster.exists
+        writable = [path for path in (copies / "new").rglob("*") if path.lstat().st_mode & 0o022]
+        assert not writable
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="an ordinary user needs no copy")
+def test_two_copies_at_once_become_one(tmp_path: Path) -> None:
+    """Whoever is second uses the first one's."""
+    (tmp_path / "site-packages").symlink_to(_import_path()[1])
+    with _public_folder() as copies:
+        found = []
+
+        def find() -> None:
+            found.append(find_postgres(site=tmp_path / "site-packages", copies=copies))
+
+        threads = [threading.Thread(target=find) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(DEADLINE_S)
+        assert found[0] == found[1]
+        assert [path.name.startswith("pixeltable") for path in copies.iterdir()] == [True]
+
+
+@contextlib.contextmanager
+def _public_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _ordinary_python() -> str | None:
+    """A Python that another user can run this package with."""
+    account = pwd.getpwnam(ACCOUNT)
+    for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
+        with contextlib.suppress(OSError):
+            tried = subprocess.run(
+                [python, "-c", "import omnisonic.embedded.postgres"],
+                cwd="/",
+                env={"PYTHONPATH": os.pathsep.join(_import_path())},
+                capture_output=True,
+                check=False,
+                user=account.pw_uid,
+                group=account.pw_gid,
+                extra_groups=[],
+            )
+            if tried.returncode == 0:
+                return python
+    return None
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="here all tests are an ordinary user's")
+def test_an_ordinary_user_runs_it_as_himself() -> None:
+    """Made, stopped, killed and found again, also when the process id of the killed one is in use again."""
+    python = _ordinary_python()
+    if python is None:
+        pytest.skip("there is no Python that another user can run")
+    with _public_folder() as home:
+        account = pwd.getpwnam(ACCOUNT)
+        os.chown(home, account.pw_uid, account.pw_gid)
+        folder = home / "postgres"
+        with supervisor(folder, python=python, user=ACCOUNT) as (pid, url):
+            assert query(url, "CREATE TABLE kept AS SELECT 7 AS value") is None
+            (server,) = [child for child in children(pid) if "postgres" in command_line(child)]
+            assert Path(f"/proc/{server}").stat().st_uid == account.pw_uid
+            assert "/proc/self/cwd" not in command_line(server)
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: not alive(server), what="the server is gone", within_s=DEADLINE_S)
+        with _sleeper(account) as reused:
+            (folder / "data" / "postmaster.pid").write_text(f"{reused}\n{folder}/data\n0\n25000\n\n127.0.0.1\n")
+            with supervisor(folder, python=python, user=ACCOUNT) as (_, url):
+                assert query(url, "SELECT value FROM kept") == 7
+
+
+@contextlib.contextmanager
+def _sleeper(account: pwd.struct_passwd) -> Iterator[int]:
+    with subprocess.Popen(["/bin/sleep", "99"], cwd="/", user=account.pw_uid, group=account.pw_gid) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()

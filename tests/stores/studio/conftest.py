@@ -1,0 +1,35 @@
+"""The database and the people that the stores of accounts, sessions and access are tested with."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from omnisonic.asyncio_thread import AsyncioThread
+from tests.postgres_server import database_url, postgres_process
+from tests.stores.studio.databases import Base, base_at
+from tests.stores.studio.people import MemoryPeople, People, PostgresPeople
+
+__all__ = ["database_url", "postgres_process"]
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which session store a test of the contract runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def base(thread: AsyncioThread, database_url: str) -> AsyncIterator[Base]:
+    """A migrated database with nothing in it."""
+    async with base_at(database_url, thread) as base:
+        yield base
+
+
+@pytest.fixture
+async def people(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[People]:
+    """Nobody yet, and the session store of this `kind`."""
+    if kind == "memory":
+        yield MemoryPeople()
+        return
+    async with base_at(request.getfixturevalue("database_url"), thread) as base:
+        yield PostgresPeople(base)

@@ -1,0 +1,200 @@
+"""What the session store on Postgres promises beyond the contract: what it costs, and what it notes."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import pytest
+
+from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.database import sessions as statements
+from omnisonic.database.login_use import NOTED, LoginUse
+from omnisonic.errors import OmnisonicError, Unavailable
+from omnisonic.logins import TOUCH_S, login_id, new_token
+from omnisonic.models import UserId
+from omnisonic.sessions.postgres import PostgresSessions
+from tests.stores.conftest import DEADLINE_S, Clock
+from tests.stores.studio.databases import DEAD_URL, Base, base_at
+from tests.stores.studio.people import PostgresPeople
+from tests.stores.studio.test_sessions import every_call
+
+FEW: Final = 100
+MANY: Final = 100_000
+PAGE: Final = 50
+MORE_BUFFERS: Final = 1.5
+"""A larger table's index may be a level deeper."""
+
+MAKE: Final = """
+WITH made AS (
+    INSERT INTO sessions (owner_id, name) SELECT $1, 'jam ' || n FROM generate_series(1, $2::int) AS n
+    RETURNING id, owner_id, created_at
+)
+INSERT INTO session_members (session_id, user_id, created_at) SELECT id, owner_id, created_at FROM made
+"""
+
+
+@pytest.fixture
+async def people(base: Base) -> AsyncIterator[PostgresPeople]:
+    """Nobody yet."""
+    yield PostgresPeople(base)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All steps of a plan."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+async def explained(base: Base, mode: str, statement: str, *values: object) -> dict[str, Any]:
+    """How a prepared statement is carried out, and what it touches."""
+    literals = ", ".join(f"'{value}'" for value in values)
+
+    async def explain() -> str:
+        async with base.database.connection() as connection:
+            await connection.execute(f"SET plan_cache_mode = {mode}; PREPARE asked AS {statement}")
+            plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE asked ({literals})")
+            await connection.execute("DEALLOCATE asked")
+            return str(plan)
+
+    plan: dict[str, Any] = json.loads(await base.thread.call(explain, timeout_s=DEADLINE_S))[0]["Plan"]
+    return plan
+
+
+def buffers(plan: dict[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+def reads_no_more_than_a_page(plan: dict[str, Any]) -> None:
+    """No step reads sessions or roles from end to end, or has more rows than the page and the one after."""
+    for node in nodes(plan):
+        assert node["Node Type"] != "Seq Scan" or node["Relation Name"] in {"users", "logins"}, node
+        assert node["Actual Rows"] <= PAGE + 1, node
+
+
+async def middle_of(base: Base, user: UserId) -> tuple[datetime, UUID]:
+    """The place in the middle of a user's list."""
+    ((created_at, session),) = await base.sql(
+        "SELECT created_at, session_id FROM session_members WHERE user_id = $1 ORDER BY created_at "
+        "OFFSET (SELECT count(*) / 2 FROM session_members WHERE user_id = $1) LIMIT 1",
+        user,
+    )
+    return created_at, session
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_listing_costs_the_same_with_a_hundred_thousand_sessions(people: PostgresPeople, mode: str) -> None:
+    """One's own and others': the first page and one in the middle touch as much as with a hundred."""
+    base = people.base
+    ada, person = await people.arrives("ada")
+    _, another = await people.arrives("bo")
+
+    async def cost() -> int:
+        """Buffers touched by the first page and by the one in the middle of Ada's list."""
+        await base.sql("VACUUM ANALYZE")
+        plans = [
+            await explained(base, mode, statements.LIST, ada, *place, PAGE + 1)
+            for place in (("infinity", uuid4()), await middle_of(base, person.id))
+        ]
+        for plan in plans:
+            reads_no_more_than_a_page(plan)
+        return sum(map(buffers, plans))
+
+    for user in (person.id, another.id):
+        await base.sql(MAKE, user, FEW)
+    few = await cost()
+    for user in (person.id, another.id):
+        await base.sql(MAKE, user, MANY)
+    many = await cost()
+    assert many <= MORE_BUFFERS * few, (many, few)
+
+
+async def test_sessions_made_in_one_transaction_have_an_order(people: PostgresPeople) -> None:
+    """Each has a time of its own, which is its members' too."""
+    ada, person = await people.arrives("ada")
+    await people.base.sql(MAKE, person.id, 50)
+    listing = await people.store.list(ada, limit=50)
+    assert [each.name for each in listing.sessions] == [f"jam {number}" for number in range(50, 0, -1)]
+    assert len({each.created_at for each in listing.sessions}) == 50
+
+
+async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread) -> None:
+    """Nobody is taken for a stranger, and nothing for missing."""
+    async with base_at(DEAD_URL, thread) as dead:
+        store = dead.of(PostgresSessions(dead.database))
+        for call in every_call(store, login_id(new_token()), str(uuid4())):
+            with pytest.raises(Unavailable):
+                await call()
+
+
+class Using:
+    """Uses of sign-ins as the database knows them, with a store whose clock is the test's."""
+
+    def __init__(self, people: PostgresPeople, *, most_noted: int = NOTED) -> None:
+        self.base = people.base
+        self.clock = Clock()
+        self.use = LoginUse(self.base.database, self.clock, most_noted=most_noted)
+        self.store = self.base.of(PostgresSessions(self.base.database, self.use))
+
+    async def noted(self, call: Callable[[], Awaitable[object]]) -> bool:
+        """Whether a use is written for `call`, whatever comes of it. As if all were unused for an hour until then."""
+        await self.base.sql("UPDATE logins SET seen_at = now() - interval '1 hour'")
+        with suppress(OmnisonicError):
+            await call()
+        await self.base.thread.call(self.use.settle, timeout_s=DEADLINE_S)
+        return bool(await self.base.number("SELECT count(*) FROM logins WHERE seen_at > now() - interval '1 minute'"))
+
+
+async def test_a_sign_in_in_use_is_noted_every_five_minutes(people: PostgresPeople) -> None:
+    """The first use, and then none until the time has passed, however many there are."""
+    ada, _ = await people.arrives("ada")
+    using = Using(people)
+    use = partial(using.store.list, ada, limit=1)
+    assert [await using.noted(use) for _ in range(3)] == [True, False, False]
+    using.clock.now_s += TOUCH_S - 1
+    assert not await using.noted(use)
+    using.clock.now_s += 1
+    assert [await using.noted(use) for _ in range(2)] == [True, False]
+
+
+async def test_every_call_counts_as_use(people: PostgresPeople) -> None:
+    """Each of them keeps the sign-in alive, also one that comes to nothing; a stranger's does not."""
+    ada, _ = await people.arrives("ada")
+    made = await people.store.create(ada, "Night jam")
+    for number in range(len(every_call(people.store, ada, made.id))):
+        using = Using(people)
+        assert await using.noted(every_call(using.store, ada, made.id)[number])
+    using = Using(people)
+    for call in every_call(using.store, login_id(new_token()), made.id):
+        assert not await using.noted(call)
+
+
+async def test_what_is_remembered_of_uses_is_bounded(people: PostgresPeople) -> None:
+    """Beyond the bound, the use that was noted longest ago is forgotten, and so noted again too early."""
+    ada, _ = await people.arrives("ada")
+    bo, _ = await people.arrives("bo")
+    using = Using(people, most_noted=1)
+    ada_uses, bo_uses = (partial(using.store.list, login, limit=1) for login in (ada, bo))
+    assert [await using.noted(use) for use in (ada_uses, bo_uses, bo_uses)] == [True, True, False]
+    assert await using.noted(ada_uses)
+
+
+async def test_a_note_that_fails_is_tried_with_the_next_use(
+    thread: AsyncioThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is raised to whoever asked; what is logged does not name the sign-in."""
+    async with base_at(DEAD_URL, thread) as dead:
+        use = LoginUse(dead.database)
+
+        async def note() -> None:
+            use.note("a sign-in")
+            await use.settle()
+
+        for _ in range(2):
+            await thread.call(note, timeout_s=DEADLINE_S)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "a sign-in" not in caplog.text.replace("The use of a sign-in", "")

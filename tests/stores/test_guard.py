@@ -1,0 +1,226 @@
+"""What every guard promises (`omnisonic.guard`), held on each of them, as a trio program uses it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+import trio
+
+from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.guard import Guard
+from omnisonic.guard.memory import SWEEP_EVERY_S, MemoryGuard
+from omnisonic.guard.threaded import ThreadedGuard
+from omnisonic.guard.valkey import ValkeyGuard
+from omnisonic.valkey import TIMEOUT_S
+from tests.stores.conftest import SLACK_S, Clock
+from tests.valkey_server import ValkeyServer
+
+SHORT_S = 0.15
+LONG_S = 60.0
+LIMIT = 5
+
+
+@dataclass
+class Watch:
+    """A guard and its time."""
+
+    guard: Guard
+    clock: Clock | None = None
+
+    async def take(self, name: str = "ada", *, limit: int = LIMIT, window_s: float = LONG_S) -> float:
+        return await self.guard.take("password", name, limit=limit, window_s=window_s)
+
+    async def once_passed(self, wait_s: float, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Let `wait_s` pass, then see that `holds`: at once on an injected clock, in the end on a server."""
+        if self.clock is not None:
+            self.clock.now_s += wait_s
+            assert await holds()
+            return
+        while not await holds():
+            await trio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+async def watch(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Watch]:
+    """The guard of this `kind`, which has seen nothing yet."""
+    if kind == "memory":
+        clock = Clock()
+        yield Watch(MemoryGuard(clock), clock)
+        return
+    server: ValkeyServer = request.getfixturevalue("valkey")
+    guard = ThreadedGuard(thread, ValkeyGuard(server.url))
+    yield Watch(guard)
+    await guard.aclose()
+
+
+async def test_a_name_is_used_for_the_first_time_once(watch: Watch) -> None:
+    """Of its kind; the same name of another kind is another."""
+    assert [await watch.guard.first_use("ticket", "x", ttl_s=LONG_S) for _ in range(3)] == [True, False, False]
+    assert await watch.guard.first_use("state", "x", ttl_s=LONG_S)
+    assert await watch.guard.first_use("ticket", "y", ttl_s=LONG_S)
+
+
+async def test_of_fifty_uses_at_once_one_is_the_first(watch: Watch) -> None:
+    """The others are told that it was used."""
+    firsts: list[bool] = []
+
+    async def use() -> None:
+        firsts.append(await watch.guard.first_use("ticket", "x", ttl_s=LONG_S))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(use)
+    assert sorted(firsts) == [False] * 49 + [True]
+
+
+async def test_a_use_is_forgotten_after_its_time(watch: Watch) -> None:
+    """Asking in between does not make it longer."""
+    assert await watch.guard.first_use("ticket", "x", ttl_s=SHORT_S)
+
+    async def is_new() -> bool:
+        return await watch.guard.first_use("ticket", "x", ttl_s=SHORT_S)
+
+    await watch.once_passed(SHORT_S, is_new)
+
+
+async def test_the_sixth_try_in_a_minute_is_refused(watch: Watch) -> None:
+    """Five count; more are told to wait for the rest of the minute, and do not make it longer. Others may try."""
+    assert [await watch.take() for _ in range(LIMIT)] == [0.0] * LIMIT
+    for _ in range(10):
+        assert LONG_S - 10 < await watch.take() <= LONG_S
+    assert await watch.take("bo") == 0
+    assert await watch.guard.take("another kind", "ada", limit=LIMIT, window_s=LONG_S) == 0
+
+
+async def test_a_try_is_free_again_when_the_oldest_is_over(watch: Watch) -> None:
+    """Exactly one for each that is over: the window slides, it does not start anew."""
+    if watch.clock is None:
+        waits = [await watch.take(limit=2, window_s=SHORT_S) for _ in range(3)]
+        assert waits[:2] == [0.0, 0.0]
+        assert 0 < waits[2] <= SHORT_S
+
+        async def is_free() -> bool:
+            return await watch.take(limit=2, window_s=SHORT_S) == 0
+
+        await watch.once_passed(waits[2], is_free)
+        return
+    for _ in range(LIMIT):
+        assert await watch.take() == 0
+        watch.clock.now_s += 10
+    assert await watch.take() == pytest.approx(10)
+    watch.clock.now_s += 9.99
+    assert await watch.take() == pytest.approx(0.01)
+    watch.clock.now_s += 0.02
+    assert [await watch.take(), await watch.take()] == [0.0, pytest.approx(9.99)]
+
+
+async def test_of_fifty_tries_at_once_five_count(watch: Watch) -> None:
+    """However many processes ask."""
+    waits: list[float] = []
+
+    async def attempt() -> None:
+        waits.append(await watch.take())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(attempt)
+    assert waits.count(0.0) == LIMIT
+
+
+async def test_a_try_given_back_is_free_again(watch: Watch) -> None:
+    """One for each; giving back what was never taken is nothing, and makes no room for more."""
+    await watch.guard.give_back("password", "ada")
+    assert [await watch.take() for _ in range(LIMIT)] == [0.0] * LIMIT
+    await watch.guard.give_back("password", "ada")
+    assert await watch.take() == 0
+    assert await watch.take() > 0
+    for _ in range(2 * LIMIT):
+        await watch.guard.give_back("password", "ada")
+    assert [await watch.take() == 0 for _ in range(LIMIT + 1)] == [True] * LIMIT + [False]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+async def test_a_limit_of_nothing_lets_nobody_try(watch: Watch, limit: int) -> None:
+    """Whoever asks waits for the whole window."""
+    assert await watch.take(limit=limit) == pytest.approx(LONG_S)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(("a", "b:c"), ("a:b", "c")), (("a", "\ud800"), ("a", "\udfff")), (("a", "é"), ("a", "e"))]
+)
+async def test_names_with_any_characters_never_meet(watch: Watch, one: tuple[str, str], other: tuple[str, str]) -> None:
+    """Colons, other alphabets and halves of characters stay apart."""
+    assert await watch.guard.first_use(*one, ttl_s=LONG_S)
+    assert await watch.guard.first_use(*other, ttl_s=LONG_S)
+    assert await watch.guard.take(*one, limit=1, window_s=LONG_S) == 0
+    assert await watch.guard.take(*other, limit=1, window_s=LONG_S) == 0
+
+
+async def test_what_is_over_takes_up_no_memory() -> None:
+    """A minute later, a single call sweeps out all that is over and nothing else."""
+    clock = Clock()
+    guard = MemoryGuard(clock)
+    for number in range(1000):
+        await guard.first_use("ticket", str(number), ttl_s=1)
+        await guard.take("password", str(number), limit=LIMIT, window_s=1)
+    await guard.first_use("ticket", "long", ttl_s=2 * SWEEP_EVERY_S)
+    await guard.take("password", "long", limit=1, window_s=2 * SWEEP_EVERY_S)
+    clock.now_s += SWEEP_EVERY_S
+    assert not await guard.first_use("ticket", "long", ttl_s=1)
+    assert await guard.take("password", "long", limit=1, window_s=2 * SWEEP_EVERY_S) > 0
+    assert len(guard._used_until_s) == len(guard._tries) == 1
+
+
+async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, thread: AsyncioThread) -> None:
+    """Uses and tries are gone from the server when they are over."""
+    guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
+    await guard.first_use("ticket", "x", ttl_s=30)
+    await guard.take("password", "ada", limit=LIMIT, window_s=60)
+    await guard.take("password", "ada", limit=LIMIT, window_s=60)
+    await guard.give_back("password", "ada")
+    lives_ms = valkey.lives_ms()
+    assert lives_ms.keys() == {"omnisonic:guard:used:ticket:x", "omnisonic:guard:tries:password:ada"}
+    assert 25_000 < lives_ms["omnisonic:guard:used:ticket:x"] <= 30_000
+    assert 55_000 < lives_ms["omnisonic:guard:tries:password:ada"] <= 60_000
+    await guard.give_back("password", "ada")
+    assert valkey.lives_ms().keys() == {"omnisonic:guard:used:ticket:x"}
+    await guard.aclose()
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_out(valkey: ValkeyServer, thread: AsyncioThread) -> None:
+    """Tries from what is now the future are forgotten."""
+    guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
+    with valkey.client as client:
+        seconds, _ = client.time()
+        client.rpush("omnisonic:guard:tries:password:ada", *[str((seconds + 86_400) * 1_000_000)] * LIMIT)
+    waits = [await guard.take("password", "ada", limit=LIMIT, window_s=60) for _ in range(LIMIT + 1)]
+    assert [wait == 0 for wait in waits] == [True] * LIMIT + [False]
+    await guard.aclose()
+
+
+async def test_a_guard_that_does_not_answer_lets_nobody_pass(valkey: ValkeyServer, thread: AsyncioThread) -> None:
+    """Hung, then dead: every question is `Unavailable` in time; back again, it answers at once."""
+    guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
+    questions: list[Callable[[], Awaitable[object]]] = [
+        lambda: guard.first_use("ticket", "x", ttl_s=1),
+        lambda: guard.take("password", "ada", limit=1, window_s=1),
+        lambda: guard.give_back("password", "ada"),
+    ]
+    for fault in (valkey.pause, valkey.kill):
+        fault()
+        for question in questions:
+            began_s = trio.current_time()
+            with pytest.raises(Unavailable):
+                await question()
+            assert trio.current_time() - began_s < TIMEOUT_S + SLACK_S
+    valkey.start()
+    assert await guard.first_use("ticket", "y", ttl_s=1)
+    for _ in range(2):
+        await guard.aclose()
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    """At once, with a sentence."""
+    with pytest.raises(InvalidInput):
+        ValkeyGuard("http://127.0.0.1")
