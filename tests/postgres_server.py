@@ -29,21 +29,22 @@ from omnisonic.embedded.installation import find_postgres
 START_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.01
 TEMPLATE: Final = "migrated"
-FAST: Final = (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("shared_buffers", "32MB"))
-"""What is in it is gone with the tests, so nothing has to survive the machine."""
+FAST: Final = (("fsync", "off"), ("full_page_writes", "off"), ("shared_buffers", "32MB"))
+"""What is in it need not survive the machine; it does survive the server."""
 
 T = TypeVar("T")
 _names = itertools.count(1)
 
 
 class PostgresServer:
-    """A server on 127.0.0.1 that anybody may enter. Port and data stay the same when it is started again."""
+    """A server on 127.0.0.1, which anybody may enter unless it has a password. Port and data outlive a restart."""
 
-    def __init__(self, folder: Path, *, max_connections: int = 100) -> None:
+    def __init__(self, folder: Path, *, max_connections: int = 100, password: str | None = None) -> None:
         """`folder` is for its data, and is kept."""
         self._installation = find_postgres()
         self._cluster = Cluster(folder / "data", self._installation)
         self._max_connections = max_connections
+        self._password = password
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port(POSTGRES_PORTS, instead="DATABASE_URL")
 
@@ -54,14 +55,15 @@ class PostgresServer:
 
     def url_of(self, database: str) -> str:
         """How a client reaches `database`."""
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+        secret = f":{self._password}" if self._password else ""
+        return f"postgresql://{USER}{secret}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         """Start it, unless it runs; it answers when this returns."""
         if self._process is not None:
             return
         if not self._cluster.exists:
-            self._cluster.create(None)
+            self._cluster.create(self._password)
         self._process = subprocess.Popen(
             self._cluster.command(self.port, [*FAST, ("max_connections", str(self._max_connections))]),
             cwd=self._cluster.folder,
@@ -151,11 +153,11 @@ async def _execute(url: str, query: str, *values: object) -> list[asyncpg.Record
 
 
 @contextlib.contextmanager
-def running_postgres(*, max_connections: int = 100) -> Iterator[PostgresServer]:
+def running_postgres(*, max_connections: int = 100, password: str | None = None) -> Iterator[PostgresServer]:
     """A server of one's own with an empty database, at `url`; ended with the block."""
     folder = Path(tempfile.mkdtemp(prefix="omnisonic-postgres-"))
     try:
-        server = PostgresServer(folder, max_connections=max_connections)
+        server = PostgresServer(folder, max_connections=max_connections, password=password)
         try:
             server.start()
             yield server

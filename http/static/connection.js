@@ -5,6 +5,8 @@
 //   connected     `detail.members` is the roster; told again after each reconnection
 //   reconnecting  `detail.words` says why, the next attempt is at `detail.at` (performance.now)
 //   ended         `detail.words` says why; nothing more happens by itself
+// Before each attempt `address()` is asked for `{ url, protocols }`. When it fails with a `Problem` that will not pass
+// (signed out, no longer shared) that is the end, with the problem as `detail.problem`; otherwise it is tried again.
 // Every other message goes to `handlers.message(envelope)`, round trips in milliseconds to `handlers.latency(ms)`.
 
 const HEARTBEAT_EVERY_MS = 20_000;
@@ -30,7 +32,8 @@ const UNREACHABLE = "The studio cannot be reached.";
 
 export class Connection {
   #handlers;
-  #url;
+  #address;
+  #attempt = null;
   #socket = null;
   #attempts = 0;
   #welcomed = false;
@@ -38,9 +41,8 @@ export class Connection {
   #timers = new Set();
   #unanswered = 0;
 
-  // `url()` gives the address for each attempt, since what it says of the member may have changed.
-  constructor(url, handlers) {
-    this.#url = url;
+  constructor(address, handlers) {
+    this.#address = address;
     this.#handlers = handlers;
   }
 
@@ -67,11 +69,21 @@ export class Connection {
     return true;
   }
 
-  #connect() {
-    const socket = new WebSocket(this.#url());
-    this.#socket = socket;
+  async #connect() {
+    const attempt = (this.#attempt = {});
     this.#refusal = "";
     this.#after(OPENING_TIMEOUT_MS, () => this.#welcomed || this.#lost(1006, ""));
+    let place;
+    try {
+      place = await this.#address();
+    } catch (problem) {
+      if (attempt === this.#attempt) this.#refused(problem);
+      return;
+    }
+    // Meanwhile somebody may have left, or run out of patience.
+    if (attempt !== this.#attempt) return;
+    const socket = new WebSocket(place.url, place.protocols);
+    this.#socket = socket;
     socket.addEventListener("message", (event) => socket === this.#socket && this.#heard(event.data));
     socket.addEventListener("close", (event) => socket === this.#socket && this.#lost(event.code, event.reason));
   }
@@ -111,8 +123,17 @@ export class Connection {
       this.#handlers.state("ended", { code, words: this.#refusal || ENDINGS.get(code), wasIn });
       return;
     }
-    const delay_ms = advisedDelay(reason) ?? this.#backoff();
-    const words = INTERRUPTIONS.get(code) ?? (wasIn ? LOST : UNREACHABLE);
+    this.#again(INTERRUPTIONS.get(code) ?? (wasIn ? LOST : UNREACHABLE), advisedDelay(reason) ?? this.#backoff());
+  }
+
+  // There is no way in: for good, or for now.
+  #refused(problem) {
+    this.#drop();
+    if (problem.isPassing) this.#again(problem.message, Math.max(problem.retryAfter_ms, this.#backoff()));
+    else this.#handlers.state("ended", { code: 0, problem, words: problem.message, wasIn: false });
+  }
+
+  #again(words, delay_ms) {
     this.#handlers.state("reconnecting", { words, at: performance.now() + delay_ms });
     this.#after(delay_ms, () => this.#connect());
   }
@@ -126,7 +147,7 @@ export class Connection {
 
   #drop() {
     const socket = this.#socket;
-    this.#socket = null;
+    this.#attempt = this.#socket = null;
     this.#welcomed = false;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();

@@ -21,7 +21,6 @@ QUERY_S: Final = 1.5
 """Longest a statement may take; then the server is told to cancel it."""
 RELEASE_S: Final = 0.5
 """Longest wait for that, before the connection is given up: together, an answer is there within about two seconds."""
-CONNECT_S: Final = 2.0
 CLOSE_S: Final = 2.0
 CONNECTIONS: Final = 10
 
@@ -44,6 +43,9 @@ FAILURES: Final = (
 connection that it has lost already: that is an `InterfaceError`, like being misused."""
 
 
+SENTENCE: Final = "The database does not answer now. Try again in a moment."
+
+
 class Database:
     """A pool at `url`. Open it in the loop that uses it."""
 
@@ -59,7 +61,7 @@ class Database:
             min_size=0,
             max_size=self._connections,
             command_timeout=QUERY_S,
-            timeout=CONNECT_S,
+            timeout=ACQUIRE_S,
             reset=_keep,
             server_settings={"application_name": "omnisonic"},
         )
@@ -68,19 +70,21 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection, each statement on it by itself. Errors: `Unavailable`, also for what fails inside."""
         assert self._pool is not None, "open() comes first"
-        connection: Connection | None = None
         try:
-            connection = await self._pool.acquire(timeout=ACQUIRE_S)
+            connection = await _acquired(self._pool)
             try:
                 yield connection
+            except asyncpg.InternalClientError as problem:  # asyncpg has lost its thread with the connection
+                connection.terminate()
+                raise ConnectionResetError from problem
+            except asyncpg.InterfaceError as problem:
+                if _is_lost(connection):
+                    raise ConnectionResetError from problem
+                raise
             finally:
                 await self._pool.release(connection, timeout=RELEASE_S)
         except FAILURES as failure:
             raise Unavailable(SENTENCE) from failure
-        except asyncpg.InterfaceError as problem:
-            if connection is not None and not _is_lost(problem):
-                raise
-            raise Unavailable(SENTENCE) from problem
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -108,10 +112,28 @@ class Database:
         await self.row("SELECT 1")
 
     async def aclose(self) -> None:
-        """Close all connections. Safe to call twice."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
+        """Close all connections, those in use after `CLOSE_S`. Safe to call twice."""
+        if self._pool is not None:
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await self._pool.close()
+            except TimeoutError:
+                self._pool.terminate()
+
+
+async def _acquired(pool: "asyncpg.Pool[Row]") -> "asyncpg.pool.PoolConnectionProxy[Row]":
+    try:
+        return await pool.acquire(timeout=ACQUIRE_S)
+    except asyncpg.InterfaceError as problem:  # it is closed, or the server wants what asyncpg cannot do
+        raise ConnectionAbortedError from problem
+
+
+def _is_lost(connection: Connection) -> bool:
+    """Whether it was lost under its user, who may have been told that it is "released" for that reason."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _keep(_connection: Any) -> None:
