@@ -1,8 +1,8 @@
-"""The authorization code grant with PKCE (RFC 6749, 4.1; RFC 7636), by authlib: where to send a browser, and what the code
-that it brings back is worth.
+"""The authorization code grant with PKCE (RFC 6749, 4.1; RFC 7636), by authlib: where a browser is sent, and what the
+code that it brings back is worth.
 
-authlib writes the requests; they are sent by `ProviderCalls`, which bounds them and which all sign-ins share. Nothing is
-kept here: a `Transaction` goes with the browser.
+authlib writes the requests; `ProviderCalls`, which bounds them and which all sign-ins share, sends them. Nothing is kept
+here: a `Transaction` goes with the browser.
 """
 
 import secrets
@@ -63,7 +63,7 @@ class CodeFlow:
         return str(url)
 
     async def token(self, endpoint: str, transaction: Transaction, code: str) -> dict[str, Any]:
-        """What `code` is worth: an object with a bearer `access_token`. Errors: `ProviderRefused`, `Unavailable`."""
+        """What `code` is worth: an object with a bearer `access_token`. Errors: `ProviderRefused`, `ProviderDown`."""
         form = prepare_token_request(
             "authorization_code", code=code, redirect_uri=transaction.redirect_uri, code_verifier=transaction.verifier
         )

@@ -17,7 +17,6 @@ from omnisonic.guard import Guard
 from omnisonic.http.errors import Refusal, retry_after
 from omnisonic.http.inputs import Input
 from omnisonic.http.passwords import Passwords
-from omnisonic.models import UserId
 from omnisonic.passwords import LONGEST, needs_rehash
 
 EMAIL_LENGTH: Final = 254
@@ -28,8 +27,6 @@ BY_ACCOUNT: Final = "password by account"
 BY_ADDRESS: Final = "password by address"
 
 _EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*")
-    r"[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff\"<>(),:;\[\]\\]+@[^@\s\x00-\x2c/:-@\[-`{-\x9f\ud800-\udfff]+"
-)
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +56,8 @@ class CredentialsSignIn:
         self._passwords = passwords
         self._registers = registers
 
-    async def user(self, credentials: Credentials, address: str) -> UserId:
-        """Whose e-mail and password these are; `address` is where they come from.
+    async def checked(self, credentials: Credentials, address: str) -> PasswordEntry:
+        """Whose e-mail and password these are, and the hash that says so; `address` is where they come from.
 
         Errors: `Refusal`: 401 `wrong_credentials` (unknown or wrong, nobody learns which), 429 `too_many_tries` after
         five bad ones in a minute; `Unavailable`.
@@ -68,15 +65,15 @@ class CredentialsSignIn:
         tries = ((BY_ACCOUNT, credentials.email.lower()), (BY_ADDRESS, address))
         await self._count(tries)
         try:
-            user = await self._whose(credentials)
+            entry = await self._whose(credentials)
         except Unavailable:
             # Nobody has learnt anything.
             await self._uncount(tries)
             raise
-        if user is None:
+        if entry is None:
             raise Refusal(401, "wrong_credentials", "That e-mail and password do not belong together. Try again.")
         await self._uncount(tries)
-        return user
+        return entry
 
     async def _count(self, tries: tuple[tuple[str, str], ...]) -> None:
         for index, (kind, name) in enumerate(tries):
@@ -96,27 +93,33 @@ class CredentialsSignIn:
             with suppress(Unavailable):
                 await self._guard.give_back(kind, name)
 
-    async def _whose(self, credentials: Credentials) -> UserId | None:
+    async def _whose(self, credentials: Credentials) -> PasswordEntry | None:
         entry = await self._accounts.password_of(credentials.email)
         if entry is None and self._registers:
             return await self._register(credentials)
         return await self._verified(entry, credentials.password)
 
-    async def _register(self, credentials: Credentials) -> UserId | None:
+    async def _register(self, credentials: Credentials) -> PasswordEntry | None:
         password_hash = await self._passwords.hash(credentials.password)
         try:
-            return await self._accounts.register(credentials.email, password_hash)
+            return PasswordEntry(await self._accounts.register(credentials.email, password_hash), password_hash)
         except EmailTaken:
             # An account without a password, or one that was made just now, by a second press of the button perhaps.
             entry = await self._accounts.password_of(credentials.email)
             return None if entry is None else await self._verified(entry, credentials.password)
 
-    async def _verified(self, entry: PasswordEntry | None, password: str) -> UserId | None:
-        if not await self._passwords.matches(password, entry.password_hash if entry else None) or entry is None:
+    async def _verified(self, entry: PasswordEntry | None, password: str) -> PasswordEntry | None:
+        is_right = await self._passwords.matches(password, entry.password_hash if entry else None)
+        if entry is None or not is_right:
             return None
-        if needs_rehash(entry.password_hash):
-            try:
-                await self._accounts.rehash(entry.user, await self._passwords.hash(password))
-            except Unavailable:
-                log.warning("password.rehash.failed")
-        return entry.user
+        return await self._rehashed(entry, password) if needs_rehash(entry.password_hash) else entry
+
+    async def _rehashed(self, entry: PasswordEntry, password: str) -> PasswordEntry:
+        """The entry with its password under today's parameters; as it was when that cannot be kept now."""
+        try:
+            newer = await self._passwords.hash(password)
+            await self._accounts.rehash(entry.user, newer, replacing=entry.password_hash)
+        except Unavailable:
+            log.warning("password.rehash.failed")
+            return entry
+        return PasswordEntry(entry.user, newer)

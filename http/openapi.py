@@ -4,30 +4,43 @@
 once, at the first request. No page that draws it is served: those load scripts from other people's servers.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, cast
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
+import msgspec.structs
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 from quart import Blueprint, Quart, Response, current_app
-from quart_schema import QuartSchema, document_querystring, document_request, document_response
-from quart_schema.openapi import Info, OpenAPIProvider
+from quart_schema import (
+    QuartSchema,
+    document_querystring,
+    document_request,
+    document_response,
+    security_scheme,
+)
+from quart_schema.openapi import APIKeySecurityScheme, HttpSecurityScheme, Info, OpenAPIProvider
 from quart_schema.validation import DataSource
 
 from omnisonic import __version__
 from omnisonic.http.answers import JSON_TYPE, ApiDocument, Problem
+from omnisonic.models import ID_LENGTH
 
 ALWAYS: Final = (400, 421, 500)
 """What any request can be answered: misframed, for another host, and our own failure."""
 
 DESCRIPTIONS: Final[Mapping[int, str]] = {
     400: "The request is malformed: its framing, its JSON, or a value, which the code names.",
-    401: "Rooms here are entered with a ticket (`ticket_required`).",
-    403: "A page from that origin may not do this (`foreign_origin`).",
+    401: "Nobody is signed in (`sign_in_required`), or what was shown instead is wrong.",
+    403: "A page from that origin may not do this (`foreign_origin`), or only the owner may (`owner_only`).",
+    404: "There is nothing there, or nothing that is shared with the caller.",
     408: "The body did not arrive in time (`request_timeout`).",
+    409: "It cannot be now: the code says why.",
     413: "The body is too large (`payload_too_large`).",
     415: "The body is not `application/json` (`unsupported_media_type`).",
     421: "This server does not answer to that `Host` (`wrong_host`).",
+    429: "Too often (`too_many_tries`).",
     500: "Our own failure (`internal`).",
     503: "Something that this server needs does not answer now (`unavailable`).",
 }
@@ -39,9 +52,28 @@ REQUEST_ID_HEADER: Final = {
 }
 RETRY_HEADER: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 
+LOCATION_HEADER: Final = {"Location": {"description": "Where to go on.", "schema": {"type": "string"}}}
+
+Security: TypeAlias = Sequence[Mapping[str, Sequence[str]]]
+
+COOKIE: Final[Security] = [{"cookie": []}]
+"""Signed in."""
+COOKIE_IF_ANY: Final[Security] = [{}, {"cookie": []}]
+"""Signed in, where rooms are entered with tickets."""
+COOKIE_OR_BEARER: Final[Security] = [{"cookie": []}, {"operator": []}]
+"""Signed in, or with the operator's token."""
+
 _CONTROLS: Final = "\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
 _SPACES: Final = "\\u0020\\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000"
 
+_TRIMMED: Final = "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+"""What `str.strip` takes away."""
+
+_FORM: Final = "_omnisonic_form"
+"""Where a route keeps the shape of the form that it takes besides JSON."""
+_PLAIN_PATH: Final = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
+
+Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct], ...]
 _Route = TypeVar("_Route", bound=Callable[..., Any])
 
 
@@ -56,28 +88,52 @@ def name_schema(longest: int) -> dict[str, Any]:
     }
 
 
+def trimmed_name_schema(longest: int) -> dict[str, Any]:
+    """The JSON Schema of what `omnisonic.models.checked_session_name` lets through."""
+    return {
+        "type": "string",
+        "pattern": f"^[{_TRIMMED}]*[^{_CONTROLS}]{{0,{longest}}}[{_TRIMMED}]*$",
+        "description": f"Trimmed, then at most {longest} characters; no control characters or bidirectional controls.",
+    }
+
+
+PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {"room_id": name_schema(ID_LENGTH)}
+"""What a variable in a path may be, where it is not anything."""
+
+
 def answers(
-    success: type[msgspec.Struct],
+    success: Shapes | None,
     *statuses: int,
+    status: int = 200,
+    redirects: Sequence[int] = (),
     problems: Mapping[int, type[msgspec.Struct]] | None = None,
     query: type[BaseModel] | None = None,
     body: type[BaseModel] | None = None,
+    form: type[BaseModel] | None = None,
+    security: Security = (),
 ) -> Callable[[_Route], _Route]:
-    """Say what a route takes, what it answers with 200, and the statuses it can answer besides those of any route.
+    """Say what a route takes, what it answers when all is well, and the statuses besides those of any route.
 
-    `problems` names the shape of those that are not plain `Problem`s.
+    `success` is what it answers with `status`: one of them, when there are several; None when it only `redirects`.
+    `problems` names the shape of those that are not plain `Problem`s. `body` is JSON and `form` the same as a form.
     """
 
     def decorate(route: _Route) -> _Route:
-        shapes: dict[int, type[msgspec.Struct]] = {200: success}
-        shapes |= dict.fromkeys(sorted({*ALWAYS, *statuses}), Problem)
+        shapes: dict[int, Shapes | None] = dict.fromkeys(redirects)
+        if success is not None:
+            shapes[status] = success
+        shapes |= dict.fromkeys(sorted({*ALWAYS, *statuses} - shapes.keys()), Problem)
         shapes |= problems or {}
-        for status, shape in sorted(shapes.items()):
-            route = document_response(cast("Any", shape), status)(route)
+        for each, shape in sorted(shapes.items()):
+            route = document_response(cast("Any", shape), each)(route)
         if query is not None:
             route = document_querystring(cast("Any", query))(route)
         if body is not None:
             route = document_request(cast("Any", body), source=DataSource.JSON)(route)
+        if form is not None:
+            setattr(route, _FORM, form)
+        if security:
+            route = security_scheme(cast("Any", security))(route)
         return route
 
     return decorate
@@ -92,12 +148,22 @@ class Document(OpenAPIProvider):
 
     def build_paths(self, rule: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         paths, components = super().build_paths(rule)
-        for operations in paths.values():
-            for operation in operations.values():
-                for status, response in operation["responses"].items():
-                    response["headers"] = REQUEST_ID_HEADER | (RETRY_HEADER if status in (429, 503) else {})
-                    response["description"] = DESCRIPTIONS.get(status, response["description"])
-        return paths, components
+        path = _PLAIN_PATH.sub(lambda name: "{" + to_camel(name[1]) + "}", rule.rule)
+        (operations,) = paths.values()
+        form = getattr(self._app.view_functions[rule.endpoint], _FORM, None)
+        for method, operation in operations.items():
+            operation["operationId"] = f"{method}_{rule.endpoint.replace('.', '_')}"
+            if form is not None:
+                body, _ = super().build_request_body(form, DataSource.FORM)
+                operation.setdefault("requestBody", {"content": {}, "required": True})["content"] |= body["content"]
+            for status, response in operation["responses"].items():
+                response["headers"] = REQUEST_ID_HEADER | _headers_of(status)
+                response["description"] = DESCRIPTIONS.get(status, response["description"])
+        return {path: operations}, components
+
+    def build_path_parameter(self, name: str, converter: Any) -> dict[str, Any]:
+        parameter = super().build_path_parameter(to_camel(name), converter)
+        return parameter | {"schema": PATH_SCHEMAS.get(name, parameter["schema"])}
 
     def build_querystring_parameters(self, model: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         parameters, components = super().build_querystring_parameters(model)
@@ -113,17 +179,33 @@ class Document(OpenAPIProvider):
         model: Any,
         headers_model: Any,  # noqa: ARG002 - the signature is quart-schema's
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        (schema,), components = msgspec.json.schema_components([model], ref_template="#/components/schemas/{name}")
+        if model is None:
+            return {"description": "Go on there."}, {}
+        models = model if isinstance(model, tuple) else (model,)
+        schemas, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
+        left_out = {field.encode_name for each in models for field in msgspec.structs.fields(each) if _may_lack(field)}
         for component in components.values():
-            component["required"] = list(component.get("properties", ()))
+            # What has a default is there all the same.
+            component["required"] = [name for name in component.get("properties", ()) if name not in left_out]
             for described in component.get("properties", {}).values():
                 described.pop("default", None)
-        description = components[model.__name__].get("description", "")
+        description = " Or: ".join(components[each.__name__].get("description", "") for each in models)
+        schema = schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
         return {"content": {JSON_TYPE: {"schema": schema}}, "description": description}, components
 
 
-def document(app: Quart) -> None:
-    """Serve the document of `app`. Call it when the routes are there."""
+def _may_lack(field: msgspec.structs.FieldInfo) -> bool:
+    return field.default is msgspec.UNSET
+
+
+def _headers_of(status: int) -> dict[str, Any]:
+    if status in (429, 503):
+        return RETRY_HEADER
+    return LOCATION_HEADER if 300 <= status < 400 else {}
+
+
+def document(app: Quart, *, cookie_name: str) -> None:
+    """Serve the document of `app`. Call it when the routes are there. `cookie_name` is that of a sign-in's cookie."""
     schema = QuartSchema(
         app,
         openapi_path=None,
@@ -133,6 +215,10 @@ def document(app: Quart) -> None:
         info=Info("Omnisonic Studio", __version__, description="Realtime rooms for musicians."),
         conversion_preference="pydantic",
         openapi_provider_class=Document,
+        security_schemes={
+            "cookie": APIKeySecurityScheme(in_="cookie", name=cookie_name, description="A sign-in."),
+            "operator": HttpSecurityScheme("bearer", description="The operator's token, `ADMIN_TOKEN`."),
+        },
     )
     built: list[bytes] = []
 

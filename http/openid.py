@@ -38,7 +38,7 @@ class Issuer:
         self._keys_since_s = 0.0
 
     async def endpoint(self, name: str) -> str:
-        """One of `ENDPOINTS`. Errors: `ProviderRefused`, `Unavailable`."""
+        """One of `ENDPOINTS`. Errors: `ProviderRefused`, `ProviderDown`."""
         if time.monotonic() >= self._endpoints_until_s:
             said = await self._calls.get(f"{self._url}/.well-known/openid-configuration")
             if not isinstance(said, dict) or said.get("issuer") != self._url:
@@ -51,7 +51,7 @@ class Issuer:
         """What the ID token says about somebody.
 
         Errors: `Refusal` (401 `id_token_invalid`) when it is not the issuer's, not for us, not for this sign-in, or has
-        run out; `ProviderRefused`, `Unavailable`.
+        run out; `ProviderRefused`, `ProviderDown`.
         """
         if not isinstance(id_token, str):
             raise _invalid()
@@ -68,7 +68,9 @@ class Issuer:
         except (JoseError, ValueError):
             raise _invalid() from None
         said_nonce = claims.get("nonce")
-        if not isinstance(said_nonce, str) or not hmac.compare_digest(said_nonce.encode("utf-8", "replace"), nonce.encode()):
+        if not isinstance(said_nonce, str) or not hmac.compare_digest(
+            said_nonce.encode("utf-8", "replace"), nonce.encode()
+        ):
             raise _invalid()
         # For several audiences, the one it was made for (Core, 3.1.3.7, 4 and 5).
         is_shared = isinstance(claims["aud"], list) and len(claims["aud"]) > 1

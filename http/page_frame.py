@@ -61,7 +61,7 @@ class PageFrame:
     def to_sign_in(self) -> Response:
         """To the sign-in, which leads back to the page that was asked for."""
         query = request.query_string.decode("latin-1")
-        here = request.path + (f"?{query}" if query else "")
+        here = "/sessions" if request.method == "POST" else request.path + (f"?{query}" if query else "")
         return to(f"/signin?callbackUrl={quote(here, safe='')}")
 
 

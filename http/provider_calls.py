@@ -15,7 +15,10 @@ from omnisonic import __version__
 from omnisonic.errors import OmnisonicError, Unavailable
 
 MAX_CONNECTIONS: Final = 20
+CALL_S: Final = 5.0
+"""Longest wait for the next bytes; the conversation as a whole has a deadline from whoever leads it."""
 MAX_ANSWER_BYTES: Final = 262_144
+RETRY_AFTER_S: Final = 5.0
 
 
 class ProviderRefused(OmnisonicError):
@@ -24,18 +27,25 @@ class ProviderRefused(OmnisonicError):
     code = "provider_refused"
 
 
+class ProviderDown(Unavailable):
+    """The provider does not answer, or says that it cannot now."""
+
+    def __init__(self) -> None:
+        super().__init__("The provider does not answer now. Try again in a moment.", retry_after_s=RETRY_AFTER_S)
+
+
 class ProviderCalls:
-    """Calls that are answered in JSON."""
+    """Calls that are answered in JSON. Errors of each: `ProviderRefused`, `ProviderDown`."""
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
 
     async def get(self, url: str, *, token: str | None = None) -> Any:
-        """What is at `url`, for the bearer of `token`. Errors: `ProviderRefused`, `Unavailable`."""
+        """What is at `url`, for the bearer of `token`."""
         return await self._call("GET", url, {"Authorization": f"Bearer {token}"} if token else {})
 
     async def post(self, url: str, form: str, headers: Mapping[str, str]) -> Any:
-        """The answer to a form, encoded already. Errors: `ProviderRefused`, `Unavailable`."""
+        """The answer to a form, encoded already."""
         return await self._call("POST", url, headers, form.encode())
 
     async def aclose(self) -> None:
@@ -47,8 +57,7 @@ class ProviderCalls:
     async def _call(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Any:
         if self._client is None:
             self._client = httpx.AsyncClient(
-                # The whole conversation has a deadline of its own.
-                timeout=None,
+                timeout=CALL_S,
                 limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
                 headers={"Accept": "application/json", "User-Agent": f"omnisonic/{__version__}"},
             )
@@ -60,9 +69,9 @@ class ProviderCalls:
                     if len(body) > MAX_ANSWER_BYTES:
                         raise ProviderRefused("The provider's answer is too large.")
         except (httpx.HTTPError, httpx.InvalidURL) as failure:
-            raise _unavailable() from failure
+            raise ProviderDown from failure
         if answer.status_code >= 500 or answer.status_code == 429:
-            raise _unavailable()
+            raise ProviderDown
         if not answer.is_success:
             raise ProviderRefused("The provider refused.")
         return _decoded(bytes(body))
@@ -73,7 +82,3 @@ def _decoded(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         raise ProviderRefused("The provider's answer is not JSON.") from None
-
-
-def _unavailable() -> Unavailable:
-    return Unavailable("The provider does not answer now. Try again in a moment.", retry_after_s=5.0)

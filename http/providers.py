@@ -4,8 +4,10 @@ A provider's word for an e-mail address counts as verified only when it says so 
 what cannot be shown is left out. Nothing here fails because of them.
 """
 
-from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final, Protocol
+
+from pydantic import SecretStr
 
 from omnisonic.accounts import Identity
 from omnisonic.config import Settings
@@ -32,11 +34,11 @@ class Provider(Protocol):
     def name(self) -> str: ...
 
     async def authorization_url(self, transaction: Transaction) -> str:
-        """Where the browser goes to be asked. Errors: `ProviderRefused`, `Unavailable`."""
+        """Where the browser goes to be asked. Errors: `ProviderRefused`, `ProviderDown`."""
         ...
 
     async def identity(self, transaction: Transaction, code: str) -> Identity:
-        """Who brings `code` back. Errors: `ProviderRefused`, `Unavailable`, `Refusal` (401 `id_token_invalid`)."""
+        """Who brings `code` back. Errors: `ProviderRefused`, `ProviderDown`, `Refusal` (401 `id_token_invalid`)."""
         ...
 
 
@@ -143,3 +145,47 @@ def providers_on(settings: Settings, calls: ProviderCalls) -> dict[str, Provider
                 client, base, api = _client(settings, provider)
                 on[provider] = Discord(calls, *client, base=base, api=api)
     return on
+
+
+def _client(settings: Settings, provider: str) -> tuple[tuple[str, str], str, str]:
+    """Our id and secret at `provider`, and the URLs of its pages and its API, without a slash at the end."""
+    secret: SecretStr = getattr(settings, f"{provider}_client_secret")
+    client_id, base, api = (
+        str(getattr(settings, f"{provider}_{what}")).rstrip("/") for what in ("client_id", "base_url", "api_url")
+    )
+    return (client_id, secret.get_secret_value()), base, api
+
+
+def _object(answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise ProviderRefused("The provider's answer makes no sense.")
+    return answer
+
+
+def _subject(value: object) -> str:
+    """The provider's own name for somebody, which must be there: a text or a number."""
+    subject = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not subject or len(subject) > SUBJECT_LENGTH:
+        raise ProviderRefused("The provider does not say who it is.")
+    return subject
+
+
+def _email(value: object) -> str | None:
+    try:
+        return checked_email(value) if isinstance(value, str) else None
+    except InvalidInput:
+        return None
+
+
+def _shown_name(*values: object) -> str | None:
+    """The first of `values` that can be shown as a name."""
+    for value in values:
+        if isinstance(value, str):
+            with suppress(InvalidInput):
+                return checked_display_name(value.strip()[:DISPLAY_NAME_LENGTH])
+    return None
+
+
+def _image(value: object) -> str | None:
+    is_link = isinstance(value, str) and value.startswith("https://") and len(value) <= IMAGE_LENGTH
+    return str(value) if is_link else None

@@ -7,22 +7,159 @@ is logged, and never fails the request. Overload of the database: 503 with `Retr
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from quart import Blueprint, Response, request
 
-from omnisonic.bus import ROOM_EVENTS, Bus
-from omnisonic.bus.events import RoleLost, RoomClosed, RoomEvent, RoomSaid, encode
-from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.bus.events import RoleLost, RoomClosed, RoomSaid
+from omnisonic.config import Settings
+from omnisonic.errors import Unavailable
 from omnisonic.http.answers import InviteAnswer, Ok, SessionAnswer, SessionList, Sharing, answer
+from omnisonic.http.callback_urls import own_origin
 from omnisonic.http.inputs import Query, json_body, no_body
-from omnisonic.http.invites import invite_digest, invite_path, new_invite
-from omnisonic.http.openapi import BEARER_OR_COOKIE, COOKIE, answers
-from omnisonic.http.session_inputs import LISTED, LISTED_AT_MOST, Changes, NewSession, Nothing, SessionQuery, read_cursor
-from omnisonic.models import LoginId, Session, SessionId, UserId
+from omnisonic.http.invites import invite_digest, new_invite
+from omnisonic.http.openapi import COOKIE, answers
+from omnisonic.http.room_news import RoomNews
+from omnisonic.http.session_inputs import (
+    LISTED,
+    LISTED_AT_MOST,
+    Changes,
+    NewSession,
+    Nothing,
+    SessionQuery,
+    read_cursor,
+    written_cursor,
+)
+from omnisonic.models import UNTITLED, LoginId, Session, SessionId, UserId
 from omnisonic.presence import PresenceStore
-from omnisonic.sessions import Change, Cursor, SessionStore
+from omnisonic.sessions import Change, Listing, SessionStore
+
+COUNT_TIMEOUT_S: Final = 0.5
+"""Longest that an answer waits to learn how many are in its rooms."""
+_ONE_S_OWN: Final = ("role", "participants")
+
+
+class Sessions:
+    """The routes of `/api/sessions`. `login` tells by which sign-in the current request is made, or raises."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: SessionStore,
+        presence: PresenceStore,
+        news: RoomNews,
+        login: Callable[[], LoginId],
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._presence = presence
+        self._news = news
+        self._login = login
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
+        routes.get("")(self.read)
+        routes.post("")(self.create)
+        routes.patch("/<session_id>")(self.change)
+        routes.delete("/<session_id>")(self.delete)
+        routes.post("/<session_id>/invites")(self.invite)
+        routes.get("/<session_id>/collaborators")(self.collaborators)
+        routes.delete("/<session_id>/collaborators/<user_id>")(self.remove)
+        return routes
+
+    @answers((SessionList, SessionAnswer), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
+    async def read(self) -> Response:
+        """List the caller's sessions, or give the one whose `id` is asked for."""
+        query = Query()
+        session_id = query.get("id")
+        if session_id is not None:
+            session = await self._sessions.get(self._login(), session_id)
+            return answer(SessionAnswer(*await self._counted([session])))
+        listing = await self._page(query)
+        return answer(SessionList(listing.sessions, listing.user, written_cursor(listing.next_before)))
+
+    @answers(SessionAnswer, 400, 401, 403, 408, 413, 415, 503, status=201, body=NewSession, security=COOKIE)
+    async def create(self) -> Response:
+        """Make a session, owned by the caller."""
+        return answer(SessionAnswer(await self._made()), 201)
+
+    @answers(SessionAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=Changes, security=COOKIE)
+    async def change(self, session_id: SessionId) -> Response:
+        """Rename a session, or set its tempo. Its owner only; the live room is told."""
+        login = self._login()
+        changes = await json_body(Changes)
+        change = Change(changes.name, changes.tempo_bpm, changes.beats_per_bar)
+        session = await self._sessions.change(login, session_id, change)
+        await self._news.tell(RoomSaid(session.id, "session.updated", _as_everybody_sees(session)))
+        return answer(SessionAnswer(*await self._counted([session])))
+
+    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    async def delete(self, session_id: SessionId) -> Response:
+        """Delete a session for good. Its owner only; the live room closes."""
+        no_body()
+        await self._sessions.delete(self._login(), session_id)
+        room = session_id.lower()
+        said = msgspec.json.encode({"sessionId": room})
+        await self._news.tell(RoomSaid(room, "session.deleted", msgspec.Raw(said)), RoomClosed(room))
+        return answer(Ok())
+
+    @answers(InviteAnswer, 400, 401, 403, 404, 408, 413, 415, 503, status=201, body=Nothing, security=COOKIE)
+    async def invite(self, session_id: SessionId) -> Response:
+        """Make a link that lets others share the session. Its owner only."""
+        login = self._login()
+        await json_body(Nothing)
+        token = new_invite()
+        expires_at = await self._sessions.invite(login, session_id, invite_digest(token))
+        url = f"{own_origin(self._settings, request.host)}/invites/{token}"
+        return answer(InviteAnswer(url, expires_at), 201)
+
+    @answers(Sharing, 400, 401, 404, 503, security=COOKIE)
+    async def collaborators(self, session_id: SessionId) -> Response:
+        """Say whose session it is, and with whom it is shared."""
+        login = self._login()
+        session = await self._sessions.get(login, session_id)
+        return answer(Sharing(session.owner, await self._sessions.collaborators(login, session_id)))
+
+    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    async def remove(self, session_id: SessionId, user_id: UserId) -> Response:
+        """Share a session with somebody no more: its owner removes anybody, collaborators themselves."""
+        no_body()
+        await self._sessions.remove(self._login(), session_id, user_id)
+        await self._news.tell(RoleLost(session_id.lower(), user_id.lower()))
+        return answer(Ok())
+
+    async def _page(self, query: Query) -> Listing:
+        """The sessions that the query asks for, and how many are in each."""
+        limit = query.number("limit", default=LISTED, least=1, most=LISTED_AT_MOST)
+        listing = await self._sessions.list(self._login(), limit=limit, before=read_cursor(query.get("before")))
+        return msgspec.structs.replace(listing, sessions=await self._counted(listing.sessions))
+
+    async def _made(self) -> Session:
+        """The session that the body asks for; nobody can be in its room yet."""
+        login = self._login()
+        wanted = await json_body(NewSession)
+        session = await self._sessions.create(login, wanted.name or UNTITLED)
+        return msgspec.structs.replace(session, participants=0)
+
+    async def _counted(self, sessions: list[Session]) -> list[Session]:
+        """The same sessions with their `participants`."""
+        if not sessions:
+            return sessions
+        try:
+            async with asyncio.timeout(COUNT_TIMEOUT_S):
+                counts = await self._presence.head_counts([session.id for session in sessions])
+        except (TimeoutError, Unavailable):
+            return sessions
+        return [_with_count(session, count) for session, count in zip(sessions, counts, strict=True)]
+
+
+def _with_count(session: Session, count: int) -> Session:
+    return msgspec.structs.replace(session, participants=count)
+
+
+def _as_everybody_sees(session: Session) -> msgspec.Raw:
+    """The session without what is different for each who asks."""
+    fields = {name: value for name, value in msgspec.to_builtins(session).items() if name not in _ONE_S_OWN}
+    return msgspec.Raw(msgspec.json.encode(fields))

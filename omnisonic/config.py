@@ -120,7 +120,7 @@ class Settings(BaseModel):
     nextauth_url: str | None = Field(default=None, description="the public URL of the web")
     nextauth_secret: SecretStr | None = Field(
         default=None,
-        description="signs cookies and tickets; required in production, 32 bytes or more (default: kept in the data directory)",
+        description="signs cookies and tickets; production needs it (default: kept in the data directory)",
     )
     admin_token: SecretStr | None = Field(
         default=None, description="opens what is the operator's (default: kept in the data directory by `serve`)"
@@ -244,7 +244,8 @@ class Settings(BaseModel):
         problems = self._secret_problems()
         if self.is_production and "github" not in self.providers_on and not self.auth_enable_credentials:
             problems.append(
-                "GITHUB_CLIENT_ID is not set: production needs sign-in by GitHub, unless AUTH_ENABLE_CREDENTIALS is true."
+                "GITHUB_CLIENT_ID is not set: production needs sign-in by GitHub, "
+                "unless AUTH_ENABLE_CREDENTIALS is true."
             )
         if problems:
             raise BadSettings(problems)

@@ -41,7 +41,7 @@ async def _swept(accounts: AccountStore) -> bool:
     except Unavailable as problem:
         _log.warning("housekeeping.postponed", extra={"reason": problem.message})
         return False
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it was, the worker has other work, too
         _log.exception("housekeeping.failed")
         return False
     if deleted:

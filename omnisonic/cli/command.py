@@ -4,8 +4,26 @@ from typing import Any, ClassVar, Final
 
 from typer.core import TyperCommand
 
-EVERYWHERE: Final = ("omnisonic_env", "redis_url", "presence_ttl_s", "room_access", "allowed_origins", "allowed_hosts")
-WEB: Final = ("web_host", "web_port", "nextauth_url", "gateway_public_url")
+EVERYWHERE: Final = ("omnisonic_env", "data_dir")
+DATABASE: Final = ("database_url",)
+ROOMS: Final = (
+    "redis_url",
+    "presence_ttl_s",
+    "room_access",
+    "allowed_origins",
+    "allowed_hosts",
+    "nextauth_secret",
+)
+WEB: Final = ("web_host", "web_port", "nextauth_url", "gateway_public_url", "trusted_proxies", "admin_token")
+SIGN_IN: Final = (
+    "auth_enable_credentials",
+    *(
+        f"{provider}_{what}"
+        for provider in ("github", "google", "discord")
+        for what in ("client_id", "client_secret", "base_url", "api_url")
+    ),
+)
+LIVEKIT: Final = ("livekit_url", "livekit_api_key", "livekit_api_secret")
 GATEWAY: Final = (
     "gateway_host",
     "gateway_port",
@@ -17,6 +35,7 @@ GATEWAY: Final = (
     "max_connections_per_address",
     "max_members_per_room",
 )
+PARITY: Final = ("parity_host", "parity_port")
 
 
 class SettingsCommand(TyperCommand):
@@ -36,16 +55,34 @@ class SettingsCommand(TyperCommand):
 class ServeCommand(SettingsCommand):
     """`serve` runs all parts."""
 
-    fields = ("data_dir", *EVERYWHERE, *WEB, *GATEWAY)
+    fields = (*EVERYWHERE, *DATABASE, *ROOMS, *WEB, "web_workers", *SIGN_IN, *LIVEKIT, *GATEWAY, *PARITY)
 
 
 class GatewayCommand(SettingsCommand):
     """`gateway` checks origins, so it needs to know where the web is."""
 
-    fields = (*EVERYWHERE, *GATEWAY, *WEB)
+    fields = (*EVERYWHERE, *DATABASE, *ROOMS, *GATEWAY, "web_host", "web_port", "nextauth_url", "gateway_public_url")
 
 
 class WebCommand(SettingsCommand):
     """`web` tells pages where the gateway is."""
 
-    fields = (*EVERYWHERE, *WEB, "gateway_host", "gateway_port")
+    fields = (*EVERYWHERE, *DATABASE, *ROOMS, *WEB, *SIGN_IN, *LIVEKIT, "gateway_host", "gateway_port")
+
+
+class WorkerCommand(SettingsCommand):
+    """`worker` needs the database alone."""
+
+    fields = (*EVERYWHERE, *DATABASE)
+
+
+class DatabaseCommand(SettingsCommand):
+    """A command on the database, which may be the one that `serve` runs in the data directory."""
+
+    fields = (*EVERYWHERE, *DATABASE)
+
+
+class ParityCommand(SettingsCommand):
+    """`parity` stands alone."""
+
+    fields = ("omnisonic_env", *PARITY, "allowed_origins", "allowed_hosts")

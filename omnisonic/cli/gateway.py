@@ -3,6 +3,7 @@
 Signals, overload and shutdown are the server's; a crash is logged and ends the process with exit code 1.
 """
 
+import asyncio
 import gc
 import logging
 import resource
@@ -13,6 +14,7 @@ import trio
 
 from omnisonic.cli.lifeline import end_with_supervisor, say_ready
 from omnisonic.cli.listening import inherited_listener, open_listener, url_of
+from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.config import Settings
 from omnisonic.logs import configure_logs
 from omnisonic.server import run_gateway
@@ -33,7 +35,10 @@ _log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
-    """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline."""
+    """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline.
+
+    Errors: `CannotListen`, and those of `run_gateway`; with tickets `DatabaseBehind`.
+    """
     configure_logs(settings, "gateway")
     if supervised:
         end_with_supervisor()
@@ -43,6 +48,8 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         listener = inherited_listener(fd)
     ready = say_ready if supervised else partial(print, url_of(listener, "ws"), flush=True)
     _allow_descriptors(settings.max_connections)
+    if settings.access == "ticket" and settings.database_url is not None:
+        asyncio.run(refuse_when_behind(settings.database_url))
     with listener:
         # What the imports made lives as long as the process: it need never be looked through again.
         gc.collect()

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omnisonic import __version__
-from omnisonic.cli.command import GatewayCommand, ServeCommand, WebCommand
+from omnisonic.cli.command import (
+    DatabaseCommand,
+    GatewayCommand,
+    ParityCommand,
+    ServeCommand,
+    WebCommand,
+    WorkerCommand,
+)
 from omnisonic.errors import BadSettings, OmnisonicError
 
 if TYPE_CHECKING:
@@ -27,10 +34,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+users = typer.Typer(help="Make accounts, and give them other passwords.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(users, name="users")
+
 Fd = Annotated[
     int | None, typer.Option("--fd", metavar="N", min=3, help="A listening socket that is already open, as its number.")
 ]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def main() -> None:
@@ -59,7 +70,7 @@ def omnisonic(version: Version = False) -> None:
 
 @app.command(cls=ServeCommand)
 def serve() -> None:
-    """Run the whole studio: web, realtime gateway, and what they need.
+    """Run the whole studio: web, realtime gateway, worker, parity service, and what they need.
 
     Parts that end are started again. Ctrl-C or SIGTERM stops everything within 10 seconds.
     """
@@ -73,7 +84,8 @@ def serve() -> None:
 def gateway(fd: Fd = None, supervised: Supervised = False) -> None:
     """Run the realtime gateway alone.
 
-    Without REDIS_URL its rooms and rosters are known to this process only.
+    Without REDIS_URL its rooms and rosters are known to this process only. With ROOM_ACCESS=ticket it needs
+    DATABASE_URL, and the web's NEXTAUTH_SECRET.
     """
     settings = _settings()
     from omnisonic.cli import gateway
@@ -83,11 +95,71 @@ def gateway(fd: Fd = None, supervised: Supervised = False) -> None:
 
 @app.command(cls=WebCommand)
 def web(fd: Fd = None, supervised: Supervised = False) -> None:
-    """Run the web alone. It meets the gateway in REDIS_URL, which must be set."""
+    """Run the web alone. It meets the gateway in REDIS_URL and keeps accounts in DATABASE_URL; both must be set."""
     settings = _settings()
     from omnisonic.cli import web
 
     web.run(settings, fd=fd, supervised=supervised)
+
+
+@app.command(cls=WorkerCommand)
+def worker(supervised: Supervised = False) -> None:
+    """Run the worker alone: it tidies up in DATABASE_URL, which must be set."""
+    settings = _settings()
+    from omnisonic.cli import worker
+
+    worker.run(settings, supervised=supervised)
+
+
+@app.command(cls=ParityCommand)
+def parity(fd: Fd = None, supervised: Supervised = False) -> None:
+    """Run the parity service alone: the sessions' API on a store in memory, without sign-in."""
+    settings = _settings()
+    from omnisonic.cli import parity
+
+    parity.run(settings, fd=fd, supervised=supervised)
+
+
+@app.command(cls=DatabaseCommand)
+def migrate(
+    status: Annotated[bool, typer.Option("--status", help="Show the migrations, and apply none.")] = False,
+    as_json: AsJson = False,
+    supervised: Supervised = False,
+) -> None:
+    """Bring the database to what this version needs.
+
+    Without DATABASE_URL it is the one that `omnisonic serve` runs in OMNISONIC_DATA_DIR.
+    """
+    settings = _settings()
+    from omnisonic.cli import migrate
+
+    if status:
+        migrate.show(settings, as_json=as_json)
+    else:
+        migrate.run(settings, as_json=as_json, supervised=supervised)
+
+
+@users.command(cls=DatabaseCommand)
+def add(
+    email: Annotated[str, typer.Argument(help="The e-mail address to sign in with.")],
+    name: Annotated[str | None, typer.Option("--name", help="What others see.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Give an account another password, and sign it out everywhere.")
+    ] = False,
+) -> None:
+    """Make an account with a password.
+
+    The password is asked for, or read as a line of standard input; it has 8 characters or more.
+    """
+    settings = _settings()
+    from omnisonic.cli import users
+
+    if replace and name is not None:
+        raise typer.BadParameter("--name is for a new account, not for --replace.")
+    if replace:
+        users.replace_password(settings, email)
+    else:
+        users.add(settings, email, name=name)
 
 
 def _settings() -> "Settings":

@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+import typer
+
 from omnisonic.cli.lifeline import end_with_supervisor
 from omnisonic.cli.places import database_of
 from omnisonic.config import Settings
@@ -25,11 +27,11 @@ def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
         end_with_supervisor()
     applied = asyncio.run(migrate(database_of(settings)))
     if as_json:
-        print(json.dumps({"applied": [{"number": step.number, "name": step.name} for step in applied]}))
+        typer.echo(json.dumps({"applied": [{"number": step.number, "name": step.name} for step in applied]}))
     elif applied:
-        print("\n".join(f"Applied {step}." for step in applied))
+        typer.echo("\n".join(f"Applied {step}." for step in applied))
     else:
-        print("The database is up to date.")
+        typer.echo("The database is up to date.")
 
 
 def show(settings: Settings, *, as_json: bool) -> None:
@@ -41,15 +43,15 @@ def show(settings: Settings, *, as_json: bool) -> None:
             {"number": step.number, "name": step.name, "appliedAt": applied_at and _time(applied_at)}
             for step, applied_at in steps
         ]
-        print(json.dumps({"migrations": listed}))
+        typer.echo(json.dumps({"migrations": listed}))
     else:
-        print(_table(steps))
+        typer.echo(_table(steps))
 
 
 def _table(steps: Sequence[tuple[Migration, datetime | None]]) -> str:
     width = max((len(str(step)) for step, _ in steps), default=0)
     rows = [
-        f"{str(step):<{width}}  {f'applied {_time(applied_at)}' if applied_at else 'waiting'}"
+        f"{step!s:<{width}}  {f'applied {_time(applied_at)}' if applied_at else 'waiting'}"
         for step, applied_at in steps
     ]
     waiting = sum(applied_at is None for _, applied_at in steps)

@@ -4,8 +4,9 @@ It opens the listening sockets itself and hands them to its parts: the ports are
 starts, and while a part is restarted, its newcomers wait in the socket's backlog. What the parts are told, secrets
 included, goes by environment.
 
-Overload, crashes and shutdown of the parts: `omnisonic.processes`. A crash of this process itself: the parts notice
-that their lifeline closed and stop, Valkey dies on its leash.
+The database and Valkey start first, when they are embedded; then the migrations are applied, and only then the parts
+start. Overload, crashes and shutdown of all of them: `omnisonic.processes`. A crash of this process itself: the parts
+notice that their lifeline closed and stop, the servers die on their leashes, and the next start finds all data there.
 """
 
 import os
@@ -14,9 +15,10 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -24,51 +26,62 @@ from omnisonic import __version__
 from omnisonic.cli.listening import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
 from omnisonic.config import Settings
-from omnisonic.data_directory import data_directory
+from omnisonic.data_directory import data_directory, kept_secret
+from omnisonic.embedded.postgres import FOLDER as POSTGRES
+from omnisonic.embedded.postgres import EmbeddedPostgres
 from omnisonic.embedded.valkey import EmbeddedValkey
 from omnisonic.logs import configure_logs
 from omnisonic.processes import ProcessSpec, run_processes
+from omnisonic.signing import signing_secret
+
+OPERATOR: Final = "admin-token"
+"""The file in the data directory that holds the operator's token, when `ADMIN_TOKEN` is not set."""
+MIGRATE_S: Final = 3600.0
+"""A migration may rewrite large tables; it is cut off only when it has surely gone astray."""
+PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
+CONFIDENTIAL: Final = ("DATABASE_URL", "REDIS_URL", "NEXTAUTH_SECRET", "ADMIN_TOKEN")
 
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """What one `serve` holds: its settings, its two listening sockets, and the directory for its files."""
+    """What one `serve` holds: its settings, its listening sockets, and the directory for its files."""
 
     settings: Settings
     web: socket.socket
     gateway: socket.socket
+    parity: socket.socket
     data: Path
 
     def stop_listening(self) -> None:
         """Let go of the sockets; the parts have their own."""
-        self.web.close()
-        self.gateway.close()
+        for listener in (self.web, self.gateway, self.parity):
+            listener.close()
 
 
 def run(settings: Settings) -> None:
     """Run until a signal.
 
-    Errors: `CannotListen`, `UnusableDataDirectory` and `EmbeddedUnavailable` before anything has started;
-    `ProcessDied` when a part cannot be kept up, after all of them were stopped.
+    Errors: `BadSettings`, `CannotListen`, `UnusableDataDirectory` and `EmbeddedUnavailable` before anything has
+    started; `ProcessDied` when a part cannot be kept up, after all of them were stopped.
     """
+    settings.check_sign_in()
     configure_logs(settings, "serve")
     with (
         closing(open_listener(settings.web_host, settings.web_port, setting="WEB")) as web,
         closing(open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY")) as gateway,
+        closing(open_listener(settings.parity_host, settings.parity_port, setting="PARITY")) as parity,
         data_directory(settings.data_dir) as data,
     ):
-        trio.run(_serve, Studio(settings, web, gateway, data))
+        trio.run(_serve, Studio(settings, web, gateway, parity, data))
 
 
 async def _serve(studio: Studio) -> None:
-    valkey = EmbeddedValkey(studio.data / "valkey") if studio.settings.redis_url is None else None
-    if valkey is not None:
-        await valkey.end_stale()
-    specs = _specs(studio, valkey)
     stop = trio.Event()
-    names = [spec.name for spec in specs]
+    names = _names(studio.settings)
     async with open_output(sys.stdout.fileno(), names, os.environ) as output, trio.open_nursery() as nursery:
         await nursery.start(partial(_obey_signals, studio, output, stop, nursery.cancel_scope.cancel))
+        stores, urls = await _embedded(studio)
+        specs = [*stores, *_parts(studio, _environ(studio, urls))]
         await run_processes(specs, hear=output.line, stop=stop, started=partial(output.say, _welcome(studio)))
         nursery.cancel_scope.cancel()
 
@@ -96,40 +109,101 @@ async def _obey_signals(
                 stop.set()
 
 
-def _specs(studio: Studio, valkey: EmbeddedValkey | None) -> list[ProcessSpec]:
-    """The parts in the order in which they start."""
+async def _embedded(studio: Studio) -> tuple[list[ProcessSpec], dict[str, str]]:
+    """The servers that the environment does not name, and the variables that say where they are."""
+    specs, urls = [], {}
+    if studio.settings.database_url is None:
+        # Its programs may have to be copied, and the first start makes a cluster, which takes a second or two.
+        postgres = await trio.to_thread.run_sync(EmbeddedPostgres, studio.data / POSTGRES)
+        await postgres.end_stale()
+        specs.append(await trio.to_thread.run_sync(postgres.spec))
+        urls["DATABASE_URL"] = postgres.url
+    if studio.settings.redis_url is None:
+        valkey = EmbeddedValkey(studio.data / "valkey")
+        await valkey.end_stale()
+        specs.append(valkey.spec())
+        urls["REDIS_URL"] = valkey.url
+    return specs, urls
+
+
+def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
+    """What the parts are told. Secrets that nobody has set are made once and kept in the data directory."""
     environ = {
         **os.environ,
+        **urls,
         "PYTHONUNBUFFERED": "1",
         "OMNISONIC_DATA_DIR": str(studio.data),
+        "NEXTAUTH_SECRET": signing_secret(studio.settings),
         # The real ports: the gateway lets the web's own pages in, and the web tells pages where the gateway is.
         "WEB_PORT": str(port_of(studio.web)),
         "GATEWAY_PORT": str(port_of(studio.gateway)),
+        "PARITY_PORT": str(port_of(studio.parity)),
     }
-    if valkey is not None:
-        environ["REDIS_URL"] = valkey.url
-    parts = [_part("gateway", studio.gateway, environ), _part("web", studio.web, environ)]
-    return parts if valkey is None else [valkey.spec(), *parts]
+    if studio.settings.admin_token is None:
+        environ["ADMIN_TOKEN"] = kept_secret(studio.data, OPERATOR)
+    return environ
 
 
-def _part(name: str, listener: socket.socket, environ: dict[str, str]) -> ProcessSpec:
-    fd = listener.fileno()
-    command = (sys.executable, "-m", "omnisonic", name, "--fd", str(fd), "--supervised")
-    return ProcessSpec(name, command, environ, pass_fds=(fd,))
+def _parts(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
+    """The database's migrations, and the parts in the order in which they start."""
+    webs = [_part("web", environ, studio.web, name=name) for name in _web_names(studio.settings)]
+    # Nobody's secrets are the parity service's business.
+    unconfided = {name: value for name, value in environ.items() if name not in CONFIDENTIAL}
+    return [
+        replace(_part("migrate", environ), once=True, start_s=MIGRATE_S),
+        _part("gateway", environ, studio.gateway),
+        *webs,
+        _part("worker", environ),
+        _part("parity", unconfided, studio.parity),
+    ]
+
+
+def _part(
+    command: str, environ: dict[str, str], listener: socket.socket | None = None, *, name: str | None = None
+) -> ProcessSpec:
+    """`omnisonic COMMAND`, on `listener` when it has one. `name` is what its lines are printed under."""
+    fds = () if listener is None else (listener.fileno(),)
+    words = [word for fd in fds for word in ("--fd", str(fd))]
+    program = (sys.executable, "-m", "omnisonic", command, *words, "--supervised")
+    return ProcessSpec(name or command, program, environ, pass_fds=fds)
+
+
+def _names(settings: Settings) -> list[str]:
+    """All who may print."""
+    return ["postgres", "valkey", "migrate", "gateway", *_web_names(settings), "worker", "parity"]
+
+
+def _web_names(settings: Settings) -> list[str]:
+    """`web`, or `web-1` and so on."""
+    workers = settings.web_workers
+    return ["web"] if workers == 1 else [f"web-{number}" for number in range(1, workers + 1)]
 
 
 def _welcome(studio: Studio) -> str:
     settings = studio.settings
     if settings.access == "open":
-        rooms = "open: whoever reaches the gateway may enter"
+        rooms = "open: whoever reaches the gateway may enter any of them"
     else:
-        rooms = "by ticket: nobody can enter until there are accounts; ROOM_ACCESS=open lets everybody in"
+        rooms = "by ticket: people enter the rooms of their own sessions, and of those shared with them"
     rows = {
         "Studio": settings.nextauth_url or url_of(studio.web, "http"),
+        "Sign in": _ways_in(settings),
         "Gateway": settings.gateway_public_url or url_of(studio.gateway, "ws"),
+        "Parity": url_of(studio.parity, "http"),
         "Data": str(studio.data),
         "Rooms": rooms,
         "Stop": "Ctrl-C",
     }
     lines = [f"  {label:<8}  {value}" for label, value in rows.items()]
     return "\n".join(["", f"Omnisonic Studio {__version__} is running.", "", *lines, ""])
+
+
+def _ways_in(settings: Settings) -> str:
+    """How people sign in, in words."""
+    ways = [PROVIDER_NAMES[name] for name in settings.providers_on]
+    if not settings.credentials_on:
+        return "with " + " or ".join(ways) if ways else "nobody can: set AUTH_ENABLE_CREDENTIALS or a provider"
+    if settings.is_production:
+        return "with " + " or ".join([*ways, "e-mail and password (`omnisonic users add` makes accounts)"])
+    ways.append("any e-mail and password; an unknown e-mail makes an account")
+    return "with " + ", or ".join(ways)

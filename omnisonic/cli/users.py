@@ -10,6 +10,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+import typer
+
 from omnisonic.accounts import AccountStore
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.cli.migrated import refuse_when_behind
@@ -44,7 +46,7 @@ def add(settings: Settings, email: str, *, name: str | None) -> None:
     url = database_of(settings)
     password_hash = hash_password(_asked_password(email))
     asyncio.run(_with_accounts(url, lambda accounts: accounts.register(email, password_hash, name=name)))
-    print(f"{email} can sign in now.")
+    typer.echo(f"{email} can sign in now.")
 
 
 def replace_password(settings: Settings, email: str) -> None:
@@ -55,7 +57,7 @@ def replace_password(settings: Settings, email: str) -> None:
     password_hash = hash_password(_asked_password(email))
     if asyncio.run(_with_accounts(url, lambda accounts: accounts.set_password(email, password_hash))) is None:
         raise NoSuchAccount(f"There is no account with the e-mail address {email}: add it without --replace.")
-    print(f"{email} has another password now, and is signed out everywhere.")
+    typer.echo(f"{email} has another password now, and is signed out everywhere.")
 
 
 async def _with_accounts(url: str, act: Callable[[AccountStore], Awaitable[T]]) -> T:

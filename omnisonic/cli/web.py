@@ -26,9 +26,7 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     settings.check_sign_in()
     secret = signing_secret(settings)
     configure_logs(settings, "web")
-    listener, ready = open_site(
-        settings.web_host, settings.web_port, setting="WEB", fd=fd, supervised=supervised
-    )
+    listener, ready = open_site(settings.web_host, settings.web_port, setting="WEB", fd=fd, supervised=supervised)
     telemetry = configure_telemetry(settings, "web")
     try:
         asyncio.run(_serve(settings, redis_url, database_url, secret, listener, ready))

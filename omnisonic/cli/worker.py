@@ -6,6 +6,8 @@ is its supervisor's matter, and loses nothing. SIGTERM or Ctrl-C ends it at once
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.cli.lifeline import end_with_supervisor, say_ready
@@ -17,19 +19,17 @@ from omnisonic.errors import BadSettings
 from omnisonic.housekeeping import keep_house
 from omnisonic.logs import configure_logs
 
-CONNECTIONS = 2
+CONNECTIONS: Final = 2
 
 
 def run(settings: Settings, *, supervised: bool) -> None:
     """Run until a signal. `supervised`: standard input is a lifeline. Errors: `BadSettings`, `DatabaseBehind`."""
     if settings.database_url is None:
-        raise BadSettings(
-            ["DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`."]
-        )
+        raise BadSettings(["DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`."])
     configure_logs(settings, "worker")
     if supervised:
         end_with_supervisor()
-    asyncio.run(_work(settings.database_url, say_ready if supervised else _print_ready))
+    asyncio.run(_work(settings.database_url, say_ready if supervised else partial(print, "At work.", flush=True)))
 
 
 async def _work(database_url: str, ready: Callable[[], None]) -> None:
@@ -45,7 +45,3 @@ async def _work(database_url: str, ready: Callable[[], None]) -> None:
             work.cancel()
     finally:
         await database.aclose()
-
-
-def _print_ready() -> None:
-    print("At work.", flush=True)

@@ -1,6 +1,7 @@
 """The embedded Valkey, its data directory, and the leash that ends it with its supervisor."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -76,6 +77,31 @@ def test_a_leashed_command_dies_with_its_parent() -> None:
         assert alive(pid)
         os.kill(process.pid, signal.SIGKILL)
         eventually(lambda: not alive(pid), what="the leashed command is gone", within_s=DEADLINE_S)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run something as somebody else")
+def test_a_command_that_runs_as_somebody_else_is_leashed_too(tmp_path: Path) -> None:
+    """In a folder that he cannot reach by path, without root's groups, and told to end by the signal asked for."""
+    account = pwd.getpwnam("nobody")
+    tmp_path.chmod(0o700)
+    (tmp_path / "own").mkdir()
+    os.chown(tmp_path / "own", account.pw_uid, account.pw_gid)
+    leashed = "trap 'echo INT >/proc/self/cwd/told; exit' INT; id -u; id -G; echo $$; while :; do sleep 0.05; done"
+    parent = (
+        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'omnisonic.leash', "
+        f"'--user', '{account.pw_uid}:{account.pw_gid}', '--folder', sys.argv[1], '--signal', 'INT', "
+        f'str(os.getpid()), "/bin/sh", "-c", {leashed!r}]).wait()'
+    )
+    command = [sys.executable, "-c", parent, str(tmp_path / "own")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{account.pw_uid}\n"
+        assert process.stdout.readline() == f"{account.pw_gid}\n"
+        pid = int(process.stdout.readline())
+        os.kill(process.pid, signal.SIGKILL)
+        eventually(lambda: not alive(pid), what="the leashed command is gone", within_s=DEADLINE_S)
+    assert (tmp_path / "own" / "told").read_text() == "INT\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")

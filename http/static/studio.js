@@ -1,0 +1,304 @@
+// The studio: from outside a session's room into it and back. Joins the parts; each owns its own corner of the page.
+
+import { ask } from "./api.js";
+import { Connection } from "./connection.js";
+import { copies } from "./copying.js";
+import { asksFirst, closes, People } from "./people.js";
+import { Roster } from "./roster.js";
+import { SessionHead } from "./session_head.js";
+import { Talk } from "./talk.js";
+
+const NAME_KEY = "omnisonic.name";
+const LOOK_EVERY_MS = 10_000;
+const SIGNED_OUT = "You are signed out.";
+const NOT_SHARED = "This session is not shared with you any more.";
+const DELETED = "This session was deleted.";
+
+const part = (id) => document.getElementById(id);
+const main = part("main");
+const sessionId = main.dataset.session;
+const memberId = main.dataset.person;
+const isOwner = main.dataset.role === "owner";
+const nameKey = `${NAME_KEY}.${memberId}`;
+
+// `outside`, one of the connection's states, or `gone` when there is nothing to come back to.
+let state = "outside";
+let connection = null;
+let name = "";
+let hasBeenIn = false;
+let countdown = 0;
+
+const roster = new Roster(part("roster"), memberId);
+const head = new SessionHead(sessionId, isOwner);
+const talk = new Talk(part("log"), part("composer"), {
+  me: () => ({ memberId, name }),
+  isConnected: () => state === "connected",
+  send: (message) => {
+    const isSent = connection?.send(message) ?? false;
+    if (isSent) roster.spoke(memberId);
+    return isSent;
+  },
+});
+
+function join() {
+  name = part("name").value.trim();
+  if (!name) return failEntry("Type the name that the others see.");
+  failEntry("");
+  localStorage.setItem(nameKey, name);
+  hasBeenIn = false;
+  talk.clear();
+  roster.replace([{ memberId, displayName: name, status: "active" }]);
+  show("inside");
+  connection = new Connection(address, { state: changed, message: heard, latency });
+  return connection.open();
+}
+
+function leave(words = "") {
+  hangUp();
+  state = "outside";
+  show("entry");
+  roster.clear();
+  look();
+  failEntry(words);
+  part("join").focus();
+}
+
+function hangUp() {
+  connection?.close();
+  connection = null;
+  clearInterval(countdown);
+  talk.failAll("");
+}
+
+function show(side) {
+  part("entry").hidden = side !== "entry";
+  part("join").hidden = side !== "entry";
+  part("inside").hidden = side !== "inside";
+  part("leave").hidden = side !== "inside";
+  part("state").hidden = side !== "inside";
+  document.body.classList.toggle("in-room", side === "inside");
+}
+
+// There is nothing to come back to: say so, and where to go instead.
+function gone(words, link = "Your sessions", href = "/sessions") {
+  hangUp();
+  state = "gone";
+  show("entry");
+  roster.clear();
+  drawCompany();
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  for (const id of ["name", "join", "people-open"]) part(id).disabled = true;
+  part("join").hidden = true;
+  part("more").hidden = true;
+  part("readouts").inert = true;
+  part("entry-words").textContent = words;
+  part("entry-way").hidden = false;
+  part("entry-link").textContent = link;
+  part("entry-link").href = href;
+  part("entry").classList.add("is-gone");
+  part("entry-link").focus();
+}
+
+function lost(problem) {
+  if (problem.status === 401) gone(SIGNED_OUT, "Sign in again", `/signin?callbackUrl=${encodeURIComponent(location.pathname)}`);
+  else if (problem.status === 404) gone(NOT_SHARED);
+  else return false;
+  return true;
+}
+
+// --- the connection's side -----------------------------------------------------------------------------------------
+
+// A ticket lets in once, so each attempt needs one of its own.
+async function address() {
+  const { ticket, url } = await ask("POST", `/api/rooms/${sessionId}/ticket`, { displayName: name });
+  const place = new URL(url);
+  place.searchParams.set("status", presentStatus());
+  return { url: place.href, protocols: ["omnisonic", `ticket.${ticket}`] };
+}
+
+function changed(next, detail) {
+  state = next;
+  part("room").dataset.state = part("state").dataset.state = next;
+  part("latency").textContent = "";
+  clearInterval(countdown);
+  part("notice").hidden = next === "joining" || next === "connected";
+  part("send").setAttribute("aria-disabled", String(next !== "connected"));
+  const words = { joining: "Joining…", connected: "Connected", reconnecting: "Reconnecting…", ended: "Disconnected" };
+  part("state-words").textContent = words[next];
+  if (next === "connected") connected(detail);
+  if (next === "reconnecting") reconnecting(detail);
+  if (next === "ended") ended(detail);
+  drawCompany();
+}
+
+function connected({ members }) {
+  roster.replace(members);
+  talk.event(hasBeenIn ? "You are back." : "You came in.");
+  if (hasBeenIn) refresh();
+  else talk.focus();
+  hasBeenIn = true;
+}
+
+function reconnecting({ words, at }) {
+  talk.failAll("The connection was lost.");
+  notice(words, "Try now", () => connection.retry());
+  const tick = () => {
+    const left_s = Math.ceil((at - performance.now()) / 1000);
+    part("notice-countdown").textContent = left_s > 0 ? `Trying again in ${left_s} s.` : "Trying again…";
+  };
+  tick();
+  countdown = setInterval(tick, 250);
+}
+
+async function ended({ words, wasIn, problem }) {
+  if (problem && lost(problem)) return;
+  if (!wasIn && !hasBeenIn) {
+    leave(words);
+    return;
+  }
+  talk.failAll("The connection was lost.");
+  part("notice-countdown").textContent = "";
+  notice(words, "Join again", () => connection.open());
+  // Removed, signed out, deleted: the room cannot say which, the session can.
+  await refresh();
+}
+
+function notice(words, action, act) {
+  part("notice-words").textContent = words;
+  part("notice-action").textContent = action;
+  part("notice-action").onclick = act;
+}
+
+function latency(ms) {
+  part("latency").textContent = `${Math.max(1, Math.round(ms))} ms`;
+}
+
+function heard({ type, payload, from }) {
+  switch (type) {
+    case "presence.join":
+      roster.put(payload);
+      talk.event(`${payload.displayName} came in.`);
+      break;
+    case "presence.update":
+      updated(payload);
+      break;
+    case "presence.leave":
+      talk.event(`${roster.nameOf(payload.memberId)} ${payload.reason === "kicked" ? "was removed" : "left"}.`);
+      roster.remove(payload.memberId);
+      break;
+    case "chat":
+      said(from, payload?.text);
+      break;
+    case "session.updated":
+      head.draw(payload.session ?? payload);
+      break;
+    case "session.deleted":
+      gone(DELETED);
+      break;
+    case "ack":
+      talk.acknowledged(payload.id);
+      break;
+    case "error":
+      if (!talk.refused(payload.id, payload.message) && state === "connected") talk.event(payload.message);
+      break;
+    case "room.degraded":
+      talk.event("Some people in this room cannot be heard right now.");
+      break;
+    case "room.restored":
+      talk.event("Everyone in this room can be heard again.");
+      break;
+  }
+  drawCompany();
+}
+
+function said(from, text) {
+  if (typeof text !== "string") return;
+  if (from === null) {
+    // Said into the room by a program of the owner's: nobody in the room.
+    talk.event(text);
+    return;
+  }
+  talk.heard(from, roster.nameOf(from), text);
+  roster.spoke(from);
+}
+
+function updated(member) {
+  const before = roster.get(member.memberId);
+  roster.put(member);
+  if (before && before.displayName !== member.displayName) {
+    talk.event(`${before.displayName} is now called ${member.displayName}.`);
+  }
+}
+
+// --- the visitor's side --------------------------------------------------------------------------------------------
+
+// Who is in there, as seen from outside. Knowing is a comfort, not a need: only what ends everything is told.
+async function look() {
+  if (state !== "outside" || document.visibilityState !== "visible") return;
+  try {
+    const { members } = await ask("GET", `/api/presence?roomId=${sessionId}`);
+    if (state === "outside") roster.replace(members);
+  } catch (problem) {
+    if (state === "outside") lost(problem);
+  }
+  if (state === "outside") drawCompany();
+}
+
+async function refresh() {
+  try {
+    head.draw((await ask("GET", `/api/sessions?id=${sessionId}`)).session);
+  } catch (problem) {
+    lost(problem);
+  }
+}
+
+function drawCompany() {
+  const isOutside = state === "outside" || state === "gone";
+  part("count").textContent = state === "joining" || state === "gone" ? "" : String(roster.size);
+  part("nobody").hidden = roster.size > 0 || state === "gone";
+  part("alone").hidden = !(state === "connected" && roster.size === 1);
+  if (state === "outside") part("entry-words").textContent = invitation();
+  part("roster").hidden = isOutside && roster.size === 0;
+}
+
+function invitation() {
+  if (roster.size === 0) return "Nobody is in the room yet. Be the first.";
+  return roster.size === 1 ? "Somebody is in the room already." : `${roster.size} people are in the room already.`;
+}
+
+function failEntry(words) {
+  part("entry-problem").textContent = words;
+  part("entry-problem").hidden = !words;
+  part("name").toggleAttribute("aria-invalid", Boolean(words));
+  if (words) part("name").focus();
+}
+
+function presentStatus() {
+  return document.visibilityState === "visible" ? "active" : "away";
+}
+
+async function quit() {
+  if (isOwner) await ask("DELETE", `/api/sessions/${sessionId}`);
+  else await ask("DELETE", `/api/sessions/${sessionId}/collaborators/${memberId}`);
+  hangUp();
+  location.assign("/sessions");
+}
+
+new People(sessionId, memberId, isOwner, [part("people-open"), part("people-open-alone")]);
+const copyHere = document.querySelector('[data-copy="here"]');
+if (copyHere) copies(copyHere, () => location.href);
+asksFirst(part(isOwner ? "delete-open" : "quit-open"), quit);
+document.querySelectorAll("dialog").forEach(closes);
+part("entry").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (state === "outside") join();
+});
+part("leave").addEventListener("click", () => leave());
+part("name").value = localStorage.getItem(nameKey) || part("name").dataset.default;
+document.addEventListener("visibilitychange", () => {
+  connection?.send({ type: "presence.set", payload: { status: presentStatus() } });
+  look();
+});
+addEventListener("online", () => state === "reconnecting" && connection.retry());
+setInterval(look, LOOK_EVERY_MS);
+look();
