@@ -85,7 +85,7 @@ class TicketAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """It was said; `offset` is its place in the room's order, 0 for a message to one member, which has none."""
+    """It was said. `offset` is its place in the room's order; of what one member is told, that of what came before."""
 
     offset: int
 

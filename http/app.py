@@ -2,7 +2,7 @@
 
 Built once per process; it owns nothing but what it is given. Overload: bodies are bounded in bytes and in time, calls
 to store and bus in time. Crash: one request fails, answered 500. Shutdown: the server finishes what is in flight;
-presence and bus are closed by whoever opened them.
+the stores are closed by whoever opened them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,13 +17,22 @@ from omnisonic.accounts import AccountStore
 from omnisonic.bus import Bus
 from omnisonic.config import Settings
 from omnisonic.guard import Guard
+from omnisonic.http.callers import Callers
+from omnisonic.http.csrf import Csrf
 from omnisonic.http.errors import answer_errors
+from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.health import Health
 from omnisonic.http.openapi import document
+from omnisonic.http.page_frame import PageFrame
 from omnisonic.http.pages import Pages
 from omnisonic.http.presence import Presence
 from omnisonic.http.request_ids import trace_requests
+from omnisonic.http.room_news import RoomNews
+from omnisonic.http.rooms import GatewayAddress, Rooms, RoomStores
 from omnisonic.http.security import secure
+from omnisonic.http.session_pages import SessionPages
+from omnisonic.http.sessions import Sessions
+from omnisonic.origins import HostPolicy, OriginPolicy
 from omnisonic.presence import PresenceStore
 from omnisonic.sessions import SessionStore
 
@@ -64,6 +73,42 @@ def create_app(
     that this app is reached by, for its own origin; `tracer_provider` and `meter_provider` are OpenTelemetry's
     global ones when not given.
     """
+    app = plain_app(
+        settings.host_policy(settings.web_host),
+        settings.origin_policy(web_port),
+        has_pages=True,
+        https=settings.is_https,
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+    )
+    callers = Callers(app, secret=secret, secure=settings.is_https)
+    csrf = Csrf(secret, secure=settings.is_https)
+    rooms = RoomStores(stores.accounts, stores.sessions, stores.bus, stores.guard)
+    gateway = GatewayAddress(settings, gateway_port)
+    frame = PageFrame(settings, callers, stores.accounts, csrf)
+    for part in (
+        Health(stores.ping_database, stores.presence, stores.bus),
+        Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
+        Sessions(settings, stores.sessions, stores.presence, RoomNews(stores.bus), callers.login),
+        Rooms(settings, rooms, callers, secret=secret, admin_token=admin_token, gateway=gateway),
+        Pages(settings, frame),
+        SessionPages(settings, frame, callers, csrf, stores.sessions, HeadCounts(stores.presence), gateway_port=gateway_port),
+    ):
+        app.register_blueprint(part.blueprint())
+    document(app, cookie_name=callers.cookie_name or "")
+    return app
+
+
+def plain_app(
+    hosts: HostPolicy,
+    origins: OriginPolicy,
+    *,
+    has_pages: bool,
+    https: bool,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> Quart:
+    """An app without routes: its limits, its door, its headers and the way it tells of errors."""
     app = Quart(__name__, static_folder=None)
     app.config |= {
         "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
@@ -75,10 +120,6 @@ def create_app(
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     trace_requests(app, tracer_provider, meter_provider)
-    secure(app, settings, web_port)
-    answer_errors(app)
-    app.register_blueprint(Health(stores).blueprint())
-    app.register_blueprint(Presence(settings, stores).blueprint())
-    app.register_blueprint(Pages(settings, gateway_port).blueprint())
-    document(app)
+    secure(app, hosts, origins, https=https)
+    answer_errors(app, has_pages=has_pages)
     return app

@@ -56,8 +56,19 @@ class Refusal(OmnisonicError):
         self.headers = headers
 
 
-def answer_errors(app: Quart) -> None:
-    """Make `app` answer every error in its own words."""
+def answer_errors(app: Quart, *, has_pages: bool) -> None:
+    """Make `app` answer every error in its own words. Without pages of its own it speaks JSON only."""
+
+    async def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+        """The answer to a request that failed: JSON for programs, a page for people."""
+        headers = dict(headers or {})
+        if not await _body_arrived():
+            headers["Connection"] = "close"
+        if not has_pages or speaks_json(request.path):
+            return answer(Problem(error=message, code=code), status, headers)
+        page = await render_template("problem.html", status=status, message=message)
+        headers["Content-Security-Policy"] = STILL_PAGE
+        return Response(page, status, headers, content_type="text/html; charset=utf-8")
 
     @app.errorhandler(OmnisonicError)
     async def ours(error: OmnisonicError) -> Response:
@@ -83,18 +94,6 @@ def answer_errors(app: Quart) -> None:
     async def unexpected(error: Exception) -> Response:
         log.error("request.failed", exc_info=error, extra={"method": request.method, "path": request.path})
         return await problem(500, *SENTENCES[500])
-
-
-async def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    """The answer to a request that failed: JSON for programs, a page for people."""
-    headers = dict(headers or {})
-    if not await _body_arrived():
-        headers["Connection"] = "close"
-    if speaks_json(request.path):
-        return answer(Problem(error=message, code=code), status, headers)
-    page = await render_template("problem.html", status=status, message=message)
-    headers["Content-Security-Policy"] = STILL_PAGE
-    return Response(page, status, headers, content_type="text/html; charset=utf-8")
 
 
 async def _body_arrived() -> bool:

@@ -66,7 +66,9 @@ COOKIE_OR_BEARER: Final[Security] = [{"cookie": []}, {"operator": []}]
 _CONTROLS: Final = "\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
 _SPACES: Final = "\\u0020\\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000"
 
-_TRIMMED: Final = "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+_TRIMMED: Final = (
+    "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+)
 """What `str.strip` takes away."""
 
 _FORM: Final = "_omnisonic_form"

@@ -9,52 +9,42 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import Field
 from quart import Blueprint, Response
 
+from omnisonic.accounts import AccountStore
 from omnisonic.bus import ROOM_EVENTS, Bus
 from omnisonic.bus.events import LeaseDropped, LeasePut, RoomEvent, encode
 from omnisonic.config import Settings
 from omnisonic.errors import Unavailable
 from omnisonic.http.answers import Members, Ok, answer
+from omnisonic.http.callers import Callers
 from omnisonic.http.errors import Refusal
-from omnisonic.http.inputs import Input, json_body, query_value
-from omnisonic.http.openapi import answers, name_schema
+from omnisonic.http.inputs import Input, Query, json_body
+from omnisonic.http.openapi import COOKIE_IF_ANY, answers
 from omnisonic.http.request_ids import PRESENCE_PATH
-from omnisonic.models import (
-    DISPLAY_NAME_LENGTH,
-    ID_LENGTH,
-    Member,
-    PresenceMember,
-    Status,
-    checked_display_name,
-    checked_member_id,
-    checked_room_id,
-)
+from omnisonic.http.room_inputs import DisplayName, MemberName, RoomName
+from omnisonic.models import Member, PresenceMember, RoomId, Status, UserId, checked_room_id
 from omnisonic.presence import PresenceStore
+from omnisonic.sessions import NotSignedIn, SessionStore
 
 STORE_TIMEOUT_S: Final = 1.0
 """Longest that store and bus together may take for one request."""
 LONGEST_TTL_S: Final = 900
 
-_Id = WithJsonSchema(name_schema(ID_LENGTH))
-_Name = WithJsonSchema(name_schema(DISPLAY_NAME_LENGTH))
-_RoomId = Annotated[str, AfterValidator(checked_room_id), _Id]
-_MemberId = Annotated[str, AfterValidator(checked_member_id), _Id]
-
 
 class RoomQuery(Input):
     """Which room."""
 
-    room_id: _RoomId
+    room_id: RoomName
 
 
 class Arrival(Input):
     """Someone is in a room, without a socket, for `ttlSeconds` from now."""
 
-    room_id: _RoomId
-    member_id: _MemberId
-    display_name: Annotated[str, AfterValidator(checked_display_name), _Name]
+    room_id: RoomName
+    member_id: MemberName
+    display_name: DisplayName
     status: Status = "active"
     ttl_seconds: Annotated[int, Field(ge=1, le=LONGEST_TTL_S)] | None = None
 
@@ -62,62 +52,96 @@ class Arrival(Input):
 class Departure(Input):
     """Someone is there no more."""
 
-    room_id: _RoomId
-    member_id: _MemberId
+    room_id: RoomName
+    member_id: MemberName
 
 
 class Presence:
-    """The routes of `/api/presence`."""
+    """The routes of `/api/presence`.
 
-    def __init__(self, settings: Settings, store: PresenceStore, bus: Bus) -> None:
+    Where rooms are open they are anybody's. With tickets they are for those who have a role in the room's session, and
+    what they put is theirs: nobody else may change it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        presence: PresenceStore,
+        bus: Bus,
+        accounts: AccountStore,
+        sessions: SessionStore,
+        callers: Callers,
+    ) -> None:
         self._default_ttl_s = settings.presence_ttl_s
         self._is_open = settings.access == "open"
-        self._store = store
+        self._store = presence
         self._bus = bus
+        self._accounts = accounts
+        self._sessions = sessions
+        self._callers = callers
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("presence", __name__)
-        routes.before_request(self.admit)
+        if not self._is_open:
+            routes.before_request(self.admit)
         routes.get(PRESENCE_PATH)(self.members)
         routes.post(PRESENCE_PATH)(self.arrive)
         routes.delete(PRESENCE_PATH)(self.depart)
         return routes
 
     async def admit(self) -> None:
-        if not self._is_open:
-            raise Refusal(
-                401,
-                "ticket_required",
-                "Rooms here are entered with a ticket, and tickets come with accounts, which this studio has not yet.",
-            )
+        """Turn strangers away before anything of the request is looked at. Errors: `NotSignedIn`."""
+        self._callers.login()
 
-    @answers(Members, 400, 401, 503, query=RoomQuery)
+    @answers(Members, 400, 401, 404, 503, query=RoomQuery, security=COOKIE_IF_ANY)
     async def members(self) -> Response:
         """List everyone in a room."""
-        room = checked_room_id(query_value("roomId"))
+        room = checked_room_id(Query()["roomId"])
+        if not self._is_open:
+            room = await self._entered(room)
         async with _promptly():
             return answer(Members(await self._store.members(room)))
 
-    @answers(Ok, 400, 401, 403, 408, 413, 415, 503, body=Arrival)
+    @answers(Ok, 400, 401, 403, 404, 408, 409, 413, 415, 503, body=Arrival, security=COOKIE_IF_ANY)
     async def arrive(self) -> Response:
         """Say that someone is in a room, for a while. The live room sees them come; repeat it to keep them there."""
         arrival = await json_body(Arrival)
+        room, person = await self._owner(arrival.room_id)
         ttl_s = arrival.ttl_seconds or self._default_ttl_s
         member = Member(arrival.member_id, arrival.display_name, arrival.status)
         line = PresenceMember(arrival.member_id, arrival.display_name, arrival.status)
         async with _promptly():
-            await self._store.put_lease(arrival.room_id, line, ttl_s=ttl_s)
-            await self._tell(LeasePut(arrival.room_id, member, ttl_s))
+            if not await self._store.put_lease(room, line, ttl_s=ttl_s, person=person):
+                raise Refusal(409, "member_taken", "Somebody else is in the room under that memberId.")
+            await self._tell(LeasePut(room, member, ttl_s, person))
         return answer(Ok())
 
-    @answers(Ok, 400, 401, 403, 408, 413, 415, 503, body=Departure)
+    @answers(Ok, 400, 401, 403, 404, 408, 413, 415, 503, body=Departure, security=COOKIE_IF_ANY)
     async def depart(self) -> Response:
         """Say that someone is in a room no more. Saying it twice is no error."""
         departure = await json_body(Departure)
+        room, person = await self._owner(departure.room_id)
         async with _promptly():
-            await self._store.drop_lease(departure.room_id, departure.member_id)
-            await self._tell(LeaseDropped(departure.room_id, departure.member_id))
+            await self._store.drop_lease(room, departure.member_id, person=person)
+            await self._tell(LeaseDropped(room, departure.member_id, person))
         return answer(Ok())
+
+    async def _owner(self, room: RoomId) -> tuple[RoomId, UserId | None]:
+        """The room, when the caller may be in it, and whose it is what they put there: None is anybody's.
+
+        Errors: `NotSignedIn`, `NoSuchSession`.
+        """
+        if self._is_open:
+            return room, None
+        entered = await self._entered(room)
+        signed_in = await self._accounts.signed_in(self._callers.login())
+        if signed_in is None:
+            raise NotSignedIn
+        return entered, signed_in.person.id
+
+    async def _entered(self, room: RoomId) -> RoomId:
+        """The room's one name, when it is that of a session the caller has a role in. Errors: as `_owner`."""
+        return (await self._sessions.get(self._callers.login(), room)).id
 
     async def _tell(self, event: RoomEvent) -> None:
         await self._bus.publish(ROOM_EVENTS, encode(event))

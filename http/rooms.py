@@ -22,7 +22,7 @@ from omnisonic.accounts import AccountStore
 from omnisonic.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.bus.events import Reply, RoomSaid, encode
 from omnisonic.config import Settings
-from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.errors import Unavailable
 from omnisonic.guard import Guard
 from omnisonic.http.addresses import client_address
 from omnisonic.http.answers import Said, TicketAnswer, answer
@@ -31,7 +31,7 @@ from omnisonic.http.errors import Refusal, retry_after
 from omnisonic.http.inputs import json_body, raw_json
 from omnisonic.http.livekit import LiveKitTokens
 from omnisonic.http.openapi import COOKIE, COOKIE_OR_BEARER, answers
-from omnisonic.http.room_inputs import Entrance, Saying, default_display_name, read_saying
+from omnisonic.http.room_inputs import Entrance, OutsideMessage, Saying, default_display_name, read_saying
 from omnisonic.models import Person, RoomId, checked_room_id
 from omnisonic.sessions import NotSignedIn, OwnerOnly, SessionStore
 from omnisonic.tickets import LIFE_MS, Ticket, TicketPrinter
@@ -44,7 +44,8 @@ CHANNEL_BYTES: Final = 16
 TRIES: Final = 10
 """Wrong operator's tokens that an address may show within `TRIES_WINDOW_S`."""
 TRIES_WINDOW_S: Final = 60.0
-_CODES: Final = {"room_empty": 409, "unknown_member": 404}
+_EMPTY: Final = Reply(code="room_empty", message="Nobody is in that room now.")
+_STATUSES: Final = {"room_empty": 409, "unknown_member": 404}
 """What a gateway's refusals are answered with; all others are the request's fault, 400."""
 
 
@@ -137,9 +138,7 @@ class Rooms:
             shown = msgspec.structs.replace(shown, livekit=livekit)
         return answer(shown, 201)
 
-    @answers(
-        Said, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER
-    )
+    @answers(Said, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER)
     async def say(self, room_id: RoomId) -> Response:
         """Say something into a room from outside of it. For the session's owner, or with the operator's token."""
         room = checked_room_id(room_id)
@@ -152,8 +151,10 @@ class Rooms:
             room = session.id
         saying = read_saying(await raw_json())
         reply = await self._said(room, saying)
+        if reply.code == "room_crashed":
+            raise Unavailable(reply.message)
         if reply.code:
-            raise Refusal(_CODES.get(reply.code, 400), reply.code, reply.message)
+            raise Refusal(_STATUSES.get(reply.code, 400), reply.code, reply.message)
         return answer(Said(reply.offset), 202)
 
     async def _somebody(self) -> Person:
@@ -165,14 +166,10 @@ class Rooms:
 
     async def _check_operator(self) -> None:
         """See that the request carries the operator's token. Errors: `Refusal`: 401, 429; `Unavailable`."""
-        address = client_address(
-            request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies
-        )
+        address = client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies)
         wait_s = await self._stores.guard.take("operator", address, limit=TRIES, window_s=TRIES_WINDOW_S)
         if wait_s:
-            raise Refusal(
-                429, "too_many_tries", "Too many wrong tokens. Wait a moment.", headers=retry_after(wait_s)
-            )
+            raise Refusal(429, "too_many_tries", "Too many wrong tokens. Wait a moment.", headers=retry_after(wait_s))
         scheme, _, token = request.headers["Authorization"].partition(" ")
         shown = token.strip().encode("utf-8", "surrogateescape")
         wanted = self._admin_token
@@ -182,17 +179,21 @@ class Rooms:
             )
         await self._stores.guard.give_back("operator", address)
 
-    async def _said(self, room: RoomId, saying: "Saying_") -> Reply:
+    async def _said(self, room: RoomId, message: OutsideMessage) -> Reply:
         """What the gateway that has the room says of it; `room_empty` when none has. Errors: `Unavailable`."""
         channel = f"omnisonic:reply:{secrets.token_hex(CHANNEL_BYTES)}"
-        event = RoomSaid(room, saying.type, saying.payload, saying.to, channel)
+        event = encode(RoomSaid(room, message.type, message.payload, message.to, channel))
+        published = False
         try:
             async with asyncio.timeout(BUS_TIMEOUT_S) as deadline, self._stores.bus.subscribe(channel) as heard:
-                await self._stores.bus.publish(ROOM_EVENTS, encode(event))
+                if not await self._stores.bus.publish(ROOM_EVENTS, event):
+                    return _EMPTY
+                published = True
                 deadline.reschedule(asyncio.get_running_loop().time() + REPLY_TIMEOUT_S)
                 async for delivery in heard:
                     if isinstance(delivery, Delivery):
                         return msgspec.json.decode(delivery.data, type=Reply)
         except TimeoutError:
-            pass
-        return Reply(code="room_empty", message="Nobody is in that room now.")
+            if not published:
+                raise Unavailable("The rooms do not answer now. Try again in a moment.") from None
+        return _EMPTY

@@ -11,7 +11,6 @@ from typing import Final, cast
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
 from quart import Quart, request
 
-from omnisonic.config import Settings
 from omnisonic.http import policies
 from omnisonic.http.errors import Refusal
 from omnisonic.origins import HostPolicy, OriginPolicy
@@ -83,16 +82,16 @@ class SecureHeaders:
         await self._app(scope, receive, secured)
 
 
-def secure(app: Quart, settings: Settings, web_port: int) -> None:
-    """Put the door before every route of `app` and the headers on every answer."""
-    door = Door(settings.host_policy(settings.web_host), settings.origin_policy(web_port))
+def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool) -> None:
+    """Put the door before every route of `app` and the headers on every answer. `https`: how browsers reach it."""
+    door = Door(hosts, origins)
     fixed = [
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"same-origin"),
         (b"cross-origin-opener-policy", b"same-origin"),
         (b"cross-origin-resource-policy", b"same-origin"),
     ]
-    if settings.nextauth_url and settings.nextauth_url.startswith("https:"):
+    if https:
         fixed.append((b"strict-transport-security", b"max-age=%d" % HSTS_MAX_AGE_S))
     defaults = [(b"content-security-policy", policies.DATA.encode()), (b"cache-control", b"no-store")]
     inner = cast("ASGIFramework", app.asgi_app)

@@ -50,6 +50,9 @@ class PoisonedRoom(Room):
             raise ValueError("poison")
         return True
 
+    def told(self, envelope: Envelope) -> bool:
+        return self.heard(Member("nobody", "Nobody"), envelope)
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline.
 
-    Errors: `CannotListen`, and those of `run_gateway`; with tickets `DatabaseBehind`.
+    Errors: `CannotListen`, those of `run_gateway`, and with tickets `DatabaseBehind`.
     """
     configure_logs(settings, "gateway")
     if supervised:
@@ -48,14 +48,24 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         listener = inherited_listener(fd)
     ready = say_ready if supervised else partial(print, url_of(listener, "ws"), flush=True)
     _allow_descriptors(settings.max_connections)
-    if settings.access == "ticket" and settings.database_url is not None:
-        asyncio.run(refuse_when_behind(settings.database_url))
+    if settings.access == "ticket":
+        _check_tickets(settings)
     with listener:
         # What the imports made lives as long as the process: it need never be looked through again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         trio.run(partial(run_gateway, settings, [listener], ready=ready))
+
+
+def _check_tickets(settings: Settings) -> None:
+    """See, before anything runs, that nobody could forge tickets and that the database knows of sessions.
+
+    Errors: `BadSettings`, and those of `refuse_when_behind`.
+    """
+    settings.check_secret()
+    if settings.database_url is not None:
+        asyncio.run(refuse_when_behind(settings.database_url))
 
 
 def _allow_descriptors(connections: int) -> None:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import typer
 
-from omnisonic.accounts import AccountStore
+from omnisonic.accounts import AccountStore, EmailTaken
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.cli.places import database_of
@@ -45,7 +45,12 @@ def add(settings: Settings, email: str, *, name: str | None) -> None:
         name = checked_name(name.strip(), name="name", longest=NAME_LENGTH)
     url = database_of(settings)
     password_hash = hash_password(_asked_password(email))
-    asyncio.run(_with_accounts(url, lambda accounts: accounts.register(email, password_hash, name=name)))
+    try:
+        asyncio.run(_with_accounts(url, lambda accounts: accounts.register(email, password_hash, name=name)))
+    except EmailTaken:
+        raise EmailTaken(
+            f"There is an account with the e-mail address {email}: --replace gives it another password."
+        ) from None
     typer.echo(f"{email} can sign in now.")
 
 

@@ -1,7 +1,7 @@
 """A room and its links, without the cell around them: letters in, messages out, turn by turn."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.mailbox import Join, Mail
@@ -11,6 +11,9 @@ from omnisonic.wire.messages import Envelope
 from tests.actors.links import Ear, Setting, member
 
 
+NOBODY: Final = member("nobody")
+
+
 class Poisoned(Room):
     """A room that cannot bear the message type `poison`."""
 
@@ -18,6 +21,9 @@ class Poisoned(Room):
         if envelope.type == "poison":
             raise ValueError("poison")
         return True
+
+    def told(self, envelope: Envelope) -> bool:
+        return self.heard(NOBODY, envelope)
 
 
 class Stage:

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 
 from omnisonic.database.sessions import GET
 from omnisonic.logins import LoginCookies, login_id
-from omnisonic.presence.valkey import READ_ROOM
+from omnisonic.presence.valkey import _READ_ROOM
 
 cookies = LoginCookies(os.environ["NEXTAUTH_SECRET"], secure=False)
 stores: dict[str, Any] = {}
@@ -54,7 +54,7 @@ async def session(id: str, omnisonic: str = Cookie()) -> dict[str, Any]:  # noqa
 @app.get("/api/presence")
 async def presence(roomId: str) -> dict[str, Any]:  # noqa: N803 - the contract's name
     """Everyone in a room."""
-    entries = await stores["redis"].eval(READ_ROOM, 1, f"omnisonic:presence:room:{roomId}")
+    entries = await stores["redis"].eval(_READ_ROOM, 1, f"omnisonic:presence:room:{roomId}")
     members: dict[str, Any] = {}
     for _key, json, _left_ms in entries:
         found = msgspec.json.decode(json)

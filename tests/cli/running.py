@@ -30,14 +30,15 @@ def eventually(condition: Callable[[], bool], *, what: str, within_s: float = ST
 def environ(**settings: str) -> dict[str, str]:
     """This process's environment with no settings but these, and free ports."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COV"))}
-    return kept | {"WEB_PORT": "0", "GATEWAY_PORT": "0", "OTEL_SDK_DISABLED": "true"} | settings
+    ports = dict.fromkeys(("WEB_PORT", "GATEWAY_PORT", "PARITY_PORT"), "0")
+    return kept | ports | {"OTEL_SDK_DISABLED": "true"} | settings
 
 
-def completed(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """`omnisonic` with these arguments, run to its end."""
+def completed(*arguments: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    """`omnisonic` with these arguments, and `typed` on its standard input, run to its end."""
     command = [sys.executable, "-m", "omnisonic", *arguments]
     return subprocess.run(
-        command, env=environ(**settings), capture_output=True, text=True, timeout=START_S, check=False
+        command, env=environ(**settings), input=typed, capture_output=True, text=True, timeout=START_S, check=False
     )
 
 
@@ -84,7 +85,7 @@ class Command:
         pids: list[int] = []
 
         def runs() -> bool:
-            pids.extend(pid for pid in children(self.pid) if name in command_line(pid))
+            pids.extend(pid for pid in children(self.pid) if _is_part(name, command_line(pid).split()))
             return bool(pids)
 
         eventually(runs, what=f"the {name} runs")
@@ -131,6 +132,11 @@ def command_line(pid: int) -> str:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         return ""
     return subprocess.run(["/bin/ps", "-o", "command=", str(pid)], capture_output=True, text=True, check=False).stdout
+
+
+def _is_part(name: str, words: list[str]) -> bool:
+    """Whether a command of these words is the part: `python -m omnisonic NAME`, or a program called like it."""
+    return name in words[3:4] or name in "".join(words[:1]).rpartition("/")[2]
 
 
 def alive(pid: int) -> bool:

@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 
 from omnisonic import __version__
-from omnisonic.cli.command import GatewayCommand, ServeCommand, WebCommand
+from omnisonic.cli.command import (
+    DatabaseCommand,
+    GatewayCommand,
+    ParityCommand,
+    ServeCommand,
+    SettingsCommand,
+    WebCommand,
+    WorkerCommand,
+)
 from omnisonic.config import Settings, variable_of
 from tests.cli.running import completed, environ, running
+from tests.postgres_server import PostgresServer
 
 HEAVY_FOR_GATEWAY = {"quart", "hypercorn", "typer"}
 HEAVY_FOR_WEB = {"trio", "trio_websocket", "typer"}
@@ -24,15 +33,28 @@ def test_the_help_lists_the_commands() -> None:
         "serve",
         "gateway",
         "web",
+        "worker",
+        "parity",
+        "migrate",
+        "users",
     ]
 
 
 @pytest.mark.parametrize(
-    ("name", "command"), [("serve", ServeCommand), ("gateway", GatewayCommand), ("web", WebCommand)]
+    ("name", "command"),
+    [
+        ("serve", ServeCommand),
+        ("gateway", GatewayCommand),
+        ("web", WebCommand),
+        ("worker", WorkerCommand),
+        ("parity", ParityCommand),
+        ("migrate", DatabaseCommand),
+        ("users add", DatabaseCommand),
+    ],
 )
-def test_a_commands_help_explains_its_environment(name: str, command: type[ServeCommand]) -> None:
+def test_a_commands_help_explains_its_environment(name: str, command: type[SettingsCommand]) -> None:
     """Each variable that matters to it, from the settings themselves."""
-    shown = completed(name, "--help")
+    shown = completed(*name.split(), "--help")
     assert shown.returncode == 0
     listed = {line.split()[0] for line in shown.stdout.partition("Environment:")[2].splitlines() if line.strip()}
     assert {variable_of(field) for field in command.fields} <= listed
@@ -49,7 +71,17 @@ def test_the_version_is_the_packages() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("dance",), ("gateway", "--fd", "x"), ("gateway", "--fd", "1"), ("web", "now")]
+    "arguments",
+    [
+        (),
+        ("dance",),
+        ("gateway", "--fd", "x"),
+        ("gateway", "--fd", "1"),
+        ("web", "now"),
+        ("users",),
+        ("users", "add"),
+        ("users", "add", "ada@example.com", "--replace", "--name", "Ada"),
+    ],
 )
 def test_wrong_arguments_exit_with_2(arguments: tuple[str, ...]) -> None:
     """And say how to get help, without a traceback."""
@@ -59,7 +91,7 @@ def test_wrong_arguments_exit_with_2(arguments: tuple[str, ...]) -> None:
     assert "Usage: omnisonic" in shown.stdout + shown.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "gateway", "web"])
+@pytest.mark.parametrize("command", ["serve", "gateway", "web", "worker", "parity", "migrate"])
 def test_bad_settings_stop_the_start_with_all_problems(command: str) -> None:
     """A sentence each, and exit code 2."""
     shown = completed(command, WEB_PORT="abc", PRESENCE_TTL="5")
@@ -71,13 +103,61 @@ def test_bad_settings_stop_the_start_with_all_problems(command: str) -> None:
     ]
 
 
-def test_web_alone_needs_a_place_to_meet_the_gateway() -> None:
-    """An in-process store would silently be an empty one."""
+def test_web_alone_needs_places_to_meet_the_others() -> None:
+    """Stores in its own process would silently be empty ones."""
     shown = completed("web")
     assert shown.returncode == 2
+    assert shown.stderr.splitlines() == [
+        "omnisonic: REDIS_URL is not set: set it to where the gateway meets the web, or run `omnisonic serve`.",
+        "omnisonic: DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.",
+    ]
+
+
+def test_the_worker_alone_needs_a_database() -> None:
+    """There is nothing else that it could work on."""
+    shown = completed("worker")
+    assert shown.returncode == 2
     assert shown.stderr == (
-        "omnisonic: REDIS_URL is not set: set it to where the gateway meets the web, or run `omnisonic serve`.\n"
+        "omnisonic: DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.\n"
     )
+
+
+@pytest.mark.parametrize("command", ["serve", "web"])
+@pytest.mark.parametrize("secret", ["", "short", "changeme" * 2, "a" * 64])
+def test_production_does_not_start_with_a_secret_that_can_be_guessed(command: str, secret: str) -> None:
+    """Nor without one; the sentence does not show it."""
+    urls = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
+    shown = completed(command, OMNISONIC_ENV="production", NEXTAUTH_SECRET=secret, **urls)
+    assert shown.returncode == 2
+    about_secret, about_provider = shown.stderr.splitlines()
+    assert about_secret.startswith("omnisonic: NEXTAUTH_SECRET is ")
+    assert about_provider.startswith("omnisonic: GITHUB_CLIENT_ID is not set: ")
+    assert not secret or secret not in shown.stderr
+
+
+def test_a_gateway_with_tickets_does_not_start_in_production_without_the_secret() -> None:
+    """It would take forged tickets, or none."""
+    urls = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
+    shown = completed("gateway", OMNISONIC_ENV="production", ROOM_ACCESS="ticket", **urls)
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("omnisonic: NEXTAUTH_SECRET is not set")
+    assert shown.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["web", "gateway", "worker"])
+def test_a_part_does_not_start_on_a_database_that_is_behind(
+    command: str, postgres_process: PostgresServer, tmp_path: Path
+) -> None:
+    """It says how to bring it up to date."""
+    shown = completed(
+        command,
+        DATABASE_URL=postgres_process.url,
+        REDIS_URL="redis://127.0.0.1:1",
+        ROOM_ACCESS="ticket",
+        OMNISONIC_DATA_DIR=str(tmp_path),
+    )
+    assert shown.returncode == 1
+    assert shown.stderr == "omnisonic: The database is behind: run `omnisonic migrate`.\n"
 
 
 @pytest.mark.parametrize("command", ["serve", "gateway"])

@@ -3,14 +3,11 @@
 import contextlib
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,118 +16,15 @@ import asyncpg
 import pytest
 import trio
 
-import omnisonic
 from omnisonic.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable
 from omnisonic.embedded.cluster import Cluster
 from omnisonic.embedded.installation import ACCOUNT, find_postgres
 from omnisonic.embedded.postgres import EmbeddedPostgres, running_embedded_url
-from omnisonic.processes import run_processes
+from tests.cli.postgres_running import DEADLINE_S, import_path, in_service, public_folder, query, servers, supervisor
 from tests.cli.running import alive, children, command_line, eventually
-from tests.postgres_server import blocking
 
-DEADLINE_S: Final = 40.0
 IS_ROOT: Final = os.geteuid() == 0
 ON_LINUX: Final = sys.platform == "linux"
-
-SUPERVISOR: Final = """
-import signal, sys
-from pathlib import Path
-import trio
-from omnisonic.embedded.postgres import EmbeddedPostgres
-from omnisonic.processes import run_processes
-
-async def main():
-    postgres = EmbeddedPostgres(Path(sys.argv[1]))
-    await postgres.end_stale()
-    stop = trio.Event()
-
-    async def until_told():
-        with trio.open_signal_receiver(signal.SIGTERM) as signals:
-            async for _ in signals:
-                stop.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(until_told)
-        spec = postgres.spec()
-        started = lambda: print("url", postgres.url, flush=True)
-        hear = lambda _, line: print(line, flush=True)
-        await run_processes([spec], hear=hear, stop=stop, started=started)
-        nursery.cancel_scope.cancel()
-
-trio.run(main)
-"""
-
-
-@asynccontextmanager
-async def in_service(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
-    """An embedded Postgres with its data in `folder`, supervised; stopped in order with the block."""
-    postgres = EmbeddedPostgres(folder)
-    await postgres.end_stale()
-    started, stop = trio.Event(), trio.Event()
-    with trio.fail_after(DEADLINE_S):
-        async with trio.open_nursery() as nursery:
-
-            async def run() -> None:
-                await run_processes([postgres.spec()], hear=lambda *_: None, stop=stop, started=started.set)
-
-            nursery.start_soon(run)
-            await started.wait()
-            yield postgres
-            stop.set()
-
-
-@contextlib.contextmanager
-def supervisor(
-    folder: Path, *, python: str = sys.executable, user: str | None = None, environ: dict[str, str] | None = None
-) -> Iterator[tuple[int, str]]:
-    """A program of its own that supervises one, in service: its process id and the URL. Stopped with the block."""
-    account = pwd.getpwnam(user) if user else None
-    with subprocess.Popen(
-        [python, "-c", SUPERVISOR, str(folder)],
-        cwd="/",
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(_import_path())} | (environ or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        user=account.pw_uid if account else None,
-        group=account.pw_gid if account else None,
-        extra_groups=[] if account else None,
-    ) as process:
-        assert process.stdout is not None
-        said = []
-        try:
-            for line in process.stdout:
-                said.append(line)
-                if line.startswith("url "):
-                    break
-            assert "".join(said[-1:]).startswith("url "), "".join(said)
-            yield process.pid, said[-1].split()[1]
-        finally:
-            process.terminate()
-            process.wait(DEADLINE_S)
-
-
-def _import_path() -> list[str]:
-    """Where this package and its dependencies are, for a Python that is not this environment's."""
-    return [str(Path(omnisonic.__file__).parent.parent), str(Path(trio.__file__).parent.parent)]
-
-
-def query(url: str, statement: str) -> object:
-    """The first value that `statement` gives."""
-
-    async def ask() -> object:
-        connection = await asyncpg.connect(url)
-        try:
-            return await connection.fetchval(statement)
-        finally:
-            await connection.close()
-
-    return blocking(ask())
-
-
-def servers(folder: Path) -> list[int]:
-    """The processes that serve what is in `folder`."""
-    return Cluster(folder / "data", find_postgres()).servers()
 
 
 async def test_it_answers_to_its_password_only(tmp_path: Path) -> None:
@@ -316,56 +210,6 @@ async def test_other_commands_find_it_while_it_runs(tmp_path: Path) -> None:
     assert running_embedded_url(tmp_path) is None
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="an ordinary user needs no copy")
-def test_programs_in_a_private_home_are_copied_once(tmp_path: Path) -> None:
-    """The account that Postgres runs as under root cannot read them there."""
-    private = tmp_path / "home"
-    private.mkdir(mode=0o700)
-    (private / "site-packages").symlink_to(_import_path()[1])
-    with _public_folder() as copies:
-        found = find_postgres(site=private / "site-packages", copies=copies / "new")
-        assert found.programs.is_relative_to(copies)
-        assert found.runs()
-        assert len(list((copies / "new").iterdir())) == 1
-        made = found.programs.stat().st_mtime_ns
-        assert find_postgres(site=private / "site-packages", copies=copies / "new") == found
-        assert found.programs.stat().st_mtime_ns == made
-        cluster = Cluster(tmp_path / "data", found)
-        cluster.create("secret")
-        assert cluster.exists
-        writable = [path for path in (copies / "new").rglob("*") if path.lstat().st_mode & 0o022]
-        assert not writable
-
-
-@pytest.mark.skipif(not IS_ROOT, reason="an ordinary user needs no copy")
-def test_two_copies_at_once_become_one(tmp_path: Path) -> None:
-    """Whoever is second uses the first one's."""
-    (tmp_path / "site-packages").symlink_to(_import_path()[1])
-    with _public_folder() as copies:
-        found = []
-
-        def find() -> None:
-            found.append(find_postgres(site=tmp_path / "site-packages", copies=copies))
-
-        threads = [threading.Thread(target=find) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(DEADLINE_S)
-        assert found[0] == found[1]
-        assert [path.name.startswith("pixeltable") for path in copies.iterdir()] == [True]
-
-
-@contextlib.contextmanager
-def _public_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 def _ordinary_python() -> str | None:
     """A Python that another user can run this package with."""
     account = pwd.getpwnam(ACCOUNT)
@@ -374,7 +218,7 @@ def _ordinary_python() -> str | None:
             tried = subprocess.run(
                 [python, "-c", "import omnisonic.embedded.postgres"],
                 cwd="/",
-                env={"PYTHONPATH": os.pathsep.join(_import_path())},
+                env={"PYTHONPATH": os.pathsep.join(import_path())},
                 capture_output=True,
                 check=False,
                 user=account.pw_uid,
@@ -392,7 +236,7 @@ def test_an_ordinary_user_runs_it_as_himself() -> None:
     python = _ordinary_python()
     if python is None:
         pytest.skip("there is no Python that another user can run")
-    with _public_folder() as home:
+    with public_folder() as home:
         account = pwd.getpwnam(ACCOUNT)
         os.chown(home, account.pw_uid, account.pw_gid)
         folder = home / "postgres"

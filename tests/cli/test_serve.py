@@ -1,6 +1,7 @@
 """`omnisonic serve`: the whole studio as processes, kept up, and gone when it is gone."""
 
 import os
+import secrets
 import signal
 import socket
 import time
@@ -11,6 +12,8 @@ import pytest
 
 from tests.cli.running import STOP_S, Command, alive, children, command_line, completed, eventually, running
 
+PARTS = 6
+"""Postgres, Valkey, gateway, web, worker and parity service."""
 UPGRADE = (
     "GET /?roomId=jam&memberId={member}&displayName=Ada HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {origin}\r\n"
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -35,9 +38,17 @@ def upgraded(studio: Command, *, member: str, origin: str | None = None) -> byte
 
 
 def test_it_says_calmly_where_everything_is(studio: Command) -> None:
-    """URLs, data, who may enter, how to stop."""
-    for label in ("Studio    http://", "Gateway   ws://", "Data      /", "Rooms     open: ", "Stop      Ctrl-C"):
+    """URLs, how to sign in, data, who may enter, how to stop."""
+    studio.printed("^  Sign in   with any e-mail and password; an unknown e-mail makes an account$")
+    for label in ("Studio    http://", "Gateway   ws://", "Parity    http://", "Data      /", "Rooms     open: "):
         studio.printed(f"^  {label}")
+    studio.printed("^  Stop      Ctrl-C$")
+
+
+def test_the_parity_service_is_in_service_too(studio: Command) -> None:
+    """On a socket of its own."""
+    answer = httpx.get(f"http://127.0.0.1:{studio.port('Parity')}/healthz", timeout=5)
+    assert (answer.status_code, answer.json()) == (200, {"ok": True})
 
 
 def test_web_and_gateway_are_in_service_once_it_says_so(studio: Command) -> None:
@@ -47,19 +58,21 @@ def test_web_and_gateway_are_in_service_once_it_says_so(studio: Command) -> None
     assert b"403" in upgraded(studio, member="eve", origin="http://127.0.0.1:1")
 
 
-def test_the_database_is_private(studio: Command) -> None:
-    """The password stands in a file of mode 0600, on no command line, and in no line of output."""
+def test_secrets_are_private(studio: Command) -> None:
+    """They stand in files of mode 0600 in folders of mode 0700, on no command line, and in no line of output."""
     data = Path(studio.printed(r"Data +(/.*)$")[1])
-    configuration = data / "valkey" / "valkey.conf"
-    assert configuration.stat().st_mode & 0o777 == 0o600
+    files = [data / "valkey" / "valkey.conf", data / "postgres" / "password", data / "secret", data / "admin-token"]
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 4
+    configuration, *kept = [file.read_text() for file in files]
+    kept.append(configuration.partition("requirepass ")[2].splitlines()[0])
+    seen = "".join([*map(command_line, [studio.pid, *children(studio.pid)]), *studio.lines])
     assert (data / "valkey").stat().st_mode & 0o777 == 0o700
-    password = configuration.read_text().partition("requirepass ")[2].splitlines()[0]
-    assert len(password) > 32
-    assert password not in "".join(map(command_line, [studio.pid, *children(studio.pid)]))
-    assert password not in "".join(studio.lines)
+    for secret in kept:
+        assert len(secret.strip()) > 32
+        assert secret.strip() not in seen
 
 
-@pytest.mark.parametrize("name", ["gateway", "web", "valkey"])
+@pytest.mark.parametrize("name", ["gateway", "web", "worker", "parity", "valkey", "postgres"])
 def test_a_part_that_is_killed_comes_back_while_the_others_live_on(studio: Command, name: str) -> None:
     """And everything works again, under the same URLs."""
     before = set(children(studio.pid))
@@ -103,7 +116,7 @@ def test_a_signal_stops_all_of_it_cleanly(how: signal.Signals, tmp_path: Path) -
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
         studio.printed("is running")
         parts = children(studio.pid)
-        assert len(parts) == 3
+        assert len(parts) == PARTS
         begun_s = time.monotonic()
         assert studio.stop(how) == 0
         assert time.monotonic() - begun_s < STOP_S
@@ -111,24 +124,80 @@ def test_a_signal_stops_all_of_it_cleanly(how: signal.Signals, tmp_path: Path) -
 
 
 def test_a_studio_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Its parts notice, and end by themselves."""
+    """Its parts notice, and end by themselves; so do the servers, and what Postgres has started itself."""
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
         studio.printed("is running")
         parts = children(studio.pid)
-        assert len(parts) == 3
+        assert len(parts) == PARTS
+        parts += children(studio.part("postgres"))
         studio.kill()
         eventually(lambda: not any(map(alive, parts)), what="all parts are gone", within_s=STOP_S)
 
 
-def test_with_tickets_it_says_that_nobody_can_enter_yet(tmp_path: Path) -> None:
-    """And how to let everybody in."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), ROOM_ACCESS="ticket") as studio:
-        studio.printed("nobody can enter until there are accounts; ROOM_ACCESS=open lets everybody in")
-
-
-def test_a_redis_that_is_named_is_used_and_none_is_embedded(tmp_path: Path) -> None:
-    """Even while it is down: the studio runs, and says what it misses where it is asked (`/readyz`)."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), REDIS_URL="redis://127.0.0.1:1/0") as studio:
+def test_what_was_kept_is_there_after_a_studio_was_killed(tmp_path: Path) -> None:
+    """The next start finds the database and the secrets, though nobody had time to tidy up."""
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
         studio.printed("is running")
-        assert len(children(studio.pid)) == 2
+        added = completed("users", "add", "ada@example.com", typed="correct horse\n", OMNISONIC_DATA_DIR=str(tmp_path))
+        assert (added.returncode, added.stderr) == (0, "")
+        secret = (tmp_path / "secret").read_text()
+        studio.kill()
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
+        studio.printed("is running")
+        again = completed("users", "add", "ada@example.com", typed="correct horse\n", OMNISONIC_DATA_DIR=str(tmp_path))
+        assert again.returncode == 1
+        assert again.stderr.startswith("omnisonic: There is an account with the e-mail address ada@example.com: ")
+        assert (tmp_path / "secret").read_text() == secret
+
+
+def test_with_tickets_it_says_who_may_enter(tmp_path: Path) -> None:
+    """People, into their own sessions' rooms."""
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), ROOM_ACCESS="ticket") as studio:
+        studio.printed("^  Rooms     by ticket: people enter the rooms of their own sessions")
+
+
+def test_production_says_how_people_sign_in(tmp_path: Path) -> None:
+    """By what is on, and how accounts are made where nobody registers by themselves."""
+    production = {
+        "OMNISONIC_ENV": "production",
+        "NEXTAUTH_SECRET": secrets.token_urlsafe(32),
+        "AUTH_ENABLE_CREDENTIALS": "true",
+        "DISCORD_CLIENT_ID": "x",
+        "DISCORD_CLIENT_SECRET": "canary",
+    }
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), **production) as studio:
+        studio.printed("^  Sign in   with Discord or e-mail and password \\(`omnisonic users add` makes accounts\\)$")
+        assert not (tmp_path / "secret").exists()
+        assert "canary" not in "".join(studio.lines)
+
+
+def test_servers_that_are_named_are_used_and_none_is_embedded(tmp_path: Path, database_url: str) -> None:
+    """Even while Redis is down: the studio runs, and says what it misses where it is asked (`/readyz`)."""
+    named = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URL": database_url}
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), **named) as studio:
+        studio.printed("is running")
+        assert len(children(studio.pid)) == PARTS - 2
         assert not (tmp_path / "valkey").exists()
+        assert not (tmp_path / "postgres").exists()
+        assert not ready(studio)
+
+
+def test_a_database_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> None:
+    """The parts are not started, for what they need cannot be brought up to date; no password is shown."""
+    shown = completed("serve", OMNISONIC_DATA_DIR=str(tmp_path), DATABASE_URL="postgresql://me:canary@127.0.0.1:1/x")
+    assert shown.returncode == 1
+    assert "The database at 127.0.0.1:1 cannot be reached, it refuses connections" in shown.stdout
+    assert shown.stderr == "omnisonic: The migrate ended with exit code 1.\n"
+    assert "canary" not in shown.stdout + shown.stderr
+
+
+def test_several_web_processes_share_one_port(tmp_path: Path) -> None:
+    """Each is kept up by itself, and the others answer meanwhile."""
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), WEB_WORKERS="2") as studio:
+        studio.printed("is running")
+        assert len(children(studio.pid)) == PARTS + 1
+        os.kill(studio.part("web"), signal.SIGKILL)
+        assert ready(studio)
+        studio.printed(r"The web-\d was killed by SIGKILL\. Starting it again\.")
+        eventually(lambda: len(children(studio.pid)) == PARTS + 1, what="both are back")
+        assert ready(studio)

@@ -27,6 +27,7 @@ from tests.postgres_server import PostgresServer, blocking, running_postgres
 ONE: Final = Migration(1, "one", "CREATE TABLE one (value integer); INSERT INTO one VALUES (1)")
 TWO: Final = Migration(2, "two", "INSERT INTO one VALUES (2)")
 BROKEN: Final = Migration(2, "broken", "INSERT INTO one VALUES (2); INSERT INTO nowhere VALUES (2)")
+FORGOTTEN: Final = Migration(2, "forgotten", "INSERT INTO one VALUES (2); DROP TABLE schema_migrations")
 SLOW: Final = Migration(2, "slow", "SELECT pg_sleep(0.3); INSERT INTO one VALUES (2)")
 
 _names = itertools.count(1)
@@ -82,6 +83,15 @@ def test_a_migration_that_fails_leaves_nothing_and_those_before_it_stay(empty_ur
     """It and its row are one transaction; mended, it is applied."""
     with pytest.raises(MigrationFailed, match=r'0002 broken .*"nowhere" does not exist'):
         blocking(migrate(empty_url, [ONE, BROKEN, Migration(3, "three", "SELECT 1")]))
+    assert blocking(values_at(empty_url)) == [1]
+    assert blocking(migrate(empty_url, [ONE, TWO])) == [TWO]
+
+
+def test_a_migration_that_cannot_be_remembered_is_not_applied(empty_url: str) -> None:
+    """Or it would be applied again."""
+    blocking(migrate(empty_url, [ONE]))
+    with pytest.raises(MigrationFailed, match='"schema_migrations" does not exist'):
+        blocking(migrate(empty_url, [ONE, FORGOTTEN]))
     assert blocking(values_at(empty_url)) == [1]
     assert blocking(migrate(empty_url, [ONE, TWO])) == [TWO]
 

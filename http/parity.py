@@ -1,0 +1,81 @@
+"""The parity service (SPEC 3): the sessions of the API, without sign-in, on a store in memory.
+
+The same code as `/api/sessions` under another prefix, for one standing guest. It is for whoever wants to see what the
+API answers, or to hold another implementation against it, with nothing else running. Crash and shutdown: what the store
+keeps is gone. Overload: the server's matter; the store is as large as what is made in it.
+"""
+
+from typing import Final
+
+import msgspec
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+from quart import Blueprint, Quart, Response
+
+from omnisonic.bus import Bus
+from omnisonic.config import Settings
+from omnisonic.http.answers import Ok, SessionAnswer, answer
+from omnisonic.http.app import plain_app
+from omnisonic.http.inputs import Query
+from omnisonic.http.room_news import RoomNews
+from omnisonic.http.sessions import Sessions
+from omnisonic.models import LoginId, Person, Session
+from omnisonic.presence import PresenceStore
+from omnisonic.sessions import SessionStore
+
+GUEST: Final = Person("00000000-0000-4000-8000-000000000001", "Guest", None, None)
+"""Who everybody is here."""
+GUEST_LOGIN: Final[LoginId] = "guest"
+
+
+class ParityList(msgspec.Struct, frozen=True):
+    """The sessions that were made, newest first."""
+
+    sessions: list[Session]
+
+
+class ParitySessions(Sessions):
+    """The routes of `/v1/sessions`."""
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("parity", __name__)
+        routes.get("/healthz")(self.alive)
+        routes.get("/v1/sessions")(self.list)
+        routes.post("/v1/sessions")(self.make)
+        return routes
+
+    async def alive(self) -> Response:
+        """Say that the process answers."""
+        return answer(Ok())
+
+    async def list(self) -> Response:
+        """List the sessions; `limit` and `before` as in the API."""
+        listing = await self._page(Query())
+        return answer(ParityList(listing.sessions))
+
+    async def make(self) -> Response:
+        """Make a session."""
+        return answer(SessionAnswer(await self._made()), 201)
+
+
+def create_parity_app(
+    settings: Settings,
+    sessions: SessionStore,
+    presence: PresenceStore,
+    bus: Bus,
+    *,
+    port: int,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> Quart:
+    """The service as an ASGI app, reached by `port`. In `sessions`, `GUEST_LOGIN` is the sign-in of `GUEST`."""
+    app = plain_app(
+        settings.host_policy(settings.parity_host),
+        settings.origin_policy(port),
+        has_pages=False,
+        https=False,
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+    )
+    app.register_blueprint(ParitySessions(settings, sessions, presence, RoomNews(bus), lambda: GUEST_LOGIN).blueprint())
+    return app
