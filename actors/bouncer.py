@@ -43,6 +43,10 @@ class Bouncer:
         self._by_person: dict[UserId, set[Connection]] = {}
         self._wake = trio.Event()
 
+    def __len__(self) -> int:
+        """How many people and sign-ins there are in rooms."""
+        return len(self._by_login) + len(self._by_person)
+
     def is_in(self, connection: Connection) -> None:
         """Somebody known has entered."""
         if connection.login is not None:

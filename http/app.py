@@ -84,15 +84,17 @@ def create_app(
     callers = Callers(app, secret=secret, secure=settings.is_https)
     csrf = Csrf(secret, secure=settings.is_https)
     rooms = RoomStores(stores.accounts, stores.sessions, stores.bus, stores.guard)
+    counts = HeadCounts(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
     frame = PageFrame(settings, callers, stores.accounts, csrf)
+    counts = HeadCounts(stores.presence)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus),
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
-        Sessions(settings, stores.sessions, stores.presence, RoomNews(stores.bus), callers.login),
+        Sessions(settings, stores.sessions, counts, RoomNews(stores.bus), callers.login),
         Rooms(settings, rooms, callers, secret=secret, admin_token=admin_token, gateway=gateway),
         Pages(settings, frame),
-        SessionPages(settings, frame, callers, csrf, stores.sessions, HeadCounts(stores.presence), gateway_port=gateway_port),
+        SessionPages(settings, frame, callers, csrf, stores.sessions, counts, gateway_port=gateway_port),
     ):
         app.register_blueprint(part.blueprint())
     document(app, cookie_name=callers.cookie_name or "")

@@ -1,8 +1,8 @@
 """Is it alive, and can it do its work (SPEC 3): `/healthz` and `/readyz`.
 
 Readiness is proven, not assumed: a round trip to the database and to the presence store, and a message published on a
-fresh channel of the bus and received again, each within a second. However many ask at once, one probe runs and all get its result,
-so asking cannot load what it asks about.
+fresh channel of the bus and received again, each within a second. However many ask at once, one probe runs and all get
+its result, so asking cannot load what it asks about.
 """
 
 import asyncio

@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -67,13 +68,17 @@ class Query:
     """The query of the current request, parsed once. Parameters that nobody asks for are ignored."""
 
     def __init__(self) -> None:
-        try:
+        self._pairs: list[tuple[str, str]] | None = None
+        with suppress(ValueError):
             self._pairs = parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="strict")
-        except ValueError:
-            raise InvalidInput("The query is not UTF-8.", code="invalid_query") from None
 
     def get(self, name: str) -> str | None:
-        """The value of the parameter `name`, None when it is not there. Errors: `InvalidInput` when it is doubled."""
+        """The value of the parameter `name`, None when it is not there.
+
+        Errors: `InvalidInput` when it is doubled, or anything in the query is not UTF-8.
+        """
+        if self._pairs is None:
+            raise InvalidInput("The query is not UTF-8.", code=_code(name))
         values = [value for key, value in self._pairs if key == name]
         if len(values) > 1:
             raise InvalidInput(f"Give {name} only once.", code=_code(name))

@@ -120,4 +120,6 @@ async def _in_time() -> AsyncIterator[None]:
 
 
 def _foreign_state() -> Refusal:
-    return Refusal(400, "oauth_state_invalid", "This sign-in did not begin in this browser, or too long ago. Begin again.")
+    return Refusal(
+        400, "oauth_state_invalid", "This sign-in did not begin in this browser, or too long ago. Begin again."
+    )

@@ -218,8 +218,8 @@ def document(app: Quart, *, cookie_name: str) -> None:
         conversion_preference="pydantic",
         openapi_provider_class=Document,
         security_schemes={
-            "cookie": APIKeySecurityScheme(in_="cookie", name=cookie_name, description="A sign-in."),
-            "operator": HttpSecurityScheme("bearer", description="The operator's token, `ADMIN_TOKEN`."),
+            "cookie": APIKeySecurityScheme(in_="cookie", name=cookie_name),
+            "operator": HttpSecurityScheme("bearer"),
         },
     )
     built: list[bytes] = []

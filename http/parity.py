@@ -16,6 +16,7 @@ from omnisonic.bus import Bus
 from omnisonic.config import Settings
 from omnisonic.http.answers import Ok, SessionAnswer, answer
 from omnisonic.http.app import plain_app
+from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.inputs import Query
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.sessions import Sessions
@@ -77,5 +78,7 @@ def create_parity_app(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
-    app.register_blueprint(ParitySessions(settings, sessions, presence, RoomNews(bus), lambda: GUEST_LOGIN).blueprint())
+    app.register_blueprint(
+        ParitySessions(settings, sessions, HeadCounts(presence), RoomNews(bus), lambda: GUEST_LOGIN).blueprint()
+    )
     return app

@@ -6,7 +6,6 @@ time. The live room is told of changes once they are made: a bus that does not a
 is logged, and never fails the request. Overload of the database: 503 with `Retry-After`.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -15,9 +14,9 @@ from quart import Blueprint, Response, request
 
 from omnisonic.bus.events import RoleLost, RoomClosed, RoomSaid
 from omnisonic.config import Settings
-from omnisonic.errors import Unavailable
 from omnisonic.http.answers import InviteAnswer, Ok, SessionAnswer, SessionList, Sharing, answer
 from omnisonic.http.callback_urls import own_origin
+from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.inputs import Query, json_body, no_body
 from omnisonic.http.invites import invite_digest, new_invite
 from omnisonic.http.openapi import COOKIE, answers
@@ -33,11 +32,8 @@ from omnisonic.http.session_inputs import (
     written_cursor,
 )
 from omnisonic.models import UNTITLED, LoginId, Session, SessionId, UserId
-from omnisonic.presence import PresenceStore
 from omnisonic.sessions import Change, Listing, SessionStore
 
-COUNT_TIMEOUT_S: Final = 0.5
-"""Longest that an answer waits to learn how many are in its rooms."""
 _ONE_S_OWN: Final = ("role", "participants")
 
 
@@ -48,13 +44,13 @@ class Sessions:
         self,
         settings: Settings,
         sessions: SessionStore,
-        presence: PresenceStore,
+        counts: HeadCounts,
         news: RoomNews,
         login: Callable[[], LoginId],
     ) -> None:
         self._settings = settings
         self._sessions = sessions
-        self._presence = presence
+        self._counts = counts
         self._news = news
         self._login = login
 
@@ -76,7 +72,7 @@ class Sessions:
         session_id = query.get("id")
         if session_id is not None:
             session = await self._sessions.get(self._login(), session_id)
-            return answer(SessionAnswer(*await self._counted([session])))
+            return answer(SessionAnswer(*await self._counts.filled([session])))
         listing = await self._page(query)
         return answer(SessionList(listing.sessions, listing.user, written_cursor(listing.next_before)))
 
@@ -93,7 +89,7 @@ class Sessions:
         change = Change(changes.name, changes.tempo_bpm, changes.beats_per_bar)
         session = await self._sessions.change(login, session_id, change)
         await self._news.tell(RoomSaid(session.id, "session.updated", _as_everybody_sees(session)))
-        return answer(SessionAnswer(*await self._counted([session])))
+        return answer(SessionAnswer(*await self._counts.filled([session])))
 
     @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def delete(self, session_id: SessionId) -> Response:
@@ -134,7 +130,7 @@ class Sessions:
         """The sessions that the query asks for, and how many are in each."""
         limit = query.number("limit", default=LISTED, least=1, most=LISTED_AT_MOST)
         listing = await self._sessions.list(self._login(), limit=limit, before=read_cursor(query.get("before")))
-        return msgspec.structs.replace(listing, sessions=await self._counted(listing.sessions))
+        return msgspec.structs.replace(listing, sessions=await self._counts.filled(listing.sessions))
 
     async def _made(self) -> Session:
         """The session that the body asks for; nobody can be in its room yet."""
@@ -142,21 +138,6 @@ class Sessions:
         wanted = await json_body(NewSession)
         session = await self._sessions.create(login, wanted.name or UNTITLED)
         return msgspec.structs.replace(session, participants=0)
-
-    async def _counted(self, sessions: list[Session]) -> list[Session]:
-        """The same sessions with their `participants`."""
-        if not sessions:
-            return sessions
-        try:
-            async with asyncio.timeout(COUNT_TIMEOUT_S):
-                counts = await self._presence.head_counts([session.id for session in sessions])
-        except (TimeoutError, Unavailable):
-            return sessions
-        return [_with_count(session, count) for session, count in zip(sessions, counts, strict=True)]
-
-
-def _with_count(session: Session, count: int) -> Session:
-    return msgspec.structs.replace(session, participants=count)
 
 
 def _as_everybody_sees(session: Session) -> msgspec.Raw:

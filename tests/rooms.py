@@ -13,7 +13,7 @@ from trio_websocket import wrap_client_stream
 from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.gateway import Gateway, GatewayOptions
 from omnisonic.actors.room import Room, RoomContext
-from omnisonic.bus import Bus
+from omnisonic.bus import ROOM_EVENTS, Bus
 from omnisonic.bus.memory import MemoryBus
 from omnisonic.models import Member
 from omnisonic.origins import HostPolicy, OriginPolicy
@@ -29,6 +29,7 @@ __all__ = [
     "Stage",
     "becomes",
     "eventually",
+    "listening",
     "masked_frame",
     "open_stage",
     "upgrade_request",
@@ -157,6 +158,15 @@ async def open_stage(
         replace(OPTIONS, **options), [listener], presence=presence, bus=bus, owner="test", room_class=room_class
     ) as gateway:
         yield Stage(gateway, presence, bus, port)
+
+
+async def listening(stage: Stage, gateways: int = 1) -> None:
+    """Wait until the gateways hear the bus: what is published then reaches them."""
+
+    async def heard() -> bool:
+        return await stage.bus.publish(ROOM_EVENTS, b"{}") >= gateways
+
+    await becomes(heard, wanted=True)
 
 
 async def eventually(holds: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:

@@ -72,7 +72,6 @@ function hangUp() {
 
 function show(side) {
   part("entry").hidden = side !== "entry";
-  part("join").hidden = side !== "entry";
   part("inside").hidden = side !== "inside";
   part("leave").hidden = side !== "inside";
   part("state").hidden = side !== "inside";
@@ -87,9 +86,7 @@ function gone(words, link = "Your sessions", href = "/sessions") {
   roster.clear();
   drawCompany();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
-  for (const id of ["name", "join", "people-open"]) part(id).disabled = true;
-  part("join").hidden = true;
-  part("more").hidden = true;
+  for (const id of ["join", "people-open", "more", "nobody"]) part(id).hidden = true;
   part("readouts").inert = true;
   part("entry-words").textContent = words;
   part("entry-way").hidden = false;
@@ -263,7 +260,7 @@ function drawCompany() {
 
 function invitation() {
   if (roster.size === 0) return "Nobody is in the room yet. Be the first.";
-  return roster.size === 1 ? "Somebody is in the room already." : `${roster.size} people are in the room already.`;
+  return roster.size === 1 ? "Somebody is in the room." : `${roster.size} people are in the room.`;
 }
 
 function failEntry(words) {

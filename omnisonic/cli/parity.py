@@ -4,11 +4,14 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from omnisonic.bus.memory import MemoryBus
 from omnisonic.cli.listening import port_of
 from omnisonic.cli.site import open_site, serve_site
 from omnisonic.config import Settings
-from omnisonic.http.parity import create_parity_app
+from omnisonic.http.parity import GUEST, GUEST_LOGIN, create_parity_app
 from omnisonic.logs import configure_logs
+from omnisonic.presence.memory import MemoryPresence
+from omnisonic.sessions.memory import MemorySessions
 from omnisonic.telemetry import configure_telemetry
 
 
@@ -29,4 +32,6 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
-    await serve_site(create_parity_app(settings, port=port_of(listener)), listener, ready)
+    sessions = MemorySessions({GUEST_LOGIN: GUEST}.get)
+    app = create_parity_app(settings, sessions, MemoryPresence(), MemoryBus(), port=port_of(listener))
+    await serve_site(app, listener, ready)

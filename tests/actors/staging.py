@@ -10,7 +10,6 @@ from omnisonic.models import Member
 from omnisonic.wire.messages import Envelope
 from tests.actors.links import Ear, Setting, member
 
-
 NOBODY: Final = member("nobody")
 
 

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.cell import TURN_FRAMES, RoomCell
 from omnisonic.actors.dead_letters import DeadLetter, DeadLetters
 from omnisonic.actors.instruments import Sampler
-from omnisonic.actors.mailbox import DATA_FRAMES, Expire, Join, Leave, Mail, PutLease, Said
+from omnisonic.actors.mailbox import DATA_FRAMES, Expire, Join, Leave, Mail, PutLease, Said, Told
 from omnisonic.actors.room import RoomContext
+from omnisonic.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.messages import Envelope
 from tests.actors.links import Ear, Setting, member, said, text
 from tests.actors.staging import Poisoned
 
@@ -114,6 +118,25 @@ def test_a_crash_costs_the_poison_only() -> None:
     ]
     assert stage.types() == {"ada": ["b1"], "bob": ["a2", "a3"], "cyd": []}
     assert all(ear.is_open for ear in stage.ears.values())
+
+
+def test_a_poison_from_outside_is_set_aside_and_whoever_said_it_is_told() -> None:
+    """What waited behind it comes after the restart, in the same order and the same count; nobody says it twice."""
+    stage, replies = Stage("ada", "bob"), list[Reply]()
+    stage.say("ada", "a1")
+    for type_ in ("cue", "poison", "cue 2"):
+        stage.cell.tell(Told(Envelope(type_, msgspec.Raw(b"[1]")), replies.append))
+    stage.say("ada", "a2")
+    stage.run()
+    assert [(reply.offset, reply.code) for reply in replies] == [(2, ""), (0, "room_crashed")]
+    (letter,) = stage.diary.letters
+    assert (letter.type, letter.kind, letter.sender) == ("poison", "Told", None)
+    stage.cell.restart()
+    stage.run()
+    heard = [(message["type"], message["offset"]) for message in stage.ears["bob"].heard()]
+    assert heard == [("a1", 1), ("cue", 2), ("cue 2", 3), ("a2", 4)]
+    assert replies[2:] == [Reply(3)]
+    assert len(stage.diary.letters) == 1
 
 
 def test_a_restarted_room_knows_who_is_there() -> None:

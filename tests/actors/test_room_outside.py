@@ -22,7 +22,9 @@ class Replies(list[Reply]):
 def test_everyone_hears_it_from_nobody_in_the_rooms_order() -> None:
     """It counts like any other message, and the payload's bytes are untouched."""
     stage, replies = Stage("ada", "bob"), Replies()
-    stage.turn(said(stage.ears["ada"], text("note")), replies.told("cue", b'{"bar": 1e2}'), said(stage.ears["bob"], text("ok")))
+    stage.turn(
+        said(stage.ears["ada"], text("note")), replies.told("cue", b'{"bar": 1e2}'), said(stage.ears["bob"], text("ok"))
+    )
     cue = {"type": "cue", "payload": {"bar": 100}, "from": None, "offset": 2}
     heard = stage.heard()
     assert heard["ada"] == [cue, {"type": "ok", "payload": None, "from": "bob", "offset": 3}]

@@ -113,7 +113,9 @@ def test_all_leases_of_a_person_end_with_their_role() -> None:
     """Theirs, and nobody else's; what they hold by a connection is the gateway's to close."""
     stage = Stage("bob")
     ada = enter(stage, "ada", "one")
-    stage.turn(PutLease(member("ada"), 1e9, "one"), PutLease(member("eve"), 1e9, "one"), PutLease(member("cy"), 1e9, "two"))
+    stage.turn(
+        PutLease(member("ada"), 1e9, "one"), PutLease(member("eve"), 1e9, "one"), PutLease(member("cy"), 1e9, "two")
+    )
     ada.heard(), stage.heard()
     stage.turn(DropLeasesOf("one"))
     assert [left["payload"]["memberId"] for left in stage.heard()["bob"]] == ["eve"]

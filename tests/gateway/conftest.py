@@ -8,10 +8,12 @@ from typing import TypeAlias
 import pytest
 
 from omnisonic.server import open_presence_and_bus
+from tests.gateway.people import People, open_people
+from tests.postgres_server import database_url, postgres_process
 from tests.rooms import Stage, open_stage
 from tests.valkey_server import ValkeyServer, valkey, valkey_process
 
-__all__ = ["valkey", "valkey_process"]
+__all__ = ["database_url", "postgres_process", "valkey", "valkey_process"]
 
 OpenStage: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
 
@@ -25,6 +27,13 @@ async def stage_over(request: pytest.FixtureRequest) -> AsyncIterator[OpenStage]
         url = server.url
     async with open_presence_and_bus(url) as (presence, bus):
         yield partial(open_stage, presence=presence, bus=bus)
+
+
+@pytest.fixture
+async def people(database_url: str) -> AsyncIterator[People]:
+    """The accounts and sessions in a database of their own."""
+    async with open_people(database_url) as people:
+        yield people
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from omnisonic.models import Member, PresenceMember, Status
 from omnisonic.server import open_presence_and_bus
 from tests.clients import Client
 from tests.gateway.conftest import OpenStage
-from tests.rooms import PoisonedRoom, Stage, becomes, eventually, open_stage
+from tests.rooms import PoisonedRoom, Stage, becomes, eventually, listening, open_stage
 from tests.valkey_server import ValkeyServer
 
 
@@ -23,15 +23,6 @@ async def drop(stage: Stage, member: str = "cy") -> None:
     """Take it back over REST."""
     await stage.presence.drop_lease("jam", member)
     await stage.bus.publish(ROOM_EVENTS, encode(LeaseDropped("jam", member)))
-
-
-async def listening(stage: Stage) -> None:
-    """Wait until the gateway hears the bus: what is published then reaches it."""
-
-    async def heard() -> bool:
-        return await stage.bus.publish(ROOM_EVENTS, b"{}") > 0
-
-    await becomes(heard, wanted=True)
 
 
 def line(member: str = "cy", status: Status = "active") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from omnisonic.config import settings_table
 from omnisonic.wire.closing import CLOSE_TABLE
 from omnisonic.wire.messages import SERVER_TYPES, SIGNAL_PREFIX
 from tests.cli.running import environ, running
-from tests.system.studio import visitors_of
+from tests.system.visitors import visitors_of
 from tests.web.conftest import deadline
 
 __all__ = ["deadline"]

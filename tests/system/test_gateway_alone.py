@@ -9,7 +9,8 @@ import trio
 
 from tests.cli.running import Command, running
 from tests.rooms import eventually
-from tests.system.studio import SETTINGS, TTL_S, visitors_of
+from tests.system.studio import SETTINGS, TTL_S
+from tests.system.visitors import visitors_of
 from tests.valkey_server import ValkeyServer
 
 PRESENCE = "omnisonic:presence:"

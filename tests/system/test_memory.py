@@ -15,7 +15,7 @@ import trio
 from tests.cli.running import running
 from tests.clients import CLOSE, LAST, TEXT, Bare, envelope, masked_frame
 from tests.rooms import eventually, open_stage
-from tests.system.studio import Visitors, visitors_of
+from tests.system.visitors import Visitors, visitors_of
 
 MEMBER_BYTES: Final = 16 * 1024
 """Most that an idle member may cost."""

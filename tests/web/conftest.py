@@ -7,7 +7,11 @@ from typing import Final
 
 import pytest
 
+from tests.postgres_server import PostgresServer, database_url, fresh_database, postgres_process
+from tests.valkey_server import valkey, valkey_process
 from tests.web.running import Web, running_web
+
+__all__ = ["database_url", "postgres_process", "valkey", "valkey_process"]
 
 DEADLINE_S: Final = 30
 
@@ -27,15 +31,37 @@ def deadline() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def shared_web() -> Iterator[Web]:
-    with running_web() as web:
+def shared_web(postgres_process: PostgresServer) -> Iterator[Web]:
+    with fresh_database(postgres_process) as url, running_web(database_url=url) as web:
         yield web
 
 
 @pytest.fixture
 def web(shared_web: Web) -> Web:
-    """A running web whose store and bus are empty and well."""
-    shared_web.presence.trouble.kind = shared_web.bus.trouble.kind = ""
-    shared_web.presence.rooms.clear()
-    shared_web.bus.published.clear()
-    return shared_web
+    """A running web with nobody in it: stores and bus are empty and well. Rooms are open."""
+    return emptied(shared_web)
+
+
+@pytest.fixture(scope="module")
+def shared_ticket_web(postgres_process: PostgresServer) -> Iterator[Web]:
+    with (
+        fresh_database(postgres_process) as url,
+        running_web({"ROOM_ACCESS": "ticket"}, database_url=url) as web,
+    ):
+        yield web
+
+
+@pytest.fixture
+def ticket_web(shared_ticket_web: Web) -> Web:
+    """As `web`, but rooms are entered with tickets."""
+    return emptied(shared_ticket_web)
+
+
+def emptied(web: Web) -> Web:
+    """The same web, as it was at first."""
+    web.presence.trouble.kind = web.bus.trouble.kind = ""
+    web.presence.rooms.clear()
+    web.bus.published.clear()
+    web.bus.gateway = None
+    web.forget_everybody()
+    return web

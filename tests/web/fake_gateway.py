@@ -20,11 +20,15 @@ class Seat:
 
 @dataclass
 class FakeGateway:
-    """Who is in which room. `refusal` turns every newcomer away with that sentence; `is_mute` answers no messages."""
+    """Who is in which room. `refusal` turns every newcomer away with that sentence; `is_mute` answers no messages.
+
+    Every connection needs a ticket that no other had, as in ticket mode; what is in it, the web's own tests know.
+    """
 
     port: int = 0
     refusal: str = ""
     is_mute: bool = False
+    tickets: set[str] = field(default_factory=set)
     rooms: dict[str, dict[str, Seat]] = field(default_factory=dict)
 
     async def close(self, room: str, code: int, reason: str = "") -> None:
@@ -46,7 +50,12 @@ class FakeGateway:
                 await _send(seat.link, message)
 
     async def handle(self, request: WebSocketRequest) -> None:
-        link = await request.accept()
+        ticket = next((name for name in request.proposed_subprotocols if name.startswith("ticket.")), "")
+        if not ticket or ticket in self.tickets:
+            await request.reject(403 if ticket else 401)
+            return
+        self.tickets.add(ticket)
+        link = await request.accept(subprotocol="omnisonic")
         query = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query).items()}
         try:
             if self.refusal:

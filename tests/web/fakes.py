@@ -1,12 +1,15 @@
 """Hand-written stand-ins for the store and the bus, which can be told to fail or to hang."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from omnisonic.bus import Bus, Delivery, Gap, Heard
+import msgspec
+
+from omnisonic.bus import ROOM_EVENTS, Bus, Delivery, Gap, Heard
+from omnisonic.bus.events import Reply, RoomEvent, RoomSaid, decode
 from omnisonic.errors import Unavailable
-from omnisonic.models import MemberId, PresenceMember, RoomId
+from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 from omnisonic.presence import Lease, PresenceStore
 
 
@@ -27,11 +30,12 @@ class Trouble:
 
 
 class FakePresence:
-    """A roster that never expires, and remembers the time to live of what it was given."""
+    """A roster that never expires, and remembers what it was given. `rounds` is how often it counted."""
 
     def __init__(self) -> None:
         self.trouble = Trouble()
         self.rooms: dict[RoomId, dict[MemberId, Lease]] = {}
+        self.rounds = 0
 
     async def write_rosters(
         self, owner: str, rosters: Mapping[RoomId, Sequence[PresenceMember]], *, ttl_s: float
@@ -45,13 +49,23 @@ class FakePresence:
         await self.trouble.strike()
         return True
 
-    async def put_lease(self, room: RoomId, member: PresenceMember, *, ttl_s: float) -> None:
+    async def put_lease(
+        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+    ) -> bool:
         await self.trouble.strike()
-        self.rooms.setdefault(room, {})[member.member_id] = Lease(member, ttl_s)
+        leases = self.rooms.setdefault(room, {})
+        if (there := leases.get(member.member_id)) is not None and there.person not in (None, person):
+            return False
+        leases[member.member_id] = Lease(member, ttl_s, person)
+        return True
 
-    async def drop_lease(self, room: RoomId, member_id: MemberId) -> bool:
+    async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
         await self.trouble.strike()
-        return self.rooms.get(room, {}).pop(member_id, None) is not None
+        there = self.rooms.get(room, {}).get(member_id)
+        if there is None or there.person not in (None, person):
+            return False
+        del self.rooms[room][member_id]
+        return True
 
     async def leases(self, room: RoomId) -> list[Lease]:
         await self.trouble.strike()
@@ -59,6 +73,11 @@ class FakePresence:
 
     async def members(self, room: RoomId) -> list[PresenceMember]:
         return [lease.member for lease in await self.leases(room)]
+
+    async def head_counts(self, rooms: Sequence[RoomId]) -> list[int]:
+        await self.trouble.strike()
+        self.rounds += 1
+        return [len(self.rooms.get(room, {})) for room in rooms]
 
     async def ping(self) -> None:
         await self.trouble.strike()
@@ -68,16 +87,35 @@ class FakePresence:
 
 
 class FakeBus:
-    """A bus in one loop, which keeps what was published."""
+    """A bus in one loop, which keeps what was published.
+
+    `gateway` is what a gateway would reply to something said into a room; without it, or when it says None, none does.
+    """
 
     def __init__(self) -> None:
         self.trouble = Trouble()
         self.published: list[Delivery] = []
+        self.gateway: Callable[[RoomSaid], Reply | None] | None = None
         self._listeners: list[tuple[tuple[str, ...], asyncio.Queue[Heard]]] = []
 
     async def publish(self, channel: str, data: bytes) -> int:
         await self.trouble.strike()
         self.published.append(Delivery(channel, data))
+        if channel == ROOM_EVENTS and self.gateway is not None:
+            self._reply(decode(data), self.gateway)
+            return 1
+        return self._deliver(channel, data)
+
+    @property
+    def events(self) -> list[RoomEvent]:
+        """What the rooms were told."""
+        return [decode(each.data) for each in self.published if each.channel == ROOM_EVENTS]
+
+    def _reply(self, event: RoomEvent, gateway: Callable[[RoomSaid], Reply | None]) -> None:
+        if isinstance(event, RoomSaid) and event.reply_to is not None and (reply := gateway(event)) is not None:
+            self._deliver(event.reply_to, msgspec.json.encode(reply))
+
+    def _deliver(self, channel: str, data: bytes) -> int:
         heard = [queue for channels, queue in self._listeners if channel in channels]
         for queue in heard:
             queue.put_nowait(Gap())

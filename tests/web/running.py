@@ -1,12 +1,13 @@
 """The web and the fake gateway, each running for real in a thread of its own, on free loopback ports."""
 
 import asyncio
+import contextlib
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 import trio
@@ -14,35 +15,97 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
+from omnisonic.accounts.postgres import PostgresAccounts
+from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.config import Settings
-from omnisonic.http.app import create_app
+from omnisonic.database.login_use import LoginUse
+from omnisonic.database.pool import Database
+from omnisonic.guard.memory import MemoryGuard
+from omnisonic.guard.valkey import ValkeyGuard
+from omnisonic.http.app import Stores, create_app
 from omnisonic.http.serving import hypercorn_config, serve_web
+from omnisonic.logins import LoginCookies
+from omnisonic.presence.valkey import ValkeyPresence
+from omnisonic.sessions.postgres import PostgresSessions
 from tests.web.fake_gateway import FakeGateway, fake_gateway
 from tests.web.fakes import FakeBus, FakePresence
 
 STOP_TIMEOUT_S: Final = 10.0
 CLIENT_TIMEOUT_S: Final = 10.0
+SECRET: Final = "a secret of the tests, of 32 bytes"
+ADMIN_TOKEN: Final = "an operator's token of the tests"
+NO_DATABASE: Final = "postgresql://nobody@127.0.0.1:9/none"
+"""Where no database is."""
+PASSWORD_HASH: Final = "no hash at all"
 
 T = TypeVar("T")
 
 
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 @dataclass
 class Web:
-    """A running web, what it stands on, and a client for it."""
+    """A running web, what it stands on, and a client for it: a stranger's.
+
+    `presence` and `bus` are what the app uses unless it runs on Valkey. `clock` is that of the guard in memory.
+    """
 
     port: int
     app: Quart
+    settings: Settings
     presence: FakePresence
     bus: FakeBus
+    stores: Stores
+    database: Database
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
     stop: Callable[[], None]
     client: httpx.Client = field(init=False)
+    clients: list[httpx.Client] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.url, timeout=CLIENT_TIMEOUT_S)
+        self.client = self.new_client()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def do(self, act: Coroutine[Any, Any, T]) -> T:
+        """Run `act` in the web's own loop, as calls to its stores must be."""
+        return asyncio.run_coroutine_threadsafe(act, self.loop).result(CLIENT_TIMEOUT_S)
+
+    def new_client(self) -> httpx.Client:
+        """A client with cookies of its own."""
+        client = httpx.Client(base_url=self.url, timeout=CLIENT_TIMEOUT_S)
+        self.clients.append(client)
+        return client
+
+    def sign_up(self, email: str, *, name: str | None = None) -> httpx.Client:
+        """A client that is signed in to the account with this address, which is made when it is not there."""
+        client = self.new_client()
+        cookies = LoginCookies(SECRET, secure=False)
+        client.cookies.set(cookies.name, cookies.dump(self.do(self._login(email, name))), domain="127.0.0.1")
+        return client
+
+    async def _login(self, email: str, name: str | None) -> str:
+        """The token of a new sign-in."""
+        accounts = self.stores.accounts
+        entry = await accounts.password_of(email)
+        user = await accounts.register(email, PASSWORD_HASH, name=name) if entry is None else entry.user
+        return await accounts.open_login(user)
+
+    def forget_everybody(self) -> None:
+        """Empty the database, and let all that the guard has counted be over."""
+        self.do(self.database.row("DELETE FROM users"))
+        self.clock.now_s += 86_400
 
     def raw(self, request: bytes) -> bytes:
         """Send these very bytes, and return all that comes back until the server closes."""
@@ -55,25 +118,73 @@ class Web:
 def running_web(
     settings: dict[str, str] | None = None,
     *,
+    database_url: str = NO_DATABASE,
+    redis_url: str | None = None,
+    admin_token: str | None = ADMIN_TOKEN,
     gateway_port: int = 9,
     config: dict[str, object] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Iterator[Web]:
-    """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own."""
+    """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own.
+
+    Accounts and sessions are in the database, and without one requests that need it are 503. Presence, bus and guard
+    are on the Valkey at `redis_url`, or fakes.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     port = int(listener.getsockname()[1])
-    presence, bus = FakePresence(), FakeBus()
+    loaded = Settings.load(settings or {})
+    presence, bus, clock = FakePresence(), FakeBus(), Clock()
+    database = Database(database_url)
+    stores = _stores(database, redis_url, presence, bus, clock)
     app = create_app(
-        Settings.load(settings or {}),
-        presence=presence,
-        bus=bus,
+        loaded,
+        stores,
+        secret=SECRET,
+        admin_token=admin_token,
         gateway_port=gateway_port,
         web_port=port,
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
     app.config |= config or {}
+    with serving(app, listener, _opened(database, stores)) as (loop, end):
+        web = Web(port, app, loaded, presence, bus, stores, database, clock, loop, end)
+        try:
+            yield web
+        finally:
+            for client in web.clients:
+                client.close()
+
+
+def _stores(database: Database, redis_url: str | None, presence: FakePresence, bus: FakeBus, clock: Clock) -> Stores:
+    use = LoginUse(database)
+    return Stores(
+        presence=presence if redis_url is None else ValkeyPresence(redis_url),
+        bus=bus if redis_url is None else ValkeyBus(redis_url),
+        guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
+        accounts=PostgresAccounts(database, use),
+        sessions=PostgresSessions(database, use),
+        ping_database=database.ping,
+    )
+
+
+@asynccontextmanager
+async def _opened(database: Database, stores: Stores) -> AsyncIterator[None]:
+    await database.open()
+    try:
+        yield
+    finally:
+        await database.aclose()
+        for store in (stores.presence, stores.bus, stores.guard):
+            await store.aclose()
+
+
+@contextmanager
+def serving(
+    app: Quart, listener: socket.socket, opened: contextlib.AbstractAsyncContextManager[None]
+) -> Iterator[tuple[asyncio.AbstractEventLoop, Callable[[], None]]]:
+    """Serve `app` in a thread until the block ends: its loop, and how to end it before. `opened` is entered there."""
     started: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     ready = threading.Event()
 
@@ -85,7 +196,8 @@ def running_web(
             ready.set()
             await stop.wait()
 
-        await serve_web(app, hypercorn_config(binds=[f"fd://{listener.detach()}"]), until_told)
+        async with opened:
+            await serve_web(app, hypercorn_config(binds=[f"fd://{listener.detach()}"]), until_told)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
@@ -98,11 +210,9 @@ def running_web(
         thread.join(STOP_TIMEOUT_S)
         assert not thread.is_alive(), "the web did not stop"
 
-    web = Web(port, app, presence, bus, end)
     try:
-        yield web
+        yield loop, end
     finally:
-        web.client.close()
         end()
 
 
