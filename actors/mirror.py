@@ -19,8 +19,8 @@ from opentelemetry import trace
 from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.registry import Registry
 from omnisonic.errors import Unavailable
-from omnisonic.models import PresenceMember, RoomId
-from omnisonic.presence import PresenceStore
+from omnisonic.models import RoomId
+from omnisonic.presence import PresenceStore, RosterLine
 
 BATCH_ROOMS: Final = 100
 COALESCE_S: Final = 0.05
@@ -125,13 +125,13 @@ class Mirror:
                 self._stale_since_s = taken | self._stale_since_s
                 raise
 
-    def _members(self, room_id: RoomId) -> Sequence[PresenceMember]:
+    def _members(self, room_id: RoomId) -> Sequence[RosterLine]:
         """Who is in the room by a connection. Leases are in the store already."""
         cell = self._registry.get(room_id)
         if cell is None:
             return ()
         return [
-            PresenceMember(entry.member.member_id, entry.member.display_name, entry.member.status)
+            RosterLine(entry.member.member_id, entry.member.display_name, entry.member.status, person=entry.person)
             for entry in cell.entries
             if entry.link is not None
         ]

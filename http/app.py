@@ -17,11 +17,13 @@ from omnisonic.accounts import AccountStore
 from omnisonic.bus import Bus
 from omnisonic.config import Settings
 from omnisonic.guard import Guard
+from omnisonic.http.auth import Auth
 from omnisonic.http.callers import Callers
 from omnisonic.http.csrf import Csrf
 from omnisonic.http.errors import answer_errors
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.health import Health
+from omnisonic.http.oauth import PROVIDER_TIMEOUT_S
 from omnisonic.http.openapi import document
 from omnisonic.http.page_frame import PageFrame
 from omnisonic.http.pages import Pages
@@ -81,6 +83,7 @@ def create_app(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
+    app.config["PROVIDER_TIMEOUT"] = PROVIDER_TIMEOUT_S
     callers = Callers(app, secret=secret, secure=settings.is_https)
     csrf = Csrf(secret, secure=settings.is_https)
     rooms = RoomStores(stores.accounts, stores.sessions, stores.bus, stores.guard)
@@ -93,6 +96,7 @@ def create_app(
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
         Sessions(settings, stores.sessions, counts, RoomNews(stores.bus), callers.login),
         Rooms(settings, rooms, callers, secret=secret, admin_token=admin_token, gateway=gateway),
+        Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
         Pages(settings, frame),
         SessionPages(settings, frame, callers, csrf, stores.sessions, counts, gateway_port=gateway_port),
     ):

@@ -1,18 +1,19 @@
 """`/api/auth`: NextAuth's REST endpoints (SPEC 4): signing in, signing out, and who is signed in.
 
-Nothing is changed by a GET but what a provider's answer brings. Posts are forms with a CSRF token, or JSON, which the
-`Origin` check at the door guards. Pages' forms are answered with redirects, to `/signin?error=` when something is wrong;
-NextAuth's client (`json=true`) and programs with `{"url"}`, and with a status.
+No GET changes anything, but for a provider's answer that comes back. Posts are forms with a CSRF token, or JSON, which
+the `Origin` check at the door guards. Pages' forms are answered with redirects, to `/signin?error=` when something is
+wrong; NextAuth's client (`json=true`) and programs with `{"url"}`, and with a status.
 
-Signing in always makes a new sign-in and ends the one whose cookie came along. Overload and crash of what this stands on:
-503, and nobody is signed in; signing out never fails because of the bus. Shutdown: `close`, with the app.
+Signing in always makes a new sign-in and ends the one whose cookie came along. Overload, and what this stands on being
+down: 503, and nobody is signed in; signing out never fails because of the bus. Shutdown: `close`, with the app.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
+import msgspec
 from quart import Blueprint, Response, request
 
 from omnisonic.accounts import AccountStore, NotLinked
@@ -58,8 +59,10 @@ from omnisonic.models import LoginId, UserId
 
 PATH: Final = "/api/auth"
 BUS_TIMEOUT_S: Final = 1.0
-POST_PROBLEMS: Final = dict.fromkeys((400, 403, 503), SignInProblem)
-SIGN_IN_PROBLEMS: Final = POST_PROBLEMS | dict.fromkeys((401, 404, 429, 502), SignInProblem)
+POST_PROBLEMS: Final[Mapping[int, type[msgspec.Struct]]] = dict.fromkeys((400, 403, 503), SignInProblem)
+SIGN_IN_PROBLEMS: Final[Mapping[int, type[msgspec.Struct]]] = dict.fromkeys(
+    (*POST_PROBLEMS, 401, 404, 429, 502), SignInProblem
+)
 
 log = logging.getLogger(__name__)
 
@@ -164,9 +167,7 @@ class Auth:
 
         async def act(post: Post) -> str:
             if not self._settings.credentials_on:
-                raise Refusal(
-                    404, "credentials_off", "Nobody signs in by e-mail and password here. Choose another way."
-                )
+                raise Refusal(404, "credentials_off", "Nobody signs in by e-mail and password here.")
             credentials = post.shaped(Credentials)
             entry = await self._credentials.checked(credentials, self._address())
             await self._open(entry.user, password_hash=entry.password_hash)

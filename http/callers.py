@@ -5,7 +5,7 @@ time. Nothing is looked up here: whether the sign-in still holds is for the stor
 asked of it.
 """
 
-from quart import Quart
+from quart import Quart, Response, g, request
 from quart_auth import AuthUser, QuartAuth
 from quart_auth.extension import Action
 
@@ -21,6 +21,15 @@ class Callers(QuartAuth):
         self._cookies = LoginCookies(secret, secure=secure)
         app.secret_key = secret
         super().__init__(app, cookie_name=self._cookies.name, cookie_secure=secure, duration=LONGEST_S, salt=SALT)
+
+    async def after_request(self, response: Response) -> Response:
+        """The same as quart-auth's, and nothing at all for a request that did not ask who is calling."""
+        if not hasattr(g, self.attribute_name):
+            return response
+        if self.cookie_secure:
+            # Browsers reach us over TLS, whatever the last hop to this process speaks.
+            request.scheme = "https"
+        return await super().after_request(response)
 
     def load_token(self, token: str, app: Quart | None = None) -> str | None:
         """The same as quart-auth's, with a serializer that is made once."""

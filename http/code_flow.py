@@ -1,8 +1,8 @@
 """The authorization code grant with PKCE (RFC 6749, 4.1; RFC 7636), by authlib: where a browser is sent, and what the
 code that it brings back is worth.
 
-authlib writes the requests; `ProviderCalls`, which bounds them and which all sign-ins share, sends them. Nothing is kept
-here: a `Transaction` goes with the browser.
+authlib writes the requests; `ProviderCalls`, which bounds them and which all sign-ins share, sends them. Nothing is
+kept here: a `Transaction` goes with the browser.
 """
 
 import secrets

@@ -10,8 +10,9 @@ import hmac
 import secrets
 from typing import Final
 
-from quart import Response, after_this_request, g, request
+from quart import g
 
+from omnisonic.http.browser_cookie import BrowserCookie
 from omnisonic.http.errors import Refusal
 
 TOKEN_BYTES: Final = 32
@@ -22,9 +23,8 @@ class Csrf:
     """Gives tokens out and checks them. `secret` signs; `secure`: browsers reach us over TLS."""
 
     def __init__(self, secret: str, *, secure: bool) -> None:
-        self.cookie_name = "__Host-omnisonic.csrf" if secure else "omnisonic.csrf"
+        self._cookie = BrowserCookie("csrf", secure=secure)
         self._key = hashlib.sha256(b"omnisonic csrf\0" + secret.encode()).digest()
-        self._secure = secure
 
     def token_for_page(self) -> str:
         """The token for the forms of the page that the current request gets, and its cookie on that answer."""
@@ -47,25 +47,13 @@ class Csrf:
 
     def _token_in_cookie(self) -> str | None:
         """The token that we once gave to this browser; None without a cookie of ours."""
-        token, _, digest = request.cookies.get(self.cookie_name, "").partition(SEPARATOR)
+        token, _, digest = self._cookie.read().partition(SEPARATOR)
         ours = hmac.compare_digest(digest.encode("utf-8", "replace"), self._digest(token).encode())
         return token if token and ours else None
 
     def _new_token(self) -> str:
         token = secrets.token_hex(TOKEN_BYTES)
-
-        @after_this_request
-        async def keep(response: Response) -> Response:
-            response.set_cookie(
-                self.cookie_name,
-                token + SEPARATOR + self._digest(token),
-                httponly=True,
-                secure=self._secure,
-                samesite="Lax",
-                path="/",
-            )
-            return response
-
+        self._cookie.keep(token + SEPARATOR + self._digest(token))
         return token
 
     def _digest(self, token: str) -> str:

@@ -1,4 +1,4 @@
-"""Signing in through a provider (SPEC 4): a browser is sent there with a transaction in a cookie, and comes back with it.
+"""Signing in through a provider (SPEC 4): a browser goes there with a transaction in a cookie, and comes back with it.
 
 The cookie is signed, short-lived, and belongs to this browser alone; what comes back must carry its state, and a state
 is good once, in whatever process it comes back to (the guard knows). When the guard does not answer, nobody passes.
@@ -15,11 +15,12 @@ from typing import Final
 
 import msgspec
 from itsdangerous import BadData, URLSafeTimedSerializer
-from quart import Response, after_this_request, current_app, request
+from quart import current_app, request
 
 from omnisonic.accounts import Identity
 from omnisonic.config import Settings
 from omnisonic.guard import Guard
+from omnisonic.http.browser_cookie import BrowserCookie
 from omnisonic.http.code_flow import Transaction, new_transaction
 from omnisonic.http.errors import Refusal
 from omnisonic.http.provider_calls import ProviderCalls, ProviderDown, ProviderRefused
@@ -37,8 +38,7 @@ class OAuth:
     def __init__(self, settings: Settings, guard: Guard, *, secret: str) -> None:
         self._calls = ProviderCalls()
         self._guard = guard
-        self._secure = settings.is_https
-        self._cookie_name = "__Host-omnisonic.oauth" if self._secure else "omnisonic.oauth"
+        self._cookie = BrowserCookie("oauth", secure=settings.is_https)
         self._serializer = URLSafeTimedSerializer(
             secret, "omnisonic oauth", signer_kwargs={"digest_method": hashlib.sha512}
         )
@@ -52,7 +52,7 @@ class OAuth:
         transaction = new_transaction(provider, redirect_uri=redirect_uri, callback_path=callback_path)
         async with _in_time():
             url = await self._provider(provider).authorization_url(transaction)
-        self._set_cookie(str(self._serializer.dumps(msgspec.to_builtins(transaction))), TRANSACTION_S)
+        self._cookie.keep(str(self._serializer.dumps(msgspec.to_builtins(transaction))), max_age_s=TRANSACTION_S)
         return url
 
     async def finish(self, provider: str) -> tuple[Identity, str]:
@@ -64,7 +64,7 @@ class OAuth:
         """
         there = self._provider(provider)
         transaction = self._transaction(provider)
-        self._set_cookie("", 0)
+        self._cookie.keep("", max_age_s=0)
         if not await self._guard.first_use(STATE, transaction.state, ttl_s=TRANSACTION_S):
             raise Refusal(400, "oauth_state_used", "This sign-in is over already. Begin again.")
         code = request.args.get("code")
@@ -85,7 +85,7 @@ class OAuth:
     def _transaction(self, provider: str) -> Transaction:
         """The transaction in the request's cookie, when it is the one that comes back."""
         try:
-            said = self._serializer.loads(request.cookies.get(self._cookie_name, ""), max_age=TRANSACTION_S)
+            said = self._serializer.loads(self._cookie.read(), max_age=TRANSACTION_S)
             transaction = msgspec.convert(said, Transaction)
         except (BadData, msgspec.ValidationError):
             raise _foreign_state() from None
@@ -93,21 +93,6 @@ class OAuth:
         if transaction.provider != provider or not hmac.compare_digest(state, transaction.state.encode()):
             raise _foreign_state()
         return transaction
-
-    def _set_cookie(self, value: str, max_age_s: int) -> None:
-        @after_this_request
-        async def keep(response: Response) -> Response:
-            response.set_cookie(
-                self._cookie_name,
-                value,
-                max_age=max_age_s,
-                httponly=True,
-                secure=self._secure,
-                # It must come along when the provider sends the browser back.
-                samesite="Lax",
-                path="/",
-            )
-            return response
 
 
 @asynccontextmanager

@@ -18,8 +18,8 @@ from omnisonic.http.static_files import StaticFiles
 
 PROVIDER_NAMES: Final[Mapping[str, str]] = {"github": "GitHub", "google": "Google", "discord": "Discord"}
 SIGN_IN_PROBLEMS: Final[Mapping[str, str]] = {
-    "CredentialsSignin": "That e-mail and password do not belong together. Try again.",
-    "OAuthAccountNotLinked": "There is an account with that e-mail already. Sign in the way you did before.",
+    "CredentialsSignin": "That email and password do not belong together. Try again.",
+    "OAuthAccountNotLinked": "There is an account with that email already. Sign in the way you did before.",
     "OAuthSignin": "The other site cannot be reached now. Try again in a moment.",
     "OAuthCallback": "The other site did not let you in. Try again, or sign in another way.",
     "OAuthCreateAccount": "Your account could not be made. Try again.",

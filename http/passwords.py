@@ -1,7 +1,7 @@
 """Hashing passwords without holding the event loop up, and a few at a time (SPEC 4).
 
-Overload: `WORKERS` hashes run at once, each with its 64 MiB, and `MAX_WAITING` more may wait; who comes then, or has waited
-`WAIT_S`, is told to come again. Shutdown: `close` drops what waits; a hash under way ends by itself.
+Overload: `WORKERS` hashes run at once, each with its 64 MiB, and `MAX_WAITING` more may wait; who comes then, or waits
+longer than `WAIT_S`, is told to come again. Shutdown: `close` drops what waits; a hash under way ends by itself.
 """
 
 import asyncio

@@ -98,7 +98,7 @@ class Presence:
         """List everyone in a room."""
         room = checked_room_id(Query()["roomId"])
         if not self._is_open:
-            room = await self._entered(room)
+            await self._sessions.get(self._callers.login(), room)
         async with _promptly():
             return answer(Members(await self._store.members(room)))
 
@@ -106,7 +106,7 @@ class Presence:
     async def arrive(self) -> Response:
         """Say that someone is in a room, for a while. The live room sees them come; repeat it to keep them there."""
         arrival = await json_body(Arrival)
-        room, person = await self._owner(arrival.room_id)
+        room, person = arrival.room_id, await self._owner(arrival.room_id)
         ttl_s = arrival.ttl_seconds or self._default_ttl_s
         member = Member(arrival.member_id, arrival.display_name, arrival.status)
         line = PresenceMember(arrival.member_id, arrival.display_name, arrival.status)
@@ -120,28 +120,22 @@ class Presence:
     async def depart(self) -> Response:
         """Say that someone is in a room no more. Saying it twice is no error."""
         departure = await json_body(Departure)
-        room, person = await self._owner(departure.room_id)
+        room, person = departure.room_id, await self._owner(departure.room_id)
         async with _promptly():
             await self._store.drop_lease(room, departure.member_id, person=person)
             await self._tell(LeaseDropped(room, departure.member_id, person))
         return answer(Ok())
 
-    async def _owner(self, room: RoomId) -> tuple[RoomId, UserId | None]:
-        """The room, when the caller may be in it, and whose it is what they put there: None is anybody's.
-
-        Errors: `NotSignedIn`, `NoSuchSession`.
-        """
+    async def _owner(self, room: RoomId) -> UserId | None:
+        """Whose it is what the caller puts into the room; None is anybody's. Errors: `NotSignedIn`, `NoSuchSession`."""
         if self._is_open:
-            return room, None
-        entered = await self._entered(room)
-        signed_in = await self._accounts.signed_in(self._callers.login())
+            return None
+        login = self._callers.login()
+        await self._sessions.get(login, room)
+        signed_in = await self._accounts.signed_in(login)
         if signed_in is None:
             raise NotSignedIn
-        return entered, signed_in.person.id
-
-    async def _entered(self, room: RoomId) -> RoomId:
-        """The room's one name, when it is that of a session the caller has a role in. Errors: as `_owner`."""
-        return (await self._sessions.get(self._callers.login(), room)).id
+        return signed_in.person.id
 
     async def _tell(self, event: RoomEvent) -> None:
         await self._bus.publish(ROOM_EVENTS, encode(event))

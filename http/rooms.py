@@ -114,8 +114,7 @@ class Rooms:
         entrance = await json_body(Entrance)
         person = await self._somebody()
         if not self._is_open:
-            # A session's room is called as the session is, and in one way only.
-            room = (await self._stores.sessions.get(login, room)).id
+            await self._stores.sessions.get(login, room)
         member_id = person.id if entrance.member_id is None else entrance.member_id
         display_name = default_display_name(person) if entrance.display_name is None else entrance.display_name
         now_s = self._clock()
@@ -148,7 +147,6 @@ class Rooms:
             session = await self._stores.sessions.get(self._callers.login(), room)
             if session.role != "owner":
                 raise OwnerOnly
-            room = session.id
         saying = read_saying(await raw_json())
         reply = await self._said(room, saying)
         if reply.code == "room_crashed":

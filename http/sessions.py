@@ -96,9 +96,8 @@ class Sessions:
         """Delete a session for good. Its owner only; the live room closes."""
         no_body()
         await self._sessions.delete(self._login(), session_id)
-        room = session_id.lower()
-        said = msgspec.json.encode({"sessionId": room})
-        await self._news.tell(RoomSaid(room, "session.deleted", msgspec.Raw(said)), RoomClosed(room))
+        said = msgspec.Raw(msgspec.json.encode({"sessionId": session_id}))
+        await self._news.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
         return answer(Ok())
 
     @answers(InviteAnswer, 400, 401, 403, 404, 408, 413, 415, 503, status=201, body=Nothing, security=COOKIE)
@@ -123,7 +122,7 @@ class Sessions:
         """Share a session with somebody no more: its owner removes anybody, collaborators themselves."""
         no_body()
         await self._sessions.remove(self._login(), session_id, user_id)
-        await self._news.tell(RoleLost(session_id.lower(), user_id.lower()))
+        await self._news.tell(RoleLost(session_id, user_id))
         return answer(Ok())
 
     async def _page(self, query: Query) -> Listing:

@@ -22,7 +22,7 @@ export class SessionHead {
   draw(session) {
     this.#session = { ...this.#session, ...session };
     const { name, tempoBpm, beatsPerBar } = this.#session;
-    heading.textContent = name;
+    heading.textContent = heading.title = name;
     document.title = `${name} · Omnisonic Studio`;
     // Nobody's typing is overwritten.
     if (document.activeElement !== tempo) tempo.value = String(tempoBpm);

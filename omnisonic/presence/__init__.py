@@ -5,7 +5,8 @@ Two kinds of entries, both with a time to live:
 - a **lease**: one member that something without a socket said is there (`POST /api/presence`).
 
 `members` is both together, one line a member; where both name the same member, the gateway's line wins.
-A lease belongs to the person who put it, where people are known: nobody else may change it.
+Where people are known, a lease belongs to the person who put it, and a roster's line says whose seat it is
+(`RosterLine`): nobody else may change the one, or put a lease beside the other.
 Adapters: `omnisonic.presence.memory` (in this process) and `omnisonic.presence.valkey` (anything that speaks
 Redis 7). The adapters are asyncio code where they do I/O; the one in memory never suspends and so works anywhere.
 """
@@ -15,6 +16,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
+
+
+class RosterLine(PresenceMember, frozen=True, rename="camel", omit_defaults=True):
+    """A member as a gateway writes them: `person` is whose seat it is; None: anybody's. Never read back by `members`."""
+
+    person: UserId | None = None
+
+    def plain(self) -> PresenceMember:
+        """What everybody may know."""
+        return PresenceMember(self.member_id, self.display_name, self.status, self.last_seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,10 @@ class PresenceStore(Protocol):
     async def write_rosters(
         self, owner: str, rosters: Mapping[RoomId, Sequence[PresenceMember]], *, ttl_s: float
     ) -> None:
-        """Replace all that `owner` says of each of these rooms, for `ttl_s` seconds. An empty roster removes it."""
+        """Replace all that `owner` says of each of these rooms, for `ttl_s` seconds. An empty roster removes it.
+
+        Lines may be `RosterLine`s.
+        """
         ...
 
     async def forget_owner(self, owner: str) -> None:
@@ -52,7 +66,7 @@ class PresenceStore(Protocol):
     ) -> bool:
         """Say that `member` is there for `ttl_s` seconds, replacing their earlier lease if they had one.
 
-        False, and nothing is changed, when that earlier lease is another person's.
+        False, and nothing is changed, when that earlier lease is another person's, or the member's seat in a roster.
         """
         ...
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
-from omnisonic.presence import Lease, PresenceStore
+from omnisonic.presence import Lease, PresenceStore, RosterLine
 from omnisonic.presence.merging import merged
 
 SWEEP_EVERY_S: Final = 60.0
@@ -72,7 +72,7 @@ class MemoryPresence:
         self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
     ) -> bool:
         self._sweep()
-        if self._is_anothers(room, member.member_id, person):
+        if self._is_anothers(room, member.member_id, person) or self._sits(room, member.member_id, person):
             return False
         held = _Held(member, person)
         self._leases.setdefault(room, {})[member.member_id] = _Timed(held, self._clock() + ttl_s)
@@ -95,7 +95,8 @@ class MemoryPresence:
         now_s = self._clock()
         rosters = _live(self._rosters.get(room, {}), now_s)
         leases = _live(self._leases.get(room, {}), now_s)
-        return merged((roster.value for roster in rosters.values()), (lease.value.member for lease in leases.values()))
+        lines = (map(_plain, roster.value) for roster in rosters.values())
+        return merged(lines, (lease.value.member for lease in leases.values()))
 
     async def head_counts(self, rooms: Sequence[RoomId]) -> list[int]:
         return [len(await self.members(room)) for room in rooms]
@@ -110,6 +111,15 @@ class MemoryPresence:
         lease = self._leases.get(room, {}).get(member_id)
         return lease is not None and lease.ends_at_s > self._clock() and lease.value.person not in (None, person)
 
+    def _sits(self, room: RoomId, member_id: MemberId, person: UserId | None) -> bool:
+        """Whether another person than this one sits there by a connection."""
+        rosters = _live(self._rosters.get(room, {}), self._clock())
+        return any(
+            isinstance(line, RosterLine) and line.member_id == member_id and line.person not in (None, person)
+            for roster in rosters.values()
+            for line in roster.value
+        )
+
     def _sweep(self) -> None:
         now_s = self._clock()
         if now_s - self._swept_at_s < SWEEP_EVERY_S:
@@ -118,6 +128,10 @@ class MemoryPresence:
         self._rosters = {room: live for room, kept in self._rosters.items() if (live := _live(kept, now_s))}
         self._leases = {room: seats for room, held in self._leases.items() if (seats := _live(held, now_s))}
         self._beats = _live(self._beats, now_s)
+
+
+def _plain(line: PresenceMember) -> PresenceMember:
+    return line.plain() if isinstance(line, RosterLine) else line
 
 
 def _live(entries: Mapping[str, _Timed[T]], now_s: float) -> dict[str, _Timed[T]]:

@@ -1,8 +1,8 @@
 """The presence store on Valkey, or Redis 7 and later: shared by every gateway and web process. Asyncio.
 
 Keys, all beginning `omnisonic:presence:`, every part of a name percent-encoded so that no two names can meet:
-- `roster:ROOM:OWNER` and `lease:ROOM:MEMBER`: strings of JSON, each with its own time to live; a lease says whose it
-  is as `person`;
+- `roster:ROOM:OWNER` and `lease:ROOM:MEMBER`: strings of JSON, each with its own time to live; a line says whose it is
+  as `person`;
 - `room:ROOM`: a set, the index of the above for one room;
 - `owner:OWNER`: a set of the rooms in which the owner has a roster, for `forget_owner`;
 - `beat:OWNER`: there while the owner lives, and the store has not been emptied.
@@ -23,7 +23,7 @@ from urllib.parse import quote
 import msgspec
 
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
-from omnisonic.presence import Lease, PresenceStore
+from omnisonic.presence import Lease, PresenceStore, RosterLine
 from omnisonic.presence.merging import merged
 from omnisonic.valkey import TIMEOUT_S, ValkeyClient
 
@@ -73,10 +73,12 @@ redis.call('DEL', KEYS[1], KEYS[2])
 """
 
 _OWNED: Final = """
+local function belongs_to_other(line, person)
+    return type(line) == 'table' and type(line.person) == 'string' and line.person ~= person
+end
 local function is_anothers(key, person)
-    local json = redis.pcall('GET', key)
-    local read, lease = pcall(cjson.decode, json)
-    return read and type(lease) == 'table' and type(lease.person) == 'string' and lease.person ~= person
+    local read, lease = pcall(cjson.decode, redis.pcall('GET', key))
+    return read and belongs_to_other(lease, person)
 end
 """
 
@@ -84,9 +86,22 @@ _PUT_LEASE: Final = (
     _OUTLIVE
     + _OWNED
     + """
--- KEYS: the room's index, the lease. ARGV: ttl, JSON, whose it is.
+-- KEYS: the room's index, the lease. ARGV: ttl, JSON, whose it is, and how the rosters' keys and the member's line begin.
 if is_anothers(KEYS[2], ARGV[3]) then
     return 0
+end
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    local json = string.sub(key, 1, #ARGV[4]) == ARGV[4] and redis.pcall('GET', key)
+    -- Rosters are long: only one with this member in it is decoded.
+    if type(json) == 'string' and string.find(json, ARGV[5], 1, true) then
+        local read, roster = pcall(cjson.decode, json)
+        local member = cjson.decode(ARGV[5] .. '}').memberId
+        for _, line in ipairs(read and type(roster) == 'table' and roster or {}) do
+            if type(line) == 'table' and line.memberId == member and belongs_to_other(line, ARGV[3]) then
+                return 0
+            end
+        end
+    end
 end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[1])
 redis.call('SADD', KEYS[1], KEYS[2])
@@ -155,15 +170,9 @@ return entries
 T = TypeVar("T")
 
 
-class _LeaseLine(PresenceMember, frozen=True, rename="camel", omit_defaults=True):
-    """A lease as it is stored."""
-
-    person: UserId | None = None
-
-
 _encoder: Final = msgspec.json.Encoder()
 _roster_decoder: Final = msgspec.json.Decoder(list[PresenceMember])
-_lease_decoder: Final = msgspec.json.Decoder(_LeaseLine)
+_lease_decoder: Final = msgspec.json.Decoder(RosterLine)
 
 
 class ValkeyPresence:
@@ -201,8 +210,10 @@ class ValkeyPresence:
         self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
     ) -> bool:
         keys = [_key("room", room), _key("lease", room, member.member_id)]
-        line = _LeaseLine(member.member_id, member.display_name, member.status, member.last_seen, person)
-        return bool(await self._run(_PUT_LEASE, keys, _milliseconds(ttl_s), _encoder.encode(line), person or ""))
+        line = RosterLine(member.member_id, member.display_name, member.status, member.last_seen, person)
+        begins = b'{"memberId":' + _encoder.encode(member.member_id)
+        words = (_milliseconds(ttl_s), _encoder.encode(line), person or "", _key("roster", room, ""), begins)
+        return bool(await self._run(_PUT_LEASE, keys, *words))
 
     async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
         keys = [_key("room", room), _key("lease", room, member_id)]
@@ -237,8 +248,7 @@ class ValkeyPresence:
             if key.startswith(roster_key):
                 rosters.append(_decoded(_roster_decoder, json) or [])
             elif line := _decoded(_lease_decoder, json):
-                member = PresenceMember(line.member_id, line.display_name, line.status, line.last_seen)
-                leases.append(Lease(member, left_ms / 1000, line.person))
+                leases.append(Lease(line.plain(), left_ms / 1000, line.person))
         return rosters, leases
 
 

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from omnisonic.models import PresenceMember, Status
+from omnisonic.presence import RosterLine
 from tests.stores.conftest import DEADLINE_S, Stage
 
 SHORT_S: Final = 0.1
@@ -156,6 +157,25 @@ async def test_a_lease_of_nobody_is_anybodys_and_so_is_one_that_expired(stage: S
         assert await stage.store.put_lease("jam", member("ada"), ttl_s=SHORT_S, person="one")
         assert [lease.person for lease in await stage.store.leases("jam")] == ["one"]
         await stage.once_passed(SHORT_S, put_by_two)
+
+
+async def test_nobody_puts_a_lease_beside_another_persons_seat(stage: Stage) -> None:
+    """Whose seat it is the gateways say; they themselves may, anybody may beside a seat of nobody known, and after it."""
+    ada = RosterLine('a"da é', "Ada", "active", NOON, "one")
+    lease = member('a"da é', "Mallory")
+    with trio.fail_after(DEADLINE_S):
+        await stage.store.write_rosters("two", {"jam": [member("bo")]}, ttl_s=LONG_S)
+        await stage.store.write_rosters("gateway", {"jam": [member("x"), ada], "duo": [member("ada")]}, ttl_s=LONG_S)
+        assert await stage.store.members("jam") == [member('a"da é'), member("bo"), member("x")]
+        assert not await stage.store.put_lease("jam", lease, ttl_s=LONG_S, person="two")
+        assert not await stage.store.put_lease("jam", lease, ttl_s=LONG_S)
+        assert await stage.store.leases("jam") == []
+        assert await stage.store.put_lease("jam", member("bo"), ttl_s=LONG_S, person="two")
+        assert await stage.store.put_lease("duo", lease, ttl_s=LONG_S, person="two")
+        assert await stage.store.put_lease("jam", lease, ttl_s=SHORT_S, person="one")
+        await stage.store.write_rosters("gateway", {"jam": []}, ttl_s=LONG_S)
+        assert await stage.store.drop_lease("jam", lease.member_id, person="one")
+        assert await stage.store.put_lease("jam", lease, ttl_s=LONG_S, person="two")
 
 
 async def test_heads_are_counted_as_members_are_listed(stage: Stage) -> None:

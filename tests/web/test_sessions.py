@@ -53,12 +53,13 @@ def test_a_session_without_a_name_is_untitled(web: Web, body: dict[str, Any]) ->
 
 
 def test_a_session_is_found_by_its_id(web: Web) -> None:
-    """`?id=` gives it as it was made, however the id is written."""
+    """`?id=` gives it as it was made; the same id written otherwise is that of no session."""
     ada = web.sign_up("ada@example.com")
     session = make(ada, "'; DROP TABLE sessions; --")
-    for written in (session["id"], session["id"].upper()):
-        answer = ada.get("/api/sessions", params={"id": written})
-        assert (answer.status_code, answer.json()) == (200, {"session": session})
+    answer = ada.get("/api/sessions", params={"id": session["id"]})
+    assert (answer.status_code, answer.json()) == (200, {"session": session})
+    for written in (session["id"].upper(), f"{{{session['id']}}}", session["id"] + " ", "", "1 OR 1=1", "%00"):
+        assert ada.get("/api/sessions", params={"id": written}).status_code == 404
 
 
 def test_sessions_are_listed_newest_first(web: Web) -> None:

@@ -1,0 +1,61 @@
+"""The worker and the parity service, each by itself."""
+
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.cli.running import environ, running
+
+FOREIGN = "http://evil.example"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_the_worker_works_until_it_is_told_to_stop(how: signal.Signals, database_url: str) -> None:
+    """Exit code 0, and no word of complaint."""
+    with running("worker", DATABASE_URL=database_url) as worker:
+        worker.printed("^At work\\.$")
+        assert worker.stop(how) == 0
+        assert worker.lines == ["At work."]
+
+
+def test_the_worker_goes_to_work_while_its_database_is_away() -> None:
+    """It says so, without the password, and tries again."""
+    with running("worker", DATABASE_URL="postgresql://me:canary@127.0.0.1:1/x") as worker:
+        worker.printed("housekeeping.postponed")
+        assert worker.stop() == 0
+        assert "canary" not in "".join(worker.lines)
+
+
+def test_the_parity_service_answers_without_anything_else_running() -> None:
+    """Sessions in memory, newest first, in the shape of the API's, for whoever is on this machine."""
+    with running("parity") as parity:
+        url = parity.printed(r"^http://127\.0\.0\.1:\d+$")[0]
+        with httpx.Client(base_url=url, timeout=10) as client:
+            assert client.get("/healthz").json() == {"ok": True}
+            assert client.get("/v1/sessions").json() == {"sessions": []}
+            made = [client.post("/v1/sessions", json={"name": name}) for name in ("One", "Two")]
+            assert [answer.status_code for answer in made] == [201, 201]
+            listed = client.get("/v1/sessions").json()["sessions"]
+            assert [session["name"] for session in listed] == ["Two", "One"]
+            assert listed[0] == made[1].json()["session"]
+            assert {"id", "name", "createdAt", "updatedAt", "tempoBpm", "beatsPerBar", "owner", "role"} <= set(
+                listed[0]
+            )
+            assert client.post("/v1/sessions", json={"name": "x" * 121}).status_code == 400
+            assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 421
+            assert client.post("/v1/sessions", json={}, headers={"Origin": FOREIGN}).status_code == 403
+        assert parity.stop() == 0
+
+
+@pytest.mark.parametrize("part", ["worker", "parity"])
+def test_a_part_starts_without_the_gateways_libraries(part: str) -> None:
+    """The worker has no web framework in memory either."""
+    program = f"import sys, omnisonic.cli.{part}; print(*sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", program], env=environ(), capture_output=True, text=True, timeout=40, check=True
+    )
+    heavy = {"trio_websocket", "typer"} | ({"quart", "hypercorn"} if part == "worker" else set())
+    assert heavy.isdisjoint(shown.stdout.split())
