@@ -21,6 +21,7 @@ from omnisonic.http.auth import Auth
 from omnisonic.http.callers import Callers
 from omnisonic.http.csrf import Csrf
 from omnisonic.http.errors import answer_errors
+from omnisonic.http.framework import StudioApp
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.health import Health
 from omnisonic.http.oauth import PROVIDER_TIMEOUT_S
@@ -90,7 +91,6 @@ def create_app(
     counts = HeadCounts(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
     frame = PageFrame(settings, callers, stores.accounts, csrf)
-    counts = HeadCounts(stores.presence)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus),
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
@@ -115,7 +115,7 @@ def plain_app(
     meter_provider: MeterProvider | None = None,
 ) -> Quart:
     """An app without routes: its limits, its door, its headers and the way it tells of errors."""
-    app = Quart(__name__, static_folder=None)
+    app = StudioApp(__name__, static_folder=None)
     app.config |= {
         "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
         "BODY_TIMEOUT": BODY_TIMEOUT_S,

@@ -28,10 +28,10 @@ SIGN_IN_PROBLEMS: Final[Mapping[str, str]] = {
     "SessionRequired": "Sign in first, and you get to the page you asked for.",
     "TooManyTries": "Too many attempts. Wait a minute, then try again.",
     "Csrf": "This page had gone stale. Try again.",
-    "Unavailable": "Signing in does not work right now. Try again in a moment.",
+    "Unavailable": "That does not work right now. Try again in a moment.",
 }
 """NextAuth's error codes, and ours, in words."""
-SOME_PROBLEM: Final = "Signing in did not work. Try again."
+SOME_PROBLEM: Final = "That did not work. Try again."
 
 
 class Pages:
@@ -76,7 +76,7 @@ class Pages:
             None,
             live_page(forms=self._provider_sources()),
             callback=callback,
-            problem=SIGN_IN_PROBLEMS.get(error, SOME_PROBLEM) if error else "",
+            problem=problem_in_words(error),
             credentials_on=self._settings.credentials_on,
             registers=self._settings.credentials_on and not self._settings.is_production,
             providers=[(name, PROVIDER_NAMES[name]) for name in self._settings.providers_on],
@@ -88,7 +88,8 @@ class Pages:
         person = await self._frame.person()
         if person is None:
             return to("/")
-        return await self._frame.render("signout.html", person, live_page())
+        problem = problem_in_words(request.args.get("error", ""))
+        return await self._frame.render("signout.html", person, live_page(), problem=problem)
 
     @hide
     async def static(self, digest: str, name: str) -> Response:
@@ -99,3 +100,8 @@ class Pages:
         """Where the provider's buttons lead to."""
         urls = [urlsplit(getattr(self._settings, f"{name}_base_url")) for name in self._settings.providers_on]
         return " ".join(sorted({f"{url.scheme}://{url.netloc}" for url in urls}))
+
+
+def problem_in_words(error: str) -> str:
+    """What to tell whom `error` happened to; nothing when none did."""
+    return SIGN_IN_PROBLEMS.get(error, SOME_PROBLEM) if error else ""

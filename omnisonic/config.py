@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -28,7 +28,8 @@ from pydantic_core import ErrorDetails
 
 from omnisonic.errors import BadSettings
 from omnisonic.origins import WILDCARDS, HostPolicy, OriginPolicy
-from omnisonic.redaction import redacted_text
+from omnisonic.setting_sentences import sentence
+from omnisonic.setting_urls import POSTGRES, check_url, origin, origin_in, origin_of
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 Names: TypeAlias = frozenset[str]
@@ -41,13 +42,11 @@ SECRET_BYTES: Final = 32
 """The shortest signing secret that production takes."""
 SECRET_VARIETY: Final = 8
 """Fewer different characters than this are no random secret."""
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_POSTGRES: Final = ("postgresql", "postgres")
 _SCHEMES: Final = {
     "redis_url": ("redis", "rediss", "unix"),
     "gateway_public_url": ("ws", "wss"),
     "nextauth_url": ("http", "https"),
-    "database_url": _POSTGRES,
+    "database_url": POSTGRES,
     "livekit_url": ("ws", "wss", "http", "https"),
     **dict.fromkeys(("github_base_url", "google_base_url", "discord_base_url"), ("http", "https")),
     **dict.fromkeys(("github_api_url", "google_api_url", "discord_api_url"), ("http", "https")),
@@ -92,7 +91,7 @@ class Settings(BaseModel):
         description="addresses or networks whose `X-Forwarded-For` is believed, comma-separated (default: none)",
     )
     database_url: str | None = Field(
-        default=None, repr=False, description="`postgresql://` URL of the database (default: embedded)"
+        default=None, repr=False, description="`postgresql://` URL of the database (default: embedded, under `serve`)"
     )
     redis_url: str | None = Field(
         default=None,
@@ -117,7 +116,7 @@ class Settings(BaseModel):
         default=frozenset(),
         description="values of `Host` that are answered, comma-separated (default: the names bound to)",
     )
-    nextauth_url: str | None = Field(default=None, description="the public URL of the web")
+    nextauth_url: str | None = Field(default=None, description="the public URL of the web (default: where it listens)")
     nextauth_secret: SecretStr | None = Field(
         default=None,
         description="signs cookies and tickets; production needs it (default: kept in the data directory)",
@@ -128,23 +127,31 @@ class Settings(BaseModel):
     auth_enable_credentials: bool | None = Field(
         default=None, description="sign-in by e-mail and password (default: on in development, off in production)"
     )
-    github_client_id: str | None = Field(default=None, description="sign-in by GitHub, with its secret")
-    github_client_secret: SecretStr | None = Field(default=None, description="the secret to it")
-    github_base_url: str = Field(default="https://github.com", description="GitHub, or a GitHub Enterprise")
-    github_api_url: str = Field(default="https://api.github.com", description="its API")
-    google_client_id: str | None = Field(default=None, description="sign-in by Google, with its secret")
-    google_client_secret: SecretStr | None = Field(default=None, description="the secret to it")
-    google_base_url: str = Field(default="https://accounts.google.com", description="Google, as an OpenID issuer")
-    google_api_url: str = Field(default="https://openidconnect.googleapis.com", description="its API")
-    discord_client_id: str | None = Field(default=None, description="sign-in by Discord, with its secret")
-    discord_client_secret: SecretStr | None = Field(default=None, description="the secret to it")
-    discord_base_url: str = Field(default="https://discord.com", description="Discord")
-    discord_api_url: str = Field(default="https://discord.com/api", description="its API")
+    github_client_id: str | None = Field(
+        default=None, description="the OAuth application at GitHub; with its secret sign-in by GitHub is on"
+    )
+    github_client_secret: SecretStr | None = Field(default=None, description="the secret to `GITHUB_CLIENT_ID`")
+    github_base_url: str = Field(
+        default="https://github.com", description="where people sign in to GitHub, or to a GitHub Enterprise"
+    )
+    github_api_url: str = Field(default="https://api.github.com", description="the API of GitHub, or of the Enterprise")
+    google_client_id: str | None = Field(
+        default=None, description="the OAuth client at Google; with its secret sign-in by Google is on"
+    )
+    google_client_secret: SecretStr | None = Field(default=None, description="the secret to `GOOGLE_CLIENT_ID`")
+    google_base_url: str = Field(default="https://accounts.google.com", description="Google, or another OpenID issuer")
+    google_api_url: str = Field(default="https://openidconnect.googleapis.com", description="the API of Google")
+    discord_client_id: str | None = Field(
+        default=None, description="the application at Discord; with its secret sign-in by Discord is on"
+    )
+    discord_client_secret: SecretStr | None = Field(default=None, description="the secret to `DISCORD_CLIENT_ID`")
+    discord_base_url: str = Field(default="https://discord.com", description="where people sign in to Discord")
+    discord_api_url: str = Field(default="https://discord.com/api", description="the API of Discord")
     livekit_url: str | None = Field(
         default=None, description="a LiveKit server: with its key and secret, tickets carry a token for it"
     )
-    livekit_api_key: str | None = Field(default=None, description="the key to it")
-    livekit_api_secret: SecretStr | None = Field(default=None, description="the secret to it")
+    livekit_api_key: str | None = Field(default=None, description="the key of that LiveKit server")
+    livekit_api_secret: SecretStr | None = Field(default=None, description="the secret to `LIVEKIT_API_KEY`")
     member_rate_per_s: float = Field(
         default=500,
         ge=0,
@@ -171,7 +178,7 @@ class Settings(BaseModel):
     @field_validator("allowed_origins")
     @classmethod
     def _are_origins(cls, value: frozenset[str]) -> frozenset[str]:
-        return frozenset(_origin_in(origin) for origin in sorted(value))
+        return frozenset(origin_in(origin) for origin in sorted(value))
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -195,7 +202,7 @@ class Settings(BaseModel):
     @classmethod
     def _is_url(cls, value: str | None, field: ValidationInfo) -> str | None:
         if value is not None:
-            _check_url(value, _SCHEMES[field.field_name or ""])
+            check_url(value, _SCHEMES[field.field_name or ""])
         return value
 
     @model_validator(mode="after")
@@ -264,9 +271,9 @@ class Settings(BaseModel):
         """The origins whose pages may connect, when the web listens on `web_port`."""
         if self.allowed_origins:
             return OriginPolicy(self.allowed_origins)
-        own = {_origin("http", name, web_port) for name in _names(self.web_host)}
+        own = {origin("http", name, web_port) for name in _names(self.web_host)}
         if self.nextauth_url:
-            own.add(_origin_of(urlsplit(self.nextauth_url)))
+            own.add(origin_of(urlsplit(self.nextauth_url)))
         return OriginPolicy(frozenset(own))
 
     def host_policy(self, bound_to: str) -> HostPolicy:
@@ -294,7 +301,7 @@ class Settings(BaseModel):
         try:
             return cls(**known)
         except ValidationError as wrong:
-            raise BadSettings([_sentence(problem) for problem in wrong.errors(include_url=False)]) from None
+            raise BadSettings([_told(problem) for problem in wrong.errors(include_url=False)]) from None
 
 
 def variable_of(field: str) -> str:
@@ -325,76 +332,6 @@ def _names(host: str) -> frozenset[str]:
     return LOOPBACK if host in LOOPBACK else frozenset({host.lower()})
 
 
-def _check_url(value: str, schemes: tuple[str, ...]) -> None:
-    parts = urlsplit(value)
-    if parts.scheme not in schemes:
-        raise ValueError(f"it must begin with {_either([f'{scheme}://' for scheme in schemes])}")
-    if parts.scheme == "unix":
-        if not parts.path:
-            raise ValueError("it must name the socket's file, as in unix:///run/valkey.sock")
-    elif not parts.hostname and not (parts.scheme in _POSTGRES and "host=" in parts.query):
-        raise ValueError(f"it must name a host, as in {parts.scheme}://studio.example")
-    _port(parts)
-
-
-def _origin_in(value: str) -> str:
-    """The origin that an operator wrote, as a browser would say it."""
-    parts = urlsplit(value)
-    beyond = parts.path or parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or beyond:
-        raise ValueError(f"{value!r} is not an origin such as https://studio.example")
-    return _origin_of(parts)
-
-
-def _origin_of(url: SplitResult) -> str:
-    return _origin(url.scheme, url.hostname or "", _port(url))
-
-
-def _port(url: SplitResult) -> int | None:
-    try:
-        return url.port
-    except ValueError:
-        raise ValueError("its port must be a number from 0 to 65535") from None
-
-
-def _origin(scheme: str, host: str, port: int | None) -> str:
-    """What a browser sends as `Origin`: lower case, no default port, IPv6 in brackets (RFC 6454, section 6)."""
-    host = f"[{host}]" if ":" in host else host.lower()
-    return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
-
-
-def _sentence(problem: ErrorDetails) -> str:
-    """One of pydantic's findings, for the person who set the variable."""
-    if not problem["loc"]:  # about several together
-        return _demand(problem) + "."
-    location = str(problem["loc"][0])
-    variable = location if location.isupper() else variable_of(location)
-    if _holds_secret(variable, str(problem["input"])):
-        return f"{variable}: {_demand(problem)}."
-    return redacted_text(f'{variable} is "{problem["input"]}": {_demand(problem)}.')
-
-
-def _holds_secret(variable: str, value: str) -> bool:
-    """Whether a value must not be shown. A URL that cannot be read may have its password anywhere before the `@`."""
-    return variable.endswith(("_SECRET", "_TOKEN", "_KEY")) or (variable.endswith("_URL") and "@" in value)
-
-
-def _demand(problem: ErrorDetails) -> str:
-    limits = problem.get("ctx", {})
-    match problem["type"]:
-        case "int_parsing" | "int_from_float":
-            return "it must be a whole number"
-        case "float_parsing" | "finite_number":
-            return "it must be a number"
-        case "greater_than_equal":
-            return f"it must be at least {limits['ge']:g}"
-        case "less_than_equal":
-            return f"it must be at most {limits['le']:g}"
-        case "literal_error":
-            return f"it must be {str(limits['expected']).replace(chr(39), '')}"
-        case _:
-            return str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
-
-
-def _either(words: list[str]) -> str:
-    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+def _told(problem: ErrorDetails) -> str:
+    location = str(problem["loc"][0]) if problem["loc"] else ""
+    return sentence(problem, location if not location or location.isupper() else variable_of(location))

@@ -63,6 +63,14 @@ def test_every_problem_is_told_at_once() -> None:
             "https://me@a.example",
             "'https://me@a.example' is not an origin such as https://studio.example.",
         ),
+        ("WEB_WORKERS", "0", "it must be at least 1."),
+        ("AUTH_ENABLE_CREDENTIALS", "perhaps", "it must be true or false."),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, proxy", "each must be an address or a network such as 10.0.0.0/8."),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "each must be an address or a network such as 10.0.0.0/8."),
+        ("DATABASE_URL", "mysql://db/omnisonic", "it must begin with postgresql:// or postgres://."),
+        ("DATABASE_URL", "postgresql:///omnisonic", "it must name a host, as in postgresql://studio.example."),
+        ("GITHUB_BASE_URL", "github.example", "it must begin with http:// or https://."),
+        ("LIVEKIT_URL", "livekit.example", "it must begin with ws://, wss://, http:// or https://."),
         ("ALLOWED_HOSTS", "https://a.example", "'https://a.example' is not a host's name such as studio.example."),
     ],
 )
@@ -71,11 +79,113 @@ def test_a_bad_value_gets_a_sentence_that_names_its_variable(variable: str, valu
     assert problems(**{variable: value}) == [f'{variable} is "{value}": {demand}']
 
 
-def test_a_password_in_a_bad_url_is_not_repeated() -> None:
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDIS_URL", "user:canary@host:7"),
+        ("REDIS_URL", "http://:canary@host"),
+        ("DATABASE_URL", "postgresql://me:canary@host:99999/x"),
+        ("DATABASE_URL", "postgresql://me:can/canary@host:5432/x"),
+        ("DATABASE_URL", "me:canary@host/x"),
+        ("DATABASE_URL", "postgresql://me:canary@[host/x"),
+        ("DATABASE_URL", "postgresql://me:canary@host\u2100/x"),
+        ("DATABASE_URL", "http://host/x?user=me&password=canary"),
+        ("NEXTAUTH_URL", "ftp://me:canary@studio.example"),
+    ],
+)
+def test_a_password_in_a_bad_url_is_not_repeated(variable: str, value: str) -> None:
     """Sentences end up on terminals and in tickets."""
-    [sentence] = problems(REDIS_URL="http://user:canary@host:7/")
+    [sentence] = problems(**{variable: value})
     assert "canary" not in sentence
-    assert "REDIS_URL" in sentence
+    assert sentence.startswith(variable)
+
+
+def test_no_secret_is_in_the_words_for_settings() -> None:
+    """Whoever logs or prints them, or an error about them, tells nothing."""
+    kept = {
+        "NEXTAUTH_SECRET": "canary" * 8,
+        "ADMIN_TOKEN": "canary",
+        "DATABASE_URL": "postgresql://me:canary@db/x",
+        "REDIS_URL": "redis://:canary@valkey",
+        "LIVEKIT_URL": "wss://livekit.example",
+        "LIVEKIT_API_KEY": "key",
+        "LIVEKIT_API_SECRET": "canary",
+    }
+    for provider in ("GITHUB", "GOOGLE", "DISCORD"):
+        kept |= {f"{provider}_CLIENT_ID": "id", f"{provider}_CLIENT_SECRET": "canary"}
+    settings = Settings.load(kept)
+    assert "canary" not in f"{settings!r} {settings}"
+    assert "canary" not in "".join(problems(**kept, WEB_PORT="abc"))
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ("GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"),
+        ("DISCORD_CLIENT_SECRET", "DISCORD_CLIENT_ID"),
+        ("LIVEKIT_API_KEY", "LIVEKIT_URL"),
+    ],
+)
+def test_what_works_only_together_must_be_set_together(given: str, missing: str) -> None:
+    """A provider that is half set up would fail at the first sign-in."""
+    assert problems(**{given: "canary"}) == [f"{missing} is not set, and {given} needs it."]
+
+
+def test_a_provider_is_on_when_it_is_set_up() -> None:
+    """And credentials where nobody says otherwise, in development only."""
+    github = {"GITHUB_CLIENT_ID": "id", "GITHUB_CLIENT_SECRET": "secret"}
+    assert Settings.load(github).providers_on == ("github",)
+    assert Settings.load({}).providers_on == ()
+    assert Settings.load({}).credentials_on
+    assert not Settings.load({"OMNISONIC_ENV": "production"}).credentials_on
+    assert Settings.load({"OMNISONIC_ENV": "production", "AUTH_ENABLE_CREDENTIALS": "true"}).credentials_on
+    assert not Settings.load({"AUTH_ENABLE_CREDENTIALS": "false"}).credentials_on
+
+
+SAFE = "kJ8vX2qLw9ZtR4nB7mC1yH6pD3sF5gA0"
+"""32 bytes, none of them guessed."""
+
+
+@pytest.mark.parametrize(
+    ("environ", "about"),
+    [
+        ({}, ["NEXTAUTH_SECRET", "GITHUB_CLIENT_ID"]),
+        ({"NEXTAUTH_SECRET": SAFE[:-1], "AUTH_ENABLE_CREDENTIALS": "true"}, ["NEXTAUTH_SECRET"]),
+        ({"NEXTAUTH_SECRET": "secret" * 10, "AUTH_ENABLE_CREDENTIALS": "true"}, ["NEXTAUTH_SECRET"]),
+        ({"NEXTAUTH_SECRET": SAFE}, ["GITHUB_CLIENT_ID"]),
+        ({"NEXTAUTH_SECRET": SAFE, "GOOGLE_CLIENT_ID": "x", "GOOGLE_CLIENT_SECRET": "x"}, ["GITHUB_CLIENT_ID"]),
+        ({"NEXTAUTH_SECRET": SAFE, "AUTH_ENABLE_CREDENTIALS": "true"}, []),
+        ({"NEXTAUTH_SECRET": SAFE, "GITHUB_CLIENT_ID": "x", "GITHUB_CLIENT_SECRET": "x"}, []),
+    ],
+)
+def test_production_starts_only_when_people_can_sign_in_safely(environ: dict[str, str], about: list[str]) -> None:
+    """All that is missing is told at once, and development does without."""
+    told: list[str] = []
+    try:
+        Settings.load({"OMNISONIC_ENV": "production", **environ}).check_sign_in()
+    except BadSettings as problem:
+        told = problem.problems
+    assert [sentence.split()[0] for sentence in told] == about
+    Settings.load(environ).check_sign_in()
+
+
+def test_a_gateway_needs_the_secret_alone() -> None:
+    """Nobody signs in there."""
+    Settings.load({"OMNISONIC_ENV": "production", "NEXTAUTH_SECRET": SAFE}).check_secret()
+    with pytest.raises(BadSettings):
+        Settings.load({"OMNISONIC_ENV": "production"}).check_secret()
+
+
+def test_a_database_on_a_unix_socket_can_be_named() -> None:
+    """As Debian's packages have it."""
+    url = "postgresql:///omnisonic?host=/var/run/postgresql"
+    assert Settings.load({"DATABASE_URL": url}).database_url == url
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    """Of both kinds."""
+    proxies = Settings.load({"TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).trusted_proxies
+    assert [str(network) for network in proxies] == ["10.0.0.0/8", "::1/128"]
 
 
 def test_an_empty_variable_counts_as_absent() -> None:

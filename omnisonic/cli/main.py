@@ -34,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-users = typer.Typer(help="Make accounts, and give them other passwords.", no_args_is_help=True, rich_markup_mode=None)
+users = typer.Typer(
+    help="List accounts, make them, and give them other passwords.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(users, name="users")
 
 Fd = Annotated[
@@ -160,6 +162,15 @@ def add(
         users.replace_password(settings, email)
     else:
         users.add(settings, email, name=name)
+
+
+@users.command(cls=DatabaseCommand)
+def ls(as_json: AsJson = False) -> None:
+    """List all accounts, and how they sign in."""
+    settings = _settings()
+    from omnisonic.cli import users
+
+    users.show(settings, as_json=as_json)
 
 
 def _settings() -> "Settings":

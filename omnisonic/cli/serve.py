@@ -27,8 +27,9 @@ from omnisonic.cli.listening import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
 from omnisonic.config import Settings
 from omnisonic.data_directory import data_directory, kept_secret
+from omnisonic.database.pool import CONNECTIONS
 from omnisonic.embedded.postgres import FOLDER as POSTGRES
-from omnisonic.embedded.postgres import EmbeddedPostgres
+from omnisonic.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
 from omnisonic.embedded.valkey import EmbeddedValkey
 from omnisonic.logs import configure_logs
 from omnisonic.processes import ProcessSpec, run_processes
@@ -38,6 +39,8 @@ OPERATOR: Final = "admin-token"
 """The file in the data directory that holds the operator's token, when `ADMIN_TOKEN` is not set."""
 MIGRATE_S: Final = 3600.0
 """A migration may rewrite large tables; it is cut off only when it has surely gone astray."""
+OTHER_CONNECTIONS: Final = 40
+"""To the embedded database, beside those of the web: gateway, worker, operator, and a reserve."""
 PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
 CONFIDENTIAL: Final = ("DATABASE_URL", "REDIS_URL", "NEXTAUTH_SECRET", "ADMIN_TOKEN")
 
@@ -114,7 +117,9 @@ async def _embedded(studio: Studio) -> tuple[list[ProcessSpec], dict[str, str]]:
     specs, urls = [], {}
     if studio.settings.database_url is None:
         # Its programs may have to be copied, and the first start makes a cluster, which takes a second or two.
-        postgres = await trio.to_thread.run_sync(EmbeddedPostgres, studio.data / POSTGRES)
+        wanted = CONNECTIONS * studio.settings.web_workers + OTHER_CONNECTIONS
+        open_postgres = partial(EmbeddedPostgres, max_connections=max(MAX_CONNECTIONS, wanted))
+        postgres = await trio.to_thread.run_sync(open_postgres, studio.data / POSTGRES)
         await postgres.end_stale()
         specs.append(await trio.to_thread.run_sync(postgres.spec))
         urls["DATABASE_URL"] = postgres.url

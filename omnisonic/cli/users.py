@@ -1,4 +1,4 @@
-"""`omnisonic users`: accounts made by the operator, for where nobody can register by themselves (SPEC 4).
+"""`omnisonic users`: accounts listed, and made by the operator, for where nobody can register by themselves (SPEC 4).
 
 A password comes from the terminal, where it is not shown, or from standard input; never from the command line, which
 others on the machine can read.
@@ -6,9 +6,10 @@ others on the machine can read.
 
 import asyncio
 import getpass
+import json
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 
@@ -17,7 +18,8 @@ from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.cli.places import database_of
 from omnisonic.config import Settings
-from omnisonic.database.pool import Database
+from omnisonic.database.pool import Database, Row
+from omnisonic.database.users import LIST
 from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.http.credentials import checked_email
 from omnisonic.logs import configure_logs
@@ -65,12 +67,40 @@ def replace_password(settings: Settings, email: str) -> None:
     typer.echo(f"{email} has another password now, and is signed out everywhere.")
 
 
+def show(settings: Settings, *, as_json: bool) -> None:
+    """Print all accounts. Errors: `BadSettings`, and what the database says."""
+    configure_logs(settings, "users")
+    rows = asyncio.run(_with_database(database_of(settings), lambda database: database.rows(LIST)))
+    accounts = [_account(row) for row in rows]
+    if as_json:
+        typer.echo(json.dumps({"users": accounts}, ensure_ascii=False))
+        return
+    for account in accounts:
+        typer.echo(
+            "  ".join([account["email"] or "(no e-mail)", account["name"] or "", ", ".join(account["signsInBy"])])
+        )
+    typer.echo(f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}.")
+
+
+def _account(row: Row) -> dict[str, Any]:
+    return {
+        "email": row["email"],
+        "name": row["name"],
+        "createdAt": f"{row['created_at']:%Y-%m-%dT%H:%M:%SZ}",
+        "signsInBy": [*(["password"] if row["has_password"] else []), *row["providers"]],
+    }
+
+
 async def _with_accounts(url: str, act: Callable[[AccountStore], Awaitable[T]]) -> T:
+    return await _with_database(url, lambda database: act(PostgresAccounts(database)))
+
+
+async def _with_database(url: str, act: Callable[[Database], Awaitable[T]]) -> T:
     await refuse_when_behind(url)
     database = Database(url, connections=1)
     await database.open()
     try:
-        return await act(PostgresAccounts(database))
+        return await act(database)
     finally:
         await database.aclose()
 

@@ -45,3 +45,10 @@ CREATE: Final = """
 INSERT INTO users (email, email_verified_at, name, image)
 VALUES ($1::text, CASE WHEN $1::text IS NULL THEN NULL ELSE now() END, $2, $3) RETURNING id::text
 """
+
+LIST: Final = """
+-- All accounts, those made first at the top, and how each signs in.
+SELECT email, name, created_at, password_hash IS NOT NULL AS has_password,
+       array(SELECT provider FROM identities WHERE user_id = users.id ORDER BY provider) AS providers
+FROM users ORDER BY created_at, id
+"""

@@ -19,7 +19,7 @@ from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 
 
 class RosterLine(PresenceMember, frozen=True, rename="camel", omit_defaults=True):
-    """A member as a gateway writes them: `person` is whose seat it is; None: anybody's. Never read back by `members`."""
+    """A member as a gateway writes them. `person` is whose seat it is (None: anybody's), and is never read back."""
 
     person: UserId | None = None
 

@@ -86,7 +86,7 @@ _PUT_LEASE: Final = (
     _OUTLIVE
     + _OWNED
     + """
--- KEYS: the room's index, the lease. ARGV: ttl, JSON, whose it is, and how the rosters' keys and the member's line begin.
+-- KEYS: the room's index, the lease. ARGV: ttl, JSON, whose it is, how the rosters' keys and the member's line begin.
 if is_anothers(KEYS[2], ARGV[3]) then
     return 0
 end

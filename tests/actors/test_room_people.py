@@ -28,7 +28,8 @@ def test_another_person_is_not_given_the_seat_and_nobody_hears_of_it() -> None:
     """Neither somebody else nor somebody unknown; who has the seat stays as they are."""
     stage = Stage("bob")
     ada = enter(stage, "ada", "one")
-    ada.heard(), stage.heard()
+    ada.heard()
+    stage.heard()
     for person in ("two", None):
         thief = enter(stage, "ada", person, "thief")
         assert is_taken(thief)
@@ -77,7 +78,8 @@ def test_a_lease_for_a_seat_of_another_person_changes_nothing() -> None:
     """It is neither put, nor shown, nor taken back; also when the store tells it with all the others."""
     stage = Stage("bob")
     ada = enter(stage, "ada", "one")
-    ada.heard(), stage.heard()
+    ada.heard()
+    stage.heard()
     mallory = Member("ada", "Mallory")
     stage.turn(PutLease(mallory, 1e9, "two"), PutLease(mallory, 1e9), SyncLeases((Entry(mallory, None, 1e9, "two"),)))
     assert (ada.heard(), stage.types()) == ([], {"bob": []})
@@ -116,7 +118,8 @@ def test_all_leases_of_a_person_end_with_their_role() -> None:
     stage.turn(
         PutLease(member("ada"), 1e9, "one"), PutLease(member("eve"), 1e9, "one"), PutLease(member("cy"), 1e9, "two")
     )
-    ada.heard(), stage.heard()
+    ada.heard()
+    stage.heard()
     stage.turn(DropLeasesOf("one"))
     assert [left["payload"]["memberId"] for left in stage.heard()["bob"]] == ["eve"]
     stage.turn(Leave(ada, "kicked"))

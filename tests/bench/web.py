@@ -24,12 +24,13 @@ from typing import Final
 import httpx
 
 from omnisonic.accounts.postgres import PostgresAccounts
+from omnisonic.database.migrations import migrate
 from omnisonic.database.pool import Database
 from omnisonic.logins import LoginCookies, login_id
 from omnisonic.models import PresenceMember
 from omnisonic.presence.valkey import ValkeyPresence
 from omnisonic.sessions.postgres import PostgresSessions
-from tests.postgres_server import fresh_database, running_postgres
+from tests.postgres_server import running_postgres
 from tests.valkey_server import running_valkey
 
 SECRET: Final = "a secret of thirty-two bytes or more"
@@ -61,7 +62,11 @@ def running(command: tuple[str, ...], environ: Mapping[str, str]) -> Iterator[tu
     with listener:
         port, fd = int(listener.getsockname()[1]), listener.fileno()
         process = subprocess.Popen(
-            [sys.executable, *command, str(fd)], env={**os.environ, **environ}, pass_fds=[fd], stdout=subprocess.DEVNULL
+            [sys.executable, *command, str(fd)],
+            env={**os.environ, **environ},
+            pass_fds=[fd],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             yield port, process.pid
@@ -100,17 +105,18 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as data,
         running_postgres() as postgres,
-        fresh_database(postgres) as database_url,
         running_valkey() as valkey,
     ):
-        cookie, session = asyncio.run(furnish(database_url, valkey.url))
+        asyncio.run(migrate(postgres.url))
+        cookie, session = asyncio.run(furnish(postgres.url, valkey.url))
         environ = {
-            "DATABASE_URL": database_url,
+            "DATABASE_URL": postgres.url,
             "REDIS_URL": valkey.url,
             "NEXTAUTH_SECRET": SECRET,
             "OMNISONIC_DATA_DIR": data,
         }
-        print(f"{'address':>16} {'FastAPI/s':>10} {'web/s':>8} {'ratio':>6} {'FastAPI us':>11} {'web us':>7} {'ratio':>6}")
+        titles = ("FastAPI/s", "web/s", "ratio", "FastAPI us", "web us", "ratio")
+        print(" ".join([f"{'address':>16}", *(f"{title:>10}" for title in titles)]))
         with running(PEER, environ) as peer, running(OURS, environ) as ours:
             for number in range(args.rounds):
                 for path in (f"/api/sessions?id={session}", f"/api/presence?roomId={session}"):
@@ -123,8 +129,8 @@ def main() -> None:
                         rates[pid] = answered / took_s, spent_s / answered * 1e6
                     (theirs, their_us), (own, own_us) = rates[peer[1]], rates[ours[1]]
                     print(
-                        f"{path.partition('?')[0]:>16} {theirs:>10,.0f} {own:>8,.0f} {own / theirs:>6.2f}"
-                        f" {their_us:>11,.0f} {own_us:>7,.0f} {their_us / own_us:>6.2f}",
+                        f"{path.partition('?')[0]:>16} {theirs:>10,.0f} {own:>10,.0f} {own / theirs:>10.2f}"
+                        f" {their_us:>10,.0f} {own_us:>10,.0f} {their_us / own_us:>10.2f}",
                         flush=True,
                     )
 

@@ -1,5 +1,6 @@
 """`omnisonic users`, on a real database and a real terminal."""
 
+import json
 import os
 import pty
 import subprocess
@@ -63,6 +64,24 @@ def test_there_must_be_an_account_to_replace_its_password(database_url: str) -> 
     assert shown.stderr == (
         "omnisonic: There is no account with the e-mail address bo@example.com: add it without --replace.\n"
     )
+
+
+def test_accounts_are_listed(database_url: str) -> None:
+    """Those made first at the top; no hash of a password is shown."""
+    assert completed("users", "ls", DATABASE_URL=database_url).stdout == "0 accounts.\n"
+    completed("users", "add", "ada@example.com", "--name", "Ada", typed=PASSWORD, DATABASE_URL=database_url)
+    completed("users", "add", "bo@example.com", typed=PASSWORD, DATABASE_URL=database_url)
+    shown = completed("users", "ls", DATABASE_URL=database_url)
+    assert [line.split() for line in shown.stdout.splitlines()] == [
+        ["ada@example.com", "Ada", "password"],
+        ["bo@example.com", "password"],
+        ["2", "accounts."],
+    ]
+    listed = json.loads(completed("users", "ls", "--json", DATABASE_URL=database_url).stdout)["users"]
+    assert [(user["email"], user["name"], user["signsInBy"]) for user in listed] == [
+        ("ada@example.com", "Ada", ["password"]),
+        ("bo@example.com", None, ["password"]),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
+from pydantic import SecretStr
+
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.asyncio_thread import open_asyncio_thread
 from omnisonic.config import Settings
@@ -104,18 +106,14 @@ async def open_people(database_url: str) -> AsyncIterator[People]:
         await in_thread.aclose()
 
 
-def settings(database_url: str, redis_url: str | None, **others: Any) -> Settings:
-    """What a gateway in ticket mode is told."""
-    return Settings(
-        room_access="ticket", database_url=database_url, redis_url=redis_url, nextauth_secret=SECRET, **others
-    )
-
-
 @asynccontextmanager
 async def open_ticket_stage(database_url: str, redis_url: str | None = None, **options: Any) -> AsyncIterator[Stage]:
     """A gateway that lets people in by ticket or cookie, on the real database, and on Valkey when there is one."""
+    settings = Settings(
+        room_access="ticket", database_url=database_url, redis_url=redis_url, nextauth_secret=SecretStr(SECRET)
+    )
     async with (
-        open_door(settings(database_url, redis_url)) as (admission, access),
+        open_door(settings) as (admission, access),
         open_presence_and_bus(redis_url) as (presence, bus),
         open_stage(presence=presence, bus=bus, admission=admission, access=access, **options) as stage,
     ):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
+from pydantic import SecretStr
 
 from omnisonic.bus import ROOM_EVENTS
 from omnisonic.bus.events import LoginEnded, encode
@@ -22,7 +23,7 @@ BO: Final = Somebody("bo", "4c3c1c5e-0000-4000-8000-000000000002", "token two")
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     """An open gateway that knows the secret, without a database."""
-    settings = Settings(room_access="open", nextauth_secret=SECRET)
+    settings = Settings(room_access="open", nextauth_secret=SecretStr(SECRET))
     async with open_door(settings) as (admission, access), open_stage(admission=admission, access=access) as stage:
         await listening(stage)
         yield stage
@@ -97,7 +98,7 @@ async def test_a_gateway_without_the_secret_does_not_know_tickets() -> None:
 async def test_tickets_without_a_database_are_refused_at_the_start() -> None:
     """A sentence names the variable."""
     with pytest.raises(BadSettings, match=r"^DATABASE_URL is not set, .*\.$"):
-        async with open_door(Settings(room_access="ticket", nextauth_secret=SECRET)):
+        async with open_door(Settings(room_access="ticket", nextauth_secret=SecretStr(SECRET))):
             pass
 
 

@@ -60,7 +60,7 @@ async def is_closed_soon(bare: Bare) -> tuple[int, str]:
 async def is_heard(speaker: Bare, listener: Bare) -> bool:
     """Whether both are in still."""
     await speaker.say("still here?")
-    return (await listener.next("still here?"))["type"] == "still here?"
+    return bool((await listener.next("still here?"))["from"] == speaker.welcome["payload"]["memberId"])
 
 
 async def test_a_sign_out_closes_all_that_was_entered_by_it(

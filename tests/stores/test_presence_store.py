@@ -160,7 +160,7 @@ async def test_a_lease_of_nobody_is_anybodys_and_so_is_one_that_expired(stage: S
 
 
 async def test_nobody_puts_a_lease_beside_another_persons_seat(stage: Stage) -> None:
-    """Whose seat it is the gateways say; they themselves may, anybody may beside a seat of nobody known, and after it."""
+    """Whose it is the gateways say. They themselves may, and anybody beside a seat of nobody known, or after it."""
     ada = RosterLine('a"da é', "Ada", "active", NOON, "one")
     lease = member('a"da é', "Mallory")
     with trio.fail_after(DEADLINE_S):

@@ -75,6 +75,7 @@ async def test_a_database_that_is_restarted_under_load_gives_no_wrong_answer(stu
         assert set(asked.created) <= {201, 503}
         names = await _session_names(ada)
         assert [name for name in asked.made if name not in names] == []
+        assert await trio.to_thread.run_sync(blocking, _halves(studio.database_url)) == 0
 
 
 async def test_an_exhausted_pool_is_told_within_a_second_and_no_room_notices(studio: Studio) -> None:
@@ -175,6 +176,20 @@ class _Asked:
         if answer.status_code == 503:
             assert int(answer.headers["retry-after"]) >= 1
             assert answer.json()["code"] == "unavailable"
+
+
+async def _halves(url: str) -> int:
+    """Sessions whose owner has no role in them: halves of a transaction."""
+    connection = await asyncpg.connect(url)
+    try:
+        return int(
+            await connection.fetchval(
+                "SELECT count(*) FROM sessions "
+                "WHERE (id, owner_id) NOT IN (SELECT session_id, user_id FROM session_members)"
+            )
+        )
+    finally:
+        await connection.close()
 
 
 async def _session_names(person: Musician) -> set[str]:

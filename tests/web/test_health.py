@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.web.running import Web
+from tests.web.running import Web, running_web
 
 
 def test_a_live_process_says_so_whatever_else_is_broken(web: Web) -> None:
@@ -17,7 +17,9 @@ def test_a_live_process_says_so_whatever_else_is_broken(web: Web) -> None:
 def test_a_ready_process_has_sent_itself_a_message(web: Web) -> None:
     """Readiness goes through the bus, on a channel of its own each time."""
     answers = [web.client.get("/readyz") for _ in range(2)]
-    assert [answer.json() for answer in answers] == [{"ok": True, "checks": {"presence": "ok", "bus": "ok"}}] * 2
+    assert [answer.json() for answer in answers] == [
+        {"ok": True, "checks": {"database": "ok", "presence": "ok", "bus": "ok"}}
+    ] * 2
     assert len({event.channel for event in web.bus.published}) == 2
 
 
@@ -32,9 +34,21 @@ def test_a_process_that_cannot_work_is_not_ready(web: Web, part: str, kind: str,
         "ok": False,
         "error": f"Not ready: {part} cannot be reached.",
         "code": "unavailable",
-        "checks": {"presence": "ok", "bus": "ok", part: why},
+        "checks": {"database": "ok", "presence": "ok", "bus": "ok", part: why},
     }
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_process_without_its_database_is_not_ready() -> None:
+    """503, and the others are still told."""
+    with running_web() as web:
+        answer = web.client.get("/readyz")
+    assert (answer.status_code, answer.json()["error"]) == (503, "Not ready: database cannot be reached.")
+    assert answer.json()["checks"] == {
+        "database": "The database does not answer now. Try again in a moment.",
+        "presence": "ok",
+        "bus": "ok",
+    }
 
 
 def test_many_who_ask_at_once_share_one_probe(web: Web) -> None:

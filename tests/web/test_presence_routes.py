@@ -10,6 +10,8 @@ from omnisonic.bus import ROOM_EVENTS
 from omnisonic.bus.events import LeaseDropped, LeasePut, decode
 from omnisonic.models import Member
 from tests.web.running import Web, running_web
+from tests.web.test_sessions import make
+from tests.web.test_sessions_sharing import share
 
 ADA = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
 
@@ -134,13 +136,41 @@ def test_a_store_that_does_not_answer_is_503(web: Web, part: str, kind: str) -> 
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-def test_rooms_with_tickets_are_closed_to_strangers() -> None:
-    """With ROOM_ACCESS=ticket nobody is listed, let in or taken out by a stranger."""
-    with running_web({"ROOM_ACCESS": "ticket"}) as web:
+def test_rooms_with_tickets_are_for_those_who_have_a_role(ticket_web: Web) -> None:
+    """Owner and collaborators see and join the roster; to others the room is unknown, to strangers closed."""
+    ada, bob, eve = (ticket_web.sign_up(f"{name}@example.com") for name in ("ada", "bob", "eve"))
+    session = make(ada)
+    share(ada, session, bob)
+    ticket_web.bus.published.clear()
+    here = ADA | {"roomId": session["id"]}
+    for client, status in ((ticket_web.client, 401), (eve, 404), (bob, 200), (ada, 200)):
+        body = here | {"memberId": f"{status} {id(client)}"}
         answers = [
-            web.client.get("/api/presence", params={"roomId": "jam"}),
-            web.client.post("/api/presence", json=ADA),
-            web.client.request("DELETE", "/api/presence", json=ADA),
+            client.post("/api/presence", json=body),
+            client.get("/api/presence", params={"roomId": session["id"]}),
+            client.request("DELETE", "/api/presence", json=body),
         ]
-        assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "ticket_required")] * 3
-        assert not web.presence.rooms
+        assert [answer.status_code for answer in answers] == [status] * 3
+    assert len(ticket_web.bus.published) == 4
+    assert ada.get("/api/presence", params={"roomId": "jam"}).status_code == 404
+
+
+def test_a_lease_is_the_person_s_who_took_it(ticket_web: Web) -> None:
+    """Another who asks for the same memberId is 409 `member_taken`, and cannot take it out either."""
+    ada, bob = ticket_web.sign_up("ada@example.com"), ticket_web.sign_up("bob@example.com")
+    session = make(ada)
+    share(ada, session, bob)
+    ticket_web.bus.published.clear()
+    room, here = session["id"], ADA | {"roomId": session["id"]}
+    assert ada.post("/api/presence", json=here).status_code == 200
+    taken = bob.post("/api/presence", json=here | {"displayName": "Not Ada"})
+    assert (taken.status_code, taken.json()["code"]) == (409, "member_taken")
+    assert bob.request("DELETE", "/api/presence", json=here).status_code == 200
+    (line,) = bob.get("/api/presence", params={"roomId": room}).json()["members"]
+    assert line["displayName"] == "Ada"
+    assert "person" not in line
+    person = session["owner"]["id"]
+    assert ticket_web.bus.events[0] == LeasePut(room, Member("ada", "Ada"), 60, person)
+    assert ada.request("DELETE", "/api/presence", json=here).status_code == 200
+    assert ticket_web.bus.events[-1] == LeaseDropped(room, "ada", person)
+    assert ticket_web.presence.rooms[room] == {}

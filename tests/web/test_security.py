@@ -6,7 +6,9 @@ import socket
 import httpx
 import pytest
 
+from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.running import Web, running_web
+from tests.web.test_sessions import make
 
 ADA = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
 
@@ -28,17 +30,19 @@ def test_every_answer_is_locked_down(web: Web, path: str) -> None:
 
 def test_the_page_may_only_talk_to_us(web: Web) -> None:
     """Scripts, styles and sockets come from here and the gateway, and nothing is inline."""
-    page = web.client.get("/")
+    ada = web.sign_up("ada@example.com")
+    page = ada.get(f"/sessions/{make(ada)['id']}")
     assert "script-src 'self';" in page.headers["Content-Security-Policy"]
     assert "connect-src 'self' ws://127.0.0.1:9 wss://127.0.0.1:9;" in page.headers["Content-Security-Policy"]
     assert not re.search(r"<style|style=|<script(?![^>]*src=)|\son\w+=|https?://", page.text)
 
 
-def test_a_gateway_behind_a_proxy_is_allowed_by_its_public_name() -> None:
-    """GATEWAY_PUBLIC_URL is what the page is given and what its policy names."""
-    with running_web({"GATEWAY_PUBLIC_URL": "wss://live.example/rooms"}) as web:
-        page = web.client.get("/")
-    assert 'data-gateway-url="wss://live.example/rooms"' in page.text
+def test_a_gateway_behind_a_proxy_is_allowed_by_its_public_name(postgres_process: PostgresServer) -> None:
+    """GATEWAY_PUBLIC_URL is what the studio's policy names."""
+    environment = {"GATEWAY_PUBLIC_URL": "wss://live.example/rooms"}
+    with fresh_database(postgres_process) as url, running_web(environment, database_url=url) as web:
+        ada = web.sign_up("ada@example.com")
+        page = ada.get(f"/sessions/{make(ada)['id']}")
     assert "connect-src 'self' wss://live.example;" in page.headers["Content-Security-Policy"]
 
 
@@ -128,13 +132,14 @@ def test_behind_https_browsers_are_told_to_stay_there() -> None:
 
 def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(web: Web) -> None:
     """What the page links to may be cached for a year; another version's address is 404."""
-    page = web.client.get("/").text
+    ada = web.sign_up("ada@example.com")
+    page = ada.get(f"/sessions/{make(ada)['id']}").text
     links = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
-    assert {link.rpartition("/")[2] for link in links} == {"favicon.svg", "studio.css", "room.js"}
+    assert {"favicon.svg", "studio.css", "studio.js"} <= {link.rpartition("/")[2] for link in links}
     for link in links:
         answer = web.client.get(link)
-        assert answer.status_code == 200
+        assert answer.status_code == 200, link
         assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         assert answer.headers["Content-Type"].split(";")[0] in ("image/svg+xml", "text/css", "text/javascript")
-    for escape in ("../app.py", "%2e%2e%2fapp.py", "..%5capp.py", "room.js%00"):
+    for escape in ("../app.py", "%2e%2e%2fapp.py", "..%5capp.py", "studio.js%00"):
         assert web.client.get(links[0].rpartition("/")[0] + "/" + escape).status_code == 404

@@ -1,0 +1,73 @@
+"""Quart without what this app does not use: the shortest way from a request to its answer.
+
+Quart's own classes are made to be replaced here. Left out are the cookie of Flask's sessions (sign-ins are rows in the
+database), the search for views that are no coroutines, and two tasks a request. Crash: as Quart's. A client that goes
+away is noticed when its answer is sent; while a body is still to come, at once, as Quart does it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from inspect import CO_COROUTINE
+from typing import Any, Final, cast
+
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+from quart import Quart, Request
+from quart.asgi import ASGIHTTPConnection
+from quart.sessions import SessionInterface, SessionMixin
+from quart.typing import ResponseTypes
+from quart.utils import encode_headers
+from quart.wrappers.base import BaseRequestWebsocket
+from quart.wrappers.response import DataBody, Response
+
+BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Exchange(ASGIHTTPConnection):
+    """One request and its answer."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if any(name in BODY_HEADERS for name, _ in self.scope["headers"]):
+            await super().__call__(receive, send)
+            return
+        request: Request = self._create_request_from_scope(send)
+        request.body.set_complete()
+        await self.handle_request(request, send)
+
+    async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
+        response = await self.app.handle_request(request)
+        limit_s = response.timeout if isinstance(response, Response) else ...
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"] if limit_s is ... else limit_s):
+                await self._send_response(send, response)
+
+    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
+        if not isinstance(response, Response) or not isinstance(response.response, DataBody):
+            await super()._send_response(send, response)
+            return
+        headers = encode_headers(response.headers)
+        await send(cast("Any", {"type": "http.response.start", "status": response.status_code, "headers": headers}))
+        body = response.response.data[response.response.begin : response.response.end]
+        await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": False}))
+
+
+class NoSessions(SessionInterface):
+    """Flask's sessions, of which there are none."""
+
+    def __init__(self) -> None:
+        self._none = self.null_session_class()
+
+    async def open_session(self, app: Quart, request: BaseRequestWebsocket) -> SessionMixin:
+        del app, request
+        return self._none
+
+
+class StudioApp(Quart):
+    """A Quart with the classes above."""
+
+    asgi_http_class = Exchange
+    session_interface = cast("Any", NoSessions())
+
+    def ensure_async(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        code = getattr(func, "__code__", None)
+        return func if code is not None and code.co_flags & CO_COROUTINE else super().ensure_async(func)

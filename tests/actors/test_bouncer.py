@@ -1,0 +1,117 @@
+"""The bouncer's questions: in chunks, each right once, patient with a database that is down (SPEC 5.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import trio
+from trio.testing import MockClock
+
+from omnisonic.access import Pass
+from omnisonic.actors.bouncer import CHUNK, RECHECK_S, RETRY_S, Bouncer
+from omnisonic.actors.connection import Connection
+from omnisonic.actors.porter import Porter
+from omnisonic.errors import Unavailable
+from omnisonic.wire.closing import CloseCode, Closing
+
+
+@dataclass(eq=False)
+class Guest:
+    """A connection as the bouncer sees it."""
+
+    login: str | None
+    person: str | None = None
+    room_id: str = "jam"
+    closing: Closing | None = None
+
+    def close(self, closing: Closing) -> None:
+        self.closing = closing
+
+
+@dataclass
+class Answers:
+    """An access store: says that `ended` sign-ins open nothing, and raises while it is down."""
+
+    ended: set[str] = field(default_factory=set)
+    is_down: bool = False
+    asked: list[Sequence[Pass]] = field(default_factory=list)
+
+    async def admit(self, asked: Pass) -> str | None:
+        return None
+
+    async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
+        await trio.lowlevel.checkpoint()
+        self.asked.append(passes)
+        if self.is_down:
+            raise Unavailable("down")
+        return [each for each in passes if each.login in self.ended]
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Door:
+    """A bouncer at work, with guests inside."""
+
+    def __init__(self, nursery: trio.Nursery, access: Answers | None, *guests: Guest) -> None:
+        self.bouncer = Bouncer(Porter(nursery, lambda *_: None), access, recheck_s=RECHECK_S / 10)
+        for guest in guests:
+            self.bouncer.is_in(cast("Connection", guest))
+        nursery.start_soon(self.bouncer.run)
+
+
+async def test_many_rights_are_asked_about_in_chunks(autojump_clock: MockClock) -> None:
+    """Each once, however many connections there are by it; those that lapsed go, and no others."""
+    guests = [Guest(f"login {number}") for number in range(2 * CHUNK + 1)]
+    guests += [Guest("login 0"), Guest("login 0", room_id="duo")]
+    answers = Answers({"login 0", f"login {2 * CHUNK}"})
+    async with trio.open_nursery() as nursery:
+        door = Door(nursery, answers, *guests)
+        await trio.testing.wait_all_tasks_blocked()
+        door.bouncer.missed()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [len(passes) for passes in answers.asked] == [CHUNK, CHUNK, 2]
+    gone = [guest.login for guest in guests if guest.closing == Closing(CloseCode.KICKED)]
+    assert gone == ["login 0", f"login {2 * CHUNK}", "login 0", "login 0"]
+
+
+async def test_a_database_that_is_down_is_asked_until_it_answers(autojump_clock: MockClock) -> None:
+    """Nobody goes meanwhile; a second later it is asked again."""
+    ada, bo = Guest("ended"), Guest("holds")
+    answers = Answers({"ended"}, is_down=True)
+    async with trio.open_nursery() as nursery:
+        door = Door(nursery, answers, ada, bo)
+        await trio.testing.wait_all_tasks_blocked()
+        door.bouncer.missed()
+        await trio.sleep(3.5 * RETRY_S)
+        assert (len(answers.asked), ada.closing) == (4, None)
+        answers.is_down = False
+        await trio.sleep(RETRY_S)
+        assert ada.closing is not None
+        assert bo.closing is None
+        nursery.cancel_scope.cancel()
+
+
+async def test_rights_are_asked_about_from_time_to_time(autojump_clock: MockClock) -> None:
+    """Also when nothing is heard at all."""
+    answers = Answers()
+    async with trio.open_nursery() as nursery:
+        Door(nursery, answers, Guest("ada"))
+        await trio.sleep(3.5 * RECHECK_S / 10)
+        nursery.cancel_scope.cancel()
+    assert answers.asked == [[Pass("ada", "jam")]] * 3
+
+
+async def test_who_has_gone_is_not_in_the_index() -> None:
+    """Nothing is kept of them, and people without a sign-in were never in it."""
+    async with trio.open_nursery() as nursery:
+        guests = [Guest("one", "ada"), Guest("one", "ada"), Guest("two", "ada"), Guest(None)]
+        door = Door(nursery, None, *guests)
+        assert len(door.bouncer) == 3
+        for guest in guests:
+            door.bouncer.ended(cast("Connection", guest))
+        assert len(door.bouncer) == 0
+        door.bouncer.login_ended("one")
+        assert [guest.closing for guest in guests] == [None] * 4
+        nursery.cancel_scope.cancel()
