@@ -59,7 +59,10 @@ class HeadCounts:
         try:
             while self._next is not None:
                 look, self._next = self._next, None
-                look.found.set_result(await self._counts(list(look.rooms)))
+                try:
+                    look.found.set_result(await self._counts(list(look.rooms)))
+                except Exception as crash:  # noqa: BLE001 - whoever waits for the look is to have it
+                    look.found.set_exception(crash)
         finally:
             self._looking = None
 

@@ -1,0 +1,99 @@
+"""A property-based client finds no difference between the OpenAPI document and the answers (SPEC 3).
+
+schemathesis reads the document, and sends what it allows and what it forbids to every route: answers with a status, a
+media type, a header or a shape that is not declared, our own failures, valid requests refused and invalid ones accepted
+are all differences. The same requests each time.
+"""
+
+import os
+import signal
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from omnisonic.bus.events import Reply
+from tests.web.running import Web
+from tests.web.test_sessions import make
+
+DEADLINE_S: Final = 150
+EXAMPLES: Final = 20
+OPTIONS: Final = (
+    "--checks=all",
+    "--mode=all",
+    "--phases=coverage,fuzzing",
+    f"--max-examples={EXAMPLES}",
+    "--generation-deterministic",
+    "--generation-database=none",
+    # It would take the cookie out of a request and put the same one back from the configuration.
+    "--generation-with-security-parameters=false",
+    "--warnings=off",
+    "--no-color",
+    "--no-shrink",
+)
+
+
+@pytest.fixture(autouse=True)
+def deadline() -> Iterator[None]:
+    """Thousands of requests take longer than one."""
+    signal.alarm(DEADLINE_S)
+    yield
+    signal.alarm(0)
+
+
+def differences(url: str, folder: Path, configuration: str = "", *options: str) -> str:
+    """What it finds; nothing when it finds nothing."""
+    (folder / "schemathesis.toml").write_text(configuration)
+    done = subprocess.run(
+        [
+            Path(sysconfig.get_path("scripts")) / "schemathesis",
+            "run",
+            f"{url}/api/openapi.json",
+            *OPTIONS,
+            *options,
+        ],
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stdout
+
+
+def configured(client: httpx.Client, room: str) -> str:
+    """Every request carries the client's cookie, and what is said is said in `room`."""
+    (cookie,) = client.cookies.jar
+    return f"""
+headers = {{ Cookie = "{cookie.name}={cookie.value}" }}
+
+[[operations]]
+include-path = "/api/rooms/{{roomId}}/messages"
+parameters = {{ "path.roomId" = "{room}" }}
+"""
+
+
+@pytest.mark.parametrize("access", ["open", "ticket"])
+def test_signed_in_nothing_differs(access: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Sessions are made, found, changed, shared and deleted; rooms are entered and spoken to."""
+    web: Web = request.getfixturevalue("web" if access == "open" else "ticket_web")
+    web.bus.gateway = lambda said: Reply(offset=1)
+    ada = web.sign_up("ada@example.com")
+    room = make(ada)["id"]
+    # Signing out would end it all; strangers do, below.
+    found = differences(web.url, tmp_path, configured(ada, room), "--exclude-path=/api/auth/signout")
+    assert not found, found
+    assert web.bus.published
+
+
+def test_for_a_stranger_nothing_differs(ticket_web: Web, tmp_path: Path) -> None:
+    """Where it is decided that they get nothing that is what the document says, too."""
+    found = differences(ticket_web.url, tmp_path)
+    assert not found, found
+    assert not ticket_web.do(ticket_web.database.rows("SELECT 1 FROM sessions"))
