@@ -35,7 +35,7 @@ class Issuer:
         self._endpoints_until_s = 0.0
         self._keys: KeySet | None = None
         self._keys_until_s = 0.0
-        self._keys_since_s = 0.0
+        self._asked_again_s = -ASK_AGAIN_S
 
     async def endpoint(self, name: str) -> str:
         """One of `ENDPOINTS`. Errors: `ProviderRefused`, `ProviderDown`."""
@@ -79,25 +79,26 @@ class Issuer:
         return claims
 
     async def _decoded(self, id_token: str) -> jwt.Token:
-        keys = await self._key_set(again=False)
+        if self._keys is None or time.monotonic() >= self._keys_until_s:
+            self._keys = await self._asked_keys()
         try:
-            return jwt.decode(id_token, keys, algorithms=ALGORITHMS)
+            return jwt.decode(id_token, self._keys, algorithms=ALGORITHMS)
         except (JoseError, ValueError):
             # Issuers change their keys.
-            if time.monotonic() < self._keys_since_s + ASK_AGAIN_S:
+            if time.monotonic() < self._asked_again_s + ASK_AGAIN_S:
                 raise
-        return jwt.decode(id_token, await self._key_set(again=True), algorithms=ALGORITHMS)
+        self._asked_again_s = time.monotonic()
+        self._keys = await self._asked_keys()
+        return jwt.decode(id_token, self._keys, algorithms=ALGORITHMS)
 
-    async def _key_set(self, *, again: bool) -> KeySet:
-        if self._keys is None or again or time.monotonic() >= self._keys_until_s:
-            said = await self._calls.get(await self.endpoint("jwks_uri"))
-            try:
-                self._keys = KeySet.import_key_set(said)
-            except (JoseError, ValueError, TypeError, KeyError):
-                raise ProviderRefused("The issuer's keys make no sense.") from None
-            self._keys_since_s = time.monotonic()
-            self._keys_until_s = self._keys_since_s + KEPT_S
-        return self._keys
+    async def _asked_keys(self) -> KeySet:
+        said = await self._calls.get(await self.endpoint("jwks_uri"))
+        try:
+            keys = KeySet.import_key_set(said)
+        except (JoseError, ValueError, TypeError, KeyError):
+            raise ProviderRefused("The issuer's keys make no sense.") from None
+        self._keys_until_s = time.monotonic() + KEPT_S
+        return keys
 
     def _checked_endpoint(self, url: object) -> str:
         if not isinstance(url, str) or not url.startswith(("https://", self._url)):

@@ -1,6 +1,7 @@
 """Asking the providers of sign-in over HTTP (SPEC 4): bounded in time and in bytes, and without following redirects.
 
-One pool of connections for each process, opened at the first call and closed with the app. Overload: at most
+One client for each process, made at the first call and closed with the app. A connection is not kept for the next call:
+people sign in rarely, and one that the provider has closed meanwhile would cost somebody theirs. Overload: at most
 `MAX_CONNECTIONS` at once; whoever would wait longer than the time that a sign-in has gives up. What a provider answers
 is never logged, for it holds tokens.
 """
@@ -58,7 +59,7 @@ class ProviderCalls:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 timeout=CALL_S,
-                limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+                limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=0),
                 headers={"Accept": "application/json", "User-Agent": f"omnisonic/{__version__}"},
             )
         body = bytearray()

@@ -1,4 +1,4 @@
-"""What must never be written down: passwords in URLs, tickets, tokens, cookies and `Authorization` (SPEC 7).
+"""What must never be written down: passwords in URLs, tickets, tokens, invites, cookies and `Authorization` (SPEC 7).
 
 Pure functions over what is about to be written (a log line, a span's attribute, a sentence on stderr). Two nets, for
 either alone has holes: a value is hidden whole when its *name* is a secret's, and text is searched for secrets
@@ -29,6 +29,10 @@ _PATTERNS: Final = tuple(
         (r"\b(bearer|basic)\s+[\w.~+/=-]+", rf"\1 {HIDDEN}"),
         # ticket=x in a query, "ticket": "x" in JSON.
         (rf"({_NAME}[\"']?\s*[=:]\s*)(?:b?\"[^\"\r\n]*\"|b?'[^'\r\n]*'|[^\s&,;\"'}}]+)", rf"\1{HIDDEN}"),
+        # What a sign-in provider sends the browser back with (RFC 6749, 4.1.2), and what shows that we had asked.
+        (r"([?&](?:code|code_verifier|state)=)[^\s&;\"'#]+", rf"\1{HIDDEN}"),
+        # A link that makes whoever opens it a collaborator.
+        (r"(/invites/)[\w.~+=-]+", rf"\1{HIDDEN}"),
         # Sec-WebSocket-Protocol: omnisonic, ticket.x
         (r"\bticket\.[\w.~+/=-]+", f"ticket.{HIDDEN}"),
     )

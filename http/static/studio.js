@@ -97,7 +97,7 @@ function gone(words, link = "Your sessions", href = "/sessions") {
 }
 
 function lost(problem) {
-  if (problem.status === 499) gone(SIGNED_OUT, "Sign in again", `/signin?callbackUrl=${encodeURIComponent(location.pathname)}`);
+  if (problem.status === 401) gone(SIGNED_OUT, "Sign in again", `/signin?callbackUrl=${encodeURIComponent(location.pathname)}`);
   else if (problem.status === 404) gone(NOT_SHARED);
   else return false;
   return true;

@@ -82,6 +82,11 @@ def show(settings: Settings, *, as_json: bool) -> None:
     typer.echo(f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}.")
 
 
+def _printable(text: str) -> str:
+    """`text` without what a terminal would obey: names may come from a provider."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def _account(row: Row) -> dict[str, Any]:
     return {
         "email": row["email"],

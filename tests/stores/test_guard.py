@@ -188,6 +188,19 @@ async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, threa
     await guard.aclose()
 
 
+async def test_the_servers_window_slides(valkey: ValkeyServer, thread: AsyncioThread) -> None:
+    """Of five tries, two are over a minute old: two are free again, and the next is when the third is over."""
+    guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
+    with valkey.client as client:
+        seconds, _ = client.time()
+        ages_s = (90, 61, 50, 20, 10)
+        client.rpush("omnisonic:guard:tries:password:ada", *[str((seconds - age_s) * 1_000_000) for age_s in ages_s])
+    waits = [await guard.take("password", "ada", limit=LIMIT, window_s=60) for _ in range(3)]
+    assert waits[:2] == [0.0, 0.0]
+    assert 5 < waits[2] <= 11
+    await guard.aclose()
+
+
 async def test_a_clock_that_is_set_back_keeps_nobody_out(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """Tries from what is now the future are forgotten."""
     guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))

@@ -4,6 +4,7 @@ Each test runs on `omnisonic serve` and on its parts started apart, with rooms o
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import trio
@@ -42,7 +43,7 @@ async def test_two_people_meet_in_a_session_that_one_shares(studio: Studio) -> N
             heard = await second.next("chat")
             assert (heard["from"], heard["payload"]) == (ada.id, {"text": "From the bridge?"})
             for person in (ada, bo):
-                await becomes(lambda person=person: person.roster(session), sorted([ada.id, bo.id]), TRUE_WITHIN_S)
+                await becomes(partial(person.roster, session), sorted([ada.id, bo.id]), TRUE_WITHIN_S)
                 assert (await person.session(session))["participants"] == 2
         await becomes(lambda: ada.roster(session), [], TRUE_WITHIN_S)
         await becomes(lambda: _head_count(ada, session), 0, TRUE_WITHIN_S)

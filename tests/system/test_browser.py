@@ -1,63 +1,94 @@
-"""Two real browsers' pages in one room of the real studio: they meet, talk, part, and survive the gateway."""
+"""Two people with browsers in the real studio: from signing up to the session's end, by what they see and press alone."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.system.studio import Studio, running_studio
+from tests.web.browsing import CHROMIUM, TIMEOUT_MS, join, log, roster, running_browser, say
 from tests.web.conftest import deadline
-from tests.web.test_page import ARGUMENTS, CHROMIUM, TIMEOUT_MS, join, log, roster, say
 
 __all__ = ["deadline"]
 
 BACK_MS: Final = 15_000
 """A killed gateway is back after two seconds, and a page has tried again a few seconds later."""
+PASSWORD: Final = "correct horse battery staple"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
-Visit = Callable[[], Page]
+
+@dataclass
+class Visitors:
+    """People, each with a browser of their own. An exception in a page is kept as a complaint."""
+
+    browser: Browser
+    url: str
+    pages: list[Page] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def visit(self, path: str = "/") -> Page:
+        page = self.browser.new_context().new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.goto(f"{self.url}{path}")
+        self.pages.append(page)
+        return page
+
+    def signed_up(self, name: str, path: str = "/signin") -> Page:
+        """Somebody new, who comes by this page and makes an account on the way."""
+        page = self.visit(path)
+        page.get_by_label("Email").fill(f"{name.lower()}@example.com")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Continue with email").click()
+        return page
+
+    def band(self, owner: str, other: str, session: str) -> tuple[Page, Page]:
+        """Two people in the room of a session, which the one made and the other was invited to."""
+        mine = self.signed_up(owner)
+        expect(mine).to_have_url(f"{self.url}/sessions")
+        mine.get_by_placeholder("New session name").fill(session)
+        mine.get_by_role("button", name="Create").click()
+        mine.get_by_role("listitem").filter(has_text=session).get_by_role("link", name="Open session").click()
+        mine.get_by_role("button", name="Invite", exact=True).click()
+        mine.get_by_role("button", name="Make an invite link").click()
+        link = mine.get_by_label("Invite link").input_value()
+        mine.get_by_role("button", name="Close").click()
+        theirs = self.signed_up(other, link.removeprefix(self.url))
+        for page in (mine, theirs):
+            expect(page.get_by_role("heading", name=session)).to_be_visible()
+        return join(mine, owner), join(theirs, other)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
+    with running_browser() as browser:
+        yield browser
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    with running_studio("serve", tmp_path_factory.mktemp("browser")) as studio:
+@pytest.fixture(scope="module", params=["open", "ticket"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    with running_studio("serve", tmp_path_factory.mktemp("browser"), ROOM_ACCESS=request.param) as studio:
         yield studio
 
 
 @pytest.fixture
-def visit(browser: Browser, served: Studio) -> Iterator[Visit]:
-    """Opens the studio's page in a new browser profile. An exception in the page fails the test."""
-    complaints: list[str] = []
-    pages: list[Page] = []
-
-    def open_page() -> Page:
-        page = browser.new_context().new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"http://localhost:{served.visitors.web_port}/")
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
+def visitors(browser: Browser, served: Studio) -> Iterator[Visitors]:
+    visitors = Visitors(browser, f"http://localhost:{served.visitors.web_port}")
+    yield visitors
+    for page in visitors.pages:
         page.context.close()
-    assert not complaints
+    assert visitors.complaints == []
 
 
-def test_two_pages_meet_talk_and_part(visit: Visit) -> None:
-    """Each sees the other come, hears what the other says, and sees them go."""
-    ada, bo = join(visit(), "Ada", "meet"), join(visit(), "Bo", "meet")
+def test_two_people_meet_talk_and_part(visitors: Visitors) -> None:
+    """Sign up, create, invite, sign up by the link, join: each sees and hears the other, and sees them go."""
+    ada, bo = visitors.band("Ada", "Bo", "Night jam")
     for page in (ada, bo):
         expect(roster(page)).to_have_count(2)
     expect(log(ada)).to_contain_text("Bo came in.")
@@ -66,21 +97,78 @@ def test_two_pages_meet_talk_and_part(visit: Visit) -> None:
     say(ada, "Four bars in.")
     expect(log(bo).get_by_role("article").last).to_contain_text("Four bars in.")
     expect(bo.locator(".pending, .unsent")).to_have_count(0)
-    bo.get_by_role("button", name="Leave Room").click()
+    bo.get_by_role("link", name="Sessions").click()
+    expect(bo.get_by_role("listitem").filter(has_text="Night jam")).to_contain_text("Shared by ada")
     expect(log(ada)).to_contain_text("Bo left.")
     expect(roster(ada)).to_have_count(1)
 
 
+def test_the_cookie_of_who_signed_out_is_dead(visitors: Visitors) -> None:
+    """A copy of it opens nothing any more, and whoever was in a room by it is out of it at once."""
+    eve, fay = visitors.band("Eve", "Fay", "Dusk jam")
+    cookies = {str(cookie["name"]): str(cookie["value"]) for cookie in eve.context.cookies()}
+    with copied(visitors.url, cookies) as copy:
+        assert copy.get("/api/sessions").status_code == 200
+        tab = eve.context.new_page()
+        tab.goto(f"{visitors.url}/sessions")
+        tab.get_by_label("Account: eve").click()
+        tab.get_by_role("button", name="Sign out").click()
+        expect(tab.get_by_role("link", name="Sign in").first).to_be_visible()
+        assert copy.get("/api/sessions").status_code == 401
+        assert copy.get("/sessions").headers["Location"] == "/signin?callbackUrl=%2Fsessions"
+    expect(eve.get_by_text("You are signed out.")).to_be_visible()
+    expect(roster(fay)).to_have_count(1)
+
+
+def test_whoever_is_removed_is_out_of_the_room(visitors: Visitors) -> None:
+    """At once, with a sentence; the session is not there for them any more, nor is the link they came by."""
+    gil, hal = visitors.band("Gil", "Hal", "Noon jam")
+    address = hal.url
+    gil.get_by_role("button", name="Invite", exact=True).click()
+    for _ in range(2):
+        gil.get_by_role("button", name="Remove hal").click()
+    expect(hal.get_by_text("This session is not shared with you any more.")).to_be_visible()
+    expect(roster(gil)).to_have_count(1)
+    hal.goto(address)
+    expect(hal.get_by_role("heading", name="There is no such session")).to_be_visible()
+
+
+def test_a_session_s_changes_and_its_end_reach_its_room(visitors: Visitors) -> None:
+    """Whoever is in it reads the new name and tempo, and then that it was deleted."""
+    ivy, jan = visitors.band("Ivy", "Jan", "First name")
+    ivy.get_by_label("More").click()
+    ivy.get_by_role("button", name="Rename").click()
+    ivy.get_by_label("Session name", exact=True).fill("Second name")
+    ivy.keyboard.press("Enter")
+    expect(jan.get_by_role("heading", name="Second name")).to_be_visible()
+    ivy.get_by_label("BPM").fill("87")
+    ivy.keyboard.press("Enter")
+    expect(jan.get_by_role("group", name="Tempo and metre")).to_contain_text("87")
+    ivy.get_by_label("More").click()
+    ivy.get_by_role("button", name="Delete session").click()
+    ivy.get_by_role("dialog").get_by_role("button", name="Delete session").click()
+    expect(jan.get_by_text("This session was deleted.")).to_be_visible()
+    expect(ivy.get_by_text("No sessions yet.")).to_be_visible()
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_both_come_back_by_themselves_when_the_gateway_ends(visit: Visit, served: Studio, how: signal.Signals) -> None:
+def test_both_come_back_by_themselves_when_the_gateway_ends(
+    visitors: Visitors, served: Studio, how: signal.Signals
+) -> None:
     """Killed or stopped, it is started again; both pages are back in the room, see each other, and can talk."""
-    room = f"back-{how.name}"
-    ada, bo = join(visit(), "Ada", room), join(visit(), "Bo", room)
-    expect(roster(ada)).to_have_count(2)
+    kim, lou = visitors.band(f"Kim{how}", f"Lou{how}", how.name)
+    expect(roster(kim)).to_have_count(2)
     served.end("gateway", how)
-    for page in (ada, bo):
+    for page in (kim, lou):
         expect(log(page)).to_contain_text("You are back.", timeout=BACK_MS)
-    for page in (ada, bo):
+    for page in (kim, lou):
         expect(roster(page)).to_have_count(2, timeout=BACK_MS)
-    say(bo, "Where were we?")
-    expect(log(ada).get_by_role("article").last).to_contain_text("Where were we?")
+    say(lou, "Where were we?")
+    expect(log(kim).get_by_role("article").last).to_contain_text("Where were we?")
+
+
+@contextmanager
+def copied(url: str, cookies: dict[str, str]) -> Iterator[httpx.Client]:
+    """Somebody else, with a copy of these cookies."""
+    with httpx.Client(base_url=url, cookies=cookies) as client:
+        yield client

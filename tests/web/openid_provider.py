@@ -73,7 +73,7 @@ class OpenIdProvider:
     @property
     def environment(self) -> dict[str, str]:
         """The settings of a studio that has it for all three providers."""
-        settings = {}
+        settings: dict[str, str] = {}
         for name, api in (("GITHUB", "/github"), ("GOOGLE", ""), ("DISCORD", "/discord/")):
             settings |= {
                 f"{name}_CLIENT_ID": CLIENT_ID,
@@ -153,6 +153,7 @@ def _app(provider: OpenIdProvider) -> Quart:
         if request.path.endswith("authorize"):
             return None
         provider.calls.append(request.path)
+        await request.get_data()  # an answer that overtakes the request may be lost with the connection
         if provider.hangs:
             await asyncio.Event().wait()
         if provider.body is not None:

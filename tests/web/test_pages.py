@@ -29,8 +29,8 @@ def with_providers(postgres_process: PostgresServer) -> Iterator[Web]:
 
 def directive(page: httpx.Response, name: str) -> str:
     """What the page's policy says of `name`."""
-    parts = dict(part.strip().partition(" ")[::2] for part in page.headers["Content-Security-Policy"].split(";"))
-    return parts[name]
+    (found,) = re.findall(rf"(?:^|; ){name} ([^;]+)", page.headers["Content-Security-Policy"])
+    return str(found)
 
 
 def hidden(page: httpx.Response, name: str) -> set[str]:

@@ -28,7 +28,6 @@ OPTIONS: Final = (
     "--phases=coverage,fuzzing",
     f"--max-examples={EXAMPLES}",
     "--generation-deterministic",
-    "--generation-database=none",
     # It would take the cookie out of a request and put the same one back from the configuration.
     "--generation-with-security-parameters=false",
     "--warnings=off",

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar, cast
 
+import trio
+
 from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.database.pool import Database, Row
 from tests.stores.conftest import DEADLINE_S, InThread
@@ -28,6 +30,25 @@ class Base:
     async def sql(self, statement: str, *values: Any) -> Sequence[Row]:
         """Run one statement, beside the stores."""
         return await self.thread.call(self.database.rows, statement, *values, timeout_s=DEADLINE_S)
+
+    @asynccontextmanager
+    async def holding(self, statement: str, *values: Any) -> AsyncIterator[None]:
+        """What a statement locks, until the block ends."""
+        transaction = InThread(self.thread, self.database.transaction())
+        connection = await transaction.__getattr__("__aenter__")()
+        try:
+            await self.thread.call(connection.execute, statement, *values, timeout_s=DEADLINE_S)
+            yield
+        finally:
+            await transaction.__getattr__("__aexit__")(None, None, None)
+
+    async def once_waiting(self, count: int) -> None:
+        """Wait until so many statements wait for a lock."""
+        statement = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        while await self.number(statement) != count:
+            await trio.lowlevel.checkpoint()
 
     async def number(self, statement: str, *values: Any) -> int:
         """The number that a statement answers."""

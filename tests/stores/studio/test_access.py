@@ -133,6 +133,15 @@ async def test_gateways_that_ask_at_once_do_not_wait_for_each_other(band: Band) 
                 nursery.start_soon(ask, asked)
 
 
+async def test_a_sign_in_that_somebody_is_changing_holds_nobody_up(band: Band) -> None:
+    """Its row is locked for as long as it likes: the question is answered, and the others are noted."""
+    for name in ("ada", "bo"):
+        await band.unused_for(name, TOUCH_S + 1)
+    async with band.people.base.holding("SELECT FROM logins WHERE id = $1 FOR UPDATE", band.logins["ada"]):
+        assert await band.access.lapsed([band.seat("ada"), band.seat("bo"), band.seat("cy")]) == [band.seat("cy")]
+    assert [await band.noted_just_now(name) for name in ("ada", "bo")] == [False, True]
+
+
 async def test_thousands_of_passes_are_one_short_question(band: Band, base: Base) -> None:
     """A gateway full of people asks within the deadline of a single call."""
     asked = [band.seat("ada"), band.seat("cy")] * 5000

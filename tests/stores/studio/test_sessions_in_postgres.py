@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
+import trio
 
 from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.database import sessions as statements
@@ -20,7 +21,7 @@ from omnisonic.sessions.postgres import PostgresSessions
 from tests.stores.conftest import DEADLINE_S, Clock
 from tests.stores.studio.databases import DEAD_URL, Base, base_at
 from tests.stores.studio.people import PostgresPeople
-from tests.stores.studio.test_sessions import every_call
+from tests.stores.studio.test_sessions import every_call, outcome
 
 FEW: Final = 100
 MANY: Final = 100_000
@@ -117,6 +118,29 @@ async def test_listing_costs_the_same_with_a_hundred_thousand_sessions(people: P
     await make(MANY)
     many = await cost(f"SET plan_cache_mode = {mode}")
     assert many <= MORE_BUFFERS * few, (many, few)
+
+
+async def test_invites_and_removals_take_turns(people: PostgresPeople) -> None:
+    """Whoever opens an invite, removes, leaves or deletes has the session's lock first, so that none sees half."""
+    ada, _ = await people.arrives("ada")
+    band = [await people.arrives(name) for name in ("bo", "cy", "di")]
+    made = await people.store.create(ada, "Night jam")
+    await people.store.invite(ada, made.id, "digest")
+    (bo, bos), (cy, cys), (di, _) = band
+    for login in (bo, cy):
+        await people.store.accept(login, "digest")
+    acts: list[Callable[[], Awaitable[object]]] = [
+        partial(people.store.remove, ada, made.id, bos.id),
+        partial(people.store.remove, cy, made.id, cys.id),
+        partial(people.store.accept, di, "digest"),
+    ]
+    held = people.base.holding("SELECT FROM sessions WHERE id = $1 FOR NO KEY UPDATE", made.id)
+    async with trio.open_nursery() as nursery, held:
+        for number, act in enumerate(acts, 1):
+            nursery.start_soon(outcome, act())
+            await people.base.once_waiting(number)
+    # Bo's removal came first and took the invites back, so Di came too late.
+    assert await people.store.collaborators(ada, made.id) == []
 
 
 async def test_sessions_made_in_one_transaction_have_an_order(people: PostgresPeople) -> None:
