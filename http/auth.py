@@ -19,7 +19,7 @@ from quart import Blueprint, Response, request
 from omnisonic.accounts import AccountStore, NotLinked
 from omnisonic.bus import ROOM_EVENTS, Bus
 from omnisonic.bus.events import LoginEnded, encode
-from omnisonic.config import Settings
+from omnisonic.config import PROVIDERS, Settings
 from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.guard import Guard
 from omnisonic.http.addresses import client_address
@@ -103,7 +103,7 @@ class Auth:
         routes.get("/signin")(self.sign_in_page)
         routes.get("/signin/<provider>")(self.provider_page)
         routes.post("/signin/<provider>")(self.sign_in)
-        routes.get("/callback/<provider>")(self.callback)
+        routes.get(f"/callback/<any({','.join(PROVIDERS)}):provider>")(self.callback)
         routes.post("/callback/credentials")(self.credentials)
         routes.get("/signout")(self.sign_out_page)
         routes.post("/signout")(self.sign_out)

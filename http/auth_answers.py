@@ -6,7 +6,6 @@ from typing import Literal
 import msgspec
 from pydantic import Field
 
-from omnisonic.http.credentials import Credentials
 from omnisonic.http.inputs import Input
 from omnisonic.models import Person
 
@@ -64,14 +63,14 @@ class Going(Input):
 
 
 class GoingForm(Going):
-    """The same, from a page's form. `json` is `true` for who wants no redirect."""
+    """The same, from a page's form. `json` is `true` for who wants no redirect. Without its token it gets nowhere."""
 
-    csrf_token: str
+    csrf_token: str | None = None
     json_: str | None = Field(default=None, alias="json")
 
 
-class CredentialsForm(Credentials):
-    """The same, from a page's form. `json` is `true` for who wants no redirect."""
+class CredentialsForm(GoingForm):
+    """An e-mail address and a password, from a page's form: when they cannot be, the way leads back to the page."""
 
-    csrf_token: str
-    json_: str | None = Field(default=None, alias="json")
+    email: str | None = None
+    password: str | None = None

@@ -26,7 +26,8 @@ WINDOW_S: Final = 60.0
 BY_ACCOUNT: Final = "password by account"
 BY_ADDRESS: Final = "password by address"
 
-_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*")
+_EMAIL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*")
+_EMAIL_SCHEMA: Final = {"type": "string", "maxLength": EMAIL_LENGTH, "pattern": f"^\\s*{_EMAIL.pattern}\\s*$"}
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def checked_email(value: str) -> str:
 class Credentials(Input):
     """An e-mail address, a password, and where to go then."""
 
-    email: Annotated[str, AfterValidator(checked_email), WithJsonSchema({"type": "string", "maxLength": EMAIL_LENGTH})]
+    email: Annotated[str, AfterValidator(checked_email), WithJsonSchema(_EMAIL_SCHEMA)]
     password: Annotated[str, Field(min_length=1, max_length=LONGEST)]
     callback_url: str | None = None
 

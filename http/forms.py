@@ -52,16 +52,17 @@ async def read_post() -> Post:
     return Post(fields, is_form=True, wants_json=fields.get("json") == "true")
 
 
-def parse_form(data: bytes) -> dict[str, str]:
+def parse_form(data: bytes) -> dict[str, Any]:
     """The fields in `data` (WHATWG URL, 5.1, and no wider).
 
-    Errors: `InvalidInput` (`invalid_form`) on bad UTF-8, also when percent-encoded, doubled fields, and too many.
+    A field that is there twice is no text: whoever asks for it refuses it, and nobody minds the others. Errors:
+    `InvalidInput` (`invalid_form`) on bad UTF-8, also when percent-encoded, and too many fields.
     """
     try:
         pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
         raise InvalidInput("The form is not UTF-8, or has too many fields.", code="invalid_form") from None
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise InvalidInput("Give each field of the form only once.", code="invalid_form")
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        fields[name] = [fields[name], value] if name in fields else value
     return fields

@@ -1,4 +1,4 @@
-"""Two people with browsers in the real studio: from signing up to the session's end, by what they see and press alone."""
+"""Two people with browsers in the real studio: from signing up to the session's end, by what they see and press."""
 
 import signal
 from collections.abc import Iterator
@@ -57,6 +57,7 @@ class Visitors:
         mine.get_by_role("listitem").filter(has_text=session).get_by_role("link", name="Open session").click()
         mine.get_by_role("button", name="Invite", exact=True).click()
         mine.get_by_role("button", name="Make an invite link").click()
+        expect(mine.get_by_label("Invite link")).to_be_visible()
         link = mine.get_by_label("Invite link").input_value()
         mine.get_by_role("button", name="Close").click()
         theirs = self.signed_up(other, link.removeprefix(self.url))
@@ -106,7 +107,7 @@ def test_two_people_meet_talk_and_part(visitors: Visitors) -> None:
 def test_the_cookie_of_who_signed_out_is_dead(visitors: Visitors) -> None:
     """A copy of it opens nothing any more, and whoever was in a room by it is out of it at once."""
     eve, fay = visitors.band("Eve", "Fay", "Dusk jam")
-    cookies = {str(cookie["name"]): str(cookie["value"]) for cookie in eve.context.cookies()}
+    cookies = {cookie.get("name", ""): cookie.get("value", "") for cookie in eve.context.cookies()}
     with copied(visitors.url, cookies) as copy:
         assert copy.get("/api/sessions").status_code == 200
         tab = eve.context.new_page()

@@ -57,7 +57,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", "/api/auth/signin"): REDIRECTED,
     ("GET", "/api/auth/signin/<provider>"): REDIRECTED,
     ("POST", "/api/auth/signin/<provider>"): Decision(404, 404),
-    ("GET", "/api/auth/callback/<provider>"): Decision(404, 404),
+    ("GET", "/api/auth/callback/<any(github,google,discord):provider>"): Decision(404, 404),
     ("POST", "/api/auth/callback/credentials"): Decision(
         200, 200, {"email": "new@example.com", "password": "a good password"}
     ),
@@ -83,9 +83,9 @@ FORMS: Final = [route for route in CHANGING if route[1] == "/sessions" or route[
 
 def path_of(rule: str, values: dict[str, str]) -> str:
     """The rule's path with its variables filled in."""
-    return re.sub(r"<(?:\w+:)?(\w+)>", lambda variable: values.get(variable[1], "x"), rule)
+    return re.sub(r"<(?:[^<>:]+:)?(\w+)>", lambda variable: values.get(variable[1], "github"), rule)
 
 
 def variables_of(rule: str) -> set[str]:
     """The names of the rule's variables."""
-    return set(re.findall(r"<(?:\w+:)?(\w+)>", rule))
+    return set(re.findall(r"<(?:[^<>:]+:)?(\w+)>", rule))

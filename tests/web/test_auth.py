@@ -225,14 +225,32 @@ def test_only_forms_and_json_are_taken(web: Web, path: str) -> None:
         assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize(
-    "body", [b"email=a&email=b", b"email=%ff", b"email=\xff", b"&".join(b"x%d=" % index for index in range(100))]
-)
-def test_a_form_that_can_be_read_two_ways_is_refused(web: Web, body: bytes) -> None:
-    """Doubled fields, bad UTF-8, too many fields: 400 `invalid_form`."""
+@pytest.mark.parametrize("body", [b"email=%ff", b"email=\xff", b"&".join(b"x%d=" % index for index in range(100))])
+def test_a_form_that_is_no_text_is_refused(web: Web, body: bytes) -> None:
+    """Bad UTF-8, or too many fields: 400 `invalid_form`."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = web.client.post("/api/auth/callback/credentials", content=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_form")
+
+
+@pytest.mark.parametrize(
+    ("doubled", "status", "code"),
+    [
+        ({"email": [EMAIL, "bob@example.com"]}, 400, "invalid_email"),
+        ({"password": [PASSWORD, PASSWORD]}, 400, "invalid_password"),
+        ({"callbackUrl": ["/about", "//evil.example"]}, 400, "invalid_callback_url"),
+        ({"csrfToken": ["a", "a"]}, 403, "csrf_token_missing"),
+    ],
+)
+def test_a_form_that_can_be_read_two_ways_is_refused(
+    web: Web, doubled: dict[str, list[str]], status: int, code: str
+) -> None:
+    """A field that is there twice is neither of the two."""
+    client = web.new_client()
+    form = {"csrfToken": csrf_token(client), "json": "true", **LOGIN, **doubled}
+    answer = client.post("/api/auth/callback/credentials", data=form)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert session(client) == {}
 
 
 @pytest.mark.parametrize(
@@ -285,9 +303,10 @@ def test_an_unknown_provider_is_404(web: Web) -> None:
     """Also when it is one that is off."""
     for name in ("github", "myspace", "credentials"):
         begun = web.client.post(f"/api/auth/signin/{name}", json={})
-        back = web.client.get(f"/api/auth/callback/{name}?code=a&state=b")
-        for answer in (begun, back):
-            assert (answer.status_code, answer.json()["code"]) == (404, "no_such_provider")
+        assert (begun.status_code, begun.json()["code"]) == (404, "no_such_provider")
+    off = web.client.get("/api/auth/callback/github?code=a&state=b")
+    assert (off.status_code, off.json()["code"]) == (404, "no_such_provider")
+    assert web.client.get("/api/auth/callback/myspace?code=a&state=b").status_code == 404
 
 
 def test_csrf_tokens_are_kept_with_the_browser(web: Web) -> None:
