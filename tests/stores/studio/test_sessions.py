@@ -4,56 +4,32 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
-from uuid import uuid4
 
 import pytest
 import trio
 
-from omnisonic.errors import OmnisonicError
 from omnisonic.logins import login_id, new_token
-from omnisonic.models import LoginId, Session, SessionId, UserId
+from omnisonic.models import LoginId, Session
 from omnisonic.sessions import (
-    INVITE_S,
     LONGEST_PAGE,
     Change,
     Cursor,
     NoSuchSession,
     NotSignedIn,
-    OwnerOnly,
     SessionStore,
+)
+from tests.stores.studio.asking import (
+    CLOCKS_S,
+    NOBODY,
+    at_once,
+    calls_about,
+    every_call,
+    names,
+    outcome,
 )
 from tests.stores.studio.people import People
 
-NOBODY: Final = str(uuid4())
 STRANGER: Final = login_id(new_token())
-CLOCKS_S: Final = 5
-"""How far the database's clock may be from ours."""
-
-
-def calls_about(store: SessionStore, login: LoginId, session: SessionId) -> list[Callable[[], Awaitable[object]]]:
-    """Each method that takes a session, ready to be called."""
-    return [
-        partial(store.get, login, session),
-        partial(store.change, login, session, Change("Mine now")),
-        partial(store.delete, login, session),
-        partial(store.invite, login, session, "digest of a stranger"),
-        partial(store.collaborators, login, session),
-        partial(store.remove, login, session, NOBODY),
-    ]
-
-
-def every_call(store: SessionStore, login: LoginId, session: SessionId) -> list[Callable[[], Awaitable[object]]]:
-    """Each method, ready to be called."""
-    return [
-        *calls_about(store, login, session),
-        partial(store.list, login, limit=10),
-        partial(store.create, login, "A jam"),
-        partial(store.accept, login, "digest"),
-    ]
-
-
-async def names(store: SessionStore, login: LoginId, *, limit: int = 10) -> list[str]:
-    return [session.name for session in (await store.list(login, limit=limit)).sessions]
 
 
 async def test_a_session_is_as_it_was_made(people: People) -> None:
@@ -279,199 +255,9 @@ async def test_a_deleted_session_is_gone_with_its_invites_and_collaborators(peop
     assert await people.store.accept(cy, "other digest") == other.id
 
 
-async def outcome(answer: Awaitable[object]) -> str:
-    """`done`, or the code of the error."""
-    try:
-        await answer
-    except OmnisonicError as error:
-        return error.code
-    return "done"
-
-
-async def at_once(acts: list[Callable[[], Awaitable[object]]]) -> list[str]:
-    """What became of all these acts, made at the same moment, in the order of the alphabet."""
-    outcomes: list[str] = []
-
-    async def do(act: Callable[[], Awaitable[object]]) -> None:
-        outcomes.append(await outcome(act()))
-
-    async with trio.open_nursery() as nursery:
-        for act in acts:
-            nursery.start_soon(do, act)
-    return sorted(outcomes)
-
-
 async def test_of_fifty_deletions_at_once_one_succeeds(people: People) -> None:
     """The others are told that there is no such session."""
     ada, _ = await people.arrives("ada")
     made = await people.store.create(ada, "Night jam")
     outcomes = await at_once([partial(people.store.delete, ada, made.id)] * 50)
     assert outcomes == ["done"] + ["session_not_found"] * 49
-
-
-async def shared_session(people: People, owner: LoginId, *others: LoginId) -> Session:
-    """A session of the owner's that the others have come to by an invite, whose digest is `digest`."""
-    made = await people.store.create(owner, "Night jam")
-    await people.store.invite(owner, made.id, "digest")
-    for login in others:
-        assert await people.store.accept(login, "digest") == made.id
-    return made
-
-
-async def test_an_invite_makes_collaborators_for_a_week(people: People) -> None:
-    """It is good for as many as open it, and more than once; then it has run out."""
-    ada, _ = await people.arrives("ada")
-    bo, person = await people.arrives("bo")
-    cy, another = await people.arrives("cy")
-    made = await people.store.create(ada, "Night jam")
-    ends = await people.store.invite(ada, made.id, "digest")
-    assert ends.tzinfo == UTC
-    assert abs(ends - datetime.now(UTC) - timedelta(seconds=INVITE_S)) < timedelta(seconds=CLOCKS_S)
-    for login in (cy, bo, bo):
-        assert await people.store.accept(login, "digest") == made.id
-    assert await people.store.collaborators(ada, made.id) == [another, person]
-    assert await people.store.collaborators(bo, made.id) == [another, person]
-    seen = await people.store.get(bo, made.id)
-    assert (seen.role, seen.owner, seen.name) == ("collaborator", made.owner, "Night jam")
-    await people.invites_run_out()
-    assert await outcome(people.store.accept(bo, "digest")) == "invite_not_found"
-    assert (await people.store.get(bo, made.id)).role == "collaborator"
-
-
-async def test_an_owner_who_opens_their_own_invite_stays_the_owner(people: People) -> None:
-    """They get to the session, and are no collaborator of it."""
-    ada, _ = await people.arrives("ada")
-    made = await shared_session(people, ada, ada)
-    assert (await people.store.get(ada, made.id)).role == "owner"
-    assert await people.store.collaborators(ada, made.id) == []
-    assert await names(people.store, ada) == ["Night jam"]
-
-
-@pytest.mark.parametrize("digest", ["", "never made", "digest ", "DIGEST", "' OR true --", "%"])
-async def test_an_invite_that_was_never_made_opens_nothing(people: People, digest: str) -> None:
-    """Only the very digest counts."""
-    ada, _ = await people.arrives("ada")
-    bo, _ = await people.arrives("bo")
-    await shared_session(people, ada)
-    assert await outcome(people.store.accept(bo, digest)) == "invite_not_found"
-    assert await names(people.store, bo) == []
-
-
-async def test_a_collaborator_sees_the_session_and_owns_nothing(people: People) -> None:
-    """What only the owner may do is refused as such, and nothing happens."""
-    ada, person = await people.arrives("ada")
-    bo, _ = await people.arrives("bo")
-    cy, another = await people.arrives("cy")
-    made = await shared_session(people, ada, bo, cy)
-    for act in (
-        partial(people.store.change, bo, made.id, Change("Mine now")),
-        partial(people.store.delete, bo, made.id),
-        partial(people.store.invite, bo, made.id, "digest of bo's"),
-        partial(people.store.remove, bo, made.id, another.id),
-        partial(people.store.remove, bo, made.id, person.id),
-        partial(people.store.remove, bo, made.id, NOBODY),
-        partial(people.store.remove, bo, made.id, "no uuid"),
-    ):
-        with pytest.raises(OwnerOnly):
-            await act()
-    assert await people.store.get(ada, made.id) == made
-    assert len(await people.store.collaborators(ada, made.id)) == 2
-    assert await outcome(people.store.accept(cy, "digest of bo's")) == "invite_not_found"
-
-
-async def test_whoever_is_removed_cannot_return_by_the_old_invite(people: People) -> None:
-    """The role is gone and the invites are taken back, the other collaborators stay, and a new invite works."""
-    ada, _ = await people.arrives("ada")
-    bo, person = await people.arrives("bo")
-    cy, another = await people.arrives("cy")
-    made = await shared_session(people, ada, bo, cy)
-    await people.store.remove(ada, made.id, person.id)
-    with pytest.raises(NoSuchSession):
-        await people.store.get(bo, made.id)
-    assert await names(people.store, bo) == []
-    assert await outcome(people.store.accept(bo, "digest")) == "invite_not_found"
-    assert await people.store.collaborators(ada, made.id) == [another]
-    await people.store.invite(ada, made.id, "new digest")
-    assert await people.store.accept(bo, "new digest") == made.id
-
-
-async def test_a_collaborator_may_leave_and_the_invites_stay(people: People) -> None:
-    """They leave by themselves, and may come again."""
-    ada, _ = await people.arrives("ada")
-    bo, person = await people.arrives("bo")
-    made = await shared_session(people, ada, bo)
-    await people.store.remove(bo, made.id, person.id)
-    assert await people.store.collaborators(ada, made.id) == []
-    assert await outcome(people.store.remove(bo, made.id, person.id)) == "session_not_found"
-    assert await people.store.accept(bo, "digest") == made.id
-
-
-async def test_only_collaborators_can_be_removed(people: People) -> None:
-    """Not the owner, not somebody else, not an id that is none; and then the invites stay."""
-    ada, person = await people.arrives("ada")
-    _, somebody = await people.arrives("bo")
-    cy, _ = await people.arrives("cy")
-    made = await shared_session(people, ada)
-    strangers: tuple[UserId, ...] = (person.id, somebody.id, NOBODY, "no uuid", "")
-    for user in strangers:
-        assert await outcome(people.store.remove(ada, made.id, user)) == "collaborator_not_found"
-    assert (await people.store.get(ada, made.id)).role == "owner"
-    assert await people.store.accept(cy, "digest") == made.id
-
-
-async def test_of_fifty_removals_at_once_one_succeeds(people: People) -> None:
-    """The others are told that there is no such collaborator."""
-    ada, _ = await people.arrives("ada")
-    bo, person = await people.arrives("bo")
-    made = await shared_session(people, ada, bo)
-    outcomes = await at_once([partial(people.store.remove, ada, made.id, person.id)] * 50)
-    assert outcomes == ["collaborator_not_found"] * 49 + ["done"]
-
-
-async def test_an_invite_opened_fifty_times_at_once_makes_one_collaborator_each(people: People) -> None:
-    """Ten people press the link five times each."""
-    ada, _ = await people.arrives("ada")
-    band = [await people.arrives(f"member{number}") for number in range(10)]
-    made = await shared_session(people, ada)
-    assert await at_once([partial(people.store.accept, login, "digest") for login, _ in band * 5]) == ["done"] * 50
-    came = await people.store.collaborators(ada, made.id)
-    assert sorted(person.id for person in came) == sorted(person.id for _, person in band)
-
-
-async def test_a_removal_holds_against_an_invite_opened_at_the_same_moment(people: People) -> None:
-    """In whatever order it comes about, whoever was removed is out, and nobody waits for each other in a ring."""
-    ada, _ = await people.arrives("ada")
-    bo, person = await people.arrives("bo")
-    for number in range(15):
-        made = await people.store.create(ada, "Night jam")
-        await people.store.invite(ada, made.id, f"digest {number}")
-        await people.store.accept(bo, f"digest {number}")
-        opening = partial(people.store.accept, bo, f"digest {number}")
-        removal = partial(people.store.remove, ada, made.id, person.id)
-        outcomes = await at_once([opening, opening, removal, opening, opening])
-        assert set(outcomes) <= {"done", "invite_not_found"}
-        assert await people.store.collaborators(ada, made.id) == []
-
-
-async def test_everything_at_once_ends_in_order(people: People) -> None:
-    """Invites, openings, removals and changes while the session is deleted: each is done, or told why not."""
-    ada, _ = await people.arrives("ada")
-    bo, person = await people.arrives("bo")
-    for number in range(15):
-        made = await people.store.create(ada, "Night jam")
-        await people.store.invite(ada, made.id, f"digest {number}")
-        await people.store.accept(bo, f"digest {number}")
-        outcomes = await at_once(
-            [
-                partial(people.store.accept, bo, f"digest {number}"),
-                partial(people.store.change, ada, made.id, Change("Dawn")),
-                partial(people.store.remove, ada, made.id, person.id),
-                partial(people.store.delete, ada, made.id),
-                partial(people.store.accept, bo, f"digest {number}"),
-                partial(people.store.invite, ada, made.id, f"late {number}"),
-                partial(people.store.remove, bo, made.id, person.id),
-            ]
-        )
-        known = {"done", "invite_not_found", "session_not_found", "collaborator_not_found"}
-        assert set(outcomes) <= known
-        assert await names(people.store, ada) == await names(people.store, bo) == []

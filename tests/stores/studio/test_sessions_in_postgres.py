@@ -19,9 +19,9 @@ from omnisonic.logins import TOUCH_S, login_id, new_token
 from omnisonic.models import UserId
 from omnisonic.sessions.postgres import PostgresSessions
 from tests.stores.conftest import DEADLINE_S, Clock
+from tests.stores.studio.asking import every_call, outcome
 from tests.stores.studio.databases import DEAD_URL, Base, base_at
 from tests.stores.studio.people import PostgresPeople
-from tests.stores.studio.test_sessions import every_call, outcome
 
 FEW: Final = 100
 MANY: Final = 100_000
