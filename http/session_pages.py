@@ -19,8 +19,8 @@ from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.invites import invite_digest
 from omnisonic.http.page_frame import SEE_OTHER, PageFrame, to
 from omnisonic.http.policies import live_page
-from omnisonic.http.session_inputs import LISTED, read_cursor, written_cursor
-from omnisonic.models import Person, checked_session_name
+from omnisonic.http.session_inputs import LISTED, NewSession, read_cursor, written_cursor
+from omnisonic.models import UNTITLED, Person
 from omnisonic.sessions import NotSignedIn, SessionStore
 
 LIST: Final = "/sessions"
@@ -81,7 +81,7 @@ class SessionPages:
             # What is posted as JSON has been let in by its origin, but has its own address.
             raise Refusal(415, "unsupported_media_type", "Programs make sessions at /api/sessions.")
         self._csrf.check(post.fields.get("csrfToken"))
-        session = await self._sessions.create(login, checked_session_name(post.fields.get("name", "")))
+        session = await self._sessions.create(login, post.shaped(NewSession).name or UNTITLED)
         return to(f"{LIST}/{session.id}", SEE_OTHER)
 
     @hide

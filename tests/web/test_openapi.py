@@ -1,14 +1,17 @@
 """The OpenAPI document tells the truth about every route of the API (SPEC 3)."""
 
+import re
 from typing import Any
 
 import pytest
 
-from tests.web.running import Web, running_web
-from tests.web.test_routes import ROUTES
+from tests.web.route_table import ROUTES
+from tests.web.running import Web
+from tests.web.test_sessions import make
 
 ADA = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
 JSON = {"Content-Type": "application/json"}
+_VARIABLE = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
 
 
 @pytest.fixture(name="document")
@@ -22,7 +25,34 @@ def load_document(web: Web) -> dict[str, Any]:
 def test_it_lists_exactly_the_routes_for_programs(document: dict[str, Any]) -> None:
     """Every route but the pages, and none that is not there."""
     listed = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    assert listed == {route for route in ROUTES if route[1].startswith(("/api/", "/healthz", "/readyz"))}
+    programs = [route for route in ROUTES if route[1].startswith(("/api/", "/healthz", "/readyz"))]
+    assert listed == {(method, _VARIABLE.sub(_in_braces, path)) for method, path in programs}
+
+
+def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+    """Generated clients call their functions so."""
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(names) == len(set(names))
+
+
+def test_what_needs_a_sign_in_says_so(document: dict[str, Any]) -> None:
+    """The cookie, and where a token does as well, by the names of the security schemes."""
+    paths, schemes = document["paths"], document["components"]["securitySchemes"]
+    assert schemes["cookie"] == {"type": "apiKey", "in": "cookie", "name": "omnisonic"}
+    assert schemes["operator"] == {"type": "http", "scheme": "bearer"}
+    assert paths["/api/sessions"]["post"]["security"] == [{"cookie": []}]
+    assert paths["/api/presence"]["get"]["security"] == [{}, {"cookie": []}]
+    assert paths["/api/rooms/{roomId}/messages"]["post"]["security"] == [{"cookie": []}, {"operator": []}]
+    assert "security" not in paths["/healthz"]["get"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            decided = ROUTES.get((method.upper(), path))
+            assert decided is None or decided.stranger != 401 or {"cookie": []} in operation["security"]
+            assert (
+                {"cookie": []} not in operation.get("security", [])
+                or "401" in operation["responses"]
+                or {} in (operation["security"])
+            )
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -44,7 +74,16 @@ def test_what_must_be_sent_is_said(document: dict[str, Any]) -> None:
     assert schema["properties"]["status"]["enum"] == ["active", "away"]
 
 
-def test_every_answer_is_declared(web: Web, document: dict[str, Any]) -> None:
+def test_what_may_be_missing_is_said(document: dict[str, Any]) -> None:
+    """Everything that an answer has is required, but for what is left out at times."""
+    schemas = document["components"]["schemas"]
+    ticket = schemas["TicketAnswer"]
+    assert set(ticket["properties"]) - set(ticket["required"]) == {"livekit"}
+    assert set(schemas["Session"]["required"]) == set(schemas["Session"]["properties"])
+    assert set(schemas["PresenceMember"]["required"]) == set(schemas["PresenceMember"]["properties"])
+
+
+def test_every_answer_is_declared(web: Web, ticket_web: Web, document: dict[str, Any]) -> None:
     """Each status that can be provoked is in the document, with the properties and headers that it has."""
     client, post = web.client, ("POST", "/api/presence")
     seen = [
@@ -67,20 +106,34 @@ def test_every_answer_is_declared(web: Web, document: dict[str, Any]) -> None:
     seen.append((*post, client.post("/api/presence", json=ADA)))
     web.presence.trouble.kind = "broken"
     seen.append((*post, client.post("/api/presence", json=ADA)))
-    with running_web({"ROOM_ACCESS": "ticket"}) as closed:
-        seen.append((*post, closed.client.post("/api/presence", json=ADA)))
+    seen.append((*post, ticket_web.client.post("/api/presence", json=ADA)))
+    eve = ticket_web.sign_up("eve@example.com")
+    seen.append((*post, eve.post("/api/presence", json=ADA)))
+    session, room = ("POST", "/api/sessions"), ("POST", "/api/rooms/{roomId}/messages")
+    seen.append((*session, eve.post("/api/sessions", json={})))
+    seen.append(("GET", "/api/sessions", eve.get("/api/sessions")))
+    seen.append((*room, eve.post(f"/api/rooms/{make(eve)['id']}/messages", json={"type": "note"})))
+    wrong = [client.post("/api/rooms/a/messages", headers={"Authorization": "Bearer x"}) for _ in range(11)]
+    seen += [(*room, answer) for answer in wrong[-2:]]
     assert len({(method, path, answer.status_code) for method, path, answer in seen}) == len(seen)
     for method, path, answer in seen:
         declared = document["paths"][path][method.lower()]["responses"][str(answer.status_code)]
         assert set(declared["headers"]) <= {name.title() for name in answer.headers}
-        name = declared["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        assert set(document["components"]["schemas"][name]["required"]) == set(answer.json())
+        schema = declared["content"]["application/json"]["schema"]
+        names = [shape["$ref"].rpartition("/")[2] for shape in schema.get("anyOf", [schema])]
+        shapes = [set(document["components"]["schemas"][name]["required"]) for name in names]
+        assert set(answer.json()) in shapes
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redocs", "/scalar", "/openapi.json"])
 def test_no_page_draws_it(web: Web, path: str) -> None:
     """Those pages load scripts from other people's servers."""
     assert web.client.get(path).status_code == 404
+
+
+def _in_braces(variable: re.Match[str]) -> str:
+    first, *others = variable[1].split("_")
+    return "{" + first + "".join(map(str.title, others)) + "}"
 
 
 def _references(value: Any) -> list[str]:

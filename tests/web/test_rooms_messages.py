@@ -14,12 +14,23 @@ OPERATOR: Final = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 NOTE: Final = {"type": "note", "payload": {"text": "Break in five"}}
 
 
+def listening(web: Web, reply: Reply) -> list[RoomSaid]:
+    """What is said from now on into rooms that all reply this."""
+    heard: list[RoomSaid] = []
+
+    def hear(said: RoomSaid) -> Reply:
+        heard.append(said)
+        return reply
+
+    web.bus.gateway = hear
+    return heard
+
+
 def test_an_owner_is_heard_in_their_session(web: Web) -> None:
     """202 with the place in the room's order; the payload goes on as it came."""
     ada = web.sign_up("ada@example.com")
     room = make(ada)["id"]
-    heard: list[RoomSaid] = []
-    web.bus.gateway = lambda said: (heard.append(said), Reply(offset=42))[1]
+    heard = listening(web, Reply(offset=42))
     payload = b'{"b": 1,  "a": [1e2, "\\u00e9\xc3\xa9"]}'
     body = b'{"payload": ' + payload + b', "type": "note", "id": "ignored"}'
     answer = ada.post(f"/api/rooms/{room}/messages", content=body, headers=JSON)
@@ -30,8 +41,7 @@ def test_an_owner_is_heard_in_their_session(web: Web) -> None:
 
 def test_the_operator_is_heard_in_every_room(web: Web) -> None:
     """With the token, without a cookie, to one member; each with a channel of its own for the reply."""
-    heard: list[RoomSaid] = []
-    web.bus.gateway = lambda said: (heard.append(said), Reply(offset=7))[1]
+    heard = listening(web, Reply(offset=7))
     for room in ("jam", "a%2Fb"):
         answer = web.client.post(f"/api/rooms/{room}/messages", json={**NOTE, "to": "ada"}, headers=OPERATOR)
         assert (answer.status_code, answer.json()) == (202, {"offset": 7})
@@ -63,7 +73,7 @@ def test_a_wrong_token_opens_nothing(web: Web, shown: str) -> None:
     """401 `invalid_token`, also with an owner's cookie beside it: what is shown must be right."""
     ada = web.sign_up("ada@example.com")
     room = make(ada)["id"]
-    headers = {"Authorization": shown.encode("latin-1")}
+    headers = [(b"Authorization", shown.encode("latin-1"))]
     answer = ada.post(f"/api/rooms/{room}/messages", json=NOTE, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
 
