@@ -100,7 +100,7 @@ async function more(event) {
     if (nextBefore === null) button.remove();
   } catch (problem) {
     if (problem.status === 401) signedOut();
-    fail("list-problem", problem.message);
+    else fail("list-problem", problem.message);
   } finally {
     button.removeAttribute("aria-disabled");
   }
@@ -124,7 +124,7 @@ async function create(event) {
     part("news").textContent = `${session.name} is made.`;
   } catch (problem) {
     if (problem.status === 401) signedOut();
-    fail("create-problem", problem.message);
+    else fail("create-problem", problem.message);
   } finally {
     button.removeAttribute("aria-disabled");
   }

@@ -176,7 +176,7 @@ def test_a_list_whose_sign_in_has_ended_leads_to_a_new_one(visit: Visit) -> None
     page.context.clear_cookies()
     page.get_by_placeholder("New session name").fill("Late")
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_role("alert")).to_contain_text("Sign in first")
+    expect(page.get_by_role("alert")).to_have_text("Sign in first, and you get to the page you asked for.")
     assert page.url.endswith("callbackUrl=%2Fsessions")
 
 
