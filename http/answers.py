@@ -115,9 +115,15 @@ class ApiDocument(msgspec.Struct, frozen=True):
     components: dict[str, Any]
 
 
-_encoder = msgspec.json.Encoder()
+encoded: Final = msgspec.json.Encoder().encode
+"""A shape as JSON."""
 
 
 def answer(shape: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """`shape` as a JSON response."""
-    return Response(_encoder.encode(shape), status, headers, content_type=JSON_TYPE)
+    return answer_encoded(encoded(shape), status, headers)
+
+
+def answer_encoded(json: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A response with JSON that is made already."""
+    return Response(json, status, headers, content_type=JSON_TYPE)

@@ -208,6 +208,7 @@ def _headers_of(status: int) -> dict[str, Any]:
 
 def document(app: Quart, *, cookie_name: str) -> None:
     """Serve the document of `app`. Call it when the routes are there. `cookie_name` is that of a sign-in's cookie."""
+    make_response = app.make_response
     schema = QuartSchema(
         app,
         openapi_path=None,
@@ -222,6 +223,8 @@ def document(app: Quart, *, cookie_name: str) -> None:
             "operator": HttpSecurityScheme("bearer"),
         },
     )
+    # Routes here answer with responses of their own making: there is nothing for it to convert.
+    app.make_response = make_response  # type: ignore[method-assign]
     built: list[bytes] = []
 
     routes = Blueprint("openapi", __name__)

@@ -17,19 +17,20 @@ from omnisonic.bus import ROOM_EVENTS, Bus
 from omnisonic.bus.events import LeaseDropped, LeasePut, RoomEvent, encode
 from omnisonic.config import Settings
 from omnisonic.errors import Unavailable
-from omnisonic.http.answers import Members, Ok, answer
+from omnisonic.http.answers import Members, Ok, answer, answer_encoded
 from omnisonic.http.callers import Callers
 from omnisonic.http.errors import Refusal
 from omnisonic.http.inputs import Input, Query, json_body
 from omnisonic.http.openapi import COOKIE_IF_ANY, answers
 from omnisonic.http.request_ids import PRESENCE_PATH
 from omnisonic.http.room_inputs import DisplayName, MemberName, RoomName
+from omnisonic.http.roster_reads import RosterReads
 from omnisonic.models import Member, PresenceMember, RoomId, Status, UserId, checked_room_id
 from omnisonic.presence import PresenceStore
 from omnisonic.sessions import NotSignedIn, SessionStore
 
 STORE_TIMEOUT_S: Final = 1.0
-"""Longest that store and bus together may take for one request."""
+"""Longest that store and bus together may take for one change."""
 LONGEST_TTL_S: Final = 900
 
 
@@ -75,6 +76,7 @@ class Presence:
         self._default_ttl_s = settings.presence_ttl_s
         self._is_open = settings.access == "open"
         self._store = presence
+        self._reads = RosterReads(presence)
         self._bus = bus
         self._accounts = accounts
         self._sessions = sessions
@@ -99,8 +101,7 @@ class Presence:
         room = checked_room_id(Query()["roomId"])
         if not self._is_open:
             await self._sessions.get(self._callers.login(), room)
-        async with _promptly():
-            return answer(Members(await self._store.members(room)))
+        return answer_encoded(await self._reads.members(room))
 
     @answers(Ok, 400, 401, 403, 404, 408, 409, 413, 415, 503, body=Arrival, security=COOKIE_IF_ANY)
     async def arrive(self) -> Response:

@@ -1,4 +1,6 @@
-"""What holds for every test here: it may open many sockets, and one that runs under trio has a deadline."""
+"""What holds for every test here: one Postgres and one Valkey for all that ask for them, many sockets, and a deadline for
+each test that runs under trio.
+"""
 
 import functools
 import inspect
@@ -8,6 +10,11 @@ from typing import Any, Final
 
 import pytest
 import trio
+
+from tests.postgres_server import database_url, postgres_process
+from tests.valkey_server import valkey, valkey_process
+
+__all__ = ["database_url", "postgres_process", "valkey", "valkey_process"]
 
 TEST_S: Final = 60.0
 """A test that takes longer hangs."""

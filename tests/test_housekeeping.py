@@ -11,9 +11,7 @@ from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.database.pool import Database
 from omnisonic.errors import Unavailable
 from omnisonic.housekeeping import JITTER, RETRY_S, SWEEP_S, keep_house
-from tests.postgres_server import blocking, database_url, postgres_process
-
-__all__ = ["database_url", "postgres_process"]
+from tests.postgres_server import blocking
 
 DEADLINE_S: Final = 20.0
 

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.running import Command, running
-from tests.postgres_server import database_url, postgres_process
-
-__all__ = ["database_url", "postgres_process"]
 
 
 @pytest.fixture(scope="module")

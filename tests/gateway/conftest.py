@@ -9,11 +9,8 @@ import pytest
 
 from omnisonic.server import open_presence_and_bus
 from tests.gateway.people import People, open_people
-from tests.postgres_server import database_url, postgres_process
 from tests.rooms import Stage, open_stage
-from tests.valkey_server import ValkeyServer, valkey, valkey_process
-
-__all__ = ["database_url", "postgres_process", "valkey", "valkey_process"]
+from tests.valkey_server import ValkeyServer
 
 OpenStage: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
 

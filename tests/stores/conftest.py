@@ -15,9 +15,7 @@ from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.presence import PresenceStore
 from omnisonic.presence.memory import MemoryPresence
 from omnisonic.presence.valkey import ValkeyPresence
-from tests.valkey_server import ValkeyServer, valkey, valkey_process
-
-__all__ = ["valkey", "valkey_process"]
+from tests.valkey_server import ValkeyServer
 
 DEADLINE_S: Final = 10.0
 SLACK_S: Final = 0.25

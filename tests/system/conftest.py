@@ -5,9 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.studio import Studio, running_studio
-from tests.valkey_server import valkey, valkey_process
-
-__all__ = ["valkey", "valkey_process"]
 
 
 @pytest.fixture(scope="module", params=["serve", "apart"])

@@ -7,11 +7,8 @@ from typing import Final
 
 import pytest
 
-from tests.postgres_server import PostgresServer, database_url, fresh_database, postgres_process
-from tests.valkey_server import valkey, valkey_process
+from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.running import Web, running_web
-
-__all__ = ["database_url", "postgres_process", "valkey", "valkey_process"]
 
 DEADLINE_S: Final = 30
 

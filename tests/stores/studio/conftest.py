@@ -5,11 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from omnisonic.asyncio_thread import AsyncioThread
-from tests.postgres_server import database_url, postgres_process
 from tests.stores.studio.databases import Base, base_at
 from tests.stores.studio.people import MemoryPeople, People, PostgresPeople
-
-__all__ = ["database_url", "postgres_process"]
 
 
 @pytest.fixture(params=["memory", "postgres"])
