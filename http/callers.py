@@ -5,6 +5,10 @@ time. Nothing is looked up here: whether the sign-in still holds is for the stor
 asked of it.
 """
 
+import time
+from collections.abc import Callable
+from typing import Final
+
 from quart import Quart, Response, g, request
 from quart_auth import AuthUser, QuartAuth
 from quart_auth.extension import Action
@@ -13,12 +17,44 @@ from omnisonic.logins import LONGEST_S, SALT, LoginCookies, login_id
 from omnisonic.models import LoginId
 from omnisonic.sessions import NotSignedIn
 
+KNOWN_S: Final = 60.0
+"""How long a cookie that was found to be ours is known again without looking at its signature."""
+KNOWN: Final = 4096
+"""Most cookies that are known; one more, and they are all looked at anew."""
+KNOWN_LENGTH: Final = 1024
+"""Longest `Cookie` header that is worth knowing."""
+
+
+class KnownCookies:
+    """The `Cookie` headers that stand for a sign-in of ours, and for which. `read` reads one anew.
+
+    What is kept is what the signature says, which never changes; whether the sign-in still holds is not.
+    """
+
+    def __init__(self, read: Callable[[], LoginId | None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._clock = clock
+        self._logins: dict[str, tuple[LoginId, float]] = {}
+
+    def login(self, header: str) -> LoginId | None:
+        """The sign-in that this header, all of the current request's, stands for."""
+        known = self._logins.get(header)
+        if known is not None and known[1] > self._clock():
+            return known[0]
+        login = self._read()
+        if login is not None and len(header) <= KNOWN_LENGTH:
+            if len(self._logins) >= KNOWN:
+                self._logins.clear()
+            self._logins[header] = login, self._clock() + KNOWN_S
+        return login
+
 
 class Callers(QuartAuth):
     """The cookie of a sign-in, on an app whose secret key is `secret`."""
 
     def __init__(self, app: Quart, *, secret: str, secure: bool) -> None:
         self._cookies = LoginCookies(secret, secure=secure)
+        self._known = KnownCookies(self._login_in_request)
         app.secret_key = secret
         super().__init__(app, cookie_name=self._cookies.name, cookie_secure=secure, duration=LONGEST_S, salt=SALT)
 
@@ -38,7 +74,14 @@ class Callers(QuartAuth):
 
     def login_or_none(self) -> LoginId | None:
         """The sign-in that the current request's cookie names; it may have ended. None without a cookie of ours."""
-        token = self.load_user().auth_id
+        if hasattr(g, self.attribute_name):  # it was asked for already, or has changed since the request came
+            token = self.load_user().auth_id
+            return None if token is None else login_id(token)
+        header = ";".join(request.headers.getlist("Cookie"))
+        return self._known.login(header) if header else None
+
+    def _login_in_request(self) -> LoginId | None:
+        token = self.load_cookie()
         return None if token is None else login_id(token)
 
     def login(self) -> LoginId:

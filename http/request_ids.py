@@ -10,7 +10,7 @@ import time
 from typing import Final, cast
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
-from opentelemetry import metrics, trace
+from opentelemetry import context, metrics, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 from quart import Quart, request
@@ -49,12 +49,17 @@ class RequestIds:
     async def _traced(
         self, tracer: trace.Tracer, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> "_Signed":
-        with tracer.start_as_current_span(
+        span = tracer.start_span(
             scope["method"], kind=SpanKind.SERVER, attributes={"http.request.method": scope["method"]}
-        ) as span:
-            signed = _Signed(send, span)
+        )
+        signed = _Signed(send, span)
+        token = context.attach(trace.set_span_in_context(span))
+        try:
             await self._app(scope, receive, signed)
-            return signed
+        finally:
+            context.detach(token)
+            span.end()
+        return signed
 
 
 class _Signed:
@@ -70,8 +75,8 @@ class _Signed:
     async def __call__(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
             self.status = event["status"]
-            context = self._span.get_span_context()
-            request_id = f"{context.trace_id:032x}" if context.is_valid else secrets.token_hex(TRACE_ID_BYTES)
+            own = self._span.get_span_context()
+            request_id = f"{own.trace_id:032x}" if own.is_valid else secrets.token_hex(TRACE_ID_BYTES)
             event["headers"] = [*event["headers"], (b"x-request-id", request_id.encode())]
             if self._span.is_recording():
                 self._span.set_attribute("http.response.status_code", event["status"])

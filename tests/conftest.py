@@ -1,5 +1,5 @@
-"""What holds for every test here: one Postgres and one Valkey for all that ask for them, many sockets, and a deadline for
-each test that runs under trio.
+"""What holds for every test: one Postgres and one Valkey for all that ask for them, many sockets, and a deadline for each
+that runs under trio.
 """
 
 import functools

@@ -1,7 +1,6 @@
 """A real Postgres for tests: one for the whole session, and servers of one's own that can be made to fail.
 
-Everything here blocks, for the moments that it takes. To use the fixtures, import `postgres_process` and `database_url`
-into a conftest.py.
+Everything here blocks, for the moments that it takes.
 """
 
 import asyncio

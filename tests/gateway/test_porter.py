@@ -174,7 +174,7 @@ async def test_who_leaves_while_waiting_is_forgotten() -> None:
     questions = Questions()
     async with open_stage(admission=questions) as stage:
         await (await waiting(stage)).aclose()
-        await eventually(lambda: len(stage.gateway.porter) == 0)
+        await eventually(lambda: len(stage.gateway.porter) == 0, deadline_s=ANSWER_S / 2)
         assert not stage.gateway.connections
         async with await waiting(stage, "bo") as bo:
             questions.settle()
@@ -184,14 +184,16 @@ async def test_who_leaves_while_waiting_is_forgotten() -> None:
 
 
 async def test_a_gateway_that_stops_does_not_wait_for_answers() -> None:
-    """Who waits is told that it is going away."""
-    async with open_stage(admission=Questions()) as stage:
-        ada = await waiting(stage)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stage.gateway.shutdown)
-            status, _, body = await answered(ada)
+    """Who waits is told that it is going away, and is not let in by an answer that comes after that."""
+    questions = Questions()
+    async with open_stage(admission=questions) as stage, await waiting(stage) as ada:
+        with trio.move_on_after(0):
+            await stage.gateway.shutdown()
+        assert len(stage.gateway.porter) == 0
+        questions.settle()
+        status, _, body = await answered(ada)
         assert (status, body["code"]) == (503, "going_away")
-        await ada.aclose()
+        assert len(stage.gateway.registry) == 0
 
 
 async def publish(stage: Stage, event: RoomEvent) -> None:

@@ -47,31 +47,9 @@ def test_what_needs_a_sign_in_says_so(document: dict[str, Any]) -> None:
     for path, operations in paths.items():
         for method, operation in operations.items():
             decided = ROUTES.get((method.upper(), path))
-            assert decided is None or decided.stranger != 401 or {"cookie": []} in operation["security"]
-            assert (
-                {"cookie": []} not in operation.get("security", [])
-                or "401" in operation["responses"]
-                or {} in (operation["security"])
-            )
-
-
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
-    """Each `$ref` names a schema of the document."""
-    named = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert set(_references(document)) <= named
-    assert set(_references(document))
-
-
-def test_what_must_be_sent_is_said(document: dict[str, Any]) -> None:
-    """Bodies and the room of a roster are required, and a name's limits are in its schema."""
-    presence = document["paths"]["/api/presence"]
-    (room,) = presence["get"]["parameters"]
-    assert (room["name"], room["required"], room["schema"]["maxLength"]) == ("roomId", True, 128)
-    body = presence["post"]["requestBody"]
-    schema = body["content"]["application/json"]["schema"]
-    assert body["required"]
-    assert schema["required"] == ["roomId", "memberId", "displayName"]
-    assert schema["properties"]["status"]["enum"] == ["active", "away"]
+            if decided is not None and decided.stranger == 401:
+                assert {"cookie": []} in operation["security"]
+                assert "401" in operation["responses"]
 
 
 def test_what_may_be_missing_is_said(document: dict[str, Any]) -> None:
