@@ -1,6 +1,4 @@
-"""What holds for every test: one Postgres and one Valkey for all that ask for them, many sockets, and a deadline for each
-that runs under trio.
-"""
+"""What holds for every test: one Postgres and one Valkey for all, many sockets, and a deadline under trio."""
 
 import functools
 import inspect

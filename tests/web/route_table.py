@@ -89,3 +89,13 @@ def path_of(rule: str, values: dict[str, str]) -> str:
 def variables_of(rule: str) -> set[str]:
     """The names of the rule's variables."""
     return set(re.findall(r"<(?:[^<>:]+:)?(\w+)>", rule))
+
+
+def documented(rule: str) -> str:
+    """The rule as the OpenAPI document writes it."""
+    return re.sub(r"<(?:[^<>:]+:)?(\w+)>", lambda variable: "{" + _camel(variable[1]) + "}", rule)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.title, others))

@@ -1,17 +1,15 @@
 """The OpenAPI document tells the truth about every route of the API (SPEC 3)."""
 
-import re
 from typing import Any
 
 import pytest
 
-from tests.web.route_table import ROUTES
+from tests.web.route_table import ROUTES, documented
 from tests.web.running import Web
 from tests.web.test_sessions import make
 
 ADA = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
 JSON = {"Content-Type": "application/json"}
-_VARIABLE = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
 
 
 @pytest.fixture(name="document")
@@ -26,7 +24,7 @@ def test_it_lists_exactly_the_routes_for_programs(document: dict[str, Any]) -> N
     """Every route but the pages, and none that is not there."""
     listed = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     programs = [route for route in ROUTES if route[1].startswith(("/api/", "/healthz", "/readyz"))]
-    assert listed == {(method, _VARIABLE.sub(_in_braces, path)) for method, path in programs}
+    assert listed == {(method, documented(path)) for method, path in programs}
 
 
 def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
@@ -107,11 +105,6 @@ def test_every_answer_is_declared(web: Web, ticket_web: Web, document: dict[str,
 def test_no_page_draws_it(web: Web, path: str) -> None:
     """Those pages load scripts from other people's servers."""
     assert web.client.get(path).status_code == 404
-
-
-def _in_braces(variable: re.Match[str]) -> str:
-    first, *others = variable[1].split("_")
-    return "{" + first + "".join(map(str.title, others)) + "}"
 
 
 def _references(value: Any) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.web.route_table import ROUTES, UNKNOWN, Route, path_of, variables_of
+from tests.web.route_table import ROUTES, UNKNOWN, Route, documented, path_of, variables_of
 from tests.web.running import Web
 from tests.web.test_sessions import make
 from tests.web.test_sessions_sharing import share, user_id
@@ -28,9 +28,18 @@ class Scene:
     def ask(self, client: httpx.Client, method: str, rule: str, values: dict[str, str]) -> httpx.Response:
         decision = ROUTES[method, rule]
         path = path_of(rule, values)
-        if method == "GET":
-            return client.get(path, params=decision.asked(values))
-        return client.request(method, path, json=decision.asked(values))
+        asked = {"params" if method == "GET" else "json": decision.asked(values)}
+        answer = client.request(method, path, **asked)
+        self._check_declared(method, rule, answer)
+        return answer
+
+    def _check_declared(self, method: str, rule: str, answer: httpx.Response) -> None:
+        """What the API answers is in its document."""
+        operations = self.web.client.get("/api/openapi.json").json()["paths"].get(documented(rule))
+        if operations is not None:
+            assert str(answer.status_code) in operations[method.lower()]["responses"]
+        else:
+            assert not rule.startswith("/api/")
 
     def everything(self) -> list[object]:
         """All that there is of Ada's, as she sees it."""
