@@ -4,6 +4,7 @@ Overload and crash of the server: `Unavailable` (`omnisonic.database.pool`); a t
 Shutdown: whoever opened the database closes it.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -19,6 +20,9 @@ from omnisonic.models import LoginId, Person, UserId
 
 SWEPT_AT_ONCE: Final = 1000
 """Rows that one statement of the sweep deletes: few enough that nobody waits for it."""
+
+RACES: Final = 2
+"""Somebody else may make the account of the same address in this very moment, and then its identity: once each."""
 
 
 class PostgresAccounts:
@@ -54,11 +58,10 @@ class PostgresAccounts:
     async def identify(self, identity: Identity) -> UserId:
         if not _can_be_kept(identity.provider + identity.subject):
             raise InvalidInput("The sign-in provider gave no usable account. Try another way.", code="invalid_identity")
-        try:
-            return await self._identified(identity)
-        except UniqueViolationError:
-            # The same identity, or the same address, got its account in this very moment; now it is there to be found.
-            return await self._identified(identity)
+        for _ in range(RACES):
+            with suppress(UniqueViolationError):
+                return await self._identified(identity)
+        return await self._identified(identity)
 
     async def open_login(
         self, user: UserId, *, replacing: LoginId | None = None, password_hash: str | None = None

@@ -28,8 +28,9 @@ class Scene:
     def ask(self, client: httpx.Client, method: str, rule: str, values: dict[str, str]) -> httpx.Response:
         decision = ROUTES[method, rule]
         path = path_of(rule, values)
-        asked = {"params" if method == "GET" else "json": decision.asked(values)}
-        answer = client.request(method, path, **asked)
+        asked = decision.asked(values)
+        is_read = method == "GET"
+        answer = client.request(method, path, params=asked if is_read else None, json=None if is_read else asked)
         self._check_declared(method, rule, answer)
         return answer
 
