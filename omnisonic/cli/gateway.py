@@ -16,6 +16,7 @@ from omnisonic.cli.lifeline import end_with_supervisor, say_ready
 from omnisonic.cli.listening import inherited_listener, open_listener, url_of
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.config import Settings
+from omnisonic.errors import BadSettings
 from omnisonic.logs import configure_logs
 from omnisonic.server import run_gateway
 
@@ -64,6 +65,10 @@ def _check_tickets(settings: Settings) -> None:
     Errors: `BadSettings`, and those of `refuse_when_behind`.
     """
     settings.check_secret()
+    if settings.redis_url is None:
+        raise BadSettings(
+            ["REDIS_URL is not set, and ROOM_ACCESS=ticket needs it: by it the web says who may stay no longer."]
+        )
     if settings.database_url is not None:
         asyncio.run(refuse_when_behind(settings.database_url))
 

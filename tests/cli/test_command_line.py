@@ -144,6 +144,13 @@ def test_a_gateway_with_tickets_does_not_start_in_production_without_the_secret(
     assert shown.stderr.count("\n") == 1
 
 
+def test_a_gateway_with_tickets_does_not_start_without_redis() -> None:
+    """Nobody could tell it who has signed out."""
+    shown = completed("gateway", ROOM_ACCESS="ticket", DATABASE_URL="postgresql://127.0.0.1:1/x")
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("omnisonic: REDIS_URL is not set, and ROOM_ACCESS=ticket needs it")
+
+
 @pytest.mark.parametrize("command", ["web", "gateway", "worker"])
 def test_a_part_does_not_start_on_a_database_that_is_behind(
     command: str, postgres_process: PostgresServer, tmp_path: Path
