@@ -1,9 +1,9 @@
 """One client of a server that speaks Redis (7 or later) or Valkey: commands with a deadline, errors in words.
 
-Presence and bus share it, each with its own instance. It belongs to the asyncio loop that first uses it.
+Presence, bus and guard share it, each with its own instance. It belongs to the asyncio loop that first uses it.
 
-Overload: a command waits for one of `CONNECTIONS` connections, and that wait counts against its deadline. Crash of
-the server, or silence: `Unavailable`, at once or when the deadline passes; nothing is retried here, and the next call
+Overload: a command waits for one of the connections, and that wait counts against its deadline. Crash of the
+server, or silence: `Unavailable`, at once or when the deadline passes; nothing is retried here, and the next call
 connects anew. A command that is given up takes its connection with it, so that no later command can read its answer.
 Shutdown: `aclose`.
 """
@@ -68,10 +68,11 @@ class Connection(Protocol):
 class ValkeyClient:
     """Commands to the server at `url` (`redis://`, `rediss://` or `unix://`), each with a deadline of `timeout_s`.
 
-    Errors: `InvalidInput` (`invalid_redis_url`) when `url` is none of these. No message ever holds the URL's secret.
+    At most `connections` are open at once. Errors: `InvalidInput` (`invalid_redis_url`) when `url` is none of these. No
+    message ever holds the URL's secret.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, connections: int = CONNECTIONS) -> None:
         self.timeout_s = timeout_s
         self.name = _address(url)
         # RESP2 is enough, every server speaks it, and it saves a round trip of each new connection.
@@ -79,7 +80,7 @@ class ValkeyClient:
             **parse_url(url),
             "protocol": 2,
             "decode_responses": False,
-            "max_connections": CONNECTIONS,
+            "max_connections": connections,
             "retry": Retry(NoBackoff(), 0),
             # Deadlines are set around whole commands; one around each read and write would cost a task each.
             "socket_timeout": None,
@@ -88,7 +89,7 @@ class ValkeyClient:
         self._pool = ConnectionPool(**options)
         self._execute: Callable[..., Awaitable[Any]] = Redis(connection_pool=self._pool).execute_command
         self._connect: Callable[[], Connection] = self._pool.make_connection
-        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._slots = asyncio.Semaphore(connections)
 
     async def command(self, *words: bytes | str | int, **options: Any) -> Any:
         """Send one command and return its answer; `options` are redis-py's for parsing it. Errors: `Unavailable`."""

@@ -11,8 +11,7 @@ from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.guard import Guard
 from omnisonic.guard.memory import SWEEP_EVERY_S, MemoryGuard
 from omnisonic.guard.threaded import ThreadedGuard
-from omnisonic.guard.valkey import ValkeyGuard
-from omnisonic.valkey import TIMEOUT_S
+from omnisonic.guard.valkey import TIMEOUT_S, ValkeyGuard
 from tests.stores.conftest import SLACK_S, Clock
 from tests.valkey_server import ValkeyServer
 
