@@ -140,7 +140,10 @@ class Settings(BaseModel):
     )
     google_client_secret: SecretStr | None = Field(default=None, description="the secret to `GOOGLE_CLIENT_ID`")
     google_base_url: str = Field(default="https://accounts.google.com", description="Google, or another OpenID issuer")
-    google_api_url: str = Field(default="https://openidconnect.googleapis.com", description="the API of Google")
+    google_api_url: str = Field(
+        default="https://openidconnect.googleapis.com",
+        description="the API of Google, which is not asked: its ID token says who somebody is",
+    )
     discord_client_id: str | None = Field(
         default=None, description="the application at Discord; with its secret sign-in by Discord is on"
     )
