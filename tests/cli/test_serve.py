@@ -113,6 +113,7 @@ def test_a_second_studio_in_the_same_data_directory_is_told_so(studio: Command) 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_all_of_it_cleanly(how: signal.Signals, tmp_path: Path) -> None:
     """Exit code 0 within 10 s, and no process left."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
         studio.printed("is running")
         parts = children(studio.pid)
@@ -121,6 +122,19 @@ def test_a_signal_stops_all_of_it_cleanly(how: signal.Signals, tmp_path: Path) -
         assert studio.stop(how) == 0
         assert time.monotonic() - begun_s < STOP_S
         assert not any(map(alive, parts))
+
+
+def test_a_studio_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    """A hang-up that is ignored when it starts stays ignored; it stops as ever when it is told to."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children begin with it
+    try:
+        with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
+            studio.printed("is running")
+            os.kill(studio.pid, signal.SIGHUP)
+            assert ready(studio)
+            assert studio.stop() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_studio_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
