@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -30,6 +29,7 @@ from omnisonic.errors import BadSettings
 from omnisonic.origins import WILDCARDS, HostPolicy, OriginPolicy
 from omnisonic.setting_sentences import sentence
 from omnisonic.setting_urls import POSTGRES, check_url, origin, origin_in, origin_of
+from omnisonic.storage_settings import StorageSettings
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 Names: TypeAlias = frozenset[str]
@@ -58,7 +58,7 @@ def _default_data_dir() -> Path:
     return Path("/var/lib/omnisonic") if os.geteuid() == 0 else Path(".omnisonic")
 
 
-class Settings(BaseModel):
+class Settings(StorageSettings):
     """Everything that the environment decides. Defaults are right for one machine, on loopback."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -221,6 +221,11 @@ class Settings(BaseModel):
     @property
     def is_production(self) -> bool:
         return self.omnisonic_env == "production"
+
+    @property
+    def local_storage_dir(self) -> Path:
+        """The folder of local storage."""
+        return self.storage_local_dir or self.data_dir / "uploads"
 
     @property
     def access(self) -> Literal["open", "ticket"]:

@@ -1,4 +1,4 @@
-"""What holds for every test: one Postgres and one Valkey for all, many sockets, and a deadline under trio."""
+"""What holds for every test: one Postgres, Valkey and S3 server for all, many sockets, and a deadline under trio."""
 
 import functools
 import inspect
@@ -10,9 +10,10 @@ import pytest
 import trio
 
 from tests.postgres_server import database_url, postgres_process
+from tests.s3_server import s3, s3_process
 from tests.valkey_server import valkey, valkey_process
 
-__all__ = ["database_url", "postgres_process", "valkey", "valkey_process"]
+__all__ = ["database_url", "postgres_process", "s3", "s3_process", "valkey", "valkey_process"]
 
 TEST_S: Final = 60.0
 """A test that takes longer hangs."""

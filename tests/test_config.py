@@ -70,6 +70,23 @@ def test_every_problem_is_told_at_once() -> None:
         ("DATABASE_URL", "mysql://db/omnisonic", "it must begin with postgresql:// or postgres://."),
         ("DATABASE_URL", "postgresql:///omnisonic", "it must name a host, as in postgresql://studio.example."),
         ("GITHUB_BASE_URL", "github.example", "it must begin with http:// or https://."),
+        ("STORAGE_TYPE", "gcs", "it must be local, minio or s3."),
+        ("STORAGE_CDN_URL", "cdn.example", "it must begin with http:// or https://."),
+        ("MINIO_ENDPOINT", "minio:9000", "it must begin with http:// or https://."),
+        (
+            "STORAGE_CDN_URL",
+            "https://cdn.example/?key=1",
+            "it must be a URL without a password, a query or a fragment.",
+        ),
+        (
+            "S3_BUCKET_NAME",
+            "My Bucket",
+            "it must be a bucket's name: 3 to 63 small letters, digits, dots and hyphens.",
+        ),
+        ("UPLOAD_MAX_BYTES", "0", "it must be at least 1."),
+        ("UPLOAD_MAX_BYTES", "100 MB", "it must be a whole number."),
+        ("UPLOAD_QUOTA_BYTES", "-1", "it must be at least 0."),
+        ("UPLOAD_RETENTION_DAYS", "0", "it must be at least 1."),
         ("LIVEKIT_URL", "livekit.example", "it must begin with ws://, wss://, http:// or https://."),
         ("ALLOWED_HOSTS", "https://a.example", "'https://a.example' is not a host's name such as studio.example."),
     ],
@@ -91,6 +108,7 @@ def test_a_bad_value_gets_a_sentence_that_names_its_variable(variable: str, valu
         ("DATABASE_URL", "postgresql://me:canary@host\u2100/x"),
         ("DATABASE_URL", "http://host/x?user=me&password=canary"),
         ("NEXTAUTH_URL", "ftp://me:canary@studio.example"),
+        ("MINIO_ENDPOINT", "http://me:canary@minio:9000"),
     ],
 )
 def test_a_password_in_a_bad_url_is_not_repeated(variable: str, value: str) -> None:
@@ -110,6 +128,9 @@ def test_no_secret_is_in_the_words_for_settings() -> None:
         "LIVEKIT_URL": "wss://livekit.example",
         "LIVEKIT_API_KEY": "key",
         "LIVEKIT_API_SECRET": "canary",
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "canary",
+        "MINIO_SECRET_KEY": "canary",
     }
     for provider in ("GITHUB", "GOOGLE", "DISCORD"):
         kept |= {f"{provider}_CLIENT_ID": "id", f"{provider}_CLIENT_SECRET": "canary"}
@@ -129,6 +150,46 @@ def test_no_secret_is_in_the_words_for_settings() -> None:
 def test_what_works_only_together_must_be_set_together(given: str, missing: str) -> None:
     """A provider that is half set up would fail at the first sign-in."""
     assert problems(**{given: "canary"}) == [f"{missing} is not set, and {given} needs it."]
+
+
+S3 = {"STORAGE_TYPE": "s3", "S3_BUCKET_NAME": "stems", "S3_REGION": "eu-central-1"}
+MINIO = {
+    "STORAGE_TYPE": "minio",
+    "MINIO_ENDPOINT": "http://minio:9000/",
+    "MINIO_BUCKET_NAME": "stems",
+    "MINIO_ACCESS_KEY": "id",
+    "MINIO_SECRET_KEY": "canary",
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "missing"),
+    [
+        *[(S3, variable) for variable in S3 if variable != "STORAGE_TYPE"],
+        *[(MINIO, variable) for variable in MINIO if variable != "STORAGE_TYPE"],
+    ],
+)
+def test_storage_that_lacks_something_stops_the_start(environ: dict[str, str], missing: str) -> None:
+    """It would fail at the first upload."""
+    lacking = {variable: value for variable, value in environ.items() if variable != missing}
+    [sentence] = problems(**lacking)
+    assert sentence == f"{missing} is not set, and STORAGE_TYPE={environ['STORAGE_TYPE']} needs it."
+
+
+def test_storage_is_local_unless_somebody_says_so() -> None:
+    """In the data directory; what belongs to another kind is not needed then."""
+    assert Settings.load({}).storage_type == "local"
+    assert Settings.load({"OMNISONIC_DATA_DIR": "/srv/x"}).local_storage_dir == Path("/srv/x/uploads")
+    assert Settings.load({"STORAGE_LOCAL_DIR": "/srv/stems"}).local_storage_dir == Path("/srv/stems")
+    assert Settings.load(MINIO).minio_endpoint == "http://minio:9000"
+
+
+def test_the_keys_of_s3_are_the_machines_role_unless_both_are_set() -> None:
+    """One of them alone is a mistake."""
+    assert Settings.load(S3).aws_access_key_id is None
+    assert problems(**S3, AWS_ACCESS_KEY_ID="id") == [
+        "AWS_SECRET_ACCESS_KEY is not set, and AWS_ACCESS_KEY_ID needs it."
+    ]
 
 
 def test_a_provider_is_on_when_it_is_set_up() -> None:

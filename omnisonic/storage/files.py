@@ -1,0 +1,181 @@
+"""One file on its way to the disk, or from it. Everything here blocks, and belongs in a thread.
+
+Each is used by one thread at a time, which a lock sees to: whoever gives up on a thread that hangs in the disk may end
+the file at once, and the descriptor is not closed under that thread. Errors: `OSError`.
+"""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import threading
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+from omnisonic.storage import Digest
+
+PART: Final = ".part"
+"""What a file is called, after its name, while it is being written."""
+
+SYNC_BYTES: Final = 8_388_608
+"""After so much it is synced, while the next bytes arrive: there is little left to wait for at the end."""
+
+_log = logging.getLogger(__name__)
+
+
+class Arriving:
+    """A file that appears at `path`, under `root`, whole or not at all.
+
+    The kernel's lock on the part tells one that is being written from one that a crash has left, which is begun anew.
+    """
+
+    def __init__(self, root: Path, path: Path, digest: Digest | None = None) -> None:
+        """`digest` is updated with all that is written."""
+        self._digest = digest
+        self._root = root
+        self._path = path
+        self._part = part_of(path)
+        self._lock = threading.Lock()
+        self._file: FileIO | None = None
+        self._unsynced_bytes = 0
+        self._is_there = False
+        self._is_over = False
+
+    def begin(self) -> None:
+        """Open the part. Errors: `BlockingIOError` when another one writes it."""
+        with self._lock:
+            if self._is_over:
+                return
+            _make_folders(self._root, self._path.parent)
+            file = _opened(self._part, os.O_WRONLY | os.O_CREAT)
+            try:
+                _claim(file, self._part)
+                file.truncate()
+            except BaseException:
+                file.close()
+                raise
+            self._file = file
+
+    def write(self, block: bytes) -> None:
+        """Append to it."""
+        with self._lock:
+            if self._file is None:
+                return
+            rest = memoryview(block)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            if self._digest is not None:
+                self._digest.update(block)
+            self._unsynced_bytes += len(block)
+            if self._unsynced_bytes >= SYNC_BYTES:
+                os.fsync(self._file.fileno())
+                self._unsynced_bytes = 0
+
+    def keep(self) -> None:
+        """Let it appear. When this returns, no crash can undo it."""
+        with self._lock:
+            if self._file is None:
+                return
+            os.fsync(self._file.fileno())
+            self._part.rename(self._path)
+            self._is_there = True
+            sync_folder(self._path.parent)
+            self._file.close()
+            self._file = None
+
+    def undo(self) -> None:
+        """Leave nothing of it, whatever has been done so far; what is called later does nothing. Never raises."""
+        with self._lock:
+            self._is_over = True
+            try:
+                if self._is_there:
+                    self._path.unlink(missing_ok=True)
+                elif self._file is not None:
+                    self._part.unlink(missing_ok=True)
+            except OSError as problem:
+                _log.warning("%s could not be removed: %s", self._part.name, problem.strerror)
+            finally:
+                self._close()
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # what a full disk says of data that nobody wants any more
+                file.close()
+
+
+class Leaving:
+    """The file at `path`, from the byte `begin` on."""
+
+    def __init__(self, path: Path, begin: int) -> None:
+        self._path = path
+        self._begin = begin
+        self._lock = threading.Lock()
+        self._file: FileIO | None = None
+        self._is_over = False
+
+    def open(self) -> None:
+        """Errors: `FileNotFoundError`."""
+        with self._lock:
+            if not self._is_over:
+                self._file = _opened(self._path, os.O_RDONLY)
+                self._file.seek(self._begin)
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end."""
+        with self._lock:
+            return b"" if self._file is None else self._file.read(size) or b""
+
+    def close(self) -> None:
+        """Let go of it. Idempotent."""
+        with self._lock:
+            self._is_over = True
+            if self._file is not None:
+                self._file.close()
+
+
+def part_of(path: Path) -> Path:
+    """Where the file is written that is to appear at `path`."""
+    return path.with_name(path.name + PART)
+
+
+def remove(path: Path) -> None:
+    """Be without the file, and without what was written of it. Idempotent."""
+    if not path.parent.is_dir():
+        return
+    for one in (part_of(path), path):
+        one.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """See that no crash can undo which files are in `folder`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folders(root: Path, folder: Path) -> None:
+    if folder.is_dir():
+        return
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sync_folder(root)
+
+
+def _opened(path: Path, flags: int) -> FileIO:
+    def private(name: str, _flags: int) -> int:
+        return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    return FileIO(str(path), "w" if flags & os.O_WRONLY else "r", opener=private)
+
+
+def _claim(file: FileIO, path: Path) -> None:
+    """Lock `file`, and see that it still is what is at `path`: whoever held the lock may have moved it on."""
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
