@@ -20,6 +20,8 @@ LoginId: TypeAlias = str
 """Names a sign-in: a digest of the secret in its cookie, so that knowing it opens nothing."""
 SessionId: TypeAlias = str
 """A UUID. A session's room is called the same."""
+UploadId: TypeAlias = str
+"""A UUID."""
 Role: TypeAlias = Literal["owner", "collaborator"]
 
 SESSION_NAME_LENGTH: Final = 120
@@ -78,6 +80,30 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
     owner: Person
     role: Role
     participants: int | None = None
+
+
+class Upload(msgspec.Struct, frozen=True, rename="camel"):
+    """A file that somebody brought, and how it sits in the mix (SPEC 3).
+
+    `file_size` is in bytes, `mime_type` by content, `sha256` hexadecimal. What is known only once the file was listened
+    to is None until then, and for good when it has no sound.
+    """
+
+    id: UploadId
+    user_id: UserId
+    session_id: SessionId | None
+    file_name: str
+    file_size: int
+    mime_type: str
+    sha256: str
+    duration_seconds: float | None
+    sample_rate: int | None
+    channels: int | None
+    gain_db: float
+    pan: float
+    muted: bool
+    offset_seconds: float
+    created_at: datetime
 
 
 def checked_name(value: str, *, name: str, longest: int) -> str:

@@ -7,6 +7,7 @@ import pytest
 from omnisonic.asyncio_thread import AsyncioThread
 from tests.stores.studio.databases import Base, base_at
 from tests.stores.studio.people import MemoryPeople, People, PostgresPeople
+from tests.stores.studio.uploading import Studio, opened_studio
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -30,3 +31,9 @@ async def people(kind: str, thread: AsyncioThread, request: pytest.FixtureReques
         return
     async with base_at(request.getfixturevalue("database_url"), thread) as base:
         yield PostgresPeople(base)
+
+
+@pytest.fixture
+async def studio(base: Base) -> Studio:
+    """Three people, one session, no uploads."""
+    return await opened_studio(base)

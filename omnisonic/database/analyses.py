@@ -1,0 +1,27 @@
+"""The columns of `uploads` about its sound: which ones wait for a worker, and what was heard."""
+
+from typing import Final
+
+from omnisonic.database.uploads import COLUMNS
+
+TAKE: Final = f"""
+-- $1 how long nobody else may take it, $2 how often it is tried. What was tried too often waits no more.
+WITH next AS MATERIALIZED (
+    SELECT id, analysis_tries < $2 AS is_tried FROM uploads
+    WHERE analysis_due_at <= now() ORDER BY analysis_due_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE uploads AS upload
+SET analysis_due_at = CASE WHEN next.is_tried THEN now() + $1::interval END, analysis_tries = analysis_tries + 1
+FROM next WHERE upload.id = next.id
+RETURNING {COLUMNS}, next.is_tried
+"""
+
+FINISH: Final = f"""
+-- $1 upload, $2 duration in seconds, $3 sample rate, $4 channels, $5 peaks: NULLs when nothing was heard, which is no
+-- reason to forget what another worker has heard.
+UPDATE uploads AS upload
+SET analysis_due_at = NULL, duration_seconds = coalesce($2, duration_seconds), sample_rate = coalesce($3, sample_rate),
+    channels = coalesce($4, channels), peaks = coalesce($5, peaks)
+WHERE upload.id = $1
+RETURNING {COLUMNS}
+"""

@@ -1,0 +1,72 @@
+"""The tables `resumable_uploads` and `upload_pieces`: uploads that arrive in pieces."""
+
+from typing import Final
+
+_COLUMNS: Final = """resumable.id::text, resumable.session_id::text, resumable.file_name, resumable.size,
+    resumable.received, resumable.expires_at"""
+
+CREATE: Final = f"""
+-- $1 user, $2 session, $3 file name, $4 size, $5 how long it may take.
+INSERT INTO resumable_uploads AS resumable (user_id, session_id, file_name, size, expires_at)
+VALUES ($1, $2, $3, $4, now() + $5::interval)
+RETURNING {_COLUMNS}, ARRAY[]::text[]
+"""
+
+GET: Final = f"""
+-- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds; NULLs when there is none of theirs.
+SELECT {_COLUMNS}, ARRAY(
+    SELECT piece.object_key FROM upload_pieces AS piece WHERE piece.resumable_id = resumable.id ORDER BY piece.begins_at
+)
+FROM live_logins AS login
+LEFT JOIN resumable_uploads AS resumable
+    ON resumable.id = $2 AND resumable.user_id = login.user_id AND resumable.expires_at > now()
+WHERE login.id = $1
+"""
+
+LOCK_SESSION: Final = """
+-- $1 resumable. The session is locked before the resumable, as it is by whoever deletes the session, so that the two
+-- do not wait for each other.
+SELECT FROM sessions WHERE id = (SELECT session_id FROM resumable_uploads WHERE id = $1) FOR KEY SHARE
+"""
+
+LOCK: Final = """
+-- $1 user, $2 resumable.
+SELECT session_id::text, size, received FROM resumable_uploads
+WHERE id = $2 AND user_id = $1 AND expires_at > now() FOR UPDATE
+"""
+
+ADD_PIECE: Final = """
+-- $1 resumable, $2 offset, $3 size, $4 key.
+WITH piece AS (
+    INSERT INTO upload_pieces (resumable_id, begins_at, size, object_key) VALUES ($1, $2, $3, $4)
+)
+UPDATE resumable_uploads SET received = received + $3 WHERE id = $1 RETURNING received
+"""
+
+FORGET: Final = """
+-- $1 resumable.
+DELETE FROM resumable_uploads WHERE id = $1
+"""
+
+REMOVE: Final = """
+-- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds: whether it is gone, and its pieces.
+WITH login AS MATERIALIZED (SELECT user_id FROM live_logins WHERE id = $1), gone AS (
+    DELETE FROM resumable_uploads AS resumable USING login
+    WHERE resumable.id = $2 AND resumable.user_id = login.user_id AND resumable.expires_at > now()
+    RETURNING resumable.id
+)
+SELECT gone.id IS NOT NULL, ARRAY(
+    SELECT piece.object_key FROM upload_pieces AS piece WHERE piece.resumable_id = gone.id ORDER BY piece.begins_at
+)
+FROM login LEFT JOIN gone ON true
+"""
+
+DROP_EXPIRED: Final = """
+-- $1 how many.
+WITH expired AS MATERIALIZED (
+    SELECT id FROM resumable_uploads WHERE expires_at <= now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM resumable_uploads AS resumable USING expired WHERE resumable.id = expired.id RETURNING resumable.id
+)
+SELECT count(*) FROM gone
+"""

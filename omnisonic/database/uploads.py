@@ -1,0 +1,129 @@
+"""The table `uploads`. Its rows come as `Upload` has them, then the key of the object.
+
+Who may see an upload: everybody with a role in its session, and its uploader.
+"""
+
+from typing import Final
+
+COLUMNS: Final = """upload.id::text, upload.user_id::text, upload.session_id::text, upload.file_name, upload.file_size,
+    upload.mime_type, upload.sha256, upload.duration_seconds, upload.sample_rate, upload.channels, upload.gain_db,
+    upload.pan, upload.muted, upload.offset_seconds, upload.created_at, upload.object_key"""
+
+_HAS_ROLE: Final = """EXISTS (
+        SELECT FROM session_members AS member
+        WHERE member.session_id = {session} AND member.user_id = login.user_id
+    )"""
+_SESSION_S: Final = _HAS_ROLE.format(session="upload.session_id")
+_GIVEN_ROLE: Final = f"($2::uuid IS NULL OR {_HAS_ROLE.format(session='$2')})"
+
+ASK: Final = f"""
+-- $1 sign-in, $2 session or NULL. A row, as soon as the sign-in holds: the user, and whether they may upload there.
+SELECT login.user_id, {_GIVEN_ROLE} FROM live_logins AS login WHERE login.id = $1
+"""
+
+LOCK_USER: Final = """
+-- $1 user. A row, unless the account was deleted just now. Whoever counts what a user keeps waits for others who do.
+SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE
+"""
+
+KEPT: Final = """
+-- $1 user, $2 a resumable upload that does not count. What the user keeps, or is about to, in bytes.
+SELECT (SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1)
+    + (SELECT coalesce(sum(size), 0) FROM resumable_uploads
+       WHERE user_id = $1 AND expires_at > now() AND id IS DISTINCT FROM $2)
+"""
+
+CREATE: Final = f"""
+-- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256. Pictures make no sound.
+INSERT INTO uploads AS upload
+    (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, analysis_due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $7 NOT LIKE 'image/%' THEN now() END)
+RETURNING {COLUMNS}
+"""
+
+LIST_OWN: Final = f"""
+-- $1 sign-in, $2 and $3 the time and the id to begin after, $4 how many. The last column: whether it may be asked.
+SELECT upload.*, true
+FROM live_logins AS login
+LEFT JOIN LATERAL (
+    SELECT {COLUMNS} FROM uploads AS upload
+    WHERE upload.user_id = login.user_id AND (upload.created_at, upload.id) < ($2, $3::uuid)
+    ORDER BY upload.created_at DESC, upload.id DESC LIMIT $4
+) AS upload ON true
+WHERE login.id = $1
+ORDER BY upload.created_at DESC, upload.id DESC
+"""
+
+LIST_OF_SESSION: Final = f"""
+-- As above; $5 session.
+SELECT upload.*, asked.has_role
+FROM (
+    SELECT {_HAS_ROLE.format(session="$5")} AS has_role FROM live_logins AS login WHERE login.id = $1
+) AS asked
+LEFT JOIN LATERAL (
+    SELECT {COLUMNS} FROM uploads AS upload
+    WHERE asked.has_role AND upload.session_id = $5 AND (upload.created_at, upload.id) < ($2, $3::uuid)
+    ORDER BY upload.created_at DESC, upload.id DESC LIMIT $4
+) AS upload ON true
+ORDER BY upload.created_at DESC, upload.id DESC
+"""
+
+GET: Final = f"""
+-- $1 sign-in, $2 upload. One row, as soon as the sign-in holds; NULLs when there is none for them.
+SELECT {COLUMNS}
+FROM live_logins AS login
+LEFT JOIN uploads AS upload ON upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
+WHERE login.id = $1
+"""
+
+PEAKS: Final = f"""
+-- $1 sign-in, $2 upload. As above.
+SELECT upload.id IS NOT NULL, upload.analysis_due_at IS NOT NULL, upload.sample_rate, upload.duration_seconds,
+    upload.peaks
+FROM live_logins AS login
+LEFT JOIN uploads AS upload ON upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
+WHERE login.id = $1
+"""
+
+CHANGE: Final = f"""
+-- $1 sign-in, $2 upload, $3 gain, $4 pan, $5 muted, $6 offset. What is in a session is mixed by who shares the session.
+WITH login AS MATERIALIZED (SELECT user_id FROM live_logins WHERE id = $1), upload AS (
+    UPDATE uploads AS upload
+    SET gain_db = coalesce($3, gain_db), pan = coalesce($4, pan), muted = coalesce($5, muted),
+        offset_seconds = coalesce($6, offset_seconds)
+    FROM login
+    WHERE upload.id = $2 AND (upload.session_id IS NULL AND upload.user_id = login.user_id OR {_SESSION_S})
+    RETURNING upload.*
+)
+SELECT {COLUMNS} FROM login LEFT JOIN upload ON true
+"""
+
+REMOVE: Final = f"""
+-- $1 sign-in, $2 upload. Whether it is there for them, whether they may remove it, and it, once it is gone.
+WITH asked AS MATERIALIZED (
+    SELECT upload.id, upload.user_id = login.user_id OR session.owner_id = login.user_id AS may
+    FROM live_logins AS login
+    LEFT JOIN uploads AS upload ON upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
+    LEFT JOIN sessions AS session ON session.id = upload.session_id
+    WHERE login.id = $1
+), upload AS (
+    DELETE FROM uploads AS upload USING asked WHERE upload.id = asked.id AND asked.may RETURNING upload.*
+)
+SELECT {COLUMNS}, asked.id IS NOT NULL, coalesce(asked.may, false) FROM asked LEFT JOIN upload ON true
+"""
+
+STALE: Final = """
+-- $1 age.
+SELECT count(*), coalesce(sum(file_size), 0)::bigint FROM uploads
+WHERE session_id IS NULL AND created_at < now() - $1::interval
+"""
+
+DROP_STALE: Final = f"""
+-- $1 age, $2 how many.
+WITH stale AS MATERIALIZED (
+    SELECT id FROM uploads WHERE session_id IS NULL AND created_at < now() - $1::interval
+    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+DELETE FROM uploads AS upload USING stale WHERE upload.id = stale.id
+RETURNING {COLUMNS}
+"""

@@ -1,0 +1,78 @@
+"""How bytes become uploads: noted as loose, put, and bound to a row, or given up (`omnisonic.uploads`). Asyncio.
+
+Overload: as the storage's `put`, which takes no more than it can keep. Crash: what was put stays loose, and
+housekeeping deletes it when it is due. Cancellation gives the object up, too, in a task of its own.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from uuid import uuid4
+
+from omnisonic.errors import Unavailable
+from omnisonic.models import LoginId, SessionId
+from omnisonic.storage import Key, Storage
+from omnisonic.uploads import Received, UploadStore
+from omnisonic.uploads.disposal import Disposal
+from omnisonic.uploads.inspection import Inspected
+
+FOLDER: Final = "uploads"
+"""Where the keys of uploads are."""
+GIVE_UP_S: Final = 10.0
+"""How long giving an object up may take; then it is housekeeping's."""
+
+_log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Takes files of `max_bytes` at most into `storage` and `uploads`; `disposal` deletes what is given up."""
+
+    def __init__(self, uploads: UploadStore, storage: Storage, disposal: Disposal, *, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._uploads = uploads
+        self._storage = storage
+        self._disposal = disposal
+        self._giving_up: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def arriving(
+        self, login: LoginId, key: Key, *, session: SessionId | None = None, size: int | None = None
+    ) -> AsyncIterator[None]:
+        """Note that `key` is loose while the block puts and binds it; when the block raises, it is given up.
+
+        Errors: those of `UploadStore.begin`.
+        """
+        await self._uploads.begin(login, key, session=session, size=size)
+        try:
+            yield
+        except BaseException:
+            await self.give_up(key)
+            raise
+
+    async def put(self, key: Key, chunks: AsyncIterator[bytes], file_name: str) -> Received:
+        """Inspect `chunks` and put them at `key`. Errors: as `Inspected` and `Storage.put`."""
+        inspected = Inspected(chunks, max_bytes=self.max_bytes)
+        await self._storage.put(key, inspected.blocks(), digest=inspected.digest)
+        return inspected.received(file_name)
+
+    async def give_up(self, key: Key) -> None:
+        """Be without a loose object, even when nobody waits for it any longer. Never raises."""
+        task = asyncio.create_task(self._given_up(key))
+        self._giving_up.add(task)  # asyncio itself forgets a task that nobody holds
+        task.add_done_callback(self._giving_up.discard)
+        await asyncio.shield(task)
+
+    async def _given_up(self, key: Key) -> None:
+        try:
+            async with asyncio.timeout(GIVE_UP_S):
+                if await self._uploads.abandon(key):
+                    await self._disposal.dispose([key])
+        except (TimeoutError, Unavailable):
+            _log.warning("upload.left_loose", extra={"key": key})
+
+
+def new_key(folder: str) -> Key:
+    """A key in `folder` that was never used."""
+    return f"{folder}/{uuid4()}"

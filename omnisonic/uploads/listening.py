@@ -1,0 +1,115 @@
+"""Listens to what people have uploaded, one file after the other, and tells its room what was heard. Asyncio.
+
+Overload: `AT_ONCE` files at a time, the others wait in the queue (`omnisonic.uploads.analyses`). Several workers may do
+so at once. Crash, or a store that does not answer: the file is listened to again when its lease is over; while the
+store is away, no others are taken. Shutdown: cancel at any time; what was being listened to is taken again, too.
+"""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import BinaryIO, Final, TypeAlias
+
+import msgspec
+
+from omnisonic.bus.events import RoomSaid
+from omnisonic.errors import Unavailable
+from omnisonic.models import Upload
+from omnisonic.storage import NoSuchObject, Storage
+from omnisonic.uploads import Kept
+from omnisonic.uploads.analyses import AnalysisQueue, Heard
+
+AT_ONCE: Final = 2
+POLL_S: Final = 1.0
+"""How long after nothing was found the queue is asked again."""
+RETRY_S: Final = 10.0
+"""How long after something failed that the file could not help."""
+COPY_S: Final = 120.0
+"""Longest that a file may take to come out of the storage: with listening to it, less than its lease."""
+CHANGED: Final = "upload.changed"
+
+Listen: TypeAlias = Callable[[BinaryIO], Awaitable[Heard | None]]
+"""What is in a file that stands at its beginning; None for no sound. Raises what is not the file's fault."""
+Tell: TypeAlias = Callable[[RoomSaid], Awaitable[None]]
+"""Tells a room. Never raises."""
+
+_log = logging.getLogger(__name__)
+
+
+class Listening:
+    """Takes uploads from `queue`, reads them from `storage`, and keeps what `listen` hears in them."""
+
+    def __init__(
+        self,
+        queue: AnalysisQueue,
+        storage: Storage,
+        listen: Listen,
+        tell: Tell,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._queue = queue
+        self._storage = storage
+        self._listen = listen
+        self._tell = tell
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Listen to all that comes, `AT_ONCE` at a time. Never returns."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        """One after the other. After a failure nothing is taken before the storage answers: each take is one try."""
+        pause_s = 0.0
+        while True:
+            if pause_s:
+                await self._sleep(pause_s)
+            try:
+                if pause_s == RETRY_S:
+                    await self._storage.ping()
+                pause_s = 0.0 if await self.listen_to_next() else POLL_S
+            except (Unavailable, TimeoutError) as problem:
+                pause_s = RETRY_S
+                _log.warning("listening.postponed", extra={"reason": str(problem) or "It took too long."})
+            except Exception:  # noqa: BLE001 - whatever it was, the other files want to be heard, too
+                pause_s = RETRY_S
+                _log.exception("listening.failed")
+
+    async def listen_to_next(self) -> bool:
+        """Listen to the upload that has waited longest; whether there was one.
+
+        Errors: `Unavailable`, `TimeoutError`, and what `listen` raises: it is taken again later.
+        """
+        kept = await self._queue.take()
+        if kept is None:
+            return False
+        changed = await self._queue.finish(kept.upload, await self._heard(kept))
+        if changed is not None:
+            await self._tell_room(changed)
+        return True
+
+    async def _heard(self, kept: Kept) -> Heard | None:
+        # Decoders want to go back and forth, and some formats say at their end what is at their beginning.
+        # A file without a name: nothing of it is left, however this process ends.
+        with tempfile.TemporaryFile(prefix="omnisonic-") as file:
+            try:
+                async with asyncio.timeout(COPY_S):
+                    await self._copy(kept, file)
+            except NoSuchObject:
+                return None  # removed meanwhile, or lost: there is nothing to be heard
+            file.seek(0)
+            return await self._listen(file)
+
+    async def _copy(self, kept: Kept, file: BinaryIO) -> None:
+        async with aclosing(self._storage.read(kept.key)) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                await asyncio.to_thread(file.write, chunk)
+        await asyncio.to_thread(file.flush)
+
+    async def _tell_room(self, upload: Upload) -> None:
+        if upload.session_id is not None:
+            await self._tell(RoomSaid(upload.session_id, CHANGED, msgspec.Raw(msgspec.json.encode(upload))))

@@ -1,0 +1,35 @@
+"""The queue of uploads to listen to, on Postgres. Overload, crash and shutdown: as `omnisonic.uploads.postgres`."""
+
+from datetime import timedelta
+
+from omnisonic.database import analyses
+from omnisonic.database.pool import Database
+from omnisonic.models import Upload
+from omnisonic.uploads import Kept
+from omnisonic.uploads.analyses import LEASE_S, TRIES, AnalysisQueue, Heard
+from omnisonic.uploads.postgres import FULL_SCALE, kept
+
+
+class PostgresAnalyses:
+    """An `AnalysisQueue` in `database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self) -> Kept | None:
+        while row := await self._database.row(analyses.TAKE, timedelta(seconds=LEASE_S), TRIES):
+            if row[-1]:
+                return kept(row)
+        return None
+
+    async def finish(self, upload: Upload, heard: Heard | None) -> Upload | None:
+        if heard is None:
+            values: tuple[object, ...] = (None, None, None, None)
+        else:
+            peaks = bytes(round(max(0.0, min(1.0, peak)) * FULL_SCALE) for peak in heard.peaks.peaks)
+            values = (heard.peaks.duration_seconds, heard.peaks.sample_rate, heard.channels, peaks)
+        row = await self._database.row(analyses.FINISH, upload.id, *values)
+        return None if row is None else kept(row).upload
+
+
+_fits: type[AnalysisQueue] = PostgresAnalyses

@@ -1,0 +1,40 @@
+"""The upkeep of uploads on Postgres. Overload, crash and shutdown: as `omnisonic.uploads.postgres`."""
+
+from datetime import timedelta
+
+from omnisonic.database import loose_objects, resumable_uploads, uploads
+from omnisonic.database.pool import Database
+from omnisonic.models import Upload
+from omnisonic.storage import Key
+from omnisonic.uploads.postgres import kept
+from omnisonic.uploads.upkeep import TAKEN_S, Stale, UploadUpkeep
+
+
+class PostgresUpkeep:
+    """An `UploadUpkeep` in `database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take_loose(self, limit: int) -> list[Key]:
+        return [row[0] for row in await self._database.rows(loose_objects.TAKE, limit, timedelta(seconds=TAKEN_S))]
+
+    async def forget_loose(self, keys: list[Key]) -> None:
+        await self._database.row(loose_objects.FORGET, keys)
+
+    async def stale(self, older_than: timedelta) -> Stale:
+        row = await self._database.row(uploads.STALE, older_than)
+        assert row is not None
+        return Stale(*row)
+
+    async def drop_stale(self, older_than: timedelta, limit: int) -> list[Upload]:
+        rows = await self._database.rows(uploads.DROP_STALE, older_than, limit)
+        return [kept(row).upload for row in rows]
+
+    async def drop_expired(self, limit: int) -> int:
+        row = await self._database.row(resumable_uploads.DROP_EXPIRED, limit)
+        assert row is not None
+        return int(row[0])
+
+
+_fits: type[UploadUpkeep] = PostgresUpkeep

@@ -1,0 +1,77 @@
+"""Uploads in pieces, which go on where they were cut off (tus 1.0). Adapter: `omnisonic.uploads.postgres_resumable`.
+
+Each piece is an object of its own; the row says how much has arrived. The pieces become one upload, with the id of the
+resumable, in the step that forgets the resumable. They are their uploader's alone until then. Two that send the same
+piece at once: one succeeds.
+"""
+
+from datetime import datetime
+from typing import Final, Protocol
+
+import msgspec
+
+from omnisonic.errors import OmnisonicError
+from omnisonic.models import LoginId, SessionId, Upload, UploadId
+from omnisonic.storage import Key
+from omnisonic.uploads import Received
+
+RESUMABLE_S: Final = 86_400
+"""How long an upload may be unfinished: a day from when it was begun."""
+
+
+class NoSuchResumable(OmnisonicError):
+    """There is no such unfinished upload of this user: it was never begun, has expired, was finished or removed."""
+
+    code = "upload_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such unfinished upload. Begin it anew.")
+
+
+class OffsetTaken(OmnisonicError):
+    """The piece does not begin where the last one ended."""
+
+    code = "offset_conflict"
+
+    def __init__(self) -> None:
+        super().__init__("The upload goes on at another offset. Ask for it, and continue there.")
+
+
+class Resumable(msgspec.Struct, frozen=True):
+    """An unfinished upload. Its size in all, and how much of it has arrived, in bytes; its pieces in order."""
+
+    id: UploadId
+    session: SessionId | None
+    file_name: str
+    size: int
+    received: int
+    expires_at: datetime
+    pieces: list[Key]
+
+
+class ResumableStore(Protocol):
+    """Errors: every method may raise `NotSignedIn` and `Unavailable`; those that take a resumable `NoSuchResumable`."""
+
+    async def create(self, login: LoginId, file_name: str, size: int, session: SessionId | None) -> Resumable:
+        """Begin one of `size` bytes, which count towards the quota. Errors: `NoSuchSession`, `QuotaExceeded`."""
+        ...
+
+    async def get(self, login: LoginId, resumable: UploadId) -> Resumable: ...
+
+    async def append(self, login: LoginId, resumable: UploadId, key: Key, *, offset: int, size: int) -> int:
+        """The loose object `key` is the piece of `size` bytes from `offset` on; how much has arrived now.
+
+        Errors: `OffsetTaken`; `Unavailable` when `key` is not loose any more.
+        """
+        ...
+
+    async def finish(self, login: LoginId, resumable: UploadId, key: Key, received: Received) -> Upload:
+        """Make the upload of what was put at `key`, and forget the resumable, whose pieces are loose and due.
+
+        As `UploadStore.commit`; the bytes promised no longer count twice. Also `OffsetTaken`, when it is not whole.
+        """
+        ...
+
+    async def remove(self, login: LoginId, resumable: UploadId) -> list[Key]:
+        """Forget it. Its pieces, which are loose and due."""
+        ...
