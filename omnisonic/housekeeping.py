@@ -1,17 +1,21 @@
-"""Housekeeping: what has run out is deleted now and then, so that the tables do not grow for ever. Asyncio.
+"""Housekeeping: what has run out is deleted now and then, so that tables and storage do not grow for ever. Asyncio.
 
-It is run by the worker. Several workers may do so at once: deleting twice is deleting once. Overload: the store deletes
-in batches. Crash: what fails is logged and tried again, sooner than usual. Shutdown: cancel at any time.
+It is run by the worker. Several workers may do so at once: deleting twice is deleting once. Overload: everything is
+deleted in batches. Crash: a chore that fails is logged and tried again, sooner than usual; the others are done all the
+same. Shutdown: cancel at any time.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Final, TypeAlias
 
 from omnisonic.accounts import AccountStore
 from omnisonic.errors import Unavailable
+from omnisonic.uploads.disposal import Disposal
+from omnisonic.uploads.upkeep import UploadUpkeep
 
 SWEEP_S: Final = 600.0
 """The time between two sweeps."""
@@ -19,31 +23,64 @@ RETRY_S: Final = 30.0
 """The time after one that failed."""
 JITTER: Final = 0.2
 """Up to this part of the time is added, so that workers started together do not sweep together for ever."""
+BATCH: Final = 100
+"""Uploads that one statement deletes: few enough that nobody waits for it."""
+
+Chore: TypeAlias = Callable[[], Awaitable[int]]
+"""Deletes what has run out of one kind of thing; how many those were. Raises `Unavailable` when that must wait."""
 
 _log = logging.getLogger(__name__)
 
 
+def chores(
+    accounts: AccountStore, upkeep: UploadUpkeep, disposal: Disposal, *, retention: timedelta
+) -> Mapping[str, Chore]:
+    """All there is to do, by name, in order: what becomes loose by one chore is deleted by a later one.
+
+    `retention`: how long uploads without a session are kept.
+    """
+
+    async def expired() -> int:
+        return await _all_of(upkeep.drop_expired)
+
+    async def stale() -> int:
+        async def dropped(limit: int) -> int:
+            return len(await upkeep.drop_stale(retention, limit))
+
+        return await _all_of(dropped)
+
+    return {"accounts": accounts.sweep, "unfinished uploads": expired, "stale uploads": stale, "files": disposal.sweep}
+
+
 async def keep_house(
-    accounts: AccountStore,
+    todo: Mapping[str, Chore],
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     chance: Callable[[], float] = random.random,
 ) -> None:
-    """Sweep now, and then every `SWEEP_S`. Never returns. `chance` gives numbers from 0 to 1."""
+    """Do all chores now, and then every `SWEEP_S`. Never returns. `chance` gives numbers from 0 to 1."""
     while True:
-        wait_s = SWEEP_S if await _swept(accounts) else RETRY_S
-        await sleep(wait_s * (1 + JITTER * chance()))
+        done = [await _done(name, chore) for name, chore in todo.items()]
+        await sleep((SWEEP_S if all(done) else RETRY_S) * (1 + JITTER * chance()))
 
 
-async def _swept(accounts: AccountStore) -> bool:
+async def _all_of(drop: Callable[[int], Awaitable[int]]) -> int:
+    """Drop batch after batch, until there are no more."""
+    total = 0
+    while dropped := await drop(BATCH):
+        total += dropped
+    return total
+
+
+async def _done(name: str, chore: Chore) -> bool:
     try:
-        deleted = await accounts.sweep()
+        deleted = await chore()
     except Unavailable as problem:
-        _log.warning("housekeeping.postponed", extra={"reason": problem.message})
+        _log.warning("housekeeping.postponed", extra={"chore": name, "reason": problem.message})
         return False
     except Exception:  # noqa: BLE001 - whatever it was, the worker has other work, too
-        _log.exception("housekeeping.failed")
+        _log.exception("housekeeping.failed", extra={"chore": name})
         return False
     if deleted:
-        _log.info("housekeeping.swept", extra={"deleted": deleted})
+        _log.info("housekeeping.swept", extra={"chore": name, "deleted": deleted})
     return True

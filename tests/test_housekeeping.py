@@ -1,8 +1,14 @@
-"""Housekeeping: on a real database, and on a store that fails; the time between sweeps is the test's own."""
+"""Housekeeping: on a real database and storage, and with chores that fail; the time between sweeps is made up."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -10,10 +16,19 @@ import pytest
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.database.pool import Database
 from omnisonic.errors import Unavailable
-from omnisonic.housekeeping import JITTER, RETRY_S, SWEEP_S, keep_house
+from omnisonic.housekeeping import BATCH, JITTER, RETRY_S, SWEEP_S, Chore, chores, keep_house
+from omnisonic.logins import login_id
+from omnisonic.models import LoginId, UploadId
+from omnisonic.storage.local import LocalStorage
+from omnisonic.uploads import Received
+from omnisonic.uploads.disposal import Disposal
+from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.uploads.postgres_resumable import PostgresResumables
+from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
 from tests.postgres_server import blocking
 
 DEADLINE_S: Final = 20.0
+RETENTION: Final = timedelta(days=30)
 
 
 class Enough(Exception):
@@ -33,51 +48,150 @@ class Naps:
             raise Enough
 
 
-class Failing(PostgresAccounts):
-    """A store whose sweeps raise these in turn, and then delete nothing."""
+class Failing:
+    """A chore that raises these in turn, and then finds nothing to delete."""
 
     def __init__(self, *failures: Exception) -> None:
-        super().__init__(Database("postgresql://127.0.0.1:1/x"))
         self._failures = list(failures)
 
-    async def sweep(self) -> int:
+    async def __call__(self) -> int:
         if self._failures:
             raise self._failures.pop(0)
         return 0
 
 
-def kept(accounts: PostgresAccounts, *, rounds: int, chance: Callable[[], float] = lambda: 0.0) -> list[float]:
+def kept(todo: Mapping[str, Chore], *, rounds: int, chance: Callable[[], float] = lambda: 0.0) -> list[float]:
     """Keep house for some rounds; the times that it would have slept."""
     naps = Naps(rounds)
 
     async def run() -> None:
         async with asyncio.timeout(DEADLINE_S):
-            await keep_house(accounts, sleep=naps, chance=chance)
+            await keep_house(todo, sleep=naps, chance=chance)
 
     with pytest.raises(Enough):
         blocking(run())
     return naps.taken_s
 
 
-def test_it_sweeps_at_once_and_deletes_what_has_run_out(database_url: str) -> None:
+@dataclass
+class House:
+    """A database and a storage, and somebody who uploads."""
+
+    database: Database
+    storage: LocalStorage
+    accounts: PostgresAccounts
+    uploads: PostgresUploads
+    resumables: PostgresResumables
+    folder: Path
+
+    async def upload(self, login: LoginId) -> UploadId:
+        """A file of five bytes, without a session."""
+        key = f"uploads/{uuid4()}"
+        await self.uploads.begin(login, key, session=None, size=5)
+        await self.storage.put(key, chunks(b"sound"))
+        received = Received("a.wav", 5, "audio/x-wav", "00")
+        return (await self.uploads.commit(login, str(uuid4()), key, received, session=None)).id
+
+    async def begin_and_leave(self, login: LoginId) -> UploadId:
+        """One of three pieces of a file."""
+        key = f"pieces/{uuid4()}"
+        resumable = await self.resumables.create(login, "b.wav", 15, None)
+        await self.uploads.begin(login, key, session=None, size=5)
+        await self.storage.put(key, chunks(b"piece"))
+        await self.resumables.append(login, resumable.id, key, offset=0, size=5)
+        return resumable.id
+
+    async def keep(self) -> None:
+        """Do all chores once."""
+        upkeep = PostgresUpkeep(self.database)
+        disposal = Disposal(upkeep, self.storage)
+        with pytest.raises(Enough):
+            await keep_house(chores(self.accounts, upkeep, disposal, retention=RETENTION), sleep=Naps(1))
+
+    def files(self) -> int:
+        """How many objects there are."""
+        return sum(path.is_file() for path in self.folder.rglob("*"))
+
+
+async def chunks(data: bytes) -> AsyncIterator[bytes]:
+    """All of it at once."""
+    yield data
+
+
+@asynccontextmanager
+async def house_at(url: str, folder: Path) -> AsyncIterator[House]:
+    """A house that is empty, closed with the block."""
+    database, storage = Database(url), LocalStorage(folder)
+    await database.open()
+    try:
+        yield House(
+            database,
+            storage,
+            PostgresAccounts(database),
+            PostgresUploads(database),
+            PostgresResumables(database),
+            folder,
+        )
+    finally:
+        await storage.aclose()
+        await database.aclose()
+
+
+def test_it_sweeps_at_once_and_deletes_what_has_run_out(database_url: str, tmp_path: Path) -> None:
     """A sign-in that was not used for a day goes; one of today stays."""
 
     async def run() -> list[str]:
-        database = Database(database_url)
-        await database.open()
-        try:
-            accounts = PostgresAccounts(database)
-            user = await accounts.register("ada@example.com", "x")
+        async with house_at(database_url, tmp_path) as house:
+            user = await house.accounts.register("ada@example.com", "x")
             for _ in range(2):
-                await accounts.open_login(user)
+                await house.accounts.open_login(user)
             await _age_one(database_url)
-            with pytest.raises(Enough):
-                await keep_house(accounts, sleep=Naps(1))
-            return [str(row["id"]) for row in await database.rows("SELECT id FROM logins")]
-        finally:
-            await database.aclose()
+            await house.keep()
+            return [str(row["id"]) for row in await house.database.rows("SELECT id FROM logins")]
 
     assert len(blocking(run())) == 1
+
+
+def test_old_and_unfinished_uploads_go_with_their_files(database_url: str, tmp_path: Path) -> None:
+    """In one round: the rows, then the files, more than a batch of them; those of today stay, with theirs."""
+
+    async def run() -> None:
+        async with house_at(database_url, tmp_path) as house:
+            user = await house.accounts.register("ada@example.com", "x")
+            login = login_id(await house.accounts.open_login(user))
+            for _ in range(BATCH + 1):
+                await house.upload(login)
+            await house.begin_and_leave(login)
+            await house.database.row("UPDATE uploads SET created_at = now() - $1::interval", RETENTION * 1.01)
+            await house.database.row("UPDATE resumable_uploads SET expires_at = now()")
+            kept_upload, kept_resumable = await house.upload(login), await house.begin_and_leave(login)
+            assert house.files() == BATCH + 4
+            await house.keep()
+            assert house.files() == 2
+            page = await house.uploads.list(login, None, limit=10)
+            assert [kept.upload.id for kept in page.uploads] == [kept_upload]
+            assert (await house.resumables.get(login, kept_resumable)).received == 5
+            assert await house.database.rows("SELECT 1 FROM loose_objects") == []
+
+    blocking(run())
+
+
+def test_a_chore_that_fails_keeps_nobody_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """It is named, and so is what the others did."""
+    done: list[str] = []
+
+    async def other() -> int:
+        done.append("other")
+        return 3
+
+    with caplog.at_level(logging.INFO):
+        kept({"first": Failing(Unavailable("Away.")), "other": other, "last": Failing(ZeroDivisionError())}, rounds=1)
+    assert done == ["other"]
+    assert [(record.message, record.__dict__["chore"]) for record in caplog.records] == [
+        ("housekeeping.postponed", "first"),
+        ("housekeeping.swept", "other"),
+        ("housekeeping.failed", "last"),
+    ]
 
 
 async def _age_one(url: str) -> None:
@@ -91,7 +205,7 @@ async def _age_one(url: str) -> None:
 
 def test_what_fails_is_tried_again_sooner(caplog: pytest.LogCaptureFixture) -> None:
     """A database that is away, and a defect alike; both are told, and the next sweep is as usual."""
-    taken_s = kept(Failing(Unavailable("The database is away."), ZeroDivisionError()), rounds=3)
+    taken_s = kept({"it": Failing(Unavailable("The database is away."), ZeroDivisionError())}, rounds=3)
     assert taken_s == [RETRY_S, RETRY_S, SWEEP_S]
     assert [record.message for record in caplog.records] == ["housekeeping.postponed", "housekeeping.failed"]
 
@@ -99,5 +213,5 @@ def test_what_fails_is_tried_again_sooner(caplog: pytest.LogCaptureFixture) -> N
 def test_workers_that_start_together_do_not_sweep_together_for_ever() -> None:
     """A part of the time is left to chance."""
     chances = iter([0.0, 0.5, 1.0])
-    taken_s = kept(Failing(), rounds=3, chance=lambda: next(chances))
+    taken_s = kept({"it": Failing()}, rounds=3, chance=lambda: next(chances))
     assert taken_s == pytest.approx([SWEEP_S, SWEEP_S * (1 + JITTER / 2), SWEEP_S * (1 + JITTER)])

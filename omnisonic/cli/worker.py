@@ -1,47 +1,82 @@
-"""`omnisonic worker`: work that nobody waits for, on asyncio: housekeeping.
+"""`omnisonic worker`: work that nobody waits for, on asyncio: housekeeping, and listening to what was uploaded.
 
-Overload: not applicable, it gives itself its work. Crash: what fails is logged and tried again; a crash of the process
-is its supervisor's matter, and loses nothing. SIGTERM or Ctrl-C ends it at once: what it was doing is done later.
+Overload: it gives itself its work; uploads wait in the database until it comes to them. Crash: what fails is logged and
+tried again; a crash of the process is its supervisor's matter, and loses nothing. SIGTERM or Ctrl-C ends it at once:
+what it was doing is done later.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
 from omnisonic.accounts.postgres import PostgresAccounts
+from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.cli.lifeline import end_with_supervisor, say_ready
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.cli.stopping import stop_signal
+from omnisonic.cli.storage import storage_of
 from omnisonic.config import Settings
 from omnisonic.database.pool import Database
 from omnisonic.errors import BadSettings
-from omnisonic.housekeeping import keep_house
+from omnisonic.housekeeping import chores, keep_house
+from omnisonic.http.room_news import RoomNews
 from omnisonic.logs import configure_logs
+from omnisonic.media.listener import listen
+from omnisonic.uploads.disposal import Disposal
+from omnisonic.uploads.listening import AT_ONCE, Listening
+from omnisonic.uploads.postgres_analyses import PostgresAnalyses
+from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
 
-CONNECTIONS: Final = 2
+CONNECTIONS: Final = AT_ONCE + 1
+"""To the database: one for housekeeping."""
 
 
 def run(settings: Settings, *, supervised: bool) -> None:
     """Run until a signal. `supervised`: standard input is a lifeline. Errors: `BadSettings`, `DatabaseBehind`."""
-    if settings.database_url is None:
-        raise BadSettings(["DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`."])
+    database_url, redis_url = _places(settings)
     configure_logs(settings, "worker")
     if supervised:
         end_with_supervisor()
-    asyncio.run(_work(settings.database_url, say_ready if supervised else partial(print, "At work.", flush=True)))
+    ready = say_ready if supervised else partial(print, "At work.", flush=True)
+    asyncio.run(_work(settings, database_url, redis_url, ready))
 
 
-async def _work(database_url: str, ready: Callable[[], None]) -> None:
+def _places(settings: Settings) -> tuple[str, str]:
+    """Where the rows are, and where rooms hear what has become of them."""
+    problems = []
+    if settings.database_url is None:
+        problems.append("DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.")
+    if settings.redis_url is None:
+        problems.append("REDIS_URL is not set: set it to where the gateway hears of news, or run `omnisonic serve`.")
+    if settings.database_url is None or settings.redis_url is None:
+        raise BadSettings(problems)
+    return settings.database_url, settings.redis_url
+
+
+async def _work(settings: Settings, database_url: str, redis_url: str, ready: Callable[[], None]) -> None:
     stop = stop_signal()
     await refuse_when_behind(database_url)
-    database = Database(database_url, connections=CONNECTIONS)
-    await database.open()
-    try:
+    async with AsyncExitStack() as after:
+        storage, bus = storage_of(settings), ValkeyBus(redis_url)
+        for opened in (storage, bus):
+            after.push_async_callback(opened.aclose)
+        database = Database(database_url, connections=CONNECTIONS)
+        await database.open()
+        after.push_async_callback(database.aclose)
+        upkeep = PostgresUpkeep(database)
+        todo = chores(
+            PostgresAccounts(database),
+            upkeep,
+            Disposal(upkeep, storage),
+            retention=timedelta(days=settings.upload_retention_days),
+        )
+        listening = Listening(PostgresAnalyses(database), storage, listen, RoomNews(bus).tell)
         async with asyncio.TaskGroup() as tasks:
-            work = tasks.create_task(keep_house(PostgresAccounts(database)))
+            work = [tasks.create_task(keep_house(todo)), tasks.create_task(listening.run())]
             ready()
             await stop.wait()
-            work.cancel()
-    finally:
-        await database.aclose()
+            for task in work:
+                task.cancel()

@@ -1,6 +1,5 @@
-"""The worker and the parity service, each by itself."""
+"""The parity service by itself, and what a part does without (the worker: `test_worker.py`)."""
 
-import signal
 import subprocess
 import sys
 
@@ -10,23 +9,6 @@ import pytest
 from tests.cli.running import environ, running
 
 FOREIGN = "http://evil.example"
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_the_worker_works_until_it_is_told_to_stop(how: signal.Signals, database_url: str) -> None:
-    """Exit code 0, and no word of complaint."""
-    with running("worker", DATABASE_URL=database_url) as worker:
-        worker.printed("^At work\\.$")
-        assert worker.stop(how) == 0
-        assert worker.lines == ["At work."]
-
-
-def test_the_worker_goes_to_work_while_its_database_is_away() -> None:
-    """It says so, without the password, and tries again."""
-    with running("worker", DATABASE_URL="postgresql://me:canary@127.0.0.1:1/x") as worker:
-        worker.printed("housekeeping.postponed")
-        assert worker.stop() == 0
-        assert "canary" not in "".join(worker.lines)
 
 
 def test_the_parity_service_answers_without_anything_else_running() -> None:

@@ -1,0 +1,166 @@
+"""Listening in processes of their own: what they may do, and what becomes of those that do harm."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import pytest
+
+from omnisonic.media.hearing import hear
+from omnisonic.media.listener import ANSWER_BYTES, LISTEN_S, CannotListen, listen, probe
+from omnisonic.uploads.analyses import Heard
+from tests.cli.running import alive, children, eventually
+from tests.media.recordings import silence, tone
+from tests.postgres_server import blocking
+
+DEADLINE_S: Final = 40.0
+SELF: Final = "from omnisonic.media import probe; probe.limit_this_process()\n"
+LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[BinaryIO]:
+    """A file with this in it, at its beginning."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield file
+
+
+def listened(data: bytes, command: Sequence[str] = (), *, within_s: float = LISTEN_S) -> Heard | None:
+    """What a process hears in `data`; `command` instead of the real one."""
+    with opened(data) as file:
+        return blocking(listen(file, command=lambda: command or probe(), within_s=within_s))
+
+
+def python(program: str, *then: str) -> Sequence[str]:
+    """A command that does this and then becomes `then`, or the real one."""
+    become = then or (sys.executable, "-m", "omnisonic.media.probe")
+    return sys.executable, "-c", f"{program}\nimport os; os.execv({become[0]!r}, {become!r})"
+
+
+def test_a_process_hears_what_this_one_would_have_heard() -> None:
+    """Nothing is lost on the way."""
+    data = tone("mp3", "libmp3lame", seconds=3)
+    with opened(data) as file:
+        here = hear(file)
+    assert here is not None
+    assert listened(data) == here
+
+
+@pytest.mark.parametrize("data", [b"", b"no sound " * 1000])
+def test_no_sound_is_none(data: bytes) -> None:
+    """Nothing has gone wrong."""
+    assert listened(data) is None
+
+
+def test_the_process_knows_nothing_of_us() -> None:
+    """Its environment has no more than a Python needs: what this test is called, for instance, it cannot know."""
+    assert "PYTEST_CURRENT_TEST" in os.environ
+    assert listened(b"", python("import os, sys; 'PYTEST_CURRENT_TEST' in os.environ and sys.exit(3)")) is None
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "open('/dev/null', 'w'); bytearray(2 << 30)",
+        "open({path!r}, 'wb', buffering=0).write(b'x')",
+        "files = [open('/dev/null') for _ in range(100)]",
+    ],
+)
+def test_the_limits_hold(deed: str, tmp_path: Path) -> None:
+    """No gigabytes, nothing written, few files."""
+    program = SELF + deed.format(path=str(tmp_path / "written"))
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].startswith(("MemoryError", "OSError")), ran.stderr
+
+
+def test_limits_cannot_be_lifted_and_others_come_first() -> None:
+    """The hard limits, and the priority, are what they should be."""
+    shown = "import os, resource as r; print(r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_FSIZE), os.nice(0))"
+    ran = subprocess.run([sys.executable, "-c", SELF + shown], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert ran.stdout == f"(120, 121) (0, 0) {min(os.nice(0) + 10, 19)}\n"
+
+
+def test_a_bomb_is_stopped_by_its_time() -> None:
+    """A hundred kilobytes of FLAC keep a processor busy for long; here it has one second."""
+    short = python("import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 3))")
+    assert listened(silence(200_000), short) is None
+
+
+def test_a_process_that_hangs_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """It counts as no sound, for it would hang again."""
+    assert listened(b"", ("/bin/sleep", "60"), within_s=0.2) is None
+    assert [record.message for record in caplog.records] == ["media.given_up"]
+
+
+@pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "echo '{}'", "echo nothing"])
+def test_a_decoder_led_astray_has_heard_nothing(said: str) -> None:
+    """It dies by its own hand, or talks nonsense."""
+    assert listened(b"", ("/bin/sh", "-c", said)) is None
+
+
+def test_a_flood_of_words_is_not_kept() -> None:
+    """What is longer than any answer is none."""
+    program = f"import sys; sys.stdout.write('[' * {ANSWER_BYTES * 4})"
+    assert listened(b"", (sys.executable, "-c", program), within_s=2) is None
+
+
+@pytest.mark.parametrize("said", ["exit 1", "kill -KILL $$", "kill -TERM $$"])
+def test_what_is_not_the_files_fault_is_told(said: str) -> None:
+    """A broken installation, and somebody who kills: the file wants to be heard later."""
+    with pytest.raises(CannotListen):
+        listened(tone(), ("/bin/sh", "-c", said))
+
+
+def test_a_command_that_is_not_there_is_told() -> None:
+    """That is nothing that a file can cause."""
+    with pytest.raises(FileNotFoundError):
+        listened(tone(), ("/nowhere/python",))
+
+
+def test_cancelling_ends_the_process(tmp_path: Path) -> None:
+    """At once, and before the caller goes on."""
+    noted = tmp_path / "pid"
+
+    async def run() -> None:
+        with opened(b"") as file:
+            command = ("/bin/sh", "-c", f"echo $$ > {noted}.new; mv {noted}.new {noted}; exec sleep 60")
+            listening = asyncio.create_task(listen(file, command=lambda: command))
+            await asyncio.to_thread(eventually, noted.exists, what="it listens")
+            listening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await listening
+
+    blocking(run())
+    assert not alive(int(noted.read_text()))
+
+
+@LINUX
+def test_a_process_dies_with_whoever_started_it() -> None:
+    """Even with one that is killed: it listens to a file that never comes."""
+    program = (
+        "import asyncio, os; from omnisonic.media.listener import listen; print('began', flush=True)\n"
+        "asyncio.run(listen(os.fdopen(os.pipe()[0], 'rb')))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"began\n"
+        eventually(lambda: bool(children(parent.pid)), what="it listens")
+        (child,) = children(parent.pid)
+        eventually(lambda: b"media.probe" in Path(f"/proc/{child}/cmdline").read_bytes(), what="it runs")
+        parent.kill()
+    eventually(lambda: not alive(child), what="it is gone")
+
+
+def test_the_real_command_is_leashed() -> None:
+    """To this process."""
+    assert probe()[1:4] == ("-m", "omnisonic.leash", str(os.getpid()))

@@ -1,0 +1,374 @@
+"""Listening to uploads: a real database and a real storage, or small ones that fail; what is heard is made up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from omnisonic.accounts.postgres import PostgresAccounts
+from omnisonic.bus.events import RoomSaid
+from omnisonic.database.pool import Database
+from omnisonic.errors import Unavailable
+from omnisonic.logins import login_id
+from omnisonic.media.listener import CannotListen
+from omnisonic.models import LoginId, SessionId, Upload
+from omnisonic.sessions.postgres import PostgresSessions
+from omnisonic.storage import Digest, Key, Label
+from omnisonic.storage.local import LocalStorage
+from omnisonic.uploads import Kept, NoPeaks, NoSuchUpload, Peaks, PeaksPending, Received
+from omnisonic.uploads.analyses import Heard
+from omnisonic.uploads.listening import AT_ONCE, POLL_S, RETRY_S, Listening
+from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.uploads.postgres_analyses import PostgresAnalyses
+from tests.postgres_server import blocking
+
+DEADLINE_S: Final = 20.0
+HEARD: Final = Heard(2, Peaks(48_000, 1.5, [0.0, 1.0]))
+SOUND: Final = b"sound" * 100_000
+
+
+class Enough(Exception):
+    """The test has seen what it wanted."""
+
+
+def within_deadline(act: Coroutine[Any, Any, None]) -> None:
+    """Run `act` to its end."""
+
+    async def run() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await act
+
+    blocking(run())
+
+
+async def chunks(data: bytes) -> AsyncIterator[bytes]:
+    """In two parts."""
+    yield data[: len(data) // 2]
+    yield data[len(data) // 2 :]
+
+
+@dataclass
+class Desk:
+    """Somebody who is signed in and uploads into a session, and a worker."""
+
+    login: LoginId
+    session: SessionId
+    uploads: PostgresUploads
+    storage: LocalStorage
+    queue: PostgresAnalyses
+    told: list[RoomSaid] = field(default_factory=list)
+    listened_to: list[bytes] = field(default_factory=list)
+
+    async def upload(self, mime_type: str = "audio/x-wav", *, alone: bool = False) -> Kept:
+        """A new file, which nobody has listened to."""
+        session = None if alone else self.session
+        upload = str(uuid4())
+        key = f"uploads/{upload}"
+        await self.uploads.begin(self.login, key, session=session, size=None)
+        await self.storage.put(key, chunks(SOUND))
+        received = Received("a.wav", len(SOUND), mime_type, "00")
+        return Kept(await self.uploads.commit(self.login, upload, key, received, session=session), key)
+
+    def listening(
+        self, heard: Heard | None = HEARD, *, meanwhile: Callable[[], Awaitable[object]] | None = None
+    ) -> Listening:
+        """A worker that hears this in everything; `meanwhile` happens while it listens."""
+
+        async def listen(file: BinaryIO) -> Heard | None:
+            self.listened_to.append(file.read())
+            if meanwhile is not None:
+                await meanwhile()
+            return heard
+
+        async def tell(said: RoomSaid) -> None:
+            self.told.append(said)
+
+        return Listening(self.queue, self.storage, listen, tell)
+
+
+@asynccontextmanager
+async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
+    """A desk with nothing on it, closed with the block."""
+    database, storage = Database(url), LocalStorage(folder)
+    await database.open()
+    try:
+        accounts, sessions = PostgresAccounts(database), PostgresSessions(database)
+        login = login_id(await accounts.open_login(await accounts.register("ada@example.com", "x")))
+        session = await sessions.create(login, "Jam")
+        yield Desk(login, session.id, PostgresUploads(database), storage, PostgresAnalyses(database))
+    finally:
+        await storage.aclose()
+        await database.aclose()
+
+
+def test_an_upload_is_listened_to_and_its_room_told(database_url: str, tmp_path: Path) -> None:
+    """Bit for bit, once; then the waveform is there, and the room has the upload as it is now."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload()
+            with pytest.raises(PeaksPending):
+                await desk.uploads.peaks(desk.login, kept.upload.id)
+            listening = desk.listening()
+            assert await listening.listen_to_next()
+            assert not await listening.listen_to_next()
+            assert desk.listened_to == [SOUND]
+            assert await desk.uploads.peaks(desk.login, kept.upload.id) == HEARD.peaks
+            upload = (await desk.uploads.get(desk.login, kept.upload.id)).upload
+            assert (upload.channels, upload.sample_rate, upload.duration_seconds) == (2, 48_000, 1.5)
+            (said,) = desk.told
+            assert (said.room, said.type) == (desk.session, "upload.changed")
+            assert msgspec.json.decode(said.payload, type=Upload) == upload
+
+    within_deadline(run())
+
+
+def test_no_room_is_told_of_an_upload_without_a_session(database_url: str, tmp_path: Path) -> None:
+    """It is its uploader's alone."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload(alone=True)
+            assert await desk.listening().listen_to_next()
+            assert desk.told == []
+            assert await desk.uploads.peaks(desk.login, kept.upload.id) == HEARD.peaks
+
+    within_deadline(run())
+
+
+def test_where_there_is_no_sound_that_is_known_for_good(database_url: str, tmp_path: Path) -> None:
+    """The room is told, for it waits for a waveform."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload("video/mp4")
+            assert await desk.listening(None).listen_to_next()
+            assert [said.type for said in desk.told] == ["upload.changed"]
+            with pytest.raises(NoPeaks):
+                await desk.uploads.peaks(desk.login, kept.upload.id)
+            assert not await desk.listening().listen_to_next()
+
+    within_deadline(run())
+
+
+def test_a_picture_is_not_listened_to(database_url: str, tmp_path: Path) -> None:
+    """It has no sound from the beginning."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload("image/png")
+            assert not await desk.listening().listen_to_next()
+            with pytest.raises(NoPeaks):
+                await desk.uploads.peaks(desk.login, kept.upload.id)
+
+    within_deadline(run())
+
+
+def test_an_upload_that_is_removed_while_it_is_listened_to_stays_removed(database_url: str, tmp_path: Path) -> None:
+    """And nobody hears of it again."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload()
+
+            async def removed() -> None:
+                await desk.uploads.remove(desk.login, kept.upload.id)
+
+            assert await desk.listening(meanwhile=removed).listen_to_next()
+            assert desk.told == []
+            with pytest.raises(NoSuchUpload):
+                await desk.uploads.get(desk.login, kept.upload.id)
+
+    within_deadline(run())
+
+
+def test_a_file_that_is_lost_has_no_sound(database_url: str, tmp_path: Path) -> None:
+    """There is no use in trying again."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload()
+            await desk.storage.delete(kept.key)
+            assert await desk.listening().listen_to_next()
+            with pytest.raises(NoPeaks):
+                await desk.uploads.peaks(desk.login, kept.upload.id)
+
+    within_deadline(run())
+
+
+def test_several_workers_listen_to_each_upload_once(database_url: str, tmp_path: Path) -> None:
+    """Ten uploads, three workers at once."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            for _ in range(10):
+                await desk.upload()
+            workers = [desk.listening(), desk.listening(), desk.listening()]
+            await asyncio.gather(*(worker.listen_to_next() for worker in workers * 4))
+            assert len(desk.listened_to) == len(desk.told) == 10
+
+    within_deadline(run())
+
+
+def an_upload() -> Kept:
+    """One that is in no database."""
+    return Kept(
+        Upload(
+            id=str(uuid4()),
+            user_id=str(uuid4()),
+            session_id=None,
+            file_name="a.wav",
+            file_size=5,
+            mime_type="audio/x-wav",
+            sha256="00",
+            duration_seconds=None,
+            sample_rate=None,
+            channels=None,
+            gain_db=0,
+            pan=0,
+            muted=False,
+            offset_seconds=0,
+            created_at=datetime.now(UTC),
+        ),
+        "uploads/a",
+    )
+
+
+@dataclass
+class Queue:
+    """So many uploads wait."""
+
+    waiting: int
+    done: list[Heard | None] = field(default_factory=list)
+
+    async def take(self) -> Kept | None:
+        self.waiting -= 1
+        return an_upload() if self.waiting >= 0 else None
+
+    async def finish(self, upload: Upload, heard: Heard | None) -> Upload | None:
+        self.done.append(heard)
+        return upload
+
+
+@dataclass
+class Shelf:
+    """A storage that raises `failure` to whoever asks, the first so many times."""
+
+    failures: int = 0
+    failure: Exception = field(default_factory=lambda: Unavailable("The storage is away."))
+    asked: list[str] = field(default_factory=list)
+
+    def _may_fail(self, what: str) -> None:
+        self.asked.append(what)
+        if len(self.asked) <= self.failures:
+            raise self.failure
+
+    async def read(self, key: Key, begin: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        self._may_fail("read")
+        yield SOUND
+
+    async def ping(self) -> None:
+        self._may_fail("ping")
+
+    async def put(
+        self, key: Key, chunks: AsyncIterator[bytes], label: Label | None = None, *, digest: Digest | None = None
+    ) -> None:
+        raise NotImplementedError
+
+    async def delete(self, key: Key) -> None:
+        raise NotImplementedError
+
+    async def link(self, key: Key, label: Label) -> str | None:
+        raise NotImplementedError
+
+    async def aclose(self) -> None: ...
+
+
+class Naps:
+    """Stands for sleeping: notes for how long, and ends the test once nothing is left to do."""
+
+    def __init__(self) -> None:
+        self.taken_s: list[float] = []
+
+    async def __call__(self, for_s: float) -> None:
+        self.taken_s.append(for_s)
+        if for_s == POLL_S:
+            raise Enough
+        await asyncio.sleep(0)
+
+
+async def silent(_said: RoomSaid) -> None:
+    """Tells nobody."""
+
+
+def ran(queue: Queue, shelf: Shelf, listen: Callable[[BinaryIO], Awaitable[Heard | None]]) -> list[float]:
+    """Listen until nothing waits any more; the naps meanwhile."""
+    naps = Naps()
+
+    async def run() -> None:
+        # Whoever finds nothing to do first ends it for the others, too: let them finish what they have in hand.
+        try:
+            await Listening(queue, shelf, listen, silent, sleep=naps).run()
+        except* Enough:
+            pass
+
+    within_deadline(run())
+    return naps.taken_s
+
+
+def test_while_the_storage_is_away_no_other_uploads_are_taken(caplog: pytest.LogCaptureFixture) -> None:
+    """Each take is one of three tries. The storage is asked until it answers, and only then it goes on."""
+    queue, shelf = Queue(waiting=40), Shelf(failures=8)
+
+    async def listen(_file: BinaryIO) -> Heard | None:
+        return HEARD
+
+    naps_s = ran(queue, shelf, listen)
+    assert shelf.asked[:8] == ["read"] * AT_ONCE + ["ping"] * (8 - AT_ONCE)
+    assert naps_s.count(RETRY_S) == 8
+    assert 40 - AT_ONCE - (AT_ONCE - 1) <= len(queue.done) <= 40 - AT_ONCE
+    assert {record.message for record in caplog.records} == {"listening.postponed"}
+
+
+@pytest.mark.parametrize(
+    "problem", [CannotListen(1), OSError(28, "No space left"), TimeoutError(), Unavailable("Away.")]
+)
+def test_what_is_not_the_files_fault_leaves_it_waiting(problem: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not finished, so that it is taken again; the others are listened to."""
+    queue = Queue(waiting=10)
+    troubles = [problem]
+
+    async def listen(_file: BinaryIO) -> Heard | None:
+        if troubles:
+            raise troubles.pop()
+        return HEARD
+
+    naps_s = ran(queue, Shelf(), listen)
+    assert naps_s.count(RETRY_S) == 1
+    assert 10 - AT_ONCE <= len(queue.done) <= 9
+    assert None not in queue.done
+    assert len(caplog.records) == 1
+
+
+def test_so_many_files_are_listened_to_at_once_and_no_more() -> None:
+    """The others wait in the database."""
+    queue = Queue(waiting=20)
+    now: list[None] = []
+    most: list[int] = []
+
+    async def listen(_file: BinaryIO) -> Heard | None:
+        now.append(None)
+        most.append(len(now))
+        await asyncio.sleep(0.01)
+        now.pop()
+        return HEARD
+
+    ran(queue, Shelf(), listen)
+    assert max(most) == AT_ONCE
