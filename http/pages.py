@@ -50,6 +50,7 @@ class Pages:
         routes.get("/signout")(self.sign_out)
         routes.get("/static/<digest>/<name>")(self.static)
         routes.app_template_global("asset")(self.files.url)
+        routes.app_template_global("imported")(self.files.imported)
         for filter_ in (shown_name, initials, colour_class):
             routes.app_template_filter(filter_.__name__)(filter_)
         return routes

@@ -14,14 +14,16 @@ STILL_PAGE: Final = f"default-src 'none'; style-src 'self'; img-src 'self'; form
 """For a page without scripts."""
 
 
-def live_page(*, sockets: str = "", forms: str = "") -> str:
+def live_page(*, sockets: str = "", forms: str = "", plays: bool = False) -> str:
     """For a page that runs our scripts.
 
     `sockets` is where it may open sockets to, and `forms` where its forms may lead besides our own pages: browsers
     hold the policy also against the redirects that follow a form (CSP 3, 6.4.2). Each is CSP sources, apart by spaces.
+    `plays`: whether it may play what we keep.
     """
+    media = "media-src 'self'; " if plays else ""
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; {media}"
         f"connect-src {_own_and(sockets)}; form-action {_own_and(forms)}; "
         f"require-trusted-types-for 'script'; {_NEVER}"
     )

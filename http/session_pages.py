@@ -89,7 +89,7 @@ class SessionPages:
         """One session: its room, its people, its tempo."""
         person = await self._person()
         session = await self._sessions.get(self._callers.login(), session_id)
-        policy = live_page(sockets=self._gateway_sources(request.host))
+        policy = live_page(sockets=self._gateway_sources(request.host), plays=True)
         return await self._frame.render("studio.html", person, policy, session=session)
 
     @hide

@@ -5,6 +5,7 @@ them for ever and modules can import one another by plain names.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from werkzeug.exceptions import NotFound
 STATIC_DIR: Final = Path(__file__).parent / "static"
 DIGEST_LENGTH: Final = 16
 MAX_AGE_S: Final = 31_536_000
+IMPORT: Final = re.compile(rb'^import .* from "\./([a-z_]+\.js)";$', re.MULTILINE)
 MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -38,6 +40,18 @@ class StaticFiles:
         if name not in self._files:
             raise KeyError(name)
         return f"/static/{self.digest}/{name}"
+
+    def imported(self, name: str) -> list[str]:
+        """Every module that the script `name` needs, the ones that those need included.
+
+        A page that names them all has them at once, instead of one after the other as they are found.
+        """
+        found, left = {name}, [name]
+        while left:
+            needed = {match.decode() for match in IMPORT.findall(self._files[left.pop()][0])}
+            left += needed - found
+            found |= needed
+        return sorted(found - {name})
 
     def response(self, digest: str, name: str) -> Response:
         """The file, to be kept for ever. Errors: `NotFound`, also when it is of another version."""

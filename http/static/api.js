@@ -1,7 +1,7 @@
 // Asking our own web app for something, as JSON. What goes wrong becomes a `Problem`.
 
 const TIMEOUT_MS = 15_000;
-const UNREACHABLE = "The studio cannot be reached. Check your connection and try again.";
+export const UNREACHABLE = "The studio cannot be reached. Check your connection and try again.";
 
 // `status` is 0 when nothing came back. `message` is a sentence to show.
 export class Problem extends Error {
@@ -12,9 +12,9 @@ export class Problem extends Error {
     this.retryAfter_ms = retryAfter_ms;
   }
 
-  // Whether the same request may well work a little later.
+  // Whether the same request may well work a little later. A full disk (507) is not full for a moment.
   get isPassing() {
-    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+    return [0, 408, 429].includes(this.status) || (this.status >= 500 && this.status !== 507);
   }
 }
 
@@ -33,6 +33,10 @@ export async function ask(method, path, body) {
     throw new Problem(0, "unreachable", UNREACHABLE);
   }
   if (response.ok) return answer;
-  const wait_s = Number(response.headers.get("Retry-After")) || 0;
-  throw new Problem(response.status, answer.code ?? "", answer.error ?? UNREACHABLE, wait_s * 1000);
+  throw problemIn(response.status, response.headers.get("Retry-After"), answer);
+}
+
+// What an answer says that went wrong. `answer` is its JSON, or null when it has none.
+export function problemIn(status, retryAfter, answer) {
+  return new Problem(status, answer?.code ?? "", answer?.error ?? UNREACHABLE, (Number(retryAfter) || 0) * 1000);
 }

@@ -3,9 +3,13 @@
 import { ask } from "./api.js";
 import { Connection } from "./connection.js";
 import { copies } from "./copying.js";
+import { takesFiles } from "./dropping.js";
+import { countDown, notice, stopCounting } from "./notice.js";
 import { asksFirst, closes, People } from "./people.js";
 import { Roster } from "./roster.js";
 import { SessionHead } from "./session_head.js";
+import { turnTo } from "./sides.js";
+import { Stems } from "./stems.js";
 import { Talk } from "./talk.js";
 
 const NAME_KEY = "omnisonic.name";
@@ -26,10 +30,10 @@ let state = "outside";
 let connection = null;
 let name = "";
 let hasBeenIn = false;
-let countdown = 0;
 
 const roster = new Roster(part("roster"), memberId);
 const head = new SessionHead(sessionId, isOwner);
+const stems = new Stems(sessionId, memberId, isOwner, lost);
 const talk = new Talk(part("log"), part("composer"), {
   me: () => ({ memberId, name }),
   isConnected: () => state === "connected",
@@ -66,11 +70,12 @@ function leave(words = "") {
 function hangUp() {
   connection?.close();
   connection = null;
-  clearInterval(countdown);
+  stopCounting();
   talk.failAll("");
 }
 
 function show(side) {
+  turnTo("talk");
   part("entry").hidden = side !== "entry";
   part("inside").hidden = side !== "inside";
   part("leave").hidden = side !== "inside";
@@ -84,6 +89,7 @@ function gone(words, link = "Your sessions", href = "/sessions") {
   state = "gone";
   show("entry");
   roster.clear();
+  stems.close();
   drawCompany();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   for (const id of ["join", "people-open", "more", "nobody"]) part(id).hidden = true;
@@ -117,7 +123,7 @@ function changed(next, detail) {
   state = next;
   part("room").dataset.state = part("state").dataset.state = next;
   part("latency").textContent = "";
-  clearInterval(countdown);
+  stopCounting();
   part("notice").hidden = next === "joining" || next === "connected";
   part("send").setAttribute("aria-disabled", String(next !== "connected"));
   const words = { joining: "Joining…", connected: "Connected", reconnecting: "Reconnecting…", ended: "Disconnected" };
@@ -131,6 +137,8 @@ function changed(next, detail) {
 function connected({ members }) {
   roster.replace(members);
   talk.event(hasBeenIn ? "You are back." : "You came in.");
+  // What the room said meanwhile nobody here has heard.
+  stems.refresh();
   if (hasBeenIn) refresh();
   else talk.focus();
   hasBeenIn = true;
@@ -139,12 +147,7 @@ function connected({ members }) {
 function reconnecting({ words, at }) {
   talk.failAll("The connection was lost.");
   notice(words, "Try now", () => connection.retry());
-  const tick = () => {
-    const left_s = Math.ceil((at - performance.now()) / 1000);
-    part("notice-countdown").textContent = left_s > 0 ? `Trying again in ${left_s} s.` : "Trying again…";
-  };
-  tick();
-  countdown = setInterval(tick, 250);
+  countDown(at);
 }
 
 async function ended({ words, wasIn, problem }) {
@@ -154,16 +157,9 @@ async function ended({ words, wasIn, problem }) {
     return;
   }
   talk.failAll("The connection was lost.");
-  part("notice-countdown").textContent = "";
   notice(words, "Join again", () => connection.open());
   // Removed, signed out, deleted: the room cannot say which, the session can.
   await refresh();
-}
-
-function notice(words, action, act) {
-  part("notice-words").textContent = words;
-  part("notice-action").textContent = action;
-  part("notice-action").onclick = act;
 }
 
 function latency(ms) {
@@ -191,6 +187,16 @@ function heard({ type, payload, from }) {
       break;
     case "session.deleted":
       gone(DELETED);
+      break;
+    case "upload.added":
+      stems.put(payload);
+      if (payload.userId !== memberId) talk.event(`${roster.nameOf(payload.userId)} added a file.`);
+      break;
+    case "upload.changed":
+      stems.put(payload);
+      break;
+    case "upload.removed":
+      stems.remove(payload.uploadId);
       break;
     case "ack":
       talk.acknowledged(payload.id);
@@ -239,6 +245,11 @@ async function look() {
     if (state === "outside") lost(problem);
   }
   if (state === "outside") drawCompany();
+}
+
+// Nobody tells the page of the stems while it is not connected.
+function lookAtStems() {
+  if (state !== "connected" && document.visibilityState === "visible") stems.refresh();
 }
 
 async function refresh() {
@@ -295,7 +306,21 @@ part("name").value = localStorage.getItem(nameKey) || part("name").dataset.defau
 document.addEventListener("visibilitychange", () => {
   connection?.send({ type: "presence.set", payload: { status: presentStatus() } });
   look();
+  lookAtStems();
+});
+takesFiles(part("files"), part("veil"), {
+  taken: (files) => {
+    if (state === "gone" || files.length === 0) return;
+    turnTo("stems");
+    stems.add(files);
+  },
+  refused: (words) => stems.fail(words),
 });
 addEventListener("online", () => state === "reconnecting" && connection.retry());
-setInterval(look, LOOK_EVERY_MS);
+setInterval(() => {
+  look();
+  lookAtStems();
+}, LOOK_EVERY_MS);
 look();
+lookAtStems();
+for (const id of ["readouts", "acts", "entry"]) part(id).inert = false;

@@ -10,9 +10,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.cli.running import eventually
 from tests.system.studio import Studio, running_studio
-from tests.web.browsing import CHROMIUM, TIMEOUT_MS, join, log, roster, running_browser, say
+from tests.web.browsing import CHROMIUM, TIMEOUT_MS, add_files, join, log, roster, running_browser, say, stem
 from tests.web.conftest import deadline
+from tests.web.sounds import wav
 
 __all__ = ["deadline"]
 
@@ -150,6 +152,48 @@ def test_a_session_s_changes_and_its_end_reach_its_room(visitors: Visitors) -> N
     ivy.get_by_role("dialog").get_by_role("button", name="Delete session").click()
     expect(jan.get_by_text("This session was deleted.")).to_be_visible()
     expect(ivy.get_by_text("No sessions yet.")).to_be_visible()
+
+
+def test_a_stem_is_brought_heard_and_removed(visitors: Visitors) -> None:
+    """One brings a sound; both see it once, drawn and mixed; it plays; removed by the one it is gone for both."""
+    mia, ned = visitors.band("Mia", "Ned", "Stem jam")
+    add_files(mia, groove_wav=wav(3.0))
+    for page in (mia, ned):
+        groove = stem(page, "groove.wav")
+        expect(groove.locator(".wave")).to_have_attribute("data-state", "drawn")
+        expect(groove).to_contain_text("stereo")
+        expect(groove.locator(".stem-time")).to_have_text("0:03")
+        expect(page.get_by_text("groove.wav")).to_have_count(1)
+    expect(log(ned)).to_contain_text("Mia added a file.")
+    stem(mia, "groove.wav").get_by_role("button", name="Mute").click()
+    expect(stem(ned, "groove.wav").get_by_role("button", name="Mute", pressed=True)).to_be_visible()
+    stem(ned, "groove.wav").get_by_role("button", name="Play").click()
+    sound = ned.locator("audio")
+    eventually(lambda: float(sound.evaluate("audio => audio.currentTime")) > 0.2, what="its time moves")
+    with mia.expect_download() as download:
+        stem(mia, "groove.wav").get_by_role("link", name="Download").click()
+    assert download.value.path().read_bytes() == wav(3.0)
+    stem(mia, "groove.wav").get_by_role("button", name="Remove", exact=True).click()
+    stem(mia, "groove.wav").get_by_role("button", name="Remove it").click()
+    for page in (mia, ned):
+        expect(page.get_by_text("groove.wav")).to_have_count(0)
+
+
+def test_a_large_stem_goes_on_when_the_web_is_killed(visitors: Visitors, served: Studio) -> None:
+    """It is sent in pieces; with the web killed in the middle the page goes on by itself, and all of it arrives."""
+    oda = visitors.signed_up("Oda")
+    oda.get_by_placeholder("New session name").fill("Long jam")
+    oda.get_by_role("button", name="Create").click()
+    oda.get_by_role("link", name="Open session").click()
+    expect(oda.get_by_role("heading", name="Long jam")).to_be_visible()
+    sound = wav(90.0)
+    with oda.expect_response(lambda answer: answer.request.method == "PATCH" and answer.status == 204):
+        add_files(oda, long_wav=sound)
+    served.end("web", signal.SIGKILL)
+    expect(stem(oda, "long.wav")).to_be_visible(timeout=BACK_MS)
+    with oda.expect_download() as download:
+        stem(oda, "long.wav").get_by_role("link", name="Download").click()
+    assert download.value.path().read_bytes() == sound
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

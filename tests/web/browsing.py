@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, sync_playwright
 
 from tests.web.running import Web
 
@@ -128,3 +128,26 @@ def roster(page: Page) -> Locator:
 
 def log(page: Page) -> Locator:
     return page.get_by_role("log", name="What was said")
+
+
+def add_files(page: Page, **files: bytes) -> None:
+    """Choose these files in the studio; a name's last `_` stands for its dot."""
+    chosen: list[FilePayload] = [
+        {"name": ".".join(name.rsplit("_", 1)), "mimeType": "application/octet-stream", "buffer": content}
+        for name, content in files.items()
+    ]
+    page.get_by_test_id("upload-input").set_input_files(chosen)
+
+
+def stems(page: Page) -> Locator:
+    return page.get_by_role("list", name="Stems").get_by_role("listitem")
+
+
+def stem(page: Page, name: str) -> Locator:
+    """The stem with that file name."""
+    return page.get_by_role("listitem", name=name, exact=True)
+
+
+def sendings(page: Page) -> Locator:
+    """The files on their way."""
+    return page.get_by_role("list", name="On their way").get_by_role("listitem")

@@ -270,6 +270,14 @@ def test_the_studio_may_talk_to_its_gateway_alone(web: Web) -> None:
     )
 
 
+def test_the_studio_alone_may_play(web: Web) -> None:
+    """What is kept here, and nothing from elsewhere; no other page may play anything."""
+    ada = person(web, "Ada")
+    assert directive(ada.get(f"/sessions/{new_session(web, 'Ada')}"), "media-src") == "'self'"
+    for path in (*PAGES, *OWN_PAGES):
+        assert "media-src" not in ada.get(path).headers["Content-Security-Policy"]
+
+
 def test_a_gateway_elsewhere_is_named_by_its_origin(postgres_process: PostgresServer) -> None:
     """`GATEWAY_PUBLIC_URL` says where browsers find it."""
     settings = {"GATEWAY_PUBLIC_URL": "wss://live.example/rooms"}
@@ -295,12 +303,21 @@ def test_files_are_kept_for_ever_under_the_digest_of_them_all(web: Web) -> None:
     """Every file that a page names is there; another version's address is not."""
     page = person(web, "Ada").get(f"/sessions/{new_session(web, 'Ada')}")
     names = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))
-    assert {name.rpartition("/")[2] for name in names} == {"studio.css", "favicon.svg", "menu.js", "studio.js"}
+    assert {name.rpartition("/")[2] for name in names} >= {"studio.css", "favicon.svg", "menu.js", "studio.js"}
     for name in names:
         file = web.client.get(name)
         assert file.status_code == 200
         assert "immutable" in file.headers["Cache-Control"]
     assert web.client.get("/static/0123456789abcdef/studio.css").status_code == 404
+
+
+def test_the_studio_names_all_its_modules(web: Web) -> None:
+    """Whatever a module imports, and what that imports, is named by the page: none is found only on the way."""
+    page = person(web, "Ada").get(f"/sessions/{new_session(web, 'Ada')}")
+    names = set(re.findall(r'(?:href|src)="(/static/[^"]+\.js)"', page.text))
+    imports = {found for name in names for found in re.findall(r'from "\./([^"]+)"', web.client.get(name).text)}
+    assert {"stems.js", "pieces.js", "transfer.js"} <= imports
+    assert imports <= {name.rpartition("/")[2] for name in names}
 
 
 def test_people_are_called_something() -> None:

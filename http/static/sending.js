@@ -1,0 +1,176 @@
+// Files on their way to the session: a line each with its progress, a few at a time, in the order they were chosen.
+//
+// What fails says why and can be tried again; what is cancelled leaves nothing. A line goes when its upload is there,
+// so that a file's name is never shown twice, whoever brings the news first: the answer or the room.
+
+import { Problem } from "./api.js";
+import { Pieces } from "./pieces.js";
+import { sizeInWords } from "./quantities.js";
+import { sendWhole } from "./transfer.js";
+
+const AT_ONCE = 2;
+// Larger files go in pieces.
+const WHOLE_BYTES = 5 * 1024 * 1024;
+const HOPELESS = ["empty_file", "invalid_file_name", "session_not_found", "unreadable", "unsupported_media_type", "upload_too_large"];
+const BROKEN = "That did not work. Try again.";
+
+const part = (id) => document.getElementById(id);
+
+export class Sendings {
+  #list;
+  #sessionId;
+  #added;
+  #lines = new Set();
+
+  // `added(upload)` is told of each that has arrived.
+  constructor(list, sessionId, added) {
+    this.#list = list;
+    this.#sessionId = sessionId;
+    this.#added = added;
+    addEventListener("beforeunload", (event) => this.#isBusy && event.preventDefault());
+  }
+
+  add(files) {
+    for (const file of files) {
+      const line = new Sending(file, this.#sessionId, {
+        arrived: (upload) => this.#arrived(line, upload),
+        ended: () => this.#goOn(),
+        gone: () => this.#forget(line),
+      });
+      this.#lines.add(line);
+      this.#list.append(line.row);
+    }
+    this.#goOn();
+  }
+
+  // This upload, of the same person, is there: it may well be one of these.
+  settle(upload) {
+    const isIt = ({ file, state }) => state === "sending" && file.name === upload.fileName && file.size === upload.fileSize;
+    const line = [...this.#lines].find((each) => isIt(each) && !each.row.hidden);
+    if (line) line.row.hidden = true;
+  }
+
+  // Nothing more can arrive there.
+  cancelAll() {
+    for (const line of this.#lines) line.cancel();
+  }
+
+  get #isBusy() {
+    return [...this.#lines].some(({ state }) => state !== "failed");
+  }
+
+  #arrived(line, upload) {
+    this.#forget(line);
+    this.#added(upload);
+  }
+
+  #forget(line) {
+    this.#lines.delete(line);
+    line.row.remove();
+    this.#goOn();
+  }
+
+  #goOn() {
+    const inState = (state) => [...this.#lines].filter((line) => line.state === state);
+    const free = AT_ONCE - inState("sending").length;
+    for (const line of inState("waiting").slice(0, Math.max(0, free))) line.begin();
+  }
+}
+
+class Sending {
+  file;
+  row;
+  // `waiting`, `sending` or `failed`.
+  state = "waiting";
+  #told;
+  #send;
+  #forget = async () => {};
+  #controller = new AbortController();
+
+  constructor(file, sessionId, told) {
+    this.file = file;
+    this.#told = told;
+    if (file.size > WHOLE_BYTES) {
+      const pieces = new Pieces(file, sessionId);
+      this.#send = (options) => pieces.send(options);
+      this.#forget = () => pieces.forget();
+    } else {
+      this.#send = (options) => sendWhole(file, sessionId, options);
+    }
+    this.row = part("sending-item").content.firstElementChild.cloneNode(true);
+    this.#wire();
+    this.#draw("Waiting");
+  }
+
+  async begin() {
+    this.state = "sending";
+    this.#problem("");
+    this.#progress(0);
+    try {
+      const { signal } = this.#controller;
+      const upload = await this.#send({ signal, progress: (bytes) => this.#progress(bytes) });
+      this.#told.arrived(upload);
+    } catch (problem) {
+      if (!this.#controller.signal.aborted) this.#failed(problem);
+    }
+  }
+
+  cancel() {
+    this.#controller.abort();
+    this.#forget();
+    // The keyboard is not left in the void.
+    if (this.row.contains(document.activeElement)) part("files").focus();
+    this.#told.gone();
+  }
+
+  #wire() {
+    const name = this.#find(".stem-name");
+    name.textContent = name.title = this.file.name;
+    name.id = `sending-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+    for (const control of this.row.querySelectorAll("button, progress")) control.setAttribute("aria-describedby", name.id);
+    this.#find("progress").max = Math.max(1, this.file.size);
+    this.#find('[data-act="cancel"]').addEventListener("click", () => this.cancel());
+    this.#find('[data-act="again"]').addEventListener("click", () => {
+      this.state = "waiting";
+      this.#problem("");
+      this.#draw("Waiting");
+      this.#find('[data-act="cancel"]').focus();
+      this.#told.ended();
+    });
+  }
+
+  #failed(problem) {
+    this.state = "failed";
+    this.row.hidden = false;
+    const isOurs = problem instanceof Problem;
+    if (!isOurs) console.error(problem);
+    this.#problem(isOurs ? problem.message : BROKEN, !HOPELESS.includes(problem.code));
+    this.#draw("Not added");
+    this.#told.ended();
+  }
+
+  #progress(bytes) {
+    const { size } = this.file;
+    this.#find("progress").value = bytes;
+    const percent = Math.floor((100 * bytes) / Math.max(1, size));
+    // What is left at the end is the studio's to do: check it, and put it where it is kept.
+    this.#draw(bytes >= size ? "Almost there" : `${percent} % of ${sizeInWords(size)}`);
+  }
+
+  #problem(words, canTryAgain = false) {
+    this.#find(".fault").textContent = words;
+    this.#find(".fault").hidden = !words;
+    this.#find('[data-act="again"]').hidden = !canTryAgain;
+  }
+
+  #draw(words) {
+    this.#find(".sending-state").textContent = words;
+    this.#find("progress").hidden = this.state === "failed";
+    this.row.classList.toggle("is-live", this.state === "sending");
+    this.#find('[data-act="cancel"]').lastElementChild.textContent = this.state === "failed" ? "Dismiss" : "Cancel";
+  }
+
+  #find(selector) {
+    return this.row.querySelector(selector);
+  }
+}

@@ -1,0 +1,262 @@
+// One upload on the page: its name on tape, its waveform, how it sits in the mix.
+//
+// What somebody changes here is shown and heard at once, and asked of the studio one request at a time; until it has
+// answered, news of the same values from elsewhere does not move the control under the hand. A refusal puts it back.
+
+import { ask } from "./api.js";
+import { colourClass } from "./avatar.js";
+import { Player } from "./player.js";
+import { channelsInWords, gainInWords, panInWords, sizeInWords, timeInWords } from "./quantities.js";
+import { Waveform } from "./waveform.js";
+
+const FRESH_MS = 10_000;
+const SEEK_STEPS = 400;
+const UNPLAYABLE = "This browser cannot play it. Download it instead.";
+const PLAYABLE = /^(audio|video)\//;
+const MIX = ["gainDb", "pan", "muted", "offsetSeconds"];
+
+const part = (id) => document.getElementById(id);
+
+export class Stem {
+  row;
+  #upload;
+  #told;
+  #player;
+  #waveform;
+  // Changed here: in the hand, and asked for.
+  #wanted = {};
+  #asked = {};
+  #isAsking = false;
+
+  // `told`: `removed()` when it is not there any more, `changed(upload)` when it is another, `lost(problem)` whether a
+  // problem ends everything.
+  constructor(upload, canRemove, told) {
+    this.#upload = upload;
+    this.#told = told;
+    this.row = part("stem-item").content.firstElementChild.cloneNode(true);
+    this.row.classList.add(colourClass(upload.userId));
+    this.row.dataset.id = upload.id;
+    this.#name();
+    const content = `/api/upload/${upload.id}/content`;
+    this.#find('[data-act="download"]').href = content;
+    this.#find('[data-act="remove"]').hidden = !canRemove;
+    this.#player = new Player(this.#find("audio"), content, {
+      moved: () => this.#drawPlace(),
+      failed: () => this.#fail(UNPLAYABLE),
+    });
+    this.#waveform = new Waveform(this.#find(".wave"), upload.id, {
+      drawn: () => this.#catchUp(),
+      failed: (problem) => this.#failed(problem),
+    });
+    if (this.#isPlayable) this.#wirePlaying();
+    else this.#rest();
+    this.#wireMix();
+    this.#wireRemoving();
+    this.#draw();
+    this.#drawPlace();
+  }
+
+  get upload() {
+    return this.#upload;
+  }
+
+  // As the studio has it now.
+  put(upload) {
+    const wasHeard = this.#upload.durationSeconds !== null;
+    this.#upload = upload;
+    this.#draw();
+    this.#drawPlace();
+    if (this.#isPlayable && !wasHeard && upload.durationSeconds !== null) this.#waveform.ask();
+  }
+
+  close() {
+    this.#player.close();
+    this.#waveform.close();
+    this.row.remove();
+  }
+
+  get #isPlayable() {
+    return PLAYABLE.test(this.#upload.mimeType);
+  }
+
+  get #duration_s() {
+    return this.#upload.durationSeconds ?? this.#player.duration_s ?? 0;
+  }
+
+  #name() {
+    const name = this.#find(".stem-name");
+    name.textContent = name.title = this.#upload.fileName;
+    name.id = `stem-${this.#upload.id}`;
+    this.row.setAttribute("aria-labelledby", name.id);
+    for (const control of this.row.querySelectorAll("button, input, a")) control.setAttribute("aria-describedby", name.id);
+  }
+
+  // --- playing -------------------------------------------------------------------------------------------------------
+
+  #wirePlaying() {
+    this.#find('[data-act="play"]').addEventListener("click", () => {
+      this.#fail("");
+      this.#player.toggle();
+    });
+    const place = this.#find(".wave-place");
+    place.addEventListener("input", () => {
+      this.#player.seek(Number(place.value));
+      this.#drawPlace();
+    });
+    const age_ms = Date.now() - new Date(this.#upload.createdAt).getTime();
+    if (this.#upload.durationSeconds === null && age_ms < FRESH_MS) this.#waveform.askSoon();
+    else this.#waveform.ask();
+  }
+
+  // Somebody has listened to it since: ask how long it is, for whom the room does not tell.
+  async #catchUp() {
+    if (this.#upload.durationSeconds !== null) return;
+    try {
+      this.#told.changed((await ask("GET", `/api/upload/${this.#upload.id}`)).upload);
+    } catch (problem) {
+      this.#failed(problem);
+    }
+  }
+
+  // A picture: nothing in it plays, and it has no place in the mix.
+  #rest() {
+    this.#waveform.close();
+    for (const selector of [".stem-wave", ".stem-mix"]) this.#find(selector).hidden = true;
+  }
+
+  #drawPlace() {
+    const duration_s = this.#duration_s;
+    const place_s = Math.min(this.#player.place_s, duration_s || Infinity);
+    const { isPlaying } = this.#player;
+    const place = this.#find(".wave-place");
+    place.max = String(duration_s);
+    place.step = String(duration_s / SEEK_STEPS || 1);
+    place.value = String(place_s);
+    place.disabled = duration_s === 0;
+    const words = `${timeInWords(place_s)} of ${timeInWords(duration_s)}`;
+    if (place.getAttribute("aria-valuetext") !== words) place.setAttribute("aria-valuetext", words);
+    this.#find(".wave").style.setProperty("--played", `${duration_s ? (100 * place_s) / duration_s : 0}%`);
+    this.#find(".stem-time").textContent = timeInWords(isPlaying || place_s > 0 ? place_s : duration_s);
+    this.#find('[data-act="play"]').setAttribute("aria-label", isPlaying ? "Pause" : "Play");
+    this.row.classList.toggle("is-live", isPlaying);
+  }
+
+  // --- the mix -------------------------------------------------------------------------------------------------------
+
+  get #mix() {
+    return { ...this.#upload, ...this.#asked, ...this.#wanted };
+  }
+
+  #wireMix() {
+    this.#find('[data-act="mute"]').addEventListener("click", () => this.#change({ muted: !this.#mix.muted }));
+    for (const [name, usual] of [["gainDb", 0], ["pan", 0]]) {
+      const slider = this.#find(`[name="${name}"]`);
+      slider.addEventListener("input", () => this.#hold({ [name]: Number(slider.value) }));
+      slider.addEventListener("change", () => this.#change({ [name]: Number(slider.value) }));
+      slider.addEventListener("dblclick", () => this.#change({ [name]: usual }));
+    }
+    const begin = this.#find('[name="offsetSeconds"]');
+    begin.addEventListener("change", () => this.#changeBegin(begin));
+    begin.addEventListener("keydown", (event) => event.key === "Enter" && begin.blur());
+  }
+
+  #changeBegin(field) {
+    if (field.checkValidity()) this.#change({ offsetSeconds: Number(field.value) });
+    else this.#fail(`A stem begins ${field.min} to ${field.max} seconds into the session.`);
+    field.value = String(this.#mix.offsetSeconds);
+  }
+
+  // Shown and heard here, while the hand is still moving. Where it was before is nothing to ask for.
+  #hold(change) {
+    const before = { ...this.#upload, ...this.#asked };
+    for (const [name, value] of Object.entries(change)) {
+      if (before[name] === value) delete this.#wanted[name];
+      else this.#wanted[name] = value;
+    }
+    this.#draw();
+  }
+
+  async #change(change) {
+    this.#hold(change);
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    try {
+      while (Object.keys(this.#wanted).length > 0) {
+        this.#asked = this.#wanted;
+        this.#wanted = {};
+        const { upload } = await ask("PATCH", `/api/upload/${this.#upload.id}`, this.#asked);
+        this.#asked = {};
+        this.#told.changed(upload);
+      }
+      this.#fail("");
+    } catch (problem) {
+      this.#wanted = {};
+      this.#failed(problem);
+    } finally {
+      this.#asked = {};
+      this.#isAsking = false;
+      this.#draw();
+    }
+  }
+
+  #draw() {
+    const mix = this.#mix;
+    this.#player.mix = Object.fromEntries(MIX.map((name) => [name, mix[name]]));
+    this.row.classList.toggle("is-muted", mix.muted);
+    this.#find('[data-act="mute"]').setAttribute("aria-pressed", String(mix.muted));
+    this.#drawSlider("gainDb", mix.gainDb, gainInWords(mix.gainDb));
+    this.#drawSlider("pan", mix.pan, panInWords(mix.pan));
+    const begin = this.#find('[name="offsetSeconds"]');
+    // Nobody's typing is overwritten.
+    if (document.activeElement !== begin) begin.value = String(mix.offsetSeconds);
+    const { channels, fileSize } = this.#upload;
+    const kind = channels ? channelsInWords(channels) : this.#isPlayable ? "" : "picture";
+    this.#find(".stem-about").textContent = [kind, sizeInWords(fileSize)].filter(Boolean).join(" · ");
+  }
+
+  #drawSlider(name, value, words) {
+    const slider = this.#find(`[name="${name}"]`);
+    slider.value = String(value);
+    slider.setAttribute("aria-valuetext", words);
+    slider.closest(".strip").querySelector("output").textContent = words;
+  }
+
+  // --- removing ------------------------------------------------------------------------------------------------------
+
+  #wireRemoving() {
+    const opener = this.#find('[data-act="remove"]');
+    const turn = (isSure) => {
+      this.#find(".stem-sure").hidden = !isSure;
+      this.#find(".stem-mix").inert = this.#find(".stem-top").inert = isSure;
+      (isSure ? this.#find('[data-act="keep"]') : opener).focus();
+    };
+    opener.addEventListener("click", () => turn(true));
+    this.#find('[data-act="keep"]').addEventListener("click", () => turn(false));
+    this.#find(".stem-sure").addEventListener("keydown", (event) => event.key === "Escape" && turn(false));
+    this.#find('[data-act="remove-sure"]').addEventListener("click", () => this.#remove());
+  }
+
+  async #remove() {
+    try {
+      await ask("DELETE", `/api/upload/${this.#upload.id}`);
+    } catch (problem) {
+      this.#failed(problem);
+      return;
+    }
+    this.#told.removed();
+  }
+
+  #failed(problem) {
+    if (problem.code === "upload_not_found") this.#told.removed();
+    else if (!this.#told.lost(problem)) this.#fail(problem.message);
+  }
+
+  #fail(words) {
+    this.#find(".fault").textContent = words;
+    this.#find(".fault").hidden = !words;
+  }
+
+  #find(selector) {
+    return this.row.querySelector(selector);
+  }
+}
