@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 from quart import Response
 
-from omnisonic.models import Person, PresenceMember, Session, UserId
+from omnisonic.models import Person, PresenceMember, Session, Upload, UserId
 
 JSON_TYPE: Final = "application/json"
 
@@ -88,6 +88,26 @@ class Said(msgspec.Struct, frozen=True):
     """It was said. `offset` is its place in the room's order; of what one member is told, that of what came before."""
 
     offset: int
+
+
+class UploadAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """An upload, and a link that downloads it for fifteen minutes."""
+
+    upload: Upload
+    download_url: str
+
+
+class ChangedUpload(msgspec.Struct, frozen=True):
+    """The upload as it is now."""
+
+    upload: Upload
+
+
+class UploadList(msgspec.Struct, frozen=True, rename="camel"):
+    """Uploads, newest first. `nextBefore` is what to ask for as `before` to see more, null when there is no more."""
+
+    uploads: list[UploadAnswer]
+    next_before: str | None
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):

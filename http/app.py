@@ -20,6 +20,8 @@ from omnisonic.guard import Guard
 from omnisonic.http.auth import Auth
 from omnisonic.http.callers import Callers
 from omnisonic.http.csrf import Csrf
+from omnisonic.http.download_links import DownloadLinks
+from omnisonic.http.downloads import Downloads
 from omnisonic.http.errors import answer_errors
 from omnisonic.http.framework import StudioApp
 from omnisonic.http.head_counts import HeadCounts
@@ -35,13 +37,23 @@ from omnisonic.http.rooms import GatewayAddress, Rooms, RoomStores
 from omnisonic.http.security import secure
 from omnisonic.http.session_pages import SessionPages
 from omnisonic.http.sessions import Sessions
+from omnisonic.http.tus import Tus
+from omnisonic.http.uploads import UploadParts, Uploads
 from omnisonic.origins import HostPolicy, OriginPolicy
 from omnisonic.presence import PresenceStore
 from omnisonic.sessions import SessionStore
+from omnisonic.storage import Storage
+from omnisonic.uploads import UploadStore
+from omnisonic.uploads.disposal import Disposal
+from omnisonic.uploads.intake import Intake
+from omnisonic.uploads.resumable import ResumableStore
+from omnisonic.uploads.upkeep import UploadUpkeep
 
 MAX_BODY_BYTES: Final = 65_536
 BODY_TIMEOUT_S: Final = 5
 """How long a body may take to arrive: 64 KiB need no more on any line that music crosses."""
+STALL_TIMEOUT_S: Final = 30
+"""How long an upload may stand still."""
 RESPONSE_TIMEOUT_S: Final = 10
 """How long a peer may take to read an answer."""
 
@@ -55,6 +67,10 @@ class Stores:
     guard: Guard
     accounts: AccountStore
     sessions: SessionStore
+    uploads: UploadStore
+    resumable: ResumableStore
+    upkeep: UploadUpkeep
+    storage: Storage
     ping_database: Callable[[], Awaitable[None]]
 
 
@@ -90,11 +106,19 @@ def create_app(
     rooms = RoomStores(stores.accounts, stores.sessions, stores.bus, stores.guard)
     counts = HeadCounts(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
+    news = RoomNews(stores.bus)
+    disposal = Disposal(stores.upkeep, stores.storage)
+    intake = Intake(stores.uploads, stores.storage, disposal, max_bytes=settings.upload_max_bytes)
+    links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
+    uploads = UploadParts(stores.uploads, intake, disposal, links)
     frame = PageFrame(settings, callers, stores.accounts, csrf)
     for part in (
-        Health(stores.ping_database, stores.presence, stores.bus),
+        Health(stores.ping_database, stores.presence, stores.bus, stores.storage),
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
-        Sessions(settings, stores.sessions, counts, RoomNews(stores.bus), callers.login),
+        Sessions(settings, stores.sessions, counts, news, callers.login),
+        Uploads(settings, uploads, news, callers.login),
+        Tus(uploads, stores.resumable, stores.storage, news, callers.login),
+        Downloads(stores.uploads, stores.storage, links, callers.login),
         Rooms(settings, rooms, callers, secret=secret, admin_token=admin_token, gateway=gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
         Pages(settings, frame),
@@ -119,6 +143,7 @@ def plain_app(
     app.config |= {
         "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
         "BODY_TIMEOUT": BODY_TIMEOUT_S,
+        "STALL_TIMEOUT": STALL_TIMEOUT_S,
         "RESPONSE_TIMEOUT": RESPONSE_TIMEOUT_S,
         "PROVIDE_AUTOMATIC_OPTIONS": False,
     }

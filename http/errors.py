@@ -11,12 +11,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from quart import Quart, Response, render_template, request
+from quart.wrappers.request import Body
 from werkzeug.exceptions import HTTPException
 
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
 from omnisonic.http.answers import Problem, answer
 from omnisonic.http.policies import STILL_PAGE
 from omnisonic.sessions import NoSuchCollaborator, NoSuchInvite, NoSuchSession, NotSignedIn, OwnerOnly
+from omnisonic.storage import NoSuchObject, StorageFull
+from omnisonic.uploads import NoPeaks, NoSuchUpload, QuotaExceeded, UnsupportedMedia, UploaderOnly, UploadTooLarge
+from omnisonic.uploads.pieces import ChecksumMismatch, PieceTooLong
+from omnisonic.uploads.resumable import NoSuchResumable, OffsetTaken
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +38,8 @@ SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
 
 LINGER_S: Final = 0.5
 """How long a refused request may take to arrive whole."""
+LINGER_STREAMED_S: Final = 5.0
+"""The same when its body is streamed."""
 
 
 STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
@@ -42,6 +49,18 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     NoSuchCollaborator: 404,
     NoSuchInvite: 404,
     NoSuchSession: 404,
+    NoSuchUpload: 404,
+    NoSuchResumable: 404,
+    NoSuchObject: 404,
+    NoPeaks: 404,
+    UploaderOnly: 403,
+    OffsetTaken: 409,
+    PieceTooLong: 413,
+    ChecksumMismatch: 460,
+    UploadTooLarge: 413,
+    QuotaExceeded: 413,
+    UnsupportedMedia: 415,
+    StorageFull: 507,
 }
 """What our own errors are answered with."""
 
@@ -103,9 +122,9 @@ async def _body_arrived() -> bool:
     client may never see the answer.
     """
     try:
-        async with asyncio.timeout(LINGER_S):
+        async with asyncio.timeout(LINGER_S if isinstance(request.body, Body) else LINGER_STREAMED_S):
             await request.body
-    except (TimeoutError, HTTPException):
+    except (TimeoutError, HTTPException, Refusal):
         return False
     return True
 

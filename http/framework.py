@@ -2,7 +2,8 @@
 
 Quart's own classes are made to be replaced here. Left out are the cookie of Flask's sessions (sign-ins are rows in the
 database), the search for views that are no coroutines, and two tasks a request. Crash: as Quart's. A client that goes
-away is noticed when its answer is sent; while a body is still to come, at once, as Quart does it.
+away is noticed when its answer is sent; while a body is still to come, at once, as Quart does it. Bodies that may be
+large are streamed (`omnisonic.http.incoming`).
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from quart.utils import encode_headers
 from quart.wrappers.base import BaseRequestWebsocket
 from quart.wrappers.response import DataBody, Response
 
+from omnisonic.http.incoming import Incoming, is_streamed
+
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -27,11 +30,15 @@ class Exchange(ASGIHTTPConnection):
     """One request and its answer."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if any(name in BODY_HEADERS for name, _ in self.scope["headers"]):
+        has_body = any(name in BODY_HEADERS for name, _ in self.scope["headers"])
+        if has_body and not is_streamed(self.scope):
             await super().__call__(receive, send)
             return
         request: Request = self._create_request_from_scope(send)
-        request.body.set_complete()
+        if has_body:
+            request.body = cast("Any", Incoming(receive, self.app.config["STALL_TIMEOUT"]))
+        else:
+            request.body.set_complete()
         await self.handle_request(request, send)
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:

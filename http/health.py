@@ -1,8 +1,8 @@
 """Is it alive, and can it do its work (SPEC 3): `/healthz` and `/readyz`.
 
-Readiness is proven, not assumed: a round trip to the database and to the presence store, and a message published on a
-fresh channel of the bus and received again, each within a second. However many ask at once, one probe runs and all get
-its result, so asking cannot load what it asks about.
+Readiness is proven, not assumed: a round trip to the database, the presence store and the storage, and a message
+published on a fresh channel of the bus and received again, each within a second. However many ask at once, one probe
+runs and all get its result, so asking cannot load what it asks about.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from omnisonic.http.answers import Ok, Readiness, Unreadiness, answer
 from omnisonic.http.errors import retry_after
 from omnisonic.http.openapi import answers
 from omnisonic.presence import PresenceStore
+from omnisonic.storage import Storage
 
 PROBE_TIMEOUT_S: Final = 1.0
 RETRY_AFTER_S: Final = 1.0
@@ -27,7 +28,10 @@ CHANNEL_BYTES: Final = 8
 class Health:
     """The two health routes."""
 
-    def __init__(self, ping_database: Callable[[], Awaitable[None]], presence: PresenceStore, bus: Bus) -> None:
+    def __init__(
+        self, ping_database: Callable[[], Awaitable[None]], presence: PresenceStore, bus: Bus, storage: Storage
+    ) -> None:
+        self._storage = storage
         self._ping_database = ping_database
         self._presence = presence
         self._bus = bus
@@ -61,10 +65,13 @@ class Health:
         return await asyncio.shield(self._running)
 
     async def _check_all(self) -> dict[str, str]:
-        database, presence, bus = await asyncio.gather(
-            _outcome(self._ping_database()), _outcome(self._presence.ping()), _outcome(self._round_trip())
+        database, presence, bus, storage = await asyncio.gather(
+            _outcome(self._ping_database()),
+            _outcome(self._presence.ping()),
+            _outcome(self._round_trip()),
+            _outcome(self._storage.ping()),
         )
-        return {"database": database, "presence": presence, "bus": bus}
+        return {"database": database, "presence": presence, "bus": bus, "storage": storage}
 
     async def _round_trip(self) -> None:
         channel = f"omnisonic:probe:{secrets.token_hex(CHANNEL_BYTES)}"

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from quart import Blueprint, Quart, Response, current_app
 from quart_schema import (
     QuartSchema,
+    document_headers,
     document_querystring,
     document_request,
     document_response,
@@ -37,11 +38,15 @@ DESCRIPTIONS: Final[Mapping[int, str]] = {
     404: "There is nothing there, or nothing that is shared with the caller.",
     408: "The body did not arrive in time (`request_timeout`).",
     409: "It cannot be now: the code says why.",
-    413: "The body is too large (`payload_too_large`).",
-    415: "The body is not `application/json` (`unsupported_media_type`).",
+    412: "Another version of the protocol is wanted (`unsupported_tus_version`).",
+    413: "The body is too large, or more than one may keep: the code says which.",
+    415: "The body is of a type that is not taken here (`unsupported_media_type`).",
     421: "This server does not answer to that `Host` (`wrong_host`).",
+    460: "What arrived is not what was sent (`checksum_mismatch`).",
+    416: "The file has no such bytes (`range_not_satisfiable`).",
     429: "Too often (`too_many_tries`).",
     500: "Our own failure (`internal`).",
+    507: "There is no room left (`storage_full`).",
     503: "Something that this server needs does not answer now (`unavailable`).",
 }
 REQUEST_ID_HEADER: Final = {
@@ -73,6 +78,8 @@ _TRIMMED: Final = (
 
 _FORM: Final = "_omnisonic_form"
 """Where a route keeps the shape of the form that it takes besides JSON."""
+_MULTIPART: Final = "_omnisonic_multipart"
+"""Where a route keeps the schema of the form with files that it takes."""
 _PLAIN_PATH: Final = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
 
 Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct], ...]
@@ -99,7 +106,10 @@ def trimmed_name_schema(longest: int) -> dict[str, Any]:
     }
 
 
-PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {"room_id": name_schema(ID_LENGTH)}
+PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "room_id": name_schema(ID_LENGTH),
+    "upload_id": {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+}
 """What a variable in a path may be, where it is not anything."""
 
 
@@ -108,20 +118,25 @@ def answers(
     *statuses: int,
     status: int = 200,
     redirects: Sequence[int] = (),
+    bare: Sequence[int] = (),
     problems: Mapping[int, type[msgspec.Struct]] | None = None,
     query: type[BaseModel] | None = None,
+    headers: type[BaseModel] | None = None,
     body: type[BaseModel] | None = None,
     form: type[BaseModel] | None = None,
+    multipart: Mapping[str, Any] | None = None,
     security: Security = (),
 ) -> Callable[[_Route], _Route]:
     """Say what a route takes, what it answers when all is well, and the statuses besides those of any route.
 
-    `success` is what it answers with `status`: one of them, when there are several; None when it only `redirects`.
-    `problems` names the shape of those that are not plain `Problem`s. `body` is JSON and `form` the same as a form.
+    `success` is what it answers with `status`: one of them, when there are several; None when it only `redirects`,
+    or all is in the headers (`bare`).
+    `problems` names the shape of those that are not plain `Problem`s. `body` is JSON and `form` the same as a form;
+    `multipart` is the JSON Schema of a form with files.
     """
 
     def decorate(route: _Route) -> _Route:
-        shapes: dict[int, Shapes | None] = dict.fromkeys(redirects)
+        shapes: dict[int, Shapes | None] = dict.fromkeys((*redirects, *bare))
         if success is not None:
             shapes[status] = success
         shapes |= dict.fromkeys(sorted({*ALWAYS, *statuses} - shapes.keys()), Problem)
@@ -130,10 +145,14 @@ def answers(
             route = document_response(cast("Any", shape), each)(route)
         if query is not None:
             route = document_querystring(cast("Any", query))(route)
+        if headers is not None:
+            route = document_headers(cast("Any", headers))(route)
         if body is not None:
             route = document_request(cast("Any", body), source=DataSource.JSON)(route)
         if form is not None:
             setattr(route, _FORM, form)
+        if multipart is not None:
+            setattr(route, _MULTIPART, multipart)
         if security:
             route = security_scheme(cast("Any", security))(route)
         return route
@@ -152,12 +171,15 @@ class Document(OpenAPIProvider):
         paths, components = super().build_paths(rule)
         path = _PLAIN_PATH.sub(lambda name: "{" + to_camel(name[1]) + "}", rule.rule)
         (operations,) = paths.values()
-        form = getattr(self._app.view_functions[rule.endpoint], _FORM, None)
+        view = self._app.view_functions[rule.endpoint]
+        form, multipart = getattr(view, _FORM, None), getattr(view, _MULTIPART, None)
         for method, operation in operations.items():
             operation["operationId"] = f"{method}_{rule.endpoint.replace('.', '_')}"
             if form is not None:
                 body, _ = super().build_request_body(form, DataSource.FORM)
                 operation.setdefault("requestBody", {"content": {}, "required": True})["content"] |= body["content"]
+            if multipart is not None:
+                operation["requestBody"] = {"content": {"multipart/form-data": {"schema": multipart}}, "required": True}
             for status, response in operation["responses"].items():
                 response["headers"] = REQUEST_ID_HEADER | _headers_of(status)
                 response["description"] = DESCRIPTIONS.get(status, response["description"])
@@ -172,6 +194,11 @@ class Document(OpenAPIProvider):
         required = {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
         return [parameter | {"required": parameter["name"] in required} for parameter in parameters], components
 
+    def build_headers_parameters(self, model: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        parameters, components = super().build_headers_parameters(model)
+        required = {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
+        return [parameter | {"required": parameter["name"] in required} for parameter in parameters], components
+
     def build_request_body(self, model: Any, source: DataSource) -> tuple[dict[str, Any], dict[str, Any]]:
         body, components = super().build_request_body(model, source)
         return body | {"required": True}, components
@@ -182,7 +209,7 @@ class Document(OpenAPIProvider):
         headers_model: Any,  # noqa: ARG002 - the signature is quart-schema's
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         if model is None:
-            return {"description": "Go on there."}, {}
+            return {"description": "No JSON: all is in the headers, or it is the file itself."}, {}
         models = model if isinstance(model, tuple) else (model,)
         schemas, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
         left_out = {field.encode_name for each in models for field in msgspec.structs.fields(each) if _may_lack(field)}

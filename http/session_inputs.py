@@ -17,7 +17,7 @@ LISTED: Final = 50
 LISTED_AT_MOST: Final = LONGEST_PAGE
 _BEFORE_ALL: Final = "00000000-0000-0000-0000-000000000000"
 
-_CURSOR: Final = (
+CURSOR: Final = (
     r"([12][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])"
     r"(\.[0-9]{1,6})?Z(_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?"
 )
@@ -32,7 +32,7 @@ class SessionQuery(Input):
 
     id: str = Field(default="", description="Only this session.")
     limit: int = Field(default=LISTED, ge=1, le=LISTED_AT_MOST, description="Most sessions to list.")
-    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{_CURSOR}$"})] = Field(
+    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR}$"})] = Field(
         default="", description="List what comes after: the `nextBefore` of an earlier answer, or a time."
     )
 
@@ -69,7 +69,7 @@ def read_cursor(text: str | None) -> Cursor | None:
     """
     if text is None:
         return None
-    found = re.fullmatch(_CURSOR, text)
+    found = re.fullmatch(CURSOR, text)
     if found is None:
         raise InvalidInput("before must be a nextBefore of an earlier answer, or a time.", code="invalid_before")
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])

@@ -9,20 +9,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.bus.valkey import ValkeyBus
+from omnisonic.cli.storage import storage_of
+from omnisonic.config import Settings
 from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Database
 from omnisonic.guard.valkey import ValkeyGuard
 from omnisonic.http.app import Stores
 from omnisonic.presence.valkey import ValkeyPresence
 from omnisonic.sessions.postgres import PostgresSessions
+from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.uploads.postgres_resumable import PostgresResumables
+from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
 
 
 @asynccontextmanager
-async def open_stores(redis_url: str, database_url: str) -> AsyncIterator[Stores]:
+async def open_stores(settings: Settings, redis_url: str, database_url: str) -> AsyncIterator[Stores]:
     """The stores at these URLs, for the running loop. Errors: `InvalidInput` when one is no URL of its kind."""
     async with AsyncExitStack() as after:
         presence, bus, guard = ValkeyPresence(redis_url), ValkeyBus(redis_url), ValkeyGuard(redis_url)
-        for opened in (presence, bus, guard):
+        storage = storage_of(settings)
+        for opened in (presence, bus, guard, storage):
             after.push_async_callback(opened.aclose)
         database = Database(database_url)
         await database.open()
@@ -34,5 +40,9 @@ async def open_stores(redis_url: str, database_url: str) -> AsyncIterator[Stores
             guard=guard,
             accounts=PostgresAccounts(database, use),
             sessions=PostgresSessions(database, use),
+            uploads=PostgresUploads(database, use, quota_bytes=settings.upload_quota_bytes),
+            resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
+            upkeep=PostgresUpkeep(database),
+            storage=storage,
             ping_database=database.ping,
         )

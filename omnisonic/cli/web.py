@@ -55,7 +55,7 @@ async def _serve(
     ready: Callable[[], None],
 ) -> None:
     await refuse_when_behind(database_url)
-    async with open_stores(redis_url, database_url) as stores:
+    async with open_stores(settings, redis_url, database_url) as stores:
         app = create_app(
             settings,
             stores,

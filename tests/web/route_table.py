@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 Route: TypeAlias = tuple[str, str]
+OTHERWISE: Final = {"provider": "github"}
 UNKNOWN: Final = "00000000-0000-4000-8000-00000000dead"
 """A well-formed id of nothing."""
 
@@ -13,12 +14,15 @@ UNKNOWN: Final = "00000000-0000-4000-8000-00000000dead"
 class Decision:
     """What a stranger gets, and what somebody gets who is signed in, where what is asked for is another user's.
 
-    `ask` is the query or the body of a request that is right but for who sends it, with the path's variables in braces.
+    `ask` is the query or the body of a request that is right but for who sends it, with the path's variables in braces;
+    with `file` it is a form that carries a file, and with `headers` there is no body.
     """
 
     stranger: int
     other: int
     ask: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    file: bytes | None = None
 
     def asked(self, values: dict[str, str]) -> dict[str, Any]:
         """`ask` with its values filled in."""
@@ -29,6 +33,16 @@ ANYONE: Final = Decision(200, 200)
 REDIRECTED: Final = Decision(302, 302)
 THEIR_PAGE: Final = Decision(302, 404)
 OWNERS: Final = Decision(401, 404)
+
+UPLOAD: Final = "/api/upload/<string(length=36):upload_id>"
+TUS_UPLOAD: Final = "/api/upload/tus/<string(length=36):upload_id>"
+TUS: Final = {
+    "Tus-Resumable": "1.0.0",
+    "Content-Type": "application/offset+octet-stream",
+    "Upload-Offset": "0",
+    "Upload-Metadata": "filename YmFzcy53YXY=",
+}
+SOUND: Final = b"RIFF\x24\x00\x00\x00WAVEfmt "
 
 ROUTES: Final[dict[Route, Decision]] = {
     # Health, and what describes the rest
@@ -47,6 +61,20 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("POST", "/api/sessions/<session_id>/invites"): OWNERS,
     ("GET", "/api/sessions/<session_id>/collaborators"): OWNERS,
     ("DELETE", "/api/sessions/<session_id>/collaborators/<user_id>"): OWNERS,
+    # Uploads; everybody may have some of their own
+    ("POST", "/api/upload"): Decision(401, 404, {"sessionId": "{session_id}"}, file=SOUND),
+    ("GET", "/api/upload/list"): Decision(401, 404, {"sessionId": "{session_id}"}),
+    ("GET", UPLOAD): OWNERS,
+    ("PATCH", UPLOAD): Decision(401, 404, {"gainDb": -6}),
+    ("DELETE", UPLOAD): OWNERS,
+    ("GET", f"{UPLOAD}/peaks"): OWNERS,
+    ("GET", f"{UPLOAD}/content"): OWNERS,
+    ("GET", "/files/<signed>/<name>"): Decision(403, 403),
+    ("OPTIONS", "/api/upload/tus"): Decision(204, 204),
+    ("POST", "/api/upload/tus"): Decision(401, 201, headers=TUS | {"Upload-Length": "9"}),
+    ("HEAD", TUS_UPLOAD): Decision(401, 404, headers=TUS),
+    ("PATCH", TUS_UPLOAD): Decision(401, 404, headers=TUS),
+    ("DELETE", TUS_UPLOAD): Decision(401, 404, headers=TUS),
     # Rooms
     ("POST", "/api/rooms/<path:room_id>/ticket"): OWNERS,
     ("POST", "/api/rooms/<path:room_id>/messages"): Decision(401, 404, {"type": "note"}),
@@ -76,24 +104,31 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", "/sessions/<session_id>"): THEIR_PAGE,
     ("GET", "/invites/<token>"): THEIR_PAGE,
 }
-CHANGING: Final = [route for route in ROUTES if route[0] != "GET"]
+CHANGING: Final = [route for route in ROUTES if route[0] not in ("GET", "HEAD", "OPTIONS")]
 FORMS: Final = [route for route in CHANGING if route[1] == "/sessions" or route[1].startswith("/api/auth/")]
 """What pages' own forms are sent to, with a CSRF token."""
 
 
+PIECEWISE: Final = [route for route in CHANGING if route[1].startswith("/api/upload/tus")]
+"""What takes bodies of any kind, and a header that no foreign page can send."""
+
+
+VARIABLE: Final = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
+
+
 def path_of(rule: str, values: dict[str, str]) -> str:
     """The rule's path with its variables filled in."""
-    return re.sub(r"<(?:[^<>:]+:)?(\w+)>", lambda variable: values.get(variable[1], "github"), rule)
+    return re.sub(VARIABLE, lambda variable: values.get(variable[1], OTHERWISE.get(variable[1], UNKNOWN)), rule)
 
 
 def variables_of(rule: str) -> set[str]:
     """The names of the rule's variables."""
-    return set(re.findall(r"<(?:[^<>:]+:)?(\w+)>", rule))
+    return set(re.findall(VARIABLE, rule))
 
 
 def documented(rule: str) -> str:
     """The rule as the OpenAPI document writes it."""
-    return re.sub(r"<(?:[^<>:]+:)?(\w+)>", lambda variable: "{" + _camel(variable[1]) + "}", rule)
+    return re.sub(VARIABLE, lambda variable: "{" + _camel(variable[1]) + "}", rule)
 
 
 def _camel(name: str) -> str:

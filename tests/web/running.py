@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -27,6 +29,12 @@ from omnisonic.http.serving import hypercorn_config, serve_web
 from omnisonic.logins import LoginCookies
 from omnisonic.presence.valkey import ValkeyPresence
 from omnisonic.sessions.postgres import PostgresSessions
+from omnisonic.storage import Storage
+from omnisonic.storage.local import LocalStorage
+from omnisonic.uploads.disposal import Disposal
+from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.uploads.postgres_resumable import PostgresResumables
+from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
 from tests.web.fake_gateway import FakeGateway, fake_gateway
 from tests.web.fakes import FakeBus, FakePresence
 
@@ -55,7 +63,8 @@ class Clock:
 class Web:
     """A running web, what it stands on, and a client for it: a stranger's.
 
-    `presence` and `bus` are what the app uses unless it runs on Valkey. `clock` is that of the guard in memory.
+    `presence` and `bus` are what the app uses unless it runs on Valkey. `clock` is that of the guard in memory,
+    `folder` where uploads are unless it was given another storage.
     """
 
     port: int
@@ -68,6 +77,7 @@ class Web:
     clock: Clock
     loop: asyncio.AbstractEventLoop
     stop: Callable[[], None]
+    folder: Path
     client: httpx.Client = field(init=False)
     clients: list[httpx.Client] = field(default_factory=list)
 
@@ -105,7 +115,12 @@ class Web:
     def forget_everybody(self) -> None:
         """Empty the database, and let all that the guard has counted be over."""
         self.do(self.database.row("DELETE FROM users"))
+        self.do(Disposal(self.stores.upkeep, self.stores.storage).sweep())
         self.clock.now_s += 86_400
+
+    def stored(self) -> set[str]:
+        """The keys, and the names of unfinished files, in the folder of uploads."""
+        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()}
 
     def raw(self, request: bytes) -> bytes:
         """Send these very bytes, and return all that comes back until the server closes."""
@@ -120,6 +135,7 @@ def running_web(
     *,
     database_url: str = NO_DATABASE,
     redis_url: str | None = None,
+    storage: Storage | None = None,
     admin_token: str | None = ADMIN_TOKEN,
     gateway_port: int = 9,
     config: dict[str, object] | None = None,
@@ -129,14 +145,16 @@ def running_web(
     """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own.
 
     Accounts and sessions are in the database, and without one requests that need it are 503. Presence, bus and guard
-    are on the Valkey at `redis_url`, or fakes.
+    are on the Valkey at `redis_url`, or fakes. Uploads are in `storage`, or in a folder that goes with the web.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     port = int(listener.getsockname()[1])
     loaded = Settings.load(settings or {})
     presence, bus, clock = FakePresence(), FakeBus(), Clock()
     database = Database(database_url)
-    stores = _stores(database, redis_url, presence, bus, clock)
+    folder = tempfile.TemporaryDirectory(prefix="omnisonic-uploads-")
+    storage = storage or LocalStorage(Path(folder.name))
+    stores = _stores(database, redis_url, presence, bus, clock, settings=loaded, storage=storage)
     app = create_app(
         loaded,
         stores,
@@ -148,8 +166,8 @@ def running_web(
         meter_provider=meter_provider,
     )
     app.config |= config or {}
-    with serving(app, listener, _opened(database, stores)) as (loop, end):
-        web = Web(port, app, loaded, presence, bus, stores, database, clock, loop, end)
+    with folder, serving(app, listener, _opened(database, stores)) as (loop, end):
+        web = Web(port, app, loaded, presence, bus, stores, database, clock, loop, end, Path(folder.name))
         try:
             yield web
         finally:
@@ -157,7 +175,16 @@ def running_web(
                 client.close()
 
 
-def _stores(database: Database, redis_url: str | None, presence: FakePresence, bus: FakeBus, clock: Clock) -> Stores:
+def _stores(
+    database: Database,
+    redis_url: str | None,
+    presence: FakePresence,
+    bus: FakeBus,
+    clock: Clock,
+    *,
+    settings: Settings,
+    storage: Storage,
+) -> Stores:
     use = LoginUse(database)
     return Stores(
         presence=presence if redis_url is None else ValkeyPresence(redis_url),
@@ -165,6 +192,10 @@ def _stores(database: Database, redis_url: str | None, presence: FakePresence, b
         guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
         accounts=PostgresAccounts(database, use),
         sessions=PostgresSessions(database, use),
+        uploads=PostgresUploads(database, use, quota_bytes=settings.upload_quota_bytes),
+        resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
+        upkeep=PostgresUpkeep(database),
+        storage=storage,
         ping_database=database.ping,
     )
 
@@ -176,7 +207,7 @@ async def _opened(database: Database, stores: Stores) -> AsyncIterator[None]:
         yield
     finally:
         await database.aclose()
-        for store in (stores.presence, stores.bus, stores.guard):
+        for store in (stores.presence, stores.bus, stores.guard, stores.storage):
             await store.aclose()
 
 

@@ -1,9 +1,11 @@
 """`/healthz` says that the process lives, `/readyz` that it can work (SPEC 3)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from omnisonic.storage.local import LocalStorage
 from tests.web.running import Web, running_web
 
 
@@ -18,7 +20,7 @@ def test_a_ready_process_has_sent_itself_a_message(web: Web) -> None:
     """Readiness goes through the bus, on a channel of its own each time."""
     answers = [web.client.get("/readyz") for _ in range(2)]
     assert [answer.json() for answer in answers] == [
-        {"ok": True, "checks": {"database": "ok", "presence": "ok", "bus": "ok"}}
+        {"ok": True, "checks": {"database": "ok", "presence": "ok", "bus": "ok", "storage": "ok"}}
     ] * 2
     assert len({event.channel for event in web.bus.published}) == 2
 
@@ -34,7 +36,7 @@ def test_a_process_that_cannot_work_is_not_ready(web: Web, part: str, kind: str,
         "ok": False,
         "error": f"Not ready: {part} cannot be reached.",
         "code": "unavailable",
-        "checks": {"database": "ok", "presence": "ok", "bus": "ok", part: why},
+        "checks": {"database": "ok", "presence": "ok", "bus": "ok", "storage": "ok", part: why},
     }
     assert int(answer.headers["Retry-After"]) >= 1
 
@@ -48,7 +50,19 @@ def test_a_process_without_its_database_is_not_ready() -> None:
         "database": "The database does not answer now. Try again in a moment.",
         "presence": "ok",
         "bus": "ok",
+        "storage": "ok",
     }
+
+
+def test_a_process_without_its_storage_is_not_ready(tmp_path: Path, database_url: str) -> None:
+    """503: a file is where the folder should be."""
+    (tmp_path / "uploads").write_text("")
+    storage = LocalStorage(tmp_path / "uploads")
+    with running_web(database_url=database_url, storage=storage) as web:
+        answer = web.client.get("/readyz")
+    assert (answer.status_code, answer.json()["error"]) == (503, "Not ready: storage cannot be reached.")
+    assert answer.json()["checks"]["storage"] == "The studio's storage does not work now. Ask whoever runs it."
+    assert str(tmp_path) not in answer.text
 
 
 def test_many_who_ask_at_once_share_one_probe(web: Web) -> None:

@@ -1,0 +1,108 @@
+"""Downloads: the bytes of an upload, whole or in part (RFC 9110, 14), for whoever has a link or a role.
+
+What is served is never run by a browser: it is an attachment, of the type its bytes say, in a sandbox. Overload: about
+a block of the file is in memory, asked for as the client takes it, however slowly. A store that breaks in the middle
+ends the connection, so that nobody takes a part for the whole.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from quart import Blueprint, Response, request
+from quart_schema import hide
+from werkzeug.datastructures import Range
+from werkzeug.http import parse_if_range_header, parse_range_header
+
+from omnisonic.http.download_links import Download, DownloadLinks, download_of
+from omnisonic.http.errors import Refusal
+from omnisonic.http.openapi import COOKIE, answers
+from omnisonic.models import LoginId, UploadId
+from omnisonic.storage import Storage
+from omnisonic.storage.disposition import attachment
+from omnisonic.uploads import UploadStore
+
+SANDBOX: Final = "default-src 'none'; sandbox"
+
+
+class Downloads:
+    """The two ways to the bytes. `login` tells by which sign-in the current request is made, or raises."""
+
+    def __init__(
+        self, store: UploadStore, storage: Storage, links: DownloadLinks, login: Callable[[], LoginId]
+    ) -> None:
+        self._store = store
+        self._storage = storage
+        self._links = links
+        self._login = login
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("downloads", __name__)
+        routes.get("/files/<signed>/<name>")(self.by_link)
+        routes.get("/api/upload/<string(length=36):upload_id>/content")(self.by_role)
+        return routes
+
+    @hide
+    async def by_link(self, signed: str, name: str) -> Response:
+        """Serve what a link of ours is for."""
+        del name  # it is for whoever saves the file without looking at our headers
+        return await self._served(self._links.read(signed))
+
+    @answers(None, 400, 401, 404, 416, 503, bare=[200, 206, 304], security=COOKIE)
+    async def by_role(self, upload_id: UploadId) -> Response:
+        """Serve an upload to somebody who may hear it."""
+        return await self._served(download_of(await self._store.get(self._login(), upload_id)))
+
+    async def _served(self, download: Download) -> Response:
+        etag = f'"{download.sha256}"'
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private, no-cache",
+            "Content-Disposition": attachment(download.file_name),
+            "Content-Security-Policy": SANDBOX,
+            "ETag": etag,
+        }
+        if request.if_none_match.contains(download.sha256):
+            return Response(b"", 304, headers)
+        begin, end = 0, download.size
+        if (asked := _asked_range(download.size, download.sha256)) is not None:
+            begin, end = asked
+            headers["Content-Range"] = f"bytes {begin}-{end - 1}/{download.size}"
+        headers["Content-Length"] = str(end - begin)
+        body: Any = _nothing()
+        if request.method != "HEAD":
+            chunks = self._storage.read(download.key, begin, end)
+            first = await anext(chunks)  # a file that is not there is told while it still can be
+            body = _sent(first, chunks)
+        response = Response(body, 200 if asked is None else 206, headers, content_type=download.mime_type)
+        response.timeout = None  # however long it takes, as long as it moves
+        return response
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """The body of an answer to HEAD, whose headers stay as they are."""
+    return
+    yield b""
+
+
+async def _sent(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(chunks) as rest:  # type: ignore[type-var]
+        yield first
+        async for chunk in rest:
+            yield chunk
+
+
+def _asked_range(size: int, sha256: str) -> tuple[int, int] | None:
+    """The one range of bytes that is asked for, None for all of it. Errors: `Refusal` (416)."""
+    asked: Range | None = parse_range_header(request.headers.get("Range"))
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return None
+    condition = request.headers.get("If-Range")
+    if condition is not None and parse_if_range_header(condition).etag != sha256:
+        return None
+    first, _ = asked.ranges[0]
+    found = (max(0, size + first), size) if first < 0 else asked.range_for_length(size)
+    if found is None:
+        headers = {"Content-Range": f"bytes */{size}"}
+        raise Refusal(416, "range_not_satisfiable", f"The file has {size} bytes.", headers=headers)
+    return found[0], found[1]

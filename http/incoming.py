@@ -1,0 +1,83 @@
+"""The body of a request that is streamed: taken from the socket no faster than it is used (SPEC 3).
+
+Quart's own body takes in whatever comes; this one asks the server for the next chunk only when the route asks for it,
+so that a slow store slows the client down. Overload: at most Hypercorn's queue is in memory, about ten chunks. A client
+that stalls is refused, one that vanishes ends the request.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from typing import Any, Final
+
+from hypercorn.typing import ASGIReceiveCallable, HTTPScope
+from quart import request
+
+from omnisonic.http.errors import Refusal
+
+LONGEST_S: Final = 3600.0
+"""How long a streamed body may take in all. An object may be loose for longer (`omnisonic.uploads.upkeep`)."""
+PATH: Final = "/api/upload"
+PIECES_PATH: Final = "/api/upload/tus"
+
+
+class ClientGone(Refusal):
+    """The client went away before its body was whole. Nobody is left to be told."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "bad_request", "The request broke off.")
+
+
+def is_streamed(scope: HTTPScope) -> bool:
+    """Whether the body of this request may be too large for memory."""
+    path = scope["path"]
+    if scope["method"] == "POST":
+        return path == PATH or path.startswith(PIECES_PATH)
+    return scope["method"] == "PATCH" and path.startswith(PIECES_PATH)
+
+
+class Incoming:
+    """A body that arrives by `receive`, with at most `stall_s` between two chunks. Awaited, it is read to its end."""
+
+    def __init__(self, receive: ASGIReceiveCallable, stall_s: float) -> None:
+        self._receive = receive
+        self._stall_s = stall_s
+        self._ends_s = asyncio.get_running_loop().time() + LONGEST_S
+        self._is_whole = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next chunk. Errors: `ClientGone`; `Refusal` (408)."""
+        while not self._is_whole:
+            event = await self._event()
+            if event["type"] == "http.disconnect":
+                raise ClientGone
+            self._is_whole = not event.get("more_body", False)
+            if chunk := event.get("body", b""):
+                return bytes(chunk)
+        raise StopAsyncIteration
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        return self._drained().__await__()
+
+    async def _drained(self) -> bytes:
+        async for _ in self:
+            pass
+        return b""
+
+    async def _event(self) -> Any:
+        now_s = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(min(now_s + self._stall_s, self._ends_s)):
+                return await self._receive()
+        except TimeoutError:
+            raise Refusal(408, "request_timeout", "The upload stood still for too long. Send it again.") from None
+
+
+async def incoming() -> AsyncIterator[bytes]:
+    """The body of the current request, as it arrives. Errors: as `Incoming`."""
+    body: Any = request.body
+    if isinstance(body, Incoming):
+        async for chunk in body:
+            yield chunk

@@ -1,0 +1,100 @@
+"""The form that carries a file (RFC 7578), read as it arrives. The parser is werkzeug's, without its input or output.
+
+Overload: the file is passed on chunk by chunk, and the other fields are bounded in number and in length.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from quart import request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+
+from omnisonic.errors import InvalidInput
+from omnisonic.http.errors import Refusal
+
+FILE: Final = "file"
+SESSION: Final = "sessionId"
+MOST_PARTS: Final = 16
+LONGEST_FIELD_BYTES: Final = 1024
+OVERHEAD_BYTES: Final = 65_536
+"""What a form may have around its file."""
+
+
+class UploadForm:
+    """The form in `body`. First `open_file`, then read `file` to its end, then `finish`.
+
+    `file_name` is what the client calls the file, from `open_file` on; `session_id` what it has said of that so far.
+    """
+
+    def __init__(self, body: AsyncIterator[bytes], boundary: bytes) -> None:
+        self._body = body
+        self._decoder = MultipartDecoder(boundary, max_parts=MOST_PARTS)
+        self.file_name = ""
+        self.session_id: str | None = None
+
+    async def open_file(self) -> None:
+        """Read up to the file. Errors: `InvalidInput` (`missing_file`, `invalid_form`)."""
+        if not await self._next_file():
+            raise InvalidInput("Choose a file to upload: the form has no part named file.", code="missing_file")
+
+    async def file(self) -> AsyncIterator[bytes]:
+        """The bytes of the file. Errors: `InvalidInput` (`invalid_form`) when they break off."""
+        while True:
+            event = await self._event()
+            assert isinstance(event, Data)
+            if event.data:
+                yield event.data
+            if not event.more_data:
+                return
+
+    async def finish(self) -> None:
+        """Read what is after the file. Errors: `InvalidInput` (`too_many_files`, `invalid_form`)."""
+        name = self.file_name
+        if await self._next_file():
+            raise InvalidInput("Upload one file at a time.", code="too_many_files")
+        self.file_name = name
+
+    async def _next_file(self) -> bool:
+        """Read on to the next file, and whether there is one."""
+        while True:
+            match await self._event():
+                case File(name=name, filename=file_name):
+                    if name != FILE:
+                        raise InvalidInput(f"Send the file as the part named {FILE}.", code="missing_file")
+                    self.file_name = file_name
+                    return True
+                case Field(name=name):
+                    await self._field(name)
+                case Epilogue():
+                    return False
+
+    async def _field(self, name: str) -> None:
+        value = bytearray()
+        while True:
+            event = await self._event()
+            assert isinstance(event, Data)
+            value += event.data
+            if len(value) > LONGEST_FIELD_BYTES:
+                raise InvalidInput(f"The field {name[:64]!r} is too long.", code="invalid_form")
+            if not event.more_data:
+                break
+        if name == SESSION:
+            self.session_id = value.decode(errors="replace").strip() or None
+
+    async def _event(self) -> Event:
+        try:
+            while isinstance(event := self._decoder.next_event(), NeedData):
+                chunk = await anext(self._body, None)
+                self._decoder.receive_data(chunk)
+        except (ValueError, RequestEntityTooLarge):
+            raise InvalidInput("The form is malformed, or broke off.", code="invalid_form") from None
+        return event
+
+
+def form_in_request(body: AsyncIterator[bytes]) -> UploadForm:
+    """The form that the current request carries in `body`. Errors: `Refusal` (415)."""
+    boundary = request.mimetype_params.get("boundary", "")
+    if request.mimetype != "multipart/form-data" or not boundary:
+        raise Refusal(415, "unsupported_media_type", "Send the file in a form: multipart/form-data.")
+    return UploadForm(body, boundary.encode("latin1", "replace"))
