@@ -23,6 +23,21 @@ SIGN_IN: Final = (
         for what in ("client_id", "client_secret", "base_url", "api_url")
     ),
 )
+STORAGE: Final = (
+    "storage_type",
+    "storage_local_dir",
+    "storage_cdn_url",
+    "s3_bucket_name",
+    "s3_region",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "minio_endpoint",
+    "minio_bucket_name",
+    "minio_access_key",
+    "minio_secret_key",
+)
+UPLOADS: Final = ("upload_max_bytes", "upload_quota_bytes")
+RETENTION: Final = ("upload_retention_days",)
 LIVEKIT: Final = ("livekit_url", "livekit_api_key", "livekit_api_secret")
 GATEWAY: Final = (
     "gateway_host",
@@ -55,7 +70,20 @@ class SettingsCommand(TyperCommand):
 class ServeCommand(SettingsCommand):
     """`serve` runs all parts."""
 
-    fields = (*EVERYWHERE, *DATABASE, *ROOMS, *WEB, "web_workers", *SIGN_IN, *LIVEKIT, *GATEWAY, *PARITY)
+    fields = (
+        *EVERYWHERE,
+        *DATABASE,
+        *ROOMS,
+        *WEB,
+        "web_workers",
+        *SIGN_IN,
+        *STORAGE,
+        *UPLOADS,
+        *RETENTION,
+        *LIVEKIT,
+        *GATEWAY,
+        *PARITY,
+    )
 
 
 class GatewayCommand(SettingsCommand):
@@ -67,19 +95,42 @@ class GatewayCommand(SettingsCommand):
 class WebCommand(SettingsCommand):
     """`web` tells pages where the gateway is."""
 
-    fields = (*EVERYWHERE, *DATABASE, *ROOMS, *WEB, *SIGN_IN, *LIVEKIT, "gateway_host", "gateway_port")
+    fields = (
+        *EVERYWHERE,
+        *DATABASE,
+        *ROOMS,
+        *WEB,
+        *SIGN_IN,
+        *STORAGE,
+        *UPLOADS,
+        *LIVEKIT,
+        "gateway_host",
+        "gateway_port",
+    )
 
 
 class WorkerCommand(SettingsCommand):
-    """`worker` needs the database alone."""
+    """`worker` listens to uploads, tells their rooms, and tidies up."""
 
-    fields = (*EVERYWHERE, *DATABASE)
+    fields = (*EVERYWHERE, *DATABASE, "redis_url", *STORAGE, *RETENTION)
 
 
 class DatabaseCommand(SettingsCommand):
     """A command on the database, which may be the one that `serve` runs in the data directory."""
 
     fields = (*EVERYWHERE, *DATABASE)
+
+
+class CleanUploadsCommand(SettingsCommand):
+    """`clean-uploads` needs the rows and the objects."""
+
+    fields = (*EVERYWHERE, *DATABASE, *STORAGE, *RETENTION)
+
+
+class DoctorCommand(SettingsCommand):
+    """`doctor` looks at all that is configured."""
+
+    fields = (*EVERYWHERE, *DATABASE, "redis_url", "nextauth_secret", *WEB, *SIGN_IN, *STORAGE, *GATEWAY[:2])
 
 
 class ParityCommand(SettingsCommand):

@@ -13,7 +13,9 @@ import typer
 
 from omnisonic import __version__
 from omnisonic.cli.command import (
+    CleanUploadsCommand,
     DatabaseCommand,
+    DoctorCommand,
     GatewayCommand,
     ParityCommand,
     ServeCommand,
@@ -106,7 +108,10 @@ def web(fd: Fd = None, supervised: Supervised = False) -> None:
 
 @app.command(cls=WorkerCommand)
 def worker(supervised: Supervised = False) -> None:
-    """Run the worker alone: it tidies up in DATABASE_URL, which must be set."""
+    """Run the worker alone: it listens to uploads, for their waveforms, and tidies up.
+
+    It meets the other parts in DATABASE_URL and REDIS_URL, which must be set, and in their storage.
+    """
     settings = _settings()
     from omnisonic.cli import worker
 
@@ -139,6 +144,35 @@ def migrate(
         migrate.show(settings, as_json=as_json)
     else:
         migrate.run(settings, as_json=as_json, supervised=supervised)
+
+
+@app.command("clean-uploads", cls=CleanUploadsCommand)
+def clean_uploads(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, and delete nothing.")] = False,
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="Such as 30d or 12h; default: UPLOAD_RETENTION_DAYS.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Delete uploads without a session that are older, and what broken uploads have left in the storage.
+
+    The worker does so by itself every ten minutes. Without DATABASE_URL the database is the one that `omnisonic serve`
+    runs in OMNISONIC_DATA_DIR.
+    """
+    settings = _settings()
+    from omnisonic.cli import clean_uploads
+
+    clean_uploads.run(settings, dry_run=dry_run, older_than=older_than, as_json=as_json)
+
+
+@app.command(cls=DoctorCommand)
+def doctor(as_json: AsJson = False) -> None:
+    """Check everything that is configured, end to end, and say what is wrong and how to mend it."""
+    settings = _settings()
+    from omnisonic.cli import doctor
+
+    if not doctor.run(settings, as_json=as_json):
+        raise typer.Exit(1)
 
 
 @users.command(cls=DatabaseCommand)

@@ -1,7 +1,8 @@
-"""Where the database is, for the commands that an operator runs beside a studio: `migrate` and `users`."""
+"""Where the database and Redis are, for the commands that an operator runs beside a studio, such as `migrate`."""
 
 from omnisonic.config import Settings
 from omnisonic.embedded.postgres import running_embedded_url
+from omnisonic.embedded.valkey import running_valkey_url
 from omnisonic.errors import BadSettings
 
 
@@ -19,3 +20,8 @@ def database_of(settings: Settings) -> str:
             ]
         )
     return url
+
+
+def redis_of(settings: Settings) -> str | None:
+    """The URL: `REDIS_URL`, or of the Valkey that `omnisonic serve` runs now. None when there is neither."""
+    return settings.redis_url or running_valkey_url(settings.data_dir)

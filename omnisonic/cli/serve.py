@@ -30,6 +30,7 @@ from omnisonic.data_directory import data_directory, kept_secret
 from omnisonic.database.pool import CONNECTIONS
 from omnisonic.embedded.postgres import FOLDER as POSTGRES
 from omnisonic.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
+from omnisonic.embedded.valkey import FOLDER as VALKEY
 from omnisonic.embedded.valkey import EmbeddedValkey
 from omnisonic.logs import configure_logs
 from omnisonic.processes import ProcessSpec, run_processes
@@ -42,7 +43,17 @@ MIGRATE_S: Final = 3600.0
 OTHER_CONNECTIONS: Final = 40
 """To the embedded database, beside those of the web: gateway, worker, operator, and a reserve."""
 PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
-CONFIDENTIAL: Final = ("DATABASE_URL", "REDIS_URL", "NEXTAUTH_SECRET", "ADMIN_TOKEN")
+CONFIDENTIAL: Final = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "NEXTAUTH_SECRET",
+    "ADMIN_TOKEN",
+    "STORAGE_",
+    "S3_",
+    "AWS_",
+    "MINIO_",
+)
+"""What the variables begin with that hold secrets, or make no sense without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +135,7 @@ async def _embedded(studio: Studio) -> tuple[list[ProcessSpec], dict[str, str]]:
         specs.append(await trio.to_thread.run_sync(postgres.spec))
         urls["DATABASE_URL"] = postgres.url
     if studio.settings.redis_url is None:
-        valkey = EmbeddedValkey(studio.data / "valkey")
+        valkey = EmbeddedValkey(studio.data / VALKEY)
         await valkey.end_stale()
         specs.append(valkey.spec())
         urls["REDIS_URL"] = valkey.url
@@ -153,7 +164,7 @@ def _parts(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
     """The database's migrations, and the parts in the order in which they start."""
     webs = [_part("web", environ, studio.web, name=name) for name in _web_names(studio.settings)]
     # Nobody's secrets are the parity service's business.
-    unconfided = {name: value for name, value in environ.items() if name not in CONFIDENTIAL}
+    unconfided = {name: value for name, value in environ.items() if not name.startswith(CONFIDENTIAL)}
     return [
         replace(_part("migrate", environ), once=True, start_s=MIGRATE_S),
         _part("gateway", environ, studio.gateway),

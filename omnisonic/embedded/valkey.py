@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import os
 import secrets
+import socket
 import sys
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ from omnisonic.data_directory import private_folder, write_private
 from omnisonic.embedded import HOST, VALKEY_PORTS, EmbeddedUnavailable, free_port
 from omnisonic.processes import ProcessSpec
 
+FOLDER: Final = "valkey"
+"""Its folder in a data directory."""
 PASSWORD_BYTES: Final = 32
 CONFIGURATION: Final = "valkey.conf"
 PROBE_INTERVAL_S: Final = 0.01
@@ -59,12 +62,9 @@ class EmbeddedValkey:
 
     async def end_stale(self) -> None:
         """End the server that an earlier supervisor left behind, if it did. Call it before `spec`."""
-        try:
-            lines = (self._folder / CONFIGURATION).read_text(encoding="utf-8").splitlines()
-            stale = dict(line.split(" ", 1) for line in lines)
-            port, password = int(stale["port"]), stale["requirepass"]
-        except (OSError, ValueError, KeyError):
+        if (stale := _configured(self._folder)) is None:
             return
+        port, password = stale
         with trio.move_on_after(STALE_TIMEOUT_S), contextlib.suppress(OSError, trio.BrokenResourceError):
             await _ask(port, f"AUTH {password}\r\nSHUTDOWN NOSAVE\r\n")
 
@@ -75,6 +75,29 @@ class EmbeddedValkey:
                 if (await _ask(self._port, f"AUTH {self._password}\r\nPING\r\n")).startswith(b"+OK\r\n+PONG\r\n"):
                     return
             await trio.sleep(PROBE_INTERVAL_S)
+
+
+def running_valkey_url(data_dir: Path) -> str | None:
+    """How to reach the server that a `serve` runs in `data_dir` now; None when none does."""
+    configured = _configured(data_dir / FOLDER)
+    if configured is None:
+        return None
+    port, password = configured
+    with socket.socket() as probe:
+        probe.settimeout(STALE_TIMEOUT_S)
+        if probe.connect_ex((HOST, port)):
+            return None
+    return f"redis://:{password}@{HOST}:{port}/0"
+
+
+def _configured(folder: Path) -> tuple[int, str] | None:
+    """The port and the password in the configuration that was written last."""
+    try:
+        lines = (folder / CONFIGURATION).read_text(encoding="utf-8").splitlines()
+        written = dict(line.split(" ", 1) for line in lines)
+        return int(written["port"]), written["requirepass"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 async def _ask(port: int, commands: str) -> bytes:

@@ -9,7 +9,9 @@ import pytest
 
 from omnisonic import __version__
 from omnisonic.cli.command import (
+    CleanUploadsCommand,
     DatabaseCommand,
+    DoctorCommand,
     GatewayCommand,
     ParityCommand,
     ServeCommand,
@@ -36,6 +38,8 @@ def test_the_help_lists_the_commands() -> None:
         "worker",
         "parity",
         "migrate",
+        "clean-uploads",
+        "doctor",
         "users",
     ]
 
@@ -49,6 +53,8 @@ def test_the_help_lists_the_commands() -> None:
         ("worker", WorkerCommand),
         ("parity", ParityCommand),
         ("migrate", DatabaseCommand),
+        ("clean-uploads", CleanUploadsCommand),
+        ("doctor", DoctorCommand),
         ("users add", DatabaseCommand),
     ],
 )
@@ -113,13 +119,14 @@ def test_web_alone_needs_places_to_meet_the_others() -> None:
     ]
 
 
-def test_the_worker_alone_needs_a_database() -> None:
-    """There is nothing else that it could work on."""
+def test_the_worker_alone_needs_a_place_to_meet_the_others() -> None:
+    """The database, for its work, and Redis, for telling the rooms what has come of it."""
     shown = completed("worker")
     assert shown.returncode == 2
-    assert shown.stderr == (
-        "omnisonic: DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.\n"
-    )
+    assert shown.stderr.splitlines() == [
+        "omnisonic: DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.",
+        "omnisonic: REDIS_URL is not set: set it to where the gateway hears of news, or run `omnisonic serve`.",
+    ]
 
 
 @pytest.mark.parametrize("command", ["serve", "web"])

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.running import completed
 from tests.postgres_server import PostgresServer
 
-APPLIED = ["0001 accounts", "0002 sessions"]
+APPLIED = ["0001 accounts", "0002 sessions", "0003 uploads"]
 
 
 @pytest.fixture
@@ -37,10 +37,14 @@ def test_it_shows_what_is_applied_and_what_waits(empty_database: str) -> None:
     assert [row.split()[-1] for row in rows] == ["waiting"] * len(APPLIED)
     assert verdict == f"{len(APPLIED)} waiting: run `omnisonic migrate`."
     assert json.loads(completed("migrate", "--json", DATABASE_URL=empty_database).stdout) == {
-        "applied": [{"number": 1, "name": "accounts"}, {"number": 2, "name": "sessions"}]
+        "applied": [
+            {"number": 1, "name": "accounts"},
+            {"number": 2, "name": "sessions"},
+            {"number": 3, "name": "uploads"},
+        ]
     }
     after = json.loads(completed("migrate", "--status", "--json", DATABASE_URL=empty_database).stdout)
-    assert [step["name"] for step in after["migrations"]] == ["accounts", "sessions"]
+    assert [step["name"] for step in after["migrations"]] == ["accounts", "sessions", "uploads"]
     assert all(step["appliedAt"].endswith("Z") for step in after["migrations"])
 
 

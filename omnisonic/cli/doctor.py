@@ -1,0 +1,210 @@
+"""`omnisonic doctor`: everything that is configured, tried end to end, and what to do about what is wrong.
+
+Each check is by itself and has `CHECK_S`; all run at once. What is tried in the storage is an object of its own, which
+is deleted again. Nothing that is printed holds a secret.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+import typer
+
+from omnisonic.bus import Delivery
+from omnisonic.bus.valkey import ValkeyBus
+from omnisonic.cli.places import database_of, redis_of
+from omnisonic.cli.storage import storage_of
+from omnisonic.config import Settings
+from omnisonic.database.migrations import status
+from omnisonic.errors import BadSettings, OmnisonicError
+from omnisonic.logs import configure_logs
+from omnisonic.storage import Label, Storage, StorageRefused
+
+CHECK_S: Final = 10.0
+CONTENT: Final = b"Is anybody there?\n"
+_KEY_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one check: a sentence, and for what is wrong another one about how to mend it."""
+
+    name: str
+    detail: str
+    mend: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return not self.mend
+
+
+class Ailing(OmnisonicError):
+    """A check found something wrong; `mend` says what to do."""
+
+    def __init__(self, message: str, mend: str) -> None:
+        super().__init__(message)
+        self.mend = mend
+
+
+def run(settings: Settings, *, as_json: bool) -> bool:
+    """Check everything, print what was found, and say whether all is well."""
+    configure_logs(settings, "doctor")
+    findings = asyncio.run(_findings(settings))
+    is_well = all(finding.is_well for finding in findings)
+    if as_json:
+        checks = [
+            {"name": each.name, "ok": each.is_well, "detail": each.detail, "mend": each.mend or None}
+            for each in findings
+        ]
+        typer.echo(json.dumps({"ok": is_well, "checks": checks}))
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok   ' if finding.is_well else 'WRONG'}  {finding.name:<9}  {finding.detail}")
+            if finding.mend:
+                typer.echo(f"{'':<18}{finding.mend}")
+        typer.echo("All is well." if is_well else "Something is wrong: see above.")
+    return is_well
+
+
+async def _findings(settings: Settings) -> list[Finding]:
+    checks: dict[str, tuple[Callable[[Settings], Awaitable[str]], str]] = {
+        "sign-in": (_sign_in, "Set the variable, or give it another value."),
+        "database": (_database, "Start `omnisonic serve`, or see that DATABASE_URL is right and its server runs."),
+        "redis": (_redis, "Start `omnisonic serve`, or see that REDIS_URL is right and its server runs."),
+        "storage": (_storage, "See that STORAGE_TYPE and its settings are right and its server runs."),
+        "web": (_web, "Look at what `omnisonic serve` prints under web."),
+        "gateway": (_gateway, "Look at what `omnisonic serve` prints under gateway."),
+    }
+    found = (_found(name, check(settings), mend) for name, (check, mend) in checks.items())
+    return list(await asyncio.gather(*found))
+
+
+async def _found(name: str, check: Awaitable[str], mend: str) -> Finding:
+    try:
+        async with asyncio.timeout(CHECK_S):
+            return Finding(name, await check)
+    except Ailing as ailing:
+        return Finding(name, ailing.message, ailing.mend)
+    except StorageRefused as refused:
+        return Finding(name, refused.reason, mend)
+    except BadSettings as bad:
+        return Finding(name, " ".join(bad.problems), mend)
+    except OmnisonicError as problem:
+        return Finding(name, problem.message, mend)
+    except TimeoutError:
+        return Finding(name, f"No answer within {CHECK_S:g} s.", mend)
+
+
+async def _sign_in(settings: Settings) -> str:
+    settings.check_sign_in()
+    ways = [*settings.providers_on, *(["e-mail and password"] if settings.credentials_on else [])]
+    return f"People sign in by {' or '.join(ways)}."
+
+
+async def _database(settings: Settings) -> str:
+    began_s = time.perf_counter()
+    steps = await status(database_of(settings))
+    took_ms = (time.perf_counter() - began_s) * 1000
+    if waiting := sum(applied_at is None for _, applied_at in steps):
+        raise Ailing(f"{waiting} of {len(steps)} migrations are waiting.", "Run `omnisonic migrate`.")
+    return f"It answers in {took_ms:.0f} ms, and all {len(steps)} migrations are applied."
+
+
+async def _redis(settings: Settings) -> str:
+    url = redis_of(settings)
+    if url is None:
+        raise Ailing("There is none.", "Set REDIS_URL, or start `omnisonic serve`, which brings one.")
+    bus = ValkeyBus(url)
+    try:
+        began_s = time.perf_counter()
+        channel = f"omnisonic:doctor:{secrets.token_hex(_KEY_BYTES)}"
+        async with bus.subscribe(channel) as heard:
+            await bus.publish(channel, CONTENT)
+            async for event in heard:
+                if isinstance(event, Delivery):
+                    break
+        return f"What is published is received, in {(time.perf_counter() - began_s) * 1000:.0f} ms."
+    finally:
+        await bus.aclose()
+
+
+async def _storage(settings: Settings) -> str:
+    storage = storage_of(settings)
+    key = f"doctor/{secrets.token_hex(_KEY_BYTES)}"
+    try:
+        try:
+            link = await _tried_out(storage, key)
+        finally:
+            await storage.delete(key)
+    finally:
+        await storage.aclose()
+    place = settings.local_storage_dir.absolute() if settings.storage_type == "local" else settings.storage_type
+    links = "links go to it directly" if link else "links go to the web"
+    return f"An object was put into {place}, read and deleted; {links}."
+
+
+async def _tried_out(storage: Storage, key: str) -> bool:
+    """Put an object, read it, and fetch it by its link, if the storage has links."""
+
+    async def content() -> AsyncIterator[bytes]:
+        yield CONTENT
+
+    label = Label("text/plain", "doctor.txt")
+    await storage.put(key, content(), label)
+    read = b"".join([chunk async for chunk in storage.read(key)])
+    if read != CONTENT:
+        raise Ailing("What was put is not what was read.", "Nothing in this storage can be trusted: use another one.")
+    if (link := await storage.link(key, label)) is None:
+        return False
+    try:
+        async with httpx.AsyncClient() as client:
+            fetched = await client.get(link)
+    except httpx.HTTPError as problem:
+        raise Ailing(
+            f"A link to it cannot be fetched ({type(problem).__name__}).", "See that browsers can reach its endpoint."
+        ) from problem
+    if fetched.content != CONTENT:
+        raise Ailing(f"A link to it answers {fetched.status_code}.", "See that its clock and its region are right.")
+    return True
+
+
+async def _web(settings: Settings) -> str:
+    host, port = _reachable(settings.web_host), settings.web_port
+    if not await _listens(host, port):
+        return f"Nothing listens on port {port}."
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
+            ready = await client.get("/readyz")
+    except httpx.HTTPError as problem:
+        raise Ailing(
+            f"What listens on port {port} does not speak HTTP.", "Stop it, or set WEB_PORT to another port."
+        ) from problem
+    if ready.status_code != httpx.codes.OK:
+        raise Ailing(f"It listens on port {port}, but is not ready ({ready.status_code}).", "See the other checks.")
+    return f"It listens on port {port}, and is ready."
+
+
+async def _gateway(settings: Settings) -> str:
+    host, port = _reachable(settings.gateway_host), settings.gateway_port
+    return f"It listens on port {port}." if await _listens(host, port) else f"Nothing listens on port {port}."
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is not bound here
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True

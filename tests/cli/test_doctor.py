@@ -1,0 +1,64 @@
+"""`omnisonic doctor`: what is well, and what is not and how to mend it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.cli.running import completed, running
+from tests.s3_server import S3Server
+from tests.valkey_server import ValkeyServer
+
+
+def checks(text: str) -> dict[str, dict[str, Any]]:
+    """The checks in its JSON, by name."""
+    return {check["name"]: check for check in json.loads(text)["checks"]}
+
+
+def test_all_is_well_with_servers_that_are(
+    database_url: str, valkey: ValkeyServer, s3: S3Server, tmp_path: Path
+) -> None:
+    """Database, Redis and S3 from outside: exit code 0, and nothing of what was tried is left."""
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url, "OMNISONIC_DATA_DIR": str(tmp_path)}
+    shown = completed("doctor", "--json", **settings, **s3.environ("minio"))
+    found = checks(shown.stdout)
+    assert shown.returncode == 0, shown.stdout
+    assert all(check["ok"] for check in found.values())
+    assert "links go to it directly" in found["storage"]["detail"]
+
+
+def test_it_finds_what_serve_runs(tmp_path: Path) -> None:
+    """The embedded servers, by the data directory alone."""
+    data = {"OMNISONIC_DATA_DIR": str(tmp_path)}
+    with running("serve", **data) as studio:
+        port = str(studio.port("Studio"))
+        studio.printed("is running")
+        shown = completed("doctor", **(data | {"WEB_PORT": port}))
+        assert shown.returncode == 0, shown.stdout
+        assert f"It listens on port {port}, and is ready." in shown.stdout
+        assert shown.stdout.endswith("All is well.\n")
+    gone = completed("doctor", "--json", **data)
+    assert gone.returncode == 1
+    assert {name for name, check in checks(gone.stdout).items() if not check["ok"]} == {"database", "redis"}
+
+
+def test_what_is_wrong_comes_with_how_to_mend_it(s3: S3Server, tmp_path: Path) -> None:
+    """Servers that are not there and credentials that are wrong; no secret is printed."""
+    settings = {
+        "DATABASE_URL": "postgresql://me:canary@127.0.0.1:1/x",
+        "REDIS_URL": "redis://:canary@127.0.0.1:1",
+        "OMNISONIC_DATA_DIR": str(tmp_path),
+    }
+    wrong = s3.environ("minio") | {"MINIO_SECRET_KEY": "canary-canary"}
+    shown = completed("doctor", "--json", **settings, **wrong)
+    found = checks(shown.stdout)
+    assert shown.returncode == 1
+    assert [name for name, check in found.items() if not check["ok"]] == ["database", "redis", "storage"]
+    assert all(check["mend"].endswith(".") for check in found.values() if not check["ok"])
+    assert "canary" not in shown.stdout + shown.stderr
+
+
+def test_a_database_that_is_behind_is_told(postgres_process: Any, tmp_path: Path) -> None:
+    """It says which command mends it."""
+    shown = completed("doctor", DATABASE_URL=postgres_process.url, OMNISONIC_DATA_DIR=str(tmp_path))
+    assert "3 of 3 migrations are waiting." in shown.stdout
+    assert "Run `omnisonic migrate`." in shown.stdout
