@@ -22,33 +22,40 @@ USUAL: Final = {"audio/x-wav": "audio/wav", "audio/x-flac": "audio/flac", "audio
 
 
 class Inspected:
-    """`chunks`, looked at. Put all of `blocks` with the `digest`, then ask what was `received`."""
+    """`chunks`, looked at. First `open`, which tells the `mime_type`; put all of `blocks` with the `digest`; then ask
+    what was `received`.
+    """
 
     def __init__(self, chunks: AsyncIterator[bytes], *, max_bytes: int) -> None:
-        self._chunks = chunks
-        self._max_bytes = max_bytes
-        self._size = 0
+        self.mime_type = ""
         self.digest = hashlib.sha256()
-        self._mime_type = ""
+        self._blocks = in_blocks(chunks)
+        self._first = b""
+        self._size = 0
+        self._max_bytes = max_bytes
+
+    async def open(self) -> None:
+        """Read the first block. Errors: `UnsupportedMedia`, `InvalidInput` (`empty_file`), and those of the chunks."""
+        self._first = await anext(self._blocks, b"")
+        if not self._first:
+            raise InvalidInput("The file is empty.", code="empty_file")
+        self.mime_type = media_type(self._first[:HEAD_BYTES])
 
     async def blocks(self) -> AsyncIterator[bytes]:
-        """All of it, in blocks of `CHUNK_BYTES` or a little more.
-
-        Errors: `UploadTooLarge`, `UnsupportedMedia`, `InvalidInput` (`empty_file`), and those of the chunks.
-        """
-        async for block in in_blocks(self._chunks):
-            if not self._size:
-                self._mime_type = media_type(block[:HEAD_BYTES])
-            self._size += len(block)
-            if self._size > self._max_bytes:
-                raise UploadTooLarge(self._max_bytes)
-            yield block
-        if not self._size:
-            raise InvalidInput("The file is empty.", code="empty_file")
+        """All of it, in blocks of `CHUNK_BYTES` or a little more. Errors: `UploadTooLarge`, and those of the chunks."""
+        yield self._counted(self._first)
+        async for block in self._blocks:
+            yield self._counted(block)
 
     def received(self, file_name: str) -> Received:
         """What went by, under this name."""
-        return Received(file_name, self._size, self._mime_type, self.digest.hexdigest())
+        return Received(file_name, self._size, self.mime_type, self.digest.hexdigest())
+
+    def _counted(self, block: bytes) -> bytes:
+        self._size += len(block)
+        if self._size > self._max_bytes:
+            raise UploadTooLarge(self._max_bytes)
+        return block
 
 
 def media_type(head: bytes) -> str:

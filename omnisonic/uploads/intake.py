@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, SessionId
-from omnisonic.storage import Key, Storage
+from omnisonic.storage import Key, Label, Storage
 from omnisonic.uploads import Received, UploadStore
 from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.inspection import Inspected
@@ -54,7 +54,9 @@ class Intake:
     async def put(self, key: Key, chunks: AsyncIterator[bytes], file_name: str) -> Received:
         """Inspect `chunks` and put them at `key`. Errors: as `Inspected` and `Storage.put`."""
         inspected = Inspected(chunks, max_bytes=self.max_bytes)
-        await self._storage.put(key, inspected.blocks(), digest=inspected.digest)
+        await inspected.open()
+        label = Label(inspected.mime_type, file_name)
+        await self._storage.put(key, inspected.blocks(), label, digest=inspected.digest)
         return inspected.received(file_name)
 
     async def give_up(self, key: Key) -> None:
