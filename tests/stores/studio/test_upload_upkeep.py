@@ -160,6 +160,14 @@ async def test_what_is_due_is_taken_by_one_at_a_time(studio: Studio) -> None:
     assert set(everything) == keys
 
 
+async def test_what_somebody_is_taking_is_passed_by(studio: Studio) -> None:
+    """Nobody waits for it, and nobody takes it a second time."""
+    keys = [await studio.begun() for _ in range(3)]
+    await studio.everything_is_due()
+    async with studio.base.holding("UPDATE loose_objects SET doomed = true WHERE object_key = $1", keys[0]):
+        assert set(await studio.upkeep.take_loose(10)) == set(keys[1:])
+
+
 async def test_what_was_taken_and_not_deleted_is_due_again(studio: Studio) -> None:
     """After a minute, until it is forgotten, which may be said twice; what is not taken is not forgotten."""
     key, other = await studio.begun(), await studio.begun()
