@@ -1,8 +1,8 @@
 """The body of a request that is streamed: taken from the socket no faster than it is used (SPEC 3).
 
 Quart's own body takes in whatever comes; this one asks the server for the next chunk only when the route asks for it,
-so that a slow store slows the client down. Overload: at most Hypercorn's queue is in memory, about ten chunks. A client
-that stalls is refused, one that vanishes ends the request.
+so that a slow store slows the client down. Overload: at most Hypercorn's queue is in memory (`AHEAD` in
+`omnisonic.http.serving`). A client that stalls is refused, one that vanishes ends the request.
 """
 
 import asyncio

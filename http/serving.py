@@ -18,6 +18,8 @@ KEEP_ALIVE_S: Final = 8.0
 """How long a connection may be silent, or take to send the head of a request."""
 BACKLOG: Final = 1024
 MAX_HEAD_BYTES: Final = 16_384
+AHEAD: Final = 4
+"""How many chunks of a body, of 64 KiB, are taken from the socket before the app asks for them."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ def hypercorn_config(*, binds: list[str]) -> Config:
     config.h11_max_incomplete_size = MAX_HEAD_BYTES
     config.keep_alive_timeout = KEEP_ALIVE_S
     config.graceful_timeout = GRACE_S
+    config.max_app_queue_size = AHEAD
     config.include_server_header = False
     # One structured line an event, from us: no access log, and the server's own words go where ours go.
     config.accesslog = None

@@ -16,8 +16,10 @@ Key: TypeAlias = str
 """Parts of `[a-z0-9-]`, apart by `/`."""
 LINK_S: Final = 900
 """How long a link to an object is good: 15 minutes."""
-CHUNK_BYTES: Final = 524_288
-"""How much of an object is moved at a time. A put has two of them in memory: one that is kept, one that arrives."""
+CHUNK_BYTES: Final = 1_048_576
+"""How much of an object is moved at a time: a thread's hop costs as much as writing a quarter of it. A put has two of
+them in memory: one that is kept, one that arrives.
+"""
 
 
 class Label(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """One file on its way to the disk, or from it. Everything here blocks, and belongs in a thread.
 
 Each is used by one thread at a time, which a lock sees to: whoever gives up on a thread that hangs in the disk may end
-the file at once, and the descriptor is not closed under that thread. Errors: `OSError`.
+the file, and the descriptor is not closed under that thread. Errors: `OSError`.
 """
 
 import contextlib
@@ -18,9 +18,6 @@ from omnisonic.storage import Digest
 
 PART: Final = ".part"
 """What a file is called, after its name, while it is being written."""
-
-SYNC_BYTES: Final = 8_388_608
-"""After so much it is synced, while the next bytes arrive: there is little left to wait for at the end."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +36,6 @@ class Arriving:
         self._part = part_of(path)
         self._lock = threading.Lock()
         self._file: FileIO | None = None
-        self._unsynced_bytes = 0
         self._is_there = False
         self._is_over = False
 
@@ -68,10 +64,17 @@ class Arriving:
                 rest = rest[self._file.write(rest) :]
             if self._digest is not None:
                 self._digest.update(block)
-            self._unsynced_bytes += len(block)
-            if self._unsynced_bytes >= SYNC_BYTES:
-                os.fsync(self._file.fileno())
-                self._unsynced_bytes = 0
+
+    def sync(self) -> None:
+        """See that what is written so far is on the disk, while more is written."""
+        with self._lock:
+            if self._file is None:
+                return
+            own = os.dup(self._file.fileno())
+        try:
+            os.fsync(own)
+        finally:
+            os.close(own)
 
     def keep(self) -> None:
         """Let it appear. When this returns, no crash can undo it."""

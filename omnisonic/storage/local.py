@@ -25,6 +25,10 @@ THREADS: Final = 16
 """Work for the disk at the same time: enough that a slow fsync holds up nobody else."""
 DISK_S: Final = 60.0
 """Longest that one piece of work may take, such as the fsync of a large file on a slow disk."""
+SYNC_BYTES: Final = 8_388_608
+"""After so much it is synced, while more arrives: there is little left to wait for at the end. A disk that has not
+done that when as much has come again holds up whoever brings it.
+"""
 
 _KEY: Final = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -104,18 +108,24 @@ class LocalStorage:
         self._threads.shutdown(wait=False)
 
     async def _written(self, file: Arriving, blocks: AsyncIterator[bytes]) -> None:
-        """Write all blocks, each while the next one is on its way."""
-        writing: asyncio.Future[None] | None = None
+        """Write all blocks, each while the next one is on its way, and sync them while more are written."""
+        writing = syncing = asyncio.get_running_loop().create_future()
+        writing.set_result(None)
+        unsynced_bytes = 0
         try:
             async for block in blocks:
-                if writing is not None:
-                    await self._done(writing)
-                writing = self._begin(file.write, block)
-            if writing is not None:
                 await self._done(writing)
+                writing = self._begin(file.write, block)
+                unsynced_bytes += len(block)
+                if unsynced_bytes >= SYNC_BYTES:
+                    await self._done(syncing)
+                    syncing, unsynced_bytes = self._begin(file.sync), 0
+            await self._done(writing)
+            await self._done(syncing)
         finally:
-            if writing is not None and not writing.cancel() and not writing.cancelled():
-                writing.exception()  # looked at: what ended this first is what is told
+            for work in (writing, syncing):
+                if not work.cancel() and not work.cancelled():
+                    work.exception()  # looked at: what ended this first is what is told
 
     def _path(self, key: Key) -> Path:
         if not _KEY.fullmatch(key):
