@@ -22,6 +22,10 @@ SessionId: TypeAlias = str
 """A UUID. A session's room is called the same."""
 UploadId: TypeAlias = str
 """A UUID."""
+ExportId: TypeAlias = str
+"""A UUID."""
+ExportFormat: TypeAlias = Literal["wav", "flac", "mp3"]
+ExportStatus: TypeAlias = Literal["pending", "processing", "completed", "failed"]
 Role: TypeAlias = Literal["owner", "collaborator"]
 
 SESSION_NAME_LENGTH: Final = 120
@@ -104,6 +108,30 @@ class Upload(msgspec.Struct, frozen=True, rename="camel"):
     muted: bool
     offset_seconds: float
     created_at: datetime
+
+
+class Export(msgspec.Struct, frozen=True, rename="camel"):
+    """A mixdown of a session, asked for or made (SPEC 3).
+
+    `progress` is in percent; `error_message` a sentence once it has failed. What is known only of a finished one is
+    None until then: `file_size` in bytes, `duration_seconds`, `loudness_lufs` (ITU-R BS.1770; None also for what is too
+    quiet to have any) and `peak_dbfs` (None also for silence).
+    """
+
+    id: ExportId
+    session_id: SessionId
+    user_id: UserId | None
+    format: ExportFormat
+    status: ExportStatus
+    progress: int
+    error_message: str | None
+    file_name: str
+    file_size: int | None
+    duration_seconds: float | None
+    loudness_lufs: float | None
+    peak_dbfs: float | None
+    created_at: datetime
+    completed_at: datetime | None
 
 
 def checked_name(value: str, *, name: str, longest: int) -> str:
