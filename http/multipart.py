@@ -1,6 +1,9 @@
-"""The form that carries a file (RFC 7578), read as it arrives. The parser is werkzeug's, without its input or output.
+"""The form that carries a file (RFC 7578), read as it arrives.
 
-Overload: the file is passed on chunk by chunk, and the other fields are bounded in number and in length.
+The bytes of the file are found here: up to the first CRLF and boundary (RFC 2046, 5.1.1), uncopied. The rest of the
+form is werkzeug's parser's, without its input or output.
+
+Overload: the file is passed on chunk by chunk, and all that is not the file is bounded.
 """
 
 from collections.abc import AsyncIterator
@@ -8,28 +11,35 @@ from typing import Final
 
 from quart import request
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, Preamble
 
 from omnisonic.errors import InvalidInput
 from omnisonic.http.errors import Refusal
 
 FILE: Final = "file"
 SESSION: Final = "sessionId"
+LINE_BREAK: Final = b"\r\n"
 MOST_PARTS: Final = 16
+"""Before and with the file, and once more after it."""
 LONGEST_FIELD_BYTES: Final = 1024
+LONGEST_HELD_BYTES: Final = 262_144
+"""How much of what is not the file may be in memory: the head of a part, what comes before the first part or after the
+last.
+"""
 OVERHEAD_BYTES: Final = 65_536
 """What a form may have around its file."""
 
 
 class UploadForm:
-    """The form in `body`. First `open_file`, then read `file` to its end, then `finish`.
+    """The form in `body`. First `open_file`, then read `file` to its end, then `finish`, which reads `body` to its end.
 
     `file_name` is what the client calls the file, from `open_file` on; `session_id` what it has said of that so far.
     """
 
     def __init__(self, body: AsyncIterator[bytes], boundary: bytes) -> None:
         self._body = body
-        self._decoder = MultipartDecoder(boundary, max_parts=MOST_PARTS)
+        self._boundary = boundary
+        self._decoder = self._new_decoder()
         self.file_name = ""
         self.session_id: str | None = None
 
@@ -40,20 +50,35 @@ class UploadForm:
 
     async def file(self) -> AsyncIterator[bytes]:
         """The bytes of the file. Errors: `InvalidInput` (`invalid_form`) when they break off."""
-        while True:
-            event = await self._event()
-            assert isinstance(event, Data)
-            if event.data:
-                yield event.data
-            if not event.more_data:
-                return
+        mark = LINE_BREAK + b"--" + self._boundary
+        held = bytes(self._decoder.buffer)
+        if not held.startswith(LINE_BREAK):
+            raise _malformed()  # what werkzeug would take as well
+        held = held[len(LINE_BREAK) :]
+        while (end := held.find(mark)) < 0:
+            ready = _before_begun(mark, held)
+            if ready:
+                yield held[:ready]
+            chunk = await anext(self._body, None)
+            if chunk is None:
+                raise _malformed()
+            held = held[ready:] + chunk
+        if end:
+            yield held[:end]
+        self._decoder = self._new_decoder()
+        self._decoder.receive_data(held[end:])
 
     async def finish(self) -> None:
         """Read what is after the file. Errors: `InvalidInput` (`too_many_files`, `invalid_form`)."""
         name = self.file_name
+        if await self._event() != Preamble(b""):
+            raise _malformed()  # the file's boundary went on as none does
         if await self._next_file():
             raise InvalidInput("Upload one file at a time.", code="too_many_files")
         self.file_name = name
+
+    def _new_decoder(self) -> MultipartDecoder:
+        return MultipartDecoder(self._boundary, LONGEST_HELD_BYTES, max_parts=MOST_PARTS)
 
     async def _next_file(self) -> bool:
         """Read on to the next file, and whether there is one."""
@@ -88,7 +113,7 @@ class UploadForm:
                 chunk = await anext(self._body, None)
                 self._decoder.receive_data(chunk)
         except (ValueError, RequestEntityTooLarge):
-            raise InvalidInput("The form is malformed, or broke off.", code="invalid_form") from None
+            raise _malformed() from None
         return event
 
 
@@ -98,3 +123,13 @@ def form_in_request(body: AsyncIterator[bytes]) -> UploadForm:
     if request.mimetype != "multipart/form-data" or not boundary:
         raise Refusal(415, "unsupported_media_type", "Send the file in a form: multipart/form-data.")
     return UploadForm(body, boundary.encode("latin1", "replace"))
+
+
+def _before_begun(mark: bytes, chunk: bytes) -> int:
+    """How many bytes of `chunk` come before what may be the beginning of `mark`, in which only the first byte is CR."""
+    at = chunk.rfind(b"\r", max(0, len(chunk) - len(mark) + 1))
+    return at if at >= 0 and mark.startswith(chunk[at:]) else len(chunk)
+
+
+def _malformed() -> InvalidInput:
+    return InvalidInput("The form is malformed, or broke off.", code="invalid_form")

@@ -79,7 +79,7 @@ class Uploads:
     async def create(self) -> Response:
         """Upload one file, into a session or not: the parts `file` and, if wanted, `sessionId` of a form."""
         login = self._login()
-        form = form_in_request(body := incoming())
+        form = form_in_request(incoming())
         size = self._declared_bytes()
         await form.open_file()
         name, key = checked_file_name(form.file_name), new_key(FOLDER)
@@ -87,8 +87,6 @@ class Uploads:
         async with intake.arriving(login, key, session=form.session_id, size=size):
             received = await intake.put(key, form.file(), name)
             await form.finish()
-            async for _ in body:
-                pass  # what a client sends after its form
             upload = await self._parts.store.commit(login, str(uuid4()), key, received, session=form.session_id)
         await tell(self._news, "upload.added", upload)
         return answer(await self._linked(Kept(upload, key)), 201)
