@@ -21,7 +21,7 @@ from quart.utils import encode_headers
 from quart.wrappers.base import BaseRequestWebsocket
 from quart.wrappers.response import DataBody, Response
 
-from omnisonic.http.incoming import Incoming, is_streamed
+from omnisonic.http.incoming import Incoming, discard, is_streamed
 
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -35,14 +35,22 @@ class Exchange(ASGIHTTPConnection):
             await super().__call__(receive, send)
             return
         request: Request = self._create_request_from_scope(send)
-        if has_body:
-            request.body = cast("Any", Incoming(receive, self.app.config["STALL_TIMEOUT"]))
-        else:
+        if not has_body:
             request.body.set_complete()
-        await self.handle_request(request, send)
+            await self.handle_request(request, send)
+            return
+        request.body = cast("Any", Incoming(receive, self.app.config["STALL_TIMEOUT"]))
+        try:
+            response = await self.app.handle_request(request)
+        finally:
+            # Hypercorn ends a request through the queue of its body, and waits while that is full.
+            self._discarding = asyncio.create_task(discard(receive))
+        await self._answer(send, response)
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
-        response = await self.app.handle_request(request)
+        await self._answer(send, await self.app.handle_request(request))
+
+    async def _answer(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         limit_s = response.timeout if isinstance(response, Response) else ...
         with suppress(TimeoutError):
             async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"] if limit_s is ... else limit_s):

@@ -75,6 +75,12 @@ class Incoming:
             raise Refusal(408, "request_timeout", "The upload stood still for too long. Send it again.") from None
 
 
+async def discard(receive: ASGIReceiveCallable) -> None:
+    """Throw away what still arrives by `receive`, until its request is over."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def incoming() -> AsyncIterator[bytes]:
     """The body of the current request, as it arrives. Errors: as `Incoming`."""
     body: Any = request.body

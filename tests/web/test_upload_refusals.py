@@ -1,5 +1,7 @@
 """What is not taken: each with a status and a code of its own, and nothing of it is left (RELIABILITY, files)."""
 
+import contextlib
+import select
 import socket
 from collections.abc import Iterator
 from typing import Any, Final
@@ -151,6 +153,20 @@ def test_a_client_that_stalls_is_cut_off(small_web: Web, ada: httpx.Client) -> N
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.1 408 ")
     eventually(lambda: is_clean(small_web), what="nothing is left")
+
+
+def test_a_client_that_sends_on_after_its_refusal_is_cut_off(small_web: Web) -> None:
+    """It is told, after a while in which it might have ended; then nobody listens any longer."""
+    head = f"POST /api/upload HTTP/1.1\r\nHost: 127.0.0.1:{small_web.port}\r\nContent-Length: {10**12}\r\n\r\n"
+    answer = b""
+    with socket.create_connection(("127.0.0.1", small_web.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        with contextlib.suppress(ConnectionError):
+            while True:
+                if select.select([connection], [connection], [])[0]:
+                    answer += connection.recv(65_536)
+                connection.send(bytes(65_536))
+    assert answer.startswith(b"HTTP/1.1 401 ")
 
 
 def test_a_client_that_vanishes_leaves_nothing(small_web: Web, ada: httpx.Client) -> None:
