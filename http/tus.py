@@ -29,6 +29,7 @@ from omnisonic.http.tus_headers import (
 )
 from omnisonic.http.uploads import DISPOSE_S, UploadParts, tell
 from omnisonic.models import LoginId, Upload, UploadId
+from omnisonic.sessions import NoSuchSession
 from omnisonic.storage import Key, Storage
 from omnisonic.uploads import QuotaExceeded, UnsupportedMedia, UploadTooLarge
 from omnisonic.uploads.file_names import checked_file_name
@@ -39,7 +40,7 @@ from omnisonic.uploads.resumable import NoSuchResumable, OffsetTaken, Resumable,
 PIECES: Final = "pieces"
 """Where the keys of pieces are."""
 PIECE_TYPE: Final = "application/offset+octet-stream"
-FINAL: Final = (UnsupportedMedia, UploadTooLarge, QuotaExceeded, InvalidInput)
+FINAL: Final = (UnsupportedMedia, UploadTooLarge, QuotaExceeded, NoSuchSession, InvalidInput)
 """What no repetition mends."""
 
 

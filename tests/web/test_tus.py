@@ -15,7 +15,7 @@ from tests.cli.running import eventually
 from tests.web.running import Web
 from tests.web.sounds import wav
 from tests.web.test_sessions import make
-from tests.web.test_sessions_sharing import share
+from tests.web.test_sessions_sharing import share, user_id
 from tests.web.test_uploads import is_clean, told
 
 SOUND: Final = wav(5)
@@ -202,6 +202,22 @@ def test_a_file_that_is_refused_takes_its_pieces_with_it(web: Web, ada: httpx.Cl
     assert ada.head(place, headers=TUS).status_code == 404
     assert is_clean(web)
     assert web.stored() == set()
+
+
+def test_a_role_that_was_lost_meanwhile_takes_the_pieces_with_it(web: Web, ada: httpx.Client) -> None:
+    """404 with the last piece: nobody can finish it any more, so nothing of it is kept or counts towards the quota."""
+    bob, session = web.sign_up("bob@example.com"), make(ada)
+    share(ada, session, bob)
+    place = begun(bob, sessionId=session["id"])
+    assert piece(bob, place, 0, SOUND[:1000]).status_code == 204
+    assert ada.delete(f"/api/sessions/{session['id']}/collaborators/{user_id(bob)}").status_code == 200
+    answer = piece(bob, place, 1000, SOUND[1000:])
+    assert (answer.status_code, answer.json()["code"]) == (404, "session_not_found")
+    assert bob.head(place, headers=TUS).status_code == 404
+    assert bob.delete(place, headers=TUS).status_code == 404
+    assert told(web) == []
+    assert web.stored() == set()
+    assert is_clean(web)
 
 
 def test_more_than_was_said_is_refused(web: Web, ada: httpx.Client) -> None:
