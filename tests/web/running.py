@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,6 +31,7 @@ from omnisonic.presence.valkey import ValkeyPresence
 from omnisonic.sessions.postgres import PostgresSessions
 from omnisonic.storage import Storage
 from omnisonic.storage.local import LocalStorage
+from omnisonic.uploads import UploadStore
 from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.postgres import PostgresUploads
 from omnisonic.uploads.postgres_resumable import PostgresResumables
@@ -136,6 +137,7 @@ def running_web(
     database_url: str = NO_DATABASE,
     redis_url: str | None = None,
     storage: Storage | None = None,
+    uploads: Callable[[UploadStore], UploadStore] = lambda store: store,
     admin_token: str | None = ADMIN_TOKEN,
     gateway_port: int = 9,
     config: dict[str, object] | None = None,
@@ -145,7 +147,8 @@ def running_web(
     """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own.
 
     Accounts and sessions are in the database, and without one requests that need it are 503. Presence, bus and guard
-    are on the Valkey at `redis_url`, or fakes. Uploads are in `storage`, or in a folder that goes with the web.
+    are on the Valkey at `redis_url`, or fakes. Uploads are in `storage`, or in a folder that goes with the web; their
+    rows are in what `uploads` makes of the store on the database.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     port = int(listener.getsockname()[1])
@@ -155,6 +158,7 @@ def running_web(
     folder = tempfile.TemporaryDirectory(prefix="omnisonic-uploads-")
     storage = storage or LocalStorage(Path(folder.name))
     stores = _stores(database, redis_url, presence, bus, clock, settings=loaded, storage=storage)
+    stores = replace(stores, uploads=uploads(stores.uploads))
     app = create_app(
         loaded,
         stores,
