@@ -53,6 +53,7 @@ class Database:
         self._url = url
         self._connections = connections
         self._pool: asyncpg.Pool[Row] | None = None
+        self._opening: set[asyncio.Task[asyncpg.Connection[Row]]] = set()
 
     async def open(self) -> None:
         """Make the pool. It connects when it is first asked to, so a server that is not there yet is no error."""
@@ -62,6 +63,7 @@ class Database:
             max_size=self._connections,
             command_timeout=QUERY_S,
             timeout=ACQUIRE_S,
+            connect=self._connected,
             reset=_keep,
             server_settings={"application_name": "omnisonic"},
         )
@@ -117,8 +119,20 @@ class Database:
             try:
                 async with asyncio.timeout(CLOSE_S):
                     await self._pool.close()
+                    await asyncio.gather(*self._opening, return_exceptions=True)
             except TimeoutError:
                 self._pool.terminate()
+
+    async def _connected(self, *args: Any, **options: Any) -> "asyncpg.Connection[Row]":
+        """A new connection. Whoever stops waiting leaves it to be opened, and closed: cut off, asyncpg complains."""
+        opening = asyncio.create_task(asyncpg.connect(*args, **options))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_let_go)
+            raise
 
 
 async def _acquired(pool: "asyncpg.Pool[Row]") -> "asyncpg.pool.PoolConnectionProxy[Row]":
@@ -126,6 +140,12 @@ async def _acquired(pool: "asyncpg.Pool[Row]") -> "asyncpg.pool.PoolConnectionPr
         return await pool.acquire(timeout=ACQUIRE_S)
     except asyncpg.InterfaceError as problem:  # it is closed, or the server wants what asyncpg cannot do
         raise ConnectionAbortedError from problem
+
+
+def _let_go(opening: "asyncio.Task[asyncpg.Connection[Row]]") -> None:
+    """Close what nobody waited for, if it was opened."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().terminate()
 
 
 def _is_lost(connection: Connection) -> bool:

@@ -1,6 +1,7 @@
 """The pool, on servers that are restarted, killed, stopped and out of connections."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -287,3 +288,27 @@ def test_a_server_that_is_not_there_yet_is_no_error_to_open() -> None:
         assert await refusal_s(database.ping()) < ACQUIRE_S + 0.2
 
     using("postgresql://nobody@127.0.0.1:9/nothing", nobody)
+
+
+def test_whoever_stops_waiting_for_a_connection_causes_no_complaint(postgres_process: PostgresServer) -> None:
+    """At any moment while it is opened: asyncpg would complain, of a probe for TLS that was cut off, say."""
+    complaints: list[object] = []
+
+    async def stop_after(steps: int) -> None:
+        async with database_at(postgres_process.url) as database:
+            asking = asyncio.create_task(database.ping())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait({asking})
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with asyncio.timeout(DEADLINE_S):
+            for doublings in range(10):
+                await stop_after(2**doublings)
+                await stop_after(3 * 2**doublings)
+        gc.collect()
+
+    blocking(run())
+    assert complaints == []
