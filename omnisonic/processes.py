@@ -62,6 +62,7 @@ class ProcessSpec:
     `in_service` returns once it does its work, which it must within `start_s`; it is given our end of the lifeline.
     `stop_signal` asks it to end in order.
     One that runs `once` is not kept up: it must end with exit code 0 within `start_s`, and then the next one starts.
+    `niceness` is by how much it comes behind the others on the processors (setpriority(2)).
     """
 
     name: str
@@ -72,6 +73,7 @@ class ProcessSpec:
     start_s: float = START_S
     once: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
+    niceness: int = 0
 
 
 async def run_processes(
@@ -210,6 +212,9 @@ class _Child:
             except OSError as problem:
                 ours.close()
                 raise ProcessDied(f"The {spec.name} could not be started: {problem.strerror}.") from problem
+        if spec.niceness:
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + spec.niceness)
         self._name = spec.name
         self._stop_signal = spec.stop_signal
         self._reason = ""

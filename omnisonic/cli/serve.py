@@ -42,6 +42,8 @@ MIGRATE_S: Final = 3600.0
 """A migration may rewrite large tables; it is cut off only when it has surely gone astray."""
 OTHER_CONNECTIONS: Final = 40
 """To the embedded database, beside those of the web: gateway, worker, operator, and a reserve."""
+BEHIND_ROOMS: Final = 10
+"""By how much pages, uploads and work come behind the rooms on the processors: music does not wait, a page may."""
 PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
 CONFIDENTIAL: Final = (
     "DATABASE_URL",
@@ -168,9 +170,10 @@ def _parts(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
     return [
         replace(_part("migrate", environ), once=True, start_s=MIGRATE_S),
         _part("gateway", environ, studio.gateway),
-        *webs,
-        _part("worker", environ),
-        _part("parity", unconfided, studio.parity),
+        *(
+            replace(part, niceness=BEHIND_ROOMS)
+            for part in (*webs, _part("worker", environ), _part("parity", unconfided, studio.parity))
+        ),
     ]
 
 

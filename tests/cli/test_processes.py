@@ -220,3 +220,17 @@ async def test_a_child_gets_its_environment_and_its_sockets_and_nothing_else() -
         async with kept_up(child) as (heard, _):
             await heard.until(lambda: len(heard.lines) == 2)
             assert [line for _, line in heard.lines] == [f"jam False {listener.getsockname()[1]}", "False"]
+
+
+async def test_a_child_comes_behind_the_others_by_its_niceness() -> None:
+    """And with it the threads that it starts."""
+    program = (
+        "import os, threading; threads = []; "
+        "thread = threading.Thread(target=lambda: threads.append(os.getpriority(os.PRIO_PROCESS, 0))); "
+        "thread.start(); thread.join(); os.write(0, b'ready\\n'); "
+        "print(os.getpriority(os.PRIO_PROCESS, 0), *threads, flush=True); os.read(0, 1)"
+    )
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    async with kept_up(spec("rooms", program), replace(spec("pages", program), niceness=3)) as (heard, _):
+        await heard.until(lambda: len(heard.lines) == 2)
+        assert heard.lines == [("rooms", f"{own} {own}"), ("pages", f"{own + 3} {own + 3}")]
