@@ -2,35 +2,25 @@
 environment, no name of the file, only the open file itself. Asyncio.
 
 Overload: a file that takes longer than `LISTEN_S`, whoever's fault that is, is one without sound. Crash of the decoder:
-the same. Crash of this process: the kernel ends the other one (`omnisonic.leash`; where there is none, its limits do).
-Shutdown: cancelling ends it at once.
+the same. Crash of this process: the other one goes with it (`omnisonic.media.confined`). Shutdown: cancelling ends it
+at once.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final
 
 import msgspec
 
 from omnisonic.errors import OmnisonicError
+from omnisonic.media.confined import FILES_FAULT, bare_environment, end, leashed
 from omnisonic.uploads.analyses import Heard
 
 LISTEN_S: Final = 150.0
 ANSWER_BYTES: Final = 65_536
 """More than a thousand peaks take."""
-INHERITED: Final = frozenset(
-    {"PATH", "LANG", "LC_ALL", "PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"}
-)
-"""The variables that a Python may need to find itself."""
-FILES_FAULT: Final = frozenset(
-    {signal.SIGXCPU, signal.SIGXFSZ, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
-)
-"""What ends a decoder that a file has led astray. Other signals come from other people."""
 
 _log = logging.getLogger(__name__)
 _decoder: msgspec.json.Decoder[Heard | None] = msgspec.json.Decoder(Heard | None)
@@ -47,8 +37,7 @@ class CannotListen(OmnisonicError):
 
 def probe() -> Sequence[str]:
     """The command that listens to its standard input."""
-    leash = (sys.executable, "-m", "omnisonic.leash", str(os.getpid()))
-    return *leash, sys.executable, "-m", "omnisonic.media.probe"
+    return leashed("omnisonic.media.probe")
 
 
 async def listen(
@@ -64,7 +53,7 @@ async def listen(
         stdin=file,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={name: value for name, value in os.environ.items() if name in INHERITED} | {"PYTHONDONTWRITEBYTECODE": "1"},
+        env=bare_environment(),
     )
     assert process.stdout is not None
     try:
@@ -75,7 +64,7 @@ async def listen(
         _log.warning("media.given_up", extra={"after_s": within_s})
         return None
     finally:
-        await _end(process, process.stdout)
+        await end(process, process.stdout)
     return _understood(answer, exit_code)
 
 
@@ -98,12 +87,3 @@ async def _answer(output: asyncio.StreamReader) -> bytes:
         return await output.readexactly(ANSWER_BYTES)
     except asyncio.IncompleteReadError as end:
         return end.partial
-
-
-async def _end(process: asyncio.subprocess.Process, output: asyncio.StreamReader) -> None:
-    """Kill it if it lives, and wait until it is gone, which is at once; it counts as gone when its output was read."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    while await output.read(ANSWER_BYTES):
-        pass
-    await process.wait()

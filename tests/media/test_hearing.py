@@ -9,7 +9,8 @@ from pathlib import Path
 import av
 import pytest
 
-from omnisonic.media.hearing import LONGEST_S, hear
+from omnisonic.media.decoding import LONGEST_S
+from omnisonic.media.hearing import hear
 from omnisonic.uploads.analyses import Heard
 from tests.media.recordings import LEVEL, SILENT_SAMPLES, recorded, samples, silence, silent_film, tone
 from tests.web.sounds import wav

@@ -22,7 +22,7 @@ from tests.postgres_server import blocking
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 """Measuring coverage needs more than the limits let through."""
 DEADLINE_S: Final = 40.0
-SELF: Final = "from omnisonic.media import probe; probe.limit_this_process()\n"
+SELF: Final = "from omnisonic.media.probe import CONFINES, confine; confine(CONFINES)\n"
 LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
 
 

@@ -1,0 +1,57 @@
+"""Some of the stems of a mix, which are read apart from the others: here (`Part`), or in a process of their own
+(`omnisonic.mixdown.reader`). Blocking. One task owns it.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from typing import BinaryIO, Protocol, TypeAlias
+
+from omnisonic.mixdown import Stem
+from omnisonic.mixdown.blocks import Samples
+from omnisonic.mixdown.bus import Sum, buses
+from omnisonic.mixdown.track import Track
+
+Stems: TypeAlias = Sequence[tuple[Stem, BinaryIO]]
+"""Each with the file that has its sound."""
+
+
+class Readable(Protocol):
+    """Some stems, summed. Errors: both methods may raise `UnusableStem`."""
+
+    def frames_said(self) -> int:
+        """How long they last, in the mix's frames, if their files are right about themselves. Once, and first."""
+        ...
+
+    def read(self, frames: int) -> Samples:
+        """The next so many frames, in two rows; fewer, or none, only at the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...
+
+
+class Part:
+    """Stems that are read where they are asked for."""
+
+    def __init__(self, stems: Stems) -> None:
+        self._stems = stems
+        self._open = ExitStack()
+        self._sum = Sum([])
+
+    def frames_said(self) -> int:
+        """Opens the files."""
+        tracks = [self._open.enter_context(closing(Track(stem, file))) for stem, file in self._stems]
+        self._sum = Sum([bus.read for bus in buses(tracks)])
+        return max((track.frames_said for track in tracks), default=0)
+
+    def read(self, frames: int) -> Samples:
+        """Decode and resample."""
+        return self._sum.read(frames)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._open.close()
+
+
+_fits: type[Readable] = Part

@@ -1,0 +1,80 @@
+"""`python -m omnisonic.mixdown.process`: mixes as it is told on its standard input (`omnisonic.mixdown.news.Order`),
+and prints its news, a line each.
+
+What files make their decoders do is unknown, so it happens here, under limits that cannot be lifted again, and after
+everybody else. Overload: more time on processors ends it with SIGXCPU; more memory, and a disk that is full, are told
+as news. Crash: the files' matter, told by the signal that ended it; any other exit code than 0 is this program's own
+trouble.
+"""
+
+import os
+import sys
+import time
+from typing import Final
+
+import msgspec
+
+from omnisonic.media.confinement import Confines, confine
+from omnisonic.mixdown import UnusableStem
+from omnisonic.mixdown.news import Done, Failed, News, Order, Progress, Unusable
+from omnisonic.mixdown.reader import Reader, ReaderDied
+from omnisonic.mixdown.rendering import render
+
+CONFINES: Final = Confines(
+    cpu_s=1_800,  # a hundred times what three minutes of eight stems take as MP3
+    memory_bytes=2_147_483_648,
+    descriptors=1_024,  # one a stem
+    written_bytes=17_179_869_184,  # five hours of 24 bits are a third of it
+)
+NEWS_EVERY_S: Final = 0.1
+TOO_MUCH: Final = "These files take more memory to mix than there is. Mute some of them, or use smaller ones."
+
+
+def main() -> None:
+    """Limit this process, mix, and tell."""
+    confine(CONFINES)
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    try:
+        tell(_outcome(order))
+    except ReaderDied as death:
+        if not death.signal:
+            raise
+        os.kill(os.getpid(), death.signal)  # whoever waits for this one is to know why
+
+
+def tell(news: News) -> None:
+    """Print it."""
+    sys.stdout.buffer.write(msgspec.json.encode(news) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+class Rarely:
+    """Tells of progress, as it is told of it, but not all the time."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def __call__(self, done: float) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + NEWS_EVERY_S
+            tell(Progress(round(done, 4)))
+
+
+def _outcome(order: Order) -> News:
+    files = [os.fdopen(number, "rb") for number in order.files]
+    try:
+        with os.fdopen(order.output, "r+b") as output:
+            output.truncate(0)
+            told = Rarely()
+            return Done(render(order.project, files, output, order.format, bits=order.bits, told=told, read=Reader))
+    except UnusableStem as problem:
+        return Unusable(problem.message)
+    except MemoryError:
+        return Unusable(TOO_MUCH)
+    except OSError as problem:
+        return Failed(f"The mix could not be written: {problem.strerror or problem}.")
+
+
+if __name__ == "__main__":
+    main()

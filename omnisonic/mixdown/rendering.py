@@ -1,0 +1,62 @@
+"""Renders a mix: the stems are read in `PARTS`, summed block by block, and given to the master. Blocking, and at the
+mercy of the files: call it only in a process under limits (`omnisonic.mixdown.process`).
+
+Which stem is in which part, and in what order they are summed, is always the same, so that the same files give the same
+bytes. Memory grows with the number of stems, and not with their length. Overload: nothing is read much before it is
+needed. Shutdown: end the process.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from typing import BinaryIO, Final
+
+from omnisonic.mixdown import Bits, Mixed, Project
+from omnisonic.mixdown.blocks import BLOCK_FRAMES, Samples
+from omnisonic.mixdown.bus import Sum
+from omnisonic.mixdown.click import click, click_frames
+from omnisonic.mixdown.master import Master, recording
+from omnisonic.mixdown.part import Part, Readable, Stems
+from omnisonic.models import ExportFormat
+
+PARTS: Final = 2
+ALMOST: Final = 0.99
+"""How far it is at most until it is done: what files say of their length need not be true."""
+
+
+def render(
+    project: Project,
+    files: Sequence[BinaryIO],
+    output: BinaryIO,
+    format_: ExportFormat,
+    *,
+    bits: Bits = 24,
+    told: Callable[[float], None],
+    read: Callable[[Stems], Readable] = Part,
+) -> Mixed:
+    """Mix `files`, each the sound of the stem in its place, into `output`, which can be sought and is written from its
+    beginning. `told` hears how much is done, from 0 to 1, never less than before. `read` has a part of the stems read.
+
+    Errors: `UnusableStem`, `OSError` when `output` cannot be written; what is in it is then of no use.
+    """
+    with ExitStack() as stack:
+        stems = list(zip(project.stems, files, strict=True))
+        shares = [stems[begin::PARTS] for begin in range(PARTS)]
+        parts = [stack.enter_context(closing(read(share))) for share in shares if share]
+        length = max([part.frames_said() for part in parts], default=click_frames(project))
+        master = Master(recording(output, format_, bits))
+        done = 0
+        told(0.0)
+        for block in _mixed(parts) if parts else click(project):
+            master.go_on(block)
+            done += block.shape[1]
+            told(min(done / length, ALMOST) if length else 0.0)
+        result = master.finish()
+    told(1.0)
+    return result
+
+
+def _mixed(parts: Sequence[Readable]) -> Iterator[Samples]:
+    """The sum of all parts, in blocks of two rows."""
+    total = Sum([part.read for part in parts])
+    while (block := total.read(BLOCK_FRAMES)).shape[1]:
+        yield block

@@ -1,0 +1,260 @@
+"""Mixing in processes of their own: what comes back, what they may do, and what becomes of those that do harm."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+import pytest
+
+from omnisonic.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
+from omnisonic.mixdown.mixer import ASTRAY, mix, mixing
+from omnisonic.mixdown.news import Failed, Order
+from omnisonic.mixdown.process import CONFINES
+from tests.cli.running import alive, children, eventually
+from tests.media.recordings import silence, silent_film
+from tests.mixdown.sounds import file_of, made, noise, sine
+from tests.postgres_server import blocking
+
+DEADLINE_S: Final = 40.0
+LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
+UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+"""Measuring coverage needs more than the limits let through."""
+
+
+class Session:
+    """Files to mix, and one to mix them to."""
+
+    def __init__(self, *sounds: bytes) -> None:
+        self._open = ExitStack()
+        self.files = [self._file(sound) for sound in sounds]
+        self.output = self._file(b"left over from an earlier try " * 1_000)
+        self.project = Project(120, 4, [Stem(f"{number}.wav") for number in range(len(sounds))])
+        self.told: list[float] = []
+
+    def _file(self, data: bytes) -> BinaryIO:
+        file = self._open.enter_context(tempfile.TemporaryFile())
+        file.write(data)
+        file.flush()
+        return file
+
+    async def mix(
+        self,
+        command: Sequence[str] = (),
+        *,
+        within_s: float = DEADLINE_S,
+        told: Callable[[float], None] | None = None,
+    ) -> Mixed:
+        """Have it mixed; by `command` instead of the real one."""
+        tell, run = told or self.told.append, (lambda: command) if command else mixing
+        return await mix(self.project, self.files, self.output, "wav", told=tell, within_s=within_s, command=run)
+
+    def written(self) -> bytes:
+        """What is in the output."""
+        self.output.seek(0)
+        return self.output.read()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+
+def within_deadline(act: Awaitable[Mixed]) -> Mixed:
+    """What becomes of it, before this test has to end."""
+
+    async def run() -> Mixed:
+        async with asyncio.timeout(DEADLINE_S):
+            return await act
+
+    return blocking(run())
+
+
+def python(program: str) -> Sequence[str]:
+    """A command that does this and then becomes the real one."""
+    real = (sys.executable, "-m", "omnisonic.mixdown.process")
+    return sys.executable, "-c", f"{program}\nimport os; os.execv({real[0]!r}, {real!r})"
+
+
+def sound(seconds: float = 1.0) -> bytes:
+    """A file to mix."""
+    return file_of(noise(seconds)).read()
+
+
+def test_a_process_mixes_what_this_one_would_have_mixed() -> None:
+    """The same bytes, and nothing of what was in the file before; and it tells how far it is."""
+    sounds = [sound(8), file_of(sine(440, 9, rate=44_100), 44_100).read()]
+    with Session(*sounds) as session:
+        mixed = within_deadline(session.mix())
+        here, mixed_here = made(
+            [(stem, file_of_bytes) for stem, file_of_bytes in zip(session.project.stems, session.files, strict=True)]
+        )
+        assert mixed == mixed_here
+        assert session.written() == here
+        assert session.told == sorted(session.told)
+        assert all(0 <= done <= 1 for done in session.told)
+        assert session.told
+
+
+def test_a_session_without_sound_is_given_a_click() -> None:
+    """No files at all."""
+    with Session() as session:
+        assert within_deadline(session.mix()).duration_s == 16
+
+
+def test_the_file_that_cannot_be_mixed_is_named() -> None:
+    """With the others being all right."""
+    with Session(sound(), silent_film()) as session, pytest.raises(UnusableStem, match=r"no sound in '1\.wav'"):
+        within_deadline(session.mix())
+
+
+def test_the_process_knows_nothing_of_us() -> None:
+    """Its environment has no more than a Python needs: what this test is called, for instance, it cannot know."""
+    assert "PYTEST_CURRENT_TEST" in os.environ
+    with Session(sound()) as session:
+        within_deadline(session.mix(python("import os, sys; 'PYTEST_CURRENT_TEST' in os.environ and sys.exit(3)")))
+
+
+def test_a_bomb_is_stopped_by_its_time() -> None:
+    """A hundred kilobytes of FLAC keep a processor busy for long; here it has one second."""
+    with Session(silence(200_000)) as session, pytest.raises(UnusableStem) as raised:
+        within_deadline(session.mix(python("import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 3))")))
+    assert raised.value.message == ASTRAY
+
+
+@LINUX
+def test_too_little_memory_is_told_as_such() -> None:
+    """A machine, or a limit, that these files are too much for."""
+    starve = "import omnisonic.mixdown.process as p; p.confine(p.CONFINES)\n" + MEMORY
+    with Session(sound()) as session, pytest.raises(UnusableStem, match="memory"):
+        within_deadline(session.mix((sys.executable, "-c", starve)))
+
+
+MEMORY: Final = """
+def render(*_, **__): return bytearray(4 << 30)
+p.render = render
+p.main()
+"""
+
+
+def test_a_full_disk_is_nobodys_fault() -> None:
+    """It is said, and no file is named."""
+    with Session(sound(20)) as session, pytest.raises(MixFailed, match="could not be written") as raised:
+        little = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        little += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+        within_deadline(session.mix(python(little)))
+    assert not isinstance(raised.value, UnusableStem)
+
+
+def test_a_mix_that_takes_too_long_is_given_up() -> None:
+    """And its process ended."""
+    with Session(sound()) as session, pytest.raises(TooLong):
+        within_deadline(session.mix(("/bin/sleep", "60"), within_s=0.2))
+
+
+@pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "kill -XCPU $$"])
+def test_a_decoder_led_astray_is_the_files_fault(said: str) -> None:
+    """It dies by its own hand."""
+    with Session(sound()) as session, pytest.raises(UnusableStem):
+        within_deadline(session.mix(("/bin/sh", "-c", said)))
+
+
+@pytest.mark.parametrize("said", ["exit 1", "kill -KILL $$", "kill -TERM $$", "echo nothing", "echo '{}'", "exit 0"])
+def test_what_is_not_the_files_fault_is_told(said: str) -> None:
+    """A broken installation, somebody who kills, and words that are no news: it can be tried again."""
+    with Session(sound()) as session, pytest.raises(MixFailed):
+        within_deadline(session.mix(("/bin/sh", "-c", said)))
+
+
+def test_a_flood_of_words_is_not_kept() -> None:
+    """What is longer than any news is none."""
+    with Session(sound()) as session, pytest.raises(MixFailed):
+        within_deadline(session.mix((sys.executable, "-c", "import sys; sys.stdout.write('[' * 1_000_000)")))
+
+
+def test_a_process_that_is_killed_in_the_middle_has_failed(tmp_path: Path) -> None:
+    """By somebody else; no file is to blame."""
+    noted = tmp_path / "pid"
+
+    def kill(_done: float) -> None:
+        os.kill(int(noted.read_text()), signal.SIGKILL)
+
+    with Session(sound(30)) as session, pytest.raises(MixFailed):
+        note = f"import os; from pathlib import Path; Path({str(noted)!r}).write_text(str(os.getpid()))"
+        within_deadline(session.mix(python(note), told=kill))
+
+
+def test_a_command_that_is_not_there_is_told() -> None:
+    """That is nothing that a file can cause."""
+    with Session(sound()) as session, pytest.raises(FileNotFoundError):
+        within_deadline(session.mix(("/nowhere/python",)))
+
+
+def test_cancelling_ends_the_process(tmp_path: Path) -> None:
+    """At once, and before the caller goes on."""
+    noted = tmp_path / "pid"
+
+    async def run() -> None:
+        with Session(sound()) as session:
+            command = ("/bin/sh", "-c", f"echo $$ > {noted}.new; mv {noted}.new {noted}; exec sleep 60")
+            mixing_now = asyncio.create_task(session.mix(command))
+            await asyncio.to_thread(eventually, noted.exists, what="it mixes")
+            mixing_now.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await mixing_now
+
+    blocking(run())
+    assert not alive(int(noted.read_text()))
+
+
+@LINUX
+def test_a_process_dies_with_whoever_started_it() -> None:
+    """Even with one that is killed: it mixes a file that never comes."""
+    program = (
+        "import asyncio, os; from omnisonic.mixdown.mixer import *; from omnisonic.mixdown import Stem\n"
+        "class Pipe:\n  def __init__(self, end): self.end = end\n"
+        "  def fileno(self): return self.end\n  def seek(self, _): pass\n"
+        "ends = os.pipe(); print('began', flush=True)\n"
+        "asyncio.run(mix(Project(120, 4, [Stem('a')]), [Pipe(ends[0])], Pipe(ends[1]), 'wav', told=print, within_s=60))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"began\n"
+        eventually(lambda: bool(children(parent.pid)), what="it mixes")
+        (child,) = children(parent.pid)
+        eventually(lambda: b"mixdown.process" in Path(f"/proc/{child}/cmdline").read_bytes(), what="it runs")
+        parent.kill()
+    eventually(lambda: not alive(child), what="it is gone")
+
+
+def test_limits_cannot_be_lifted_and_others_come_first() -> None:
+    """The hard limits, and the priority, are what they should be."""
+    program = (
+        "from omnisonic.mixdown.process import *; confine(CONFINES); import os, resource as r\n"
+        "print(r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_FSIZE)[1], os.nice(0))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=UNMEASURED, capture_output=True, text=True, timeout=DEADLINE_S
+    )
+    cpu = CONFINES.cpu_s, CONFINES.cpu_s + 1
+    assert ran.stdout == f"{cpu} (0, 0) {CONFINES.written_bytes} {min(os.nice(0) + 10, 19)}\n"
+
+
+def test_the_real_command_is_leashed() -> None:
+    """To this process."""
+    assert mixing()[1:4] == ("-m", "omnisonic.leash", str(os.getpid()))
+
+
+def test_news_are_lines_that_anybody_can_read() -> None:
+    """JSON, and so is the order."""
+    order = Order(Project(120, 4, [Stem("a")]), "wav", 24, [3], 4)
+    assert msgspec.json.decode(msgspec.json.encode(order), type=Order) == order
+    assert msgspec.json.encode(Failed("No.")) == b'{"news":"failed","sentence":"No."}'
