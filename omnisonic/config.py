@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from omnisonic.errors import BadSettings
+from omnisonic.export_settings import ExportSettings
 from omnisonic.origins import WILDCARDS, HostPolicy, OriginPolicy
 from omnisonic.setting_sentences import sentence
 from omnisonic.setting_urls import POSTGRES, check_url, origin, origin_in, origin_of
@@ -58,7 +59,7 @@ def _default_data_dir() -> Path:
     return Path("/var/lib/omnisonic") if os.geteuid() == 0 else Path(".omnisonic")
 
 
-class Settings(StorageSettings):
+class Settings(ExportSettings, StorageSettings):
     """Everything that the environment decides. Defaults are right for one machine, on loopback."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)

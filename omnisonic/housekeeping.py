@@ -10,10 +10,12 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeAlias
 
 from omnisonic.accounts import AccountStore
 from omnisonic.errors import Unavailable
+from omnisonic.exports.queue import ExportQueue
 from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.upkeep import UploadUpkeep
 
@@ -24,7 +26,7 @@ RETRY_S: Final = 30.0
 JITTER: Final = 0.2
 """Up to this part of the time is added, so that workers started together do not sweep together for ever."""
 BATCH: Final = 100
-"""Uploads that one statement deletes: few enough that nobody waits for it."""
+"""Rows that one statement deletes: few enough that nobody waits for it."""
 
 Chore: TypeAlias = Callable[[], Awaitable[int]]
 """Deletes what has run out of one kind of thing; how many those were. Raises `Unavailable` when that must wait."""
@@ -33,11 +35,17 @@ _log = logging.getLogger(__name__)
 
 
 def chores(
-    accounts: AccountStore, upkeep: UploadUpkeep, disposal: Disposal, *, retention: timedelta
+    accounts: AccountStore,
+    upkeep: UploadUpkeep,
+    exports: ExportQueue,
+    disposal: Disposal,
+    *,
+    upload_retention: timedelta,
+    export_retention: timedelta,
 ) -> Mapping[str, Chore]:
     """All there is to do, by name, in order: what becomes loose by one chore is deleted by a later one.
 
-    `retention`: how long uploads without a session are kept.
+    The retentions: how long uploads without a session are kept, and exports that are over.
     """
 
     async def expired() -> int:
@@ -45,11 +53,20 @@ def chores(
 
     async def stale() -> int:
         async def dropped(limit: int) -> int:
-            return len(await upkeep.drop_stale(retention, limit))
+            return len(await upkeep.drop_stale(upload_retention, limit))
 
         return await _all_of(dropped)
 
-    return {"accounts": accounts.sweep, "unfinished uploads": expired, "stale uploads": stale, "files": disposal.sweep}
+    async def old() -> int:
+        return await _all_of(partial(exports.drop_old, export_retention))
+
+    return {
+        "accounts": accounts.sweep,
+        "unfinished uploads": expired,
+        "stale uploads": stale,
+        "old exports": old,
+        "files": disposal.sweep,
+    }
 
 
 async def keep_house(

@@ -16,9 +16,13 @@ import pytest
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.database.pool import Database
 from omnisonic.errors import Unavailable
+from omnisonic.exports.postgres import PostgresExports
+from omnisonic.exports.postgres_queue import PostgresExportQueue
+from omnisonic.exports.queue import Finished, Job
 from omnisonic.housekeeping import BATCH, JITTER, RETRY_S, SWEEP_S, Chore, chores, keep_house
 from omnisonic.logins import login_id
-from omnisonic.models import LoginId, UploadId
+from omnisonic.models import ExportId, LoginId, UploadId
+from omnisonic.sessions.postgres import PostgresSessions
 from omnisonic.storage.local import LocalStorage
 from omnisonic.uploads import Received
 from omnisonic.uploads.disposal import Disposal
@@ -101,12 +105,31 @@ class House:
         await self.resumables.append(login, resumable.id, key, offset=0, size=5)
         return resumable.id
 
+    async def export(self, login: LoginId) -> ExportId:
+        """A mixdown of a session of its own, made."""
+        session = await PostgresSessions(self.database).create(login, "Jam")
+        await PostgresExports(self.database).create(login, session.id, "wav")
+        queue, key = PostgresExportQueue(self.database), f"exports/{uuid4()}"
+        job = await queue.take()
+        assert isinstance(job, Job)
+        await queue.note(key)
+        await self.storage.put(key, chunks(b"mix"))
+        assert await queue.complete(job, Finished(key, 3, "00", 1.0, None, None))
+        return job.export.id
+
     async def keep(self) -> None:
         """Do all chores once."""
         upkeep = PostgresUpkeep(self.database)
-        disposal = Disposal(upkeep, self.storage)
+        todo = chores(
+            self.accounts,
+            upkeep,
+            PostgresExportQueue(self.database),
+            Disposal(upkeep, self.storage),
+            upload_retention=RETENTION,
+            export_retention=RETENTION / 2,
+        )
         with pytest.raises(Enough):
-            await keep_house(chores(self.accounts, upkeep, disposal, retention=RETENTION), sleep=Naps(1))
+            await keep_house(todo, sleep=Naps(1))
 
     def files(self) -> int:
         """How many objects there are."""
@@ -171,6 +194,30 @@ def test_old_and_unfinished_uploads_go_with_their_files(database_url: str, tmp_p
             page = await house.uploads.list(login, None, limit=10)
             assert [kept.upload.id for kept in page.uploads] == [kept_upload]
             assert (await house.resumables.get(login, kept_resumable)).received == 5
+            assert await house.database.rows("SELECT 1 FROM loose_objects") == []
+
+    blocking(run())
+
+
+def test_old_exports_go_with_their_files(database_url: str, tmp_path: Path) -> None:
+    """More than a batch of them, by a retention of their own; younger ones stay, with theirs."""
+
+    async def run() -> None:
+        async with house_at(database_url, tmp_path) as house:
+            user = await house.accounts.register("ada@example.com", "x")
+            login = login_id(await house.accounts.open_login(user))
+            await house.export(login)
+            await house.database.row(
+                "INSERT INTO exports (session_id, format, status, error_message, file_name, due_at) "
+                "SELECT session_id, format, 'failed', 'No.', file_name, NULL FROM exports, generate_series(1, $1::int)",
+                BATCH,
+            )
+            await house.database.row("UPDATE exports SET created_at = now() - $1::interval", RETENTION * 0.51)
+            young = await house.export(login)
+            assert house.files() == 2
+            await house.keep()
+            assert house.files() == 1
+            assert [str(row[0]) for row in await house.database.rows("SELECT id FROM exports")] == [young]
             assert await house.database.rows("SELECT 1 FROM loose_objects") == []
 
     blocking(run())

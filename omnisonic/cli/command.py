@@ -38,6 +38,8 @@ STORAGE: Final = (
 )
 UPLOADS: Final = ("upload_max_bytes", "upload_quota_bytes")
 RETENTION: Final = ("upload_retention_days",)
+EXPORTS: Final = ("export_max_active",)
+MAKING: Final = ("export_worker_concurrency", "export_max_duration_seconds", "export_retention_days")
 LIVEKIT: Final = ("livekit_url", "livekit_api_key", "livekit_api_secret")
 GATEWAY: Final = (
     "gateway_host",
@@ -80,6 +82,8 @@ class ServeCommand(SettingsCommand):
         *STORAGE,
         *UPLOADS,
         *RETENTION,
+        *EXPORTS,
+        *MAKING,
         *LIVEKIT,
         *GATEWAY,
         *PARITY,
@@ -103,6 +107,7 @@ class WebCommand(SettingsCommand):
         *SIGN_IN,
         *STORAGE,
         *UPLOADS,
+        *EXPORTS,
         *LIVEKIT,
         "gateway_host",
         "gateway_port",
@@ -110,9 +115,9 @@ class WebCommand(SettingsCommand):
 
 
 class WorkerCommand(SettingsCommand):
-    """`worker` listens to uploads, tells their rooms, and tidies up."""
+    """`worker` makes mixdowns, listens to uploads, tells their rooms, and tidies up."""
 
-    fields = (*EVERYWHERE, *DATABASE, "redis_url", *STORAGE, *RETENTION)
+    fields = (*EVERYWHERE, *DATABASE, "redis_url", *STORAGE, *RETENTION, *MAKING)
 
 
 class DatabaseCommand(SettingsCommand):

@@ -108,7 +108,7 @@ def web(fd: Fd = None, supervised: Supervised = False) -> None:
 
 @app.command(cls=WorkerCommand)
 def worker(supervised: Supervised = False) -> None:
-    """Run the worker alone: it listens to uploads, for their waveforms, and tidies up.
+    """Run the worker alone: it makes mixdowns, listens to uploads, for their waveforms, and tidies up.
 
     It meets the other parts in DATABASE_URL and REDIS_URL, which must be set, and in their storage.
     """

@@ -13,6 +13,7 @@ from omnisonic.cli.storage import storage_of
 from omnisonic.config import Settings
 from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Database
+from omnisonic.exports.postgres import PostgresExports
 from omnisonic.guard.valkey import ValkeyGuard
 from omnisonic.http.app import Stores
 from omnisonic.presence.valkey import ValkeyPresence
@@ -43,6 +44,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             uploads=PostgresUploads(database, use, quota_bytes=settings.upload_quota_bytes),
             resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
             upkeep=PostgresUpkeep(database),
+            exports=PostgresExports(database, use, most_active=settings.export_max_active),
             storage=storage,
             ping_database=database.ping,
         )

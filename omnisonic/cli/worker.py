@@ -1,12 +1,12 @@
-"""`omnisonic worker`: work that nobody waits for, on asyncio: housekeeping, and listening to what was uploaded.
+"""`omnisonic worker`: work that nobody waits for, on asyncio: housekeeping, listening to what was uploaded, mixdowns.
 
-Overload: it gives itself its work; uploads wait in the database until it comes to them. Crash: what fails is logged and
-tried again; a crash of the process is its supervisor's matter, and loses nothing. SIGTERM or Ctrl-C ends it at once:
-what it was doing is done later.
+Overload: it gives itself its work; uploads and exports wait in the database until it comes to them. Crash: what fails
+is logged and tried again; a crash of the process is its supervisor's matter, and loses nothing. SIGTERM or Ctrl-C ends
+it at once: what it was doing is done later, by itself or another worker.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -21,17 +21,21 @@ from omnisonic.cli.storage import storage_of
 from omnisonic.config import Settings
 from omnisonic.database.pool import Database
 from omnisonic.errors import BadSettings
-from omnisonic.housekeeping import chores, keep_house
+from omnisonic.exports.postgres_queue import PostgresExportQueue
+from omnisonic.exports.rendering import Rendering
+from omnisonic.housekeeping import Chore, chores, keep_house
 from omnisonic.http.room_news import RoomNews
 from omnisonic.logs import configure_logs
 from omnisonic.media.listener import listen
+from omnisonic.mixdown.mixer import mix
+from omnisonic.storage import Storage
 from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.listening import AT_ONCE, Listening
 from omnisonic.uploads.postgres_analyses import PostgresAnalyses
 from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
 
 CONNECTIONS: Final = AT_ONCE + 1
-"""To the database: one for housekeeping."""
+"""To the database: one for housekeeping. Each mixdown has two more: one for its heartbeat."""
 
 
 def run(settings: Settings, *, supervised: bool) -> None:
@@ -63,20 +67,36 @@ async def _work(settings: Settings, database_url: str, redis_url: str, ready: Ca
         storage, bus = storage_of(settings), ValkeyBus(redis_url)
         for opened in (storage, bus):
             after.push_async_callback(opened.aclose)
-        database = Database(database_url, connections=CONNECTIONS)
+        connections = CONNECTIONS + 2 * settings.export_worker_concurrency
+        database = Database(database_url, connections=connections)
         await database.open()
         after.push_async_callback(database.aclose)
-        upkeep = PostgresUpkeep(database)
-        todo = chores(
-            PostgresAccounts(database),
-            upkeep,
-            Disposal(upkeep, storage),
-            retention=timedelta(days=settings.upload_retention_days),
+        tell = RoomNews(bus).tell
+        listening = Listening(PostgresAnalyses(database), storage, listen, tell)
+        rendering = Rendering(
+            PostgresExportQueue(database),
+            storage,
+            mix,
+            tell,
+            at_once=settings.export_worker_concurrency,
+            mix_s=settings.export_max_duration_seconds,
         )
-        listening = Listening(PostgresAnalyses(database), storage, listen, RoomNews(bus).tell)
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(keep_house(todo)), tasks.create_task(listening.run())]
+            endless = keep_house(_todo(settings, database, storage)), listening.run(), rendering.run()
+            work = [tasks.create_task(each) for each in endless]
             ready()
             await stop.wait()
             for task in work:
                 task.cancel()
+
+
+def _todo(settings: Settings, database: Database, storage: Storage) -> Mapping[str, Chore]:
+    upkeep = PostgresUpkeep(database)
+    return chores(
+        PostgresAccounts(database),
+        upkeep,
+        PostgresExportQueue(database),
+        Disposal(upkeep, storage),
+        upload_retention=timedelta(days=settings.upload_retention_days),
+        export_retention=timedelta(days=settings.export_retention_days),
+    )

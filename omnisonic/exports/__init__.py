@@ -45,7 +45,8 @@ class TooManyExports(OmnisonicError):
     code = "too_many_exports"
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"This session has {most} mixdowns in the making already. Wait for one of them to finish.")
+        many = "a mixdown" if most == 1 else f"{most} mixdowns"
+        super().__init__(f"This session has {many} in the making already. Wait until one is finished.")
 
 
 class Made(msgspec.Struct, frozen=True):

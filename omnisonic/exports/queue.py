@@ -5,12 +5,13 @@ of it then counts for nothing: exactly one of them completes it. So a worker may
 a while is tried again, each time later; what failed `TRIES` times, or for good, has failed.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
 import msgspec
 
-from omnisonic.models import Export
+from omnisonic.models import Export, Upload
 from omnisonic.storage import Key
 from omnisonic.uploads import Kept
 
@@ -21,6 +22,8 @@ BEAT_S: Final = 4.0
 TRIES: Final = 5
 BACKOFF_S: Final = (2.0, 10.0, 30.0, 120.0)
 """How long a job waits after each failure."""
+MOST_STEMS: Final = 200
+"""As many as can be mixed: each is an open file."""
 CRASHED: Final = "Making this mixdown failed again and again. Tell whoever runs the studio."
 """Why a job has failed whose workers died of it."""
 
@@ -28,7 +31,8 @@ CRASHED: Final = "Making this mixdown failed again and again. Tell whoever runs 
 class Job(msgspec.Struct, frozen=True):
     """An export to be made, under the lease `lease`: how the session is now, and its files with how they are mixed.
 
-    `stems` are what may hold sound, oldest first, also those that are muted.
+    `stems` are what may hold sound, oldest first but for those that are muted, which come last; of more than
+    `MOST_STEMS` there is one more than that.
     """
 
     export: Export
@@ -63,12 +67,24 @@ class ExportQueue(Protocol):
         """Renew the lease, and note the progress. False when the job is not the caller's any more, or was removed."""
         ...
 
+    async def gone(self, job: Job, stems: Sequence[Upload]) -> Upload | None:
+        """The first of these stems that is not in the job's session any more."""
+        ...
+
     async def note(self, key: Key) -> None:
         """Note `key` as loose, before anything is put there."""
         ...
 
+    async def abandon(self, key: Key) -> bool:
+        """Give the object `key` up, put or not: it is loose, and due now. False when it is an export's after all."""
+        ...
+
     async def complete(self, job: Job, finished: Finished) -> Export | None:
-        """The export is made: its file is loose no more. None when the job is not the caller's any more."""
+        """The export is made: its file is loose no more. None when the job is not the caller's any more.
+
+        It may be said again when it is not known whether it was heard; so may `postpone` and `fail`.
+        Errors: `NoSuchObject` when the key was not loose any more, for that took too long: put it anew.
+        """
         ...
 
     async def postpone(self, job: Job, reason: str) -> Export | None:

@@ -6,6 +6,7 @@ a store that does not answer: what was not deleted is due again in a minute. Shu
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from omnisonic.errors import Unavailable
@@ -30,10 +31,15 @@ class Disposal:
         self._delete_s = delete_s
         self.left = 0
 
-    async def dispose(self, keys: list[Key]) -> None:
-        """Delete these doomed objects now. Never raises: what fails stays due, and is deleted by a sweep."""
+    async def dispose(self, keys: list[Key], *, within_s: float | None = None) -> None:
+        """Delete these doomed objects now. Never raises: what fails stays due, and is deleted by a sweep.
+
+        So does what is not deleted `within_s`.
+        """
         try:
-            await self._upkeep.forget_loose(await self._deleted(keys))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._upkeep.forget_loose(await self._deleted(keys))
         except Unavailable as problem:
             _log.warning("disposal.postponed", extra={"reason": problem.message})
 

@@ -5,7 +5,7 @@ all. Shutdown: whoever opened the database closes it.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from asyncpg.exceptions import ForeignKeyViolationError, UniqueViolationError
 
@@ -71,10 +71,7 @@ class PostgresUploads:
 
     async def abandon(self, key: Key) -> bool:
         async with self._database.connection() as connection:
-            for statement in (loose_objects.ABANDON, loose_objects.ABANDON_FORGOTTEN):
-                if await connection.fetchrow(statement, key) is not None:
-                    return True
-        return False
+            return await given_up(connection, key)
 
     async def list(
         self, login: LoginId, session: SessionId | None, *, limit: int, before: Cursor | None = None
@@ -180,7 +177,15 @@ async def bind(connection: Connection, key: Key) -> None:
         raise Unavailable("The upload took too long. Send it again.")
 
 
-def kept(row: Row) -> Kept:
+async def given_up(connection: Connection, key: Key) -> bool:
+    """Let `key` be loose and due; False when a row has it."""
+    for statement in (loose_objects.ABANDON, loose_objects.ABANDON_FORGOTTEN):
+        if await connection.fetchrow(statement, key) is not None:
+            return True
+    return False
+
+
+def kept(row: Row | tuple[Any, ...]) -> Kept:
     """From the columns as `omnisonic.database.uploads` has them."""
     return Kept(Upload(*row[:_UPLOAD_COLUMNS]), row[_UPLOAD_COLUMNS])
 

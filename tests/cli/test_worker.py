@@ -46,6 +46,7 @@ def test_the_worker_goes_to_work_while_its_database_is_away() -> None:
     ) as worker:
         worker.printed("housekeeping.postponed")
         worker.printed("listening.postponed")
+        worker.printed("rendering.postponed")
         assert worker.stop() == 0
         assert "canary" not in "".join(worker.lines)
 

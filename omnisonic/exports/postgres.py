@@ -1,0 +1,86 @@
+"""The export store on Postgres. Who asks for one holds the session's row, so that two at once cannot both just fit.
+
+Overload and crash of the server: `Unavailable` (`omnisonic.database.pool`); what breaks off is done whole or not at
+all. Shutdown: whoever opened the database closes it.
+"""
+
+from typing import Final
+
+from asyncpg.exceptions import ForeignKeyViolationError
+
+from omnisonic.database import exports as statements
+from omnisonic.database.login_use import LoginUse
+from omnisonic.database.pool import Database, Row
+from omnisonic.database.uuids import uuid_or_none
+from omnisonic.exports import LONGEST_LIST, ExportStore, Made, NoSuchExport, RequesterOnly, TooManyExports
+from omnisonic.exports.file_names import file_name_of
+from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId
+from omnisonic.sessions import NoSuchSession, NotSignedIn
+
+_EXPORT_COLUMNS: Final = 14
+
+
+class PostgresExports:
+    """An `ExportStore` in `database`. `most_active` may be in the making for a session, 0 for any; `use` is shared."""
+
+    def __init__(self, database: Database, use: LoginUse | None = None, *, most_active: int = 0) -> None:
+        self._database = database
+        self._use = use or LoginUse(database)
+        self._most_active = most_active
+
+    async def create(self, login: LoginId, session: SessionId, format_: ExportFormat) -> Export:
+        session_id = uuid_or_none(session)
+        try:
+            async with self._database.transaction() as connection:
+                asked = await connection.fetchrow(statements.ASK, login, session_id)
+                if asked is None:
+                    raise NotSignedIn
+                self._use.note(login)
+                user, name = asked
+                if name is None:
+                    raise NoSuchSession
+                values = session_id, user, format_, file_name_of(name, format_), self._most_active
+                row = await connection.fetchrow(statements.CREATE, *values)
+        except ForeignKeyViolationError:
+            raise NotSignedIn from None  # their account was deleted just now; the session is held
+        if row is None:
+            raise TooManyExports(self._most_active)
+        return made(row).export
+
+    async def get(self, login: LoginId, export: ExportId) -> Made:
+        row = await self._row(statements.GET, login, uuid_or_none(export))
+        if row[0] is None:
+            raise NoSuchExport
+        return made(row)
+
+    async def list(self, login: LoginId, session: SessionId) -> list[Export]:
+        rows = await self._database.rows(statements.LIST, login, uuid_or_none(session), LONGEST_LIST)
+        if not rows:
+            raise NotSignedIn
+        self._use.note(login)
+        if not rows[0][-1]:
+            raise NoSuchSession
+        return [made(row).export for row in rows if row[0] is not None]
+
+    async def remove(self, login: LoginId, export: ExportId) -> Made:
+        row = await self._row(statements.REMOVE, login, uuid_or_none(export))
+        if row[0] is not None:
+            return made(row)
+        is_there, may = row[-2:]
+        raise RequesterOnly if is_there and not may else NoSuchExport
+
+    async def _row(self, statement: str, login: LoginId, *values: object) -> Row:
+        """The one row of a statement that has one whenever the sign-in holds. Errors: `NotSignedIn`."""
+        row = await self._database.row(statement, login, *values)
+        if row is None:
+            raise NotSignedIn
+        self._use.note(login)
+        return row
+
+
+def made(row: Row) -> Made:
+    """From the columns as `omnisonic.database.exports` has them."""
+    return Made(Export(*row[:_EXPORT_COLUMNS]), row[_EXPORT_COLUMNS], row[_EXPORT_COLUMNS + 1])
+
+
+_fits: type[ExportStore] = PostgresExports

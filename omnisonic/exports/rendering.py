@@ -1,0 +1,188 @@
+"""Makes the exports that were asked for, and tells their rooms (SPEC 5.2). Asyncio; run by the worker.
+
+Several at a time, the others wait in the queue (`omnisonic.exports.queue`); several workers may do so at once.
+What is a file's fault, or takes too long, has failed for good, with a sentence; what is nobody's is tried again later;
+while the storage or the database is away no others are taken, and that counts as no try. Overload: so many at once,
+their stems bounded (`omnisonic.exports.sources`). Crash: the job is taken again when its lease is over. Shutdown:
+cancel at any time; what was being made is given back at once.
+"""
+
+import asyncio
+import errno
+import logging
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import BinaryIO, Final, Protocol, cast
+
+from omnisonic.errors import OmnisonicError, Unavailable
+from omnisonic.exports.delivery import Delivery
+from omnisonic.exports.failures import CannotRender, RenderLater, source_gone
+from omnisonic.exports.heartbeat import Heartbeat, JobLost, Sleep, Tell
+from omnisonic.exports.news import progressed
+from omnisonic.exports.queue import CRASHED, ExportQueue, Job
+from omnisonic.exports.sources import COPY_S, audible, copied
+from omnisonic.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
+from omnisonic.models import Export, ExportFormat
+from omnisonic.storage import Storage, StorageFull
+from omnisonic.uploads import Kept
+
+AT_ONCE: Final = 2
+MIX_S: Final = 600.0
+POLL_S: Final = 1.0
+"""How long after nothing was found the queue is asked again."""
+RETRY_S: Final = 5.0
+"""How long after the storage or the database was away."""
+COPIED_PERCENT: Final = 5
+"""How far an export is when its stems are there."""
+MIXED_PERCENT: Final = 95
+"""And when it only has to be put."""
+DISK_FULL: Final = "The studio's disk is full. Ask whoever runs it to make room, then render again."
+
+_log = logging.getLogger(__name__)
+
+
+class Mixer(Protocol):
+    """Mixes files as the project's stems say, in their order, into `output`.
+
+    `told` hears which part is done, from 0 to 1. Cancelling ends it at once.
+    Errors: `UnusableStem`; `TooLong` when it took more than `within_s`; `MixFailed`; `OSError`.
+    """
+
+    def __call__(
+        self,
+        project: Project,
+        files: Sequence[BinaryIO],
+        output: BinaryIO,
+        format_: ExportFormat,
+        /,
+        *,
+        told: Callable[[float], None],
+        within_s: float,
+    ) -> Awaitable[Mixed]: ...
+
+
+class Rendering:
+    """Takes jobs from `queue`, mixes what is in `storage` by `mix`, and puts it there. Tells the rooms by `tell`.
+
+    `at_once` of them, each `mix_s` at most.
+    """
+
+    def __init__(
+        self,
+        queue: ExportQueue,
+        storage: Storage,
+        mix: Mixer,
+        tell: Tell,
+        *,
+        at_once: int = AT_ONCE,
+        mix_s: float = MIX_S,
+        copy_s: float = COPY_S,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._queue = queue
+        self._storage = storage
+        self._mix = mix
+        self._tell = tell
+        self._at_once = at_once
+        self._mix_s = mix_s
+        self._copy_s = copy_s
+        self._sleep = sleep
+        self._delivery = Delivery(queue, storage, sleep=sleep)
+
+    async def run(self) -> None:
+        """Make all that is asked for. Never returns."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._at_once):
+                tasks.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        """One after the other. After a failure that is not theirs, nothing is taken before the storage answers."""
+        pause_s = 0.0
+        while True:
+            if pause_s:
+                await self._sleep(pause_s)
+            try:
+                if pause_s == RETRY_S:
+                    await self._storage.ping()
+                pause_s = 0.0 if await self.render_next() else POLL_S
+            except (Unavailable, TimeoutError) as problem:
+                pause_s = RETRY_S
+                _log.warning("rendering.postponed", extra={"reason": str(problem) or "It took too long."})
+            except Exception:  # noqa: BLE001 - whatever it was, the other exports want to be made, too
+                pause_s = RETRY_S
+                _log.exception("rendering.failed")
+
+    async def render_next(self) -> bool:
+        """Make the export that has waited longest, or say why not; whether there was one.
+
+        Errors: `Unavailable`, once the job is given back.
+        """
+        taken = await self._queue.take()
+        if taken is None:
+            return False
+        if isinstance(taken, Export):
+            await self._tell(progressed(taken))
+            return True
+        await self._tell(progressed(taken.export))
+        ended = await self._ended(taken)
+        if ended is not None:
+            await self._tell(progressed(ended))
+        return True
+
+    async def _ended(self, job: Job) -> Export | None:
+        """The export as it is when this try is over; None when it is not ours any more. Errors: `Unavailable`."""
+        heart = Heartbeat(self._queue, job, self._tell, sleep=self._sleep)
+        try:
+            return await heart.keep(self._made(job, heart))
+        except JobLost:
+            _log.info("rendering.lost", extra={"export": job.export.id})
+            return None
+        except (CannotRender, UnusableStem, TooLong) as problem:
+            return await self._settled(job, self._queue.fail, problem.message, problem)
+        except (RenderLater, StorageFull, MixFailed) as problem:
+            return await self._settled(job, self._queue.postpone, problem.message, problem)
+        except Unavailable:
+            await heart.give_back()
+            raise
+        except OSError as problem:
+            reason = DISK_FULL if problem.errno in (errno.ENOSPC, errno.EDQUOT) else CRASHED
+            return await self._settled(job, self._queue.postpone, reason, problem)
+        except Exception as problem:  # noqa: BLE001 - it is tried again, and then has failed
+            return await self._settled(job, self._queue.postpone, CRASHED, problem)
+
+    async def _settled(
+        self, job: Job, settle: Callable[[Job, str], Awaitable[Export | None]], reason: str, problem: Exception
+    ) -> Export | None:
+        is_told = isinstance(problem, OmnisonicError)
+        _log.warning(
+            "rendering.unmade", extra={"export": job.export.id, "reason": reason}, exc_info=None if is_told else problem
+        )
+        return await self._delivery.until_answered(partial(settle, job, reason))
+
+    async def _made(self, job: Job, heart: Heartbeat) -> Export | None:
+        """Copy, mix, deliver."""
+        stems = audible(job.stems)
+        heart.sources = [kept.upload for kept in stems]
+        project = Project(job.tempo_bpm, job.beats_per_bar, [_stem(kept) for kept in stems])
+
+        def copying(part: float) -> None:
+            heart.reach(part * COPIED_PERCENT)
+
+        def mixing(part: float) -> None:
+            heart.reach(COPIED_PERCENT + part * (MIXED_PERCENT - COPIED_PERCENT))
+
+        with tempfile.TemporaryFile(prefix="omnisonic-") as opened:
+            output = cast("BinaryIO", opened)
+            async with copied(self._storage, stems, copying, within_s=self._copy_s) as files:
+                mixed = await self._mix(project, files, output, job.export.format, told=mixing, within_s=self._mix_s)
+            gone = await self._delivery.until_answered(partial(self._queue.gone, job, heart.sources))
+            if gone is not None:
+                raise source_gone(gone.file_name)
+            heart.reach(MIXED_PERCENT)
+            return await self._delivery.deliver(job, output, mixed, heart)
+
+
+def _stem(kept: Kept) -> Stem:
+    upload = kept.upload
+    return Stem(upload.file_name, upload.gain_db, upload.pan, upload.offset_seconds)

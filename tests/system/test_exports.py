@@ -1,0 +1,172 @@
+"""Mixdowns by the whole product: whatever happens to worker and storage, each is made once, or it is told why not."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from omnisonic.exports.queue import LEASE_S
+from omnisonic.exports.rendering import MIXED_PERCENT
+from tests.cli.running import START_S, alive, children, command_line, eventually
+from tests.media.recordings import tone
+from tests.s3_server import running_s3
+from tests.system.studio import Studio, running_studio
+from tests.system.test_uploads import rows, signed_in
+
+LONG_S: Final = 240.0
+"""So late a tone of a second begins that mixing it takes a while, though there is little to be heard or kept."""
+RECOVERED_S: Final = LEASE_S + START_S
+MADE: Final = ("completed", "failed")
+
+
+class Band:
+    """Somebody with a session of one stem, for which a mixdown takes a while."""
+
+    def __init__(self, studio: Studio, client: httpx.Client) -> None:
+        self.studio = studio
+        self.client = client
+        self.session = client.post("/api/sessions", json={"name": "Night jam"}).json()["session"]["id"]
+        self.stem = self.upload("late tone.flac", LONG_S)
+        self.export = ""
+
+    def upload(self, name: str, offset_s: float) -> str:
+        """A tone of a second that begins there."""
+        made = self.client.post(
+            "/api/upload", files={"file": (name, tone("flac", "flac", seconds=1))}, data={"sessionId": self.session}
+        )
+        assert made.status_code == 201, made.text
+        upload = str(made.json()["upload"]["id"])
+        changed = self.client.patch(f"/api/upload/{upload}", json={"offsetSeconds": offset_s})
+        assert changed.status_code == 200, changed.text
+        return upload
+
+    def ask(self) -> None:
+        """Ask for a mixdown."""
+        asked = self.client.post("/api/export", json={"sessionId": self.session, "format": "flac"})
+        assert asked.status_code == 202, asked.text
+        self.export = asked.json()["exportId"]
+
+    def state(self) -> dict[str, Any]:
+        """What the web says of the mixdown."""
+        answer = self.client.get("/api/export", params={"id": self.export})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def is_mixed(self) -> bool:
+        """Whether it is being mixed now: its stems are there, and the worker has a process for it."""
+        return self.state()["status"] == "processing" and bool(self._mixers())
+
+    def once_mixed(self) -> list[int]:
+        """Wait until it is being mixed; the processes that do so."""
+        eventually(self.is_mixed, what="it is being mixed", within_s=RECOVERED_S)
+        return self._mixers()
+
+    def once_over(self) -> dict[str, Any]:
+        """Wait until it is made or has failed."""
+        eventually(lambda: self.state()["status"] in MADE, what="it is over", within_s=RECOVERED_S)
+        return self.state()
+
+    def _mixers(self) -> list[int]:
+        return [child for child in children(self.studio.pid("worker")) if "mixdown" in command_line(child)]
+
+
+@contextlib.contextmanager
+def band_in(folder: Path, **settings: str) -> Iterator[Band]:
+    """A studio with a band in it."""
+    with running_studio("serve", folder, **settings) as studio, contextlib.closing(signed_in(studio)) as client:
+        yield Band(studio, client)
+
+
+def check_made(band: Band, objects: list[str]) -> None:
+    """See that it is made, once: its file can be fetched, and is the only one there is."""
+    state = band.once_over()
+    assert (state["status"], state["progress"]) == ("completed", 100), state
+    assert state["durationSeconds"] == pytest.approx(LONG_S + 1, abs=0.01)
+    assert rows(band.studio, "SELECT object_key FROM exports WHERE status = 'completed'") == objects
+    assert len(objects) == 1
+    got = band.client.get(f"/api/export/{band.export}/download")
+    assert (got.status_code, got.content[:4], len(got.content)) == (200, b"fLaC", state["fileSize"])
+
+
+def stored(folder: Path) -> list[str]:
+    """The mixdowns in local storage."""
+    place = folder / "data" / "uploads"
+    return [str(path.relative_to(place)) for path in (place / "exports").glob("*")]
+
+
+def test_a_worker_killed_twice_while_it_mixes_makes_it_once(tmp_path: Path) -> None:
+    """RELIABILITY 26: the lease runs out, it is taken again, and nothing is left of the tries before."""
+    with band_in(tmp_path) as band:
+        band.ask()
+        for is_waited_for in (False, True):
+            mixers = band.once_mixed()
+            assert band.studio.end("worker", signal.SIGKILL) == -signal.SIGKILL
+            eventually(lambda mixers=mixers: not any(map(alive, mixers)), what="no mixer is left")  # type: ignore[misc]
+            assert band.state()["status"] == "processing"
+            if not is_waited_for:
+                rows(band.studio, "UPDATE exports SET due_at = now() RETURNING id")  # as if the lease had run out
+        band.once_over()
+        check_made(band, stored(tmp_path))
+        assert rows(band.studio, "SELECT tries FROM exports") == ["3"]
+        assert rows(band.studio, "SELECT object_key FROM loose_objects") == []
+
+
+def test_a_worker_that_is_told_to_stop_leaves_its_work_to_the_next(tmp_path: Path) -> None:
+    """At once, without waiting for a lease, and it does not count as a try."""
+    with band_in(tmp_path) as band:
+        band.ask()
+        mixers = band.once_mixed()
+        assert band.studio.end("worker", signal.SIGTERM) == 0
+        assert not any(map(alive, mixers))
+        assert rows(band.studio, "SELECT tries FROM exports") in (["0"], ["1"])
+        eventually(band.is_mixed, what="it is being mixed again", within_s=LEASE_S / 2)
+        band.once_over()
+        check_made(band, stored(tmp_path))
+        assert rows(band.studio, "SELECT tries FROM exports") == ["1"]
+
+
+def test_a_storage_that_is_away_at_the_end_is_waited_for(tmp_path: Path) -> None:
+    """It is put when the storage is back, and is not mixed again."""
+    with running_s3() as s3, band_in(tmp_path, **s3.environ("minio")) as band:
+        band.ask()
+        band.once_mixed()
+        s3.kill()
+        eventually(lambda: band.state()["progress"] == MIXED_PERCENT, what="it is mixed", within_s=RECOVERED_S)
+        assert band.state()["status"] == "processing"
+        s3.start()
+        band.once_over()
+        check_made(band, [key for key in s3.objects() if key.startswith("exports/")])
+        assert rows(band.studio, "SELECT tries FROM exports") == ["1"]
+
+
+def test_a_stem_that_is_removed_while_it_is_mixed_is_told_by_its_name(tmp_path: Path) -> None:
+    """Soon, and for good; without it the next one is made."""
+    with band_in(tmp_path) as band:
+        gone = band.upload("the other.flac", 0)
+        band.ask()
+        mixers = band.once_mixed()
+        assert band.client.delete(f"/api/upload/{gone}").status_code == 200
+        state = band.once_over()
+        assert state["status"] == "failed"
+        assert '"the other.flac" is not there any more.' in state["errorMessage"]
+        eventually(lambda: not any(map(alive, mixers)), what="no mixer is left")
+        assert stored(tmp_path) == []
+        band.ask()
+        band.once_over()
+        check_made(band, stored(tmp_path))
+
+
+def test_an_export_that_is_removed_while_it_is_mixed_ends(tmp_path: Path) -> None:
+    """Its mixer is ended, and nothing is put."""
+    with band_in(tmp_path) as band:
+        band.ask()
+        mixers = band.once_mixed()
+        assert band.client.delete(f"/api/export/{band.export}").status_code == 200
+        eventually(lambda: not any(map(alive, mixers)), what="no mixer is left", within_s=LEASE_S)
+        assert (stored(tmp_path), rows(band.studio, "SELECT id FROM exports")) == ([], [])
+        os.kill(band.studio.pid("worker"), 0)
