@@ -5,12 +5,25 @@ msgspec in microseconds. The OpenAPI document is made from the same classes, so 
 """
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import msgspec
+import msgspec.structs
 from quart import Response
 
-from omnisonic.models import Person, PresenceMember, Session, Upload, UserId
+from omnisonic.exports.news import download_path
+from omnisonic.models import (
+    Export,
+    ExportFormat,
+    ExportId,
+    ExportStatus,
+    Person,
+    PresenceMember,
+    Session,
+    SessionId,
+    Upload,
+    UserId,
+)
 
 JSON_TYPE: Final = "application/json"
 
@@ -108,6 +121,41 @@ class UploadList(msgspec.Struct, frozen=True, rename="camel"):
 
     uploads: list[UploadAnswer]
     next_before: str | None
+
+
+class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """A mixdown, asked for or made, and where its file is, or will be.
+
+    `progress` is in percent, `errorMessage` says why it has failed. What is known only of a finished one is null until
+    then; `loudnessLufs` stays so for what is too quiet to have any, and `peakDbfs` for silence.
+    """
+
+    url: str
+    export_id: ExportId
+    session_id: SessionId
+    user_id: UserId | None
+    format: ExportFormat
+    status: ExportStatus
+    progress: int
+    error_message: str | None
+    file_name: str
+    file_size: int | None
+    duration_seconds: float | None
+    loudness_lufs: float | None
+    peak_dbfs: float | None
+    created_at: datetime
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, export: Export, origin: str) -> Self:
+        """As whoever knows the web by `origin` sees `export`."""
+        return cls(origin + download_path(export.id), *msgspec.structs.astuple(export))
+
+
+class ExportList(msgspec.Struct, frozen=True):
+    """The exports of a session, newest first."""
+
+    exports: list[ExportAnswer]
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,13 +16,15 @@ from quart import Quart
 from omnisonic.accounts import AccountStore
 from omnisonic.bus import Bus
 from omnisonic.config import Settings
+from omnisonic.exports import ExportStore
 from omnisonic.guard import Guard
 from omnisonic.http.auth import Auth
 from omnisonic.http.callers import Callers
 from omnisonic.http.csrf import Csrf
 from omnisonic.http.download_links import DownloadLinks
-from omnisonic.http.downloads import Downloads
+from omnisonic.http.downloads import Downloads, Served
 from omnisonic.http.errors import answer_errors
+from omnisonic.http.exports import Exports
 from omnisonic.http.framework import StudioApp
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.health import Health
@@ -69,6 +71,7 @@ class Stores:
     sessions: SessionStore
     uploads: UploadStore
     resumable: ResumableStore
+    exports: ExportStore
     upkeep: UploadUpkeep
     storage: Storage
     ping_database: Callable[[], Awaitable[None]]
@@ -111,6 +114,7 @@ def create_app(
     intake = Intake(stores.uploads, stores.storage, disposal, max_bytes=settings.upload_max_bytes)
     links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
     uploads = UploadParts(stores.uploads, intake, disposal, links)
+    served = Served(stores.storage)
     frame = PageFrame(settings, callers, stores.accounts, csrf)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage),
@@ -118,7 +122,8 @@ def create_app(
         Sessions(settings, stores.sessions, counts, news, callers.login),
         Uploads(settings, uploads, news, callers.login),
         Tus(uploads, stores.resumable, stores.storage, news, callers.login),
-        Downloads(stores.uploads, stores.storage, links, callers.login),
+        Downloads(stores.uploads, served, links, callers.login),
+        Exports(settings, stores.exports, served, disposal, news, callers.login),
         Rooms(settings, rooms, callers, secret=secret, admin_token=admin_token, gateway=gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
         Pages(settings, frame),

@@ -1,4 +1,4 @@
-"""Downloads: the bytes of an upload, whole or in part (RFC 9110, 14), for whoever has a link or a role.
+"""Downloads: the bytes of an object, whole or in part (RFC 9110, 14), for whoever has a link or a role.
 
 What is served is never run by a browser: it is an attachment, of the type its bytes say, in a sandbox. Overload: about
 a block of the file is in memory, asked for as the client takes it, however slowly. A store that breaks in the middle
@@ -25,35 +25,14 @@ from omnisonic.uploads import UploadStore
 SANDBOX: Final = "default-src 'none'; sandbox"
 
 
-class Downloads:
-    """The two ways to the bytes. `login` tells by which sign-in the current request is made, or raises."""
+class Served:
+    """What is in `storage`, as answers to the current request."""
 
-    def __init__(
-        self, store: UploadStore, storage: Storage, links: DownloadLinks, login: Callable[[], LoginId]
-    ) -> None:
-        self._store = store
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._links = links
-        self._login = login
 
-    def blueprint(self) -> Blueprint:
-        routes = Blueprint("downloads", __name__)
-        routes.get("/files/<signed>/<name>")(self.by_link)
-        routes.get("/api/upload/<string(length=36):upload_id>/content")(self.by_role)
-        return routes
-
-    @hide
-    async def by_link(self, signed: str, name: str) -> Response:
-        """Serve what a link of ours is for."""
-        del name  # it is for whoever saves the file without looking at our headers
-        return await self._served(self._links.read(signed))
-
-    @answers(None, 400, 401, 404, 416, 503, bare=[200, 206, 304], security=COOKIE)
-    async def by_role(self, upload_id: UploadId) -> Response:
-        """Serve an upload to somebody who may hear it."""
-        return await self._served(download_of(await self._store.get(self._login(), upload_id)))
-
-    async def _served(self, download: Download) -> Response:
+    async def answer(self, download: Download) -> Response:
+        """The object, or the range of it that is asked for. Errors: `Refusal` (416), `NoSuchObject`, `Unavailable`."""
         etag = f'"{download.sha256}"'
         headers = {
             "Accept-Ranges": "bytes",
@@ -77,6 +56,33 @@ class Downloads:
         response = Response(body, 200 if asked is None else 206, headers, content_type=download.mime_type)
         response.timeout = None  # however long it takes, as long as it moves
         return response
+
+
+class Downloads:
+    """The two ways to an upload. `login` tells by which sign-in the current request is made, or raises."""
+
+    def __init__(self, store: UploadStore, served: Served, links: DownloadLinks, login: Callable[[], LoginId]) -> None:
+        self._store = store
+        self._served = served
+        self._links = links
+        self._login = login
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("downloads", __name__)
+        routes.get("/files/<signed>/<name>")(self.by_link)
+        routes.get("/api/upload/<string(length=36):upload_id>/content")(self.by_role)
+        return routes
+
+    @hide
+    async def by_link(self, signed: str, name: str) -> Response:
+        """Serve what a link of ours is for."""
+        del name  # it is for whoever saves the file without looking at our headers
+        return await self._served.answer(self._links.read(signed))
+
+    @answers(None, 400, 401, 404, 416, 503, bare=[200, 206, 304], security=COOKIE)
+    async def by_role(self, upload_id: UploadId) -> Response:
+        """Serve an upload to somebody who may hear it."""
+        return await self._served.answer(download_of(await self._store.get(self._login(), upload_id)))
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -15,6 +15,7 @@ from quart.wrappers.request import Body
 from werkzeug.exceptions import HTTPException
 
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
+from omnisonic.exports import NoSuchExport, RequesterOnly
 from omnisonic.http.answers import Problem, answer
 from omnisonic.http.policies import STILL_PAGE
 from omnisonic.sessions import NoSuchCollaborator, NoSuchInvite, NoSuchSession, NotSignedIn, OwnerOnly
@@ -50,6 +51,8 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     NoSuchInvite: 404,
     NoSuchSession: 404,
     NoSuchUpload: 404,
+    NoSuchExport: 404,
+    RequesterOnly: 403,
     NoSuchResumable: 404,
     NoSuchObject: 404,
     NoPeaks: 404,

@@ -44,7 +44,7 @@ DESCRIPTIONS: Final[Mapping[int, str]] = {
     421: "This server does not answer to that `Host` (`wrong_host`).",
     460: "What arrived is not what was sent (`checksum_mismatch`).",
     416: "The file has no such bytes (`range_not_satisfiable`).",
-    429: "Too often (`too_many_tries`).",
+    429: "Too often, or too much at once: the code says which.",
     500: "Our own failure (`internal`).",
     507: "There is no room left (`storage_full`).",
     503: "Something that this server needs does not answer now (`unavailable`).",
@@ -106,9 +106,12 @@ def trimmed_name_schema(longest: int) -> dict[str, Any]:
     }
 
 
+UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
+
 PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "room_id": name_schema(ID_LENGTH),
-    "upload_id": {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+    "upload_id": UUID_SCHEMA,
+    "export_id": UUID_SCHEMA,
 }
 """What a variable in a path may be, where it is not anything."""
 

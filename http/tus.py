@@ -5,7 +5,6 @@ not taken, so that the client sends it again; a file that is refused for good ta
 vanishes keeps what has arrived, unless it promised a checksum. Overload: pieces are streamed like any upload.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Final
@@ -178,9 +177,7 @@ class Tus:
 
     async def _dispose(self, keys: list[Key]) -> None:
         """Delete the objects now, or leave them to housekeeping when that takes long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DISPOSE_S):
-                await self._parts.disposal.dispose(keys)
+        await self._parts.disposal.dispose(keys, within_s=DISPOSE_S)
 
 
 async def _say_version(response: Response) -> Response:

@@ -4,9 +4,7 @@ A file is streamed from the socket into the storage (`omnisonic.uploads.intake`)
 say. The live room is told of what has changed, once it has. Overload and outages: 503, 507, and nothing left behind.
 """
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -123,9 +121,7 @@ class Uploads:
         if kept.upload.session_id is not None:
             said = msgspec.Raw(msgspec.json.encode({"uploadId": upload_id, "sessionId": kept.upload.session_id}))
             await self._news.tell(RoomSaid(kept.upload.session_id, "upload.removed", said))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DISPOSE_S):
-                await self._parts.disposal.dispose([kept.key])
+        await self._parts.disposal.dispose([kept.key], within_s=DISPOSE_S)
         return answer(Ok())
 
     @answers(Peaks, 400, 401, 404, 409, 503, security=COOKIE)

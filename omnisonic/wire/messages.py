@@ -26,8 +26,8 @@ REPLY_ID_LENGTH: Final = 128
 SERVER_TYPES: Final = frozenset(
     {
         "welcome", "presence.join", "presence.update", "presence.leave", "ack", "error", "history.gap",
-        "room.degraded", "room.restored", "export.progress", "upload.added", "upload.changed", "upload.removed",
-        "session.updated", "session.deleted", "transport.state",
+        "room.degraded", "room.restored", "export.progress", "export.removed", "upload.added", "upload.changed",
+        "upload.removed", "session.updated", "session.deleted", "transport.state",
     }
 )  # fmt: skip
 """Only the server says these. A client that does gets the error `reserved_type`."""

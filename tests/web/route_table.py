@@ -35,6 +35,7 @@ THEIR_PAGE: Final = Decision(302, 404)
 OWNERS: Final = Decision(401, 404)
 
 UPLOAD: Final = "/api/upload/<string(length=36):upload_id>"
+EXPORT: Final = "/api/export/<string(length=36):export_id>"
 TUS_UPLOAD: Final = "/api/upload/tus/<string(length=36):upload_id>"
 TUS: Final = {
     "Tus-Resumable": "1.0.0",
@@ -75,6 +76,11 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("HEAD", TUS_UPLOAD): Decision(401, 404, headers=TUS),
     ("PATCH", TUS_UPLOAD): Decision(401, 404, headers=TUS),
     ("DELETE", TUS_UPLOAD): Decision(401, 404, headers=TUS),
+    # Mixdowns
+    ("POST", "/api/export"): Decision(401, 404, {"sessionId": "{session_id}"}),
+    ("GET", "/api/export"): Decision(401, 404, {"sessionId": "{session_id}"}),
+    ("DELETE", EXPORT): OWNERS,
+    ("GET", f"{EXPORT}/download"): OWNERS,
     # Rooms
     ("POST", "/api/rooms/<path:room_id>/ticket"): OWNERS,
     ("POST", "/api/rooms/<path:room_id>/messages"): Decision(401, 404, {"type": "note"}),

@@ -22,6 +22,7 @@ from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.config import Settings
 from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Database
+from omnisonic.exports.postgres import PostgresExports
 from omnisonic.guard.memory import MemoryGuard
 from omnisonic.guard.valkey import ValkeyGuard
 from omnisonic.http.app import Stores, create_app
@@ -198,6 +199,7 @@ def _stores(
         sessions=PostgresSessions(database, use),
         uploads=PostgresUploads(database, use, quota_bytes=settings.upload_quota_bytes),
         resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
+        exports=PostgresExports(database, use, most_active=settings.export_max_active),
         upkeep=PostgresUpkeep(database),
         storage=storage,
         ping_database=database.ping,

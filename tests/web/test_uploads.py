@@ -16,6 +16,10 @@ from tests.web.test_sessions import make
 from tests.web.test_sessions_sharing import share, user_id
 
 SOUND: Final = wav(0.2)
+KEPT: Final = """
+SELECT object_key FROM uploads UNION SELECT object_key FROM upload_pieces
+UNION SELECT object_key FROM exports WHERE object_key IS NOT NULL
+"""
 FIELDS: Final = {
     "id", "userId", "sessionId", "fileName", "fileSize", "mimeType", "sha256", "durationSeconds", "sampleRate",
     "channels", "gainDb", "pan", "muted", "offsetSeconds", "createdAt",
@@ -46,7 +50,7 @@ def told(web: Web) -> list[tuple[str, str, Any]]:
 def is_clean(web: Web) -> bool:
     """Whether nothing is loose, and each row has its object and each object its row."""
     loose = web.do(web.database.rows("SELECT object_key FROM loose_objects"))
-    rows = web.do(web.database.rows("SELECT object_key FROM uploads UNION SELECT object_key FROM upload_pieces"))
+    rows = web.do(web.database.rows(KEPT))
     return not loose and {row["object_key"] for row in rows} == web.stored()
 
 

@@ -1,0 +1,20 @@
+"""What `/api/export` takes (SPEC 3). Pure; the OpenAPI document is made from it."""
+
+from pydantic import Field
+
+from omnisonic.http.inputs import Input
+from omnisonic.models import ExportFormat
+
+
+class NewExport(Input):
+    """A mixdown to be made of a session, as it is then."""
+
+    session_id: str
+    format: ExportFormat = Field(default="wav", description="24-bit WAV, FLAC or MP3, at 48 kHz, in stereo.")
+
+
+class ExportQuery(Input):
+    """One export by its `id`, or those of a session."""
+
+    id: str = Field(default="", description="Only this export.")
+    session_id: str = Field(default="", description="Those of this session, newest first.")
