@@ -1,7 +1,7 @@
-// One stem's sound: its `audio` element, and the level and place it has in the mix.
+// One sound of the page, a stem's or a mixdown's: its `audio` element, and the level and place it has in the mix.
 //
 // Nothing is loaded before it is first played or its place is set. The sound goes through Web Audio, which can also make
-// it louder; all stems of the page share one context, made at the first press, as browsers want it.
+// it louder; all sounds of the page share one context, made at the first press, as browsers want it.
 
 const SMOOTH_S = 0.015;
 

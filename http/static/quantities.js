@@ -1,6 +1,7 @@
 // Amounts as people read them: sizes, times, levels, places between left and right.
 
 const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const reading = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const UNITS = ["bytes", "kB", "MB", "GB"];
 
 export function sizeInWords(bytes) {
@@ -16,8 +17,13 @@ export function timeInWords(seconds) {
 
 // With a sign, as on a fader: a true minus, and a plus, so that which way it goes is seen at once.
 export function gainInWords(db) {
-  const sign = db > 0 ? "+" : db < 0 ? "−" : "";
-  return `${sign}${number.format(Math.abs(db))} dB`;
+  return `${signOf(db)}${number.format(Math.abs(db))} dB`;
+}
+
+// As on a meter, always to a tenth: −14.0 LUFS, −1.3 dBFS.
+export function levelInWords(level, unit) {
+  const tenths = Math.round(level * 10) / 10;
+  return `${signOf(tenths)}${reading.format(Math.abs(tenths))} ${unit}`;
 }
 
 export function panInWords(pan) {
@@ -29,4 +35,9 @@ export function panInWords(pan) {
 export function channelsInWords(channels) {
   if (channels <= 2) return channels === 1 ? "mono" : "stereo";
   return `${channels} channels`;
+}
+
+function signOf(value) {
+  if (value === 0) return "";
+  return value > 0 ? "+" : "−";
 }

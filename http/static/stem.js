@@ -5,13 +5,12 @@
 
 import { ask } from "./api.js";
 import { colourClass } from "./avatar.js";
-import { Player } from "./player.js";
-import { channelsInWords, gainInWords, panInWords, sizeInWords, timeInWords } from "./quantities.js";
+import { Deck } from "./deck.js";
+import { channelsInWords, gainInWords, panInWords, sizeInWords } from "./quantities.js";
+import { Question } from "./question.js";
 import { Waveform } from "./waveform.js";
 
 const FRESH_MS = 10_000;
-const SEEK_STEPS = 400;
-const UNPLAYABLE = "This browser cannot play it. Download it instead.";
 const PLAYABLE = /^(audio|video)\//;
 const MIX = ["gainDb", "pan", "muted", "offsetSeconds"];
 
@@ -21,7 +20,7 @@ export class Stem {
   row;
   #upload;
   #told;
-  #player;
+  #deck;
   #waveform;
   // Changed here: in the hand, and asked for.
   #wanted = {};
@@ -40,20 +39,17 @@ export class Stem {
     const content = `/api/upload/${upload.id}/content`;
     this.#find('[data-act="download"]').href = content;
     this.#find('[data-act="remove"]').hidden = !canRemove;
-    this.#player = new Player(this.#find("audio"), content, {
-      moved: () => this.#drawPlace(),
-      failed: () => this.#fail(UNPLAYABLE),
-    });
+    this.#deck = new Deck(this.row, content, (words) => this.#fail(words));
     this.#waveform = new Waveform(this.#find(".wave"), upload.id, {
       drawn: () => this.#catchUp(),
       failed: (problem) => this.#failed(problem),
     });
-    if (this.#isPlayable) this.#wirePlaying();
+    if (this.#isPlayable) this.#askForWave();
     else this.#rest();
     this.#wireMix();
-    this.#wireRemoving();
+    const question = new Question(this.row, ".stem-top, .stem-mix", () => this.#remove());
+    this.#find('[data-act="remove"]').addEventListener("click", () => question.ask());
     this.#draw();
-    this.#drawPlace();
   }
 
   get upload() {
@@ -65,22 +61,17 @@ export class Stem {
     const wasHeard = this.#upload.durationSeconds !== null;
     this.#upload = upload;
     this.#draw();
-    this.#drawPlace();
     if (this.#isPlayable && !wasHeard && upload.durationSeconds !== null) this.#waveform.ask();
   }
 
   close() {
-    this.#player.close();
+    this.#deck.close();
     this.#waveform.close();
     this.row.remove();
   }
 
   get #isPlayable() {
     return PLAYABLE.test(this.#upload.mimeType);
-  }
-
-  get #duration_s() {
-    return this.#upload.durationSeconds ?? this.#player.duration_s ?? 0;
   }
 
   #name() {
@@ -93,16 +84,7 @@ export class Stem {
 
   // --- playing -------------------------------------------------------------------------------------------------------
 
-  #wirePlaying() {
-    this.#find('[data-act="play"]').addEventListener("click", () => {
-      this.#fail("");
-      this.#player.toggle();
-    });
-    const place = this.#find(".wave-place");
-    place.addEventListener("input", () => {
-      this.#player.seek(Number(place.value));
-      this.#drawPlace();
-    });
+  #askForWave() {
     const age_ms = Date.now() - new Date(this.#upload.createdAt).getTime();
     if (this.#upload.durationSeconds === null && age_ms < FRESH_MS) this.#waveform.askSoon();
     else this.#waveform.ask();
@@ -122,23 +104,6 @@ export class Stem {
   #rest() {
     this.#waveform.close();
     for (const selector of [".stem-wave", ".stem-mix"]) this.#find(selector).hidden = true;
-  }
-
-  #drawPlace() {
-    const duration_s = this.#duration_s;
-    const place_s = Math.min(this.#player.place_s, duration_s || Infinity);
-    const { isPlaying } = this.#player;
-    const place = this.#find(".wave-place");
-    place.max = String(duration_s);
-    place.step = String(duration_s / SEEK_STEPS || 1);
-    place.value = String(place_s);
-    place.disabled = duration_s === 0;
-    const words = `${timeInWords(place_s)} of ${timeInWords(duration_s)}`;
-    if (place.getAttribute("aria-valuetext") !== words) place.setAttribute("aria-valuetext", words);
-    this.#find(".wave").style.setProperty("--played", `${duration_s ? (100 * place_s) / duration_s : 0}%`);
-    this.#find(".stem-time").textContent = timeInWords(isPlaying || place_s > 0 ? place_s : duration_s);
-    this.#find('[data-act="play"]').setAttribute("aria-label", isPlaying ? "Pause" : "Play");
-    this.row.classList.toggle("is-live", isPlaying);
   }
 
   // --- the mix -------------------------------------------------------------------------------------------------------
@@ -201,7 +166,8 @@ export class Stem {
 
   #draw() {
     const mix = this.#mix;
-    this.#player.mix = Object.fromEntries(MIX.map((name) => [name, mix[name]]));
+    this.#deck.duration_s = this.#upload.durationSeconds;
+    this.#deck.mix = Object.fromEntries(MIX.map((name) => [name, mix[name]]));
     this.row.classList.toggle("is-muted", mix.muted);
     this.#find('[data-act="mute"]').setAttribute("aria-pressed", String(mix.muted));
     this.#drawSlider("gainDb", mix.gainDb, gainInWords(mix.gainDb));
@@ -222,19 +188,6 @@ export class Stem {
   }
 
   // --- removing ------------------------------------------------------------------------------------------------------
-
-  #wireRemoving() {
-    const opener = this.#find('[data-act="remove"]');
-    const turn = (isSure) => {
-      this.#find(".stem-sure").hidden = !isSure;
-      this.#find(".stem-mix").inert = this.#find(".stem-top").inert = isSure;
-      (isSure ? this.#find('[data-act="keep"]') : opener).focus();
-    };
-    opener.addEventListener("click", () => turn(true));
-    this.#find('[data-act="keep"]').addEventListener("click", () => turn(false));
-    this.#find(".stem-sure").addEventListener("keydown", (event) => event.key === "Escape" && turn(false));
-    this.#find('[data-act="remove-sure"]').addEventListener("click", () => this.#remove());
-  }
 
   async #remove() {
     try {

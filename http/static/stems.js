@@ -1,8 +1,7 @@
 // The session's stems, newest first, kept as the studio has them: by what the room says, and by asking now and then.
-//
-// An answer may be older than what was heard while it was under way; then what was heard counts.
 
 import { ask } from "./api.js";
+import { News } from "./news.js";
 import { Sendings } from "./sending.js";
 import { Stem } from "./stem.js";
 
@@ -18,9 +17,7 @@ export class Stems {
   #list = part("stems");
   #sendings;
   #stems = new Map();
-  // When each upload, also one that is gone, was last heard of: counted in news, not in seconds.
-  #heard = new Map();
-  #news = 0;
+  #news = new News();
   #isClosed = false;
   #isUnread = false;
 
@@ -46,7 +43,7 @@ export class Stems {
   // Make it what the studio has. Passing problems pass.
   async refresh() {
     if (this.#isClosed) return;
-    const since = this.#news;
+    const since = this.#news.count;
     try {
       this.#replace(await this.#all(), since);
       if (this.#isUnread) this.fail("");
@@ -61,14 +58,14 @@ export class Stems {
   // It is there, as it is now.
   put(upload) {
     if (this.#isClosed || upload.sessionId !== this.#sessionId) return;
-    this.#note(upload.id);
+    this.#news.note(upload.id);
     this.#draw(upload);
     this.#drawEmptiness();
   }
 
   // It is there no more.
   remove(uploadId) {
-    this.#note(uploadId);
+    this.#news.note(uploadId);
     this.#drop(uploadId);
     this.#drawEmptiness();
   }
@@ -95,16 +92,11 @@ export class Stems {
 
   #replace(uploads, since) {
     if (this.#isClosed) return;
-    const isOlder = (id) => (this.#heard.get(id) ?? 0) <= since;
+    const isOlder = (id) => this.#news.isSilentOn(id, since);
     const there = new Set(uploads.map(({ id }) => id));
     for (const id of [...this.#stems.keys()]) if (!there.has(id) && isOlder(id)) this.#drop(id);
     for (const upload of uploads) if (isOlder(upload.id)) this.#draw(upload);
     this.#drawEmptiness();
-  }
-
-  #note(id) {
-    this.#news += 1;
-    this.#heard.set(id, this.#news);
   }
 
   #draw(upload) {

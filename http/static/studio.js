@@ -9,7 +9,7 @@ import { asksFirst, closes, People } from "./people.js";
 import { Roster } from "./roster.js";
 import { SessionHead } from "./session_head.js";
 import { turnTo } from "./sides.js";
-import { Stems } from "./stems.js";
+import { Sounds } from "./sounds.js";
 import { Talk } from "./talk.js";
 
 const NAME_KEY = "omnisonic.name";
@@ -33,7 +33,6 @@ let hasBeenIn = false;
 
 const roster = new Roster(part("roster"), memberId);
 const head = new SessionHead(sessionId, isOwner);
-const stems = new Stems(sessionId, memberId, isOwner, lost);
 const talk = new Talk(part("log"), part("composer"), {
   me: () => ({ memberId, name }),
   isConnected: () => state === "connected",
@@ -42,6 +41,12 @@ const talk = new Talk(part("log"), part("composer"), {
     if (isSent) roster.spoke(memberId);
     return isSent;
   },
+});
+const sounds = new Sounds(sessionId, memberId, isOwner, {
+  isTold: () => state === "connected",
+  nameOf: (id) => roster.nameOf(id),
+  event: (words) => talk.event(words),
+  lost,
 });
 
 function join() {
@@ -89,7 +94,7 @@ function gone(words, link = "Your sessions", href = "/sessions") {
   state = "gone";
   show("entry");
   roster.clear();
-  stems.close();
+  sounds.close();
   drawCompany();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   for (const id of ["join", "people-open", "more", "nobody"]) part(id).hidden = true;
@@ -138,7 +143,7 @@ function connected({ members }) {
   roster.replace(members);
   talk.event(hasBeenIn ? "You are back." : "You came in.");
   // What the room said meanwhile nobody here has heard.
-  stems.refresh();
+  sounds.refresh();
   if (hasBeenIn) refresh();
   else talk.focus();
   hasBeenIn = true;
@@ -188,16 +193,6 @@ function heard({ type, payload, from }) {
     case "session.deleted":
       gone(DELETED);
       break;
-    case "upload.added":
-      stems.put(payload);
-      if (payload.userId !== memberId) talk.event(`${roster.nameOf(payload.userId)} added a file.`);
-      break;
-    case "upload.changed":
-      stems.put(payload);
-      break;
-    case "upload.removed":
-      stems.remove(payload.uploadId);
-      break;
     case "ack":
       talk.acknowledged(payload.id);
       break;
@@ -210,6 +205,8 @@ function heard({ type, payload, from }) {
     case "room.restored":
       talk.event("Everyone in this room can be heard again.");
       break;
+    default:
+      sounds.heard(type, payload);
   }
   drawCompany();
 }
@@ -247,9 +244,9 @@ async function look() {
   if (state === "outside") drawCompany();
 }
 
-// Nobody tells the page of the stems while it is not connected.
-function lookAtStems() {
-  if (state !== "connected" && document.visibilityState === "visible") stems.refresh();
+// Nobody tells the page of the sounds while it is not connected.
+function lookAtSounds() {
+  if (state !== "connected" && document.visibilityState === "visible") sounds.refresh();
 }
 
 async function refresh() {
@@ -306,21 +303,21 @@ part("name").value = localStorage.getItem(nameKey) || part("name").dataset.defau
 document.addEventListener("visibilitychange", () => {
   connection?.send({ type: "presence.set", payload: { status: presentStatus() } });
   look();
-  lookAtStems();
+  lookAtSounds();
 });
 takesFiles(part("files"), part("veil"), {
   taken: (files) => {
     if (state === "gone" || files.length === 0) return;
     turnTo("stems");
-    stems.add(files);
+    sounds.add(files);
   },
-  refused: (words) => stems.fail(words),
+  refused: (words) => sounds.refuse(words),
 });
 addEventListener("online", () => state === "reconnecting" && connection.retry());
 setInterval(() => {
   look();
-  lookAtStems();
+  lookAtSounds();
 }, LOOK_EVERY_MS);
 look();
-lookAtStems();
-for (const id of ["readouts", "acts", "entry"]) part(id).inert = false;
+lookAtSounds();
+for (const id of ["readouts", "acts", "entry", "render"]) part(id).inert = false;

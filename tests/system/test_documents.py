@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parents[2]
 REALTIME: Final = ROOT / "docs/realtime.md"
 OPERATING: Final = ROOT / "docs/operating.md"
 README: Final = ROOT / "README.md"
-DOCUMENTS: Final = (README, REALTIME, OPERATING)
+DOCUMENTS: Final = (README, *sorted((ROOT / "docs").glob("*.md")))
 
 CLIENT_TYPES: Final = {"heartbeat", "presence.set", "transport.set", f"{SIGNAL_PREFIX}*"}
 """What clients say that means something to the server."""

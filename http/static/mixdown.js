@@ -1,0 +1,171 @@
+// One mixdown of the session, from being asked for to being taken home: how far it is, what was measured, its sound.
+//
+// The newest is shown large, and its line begins with "Status:"; of the others one sees what tells them apart.
+
+import { ask } from "./api.js";
+import { Deck } from "./deck.js";
+import { levelInWords, sizeInWords, timeInWords } from "./quantities.js";
+import { Question } from "./question.js";
+
+const IN_THE_MAKING = ["pending", "processing"];
+const NOT_YET = "–";
+const SILENT = "Silent";
+
+const part = (id) => document.getElementById(id);
+const moments = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+
+export class Mixdown {
+  row;
+  #export;
+  #told;
+  #deck;
+  #question;
+  #isNewest = false;
+
+  // `told`: `removed(wasMaking)` when it is not there any more, `again(format)` when another is wanted in its place,
+  // `lost(problem)` whether a problem ends everything.
+  constructor(export_, canRemove, told) {
+    this.#export = export_;
+    this.#told = told;
+    this.row = part("mixdown-item").content.firstElementChild.cloneNode(true);
+    this.row.dataset.id = export_.exportId;
+    this.#name();
+    const path = `/api/export/${export_.exportId}/download`;
+    this.#find('[data-act="download"]').href = path;
+    this.#deck = new Deck(this.row, path, (words) => this.#fail(words));
+    this.#question = new Question(this.row, ".mixdown-top, .mixdown-deck", () => this.#remove());
+    this.#find('[data-act="remove"]').hidden = !canRemove;
+    this.#find('[data-act="remove"]').addEventListener("click", () => this.#leave());
+    this.#find('[data-act="again"]').addEventListener("click", () => told.again(export_.format));
+    this.#draw();
+  }
+
+  get createdAt() {
+    return new Date(this.#export.createdAt);
+  }
+
+  get userId() {
+    return this.#export.userId;
+  }
+
+  get status() {
+    return this.#export.status;
+  }
+
+  get isInTheMaking() {
+    return IN_THE_MAKING.includes(this.status);
+  }
+
+  set isNewest(isNewest) {
+    this.#isNewest = isNewest;
+    this.row.classList.toggle("is-newest", isNewest);
+    this.#drawStatus();
+  }
+
+  // As the studio has it now, in whole or in part. What is over stays over, whatever comes late.
+  put(change) {
+    if (!this.isInTheMaking && IN_THE_MAKING.includes(change.status)) return;
+    this.#export = { ...this.#export, ...change };
+    this.#draw();
+  }
+
+  close() {
+    this.#deck.close();
+    this.row.remove();
+  }
+
+  #name() {
+    const name = this.#find(".mixdown-name");
+    name.textContent = name.title = this.#export.fileName;
+    name.id = `mixdown-${this.#export.exportId}`;
+    this.#find('[data-act="download"]').download = this.#export.fileName;
+    this.row.setAttribute("aria-labelledby", name.id);
+    for (const control of this.row.querySelectorAll("button, input, a, progress")) {
+      control.setAttribute("aria-describedby", name.id);
+    }
+    const { createdAt, format } = this.#export;
+    this.#find(".mixdown-format").textContent = format.toUpperCase();
+    this.#find("time").dateTime = createdAt;
+    this.#find("time").textContent = moments.format(this.createdAt);
+  }
+
+  // --- drawing -------------------------------------------------------------------------------------------------------
+
+  #draw() {
+    const { status, progress, errorMessage } = this.#export;
+    const isMade = status === "completed";
+    this.row.dataset.status = status;
+    this.#find('[data-act="download"]').hidden = this.#find(".mixdown-deck").hidden = !isMade;
+    this.#find("progress").hidden = !this.isInTheMaking;
+    this.#find("progress").value = progress;
+    this.#find(".mixdown-why").hidden = status !== "failed";
+    this.#find(".mixdown-why > p").textContent = errorMessage ?? "";
+    this.#drawRemove();
+    this.#drawFacts();
+    this.#drawStatus();
+  }
+
+  // One button, so that whoever has come to it with the keyboard keeps it when the mixdown is made.
+  #drawRemove() {
+    const button = this.#find('[data-act="remove"]');
+    button.classList.toggle("square", !this.isInTheMaking);
+    button.setAttribute("aria-label", this.isInTheMaking ? "Cancel" : "Remove");
+  }
+
+  #drawFacts() {
+    const { status, durationSeconds, loudnessLufs, peakDbfs, fileSize } = this.#export;
+    const isMade = status === "completed";
+    const facts = {
+      length: isMade ? timeInWords(durationSeconds) : NOT_YET,
+      loudness: isMade ? measured(loudnessLufs, "LUFS") : NOT_YET,
+      peak: isMade ? measured(peakDbfs, "dBFS") : NOT_YET,
+      size: isMade ? sizeInWords(fileSize) : NOT_YET,
+    };
+    for (const [name, words] of Object.entries(facts)) this.#find(`[data-show="${name}"]`).textContent = words;
+    this.#find(".mixdown-facts").hidden = status === "failed";
+    this.#deck.duration_s = durationSeconds;
+  }
+
+  #drawStatus() {
+    const { status, progress } = this.#export;
+    const more = { pending: ", waiting for its turn", processing: `, ${progress} %` }[status] ?? "";
+    const words = `${status}${more}`;
+    const alone = `${words[0].toUpperCase()}${words.slice(1)}`;
+    this.#find(".mixdown-status").textContent = this.#isNewest ? `Status: ${words}` : alone;
+  }
+
+  // --- leaving -------------------------------------------------------------------------------------------------------
+
+  // What is still being made can be made again; what is made may be somebody's last copy.
+  #leave() {
+    if (this.isInTheMaking) this.#remove();
+    else this.#question.ask();
+  }
+
+  async #remove() {
+    this.#fail("");
+    const wasMaking = this.isInTheMaking;
+    try {
+      await ask("DELETE", `/api/export/${this.#export.exportId}`);
+    } catch (problem) {
+      if (problem.code === "export_not_found") this.#told.removed(wasMaking);
+      else if (!this.#told.lost(problem)) this.#fail(problem.message);
+      return;
+    }
+    this.#told.removed(wasMaking);
+  }
+
+  #fail(words) {
+    this.#find(".mixdown-problem").textContent = words;
+    this.#find(".mixdown-problem").hidden = !words;
+  }
+
+  #find(selector) {
+    return this.row.querySelector(selector);
+  }
+}
+
+// Nothing was measured of what is too quiet.
+function measured(level, unit) {
+  return level === null ? SILENT : levelInWords(level, unit);
+}
