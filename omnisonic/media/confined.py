@@ -29,7 +29,7 @@ def leashed(module: str) -> Sequence[str]:
 
 def bare_environment() -> dict[str, str]:
     """No secrets."""
-    return {name: value for name, value in os.environ.items() if name in INHERITED} | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return {name: value for name, value in os.environ.items() if name in INHERITED}
 
 
 async def end(process: asyncio.subprocess.Process, output: asyncio.StreamReader) -> None:

@@ -53,7 +53,7 @@ async def listen(
         stdin=file,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=bare_environment(),
+        env=bare_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert process.stdout is not None
     try:

@@ -19,7 +19,7 @@ from omnisonic.media.decoding import Sound, shape_of
 Samples: TypeAlias = NDArray[np.float32]
 """One row a channel; full scale is 1."""
 
-BLOCK_FRAMES: Final = 4096
+BLOCK_FRAMES: Final = 32_768
 LOUDEST: Final = 64.0
 """36 dB over full scale. Nobody means that."""
 FULL_SCALES: Final = {"u8": 128.0, "s16": 32_768.0, "s32": 2_147_483_648.0}

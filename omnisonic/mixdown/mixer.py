@@ -25,6 +25,8 @@ ASTRAY: Final = (
     "One of these files cannot be mixed: decoding it takes far too long, or fails. Mute one after the other."
 )
 
+# It may write bytecode, which it does before it touches any file: only it imports numpy, half of whose time that saves.
+
 _log = logging.getLogger(__name__)
 _order = msgspec.json.Encoder()
 _news: msgspec.json.Decoder[News] = msgspec.json.Decoder(News)

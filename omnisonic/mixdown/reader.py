@@ -76,7 +76,7 @@ class Reader:
         """The next block: so many frames are in each but the last."""
         assert frames == BLOCK_FRAMES
         block = np.empty((2, self._next()), np.float32)
-        self._take(memoryview(block.reshape(-1)).cast("B"))
+        self._take(block.reshape(-1).view(np.uint8).data)
         return block
 
     def close(self) -> None:

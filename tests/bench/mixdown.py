@@ -9,6 +9,7 @@ memory for stems of `--long` minutes (0 leaves that out).
 """
 
 import argparse
+import contextlib
 import math
 import os
 import shutil
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,7 +33,11 @@ from omnisonic.mixdown import Project, Stem
 from omnisonic.mixdown.mixer import ONE_THREAD
 from omnisonic.mixdown.news import Order
 from omnisonic.mixdown.panning import gains
+from tests.bench.uploads import resident_mb
+from tests.cli.running import alive, children
 
+SAME_HZ: Final = 18_000
+WATCH_S: Final = 0.2
 GAIN_DB: Final = -3.0
 KINDS: Final = (
     ("a.wav", 44_100, 2, "PCM_16", 0.0),
@@ -48,7 +54,7 @@ PANS: Final = (-0.5, 0.3, 0.0, 0.6, -0.2, 0.1, -0.7, 0.0)
 
 
 class Run(NamedTuple):
-    """How long it took, on the clock and on the processors, and the most memory it had."""
+    """How long it took, on the clock and on the processors, and the most that its processes had resident together."""
 
     took_s: float
     cpu_s: float
@@ -68,6 +74,15 @@ def furnish(folder: Path, minutes: float) -> list[Stem]:
     return [Stem(name, GAIN_DB, pan, offset_s) for (name, offset_s), pan in zip(names, PANS, strict=True)]
 
 
+def watch(pid: int, into_mb: list[float]) -> None:
+    """Note what this process and its children have resident together, until it ends."""
+    never = threading.Event()
+    while alive(pid):
+        with contextlib.suppress(OSError, StopIteration):  # one of them has just ended
+            into_mb.append(sum(resident_mb(each) for each in (pid, *children(pid))))
+        never.wait(WATCH_S)
+
+
 def measured(command: Sequence[str], said: bytes, fds: Sequence[int] = ()) -> Run:
     """Run it to its end. Errors: `AssertionError` unless it succeeds."""
     begun_s = time.perf_counter()
@@ -76,15 +91,19 @@ def measured(command: Sequence[str], said: bytes, fds: Sequence[int] = ()) -> Ru
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    peaks_mb: list[float] = []
+    watching = threading.Thread(target=watch, args=(process.pid, peaks_mb))
+    watching.start()
     process.stdin.write(said)
     process.stdin.close()
     last = process.stdout.read().splitlines()[-1:]
     _, status, used = os.wait4(process.pid, 0)
     took_s = time.perf_counter() - begun_s
+    watching.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, last
     assert not fds or b'"mixed"' in last[0], last
-    return Run(took_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Run(took_s, used.ru_utime + used.ru_stime, max(peaks_mb))
 
 
 def ours(folder: Path, stems: list[Stem]) -> Run:
@@ -118,9 +137,12 @@ def ffmpeg(folder: Path, stems: list[Stem]) -> Run:
 
 
 def difference_db(folder: Path) -> float:
-    """How far the two mixes are from each other: the power of what is left, to that of the mix."""
+    """How far the two mixes are from each other, up to where ffmpeg's resampler begins to fade: the power of what is
+    left, to that of the mix.
+    """
     one, other = (soundfile.read(folder / name, frames=48_000 * 20)[0] for name in ("ours.wav", "ffmpeg.wav"))
-    return float(10 * np.log10(((one - other) ** 2).mean() / (other**2).mean()))
+    spectra = [np.fft.rfft(sound, axis=0)[: SAME_HZ * 20] for sound in (one - other, other)]
+    return float(20 * np.log10(np.linalg.norm(spectra[0]) / np.linalg.norm(spectra[1])))
 
 
 def compare(rounds: int, turns: dict[str, Callable[[], Run]]) -> None:

@@ -49,7 +49,7 @@ def file_of(sound: Sound, rate: int = RATE_HZ, kind: str = "WAV", subtype: str =
 def samples_in(data: bytes) -> tuple[Sound, int]:
     """What is in a file, read by that library, and its rate."""
     sound, rate = soundfile.read(io.BytesIO(data), dtype="float64", always_2d=True)
-    return sound, rate
+    return np.asarray(sound, np.float64), rate
 
 
 def made(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bits: Bits = 24) -> tuple[bytes, Mixed]:
@@ -87,8 +87,10 @@ def spectrum_db(row: Sound) -> tuple[Sound, Sound]:
     """Frequencies, and how loud each is, of full scale."""
     row = row[2000:-2000]
     window = np.kaiser(len(row), KAISER)
-    levels = np.abs(np.fft.rfft(row * window)) * 2 / window.sum()
-    return np.fft.rfftfreq(len(row), 1 / RATE_HZ), 20 * np.log10(levels + 1e-12)
+    levels: Sound = np.abs(np.fft.rfft(row * window)) * 2 / window.sum()
+    return np.asarray(np.fft.rfftfreq(len(row), 1 / RATE_HZ), np.float64), np.asarray(
+        20 * np.log10(levels + 1e-12), np.float64
+    )
 
 
 def file_of_bytes(data: bytes) -> BinaryIO:

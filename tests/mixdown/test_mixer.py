@@ -29,6 +29,27 @@ UNMEASURED = {name: value for name, value in os.environ.items() if not name.star
 """Measuring coverage needs more than the limits let through."""
 
 
+STARVE: Final = """
+import omnisonic.mixdown.process as process
+import omnisonic.mixdown.reader as reader
+class Greedy(reader.Part):
+    def read(self, frames): return bytearray(process.CONFINES.memory_bytes)
+reader.Part = Greedy
+process.main()
+"""
+"""A mix whose reader wants more memory than it may have."""
+DEADLY: Final = """
+import os, signal
+import omnisonic.mixdown.process as process
+import omnisonic.mixdown.reader as reader
+class Deadly(reader.Part):
+    def read(self, frames): os.kill(os.getpid(), signal.SIG{signal})
+reader.Part = Deadly
+process.main()
+"""
+"""A mix whose readers die."""
+
+
 class Session:
     """Files to mix, and one to mix them to."""
 
@@ -40,7 +61,7 @@ class Session:
         self.told: list[float] = []
 
     def _file(self, data: bytes) -> BinaryIO:
-        file = self._open.enter_context(tempfile.TemporaryFile())
+        file: BinaryIO = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         file.write(data)
         file.flush()
         return file
@@ -133,25 +154,25 @@ def test_a_bomb_is_stopped_by_its_time() -> None:
 @LINUX
 def test_too_little_memory_is_told_as_such() -> None:
     """A machine, or a limit, that these files are too much for."""
-    starve = "import omnisonic.mixdown.process as p; p.confine(p.CONFINES)\n" + MEMORY
     with Session(sound()) as session, pytest.raises(UnusableStem, match="memory"):
-        within_deadline(session.mix((sys.executable, "-c", starve)))
+        within_deadline(session.mix((sys.executable, "-c", STARVE)))
 
 
-MEMORY: Final = """
-def render(*_, **__): return bytearray(4 << 30)
-p.render = render
-p.main()
-"""
+@LINUX
+@pytest.mark.parametrize(("by", "what"), [("SEGV", UnusableStem), ("XCPU", UnusableStem), ("KILL", MixFailed)])
+def test_a_reader_that_dies_takes_the_others_with_it(by: str, what: type[Exception]) -> None:
+    """And for what: a signal that files cause is their fault, another is not."""
+    with Session(sound(), sound()) as session, pytest.raises(what):
+        within_deadline(session.mix((sys.executable, "-c", DEADLY.format(signal=by))))
 
 
 def test_a_full_disk_is_nobodys_fault() -> None:
     """It is said, and no file is named."""
-    with Session(sound(20)) as session, pytest.raises(MixFailed, match="could not be written") as raised:
-        little = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        little += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+    little = (
+        "import resource as r, signal as s; s.signal(s.SIGXFSZ, s.SIG_IGN); r.setrlimit(r.RLIMIT_FSIZE, (100_000,) * 2)"
+    )
+    with Session(sound(20)) as session, pytest.raises(MixFailed, match="could not be written"):
         within_deadline(session.mix(python(little)))
-    assert not isinstance(raised.value, UnusableStem)
 
 
 def test_a_mix_that_takes_too_long_is_given_up() -> None:
@@ -187,8 +208,8 @@ def test_a_process_that_is_killed_in_the_middle_has_failed(tmp_path: Path) -> No
     def kill(_done: float) -> None:
         os.kill(int(noted.read_text()), signal.SIGKILL)
 
+    note = f"import os; from pathlib import Path; Path({str(noted)!r}).write_text(str(os.getpid()))"
     with Session(sound(30)) as session, pytest.raises(MixFailed):
-        note = f"import os; from pathlib import Path; Path({str(noted)!r}).write_text(str(os.getpid()))"
         within_deadline(session.mix(python(note), told=kill))
 
 

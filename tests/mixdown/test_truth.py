@@ -190,4 +190,4 @@ def test_dither_makes_a_steady_noise_of_what_rounding_takes_away(bits: int) -> N
     assert 10 ** (level_db(1_000, heard[:, 0]) / 20) == pytest.approx(step / 3, rel=0.03)
     error = (heard - tone) / step
     assert float((error**2).mean()) == pytest.approx(0.25, rel=0.02)
-    assert abs(float(np.corrcoef(error.T)[0, 1])) < 0.02
+    assert abs(float((error[:, 0] * error[:, 1]).mean())) < 0.01
