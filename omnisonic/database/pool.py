@@ -21,11 +21,14 @@ QUERY_S: Final = 1.5
 """Longest a statement may take; then the server is told to cancel it."""
 RELEASE_S: Final = 0.5
 """Longest wait for that, before the connection is given up: together, an answer is there within about two seconds."""
+OPEN_S: Final = 10.0
+"""Longest that a connection may take to be opened, though nobody waits for it that long."""
 CLOSE_S: Final = 2.0
 CONNECTIONS: Final = 10
 
 Row: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Row] | asyncpg.pool.PoolConnectionProxy[Row]"
+Opening: TypeAlias = "asyncio.Task[asyncpg.Connection[Row]]"
 
 FAILURES: Final = (
     OSError,
@@ -53,7 +56,7 @@ class Database:
         self._url = url
         self._connections = connections
         self._pool: asyncpg.Pool[Row] | None = None
-        self._opening: set[asyncio.Task[asyncpg.Connection[Row]]] = set()
+        self._unclaimed: list[Opening] = []
 
     async def open(self) -> None:
         """Make the pool. It connects when it is first asked to, so a server that is not there yet is no error."""
@@ -119,19 +122,29 @@ class Database:
             try:
                 async with asyncio.timeout(CLOSE_S):
                     await self._pool.close()
-                    await asyncio.gather(*self._opening, return_exceptions=True)
+                    await asyncio.gather(*self._unclaimed, return_exceptions=True)
             except TimeoutError:
                 self._pool.terminate()
+            for opening in self._unclaimed:
+                opening.add_done_callback(_let_go)
+            self._unclaimed.clear()
 
     async def _connected(self, *args: Any, **options: Any) -> "asyncpg.Connection[Row]":
-        """A new connection. Whoever stops waiting leaves it to be opened, and closed: cut off, asyncpg complains."""
-        opening = asyncio.create_task(asyncpg.connect(*args, **options))
-        self._opening.add(opening)
-        opening.add_done_callback(self._opening.discard)
+        """A new connection. What nobody waits for any more goes on being opened, for the next one who wants one.
+
+        So a server that takes longer than anybody waits is reached all the same; and asyncpg complains of what is cut
+        off.
+        """
+        while self._unclaimed:
+            opening = self._unclaimed.pop()
+            if not _has_failed(opening):
+                break
+        else:
+            opening = asyncio.create_task(asyncpg.connect(*args, **options | {"timeout": OPEN_S}))
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_let_go)
+            self._unclaimed.append(opening)
             raise
 
 
@@ -142,9 +155,14 @@ async def _acquired(pool: "asyncpg.Pool[Row]") -> "asyncpg.pool.PoolConnectionPr
         raise ConnectionAbortedError from problem
 
 
-def _let_go(opening: "asyncio.Task[asyncpg.Connection[Row]]") -> None:
-    """Close what nobody waited for, if it was opened."""
-    if not opening.cancelled() and opening.exception() is None:
+def _has_failed(opening: Opening) -> bool:
+    """Whether there is no connection to be had of it."""
+    return opening.done() and (opening.cancelled() or opening.exception() is not None or opening.result().is_closed())
+
+
+def _let_go(opening: Opening) -> None:
+    """Close what nobody claimed, if it was opened."""
+    if not _has_failed(opening):
         opening.result().terminate()
 
 

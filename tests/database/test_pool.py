@@ -312,3 +312,24 @@ def test_whoever_stops_waiting_for_a_connection_causes_no_complaint(postgres_pro
 
     blocking(run())
     assert complaints == []
+
+
+async def test_a_server_that_takes_longer_than_anybody_waits_is_reached_all_the_same(
+    postgres_process: PostgresServer,
+) -> None:
+    """What nobody waits for any more is opened for the next one: each starting anew, nobody would ever get in."""
+    async with open_tcp_proxy(postgres_process.port) as proxy, open_asyncio_thread() as thread:
+        database = Database(f"postgresql://omnisonic@127.0.0.1:{proxy.port}/postgres", connections=1)
+        await thread.call(database.open, timeout_s=DEADLINE_S)
+        proxy.delay_s = 0.3
+        refused = 0
+        with trio.fail_after(DEADLINE_S):
+            while True:
+                try:
+                    await thread.call(database.ping, timeout_s=DEADLINE_S)
+                except Unavailable:
+                    refused += 1
+                else:
+                    break
+        assert refused
+        await thread.call(database.aclose, timeout_s=DEADLINE_S)
