@@ -40,7 +40,10 @@ class Claim(Protocol):
     def room_id(self) -> RoomId: ...
 
     async def settle(self) -> Admitted:
-        """Ask, and ask anew when called again: the answer may be another one. Errors: `Refused`, `Unavailable`."""
+        """Ask, and ask anew when called again: the answer may be another one.
+
+        Errors: `Refused`, `Unavailable`; `InvalidInput` for a query that is told after the upgrade.
+        """
         ...
 
 

@@ -14,13 +14,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
+from opentelemetry.trace import Span, use_span
+
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.dead_letters import DeadLetter
 from omnisonic.actors.instruments import Sampler
-from omnisonic.actors.mailbox import Control, Join, Leave, Mail, Mailbox, Said, Told
-from omnisonic.actors.room import Room, RoomContext
+from omnisonic.actors.mailbox import Control, Join, Leave, Mail, Mailbox, Outside, Said, Told
+from omnisonic.actors.room import Estate, Room, RoomContext
 from omnisonic.actors.roster import Entry
 from omnisonic.actors.supervisor import RestartWindow
+from omnisonic.actors.tap import Tap
+from omnisonic.actors.vitals import ASKED_FOR, TURNS, UNTIMED, Vitals
 from omnisonic.bus.events import Reply
 from omnisonic.models import MemberId
 from omnisonic.wire.closing import CloseCode, Closing
@@ -63,6 +67,8 @@ class RoomCell:
         self.empty_since_s: float | None = context.now_s()
         self.next_expiry_s: float | None = None
         self.entries: tuple[Entry, ...] = context.entries
+        self.vitals = Vitals(context.now_s())
+        self.taps: list[Tap] | None = None
         self._context = context
         self._room_class = room_class
         self._events = events
@@ -78,6 +84,11 @@ class RoomCell:
     def epoch(self) -> str:
         """Names the count of `offset`; it changes when the room is forgotten, not when it is restarted."""
         return self._context.epoch
+
+    @property
+    def estate(self) -> Estate:
+        """What its rooms leave to each other."""
+        return self._context.estate
 
     @property
     def is_alive(self) -> bool:
@@ -104,30 +115,65 @@ class RoomCell:
             return False
         sampler = self._sampler
         started_ns = time.time_ns() if sampler.left <= 0 else 0
+        vitals, taps = self.vitals, self.taps
+        turns = vitals.turns
+        vitals.turns = turns + 1
+        began_ns = 0 if turns & UNTIMED and turns >= TURNS else time.perf_counter_ns()
         batch = Batch()
         mailbox, handled = self.mailbox, 0
         queue, take, relay = mailbox.queue, mailbox.take, room.relay
         mail: Mail | None = None
+        spans: list[Span] = []
         try:
             while queue and handled < TURN_FRAMES:
                 mail = take()
+                if taps is not None:
+                    _show(taps, mail, room)
                 if type(mail) is Said:
                     handled += len(mail.frames)
                     relay(mail, batch)
                 else:
                     handled += 1
-                    room.handle(mail, batch)
+                    self._handle(room, mail, batch, spans)
         except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only the room is to pay for it
             assert mail is not None
             self._end_turn(room, batch)
+            _end(spans, room)
             self._crashed(room, mail, crash)
+            if began_ns:
+                vitals.turned(time.perf_counter_ns() - began_ns, self._context.now_ms())
             return False
         self.messages += handled
         self._end_turn(room, batch)
+        _end(spans, room)
         sampler.left -= handled
         if started_ns:
             sampler.turn(self.room_id, started_ns, handled, len(room.roster))
+        if began_ns:
+            vitals.turned(time.perf_counter_ns() - began_ns, self._context.now_ms())
         return len(queue) > 0
+
+    def _handle(self, room: Room, mail: Mail, batch: Batch, spans: list[Span]) -> None:
+        """Have the room handle it. What began outside is a span of its trace, which lasts until the turn has ended."""
+        if not isinstance(mail, Outside) or mail.trace is None:
+            room.handle(mail, batch)
+            return
+        what = mail.envelope.type if isinstance(mail, Told) else type(mail).__name__
+        span = self._sampler.told(self.room_id, what, mail.trace)
+        spans.append(span)
+        with use_span(span):
+            room.handle(mail, batch)
+
+    def renew(self) -> None:
+        """Throw the room's state away, as an operator wants it, and make a new one. It must be alive.
+
+        The estate goes, too: what is wrong with the room may be in it.
+        """
+        assert self._room is not None
+        self.estate.left = None
+        self._keep(self._room.roster.entries())
+        self.vitals.died(ASKED_FOR, self._context.now_ms())
+        self.restart()
 
     def restart(self) -> None:
         """Start a new room from what the old one left, and let it see the mail that waited."""
@@ -197,7 +243,7 @@ class RoomCell:
             sender = seat.member.member_id if seat else None
             frame = mail.current
             self.mailbox.put_back(mail)
-        elif isinstance(mail, Join):
+        elif isinstance(mail, Join) and mail.link is not room.welcomed:
             self._keep(tuple(entry for entry in self.entries if entry.link is not mail.link))
             mail.link.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
         elif isinstance(mail, Told):
@@ -208,8 +254,22 @@ class RoomCell:
     def _letter(
         self, kind: str, crash: Exception, sender: MemberId | None = None, frame: Frame | None = None
     ) -> DeadLetter:
-        now_ms = self._context.now_ms()
-        return DeadLetter(self.room_id, self.incarnation, sender, kind, frame, repr(crash), now_ms)
+        now_ms, reason = self._context.now_ms(), repr(crash)
+        self.vitals.died(reason, now_ms)
+        self.vitals.dead_letters += 1
+        return DeadLetter(self.room_id, self.incarnation, sender, kind, frame, reason, now_ms)
+
+
+def _end(spans: list[Span], room: Room) -> None:
+    """What was told into the room is on its way to everybody."""
+    for span in spans:
+        span.set_attribute("members", len(room.roster))
+        span.end()
+
+
+def _show(taps: list[Tap], mail: Mail, room: Room) -> None:
+    for tap in taps:
+        tap.see(mail, room.roster)
 
 
 def new_epoch() -> str:

@@ -81,6 +81,11 @@ class Connection:
         """How much waits for the kernel to take it."""
         return 0 if self._outbox is None else self._outbox.size
 
+    @property
+    def queued_since_s(self) -> float | None:
+        """When the oldest byte came that waits for the kernel to take it; None when none does."""
+        return None if self._outbox is None else self._outbox.since_s
+
     # Reading
 
     def on_readable(self) -> None:
@@ -202,13 +207,13 @@ class Connection:
             return
         if sent != len(data):
             self._outbox = Outbox()
-            self._outbox.add(data, sent)
+            self._outbox.add(data, sent, self._host.clock.now_s)
             self._host.set_writing(self, writing=True)
             self._check_queue()
 
     def _queue(self, data: bytes) -> None:
         if self._closing is None and not self._ended and self._outbox is not None:
-            self._outbox.add(data)
+            self._outbox.add(data, 0, self._host.clock.now_s)
             self._check_queue()
 
     def _check_queue(self) -> None:
@@ -295,7 +300,7 @@ class Connection:
         if self._outbox is None:
             self.push(last)
         else:
-            self._outbox.add(last)
+            self._outbox.add(last, 0, self._host.clock.now_s)
         if self._ended:
             return
         self._host.is_closing(self)
@@ -320,6 +325,13 @@ class Connection:
         if self._detour is not None:
             self._detour.feed(b"")
         self.leave(reason)
+
+    def hand_over(self) -> tuple[socket.socket, bytes]:
+        """Give the socket away, with what was read after the request's head. This is no connection any more."""
+        early, self._head = bytes(self._head or b""), None
+        self._ended = True
+        self._host.has_ended(self)
+        return self._sock, early
 
     def on_crash(self, crash: Exception) -> None:
         """A handler raised: this client pays for it, and only this one."""

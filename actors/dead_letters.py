@@ -59,6 +59,10 @@ class DeadLetters:
         """The letters of one room, oldest first."""
         return [letter for letter in self._letters if letter.room_id == room_id]
 
+    def numbered(self) -> Iterator[tuple[int, DeadLetter]]:
+        """Every letter with its number, which it keeps; the first one ever was 1."""
+        return enumerate(list(self._letters), self.total - len(self._letters) + 1)
+
     def __iter__(self) -> Iterator[DeadLetter]:
         return iter(self._letters)
 

@@ -24,9 +24,14 @@ class Actor(Protocol):
 
 
 class Dispatcher:
-    """The queue of actors that are ready. An actor is in it at most once."""
+    """The queue of actors that are ready. An actor is in it at most once.
+
+    `running` has its turn at this moment, which is turn number `turns`; any thread may look (the watchdog does).
+    """
 
     def __init__(self) -> None:
+        self.running: Actor | None = None
+        self.turns = 0
         self._queue: deque[Actor] = deque()
         self._wake = trio.Event()
         self._driven = False
@@ -50,11 +55,16 @@ class Dispatcher:
 
     def turn(self) -> None:
         """Give every actor that is ready now one turn."""
-        for _ in range(len(self._queue)):
-            actor = self._queue.popleft()
-            actor.is_ready = False
-            if actor.turn():
-                self.ready(actor)
+        try:
+            for _ in range(len(self._queue)):
+                actor = self._queue.popleft()
+                actor.is_ready = False
+                self.turns += 1
+                self.running = actor
+                if actor.turn():
+                    self.ready(actor)
+        finally:
+            self.running = None
         self._driven = False
         if self._queue:
             self._wake.set()

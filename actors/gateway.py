@@ -1,6 +1,7 @@
 """The gateway: everybody's way in, and the root of the supervision tree (SPEC 5, DESIGN 3).
 
-    gateway -> poller, dispatcher, acceptors, watch, bouncer    (tasks, each restarted by `supervise`)
+    gateway -> poller, dispatcher, acceptors, watch, bouncer, pulse    (tasks, each restarted by `supervise`)
+            -> oversight                                    (threads: they see what the loop cannot)
             -> porter                                           (a task for each who waits to enter)
             -> registry -> rooms                                (cells, one for one)
 
@@ -32,7 +33,9 @@ from omnisonic.actors.counters import Counters
 from omnisonic.actors.detour import Detour
 from omnisonic.actors.dispatcher import Dispatcher
 from omnisonic.actors.heads import Heads
+from omnisonic.actors.inspection_door import InspectionDoor
 from omnisonic.actors.instruments import Sampler
+from omnisonic.actors.oversight import Oversight
 from omnisonic.actors.poller import Poller
 from omnisonic.actors.porter import Porter
 from omnisonic.actors.rate import Rate
@@ -63,13 +66,15 @@ _log = logging.getLogger(__name__)
 class GatewayOptions:
     """What a gateway is told. A limit of 0 is no limit.
 
-    `access` is asked again and again about everybody who was admitted by a sign-in; None: they may stay.
+    `access` is asked again and again about everybody who was admitted by a sign-in; None: they may stay. By the
+    `admin_token` operators inspect; None: nobody does.
     """
 
     hosts: HostPolicy
     origins: OriginPolicy
     admission: Admission = field(default_factory=OpenAdmission)
     access: AccessStore | None = None
+    admin_token: str | None = field(default=None, repr=False)
     recheck_s: float = RECHECK_S
     ttl_s: int = 60
     rate: Rate = Rate(0.0, 0.0)
@@ -103,6 +108,15 @@ class Gateway:
         self._watch = Watch(options.patience)
         self.porter = Porter(nursery, self._let_in)
         self.bouncer = Bouncer(self.porter, options.access, recheck_s=options.recheck_s)
+        self.name = "gateway"
+        door = InspectionDoor(options.admin_token, options.hosts, options.origins)
+        notes = {
+            "poller": lambda: f"{len(self._poller)} sockets",
+            "watch": lambda: f"{len(self.porter)} wait for the porter",
+            "bouncer": lambda: f"{len(self.bouncer)} people and sign-ins",
+            "mirror": lambda: f"{self.mirror_lag_s():.1f} s behind",
+        }
+        self._oversight = Oversight(self, self._dispatcher, door, options.now_ms, notes)
         self._accepting: set[trio.CancelScope] = set()
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
@@ -123,12 +137,14 @@ class Gateway:
         await self.start_child("dispatcher", self._dispatcher.run)
         await self.start_child("watch", self._look_around)
         await self.start_child("bouncer", self.bouncer.run)
+        await self.start_child("pulse", self._oversight.pulse.run)
+        self._oversight.start(listeners, self._take)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
 
     async def start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], Awaitable[None]]) -> None:
         """Run a task beside the others, restarted when it crashes; returns once it is in service."""
-        await self._nursery.start(supervise, ChildSpec(name, run), _report)
+        await self._nursery.start(supervise, ChildSpec(name, run), _report, self._oversight.record(name))
 
     async def _accept(self, listener: socket.socket, task_status: trio.TaskStatus[None]) -> None:
         with trio.CancelScope() as scope:
@@ -140,6 +156,7 @@ class Gateway:
         """Accept nobody more, tell everybody to come back, and return when all are gone or after `deadline_s`."""
         for scope in self._accepting:
             scope.cancel()
+        await self._oversight.stop()
         for connection in list(self.connections):
             wait_ms = random.randint(*RECONNECT_MS)  # noqa: S311 - spreads load, keeps no secret
             connection.close(Closing(CloseCode.GOING_AWAY, f'{{"reconnectMs":{wait_ms}}}'))
@@ -198,6 +215,8 @@ class Gateway:
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
         if request.path == "/healthz" and "upgrade" not in request.headers:
             connection.answer(handshake.http_answer(HTTPStatus.OK, {"ok": True}))
+            return
+        if self._oversight.takes(connection, request):
             return
         key = handshake.check_upgrade(request)
         if not self.options.origins.allows(request.headers.get("origin")):

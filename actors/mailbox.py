@@ -2,7 +2,8 @@
 
 Control mail (who comes, who goes, what the web side says) is never refused: it is little, and a room that missed some
 of it would lie. Data (what members say) is refused at its limits, and the sender is told. Both wait in one queue,
-because a member who says something and leaves must be heard first.
+because a member who says something and leaves must be heard first. `trace` in a letter is the trace of what happened
+outside, which goes on in the room's turn.
 
 Overload: data is refused. Crash: the mailbox outlives the room's state; the letter that killed it is set aside and
 the rest of it is put back in front. Shutdown: what is left is dropped with the room.
@@ -18,6 +19,7 @@ from omnisonic.actors.link import Link
 from omnisonic.actors.roster import Entry
 from omnisonic.bus.events import Reply
 from omnisonic.models import Member, MemberId, UserId
+from omnisonic.trace_context import Trace
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import Frame
 from omnisonic.wire.messages import Envelope
@@ -52,6 +54,7 @@ class PutLease:
     member: Member
     until_s: float
     person: UserId | None = None
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class DropLease:
 
     member_id: MemberId
     person: UserId | None = None
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class DropLeasesOf:
     """A person has no role here any more: all their leases are taken back."""
 
     person: UserId
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class Dismiss:
     """Close everybody's connection, and take back every lease."""
 
     closing: Closing
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,19 @@ class Told:
 
     envelope: Envelope
     reply: Callable[[Reply], None]
+    trace: Trace | None = None
 
 
-Control: TypeAlias = Join | Leave | PutLease | DropLease | DropLeasesOf | SyncLeases | Expire | Dismiss | Told
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has come for what the room does by itself. `begun` is called when the room comes to it."""
+
+    begun: Callable[[], None]
+
+
+Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | Told
+"""What began outside the gateway."""
+Control: TypeAlias = Join | Leave | PutLease | DropLease | DropLeasesOf | SyncLeases | Expire | Dismiss | Told | Tick
 
 
 class Said:

@@ -13,25 +13,35 @@ Send = Callable[[memoryview], int]
 class Outbox:
     """A queue of chunks, each made of whole frames; the first may be partly sent."""
 
-    __slots__ = ("_chunks", "_sent", "size")
+    __slots__ = ("_chunks", "_sent", "_since_s", "size")
 
     def __init__(self) -> None:
         self._chunks: deque[bytes] = deque()
+        self._since_s: deque[float] = deque()
         self._sent = 0
         self.size = 0
 
-    def add(self, data: bytes, sent: int = 0) -> None:
+    @property
+    def since_s(self) -> float | None:
+        """When the oldest byte that waits came; None when none does."""
+        return self._since_s[0] if self._since_s else None
+
+    def add(self, data: bytes, sent: int = 0, now_s: float = 0.0) -> None:
         """Keep `data`, of which `sent` bytes have gone out already; that may only be said of the first chunk."""
         self._chunks.append(data)
+        self._since_s.append(now_s)
         self._sent = sent or self._sent
         self.size += len(data) - sent
 
     def cut(self) -> None:
         """Drop what has not been begun: the chunk that is partly sent has to be finished, or frames would break."""
         keep = self._chunks[0] if self._chunks and self._sent else None
+        since_s = self.since_s
         self._chunks.clear()
-        if keep is not None:
+        self._since_s.clear()
+        if keep is not None and since_s is not None:
             self._chunks.append(keep)
+            self._since_s.append(since_s)
         self.size = len(keep) - self._sent if keep is not None else 0
 
     def flush(self, send: Send) -> bool:
@@ -47,5 +57,6 @@ class Outbox:
             if self._sent < len(chunk):
                 return False
             self._chunks.popleft()
+            self._since_s.popleft()
             self._sent = 0
         return True

@@ -17,7 +17,7 @@ import trio
 
 from omnisonic.actors.admission import Admitted, Claim, no_access
 from omnisonic.actors.connection import Connection
-from omnisonic.errors import Unavailable
+from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.models import LoginId, RoomId
 from omnisonic.wire.handshake import Refused, refusal_answer
 
@@ -82,21 +82,23 @@ class Porter:
                     return  # it left meanwhile
                 if isinstance(outcome, Refused):
                     connection.answer(refusal_answer(outcome))
+                elif isinstance(outcome, InvalidInput):
+                    connection.turn_away(upgrade, outcome.code, outcome.message)
                 else:
                     self._let_in(connection, outcome, upgrade)
             except Exception as crash:  # noqa: BLE001 - a claim is asked by adapters, and only its newcomer is to pay
                 connection.on_crash(crash)
 
 
-async def _outcome(arrival: _Arrival) -> Admitted | Refused:
+async def _outcome(arrival: _Arrival) -> Admitted | Refused | InvalidInput:
     """What comes of the claim, true now."""
     with trio.move_on_after(ANSWER_S):
         while True:
             arrival.is_stale = False
             try:
                 admitted = await arrival.claim.settle()
-            except Refused as refused:
-                return refused
+            except (Refused, InvalidInput) as wrong:
+                return wrong
             except Unavailable as problem:
                 return _later("Who may enter cannot be checked now; try again in a moment.", problem.retry_after_s)
             if arrival.has_ended:

@@ -19,11 +19,15 @@ from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.mailbox import Expire
 from omnisonic.actors.room import Room, RoomContext
 from omnisonic.actors.supervisor import Backoff
+from omnisonic.actors.vitals import EndedLife
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode, Closing
 
 EMPTY_S: Final = 60.0
 """A room is forgotten when it has been empty this long (SPEC 5.4)."""
+
+CLOSED: Final = 32
+"""Rooms that failed too often and were closed: so many are remembered."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ class Totals:
 
 
 class Registry:
-    """Every room of one gateway."""
+    """Every room of one gateway. `past` is what those have done that are forgotten."""
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Registry:
         nursery: trio.Nursery,
     ) -> None:
         self.dead_letters = DeadLetters()
+        self.closed: dict[RoomId, EndedLife] = {}
         self.watchers: list[RosterWatcher] = []
         self._cells: dict[RoomId, RoomCell] = {}
         self._heads = Heads()
@@ -77,7 +82,7 @@ class Registry:
         self.has_mail = scheduler.ready
         self._counters = counters
         self._sampler = sampler
-        self._past = Totals()
+        self.past = Totals()
         self._nursery = nursery
         self._backoff = Backoff()
 
@@ -111,7 +116,7 @@ class Registry:
 
     def totals(self) -> Totals:
         """What all rooms have done so far."""
-        totals = replace(self._past)
+        totals = replace(self.past)
         for cell in self:
             totals.add(cell)
         return totals
@@ -119,7 +124,7 @@ class Registry:
     def _forget(self, cell: RoomCell) -> None:
         if self._cells.get(cell.room_id) is cell:
             del self._cells[cell.room_id]
-            self._past.add(cell)
+            self.past.add(cell)
 
     def roster_changed(self, cell: RoomCell) -> None:
         for watcher in self.watchers:
@@ -127,19 +132,26 @@ class Registry:
 
     def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
         self.dead_letters.add(letter)
-        self._sampler.crash(cell.room_id, crash)
         allowed = cell.window.allows(trio.current_time())
         event = "room.crashed" if allowed else "room.closed"
-        _log.error(
-            event, extra={"room": cell.room_id, "incarnation": cell.incarnation, "letter": letter.type}, exc_info=crash
-        )
+        fields = {"room": cell.room_id, "incarnation": cell.incarnation, "letter": letter.type}
+        with self._sampler.crash(cell.room_id, crash):
+            _log.error(event, extra=fields, exc_info=crash)
         if allowed:
             self._counters.room_restarts += 1
             self._nursery.start_soon(self._restart, cell)
             return
         self._forget(cell)
+        self._bury(cell, letter)
         cell.close(Closing(CloseCode.INTERNAL_ERROR, "this room failed too often"))
         self.roster_changed(cell)
+
+    def _bury(self, cell: RoomCell, letter: DeadLetter) -> None:
+        """Remember a room that could not be saved; the oldest are forgotten."""
+        self.closed.pop(cell.room_id, None)
+        self.closed[cell.room_id] = EndedLife(letter.at_ms, letter.reason)
+        while len(self.closed) > CLOSED:
+            del self.closed[next(iter(self.closed))]
 
     async def _restart(self, cell: RoomCell) -> None:
         await trio.sleep(self._backoff.delay_s(len(cell.window)))

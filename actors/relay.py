@@ -146,16 +146,17 @@ class Relay:
         match event:
             case LeasePut():
                 self._leases_change(cell)
-                cell.tell(PutLease(event.member, trio.current_time() + event.ttl_s, event.person))
+                cell.tell(PutLease(event.member, trio.current_time() + event.ttl_s, event.person, event.trace))
             case LeaseDropped():
                 self._leases_change(cell)
-                cell.tell(DropLease(event.member_id, event.person))
+                cell.tell(DropLease(event.member_id, event.person, event.trace))
             case RoomSaid():
-                cell.tell(Told(Envelope(event.type, event.payload, event.to), self._replier(event.reply_to)))
+                envelope = Envelope(event.type, event.payload, event.to)
+                cell.tell(Told(envelope, self._replier(event.reply_to), event.trace))
             case RoleLost():
-                cell.tell(DropLeasesOf(event.person))
+                cell.tell(DropLeasesOf(event.person, event.trace))
             case RoomClosed():
-                cell.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED)))
+                cell.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED), event.trace))
             case _ as never:
                 assert_never(never)
 

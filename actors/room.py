@@ -5,14 +5,13 @@ around it (`omnisonic.actors.cell`) keeps what was handled before, sets the lett
 roster as it was.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from msgspec import DecodeError
 
 from omnisonic.actors.batch import Batch
-from omnisonic.actors.heads import Heads
+from omnisonic.actors.hooks import Hooks
+from omnisonic.actors.link import Link
 from omnisonic.actors.mailbox import (
     Dismiss,
     DropLease,
@@ -24,12 +23,15 @@ from omnisonic.actors.mailbox import (
     PutLease,
     Said,
     SyncLeases,
+    Tick,
     Told,
 )
+from omnisonic.actors.room_context import Estate as Estate
+from omnisonic.actors.room_context import RoomContext as RoomContext
 from omnisonic.actors.roster import Entry, Joined, Left, Roster, Seat, Updated
 from omnisonic.bus.events import Reply
 from omnisonic.errors import InvalidInput
-from omnisonic.models import Member, MemberId, RoomId, UserId, checked_display_name, checked_status
+from omnisonic.models import Member, MemberId, UserId, checked_display_name, checked_status
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import BINARY, TEXT, TEXT_HEADERS, frame, header
@@ -48,23 +50,8 @@ from omnisonic.wire.messages import (
 LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
 
-@dataclass(frozen=True, slots=True)
-class RoomContext:
-    """What a room is given: its name, its limits, the clocks, and what the room before it left behind."""
-
-    room_id: RoomId
-    epoch: str
-    ttl_s: int
-    max_members: int
-    now_s: Callable[[], float]
-    now_ms: Callable[[], int]
-    heads: Heads
-    offset: int = 0
-    entries: tuple[Entry, ...] = ()
-
-
-class Room:
-    """One room's roster and order of messages. Subclass it and define `heard` or `told` to listen or to step in.
+class Room(Hooks):
+    """One room's roster and order of messages. Subclass it and define its hooks (`Hooks`) to listen or to step in.
 
     `offset` counts the messages relayed to the whole room, from 1; `epoch` names the count.
     """
@@ -73,21 +60,9 @@ class Room:
         self.context = context
         self.roster = Roster(context.entries)
         self.offset = context.offset
-        self._listens = type(self).heard is not Room.heard
-
-    def heard(self, member: Member, envelope: Envelope) -> bool:
-        """Called before a client's message is relayed or delivered, in the room's order. False keeps it back.
-
-        Not called for heartbeats, `presence.set`, binary messages, or messages that are refused. Raising crashes the
-        room: it is restarted, and this message goes to the dead letters.
-        """
-        del member, envelope
-        return True
-
-    def told(self, envelope: Envelope) -> bool:
-        """Called before a message from outside the room is relayed or delivered; otherwise as `heard`."""
-        del envelope
-        return True
+        self.welcomed: Link | None = None
+        """Who has been taken in, while `came` is told of it: when that raises, it is not the newcomer's fault."""
+        self._listens = type(self).heard is not Hooks.heard
 
     def handle(self, mail: Mail, batch: Batch) -> None:
         """Do what `mail` asks, and write down in `batch` what everyone gets."""
@@ -104,6 +79,9 @@ class Room:
                 self._dismiss(mail.closing, batch)
             case Told():
                 self._tell(mail, batch)
+            case Tick():
+                mail.begun()
+                self.tick()
             case _ as never:
                 assert_never(never)
 
@@ -254,6 +232,10 @@ class Room:
                 batch.to_all(messages.update_frame(event.seat.line))
         batch.begin(link, self._welcome(event.seat))
         batch.roster_changed = True
+        if isinstance(event, Joined):
+            self.welcomed = link
+            self.came(event.seat.member)
+            self.welcomed = None
 
     def _welcome(self, seat: Seat) -> bytes:
         context = self.context
@@ -267,11 +249,18 @@ class Room:
             make = messages.join_frame if isinstance(event, Joined) else messages.update_frame
             batch.to_all(make(event.seat.line))
         batch.roster_changed = True
+        if isinstance(event, Joined):
+            self.came(event.seat.member)
 
     def _left(self, event: Left | None, batch: Batch) -> None:
         if event is not None:
             batch.to_all(messages.leave_frame(event.member_id, event.reason))
         batch.roster_changed = True
+        self._is_gone(event)
+
+    def _is_gone(self, event: Left | None) -> None:
+        if event is not None and event.member is not None:
+            self.gone(event.member, event.reason)
 
     def _lease(self, mail: LeaseMail, batch: Batch) -> None:
         match mail:
@@ -302,12 +291,14 @@ class Room:
             self._left(left, batch)
 
     def _dismiss(self, closing: Closing, batch: Batch) -> None:
+        left: list[Left | None] = []
         for link in list(self.roster.links):
             batch.dismiss(link, closing)
-            self.roster.leave(link, closing.word, self.context.now_s())
-        for seat in list(self.roster):
-            self.roster.drop_lease(seat.member.member_id)
+            left.append(self.roster.leave(link, closing.word, self.context.now_s()))
+        left += [self.roster.drop_lease(seat.member.member_id) for seat in list(self.roster)]
         batch.roster_changed = True
+        for event in left:  # all are out by now, whatever a hook does
+            self._is_gone(event)
 
     def _sync(self, leases: tuple[Entry, ...], batch: Batch) -> None:
         """Make the leases what the store says: it may have heard what this room did not."""

@@ -7,7 +7,7 @@ or a socket: a link is any hashable value, times are seconds on whatever clock t
 """
 
 from collections.abc import Iterable, Iterator, KeysView
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from omnisonic.actors.link import Link
@@ -76,10 +76,11 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A member is gone. `reason` is a word of the close table, `expired` or `removed`."""
+    """A member is gone. `reason` is a word of the close table, `expired` or `removed`; `member` as last shown."""
 
     member_id: MemberId
     reason: str
+    member: Member | None = field(default=None, compare=False)
 
 
 class Roster:
@@ -194,4 +195,4 @@ class Roster:
 
     def _remove(self, seat: Seat, reason: str) -> Left:
         del self._seats[seat.member.member_id]
-        return Left(seat.member.member_id, reason)
+        return Left(seat.member.member_id, reason, seat.member)

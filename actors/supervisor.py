@@ -8,12 +8,15 @@ through untouched and ends every child.
 """
 
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import trio
+
+from omnisonic.actors.vitals import LIVES, EndedLife
 
 MAX_RESTARTS: Final = 3
 WITHIN_S: Final = 5.0
@@ -75,6 +78,29 @@ class ChildSpec:
     backoff: Backoff = Backoff()
 
 
+class ChildRecord:
+    """What became of one child, kept by `supervise`: `starting`, `running`, `restarting`, `ended` or `failed`."""
+
+    def __init__(self, name: str, now_ms: Callable[[], int]) -> None:
+        self.name = name
+        self.state = "starting"
+        self.since_s = trio.current_time()
+        self.restarts = 0
+        self.lives: deque[EndedLife] = deque(maxlen=LIVES)
+        self._now_ms = now_ms
+
+    def begins(self) -> None:
+        """A life begins."""
+        self.state = "running"
+        self.since_s = trio.current_time()
+
+    def crashed(self, crash: BaseException, *, allowed: bool) -> None:
+        """A life has ended by a crash; another one begins if it is allowed to."""
+        self.state = "restarting" if allowed else "failed"
+        self.restarts += allowed
+        self.lives.append(EndedLife(self._now_ms(), repr(crash)))
+
+
 class CrashReport(Protocol):
     """Is told of each crash before the restart: the child's name, what it raised, and the attempt that follows."""
 
@@ -82,9 +108,15 @@ class CrashReport(Protocol):
 
 
 async def supervise(
-    child: ChildSpec, report: CrashReport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    child: ChildSpec,
+    report: CrashReport,
+    record: ChildRecord | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run `child` until it returns, restarting it when it raises. Start it with `nursery.start`.
+
+    What becomes of it is written into `record`, for whoever wants to know.
 
     Errors: a crash before `started()` is a failed start and is raised at once, for restarting cannot mend it. Once it
     has raised more than `max_restarts` times within `within_s`, `TooManyRestarts` is raised to the caller, whose own
@@ -92,19 +124,25 @@ async def supervise(
     """
     window = RestartWindow(child.max_restarts, child.within_s)
     in_service = _FirstStart(task_status)
+    record = record or ChildRecord(child.name, lambda: time.time_ns() // 1_000_000)
     while True:
         try:
-            return await child.run(in_service)
+            record.begins()
+            await child.run(in_service)
         except Exception as crash:
             if not in_service.seen:
                 raise
             allowed = window.allows(trio.current_time())
+            record.crashed(crash, allowed=allowed)
             report(child.name, crash, len(window))
             if not allowed:
                 raise TooManyRestarts(
                     f"{child.name} crashed more than {child.max_restarts} times in {child.within_s:g} s"
                 ) from crash
             await trio.sleep(child.backoff.delay_s(len(window)))
+        else:
+            record.state = "ended"
+            return
 
 
 class _FirstStart(trio.TaskStatus[None]):

@@ -16,6 +16,10 @@ from typing import Final
 from omnisonic.errors import OmnisonicError
 
 SECRET_BYTES: Final = 32
+OPERATOR: Final = "admin-token"
+"""The file that holds the operator's token, when `ADMIN_TOKEN` is not set."""
+GATEWAY: Final = "gateway"
+"""The file in which `serve` says where its gateway is, while it runs."""
 
 
 class UnusableDataDirectory(OmnisonicError):

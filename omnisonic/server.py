@@ -64,6 +64,7 @@ async def open_gateway(
     with ExitStack() as after:
         async with trio.open_nursery() as nursery:
             gateway = Gateway(options, nursery, room_class)
+            gateway.name = owner
             after.callback(gateway.close)
             mirror = Mirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
             relay = Relay(presence, bus, gateway.registry, gateway.bouncer)
@@ -91,6 +92,7 @@ def gateway_options(settings: Settings, admission: Admission, access: AccessStor
         origins=settings.origin_policy(settings.web_port),
         admission=admission,
         access=access,
+        admin_token=settings.admin_token.get_secret_value() if settings.admin_token else None,
         ttl_s=settings.presence_ttl_s,
         rate=Rate.of(settings.member_rate_per_s, settings.member_burst),
         queue_bytes=settings.member_queue_bytes,

@@ -93,7 +93,17 @@ class ServeCommand(SettingsCommand):
 class GatewayCommand(SettingsCommand):
     """`gateway` checks origins, so it needs to know where the web is."""
 
-    fields = (*EVERYWHERE, *DATABASE, *ROOMS, *GATEWAY, "web_host", "web_port", "nextauth_url", "gateway_public_url")
+    fields = (
+        *EVERYWHERE,
+        *DATABASE,
+        *ROOMS,
+        *GATEWAY,
+        "admin_token",
+        "web_host",
+        "web_port",
+        "nextauth_url",
+        "gateway_public_url",
+    )
 
 
 class WebCommand(SettingsCommand):
@@ -130,6 +140,12 @@ class CleanUploadsCommand(SettingsCommand):
     """`clean-uploads` needs the rows and the objects."""
 
     fields = (*EVERYWHERE, *DATABASE, *STORAGE, *RETENTION)
+
+
+class RoomsCommand(SettingsCommand):
+    """`rooms` finds a gateway, and shows it the operator's token."""
+
+    fields = (*EVERYWHERE, "admin_token", *GATEWAY[:2])
 
 
 class DoctorCommand(SettingsCommand):

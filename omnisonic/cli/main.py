@@ -22,6 +22,7 @@ from omnisonic.cli.command import (
     WebCommand,
     WorkerCommand,
 )
+from omnisonic.cli.rooms import rooms
 from omnisonic.errors import BadSettings, OmnisonicError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ users = typer.Typer(
     help="List accounts, make them, and give them other passwords.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(users, name="users")
+app.add_typer(rooms, name="rooms")
 
 Fd = Annotated[
     int | None, typer.Option("--fd", metavar="N", min=3, help="A listening socket that is already open, as its number.")

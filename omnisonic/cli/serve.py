@@ -26,7 +26,7 @@ from omnisonic import __version__
 from omnisonic.cli.listening import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
 from omnisonic.config import Settings
-from omnisonic.data_directory import data_directory, kept_secret
+from omnisonic.data_directory import GATEWAY, OPERATOR, data_directory, kept_secret, write_private
 from omnisonic.database.pool import CONNECTIONS
 from omnisonic.embedded.postgres import FOLDER as POSTGRES
 from omnisonic.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
@@ -36,8 +36,6 @@ from omnisonic.logs import configure_logs
 from omnisonic.processes import ProcessSpec, run_processes
 from omnisonic.signing import signing_secret
 
-OPERATOR: Final = "admin-token"
-"""The file in the data directory that holds the operator's token, when `ADMIN_TOKEN` is not set."""
 MIGRATE_S: Final = 3600.0
 """A migration may rewrite large tables; it is cut off only when it has surely gone astray."""
 OTHER_CONNECTIONS: Final = 40
@@ -88,7 +86,11 @@ def run(settings: Settings) -> None:
         closing(open_listener(settings.parity_host, settings.parity_port, setting="PARITY")) as parity,
         data_directory(settings.data_dir) as data,
     ):
-        trio.run(_serve, Studio(settings, web, gateway, parity, data))
+        write_private(data / GATEWAY, f"{url_of(gateway, 'ws')}\n")
+        try:
+            trio.run(_serve, Studio(settings, web, gateway, parity, data))
+        finally:
+            (data / GATEWAY).unlink(missing_ok=True)
 
 
 async def _serve(studio: Studio) -> None:

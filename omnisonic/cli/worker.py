@@ -21,6 +21,7 @@ from omnisonic.cli.storage import storage_of
 from omnisonic.config import Settings
 from omnisonic.database.pool import Database
 from omnisonic.errors import BadSettings
+from omnisonic.exports.instruments import ExportInstruments
 from omnisonic.exports.postgres_queue import PostgresExportQueue
 from omnisonic.exports.rendering import Rendering
 from omnisonic.housekeeping import Chore, chores, keep_house
@@ -29,6 +30,7 @@ from omnisonic.logs import configure_logs
 from omnisonic.media.listener import listen
 from omnisonic.mixdown.mixer import mix
 from omnisonic.storage import Storage
+from omnisonic.telemetry import configure_telemetry
 from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.listening import AT_ONCE, Listening
 from omnisonic.uploads.postgres_analyses import PostgresAnalyses
@@ -45,7 +47,11 @@ def run(settings: Settings, *, supervised: bool) -> None:
     if supervised:
         end_with_supervisor()
     ready = say_ready if supervised else partial(print, "At work.", flush=True)
-    asyncio.run(_work(settings, database_url, redis_url, ready))
+    telemetry = configure_telemetry(settings, "worker")
+    try:
+        asyncio.run(_work(settings, database_url, redis_url, ready, is_measured=telemetry.has_metrics))
+    finally:
+        telemetry.shutdown()
 
 
 def _places(settings: Settings) -> tuple[str, str]:
@@ -60,7 +66,9 @@ def _places(settings: Settings) -> tuple[str, str]:
     return settings.database_url, settings.redis_url
 
 
-async def _work(settings: Settings, database_url: str, redis_url: str, ready: Callable[[], None]) -> None:
+async def _work(
+    settings: Settings, database_url: str, redis_url: str, ready: Callable[[], None], *, is_measured: bool
+) -> None:
     stop = stop_signal()
     await refuse_when_behind(database_url)
     async with AsyncExitStack() as after:
@@ -73,16 +81,20 @@ async def _work(settings: Settings, database_url: str, redis_url: str, ready: Ca
         after.push_async_callback(database.aclose)
         tell = RoomNews(bus).tell
         listening = Listening(PostgresAnalyses(database), storage, listen, tell)
+        queue, instruments = PostgresExportQueue(database), ExportInstruments()
         rendering = Rendering(
-            PostgresExportQueue(database),
+            queue,
             storage,
             mix,
             tell,
             at_once=settings.export_worker_concurrency,
             mix_s=settings.export_max_duration_seconds,
+            instruments=instruments,
         )
         async with asyncio.TaskGroup() as tasks:
-            endless = keep_house(_todo(settings, database, storage)), listening.run(), rendering.run()
+            endless = [keep_house(_todo(settings, database, storage)), listening.run(), rendering.run()]
+            if is_measured:
+                endless.append(instruments.watch(queue, asyncio.sleep))
             work = [tasks.create_task(each) for each in endless]
             ready()
             await stop.wait()

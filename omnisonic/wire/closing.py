@@ -29,30 +29,95 @@ class CloseCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CloseRow:
-    """One line of the table: the word used in logs and as `presence.leave` reason, what it means, what to do."""
+    """One line of the table: the word used in logs and as `presence.leave` reason, what it means, what to do.
+
+    `reconnect` is for the client, `remedy` for whoever runs the server and sees many of them.
+    """
 
     word: str
     meaning: str
     reconnect: bool
+    remedy: str = "Nothing."
 
 
 CLOSE_TABLE: Final[dict[CloseCode, CloseRow]] = {
     CloseCode.NORMAL: CloseRow("left", "The member left.", reconnect=False),
     CloseCode.GOING_AWAY: CloseRow(
-        "going_away", 'The server stops. The reason is {"reconnectMs": n}: wait that long.', reconnect=True
+        "going_away",
+        'The server stops. The reason is {"reconnectMs": n}: wait that long.',
+        reconnect=True,
+        remedy="The gateway is stopping. If nobody stopped it, look at the log.",
     ),
-    CloseCode.PROTOCOL_ERROR: CloseRow("protocol_error", "A frame broke the WebSocket protocol.", reconnect=True),
-    CloseCode.INVALID_UTF8: CloseRow("invalid_utf8", "A text message was not UTF-8.", reconnect=True),
-    CloseCode.POLICY: CloseRow("policy", "The handshake was not valid, or the room is full.", reconnect=False),
-    CloseCode.TOO_BIG: CloseRow("too_big", "A message was over 1 MiB.", reconnect=True),
-    CloseCode.INTERNAL_ERROR: CloseRow("internal_error", "The room or the connection failed here.", reconnect=True),
-    CloseCode.REPLACED: CloseRow("replaced", "The same member connected again elsewhere.", reconnect=False),
+    CloseCode.PROTOCOL_ERROR: CloseRow(
+        "protocol_error",
+        "A frame broke the WebSocket protocol.",
+        reconnect=True,
+        remedy="A client is broken, or a proxy changes what it passes on.",
+    ),
+    CloseCode.INVALID_UTF8: CloseRow(
+        "invalid_utf8", "A text message was not UTF-8.", reconnect=True, remedy="A client is broken."
+    ),
+    CloseCode.POLICY: CloseRow(
+        "policy",
+        "The handshake was not valid, or the room is full.",
+        reconnect=False,
+        remedy="Rooms are full: raise `MAX_MEMBERS_PER_ROOM`. Or a client asks for what it may not.",
+    ),
+    CloseCode.TOO_BIG: CloseRow(
+        "too_big",
+        "A message was over 1 MiB.",
+        reconnect=True,
+        remedy="A client is broken: files are uploaded, not said.",
+    ),
+    CloseCode.INTERNAL_ERROR: CloseRow(
+        "internal_error",
+        "The room or the connection failed here.",
+        reconnect=True,
+        remedy="Look for `room.closed` and `connection.crashed` in the log, and report the traceback.",
+    ),
+    CloseCode.REPLACED: CloseRow(
+        "replaced",
+        "The same member connected again elsewhere.",
+        reconnect=False,
+        remedy="Nothing; if it is always the same member, two clients share one `memberId`.",
+    ),
     CloseCode.KICKED: CloseRow("kicked", "The member was sent out of the room.", reconnect=False),
     CloseCode.ROOM_CLOSED: CloseRow("room_closed", "The room was closed.", reconnect=False),
-    CloseCode.TOO_SLOW: CloseRow("too_slow", "More waited for the member than its queue may hold.", reconnect=True),
-    CloseCode.RATE_LIMIT: CloseRow("rate_limit", "The member kept sending faster than allowed.", reconnect=True),
-    CloseCode.NO_PONG: CloseRow("no_pong", "The member stopped answering pings.", reconnect=True),
+    CloseCode.TOO_SLOW: CloseRow(
+        "too_slow",
+        "More waited for the member than its queue may hold.",
+        reconnect=True,
+        remedy="Their network is slow, or the client busy. If it is everyone, rooms say more than their lines carry.",
+    ),
+    CloseCode.RATE_LIMIT: CloseRow(
+        "rate_limit",
+        "The member kept sending faster than allowed.",
+        reconnect=True,
+        remedy="A runaway client; or raise `MEMBER_RATE_PER_S` and `MEMBER_BURST`.",
+    ),
+    CloseCode.NO_PONG: CloseRow(
+        "no_pong",
+        "The member stopped answering pings.",
+        reconnect=True,
+        remedy="Their network is gone. If it is everyone, a proxy holds pings back.",
+    ),
 }
+
+
+def close_table() -> str:
+    """What each code means to a client, as a Markdown table for the documentation."""
+    rows = [
+        f"| {code.value} | `{row.word}` | {row.meaning} | {'yes' if row.reconnect else 'no'} |"
+        for code, row in CLOSE_TABLE.items()
+    ]
+    titles = ["| code | word | meaning | come back by yourself |", "| --- | --- | --- | --- |"]
+    return "\n".join([*titles, *rows]) + "\n"
+
+
+def remedy_table() -> str:
+    """What to do about many of each code, as a Markdown table for the documentation."""
+    rows = [f"| {code.value} | `{row.word}` | {row.remedy} |" for code, row in CLOSE_TABLE.items()]
+    return "\n".join(["| code | word | when there are many of them |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,9 @@ _ONCE: Final = frozenset({"host", "origin", "upgrade", "sec-websocket-key", "sec
 class Refused(OmnisonicError):
     """The request is answered with an HTTP error instead of an upgrade."""
 
-    def __init__(self, status: HTTPStatus, code: str, message: str, **headers: str) -> None:
+    def __init__(self, status: HTTPStatus | int, code: str, message: str, **headers: str) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = HTTPStatus(status)
         self.code = code
         self.headers = headers
 

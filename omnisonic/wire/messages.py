@@ -69,18 +69,24 @@ class Welcome(msgspec.Struct, rename="camel"):
     recovered: bool = False
 
 
-class _Leave(msgspec.Struct, rename="camel"):
+class Leave(msgspec.Struct, rename="camel"):
+    """The payload of `presence.leave`."""
+
     member_id: MemberId
     reason: str
 
 
-class _Error(msgspec.Struct, omit_defaults=True):
+class Error(msgspec.Struct, omit_defaults=True):
+    """The payload of `error`: a stable code, a sentence, and the `id` of the message it is about, if it had one."""
+
     code: str
     message: str
     id: ReplyId | None = None
 
 
-class _Ack(msgspec.Struct):
+class Ack(msgspec.Struct):
+    """The payload of `ack`: the `id` of a message that was taken, and its place in the room's order."""
+
     id: ReplyId
     offset: int
 
@@ -208,7 +214,7 @@ def update_frame(line: bytes) -> bytes:
 
 def leave_frame(member_id: MemberId, reason: str) -> bytes:
     """`presence.leave`; `reason` is a word of the close table, or `expired` or `removed` for a lease."""
-    return _message(b"presence.leave", _encode(_Leave(member_id, reason)))
+    return _message(b"presence.leave", _encode(Leave(member_id, reason)))
 
 
 def welcome_frame(welcome: Welcome, member_lines: Sequence[bytes]) -> bytes:
@@ -223,12 +229,12 @@ def heartbeat_frame(now_ms: int, echo: msgspec.Raw) -> bytes:
 
 def ack_frame(reply_id: ReplyId, offset: int) -> bytes:
     """`ack`: the message was taken, and this is its place in the room's order."""
-    return _message(b"ack", _encode(_Ack(reply_id, offset)))
+    return _message(b"ack", _encode(Ack(reply_id, offset)))
 
 
 def error_frame(code: str, message: str, reply_id: ReplyId | None = None) -> bytes:
     """`error`: a stable code and a sentence, with the `id` of the message it is about when it had one."""
-    return _message(b"error", _encode(_Error(code, message, reply_id)))
+    return _message(b"error", _encode(Error(code, message, reply_id)))
 
 
 def binary_head(sender: MemberId) -> bytes:

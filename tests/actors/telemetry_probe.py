@@ -1,10 +1,13 @@
 """A program that makes a gateway's telemetry and prints it as JSON: the SDK's providers can be set once a process."""
 
+import io
 import json
+import logging
 import math
 import sys
 from typing import Any
 
+from msgspec import Raw
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -15,12 +18,23 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.dead_letters import DeadLetter
 from omnisonic.actors.instruments import MESSAGES_PER_SPAN, Sampler, publish_metrics
-from omnisonic.actors.mailbox import Join
+from omnisonic.actors.mailbox import Join, Told
+from omnisonic.bus.events import Reply
+from omnisonic.config import Settings
+from omnisonic.logs import configure_logs
 from omnisonic.wire.closing import CloseCode
+from omnisonic.wire.messages import Envelope
 from tests.actors.links import Ear, Setting, member, said, text
 from tests.actors.staging import Poisoned
 
 SECRET = "do not show this"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+"""Of somebody outside who tells the room something."""
+LOG = logging.getLogger("omnisonic")
+
+
+def unheard(reply: Reply) -> None:
+    """Whoever told it does not wait."""
 
 
 class Events:
@@ -36,7 +50,8 @@ class Events:
         pass
 
     def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
-        self._sampler.crash(cell.room_id, crash)
+        with self._sampler.crash(cell.room_id, crash):
+            LOG.error("room.crashed")
 
 
 class Measured:
@@ -69,6 +84,11 @@ def spans_of(work: str, exporter: InMemorySpanExporter) -> list[dict[str, Any]]:
     elif work == "crash":
         cell.hear(said(ears[0], text("poison", SECRET)))
         cell.turn()
+    elif work == "told":
+        for type_ in ("cue", "poison"):
+            cell.tell(Told(Envelope(type_, Raw(SECRET.encode())), unheard, TRACE))
+        cell.tell(Told(Envelope("untraced", Raw(b"1")), unheard))
+        cell.turn()
     else:
         sampler.connection("jam", 2.5, CloseCode.TOO_SLOW, "too_slow")
     return [_plain(span) for span in exporter.get_finished_spans()]
@@ -83,6 +103,7 @@ def _plain(span: ReadableSpan) -> dict[str, Any]:
         "events": [event.name for event in span.events],
         "took_s": ((span.end_time or 0) - (span.start_time or 0)) / 1e9,
         "id": span.context.span_id if span.context else 0,
+        "trace": f"{span.context.trace_id:032x}" if span.context else "",
         "parent": span.parent.span_id if span.parent else None,
     }
 
@@ -107,10 +128,13 @@ def main() -> None:
     metrics.set_meter_provider(MeterProvider([reader]))
     measured = Measured()
     publish_metrics(measured)
-    spans = {work: spans_of(work, exporter) for work in ("messages", "burst", "crash", "connection")}
+    log = io.StringIO()
+    configure_logs(Settings.load({"OMNISONIC_ENV": "production"}), "gateway", stream=log)
+    spans = {work: spans_of(work, exporter) for work in ("messages", "burst", "crash", "told", "connection")}
     first = points_of(reader)
     measured.connections = 3.0
-    json.dump({"spans": spans, "metrics": [first, points_of(reader)]}, sys.stdout)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    json.dump({"spans": spans, "metrics": [first, points_of(reader)], "log": lines}, sys.stdout)
 
 
 if __name__ == "__main__":

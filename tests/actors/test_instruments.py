@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.actors.telemetry_probe import SECRET, Measured
+from tests.actors.telemetry_probe import SECRET, TRACE, Measured
 
 DEADLINE_S = 30.0
 
@@ -41,6 +41,24 @@ def test_every_crash_has_a_span(probe: Any) -> None:
     """With the exception, and marked as an error."""
     (span,) = probe["spans"]["crash"]
     assert (span["name"], span["status"], span["events"]) == ("ws.message", "ERROR", ["exception"])
+
+
+def test_a_crash_is_logged_within_its_span(probe: Any) -> None:
+    """So that the line in the log leads to the trace, and back."""
+    (span,) = probe["spans"]["crash"]
+    assert probe["log"][0]["event"] == "room.crashed"
+    assert probe["log"][0]["trace_id"] == span["trace"]
+
+
+def test_what_is_told_from_outside_is_a_span_in_the_trace_of_whoever_told_it(probe: Any) -> None:
+    """Every one of it, whatever its fate; what comes without a trace is sampled like all else."""
+    cue, poison, crash = probe["spans"]["told"]
+    outside = int(TRACE.split("-")[2], 16)
+    assert [(span["name"], span["parent"]) for span in (cue, poison)] == [("ws.message", outside)] * 2
+    assert {span["trace"] for span in (cue, poison)} == {TRACE.split("-")[1]}
+    assert cue["attributes"] == {"room": "jam", "type": "cue", "members": 2}
+    assert (cue["status"], poison["status"], poison["events"]) == ("UNSET", "ERROR", ["exception"])
+    assert (crash["status"], crash["parent"]) == ("ERROR", None)
 
 
 def test_a_connection_has_a_span_with_its_close_inside(probe: Any) -> None:

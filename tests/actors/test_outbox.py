@@ -98,3 +98,19 @@ def test_what_the_socket_raises_comes_through() -> None:
     outbox.add(b"lost")
     with pytest.raises(ConnectionResetError):
         outbox.flush(broken)
+
+
+def test_it_knows_since_when_the_oldest_byte_has_waited() -> None:
+    """A chunk that is partly sent still waits; what is gone, or was cut, does not."""
+    outbox, kernel = Outbox(), Kernel()
+    assert outbox.size == 0
+    for second in (1.0, 2.0, 3.0):
+        outbox.add(b"four", 0, second)
+    kernel.room = 6
+    outbox.flush(kernel.send)
+    assert outbox.since_s == 2.0
+    outbox.cut()
+    assert (outbox.since_s, outbox.size) == (2.0, 2)
+    kernel.room = 6
+    outbox.flush(kernel.send)
+    assert outbox.since_s is None

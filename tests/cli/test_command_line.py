@@ -41,6 +41,7 @@ def test_the_help_lists_the_commands() -> None:
         "clean-uploads",
         "doctor",
         "users",
+        "rooms",
     ]
 
 

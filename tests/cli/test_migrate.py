@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from omnisonic.database.migrations import known_migrations
 from tests.cli.running import completed
 from tests.postgres_server import PostgresServer
 
-APPLIED = ["0001 accounts", "0002 sessions", "0003 uploads"]
+APPLIED = [f"{each.number:04} {each.name}" for each in known_migrations()]
 
 
 @pytest.fixture
@@ -37,14 +38,10 @@ def test_it_shows_what_is_applied_and_what_waits(empty_database: str) -> None:
     assert [row.split()[-1] for row in rows] == ["waiting"] * len(APPLIED)
     assert verdict == f"{len(APPLIED)} waiting: run `omnisonic migrate`."
     assert json.loads(completed("migrate", "--json", DATABASE_URL=empty_database).stdout) == {
-        "applied": [
-            {"number": 1, "name": "accounts"},
-            {"number": 2, "name": "sessions"},
-            {"number": 3, "name": "uploads"},
-        ]
+        "applied": [{"number": each.number, "name": each.name} for each in known_migrations()]
     }
     after = json.loads(completed("migrate", "--status", "--json", DATABASE_URL=empty_database).stdout)
-    assert [step["name"] for step in after["migrations"]] == ["accounts", "sessions", "uploads"]
+    assert [step["name"] for step in after["migrations"]] == [each.name for each in known_migrations()]
     assert all(step["appliedAt"].endswith("Z") for step in after["migrations"])
 
 

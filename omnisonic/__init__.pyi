@@ -1,0 +1,24 @@
+from omnisonic.actors.admission import Admitted as Admitted
+from omnisonic.client.endings import Closed as Closed
+from omnisonic.client.endings import EntryRefused as EntryRefused
+from omnisonic.client.endings import NotTaken as NotTaken
+from omnisonic.client.rooms import ClientRoom as ClientRoom
+from omnisonic.client.rooms import connect as connect
+from omnisonic.config import Settings as Settings
+from omnisonic.embedding.admission import Request as Request
+from omnisonic.embedding.gateway import Limits as Limits
+from omnisonic.embedding.gateway import RunningGateway as RunningGateway
+from omnisonic.embedding.gateway import open_gateway as open_gateway
+from omnisonic.embedding.rooms import Room as Room
+from omnisonic.embedding.rooms import RoomHost as RoomHost
+from omnisonic.embedding.web import StudioWeb as StudioWeb
+from omnisonic.embedding.web import create_app as create_app
+from omnisonic.errors import BadSettings as BadSettings
+from omnisonic.errors import InvalidInput as InvalidInput
+from omnisonic.errors import OmnisonicError as OmnisonicError
+from omnisonic.errors import Unavailable as Unavailable
+from omnisonic.models import Member as Member
+from omnisonic.wire.handshake import Refused as Refused
+from omnisonic.wire.received import Message as Message
+
+__version__: str

@@ -1,0 +1,27 @@
+"""A background: tasks that run beside a block, for context managers that must not change what their block raises.
+
+A plain nursery wraps what is raised in its block into an exception group, so that whoever writes
+`async with connect(...)` could not catch their own errors by name.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+
+@asynccontextmanager
+async def open_background() -> AsyncIterator[trio.Nursery]:
+    """A nursery whose tasks are cancelled with the block. What the block raises comes out as it is.
+
+    Errors: an exception group when a task raises; the block is cancelled then.
+    """
+    wrong: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        try:
+            yield nursery
+        except BaseException as raised:  # noqa: BLE001 - cancellation too: it goes on outside
+            wrong = raised
+        nursery.cancel_scope.cancel()
+    if wrong is not None:
+        raise wrong

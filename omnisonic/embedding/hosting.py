@@ -1,0 +1,242 @@
+"""Hosting: an author's room inside a room of the gateway's. It calls the hooks, and does what they say (SPEC 8).
+
+`HostedRoom` is the room that the cell knows. All hooks run in its turn. What a hook says waits until what the hook was
+called for is written down, so that an answer comes behind its question; of a hook that raises nothing goes out. What is
+said outside of hooks has the room come to its turn.
+
+Overload and shutdown are the cell's. Crash: the cell starts a new one, which finds the old one in the estate.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from omnisonic.actors.batch import Batch
+from omnisonic.actors.cell import RoomCell
+from omnisonic.actors.mailbox import Expire, Mail, Said
+from omnisonic.actors.registry import Registry
+from omnisonic.actors.room import Room as ActorRoom
+from omnisonic.actors.room import RoomContext
+from omnisonic.embedding.rooms import Room
+from omnisonic.errors import InvalidInput
+from omnisonic.models import Member, MemberId, RoomId
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, Envelope, too_large
+from omnisonic.wire.received import Message, message_of
+
+Heard: TypeAlias = Callable[[Room[Any], Member, Message], Message | bool | None]
+"""A hook for the messages of all rooms, called before a room's own `said`, with the same answers."""
+
+KEPT_TYPES: Final = frozenset(
+    {
+        "welcome", "presence.join", "presence.update", "presence.leave", "heartbeat", "ack", "error", "history.gap",
+        "room.degraded", "room.restored",
+    }
+)  # fmt: skip
+"""Clients take these from the gateway itself for what they are."""
+
+
+class HostedRoom(ActorRoom):
+    """A room of the gateway's that asks an author's."""
+
+    def __init__(self, context: RoomContext, hosting: "Hosting") -> None:
+        super().__init__(context)
+        self.killed_by: Exception | None = None
+        self._hosting = hosting
+        self._deeds: list[Callable[[Batch], None]] = []
+        self._is_over = False
+        self._in_turn = False
+        self._has_begun = False
+        self._tick_s = 0.0
+        before = context.estate.left
+        self.author = hosting.room_class(self)
+        if isinstance(before, HostedRoom) and before.killed_by is not None:
+            self.author.state = self.author.crashed(before.killed_by, before.author.state)
+        else:
+            self.author.state = self.author.first_state()
+        if isinstance(before, HostedRoom):
+            before.end()
+        context.estate.left = self
+        self._hooks: list[Heard] = [] if hosting.heard is None else [hosting.heard]
+        if type(self.author).said is not Room.said:
+            self._hooks.append(type(self.author).said)
+        self._listens = bool(self._hooks)
+
+    # What an author's room stands on (RoomHost)
+
+    @property
+    def name(self) -> RoomId:
+        return self.context.room_id
+
+    @property
+    def members(self) -> Sequence[Member]:
+        return [seat.member for seat in self.roster]
+
+    @property
+    def now_s(self) -> float:
+        return self.context.now_s()
+
+    def say(self, type: str, payload: Any, to: MemberId | None) -> None:  # noqa: A002
+        envelope = _outgoing(type, payload, to)
+        self._do(lambda batch: self._pass_on_to(envelope, batch))
+
+    def kick(self, member_id: MemberId, reason: str) -> None:
+        self._do(lambda batch: self._send_out(member_id, Closing(CloseCode.KICKED, reason), batch))
+
+    def close(self, reason: str) -> None:
+        self._do(lambda batch: self._dismiss(Closing(CloseCode.ROOM_CLOSED, reason), batch))
+
+    def end(self) -> None:
+        """Another one has taken this one's place."""
+        self._is_over = True
+
+    def _do(self, deed: Callable[[Batch], None]) -> None:
+        if self._is_over or (self._has_begun and not self._hosting.has(self)):
+            raise RuntimeError(f"This is no room any more: {self.name} was started anew, or forgotten.")
+        self._deeds.append(deed)
+        if not self._in_turn:
+            self._hosting.wake(self)
+
+    # What the cell asks
+
+    def handle(self, mail: Mail, batch: Batch) -> None:
+        self._turn(lambda: ActorRoom.handle(self, mail, batch), batch)
+
+    def relay(self, said: Said, batch: Batch) -> None:
+        if not self._listens:
+            super().relay(said, batch)
+            return
+        for frame in said.rest:
+            one = Said(said.link, [frame], len(frame[1]))
+            self._turn(lambda one=one: ActorRoom.relay(self, one, batch), batch)  # type: ignore[misc]
+
+    def _turn(self, handle: Callable[[], None], batch: Batch) -> None:
+        """Handle one letter, and then do what hooks want done."""
+        if self._in_turn:  # the cell's `handle` of what members say
+            handle()
+            return
+        self._in_turn = self._has_begun = True
+        try:
+            handle()
+            while self._deeds:
+                self._deeds.pop(0)(batch)
+            if self.author.tick_s != self._tick_s:
+                self._tick_s = self.author.tick_s
+                self._hosting.tick_changed(self)
+        except Exception as crash:
+            self.killed_by, self._is_over = crash, True
+            self._deeds.clear()
+            raise
+        finally:
+            self._in_turn = False
+
+    # Hooks
+
+    def heard(self, member: Member, envelope: Envelope) -> bool:
+        message = asked = message_of(envelope, member.member_id)
+        for hook in self._hooks:
+            answer = hook(self.author, member, message)
+            if answer is False:
+                return False
+            if isinstance(answer, Message):
+                message = answer
+        if message is not asked:
+            new = _outgoing(message.type, message.payload, message.to)
+            envelope.type, envelope.payload, envelope.to = new.type, new.payload, new.to
+        return True
+
+    def came(self, member: Member) -> None:
+        self.author.joined(member)
+
+    def gone(self, member: Member, reason: str) -> None:
+        self.author.left(member, reason)
+
+    def tick(self) -> None:
+        if len(self.roster) and self.author.tick_s > 0:
+            self.author.tick(self.now_s)
+
+    # Deeds
+
+    def _pass_on_to(self, envelope: Envelope, batch: Batch) -> None:
+        target = None if envelope.to is None else self.roster.seat_named(envelope.to)
+        if envelope.to is None or (target is not None and target.link is not None):
+            self._pass_on(envelope, target, batch)
+
+    def _send_out(self, member_id: MemberId, closing: Closing, batch: Batch) -> None:
+        seat = self.roster.seat_named(member_id)
+        if seat is None:
+            return
+        if seat.link is not None:
+            batch.dismiss(seat.link, closing)
+            self._left(self.roster.leave(seat.link, closing.word, self.now_s), batch)
+        self._left(self.roster.drop_lease(member_id), batch)
+
+
+class Hosting:
+    """What all hosted rooms of one gateway have in common. `registry` is where they are, once there is one."""
+
+    def __init__(self, room_class: Callable[[Any], Room[Any]], heard: Heard | None) -> None:
+        self.room_class = room_class
+        self.heard = heard
+        self.registry: Registry | None = None
+        self.ticks: Callable[[RoomCell], None] = _ignore
+        """Is told of rooms that tick otherwise than before."""
+
+    def make(self, context: RoomContext) -> HostedRoom:
+        """A room for this context: what a cell is made with."""
+        return HostedRoom(context, self)
+
+    def has(self, room: HostedRoom) -> bool:
+        """Whether this is still the room of its name."""
+        cell = None if self.registry is None else self.registry.get(room.name)
+        return cell is not None and cell.estate is room.context.estate
+
+    def wake(self, room: HostedRoom) -> None:
+        """Let the room have a turn."""
+        cell = None if self.registry is None else self.registry.get(room.name)
+        if cell is not None:
+            cell.tell(Expire())  # it looks at the time, and does nothing else
+
+    def tick_changed(self, room: HostedRoom) -> None:
+        """The room has another pace, or one at all."""
+        cell = None if self.registry is None else self.registry.get(room.name)
+        if cell is not None:
+            self.ticks(cell)
+
+    def room(self, room_id: RoomId) -> Room[Any] | None:
+        """The author's room of this name, if there is one."""
+        cell = None if self.registry is None else self.registry.get(room_id)
+        hosted = None if cell is None else cell.estate.left
+        return hosted.author if isinstance(hosted, HostedRoom) else None
+
+
+def outgoing(type: str, payload: Any, to: MemberId | None) -> Envelope:  # noqa: A002
+    """A message that a program says into a room.
+
+    Errors: `InvalidInput`: `invalid_message` for a type that is none, or a payload that msgspec cannot write as JSON;
+    `reserved_type` for what only the gateway says; `too_large` over 64 KiB.
+    """
+    if not 0 < len(type) <= TYPE_LENGTH:
+        raise InvalidInput(f"type must have 1 to {TYPE_LENGTH} characters.", code="invalid_message")
+    if type in KEPT_TYPES:
+        raise InvalidInput(f"Only the gateway says {type}.", code="reserved_type")
+    try:
+        data = msgspec.json.encode(payload)
+    except (TypeError, ValueError, RecursionError) as wrong:
+        raise InvalidInput(f"The payload is not JSON: {wrong}.", code="invalid_message") from wrong
+    if len(data) > MESSAGE_BYTES:
+        raise too_large(len(data))
+    return Envelope(type, msgspec.Raw(data), to)
+
+
+def _ignore(_cell: RoomCell) -> None:
+    """Nobody tells the time yet."""
+
+
+def _outgoing(type_: str, payload: Any, to: MemberId | None) -> Envelope:
+    """`outgoing`, for a room's author: an `InvalidInput` of theirs would be told to the member who spoke."""
+    try:
+        return outgoing(type_, payload, to)
+    except InvalidInput as wrong:
+        raise ValueError(wrong.message) from wrong

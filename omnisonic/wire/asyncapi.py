@@ -1,0 +1,226 @@
+"""The realtime protocol as an AsyncAPI 3 document, made of the catalogue and the close table (SPEC 5).
+
+`python -m omnisonic.wire.asyncapi` prints it; the web serves it at `/api/asyncapi.json`. As AsyncAPI has it, the
+gateway is the application described: it *receives* what clients say, and *sends* the rest. Built in milliseconds.
+"""
+
+import json
+import sys
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import msgspec.structs
+
+from omnisonic import __version__
+from omnisonic.models import DISPLAY_NAME_LENGTH, ID_LENGTH, STATUSES
+from omnisonic.wire.catalogue import CATALOGUE, MessageType, name_of
+from omnisonic.wire.closing import CLOSE_TABLE
+from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, REPLY_ID_LENGTH, TYPE_LENGTH
+
+ASYNCAPI: Final = "3.0.0"
+HERE: Final = "ws://127.0.0.1:8080/"
+"""Where a gateway listens by itself."""
+JSON_TYPE: Final = "application/json"
+BINARY_TYPE: Final = "application/octet-stream"
+
+_REF: Final = "#/components/schemas/{name}"
+_ANYTHING: Final[dict[str, Any]] = {"description": "Any JSON; it is passed on as the bytes that were sent."}
+_TYPE: Final = {"type": "string", "minLength": 1, "maxLength": TYPE_LENGTH}
+_REPLY_ID: Final = {
+    "oneOf": [{"type": "string", "maxLength": REPLY_ID_LENGTH}, {"type": "integer"}],
+    "description": "Asks for an `ack`, and comes back in it.",
+}
+_TO: Final = {"type": "string", "description": "A `memberId`: the message goes to that member only."}
+_OFFSET: Final = {"type": "integer", "minimum": 1, "description": "Its place in the room's order."}
+_SAID: Final = "said"
+_RELAYED: Final = "relayed"
+_BINARY: Final = "binary"
+_IS_HEARD: Final = "x-heard"
+
+Schema = dict[str, Any]
+
+
+def asyncapi_document(url: str = HERE) -> Schema:
+    """The document, for a gateway at `url`."""
+    messages = _messages()
+    references = {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
+    heard = [name for name, message in messages.items() if message.pop(_IS_HEARD)]
+    told = [name for name in messages if name not in heard]
+    return {
+        "asyncapi": ASYNCAPI,
+        "info": {
+            "title": "Omnisonic Studio, realtime",
+            "version": __version__,
+            "description": "Rooms over WebSocket. One connection is one member in one room. "
+            f"A message is at most {MESSAGE_BYTES} bytes, nested at most {DEPTH} deep.",
+            "license": {"name": "MIT"},
+        },
+        "defaultContentType": JSON_TYPE,
+        "servers": {"gateway": _server(url)},
+        "channels": {"room": _channel(references)},
+        "operations": {
+            "hear": _operation("receive", "What clients say.", [*heard, _BINARY]),
+            "tell": _operation("send", "What members are told.", told),
+        },
+        "components": {"messages": messages, "schemas": _schemas()},
+    }
+
+
+def _server(url: str) -> Schema:
+    parts = urlsplit(url)
+    return {
+        "host": parts.netloc,
+        "protocol": parts.scheme,
+        "pathname": parts.path or "/",
+        "description": "The gateway.",
+    }
+
+
+def _channel(references: dict[str, Schema]) -> Schema:
+    return {
+        "title": "A room",
+        "description": "Entered by the query of the WebSocket's address, or by a ticket.",
+        "address": "/",
+        "servers": [{"$ref": "#/servers/gateway"}],
+        "messages": references,
+        "bindings": {"ws": {"method": "GET", "query": _query(), "bindingVersion": "0.1.0"}},
+        "x-close-codes": {
+            str(code.value): {"word": row.word, "meaning": row.meaning, "reconnect": row.reconnect}
+            for code, row in CLOSE_TABLE.items()
+        },
+    }
+
+
+def _query() -> Schema:
+    name = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
+    return {
+        "type": "object",
+        "properties": {
+            "roomId": name | {"description": "The room, which is made when the first one enters."},
+            "memberId": name | {"description": "Who you are, over all your reconnections."},
+            "displayName": name | {"maxLength": DISPLAY_NAME_LENGTH, "description": "What the others see."},
+            "status": {"type": "string", "enum": list(STATUSES)},
+            "ticket": {"type": "string", "description": "Better as the subprotocol `ticket.<ticket>`."},
+        },
+        "required": ["roomId", "memberId", "displayName"],
+    }
+
+
+def _operation(action: str, summary: str, names: list[str]) -> Schema:
+    return {
+        "action": action,
+        "channel": {"$ref": "#/channels/room"},
+        "summary": summary,
+        "messages": [{"$ref": f"#/channels/room/messages/{name}"} for name in names],
+    }
+
+
+def _messages() -> dict[str, Schema]:
+    """Each message by its name, with `_IS_HEARD`: whether clients say it. What both say is two messages."""
+    messages = {_key(row): _told(row) if row.sender == "server" else _heard(row) for row in CATALOGUE}
+    for row in CATALOGUE:
+        if row.sender == "both":
+            messages[f"{_key(row)}.answer"] = _told(row)
+    messages[_SAID] = {
+        "name": _SAID,
+        "summary": "Anything else that a client says: it is relayed, untouched, to everybody else in the room.",
+        "payload": _envelope(_TYPE, _ANYTHING, {"to": _TO, "id": _REPLY_ID}),
+        _IS_HEARD: True,
+    }
+    messages[_RELAYED] = {
+        "name": _RELAYED,
+        "summary": "What another member said, or, with `from` null, somebody outside the room.",
+        "payload": _envelope(_TYPE, _ANYTHING, {"from": _sender(), "offset": _OFFSET}, "payload", "from"),
+        _IS_HEARD: False,
+    }
+    messages[_BINARY] = {
+        "name": _BINARY,
+        "summary": "Bytes, relayed with the sender's name in front: a byte with its length, and its UTF-8.",
+        "contentType": BINARY_TYPE,
+        "payload": {"type": "string", "format": "binary"},
+        _IS_HEARD: False,
+    }
+    return messages
+
+
+def _told(row: MessageType) -> Schema:
+    """What the server says."""
+    more: Schema = {"from": {"type": "null"}, "offset": _OFFSET} if row.numbered else {}
+    payload = _ANYTHING if row.payload is None else {"$ref": _REF.format(name=row.payload.__name__)}
+    return _described(row, _envelope(_type_schema(row), payload, more, "payload", *more), is_heard=False)
+
+
+def _heard(row: MessageType) -> Schema:
+    """What clients say."""
+    is_shaped = row.payload is not None and row.sender == "client"
+    payload = {"$ref": _REF.format(name=row.payload.__name__)} if is_shaped and row.payload else _ANYTHING
+    required = ["to"] if row.name.endswith("*") else []
+    envelope = _envelope(_type_schema(row), payload, {"to": _TO, "id": _REPLY_ID}, *required)
+    return _described(row, envelope, is_heard=True)
+
+
+def _described(row: MessageType, envelope: Schema, *, is_heard: bool) -> Schema:
+    return {
+        "name": row.name,
+        "title": row.name,
+        "summary": _plain(row.meaning),
+        "payload": envelope,
+        "x-direction": row.direction,
+        _IS_HEARD: is_heard,
+    }
+
+
+def _type_schema(row: MessageType) -> Schema:
+    if row.name.endswith("*"):
+        return _TYPE | {"pattern": f"^{row.name[:-1].replace('.', '[.]')}"}
+    return {"const": row.name}
+
+
+def _envelope(type_: Schema, payload: Schema, more: Schema, *required: str) -> Schema:
+    return {
+        "type": "object",
+        "properties": {"type": type_, "payload": payload, **more},
+        "required": ["type", *required],
+    }
+
+
+def _sender() -> Schema:
+    return {"type": ["string", "null"], "description": "The sender's `memberId`; null for what came from outside."}
+
+
+def _key(row: MessageType) -> str:
+    """A message's name as the key of an object: letters, digits and dots (AsyncAPI 3.0, Components Object)."""
+    return row.name.removesuffix(".*")
+
+
+def _schemas() -> dict[str, Schema]:
+    """The payloads, and what they are made of. What the server says has every field, but for what is left out."""
+    rows = [row for row in CATALOGUE if row.payload is not None]
+    shapes = list(dict.fromkeys(row.payload for row in rows if row.payload is not None))
+    _, components = msgspec.json.schema_components(shapes, ref_template=_REF)
+    lacking = {
+        row.payload.__name__: {name_of(field) for field in msgspec.structs.fields(row.payload) if row.may_lack(field)}
+        for row in rows
+        if row.payload is not None
+    }
+    for name, component in components.items():
+        properties = component.get("properties", {})
+        component["required"] = [field for field in properties if field not in lacking.get(name, ())]
+        for described in properties.values():
+            described.pop("default", None)
+    return components
+
+
+def _plain(markdown: str) -> str:
+    """Without links into the page that the text is from."""
+    return markdown.replace("[table of close codes](#close-codes)", "table of close codes")
+
+
+def main() -> None:
+    """Print the document."""
+    sys.stdout.write(json.dumps(asyncapi_document(), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The payloads of what rooms are told that is no presence: news of sessions, uploads and mixdowns (SPEC 5.2).
+
+Whoever tells makes them of these shapes, and `omnisonic.wire.catalogue` describes them by the same. The payloads that
+the rooms themselves write are in `omnisonic.wire.messages`, but for two that are put together by hand there: `Welcomed`
+and `Pulse` say what comes out.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from omnisonic.models import ExportFormat, ExportId, ExportStatus, Member, Person, SessionId, UploadId
+from omnisonic.wire.messages import Welcome
+
+
+class Welcomed(Welcome, kw_only=True, rename="camel"):
+    """The payload of `welcome`, with everyone who is there, the newcomer included."""
+
+    members: list[Member]
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """The payload of the server's `heartbeat`: its clock in milliseconds since 1970, and what the client sent."""
+
+    ts: int
+    echo: Any
+
+
+class Progress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """How far an export is: `progress` in percent; `url`, a path of the web's, once it is made."""
+
+    export_id: ExportId
+    session_id: SessionId
+    status: ExportStatus
+    progress: int
+    format: ExportFormat
+    url: str | None = None
+    error_message: str | None = None
+
+
+class ExportGone(msgspec.Struct, frozen=True, rename="camel"):
+    """An export that was removed, made or not."""
+
+    export_id: ExportId
+    session_id: SessionId
+
+
+class UploadGone(msgspec.Struct, frozen=True, rename="camel"):
+    """An upload that was removed."""
+
+    upload_id: UploadId
+    session_id: SessionId
+
+
+class SharedSession(msgspec.Struct, frozen=True, rename="camel"):
+    """A session without what is different for each who asks."""
+
+    id: SessionId
+    name: str
+    tempo_bpm: float
+    beats_per_bar: int
+    owner: Person
+    created_at: datetime
+    updated_at: datetime
+
+
+class SessionGone(msgspec.Struct, frozen=True, rename="camel"):
+    """A session that was deleted."""
+
+    session_id: SessionId

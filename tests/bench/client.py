@@ -1,0 +1,127 @@
+"""Messages a second that `omnisonic.connect` receives in one process, the decoding of their payloads included.
+
+usage: python -m tests.bench.client [--rounds 3] [--seconds 3] [--payload 64]
+
+Twice: from a server in a process of its own that sends frames made before, as fast as they are read, which is what the
+client can take; and from a real gateway in a process of its own, whose room says a thousand at each of its ticks.
+"""
+
+import argparse
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+from typing import Final
+
+import trio
+
+import omnisonic
+from omnisonic.wire import handshake, messages
+from omnisonic.wire.frames import TEXT, frame
+
+WINDOW: Final = 20_000
+"""The gateway's room is at most this many messages ahead."""
+BURST: Final = 1_000
+ROUND: Final = 20_000
+"""Messages are numbered up to this, and then from 1 again."""
+
+
+class Fountain(omnisonic.Room[None]):
+    """A room that says what it can, and is told how far its listener has come."""
+
+    tick_s = 0.001
+    pad = ""
+    spoken = 0
+    taken = 0
+
+    def tick(self, now_s: float) -> None:
+        del now_s
+        for _ in range(min(BURST, WINDOW - (self.spoken - self.taken))):
+            self.say("note", {"at": self.spoken % ROUND + 1, "pad": self.pad})
+            self.spoken += 1
+
+    def said(self, member: omnisonic.Member, message: omnisonic.Message) -> bool:
+        del member
+        self.taken = message.payload
+        return False
+
+
+async def serve_gateway(payload: int) -> None:
+    """Run the fountain until killed."""
+    Fountain.pad = "x" * payload
+    async with omnisonic.open_gateway(room_class=Fountain, member_queue_bytes=0) as gateway:
+        print(gateway.url, flush=True)
+        await trio.sleep_forever()
+
+
+def serve_frames(payload: int) -> None:
+    """Send ready-made frames to one client, until it is gone."""
+    shape = b'{"type":"note","payload":{"at":%d,"pad":"%b"},"from":null,"offset":%d}'
+    stream = b"".join(frame(TEXT, shape % (n, b"x" * payload, n)) for n in range(1, ROUND + 1))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        print(f"ws://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+        sock, _ = listener.accept()
+    head = bytearray()
+    while (end := head.find(b"\r\n\r\n")) < 0:
+        head += sock.recv(65_536)
+    key = handshake.check_upgrade(handshake.read_request(bytes(head[: end + 4])))
+    welcome = messages.Welcome("fountain", "listener", 60, "epoch", 0, 0)
+    sock.sendall(handshake.upgrade_answer(key, ["omnisonic"]) + messages.welcome_frame(welcome, []))
+    try:
+        while True:
+            sock.sendall(stream)
+    except OSError:
+        return
+
+
+async def measure(url: str, seconds: float) -> float:
+    """Messages a second, counted where a program gets them; none may be missing."""
+    count = 0
+    async with omnisonic.connect(url, room="fountain", name="Listener") as room:
+        start = time.perf_counter()
+        async for message in room:
+            if message.type == "note":
+                count += 1
+                if message.payload["at"] != (count - 1) % ROUND + 1:
+                    raise SystemExit(f"something is missing before message {count}")
+            if count % 2_000 == 0:
+                await room.say("taken", count)
+                if (took := time.perf_counter() - start) > seconds:
+                    return count / took
+    raise SystemExit("the room ended")
+
+
+def measured(source: str, payload: int, seconds: float) -> float:
+    """Messages a second from this source."""
+    command = [sys.executable, "-m", "tests.bench.client", "--serve", source, "--payload", str(payload)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        return trio.run(partial(measure, process.stdout.readline().strip(), seconds))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def main() -> None:
+    """Print a line a round."""
+    ask = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    ask.add_argument("--rounds", type=int, default=3)
+    ask.add_argument("--seconds", type=float, default=3.0)
+    ask.add_argument("--payload", type=int, default=64, help="bytes of padding in each message")
+    ask.add_argument("--serve", help=argparse.SUPPRESS)
+    args = ask.parse_args()
+    if args.serve == "gateway":
+        trio.run(serve_gateway, args.payload)
+    elif args.serve == "frames":
+        serve_frames(args.payload)
+    else:
+        print(f"{'ready-made frames/s':>20} {'through a gateway/s':>20}")
+        for _ in range(args.rounds):
+            rates = [measured(source, args.payload, args.seconds) for source in ("frames", "gateway")]
+            print(" ".join(f"{rate:>20,.0f}" for rate in rates))
+
+
+if __name__ == "__main__":
+    main()

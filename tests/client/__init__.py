@@ -1,0 +1,1 @@
+"""The client (SPEC 8)."""

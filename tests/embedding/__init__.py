@@ -1,0 +1,1 @@
+"""The library in other people's programs (SPEC 8)."""

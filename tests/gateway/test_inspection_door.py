@@ -1,0 +1,163 @@
+"""Who may inspect: the operator's token, and nothing else (SPEC 2; docs/inspecting.md)."""
+
+import pytest
+
+from omnisonic.actors.inspection_door import INSPECTORS, TRIES, WITHIN_S, InspectionDoor
+from omnisonic.origins import HostPolicy, OriginPolicy
+from omnisonic.wire.handshake import Refused, Request
+from omnisonic.wire.inspection import AskTree, Tree
+from tests.clients import upgrade_request
+from tests.gateway.asking import asked
+from tests.inspectors import TOKEN, inspector
+from tests.rooms import OPTIONS, eventually, open_stage
+
+HOST = "127.0.0.1"
+
+
+def request(token: str | None = TOKEN, **headers: str) -> Request:
+    """An inspector's request."""
+    shown = {} if token is None else {"authorization": f"Bearer {token}"}
+    return Request("1.1", "GET", "/inspect", "", {"host": HOST, **shown, **headers})
+
+
+def door(token: str | None = TOKEN) -> InspectionDoor:
+    return InspectionDoor(token, HostPolicy(frozenset({HOST})), OriginPolicy(frozenset({"http://ok.example"})))
+
+
+def refusal(
+    made: InspectionDoor, asked: Request, now_s: float = 0.0, address: str = "10.0.0.1", inside: int = 0
+) -> str:
+    """The code of the refusal; empty when there is none."""
+    try:
+        made.check(asked, address, inside, now_s)
+    except Refused as refused:
+        return f"{refused.status.value} {refused.code}"
+    return ""
+
+
+def test_the_right_token_opens() -> None:
+    """However the scheme is written."""
+    assert refusal(door(), request()) == ""
+    assert refusal(door(), request(None, authorization=f"bearer {TOKEN}")) == ""
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": ""},
+        {"authorization": "Bearer"},
+        {"authorization": "Bearer "},
+        {"authorization": f"Bearer {TOKEN}x"},
+        {"authorization": f"Bearer {TOKEN[:-1]}"},
+        {"authorization": f"Basic {TOKEN}"},
+        {"authorization": TOKEN},
+        {"authorization": "Bearer \xff\xfe"},
+        {"sec-websocket-protocol": f"token.{TOKEN}"},
+    ],
+)
+def test_anything_else_is_401(headers: dict[str, str]) -> None:
+    """Missing, empty, too long, too short, by another scheme, or in another place."""
+    assert refusal(door(), request(None, **headers)) == "401 invalid_token"
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_without_a_token_of_its_own_there_is_no_door(token: str | None) -> None:
+    """404, whatever is shown; an empty token is none."""
+    assert refusal(door(token), request("")) == "404 not_found"
+    assert refusal(door(token), request()) == "404 not_found"
+
+
+def test_an_address_that_tries_too_often_is_not_listened_to() -> None:
+    """Not even with the right token, until its time is over; other addresses are."""
+    made = door()
+    for second in range(TRIES):
+        assert refusal(made, request("wrong"), second) == "401 invalid_token"
+    assert refusal(made, request("wrong"), TRIES) == "429 too_many_tries"
+    assert refusal(made, request(), TRIES) == "429 too_many_tries"
+    assert refusal(made, request(), TRIES, "10.0.0.2") == ""
+    assert refusal(made, request(), WITHIN_S + TRIES) == ""
+
+
+def test_the_right_token_forgets_the_wrong_ones() -> None:
+    """Who mistypes now and then is never locked out."""
+    made = door()
+    for _ in range(3):
+        for _ in range(TRIES - 1):
+            assert refusal(made, request("wrong")) == "401 invalid_token"
+        assert refusal(made, request()) == ""
+
+
+def test_pages_are_no_inspectors() -> None:
+    """An `Origin` is a browser; an allowed one still has to show the token."""
+    assert refusal(door(), request(origin="http://evil.example")) == "403 foreign_origin"
+    assert refusal(door(), request(origin="null")) == "403 foreign_origin"
+    assert refusal(door(), request(None, origin="http://ok.example")) == "401 invalid_token"
+
+
+def test_another_host_is_not_answered() -> None:
+    """DNS rebinding."""
+    assert refusal(door(), request(host="evil.example")) == "421 wrong_host"
+
+
+def test_inspectors_are_bounded() -> None:
+    """One more is to come back later."""
+    assert refusal(door(), request(), inside=INSPECTORS - 1) == ""
+    assert refusal(door(), request(), inside=INSPECTORS) == "503 too_many_inspectors"
+
+
+async def test_a_wrong_token_is_refused_before_the_upgrade_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """On the wire: 401 in JSON, then 429 with `Retry-After`. The log names the address, and no token."""
+    async with open_stage(admin_token=TOKEN) as stage:
+        for _ in range(TRIES):
+            wrong = upgrade_request("/inspect", stage.port, Authorization="Bearer mistyped")
+            status, headers, body = await asked(stage, wrong)
+            assert (status, body["code"], headers["www-authenticate"]) == (401, "invalid_token", "Bearer")
+        status, headers, body = await asked(stage, upgrade_request("/inspect", stage.port))
+        assert (status, body["code"]) == (429, "too_many_tries")
+        assert 0 < int(headers["retry-after"]) <= WITHIN_S
+        right = upgrade_request("/inspect", stage.port, Authorization=f"Bearer {TOKEN}")
+        assert (await asked(stage, right))[0] == 429
+    told = [record.__dict__["address"] for record in caplog.records if record.message == "inspector.refused"]
+    assert told == ["127.0.0.1"] * (TRIES + 1)
+    assert "mistyped" not in caplog.text
+
+
+async def test_a_token_in_the_query_opens_nothing() -> None:
+    """It would stand in logs of addresses."""
+    async with open_stage(admin_token=TOKEN) as stage:
+        target = "/inspect?token=x&ticket=x&access_token=" + TOKEN.replace(" ", "%20").replace("'", "%27")
+        assert (await asked(stage, upgrade_request(target, stage.port)))[0] == 401
+
+
+async def test_a_gateway_without_a_token_has_no_inspection() -> None:
+    """404; and rooms are where they were."""
+    async with open_stage() as stage:
+        status, _, body = await asked(stage, upgrade_request("/inspect", stage.port))
+        assert (status, body["code"]) == (404, "not_found")
+        async with stage.crowd(1):
+            assert stage.roster() == ["m0"]
+
+
+async def test_a_request_that_is_no_upgrade_is_told_so() -> None:
+    """With the right token, but by plain HTTP."""
+    async with open_stage(admin_token=TOKEN) as stage:
+        plain = upgrade_request("/inspect", stage.port, Upgrade="", Authorization=f"Bearer {TOKEN}")
+        assert (await asked(stage, plain))[0] == 426
+
+
+async def test_an_inspector_is_no_connection_of_the_rooms() -> None:
+    """It counts for no cap, and its place is free again when it has gone."""
+    async with open_stage(admin_token=TOKEN, max_connections=1, max_connections_per_address=1) as stage:
+        for _ in range(INSPECTORS + 1):
+            async with inspector(stage) as ins, stage.crowd(1):
+                assert len(stage.gateway.connections) == 1
+                tree = await ins.asked(AskTree("1"))
+                assert isinstance(tree, Tree)
+                assert tree.gateway.inspectors == 1
+            await eventually(lambda: not stage.gateway.connections)
+
+
+def test_the_options_do_not_show_the_token() -> None:
+    """Not in what is printed of them."""
+    assert TOKEN not in repr(type(OPTIONS)(OPTIONS.hosts, OPTIONS.origins, admin_token=TOKEN))

@@ -1,0 +1,137 @@
+"""A room that hogs the gateway: it is named while it lasts, and remembered (SPEC 1). These rooms really hog."""
+
+import logging
+import threading
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from omnisonic.wire import inspection as words
+from tests.inspectors import TOKEN, HoggingRoom, Inspector, inspector
+from tests.rooms import DEADLINE_S, Stage, eventually, open_stage
+
+
+def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
+    """The log's events of this name."""
+    return [record.__dict__ for record in caplog.records if record.message == name]
+
+
+async def _answers(ins: Inspector, question: words.Question) -> words.Answer:
+    """The last answer to a question that may have several."""
+    answer = await ins.asked(question)
+    while isinstance(answer, words.Rooms) and answer.more:
+        answer = await ins.answer()
+    return answer
+
+
+async def _in_another_thread(port: int, *questions: words.Question) -> list[words.Answer]:
+    """What an operator is answered whose own loop is not the one that is held up."""
+
+    async def look() -> list[words.Answer]:
+        assert await trio.to_thread.run_sync(HoggingRoom.hogs.wait, DEADLINE_S)
+        stage = Stage(None, None, None, port)  # type: ignore[arg-type]
+        async with inspector(stage) as ins:
+            return [await _answers(ins, question) for question in questions]
+
+    return await trio.to_thread.run_sync(trio.run, look)
+
+
+async def _hog_while(stage: Stage, seconds: float, *questions: words.Question) -> list[words.Answer]:
+    """Have the room `jam` hog the loop, and ask while it does."""
+    found: list[words.Answer] = []
+    HoggingRoom.hogs.clear()
+
+    async def look() -> None:
+        found.extend(await _in_another_thread(stage.port, *questions))
+
+    async with stage.crowd(1, room="next door"), stage.crowd(2) as (ada, bo), trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        await wait_all_tasks_blocked()
+        await ada.say("hog", seconds)
+        await bo.next("hog")
+    return found
+
+
+async def test_who_asks_while_a_room_hogs_is_told_which_and_where() -> None:
+    """Though the loop neither takes the connection nor answers: every kind of question, within its deadline."""
+    async with open_stage(admin_token=TOKEN, room_class=HoggingRoom) as stage:
+        questions = (words.AskRooms("1"), words.AskKick("2", "next door", "m0"))
+        for number, answer in enumerate(await _hog_while(stage, 4.0, *questions), 1):
+            assert isinstance(answer, words.NotAnswering)
+            assert (answer.id, answer.room) == (str(number), "jam")
+            assert 1.0 <= answer.for_s < 4.0
+            assert "in heard" in answer.at
+        assert stage.gateway.counters.closes == {}, "what was not answered is not done later"
+
+
+async def test_a_hog_is_logged_with_its_place_while_it_lasts_and_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At growing intervals, and nobody's words are in it."""
+    with caplog.at_level(logging.WARNING):
+        async with open_stage(room_class=HoggingRoom) as stage, stage.crowd(2) as (ada, bo):
+            await ada.say("hog", 1.5)
+            await bo.next("hog")
+            await eventually(lambda: bool(events(caplog, "room.hogged")))
+    hogs = events(caplog, "room.hogs")
+    assert {hog["room"] for hog in hogs} == {"jam"}
+    told_s = [hog["for_s"] for hog in hogs]
+    assert 2 <= len(told_s) <= 4
+    assert told_s == sorted(told_s)  # type: ignore[type-var]
+    assert all(str(hog["stack"]).startswith("inspectors.py:") for hog in hogs)
+    (hogged,) = events(caplog, "room.hogged")
+    assert hogged["room"] == "jam"
+
+
+async def test_a_room_that_hogged_says_so_afterwards() -> None:
+    """When, and for how long; its neighbour does not."""
+    async with (
+        open_stage(admin_token=TOKEN, room_class=HoggingRoom) as stage,
+        inspector(stage) as ins,
+        stage.crowd(2) as (ada, bo),
+        stage.crowd(1, room="next door"),
+    ):
+        await ada.say("hog", 0.4)
+        await bo.next("hog")
+        detail = await ins.asked(words.AskRoom("1", "jam"))
+        assert isinstance(detail, words.RoomAnswer)
+        assert detail.room.line.state == "hogged"
+        assert detail.room.last_hog_s == pytest.approx(0.4, abs=0.3)
+        neighbour = await ins.asked(words.AskRoom("2", "next door"))
+        assert isinstance(neighbour, words.RoomAnswer)
+        assert neighbour.room.line.state == "live"
+
+
+async def test_members_that_come_while_a_room_hogs_are_let_in_afterwards() -> None:
+    """Whoever was taken off the socket by the stand-in and is no inspector is given back untouched."""
+    async with open_stage(admin_token=TOKEN, room_class=HoggingRoom) as stage:
+        welcomed: list[str] = []
+
+        HoggingRoom.hogs.clear()
+
+        async def come() -> None:
+            assert await trio.to_thread.run_sync(HoggingRoom.hogs.wait, DEADLINE_S)
+            async with Stage(None, None, None, stage.port).member("cy") as cy:  # type: ignore[arg-type]
+                welcomed.append(cy.welcome["payload"]["memberId"])
+
+        async with stage.crowd(2) as (ada, bo), trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, partial(trio.run, come))
+            await wait_all_tasks_blocked()
+            await ada.say("hog", 2.5)
+            await bo.next("hog")
+        assert welcomed == ["cy"]
+
+
+async def test_something_else_that_holds_the_loop_up_is_told_too(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a room's name: it is no room that does it."""
+
+    def hog() -> None:
+        threading.Event().wait(3.5)
+
+    async with open_stage(admin_token=TOKEN):
+        hog()
+        await eventually(lambda: bool(events(caplog, "gateway.stalled")))
+    (stall, *_) = events(caplog, "gateway.stalls")
+    assert "in hog" in str(stall["stack"])

@@ -1,0 +1,119 @@
+"""The opening handshake as a client does it (RFC 6455 4.1): against the server's own, and against nonsense."""
+
+import pytest
+
+from omnisonic.errors import InvalidInput
+from omnisonic.wire import handshake
+from omnisonic.wire.client_handshake import (
+    Answer,
+    NoHandshake,
+    check_answer,
+    new_key,
+    read_answer,
+    read_refusal,
+    read_url,
+    upgrade_request,
+)
+from omnisonic.wire.handshake import HEAD_BYTES
+from omnisonic.wire.messages import Envelope
+from omnisonic.wire.received import Message, message_of, read_binary, read_message
+
+
+def test_the_server_understands_the_request_and_the_client_its_answer() -> None:
+    """Back to back, with a room's name that has to be quoted, and a ticket."""
+    address = read_url("ws://127.0.0.1:8080/rooms?a=1&roomId=old", {"roomId": "Jäm & Toast", "memberId": "ada"})
+    key = new_key()
+    request = handshake.read_request(upgrade_request(address, key, ["omnisonic", "ticket.x"], {"Cookie": "a=b"}))
+    assert handshake.check_upgrade(request) == key
+    assert request.query == "a=1&roomId=J%C3%A4m%20%26%20Toast&memberId=ada"
+    assert (
+        handshake.read_entrance({**handshake.read_fields(request.query), "displayName": "A"}).room_id == "Jäm & Toast"
+    )
+    assert (request.path, request.headers["host"], request.headers["cookie"]) == ("/rooms", "127.0.0.1:8080", "a=b")
+    received = bytearray(handshake.upgrade_answer(key, request.subprotocols) + b"early")
+    answer = read_answer(received)
+    assert answer is not None
+    check_answer(answer, key)
+    assert received == b"early"
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("ws://band.example", (False, "band.example", 80, "/", "band.example")),
+        ("wss://band.example/r", (True, "band.example", 443, "/r", "band.example")),
+        ("wss://band.example:80", (True, "band.example", 80, "/", "band.example:80")),
+        ("ws://[::1]:8080/a b", (False, "::1", 8080, "/a%20b", "[::1]:8080")),
+    ],
+)
+def test_an_address_is_read_from_its_url(url: str, wanted: tuple[bool, str, int, str, str]) -> None:
+    """With the ports that the schemes stand for."""
+    address = read_url(url, {})
+    assert (address.secure, address.host, address.port, address.target, address.authority) == wanted
+
+
+def test_nothing_can_be_smuggled_into_the_request() -> None:
+    """No header ends its line."""
+    address = read_url("ws://a", {})
+    for headers in ({"X": "a\r\nY: b"}, {"X\n": "a"}, {"X": "ü"}):
+        with pytest.raises(InvalidInput, match="plain ASCII"):
+            upgrade_request(address, new_key(), [], headers)
+
+
+@pytest.mark.parametrize(
+    "data", [b"HTTP/2 200\r\n\r\n", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n", b"x" * (HEAD_BYTES + 1)]
+)
+def test_what_is_no_answer_is_told(data: bytes) -> None:
+    """Or is longer than any."""
+    with pytest.raises(NoHandshake):
+        read_answer(bytearray(data))
+    assert read_answer(bytearray(b"HTTP/1.1 101")) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"upgrade": "h2c"},
+        {"connection": "close"},
+        {"sec-websocket-accept": "another"},
+        {"sec-websocket-protocol": "chat"},
+        {"sec-websocket-extensions": "permessage-deflate"},
+    ],
+)
+def test_a_101_must_be_the_answer_to_this_request(headers: dict[str, str]) -> None:
+    """And choose only what was offered."""
+    key = "dGhlIHNhbXBsZSBub25jZQ=="
+    right = {
+        "upgrade": "WebSocket",
+        "connection": "keep-alive, Upgrade",
+        "sec-websocket-accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",  # RFC 6455 1.3
+    }
+    check_answer(Answer(101, right), key)
+    with pytest.raises(NoHandshake):
+        check_answer(Answer(101, right | headers), key)
+
+
+def test_a_refusal_is_told_in_the_servers_words() -> None:
+    """Or, where it has none, by its number."""
+    assert read_refusal(Answer(403, {}), b'{"error": "No.", "code": "no"}') == ("no", "No.")
+    for body in (b"<html>", b"[]", b""):
+        assert read_refusal(Answer(403, {}), body) == ("http_403", "The server answered 403.")
+
+
+def test_messages_are_read_as_python_has_them() -> None:
+    """Text by msgspec, or where that cannot by `json`; bytes with their sender; for hooks, what a member says."""
+    assert read_message(b'{"type":"a","payload":[1,{"b":null}],"from":"bo","offset":3}') == Message(
+        "a", [1, {"b": None}], "bo", 3
+    )
+    assert read_message(rb'{"type":"a","payload":"\ud800"}').payload == "\ud800"
+    assert read_binary(b"\x02bo\x00\x01") == Message("", b"\x00\x01", "bo")
+    assert read_binary(b"\x02bo").is_binary
+    for text in (b"", b"[]", b'{"type":1}', b'{"type":"\xff"}', b"[" * 100_000):
+        with pytest.raises((ValueError, RecursionError)):
+            read_message(text)
+    for data in (b"", b"\x05abc", b"\x01\xffa"):
+        with pytest.raises(ValueError, match=r"."):
+            read_binary(data)
+    said = Message("a", None, "ada", None, "bo")
+    assert message_of(Envelope("a", to="bo"), "ada") == said
+    assert said.replace(type="b").type == "b"
