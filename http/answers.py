@@ -183,6 +183,18 @@ class ApiDocument(msgspec.Struct, frozen=True):
     components: dict[str, Any]
 
 
+class RealtimeDocument(msgspec.Struct, frozen=True, rename="camel"):
+    """The realtime protocol, described in AsyncAPI 3."""
+
+    asyncapi: str
+    info: dict[str, Any]
+    default_content_type: str
+    servers: dict[str, Any]
+    channels: dict[str, Any]
+    operations: dict[str, Any]
+    components: dict[str, Any]
+
+
 encoded: Final = msgspec.json.Encoder().encode
 """A shape as JSON."""
 

@@ -33,6 +33,7 @@ from omnisonic.http.openapi import document
 from omnisonic.http.page_frame import PageFrame
 from omnisonic.http.pages import Pages
 from omnisonic.http.presence import Presence
+from omnisonic.http.realtime_document import RealtimeReference
 from omnisonic.http.request_ids import trace_requests
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.rooms import GatewayAddress, Rooms, RoomStores
@@ -125,6 +126,7 @@ def create_app(
         Downloads(stores.uploads, served, links, callers.login),
         Exports(settings, stores.exports, served, disposal, news, callers.login),
         Rooms(settings, rooms, callers, secret=secret, admin_token=admin_token, gateway=gateway),
+        RealtimeReference(gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
         Pages(settings, frame),
         SessionPages(settings, frame, callers, csrf, stores.sessions, counts, gateway_port=gateway_port),

@@ -59,7 +59,11 @@ class GatewayAddress:
 
     def url(self, host: str, **query: str) -> str:
         """Its URL for somebody who reached the web by this `Host`, with the query."""
-        return f"{self._public_url or self._beside(host)}?{urlencode(query)}"
+        return f"{self.address(host)}?{urlencode(query)}"
+
+    def address(self, host: str) -> str:
+        """The same without a query."""
+        return self._public_url or self._beside(host)
 
     def _beside(self, host: str) -> str:
         name = urlsplit(f"//{host}").hostname or ""

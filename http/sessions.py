@@ -7,7 +7,6 @@ is logged, and never fails the request. Overload of the database: 503 with `Retr
 """
 
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 from quart import Blueprint, Response, request
@@ -33,8 +32,7 @@ from omnisonic.http.session_inputs import (
 )
 from omnisonic.models import UNTITLED, LoginId, Session, SessionId, UserId
 from omnisonic.sessions import Change, Listing, SessionStore
-
-_ONE_S_OWN: Final = ("role", "participants")
+from omnisonic.wire.payloads import SessionGone, SharedSession
 
 
 class Sessions:
@@ -96,7 +94,7 @@ class Sessions:
         """Delete a session for good. Its owner only; the live room closes."""
         no_body()
         await self._sessions.delete(self._login(), session_id)
-        said = msgspec.Raw(msgspec.json.encode({"sessionId": session_id}))
+        said = msgspec.Raw(msgspec.json.encode(SessionGone(session_id)))
         await self._news.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
         return answer(Ok())
 
@@ -141,5 +139,13 @@ class Sessions:
 
 def _as_everybody_sees(session: Session) -> msgspec.Raw:
     """The session without what is different for each who asks."""
-    fields = {name: value for name, value in msgspec.to_builtins(session).items() if name not in _ONE_S_OWN}
-    return msgspec.Raw(msgspec.json.encode(fields))
+    shared = SharedSession(
+        session.id,
+        session.name,
+        session.tempo_bpm,
+        session.beats_per_bar,
+        session.owner,
+        session.created_at,
+        session.updated_at,
+    )
+    return msgspec.Raw(msgspec.json.encode(shared))

@@ -1,6 +1,7 @@
 """What `/api/upload` takes besides files: how a stem sits in the mix, pages of the list (SPEC 3)."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from pydantic import Field, WithJsonSchema
 
@@ -8,7 +9,7 @@ from omnisonic.http.inputs import Input
 from omnisonic.http.session_inputs import CURSOR
 from omnisonic.uploads import GAIN_DB, LONGEST_PAGE, OFFSET_S, PAN
 
-FORM: Final = {
+FORM: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
         "file": {"type": "string", "format": "binary", "description": "Audio, an image or a video, by its content."},

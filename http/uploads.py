@@ -38,6 +38,7 @@ from omnisonic.uploads import (
 from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.file_names import checked_file_name
 from omnisonic.uploads.intake import FOLDER, Intake, new_key
+from omnisonic.wire.payloads import UploadGone
 
 PEAKS_RETRY_S: Final = 2.0
 DISPOSE_S: Final = 2.0
@@ -119,7 +120,7 @@ class Uploads:
         no_body()
         kept = await self._parts.store.remove(self._login(), upload_id)
         if kept.upload.session_id is not None:
-            said = msgspec.Raw(msgspec.json.encode({"uploadId": upload_id, "sessionId": kept.upload.session_id}))
+            said = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, kept.upload.session_id)))
             await self._news.tell(RoomSaid(kept.upload.session_id, "upload.removed", said))
         await self._parts.disposal.dispose([kept.key], within_s=DISPOSE_S)
         return answer(Ok())

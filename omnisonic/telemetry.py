@@ -1,8 +1,9 @@
 """Telemetry: where traces and metrics go, by the standard `OTEL_*` variables (SPEC 7).
 
-With `OTEL_EXPORTER_OTLP_ENDPOINT` set both go there by OTLP over HTTP. In development without it, spans are printed,
-one short line each and not more than people can read. `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER` (`otlp`,
-`none`, and for traces `console`) and `OTEL_SDK_DISABLED` overrule that.
+With `OTEL_EXPORTER_OTLP_ENDPOINT` set (or that of traces, or of metrics) both go there by OTLP over HTTP, and calls to
+Postgres and Redis are spans, too, where the extra `instrumentation` is installed. In development without it, spans are
+printed, one short line each and not more than people can read. `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER`
+(`otlp`, `none`, and for traces `console`) and `OTEL_SDK_DISABLED` overrule that. Secrets are taken out of both.
 
 Overload: spans beyond the queue of the SDK's batch processor are dropped, rooms never wait. Crash: an exporter that
 fails is logged by the SDK. Shutdown: `Telemetry.shutdown` sends what is left, within `FLUSH_MS`.
@@ -13,20 +14,33 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TextIO
+from uuid import uuid4
 
 from opentelemetry import metrics, trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.util.types import Attributes
 
+from omnisonic import __version__
 from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
+from omnisonic.instrumentation import instrument_libraries
+from omnisonic.redacted_spans import RedactedSpans
+from omnisonic.redaction import redacted_text
 
 FLUSH_MS: Final = 2_000
 CONSOLE_LINES_PER_S: Final = 20
 """More spans a second than this are counted instead of printed."""
+CONSOLE_TRACES_PER_S: Final = 50
+"""More traces a second than this are not recorded for the console."""
+ERROR_TYPE: Final = "error.type"
+"""The attribute of a span that has failed from the start, as OpenTelemetry's conventions call it."""
 
 
 class Telemetry:
@@ -35,6 +49,11 @@ class Telemetry:
     def __init__(self, traces: TracerProvider | None, meters: MeterProvider | None) -> None:
         self._traces = traces
         self._meters = meters
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether anybody gets to see what is measured."""
+        return self._meters is not None
 
     def shutdown(self) -> None:
         """Send what is left and stop. Blocks for `FLUSH_MS` at most for each of traces and metrics."""
@@ -55,16 +74,20 @@ def configure_telemetry(
     environ = os.environ if environ is None else environ
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Telemetry(None, None)
-    to_otlp = bool(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
-    resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME", f"omnisonic-{part}")})
-    traces_to = environ.get("OTEL_TRACES_EXPORTER") or _default(to_otlp=to_otlp, console=not settings.is_production)
-    metrics_to = environ.get("OTEL_METRICS_EXPORTER") or _default(to_otlp=to_otlp, console=False)
+    traces_to = environ.get("OTEL_TRACES_EXPORTER") or _default(environ, "TRACES", console=not settings.is_production)
+    metrics_to = environ.get("OTEL_METRICS_EXPORTER") or _default(environ, "METRICS", console=False)
     _check("OTEL_TRACES_EXPORTER", traces_to, ("otlp", "console", "none"))
     _check("OTEL_METRICS_EXPORTER", metrics_to, ("otlp", "none"))
-    traces = None if traces_to == "none" else TracerProvider(resource=resource)
+    resource = _resource(part, environ)
+    spares = traces_to == "console" and not environ.get("OTEL_TRACES_SAMPLER")
+    sampler = ParentBased(FewRoots()) if spares else None
+    traces = None if traces_to == "none" else TracerProvider(sampler, resource)
     if traces is not None:
-        traces.add_span_processor(BatchSpanProcessor(_span_exporter(traces_to, console or sys.stderr)))
+        processor = BatchSpanProcessor(_span_exporter(traces_to, console or sys.stderr))
+        traces.add_span_processor(processor)
         trace.set_tracer_provider(traces)
+        if traces_to == "otlp":
+            instrument_libraries(resource, processor)
     meters = None
     if metrics_to == "otlp":
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -79,8 +102,19 @@ def _check(variable: str, value: str, known: tuple[str, ...]) -> None:
         raise BadSettings([f'{variable} is "{value}": it must be one of {", ".join(known)}.'])
 
 
-def _default(*, to_otlp: bool, console: bool) -> str:
-    if to_otlp:
+def _resource(part: str, environ: Mapping[str, str]) -> Resource:
+    """Who it is that tells: the part, its version, and which of several processes."""
+    return Resource.create(
+        {
+            "service.name": environ.get("OTEL_SERVICE_NAME", f"omnisonic-{part}"),
+            "service.version": __version__,
+            "service.instance.id": str(uuid4()),
+        }
+    )
+
+
+def _default(environ: Mapping[str, str], what: str, *, console: bool) -> str:
+    if environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get(f"OTEL_EXPORTER_OTLP_{what}_ENDPOINT"):
         return "otlp"
     return "console" if console else "none"
 
@@ -89,8 +123,43 @@ def _span_exporter(name: str, console: TextIO) -> SpanExporter:
     if name == "otlp":
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-        return OTLPSpanExporter()
+        return RedactedSpans(OTLPSpanExporter())
     return LineExporter(console)
+
+
+class FewRoots(Sampler):
+    """Records `CONSOLE_TRACES_PER_S` traces a second, and what says from the start that it has failed.
+
+    What nobody could read need not be made: a busy web would spend a tenth of its time on it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._second = -1
+        self._begun = 0
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Whether this trace is recorded."""
+        del parent_context, trace_id, name, kind, links, trace_state
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._begun = second, 0
+        if self._begun >= CONSOLE_TRACES_PER_S and ERROR_TYPE not in (attributes or {}):
+            return SamplingResult(Decision.DROP)
+        self._begun += 1
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
+
+    def get_description(self) -> str:
+        return f"{type(self).__name__}({CONSOLE_TRACES_PER_S})"
 
 
 class LineExporter(SpanExporter):
@@ -113,7 +182,7 @@ class LineExporter(SpanExporter):
         for span in spans:
             if self._printed < CONSOLE_LINES_PER_S:
                 self._printed += 1
-                self._out.write(_line(span))
+                self._out.write(redacted_text(_line(span)) + "\n")
             else:
                 self._dropped += 1
         self._out.flush()
@@ -125,4 +194,4 @@ def _line(span: ReadableSpan) -> str:
     fields = [f"{name}={value!r}" for name, value in (span.attributes or {}).items()]
     failed = [] if span.status.is_ok or span.status.is_unset else [f"failed={span.status.description!r}"]
     trace_id = [f"trace={span.context.trace_id:032x}"] if span.context else []
-    return " ".join(["span", span.name, f"{took_ms:.2f} ms", *fields, *failed, *trace_id]) + "\n"
+    return " ".join(["span", span.name, f"{took_ms:.2f} ms", *fields, *failed, *trace_id])

@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.trace import Status, StatusCode, Tracer
+from opentelemetry.sdk.trace.sampling import ParentBased
+from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 
+from omnisonic import __version__
 from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
-from omnisonic.telemetry import CONSOLE_LINES_PER_S, LineExporter, configure_telemetry
+from omnisonic.telemetry import (
+    CONSOLE_LINES_PER_S,
+    CONSOLE_TRACES_PER_S,
+    ERROR_TYPE,
+    FewRoots,
+    LineExporter,
+    configure_telemetry,
+)
 
 DEADLINE_S = 30.0
 PROGRAM = """
@@ -31,6 +40,8 @@ resource = getattr(trace.get_tracer_provider(), "resource", None)
 json.dump({
     "recording": is_recording,
     "service": resource.attributes["service.name"] if resource else None,
+    "instance": resource.attributes["service.instance.id"] if resource else None,
+    "version": resource.attributes["service.version"] if resource else None,
     "meters": type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.sdk"),
     "threads": sys.modules.get("opentelemetry.exporter.otlp.proto.http.trace_exporter") is not None,
     **(telemetry.shutdown() or {}),
@@ -116,6 +127,20 @@ def test_more_lines_than_people_can_read_are_counted_instead() -> None:
     assert len(page.lines()) == 1
 
 
+def test_only_so_many_traces_a_second_are_recorded_for_the_console() -> None:
+    """With all of their spans; and every one that has failed from the start."""
+    now_s = 50.0
+    tracer = TracerProvider(ParentBased(FewRoots(lambda: now_s)), shutdown_on_exit=False).get_tracer("test")
+    roots = [tracer.start_span("request") for _ in range(CONSOLE_TRACES_PER_S + 5)]
+    assert sum(root.is_recording() for root in roots) == CONSOLE_TRACES_PER_S
+    assert tracer.start_span("inner", set_span_in_context(roots[0])).is_recording()
+    assert not tracer.start_span("inner", set_span_in_context(roots[-1])).is_recording()
+    failed = tracer.start_span("ws.message", attributes={ERROR_TYPE: "ValueError", "room": "jam"})
+    assert failed.is_recording()
+    now_s += 1
+    assert tracer.start_span("request").is_recording()
+
+
 def test_development_prints_spans() -> None:
     """Without any variable: to the console, under the part's name, and no metrics."""
     result = configured()
@@ -134,6 +159,27 @@ def test_telemetry_that_goes_nowhere_costs_nothing(environ: dict[str, str]) -> N
     """No span is recorded and nothing is printed."""
     result = configured(**environ)
     assert (result["recording"], result["meters"], result["console"]) == (False, False, "")
+
+
+def test_traces_alone_may_go_somewhere() -> None:
+    """By the variable for their own endpoint."""
+    result = configured(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://127.0.0.1:9/v1/traces", OMNISONIC_ENV="production")
+    assert (result["recording"], result["meters"], result["threads"]) == (True, False, True)
+
+
+def test_several_processes_of_one_part_are_told_apart() -> None:
+    """By an id of each; all say which version they are."""
+    one, other = configured(), configured()
+    assert one["version"] == other["version"] == __version__
+    assert one["instance"] != other["instance"]
+
+
+def test_a_secret_in_a_span_is_not_printed() -> None:
+    """Whoever put it there."""
+    page = Page()
+    page.tracer().start_span("ask", attributes={"url": "/api/auth/callback/github?code=canary&state=canary"}).end()
+    (line,) = page.lines()
+    assert "canary" not in line
 
 
 def test_an_operators_name_for_the_service_is_kept() -> None:

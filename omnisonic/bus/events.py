@@ -1,6 +1,7 @@
 """The events on `ROOM_EVENTS`: what the web side tells the rooms and who watches over them (SPEC 3, 5.1).
 
-`person` in a lease is whose it is, where people are known; only they may change it.
+`person` in a lease is whose it is, where people are known; only they may change it. `trace` is the trace in which an
+event happened (`omnisonic.trace_context`); `encode` puts it there.
 """
 
 from typing import TypeAlias
@@ -8,6 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from omnisonic.models import LoginId, Member, MemberId, RoomId, UserId
+from omnisonic.trace_context import Trace, current_trace
 
 
 class LeasePut(msgspec.Struct, frozen=True, tag_field="event", tag="lease.put", rename="camel"):
@@ -17,6 +19,7 @@ class LeasePut(msgspec.Struct, frozen=True, tag_field="event", tag="lease.put", 
     member: Member
     ttl_s: float
     person: UserId | None = None
+    trace: Trace | None = None
 
 
 class RoomSaid(msgspec.Struct, frozen=True, tag_field="event", tag="room.said", rename="camel"):
@@ -31,12 +34,14 @@ class RoomSaid(msgspec.Struct, frozen=True, tag_field="event", tag="room.said", 
     payload: msgspec.Raw = msgspec.Raw(b"null")
     to: MemberId | None = None
     reply_to: str | None = None
+    trace: Trace | None = None
 
 
 class RoomClosed(msgspec.Struct, frozen=True, tag_field="event", tag="room.closed", rename="camel"):
     """The room's session is gone: everybody goes (4004)."""
 
     room: RoomId
+    trace: Trace | None = None
 
 
 class RoleLost(msgspec.Struct, frozen=True, tag_field="event", tag="role.lost", rename="camel"):
@@ -44,12 +49,14 @@ class RoleLost(msgspec.Struct, frozen=True, tag_field="event", tag="role.lost", 
 
     room: RoomId
     person: UserId
+    trace: Trace | None = None
 
 
 class LoginEnded(msgspec.Struct, frozen=True, tag_field="event", tag="login.ended", rename="camel"):
     """A sign-in has ended: whoever is in a room by it goes (4003)."""
 
     login: LoginId
+    trace: Trace | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,6 +73,7 @@ class LeaseDropped(msgspec.Struct, frozen=True, tag_field="event", tag="lease.dr
     room: RoomId
     member_id: MemberId
     person: UserId | None = None
+    trace: Trace | None = None
 
 
 RoomEvent: TypeAlias = LeasePut | LeaseDropped | RoomSaid | RoomClosed | RoleLost | LoginEnded
@@ -75,8 +83,9 @@ _decoder: msgspec.json.Decoder[RoomEvent] = msgspec.json.Decoder(RoomEvent)
 
 
 def encode(event: RoomEvent) -> bytes:
-    """The bytes of `event` on the bus."""
-    return _encoder.encode(event)
+    """The bytes of `event` on the bus, with the trace in which that is asked for."""
+    trace = current_trace()
+    return _encoder.encode(event if trace is None else msgspec.structs.replace(event, trace=trace))
 
 
 def decode(data: bytes) -> RoomEvent:

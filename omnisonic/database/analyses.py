@@ -6,6 +6,7 @@ from omnisonic.database.uploads import COLUMNS
 
 TAKE: Final = f"""
 -- $1 how long nobody else may take it, $2 how often it is tried. What was tried too often waits no more.
+-- The last columns: the trace in which it was uploaded, and whether it is tried.
 WITH next AS MATERIALIZED (
     SELECT id, analysis_tries < $2 AS is_tried FROM uploads
     WHERE analysis_due_at <= now() ORDER BY analysis_due_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
@@ -13,7 +14,7 @@ WITH next AS MATERIALIZED (
 UPDATE uploads AS upload
 SET analysis_due_at = CASE WHEN next.is_tried THEN now() + $1::interval END, analysis_tries = analysis_tries + 1
 FROM next WHERE upload.id = next.id
-RETURNING {COLUMNS}, next.is_tried
+RETURNING {COLUMNS}, upload.trace, next.is_tried
 """
 
 FINISH: Final = f"""

@@ -28,9 +28,10 @@ SELECT asked.user_id, locked.name FROM asked LEFT JOIN locked ON true
 do."""
 
 CREATE: Final = f"""
--- $1 session, $2 user, $3 format, $4 file name, $5 how many may be in the making, 0 for any. No row when as many are.
-INSERT INTO exports AS export (session_id, user_id, format, file_name)
-SELECT $1::uuid, $2::uuid, $3::text, $4::text
+-- $1 session, $2 user, $3 format, $4 file name, $5 how many may be in the making, 0 for any, $6 trace. No row when as
+-- many are.
+INSERT INTO exports AS export (session_id, user_id, format, file_name, trace)
+SELECT $1::uuid, $2::uuid, $3::text, $4::text, $6::text
 WHERE $5::int = 0 OR (SELECT count(*) FROM exports WHERE session_id = $1 AND due_at IS NOT NULL) < $5
 RETURNING {COLUMNS}
 """
@@ -67,7 +68,8 @@ SELECT {COLUMNS}, asked.id IS NOT NULL, coalesce(asked.may, false) FROM asked LE
 """
 
 TAKE: Final = f"""
--- $1 the lease, $2 how often it is tried, $3 why it has failed when it was tried so often. The last column: the lease.
+-- $1 the lease, $2 how often it is tried, $3 why it has failed when it was tried so often. The last columns: the trace,
+-- the lease.
 WITH next AS MATERIALIZED (
     SELECT id, tries < $2 AS is_tried FROM exports
     WHERE due_at <= now() ORDER BY due_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
@@ -78,8 +80,10 @@ SET status = CASE WHEN next.is_tried THEN 'processing' ELSE 'failed' END,
     due_at = CASE WHEN next.is_tried THEN now() + $1::interval END,
     tries = tries + 1, progress = 0, lease = gen_random_uuid()
 FROM next WHERE export.id = next.id
-RETURNING {COLUMNS}, lease::text
+RETURNING {COLUMNS}, trace, lease::text
 """
+
+WAITING: Final = "SELECT count(*) FROM exports WHERE due_at <= now()"
 
 STEMS: Final = f"""
 -- $1 session, $2 how many. One row at least: its tempo and beats, then an upload, NULLs when it has none; muted ones

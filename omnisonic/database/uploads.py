@@ -34,10 +34,11 @@ SELECT (SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1)
 """
 
 CREATE: Final = f"""
--- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256. Pictures make no sound.
+-- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256, $9 trace. Pictures make no
+-- sound.
 INSERT INTO uploads AS upload
-    (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, analysis_due_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $7 NOT LIKE 'image/%' THEN now() END)
+    (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, trace, analysis_due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $7 NOT LIKE 'image/%' THEN now() END)
 RETURNING {COLUMNS}
 """
 

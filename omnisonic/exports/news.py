@@ -5,22 +5,11 @@ from typing import Final
 import msgspec
 
 from omnisonic.bus.events import RoomSaid
-from omnisonic.models import Export, ExportFormat, ExportId, ExportStatus, SessionId
+from omnisonic.models import Export, ExportId
+from omnisonic.wire.payloads import ExportGone, Progress
 
 PROGRESS: Final = "export.progress"
 REMOVED: Final = "export.removed"
-
-
-class Progress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """How far an export is: `progress` in percent; `url`, a path of the web's, once it is made."""
-
-    export_id: ExportId
-    session_id: SessionId
-    status: ExportStatus
-    progress: int
-    format: ExportFormat
-    url: str | None = None
-    error_message: str | None = None
 
 
 def download_path(export: ExportId) -> str:
@@ -39,5 +28,5 @@ def progressed(export: Export) -> RoomSaid:
 
 def removed(export: Export) -> RoomSaid:
     """The export is there no more, made or not."""
-    said = {"exportId": export.id, "sessionId": export.session_id}
+    said = ExportGone(export.id, export.session_id)
     return RoomSaid(export.session_id, REMOVED, msgspec.Raw(msgspec.json.encode(said)))

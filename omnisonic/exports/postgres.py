@@ -16,6 +16,7 @@ from omnisonic.exports import LONGEST_LIST, ExportStore, Made, NoSuchExport, Req
 from omnisonic.exports.file_names import file_name_of
 from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId
 from omnisonic.sessions import NoSuchSession, NotSignedIn
+from omnisonic.trace_context import current_trace
 
 _EXPORT_COLUMNS: Final = 14
 
@@ -40,7 +41,7 @@ class PostgresExports:
                 if name is None:
                     raise NoSuchSession
                 values = session_id, user, format_, file_name_of(name, format_), self._most_active
-                row = await connection.fetchrow(statements.CREATE, *values)
+                row = await connection.fetchrow(statements.CREATE, *values, current_trace())
         except ForeignKeyViolationError:
             raise NotSignedIn from None  # their account was deleted just now; the session is held
         if row is None:

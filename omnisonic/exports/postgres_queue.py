@@ -23,6 +23,7 @@ from omnisonic.exports.queue import (
 )
 from omnisonic.models import Export, ExportStatus, Upload
 from omnisonic.storage import Key, NoSuchObject
+from omnisonic.trace_context import Trace
 from omnisonic.uploads.postgres import given_up, kept
 from omnisonic.uploads.upkeep import LOOSE_S
 
@@ -47,7 +48,13 @@ class PostgresExportQueue:
             if export.status == "failed":
                 return export
             rows = await connection.fetch(statements.STEMS, export.session_id, MOST_STEMS + 1)
-        return _job(export, taken[-1], rows)
+        *_, trace, lease = taken
+        return _job(export, trace, lease, rows)
+
+    async def waiting(self) -> int:
+        row = await self._database.row(statements.WAITING)
+        assert row is not None
+        return int(row[0])
 
     async def beat(self, job: Job, progress: int) -> bool:
         row = await self._database.row(statements.BEAT, job.export.id, job.lease, _LEASE, max(0, min(progress, 100)))
@@ -100,11 +107,11 @@ class PostgresExportQueue:
         return None if export is None or export.status not in into else export
 
 
-def _job(export: Export, lease: str, rows: Sequence[Row]) -> Job:
+def _job(export: Export, trace: Trace | None, lease: str, rows: Sequence[Row]) -> Job:
     """From the columns of a session, and of its uploads."""
     tempo_bpm, beats_per_bar = rows[0][:_UPLOAD]
     stems = [kept(row[_UPLOAD:]) for row in rows if row[_UPLOAD] is not None]
-    return Job(export, lease, tempo_bpm, beats_per_bar, stems)
+    return Job(export, lease, tempo_bpm, beats_per_bar, stems, trace)
 
 
 _fits: type[ExportQueue] = PostgresExportQueue

@@ -13,6 +13,7 @@ import msgspec
 
 from omnisonic.models import Export, Upload
 from omnisonic.storage import Key
+from omnisonic.trace_context import Trace
 from omnisonic.uploads import Kept
 
 LEASE_S: Final = 20.0
@@ -32,7 +33,7 @@ class Job(msgspec.Struct, frozen=True):
     """An export to be made, under the lease `lease`: how the session is now, and its files with how they are mixed.
 
     `stems` are what may hold sound, oldest first but for those that are muted, which come last; of more than
-    `MOST_STEMS` there is one more than that.
+    `MOST_STEMS` there is one more than that. `trace` is the trace in which it was asked for.
     """
 
     export: Export
@@ -40,6 +41,7 @@ class Job(msgspec.Struct, frozen=True):
     tempo_bpm: float
     beats_per_bar: int
     stems: list[Kept]
+    trace: Trace | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -61,6 +63,10 @@ class ExportQueue(Protocol):
 
         An `Export` is one that has just failed, because too many of its workers died: tell its room, and ask again.
         """
+        ...
+
+    async def waiting(self) -> int:
+        """How many could be taken now."""
         ...
 
     async def beat(self, job: Job, progress: int) -> bool:

@@ -12,6 +12,7 @@ import errno
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import BinaryIO, Final, Protocol, cast
 
@@ -19,6 +20,7 @@ from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.exports.delivery import Delivery
 from omnisonic.exports.failures import CannotRender, RenderLater, source_gone
 from omnisonic.exports.heartbeat import Heartbeat, JobLost, Sleep, Tell
+from omnisonic.exports.instruments import ExportInstruments
 from omnisonic.exports.news import progressed
 from omnisonic.exports.queue import CRASHED, ExportQueue, Job
 from omnisonic.exports.sources import COPY_S, audible, copied
@@ -79,6 +81,7 @@ class Rendering:
         mix_s: float = MIX_S,
         copy_s: float = COPY_S,
         sleep: Sleep = asyncio.sleep,
+        instruments: ExportInstruments | None = None,
     ) -> None:
         self._queue = queue
         self._storage = storage
@@ -88,6 +91,7 @@ class Rendering:
         self._mix_s = mix_s
         self._copy_s = copy_s
         self._sleep = sleep
+        self._instruments = instruments or ExportInstruments()
         self._delivery = Delivery(queue, storage, sleep=sleep)
 
     async def run(self) -> None:
@@ -124,10 +128,12 @@ class Rendering:
         if isinstance(taken, Export):
             await self._tell(progressed(taken))
             return True
-        await self._tell(progressed(taken.export))
-        ended = await self._ended(taken)
-        if ended is not None:
-            await self._tell(progressed(ended))
+        with self._instruments.rendering(taken) as attempt:
+            await self._tell(progressed(taken.export))
+            ended = await self._ended(taken)
+            attempt.ended(ended)
+            if ended is not None:
+                await self._tell(progressed(ended))
         return True
 
     async def _ended(self, job: Job) -> Export | None:
@@ -174,13 +180,20 @@ class Rendering:
 
         with tempfile.TemporaryFile(prefix="omnisonic-") as opened:
             output = cast("BinaryIO", opened)
-            async with copied(self._storage, stems, copying, within_s=self._copy_s) as files:
-                mixed = await self._mix(project, files, output, job.export.format, told=mixing, within_s=self._mix_s)
+            async with AsyncExitStack() as copies:
+                with self._instruments.step("copy"):
+                    copying_all = copied(self._storage, stems, copying, within_s=self._copy_s)
+                    files = await copies.enter_async_context(copying_all)
+                with self._instruments.step("mix"):
+                    mixed = await self._mix(
+                        project, files, output, job.export.format, told=mixing, within_s=self._mix_s
+                    )
             gone = await self._delivery.until_answered(partial(self._queue.gone, job, heart.sources))
             if gone is not None:
                 raise source_gone(gone.file_name)
             heart.reach(MIXED_PERCENT)
-            return await self._delivery.deliver(job, output, mixed, heart)
+            with self._instruments.step("deliver"):
+                return await self._delivery.deliver(job, output, mixed, heart)
 
 
 def _stem(kept: Kept) -> Stem:

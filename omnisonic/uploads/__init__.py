@@ -16,6 +16,7 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.models import LoginId, SessionId, Upload, UploadId
 from omnisonic.sessions import Cursor
 from omnisonic.storage import Key, Label
+from omnisonic.trace_context import Trace
 
 LONGEST_PAGE: Final = 200
 """Most uploads in one listing."""
@@ -99,10 +100,11 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """An upload, and where its bytes are."""
+    """An upload, and where its bytes are. `trace`, for whoever listens to it: the trace in which it arrived."""
 
     upload: Upload
     key: Key
+    trace: Trace | None = None
 
     @property
     def label(self) -> Label:

@@ -11,7 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 from uuid import uuid4
 
+from opentelemetry import metrics
+
 from omnisonic.errors import Unavailable
+from omnisonic.metrics import UPLOADED_BYTES, UPLOADS
 from omnisonic.models import LoginId, SessionId
 from omnisonic.storage import Key, Label, Storage
 from omnisonic.uploads import Received, UploadStore
@@ -35,6 +38,8 @@ class Intake:
         self._storage = storage
         self._disposal = disposal
         self._giving_up: set[asyncio.Task[None]] = set()
+        meter = metrics.get_meter("studio-web-api")
+        self._counted, self._bytes = UPLOADS.counter(meter), UPLOADED_BYTES.counter(meter)
 
     @asynccontextmanager
     async def arriving(
@@ -57,7 +62,10 @@ class Intake:
         await inspected.open()
         label = Label(inspected.mime_type, file_name)
         await self._storage.put(key, inspected.blocks(), label, digest=inspected.digest)
-        return inspected.received(file_name)
+        received = inspected.received(file_name)
+        self._counted.add(1)
+        self._bytes.add(received.file_size)
+        return received
 
     async def give_up(self, key: Key) -> None:
         """Be without a loose object, even when nobody waits for it any longer. Never raises."""

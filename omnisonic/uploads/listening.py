@@ -1,4 +1,5 @@
-"""Listens to what people have uploaded, one file after the other, and tells its room what was heard. Asyncio.
+"""Listens to what people have uploaded, one file after the other, and tells its room what was heard. Asyncio. Each
+is a span, `upload.listen`, in the trace in which the file arrived.
 
 Overload: `AT_ONCE` files at a time, the others wait in the queue (`omnisonic.uploads.analyses`). Several workers may do
 so at once. Crash, or a store that does not answer: the file is listened to again when its lease is over; while the
@@ -13,11 +14,14 @@ from contextlib import aclosing
 from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
+from opentelemetry import trace
+from opentelemetry.util.types import AttributeValue
 
 from omnisonic.bus.events import RoomSaid
 from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
 from omnisonic.storage import NoSuchObject, Storage
+from omnisonic.trace_context import continued
 from omnisonic.uploads import Kept
 from omnisonic.uploads.analyses import AnalysisQueue, Heard
 
@@ -55,6 +59,7 @@ class Listening:
         self._listen = listen
         self._tell = tell
         self._sleep = sleep
+        self._tracer = trace.get_tracer("studio-worker")
 
     async def run(self) -> None:
         """Listen to all that comes, `AT_ONCE` at a time. Never returns."""
@@ -87,9 +92,11 @@ class Listening:
         kept = await self._queue.take()
         if kept is None:
             return False
-        changed = await self._queue.finish(kept.upload, await self._heard(kept))
-        if changed is not None:
-            await self._tell_room(changed)
+        about: dict[str, AttributeValue] = {"upload": kept.upload.id, "bytes": kept.upload.file_size}
+        with self._tracer.start_as_current_span("upload.listen", continued(kept.trace), attributes=about):
+            changed = await self._queue.finish(kept.upload, await self._heard(kept))
+            if changed is not None:
+                await self._tell_room(changed)
         return True
 
     async def _heard(self, kept: Kept) -> Heard | None:

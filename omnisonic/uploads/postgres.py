@@ -18,6 +18,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, SessionId, Upload, UploadId, UserId
 from omnisonic.sessions import Cursor, NoSuchSession, NotSignedIn
 from omnisonic.storage import Key
+from omnisonic.trace_context import current_trace
 from omnisonic.uploads import (
     LONGEST_PAGE,
     Kept,
@@ -164,7 +165,7 @@ async def make_upload(
     await bind(connection, key)
     values = received.file_name, received.file_size, received.mime_type, received.sha256
     try:
-        row = await connection.fetchrow(statements.CREATE, upload, user, session, key, *values)
+        row = await connection.fetchrow(statements.CREATE, upload, user, session, key, *values, current_trace())
     except UniqueViolationError as problem:  # an id is used only once
         raise Unavailable("The upload was stored already. Look at the list.") from problem
     assert row is not None

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from omnisonic.database import analyses
 from omnisonic.database.pool import Database
 from omnisonic.models import Upload
@@ -18,8 +20,9 @@ class PostgresAnalyses:
 
     async def take(self) -> Kept | None:
         while row := await self._database.row(analyses.TAKE, timedelta(seconds=LEASE_S), TRIES):
-            if row[-1]:
-                return kept(row)
+            *_, trace, is_tried = row
+            if is_tried:
+                return msgspec.structs.replace(kept(row), trace=trace)
         return None
 
     async def finish(self, upload: Upload, heard: Heard | None) -> Upload | None:

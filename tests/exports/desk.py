@@ -18,7 +18,8 @@ from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.bus.events import RoomSaid
 from omnisonic.database.pool import Connection, Database
 from omnisonic.errors import Unavailable
-from omnisonic.exports.news import PROGRESS, Progress
+from omnisonic.exports.instruments import ExportInstruments
+from omnisonic.exports.news import PROGRESS
 from omnisonic.exports.postgres import PostgresExports
 from omnisonic.exports.postgres_queue import PostgresExportQueue
 from omnisonic.exports.queue import Finished, Job
@@ -31,6 +32,7 @@ from omnisonic.storage import Digest, Key, Label
 from omnisonic.storage.local import LocalStorage
 from omnisonic.uploads import Received
 from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.wire.payloads import Progress
 from tests.exports.clock import Busy, Clock, Threads
 from tests.postgres_server import blocking
 
@@ -209,7 +211,9 @@ class Desk:
     async def get(self, export: Export) -> Export:
         return (await self.exports.get(self.login, export.id)).export
 
-    def rendering(self, *, at_once: int = 2, copy_s: float = DEADLINE_S) -> Rendering:
+    def rendering(
+        self, *, at_once: int = 2, copy_s: float = DEADLINE_S, instruments: ExportInstruments | None = None
+    ) -> Rendering:
         """A worker."""
         return Rendering(
             self.queue,
@@ -220,15 +224,16 @@ class Desk:
             mix_s=77,
             copy_s=copy_s,
             sleep=self.clock.sleep,
+            instruments=instruments,
         )
 
     async def tell(self, said: RoomSaid) -> None:
         assert (said.room, said.type) == (self.session, PROGRESS)
         self.told.append((self.clock.now_s, msgspec.json.decode(said.payload, type=Progress)))
 
-    async def render(self) -> None:
+    async def render(self, instruments: ExportInstruments | None = None) -> None:
         """Make the one that waits, while time passes."""
-        working = asyncio.create_task(self.rendering().render_next())
+        working = asyncio.create_task(self.rendering(instruments=instruments).render_next())
         await self.clock.until(working.done)
         assert await working
 

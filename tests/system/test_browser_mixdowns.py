@@ -100,7 +100,7 @@ def test_what_is_uploaded_is_mixed_and_taken_home(visitors: Visitors) -> None:
     path = taken_home(ada)
     about = soundfile.info(path)
     assert (about.format, about.subtype, about.samplerate, about.channels) == ("WAV", "PCM_24", RATE_HZ, 2)
-    sound, _ = soundfile.read(path)
+    sound = np.asarray(soundfile.read(path)[0], np.float64)
     assert len(sound) == round((BEGINS_S + LASTS_S) * RATE_HZ)
     begin, edge = round(BEGINS_S * RATE_HZ), round(EDGE_S * RATE_HZ)
     for side in sound.T:

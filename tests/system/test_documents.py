@@ -4,15 +4,17 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 
-from omnisonic.actors.instruments import _METRICS
 from omnisonic.config import settings_table
-from omnisonic.wire.closing import CLOSE_TABLE
-from omnisonic.wire.messages import SERVER_TYPES, SIGNAL_PREFIX
+from omnisonic.exports.instruments import Step
+from omnisonic.metrics import metrics_table
+from omnisonic.wire.catalogue import messages_table
+from omnisonic.wire.closing import close_table, remedy_table
 from tests.cli.running import environ, running
 from tests.system.visitors import visitors_of
 from tests.web.conftest import deadline
@@ -25,36 +27,50 @@ OPERATING: Final = ROOT / "docs/operating.md"
 README: Final = ROOT / "README.md"
 DOCUMENTS: Final = (README, *sorted((ROOT / "docs").glob("*.md")))
 
-CLIENT_TYPES: Final = {"heartbeat", "presence.set", "transport.set", f"{SIGNAL_PREFIX}*"}
-"""What clients say that means something to the server."""
-FAN_OUT: Final = "omnisonic.fan_out.duration"
+ERRORS_OF_MESSAGES: Final = {
+    "invalid_json", "invalid_message", "too_deep", "too_large", "reserved_type", "unsupported_type", "to_required",
+    "unknown_member", "invalid_display_name", "invalid_status", "rate_limited", "room_busy",
+}  # fmt: skip
 
 
-def test_the_table_of_close_codes_is_the_codes_own() -> None:
-    """Code, word, meaning and advice, in the same order."""
-    told = [tuple(row) for row in _table(REALTIME, "code", "word", "meaning", "come back by yourself")]
-    assert told == [
-        (str(code.value), f"`{row.word}`", row.meaning, "yes" if row.reconnect else "no")
-        for code, row in CLOSE_TABLE.items()
-    ]
+@pytest.mark.parametrize(
+    ("document", "make"),
+    [
+        (REALTIME, messages_table),
+        (REALTIME, close_table),
+        (OPERATING, remedy_table),
+        (OPERATING, settings_table),
+        (OPERATING, metrics_table),
+    ],
+    ids=lambda part: getattr(part, "__name__", getattr(part, "name", "")),
+)
+def test_a_table_is_the_codes_own(document: Path, make: Callable[[], str]) -> None:
+    """As the code makes it: to change the document, change the code and paste its output."""
+    assert make() in document.read_text()
 
 
-def test_every_message_type_that_means_something_is_explained() -> None:
-    """Those of the server and those of clients, and no other."""
-    told = [_unquoted(row[0]) for row in _table(REALTIME, "type", "direction", "payload, and what it does")]
-    assert sorted(told) == sorted(SERVER_TYPES | CLIENT_TYPES)
+def test_every_error_that_a_message_may_get_is_explained() -> None:
+    """The codes that stand in the code of rooms and connections, and no other."""
+    told = {_unquoted(code) for row in _table(REALTIME, "code", "what was wrong") for code in row[0].split(", ")}
+    assert told == ERRORS_OF_MESSAGES
 
 
-def test_the_table_of_settings_is_the_settings_own() -> None:
-    """As `settings_table` makes it: to change the document, paste its output."""
-    assert settings_table() in OPERATING.read_text()
+def test_every_event_that_an_operator_is_told_of_is_logged() -> None:
+    """The table of log events names none that no code logs."""
+    rows = _table(OPERATING, "event", "what happened", "what to do")
+    told = [_unquoted(name) for row in rows for name in row[0].split(", ")]
+    code = _code()
+    assert [event for event in told if f'"{event}"' not in code] == []
 
 
-def test_every_metric_is_explained() -> None:
-    """Names and descriptions are the instruments' own."""
-    told = {_unquoted(name): meaning for name, meaning in _table(OPERATING, "metric", "meaning")}
-    assert told.pop(FAN_OUT)
-    assert told == {f"omnisonic.{name}": meaning for name, meaning in _METRICS.items()}
+def test_every_span_is_explained() -> None:
+    """All that the code begins, and all tracers that it asks for; requests are called by their routes."""
+    code = _code()
+    begun = set(re.findall(r'start_(?:as_current_)?span\(\s*f?"([^"]+)"', code)) - {"export.{step}"}
+    rows = _table(OPERATING, "span", "tracer", "what it is")
+    told = {name for row in rows for name in re.findall(r"`([a-z]+\.[a-z]+)`", row[0])}
+    assert told == begun | {f"export.{step}" for step in get_args(Step)}
+    assert {_unquoted(row[1]) for row in rows} == set(re.findall(r'get_tracer\(\s*"([^"]+)"', code))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
@@ -109,6 +125,12 @@ def _table(document: Path, *titles: str) -> list[list[str]]:
     assert found, titles
     rows = rest.split("\n\n", 1)[0].splitlines()[1:]
     return [row.strip("| ").split(" | ") for row in rows]
+
+
+def _code() -> str:
+    """All of the product's own."""
+    folders = [ROOT / name for name in ("actors", "http", "omnisonic")]
+    return "\n".join(path.read_text() for folder in folders for path in sorted(folder.rglob("*.py")))
 
 
 def _unquoted(cell: str) -> str:

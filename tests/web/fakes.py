@@ -11,6 +11,7 @@ from omnisonic.bus.events import Reply, RoomEvent, RoomSaid, decode
 from omnisonic.errors import Unavailable
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 from omnisonic.presence import Lease, PresenceStore
+from omnisonic.trace_context import Trace
 
 
 class Trouble:
@@ -108,8 +109,14 @@ class FakeBus:
 
     @property
     def events(self) -> list[RoomEvent]:
-        """What the rooms were told."""
-        return [decode(each.data) for each in self.published if each.channel == ROOM_EVENTS]
+        """What the rooms were told, but for the traces in which it was."""
+        told = [decode(each.data) for each in self.published if each.channel == ROOM_EVENTS]
+        return [msgspec.structs.replace(event, trace=None) for event in told]
+
+    @property
+    def traces(self) -> list[Trace | None]:
+        """The trace in which the rooms were told each of that."""
+        return [decode(each.data).trace for each in self.published if each.channel == ROOM_EVENTS]
 
     def _reply(self, event: RoomEvent, gateway: Callable[[RoomSaid], Reply | None]) -> None:
         if isinstance(event, RoomSaid) and event.reply_to is not None and (reply := gateway(event)) is not None:

@@ -50,6 +50,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", "/healthz"): ANYONE,
     ("GET", "/readyz"): ANYONE,
     ("GET", "/api/openapi.json"): ANYONE,
+    ("GET", "/api/asyncapi.json"): ANYONE,
     # Rosters, where rooms are entered with tickets
     ("GET", "/api/presence"): Decision(401, 404, {"roomId": "{room_id}"}),
     ("POST", "/api/presence"): Decision(401, 404, {"roomId": "{room_id}", "memberId": "ada", "displayName": "Ada"}),

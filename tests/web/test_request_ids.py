@@ -1,5 +1,7 @@
 """`X-Request-Id` and the spans of API requests (SPEC 7)."""
 
+import json
+
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
@@ -7,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from omnisonic.logs import JsonFormatter
 from tests.web.running import Web, running_web
 
 
@@ -46,6 +49,29 @@ def test_the_id_is_the_trace_id() -> None:
     context = spans[0].context
     assert context is not None
     assert roster.headers["X-Request-Id"] == f"{context.trace_id:032x}"
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_what_rooms_are_told_carries_the_id(is_recorded: bool) -> None:
+    """So that a trace, and at least the logs, go on in the gateway; it says whether it is recorded."""
+    provider = TracerProvider(shutdown_on_exit=False) if is_recorded else None
+    body = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
+    with running_web(tracer_provider=provider) as web:
+        request_id = web.client.post("/api/presence", json=body).headers["X-Request-Id"]
+        (carried,) = web.bus.traces
+    assert carried is not None
+    version, trace, _, flags = carried.split("-")
+    assert (version, trace, int(flags) & 1) == ("00", request_id, is_recorded)
+
+
+def test_the_id_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """As operators find there what somebody reports; also where no trace is recorded."""
+    caplog.handler.setFormatter(JsonFormatter("web"))
+    with running_web() as web:
+        web.presence.trouble.kind = "broken"
+        ids = [web.client.get("/api/presence?roomId=a").headers["X-Request-Id"] for _ in range(2)]
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    assert [line["trace_id"] for line in lines if line["event"] == "request.failed"] == ids
 
 
 def _tracer(span: ReadableSpan) -> str:
