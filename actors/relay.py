@@ -60,6 +60,11 @@ class Relay:
         self._reading: RoomId | None = None
         self._wake = trio.Event()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are leases that are still to be read."""
+        return bool(self._unread) or self._reading is not None
+
     def room_made(self, cell: RoomCell) -> None:
         """Read this room's leases soon."""
         self._read_soon(cell.room_id)

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import resource
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -38,6 +39,14 @@ def _within(deadline_s: float, test: Callable[..., Awaitable[None]]) -> Callable
 
 
 def pytest_configure() -> None:
+    """Have the same ground under all tests, however they were started."""
+    _take_descriptors()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets what it starts in the background ignore Ctrl-C, and so would all that is started from here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _take_descriptors() -> None:
     """Let the suite have the descriptors of thousands of sockets: an ordinary shell begins with 1,024 or less."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)

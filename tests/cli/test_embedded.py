@@ -88,10 +88,8 @@ def test_a_command_that_runs_as_somebody_else_is_leashed_too(tmp_path: Path) -> 
     (tmp_path / "own").mkdir()
     os.chown(tmp_path / "own", account.pw_uid, account.pw_gid)
     leashed = "trap 'echo INT >/proc/self/cwd/told; exit' INT; id -u; id -G; echo $$; while :; do sleep 0.05; done"
-    # What was started in the background may ignore the signal, and a shell can trap nothing that it ignores at first.
     parent = (
-        "import os, signal, subprocess, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
-        "subprocess.Popen([sys.executable, '-m', 'omnisonic.leash', "
+        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'omnisonic.leash', "
         f"'--user', '{account.pw_uid}:{account.pw_gid}', '--folder', sys.argv[1], '--signal', 'INT', "
         f'str(os.getpid()), "/bin/sh", "-c", {leashed!r}]).wait()'
     )
