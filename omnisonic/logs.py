@@ -76,6 +76,8 @@ def configure_logs(settings: Settings, part: str, *, stream: TextIO | None = Non
     handler.setFormatter(JsonFormatter(part) if settings.is_production else LineFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    # It tells of each request that is sent, which whoever sends it does in words of its own.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

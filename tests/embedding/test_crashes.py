@@ -129,10 +129,15 @@ async def test_tick_raises_and_the_room_goes_on(caplog: pytest.LogCaptureFixture
     assert reported(caplog, "room.crashed")
 
 
-async def test_a_state_that_is_not_kept_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+class Forgetful(Grumpy):
+    """Keeps nothing."""
+
+    keeps = False
+
+
+async def test_a_state_that_is_not_kept_begins_anew() -> None:
     """The author decides, in `crashed`."""
-    monkeypatch.setattr(Grumpy, "keeps", False)
-    async with band("ada", room_class=Grumpy) as (gateway, [ada]):
+    async with band("ada", room_class=Forgetful) as (gateway, [ada]):
         await ada.say("poison")
         await ada.ask("note")
         room = gateway.room("jam")

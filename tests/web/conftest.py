@@ -6,9 +6,11 @@ from types import FrameType
 from typing import Final
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.postgres_server import PostgresServer, fresh_database
-from tests.web.running import Web, running_web
+from tests.web.browsing import running_browser
+from tests.web.running import GatewayThread, Web, running_gateway, running_web
 
 DEADLINE_S: Final = 30
 
@@ -31,6 +33,30 @@ def deadline() -> Iterator[None]:
 def shared_web(postgres_process: PostgresServer) -> Iterator[Web]:
     with fresh_database(postgres_process) as url, running_web(database_url=url) as web:
         yield web
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium."""
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[GatewayThread]:
+    """A fake one, which says what it is told."""
+    with running_gateway() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_site(gateway: GatewayThread, postgres_process: PostgresServer) -> Iterator[Web]:
+    """A running web for browsers, whose pages find that gateway."""
+    with (
+        fresh_database(postgres_process) as url,
+        running_web(database_url=url, gateway_port=gateway.fake.port) as running,
+    ):
+        yield running
 
 
 @pytest.fixture

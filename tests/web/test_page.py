@@ -8,33 +8,17 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.postgres_server import PostgresServer, fresh_database
-from tests.web.browsing import CHROMIUM, Visit, join, log, new_session, person, roster, running_browser, say, visiting
-from tests.web.running import GatewayThread, Web, running_gateway, running_web
+from tests.web.browsing import CHROMIUM, Visit, join, log, new_session, person, roster, say, visiting
+from tests.web.running import GatewayThread, Web, running_web
 
 ALONE = "Nobody else is here yet. Send them the link."
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[GatewayThread]:
-    with running_gateway() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def site(gateway: GatewayThread, postgres_process: PostgresServer) -> Iterator[Web]:
-    with (
-        fresh_database(postgres_process) as url,
-        running_web(database_url=url, gateway_port=gateway.fake.port) as running,
-    ):
-        yield running
+@pytest.fixture
+def site(shared_site: Web) -> Web:
+    return shared_site
 
 
 @pytest.fixture

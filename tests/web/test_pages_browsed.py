@@ -7,31 +7,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.postgres_server import PostgresServer, fresh_database
-from tests.web.browsing import CHROMIUM, Visit, new_session, person, running_browser, visiting
-from tests.web.running import GatewayThread, Web, running_gateway, running_web
+from tests.web.browsing import CHROMIUM, Visit, new_session, person, visiting
+from tests.web.running import GatewayThread, Web, running_web
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[GatewayThread]:
-    with running_gateway() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared_site(gateway: GatewayThread, postgres_process: PostgresServer) -> Iterator[Web]:
-    with (
-        fresh_database(postgres_process) as url,
-        running_web(database_url=url, gateway_port=gateway.fake.port) as running,
-    ):
-        yield running
 
 
 @pytest.fixture

@@ -5,33 +5,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.postgres_server import PostgresServer, fresh_database
-from tests.web.browsing import Visit, running_browser, visiting
-from tests.web.running import GatewayThread, Web, running_gateway, running_web
+from tests.web.browsing import Visit, visiting
+from tests.web.running import GatewayThread, Web
 
 PENDING = "409"
 """Whoever asks for a waveform too early is told so, and the browser writes that down."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[GatewayThread]:
-    with running_gateway() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared_site(gateway: GatewayThread, postgres_process: PostgresServer) -> Iterator[Web]:
-    with (
-        fresh_database(postgres_process) as url,
-        running_web(database_url=url, gateway_port=gateway.fake.port) as running,
-    ):
-        yield running
 
 
 @pytest.fixture
