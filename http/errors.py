@@ -4,14 +4,12 @@ Crash: an exception that nobody expected is logged once with its traceback and a
 leaves the process. A dependency that does not answer is 503 with `Retry-After`.
 """
 
-import asyncio
 import logging
 import math
 from collections.abc import Mapping
 from typing import Final
 
 from quart import Quart, Response, render_template, request
-from quart.wrappers.request import Body
 from werkzeug.exceptions import HTTPException
 
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
@@ -36,12 +34,6 @@ SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     500: ("internal", "Something broke on our side. Try again."),
 }
 """What the framework's own errors are called here: status to code and sentence."""
-
-LINGER_S: Final = 0.5
-"""How long a refused request may take to arrive whole."""
-LINGER_STREAMED_S: Final = 5.0
-"""The same when its body is streamed."""
-
 
 STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     InvalidInput: 400,
@@ -83,13 +75,10 @@ def answer_errors(app: Quart, *, has_pages: bool) -> None:
 
     async def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
         """The answer to a request that failed: JSON for programs, a page for people."""
-        headers = dict(headers or {})
-        if not await _body_arrived():
-            headers["Connection"] = "close"
         if not has_pages or speaks_json(request.path):
             return answer(Problem(error=message, code=code), status, headers)
         page = await render_template("problem.html", status=status, message=message)
-        headers["Content-Security-Policy"] = STILL_PAGE
+        headers = {**(headers or {}), "Content-Security-Policy": STILL_PAGE}
         return Response(page, status, headers, content_type="text/html; charset=utf-8")
 
     @app.errorhandler(OmnisonicError)
@@ -116,20 +105,6 @@ def answer_errors(app: Quart, *, has_pages: bool) -> None:
     async def unexpected(error: Exception) -> Response:
         log.error("request.failed", exc_info=error, extra={"method": request.method, "path": request.path})
         return await problem(500, *SENTENCES[500])
-
-
-async def _body_arrived() -> bool:
-    """Whether the whole request is here, after waiting a moment for the rest of it.
-
-    An answer that overtakes the body makes the server close the connection under a client that still sends, and the
-    client may never see the answer.
-    """
-    try:
-        async with asyncio.timeout(LINGER_S if isinstance(request.body, Body) else LINGER_STREAMED_S):
-            await request.body
-    except (TimeoutError, HTTPException, Refusal):
-        return False
-    return True
 
 
 def speaks_json(path: str) -> bool:

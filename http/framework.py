@@ -20,10 +20,16 @@ from quart.typing import ResponseTypes
 from quart.utils import encode_headers
 from quart.wrappers.base import BaseRequestWebsocket
 from quart.wrappers.response import DataBody, Response
+from werkzeug.exceptions import HTTPException
 
+from omnisonic.http.errors import Refusal
 from omnisonic.http.incoming import Incoming, discard, is_streamed
 
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
+LINGER_S: Final = 0.5
+"""How long a request that is answered already may take to arrive whole."""
+LINGER_STREAMED_S: Final = 5.0
+"""The same when its body is streamed."""
 
 
 class Exchange(ASGIHTTPConnection):
@@ -37,18 +43,32 @@ class Exchange(ASGIHTTPConnection):
         request: Request = self._create_request_from_scope(send)
         if not has_body:
             request.body.set_complete()
-            await self.handle_request(request, send)
+            await self._answer(send, await self.app.handle_request(request))
             return
         request.body = cast("Any", Incoming(receive, self.app.config["STALL_TIMEOUT"]))
         try:
-            response = await self.app.handle_request(request)
+            response = await self._answer_to(request, LINGER_STREAMED_S)
         finally:
             # Hypercorn ends a request through the queue of its body, and waits while that is full.
             self._discarding = asyncio.create_task(discard(receive))
         await self._answer(send, response)
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
-        await self._answer(send, await self.app.handle_request(request))
+        await self._answer(send, await self._answer_to(request, LINGER_S))
+
+    async def _answer_to(self, request: Request, linger_s: float) -> ResponseTypes:
+        """The answer, once the body is here, or `linger_s` later: then it says that the connection ends with it.
+
+        An answer that overtakes the body makes the server close the connection under a client that still sends or
+        already asks for more, and the client may see neither answer.
+        """
+        response = await self.app.handle_request(request)
+        try:
+            async with asyncio.timeout(linger_s):
+                await request.body
+        except (TimeoutError, HTTPException, Refusal):
+            response.headers["Connection"] = "close"
+        return response
 
     async def _answer(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         limit_s = response.timeout if isinstance(response, Response) else ...

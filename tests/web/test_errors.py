@@ -2,6 +2,8 @@
 
 import logging
 import socket
+from http.client import HTTPResponse
+from typing import Final
 
 import pytest
 
@@ -40,21 +42,27 @@ def test_our_own_failure_tells_nothing(web: Web, caplog: pytest.LogCaptureFixtur
     assert isinstance(record.exc_info[1], ZeroDivisionError)
 
 
-def test_a_refused_body_does_not_cost_the_connection(web: Web) -> None:
-    """Head and body come in two packets: the refusal waits for both, and the next request is answered too."""
-    head = b"POST /api/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
+EARLY: Final = [("/api/nothing", 404), ("/sessions", 302), ("/api/upload", 401)]
+"""What is answered without a look at the body, and with what status."""
+
+
+@pytest.mark.parametrize(("path", "status"), EARLY)
+def test_an_early_answer_does_not_cost_the_connection(web: Web, path: str, status: int) -> None:
+    """Head and body come in two packets: the answer waits for both, and the next request is answered too."""
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n" % path.encode()
     with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
         for _ in range(50):
             connection.sendall(head)
             connection.sendall(b"{}")
-            answer = connection.recv(65_536)
-            while b"not_found" not in answer:
-                answer += connection.recv(65_536)
-            assert answer.startswith(b"HTTP/1.1 404")
+            with HTTPResponse(connection) as answer:
+                answer.begin()
+                assert (answer.status, answer.headers["Connection"]) == (status, None)
+                answer.read()
 
 
-def test_a_refused_body_that_does_not_come_ends_the_connection(web: Web) -> None:
+@pytest.mark.parametrize(("path", "status"), EARLY)
+def test_a_body_that_does_not_come_ends_the_connection(web: Web, path: str, status: int) -> None:
     """Whoever sends no body is answered all the same, told that the connection is over, and cut off."""
-    answer = web.raw(b"POST /api/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 404")
+    answer = web.raw(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n" % path.encode())
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
     assert b"connection: close" in answer.lower()
