@@ -19,6 +19,7 @@ from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
 from omnisonic.logs import configure_logs
 from omnisonic.server import run_gateway
+from omnisonic.time_slices import shorten_time_slice
 
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 """New objects before a collection of the youngest generation, and how many of those make one of the next.
@@ -56,6 +57,7 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        shorten_time_slice()  # a message waits for no upload or mixdown to have had its turn
         trio.run(partial(run_gateway, settings, [listener], ready=ready))
 
 

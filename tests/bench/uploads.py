@@ -4,8 +4,10 @@ usage: python -m tests.bench.uploads [--rounds 3] [--megabytes 100] [--load PATH
 
 Each is sent the same file by curl, in turns, on this machine. nginx (`dav_methods PUT`) is left out, and said to be,
 when it is not installed. Then how much the web's memory grows with one upload and with eight at once. With the room
-load (a program that prints a line of JSON with `p99_us`), the rooms' 99th percentile in silence and during uploads;
-there the web comes behind the gateway on the processors, as `serve` has it, and curl, in truth elsewhere, last.
+load (a program that prints a line of JSON with `p99_us`), the rooms' 99th percentile in silence, during one upload,
+during eight that share a gigabit a second, and during eight as fast as they can. There the load, which never sleeps,
+has a processor to itself and all else has the others; the web comes behind the gateway, as `serve` has it, and curl,
+in truth elsewhere, last.
 """
 
 import argparse
@@ -34,6 +36,8 @@ from tests.valkey_server import running_valkey
 BARE: Final = ("-m", "tests.bench.bare_handler")
 AT_ONCE: Final = 8
 LAST: Final = 19
+GIGABIT: Final = ("--limit-rate", f"{125_000_000 // AT_ONCE}")
+"""What curl is told when eight share such a link."""
 JAM: Final = ("--rooms", "50", "--members", "8", "--senders", "8", "--rate", "5", "--seconds", "8")
 """Fifty bands of eight, all of whom play, five messages a second each."""
 NGINX: Final = """
@@ -66,10 +70,10 @@ def timed(*arguments: str, niceness: int = 0) -> float:
     return float(took_s)
 
 
-def form(port: int, cookie: str, file: Path, path: str = "api/upload", *, niceness: int = 0) -> float:
-    """Send the file in a form."""
+def form(port: int, cookie: str, file: Path, *options: str, path: str = "api/upload", niceness: int = 0) -> float:
+    """Send the file in a form, with curl's `options`."""
     sent = ("-H", f"Cookie: omnisonic={cookie}", "-F", f"file=@{file}")
-    return timed(*sent, f"http://127.0.0.1:{port}/{path}", niceness=niceness)
+    return timed(*options, *sent, f"http://127.0.0.1:{port}/{path}", niceness=niceness)
 
 
 def put(port: int, file: Path, name: str) -> float:
@@ -111,15 +115,15 @@ def growth_mb(pid: int, act: Callable[[], object]) -> float:
     return resident_mb(pid, "VmHWM") - before
 
 
-def many(port: int, cookie: str, file: Path, *, niceness: int = 0) -> list[float]:
-    """Eight uploads at once."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda _: form(port, cookie, file, niceness=niceness), range(AT_ONCE)))
+def many(port: int, cookie: str, file: Path, number: int = AT_ONCE, *options: str, niceness: int = 0) -> list[float]:
+    """So many uploads at once, with curl's `options`."""
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(lambda _: form(port, cookie, file, *options, niceness=niceness), range(number)))
 
 
-def p99_ms(load: str, port: int) -> float:
-    """The 99th percentile of the room load."""
-    told = subprocess.run([load, "--port", str(port), *JAM], capture_output=True, text=True, check=True).stdout
+def p99_ms(load: list[str], port: int) -> float:
+    """The 99th percentile of the room load, a command."""
+    told = subprocess.run([*load, "--port", str(port), *JAM], capture_output=True, text=True, check=True).stdout
     line: dict[str, Any] = json.loads(told)
     return float(line["p99_us"]) / 1000
 
@@ -163,7 +167,7 @@ def main() -> None:
             "OTEL_SDK_DISABLED": "true",
         }
         with running(OURS, environ) as (port, pid), running(BARE, {}) as (bare, _):
-            peers = {"bare": lambda: form(bare, cookie, file, "sink")}
+            peers = {"bare": lambda: form(bare, cookie, file, path="sink")}
             form(port, cookie, file)  # what is loaded at the first request is not memory that an upload needs
             if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"):
                 with running_nginx(folder / "nginx") as nginx:
@@ -175,14 +179,13 @@ def main() -> None:
             print(f"one upload: the web grows by {growth_mb(pid, lambda: form(port, cookie, file)):.1f} MB")
             print(f"{AT_ONCE} at once: the web grows by {growth_mb(pid, lambda: many(port, cookie, file)):.1f} MB")
             if args.load:
-                come_behind(pid)
-                rooms(args.load, environ, lambda: many(port, cookie, file, niceness=LAST), args.rounds)
+                load = ["taskset", "--cpu-list", str(make_room(pid)), args.load]
+                files = folder / "data" / "uploads" / "uploads"
 
+                def upload(number: int, *options: str) -> object:
+                    return many(port, cookie, file, number, *options, niceness=LAST)
 
-def come_behind(pid: int) -> None:
-    """Let all threads of a process come behind others, as those do that `serve` starts."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.setpriority(os.PRIO_PROCESS, int(thread.name), BEHIND_ROOMS)
+                rooms(load, environ, upload, files, args.rounds)
 
 
 def until(stop: threading.Event, upload: Callable[[], object]) -> None:
@@ -191,18 +194,36 @@ def until(stop: threading.Event, upload: Callable[[], object]) -> None:
         upload()
 
 
-def rooms(load: str, environ: dict[str, str], upload: Callable[[], object], rounds: int) -> None:
-    """Print what rooms feel of uploads."""
+def make_room(pid: int) -> int:
+    """Let all threads of a process come behind others, as those do that `serve` starts; and free a processor.
+
+    Returns which: it is for the load, and neither this process nor what it starts later runs there.
+    """
+    *others, free = sorted(os.sched_getaffinity(0))
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.setpriority(os.PRIO_PROCESS, int(thread.name), BEHIND_ROOMS)
+        os.sched_setaffinity(int(thread.name), others or [free])
+    os.sched_setaffinity(0, others or [free])
+    return free
+
+
+def rooms(load: list[str], environ: dict[str, str], upload: Callable[..., object], files: Path, rounds: int) -> None:
+    """Print what rooms feel of uploads. What arrives in the folder `files` is removed between the rounds."""
     gateway = ("-m", "omnisonic", "gateway", "--fd")
+    shapes = {"one": (1, ()), "eight on a gigabit": (AT_ONCE, GIGABIT), "eight": (AT_ONCE, ())}
     with running(gateway, environ | {"ROOM_ACCESS": "open", "MEMBER_RATE_PER_S": "0"}) as (port, _):
         for _ in range(rounds):
-            quiet, stop = p99_ms(load, port), threading.Event()
-            with ThreadPoolExecutor(1) as pool:
-                done = pool.submit(until, stop, upload)
-                busy = p99_ms(load, port)
-                stop.set()
-                done.result()
-            print(f"rooms' p99: {quiet:.2f} ms quiet, {busy:.2f} ms during uploads, {busy / quiet:.1f} times")
+            quiet = p99_ms(load, port)
+            for name, (number, options) in shapes.items():
+                stop = threading.Event()
+                with ThreadPoolExecutor(1) as pool:
+                    done = pool.submit(until, stop, lambda: upload(number, *options))  # noqa: B023 - done below
+                    busy = p99_ms(load, port)
+                    stop.set()
+                    done.result()
+                print(f"rooms' p99: {quiet:.2f} ms quiet, {busy:.2f} ms during {name}, {busy / quiet:.1f} times")
+                for file in files.iterdir():
+                    file.unlink()
 
 
 if __name__ == "__main__":
