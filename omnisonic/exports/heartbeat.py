@@ -16,7 +16,7 @@ import msgspec
 
 from omnisonic.bus.events import RoomSaid
 from omnisonic.errors import Unavailable
-from omnisonic.exports.failures import source_gone
+from omnisonic.exports.failures import CannotRender, source_gone
 from omnisonic.exports.news import progressed
 from omnisonic.exports.queue import BEAT_S, ExportQueue, Job
 from omnisonic.models import Upload
@@ -54,6 +54,17 @@ class Heartbeat:
     def reach(self, progress: float) -> None:
         """The export is so far, in percent. It never goes back."""
         self._progress = max(self._progress, min(99, int(progress)))
+
+    async def check(self) -> None:
+        """Renew the lease, and see that there is still use in the work.
+
+        Errors: `JobLost`; `CannotRender` when one of the sources is gone; `Unavailable`.
+        """
+        if not await self._queue.beat(self._job, self._progress):
+            raise JobLost
+        gone = await self._queue.gone(self._job, self.sources) if self.sources else None
+        if gone is not None:
+            raise source_gone(gone.file_name)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -107,17 +118,12 @@ class Heartbeat:
         while True:
             await self._sleep(BEAT_S)
             try:
-                is_ours = await self._queue.beat(self._job, self._progress)
-                gone = await self._queue.gone(self._job, self.sources) if is_ours and self.sources else None
+                await self.check()
             except (TimeoutError, Unavailable) as problem:
                 _log.warning("rendering.no_heartbeat", extra={"reason": str(problem) or "It took too long."})
-                continue
-            if self._is_held:
-                continue
-            if not is_ours:
-                raise JobLost
-            if gone is not None:
-                raise source_gone(gone.file_name)
+            except (JobLost, CannotRender):
+                if not self._is_held:
+                    raise
 
     async def _say(self) -> None:
         told = 0

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final, Protocol, cast
 
 from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.exports.delivery import Delivery
-from omnisonic.exports.failures import CannotRender, RenderLater, source_gone
+from omnisonic.exports.failures import CannotRender, RenderLater
 from omnisonic.exports.heartbeat import Heartbeat, JobLost, Sleep, Tell
 from omnisonic.exports.instruments import ExportInstruments
 from omnisonic.exports.news import progressed
@@ -188,10 +188,8 @@ class Rendering:
                     mixed = await self._mix(
                         project, files, output, job.export.format, told=mixing, within_s=self._mix_s
                     )
-            gone = await self._delivery.until_answered(partial(self._queue.gone, job, heart.sources))
-            if gone is not None:
-                raise source_gone(gone.file_name)
             heart.reach(MIXED_PERCENT)
+            await self._delivery.until_answered(heart.check)
             with self._instruments.step("deliver"):
                 return await self._delivery.deliver(job, output, mixed, heart)
 

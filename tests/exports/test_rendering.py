@@ -190,9 +190,10 @@ def test_the_room_hears_how_far_it_is_but_not_too_often(database_url: str, tmp_p
     within_deadline(run())
 
 
+@pytest.mark.parametrize("when", ["in time", "at the end"])
 @pytest.mark.parametrize("how", ["removed", "session deleted", "taken by another"])
-def test_what_is_not_ours_any_more_is_stopped(database_url: str, tmp_path: Path, how: str) -> None:
-    """With the next beat; nothing is put, and whoever looks hears nothing more of it from here."""
+def test_what_is_not_ours_any_more_is_stopped(database_url: str, tmp_path: Path, how: str, when: str) -> None:
+    """With the next beat, or when it is mixed; nothing is put, and whoever looks hears nothing more of it from here."""
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
@@ -206,12 +207,14 @@ def test_what_is_not_ours_any_more_is_stopped(database_url: str, tmp_path: Path,
                 else:
                     await desk.lease_ends()
                     assert await desk.queue.take()
-                await asyncio.Event().wait()
+                if when == "in time":
+                    await asyncio.Event().wait()
 
             desk.mixes.meanwhile = lose
             await desk.render()
             assert desk.mixes.ended == 1
             assert (desk.statuses, desk.objects(), await desk.loose()) == (["processing"], {}, {})
+            assert "put" not in desk.storage.asked
             assert desk.clock.naps_s.count(BEAT_S) == 1
             if how == "taken by another":
                 assert (await desk.get(export)).status == "processing"

@@ -196,6 +196,7 @@ def test_without_an_answer_to_its_heartbeats_the_work_goes_on(database_url: str,
 
             async def take_a_while(_told: Callable[[float], None]) -> None:
                 await desk.clock.sleep(3 * LEASE_S)
+                desk.queue.has_no_beats = False
 
             desk.mixes.meanwhile = take_a_while
             desk.queue.has_no_beats = True

@@ -77,6 +77,8 @@ class _Joint:
         self._server = server
         self._both = both
         self._met: Way | None = None
+        self._answering = trio.Lock()
+        """A client may ask again when it has an answer, and before the task that sent it goes on."""
 
     async def requests(self) -> None:
         try:
@@ -85,7 +87,7 @@ class _Joint:
                 if fault is not None and fault.takes(piece):
                     self._met = fault.way
                     if self._met == "500":
-                        await self._client.send_all(ANSWER_500)
+                        await self._answer(ANSWER_500)
                         await self._client.send_eof()
                         break
                     if self._met == "reset":
@@ -102,13 +104,17 @@ class _Joint:
             async for piece in self._server:
                 if self._met in ("lost answer", "cut answer"):
                     if self._met == "cut answer":
-                        await self._client.send_all(piece)
+                        await self._answer(piece)
                     self._reset()
                     break
-                await self._client.send_all(piece)
+                await self._answer(piece)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer is gone, and so is this connection
         self._both.cancel()
+
+    async def _answer(self, piece: bytes | bytearray) -> None:
+        async with self._answering:
+            await self._client.send_all(piece)
 
     def _flipped(self, piece: bytes | bytearray) -> bytes | bytearray:
         """`piece`, with its last bit flipped when it is of a body to be changed."""
