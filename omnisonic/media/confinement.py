@@ -4,12 +4,10 @@ Overload: more processor time than that ends it with SIGXCPU; more memory, descr
 they are asked for.
 """
 
-import os
 import resource
 from typing import Final, NamedTuple
 
 CPU_GRACE_S: Final = 1
-NICENESS: Final = 10
 
 
 class Confines(NamedTuple):
@@ -23,8 +21,7 @@ class Confines(NamedTuple):
 
 
 def confine(to: Confines) -> None:
-    """Limit this process, for good, and let everybody else go first. Limits that are lower already stay so."""
-    os.nice(NICENESS)
+    """Limit this process, for good. Limits that are lower already stay so."""
     for limit, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_FSIZE, to.written_bytes, to.written_bytes),

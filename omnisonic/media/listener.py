@@ -1,9 +1,9 @@
 """Listens to files, each in a process of its own (`omnisonic.media.probe`) that knows nothing: no secrets in its
 environment, no name of the file, only the open file itself. Asyncio.
 
-Overload: a file that takes longer than `LISTEN_S`, whoever's fault that is, is one without sound. Crash of the decoder:
-the same. Crash of this process: the other one goes with it (`omnisonic.media.confined`). Shutdown: cancelling ends it
-at once.
+Overload: a file that takes longer than `LISTEN_S` is one without sound, unless there was hardly any processor time to
+spare for it. Crash of the decoder: the same. Crash of this process: the other one goes with it
+(`omnisonic.media.confined`). Shutdown: cancelling ends it at once.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ import msgspec
 
 from omnisonic.errors import OmnisonicError
 from omnisonic.media.confined import FILES_FAULT, bare_environment, end, leashed
+from omnisonic.media.starvation import starves
+from omnisonic.spare_time import give_only_spare_time
 from omnisonic.uploads.analyses import Heard
 
 LISTEN_S: Final = 150.0
@@ -30,9 +32,6 @@ class CannotListen(OmnisonicError):
     """The file was not listened to, which is not its fault."""
 
     code = "cannot_listen"
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(f"Listening to a file ended with exit code {exit_code}. Try again.")
 
 
 def probe() -> Sequence[str]:
@@ -55,12 +54,15 @@ async def listen(
         stderr=asyncio.subprocess.DEVNULL,
         env=bare_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
+    give_only_spare_time(process.pid)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(within_s):
             answer = await _answer(process.stdout)
             exit_code = await process.wait()
     except TimeoutError:
+        if starves(process.pid, within_s):
+            raise CannotListen("This machine is too busy to listen to a file. Try again later.") from None
         _log.warning("media.given_up", extra={"after_s": within_s})
         return None
     finally:
@@ -73,7 +75,7 @@ def _understood(answer: bytes, exit_code: int) -> Heard | None:
         _log.warning("media.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
         return None
     if exit_code != 0:
-        raise CannotListen(exit_code)
+        raise CannotListen(f"Listening to a file ended with exit code {exit_code}. Try again.")
     try:
         return _decoder.decode(answer)
     except msgspec.DecodeError:

@@ -1,8 +1,9 @@
 """Has mixes made, each in a process of its own (`omnisonic.mixdown.process`) that knows nothing: no secrets in its
 environment, no names of files but those of the stems, only the open files themselves. Asyncio.
 
-Overload: a mix that takes longer than it may is given up. Crash of the process: told. Crash of this one: the other goes
-with it (`omnisonic.media.confined`). Shutdown: cancelling ends the other one at once.
+Overload: a mix that takes longer than it may is given up; it runs while nobody else wants the processor, and when it
+hardly got any, that is told, for no file is to blame (`MixFailed`). Crash of the process: told. Crash of this one: the
+other goes with it (`omnisonic.media.confined`). Shutdown: cancelling ends the other one at once.
 """
 
 import asyncio
@@ -14,9 +15,11 @@ from typing import BinaryIO, Final
 import msgspec
 
 from omnisonic.media.confined import FILES_FAULT, bare_environment, end, leashed
+from omnisonic.media.starvation import starves
 from omnisonic.mixdown import Bits, Mixed, MixFailed, Project, TooLong, UnusableStem
 from omnisonic.mixdown.news import Done, Failed, News, Order, Progress, Unusable
 from omnisonic.models import ExportFormat
+from omnisonic.spare_time import give_only_spare_time
 
 ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 """numpy's products of matrices are small here: its threads would wait for each other longer than they work (five
@@ -24,6 +27,7 @@ times)."""
 ASTRAY: Final = (
     "One of these files cannot be mixed: decoding it takes far too long, or fails. Mute one after the other."
 )
+TOO_BUSY: Final = "The studio's machine was too busy with other things to mix. Try again later."
 
 # It may write bytecode, which it does before it touches any file: only it imports numpy, half of whose time that saves.
 
@@ -66,6 +70,7 @@ async def mix(
         env=bare_environment() | ONE_THREAD,
         pass_fds=(*numbers, output.fileno()),
     )
+    give_only_spare_time(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -75,6 +80,8 @@ async def mix(
             last = await _followed(process.stdout, told)
             exit_code = await process.wait()
     except TimeoutError:
+        if starves(process.pid, within_s):
+            raise MixFailed(TOO_BUSY) from None
         raise TooLong(f"The mix was not done within {within_s:.0f} seconds. Mute some of the files.") from None
     finally:
         await end(process, process.stdout)

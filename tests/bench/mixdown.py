@@ -1,11 +1,12 @@
-"""The speed of a mixdown as a ratio to the same mix by the `ffmpeg` command, and the memory both need.
+"""The speed of a mixdown as a ratio to the same mix by the `ffmpeg` command, the memory both need, and what rooms feel.
 
-usage: python -m tests.bench.mixdown [--rounds 5] [--minutes 3] [--long 30]
+usage: python -m tests.bench.mixdown [--rounds 5] [--minutes 3] [--long 30] [--load PATH-OF-THE-ROOM-LOAD]
 
-Eight stems (44.1 and 48 kHz, mono and stereo, WAV, FLAC and MP3) to a WAV of 24 bits, in turns, each as nice as the
-other: our process from its start to its end, and ffmpeg with aresample, volume, pan, adelay and amix. Ours resamples
-better, keeps under -1 dBTP, dithers and measures the loudness meanwhile, which ffmpeg was not asked for. Then our
-memory for stems of `--long` minutes (0 leaves that out).
+Eight stems (44.1 and 48 kHz, mono and stereo, WAV, FLAC and MP3) to a WAV of 24 bits, in turns, both in spare time:
+our process from its start to its end, and ffmpeg with aresample, volume, pan, adelay and amix. Ours resamples better,
+keeps under -1 dBTP, dithers and measures the loudness meanwhile, which ffmpeg was not asked for. Then our memory for
+stems of `--long` minutes (0 leaves that out). With the room load (`tests.bench.felt`), the rooms' 99th percentile in
+silence, and while one mixdown follows the other.
 """
 
 import argparse
@@ -28,11 +29,12 @@ import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
 from omnisonic.media.confined import bare_environment
-from omnisonic.media.confinement import NICENESS
 from omnisonic.mixdown import Project, Stem
-from omnisonic.mixdown.mixer import ONE_THREAD
+from omnisonic.mixdown.mixer import ONE_THREAD, mixing
 from omnisonic.mixdown.news import Order
 from omnisonic.mixdown.panning import gains
+from omnisonic.spare_time import give_only_spare_time
+from tests.bench.felt import rooms
 from tests.bench.uploads import resident_mb
 from tests.cli.running import alive, children
 
@@ -79,41 +81,46 @@ def watch(pid: int, into_mb: list[float]) -> None:
     never = threading.Event()
     while alive(pid):
         with contextlib.suppress(OSError, StopIteration):  # one of them has just ended
-            into_mb.append(sum(resident_mb(each) for each in (pid, *children(pid))))
+            into_mb.append(sum([resident_mb(each) for each in (pid, *children(pid))]))
         never.wait(WATCH_S)
 
 
-def measured(command: Sequence[str], said: bytes, fds: Sequence[int] = ()) -> Run:
-    """Run it to its end. Errors: `AssertionError` unless it succeeds."""
+def measured(command: Sequence[str], said: bytes, fds: Sequence[int] = (), *, is_watched: bool = True) -> Run:
+    """Run it to its end in spare time. Watching its memory takes time of a processor, too.
+
+    Errors: `AssertionError` unless it succeeds.
+    """
     begun_s = time.perf_counter()
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bare_environment() | ONE_THREAD, pass_fds=fds
     )
+    give_only_spare_time(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
-    peaks_mb: list[float] = []
+    peaks_mb = [0.0]
     watching = threading.Thread(target=watch, args=(process.pid, peaks_mb))
-    watching.start()
+    if is_watched:
+        watching.start()
     process.stdin.write(said)
     process.stdin.close()
     last = process.stdout.read().splitlines()[-1:]
     _, status, used = os.wait4(process.pid, 0)
     took_s = time.perf_counter() - begun_s
-    watching.join()
+    if is_watched:
+        watching.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, last
     assert not fds or b'"mixed"' in last[0], last
     return Run(took_s, used.ru_utime + used.ru_stime, max(peaks_mb))
 
 
-def ours(folder: Path, stems: list[Stem]) -> Run:
+def ours(folder: Path, stems: list[Stem], *, is_watched: bool = True) -> Run:
     """By our process."""
     fds = [os.open(folder / stem.name, os.O_RDONLY) for stem in stems]
     output = os.open(folder / "ours.wav", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
         order = Order(Project(120, 4, stems), "wav", 24, fds, output)
-        command = [sys.executable, "-m", "omnisonic.mixdown.process"]
-        return measured(command, msgspec.json.encode(order), (*fds, output))
+        return measured(mixing(), msgspec.json.encode(order), (*fds, output), is_watched=is_watched)
     finally:
         for fd in (*fds, output):
             os.close(fd)
@@ -131,7 +138,7 @@ def ffmpeg(folder: Path, stems: list[Stem]) -> Run:
         delay = f"adelay={stem.offset_s * 1000:.0f}:all=1"
         chains.append(f"[{number}]{resample}volume={stem.gain_db}dB,{pan},{delay}[s{number}]")
     mix = "".join(f"[s{number}]" for number in range(len(stems))) + f"amix=inputs={len(stems)}:normalize=0[m]"
-    command = ["nice", "-n", str(NICENESS), "ffmpeg", "-v", "error", "-nostdin", "-y", *inputs]
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *inputs]
     command += ["-filter_complex", ";".join([*chains, mix]), "-map", "[m]", "-c:a", "pcm_s24le"]
     return measured([*command, str(folder / "ffmpeg.wav")], b"")
 
@@ -164,6 +171,7 @@ def main() -> None:
     ask.add_argument("--rounds", type=int, default=5)
     ask.add_argument("--minutes", type=float, default=3.0)
     ask.add_argument("--long", type=float, default=30.0)
+    ask.add_argument("--load")
     args = ask.parse_args()
     if shutil.which("ffmpeg") is None:
         sys.exit("ffmpeg is not installed: `apt-get install ffmpeg`")
@@ -175,6 +183,10 @@ def main() -> None:
         if args.long:
             run = ours(folder, furnish(folder, args.long))
             print(f"{args.long:g} minutes: {run.took_s:.1f} s, {run.peak_mb:.0f} MB")
+            stems = furnish(folder, args.minutes)
+        if args.load:
+            with rooms(args.load) as felt:
+                felt.compare({"mixdowns": lambda: ours(folder, stems, is_watched=False)}, args.rounds, lambda: None)
 
 
 if __name__ == "__main__":

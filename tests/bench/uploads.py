@@ -5,30 +5,28 @@ usage: python -m tests.bench.uploads [--rounds 3] [--megabytes 100] [--load PATH
 Each is sent the same file by curl, in turns, on this machine. nginx (`dav_methods PUT`) is left out, and said to be,
 when it is not installed. Then how much the web's memory grows with one upload and with eight at once. With the room
 load (a program that prints a line of JSON with `p99_us`), the rooms' 99th percentile in silence, during one upload,
-during eight that share a gigabit a second, and during eight as fast as they can. There the load, which never sleeps,
-has a processor to itself and all else has the others; the web comes behind the gateway, as `serve` has it, and curl,
-in truth elsewhere, last.
+during eight that share a gigabit a second, and during eight as fast as they can. There the web comes behind the
+gateway, as `serve` has it, and curl, in truth elsewhere, last.
 """
 
 import argparse
 import asyncio
-import json
 import os
 import shutil
 import socket
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from omnisonic.cli.serve import BEHIND_ROOMS
 from omnisonic.database.migrations import migrate
+from tests.bench.felt import rooms
 from tests.bench.web import OURS, SECRET, START_S, furnish, running
 from tests.postgres_server import running_postgres
 from tests.valkey_server import running_valkey
@@ -38,8 +36,6 @@ AT_ONCE: Final = 8
 LAST: Final = 19
 GIGABIT: Final = ("--limit-rate", f"{125_000_000 // AT_ONCE}")
 """What curl is told when eight share such a link."""
-JAM: Final = ("--rooms", "50", "--members", "8", "--senders", "8", "--rate", "5", "--seconds", "8")
-"""Fifty bands of eight, all of whom play, five messages a second each."""
 NGINX: Final = """
 daemon off; error_log {folder}/error.log; pid {folder}/pid; worker_processes 1; {user}
 events {{ worker_connections 64; }}
@@ -121,13 +117,6 @@ def many(port: int, cookie: str, file: Path, number: int = AT_ONCE, *options: st
         return list(pool.map(lambda _: form(port, cookie, file, *options, niceness=niceness), range(number)))
 
 
-def p99_ms(load: list[str], port: int) -> float:
-    """The 99th percentile of the room load, a command."""
-    told = subprocess.run([*load, "--port", str(port), *JAM], capture_output=True, text=True, check=True).stdout
-    line: dict[str, Any] = json.loads(told)
-    return float(line["p99_us"]) / 1000
-
-
 def compare(rounds: int, ours: Callable[[], float], peers: dict[str, Callable[[], float]], megabytes: int) -> None:
     """Print a line a round, and the medians."""
     names = ["studio", *peers]
@@ -179,51 +168,31 @@ def main() -> None:
             print(f"one upload: the web grows by {growth_mb(pid, lambda: form(port, cookie, file)):.1f} MB")
             print(f"{AT_ONCE} at once: the web grows by {growth_mb(pid, lambda: many(port, cookie, file)):.1f} MB")
             if args.load:
-                load = ["taskset", "--cpu-list", str(make_room(pid)), args.load]
-                files = folder / "data" / "uploads" / "uploads"
+                with rooms(args.load) as felt:
+                    put_behind(pid)
 
-                def upload(number: int, *options: str) -> object:
-                    return many(port, cookie, file, number, *options, niceness=LAST)
+                    def upload(number: int, *options: str) -> Callable[[], object]:
+                        return lambda: many(port, cookie, file, number, *options, niceness=LAST)
 
-                rooms(load, environ, upload, files, args.rounds)
+                    works = {
+                        "one upload": upload(1),
+                        "eight on a gigabit": upload(AT_ONCE, *GIGABIT),
+                        "eight uploads": upload(AT_ONCE),
+                    }
+                    felt.compare(works, args.rounds, lambda: empty(folder / "data" / "uploads" / "uploads"))
 
 
-def until(stop: threading.Event, upload: Callable[[], object]) -> None:
-    """Upload again and again until told to stop."""
-    while not stop.is_set():
-        upload()
+def empty(folder: Path) -> None:
+    """Delete the files in it."""
+    for file in folder.iterdir():
+        file.unlink()
 
 
-def make_room(pid: int) -> int:
-    """Let all threads of a process come behind others, as those do that `serve` starts; and free a processor.
-
-    Returns which: it is for the load, and neither this process nor what it starts later runs there.
-    """
-    *others, free = sorted(os.sched_getaffinity(0))
+def put_behind(pid: int) -> None:
+    """Let all threads of a process run where this one does, and come behind others, as those that `serve` starts."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.setpriority(os.PRIO_PROCESS, int(thread.name), BEHIND_ROOMS)
-        os.sched_setaffinity(int(thread.name), others or [free])
-    os.sched_setaffinity(0, others or [free])
-    return free
-
-
-def rooms(load: list[str], environ: dict[str, str], upload: Callable[..., object], files: Path, rounds: int) -> None:
-    """Print what rooms feel of uploads. What arrives in the folder `files` is removed between the rounds."""
-    gateway = ("-m", "omnisonic", "gateway", "--fd")
-    shapes = {"one": (1, ()), "eight on a gigabit": (AT_ONCE, GIGABIT), "eight": (AT_ONCE, ())}
-    with running(gateway, environ | {"ROOM_ACCESS": "open", "MEMBER_RATE_PER_S": "0"}) as (port, _):
-        for _ in range(rounds):
-            quiet = p99_ms(load, port)
-            for name, (number, options) in shapes.items():
-                stop = threading.Event()
-                with ThreadPoolExecutor(1) as pool:
-                    done = pool.submit(until, stop, lambda: upload(number, *options))  # noqa: B023 - done below
-                    busy = p99_ms(load, port)
-                    stop.set()
-                    done.result()
-                print(f"rooms' p99: {quiet:.2f} ms quiet, {busy:.2f} ms during {name}, {busy / quiet:.1f} times")
-                for file in files.iterdir():
-                    file.unlink()
+        os.sched_setaffinity(int(thread.name), os.sched_getaffinity(0))
 
 
 if __name__ == "__main__":

@@ -145,7 +145,8 @@ def test_while_the_storage_is_away_no_other_uploads_are_taken(caplog: pytest.Log
 
 
 @pytest.mark.parametrize(
-    "problem", [CannotListen(1), OSError(28, "No space left"), TimeoutError(), Unavailable("Away.")]
+    "problem",
+    [CannotListen("The machine is too busy."), OSError(28, "No space left"), TimeoutError(), Unavailable("Away.")],
 )
 def test_what_is_not_the_files_fault_leaves_it_waiting(problem: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """It is not finished, so that it is taken again; the others are listened to."""

@@ -1,0 +1,64 @@
+"""Processes that get no processor, and others that take as long, told from each other."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+from omnisonic.media.starvation import starves
+from omnisonic.spare_time import give_only_spare_time
+from tests.cli.running import children, eventually
+from tests.hogs import FOR_EVER, busy_processor
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how its processes are")
+PROMISED_S: Final = 10.0
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[int]:
+    """A process that has only the time that nobody else wants."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        give_only_spare_time(process.pid)
+        try:
+            yield process.pid
+        finally:
+            for each in (*children(process.pid), process.pid):
+                os.kill(each, signal.SIGKILL)
+
+
+def test_whoever_waits_for_a_busy_processor_starves() -> None:
+    """Without a doubt: for ten seconds it will have had hardly any."""
+    with busy_processor(), running(FOR_EVER) as pid:
+        assert starves(pid, PROMISED_S)
+
+
+def test_so_does_whoever_waits_for_one_that_starves() -> None:
+    """The work is done by another, whose time counts, and whose end it waits for."""
+    with running(("/bin/sh", "-c", "sh -c 'while :; do :; done' & wait")) as pid:
+        eventually(lambda: not starves(pid, 0.2), what="the other has run for a tenth of a second")
+        assert starves(pid, PROMISED_S)
+
+
+def test_whoever_had_its_time_does_not() -> None:
+    """It needs too much of it."""
+    with running(FOR_EVER) as pid:
+        eventually(lambda: not starves(pid, 0.2), what="it has run for a tenth of a second")
+        assert starves(pid, PROMISED_S)
+
+
+def test_whoever_sleeps_does_not() -> None:
+    """It waits for something else."""
+    with running(("cat",)) as pid:
+        eventually(lambda: not starves(pid, PROMISED_S), what="it waits for its input")
+
+
+def test_whoever_is_gone_does_not() -> None:
+    """Nor is that an error."""
+    with running(("true",)) as pid:
+        eventually(lambda: not starves(pid, PROMISED_S), what="it is gone")
+    assert not starves(pid, PROMISED_S)

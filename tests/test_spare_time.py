@@ -1,0 +1,28 @@
+"""Spare time, as the kernel tells it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from omnisonic.spare_time import NICENESS, give_only_spare_time
+
+TOLD = "input(); import os; print(os.sched_getscheduler(0), os.nice(0))"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows spare time")
+def test_a_process_and_what_it_becomes_get_only_spare_time() -> None:
+    """It comes after everybody else, and is the nicer for it."""
+    become = f"import os, sys; os.execv(sys.executable, (sys.executable, '-c', {TOLD!r}))"
+    process = subprocess.Popen((sys.executable, "-c", become), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    give_only_spare_time(process.pid)
+    told, _ = process.communicate("\n")
+    assert told == f"{os.SCHED_IDLE} {min(os.nice(0) + NICENESS, 19)}\n"
+
+
+def test_a_process_that_has_ended_needs_none() -> None:
+    """Nor is that an error."""
+    process = subprocess.Popen((sys.executable, "-c", ""))
+    process.wait()
+    give_only_spare_time(process.pid)
