@@ -19,6 +19,7 @@ from omnisonic.exports.queue import ExportQueue, Finished, Job
 from omnisonic.mixdown import Mixed
 from omnisonic.models import Export
 from omnisonic.storage import CHUNK_BYTES, Key, Label, NoSuchObject, Storage
+from omnisonic.to_the_end import to_the_end
 
 FOLDER: Final = "exports"
 """Where the keys of exports are."""
@@ -41,7 +42,6 @@ class Delivery:
         self._queue = queue
         self._storage = storage
         self._sleep = sleep
-        self._giving_up: set[asyncio.Task[None]] = set()
 
     async def deliver(self, job: Job, file: BinaryIO, mixed: Mixed, heart: Heartbeat) -> Export | None:
         """The export, completed; None when the job is not ours any more.
@@ -80,7 +80,7 @@ class Delivery:
                 export = await self.until_answered(partial(self._queue.complete, job, finished))
         finally:
             if export is None:
-                await self._give_up(key)
+                await to_the_end(self._given_up(key))  # even when nobody waits for it any longer
         return export
 
     async def _put(self, key: Key, job: Job, file: BinaryIO, mixed: Mixed) -> Finished:
@@ -89,14 +89,8 @@ class Delivery:
         await self._storage.put(key, _blocks(file), label, digest=digest)
         return Finished(key, size, digest.hexdigest(), mixed.duration_s, mixed.loudness_lufs, mixed.peak_dbfs)
 
-    async def _give_up(self, key: Key) -> None:
-        """Be without an object that became no export, even when nobody waits for that any longer. Never raises."""
-        task = asyncio.create_task(self._given_up(key))
-        self._giving_up.add(task)  # asyncio itself forgets a task that nobody holds
-        task.add_done_callback(self._giving_up.discard)
-        await asyncio.shield(task)
-
     async def _given_up(self, key: Key) -> None:
+        """Be without an object that became no export. Never raises."""
         try:
             async with asyncio.timeout(GIVE_UP_S):
                 await self._queue.abandon(key)

@@ -20,6 +20,7 @@ from omnisonic.exports.failures import CannotRender, source_gone
 from omnisonic.exports.news import progressed
 from omnisonic.exports.queue import BEAT_S, ExportQueue, Job
 from omnisonic.models import Upload
+from omnisonic.to_the_end import to_the_end
 
 TELL_S: Final = 0.2
 """The time between two words to the room: with two exports at once they are ten a second."""
@@ -102,8 +103,7 @@ class Heartbeat:
 
     async def give_back(self) -> None:
         """Let others take the job at once. Never raises."""
-        task = asyncio.create_task(self._given_back())
-        await asyncio.shield(task)
+        await to_the_end(self._given_back())
 
     async def _given_back(self) -> None:
         try:

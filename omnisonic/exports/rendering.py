@@ -24,6 +24,7 @@ from omnisonic.exports.instruments import ExportInstruments
 from omnisonic.exports.news import progressed
 from omnisonic.exports.queue import CRASHED, ExportQueue, Job
 from omnisonic.exports.sources import COPY_S, audible, copied
+from omnisonic.job_loop import JobLoop
 from omnisonic.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
 from omnisonic.models import Export, ExportFormat
 from omnisonic.storage import Storage, StorageFull
@@ -31,8 +32,6 @@ from omnisonic.uploads import Kept
 
 AT_ONCE: Final = 2
 MIX_S: Final = 600.0
-POLL_S: Final = 1.0
-"""How long after nothing was found the queue is asked again."""
 RETRY_S: Final = 5.0
 """How long after the storage or the database was away."""
 COPIED_PERCENT: Final = 5
@@ -87,35 +86,18 @@ class Rendering:
         self._storage = storage
         self._mix = mix
         self._tell = tell
-        self._at_once = at_once
         self._mix_s = mix_s
         self._copy_s = copy_s
         self._sleep = sleep
         self._instruments = instruments or ExportInstruments()
+        self._jobs = JobLoop(
+            self.render_next, storage, called="rendering", at_once=at_once, retry_s=RETRY_S, sleep=sleep
+        )
         self._delivery = Delivery(queue, storage, sleep=sleep)
 
     async def run(self) -> None:
         """Make all that is asked for. Never returns."""
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(self._at_once):
-                tasks.create_task(self._go_on())
-
-    async def _go_on(self) -> None:
-        """One after the other. After a failure that is not theirs, nothing is taken before the storage answers."""
-        pause_s = 0.0
-        while True:
-            if pause_s:
-                await self._sleep(pause_s)
-            try:
-                if pause_s == RETRY_S:
-                    await self._storage.ping()
-                pause_s = 0.0 if await self.render_next() else POLL_S
-            except (Unavailable, TimeoutError) as problem:
-                pause_s = RETRY_S
-                _log.warning("rendering.postponed", extra={"reason": str(problem) or "It took too long."})
-            except Exception:  # noqa: BLE001 - whatever it was, the other exports want to be made, too
-                pause_s = RETRY_S
-                _log.exception("rendering.failed")
+        await self._jobs.run()
 
     async def render_next(self) -> bool:
         """Make the export that has waited longest, or say why not; whether there was one.

@@ -1,7 +1,7 @@
 """`python -m omnisonic.media.probe < FILE`: prints what is heard in the file as a line of JSON (`Heard`), or `null`.
 
 What a file makes its decoder do is unknown, so it does it here, under limits that cannot be lifted again: so much time
-on a processor, so much memory, nothing written, hardly any descriptors; and after everybody else. Overload: a file that
+on a processor, so much memory, nothing written, hardly any descriptors. Overload: a file that
 takes more time than that ends this process with SIGXCPU, more memory is no sound. Crash: the file's matter, told by the
 signal that ended it; any other exit code than 0 is this program's own trouble.
 """

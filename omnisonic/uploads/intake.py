@@ -17,6 +17,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.metrics import UPLOADED_BYTES, UPLOADS
 from omnisonic.models import LoginId, SessionId
 from omnisonic.storage import Key, Label, Storage
+from omnisonic.to_the_end import to_the_end
 from omnisonic.uploads import Received, UploadStore
 from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.inspection import Inspected
@@ -37,7 +38,6 @@ class Intake:
         self._uploads = uploads
         self._storage = storage
         self._disposal = disposal
-        self._giving_up: set[asyncio.Task[None]] = set()
         meter = metrics.get_meter("studio-web-api")
         self._counted, self._bytes = UPLOADS.counter(meter), UPLOADED_BYTES.counter(meter)
 
@@ -69,10 +69,7 @@ class Intake:
 
     async def give_up(self, key: Key) -> None:
         """Be without a loose object, even when nobody waits for it any longer. Never raises."""
-        task = asyncio.create_task(self._given_up(key))
-        self._giving_up.add(task)  # asyncio itself forgets a task that nobody holds
-        task.add_done_callback(self._giving_up.discard)
-        await asyncio.shield(task)
+        await to_the_end(self._given_up(key))
 
     async def _given_up(self, key: Key) -> None:
         try:

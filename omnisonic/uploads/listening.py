@@ -18,7 +18,7 @@ from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
 
 from omnisonic.bus.events import RoomSaid
-from omnisonic.errors import Unavailable
+from omnisonic.job_loop import JobLoop
 from omnisonic.models import Upload
 from omnisonic.storage import NoSuchObject, Storage
 from omnisonic.trace_context import continued
@@ -26,8 +26,6 @@ from omnisonic.uploads import Kept
 from omnisonic.uploads.analyses import AnalysisQueue, Heard
 
 AT_ONCE: Final = 2
-POLL_S: Final = 1.0
-"""How long after nothing was found the queue is asked again."""
 RETRY_S: Final = 10.0
 """How long after something failed that the file could not help."""
 COPY_S: Final = 120.0
@@ -58,31 +56,14 @@ class Listening:
         self._storage = storage
         self._listen = listen
         self._tell = tell
-        self._sleep = sleep
+        self._jobs = JobLoop(
+            self.listen_to_next, storage, called="listening", at_once=AT_ONCE, retry_s=RETRY_S, sleep=sleep
+        )
         self._tracer = trace.get_tracer("studio-worker")
 
     async def run(self) -> None:
-        """Listen to all that comes, `AT_ONCE` at a time. Never returns."""
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(AT_ONCE):
-                tasks.create_task(self._go_on())
-
-    async def _go_on(self) -> None:
-        """One after the other. After a failure nothing is taken before the storage answers: each take is one try."""
-        pause_s = 0.0
-        while True:
-            if pause_s:
-                await self._sleep(pause_s)
-            try:
-                if pause_s == RETRY_S:
-                    await self._storage.ping()
-                pause_s = 0.0 if await self.listen_to_next() else POLL_S
-            except (Unavailable, TimeoutError) as problem:
-                pause_s = RETRY_S
-                _log.warning("listening.postponed", extra={"reason": str(problem) or "It took too long."})
-            except Exception:  # noqa: BLE001 - whatever it was, the other files want to be heard, too
-                pause_s = RETRY_S
-                _log.exception("listening.failed")
+        """Listen to all that comes. Never returns."""
+        await self._jobs.run()
 
     async def listen_to_next(self) -> bool:
         """Listen to the upload that has waited longest; whether there was one.

@@ -10,7 +10,8 @@ import pytest
 from omnisonic.errors import Unavailable
 from omnisonic.exports.delivery import HOLD_S
 from omnisonic.exports.queue import CRASHED, LEASE_S, TRIES
-from omnisonic.exports.rendering import DISK_FULL, POLL_S, RETRY_S
+from omnisonic.exports.rendering import DISK_FULL, RETRY_S
+from omnisonic.job_loop import POLL_S
 from omnisonic.mixdown import MixFailed
 from omnisonic.storage import StorageFull
 from tests.exports.desk import desk_at, within_deadline

@@ -11,12 +11,13 @@ import pytest
 
 from omnisonic.bus.events import RoomSaid
 from omnisonic.errors import Unavailable
+from omnisonic.job_loop import POLL_S
 from omnisonic.media.listener import CannotListen
 from omnisonic.models import Upload
 from omnisonic.storage import Digest, Key, Label
 from omnisonic.uploads import Kept
 from omnisonic.uploads.analyses import Heard
-from omnisonic.uploads.listening import AT_ONCE, POLL_S, RETRY_S, Listening
+from omnisonic.uploads.listening import AT_ONCE, RETRY_S, Listening
 from tests.media.test_listening import HEARD, SOUND, within_deadline
 
 
