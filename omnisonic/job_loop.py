@@ -18,9 +18,9 @@ POLL_S: Final = 1.0
 
 
 class JobLoop:
-    """Calls `do_next`, which says whether there was a job; `called` so in the log. Every job needs `storage`.
+    """Calls `do_next`, which says whether there was a job. Every job needs `storage`.
 
-    `retry_s` passes after a failure that is not the job's own.
+    `retry_s` passes after a failure that is not the job's own; `postponed` and `failed` are how the log calls it.
     """
 
     def __init__(
@@ -28,14 +28,16 @@ class JobLoop:
         do_next: Callable[[], Awaitable[bool]],
         storage: Storage,
         *,
-        called: str,
+        postponed: str,
+        failed: str,
         at_once: int,
         retry_s: float,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._do_next = do_next
         self._storage = storage
-        self._called = called
+        self._postponed = postponed
+        self._failed = failed
         self._at_once = at_once
         self._retry_s = retry_s
         self._sleep = sleep
@@ -58,7 +60,7 @@ class JobLoop:
                 pause_s = 0.0 if await self._do_next() else POLL_S
             except (Unavailable, TimeoutError) as problem:
                 pause_s = self._retry_s
-                self._log.warning(f"{self._called}.postponed", extra={"reason": str(problem) or "It took too long."})
+                self._log.warning(self._postponed, extra={"reason": str(problem) or "It took too long."})
             except Exception:  # noqa: BLE001 - whatever it was, the other jobs want to be done, too
                 pause_s = self._retry_s
-                self._log.exception(f"{self._called}.failed")
+                self._log.exception(self._failed)

@@ -91,7 +91,13 @@ class Rendering:
         self._sleep = sleep
         self._instruments = instruments or ExportInstruments()
         self._jobs = JobLoop(
-            self.render_next, storage, called="rendering", at_once=at_once, retry_s=RETRY_S, sleep=sleep
+            self.render_next,
+            storage,
+            postponed="rendering.postponed",
+            failed="rendering.failed",
+            at_once=at_once,
+            retry_s=RETRY_S,
+            sleep=sleep,
         )
         self._delivery = Delivery(queue, storage, sleep=sleep)
 

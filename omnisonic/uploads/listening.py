@@ -57,7 +57,13 @@ class Listening:
         self._listen = listen
         self._tell = tell
         self._jobs = JobLoop(
-            self.listen_to_next, storage, called="listening", at_once=AT_ONCE, retry_s=RETRY_S, sleep=sleep
+            self.listen_to_next,
+            storage,
+            postponed="listening.postponed",
+            failed="listening.failed",
+            at_once=AT_ONCE,
+            retry_s=RETRY_S,
+            sleep=sleep,
         )
         self._tracer = trace.get_tracer("studio-worker")
 
