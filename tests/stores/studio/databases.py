@@ -43,11 +43,11 @@ class Base:
             await transaction.__getattr__("__aexit__")(None, None, None)
 
     async def once_waiting(self, count: int) -> None:
-        """Wait until so many statements wait for a lock."""
+        """Wait until so many statements, or more, wait for a lock: a sign-in whose use is noted may be one of them."""
         statement = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        while await self.number(statement) != count:
+        while await self.number(statement) < count:
             await trio.lowlevel.checkpoint()
 
     async def number(self, statement: str, *values: Any) -> int:
