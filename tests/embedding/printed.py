@@ -40,6 +40,7 @@ class Program:
 
     process: trio.Process
     lines: "trio.MemoryReceiveChannel[str]"
+    printed: list[str]
 
     async def line(self, containing: str = "", deadline_s: float = START_S) -> str:
         """The next line that contains this; others are passed over."""
@@ -47,7 +48,7 @@ class Program:
             async for line in self.lines:
                 if containing in line:
                     return line
-        raise AssertionError(f"it ended without a line with {containing!r}")
+        raise AssertionError(f"it ended without a line with {containing!r}:\n{''.join(self.printed)}")
 
 
 @asynccontextmanager
@@ -65,7 +66,7 @@ async def running(python: Path, folder: Path, *command: str, **environ: str) -> 
     async with open_background() as background:
         background.start_soon(_read, process, lines_in, printed)
         try:
-            yield Program(process, lines_out)
+            yield Program(process, lines_out, printed)
             process.send_signal(signal.SIGINT)
             with trio.fail_after(DEADLINE_S):
                 await process.wait()
