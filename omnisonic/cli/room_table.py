@@ -158,9 +158,14 @@ def total(views: Sequence[View]) -> str:
     restarts = sum(gateway.restarts for gateway in gateways)
     letters = sum(gateway.dead_letters for gateway in gateways)
     return (
-        f"{rooms:,} rooms, {members:,} members, {rate(messages)} in/s, {rate(deliveries)} out/s,"
-        f" {restarts:,} restarts, {letters:,} dead letters"
+        f"{counted(rooms, 'room')}, {counted(members, 'member')}, {rate(messages)} in/s, {rate(deliveries)} out/s,"
+        f" {counted(restarts, 'restart')}, {counted(letters, 'dead letter')}"
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of them, as in `1 room` and `2 rooms`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from rich.tree import Tree as Branch
 
 from omnisonic.cli.inspecting import Place, Talk
 from omnisonic.cli.printing import console, print_json, print_out
-from omnisonic.cli.room_table import NOTABLE, STYLES, Row, View, lasted, ordered, printable, rate, total
+from omnisonic.cli.room_table import NOTABLE, STYLES, Row, View, counted, lasted, ordered, printable, rate, total
 from omnisonic.cli.rooms_asked import complain, gateway_json, row_json, views_and_answers
 from omnisonic.wire import inspection as words
 from omnisonic.wire.inspection_lines import ChildLine
@@ -68,7 +68,7 @@ def _branches(view: View, children: Sequence[ChildLine], *, all_rooms: bool) -> 
 
 def _add_child(root: Branch, child: ChildLine) -> None:
     style = "green" if child.state == "running" else "yellow"
-    often = f", {child.restarts} restarts" if child.restarts else ""
+    often = f", {counted(child.restarts, 'restart')}" if child.restarts else ""
     note = f", {child.note}" if child.note else ""
     line = Text.assemble(f"{child.name}  ", (child.state, style), f" {lasted(child.uptime_s)}{often}{note}")
     branch = root.add(line)
@@ -82,9 +82,9 @@ def _add_rooms(branch: Branch, rows: list[Row], *, all_rooms: bool) -> None:
     shown = others if all_rooms else others[:ROOMS_IN_TREE]
     for row in (*notable, *shown):
         line = row.line
-        often = f", {line.restarts} restarts" if line.restarts else ""
+        often = f", {counted(line.restarts, 'restart')}" if line.restarts else ""
         note = f", {printable(line.note)}" if line.note else ""
-        members = f"{line.members} member{'' if line.members == 1 else 's'}"
+        members = counted(line.members, "member")
         branch.add(
             Text.assemble(
                 f"{printable(line.room)}  ",

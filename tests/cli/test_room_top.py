@@ -82,7 +82,7 @@ def test_all_rooms_are_shown_and_the_worst_first() -> None:
 
     async def act(app: RoomTop, pilot: "Pilot[None]") -> None:
         assert names(app) == ["a", "b", "c9", "c10"]
-        assert text(app, "total").startswith("3 rooms, 12 members, 80.0 in/s, 240 out/s, 2 restarts, 1 dead letters")
+        assert text(app, "total").startswith("3 rooms, 12 members, 80.0 in/s, 240 out/s, 2 restarts, 1 dead letter")
         assert text(app, "detail") == "a: crashed, ValueError"
         await pilot.press("down")
         assert text(app, "detail") == "b: live"
