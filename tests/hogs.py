@@ -13,15 +13,15 @@ IN_SPARE_TIME: Final = "import os, time\nwhile os.sched_getscheduler(0) != os.SC
 
 
 @contextlib.contextmanager
-def busy_processor() -> Iterator[int]:
-    """Only one processor for this process and those that it starts, and that one busy; which. Linux."""
+def busy_processor() -> Iterator[None]:
+    """Only one processor for this process and those that it starts, and that one busy. Linux."""
     all_of_them = os.sched_getaffinity(0)
     one = min(all_of_them)
     os.sched_setaffinity(0, {one})
     try:
         with subprocess.Popen(FOR_EVER) as hog:
             try:
-                yield one
+                yield
             finally:
                 hog.kill()
     finally:

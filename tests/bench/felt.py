@@ -44,10 +44,10 @@ class Rooms:
 
 
 @contextmanager
-def rooms(load: str) -> Iterator[Rooms]:
+def rooms(load: str, **settings: str) -> Iterator[Rooms]:
     """Rooms with the load program `load` on a processor that is free (`free_processor`) from now on."""
     free = free_processor()
-    with running(("-m", "omnisonic", "gateway", "--fd"), OPEN) as (port, _):
+    with running(("-m", "omnisonic", "gateway", "--fd"), settings | OPEN) as (port, _):
         yield Rooms(port, ("taskset", "--cpu-list", str(free), load))
 
 

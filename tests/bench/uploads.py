@@ -168,7 +168,7 @@ def main() -> None:
             print(f"one upload: the web grows by {growth_mb(pid, lambda: form(port, cookie, file)):.1f} MB")
             print(f"{AT_ONCE} at once: the web grows by {growth_mb(pid, lambda: many(port, cookie, file)):.1f} MB")
             if args.load:
-                with rooms(args.load) as felt:
+                with rooms(args.load, **environ) as felt:
                     put_behind(pid)
 
                     def upload(number: int, *options: str) -> Callable[[], object]:
