@@ -81,13 +81,6 @@ async def test_whoever_is_refused_on_coming_back_gives_up(script: Any, code: str
         assert closed.value.code == code
 
 
-async def test_a_refusal_that_may_pass_is_tried_again() -> None:
-    """503, as long as `Retry-After` says."""
-    busy = refuses(503, "going_away", Retry_After="0")
-    async with scripted(closes(1011), busy, stays) as url, omnisonic.connect(url, room="jam") as room:
-        await hear(room, "welcome")
-
-
 async def test_a_server_that_stays_away_is_given_up() -> None:
     """After `give_up_after_s`, and the last problem is told."""
     async with scripted(closes(1011)) as url, omnisonic.connect(url, room="jam", give_up_after_s=0) as room:
@@ -136,6 +129,29 @@ async def passes(clock: MockClock, seconds: float) -> None:
     """Let time go by, once everybody waits."""
     await wait_all_tasks_blocked(0.02)
     clock.jump(seconds)
+
+
+async def test_a_refusal_that_may_pass_is_tried_again_after_as_long_as_it_says(mock_clock: MockClock) -> None:
+    """503 with a `Retry-After` that is longer than any wait of the client's own: not before, and then at once."""
+    asked, entering = trio.Event(), trio.Event()
+
+    async def busy(peer: Peer) -> None:
+        await peer.answer(503, {"error": "No.", "code": "going_away"}, Retry_After="7")
+        asked.set()
+
+    async def lets_in(peer: Peer) -> None:
+        entering.set()
+        await stays(peer)
+
+    async with scripted(closes(1011), busy, lets_in) as url, omnisonic.connect(url, room="jam") as room:
+        await room.wait_for("reconnecting")
+        await passes(mock_clock, FIRST_S)
+        await asked.wait()
+        await passes(mock_clock, 6.9)
+        await wait_all_tasks_blocked(0.02)
+        assert not entering.is_set()
+        await passes(mock_clock, 0.2)
+        await room.wait_for("connected")
 
 
 async def test_a_connection_that_is_dead_without_a_word_is_left(mock_clock: MockClock) -> None:

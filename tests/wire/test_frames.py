@@ -280,8 +280,22 @@ def test_our_frames_are_what_a_client_expects(size: int) -> None:
     assert close == CloseConnection(code=1000, reason="bye")
 
 
-@given(st.integers(0, 70_000))
+def test_each_ready_made_header_is_what_another_implementation_writes() -> None:
+    """`TEXT_HEADERS`, for every length that it has one for, against wsproto's server."""
+    assert len(TEXT_HEADERS) > 126  # two forms of the length (RFC 6455 5.2)
+    server = Connection(ConnectionType.SERVER)
+    for size, ready_made in enumerate(TEXT_HEADERS):
+        text = "-" * size
+        assert ready_made + text.encode() == server.send(TextMessage(text)), size
+
+
+@given(st.sampled_from([(TEXT, str), (BINARY, bytes)]), st.integers(0, 70_000))
+@example((TEXT, str), 65_535)
+@example((TEXT, str), 65_536)
 @bounded
-def test_the_ready_made_headers_are_the_computed_ones(size: int) -> None:
-    """`TEXT_HEADERS` is a shortcut, not another opinion."""
-    assert size >= len(TEXT_HEADERS) or TEXT_HEADERS[size] == header(TEXT, size)
+def test_a_computed_header_is_what_another_implementation_writes(kind: tuple[int, type], size: int) -> None:
+    """`header`, in all three forms of the length, against wsproto's server."""
+    opcode, of = kind
+    server = Connection(ConnectionType.SERVER)
+    message = TextMessage("-" * size) if of is str else BytesMessage(b"-" * size)
+    assert header(opcode, size) + b"-" * size == server.send(message)
