@@ -29,8 +29,10 @@ from omnisonic.bus.events import Reply
 from omnisonic.models import MemberId
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT, Frame
-from omnisonic.wire.messages import written
+from omnisonic.wire.messages import error_frame, reply_id_in, written
 
+CRASHED: Final = "The room could not take this message."
+"""What the sender of a message is told that crashed its room."""
 TURN_FRAMES: Final = 2048
 """About this many messages are handled in one turn, then the other rooms have theirs."""
 
@@ -242,13 +244,15 @@ class RoomCell:
             seat = room.roster.seat_of(mail.link)
             sender = seat.member.member_id if seat else None
             frame = mail.current
+            if seat is not None:
+                mail.link.push(error_frame("room_crashed", CRASHED, reply_id_in(frame)))
             self.mailbox.put_back(mail)
         elif isinstance(mail, Join) and mail.link is not room.welcomed:
             self._keep(tuple(entry for entry in self.entries if entry.link is not mail.link))
             mail.link.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
         elif isinstance(mail, Told):
             frame = TEXT, written(mail.envelope)
-            mail.reply(Reply(code="room_crashed", message="The room could not take this message."))
+            mail.reply(Reply(code="room_crashed", message=CRASHED))
         self._events.crashed(self, crash, self._letter(type(mail).__name__, crash, sender, frame))
 
     def _letter(

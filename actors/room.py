@@ -8,6 +8,7 @@ roster as it was.
 from typing import TypeAlias, assert_never
 
 from msgspec import DecodeError
+from msgspec.structs import replace
 
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.hooks import Hooks
@@ -61,8 +62,9 @@ class Room(Hooks):
         self.roster = Roster(context.entries)
         self.offset = context.offset
         self.welcomed: Link | None = None
-        """Who has been taken in, while `came` is told of it: when that raises, it is not the newcomer's fault."""
-        self._listens = type(self).heard is not Hooks.heard
+        """Who has been taken in, while `on_join` is told of it: when that raises, it is not the newcomer's fault."""
+        own = type(self)
+        self._listens = own.on_message is not Hooks.on_message or own.on_binary is not Hooks.on_binary
 
     def handle(self, mail: Mail, batch: Batch) -> None:
         """Do what `mail` asks, and write down in `batch` what everyone gets."""
@@ -81,7 +83,7 @@ class Room(Hooks):
                 self._tell(mail, batch)
             case Tick():
                 mail.begun()
-                self.tick()
+                self.on_tick()
             case _ as never:
                 assert_never(never)
 
@@ -101,10 +103,10 @@ class Room(Hooks):
         try:
             for opcode, payload in said.rest:
                 if opcode == BINARY:
-                    if len(payload) > MESSAGE_BYTES:
-                        replies.append(_error(too_large(len(payload))))
+                    data = self._binary(seat, payload, replies) if listens or len(payload) > MESSAGE_BYTES else payload
+                    if data is None:
                         continue
-                    content = seat.binary_head + payload
+                    content = seat.binary_head + data
                     head = header(BINARY, len(content))
                 else:
                     if not (payload.isascii() or is_utf8(payload)):
@@ -154,6 +156,16 @@ class Room(Hooks):
             return False
         return relayed
 
+    def _binary(self, seat: Seat, data: bytes, replies: list[bytes]) -> bytes | None:
+        """What is to be relayed of a binary message; None when it is kept back or refused."""
+        try:
+            if len(data) > MESSAGE_BYTES:
+                raise too_large(len(data))
+            return self.on_binary(seat.member, data)
+        except InvalidInput as wrong:
+            replies.append(_error(wrong))
+            return None
+
     def _is_for_all(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
         type_ = envelope.type
         if type_ in messages.SERVER_TYPES:
@@ -164,11 +176,14 @@ class Room(Hooks):
             replies.append(messages.heartbeat_frame(self.context.now_ms(), envelope.payload))
             return False
         if type_ == "presence.set":
-            self._changed(self.roster.update(_wanted(seat.member, envelope)), batch)
+            wanted = _wanted(seat.member, envelope)
+            shown = None if wanted == seat.member else self.on_presence(wanted, seat.member)
+            if shown is not None:
+                self._changed(self.roster.update(shown), batch)
             return False
         if envelope.to is None and type_.startswith(messages.SIGNAL_PREFIX):
             raise InvalidInput(f"{type_} goes to one member: say which in `to`.", code="to_required")
-        if self._listens and not self.heard(seat.member, envelope):
+        if self._listens and not self.on_message(seat.member, envelope):
             return False
         if envelope.to is None:
             return True
@@ -199,7 +214,7 @@ class Room(Hooks):
         elif envelope.to is not None and (target is None or target.link is None):
             told.reply(Reply(code="unknown_member", message="The member it is for is not connected here."))
         else:
-            if self.told(envelope):
+            if self.on_external(envelope):
                 self._pass_on(envelope, target, batch)
             told.reply(Reply(self.offset))
 
@@ -213,14 +228,13 @@ class Room(Hooks):
     # Who comes and goes
 
     def _join(self, join: Join, batch: Batch) -> None:
-        link, member = join.link, join.member
-        if self._is_taken(member.member_id, join.person, batch):
-            batch.begin(link, messages.error_frame("member_taken", "Somebody else is in this room by that memberId."))
-            batch.dismiss(link, Closing(CloseCode.POLICY, "member_taken"))
-            return
-        if 0 < self.context.max_members <= len(self.roster) and member.member_id not in self.roster:
-            batch.begin(link, messages.error_frame("room_full", "This room is full."))
-            batch.dismiss(link, Closing(CloseCode.POLICY, "room_full"))
+        link = join.link
+        try:
+            self._check_place(join, batch)
+            member = self._shown(join.member)
+        except InvalidInput as wrong:
+            batch.begin(link, _error(wrong))
+            batch.dismiss(link, Closing(CloseCode.POLICY, wrong.code))
             return
         event = self.roster.join(member, link, join.person)
         if isinstance(event, Joined):
@@ -234,8 +248,35 @@ class Room(Hooks):
         batch.roster_changed = True
         if isinstance(event, Joined):
             self.welcomed = link
-            self.came(event.seat.member)
+            self.on_join(event.seat.member)
             self.welcomed = None
+
+    def _check_place(self, join: Join, batch: Batch) -> None:
+        """Errors: `InvalidInput` (`member_taken`, `room_full`) when there is no place for whoever joins."""
+        member_id = join.member.member_id
+        if self._is_taken(member_id, join.person, batch):
+            raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
+        if 0 < self.context.max_members <= len(self.roster) and member_id not in self.roster:
+            raise InvalidInput("This room is full.", code="room_full")
+
+    def _shown(self, wanted: Member) -> Member:
+        """How others see a member who comes, or is here already and keeps their name when another one is refused.
+
+        Errors: `InvalidInput` when a newcomer is refused.
+        """
+        seat = self.roster.seat_named(wanted.member_id)
+        before = None if seat is None else seat.member
+        if wanted == before:
+            return wanted
+        try:
+            if (shown := self.on_presence(wanted, before)) is not None:
+                return shown
+        except InvalidInput:
+            if before is None:
+                raise
+        if before is None:
+            raise InvalidInput("This room does not let you in under that name.", code="name_refused")
+        return replace(wanted, display_name=before.display_name)
 
     def _welcome(self, seat: Seat) -> bytes:
         context = self.context
@@ -250,7 +291,7 @@ class Room(Hooks):
             batch.to_all(make(event.seat.line))
         batch.roster_changed = True
         if isinstance(event, Joined):
-            self.came(event.seat.member)
+            self.on_join(event.seat.member)
 
     def _left(self, event: Left | None, batch: Batch) -> None:
         if event is not None:
@@ -260,13 +301,13 @@ class Room(Hooks):
 
     def _is_gone(self, event: Left | None) -> None:
         if event is not None and event.member is not None:
-            self.gone(event.member, event.reason)
+            self.on_leave(event.member, event.reason)
 
     def _lease(self, mail: LeaseMail, batch: Batch) -> None:
         match mail:
             case PutLease():
                 if not self._is_taken(mail.member.member_id, mail.person, batch):
-                    self._changed(self.roster.put_lease(mail.member, mail.until_s, mail.person), batch)
+                    self._put_lease(mail.member, mail.until_s, mail.person, batch)
             case DropLease():
                 if not self.roster.is_anothers(mail.member_id, mail.person):
                     self._left(self.roster.drop_lease(mail.member_id), batch)
@@ -279,6 +320,13 @@ class Room(Hooks):
                 self._expire(batch)
             case _ as never:
                 assert_never(never)
+
+    def _put_lease(self, member: Member, until_s: float, person: UserId | None, batch: Batch) -> None:
+        try:
+            shown = self._shown(member)
+        except InvalidInput:
+            return  # the room does not let them in under that name
+        self._changed(self.roster.put_lease(shown, until_s, person), batch)
 
     def _is_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
         """Whether the seat is another person's, and is really held still."""
@@ -307,7 +355,7 @@ class Room(Hooks):
             self._left(self.roster.drop_lease(seat.member.member_id), batch)
         for entry in leases:
             if entry.lease_until_s is not None:
-                self._changed(self.roster.put_lease(entry.member, entry.lease_until_s, entry.person), batch)
+                self._put_lease(entry.member, entry.lease_until_s, entry.person, batch)
 
 
 def _wanted(member: Member, envelope: Envelope) -> Member:

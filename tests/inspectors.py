@@ -27,13 +27,13 @@ class HoggingRoom(PoisonedRoom):
 
     hogs: ClassVar[threading.Event] = threading.Event()
 
-    def heard(self, member: Member, envelope: Envelope) -> bool:
+    def on_message(self, member: Member, envelope: Envelope) -> bool:
         if envelope.type == "hog":
             self.hogs.set()
             ends_s = time.perf_counter() + msgspec.json.decode(envelope.payload, type=float)
             while time.perf_counter() < ends_s:
                 pass
-        return super().heard(member, envelope)
+        return super().on_message(member, envelope)
 
 
 class Inspector:

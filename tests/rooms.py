@@ -46,13 +46,13 @@ OPTIONS: Final = GatewayOptions(
 class PoisonedRoom(Room):
     """A room that cannot bear the message type `poison`."""
 
-    def heard(self, member: Member, envelope: Envelope) -> bool:
+    def on_message(self, member: Member, envelope: Envelope) -> bool:
         if envelope.type == "poison":
             raise ValueError("poison")
         return True
 
-    def told(self, envelope: Envelope) -> bool:
-        return self.heard(Member("nobody", "Nobody"), envelope)
+    def on_external(self, envelope: Envelope) -> bool:
+        return self.on_message(Member("nobody", "Nobody"), envelope)
 
 
 @dataclass(frozen=True)

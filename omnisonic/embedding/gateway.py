@@ -21,7 +21,8 @@ from omnisonic.actors.rate import Rate
 from omnisonic.background import open_background
 from omnisonic.config import Settings
 from omnisonic.embedding.admission import Admit, HookAdmission
-from omnisonic.embedding.hosting import Heard, Hosting, outgoing
+from omnisonic.embedding.hook_contract import require_plain_function
+from omnisonic.embedding.hosting import Hosting, OnMessage, outgoing
 from omnisonic.embedding.rooms import Room
 from omnisonic.embedding.ticker import Ticker
 from omnisonic.errors import InvalidInput
@@ -119,7 +120,7 @@ async def open_gateway(
     port: int = 0,
     *,
     admit: Admit | None = None,
-    heard: Heard | None = None,
+    on_message: OnMessage | None = None,
     room_class: Callable[[Any], Room[Any]] = Room,
     allowed_origins: Collection[str] = (),
     allowed_hosts: Collection[str] = (),
@@ -129,8 +130,9 @@ async def open_gateway(
 
     `port` 0 takes a free one: see `gateway.url`. Members come by any WebSocket client (docs/realtime.md).
 
-    `admit` is asked about everybody who wants to enter (`omnisonic.Request`); without it anybody may. `heard` sees what
-    members say in all rooms, as `Room.said` does, which comes after it. `room_class` makes the rooms.
+    `admit` is asked about everybody who wants to enter (`omnisonic.Request`); without it anybody may. `on_message`
+    sees what members say in all rooms, as `Room.on_message` does, which comes after it. It must be a plain function.
+    `room_class` makes the rooms.
     `allowed_origins` are those whose pages may connect, such as `https://band.example`; without any, no page may, and
     programs, which send no `Origin`, do. `allowed_hosts` are the names that are answered, by default those of `host`.
 
@@ -138,10 +140,13 @@ async def open_gateway(
     `member_burst` (1000 messages), `member_queue_bytes` (262144), `max_connections` (20000),
     `max_connections_per_address` (5000), `max_members_per_room` (2000); 0 is no limit. `empty_room_s` is 60.
 
-    Errors: `OSError` when it cannot listen there; `ValueError` for a limit or an origin that cannot be. What the block
-    raises comes out as it is, after everybody had their goodbye (5 s at most).
+    Errors: `OSError` when it cannot listen there; `ValueError` for a limit or an origin that cannot be; `TypeError` for
+    a hook that is no plain function. What the block raises comes out as it is, after everybody had their goodbye (5 s
+    at most).
     """
-    hosting = Hosting(room_class, heard)
+    if on_message is not None:
+        require_plain_function(on_message, "on_message")
+    hosting = Hosting(room_class, on_message)
     options = _options(host, admit, allowed_origins, allowed_hosts, limits)
     listener = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
     with listener:

@@ -18,15 +18,16 @@ from omnisonic.actors.mailbox import Expire, Mail, Said
 from omnisonic.actors.registry import Registry
 from omnisonic.actors.room import Room as ActorRoom
 from omnisonic.actors.room import RoomContext
+from omnisonic.embedding.hook_contract import apply_answer, require_no_answer, require_state
 from omnisonic.embedding.rooms import Room
 from omnisonic.errors import InvalidInput
-from omnisonic.models import Member, MemberId, RoomId
+from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, Envelope, too_large
 from omnisonic.wire.received import Message, message_of
 
-Heard: TypeAlias = Callable[[Room[Any], Member, Message], Message | bool | None]
-"""A hook for the messages of all rooms, called before a room's own `said`, with the same answers."""
+OnMessage: TypeAlias = Callable[[Room[Any], Member, Message], Message | bool | None]
+"""A hook for the messages of all rooms, called before a room's own `on_message`, with the same answers."""
 
 KEPT_TYPES: Final = frozenset(
     {
@@ -52,16 +53,21 @@ class HostedRoom(ActorRoom):
         before = context.estate.left
         self.author = hosting.room_class(self)
         if isinstance(before, HostedRoom) and before.killed_by is not None:
-            self.author.state = self.author.crashed(before.killed_by, before.author.state)
+            self.author.state = self.author.on_crash(before.killed_by, before.author.state)
+            require_state(self.author.state, "on_crash")
         else:
-            self.author.state = self.author.first_state()
+            self.author.state = self.author.initial_state()
+            require_state(self.author.state, "initial_state")
         if isinstance(before, HostedRoom):
             before.end()
         context.estate.left = self
-        self._hooks: list[Heard] = [] if hosting.heard is None else [hosting.heard]
-        if type(self.author).said is not Room.said:
-            self._hooks.append(type(self.author).said)
-        self._listens = bool(self._hooks)
+        own = type(self.author)
+        self._message_hooks: list[OnMessage] = [] if hosting.on_message is None else [hosting.on_message]
+        if own.on_message is not Room.on_message:
+            self._message_hooks.append(own.on_message)
+        self._decides_on_binary = own.on_binary is not Room.on_binary
+        self._decides_on_presence = own.on_presence is not Room.on_presence
+        self._listens = bool(self._message_hooks) or self._decides_on_binary
 
     # What an author's room stands on (RoomHost)
 
@@ -133,28 +139,50 @@ class HostedRoom(ActorRoom):
 
     # Hooks
 
-    def heard(self, member: Member, envelope: Envelope) -> bool:
+    def on_message(self, member: Member, envelope: Envelope) -> bool:
+        if not self._message_hooks:
+            return True
         message = asked = message_of(envelope, member.member_id)
-        for hook in self._hooks:
-            answer = hook(self.author, member, message)
-            if answer is False:
+        for hook in self._message_hooks:
+            decided = apply_answer(hook(self.author, member, message), message, Message, "on_message")
+            if decided is None:
                 return False
-            if isinstance(answer, Message):
-                message = answer
+            message = decided
         if message is not asked:
             new = _outgoing(message.type, message.payload, message.to)
             envelope.type, envelope.payload, envelope.to = new.type, new.payload, new.to
         return True
 
-    def came(self, member: Member) -> None:
-        self.author.joined(member)
+    def on_binary(self, member: Member, data: bytes) -> bytes | None:
+        if self._decides_on_binary:
+            decided = apply_answer(self.author.on_binary(member, data), data, bytes, "on_binary")
+            if decided is not None and len(decided) > MESSAGE_BYTES:
+                raise ValueError(too_large(len(decided)).message)
+            return decided
+        if self._message_hooks:
+            raise InvalidInput("This room takes no binary messages.", code="binary_refused")
+        return data
 
-    def gone(self, member: Member, reason: str) -> None:
-        self.author.left(member, reason)
+    def on_presence(self, wanted: Member, before: Member | None) -> Member | None:
+        if self._decides_on_presence:
+            shown = apply_answer(self.author.on_presence(wanted, before), wanted, Member, "on_presence")
+            return None if shown is None else _checked(shown, wanted)
+        if self._message_hooks and before is not None and wanted.display_name != before.display_name:
+            raise InvalidInput("Names cannot be changed in this room.", code="name_refused")
+        return wanted
 
-    def tick(self) -> None:
+    def on_join(self, member: Member) -> None:
+        self._notify(self.author.on_join, member)
+
+    def on_leave(self, member: Member, reason: str) -> None:
+        self._notify(self.author.on_leave, member, reason)
+
+    def on_tick(self) -> None:
         if len(self.roster) and self.author.tick_s > 0:
-            self.author.tick(self.now_s)
+            self._notify(self.author.on_tick, self.now_s)
+
+    def _notify(self, hook: Callable[..., object], *what: object) -> None:
+        require_no_answer(hook(*what), getattr(hook, "__name__", "a hook"))
 
     # Deeds
 
@@ -176,9 +204,9 @@ class HostedRoom(ActorRoom):
 class Hosting:
     """What all hosted rooms of one gateway have in common. `registry` is where they are, once there is one."""
 
-    def __init__(self, room_class: Callable[[Any], Room[Any]], heard: Heard | None) -> None:
+    def __init__(self, room_class: Callable[[Any], Room[Any]], on_message: OnMessage | None) -> None:
         self.room_class = room_class
-        self.heard = heard
+        self.on_message = on_message
         self.registry: Registry | None = None
         self.ticks: Callable[[RoomCell], None] = _ignore
         """Is told of rooms that tick otherwise than before."""
@@ -240,3 +268,15 @@ def _outgoing(type_: str, payload: Any, to: MemberId | None) -> Envelope:
         return outgoing(type_, payload, to)
     except InvalidInput as wrong:
         raise ValueError(wrong.message) from wrong
+
+
+def _checked(shown: Member, wanted: Member) -> Member:
+    """A member as an author wants them shown. Errors: `ValueError` for what no member can be."""
+    if shown.member_id != wanted.member_id:
+        raise ValueError(f"on_presence must keep the memberId {wanted.member_id!r}.")
+    try:
+        checked_display_name(shown.display_name)
+        checked_status(shown.status)
+    except InvalidInput as wrong:
+        raise ValueError(wrong.message) from wrong
+    return shown

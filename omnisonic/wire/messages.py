@@ -12,7 +12,7 @@ import msgspec
 
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
-from omnisonic.wire.frames import TEXT, frame
+from omnisonic.wire.frames import TEXT, Frame, frame
 
 MESSAGE_BYTES: Final = 65_536
 """A longer message is answered with an error and not relayed."""
@@ -112,6 +112,17 @@ def decode_long(text: bytes) -> Envelope:
     if envelope.id is not None and len(str(envelope.id)) > REPLY_ID_LENGTH:  # it does not fit into a short message
         raise InvalidInput(f"id must have at most {REPLY_ID_LENGTH} characters.", code="invalid_message")
     return envelope
+
+
+def reply_id_in(frame_: Frame) -> ReplyId | None:
+    """The `id` that a client gave a message, None without one or when the message cannot be read."""
+    opcode, text = frame_
+    if opcode != TEXT:
+        return None
+    try:
+        return decode_long(text).id
+    except (msgspec.DecodeError, InvalidInput):
+        return None
 
 
 def written(envelope: Envelope) -> bytes:

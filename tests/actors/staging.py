@@ -16,13 +16,13 @@ NOBODY: Final = member("nobody")
 class Poisoned(Room):
     """A room that cannot bear the message type `poison`."""
 
-    def heard(self, member: Member, envelope: Envelope) -> bool:
+    def on_message(self, member: Member, envelope: Envelope) -> bool:
         if envelope.type == "poison":
             raise ValueError("poison")
         return True
 
-    def told(self, envelope: Envelope) -> bool:
-        return self.heard(NOBODY, envelope)
+    def on_external(self, envelope: Envelope) -> bool:
+        return self.on_message(NOBODY, envelope)
 
 
 class Stage:

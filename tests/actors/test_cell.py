@@ -1,8 +1,10 @@
 """A cell: its room may crash, its mail, its members and their order may not be lost (SPEC 5.4, DESIGN 3)."""
 
+import json
 from dataclasses import dataclass, field
 
 import msgspec
+import pytest
 
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.cell import TURN_FRAMES, RoomCell
@@ -12,6 +14,7 @@ from omnisonic.actors.mailbox import DATA_FRAMES, Expire, Join, Leave, Mail, Put
 from omnisonic.actors.room import RoomContext
 from omnisonic.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.frames import TEXT
 from omnisonic.wire.messages import Envelope
 from tests.actors.links import Ear, Setting, member, said, text
 from tests.actors.staging import Poisoned
@@ -105,7 +108,7 @@ def test_a_crash_costs_the_poison_only() -> None:
     stage.say("bob", "b1")
     stage.run()
     assert not stage.cell.is_alive
-    assert stage.types() == {"ada": [], "bob": ["a1"], "cyd": ["a1"]}
+    assert stage.types() == {"ada": ["error"], "bob": ["a1"], "cyd": ["a1"]}
     stage.say("ada", "a3")
     stage.run()
     assert stage.types() == {"ada": [], "bob": [], "cyd": []}
@@ -118,6 +121,22 @@ def test_a_crash_costs_the_poison_only() -> None:
     ]
     assert stage.types() == {"ada": ["b1"], "bob": ["a2", "a3"], "cyd": []}
     assert all(ear.is_open for ear in stage.ears.values())
+
+
+@pytest.mark.parametrize("reply_id", [7, "seven", None])
+def test_the_sender_of_a_poison_is_told_with_the_id_of_the_message(reply_id: int | str | None) -> None:
+    """At once, before the restart; what they said before it is acknowledged first."""
+    stage = Stage("ada", "bob")
+    poison = {"type": "poison"} if reply_id is None else {"type": "poison", "id": reply_id}
+    frames = [(TEXT, json.dumps(each).encode()) for each in ({"type": "a1", "id": 1}, poison)]
+    assert stage.cell.hear(said(stage.ears["ada"], *frames))
+    stage.run()
+    assert not stage.cell.is_alive
+    ack, error = stage.ears["ada"].heard()
+    assert (ack["type"], ack["payload"]) == ("ack", {"id": 1, "offset": 1})
+    wanted = {"code": "room_crashed", "message": "The room could not take this message."}
+    assert (error["type"], error["payload"]) == ("error", wanted if reply_id is None else {**wanted, "id": reply_id})
+    assert stage.types()["bob"] == ["a1"]
 
 
 def test_a_poison_from_outside_is_set_aside_and_whoever_said_it_is_told() -> None:
@@ -150,7 +169,7 @@ def test_a_restarted_room_knows_who_is_there() -> None:
     assert stage.cell.entries == before
     assert stage.cell.incarnation == 2
     assert stage.contexts[1].epoch == stage.contexts[0].epoch
-    assert stage.types() == {"ada": [], "bob": []}
+    assert stage.types() == {"ada": ["error"], "bob": []}
 
 
 def test_the_poison_is_in_the_dead_letters() -> None:
@@ -215,7 +234,7 @@ def test_who_left_while_the_room_was_down_is_gone_when_it_is_back() -> None:
     stage.cell.restart()
     stage.run()
     assert stage.present() == ["ada"]
-    left = [message["payload"] for message in stage.ears["ada"].heard()]
+    left = [message["payload"] for message in stage.ears["ada"].heard() if message["type"] == "presence.leave"]
     assert left == [{"memberId": "bob", "reason": "left"}, {"memberId": "cyd", "reason": "lost"}]
 
 

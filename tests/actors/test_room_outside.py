@@ -84,7 +84,7 @@ def test_a_goodbye_is_heard_before_the_room_closes() -> None:
 class Picky(Room):
     """A room that keeps back what it is told of type `secret`."""
 
-    def told(self, envelope: Envelope) -> bool:
+    def on_external(self, envelope: Envelope) -> bool:
         return envelope.type != "secret"
 
 

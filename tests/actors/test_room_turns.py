@@ -22,7 +22,7 @@ KINDS = ("note", "ack", "binary", "to", "presence", "heartbeat", "nonsense")
 class Picky(Room):
     """A room that keeps secrets back, and writes down what it heard."""
 
-    def heard(self, member: Member, envelope: Envelope) -> bool:
+    def on_message(self, member: Member, envelope: Envelope) -> bool:
         self.log = [*getattr(self, "log", []), (member.member_id, envelope.type)]
         return envelope.type != "secret"
 

@@ -35,13 +35,13 @@ class Fountain(omnisonic.Room[None]):
     spoken = 0
     taken = 0
 
-    def tick(self, now_s: float) -> None:
+    def on_tick(self, now_s: float) -> None:
         del now_s
         for _ in range(min(BURST, WINDOW - (self.spoken - self.taken))):
             self.say("note", {"at": self.spoken % ROUND + 1, "pad": self.pad})
             self.spoken += 1
 
-    def said(self, member: omnisonic.Member, message: omnisonic.Message) -> bool:
+    def on_message(self, member: omnisonic.Member, message: omnisonic.Message) -> bool:
         del member
         self.taken = message.payload
         return False

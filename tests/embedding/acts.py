@@ -99,12 +99,18 @@ source = open("metronome.py").read().partition("async def main")[0]
 scope = {"__name__": "printed"}
 exec(compile(source, "metronome.py", "exec", dont_inherit=True), scope)
 
+async def first(room, count):
+    for _ in range(count):
+        yield await anext(room)
+
 async def main():
     async with omnisonic.open_gateway(room_class=scope["Metronome"]) as gateway:
         async with omnisonic.connect(gateway.url, room="jam", name="Ada", member_id="ada") as ada:
             before = (await anext(ada)).payload["beat"]
             await ada.say("tempo", "fast")
-            after = (await anext(ada)).payload["beat"]
+            after = [message async for message in first(ada, 2)]
+            assert after[0].payload["code"] == "room_crashed", after
+            after = after[1].payload["beat"]
             print("beats", [member.member_id for member in ada.members], after == before + 1, flush=True)
             await trio.sleep_forever()
 

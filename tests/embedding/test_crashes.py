@@ -23,16 +23,16 @@ class Grumpy(omnisonic.Room[list[str]]):
         if any(each.display_name == "Stillborn" for each in self.members):
             raise LookupError("cannot begin")
 
-    def first_state(self) -> list[str]:
+    def initial_state(self) -> list[str]:
         return []
 
-    def joined(self, member: omnisonic.Member) -> None:
+    def on_join(self, member: omnisonic.Member) -> None:
         self.state.append(f"joined {member.member_id}")
         if member.member_id == "trouble":
             self.say("never heard")
             raise LookupError("in joined")
 
-    def said(self, member: omnisonic.Member, message: omnisonic.Message) -> omnisonic.Message | None:
+    def on_message(self, member: omnisonic.Member, message: omnisonic.Message) -> omnisonic.Message | None:
         if message.type == "poison":
             self.say("never heard")
             raise LookupError("in said")
@@ -42,18 +42,18 @@ class Grumpy(omnisonic.Room[list[str]]):
             self.tick_s = 0.01
         return None
 
-    def left(self, member: omnisonic.Member, reason: str) -> None:
+    def on_leave(self, member: omnisonic.Member, reason: str) -> None:
         if member.member_id == "bother":
             raise LookupError("in left")
 
-    def tick(self, now_s: float) -> None:
+    def on_tick(self, now_s: float) -> None:
         self.tick_s = 0.0
         raise LookupError("in tick")
 
-    def crashed(self, error: Exception, state: list[str]) -> list[str]:
+    def on_crash(self, error: Exception, state: list[str]) -> list[str]:
         if any(each.display_name == "Curse" for each in self.members):
             raise LookupError("in crashed")
-        return [*state, f"died of {error}"] if self.keeps else self.first_state()
+        return [*state, f"died of {error}"] if self.keeps else self.initial_state()
 
 
 def reported(caplog: pytest.LogCaptureFixture, what: str) -> bool:
@@ -64,7 +64,7 @@ def reported(caplog: pytest.LogCaptureFixture, what: str) -> bool:
 
 
 async def test_said_raises_and_only_its_message_is_lost(caplog: pytest.LogCaptureFixture) -> None:
-    """What was said before and behind it in one breath is heard; the state goes on as `crashed` says."""
+    """What was said before and behind it in one breath is heard; the state goes on as `on_crash` says."""
     async with band("ada", "bo", room_class=Grumpy) as (gateway, [ada, bo]):
         before = gateway.room("jam")
         for type_ in ("one", "poison", "two", "done"):
@@ -136,7 +136,7 @@ class Forgetful(Grumpy):
 
 
 async def test_a_state_that_is_not_kept_begins_anew() -> None:
-    """The author decides, in `crashed`."""
+    """The author decides, in `on_crash`."""
     async with band("ada", room_class=Forgetful) as (gateway, [ada]):
         await ada.say("poison")
         await ada.ask("note")
@@ -148,11 +148,11 @@ async def test_a_state_that_is_not_kept_begins_anew() -> None:
 class Repentant(omnisonic.Room[None]):
     """Says what has happened to it."""
 
-    def said(self, member: omnisonic.Member, message: omnisonic.Message) -> None:
+    def on_message(self, member: omnisonic.Member, message: omnisonic.Message) -> None:
         if message.type == "poison":
             raise LookupError("in said")
 
-    def crashed(self, error: Exception, state: None) -> None:
+    def on_crash(self, error: Exception, state: None) -> None:
         self.say("sorry", str(error))
 
 
@@ -165,7 +165,7 @@ async def test_a_room_speaks_while_it_begins_again() -> None:
 
 @pytest.mark.parametrize("name", ["Curse", "Stillborn"])
 async def test_a_room_that_cannot_begin_again_is_closed_alone(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """`crashed` and the constructor count as crashes; after four there is 1011, and a new room for who comes back."""
+    """`on_crash` and the constructor count as crashes; after four there is 1011, and a new room for who comes back."""
     async with band("bo", room="next door", room_class=Grumpy) as (gateway, [bo]):
         url = gateway.url
         async with omnisonic.connect(url, room="jam", name=name, member_id="ada") as ada:
@@ -203,11 +203,11 @@ async def test_a_constructor_that_raises_turns_its_first_member_away(caplog: pyt
 async def test_the_hook_for_all_rooms_raises_as_a_rooms_own() -> None:
     """The message goes to that room's dead letters."""
 
-    def heard(room: Any, member: Any, message: omnisonic.Message) -> None:
+    def on_message(room: Any, member: Any, message: omnisonic.Message) -> None:
         if message.type == "poison":
             raise LookupError("in heard")
 
-    async with band("ada", "bo", heard=heard) as (gateway, [ada, bo]):
+    async with band("ada", "bo", on_message=on_message) as (gateway, [ada, bo]):
         await ada.say("poison")
         await ada.say("note")
         assert (await hear(bo, "poison", "note")).type == "note"

@@ -20,16 +20,23 @@ class Diary:
 class DiaryRoom(omnisonic.Room[Diary]):
     """Writes down what happens to it."""
 
-    def first_state(self) -> Diary:
+    def initial_state(self) -> Diary:
         return Diary()
 
-    def joined(self, member: omnisonic.Member) -> None:
+    def on_join(self, member: omnisonic.Member) -> None:
         self.state.lines.append(f"joined {member.display_name}")
 
-    def said(self, member: omnisonic.Member, message: omnisonic.Message) -> None:
+    def on_message(self, member: omnisonic.Member, message: omnisonic.Message) -> None:
         self.state.lines.append(f"said {member.member_id} {message.type} {message.payload} {message.to}")
 
-    def left(self, member: omnisonic.Member, reason: str) -> None:
+    def on_binary(self, member: omnisonic.Member, data: bytes) -> None:
+        self.state.lines.append(f"binary {member.member_id} {data.hex()}")
+
+    def on_presence(self, member: omnisonic.Member, before: omnisonic.Member | None) -> None:
+        was = "new" if before is None else f"{before.display_name} {before.status}"
+        self.state.lines.append(f"shown {member.display_name} {member.status}, was {was}")
+
+    def on_leave(self, member: omnisonic.Member, reason: str) -> None:
         self.state.lines.append(f"left {member.display_name} {reason} {len(self.members)}")
 
 
@@ -39,6 +46,8 @@ async def test_a_room_is_told_of_everything_in_order() -> None:
         async with member(gateway, "bo") as bo:
             await bo.say("note", 1)
             await bo.say("heartbeat")
+            await bo.say_bytes(b"\x90\x40")
+            await bo.set_presence(status="away", name="Bo D.")
             await bo.set_presence(status="away", name="Bo D.")
             await bo.ask("note", {"n": 2}, to="ada")
             async with member(gateway, "bo") as again:
@@ -47,21 +56,22 @@ async def test_a_room_is_told_of_everything_in_order() -> None:
         diary = gateway.room("jam")
         assert isinstance(diary, DiaryRoom)
         assert diary.state.lines == [
-            "joined Ada", "joined Bo", "said bo note 1 None", "said bo note {'n': 2} ada", "said bo note 3 None",
-            "left Bo left 1",
+            "shown Ada active, was new", "joined Ada", "shown Bo active, was new", "joined Bo", "said bo note 1 None",
+            "binary bo 9040", "shown Bo D. away, was Bo active", "said bo note {'n': 2} ada",
+            "shown Bo active, was Bo D. away", "said bo note 3 None", "left Bo left 1",
         ]  # fmt: skip
 
 
 class Bouncy(omnisonic.Room[None]):
     """Steps in by message type."""
 
-    def joined(self, member: omnisonic.Member) -> None:
+    def on_join(self, member: omnisonic.Member) -> None:
         self.say("hello", f"Hello, {member.display_name}.", to=member.member_id)
 
-    def left(self, member: omnisonic.Member, reason: str) -> None:
+    def on_leave(self, member: omnisonic.Member, reason: str) -> None:
         self.say("gone", [member.member_id, reason])
 
-    def said(self, member: omnisonic.Member, message: omnisonic.Message) -> omnisonic.Message | bool | None:
+    def on_message(self, member: omnisonic.Member, message: omnisonic.Message) -> omnisonic.Message | bool | None:
         match message.type:
             case "secret":
                 return False
@@ -121,7 +131,7 @@ async def test_a_newcomer_is_greeted_behind_their_welcome() -> None:
 
 
 async def test_who_leaves_is_talked_about_behind_their_back() -> None:
-    """`left` speaks to those who stay, behind `presence.leave`."""
+    """`on_leave` speaks to those who stay, behind `presence.leave`."""
     async with band("ada", "bo", room_class=Bouncy) as (_, [ada, bo]):
         await bo.leave()
         await hear(ada, "presence.leave")
@@ -159,7 +169,7 @@ class Clockwork(omnisonic.Room[None]):
 
     tick_s = 0.05
 
-    def tick(self, now_s: float) -> None:
+    def on_tick(self, now_s: float) -> None:
         assert 0 <= trio.current_time() - now_s < DEADLINE_S
         self.say("tick", self.tick_s)
         self.tick_s /= 2
@@ -182,7 +192,7 @@ class Counting(omnisonic.Room[None]):
     tick_s = 0.01
     ticks = 0
 
-    def tick(self, now_s: float) -> None:
+    def on_tick(self, now_s: float) -> None:
         self.ticks += 1
 
 
@@ -228,29 +238,20 @@ async def test_an_author_is_told_of_a_message_that_cannot_be(type_: str, payload
 
 
 async def test_one_hook_hears_all_rooms_before_the_rooms_do() -> None:
-    """`heard` keeps back or changes what the room then sees."""
+    """`on_message=` keeps back or changes what the room then sees."""
 
-    def heard(room: omnisonic.Room[Any], member: omnisonic.Member, message: omnisonic.Message) -> Any:
+    def on_message(room: omnisonic.Room[Any], member: omnisonic.Member, message: omnisonic.Message) -> Any:
         if message.type == "spam":
             return False
         return message.replace(payload=f"{room.name}: {message.payload}")
 
-    async with band("ada", "bo", room_class=DiaryRoom, heard=heard) as (gateway, [ada, bo]):
+    async with band("ada", "bo", room_class=DiaryRoom, on_message=on_message) as (gateway, [ada, bo]):
         await ada.say("spam")
         await ada.say("note", "hi")
         assert (await hear(bo, "spam", "note")).payload == "jam: hi"
         diary = gateway.room("jam")
         assert isinstance(diary, DiaryRoom)
         assert diary.state.lines[-1] == "said ada note jam: hi None"
-
-
-async def test_binary_messages_pass_by_hooks() -> None:
-    """They are for low overhead."""
-    async with band("ada", "bo", room_class=DiaryRoom) as (_, [ada, bo]):
-        await ada.say_bytes(b"\x90\x40")
-        message = await hear(bo, "")
-        assert message.is_binary
-        assert (message.payload, message.sender) == (b"\x90\x40", "ada")
 
 
 async def test_what_python_cannot_read_is_refused_where_a_hook_would_see_it() -> None:
@@ -263,7 +264,7 @@ async def test_what_python_cannot_read_is_refused_where_a_hook_would_see_it() ->
 
 def test_a_room_that_says_what_its_state_is_must_make_the_first() -> None:
     """The class itself is refused, before anybody enters."""
-    with pytest.raises(TypeError, match="must define first_state"):
+    with pytest.raises(TypeError, match="must define initial_state"):
 
         class Forgetful(omnisonic.Room[Diary]):
             pass

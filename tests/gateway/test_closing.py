@@ -152,7 +152,7 @@ async def test_a_message_over_1_mib_is_1009(stage: Stage) -> None:
 class RaisingRoom(Room):
     """A room that cannot even take anybody in."""
 
-    def heard(self, member: Member, envelope: Envelope) -> bool:
+    def on_message(self, member: Member, envelope: Envelope) -> bool:
         del member, envelope
         raise ValueError("a fault")
 
