@@ -12,7 +12,7 @@ from typing import Final
 from quart import Blueprint, Response, current_app, request
 
 from omnisonic.config import Settings
-from omnisonic.exports import MEDIA_TYPES, ExportStore, Made, TooManyExports
+from omnisonic.exports import MEDIA_TYPES, ExportStore, Made, TooManyExports, TooManyExportsOfUser
 from omnisonic.exports.news import progressed, removed
 from omnisonic.http.answers import ExportAnswer, ExportList, Ok, answer
 from omnisonic.http.callback_urls import own_origin
@@ -69,7 +69,7 @@ class Exports:
         wanted = await json_body(NewExport)
         try:
             export = await self._store.create(login, wanted.session_id, wanted.format)
-        except TooManyExports as busy:
+        except (TooManyExports, TooManyExportsOfUser) as busy:
             raise Refusal(429, busy.code, busy.message, headers=retry_after(BUSY_RETRY_S)) from None
         await self._news.tell(progressed(export))
         return answer(self._linked(export), 202)

@@ -5,7 +5,7 @@ import { ask } from "./api.js";
 // The note is there as long as the mixdown is in the making, and long enough to be read.
 const NOTE_MS = 5_000;
 const QUEUED = "Export queued";
-const FULL = "too_many_exports";
+const FULL = ["too_many_exports", "too_many_exports_of_user"];
 
 const part = (id) => document.getElementById(id);
 
@@ -38,7 +38,7 @@ export class Rendering {
       this.#queuedAt = performance.now();
       this.#told.asked(export_);
     } catch (problem) {
-      if (!this.#told.lost(problem)) this.#fail(problem.message, problem.code === FULL);
+      if (!this.#told.lost(problem)) this.#fail(problem.message, FULL.includes(problem.code));
     } finally {
       this.#turn(false);
     }

@@ -38,7 +38,7 @@ STORAGE: Final = (
 )
 UPLOADS: Final = ("upload_max_bytes", "upload_quota_bytes")
 RETENTION: Final = ("upload_retention_days",)
-EXPORTS: Final = ("export_max_active",)
+EXPORTS: Final = ("export_max_active", "export_max_active_per_user")
 MAKING: Final = ("export_worker_concurrency", "export_max_duration_seconds", "export_retention_days")
 LIVEKIT: Final = ("livekit_url", "livekit_api_key", "livekit_api_secret")
 GATEWAY: Final = (

@@ -44,7 +44,12 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             uploads=PostgresUploads(database, use, quota_bytes=settings.upload_quota_bytes),
             resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
             upkeep=PostgresUpkeep(database),
-            exports=PostgresExports(database, use, most_active=settings.export_max_active),
+            exports=PostgresExports(
+                database,
+                use,
+                most_active=settings.export_max_active,
+                most_active_of_user=settings.export_max_active_per_user,
+            ),
             storage=storage,
             ping_database=database.ping,
         )

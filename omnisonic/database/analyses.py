@@ -3,14 +3,21 @@
 from typing import Final
 
 from omnisonic.database.uploads import COLUMNS
+from omnisonic.database.user_turns import next_in_turn
+
+_NEXT: Final = next_in_turn(
+    "uploads",
+    due="analysis_due_at",
+    tries="analysis_tries",
+    is_leased="analysis_tries > 0",
+    turn="analysed_at",
+    most_tries="$2",
+)
 
 TAKE: Final = f"""
 -- $1 how long nobody else may take it, $2 how often it is tried. What was tried too often waits no more.
 -- The last columns: the trace in which it was uploaded, and whether it is tried.
-WITH next AS MATERIALIZED (
-    SELECT id, analysis_tries < $2 AS is_tried FROM uploads
-    WHERE analysis_due_at <= now() ORDER BY analysis_due_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
-)
+WITH {_NEXT}
 UPDATE uploads AS upload
 SET analysis_due_at = CASE WHEN next.is_tried THEN now() + $1::interval END, analysis_tries = analysis_tries + 1
 FROM next WHERE upload.id = next.id

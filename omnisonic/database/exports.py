@@ -7,6 +7,7 @@ from typing import Final
 
 from omnisonic.database import uploads
 from omnisonic.database.session_members import asked
+from omnisonic.database.user_turns import next_in_turn
 
 COLUMNS: Final = """export.id::text, export.session_id::text, export.user_id::text, export.format, export.status,
     export.progress, export.error_message, export.file_name, export.file_size, export.duration_seconds,
@@ -34,6 +35,11 @@ INSERT INTO exports AS export (session_id, user_id, format, file_name, trace)
 SELECT $1::uuid, $2::uuid, $3::text, $4::text, $6::text
 WHERE $5::int = 0 OR (SELECT count(*) FROM exports WHERE session_id = $1 AND due_at IS NOT NULL) < $5
 RETURNING {COLUMNS}
+"""
+
+OF_USER: Final = """
+-- $1 user. How many of theirs are in the making. Whoever counts them has locked the user.
+SELECT count(*) FROM exports WHERE user_id = $1 AND due_at IS NOT NULL
 """
 
 GET: Final = f"""
@@ -67,13 +73,14 @@ WITH asked AS MATERIALIZED (
 SELECT {COLUMNS}, asked.id IS NOT NULL, coalesce(asked.may, false) FROM asked LEFT JOIN export ON true
 """
 
+_NEXT: Final = next_in_turn(
+    "exports", due="due_at", tries="tries", is_leased="status = 'processing'", turn="mixed_at", most_tries="$2"
+)
+
 TAKE: Final = f"""
 -- $1 the lease, $2 how often it is tried, $3 why it has failed when it was tried so often. The last columns: the trace,
 -- the lease.
-WITH next AS MATERIALIZED (
-    SELECT id, tries < $2 AS is_tried FROM exports
-    WHERE due_at <= now() ORDER BY due_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
-)
+WITH {_NEXT}
 UPDATE exports AS export
 SET status = CASE WHEN next.is_tried THEN 'processing' ELSE 'failed' END,
     error_message = CASE WHEN NOT next.is_tried THEN $3 END,

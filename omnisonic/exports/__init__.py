@@ -49,6 +49,16 @@ class TooManyExports(OmnisonicError):
         super().__init__(f"This session has {many} in the making already. Wait until one is finished.")
 
 
+class TooManyExportsOfUser(OmnisonicError):
+    """As many exports as this user may have in the making, in all sessions, are being made."""
+
+    code = "too_many_exports_of_user"
+
+    def __init__(self, most: int) -> None:
+        many = "a mixdown" if most == 1 else f"{most} mixdowns"
+        super().__init__(f"You have {many} in the making already. Wait until one is finished.")
+
+
 class Made(msgspec.Struct, frozen=True):
     """An export, and where its file is: at `key`, with that SHA-256, once it is completed."""
 
@@ -65,7 +75,7 @@ class ExportStore(Protocol):
     """
 
     async def create(self, login: LoginId, session: SessionId, format_: ExportFormat) -> Export:
-        """Ask for an export, which is `pending`. Errors: `TooManyExports`."""
+        """Ask for an export, which is `pending`. Errors: `TooManyExports`, `TooManyExportsOfUser`."""
         ...
 
     async def get(self, login: LoginId, export: ExportId) -> Made: ...

@@ -1,4 +1,5 @@
-"""The export store on Postgres. Who asks for one holds the session's row, so that two at once cannot both just fit.
+"""The export store on Postgres. Who asks for one holds the session's row and their own, so that two at once
+cannot both just fit.
 
 Overload and crash of the server: `Unavailable` (`omnisonic.database.pool`); what breaks off is done whole or not at
 all. Shutdown: whoever opened the database closes it.
@@ -10,11 +11,20 @@ from asyncpg.exceptions import ForeignKeyViolationError
 
 from omnisonic.database import exports as statements
 from omnisonic.database.login_use import LoginUse
-from omnisonic.database.pool import Database, Row
+from omnisonic.database.pool import Connection, Database, Row
+from omnisonic.database.uploads import LOCK_USER
 from omnisonic.database.uuids import uuid_or_none
-from omnisonic.exports import LONGEST_LIST, ExportStore, Made, NoSuchExport, RequesterOnly, TooManyExports
+from omnisonic.exports import (
+    LONGEST_LIST,
+    ExportStore,
+    Made,
+    NoSuchExport,
+    RequesterOnly,
+    TooManyExports,
+    TooManyExportsOfUser,
+)
 from omnisonic.exports.file_names import file_name_of
-from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId
+from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId, UserId
 from omnisonic.sessions import NoSuchSession, NotSignedIn
 from omnisonic.trace_context import current_trace
 
@@ -22,12 +32,23 @@ _EXPORT_COLUMNS: Final = 14
 
 
 class PostgresExports:
-    """An `ExportStore` in `database`. `most_active` may be in the making for a session, 0 for any; `use` is shared."""
+    """An `ExportStore` in `database`; `use` is shared.
 
-    def __init__(self, database: Database, use: LoginUse | None = None, *, most_active: int = 0) -> None:
+    `most_active` may be in the making for a session, `most_active_of_user` for whoever asks; 0 for any.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        use: LoginUse | None = None,
+        *,
+        most_active: int = 0,
+        most_active_of_user: int = 0,
+    ) -> None:
         self._database = database
         self._use = use or LoginUse(database)
         self._most_active = most_active
+        self._most_active_of_user = most_active_of_user
 
     async def create(self, login: LoginId, session: SessionId, format_: ExportFormat) -> Export:
         session_id = uuid_or_none(session)
@@ -40,6 +61,7 @@ class PostgresExports:
                 user, name = asked
                 if name is None:
                     raise NoSuchSession
+                await self._check_user(connection, user)
                 values = session_id, user, format_, file_name_of(name, format_), self._most_active
                 row = await connection.fetchrow(statements.CREATE, *values, current_trace())
         except ForeignKeyViolationError:
@@ -47,6 +69,14 @@ class PostgresExports:
         if row is None:
             raise TooManyExports(self._most_active)
         return made(row).export
+
+    async def _check_user(self, connection: Connection, user: UserId) -> None:
+        """See that the user may ask for one more, and let nobody else count theirs until the transaction ends."""
+        if not self._most_active_of_user:
+            return
+        await connection.execute(LOCK_USER, user)
+        if await connection.fetchval(statements.OF_USER, user) >= self._most_active_of_user:
+            raise TooManyExportsOfUser(self._most_active_of_user)
 
     async def get(self, login: LoginId, export: ExportId) -> Made:
         row = await self._row(statements.GET, login, uuid_or_none(export))

@@ -59,7 +59,7 @@ class ExportQueue(Protocol):
     """Errors: every method may raise `Unavailable`. Several workers may use it at once."""
 
     async def take(self) -> Job | Export | None:
-        """The job that has waited longest, from now on the caller's; None when none waits.
+        """The next job in turn, from now on the caller's; None when none waits. Users take turns.
 
         An `Export` is one that has just failed, because too many of its workers died: tell its room, and ask again.
         """

@@ -26,7 +26,7 @@ class AnalysisQueue(Protocol):
     """Errors: every method may raise `Unavailable`."""
 
     async def take(self) -> Kept | None:
-        """The upload that has waited longest, for the caller to listen to; None when none waits."""
+        """The next upload in turn, for the caller to listen to; None when none waits. Users take turns."""
         ...
 
     async def finish(self, upload: Upload, heard: Heard | None) -> Upload | None:

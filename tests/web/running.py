@@ -199,7 +199,12 @@ def _stores(
         sessions=PostgresSessions(database, use),
         uploads=PostgresUploads(database, use, quota_bytes=settings.upload_quota_bytes),
         resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
-        exports=PostgresExports(database, use, most_active=settings.export_max_active),
+        exports=PostgresExports(
+            database,
+            use,
+            most_active=settings.export_max_active,
+            most_active_of_user=settings.export_max_active_per_user,
+        ),
         upkeep=PostgresUpkeep(database),
         storage=storage,
         ping_database=database.ping,

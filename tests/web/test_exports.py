@@ -174,6 +174,17 @@ def test_only_so_many_are_made_at_the_same_time(web: Web, ada: httpx.Client, ses
     assert ask(ada, session).status_code == 429
 
 
+def test_mixdowns_over_the_limit_of_a_user_are_told_to_wait(database_url: str) -> None:
+    """429 with a code of its own and a time to come back after, in whichever session; nobody else is held up."""
+    with running_web({"EXPORT_MAX_ACTIVE_PER_USER": "1"}, database_url=database_url) as web:
+        ada, bo = web.sign_up("ada@example.com"), web.sign_up("bo@example.com")
+        asked(ada, make(ada, "One")["id"])
+        refused = ask(ada, make(ada, "Two")["id"])
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_exports_of_user")
+        assert int(refused.headers["Retry-After"]) > 0
+        asked(bo, make(bo, "Three")["id"])
+
+
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [({}, "session_id"), ({"sessionId": 7}, "session_id"), ({"sessionId": None}, "session_id"),
