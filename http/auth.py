@@ -19,7 +19,7 @@ from quart import Blueprint, Response, request
 from omnisonic.accounts import AccountStore, NotLinked
 from omnisonic.bus import ROOM_EVENTS, Bus
 from omnisonic.bus.events import LoginEnded, encode
-from omnisonic.config import PROVIDERS, Settings
+from omnisonic.config import Settings
 from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.guard import Guard
 from omnisonic.http.addresses import client_address
@@ -56,6 +56,7 @@ from omnisonic.http.openapi import COOKIE_IF_ANY, answers
 from omnisonic.http.passwords import Passwords
 from omnisonic.http.provider_calls import ProviderDown, ProviderRefused
 from omnisonic.models import LoginId, UserId
+from omnisonic.provider_settings import PROVIDERS
 
 PATH: Final = "/api/auth"
 BUS_TIMEOUT_S: Final = 1.0

@@ -28,6 +28,8 @@ from pydantic_core import ErrorDetails
 from omnisonic.errors import BadSettings
 from omnisonic.export_settings import ExportSettings
 from omnisonic.origins import WILDCARDS, HostPolicy, OriginPolicy
+from omnisonic.provider_settings import PROVIDERS, ProviderSettings
+from omnisonic.secret_strength import ADMIN_TOKEN_BYTES, SIGNING_BYTES, secret_problems
 from omnisonic.setting_sentences import sentence
 from omnisonic.setting_urls import POSTGRES, check_url, origin, origin_in, origin_of
 from omnisonic.storage_settings import StorageSettings
@@ -38,11 +40,6 @@ Network: TypeAlias = IPv4Network | IPv6Network
 Networks: TypeAlias = tuple[Network, ...]
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-PROVIDERS: Final = ("github", "google", "discord")
-SECRET_BYTES: Final = 32
-"""The shortest signing secret that production takes."""
-SECRET_VARIETY: Final = 8
-"""Fewer different characters than this are no random secret."""
 _SCHEMES: Final = {
     "redis_url": ("redis", "rediss", "unix"),
     "gateway_public_url": ("ws", "wss"),
@@ -59,7 +56,7 @@ def _default_data_dir() -> Path:
     return Path("/var/lib/omnisonic") if os.geteuid() == 0 else Path(".omnisonic")
 
 
-class Settings(ExportSettings, StorageSettings):
+class Settings(ProviderSettings, ExportSettings, StorageSettings):
     """Everything that the environment decides. Defaults are right for one machine, on loopback."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -86,6 +83,10 @@ class Settings(ExportSettings, StorageSettings):
     )
     parity_host: str = Field(default="127.0.0.1", description="address the parity service listens on")
     parity_port: Port = Field(default=8000, description="port the parity service listens on; 0 picks a free one")
+    parity_enabled: bool | None = Field(
+        default=None,
+        description="whether the parity service, which has no sign-in, may run (default: in development only)",
+    )
     web_workers: int = Field(default=1, ge=1, le=64, description="web processes under `serve`")
     trusted_proxies: Networks = Field(
         default=(),
@@ -107,7 +108,9 @@ class Settings(ExportSettings, StorageSettings):
         description="seconds a roster entry outlives its refresher",
     )
     room_access: Literal["open", "ticket"] | None = Field(
-        default=None, description="who may enter a room (default: `open` on a loopback bind, `ticket` otherwise)"
+        default=None,
+        description="who may enter rooms that are no session's: `open` or `ticket` (default: `open` in development on "
+        "loopback with nothing public configured, `ticket` otherwise)",
     )
     allowed_origins: Names = Field(
         default=frozenset(),
@@ -128,29 +131,6 @@ class Settings(ExportSettings, StorageSettings):
     auth_enable_credentials: bool | None = Field(
         default=None, description="sign-in by e-mail and password (default: on in development, off in production)"
     )
-    github_client_id: str | None = Field(
-        default=None, description="the OAuth application at GitHub; with its secret sign-in by GitHub is on"
-    )
-    github_client_secret: SecretStr | None = Field(default=None, description="the secret to `GITHUB_CLIENT_ID`")
-    github_base_url: str = Field(
-        default="https://github.com", description="where people sign in to GitHub, or to a GitHub Enterprise"
-    )
-    github_api_url: str = Field(default="https://api.github.com", description="the API of GitHub, or of the Enterprise")
-    google_client_id: str | None = Field(
-        default=None, description="the OAuth client at Google; with its secret sign-in by Google is on"
-    )
-    google_client_secret: SecretStr | None = Field(default=None, description="the secret to `GOOGLE_CLIENT_ID`")
-    google_base_url: str = Field(default="https://accounts.google.com", description="Google, or another OpenID issuer")
-    google_api_url: str = Field(
-        default="https://openidconnect.googleapis.com",
-        description="the API of Google, which is not asked: its ID token says who somebody is",
-    )
-    discord_client_id: str | None = Field(
-        default=None, description="the application at Discord; with its secret sign-in by Discord is on"
-    )
-    discord_client_secret: SecretStr | None = Field(default=None, description="the secret to `DISCORD_CLIENT_ID`")
-    discord_base_url: str = Field(default="https://discord.com", description="where people sign in to Discord")
-    discord_api_url: str = Field(default="https://discord.com/api", description="the API of Discord")
     livekit_url: str | None = Field(
         default=None, description="a LiveKit server: with its key and secret, tickets carry a token for it"
     )
@@ -230,10 +210,18 @@ class Settings(ExportSettings, StorageSettings):
 
     @property
     def access(self) -> Literal["open", "ticket"]:
-        """Who may enter a room: `ROOM_ACCESS`, or by where the gateway is bound."""
+        """Who may enter a room: `ROOM_ACCESS`; without it `open` only where nobody but this machine can come."""
         if self.room_access is not None:
             return self.room_access
-        return "open" if self.gateway_host in LOOPBACK else "ticket"
+        is_local = {self.gateway_host, self.web_host} <= LOOPBACK and self.gateway_public_url is None
+        if self.nextauth_url is not None:
+            is_local = is_local and urlsplit(self.nextauth_url).hostname in LOOPBACK
+        return "open" if is_local and not self.is_production else "ticket"
+
+    @property
+    def parity_on(self) -> bool:
+        """Whether the parity service may run."""
+        return not self.is_production if self.parity_enabled is None else self.parity_enabled
 
     @property
     def credentials_on(self) -> bool:
@@ -241,40 +229,38 @@ class Settings(ExportSettings, StorageSettings):
         return not self.is_production if self.auth_enable_credentials is None else self.auth_enable_credentials
 
     @property
-    def providers_on(self) -> tuple[str, ...]:
-        """The providers that people may sign in by."""
-        return tuple(name for name in PROVIDERS if getattr(self, f"{name}_client_id"))
-
-    @property
     def is_https(self) -> bool:
         """Whether browsers reach the web over TLS."""
         return (self.nextauth_url or "").startswith("https:")
 
     def check_secret(self) -> None:
-        """See that what is signed cannot be forged. Errors: `BadSettings`; for whatever signs or checks signatures."""
-        if problems := self._secret_problems():
-            raise BadSettings(problems)
+        """See that what is signed cannot be forged, nor the operator's token guessed. Errors: `BadSettings`.
+
+        For whatever signs or checks signatures.
+        """
+        _raise_if(self._signing_problems() + self._admin_token_problems())
+
+    def check_admin_token(self) -> None:
+        """See that nobody can guess the operator's token, when there is one. Errors: `BadSettings`."""
+        _raise_if(self._admin_token_problems())
 
     def check_sign_in(self) -> None:
         """See that people can sign in, and safely. Errors: `BadSettings`; for whatever serves sign-in."""
-        problems = self._secret_problems()
+        problems = self._signing_problems() + self._admin_token_problems()
         if self.is_production and "github" not in self.providers_on and not self.auth_enable_credentials:
             problems.append(
                 "GITHUB_CLIENT_ID is not set: production needs sign-in by GitHub, "
                 "unless AUTH_ENABLE_CREDENTIALS is true."
             )
-        if problems:
-            raise BadSettings(problems)
+        _raise_if(problems)
 
-    def _secret_problems(self) -> list[str]:
-        if not self.is_production:
+    def _signing_problems(self) -> list[str]:
+        return secret_problems("NEXTAUTH_SECRET", self.nextauth_secret, SIGNING_BYTES) if self.is_production else []
+
+    def _admin_token_problems(self) -> list[str]:
+        if self.admin_token is None or not self.is_production:
             return []
-        if self.nextauth_secret is None:
-            return ["NEXTAUTH_SECRET is not set, and production needs it: `openssl rand -base64 32` makes one."]
-        secret = self.nextauth_secret.get_secret_value()
-        if len(secret.encode()) < SECRET_BYTES or len(set(secret)) < SECRET_VARIETY:
-            return [f"NEXTAUTH_SECRET is too easy to guess: production needs {SECRET_BYTES} random bytes or more."]
-        return []
+        return secret_problems("ADMIN_TOKEN", self.admin_token, ADMIN_TOKEN_BYTES)
 
     def origin_policy(self, web_port: int) -> OriginPolicy:
         """The origins whose pages may connect, when the web listens on `web_port`."""
@@ -319,6 +305,11 @@ def variable_of(field: str) -> str:
     return str(alias) if alias else field.upper()
 
 
+def known_variables() -> frozenset[str]:
+    """The environment variables of all settings."""
+    return frozenset(map(variable_of, Settings.model_fields))
+
+
 def explain(field: str) -> str:
     """What `field` means and what it is when nobody sets it: a line of `--help`."""
     info = Settings.model_fields[field]
@@ -339,6 +330,11 @@ def _names(host: str) -> frozenset[str]:
     if host in WILDCARDS:
         return LOOPBACK | {socket.gethostname().lower()}
     return LOOPBACK if host in LOOPBACK else frozenset({host.lower()})
+
+
+def _raise_if(problems: list[str]) -> None:
+    if problems:
+        raise BadSettings(problems)
 
 
 def _told(problem: ErrorDetails) -> str:

@@ -1,5 +1,6 @@
 """Settings: what the environment may say, and the sentences when it says something else."""
 
+import secrets
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,8 @@ SAFE = "kJ8vX2qLw9ZtR4nB7mC1yH6pD3sF5gA0"
     [
         ({}, ["NEXTAUTH_SECRET", "GITHUB_CLIENT_ID"]),
         ({"NEXTAUTH_SECRET": SAFE[:-1], "AUTH_ENABLE_CREDENTIALS": "true"}, ["NEXTAUTH_SECRET"]),
+        ({"NEXTAUTH_SECRET": "changeme-" * 4, "AUTH_ENABLE_CREDENTIALS": "true"}, ["NEXTAUTH_SECRET"]),
+        ({"NEXTAUTH_SECRET": SAFE, "ADMIN_TOKEN": "a", "AUTH_ENABLE_CREDENTIALS": "true"}, ["ADMIN_TOKEN"]),
         ({"NEXTAUTH_SECRET": "secret" * 10, "AUTH_ENABLE_CREDENTIALS": "true"}, ["NEXTAUTH_SECRET"]),
         ({"NEXTAUTH_SECRET": SAFE}, ["GITHUB_CLIENT_ID"]),
         ({"NEXTAUTH_SECRET": SAFE, "GOOGLE_CLIENT_ID": "x", "GOOGLE_CLIENT_SECRET": "x"}, ["GITHUB_CLIENT_ID"]),
@@ -282,13 +285,58 @@ def test_the_data_directory_is_called_by_its_own_variable() -> None:
         ({"GATEWAY_HOST": "::1"}, "open"),
         ({"GATEWAY_HOST": "0.0.0.0"}, "ticket"),
         ({"GATEWAY_HOST": "192.0.2.7"}, "ticket"),
+        ({"WEB_HOST": "0.0.0.0"}, "ticket"),
+        ({"OMNISONIC_ENV": "production"}, "ticket"),
+        ({"NEXTAUTH_URL": "http://localhost:3000"}, "open"),
+        ({"NEXTAUTH_URL": "http://[::1]:3000/"}, "open"),
+        ({"NEXTAUTH_URL": "https://studio.example"}, "ticket"),
+        ({"NEXTAUTH_URL": "http://localhost.studio.example"}, "ticket"),
+        ({"GATEWAY_PUBLIC_URL": "wss://studio.example/rooms"}, "ticket"),
+        ({"GATEWAY_PUBLIC_URL": "ws://127.0.0.1:8080"}, "ticket"),
+        (
+            {
+                "OMNISONIC_ENV": "production",
+                "NEXTAUTH_URL": "https://studio.example",
+                "GATEWAY_PUBLIC_URL": "wss://studio.example/rooms",
+            },
+            "ticket",
+        ),
         ({"GATEWAY_HOST": "0.0.0.0", "ROOM_ACCESS": "open"}, "open"),
+        ({"OMNISONIC_ENV": "production", "ROOM_ACCESS": "open"}, "open"),
         ({"ROOM_ACCESS": "ticket"}, "ticket"),
     ],
 )
-def test_rooms_are_open_only_on_loopback_unless_somebody_says_so(environ: dict[str, str], access: str) -> None:
-    """A gateway that others can reach does not let everybody in by default."""
+def test_rooms_are_open_only_where_nobody_else_can_come_unless_somebody_says_so(
+    environ: dict[str, str], access: str
+) -> None:
+    """In development, on loopback, nothing public configured; the documented proxy without its line is not that."""
     assert Settings.load(environ).access == access
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_on"),
+    [
+        ({}, True),
+        ({"OMNISONIC_ENV": "production"}, False),
+        ({"OMNISONIC_ENV": "production", "PARITY_ENABLED": "true"}, True),
+        ({"PARITY_ENABLED": "false"}, False),
+    ],
+)
+def test_the_parity_service_is_off_in_production_unless_somebody_says_so(environ: dict[str, str], is_on: bool) -> None:
+    """It has no sign-in."""
+    assert Settings.load(environ).parity_on is is_on
+
+
+@pytest.mark.parametrize("token", ["a", "short-but-random-9Zk3", "changeme-changeme-changeme-changeme", "a" * 64])
+def test_production_refuses_an_operators_token_that_can_be_guessed(token: str) -> None:
+    """Whatever is started with it; development takes it, and production a random one."""
+    settings = Settings.load({"OMNISONIC_ENV": "production", "NEXTAUTH_SECRET": SAFE, "ADMIN_TOKEN": token})
+    for check in (settings.check_admin_token, settings.check_secret):
+        with pytest.raises(BadSettings, match=r"^ADMIN_TOKEN is too easy to guess: .*`openssl rand -hex 32`.*\.$"):
+            check()
+    Settings.load({"ADMIN_TOKEN": token}).check_admin_token()
+    random = {"OMNISONIC_ENV": "production", "ADMIN_TOKEN": secrets.token_urlsafe(18)}
+    Settings.load(random).check_admin_token()
 
 
 def test_the_webs_own_origins_are_allowed_under_all_names_of_loopback() -> None:

@@ -52,7 +52,7 @@ GATEWAY: Final = (
     "max_connections_per_address",
     "max_members_per_room",
 )
-PARITY: Final = ("parity_host", "parity_port")
+PARITY: Final = ("parity_enabled", "parity_host", "parity_port")
 
 
 class SettingsCommand(TyperCommand):
@@ -151,7 +151,17 @@ class RoomsCommand(SettingsCommand):
 class DoctorCommand(SettingsCommand):
     """`doctor` looks at all that is configured."""
 
-    fields = (*EVERYWHERE, *DATABASE, "redis_url", "nextauth_secret", *WEB, *SIGN_IN, *STORAGE, *GATEWAY[:2])
+    fields = (
+        *EVERYWHERE,
+        *DATABASE,
+        "redis_url",
+        "room_access",
+        "nextauth_secret",
+        *WEB,
+        *SIGN_IN,
+        *STORAGE,
+        *GATEWAY[:2],
+    )
 
 
 class ParityCommand(SettingsCommand):

@@ -6,6 +6,7 @@ is deleted again. Nothing that is printed holds a secret.
 
 import asyncio
 import json
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,11 +21,12 @@ from omnisonic.bus import Delivery
 from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.cli.places import database_of, redis_of
 from omnisonic.cli.storage import storage_of
-from omnisonic.config import Settings
+from omnisonic.config import Settings, known_variables
 from omnisonic.database.migrations import status
 from omnisonic.errors import BadSettings, OmnisonicError
 from omnisonic.logs import configure_logs
 from omnisonic.storage import Label, Storage, StorageRefused
+from omnisonic.unknown_settings import unknown_settings
 
 CHECK_S: Final = 10.0
 CONTENT: Final = b"Is anybody there?\n"
@@ -33,23 +35,35 @@ _KEY_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of one check: a sentence, and for what is wrong another one about how to mend it."""
+    """What came of one check: a sentence, and for what is wrong another one about how to mend it.
+
+    What `is_warning` works, and is as somebody wanted it; but it may be a mistake.
+    """
 
     name: str
     detail: str
     mend: str = ""
+    is_warning: bool = False
 
     @property
     def is_well(self) -> bool:
-        return not self.mend
+        return not self.mend or self.is_warning
 
 
 class Ailing(OmnisonicError):
     """A check found something wrong; `mend` says what to do."""
 
+    is_warning = False
+
     def __init__(self, message: str, mend: str) -> None:
         super().__init__(message)
         self.mend = mend
+
+
+class Doubtful(Ailing):
+    """A check found what works, but may be a mistake."""
+
+    is_warning = True
 
 
 def run(settings: Settings, *, as_json: bool) -> bool:
@@ -59,21 +73,41 @@ def run(settings: Settings, *, as_json: bool) -> bool:
     is_well = all(finding.is_well for finding in findings)
     if as_json:
         checks = [
-            {"name": each.name, "ok": each.is_well, "detail": each.detail, "mend": each.mend or None}
+            {
+                "name": each.name,
+                "ok": each.is_well,
+                "warning": each.is_warning,
+                "detail": each.detail,
+                "mend": each.mend or None,
+            }
             for each in findings
         ]
         typer.echo(json.dumps({"ok": is_well, "checks": checks}))
     else:
         for finding in findings:
-            typer.echo(f"{'ok   ' if finding.is_well else 'WRONG'}  {finding.name:<9}  {finding.detail}")
+            typer.echo(f"{_mark(finding)}  {finding.name:<9}  {finding.detail}")
             if finding.mend:
                 typer.echo(f"{'':<18}{finding.mend}")
-        typer.echo("All is well." if is_well else "Something is wrong: see above.")
+        typer.echo(_summary(findings))
     return is_well
+
+
+def _mark(finding: Finding) -> str:
+    if finding.is_warning:
+        return "warn "
+    return "ok   " if finding.is_well else "WRONG"
+
+
+def _summary(findings: list[Finding]) -> str:
+    if not all(finding.is_well for finding in findings):
+        return "Something is wrong: see above."
+    return "It works; see the warnings above." if any(each.is_warning for each in findings) else "All is well."
 
 
 async def _findings(settings: Settings) -> list[Finding]:
     checks: dict[str, tuple[Callable[[Settings], Awaitable[str]], str]] = {
+        "settings": (_settings, "Correct the name, or remove the variable."),
+        "rooms": (_rooms, "Remove ROOM_ACCESS, or set it to ticket."),
         "sign-in": (_sign_in, "Set the variable, or give it another value."),
         "database": (_database, "Start `omnisonic serve`, or see that DATABASE_URL is right and its server runs."),
         "redis": (_redis, "Start `omnisonic serve`, or see that REDIS_URL is right and its server runs."),
@@ -90,7 +124,7 @@ async def _found(name: str, check: Awaitable[str], mend: str) -> Finding:
         async with asyncio.timeout(CHECK_S):
             return Finding(name, await check)
     except Ailing as ailing:
-        return Finding(name, ailing.message, ailing.mend)
+        return Finding(name, ailing.message, ailing.mend, ailing.is_warning)
     except StorageRefused as refused:
         return Finding(name, refused.reason, mend)
     except BadSettings as bad:
@@ -99,6 +133,23 @@ async def _found(name: str, check: Awaitable[str], mend: str) -> Finding:
         return Finding(name, problem.message, mend)
     except TimeoutError:
         return Finding(name, f"No answer within {CHECK_S:g} s.", mend)
+
+
+async def _settings(_settings: Settings) -> str:
+    if unknown := unknown_settings(os.environ, known_variables()):
+        raise Doubtful(" ".join(each.sentence() for each in unknown), "Correct the name, or remove the variable.")
+    return "No variable looks like a setting that there is not."
+
+
+async def _rooms(settings: Settings) -> str:
+    if settings.room_access == "open":
+        raise Doubtful(
+            "ROOM_ACCESS=open: whoever reaches the gateway may enter any room that is no session's.",
+            "Remove ROOM_ACCESS or set it to ticket, unless that is what you want.",
+        )
+    if settings.access == "open":
+        return "Rooms that are no session's are open: this is development, and only this machine reaches them."
+    return "Rooms are entered by ticket, by those who have a role in the session."
 
 
 async def _sign_in(settings: Settings) -> str:

@@ -17,7 +17,6 @@ from omnisonic.cli.listening import inherited_listener, open_listener, url_of
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
-from omnisonic.logs import configure_logs
 from omnisonic.server import run_gateway
 from omnisonic.time_slices import shorten_time_slice
 
@@ -39,9 +38,8 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline.
 
-    Errors: `CannotListen`, those of `run_gateway`, and with tickets `DatabaseBehind`.
+    Errors: `CannotListen`, those of `run_gateway`, and with a database `DatabaseBehind`.
     """
-    configure_logs(settings, "gateway")
     if supervised:
         end_with_supervisor()
     if fd is None:
@@ -50,8 +48,9 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         listener = inherited_listener(fd)
     ready = say_ready if supervised else partial(print, url_of(listener, "ws"), flush=True)
     _allow_descriptors(settings.max_connections)
-    if settings.access == "ticket":
-        _check_tickets(settings)
+    settings.check_admin_token()
+    if settings.access == "ticket" or settings.database_url is not None:
+        _check_rights(settings)
     with listener:
         # What the imports made lives as long as the process: it need never be looked through again.
         gc.collect()
@@ -61,16 +60,15 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         trio.run(partial(run_gateway, settings, [listener], ready=ready))
 
 
-def _check_tickets(settings: Settings) -> None:
+def _check_rights(settings: Settings) -> None:
     """See, before anything runs, that nobody could forge tickets and that the database knows of sessions.
 
     Errors: `BadSettings`, and those of `refuse_when_behind`.
     """
     settings.check_secret()
     if settings.redis_url is None:
-        raise BadSettings(
-            ["REDIS_URL is not set, and ROOM_ACCESS=ticket needs it: by it the web says who may stay no longer."]
-        )
+        wanting = "ROOM_ACCESS=ticket" if settings.access == "ticket" else "a gateway with DATABASE_URL"
+        raise BadSettings([f"REDIS_URL is not set, and {wanting} needs it: by it the web says who may stay no longer."])
     if settings.database_url is not None:
         asyncio.run(refuse_when_behind(settings.database_url))
 

@@ -80,7 +80,7 @@ def serve() -> None:
 
     Parts that end are started again. Ctrl-C or SIGTERM stops everything within 10 seconds.
     """
-    settings = _settings()
+    settings = _settings("serve")
     from omnisonic.cli import serve
 
     serve.run(settings)
@@ -93,7 +93,7 @@ def gateway(fd: Fd = None, supervised: Supervised = False) -> None:
     Without REDIS_URL its rooms and rosters are known to this process only. With ROOM_ACCESS=ticket it needs
     DATABASE_URL, and the web's NEXTAUTH_SECRET.
     """
-    settings = _settings()
+    settings = _settings("gateway", supervised=supervised)
     from omnisonic.cli import gateway
 
     gateway.run(settings, fd=fd, supervised=supervised)
@@ -102,7 +102,7 @@ def gateway(fd: Fd = None, supervised: Supervised = False) -> None:
 @app.command(cls=WebCommand)
 def web(fd: Fd = None, supervised: Supervised = False) -> None:
     """Run the web alone. It meets the gateway in REDIS_URL and keeps accounts in DATABASE_URL; both must be set."""
-    settings = _settings()
+    settings = _settings("web", supervised=supervised)
     from omnisonic.cli import web
 
     web.run(settings, fd=fd, supervised=supervised)
@@ -114,7 +114,7 @@ def worker(supervised: Supervised = False) -> None:
 
     It meets the other parts in DATABASE_URL and REDIS_URL, which must be set, and in their storage.
     """
-    settings = _settings()
+    settings = _settings("worker", supervised=supervised)
     from omnisonic.cli import worker
 
     worker.run(settings, supervised=supervised)
@@ -123,7 +123,7 @@ def worker(supervised: Supervised = False) -> None:
 @app.command(cls=ParityCommand)
 def parity(fd: Fd = None, supervised: Supervised = False) -> None:
     """Run the parity service alone: the sessions' API on a store in memory, without sign-in."""
-    settings = _settings()
+    settings = _settings("parity", supervised=supervised)
     from omnisonic.cli import parity
 
     parity.run(settings, fd=fd, supervised=supervised)
@@ -139,7 +139,7 @@ def migrate(
 
     Without DATABASE_URL it is the one that `omnisonic serve` runs in OMNISONIC_DATA_DIR.
     """
-    settings = _settings()
+    settings = _settings("migrate", supervised=True) if supervised else _settings()
     from omnisonic.cli import migrate
 
     if status:
@@ -170,10 +170,10 @@ def clean_uploads(
 @app.command(cls=DoctorCommand)
 def doctor(as_json: AsJson = False) -> None:
     """Check everything that is configured, end to end, and say what is wrong and how to mend it."""
-    settings = _settings()
     from omnisonic.cli import doctor
+    from omnisonic.config import Settings
 
-    if not doctor.run(settings, as_json=as_json):
+    if not doctor.run(Settings.load(), as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -209,11 +209,11 @@ def ls(as_json: AsJson = False) -> None:
     users.show(settings, as_json=as_json)
 
 
-def _settings() -> "Settings":
-    """The settings, before anything heavy is imported: a sentence about a bad one comes at once."""
-    from omnisonic.config import Settings
+def _settings(part: str = "", *, supervised: bool = False) -> "Settings":
+    """The settings, of a `part` that runs on or of a command, before anything heavy is imported."""
+    from omnisonic.cli.reading import settings_of_command, settings_of_part
 
-    return Settings.load()
+    return settings_of_part(part, supervised=supervised) if part else settings_of_command()
 
 
 def _explained(error: BaseException) -> int:

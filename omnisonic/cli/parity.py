@@ -8,8 +8,8 @@ from omnisonic.bus.memory import MemoryBus
 from omnisonic.cli.listening import port_of
 from omnisonic.cli.site import open_site, serve_site
 from omnisonic.config import Settings
+from omnisonic.errors import BadSettings
 from omnisonic.http.parity import GUEST, GUEST_LOGIN, create_parity_app
-from omnisonic.logs import configure_logs
 from omnisonic.presence.memory import MemoryPresence
 from omnisonic.sessions.memory import MemorySessions
 from omnisonic.telemetry import configure_telemetry
@@ -18,9 +18,14 @@ from omnisonic.telemetry import configure_telemetry
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline.
 
-    Errors: `CannotListen`.
+    Errors: `BadSettings` where it may not run, `CannotListen`.
     """
-    configure_logs(settings, "parity")
+    if not settings.parity_on:
+        raise BadSettings(
+            ["PARITY_ENABLED is not true, and the parity service has no sign-in: production runs it only then."]
+            if settings.parity_enabled is None
+            else ["PARITY_ENABLED is false: the parity service is switched off."]
+        )
     listener, ready = open_site(
         settings.parity_host, settings.parity_port, setting="PARITY", fd=fd, supervised=supervised
     )

@@ -182,9 +182,9 @@ def dead_letters(
 
 def _places(gateways: list[str] | None, token_file: Path | None) -> "list[Place]":
     """Where to ask; the settings first, for a sentence about a bad one comes at once."""
-    from omnisonic.config import Settings
+    from omnisonic.cli.reading import settings_of_command
 
-    settings = Settings.load()
+    settings = settings_of_command()
     from omnisonic.cli.gateway_places import places_of
     from omnisonic.logs import configure_logs
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,6 @@ from omnisonic.embedded.postgres import FOLDER as POSTGRES
 from omnisonic.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
 from omnisonic.embedded.valkey import FOLDER as VALKEY
 from omnisonic.embedded.valkey import EmbeddedValkey
-from omnisonic.logs import configure_logs
 from omnisonic.processes import ProcessSpec, run_processes
 from omnisonic.signing import signing_secret
 
@@ -58,18 +57,22 @@ CONFIDENTIAL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """What one `serve` holds: its settings, its listening sockets, and the directory for its files."""
+    """What one `serve` holds: its settings, its listening sockets, and the directory for its files.
+
+    `parity` is None where that service is off.
+    """
 
     settings: Settings
     web: socket.socket
     gateway: socket.socket
-    parity: socket.socket
+    parity: socket.socket | None
     data: Path
 
     def stop_listening(self) -> None:
         """Let go of the sockets; the parts have their own."""
         for listener in (self.web, self.gateway, self.parity):
-            listener.close()
+            if listener is not None:
+                listener.close()
 
 
 def run(settings: Settings) -> None:
@@ -79,13 +82,13 @@ def run(settings: Settings) -> None:
     started; `ProcessDied` when a part cannot be kept up, after all of them were stopped.
     """
     settings.check_sign_in()
-    configure_logs(settings, "serve")
-    with (
-        closing(open_listener(settings.web_host, settings.web_port, setting="WEB")) as web,
-        closing(open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY")) as gateway,
-        closing(open_listener(settings.parity_host, settings.parity_port, setting="PARITY")) as parity,
-        data_directory(settings.data_dir) as data,
-    ):
+    with ExitStack() as held:
+        web = held.enter_context(open_listener(settings.web_host, settings.web_port, setting="WEB"))
+        gateway = held.enter_context(open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY"))
+        parity = None
+        if settings.parity_on:
+            parity = held.enter_context(open_listener(settings.parity_host, settings.parity_port, setting="PARITY"))
+        data = held.enter_context(data_directory(settings.data_dir))
         write_private(data / GATEWAY, f"{url_of(gateway, 'ws')}\n")
         try:
             trio.run(_serve, Studio(settings, web, gateway, parity, data))
@@ -157,7 +160,6 @@ def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
         # The real ports: the gateway lets the web's own pages in, and the web tells pages where the gateway is.
         "WEB_PORT": str(port_of(studio.web)),
         "GATEWAY_PORT": str(port_of(studio.gateway)),
-        "PARITY_PORT": str(port_of(studio.parity)),
     }
     if studio.settings.admin_token is None:
         environ["ADMIN_TOKEN"] = kept_secret(studio.data, OPERATOR)
@@ -167,15 +169,15 @@ def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
 def _parts(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
     """The database's migrations, and the parts in the order in which they start."""
     webs = [_part("web", environ, studio.web, name=name) for name in _web_names(studio.settings)]
-    # Nobody's secrets are the parity service's business.
-    unconfided = {name: value for name, value in environ.items() if not name.startswith(CONFIDENTIAL)}
+    behind = [*webs, _part("worker", environ)]
+    if studio.parity is not None:
+        # Nobody's secrets are the parity service's business.
+        unconfided = {name: value for name, value in environ.items() if not name.startswith(CONFIDENTIAL)}
+        behind.append(_part("parity", unconfided, studio.parity))
     return [
         replace(_part("migrate", environ), once=True, start_s=MIGRATE_S),
         _part("gateway", environ, studio.gateway),
-        *(
-            replace(part, niceness=BEHIND_ROOMS)
-            for part in (*webs, _part("worker", environ), _part("parity", unconfided, studio.parity))
-        ),
+        *(replace(part, niceness=BEHIND_ROOMS) for part in behind),
     ]
 
 
@@ -203,14 +205,14 @@ def _web_names(settings: Settings) -> list[str]:
 def _welcome(studio: Studio) -> str:
     settings = studio.settings
     if settings.access == "open":
-        rooms = "open: whoever reaches the gateway may enter any of them"
+        rooms = "open: whoever reaches the gateway may enter any that is no session's"
     else:
         rooms = "by ticket: people enter the rooms of their own sessions, and of those shared with them"
     rows = {
         "Studio": settings.nextauth_url or url_of(studio.web, "http"),
         "Sign in": _ways_in(settings),
         "Gateway": settings.gateway_public_url or url_of(studio.gateway, "ws"),
-        "Parity": url_of(studio.parity, "http"),
+        "Parity": "off" if studio.parity is None else url_of(studio.parity, "http"),
         "Data": str(studio.data),
         "Rooms": rooms,
         "Stop": "Ctrl-C",

@@ -11,7 +11,6 @@ from omnisonic.cli.stores import open_stores
 from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
 from omnisonic.http.app import create_app
-from omnisonic.logs import configure_logs
 from omnisonic.signing import signing_secret
 from omnisonic.telemetry import configure_telemetry
 
@@ -25,7 +24,6 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     redis_url, database_url = _places(settings)
     settings.check_sign_in()
     secret = signing_secret(settings)
-    configure_logs(settings, "web")
     listener, ready = open_site(settings.web_host, settings.web_port, setting="WEB", fd=fd, supervised=supervised)
     telemetry = configure_telemetry(settings, "web")
     try:

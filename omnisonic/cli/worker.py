@@ -26,7 +26,6 @@ from omnisonic.exports.postgres_queue import PostgresExportQueue
 from omnisonic.exports.rendering import Rendering
 from omnisonic.housekeeping import Chore, chores, keep_house
 from omnisonic.http.room_news import RoomNews
-from omnisonic.logs import configure_logs
 from omnisonic.media.listener import listen
 from omnisonic.mixdown.mixer import mix
 from omnisonic.storage import Storage
@@ -43,7 +42,6 @@ CONNECTIONS: Final = AT_ONCE + 1
 def run(settings: Settings, *, supervised: bool) -> None:
     """Run until a signal. `supervised`: standard input is a lifeline. Errors: `BadSettings`, `DatabaseBehind`."""
     database_url, redis_url = _places(settings)
-    configure_logs(settings, "worker")
     if supervised:
         end_with_supervisor()
     ready = say_ready if supervised else partial(print, "At work.", flush=True)

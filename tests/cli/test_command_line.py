@@ -1,5 +1,6 @@
 """The command line: help that is true, and one sentence for whatever is wrong."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -108,6 +109,25 @@ def test_bad_settings_stop_the_start_with_all_problems(command: str) -> None:
         'omnisonic: WEB_PORT is "abc": it must be a whole number.',
         'omnisonic: PRESENCE_TTL is "5": it must be at least 15.',
     ]
+
+
+@pytest.mark.parametrize("command", ["gateway", "web", "worker", "migrate", "rooms ls", "users ls", "clean-uploads"])
+def test_every_command_tells_of_variables_that_are_no_settings(command: str, tmp_path: Path) -> None:
+    """By name and with what was likely meant, on standard error; those of others are not told of."""
+    others = {"AWS_SESSION_TOKEN": "x", "OTEL_SERVICE_NAME": "x", "GITHUB_TOKEN": "x"}
+    stop = {"GATEWAY_PORT": "0", "OMNISONIC_DATA_DIR": str(tmp_path), "ROOM_ACCESS": "ticket"}
+    shown = completed(*command.split(), ROOM_ACCES="open", **stop, **others)
+    assert shown.returncode != 0
+    (told,) = [line for line in shown.stderr.splitlines() if "ROOM_ACCES " in line or "variable=ROOM_ACCES" in line]
+    assert "ROOM_ACCESS?" in told or "likely=ROOM_ACCESS" in told
+    assert not any(name in shown.stderr for name in others)
+
+
+def test_in_production_a_variable_that_is_no_setting_is_an_event_of_the_log() -> None:
+    """One JSON object, as every line."""
+    told = completed("worker", OMNISONIC_ENV="production", EXPORT_QUEUE_NAME="x").stderr.splitlines()[0]
+    event = json.loads(told)
+    assert (event["event"], event["variable"], event["likely"]) == ("settings.unknown", "EXPORT_QUEUE_NAME", None)
 
 
 def test_web_alone_needs_places_to_meet_the_others() -> None:

@@ -64,3 +64,23 @@ def test_a_database_that_is_behind_is_told(postgres_process: Any, tmp_path: Path
     most = len(known_migrations())
     assert f"{most} of {most} migrations are waiting." in shown.stdout
     assert "Run `omnisonic migrate`." in shown.stdout
+
+
+def test_what_may_be_a_mistake_is_a_warning_and_no_failure(
+    database_url: str, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    """Open access that is written out, and names that are no settings: told, with exit code 0."""
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url, "OMNISONIC_DATA_DIR": str(tmp_path)}
+    slips = {"ROOM_ACCES": "ticket", "EXPORT_QUEUE_NAME": "x"}
+    doubtful = settings | slips | {"ROOM_ACCESS": "open"}
+    shown = completed("doctor", **doubtful)
+    assert shown.returncode == 0
+    assert shown.stderr == ""
+    assert "warn   rooms      ROOM_ACCESS=open: " in shown.stdout
+    assert "ROOM_ACCES is set, but there is no such setting: did you mean ROOM_ACCESS?" in shown.stdout
+    assert "EXPORT_QUEUE_NAME is set, but there is no such setting." in shown.stdout
+    assert shown.stdout.endswith("It works; see the warnings above.\n")
+    found = checks(completed("doctor", "--json", **doubtful).stdout)
+    assert {name for name, check in found.items() if check["warning"]} == {"rooms", "settings"}
+    assert all(check["ok"] for check in found.values())
+    assert not any(check["warning"] for check in checks(completed("doctor", "--json", **settings).stdout).values())

@@ -6,7 +6,7 @@ import sys
 import httpx
 import pytest
 
-from tests.cli.running import environ, running
+from tests.cli.running import completed, environ, running
 
 FOREIGN = "http://evil.example"
 
@@ -30,6 +30,24 @@ def test_the_parity_service_answers_without_anything_else_running() -> None:
             assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 421
             assert client.post("/v1/sessions", json={}, headers={"Origin": FOREIGN}).status_code == 403
         assert parity.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "environ", [{"OMNISONIC_ENV": "production"}, {"PARITY_ENABLED": "false"}], ids=["production", "switched off"]
+)
+def test_the_parity_service_does_not_start_where_it_is_off(environ: dict[str, str]) -> None:
+    """A sentence names the variable, exit code 2."""
+    shown = completed("parity", **environ)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    (sentence,) = shown.stderr.splitlines()
+    assert sentence.startswith("omnisonic: PARITY_ENABLED is ")
+
+
+def test_the_parity_service_runs_in_production_when_it_is_switched_on() -> None:
+    """Somebody has said so."""
+    with running("parity", OMNISONIC_ENV="production", PARITY_ENABLED="true") as parity:
+        url = parity.printed(r"^http://127\.0\.0\.1:\d+$")[0]
+        assert httpx.get(f"{url}/healthz", timeout=10).json() == {"ok": True}
 
 
 @pytest.mark.parametrize("part", ["worker", "parity"])
