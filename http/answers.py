@@ -17,8 +17,11 @@ from omnisonic.models import (
     ExportFormat,
     ExportId,
     ExportStatus,
+    Invite,
+    InviteId,
     Person,
     PresenceMember,
+    Role,
     Session,
     SessionId,
     Upload,
@@ -65,14 +68,34 @@ class SessionList(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class InviteAnswer(msgspec.Struct, frozen=True, rename="camel"):
-    """A link that makes whoever opens it signed in a collaborator, until it expires."""
+    """A link whose offer, once accepted by somebody signed in, gives them the `role`, until it expires."""
 
     url: str
+    id: InviteId
+    role: Role
+    expires_at: datetime
+
+
+class InviteList(msgspec.Struct, frozen=True):
+    """The invites to a session that hold, the newest first. Their links are not kept."""
+
+    invites: list[Invite]
+
+
+class OfferAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """What an invite offers to whoever has its link."""
+
+    session_name: str
+    owner_name: str
+    role: Role
     expires_at: datetime
 
 
 class Sharing(msgspec.Struct, frozen=True):
-    """Whose session it is, and with whom it is shared, those who came first at the top."""
+    """Whose session it is, and with whom it is shared, those who came first at the top.
+
+    E-mail addresses are the owner's to see; everybody else sees their own, and null for the others.
+    """
 
     owner: Person
     collaborators: list[Person]

@@ -28,6 +28,7 @@ from omnisonic.http.exports import Exports
 from omnisonic.http.framework import StudioApp
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.health import Health
+from omnisonic.http.invites import Invites
 from omnisonic.http.oauth import PROVIDER_TIMEOUT_S
 from omnisonic.http.openapi import document
 from omnisonic.http.page_frame import PageFrame
@@ -121,6 +122,7 @@ def create_app(
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage),
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
         Sessions(settings, stores.sessions, counts, news, callers.login),
+        Invites(settings, stores.sessions, counts, callers.login),
         Uploads(settings, uploads, news, callers.login),
         Tus(uploads, stores.resumable, stores.storage, news, callers.login),
         Downloads(stores.uploads, served, links, callers.login),

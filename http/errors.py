@@ -16,7 +16,14 @@ from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
 from omnisonic.exports import NoSuchExport, RequesterOnly
 from omnisonic.http.answers import Problem, answer
 from omnisonic.http.policies import STILL_PAGE
-from omnisonic.sessions import NoSuchCollaborator, NoSuchInvite, NoSuchSession, NotSignedIn, OwnerOnly
+from omnisonic.sessions import (
+    NoSuchCollaborator,
+    NoSuchInvite,
+    NoSuchSession,
+    NotSignedIn,
+    OwnerOnly,
+    TooManyInvites,
+)
 from omnisonic.storage import NoSuchObject, StorageFull
 from omnisonic.uploads import NoPeaks, NoSuchUpload, QuotaExceeded, UnsupportedMedia, UploaderOnly, UploadTooLarge
 from omnisonic.uploads.pieces import ChecksumMismatch, PieceTooLong
@@ -41,6 +48,7 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     OwnerOnly: 403,
     NoSuchCollaborator: 404,
     NoSuchInvite: 404,
+    TooManyInvites: 409,
     NoSuchSession: 404,
     NoSuchUpload: 404,
     NoSuchExport: 404,

@@ -17,7 +17,7 @@ from omnisonic.http.callback_urls import own_origin, own_path
 from omnisonic.http.callers import Callers
 from omnisonic.http.csrf import Csrf
 from omnisonic.http.policies import live_page
-from omnisonic.models import DISPLAY_NAME_LENGTH, Person
+from omnisonic.models import DISPLAY_NAME_LENGTH, Person, called
 
 COLOURS: Final = 10
 HTML: Final = "text/html; charset=utf-8"
@@ -61,7 +61,7 @@ class PageFrame:
     def to_sign_in(self) -> Response:
         """To the sign-in, which leads back to the page that was asked for."""
         query = request.query_string.decode("latin-1")
-        here = "/sessions" if request.method == "POST" else request.path + (f"?{query}" if query else "")
+        here = request.path + (f"?{query}" if query else "")
         return to(f"/signin?callbackUrl={quote(here, safe='')}")
 
 
@@ -72,7 +72,7 @@ def to(path: str, status: int = FOUND) -> Response:
 
 def shown_name(person: Person) -> str:
     """What a person is called where they have not said otherwise: their name, or what their address begins with."""
-    name = (person.name or "").strip() or (person.email or "").partition("@")[0]
+    name = called(person)
     return name[:DISPLAY_NAME_LENGTH] or "Somebody"
 
 

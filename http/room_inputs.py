@@ -12,6 +12,7 @@ from omnisonic.models import (
     DISPLAY_NAME_LENGTH,
     ID_LENGTH,
     Person,
+    called,
     checked_display_name,
     checked_member_id,
     checked_room_id,
@@ -77,7 +78,7 @@ def read_saying(body: bytes) -> OutsideMessage:
 
 def default_display_name(person: Person) -> str:
     """What a person is called in a room when they do not say: their name, or what their address begins with."""
-    name = (person.name or "").strip() or (person.email or "").partition("@")[0]
+    name = called(person)
     try:
         return checked_display_name(name[:DISPLAY_NAME_LENGTH])
     except InvalidInput:

@@ -51,10 +51,6 @@ class Changes(Input):
     beats_per_bar: Annotated[int, Field(ge=BEATS_PER_BAR[0], le=BEATS_PER_BAR[1])] | None = None
 
 
-class Nothing(Input):
-    """An object; nothing in it matters."""
-
-
 def written_cursor(cursor: Cursor | None) -> str | None:
     """The cursor as `nextBefore` says it."""
     if cursor is None:

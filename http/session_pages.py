@@ -1,7 +1,8 @@
 """The pages of people's sessions: their list, the studio, and the links that invite to it (SPEC 6).
 
-What changes something goes through the API; these pages show how things are when they are opened, also without
-scripts, and the scripts keep them so. The store says who may see what; a stranger is sent to sign in, and comes back.
+What changes something goes through the API, or through a form with its CSRF token; these pages show how things are when
+they are opened, also without scripts, and the scripts keep them so. The store says who may see what; a stranger is sent
+to sign in, and comes back.
 """
 
 from typing import Final
@@ -16,7 +17,7 @@ from omnisonic.http.csrf import Csrf
 from omnisonic.http.errors import Refusal
 from omnisonic.http.forms import read_post
 from omnisonic.http.head_counts import HeadCounts
-from omnisonic.http.invites import invite_digest
+from omnisonic.http.invites import invite_digest, owner_name
 from omnisonic.http.page_frame import SEE_OTHER, PageFrame, to
 from omnisonic.http.policies import live_page
 from omnisonic.http.session_inputs import LISTED, NewSession, read_cursor, written_cursor
@@ -53,7 +54,8 @@ class SessionPages:
         routes.get(LIST)(self.list)
         routes.post(LIST)(self.create)
         routes.get(f"{LIST}/<session_id>")(self.studio)
-        routes.get("/invites/<token>")(self.accept)
+        routes.get("/invites/<token>")(self.offer)
+        routes.post("/invites/<token>")(self.accept)
         routes.errorhandler(NotSignedIn)(self.stranger)
         return routes
 
@@ -93,9 +95,21 @@ class SessionPages:
         return await self._frame.render("studio.html", person, policy, session=session)
 
     @hide
+    async def offer(self, token: str) -> Response:
+        """What an invite offers, and the form that accepts it. Looking changes nothing."""
+        person = await self._person()
+        offer = await self._sessions.offer(invite_digest(token))
+        return await self._frame.render("invite.html", person, live_page(), offer=offer, owner=owner_name(offer))
+
+    @hide
     async def accept(self, token: str) -> Response:
-        """Follow an invite: into the session, once somebody is signed in."""
-        session_id = await self._sessions.accept(self._callers.login(), invite_digest(token))
+        """Accept an invite from the page's form, and go on into the session."""
+        login = self._callers.login()
+        post = await read_post()
+        if not post.is_form:
+            raise Refusal(415, "unsupported_media_type", "Programs accept invites at /api/invites.")
+        self._csrf.check(post.fields.get("csrfToken"))
+        session_id = await self._sessions.accept(login, invite_digest(token))
         return to(f"{LIST}/{session_id}", SEE_OTHER)
 
     async def stranger(self, _error: NotSignedIn) -> Response:

@@ -9,15 +9,13 @@ is logged, and never fails the request. Overload of the database: 503 with `Retr
 from collections.abc import Callable
 
 import msgspec
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from omnisonic.bus.events import RoleLost, RoomClosed, RoomSaid
 from omnisonic.config import Settings
-from omnisonic.http.answers import InviteAnswer, Ok, SessionAnswer, SessionList, Sharing, answer
-from omnisonic.http.callback_urls import own_origin
+from omnisonic.http.answers import Ok, SessionAnswer, SessionList, Sharing, answer
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.inputs import Query, json_body, no_body
-from omnisonic.http.invites import invite_digest, new_invite
 from omnisonic.http.openapi import COOKIE, answers
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.session_inputs import (
@@ -25,7 +23,6 @@ from omnisonic.http.session_inputs import (
     LISTED_AT_MOST,
     Changes,
     NewSession,
-    Nothing,
     SessionQuery,
     read_cursor,
     written_cursor,
@@ -58,7 +55,6 @@ class Sessions:
         routes.post("")(self.create)
         routes.patch("/<session_id>")(self.change)
         routes.delete("/<session_id>")(self.delete)
-        routes.post("/<session_id>/invites")(self.invite)
         routes.get("/<session_id>/collaborators")(self.collaborators)
         routes.delete("/<session_id>/collaborators/<user_id>")(self.remove)
         return routes
@@ -98,16 +94,6 @@ class Sessions:
         await self._news.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
         return answer(Ok())
 
-    @answers(InviteAnswer, 400, 401, 403, 404, 408, 413, 415, 503, status=201, body=Nothing, security=COOKIE)
-    async def invite(self, session_id: SessionId) -> Response:
-        """Make a link that lets others share the session. Its owner only."""
-        login = self._login()
-        await json_body(Nothing)
-        token = new_invite()
-        expires_at = await self._sessions.invite(login, session_id, invite_digest(token))
-        url = f"{own_origin(self._settings, request.host)}/invites/{token}"
-        return answer(InviteAnswer(url, expires_at), 201)
-
     @answers(Sharing, 400, 401, 404, 503, security=COOKIE)
     async def collaborators(self, session_id: SessionId) -> Response:
         """Say whose session it is, and with whom it is shared."""
@@ -144,7 +130,7 @@ def _as_everybody_sees(session: Session) -> msgspec.Raw:
         session.name,
         session.tempo_bpm,
         session.beats_per_bar,
-        session.owner,
+        session.owner.without_email(),
         session.created_at,
         session.updated_at,
     )

@@ -24,9 +24,13 @@ UploadId: TypeAlias = str
 """A UUID."""
 ExportId: TypeAlias = str
 """A UUID."""
+InviteId: TypeAlias = str
+"""A UUID."""
 ExportFormat: TypeAlias = Literal["wav", "flac", "mp3"]
 ExportStatus: TypeAlias = Literal["pending", "processing", "completed", "failed"]
 Role: TypeAlias = Literal["owner", "collaborator"]
+INVITED: Final[Role] = "collaborator"
+"""What an invite makes of whoever accepts it."""
 
 SESSION_NAME_LENGTH: Final = 120
 """Most characters in a session's name."""
@@ -61,12 +65,18 @@ class PresenceMember(Member, frozen=True, rename="camel"):
 
 
 class Person(msgspec.Struct, frozen=True):
-    """A user, as collaborators see them."""
+    """A user. `email` is None for those who may not see it: a session's owner sees its people's, all see their own."""
 
     id: UserId
     name: str | None
     email: str | None
     image: str | None
+
+    def without_email(self) -> "Person":
+        """As those see them who may not see the address: without a name of their own they go by its first part, as they
+        do in rooms.
+        """
+        return Person(self.id, called(self) or None, None, self.image)
 
 
 class Session(msgspec.Struct, frozen=True, rename="camel"):
@@ -84,6 +94,15 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
     owner: Person
     role: Role
     participants: int | None = None
+
+
+class Invite(msgspec.Struct, frozen=True, rename="camel"):
+    """A link that lets whoever accepts it share a session, until it expires. Its secret is not kept (SPEC 3)."""
+
+    id: InviteId
+    role: Role
+    created_at: datetime
+    expires_at: datetime
 
 
 class Upload(msgspec.Struct, frozen=True, rename="camel"):
@@ -132,6 +151,11 @@ class Export(msgspec.Struct, frozen=True, rename="camel"):
     peak_dbfs: float | None
     created_at: datetime
     completed_at: datetime | None
+
+
+def called(person: Person) -> str:
+    """What a person is called by default: their name, or what their address begins with; may be empty."""
+    return (person.name or "").strip() or (person.email or "").partition("@")[0]
 
 
 def checked_name(value: str, *, name: str, longest: int) -> str:

@@ -1,16 +1,16 @@
-// Who shares the session: invites, and taking a role back. And the question before what cannot be undone.
+// Who shares the session, and taking a role back. And the question before what cannot be undone.
 
 import { ask } from "./api.js";
 import { avatar } from "./avatar.js";
-import { copies } from "./copying.js";
+import { Invites } from "./invites.js";
 
 const part = (id) => document.getElementById(id);
-const dates = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
 export class People {
   #path;
   #myId;
   #isOwner;
+  #invites;
 
   // `openers` are the buttons that open the dialog.
   constructor(id, myId, isOwner, openers) {
@@ -19,14 +19,13 @@ export class People {
     this.#isOwner = isOwner;
     for (const button of openers) button?.addEventListener("click", () => this.open());
     if (!isOwner) return;
-    part("invite-make").addEventListener("click", () => this.#invite());
-    copies(part("invite-link").querySelector("button"), () => part("invite-url").value, part("invite-url"));
+    this.#invites = new Invites(this.#path, (problem) => this.#fail(problem));
   }
 
   async open() {
     this.#fail("");
     part("people").showModal();
-    await this.#refresh();
+    await Promise.all([this.#refresh(), this.#invites?.refresh()]);
   }
 
   async #refresh() {
@@ -77,11 +76,9 @@ export class People {
     }
     try {
       await ask("DELETE", `${this.#path}/collaborators/${person.id}`);
-      part("invite-link").hidden = true;
-      part("invite-make").hidden = false;
-      part("invite-ends").textContent = `${nameOf(person)} is removed, and the invite links made so far are off.`;
+      this.#invites.ended(`${nameOf(person)} is removed, and the invite links made so far are off.`);
       part("people").querySelector("[data-close]").focus();
-      await this.#refresh();
+      await Promise.all([this.#refresh(), this.#invites.refresh()]);
     } catch (problem) {
       this.#fail(problem.message);
     }
@@ -90,21 +87,6 @@ export class People {
   #unsure(button) {
     button.textContent = "Remove";
     button.classList.remove("danger");
-  }
-
-  async #invite() {
-    try {
-      const { url, expiresAt } = await ask("POST", `${this.#path}/invites`, {});
-      part("invite-url").value = url;
-      part("invite-link").hidden = false;
-      part("invite-make").hidden = true;
-      part("invite-ends").textContent = `Good until ${dates.format(new Date(expiresAt))}, for as many as open it.`;
-      part("invite-url").focus();
-      part("invite-url").select();
-      this.#fail("");
-    } catch (problem) {
-      this.#fail(problem.message);
-    }
   }
 
   #fail(words) {

@@ -6,16 +6,53 @@ from typing import Final
 
 from omnisonic.database.session_members import asked
 
-CREATE: Final = asked("""
-, made AS (
-    -- $3 digest, $4 for how long.
-    INSERT INTO invites (digest, session_id, expires_at)
-    SELECT $3, session_id, clock_timestamp() + $4::interval FROM asked WHERE owns
-    RETURNING expires_at
+ASK: Final = asked("""
+, locked AS MATERIALIZED (
+    SELECT session.id FROM sessions AS session JOIN asked ON asked.session_id = session.id
+    WHERE asked.owns FOR NO KEY UPDATE OF session
 )
-SELECT asked.owns, made.expires_at FROM asked LEFT JOIN made ON true
+SELECT asked.owns, locked.id IS NOT NULL AS there FROM asked LEFT JOIN locked ON true
 """)
-"""Errors: a foreign key violation when the session is deleted at the same moment."""
+"""What the user is to the session. An owner holds it then, so that of two who count its invites one waits."""
+
+CREATE: Final = """
+-- $1 session, $2 digest, $3 for how long, $4 how many there may be. No row when as many are.
+INSERT INTO invites (digest, session_id, expires_at)
+SELECT $2, $1::uuid, clock_timestamp() + $3::interval
+WHERE (SELECT count(*) FROM invites WHERE session_id = $1 AND expires_at > now()) < $4
+RETURNING id::text, created_at, expires_at
+"""
+
+LIST: Final = asked("""
+-- Those that still hold, the newest first. One row at least, as soon as the sign-in holds.
+SELECT asked.owns, invite.id::text, invite.created_at, invite.expires_at
+FROM asked
+LEFT JOIN invites AS invite ON asked.owns AND invite.session_id = asked.session_id AND invite.expires_at > now()
+ORDER BY invite.created_at DESC, invite.id DESC
+""")
+
+WITHDRAW: Final = asked("""
+, locked AS MATERIALIZED (
+    SELECT session.id FROM sessions AS session JOIN asked ON asked.session_id = session.id
+    WHERE asked.owns FOR NO KEY UPDATE OF session
+), gone AS (
+    -- $3 the invite; NULL is all of them.
+    DELETE FROM invites USING locked
+    WHERE invites.session_id = locked.id AND ($3::uuid IS NULL OR invites.id = $3)
+    RETURNING invites.expires_at > now() AS held
+)
+SELECT asked.owns, locked.id IS NOT NULL AS there, EXISTS (SELECT FROM gone WHERE held) AS gone
+FROM asked LEFT JOIN locked ON true
+""")
+
+OFFER: Final = """
+-- $1 digest. What the link offers; no row when it is over.
+SELECT session.name, owner.id::text, owner.name, owner.email, owner.image, invite.expires_at
+FROM invites AS invite
+JOIN sessions AS session ON session.id = invite.session_id
+JOIN users AS owner ON owner.id = session.owner_id
+WHERE invite.digest = $1 AND invite.expires_at > now()
+"""
 
 ACCEPT: Final = """
 -- $1 sign-in, $2 digest.

@@ -24,7 +24,9 @@ def asked(rest: str) -> str:
 
 
 COLLABORATORS: Final = asked("""
-SELECT asked.session_id IS NOT NULL, person.id::text, person.name, person.email, person.image
+-- The second column: whether the user may see their address.
+SELECT asked.session_id IS NOT NULL, asked.owns OR person.id = asked.user_id,
+    person.id::text, person.name, person.email, person.image
 FROM asked
 LEFT JOIN session_members AS member ON member.session_id = asked.session_id
     AND member.user_id <> (SELECT owner_id FROM sessions WHERE id = asked.session_id)

@@ -10,10 +10,12 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.models import LoginId, Person, Session, SessionId, UserId
+from omnisonic.models import Invite, InviteId, LoginId, Person, Session, SessionId, UserId
 
 INVITE_S: Final = 7 * 24 * 60 * 60
-"""An invite is good for a week, for as many as open it."""
+"""An invite is good for a week, for as many as accept it."""
+MOST_INVITES: Final = 50
+"""Invites to one session that may hold at once."""
 LONGEST_PAGE: Final = 100
 """Most sessions in one listing, however many are asked for."""
 DEFAULT_TEMPO_BPM: Final = 120.0
@@ -21,6 +23,7 @@ DEFAULT_BEATS_PER_BAR: Final = 4
 
 People: TypeAlias = list[Person]
 """`list` is a method below."""
+Invites: TypeAlias = list[Invite]
 
 
 class NotSignedIn(OmnisonicError):
@@ -48,6 +51,15 @@ class NoSuchInvite(OmnisonicError):
 
     def __init__(self) -> None:
         super().__init__("This invite has run out. Ask for a new link.")
+
+
+class TooManyInvites(OmnisonicError):
+    """As many invites to the session hold as may."""
+
+    code = "too_many_invites"
+
+    def __init__(self) -> None:
+        super().__init__(f"A session has at most {MOST_INVITES} invites at a time. Withdraw some first.")
 
 
 class NoSuchCollaborator(OmnisonicError):
@@ -86,6 +98,14 @@ class Listing(msgspec.Struct, frozen=True):
     next_before: Cursor | None
 
 
+class Offer(msgspec.Struct, frozen=True):
+    """What an invite offers to whoever has its link. Nothing of it says more than the owner wants them to know."""
+
+    session_name: str
+    owner: Person
+    invite_ends_at: datetime
+
+
 class Change(msgspec.Struct, frozen=True):
     """What is to be different; None stays as it is."""
 
@@ -97,7 +117,8 @@ class Change(msgspec.Struct, frozen=True):
 class SessionStore(Protocol):
     """Errors: every method may raise `NotSignedIn` and `Unavailable`; those that take a session `NoSuchSession`.
 
-    An id that is no UUID is that of no session. `participants` of the answers is None: rosters are kept elsewhere.
+    An id that is no UUID is that of no session. `participants` of the answers is None: rosters are kept elsewhere. The
+    owner's address is in what the owner is answered, and in nobody else's.
     """
 
     async def list(self, login: LoginId, *, limit: int, before: Cursor | None = None) -> Listing:
@@ -116,16 +137,34 @@ class SessionStore(Protocol):
         """Delete it with its invites and collaborators. Errors: `OwnerOnly`."""
         ...
 
-    async def invite(self, login: LoginId, session: SessionId, digest: str) -> datetime:
-        """Make an invite whose secret has this `digest`; when it ends (UTC). Errors: `OwnerOnly`."""
+    async def invite(self, login: LoginId, session: SessionId, digest: str) -> Invite:
+        """Make an invite whose secret has this `digest`. Errors: `OwnerOnly`, `TooManyInvites`."""
+        ...
+
+    async def invites(self, login: LoginId, session: SessionId) -> Invites:
+        """The session's invites that hold, the newest first. Errors: `OwnerOnly`."""
+        ...
+
+    async def withdraw(self, login: LoginId, session: SessionId, invite: InviteId | None = None) -> None:
+        """End one invite, or without one all of the session's. Errors: `OwnerOnly`; `NoSuchInvite` for the one."""
+        ...
+
+    async def offer(self, digest: str) -> Offer:
+        """What an invite offers; anybody who has its secret may look, and nothing changes. Errors: `NoSuchInvite`."""
         ...
 
     async def accept(self, login: LoginId, digest: str) -> SessionId:
-        """Become a collaborator by an invite; the owner stays the owner. Errors: `NoSuchInvite`."""
+        """Become a collaborator by an invite. The owner stays the owner, and a collaborator is one already.
+
+        Errors: `NoSuchInvite`.
+        """
         ...
 
     async def collaborators(self, login: LoginId, session: SessionId) -> People:
-        """All collaborators, those who came first at the top; the owner is not one."""
+        """All collaborators, those who came first at the top; the owner is not one.
+
+        Their addresses are the owner's to see; a collaborator sees their own.
+        """
         ...
 
     async def remove(self, login: LoginId, session: SessionId, user: UserId) -> None:

@@ -14,22 +14,26 @@ from uuid import uuid4
 import msgspec
 
 from omnisonic.database.uuids import uuid_or_none
-from omnisonic.models import LoginId, Person, Role, Session, SessionId, UserId
+from omnisonic.models import INVITED, Invite, InviteId, LoginId, Person, Role, Session, SessionId, UserId
 from omnisonic.sessions import (
     DEFAULT_BEATS_PER_BAR,
     DEFAULT_TEMPO_BPM,
     INVITE_S,
     LONGEST_PAGE,
+    MOST_INVITES,
     Change,
     Cursor,
+    Invites,
     Listing,
     NoSuchCollaborator,
     NoSuchInvite,
     NoSuchSession,
     NotSignedIn,
+    Offer,
     OwnerOnly,
     People,
     SessionStore,
+    TooManyInvites,
 )
 
 _Place: TypeAlias = tuple[datetime, SessionId]
@@ -38,11 +42,11 @@ _TICK: Final = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class _Kept:
-    """A session as its owner sees it, its collaborators, those who came first at the top, and when its invites end."""
+    """A session as its owner sees it, its collaborators, those who came first at the top, and its invites by digest."""
 
     session: Session
     collaborators: list[UserId] = field(default_factory=list)
-    invites: dict[str, datetime] = field(default_factory=dict)
+    invites: dict[str, Invite] = field(default_factory=dict)
 
 
 def _now() -> datetime:
@@ -103,27 +107,49 @@ class MemorySessions:
             self._unseat(user, kept.session)
         del self._kept[session]
 
-    async def invite(self, login: LoginId, session: SessionId, digest: str) -> datetime:
+    async def invite(self, login: LoginId, session: SessionId, digest: str) -> Invite:
         kept = self._owned(self._user(login), session)
-        ends = self._clock() + timedelta(seconds=INVITE_S)
+        for old in [each for each, invite in kept.invites.items() if invite.expires_at <= self._clock()]:
+            self._take_back_invite(kept, old)
+        if len(kept.invites) >= MOST_INVITES:
+            raise TooManyInvites
+        now = self._clock()
+        made = Invite(str(uuid4()), INVITED, now, now + timedelta(seconds=INVITE_S))
         self._invites[digest] = session
-        kept.invites[digest] = ends
-        return ends
+        kept.invites[digest] = made
+        return made
+
+    async def invites(self, login: LoginId, session: SessionId) -> Invites:
+        kept = self._owned(self._user(login), session)
+        return [invite for invite in reversed(kept.invites.values()) if invite.expires_at > self._clock()]
+
+    async def withdraw(self, login: LoginId, session: SessionId, invite: InviteId | None = None) -> None:
+        kept = self._owned(self._user(login), session)
+        gone = {digest: each for digest, each in kept.invites.items() if invite is None or each.id == invite}
+        for digest in gone:
+            self._take_back_invite(kept, digest)
+        if invite is not None and all(each.expires_at <= self._clock() for each in gone.values()):
+            raise NoSuchInvite
+
+    async def offer(self, digest: str) -> Offer:
+        kept, invite = self._invited(digest)
+        owner = self._people[kept.session.owner.id].without_email()
+        return Offer(kept.session.name, owner, invite.expires_at)
 
     async def accept(self, login: LoginId, digest: str) -> SessionId:
         user = self._user(login)
-        session = self._invites.get(digest)
-        if session is None or self._kept[session].invites[digest] <= self._clock():
-            raise NoSuchInvite
-        kept = self._kept[session]
+        kept, _ = self._invited(digest)
         if user != kept.session.owner.id and user not in kept.collaborators:
             kept.collaborators.append(user)
             self._seat(user, kept.session)
-        return session
+        return kept.session.id
 
     async def collaborators(self, login: LoginId, session: SessionId) -> People:
-        kept = self._entered(self._user(login), session)
-        return [self._people[user] for user in kept.collaborators]
+        user = self._user(login)
+        kept = self._entered(user, session)
+        sees_all = user == kept.session.owner.id
+        people = [self._people[each] for each in kept.collaborators]
+        return [person if sees_all or person.id == user else person.without_email() for person in people]
 
     async def remove(self, login: LoginId, session: SessionId, user: UserId) -> None:
         asking = self._user(login)
@@ -163,6 +189,8 @@ class MemorySessions:
         shown = self._kept[session].session
         owner = self._people[shown.owner.id]
         role: Role = "owner" if user == owner.id else "collaborator"
+        if role != "owner":
+            owner = owner.without_email()
         return msgspec.structs.replace(shown, owner=owner, role=role)
 
     def _seat(self, user: UserId, session: Session) -> None:
@@ -172,10 +200,19 @@ class MemorySessions:
         places = self._places[user]
         del places[bisect_left(places, (session.created_at, session.id))]
 
+    def _invited(self, digest: str) -> tuple[_Kept, Invite]:
+        """The session that an invite holds for, and the invite. Errors: `NoSuchInvite`."""
+        kept = self._kept.get(self._invites.get(digest, ""))
+        if kept is None or kept.invites[digest].expires_at <= self._clock():
+            raise NoSuchInvite
+        return kept, kept.invites[digest]
+
     def _take_back_invites(self, kept: _Kept) -> None:
-        for digest in kept.invites:
-            del self._invites[digest]
-        kept.invites.clear()
+        for digest in list(kept.invites):
+            self._take_back_invite(kept, digest)
+
+    def _take_back_invite(self, kept: _Kept, digest: str) -> None:
+        del self._invites[digest], kept.invites[digest]
 
 
 _fits: type[SessionStore] = MemorySessions

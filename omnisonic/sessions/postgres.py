@@ -7,31 +7,34 @@ or not at all. Shutdown: whoever opened the database closes it.
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from asyncpg.exceptions import ForeignKeyViolationError
-
 from omnisonic.database import invites, session_members
 from omnisonic.database import sessions as statements
 from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Database, Row
 from omnisonic.database.uuids import uuid_or_none
-from omnisonic.models import LoginId, Person, Session, SessionId, UserId
+from omnisonic.models import INVITED, Invite, InviteId, LoginId, Person, Session, SessionId, UserId
 from omnisonic.sessions import (
     INVITE_S,
     LONGEST_PAGE,
+    MOST_INVITES,
     Change,
     Cursor,
+    Invites,
     Listing,
     NoSuchCollaborator,
     NoSuchInvite,
     NoSuchSession,
     NotSignedIn,
+    Offer,
     OwnerOnly,
     People,
     SessionStore,
+    TooManyInvites,
 )
 
 _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before all sessions."""
+_NO_INVITE: Final = "00000000-0000-0000-0000-000000000000"
 _LAST_OF_ITS_TIME: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -74,15 +77,39 @@ class PostgresSessions:
         owns, gone = await self._row(statements.DELETE, login, uuid_or_none(session))
         _owner_did(owns=owns, done=gone)
 
-    async def invite(self, login: LoginId, session: SessionId, digest: str) -> datetime:
-        life = timedelta(seconds=INVITE_S)
-        try:
-            owns, ends = await self._row(invites.CREATE, login, uuid_or_none(session), digest, life)
-        except ForeignKeyViolationError:
-            raise NoSuchSession from None  # deleted just now
-        _owner_did(owns=owns, done=ends is not None)
-        assert isinstance(ends, datetime)
-        return ends
+    async def invite(self, login: LoginId, session: SessionId, digest: str) -> Invite:
+        session_id, life = uuid_or_none(session), timedelta(seconds=INVITE_S)
+        async with self._database.transaction() as transaction:
+            asked = await transaction.fetchrow(invites.ASK, login, session_id)
+            if asked is None:
+                raise NotSignedIn
+            self._use.note(login)
+            _owner_did(owns=asked[0], done=asked[1])
+            row = await transaction.fetchrow(invites.CREATE, session_id, digest, life, MOST_INVITES)
+        if row is None:
+            raise TooManyInvites
+        return Invite(row[0], INVITED, row[1], row[2])
+
+    async def invites(self, login: LoginId, session: SessionId) -> Invites:
+        rows = await self._database.rows(invites.LIST, login, uuid_or_none(session))
+        if not rows:
+            raise NotSignedIn
+        self._use.note(login)
+        _owner_did(owns=rows[0][0], done=rows[0][0] is True)
+        return [Invite(row[1], INVITED, *row[2:4]) for row in rows if row[1] is not None]
+
+    async def withdraw(self, login: LoginId, session: SessionId, invite: InviteId | None = None) -> None:
+        invite_id = None if invite is None else uuid_or_none(invite) or _NO_INVITE
+        owns, there, gone = await self._row(invites.WITHDRAW, login, uuid_or_none(session), invite_id)
+        _owner_did(owns=owns, done=there)
+        if invite is not None and not gone:
+            raise NoSuchInvite
+
+    async def offer(self, digest: str) -> Offer:
+        row = await self._database.row(invites.OFFER, digest)
+        if row is None:
+            raise NoSuchInvite
+        return Offer(row[0], Person(*row[1:5]).without_email(), row[5])
 
     async def accept(self, login: LoginId, digest: str) -> SessionId:
         (session,) = await self._row(invites.ACCEPT, login, digest)
@@ -97,7 +124,8 @@ class PostgresSessions:
         self._use.note(login)
         if not rows[0][0]:
             raise NoSuchSession
-        return [Person(*row[1:]) for row in rows if row[1] is not None]
+        people = ((Person(*row[2:]), row[1]) for row in rows if row[2] is not None)
+        return [person if may_see else person.without_email() for person, may_see in people]
 
     async def remove(self, login: LoginId, session: SessionId, user: UserId) -> None:
         row = await self._row(session_members.REMOVE, login, uuid_or_none(session), uuid_or_none(user))
@@ -123,7 +151,9 @@ class PostgresSessions:
 def _session(row: Row) -> Session:
     """From the columns as `omnisonic.database.sessions` has them."""
     session_id, name, created_at, updated_at, tempo_bpm, beats_per_bar = row[:6]
-    return Session(session_id, name, created_at, updated_at, tempo_bpm, beats_per_bar, Person(*row[6:10]), row[10])
+    owner, role = Person(*row[6:10]), row[10]
+    seen = owner if role == "owner" else owner.without_email()
+    return Session(session_id, name, created_at, updated_at, tempo_bpm, beats_per_bar, seen, role)
 
 
 def _owner_did(*, owns: bool | None, done: bool) -> None:

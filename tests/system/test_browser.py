@@ -63,6 +63,7 @@ class Visitors:
         link = mine.get_by_label("Invite link").input_value()
         mine.get_by_role("button", name="Close").click()
         theirs = self.signed_up(other, link.removeprefix(self.url))
+        theirs.get_by_role("button", name="Accept invite").click()
         for page in (mine, theirs):
             expect(page.get_by_role("heading", name=session)).to_be_visible()
         return join(mine, owner), join(theirs, other)

@@ -76,7 +76,8 @@ async def _visited(studio: Served) -> list[str]:
     async with musician(studio.visitors, "ada") as ada, musician(studio.visitors, "bo") as bo:
         session = await ada.create("Quiet")
         invite = (await ada.told("POST", f"/api/sessions/{session}/invites", {}, status=201))["url"]
-        await bo.ask("GET", urlsplit(invite).path)
+        for method, path in (("GET", ""), ("GET", "/api"), ("POST", "/api")):
+            assert (await bo.ask(method, path + urlsplit(invite).path)).status_code == 200
         ticket = await bo.ticket(session)
         async with bo.with_ticket(ticket) as client:
             await client.say("chat", {"text": "psst"}, id=1)

@@ -103,9 +103,14 @@ def new_session(web: Web, owner: str, *others: str, name: str = "Night jam") -> 
     mine = person(web, owner)
     session_id = str(mine.post("/api/sessions", json={"name": name}).json()["session"]["id"])
     for other in others:
-        invite = mine.post(f"/api/sessions/{session_id}/invites", json={}).json()["url"]
-        assert person(web, other).get(urlsplit(invite).path).status_code == 303
+        assert person(web, other).post(f"/api{invite_to(web, owner, session_id)}").status_code == 200
     return session_id
+
+
+def invite_to(web: Web, owner: str, session_id: str) -> str:
+    """The path of a new invite's link."""
+    answer = person(web, owner).post(f"/api/sessions/{session_id}/invites", json={})
+    return httpx.URL(answer.json()["url"]).path
 
 
 def join(page: Page, shown_as: str = "") -> Page:

@@ -61,6 +61,12 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("PATCH", "/api/sessions/<session_id>"): Decision(401, 404, {"name": "mine"}),
     ("DELETE", "/api/sessions/<session_id>"): OWNERS,
     ("POST", "/api/sessions/<session_id>/invites"): OWNERS,
+    ("GET", "/api/sessions/<session_id>/invites"): OWNERS,
+    ("DELETE", "/api/sessions/<session_id>/invites"): OWNERS,
+    ("DELETE", "/api/sessions/<session_id>/invites/<invite_id>"): OWNERS,
+    # Whoever has a link may look at what it offers.
+    ("GET", "/api/invites/<token>"): Decision(404, 404),
+    ("POST", "/api/invites/<token>"): OWNERS,
     ("GET", "/api/sessions/<session_id>/collaborators"): OWNERS,
     ("DELETE", "/api/sessions/<session_id>/collaborators/<user_id>"): OWNERS,
     # Uploads; everybody may have some of their own
@@ -110,9 +116,13 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("POST", "/sessions"): Decision(302, 415),
     ("GET", "/sessions/<session_id>"): THEIR_PAGE,
     ("GET", "/invites/<token>"): THEIR_PAGE,
+    # For the page's form only: programs have /api/invites.
+    ("POST", "/invites/<token>"): Decision(302, 415),
 }
 CHANGING: Final = [route for route in ROUTES if route[0] not in ("GET", "HEAD", "OPTIONS")]
-FORMS: Final = [route for route in CHANGING if route[1] == "/sessions" or route[1].startswith("/api/auth/")]
+FORMS: Final = [
+    route for route in CHANGING if route[1] in ("/sessions", "/invites/<token>") or route[1].startswith("/api/auth/")
+]
 """What pages' own forms are sent to, with a CSRF token."""
 
 

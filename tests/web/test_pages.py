@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from html import unescape
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ from omnisonic.http.page_frame import colour_class, initials, shown_name
 from omnisonic.http.pages import PROVIDER_NAMES, SIGN_IN_PROBLEMS
 from omnisonic.models import Person
 from tests.postgres_server import PostgresServer, fresh_database
-from tests.web.browsing import new_session, person
+from tests.web.browsing import invite_to, new_session, person
 from tests.web.running import Web, running_web
 
 NOWHERE = "0b7e1d0e-4a70-4c2f-9a52-7d4c3b1f0a11"
@@ -36,6 +36,12 @@ def directive(page: httpx.Response, name: str) -> str:
 def hidden(page: httpx.Response, name: str) -> set[str]:
     """The values of the page's hidden fields of that name."""
     return {unescape(value) for value in re.findall(rf'type="hidden" name="{name}" value="([^"]*)"', page.text)}
+
+
+def token_in(page: httpx.Response) -> str:
+    """The CSRF token in the page's forms."""
+    (token,) = hidden(page, "csrfToken")
+    return token
 
 
 def words(page: httpx.Response) -> str:
@@ -240,20 +246,73 @@ def test_another_user_s_session_is_not_there(web: Web) -> None:
     assert words(cy.get(f"/sessions/{session}")) == words(cy.get(f"/sessions/{NOWHERE}"))
 
 
-def test_an_invite_makes_a_collaborator(web: Web) -> None:
-    """Whoever opens it signed in, however often, and the owner stays the owner; an old one is a page that says so."""
+@pytest.mark.parametrize("headers", [{}, {"Sec-Purpose": "prefetch"}, {"User-Agent": "ChatPreview/1.0"}])
+def test_looking_at_an_invite_changes_nothing(web: Web, headers: dict[str, str]) -> None:
+    """GET and HEAD, of the page and of the API, by people, browsers that fetch ahead and previews: nobody joins."""
     session = new_session(web, "Ada")
-    url = person(web, "Ada").post(f"/api/sessions/{session}/invites", json={}).json()["url"]
-    path = urlsplit(url).path
-    assert url == f"{web.url}{path}"
+    path = invite_to(web, "Ada", session)
+    bo = person(web, "Bo")
+    for method in ("GET", "HEAD"):
+        assert [bo.request(method, each, headers=headers).status_code for each in (path, f"/api{path}")] == [200, 200]
+        assert web.client.request(method, path, headers=headers).status_code == 302
+    assert bo.get("/api/sessions").json()["sessions"] == []
+    assert person(web, "Ada").get(f"/api/sessions/{session}/collaborators").json()["collaborators"] == []
+
+
+def test_an_invite_s_page_says_what_it_offers_and_its_form_accepts(web: Web) -> None:
+    """The session, who invites, as what and until when; accepted, however often, one is in, and the owner stays it."""
+    session = new_session(web, "Ada", name="Dusk & dawn")
+    path = invite_to(web, "Ada", session)
+    page = person(web, "Bo").get(path)
+    assert "Dusk & dawn" in words(page)
+    assert "Ada invites you to this session. As a collaborator you can" in words(page)
+    assert "ada@example.com" not in page.text
+    assert re.search(r"good until \d+ [A-Z][a-z]+ 20\d\d, \d\d:\d\d UTC", words(page))
     for name in ("Bo", "Bo", "Ada"):
-        answer = person(web, name).get(path)
+        client = person(web, name)
+        answer = client.post(path, data={"csrfToken": token_in(client.get(path))})
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/sessions/{session}")
     assert person(web, "Bo").get(f"/api/sessions?id={session}").json()["session"]["role"] == "collaborator"
     assert person(web, "Ada").get(f"/api/sessions?id={session}").json()["session"]["role"] == "owner"
+
+
+def test_an_invite_is_accepted_by_our_own_form_alone(web: Web) -> None:
+    """Without its token, with another's, as JSON, or from a foreign page: refused, and nobody has joined."""
+    path = invite_to(web, "Ada", new_session(web, "Ada"))
+    bo = person(web, "Bo")
+    token = token_in(bo.get(path))
+    refused = [
+        bo.post(path, data={"name": "no token"}),
+        bo.post(path, data={"csrfToken": token_in(person(web, "Cy").get(path))}),
+        bo.post(path, json={"csrfToken": token}),
+        bo.post(path, data={"csrfToken": token}, headers={"Origin": "https://evil.example"}),
+        bo.post(f"/api{path}", headers={"Origin": "https://evil.example"}),
+        bo.post(f"/api{path}", content=b"{}", headers={"Content-Type": "text/plain"}),
+    ]
+    assert [answer.status_code for answer in refused] == [403, 403, 415, 403, 403, 415]
+    assert bo.get("/api/sessions").json()["sessions"] == []
+
+
+def test_whoever_is_signed_out_comes_back_to_the_invite(web: Web) -> None:
+    """By the link, and by its form when the sign-in has ended meanwhile."""
+    path = invite_to(web, "Ada", new_session(web, "Ada"))
+    for answer in (web.client.get(path), web.client.post(path, data={"csrfToken": "x"})):
+        way = quote(path, safe="")
+        assert (answer.status_code, answer.headers["Location"]) == (302, f"/signin?callbackUrl={way}")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_invite_that_is_over_is_a_page_that_says_so(web: Web, method: str) -> None:
+    """Run out, withdrawn or never made."""
+    session = new_session(web, "Ada")
+    ada, cy = person(web, "Ada"), person(web, "Cy")
+    old, withdrawn = invite_to(web, "Ada", session), invite_to(web, "Ada", session)
+    token = token_in(cy.get(old))
+    newest = ada.get(f"/api/sessions/{session}/invites").json()["invites"][0]["id"]
+    assert ada.delete(f"/api/sessions/{session}/invites/{newest}").status_code == 200
     web.do(web.database.row("UPDATE invites SET expires_at = now() - interval '1 second'"))
-    for dead in (path, "/invites/x", "/invites/%00"):
-        page = person(web, "Cy").get(dead)
+    for dead in (old, withdrawn, "/invites/x", "/invites/%00"):
+        page = cy.request(method, dead, data={"csrfToken": token} if method == "POST" else None)
         assert page.status_code == 404
         assert "ask them for a new one" in words(page)
 

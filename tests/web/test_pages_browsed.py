@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.postgres_server import PostgresServer, fresh_database
-from tests.web.browsing import CHROMIUM, Visit, new_session, person, visiting
+from tests.web.browsing import CHROMIUM, Visit, invite_to, new_session, person, visiting
 from tests.web.running import GatewayThread, Web, running_web
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -197,22 +197,42 @@ def test_the_owner_sets_the_tempo(visit: Visit, site: Web) -> None:
 
 
 def test_an_invite_link_brings_somebody_in(visit: Visit, site: Web) -> None:
-    """Made in the dialog; whoever opens it signs up on the way, and is then in the studio and among its people."""
+    """Made in the dialog; whoever opens it signs up on the way, sees what it offers, accepts, and is in the studio."""
     page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
     page.get_by_role("button", name="Invite", exact=True).click()
     page.get_by_role("button", name="Make an invite link").click()
-    expect(page.get_by_text(re.compile("Good until .*, for as many as open it."))).to_be_visible()
+    expect(page.get_by_text(re.compile("Good until .*, for as many as accept it."))).to_be_visible()
     link = page.get_by_label("Invite link").input_value()
     bo = visit(link.removeprefix(site.url))
     bo.get_by_label("Email").fill("bo@example.com")
     bo.get_by_label("Password").fill("correct horse battery")
     bo.get_by_role("button", name="Continue with email").click()
-    expect(bo.get_by_role("heading", name="Night jam")).to_be_visible()
+    expect(bo.get_by_text("Ada invites you to this session.")).to_be_visible()
+    bo.get_by_role("button", name="Accept invite").click()
     expect(bo.get_by_text("Shared by Ada")).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Invite", exact=True).click()
     expect(page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(2)
     expect(page.get_by_role("list", name="People")).to_contain_text("bo@example.com")
+
+
+def test_invites_are_withdrawn_by_keyboard(visit: Visit, site: Web) -> None:
+    """One by one, or all; the focus goes on to what is there, and the links lead nowhere."""
+    session = new_session(site, "Ada")
+    links = [invite_to(site, "Ada", session) for _ in range(3)]
+    page = visit(f"/sessions/{session}", who="Ada")
+    page.get_by_role("button", name="Invite", exact=True).press("Enter")
+    lines = page.get_by_role("list", name="Invites that hold").get_by_role("listitem")
+    expect(lines).to_have_count(3)
+    page.get_by_role("button", name="Withdraw the invite").first.press("Enter")
+    expect(lines).to_have_count(2)
+    expect(page.get_by_role("button", name="Withdraw the invite").first).to_be_focused()
+    expect(page.get_by_text("The invite is withdrawn")).to_be_visible()
+    assert [person(site, "Bo").get(f"/api{link}").status_code for link in links] == [200, 200, 404]
+    page.get_by_role("button", name="Withdraw all").press("Enter")
+    expect(lines).to_have_count(0)
+    expect(page.get_by_role("button", name="Make an invite link")).to_be_focused()
+    assert [person(site, "Bo").get(f"/api{link}").status_code for link in links] == [404, 404, 404]
 
 
 def test_the_link_is_copied(visit: Visit, site: Web) -> None:

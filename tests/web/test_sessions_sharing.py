@@ -10,6 +10,7 @@ import pytest
 
 from omnisonic.bus.events import RoleLost
 from tests.postgres_server import PostgresServer, fresh_database
+from tests.web.route_table import UNKNOWN
 from tests.web.running import Web, running_web
 from tests.web.test_sessions import make
 
@@ -21,11 +22,16 @@ def invited(owner: httpx.Client, session: dict[str, Any]) -> str:
     return httpx.URL(answer.json()["url"]).path
 
 
+def accept(client: httpx.Client, link: str) -> httpx.Response:
+    """Accept the invite with this path, as a program does."""
+    return client.post(f"/api{link}")
+
+
 def share(owner: httpx.Client, session: dict[str, Any], *others: httpx.Client) -> None:
     path = invited(owner, session)
     for other in others:
-        answer = other.get(path)
-        assert (answer.status_code, answer.headers["Location"]) == (303, f"/sessions/{session['id']}")
+        answer = accept(other, path)
+        assert (answer.status_code, answer.json()["session"]["id"]) == (200, session["id"])
 
 
 def user_id(client: httpx.Client) -> str:
@@ -53,19 +59,18 @@ def test_an_invite_leads_to_the_public_address(postgres_process: PostgresServer)
     assert link.startswith("http://studio.example:8443/invites/")
 
 
-def test_whoever_opens_the_link_shares_the_session(web: Web) -> None:
-    """They see it in their list, as a collaborator; the owner sees who they are."""
+def test_whoever_accepts_the_invite_shares_the_session(web: Web) -> None:
+    """They see it in their list, as a collaborator; the owner sees who they are, and stays the owner."""
     ada, bob = web.sign_up("ada@example.com"), web.sign_up("bob@example.com", name="Bob")
     session = make(ada, "jam")
     assert bob.get("/api/sessions", params={"id": session["id"]}).status_code == 404
     share(ada, session, bob, bob, ada)
-    assert bob.get("/api/sessions").json()["sessions"] == [session | {"role": "collaborator"}]
-    for client in (ada, bob):
+    ada_seen = {"id": user_id(ada), "name": "ada", "email": None, "image": None}
+    assert bob.get("/api/sessions").json()["sessions"] == [session | {"role": "collaborator", "owner": ada_seen}]
+    bob_seen = {"id": user_id(bob), "name": "Bob", "email": "bob@example.com", "image": None}
+    for client, owner in ((ada, session["owner"]), (bob, ada_seen)):
         sharing = client.get(f"/api/sessions/{session['id']}/collaborators").json()
-        assert sharing == {
-            "owner": session["owner"],
-            "collaborators": [{"id": user_id(bob), "name": "Bob", "email": "bob@example.com", "image": None}],
-        }
+        assert sharing == {"owner": owner, "collaborators": [bob_seen]}
     assert ada.get("/api/sessions", params={"id": session["id"]}).json()["session"]["role"] == "owner"
 
 
@@ -80,9 +85,12 @@ def test_a_collaborator_may_not_do_what_the_owner_may(web: Web) -> None:
         bob.patch(path, json={"name": "mine"}),
         bob.delete(path),
         bob.post(f"{path}/invites", json={}),
+        bob.get(f"{path}/invites"),
+        bob.delete(f"{path}/invites"),
+        bob.delete(f"{path}/invites/{UNKNOWN}"),
         bob.delete(f"{path}/collaborators/{user_id(cy)}"),
     ]
-    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "owner_only")] * 4
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "owner_only")] * 7
     assert ada.get("/api/sessions", params={"id": session["id"]}).json()["session"] == session
     assert not web.bus.published
 
@@ -92,13 +100,13 @@ def test_a_removed_collaborator_is_out_and_cannot_come_back_by_the_link(web: Web
     ada, bob = web.sign_up("ada@example.com"), web.sign_up("bob@example.com")
     session = make(ada)
     link = invited(ada, session)
-    assert bob.get(link).status_code == 303
+    assert accept(bob, link).status_code == 200
     web.bus.published.clear()
     path = f"/api/sessions/{session['id']}/collaborators/{user_id(bob)}"
     assert ada.delete(path).json() == {"ok": True}
     assert web.bus.events == [RoleLost(session["id"], user_id(bob))]
     assert bob.get("/api/sessions", params={"id": session["id"]}).status_code == 404
-    assert bob.get(link).status_code == 404
+    assert accept(bob, link).status_code == 404
     again = ada.delete(path)
     assert (again.status_code, again.json()["code"]) == (404, "collaborator_not_found")
 

@@ -28,6 +28,9 @@ def calls_about(store: SessionStore, login: LoginId, session: SessionId) -> list
         partial(store.change, login, session, Change("Mine now")),
         partial(store.delete, login, session),
         partial(store.invite, login, session, "digest of a stranger"),
+        partial(store.invites, login, session),
+        partial(store.withdraw, login, session),
+        partial(store.withdraw, login, session, NOBODY),
         partial(store.collaborators, login, session),
         partial(store.remove, login, session, NOBODY),
     ]

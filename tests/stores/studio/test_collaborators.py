@@ -1,5 +1,6 @@
 """What every session store promises of invites and collaborators (`omnisonic.sessions`), held on each of them."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -8,6 +9,7 @@ import pytest
 from omnisonic.models import UserId
 from omnisonic.sessions import (
     INVITE_S,
+    MOST_INVITES,
     Change,
     NoSuchSession,
     OwnerOnly,
@@ -22,18 +24,92 @@ async def test_an_invite_makes_collaborators_for_a_week(people: People) -> None:
     bo, person = await people.arrives("bo")
     cy, another = await people.arrives("cy")
     made = await people.store.create(ada, "Night jam")
-    ends = await people.store.invite(ada, made.id, "digest")
-    assert ends.tzinfo == UTC
-    assert abs(ends - datetime.now(UTC) - timedelta(seconds=INVITE_S)) < timedelta(seconds=CLOCKS_S)
+    invite = await people.store.invite(ada, made.id, "digest")
+    assert (invite.role, invite.expires_at.tzinfo) == ("collaborator", UTC)
+    assert abs(invite.expires_at - datetime.now(UTC) - timedelta(seconds=INVITE_S)) < timedelta(seconds=CLOCKS_S)
     for login in (cy, bo, bo):
         assert await people.store.accept(login, "digest") == made.id
     assert await people.store.collaborators(ada, made.id) == [another, person]
-    assert await people.store.collaborators(bo, made.id) == [another, person]
     seen = await people.store.get(bo, made.id)
-    assert (seen.role, seen.owner, seen.name) == ("collaborator", made.owner, "Night jam")
+    assert (seen.role, seen.owner.id, seen.name) == ("collaborator", made.owner.id, "Night jam")
     await people.invites_run_out()
     assert await outcome(people.store.accept(bo, "digest")) == "invite_not_found"
     assert (await people.store.get(bo, made.id)).role == "collaborator"
+
+
+async def test_addresses_are_the_owner_s_to_see(people: People) -> None:
+    """Collaborators see their own and no other's; who has no name goes by what their address begins with."""
+    ada, owner = await people.arrives("ada")
+    bo, person = await people.arrives("bo")
+    cy, another = await people.arrives("cy")
+    made = await shared_session(people, ada, bo, cy)
+    assert made.owner == owner
+    assert (await people.store.get(ada, made.id)).owner == owner
+    assert await people.store.collaborators(ada, made.id) == [person, another]
+    for login, seen in (
+        (bo, [person, another.without_email()]),
+        (cy, [person.without_email(), another]),
+    ):
+        assert await people.store.collaborators(login, made.id) == seen
+        assert (await people.store.get(login, made.id)).owner == owner.without_email()
+        listed = await people.store.list(login, limit=10)
+        assert [session.owner for session in listed.sessions] == [owner.without_email()]
+    assert (await people.store.offer("digest")).owner.email is None
+
+
+async def test_an_offer_says_what_the_invite_is_for_and_changes_nothing(people: People) -> None:
+    """The session's name, whose it is, and until when; as often as one looks, until it is over."""
+    ada, owner = await people.arrives("ada")
+    made = await people.store.create(ada, "Night jam")
+    invite = await people.store.invite(ada, made.id, "digest")
+    await people.store.change(ada, made.id, Change("Dawn"))
+    for _ in range(3):
+        offer = await people.store.offer("digest")
+        assert (offer.session_name, offer.owner.id, offer.invite_ends_at) == ("Dawn", owner.id, invite.expires_at)
+    assert await people.store.collaborators(ada, made.id) == []
+    assert await outcome(people.store.offer("never made")) == "invite_not_found"
+    await people.invites_run_out()
+    assert await outcome(people.store.offer("digest")) == "invite_not_found"
+
+
+async def test_invites_are_listed_and_withdrawn_one_by_one_or_all(people: People) -> None:
+    """The newest first, only those that hold; one that is withdrawn opens nothing, the others do."""
+    ada, _ = await people.arrives("ada")
+    bo, _ = await people.arrives("bo")
+    made, other = [await people.store.create(ada, name) for name in ("Night jam", "Another")]
+    invites = [await people.store.invite(ada, made.id, f"digest {number}") for number in range(4)]
+    elsewhere = await people.store.invite(ada, other.id, "elsewhere")
+    assert await people.store.invites(ada, made.id) == invites[::-1]
+    await people.store.withdraw(ada, made.id, invites[1].id)
+    assert await people.store.invites(ada, made.id) == [invites[3], invites[2], invites[0]]
+    assert await outcome(people.store.accept(bo, "digest 1")) == "invite_not_found"
+    for gone in (invites[1].id, elsewhere.id, NOBODY, "no uuid", ""):
+        assert await outcome(people.store.withdraw(ada, made.id, gone)) == "invite_not_found"
+    assert await people.store.accept(bo, "digest 2") == made.id
+    for _ in range(2):
+        await people.store.withdraw(ada, made.id)
+        assert await people.store.invites(ada, made.id) == []
+    assert await outcome(people.store.offer("digest 3")) == "invite_not_found"
+    assert await people.store.invites(ada, other.id) == [elsewhere]
+    await people.invites_run_out()
+    assert await people.store.invites(ada, other.id) == []
+    assert await outcome(people.store.withdraw(ada, other.id, elsewhere.id)) == "invite_not_found"
+
+
+async def test_a_session_has_so_many_invites_and_no_more(people: People) -> None:
+    """Also when they are made all at once; those that are withdrawn or over make room."""
+    ada, _ = await people.arrives("ada")
+    made = await people.store.create(ada, "Night jam")
+    making: list[Callable[[], Awaitable[object]]]
+    making = [partial(people.store.invite, ada, made.id, f"digest {number}") for number in range(MOST_INVITES + 5)]
+    assert await at_once(making) == ["done"] * MOST_INVITES + ["too_many_invites"] * 5
+    held = await people.store.invites(ada, made.id)
+    assert len(held) == MOST_INVITES
+    await people.store.withdraw(ada, made.id, held[0].id)
+    assert await outcome(people.store.invite(ada, made.id, "another")) == "done"
+    assert await outcome(people.store.invite(ada, made.id, "one more")) == "too_many_invites"
+    await people.invites_run_out()
+    assert await outcome(people.store.invite(ada, made.id, "one more")) == "done"
 
 
 async def test_an_owner_who_opens_their_own_invite_stays_the_owner(people: People) -> None:
@@ -65,6 +141,9 @@ async def test_a_collaborator_sees_the_session_and_owns_nothing(people: People) 
         partial(people.store.change, bo, made.id, Change("Mine now")),
         partial(people.store.delete, bo, made.id),
         partial(people.store.invite, bo, made.id, "digest of bo's"),
+        partial(people.store.invites, bo, made.id),
+        partial(people.store.withdraw, bo, made.id),
+        partial(people.store.withdraw, bo, made.id, NOBODY),
         partial(people.store.remove, bo, made.id, another.id),
         partial(people.store.remove, bo, made.id, person.id),
         partial(people.store.remove, bo, made.id, NOBODY),
@@ -89,6 +168,7 @@ async def test_whoever_is_removed_cannot_return_by_the_old_invite(people: People
     assert await names(people.store, bo) == []
     assert await outcome(people.store.accept(bo, "digest")) == "invite_not_found"
     assert await people.store.collaborators(ada, made.id) == [another]
+    assert await people.store.invites(ada, made.id) == []
     await people.store.invite(ada, made.id, "new digest")
     assert await people.store.accept(bo, "new digest") == made.id
 
