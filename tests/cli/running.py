@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ START_S: Final = 40.0
 """A start takes 2 s; a busy machine that also measures coverage takes longer."""
 STOP_S: Final = 10.0
 POLL_S: Final = 0.02
+PROGRAM: Final = (sys.executable, "-m", "omnisonic")
 
 
 def eventually(condition: Callable[[], bool], *, what: str, within_s: float = START_S) -> None:
@@ -43,12 +44,14 @@ def completed(*arguments: str, typed: str = "", **settings: str) -> subprocess.C
 
 
 class Command:
-    """A running `omnisonic`. `lines` grows as it prints."""
+    """A running `omnisonic`, by default this environment's. `lines` grows as it prints."""
 
-    def __init__(self, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: tuple[str, ...], settings: Mapping[str, str], program: Sequence[str] = PROGRAM
+    ) -> None:
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "omnisonic", *arguments],
+            [*program, *arguments],
             env=environ(**settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,39 +1,17 @@
 """The client over TLS (`wss://`): it trusts whom its context trusts, and nobody else."""
 
 import ssl
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 import omnisonic
 from omnisonic.background import open_background
+from tests.certificates import make_certificate
 from tests.clients import DEADLINE_S
 from tests.embedding.staging import hear, member
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for `localhost` that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    signed, private = folder / "certificate.pem", folder / "key.pem"
-    signed.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return signed, private
 
 
 async def pass_on(port: int, outside: trio.SSLStream[trio.SocketStream]) -> None:

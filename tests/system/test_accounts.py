@@ -14,6 +14,7 @@ from tests.clients import Client
 from tests.rooms import becomes
 from tests.system.musicians import Musician, musician
 from tests.system.studio import Studio, running_studio
+from tests.system.visitors import rejected_status
 
 TRUE_WITHIN_S = 1.0
 """Whoever must go is gone, and the roster is true, within this time."""
@@ -92,7 +93,7 @@ async def test_with_tickets_nobody_enters_without_one(studio: Studio) -> None:
         with trio.fail_after(5), pytest.RaisesGroup(ConnectionRejected, flatten_subgroups=True) as caught:
             async with studio.visitors.entered(target):
                 pass
-        assert _status(caught.value) == 401
+        assert rejected_status(caught.value) == 401
 
 
 async def test_signing_out_ends_what_the_sign_in_had_opened(studio: Studio) -> None:
@@ -160,14 +161,7 @@ async def _refused(person: Musician, ticket: dict[str, object]) -> int:
     with trio.fail_after(5), pytest.RaisesGroup(ConnectionRejected, flatten_subgroups=True) as caught:
         async with person.with_ticket(ticket):
             pass
-    return _status(caught.value)
-
-
-def _status(rejected: BaseException) -> int:
-    while isinstance(rejected, BaseExceptionGroup):
-        rejected = rejected.exceptions[0]
-    assert isinstance(rejected, ConnectionRejected)
-    return int(rejected.status_code)
+    return rejected_status(caught.value)
 
 
 async def _head_count(person: Musician, session: str) -> object:

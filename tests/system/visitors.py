@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import httpx
 import trio
-from trio_websocket import wrap_client_stream
+from trio_websocket import ConnectionRejected, wrap_client_stream
 
 from tests.cli.running import START_S, Command
 from tests.clients import Bare, Client, upgrade_request
@@ -88,6 +88,14 @@ class Visitors:
         """Be there no more."""
         body = {"roomId": room, "memberId": member}
         assert await self.ask("DELETE", "/api/presence", json=body) == {"ok": True}
+
+
+def rejected_status(rejected: BaseException) -> int:
+    """The status of the answer in place of the upgrade, out of all the groups that `ConnectionRejected` came in."""
+    while isinstance(rejected, BaseExceptionGroup):
+        rejected = rejected.exceptions[0]
+    assert isinstance(rejected, ConnectionRejected)
+    return int(rejected.status_code)
 
 
 def _target(member: str, room: str) -> str:
