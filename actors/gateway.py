@@ -3,6 +3,7 @@
     gateway -> poller, dispatcher, acceptors, watch, bouncer, pulse    (tasks, each restarted by `supervise`)
             -> oversight                                    (threads: they see what the loop cannot)
             -> porter                                           (a task for each who waits to enter)
+            -> readiness                            (a task while somebody asks how the gateway is)
             -> registry -> rooms                                (cells, one for one)
 
 It owns the connections and has it decided who may enter; rooms know nothing of that. Overload: over its caps it
@@ -39,6 +40,8 @@ from omnisonic.actors.oversight import Oversight
 from omnisonic.actors.poller import Poller
 from omnisonic.actors.porter import Porter
 from omnisonic.actors.rate import Rate
+from omnisonic.actors.readiness import PATH as READINESS_PATH
+from omnisonic.actors.readiness import Readiness
 from omnisonic.actors.registry import EMPTY_S, Registry
 from omnisonic.actors.room import Room, RoomContext
 from omnisonic.actors.supervisor import ChildSpec, supervise
@@ -108,6 +111,9 @@ class Gateway:
         self._watch = Watch(options.patience)
         self.porter = Porter(nursery, self._let_in)
         self.bouncer = Bouncer(self.porter, options.access, recheck_s=options.recheck_s)
+        self.readiness = Readiness(nursery, self._dispatcher)
+        if options.access is not None:
+            self.readiness.checks["database"] = options.access.ping
         self.name = "gateway"
         door = InspectionDoor(options.admin_token, options.hosts, options.origins)
         notes = {
@@ -216,6 +222,9 @@ class Gateway:
         if request.path == "/healthz" and "upgrade" not in request.headers:
             connection.answer(handshake.http_answer(HTTPStatus.OK, {"ok": True}))
             return
+        if request.path == READINESS_PATH and "upgrade" not in request.headers:
+            self.readiness.take(connection)
+            return
         if self._oversight.takes(connection, request):
             return
         key = handshake.check_upgrade(request)
@@ -265,6 +274,7 @@ class Gateway:
     def is_closing(self, connection: Connection) -> None:
         self._watch.closes(connection, trio.current_time())
         self.porter.left(connection)
+        self.readiness.left(connection)
         if connection.closing is not None and connection.member is not None:
             self.counters.closed(connection.closing.code)
 
@@ -272,6 +282,7 @@ class Gateway:
         self._poller.forget(connection.fd)
         self._watch.ended(connection)
         self.porter.left(connection)
+        self.readiness.left(connection)
         self.bouncer.ended(connection)
         self.connections.discard(connection)
         if connection.room_id is not None:

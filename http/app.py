@@ -64,7 +64,7 @@ RESPONSE_TIMEOUT_S: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What the web stands on. Whoever opened them closes them."""
+    """What the web stands on. Whoever opened them closes them. `ask_gateway` is None where nobody knows a gateway."""
 
     presence: PresenceStore
     bus: Bus
@@ -77,6 +77,7 @@ class Stores:
     upkeep: UploadUpkeep
     storage: Storage
     ping_database: Callable[[], Awaitable[None]]
+    ask_gateway: Callable[[], Awaitable[None]] | None = None
 
 
 def create_app(
@@ -119,7 +120,7 @@ def create_app(
     served = Served(stores.storage)
     frame = PageFrame(settings, callers, stores.accounts, csrf)
     for part in (
-        Health(stores.ping_database, stores.presence, stores.bus, stores.storage),
+        Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
         Sessions(settings, stores.sessions, counts, news, callers.login),
         Invites(settings, stores.sessions, counts, callers.login),

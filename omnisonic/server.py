@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Final
 
 import trio
@@ -21,7 +22,7 @@ from omnisonic.actors.rate import Rate
 from omnisonic.actors.relay import Relay
 from omnisonic.actors.room import Room, RoomContext
 from omnisonic.asyncio_thread import open_asyncio_thread
-from omnisonic.bus import Bus
+from omnisonic.bus import Bus, round_trip
 from omnisonic.bus.memory import MemoryBus
 from omnisonic.bus.threaded import ThreadedBus
 from omnisonic.bus.valkey import ValkeyBus
@@ -65,6 +66,7 @@ async def open_gateway(
         async with trio.open_nursery() as nursery:
             gateway = Gateway(options, nursery, room_class)
             gateway.name = owner
+            gateway.readiness.checks |= {"presence": presence.ping, "bus": partial(round_trip, bus)}
             after.callback(gateway.close)
             mirror = Mirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
             relay = Relay(presence, bus, gateway.registry, gateway.bouncer)

@@ -30,6 +30,10 @@ class AccessStore(Protocol):
         """Those of `passes` that open their room no more. The sign-ins of the others count as used just now."""
         ...
 
+    async def ping(self) -> None:
+        """One round trip."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of the connections. Safe to call twice."""
         ...

@@ -33,6 +33,9 @@ class PostgresAccess:
         rows = await self._database.rows(LAPSED, logins, sessions, timedelta(seconds=TOUCH_S))
         return [passes[row[0] - 1] for row in rows]
 
+    async def ping(self) -> None:
+        await self._database.ping()
+
     async def aclose(self) -> None:
         await self._database.aclose()
 

@@ -27,6 +27,9 @@ class ThreadedAccess:
     async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
         return await self._thread.call(self._store.lapsed, passes, timeout_s=CALL_S)
 
+    async def ping(self) -> None:
+        await self._thread.call(self._store.ping, timeout_s=CALL_S)
+
     async def aclose(self) -> None:
         await self._thread.call(self._store.aclose, timeout_s=CALL_S)
 

@@ -4,13 +4,17 @@ Whoever listens is told of a gap (`Gap`) whenever events may have been missed, a
 store again. Adapters: `omnisonic.bus.memory` and `omnisonic.bus.valkey` (Redis pub/sub).
 """
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
+from omnisonic.errors import Unavailable
+
 ROOM_EVENTS: Final = "omnisonic:room-events"
 """The channel on which the web side tells rooms what happened outside of them. Carries `omnisonic.bus.events`."""
+PROBE_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +51,14 @@ class Bus(Protocol):
     async def aclose(self) -> None:
         """Let go of the connections. Safe to call twice."""
         ...
+
+
+async def round_trip(bus: Bus) -> None:
+    """Publish a message on a channel of its own, and return once it was received. Errors: `Unavailable`."""
+    channel = f"omnisonic:probe:{secrets.token_hex(PROBE_BYTES)}"
+    async with bus.subscribe(channel) as heard:
+        await bus.publish(channel, b"ready?")
+        async for event in heard:
+            if isinstance(event, Delivery):
+                return
+    raise Unavailable("The bus ended before it delivered.")

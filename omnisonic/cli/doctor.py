@@ -1,7 +1,7 @@
 """`omnisonic doctor`: everything that is configured, tried end to end, and what to do about what is wrong.
 
-Each check is by itself and has `CHECK_S`; all run at once. What is tried in the storage is an object of its own, which
-is deleted again. Nothing that is printed holds a secret.
+Each check is by itself and has `CHECK_S`; all run at once. It changes nothing: what is tried in the storage is an
+object of its own, which is deleted again, and no folder is made. Nothing that is printed holds a secret.
 """
 
 import asyncio
@@ -12,23 +12,32 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import typer
 
-from omnisonic.bus import Delivery
+from omnisonic.bus import round_trip
 from omnisonic.bus.valkey import ValkeyBus
+from omnisonic.cli.gateway_places import local_gateway
 from omnisonic.cli.places import database_of, redis_of
 from omnisonic.cli.storage import storage_of
 from omnisonic.config import Settings, known_variables
 from omnisonic.database.migrations import status
-from omnisonic.errors import BadSettings, OmnisonicError
+from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
+from omnisonic.http.gateway_readiness import GatewayReadiness, asking_client, known_name, local_url
 from omnisonic.logs import configure_logs
 from omnisonic.storage import Label, Storage, StorageRefused
 from omnisonic.unknown_settings import unknown_settings
 
 CHECK_S: Final = 10.0
+WEB_S: Final = 2.0
+"""The web answers within this time, also when its gateway does not: that what stands still is told within 3 s."""
+STANDS_STILL: Final = (
+    "`omnisonic serve` starts again what stands still for 10 s; otherwise look at its log, and start it again."
+)
 CONTENT: Final = b"Is anybody there?\n"
 _KEY_BYTES: Final = 8
 
@@ -174,20 +183,18 @@ async def _redis(settings: Settings) -> str:
     bus = ValkeyBus(url)
     try:
         began_s = time.perf_counter()
-        channel = f"omnisonic:doctor:{secrets.token_hex(_KEY_BYTES)}"
-        async with bus.subscribe(channel) as heard:
-            await bus.publish(channel, CONTENT)
-            async for event in heard:
-                if isinstance(event, Delivery):
-                    break
+        await round_trip(bus)
         return f"What is published is received, in {(time.perf_counter() - began_s) * 1000:.0f} ms."
     finally:
         await bus.aclose()
 
 
 async def _storage(settings: Settings) -> str:
+    if settings.storage_type == "local" and not settings.local_storage_dir.exists():
+        return _makeable(settings.local_storage_dir.absolute())
     storage = storage_of(settings)
-    key = f"doctor/{secrets.token_hex(_KEY_BYTES)}"
+    # Without a folder of its own, which would be left.
+    key = f"doctor-{secrets.token_hex(_KEY_BYTES)}"
     try:
         try:
             link = await _tried_out(storage, key)
@@ -198,6 +205,17 @@ async def _storage(settings: Settings) -> str:
     place = settings.local_storage_dir.absolute() if settings.storage_type == "local" else settings.storage_type
     links = "links go to it directly" if link else "links go to the web"
     return f"An object was put into {place}, read and deleted; {links}."
+
+
+def _makeable(folder: Path) -> str:
+    """What to say of a folder that is not there, and that is for others to make. Errors: `Ailing`: they could not."""
+    above = next(parent for parent in folder.parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise Ailing(
+            f"The folder {folder} is not there, and cannot be made by this user.",
+            "Make it, or set OMNISONIC_DATA_DIR or STORAGE_LOCAL_DIR to another place.",
+        )
+    return f"The folder {folder} is not there yet; it is made when it is needed."
 
 
 async def _tried_out(storage: Storage, key: str) -> bool:
@@ -226,34 +244,61 @@ async def _tried_out(storage: Storage, key: str) -> bool:
 
 
 async def _web(settings: Settings) -> str:
-    host, port = _reachable(settings.web_host), settings.web_port
-    if not await _listens(host, port):
+    port, url = settings.web_port, local_url(settings.web_host, settings.web_port)
+    if not await _listens(url):
         return f"Nothing listens on port {port}."
     try:
-        async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
-            ready = await client.get("/readyz")
+        async with asyncio.timeout(WEB_S), asking_client() as client:
+            ready = await client.get(f"{url}/readyz", headers=known_name(settings), timeout=WEB_S)
+    except (TimeoutError, httpx.TimeoutException):
+        raise Ailing(f"It listens on port {port}, but does not answer within {WEB_S:g} s.", STANDS_STILL) from None
     except httpx.HTTPError as problem:
         raise Ailing(
             f"What listens on port {port} does not speak HTTP.", "Stop it, or set WEB_PORT to another port."
         ) from problem
     if ready.status_code != httpx.codes.OK:
-        raise Ailing(f"It listens on port {port}, but is not ready ({ready.status_code}).", "See the other checks.")
+        raise Ailing(
+            f"It listens on port {port}, but is not ready ({ready.status_code}{_told(ready)}).", "See the other checks."
+        )
     return f"It listens on port {port}, and is ready."
 
 
+def _told(answer: httpx.Response) -> str:
+    """What the web says of itself, if it does."""
+    with suppress(ValueError, KeyError, TypeError):
+        return f": {str(answer.json()['error']).rstrip('.')}"
+    return ""
+
+
 async def _gateway(settings: Settings) -> str:
-    host, port = _reachable(settings.gateway_host), settings.gateway_port
-    return f"It listens on port {port}." if await _listens(host, port) else f"Nothing listens on port {port}."
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is not bound here
-
-
-async def _listens(host: str, port: int) -> bool:
     try:
-        _, writer = await asyncio.open_connection(host, port)
-    except OSError:
+        url = f"http{local_gateway(settings).removeprefix('ws')}"
+    except BadSettings:
+        return "Nobody says where it listens."
+    port = urlsplit(url).port
+    async with asking_client() as client:
+        if await _listens(url):
+            gateway = GatewayReadiness(client, f"{url}/readyz", headers=known_name(settings))
+            place = f"It listens on port {port}"
+        elif settings.gateway_public_url is not None:
+            gateway = GatewayReadiness(client, f"http{settings.gateway_public_url.removeprefix('ws')}", is_public=True)
+            place = f"It is at {settings.gateway_public_url}"
+        else:
+            return f"Nothing listens on port {port}."
+        try:
+            await gateway.check()
+        except Unavailable as problem:
+            raise Ailing(f"{place}, but: {problem.message}", STANDS_STILL) from problem
+    return f"{place}, and its rooms go on."
+
+
+async def _listens(url: str) -> bool:
+    """Whether a connection is taken there: the kernel takes it, even for a process that stands still."""
+    place = urlsplit(url)
+    try:
+        async with asyncio.timeout(WEB_S):
+            _, writer = await asyncio.open_connection(place.hostname, place.port)
+    except (OSError, TimeoutError):
         return False
     writer.close()
     with suppress(OSError):

@@ -8,15 +8,16 @@ import gc
 import logging
 import resource
 from functools import partial
-from typing import Final
+from typing import Final, NoReturn
 
 import trio
 
-from omnisonic.cli.lifeline import end_with_supervisor, say_ready
+from omnisonic.cli.lifeline import Lifeline, end_with_supervisor
 from omnisonic.cli.listening import inherited_listener, open_listener, url_of
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
+from omnisonic.heartbeat import BEAT_S
 from omnisonic.server import run_gateway
 from omnisonic.time_slices import shorten_time_slice
 
@@ -46,7 +47,7 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         listener = open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY")
     else:
         listener = inherited_listener(fd)
-    ready = say_ready if supervised else partial(print, url_of(listener, "ws"), flush=True)
+    ready = _ready if supervised else partial(print, url_of(listener, "ws"), flush=True)
     _allow_descriptors(settings.max_connections)
     settings.check_admin_token()
     if settings.access == "ticket" or settings.database_url is not None:
@@ -58,6 +59,19 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         gc.set_threshold(*GC_THRESHOLDS)
         shorten_time_slice()  # a message waits for no upload or mixdown to have had its turn
         trio.run(partial(run_gateway, settings, [listener], ready=ready))
+
+
+def _ready() -> None:
+    """Tell the supervisor that the gateway is in service, and from now on that its loop goes on."""
+    line = Lifeline()
+    line.say_ready()
+    trio.lowlevel.spawn_system_task(_go_on, line)
+
+
+async def _go_on(line: Lifeline) -> NoReturn:
+    while True:
+        line.say_alive()
+        await trio.sleep(BEAT_S)
 
 
 def _check_rights(settings: Settings) -> None:

@@ -23,7 +23,7 @@ def places_of(settings: Settings, gateways: Sequence[str], token_file: Path | No
 
     Errors: `BadSettings` for what is no URL, and without a token.
     """
-    urls = [_checked(url) for url in gateways] or [_local(settings)]
+    urls = [_checked(url) for url in gateways] or [local_gateway(settings)]
     return [Place(url, _token(settings, token_file, url)) for url in dict.fromkeys(urls)]
 
 
@@ -48,8 +48,8 @@ def _checked(url: str) -> str:
     return f"{SCHEMES[scheme]}://{rest.rstrip('/')}"
 
 
-def _local(settings: Settings) -> str:
-    """Where the settings say that it is, or where `serve` says that it runs now."""
+def local_gateway(settings: Settings) -> str:
+    """Where the settings say that it is, or where `serve` says that it runs now. Errors: `BadSettings`: nowhere."""
     is_told = "gateway_port" in settings.model_fields_set and settings.gateway_port != 0
     try:
         told = "" if is_told else (settings.data_dir / GATEWAY).read_text(encoding="utf-8").strip()

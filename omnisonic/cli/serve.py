@@ -23,6 +23,7 @@ from typing import Final
 import trio
 
 from omnisonic import __version__
+from omnisonic.child_process import ProcessSpec
 from omnisonic.cli.listening import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
 from omnisonic.config import Settings
@@ -32,7 +33,8 @@ from omnisonic.embedded.postgres import FOLDER as POSTGRES
 from omnisonic.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
 from omnisonic.embedded.valkey import FOLDER as VALKEY
 from omnisonic.embedded.valkey import EmbeddedValkey
-from omnisonic.processes import ProcessSpec, run_processes
+from omnisonic.heartbeat import SILENT_S
+from omnisonic.processes import run_processes
 from omnisonic.signing import signing_secret
 
 MIGRATE_S: Final = 3600.0
@@ -175,7 +177,7 @@ def _parts(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
         unconfided = {name: value for name, value in environ.items() if not name.startswith(CONFIDENTIAL)}
         behind.append(_part("parity", unconfided, studio.parity))
     return [
-        replace(_part("migrate", environ), once=True, start_s=MIGRATE_S),
+        replace(_part("migrate", environ), once=True, start_s=MIGRATE_S, silent_s=None),
         _part("gateway", environ, studio.gateway),
         *(replace(part, niceness=BEHIND_ROOMS) for part in behind),
     ]
@@ -188,7 +190,7 @@ def _part(
     fds = () if listener is None else (listener.fileno(),)
     words = [word for fd in fds for word in ("--fd", str(fd))]
     program = (sys.executable, "-m", "omnisonic", command, *words, "--supervised")
-    return ProcessSpec(name or command, program, environ, pass_fds=fds)
+    return ProcessSpec(name or command, program, environ, pass_fds=fds, silent_s=SILENT_S)
 
 
 def _names(settings: Settings) -> list[str]:

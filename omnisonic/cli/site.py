@@ -13,7 +13,7 @@ from typing import Final
 
 from quart import Quart
 
-from omnisonic.cli.lifeline import end_with_supervisor, say_ready
+from omnisonic.cli.lifeline import end_with_supervisor, ready_in_asyncio
 from omnisonic.cli.listening import inherited_listener, open_listener, url_of
 from omnisonic.cli.stopping import stop_signal
 from omnisonic.http.serving import hypercorn_config, serve_web
@@ -33,7 +33,7 @@ def open_site(
     if supervised:
         end_with_supervisor()
     listener = open_listener(host, port, setting=setting) if fd is None else inherited_listener(fd)
-    return listener, say_ready if supervised else partial(print, url_of(listener, "http"), flush=True)
+    return listener, ready_in_asyncio if supervised else partial(print, url_of(listener, "http"), flush=True)
 
 
 async def serve_site(app: Quart, listener: socket.socket, ready: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ from omnisonic.database.pool import Database
 from omnisonic.exports.postgres import PostgresExports
 from omnisonic.guard.valkey import ValkeyGuard
 from omnisonic.http.app import Stores
+from omnisonic.http.gateway_readiness import asking_client, gateway_of
 from omnisonic.presence.valkey import ValkeyPresence
 from omnisonic.sessions.postgres import PostgresSessions
 from omnisonic.uploads.postgres import PostgresUploads
@@ -31,6 +32,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
         storage = storage_of(settings)
         for opened in (presence, bus, guard, storage):
             after.push_async_callback(opened.aclose)
+        gateway = gateway_of(settings, await after.enter_async_context(asking_client()))
         database = Database(database_url)
         await database.open()
         after.push_async_callback(database.aclose)
@@ -52,4 +54,5 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             ),
             storage=storage,
             ping_database=database.ping,
+            ask_gateway=None if gateway is None else gateway.check,
         )

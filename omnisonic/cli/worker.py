@@ -14,7 +14,7 @@ from typing import Final
 
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.bus.valkey import ValkeyBus
-from omnisonic.cli.lifeline import end_with_supervisor, say_ready
+from omnisonic.cli.lifeline import end_with_supervisor, ready_in_asyncio
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.cli.stopping import stop_signal
 from omnisonic.cli.storage import storage_of
@@ -44,7 +44,7 @@ def run(settings: Settings, *, supervised: bool) -> None:
     database_url, redis_url = _places(settings)
     if supervised:
         end_with_supervisor()
-    ready = say_ready if supervised else partial(print, "At work.", flush=True)
+    ready = ready_in_asyncio if supervised else partial(print, "At work.", flush=True)
     telemetry = configure_telemetry(settings, "worker")
     try:
         asyncio.run(_work(settings, database_url, redis_url, ready, is_measured=telemetry.has_metrics))

@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import trio
 
+from omnisonic.child_process import ProcessSpec
 from omnisonic.data_directory import kept_secret, private_folder, write_private
 from omnisonic.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable, free_port
 from omnisonic.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.embedded.installation import find_postgres
-from omnisonic.processes import ProcessSpec
 
 FOLDER: Final = "postgres"
 """Its folder in a data directory."""

@@ -20,9 +20,9 @@ from typing import Final
 
 import trio
 
+from omnisonic.child_process import ProcessSpec
 from omnisonic.data_directory import private_folder, write_private
 from omnisonic.embedded import HOST, VALKEY_PORTS, EmbeddedUnavailable, free_port
-from omnisonic.processes import ProcessSpec
 
 FOLDER: Final = "valkey"
 """Its folder in a data directory."""

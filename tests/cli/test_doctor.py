@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from omnisonic.database.migrations import known_migrations
 from tests.cli.running import completed, running
+from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
 from tests.valkey_server import ValkeyServer
 
@@ -84,3 +87,60 @@ def test_what_may_be_a_mistake_is_a_warning_and_no_failure(
     assert {name for name, check in found.items() if check["warning"]} == {"rooms", "settings"}
     assert all(check["ok"] for check in found.values())
     assert not any(check["warning"] for check in checks(completed("doctor", "--json", **settings).stdout).values())
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """All that is in a folder: mode, time of the last change, and content."""
+    found = {}
+    for path in [folder, *folder.rglob("*")]:
+        about = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(folder))] = (about.st_mode, 0 if path.is_dir() else about.st_mtime_ns, content)
+    return found
+
+
+@pytest.mark.parametrize("there", [(), ("data",), ("data/uploads",)], ids=["nothing", "a data directory", "uploads"])
+def test_it_changes_nothing_in_the_data_directory(tmp_path: Path, there: tuple[str, ...]) -> None:
+    """Not before the first start, and not where uploads are: no folder is made, and nothing of a try is left."""
+    for name in there:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "kept").write_text("kept")
+    before = tree(tmp_path)
+    shown = completed("doctor", "--json", OMNISONIC_DATA_DIR=str(tmp_path / "data"))
+    assert tree(tmp_path) == before
+    storage = checks(shown.stdout)["storage"]
+    assert storage["ok"], storage
+    assert ("is not there yet" in storage["detail"]) == (there != ("data/uploads",))
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """Where a file is in the way."""
+    (tmp_path / "data").write_text("")
+    shown = completed("doctor", "--json", OMNISONIC_DATA_DIR=str(tmp_path / "data"))
+    storage = checks(shown.stdout)["storage"]
+    assert (storage["ok"], storage["mend"][:8]) == (False, "Make it,")
+
+
+@pytest.mark.parametrize("migrated", [True, False])
+def test_it_changes_nothing_in_database_redis_and_bucket(
+    postgres_process: PostgresServer,
+    database_url: str,
+    valkey: ValkeyServer,
+    s3: S3Server,
+    tmp_path: Path,
+    migrated: bool,
+) -> None:
+    """A database without tables has none afterwards, either; a bucket and a Valkey are as empty as they were."""
+    url = database_url if migrated else postgres_process.url
+    name = url.rpartition("/")[2]
+    count = "SELECT count(*) FROM pg_class"
+
+    def seen() -> tuple[object, ...]:
+        rows = [tuple(row) for row in postgres_process.execute(count, database=name)]
+        return rows, s3.objects(), s3.unfinished(), valkey.lives_ms(), tree(tmp_path)
+
+    before = seen()
+    settings = {"DATABASE_URL": url, "REDIS_URL": valkey.url, "OMNISONIC_DATA_DIR": str(tmp_path)}
+    shown = completed("doctor", "--json", **settings, **s3.environ("minio"))
+    assert checks(shown.stdout)["storage"]["ok"]
+    assert seen() == before

@@ -7,9 +7,16 @@ import sys
 
 import pytest
 
+from omnisonic.heartbeat import ALIVE, BEAT_S, READY
+
+BEATING = (
+    "import asyncio, os, threading; from omnisonic.cli.lifeline import ready_in_asyncio; "
+    "held = threading.Event(); loop = asyncio.new_event_loop(); loop.call_soon(ready_in_asyncio); "
+    "loop.call_later(0.2, held.wait); loop.run_forever()"
+)
 PART = (
-    "import signal; from omnisonic.cli.lifeline import end_with_supervisor, say_ready; {first}"
-    "end_with_supervisor(stop_s=0.1); say_ready(); [signal.pause() for _ in range(2)]"
+    "import signal; from omnisonic.cli.lifeline import Lifeline, end_with_supervisor; {first}"
+    "end_with_supervisor(stop_s=0.1); Lifeline().say_ready(); [signal.pause() for _ in range(2)]"
 )
 
 
@@ -29,3 +36,33 @@ def test_a_part_ends_when_its_lifeline_closes(first: str, exit_code: int) -> Non
             assert part.poll() is None
             ours.shutdown(socket.SHUT_WR)
             assert part.wait(20) == exit_code
+
+
+def test_a_loop_that_stands_still_falls_silent() -> None:
+    """It says that it is ready and that it goes on, and nothing more once something holds it up."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, subprocess.Popen([sys.executable, "-c", BEATING], stdin=theirs.fileno()) as part:
+        try:
+            ours.settimeout(20)
+            said = b""
+            while said != READY + ALIVE:
+                said += ours.recv(16)
+                assert (READY + ALIVE).startswith(said)
+            ours.settimeout(2 * BEAT_S)
+            with pytest.raises(TimeoutError):
+                ours.recv(16)
+        finally:
+            part.kill()
+
+
+def test_a_supervisor_that_does_not_read_makes_no_loop_wait() -> None:
+    """Whatever the line takes no more is not said."""
+    program = (
+        "from omnisonic.cli.lifeline import Lifeline; line = Lifeline(); "
+        "[line.say_alive() for _ in range(100_000)]; print('done')"
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-c", program]
+        shown = subprocess.run(command, stdin=theirs.fileno(), capture_output=True, timeout=60, check=True)
+    assert shown.stdout == b"done\n"

@@ -13,7 +13,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.processes import LONGEST_LINE_BYTES, ProcessDied, ProcessSpec, run_processes
+from omnisonic.child_process import LONGEST_LINE_BYTES, ProcessDied, ProcessSpec
+from omnisonic.processes import run_processes
 from tests.cli.running import alive
 
 DEADLINE_S: Final = 30.0

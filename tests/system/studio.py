@@ -184,7 +184,8 @@ def running_studio(way: str, folder: Path, **settings: str) -> Iterator[Studio]:
         studio = Apart(valkey, postgres, folder, **settings)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{studio.visitors.web_port}", timeout=START_S) as client:
-                assert client.get("/readyz").status_code == 200
+                # Its gateway may have yet to take the connections that wait in its socket.
+                eventually(lambda: client.get("/readyz").status_code == 200, what="the web and its gateway are ready")
             yield studio
         finally:
             studio.close()

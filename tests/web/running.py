@@ -26,6 +26,7 @@ from omnisonic.exports.postgres import PostgresExports
 from omnisonic.guard.memory import MemoryGuard
 from omnisonic.guard.valkey import ValkeyGuard
 from omnisonic.http.app import Stores, create_app
+from omnisonic.http.gateway_readiness import asking_client, gateway_of
 from omnisonic.http.serving import hypercorn_config, serve_web
 from omnisonic.logins import LoginCookies
 from omnisonic.presence.valkey import ValkeyPresence
@@ -159,7 +160,10 @@ def running_web(
     folder = tempfile.TemporaryDirectory(prefix="omnisonic-uploads-")
     storage = storage or LocalStorage(Path(folder.name))
     stores = _stores(database, redis_url, presence, bus, clock, settings=loaded, storage=storage)
-    stores = replace(stores, uploads=uploads(stores.uploads))
+    asking = asking_client()
+    gateway = gateway_of(loaded, asking)
+    ask_gateway = None if gateway is None else gateway.check
+    stores = replace(stores, uploads=uploads(stores.uploads), ask_gateway=ask_gateway)
     app = create_app(
         loaded,
         stores,
@@ -171,7 +175,7 @@ def running_web(
         meter_provider=meter_provider,
     )
     app.config |= config or {}
-    with folder, serving(app, listener, _opened(database, stores)) as (loop, end):
+    with folder, serving(app, listener, _opened(database, stores, asking)) as (loop, end):
         web = Web(port, app, loaded, presence, bus, stores, database, clock, loop, end, Path(folder.name))
         try:
             yield web
@@ -212,11 +216,12 @@ def _stores(
 
 
 @asynccontextmanager
-async def _opened(database: Database, stores: Stores) -> AsyncIterator[None]:
+async def _opened(database: Database, stores: Stores, asking: httpx.AsyncClient) -> AsyncIterator[None]:
     await database.open()
     try:
         yield
     finally:
+        await asking.aclose()
         await database.aclose()
         for store in (stores.presence, stores.bus, stores.guard, stores.storage):
             await store.aclose()

@@ -1,5 +1,7 @@
 """`/healthz` says that the process lives, `/readyz` that it can work (SPEC 3)."""
 
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,3 +74,15 @@ def test_many_who_ask_at_once_share_one_probe(web: Web) -> None:
         answers = list(pool.map(lambda _: web.client.get("/readyz"), range(20)))
     assert {answer.status_code for answer in answers} == {503}
     assert len(web.bus.published) < 20
+
+
+def test_a_process_whose_gateway_stands_still_is_not_ready(database_url: str) -> None:
+    """503 that names it, within the time that its callers have."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        gateway = {"GATEWAY_PORT": str(mute.getsockname()[1])}
+        with running_web(gateway, database_url=database_url) as web:
+            began_s = time.monotonic()
+            answer = web.client.get("/readyz")
+            assert time.monotonic() - began_s < 3
+    assert (answer.status_code, answer.json()["error"]) == (503, "Not ready: gateway cannot be reached.")
+    assert answer.json()["checks"]["gateway"] == "No answer within 1.5 s."
