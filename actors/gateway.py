@@ -228,7 +228,7 @@ class Gateway:
         if self._oversight.takes(connection, request):
             return
         key = handshake.check_upgrade(request)
-        if not self.options.origins.allows(request.headers.get("origin")):
+        if not self.options.origins.allows(request.headers.get("origin"), host=request.headers["host"]):
             raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of that origin may not connect here.")
         self._check_caps(connection)
         answer = handshake.upgrade_answer(key, request.subprotocols)

@@ -6,6 +6,13 @@ It stays with this host alone, and under https browsers hold it to that (`__Host
 from quart import after_this_request, request
 from quart.typing import ResponseTypes
 
+from omnisonic.wire.cookies import read_cookie
+
+
+def cookie_header() -> str:
+    """All that the current request says under `Cookie`; nothing when it does not."""
+    return ";".join(request.headers.getlist("Cookie"))
+
 
 class BrowserCookie:
     """The cookie `omnisonic.<name>`. `secure`: browsers reach us over TLS."""
@@ -16,7 +23,7 @@ class BrowserCookie:
 
     def read(self) -> str:
         """What the current request brings; nothing when it brings none."""
-        return request.cookies.get(self.name, "")
+        return read_cookie(cookie_header(), self.name) or ""
 
     def keep(self, value: str, *, max_age_s: int | None = None) -> None:
         """Let the answer carry `value`, for `max_age_s` or until the browser is closed; 0 takes the cookie back."""

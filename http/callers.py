@@ -13,9 +13,11 @@ from quart import Quart, Response, g, request
 from quart_auth import AuthUser, QuartAuth
 from quart_auth.extension import Action
 
+from omnisonic.http.browser_cookie import cookie_header
 from omnisonic.logins import LONGEST_S, SALT, LoginCookies, login_id
 from omnisonic.models import LoginId
 from omnisonic.sessions import NotSignedIn
+from omnisonic.wire.cookies import read_cookie
 
 KNOWN_S: Final = 60.0
 """How long a cookie that was found to be ours is known again without looking at its signature."""
@@ -77,8 +79,13 @@ class Callers(QuartAuth):
         if hasattr(g, self.attribute_name):  # it was asked for already, or has changed since the request came
             token = self.load_user().auth_id
             return None if token is None else login_id(token)
-        header = ";".join(request.headers.getlist("Cookie"))
+        header = cookie_header()
         return self._known.login(header) if header else None
+
+    def load_cookie(self) -> str | None:
+        """The same as quart-auth's, with the reading of cookies that the gateway has, too."""
+        value = read_cookie(cookie_header(), self._cookies.name)
+        return None if value is None else self._cookies.load(value)
 
     def _login_in_request(self) -> LoginId | None:
         token = self.load_cookie()

@@ -21,6 +21,7 @@ from quart.utils import encode_headers
 from quart.wrappers.base import BaseRequestWebsocket
 from quart.wrappers.response import DataBody, Response
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
 
 from omnisonic.http.errors import Refusal
 from omnisonic.http.incoming import Incoming, discard, is_streamed
@@ -106,3 +107,9 @@ class StudioApp(Quart):
     def ensure_async(self, func: Callable[..., Any]) -> Callable[..., Any]:
         code = getattr(func, "__code__", None)
         return func if code is not None and code.co_flags & CO_COROUTINE else super().ensure_async(func)
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Find routes by path alone: what a request says under `Host` may be anything until it has been checked."""
+        if request is None:
+            return super().create_url_adapter(request)
+        return self.url_map.bind("localhost", request.root_path, None, request.scheme, request.method, request.path)

@@ -7,12 +7,12 @@ the same serializer. Pure.
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from omnisonic.models import LoginId
+from omnisonic.wire.cookies import read_cookie
 
 IDLE_S: Final = 12 * 60 * 60
 """A sign-in that is not used for this long has ended."""
@@ -61,9 +61,6 @@ class LoginCookies:
 
     def login_in(self, cookie_header: str) -> LoginId | None:
         """The sign-in that a request's `Cookie` header stands for; None when there is none."""
-        try:
-            cookie = SimpleCookie(cookie_header).get(self.name)
-        except CookieError:
-            return None
-        token = None if cookie is None else self.load(cookie.value)
+        value = read_cookie(cookie_header, self.name)
+        token = None if value is None else self.load(value)
         return None if token is None else login_id(token)

@@ -36,15 +36,45 @@ class OriginPolicy:
 
     origins: frozenset[str]
 
-    def allows(self, origin: str | None) -> bool:
-        """Whether a page from `origin` may connect. No header at all is no page: not a browser."""
-        return origin is None or origin.lower() in self.origins
+    def allows(self, origin: str | None, *, host: str | None = None) -> bool:
+        """Whether a page from `origin` may connect. No header at all is no page: not a browser.
+
+        `host`, the request's own, allows the origin of what is served there. Only give it where `HostPolicy` has
+        allowed it and no pages are served: then it is a program that says so by default, and never a page.
+        """
+        if origin is None or (known := _plain_origin(origin)) in self.origins:
+            return True
+        if not host:
+            return False
+        return known in {f"{scheme}://{_plain_host(host, port)}" for scheme, port in _PORTS}
+
+
+_PORTS: Final = (("http", "80"), ("https", "443"))
+"""Ports that browsers leave out of an origin."""
+
+
+def _plain_origin(origin: str) -> str:
+    scheme, separator, host = origin.lower().partition("://")
+    return f"{scheme}{separator}{_plain_host(host, dict(_PORTS).get(scheme, ''))}"
+
+
+def _plain_host(host: str, usual_port: str) -> str:
+    """A host and port in lower case, without the port that goes without saying and the dot of an absolute name."""
+    name, port = _split(host.lower())
+    return name if port in ("", usual_port) else f"{name}:{port}"
+
+
+def _split(host: str) -> tuple[str, str]:
+    """The name, without the dot at the end of an absolute one (RFC 3986 3.2.2), and the port, if there is one."""
+    if host.startswith("["):
+        name, _, rest = host.partition("]")
+        return name + "]", rest.removeprefix(":")
+    name, _, port = host.partition(":") if host.count(":") <= 1 else (host, "", "")
+    return name.removesuffix("."), port
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0] if host.count(":") <= 1 else host
+    return _split(host)[0].strip("[]")
 
 
 def _is_address(name: str) -> bool:

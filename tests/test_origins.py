@@ -6,7 +6,17 @@ from omnisonic.origins import HostPolicy, OriginPolicy
 
 
 @pytest.mark.parametrize(
-    "host", ["studio.example", "STUDIO.example", "studio.example:443", "[::1]:3000", "[::1]", "::1"]
+    "host",
+    [
+        "studio.example",
+        "STUDIO.example",
+        "studio.example:443",
+        "studio.example.",
+        "studio.example.:80",
+        "[::1]:3000",
+        "[::1]",
+        "::1",
+    ],
 )
 def test_a_host_is_known_by_its_name_whatever_the_port(host: str) -> None:
     """Ports, case and brackets make no difference."""
@@ -22,6 +32,8 @@ def test_a_host_is_known_by_its_name_whatever_the_port(host: str) -> None:
         "evil.example",
         "studio.example.evil.example",
         "studio.example@evil.example",
+        "studio.example..",
+        ".",
         "192.0.2.7",
         "[::2]",
     ],
@@ -49,6 +61,8 @@ def test_pages_from_an_allowed_origin_may_connect() -> None:
     policy = OriginPolicy(frozenset({"https://studio.example"}))
     assert policy.allows("https://studio.example")
     assert policy.allows("HTTPS://Studio.Example")
+    assert policy.allows("https://studio.example:443")
+    assert policy.allows("https://studio.example.")
 
 
 @pytest.mark.parametrize(
@@ -71,3 +85,40 @@ def test_pages_from_elsewhere_may_not(origin: str) -> None:
 def test_something_that_sends_no_origin_is_no_page() -> None:
     """Only browsers can be used against their owners."""
     assert OriginPolicy(frozenset({"https://studio.example"})).allows(None)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("http://rooms.example", "rooms.example:80"),
+        ("https://rooms.example", "rooms.example"),
+        ("https://rooms.example:443", "Rooms.Example."),
+        ("http://[::1]:8080", "[::1]:8080"),
+    ],
+)
+def test_a_program_that_names_the_gateway_itself_as_its_origin_may_connect(origin: str, host: str) -> None:
+    """Many WebSocket clients do by default; where no pages are served no page can."""
+    policy = OriginPolicy(frozenset({"https://studio.example"}))
+    assert policy.allows(origin, host=host)
+    assert not policy.allows(origin)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://127.0.0.1:3001", "127.0.0.1:8080"),
+        ("http://127.0.0.1", "127.0.0.1:8080"),
+        ("https://rooms.example", "rooms.example:80"),
+        ("https://rooms.example", "rooms.example:8443"),
+        ("ws://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("null", "null"),
+        ("", ""),
+        ("http://", ""),
+        ("https://rooms.example.evil.example", "rooms.example"),
+    ],
+)
+def test_another_port_or_host_is_foreign_to_the_gateway(origin: str, host: str) -> None:
+    """The same machine is not the same origin."""
+    assert not OriginPolicy(frozenset({"https://studio.example"})).allows(origin, host=host)

@@ -53,7 +53,9 @@ class Refused(OmnisonicError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request head. Header names are in lower case; a header given several times is joined by commas."""
+    """A request head. Header names are in lower case; a header given several times is joined by commas, cookies by
+    semicolons.
+    """
 
     version: str
     method: str
@@ -111,7 +113,7 @@ def read_request(head: bytes) -> Request:
         elif name in _ONCE:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", f"The header {name} is given twice.")
         else:
-            headers[name] += ", " + value
+            headers[name] += ("; " if name == "cookie" else ", ") + value  # RFC 9110 5.2, RFC 9113 8.2.3
     if "host" not in headers:
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "The header Host is missing.")
     path, _, query = start[2].partition("?")
@@ -134,7 +136,8 @@ def check_upgrade(request: Request) -> str:
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Connect with GET.", Allow="GET")
     if "upgrade" not in {token.strip() for token in headers.get("connection", "").lower().split(",")}:
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "The header Connection must say Upgrade.")
-    if "content-length" in headers or "transfer-encoding" in headers:
+    # Some devices send the length of the body that there is not.
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "A WebSocket handshake has no body.")
     if headers.get("sec-websocket-version") != "13":
         raise Refused(

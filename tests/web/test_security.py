@@ -46,7 +46,15 @@ def test_a_gateway_behind_a_proxy_is_allowed_by_its_public_name(postgres_process
     assert "connect-src 'self' wss://live.example;" in page.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.", "", "10.0.0.1", "a b"])
+def test_an_absolute_name_is_the_same_name(web: Web) -> None:
+    """With the dot at its end (RFC 3986 3.2.2)."""
+    answer = web.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost.\r\nConnection: close\r\n\r\n")
+    assert answer.split(b" ")[1] == b"200"
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost..", "a" * 64, ".", "", "10.0.0.1", "a b"]
+)
 @pytest.mark.parametrize("path", ["/", "/healthz", "/api/presence?roomId=a", "/nothing"])
 def test_a_foreign_host_is_421(web: Web, host: str, path: str) -> None:
     """A name that is not ours (DNS rebinding) gets nothing."""
