@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -29,6 +30,8 @@ from omnisonic.database.migrations import status
 from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
 from omnisonic.http.gateway_readiness import GatewayReadiness, asking_client, known_name, local_url
 from omnisonic.logs import configure_logs
+from omnisonic.media.listener import listen
+from omnisonic.process.sandbox import missing_layers
 from omnisonic.storage import Label, Storage, StorageRefused
 from omnisonic.unknown_settings import unknown_settings
 
@@ -121,6 +124,10 @@ async def _findings(settings: Settings) -> list[Finding]:
         "database": (_database, "Start `omnisonic serve`, or see that DATABASE_URL is right and its server runs."),
         "redis": (_redis, "Start `omnisonic serve`, or see that REDIS_URL is right and its server runs."),
         "storage": (_storage, "See that STORAGE_TYPE and its settings are right and its server runs."),
+        "decoders": (
+            _decoders,
+            "Let the worker drop root's rights (CAP_SETUID, CAP_SETGID), or run as an ordinary user.",
+        ),
         "web": (_web, "Look at what `omnisonic serve` prints under web."),
         "gateway": (_gateway, "Look at what `omnisonic serve` prints under gateway."),
     }
@@ -241,6 +248,14 @@ async def _tried_out(storage: Storage, key: str) -> bool:
     if fetched.content != CONTENT:
         raise Ailing(f"A link to it answers {fetched.status_code}.", "See that its clock and its region are right.")
     return True
+
+
+async def _decoders(_settings: Settings) -> str:
+    with tempfile.TemporaryFile() as nothing:
+        await listen(nothing, in_spare_time=False)
+    if missing := missing_layers():
+        return f"They are confined as far as this system can: it lacks {' and '.join(missing)}."
+    return "They are confined: no files, no network, no other processes."
 
 
 async def _web(settings: Settings) -> str:

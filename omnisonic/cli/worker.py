@@ -6,6 +6,7 @@ it at once: what it was doing is done later, by itself or another worker.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -28,6 +29,7 @@ from omnisonic.housekeeping import Chore, chores, keep_house
 from omnisonic.http.room_news import RoomNews
 from omnisonic.media.listener import listen
 from omnisonic.mixdown.mixer import mix
+from omnisonic.process.sandbox import missing_layers
 from omnisonic.storage import Storage
 from omnisonic.telemetry import configure_telemetry
 from omnisonic.uploads.disposal import Disposal
@@ -38,12 +40,16 @@ from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
 CONNECTIONS: Final = AT_ONCE + 1
 """To the database: one for housekeeping. Each mixdown has two more: one for its heartbeat."""
 
+_log = logging.getLogger(__name__)
+
 
 def run(settings: Settings, *, supervised: bool) -> None:
     """Run until a signal. `supervised`: standard input is a lifeline. Errors: `BadSettings`, `DatabaseBehind`."""
     database_url, redis_url = _places(settings)
     if supervised:
         end_with_supervisor()
+    if missing := missing_layers():
+        _log.warning("sandbox.incomplete", extra={"missing": missing})
     ready = ready_in_asyncio if supervised else partial(print, "At work.", flush=True)
     telemetry = configure_telemetry(settings, "worker")
     try:

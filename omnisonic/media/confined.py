@@ -16,7 +16,16 @@ INHERITED: Final = frozenset(
 )
 """The variables that a Python may need to find itself."""
 FILES_FAULT: Final = frozenset(
-    {signal.SIGXCPU, signal.SIGXFSZ, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+    {
+        signal.SIGXCPU,
+        signal.SIGXFSZ,
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGSYS,
+    }
 )
 """What ends a decoder that a file has led astray. Other signals come from other people."""
 DRAIN_BYTES: Final = 65_536

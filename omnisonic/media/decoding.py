@@ -1,8 +1,9 @@
 """Opens files and decodes their sound. Blocking, and as long and as large as the file makes it: call it only in a
-process under limits (`omnisonic.media.confinement`).
+process in the sandbox (`omnisonic.process.sandbox`).
 
 A file may be made to do harm. So it is given to the decoder as bytes without a name, as one of a few formats that hold
-their sound themselves, and nothing else may be opened: a playlist could name files of this machine, or of others.
+their sound themselves, and nothing else may be opened: a playlist could name files of this machine, or of others. Of
+FFmpeg's hundreds of decoders only `CODECS` are used; those of pictures are not even asked what a film holds.
 Broken files: what can be decoded is decoded. What encoders add before and behind the sound (MP3, AAC, Opus) is taken
 away as far as the file tells of it.
 """
@@ -11,7 +12,12 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 import av
+
+# PyAV imports these when it meets such a stream, which is too late in the sandbox.
+import av.subtitles.codeccontext
+import av.subtitles.stream
 from av.audio import AudioStream
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -24,7 +30,16 @@ FORMATS: Final = (
     "mpeg,mpegts,ogg,tta,w64,wav,wv"
 )
 """As FFmpeg calls them. None of them leads to other files."""
-OPTIONS: Final = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
+CODECS: Final = (
+    "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,ape,dsd_lsbf,dsd_lsbf_planar,dsd_msbf,"
+    "dsd_msbf_planar,eac3,flac,gsm,gsm_ms,libopencore_amrnb,libopencore_amrwb,libopus,mp1,mp1float,mp2,mp2float,mp3,"
+    "mp3float,opus,pcm_alaw,pcm_bluray,pcm_dvd,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,"
+    "pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,pcm_s24be,pcm_s24le,pcm_s24le_planar,pcm_s32be,pcm_s32le,"
+    "pcm_s32le_planar,pcm_s64be,pcm_s64le,pcm_s8,pcm_s8_planar,pcm_u16be,pcm_u16le,pcm_u24be,pcm_u24le,pcm_u32be,"
+    "pcm_u32le,pcm_u8,tta,vorbis,wavpack,wmalossless,wmapro,wmav1,wmav2"
+)
+"""What musicians' programs write, as FFmpeg calls its decoders."""
+OPTIONS: Final = {"format_whitelist": FORMATS, "protocol_whitelist": "none", "codec_whitelist": CODECS}
 
 
 class NoSound(Exception):
@@ -46,7 +61,7 @@ class Sound:
             # PyAV has no other word for what a decoder cannot make sense of.
             raise NoSound from problem
         stream = self._container.streams.best("audio")
-        if not isinstance(stream, AudioStream):
+        if not isinstance(stream, AudioStream) or not _is_allowed(stream.codec_context):
             self._container.close()
             raise NoSound
         self._stream = stream
@@ -80,6 +95,11 @@ class Sound:
     def close(self) -> None:
         """Let go of the decoder."""
         self._container.close()
+
+
+def _is_allowed(decoder: AudioCodecContext | None) -> bool:
+    """Whether it may decode; None is for what FFmpeg has no decoder for."""
+    return decoder is not None and decoder.codec.name in CODECS.split(",")
 
 
 def shape_of(frame: AudioFrame) -> tuple[str, str, int, int]:

@@ -1,5 +1,5 @@
-"""Hears what is in a file. Blocking, and as long and as large as the file makes it: call it only in a process under
-limits (`omnisonic.media.probe`).
+"""Hears what is in a file. Blocking, and as long and as large as the file makes it: call it only in a process in
+the sandbox (`omnisonic.media.probe`).
 
 Broken files: what can be decoded is heard (`omnisonic.media.decoding`). A sound of more than `LONGEST_S` is none.
 """

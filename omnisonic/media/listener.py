@@ -1,5 +1,5 @@
-"""Listens to files, each in a process of its own (`omnisonic.media.probe`) that knows nothing: no secrets in its
-environment, no name of the file, only the open file itself. Asyncio.
+"""Listens to files, each in a process of its own (`omnisonic.media.probe`) in a sandbox, that knows nothing: no secrets
+in its environment, no name of the file, only the open file itself. Asyncio.
 
 Overload: a file that takes longer than `LISTEN_S` is one without sound, unless there was hardly any processor time to
 spare for it. Crash of the decoder: the same. Crash of this process: the other one goes with it
@@ -17,6 +17,7 @@ import msgspec
 from omnisonic.errors import OmnisonicError
 from omnisonic.media.confined import FILES_FAULT, bare_environment, end, leashed
 from omnisonic.media.starvation import starves
+from omnisonic.process.sandbox import EXIT_UNCONFINED
 from omnisonic.spare_time import give_only_spare_time
 from omnisonic.uploads.analyses import Heard
 
@@ -40,7 +41,11 @@ def probe() -> Sequence[str]:
 
 
 async def listen(
-    file: BinaryIO, *, command: Callable[[], Sequence[str]] = probe, within_s: float = LISTEN_S
+    file: BinaryIO,
+    *,
+    command: Callable[[], Sequence[str]] = probe,
+    within_s: float = LISTEN_S,
+    in_spare_time: bool = True,
 ) -> Heard | None:
     """What is in `file`, which stands at its beginning; None when no sound in it can be played.
 
@@ -54,7 +59,8 @@ async def listen(
         stderr=asyncio.subprocess.DEVNULL,
         env=bare_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
-    give_only_spare_time(process.pid)
+    if in_spare_time:
+        give_only_spare_time(process.pid)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(within_s):
@@ -74,6 +80,8 @@ def _understood(answer: bytes, exit_code: int) -> Heard | None:
     if -exit_code in FILES_FAULT:
         _log.warning("media.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
         return None
+    if exit_code == EXIT_UNCONFINED:
+        raise CannotListen(answer.decode(errors="replace"))
     if exit_code != 0:
         raise CannotListen(f"Listening to a file ended with exit code {exit_code}. Try again.")
     try:

@@ -1,9 +1,10 @@
 """`python -m omnisonic.media.probe < FILE`: prints what is heard in the file as a line of JSON (`Heard`), or `null`.
 
-What a file makes its decoder do is unknown, so it does it here, under limits that cannot be lifted again: so much time
-on a processor, so much memory, nothing written, hardly any descriptors. Overload: a file that
-takes more time than that ends this process with SIGXCPU, more memory is no sound. Crash: the file's matter, told by the
-signal that ended it; any other exit code than 0 is this program's own trouble.
+What a file makes its decoder do is unknown, so it does it here, in the sandbox (`omnisonic.process.sandbox`): it can
+read its standard input and write its standard output, and nothing else. Overload: a file that takes more time than it
+may ends this process with SIGXCPU, more memory is no sound. Crash: the file's matter, told by the signal that ended it;
+any other exit code than 0 is this program's own trouble. `EXIT_UNCONFINED`: there is no sandbox, and nothing was
+decoded; the output says why.
 """
 
 import sys
@@ -11,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from omnisonic.media.confinement import Confines, confine
 from omnisonic.media.hearing import hear
+from omnisonic.process.sandbox import EXIT_UNCONFINED, Limits, SandboxFailed, confine
 
-CONFINES: Final = Confines(
+LIMITS: Final = Limits(
     cpu_s=120,  # four hours of stereo take half of it
     memory_bytes=1_073_741_824,
     descriptors=16,
@@ -23,8 +24,12 @@ CONFINES: Final = Confines(
 
 
 def main() -> None:
-    """Limit this process, listen to standard input, and print."""
-    confine(CONFINES)
+    """Confine this process, listen to standard input, and print."""
+    try:
+        confine(LIMITS)
+    except SandboxFailed as problem:
+        sys.stdout.write(problem.message)
+        sys.exit(EXIT_UNCONFINED)
     sys.stdout.buffer.write(msgspec.json.encode(hear(sys.stdin.buffer)) + b"\n")
 
 

@@ -1,26 +1,29 @@
 """`python -m omnisonic.mixdown.process`: mixes as it is told on its standard input (`omnisonic.mixdown.news.Order`),
 and prints its news, a line each.
 
-What files make their decoders do is unknown, so it happens here, under limits that cannot be lifted again, and after
-everybody else. Overload: more time on processors ends it with SIGXCPU; more memory, and a disk that is full, are told
-as news. Crash: the files' matter, told by the signal that ended it; any other exit code than 0 is this program's own
+What files make their decoders do is unknown, so it happens here, in the sandbox (`omnisonic.process.sandbox`), and
+after everybody else. The stems are read by processes that it starts before it gives up to start any. Overload: more
+time on processors ends it with SIGXCPU; more memory, a disk that is full, and a sandbox that cannot be had are told as
+news. Crash: the files' matter, told by the signal that ended it; any other exit code than 0 is this program's own
 trouble.
 """
 
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from omnisonic.media.confinement import Confines, confine
 from omnisonic.mixdown import UnusableStem
 from omnisonic.mixdown.news import Done, Failed, News, Order, Progress, Unusable
+from omnisonic.mixdown.part import Readable, Stems
 from omnisonic.mixdown.reader import Reader, ReaderDied
 from omnisonic.mixdown.rendering import render
+from omnisonic.process.sandbox import Limits, SandboxFailed, limit, restrict, seal
 
-CONFINES: Final = Confines(
+LIMITS: Final = Limits(
     cpu_s=1_800,  # a hundred times what three minutes of eight stems take as MP3
     memory_bytes=2_147_483_648,
     descriptors=1_024,  # one a stem
@@ -31,11 +34,14 @@ TOO_MUCH: Final = "These files take more memory to mix than there is. Mute some 
 
 
 def main() -> None:
-    """Limit this process, mix, and tell."""
-    confine(CONFINES)
+    """Confine this process, mix, and tell."""
+    limit(LIMITS)
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     try:
+        restrict()
         tell(_outcome(order))
+    except SandboxFailed as problem:
+        tell(Failed(problem.message))
     except ReaderDied as death:
         if not death.signal:
             raise
@@ -61,13 +67,20 @@ class Rarely:
             tell(Progress(round(done, 4)))
 
 
+def read_apart(shares: Sequence[Stems]) -> list[Readable]:
+    """Start a reader for each share, and give up to start anything else."""
+    readers = [Reader(share) for share in shares]
+    seal(may_signal=[reader.pid for reader in readers])
+    return list(readers)
+
+
 def _outcome(order: Order) -> News:
     files = [os.fdopen(number, "rb") for number in order.files]
     try:
         with os.fdopen(order.output, "r+b") as output:
             output.truncate(0)
             told = Rarely()
-            return Done(render(order.project, files, output, order.format, bits=order.bits, told=told, read=Reader))
+            return Done(render(order.project, files, output, order.format, bits=order.bits, told=told, read=read_apart))
     except UnusableStem as problem:
         return Unusable(problem.message)
     except MemoryError:

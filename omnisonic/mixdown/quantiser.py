@@ -8,6 +8,7 @@ that.
 from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.random import SFC64
 from numpy.typing import NDArray
 
 from omnisonic.mixdown import Bits
@@ -26,7 +27,7 @@ class Quantiser:
 
     def __init__(self, bits: Bits) -> None:
         self._full_scale: int = 2 ** (bits - 1)
-        self._noise = np.random.SFC64(SEED)
+        self._noise = SFC64(SEED)
         self._peak = 0
 
     @property

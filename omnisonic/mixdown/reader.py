@@ -1,4 +1,5 @@
-"""Reads some of the stems in a process of its own, forked from the one that mixes, and under the same limits.
+"""Reads some of the stems in a process of its own, forked from the one that mixes, under the same limits and in a
+sandbox of its own.
 
 Processes, because threads gain nothing here: decoding is thousands of calls a second that each let go of the
 interpreter for some microseconds, and two threads at it took as long as one after the other (measured).
@@ -21,6 +22,7 @@ import numpy as np
 from omnisonic.mixdown import UnusableStem
 from omnisonic.mixdown.blocks import BLOCK_FRAMES, Samples
 from omnisonic.mixdown.part import Part, Readable, Stems
+from omnisonic.process.sandbox import confine_child
 
 HEADER: Final = struct.Struct("<Bq")
 """What comes, and a number."""
@@ -61,8 +63,8 @@ class Reader:
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(receiving, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         parent = os.getpid()
-        self._pid = os.fork()
-        if self._pid == 0:
+        self.pid = os.fork()
+        if self.pid == 0:
             os.close(receiving)
             _read(stems, sending, parent)
         os.close(sending)
@@ -82,9 +84,9 @@ class Reader:
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
     def _next(self) -> int:
         """The number of the next message."""
@@ -102,8 +104,8 @@ class Reader:
 
     def _take(self, into: bytearray | memoryview) -> None:
         if self._pipe.readinto(into) < len(into):
-            _, status = os.waitpid(self._pid, 0)
-            self._pid = 0
+            _, status = os.waitpid(self.pid, 0)
+            self.pid = 0
             raise ReaderDied(max(-os.waitstatus_to_exitcode(status), 0))
 
 
@@ -114,6 +116,7 @@ def _read(stems: Stems, sending: int, parent: int) -> NoReturn:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
+            confine_child()
             with os.fdopen(sending, "wb") as pipe:
                 try:
                     part = Part(stems)

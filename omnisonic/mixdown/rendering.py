@@ -1,5 +1,5 @@
 """Renders a mix: the stems are read in `PARTS`, summed block by block, and given to the master. Blocking, and at the
-mercy of the files: call it only in a process under limits (`omnisonic.mixdown.process`).
+mercy of the files: call it only in a process in the sandbox (`omnisonic.mixdown.process`).
 
 Which stem is in which part, and in what order they are summed, is always the same, so that the same files give the same
 bytes. Memory grows with the number of stems, and not with their length. Overload: nothing is read much before it is
@@ -23,6 +23,11 @@ ALMOST: Final = 0.99
 """How far it is at most until it is done: what files say of their length need not be true."""
 
 
+def read_here(shares: Sequence[Stems]) -> list[Readable]:
+    """Read them in this process."""
+    return [Part(share) for share in shares]
+
+
 def render(
     project: Project,
     files: Sequence[BinaryIO],
@@ -31,17 +36,18 @@ def render(
     *,
     bits: Bits = 24,
     told: Callable[[float], None],
-    read: Callable[[Stems], Readable] = Part,
+    read: Callable[[Sequence[Stems]], Sequence[Readable]] = read_here,
 ) -> Mixed:
     """Mix `files`, each the sound of the stem in its place, into `output`, which can be sought and is written from its
-    beginning. `told` hears how much is done, from 0 to 1, never less than before. `read` has a part of the stems read.
+    beginning. `told` hears how much is done, from 0 to 1, never less than before. `read` has each
+    of the shares of the stems read.
 
     Errors: `UnusableStem`, `OSError` when `output` cannot be written; what is in it is then of no use.
     """
     with ExitStack() as stack:
         stems = list(zip(project.stems, files, strict=True))
         shares = [stems[begin::PARTS] for begin in range(PARTS)]
-        parts = [stack.enter_context(closing(read(share))) for share in shares if share]
+        parts = [stack.enter_context(closing(part)) for part in read([share for share in shares if share])]
         length = max([part.frames_said() for part in parts], default=click_frames(project))
         master = Master(recording(output, format_, bits))
         done = 0

@@ -15,12 +15,12 @@ from typing import Final
 import asyncpg
 import trio
 
-import omnisonic
 from omnisonic.embedded.cluster import Cluster
 from omnisonic.embedded.installation import find_postgres
 from omnisonic.embedded.postgres import EmbeddedPostgres
 from omnisonic.processes import run_processes
 from tests.postgres_server import blocking
+from tests.process.other_users import import_path
 
 DEADLINE_S: Final = 40.0
 
@@ -100,11 +100,6 @@ def supervisor(
         finally:
             process.terminate()
             process.wait(DEADLINE_S)
-
-
-def import_path() -> list[str]:
-    """Where this package and its dependencies are, for a Python that is not this environment's."""
-    return [str(Path(omnisonic.__file__).parent.parent), str(Path(trio.__file__).parent.parent)]
 
 
 def query(url: str, statement: str) -> object:

@@ -27,6 +27,7 @@ def test_all_is_well_with_servers_that_are(
     found = checks(shown.stdout)
     assert shown.returncode == 0, shown.stdout
     assert all(check["ok"] for check in found.values())
+    assert found["decoders"]["detail"].startswith("They are confined")
     assert "links go to it directly" in found["storage"]["detail"]
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from omnisonic.embedded.cluster import Cluster
 from omnisonic.embedded.installation import PARTS, find_postgres
-from tests.cli.postgres_running import DEADLINE_S, import_path, public_folder
+from tests.cli.postgres_running import DEADLINE_S, public_folder
+from tests.process.other_users import import_path
 
 IS_ROOT: Final = os.geteuid() == 0
 

@@ -18,10 +18,11 @@ import trio
 
 from omnisonic.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable
 from omnisonic.embedded.cluster import Cluster
-from omnisonic.embedded.installation import ACCOUNT, find_postgres
+from omnisonic.embedded.installation import find_postgres
 from omnisonic.embedded.postgres import EmbeddedPostgres, running_embedded_url
-from tests.cli.postgres_running import DEADLINE_S, import_path, in_service, public_folder, query, servers, supervisor
+from tests.cli.postgres_running import DEADLINE_S, in_service, public_folder, query, servers, supervisor
 from tests.cli.running import alive, children, command_line, eventually
+from tests.process.other_users import ORDINARY_USER, ordinary_python
 
 IS_ROOT: Final = os.geteuid() == 0
 ON_LINUX: Final = sys.platform == "linux"
@@ -210,37 +211,17 @@ async def test_other_commands_find_it_while_it_runs(tmp_path: Path) -> None:
     assert running_embedded_url(tmp_path) is None
 
 
-def _ordinary_python() -> str | None:
-    """A Python that another user can run this package with."""
-    account = pwd.getpwnam(ACCOUNT)
-    for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        with contextlib.suppress(OSError):
-            tried = subprocess.run(
-                [python, "-c", "import omnisonic.embedded.postgres"],
-                cwd="/",
-                env={"PYTHONPATH": os.pathsep.join(import_path())},
-                capture_output=True,
-                check=False,
-                user=account.pw_uid,
-                group=account.pw_gid,
-                extra_groups=[],
-            )
-            if tried.returncode == 0:
-                return python
-    return None
-
-
 @pytest.mark.skipif(not IS_ROOT, reason="here all tests are an ordinary user's")
 def test_an_ordinary_user_runs_it_as_himself() -> None:
     """Made, stopped, killed and found again, also when the process id of the killed one is in use again."""
-    python = _ordinary_python()
+    python = ordinary_python("omnisonic.embedded.postgres")
     if python is None:
         pytest.skip("there is no Python that another user can run")
     with public_folder() as home:
-        account = pwd.getpwnam(ACCOUNT)
+        account = pwd.getpwnam(ORDINARY_USER)
         os.chown(home, account.pw_uid, account.pw_gid)
         folder = home / "postgres"
-        with supervisor(folder, python=python, user=ACCOUNT) as (pid, url):
+        with supervisor(folder, python=python, user=ORDINARY_USER) as (pid, url):
             assert query(url, "CREATE TABLE kept AS SELECT 7 AS value") is None
             (server,) = [child for child in children(pid) if "postgres" in command_line(child)]
             assert Path(f"/proc/{server}").stat().st_uid == account.pw_uid
@@ -249,7 +230,7 @@ def test_an_ordinary_user_runs_it_as_himself() -> None:
             eventually(lambda: not alive(server), what="the server is gone", within_s=DEADLINE_S)
         with _sleeper(account) as reused:
             (folder / "data" / "postmaster.pid").write_text(f"{reused}\n{folder}/data\n0\n25000\n\n127.0.0.1\n")
-            with supervisor(folder, python=python, user=ACCOUNT) as (_, url):
+            with supervisor(folder, python=python, user=ORDINARY_USER) as (_, url):
                 assert query(url, "SELECT value FROM kept") == 7
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
+from av import logging
 
 from omnisonic.media.decoding import LONGEST_S
 from omnisonic.media.hearing import hear
@@ -132,6 +133,28 @@ def test_a_playlist_cannot_name_other_files(tmp_path: Path) -> None:
                 assert next(followed.decode(audio=0)).samples
             for named in (playlist, segments, tag + playlist, tag + segments):
                 assert hear(io.BytesIO(named)) is None
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [("flv", "nellymoser", 44_100), ("wav", "g722", 16_000), ("avi", "adpcm_swf", 44_100)],
+)
+def test_a_codec_that_no_musician_uses_is_not_decoded(container: str, codec: str, rate: int) -> None:
+    """FFmpeg could, but each of its decoders is one more that a file may attack."""
+    assert hear(io.BytesIO(tone(container, codec, rate=rate, layout="mono"))) is None
+
+
+def test_no_decoder_of_pictures_is_asked_what_a_film_holds() -> None:
+    """FFmpeg by itself tries them all when it opens a file."""
+    film = tone("mpegts", "mp2", film=True)
+    level = logging.get_level()
+    logging.set_level(logging.VERBOSE)
+    try:
+        with logging.Capture() as said:
+            assert heard(film).channels == 2
+    finally:
+        logging.set_level(level)
+    assert any("Codec (mpeg4) not on whitelist" in words for _, _, words in said)
 
 
 def test_an_endless_sound_is_none() -> None:

@@ -23,7 +23,7 @@ from tests.postgres_server import blocking
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 """Measuring coverage needs more than the limits let through."""
 DEADLINE_S: Final = 40.0
-SELF: Final = "from omnisonic.media.probe import CONFINES, confine; confine(CONFINES)\n"
+SELF: Final = "from omnisonic.media.probe import LIMITS; from omnisonic.process.sandbox import limit; limit(LIMITS)\n"
 LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
 
 
@@ -140,6 +140,12 @@ def test_what_is_not_the_files_fault_is_told(said: str) -> None:
     """A broken installation, and somebody who kills: the file wants to be heard later."""
     with pytest.raises(CannotListen):
         listened(tone(), ("/bin/sh", "-c", said))
+
+
+def test_a_process_that_cannot_be_confined_says_why() -> None:
+    """Nothing is decoded, and the file wants to be heard later."""
+    with pytest.raises(CannotListen, match=r"^No sandbox here\.$"):
+        listened(tone(), ("/bin/sh", "-c", "printf 'No sandbox here.'; exit 77"))
 
 
 def test_a_command_that_is_not_there_is_told() -> None:

@@ -17,7 +17,7 @@ import pytest
 from omnisonic.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
 from omnisonic.mixdown.mixer import ASTRAY, mix, mixing
 from omnisonic.mixdown.news import Failed, Order
-from omnisonic.mixdown.process import CONFINES
+from omnisonic.mixdown.process import LIMITS
 from tests.cli.running import alive, children, eventually
 from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.media.recordings import silence, silent_film
@@ -34,7 +34,7 @@ STARVE: Final = """
 import omnisonic.mixdown.process as process
 import omnisonic.mixdown.reader as reader
 class Greedy(reader.Part):
-    def read(self, frames): return bytearray(process.CONFINES.memory_bytes)
+    def read(self, frames): return bytearray(process.LIMITS.memory_bytes)
 reader.Part = Greedy
 process.main()
 """
@@ -275,14 +275,14 @@ def test_a_process_dies_with_whoever_started_it() -> None:
 def test_limits_cannot_be_lifted() -> None:
     """The hard limits are what they should be."""
     program = (
-        "from omnisonic.mixdown.process import *; confine(CONFINES); import resource as r\n"
+        "from omnisonic.mixdown.process import *; limit(LIMITS); import resource as r\n"
         "print(r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_FSIZE)[1])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], env=UNMEASURED, capture_output=True, text=True, timeout=DEADLINE_S
     )
-    cpu = CONFINES.cpu_s, CONFINES.cpu_s + 1
-    assert ran.stdout == f"{cpu} (0, 0) {CONFINES.written_bytes}\n"
+    cpu = LIMITS.cpu_s, LIMITS.cpu_s + 1
+    assert ran.stdout == f"{cpu} (0, 0) {LIMITS.written_bytes}\n"
 
 
 def test_the_real_command_is_leashed() -> None:

@@ -1,0 +1,28 @@
+"""`python -m tests.process.ordinary_work < SOUND`: listens to it and mixes it, as the user that runs this."""
+
+import asyncio
+import os
+import tempfile
+from typing import BinaryIO, cast
+
+from omnisonic.media.listener import listen
+from omnisonic.mixdown import Project, Stem
+from omnisonic.mixdown.mixer import mix
+
+DEADLINE_S = 30.0
+
+
+async def main() -> None:
+    """Print what came of it."""
+    sound = os.fdopen(os.dup(0), "rb")  # the process that mixes has a standard input of its own
+    heard = await listen(sound)
+    assert heard is not None
+    with tempfile.TemporaryFile() as output:
+        project = Project(120, 4, [Stem("a")])
+
+        mixed = await mix(project, [sound], cast("BinaryIO", output), "wav", told=lambda _: None, within_s=DEADLINE_S)
+    print(f"{heard.channels} channels, {mixed.duration_s} s")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
