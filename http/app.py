@@ -29,6 +29,7 @@ from omnisonic.http.framework import StudioApp
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.health import Health
 from omnisonic.http.invites import Invites
+from omnisonic.http.leases import Leases
 from omnisonic.http.oauth import PROVIDER_TIMEOUT_S
 from omnisonic.http.openapi import document
 from omnisonic.http.page_frame import PageFrame
@@ -122,7 +123,7 @@ def create_app(
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
-        Sessions(settings, stores.sessions, counts, news, callers.login),
+        Sessions(settings, stores.sessions, counts, Leases(stores.presence), news, callers.login),
         Invites(settings, stores.sessions, counts, callers.login),
         Uploads(settings, uploads, news, callers.login),
         Tus(uploads, stores.resumable, stores.storage, news, callers.login),

@@ -16,6 +16,7 @@ from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
 from omnisonic.exports import NoSuchExport, RequesterOnly
 from omnisonic.http.answers import Problem, answer
 from omnisonic.http.policies import STILL_PAGE
+from omnisonic.presence import TooManyLeases
 from omnisonic.sessions import (
     NoSuchCollaborator,
     NoSuchInvite,
@@ -49,6 +50,7 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     NoSuchCollaborator: 404,
     NoSuchInvite: 404,
     TooManyInvites: 409,
+    TooManyLeases: 409,
     NoSuchSession: 404,
     NoSuchUpload: 404,
     NoSuchExport: 404,

@@ -18,6 +18,7 @@ from omnisonic.http.answers import Ok, SessionAnswer, answer
 from omnisonic.http.app import plain_app
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.inputs import Query
+from omnisonic.http.leases import Leases
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.sessions import Sessions
 from omnisonic.models import LoginId, Person, Session
@@ -78,7 +79,6 @@ def create_parity_app(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
-    app.register_blueprint(
-        ParitySessions(settings, sessions, HeadCounts(presence), RoomNews(bus), lambda: GUEST_LOGIN).blueprint()
-    )
+    counts, leases, news = HeadCounts(presence), Leases(presence), RoomNews(bus)
+    app.register_blueprint(ParitySessions(settings, sessions, counts, leases, news, lambda: GUEST_LOGIN).blueprint())
     return app

@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Final
 
 from pydantic import Field
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from omnisonic.accounts import AccountStore
 from omnisonic.bus import ROOM_EVENTS, Bus
 from omnisonic.bus.events import LeaseDropped, LeasePut, RoomEvent, encode
 from omnisonic.config import Settings
 from omnisonic.errors import Unavailable
+from omnisonic.http.addresses import client_address
 from omnisonic.http.answers import Members, Ok, answer, answer_encoded
 from omnisonic.http.callers import Callers
 from omnisonic.http.errors import Refusal
@@ -25,13 +26,19 @@ from omnisonic.http.openapi import COOKIE_IF_ANY, answers
 from omnisonic.http.request_ids import PRESENCE_PATH
 from omnisonic.http.room_inputs import DisplayName, MemberName, RoomName
 from omnisonic.http.roster_reads import RosterReads
-from omnisonic.models import Member, PresenceMember, RoomId, Status, UserId, checked_room_id
-from omnisonic.presence import PresenceStore
-from omnisonic.sessions import NotSignedIn, SessionStore
+from omnisonic.models import Member, MemberId, PresenceMember, RoomId, Status, UserId, checked_room_id
+from omnisonic.presence import LeaseBound, PresenceStore
+from omnisonic.sessions import NoSuchSession, NotSignedIn, SessionStore
 
 STORE_TIMEOUT_S: Final = 1.0
 """Longest that store and bus together may take for one change."""
 LONGEST_TTL_S: Final = 900
+LEASES_PER_PERSON: Final = 4
+"""Members that one person keeps in a room without a socket: a phone, a recorder, a bot and one more."""
+LEASES_PER_ADDRESS: Final = 32
+"""The same for one address, in rooms where people are not known."""
+LEASES_PER_ROOM: Final = 256
+"""Members that are kept so in one room by all together."""
 
 
 class RoomQuery(Input):
@@ -61,7 +68,10 @@ class Presence:
     """The routes of `/api/presence`.
 
     Where rooms are open they are anybody's. With tickets they are for those who have a role in the room's session, and
-    what they put is theirs: nobody else may change it.
+    what they put is theirs: nobody else may change it, and it ends with the role.
+
+    Leases are bounded for each person or address, and in all to half of a room at most: whoever comes by a socket finds
+    a place, however many leases there are.
     """
 
     def __init__(
@@ -75,6 +85,9 @@ class Presence:
     ) -> None:
         self._default_ttl_s = settings.presence_ttl_s
         self._is_open = settings.access == "open"
+        self._proxies = settings.trusted_proxies
+        most = settings.max_members_per_room
+        self._leases_per_room = min(LEASES_PER_ROOM, most // 2) if most else LEASES_PER_ROOM
         self._store = presence
         self._reads = RosterReads(presence)
         self._bus = bus
@@ -112,9 +125,10 @@ class Presence:
         member = Member(arrival.member_id, arrival.display_name, arrival.status)
         line = PresenceMember(arrival.member_id, arrival.display_name, arrival.status)
         async with _promptly():
-            if not await self._store.put_lease(room, line, ttl_s=ttl_s, person=person):
+            if not await self._store.put_lease(room, line, ttl_s=ttl_s, person=person, bound=self._bound(person)):
                 raise Refusal(409, "member_taken", "Somebody else is in the room under that memberId.")
             await self._tell(LeasePut(room, member, ttl_s, person))
+        await self._check_role(room, arrival.member_id, person)
         return answer(Ok())
 
     @answers(Ok, 400, 401, 403, 404, 408, 413, 415, 503, body=Departure, security=COOKIE_IF_ANY)
@@ -137,6 +151,26 @@ class Presence:
         if signed_in is None:
             raise NotSignedIn
         return signed_in.person.id
+
+    def _bound(self, person: UserId | None) -> LeaseBound:
+        """How many leases there may be, by whom they are counted."""
+        if person is not None:
+            return LeaseBound(person, LEASES_PER_PERSON, self._leases_per_room)
+        address = client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies)
+        return LeaseBound(f"address {address}", LEASES_PER_ADDRESS, self._leases_per_room)
+
+    async def _check_role(self, room: RoomId, member_id: MemberId, person: UserId | None) -> None:
+        """See that the role on which a lease was put has not ended meanwhile: who ended it may not have seen the lease.
+
+        Errors: as `_owner`, and then the lease is taken back.
+        """
+        try:
+            await self._owner(room)
+        except (NoSuchSession, NotSignedIn):
+            async with _promptly():
+                await self._store.drop_lease(room, member_id, person=person)
+                await self._tell(LeaseDropped(room, member_id, person))
+            raise
 
     async def _tell(self, event: RoomEvent) -> None:
         await self._bus.publish(ROOM_EVENTS, encode(event))

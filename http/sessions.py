@@ -2,8 +2,9 @@
 
 The store says who may do what, in the same step as doing it; nothing is decided here. How many are in a session's room
 is filled in from the presence store, for all sessions of an answer at once, and is null when that does not answer in
-time. The live room is told of changes once they are made: a bus that does not answer costs the rooms the news, which
-is logged, and never fails the request. Overload of the database: 503 with `Retry-After`.
+time. Leases end with the role that they stand on. The live room is told of changes once they are made: a bus that does
+not answer costs the rooms the news, which is logged, and never fails the request. Overload of the database: 503 with
+`Retry-After`.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from omnisonic.config import Settings
 from omnisonic.http.answers import Ok, SessionAnswer, SessionList, Sharing, answer
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.inputs import Query, json_body, no_body
+from omnisonic.http.leases import Leases
 from omnisonic.http.openapi import COOKIE, answers
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.session_inputs import (
@@ -40,12 +42,14 @@ class Sessions:
         settings: Settings,
         sessions: SessionStore,
         counts: HeadCounts,
+        leases: Leases,
         news: RoomNews,
         login: Callable[[], LoginId],
     ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._counts = counts
+        self._leases = leases
         self._news = news
         self._login = login
 
@@ -90,6 +94,7 @@ class Sessions:
         """Delete a session for good. Its owner only; the live room closes."""
         no_body()
         await self._sessions.delete(self._login(), session_id)
+        await self._leases.end(session_id)
         said = msgspec.Raw(msgspec.json.encode(SessionGone(session_id)))
         await self._news.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
         return answer(Ok())
@@ -106,6 +111,7 @@ class Sessions:
         """Share a session with somebody no more: its owner removes anybody, collaborators themselves."""
         no_body()
         await self._sessions.remove(self._login(), session_id, user_id)
+        await self._leases.end(session_id, user_id)
         await self._news.tell(RoleLost(session_id, user_id))
         return answer(Ok())
 

@@ -5,6 +5,7 @@ Two kinds of entries, both with a time to live:
 - a **lease**: one member that something without a socket said is there (`POST /api/presence`).
 
 `members` is both together, one line a member; where both name the same member, the gateway's line wins.
+A lease may be bounded (`LeaseBound`), so that leases can neither fill a room nor the store.
 Where people are known, a lease belongs to the person who put it, and a roster's line says whose seat it is
 (`RosterLine`): nobody else may change the one, or put a lease beside the other.
 Adapters: `omnisonic.presence.memory` (in this process) and `omnisonic.presence.valkey` (anything that speaks
@@ -15,7 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from omnisonic.errors import OmnisonicError
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
+
+
+class TooManyLeases(OmnisonicError):
+    """As many leases as may be are held in the room, by this holder or by all."""
+
+    code = "too_many_leases"
+
+    def __init__(self) -> None:
+        super().__init__("Too many members are kept in that room without a socket. Take one out first.")
 
 
 class RosterLine(PresenceMember, frozen=True, rename="camel", omit_defaults=True):
@@ -35,6 +46,15 @@ class Lease:
     member: PresenceMember
     ttl_s: float
     person: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseBound:
+    """How many leases may be in a room: `of_holder` that `holder` has put, a person or an address; `of_room` in all."""
+
+    holder: str
+    of_holder: int
+    of_room: int
 
 
 class PresenceStore(Protocol):
@@ -62,16 +82,27 @@ class PresenceStore(Protocol):
         ...
 
     async def put_lease(
-        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+        self,
+        room: RoomId,
+        member: PresenceMember,
+        *,
+        ttl_s: float,
+        person: UserId | None = None,
+        bound: LeaseBound | None = None,
     ) -> bool:
         """Say that `member` is there for `ttl_s` seconds, replacing their earlier lease if they had one.
 
         False, and nothing is changed, when that earlier lease is another person's, or the member's seat in a roster.
+        Errors: `TooManyLeases` when it would be one more than `bound` allows.
         """
         ...
 
     async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
         """Take the lease back. False when there was none, or only another person's."""
+        ...
+
+    async def end_leases(self, room: RoomId, person: UserId | None) -> None:
+        """Take back every lease of this person in the room; for None every lease in it."""
         ...
 
     async def leases(self, room: RoomId) -> list[Lease]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
-from omnisonic.presence import Lease, PresenceStore, RosterLine
+from omnisonic.presence import Lease, LeaseBound, PresenceStore, RosterLine, TooManyLeases
 from omnisonic.presence.merging import merged
 
 SWEEP_EVERY_S: Final = 60.0
@@ -30,10 +30,11 @@ class _Timed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A lease, and whose it is."""
+    """A lease, whose it is, and who put it."""
 
     member: PresenceMember
     person: UserId | None
+    holder: str | None
 
 
 class MemoryPresence:
@@ -69,12 +70,20 @@ class MemoryPresence:
         return earlier is not None and earlier.ends_at_s > self._clock()
 
     async def put_lease(
-        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+        self,
+        room: RoomId,
+        member: PresenceMember,
+        *,
+        ttl_s: float,
+        person: UserId | None = None,
+        bound: LeaseBound | None = None,
     ) -> bool:
         self._sweep()
         if self._is_anothers(room, member.member_id, person) or self._sits(room, member.member_id, person):
             return False
-        held = _Held(member, person)
+        if bound is not None:
+            self._check_bound(room, member.member_id, bound)
+        held = _Held(member, person, None if bound is None else bound.holder)
         self._leases.setdefault(room, {})[member.member_id] = _Timed(held, self._clock() + ttl_s)
         return True
 
@@ -83,6 +92,11 @@ class MemoryPresence:
             return False
         dropped = _discard(self._leases, room, member_id)
         return dropped is not None and dropped.ends_at_s > self._clock()
+
+    async def end_leases(self, room: RoomId, person: UserId | None) -> None:
+        for member_id, lease in list(self._leases.get(room, {}).items()):
+            if person is None or lease.value.person == person:
+                _discard(self._leases, room, member_id)
 
     async def leases(self, room: RoomId) -> list[Lease]:
         now_s = self._clock()
@@ -106,6 +120,13 @@ class MemoryPresence:
 
     async def aclose(self) -> None:
         pass
+
+    def _check_bound(self, room: RoomId, member_id: MemberId, bound: LeaseBound) -> None:
+        """Errors: `TooManyLeases`, when the others in the room leave no place for a lease of this member."""
+        live = _live(self._leases.get(room, {}), self._clock())
+        holders = [lease.value.holder for name, lease in live.items() if name != member_id]
+        if len(holders) >= bound.of_room or holders.count(bound.holder) >= bound.of_holder:
+            raise TooManyLeases
 
     def _is_anothers(self, room: RoomId, member_id: MemberId, person: UserId | None) -> bool:
         lease = self._leases.get(room, {}).get(member_id)

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
-from omnisonic.presence import Lease, PresenceStore
+from omnisonic.presence import Lease, LeaseBound, PresenceStore
 
 CALL_S: Final = 1.0
 """A call is given up after this long whatever happens over there; the store's own deadlines are shorter."""
@@ -35,12 +35,21 @@ class ThreadedPresence:
         return await self._call(self._store.beat, owner, ttl_s=ttl_s)
 
     async def put_lease(
-        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+        self,
+        room: RoomId,
+        member: PresenceMember,
+        *,
+        ttl_s: float,
+        person: UserId | None = None,
+        bound: LeaseBound | None = None,
     ) -> bool:
-        return await self._call(self._store.put_lease, room, member, ttl_s=ttl_s, person=person)
+        return await self._call(self._store.put_lease, room, member, ttl_s=ttl_s, person=person, bound=bound)
 
     async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
         return await self._call(self._store.drop_lease, room, member_id, person=person)
+
+    async def end_leases(self, room: RoomId, person: UserId | None) -> None:
+        await self._call(self._store.end_leases, room, person)
 
     async def leases(self, room: RoomId) -> list[Lease]:
         return await self._call(self._store.leases, room)

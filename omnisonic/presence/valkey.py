@@ -2,7 +2,7 @@
 
 Keys, all beginning `omnisonic:presence:`, every part of a name percent-encoded so that no two names can meet:
 - `roster:ROOM:OWNER` and `lease:ROOM:MEMBER`: strings of JSON, each with its own time to live; a line says whose it is
-  as `person`;
+  as `person`, and a lease who put it as `holder`;
 - `room:ROOM`: a set, the index of the above for one room;
 - `owner:OWNER`: a set of the rooms in which the owner has a roster, for `forget_owner`;
 - `beat:OWNER`: there while the owner lives, and the store has not been emptied.
@@ -23,7 +23,7 @@ from urllib.parse import quote
 import msgspec
 
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
-from omnisonic.presence import Lease, PresenceStore, RosterLine
+from omnisonic.presence import Lease, LeaseBound, PresenceStore, RosterLine, TooManyLeases
 from omnisonic.presence.merging import merged
 from omnisonic.valkey import TIMEOUT_S, ValkeyClient
 
@@ -86,14 +86,28 @@ _PUT_LEASE: Final = (
     _OUTLIVE
     + _OWNED
     + """
--- KEYS: the room's index, the lease. ARGV: ttl, JSON, whose it is, how the rosters' keys and the member's line begin.
+-- KEYS: the room's index, the lease. ARGV: ttl, JSON, whose it is, how the rosters' keys and the member's line begin,
+-- who puts it (empty: there is no bound), how many may be theirs, how many may be in all. Returns 1; 0 when it is
+-- another's; -1 when there are as many as may be.
 if is_anothers(KEYS[2], ARGV[3]) then
     return 0
 end
+local bound, in_all, of_holder = ARGV[6] ~= '', 0, 0
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    local json = string.sub(key, 1, #ARGV[4]) == ARGV[4] and redis.pcall('GET', key)
+    local is_roster = string.sub(key, 1, #ARGV[4]) == ARGV[4]
+    local json = (is_roster or bound) and redis.pcall('GET', key)
+    if bound and not json then
+        redis.call('SREM', KEYS[1], key)
+    elseif not is_roster then
+        if type(json) == 'string' and key ~= KEYS[2] then
+            local read, lease = pcall(cjson.decode, json)
+            in_all = in_all + 1
+            if read and type(lease) == 'table' and lease.holder == ARGV[6] then
+                of_holder = of_holder + 1
+            end
+        end
     -- Rosters are long: only one with this member in it is decoded.
-    if type(json) == 'string' and string.find(json, ARGV[5], 1, true) then
+    elseif type(json) == 'string' and string.find(json, ARGV[5], 1, true) then
         local read, roster = pcall(cjson.decode, json)
         local member = cjson.decode(ARGV[5] .. '}').memberId
         for _, line in ipairs(read and type(roster) == 'table' and roster or {}) do
@@ -102,6 +116,9 @@ for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
             end
         end
     end
+end
+if bound and (in_all >= tonumber(ARGV[8]) or of_holder >= tonumber(ARGV[7])) then
+    return -1
 end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[1])
 redis.call('SADD', KEYS[1], KEYS[2])
@@ -127,6 +144,19 @@ redis.call('SREM', KEYS[1], KEYS[2])
 return redis.call('DEL', KEYS[2])
 """
 )
+
+_END_LEASES: Final = """
+-- KEYS: the room's index. ARGV: how the leases' keys begin, whose are ended; empty: everybody's.
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    if string.sub(key, 1, #ARGV[1]) == ARGV[1] then
+        local read, lease = pcall(cjson.decode, redis.pcall('GET', key))
+        if ARGV[2] == '' or read and type(lease) == 'table' and lease.person == ARGV[2] then
+            redis.call('DEL', key)
+            redis.call('SREM', KEYS[1], key)
+        end
+    end
+end
+"""
 
 _HEAD_COUNTS: Final = """
 -- KEYS: indexes of rooms. Returns how many members each has; what cannot be read has none.
@@ -170,6 +200,12 @@ return entries
 T = TypeVar("T")
 
 
+class _LeaseLine(RosterLine, frozen=True, rename="camel", omit_defaults=True):
+    """A lease as it is kept. `holder` is who put it, and is never read back."""
+
+    holder: str | None = None
+
+
 _encoder: Final = msgspec.json.Encoder()
 _roster_decoder: Final = msgspec.json.Decoder(list[PresenceMember])
 _lease_decoder: Final = msgspec.json.Decoder(RosterLine)
@@ -207,17 +243,31 @@ class ValkeyPresence:
         return earlier is not None
 
     async def put_lease(
-        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+        self,
+        room: RoomId,
+        member: PresenceMember,
+        *,
+        ttl_s: float,
+        person: UserId | None = None,
+        bound: LeaseBound | None = None,
     ) -> bool:
         keys = [_key("room", room), _key("lease", room, member.member_id)]
-        line = RosterLine(member.member_id, member.display_name, member.status, member.last_seen, person)
+        holder = None if bound is None else bound.holder
+        line = _LeaseLine(member.member_id, member.display_name, member.status, member.last_seen, person, holder)
         begins = b'{"memberId":' + _encoder.encode(member.member_id)
         words = (_milliseconds(ttl_s), _encoder.encode(line), person or "", _key("roster", room, ""), begins)
-        return bool(await self._run(_PUT_LEASE, keys, *words))
+        limits = ("", 0, 0) if bound is None else (bound.holder, bound.of_holder, bound.of_room)
+        done = await self._run(_PUT_LEASE, keys, *words, *limits)
+        if done < 0:
+            raise TooManyLeases
+        return bool(done)
 
     async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
         keys = [_key("room", room), _key("lease", room, member_id)]
         return bool(await self._run(_DROP_LEASE, keys, person or ""))
+
+    async def end_leases(self, room: RoomId, person: UserId | None) -> None:
+        await self._run(_END_LEASES, [_key("room", room)], _key("lease", room, ""), person or "")
 
     async def leases(self, room: RoomId) -> list[Lease]:
         _, leases = await self._read(room)

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from omnisonic.models import PresenceMember, Status
-from omnisonic.presence import RosterLine
+from omnisonic.presence import LeaseBound, RosterLine, TooManyLeases
 from tests.stores.conftest import DEADLINE_S, Stage
 
 SHORT_S: Final = 0.1
@@ -176,6 +176,70 @@ async def test_nobody_puts_a_lease_beside_another_persons_seat(stage: Stage) -> 
         await stage.store.write_rosters("gateway", {"jam": []}, ttl_s=LONG_S)
         assert await stage.store.drop_lease("jam", lease.member_id, person="one")
         assert await stage.store.put_lease("jam", lease, ttl_s=LONG_S, person="two")
+
+
+async def test_leases_are_bounded_by_holder_and_by_room(stage: Stage) -> None:
+    """One more than may be changes nothing; one's own renewals always go through, and what is over makes room."""
+    one, two = LeaseBound("one", 2, 3), LeaseBound("two", 2, 3)
+
+    async def put(name: str, bound: LeaseBound | None, *, ttl_s: float = LONG_S) -> str:
+        try:
+            assert await stage.store.put_lease("jam", member(name), ttl_s=ttl_s, bound=bound)
+        except TooManyLeases as full:
+            return full.code
+        return "put"
+
+    async def made_room() -> bool:
+        return await put("y", two) == "put"
+
+    with trio.fail_after(DEADLINE_S):
+        assert [await put(name, one) for name in ("a", "b", "c", "a", "b")] == [
+            *("put", "put", "too_many_leases", "put", "put")
+        ]
+        assert [await put(name, two) for name in ("x", "y", "x")] == ["put", "too_many_leases", "put"]
+        assert [line.member_id for line in await stage.store.members("jam")] == ["a", "b", "x"]
+        assert await stage.store.put_lease("duo", member("a"), ttl_s=LONG_S, bound=one)
+        assert await stage.store.drop_lease("jam", "a")
+        assert await put("y", two, ttl_s=SHORT_S) == "put"
+        assert await put("c", one) == "too_many_leases"
+        assert await put("x", LeaseBound("one", 1, 3)) == "too_many_leases", "taken over, it would be one too many"
+        await stage.once_passed(SHORT_S, made_room)
+        assert await put("z", LeaseBound("three", 2, 0)) == "too_many_leases"
+        assert await put("z", None) == "put"
+
+
+async def test_of_fifty_leases_put_at_once_four_are_there(stage: Stage) -> None:
+    """However many ask at the same moment."""
+    outcomes: list[str] = []
+
+    async def put(number: int) -> None:
+        try:
+            await stage.store.put_lease("jam", member(f"m{number}"), ttl_s=LONG_S, bound=LeaseBound("ada", 4, 99))
+        except TooManyLeases:
+            outcomes.append("full")
+
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(put, number)
+        assert len(outcomes) == 46
+        assert len(await stage.store.members("jam")) == 4
+
+
+async def test_leases_end_with_their_person_or_with_the_room(stage: Stage) -> None:
+    """Those of one person and no other's; then all. Rosters stay, and so do other rooms."""
+    with trio.fail_after(DEADLINE_S):
+        for name, person in (("ada", "one"), ("ada 2", "one"), ("bo", "two"), ("anybody", None)):
+            await stage.store.put_lease("jam", member(name), ttl_s=LONG_S, person=person)
+            await stage.store.put_lease("duo", member(name), ttl_s=LONG_S, person=person)
+        await stage.store.write_rosters("gateway", {"jam": [member("cy")]}, ttl_s=LONG_S)
+        await stage.store.end_leases("jam", "one")
+        await stage.store.end_leases("jam", "nobody")
+        assert [line.member_id for line in await stage.store.members("jam")] == ["anybody", "bo", "cy"]
+        await stage.store.end_leases("jam", None)
+        await stage.store.end_leases("nowhere", None)
+        assert await stage.store.members("jam") == [member("cy")]
+        assert len(await stage.store.leases("duo")) == 4
 
 
 async def test_heads_are_counted_as_members_are_listed(stage: Stage) -> None:

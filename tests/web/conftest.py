@@ -84,6 +84,7 @@ def emptied(web: Web) -> Web:
     """The same web, as it was at first."""
     web.presence.trouble.kind = web.bus.trouble.kind = ""
     web.presence.rooms.clear()
+    web.presence.once_put = None
     web.bus.published.clear()
     web.bus.gateway = None
     web.forget_everybody()

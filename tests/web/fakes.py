@@ -1,7 +1,7 @@
 """Hand-written stand-ins for the store and the bus, which can be told to fail or to hang."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -10,7 +10,7 @@ from omnisonic.bus import ROOM_EVENTS, Bus, Delivery, Gap, Heard
 from omnisonic.bus.events import Reply, RoomEvent, RoomSaid, decode
 from omnisonic.errors import Unavailable
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
-from omnisonic.presence import Lease, PresenceStore
+from omnisonic.presence import Lease, LeaseBound, PresenceStore
 from omnisonic.trace_context import Trace
 
 
@@ -31,12 +31,18 @@ class Trouble:
 
 
 class FakePresence:
-    """A roster that never expires, and remembers what it was given. `rounds` is how often it counted."""
+    """A roster that never expires, and remembers what it was given. `rounds` is how often it counted.
+
+    It keeps to no bound, and knows the last one that it was given.
+    """
 
     def __init__(self) -> None:
         self.trouble = Trouble()
         self.rooms: dict[RoomId, dict[MemberId, Lease]] = {}
         self.rounds = 0
+        self.bound: LeaseBound | None = None
+        self.once_put: Callable[[], Awaitable[None]] | None = None
+        """What happens to somebody else when a lease was just put."""
 
     async def write_rosters(
         self, owner: str, rosters: Mapping[RoomId, Sequence[PresenceMember]], *, ttl_s: float
@@ -51,13 +57,22 @@ class FakePresence:
         return True
 
     async def put_lease(
-        self, room: RoomId, member: PresenceMember, *, ttl_s: float, person: UserId | None = None
+        self,
+        room: RoomId,
+        member: PresenceMember,
+        *,
+        ttl_s: float,
+        person: UserId | None = None,
+        bound: LeaseBound | None = None,
     ) -> bool:
         await self.trouble.strike()
+        self.bound = bound
         leases = self.rooms.setdefault(room, {})
         if (there := leases.get(member.member_id)) is not None and there.person not in (None, person):
             return False
         leases[member.member_id] = Lease(member, ttl_s, person)
+        if self.once_put is not None:
+            await self.once_put()
         return True
 
     async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
@@ -67,6 +82,12 @@ class FakePresence:
             return False
         del self.rooms[room][member_id]
         return True
+
+    async def end_leases(self, room: RoomId, person: UserId | None) -> None:
+        await self.trouble.strike()
+        leases = self.rooms.get(room, {})
+        for name in [name for name, lease in leases.items() if person in (None, lease.person)]:
+            del leases[name]
 
     async def leases(self, room: RoomId) -> list[Lease]:
         await self.trouble.strike()

@@ -4,14 +4,17 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from omnisonic.bus import ROOM_EVENTS
 from omnisonic.bus.events import LeaseDropped, LeasePut
 from omnisonic.models import Member
+from omnisonic.presence import LeaseBound
+from tests.valkey_server import ValkeyServer
 from tests.web.running import Web, running_web
 from tests.web.test_sessions import make
-from tests.web.test_sessions_sharing import share
+from tests.web.test_sessions_sharing import share, user_id
 
 ADA = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
 
@@ -174,3 +177,78 @@ def test_a_lease_is_the_person_s_who_took_it(ticket_web: Web) -> None:
     assert ada.request("DELETE", "/api/presence", json=here).status_code == 200
     assert ticket_web.bus.events[-1] == LeaseDropped(room, "ada", person)
     assert ticket_web.presence.rooms[room] == {}
+
+
+def test_a_person_keeps_four_leases_in_a_room(valkey: ValkeyServer, database_url: str) -> None:
+    """One more is 409, renewing is not; the others in the session have their own, and so has each room."""
+    with running_web({"ROOM_ACCESS": "ticket"}, database_url=database_url, redis_url=valkey.url) as web:
+        ada, bob = web.sign_up("ada@example.com"), web.sign_up("bob@example.com")
+        jam, duo = make(ada), make(ada)
+        share(ada, jam, bob)
+
+        def put(client: httpx.Client, session: dict[str, Any], number: int) -> httpx.Response:
+            return client.post("/api/presence", json=ADA | {"roomId": session["id"], "memberId": f"m{number}"})
+
+        assert [put(bob, jam, number).status_code for number in (1, 2, 3, 4, 1)] == [200] * 5
+        refused = put(bob, jam, 5)
+        assert (refused.status_code, refused.json()["code"]) == (409, "too_many_leases")
+        assert put(ada, jam, 6).status_code == put(ada, duo, 1).status_code == 200
+        assert bob.request("DELETE", "/api/presence", json=ADA | {"roomId": jam["id"], "memberId": "m1"}).is_success
+        assert put(bob, jam, 5).status_code == 200
+
+
+def test_leases_leave_half_of_a_room_to_those_who_come_by_a_socket() -> None:
+    """Whatever the settings say a room holds; and with tickets the bound is a person's, without them an address's."""
+    for most, of_room in (("0", 256), ("2000", 256), ("100", 50), ("1", 0)):
+        with running_web({"MAX_MEMBERS_PER_ROOM": most, "TRUSTED_PROXIES": "127.0.0.1"}) as web:
+            web.client.headers["X-Forwarded-For"] = "198.51.100.7"
+            assert put(web, ADA)[0] == 200
+            assert web.presence.bound == LeaseBound("address 198.51.100.7", 32, of_room)
+
+
+@pytest.mark.parametrize("act", ["remove", "leave", "delete"])
+def test_leases_end_with_the_role(ticket_web: Web, act: str) -> None:
+    """Whoever is removed, leaves, or loses the session is gone from the roster at once, and so is nobody else."""
+    ada, bob = ticket_web.sign_up("ada@example.com"), ticket_web.sign_up("bob@example.com")
+    session = make(ada)
+    share(ada, session, bob)
+    room = session["id"]
+    for client, name in ((ada, "ada"), (bob, "bob"), (bob, "recorder")):
+        assert client.post("/api/presence", json=ADA | {"roomId": room, "memberId": name}).status_code == 200
+    path = f"/api/sessions/{room}" + ("" if act == "delete" else f"/collaborators/{user_id(bob)}")
+    assert (bob if act == "leave" else ada).delete(path).status_code == 200
+    assert list(ticket_web.presence.rooms[room]) == ([] if act == "delete" else ["ada"])
+
+
+def test_a_lease_put_while_the_role_ends_is_taken_back(ticket_web: Web) -> None:
+    """The role is there when it is looked at first and gone when the lease is: 404, no lease, and the room is told."""
+    ada, bob = ticket_web.sign_up("ada@example.com"), ticket_web.sign_up("bob@example.com")
+    session = make(ada)
+    share(ada, session, bob)
+    room, person = session["id"], user_id(bob)
+    ticket_web.bus.published.clear()
+
+    async def role_ends() -> None:
+        await ticket_web.database.row("DELETE FROM session_members WHERE user_id = $1", person)
+
+    ticket_web.presence.once_put = role_ends
+    answer = bob.post("/api/presence", json=ADA | {"roomId": room})
+    assert (answer.status_code, answer.json()["code"]) == (404, "session_not_found")
+    assert ticket_web.presence.rooms[room] == {}
+    assert ticket_web.bus.events == [
+        LeasePut(room, Member("ada", "Ada"), 60, person),
+        LeaseDropped(room, "ada", person),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["down", "hung"])
+def test_a_role_ends_whatever_becomes_of_the_leases(ticket_web: Web, kind: str) -> None:
+    """A roster that does not answer delays whoever is removed by a second at most, and the rooms are told."""
+    ada, bob = ticket_web.sign_up("ada@example.com"), ticket_web.sign_up("bob@example.com")
+    session = make(ada)
+    share(ada, session, bob)
+    path = f"/api/sessions/{session['id']}/collaborators/{user_id(bob)}"
+    ticket_web.bus.published.clear()
+    ticket_web.presence.trouble.kind = kind
+    assert ada.delete(path).status_code == 200
+    assert len(ticket_web.bus.events) == 1
