@@ -36,6 +36,12 @@ def client_address(peer: str | None, forwarded_for: Iterable[str], trusted: Netw
     return _site(address)
 
 
+def site_of(peer: str, trusted: Networks) -> str | None:
+    """What to count the connections of a peer by, as `client_address`; None for a trusted proxy, or no address."""
+    address = _address(peer)
+    return None if address is None or _is_trusted(address, trusted) else _site(address)
+
+
 def _is_trusted(address: Address, trusted: Networks) -> bool:
     return any(address in network for network in trusted)
 

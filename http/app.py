@@ -22,6 +22,7 @@ from omnisonic.http.auth import Auth
 from omnisonic.http.callers import Callers
 from omnisonic.http.csrf import Csrf
 from omnisonic.http.download_links import DownloadLinks
+from omnisonic.http.download_slots import DownloadSlots
 from omnisonic.http.downloads import Downloads, Served
 from omnisonic.http.errors import answer_errors
 from omnisonic.http.exports import Exports
@@ -118,7 +119,7 @@ def create_app(
     intake = Intake(stores.uploads, stores.storage, disposal, max_bytes=settings.upload_max_bytes)
     links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
     uploads = UploadParts(stores.uploads, intake, disposal, links)
-    served = Served(stores.storage)
+    served = Served(stores.storage, DownloadSlots(), settings.trusted_proxies)
     frame = PageFrame(settings, callers, stores.accounts, csrf)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),

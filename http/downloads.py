@@ -1,8 +1,9 @@
 """Downloads: the bytes of an object, whole or in part (RFC 9110, 14), for whoever has a link or a role.
 
-What is served is never run by a browser: it is an attachment, of the type its bytes say, in a sandbox. Overload: about
-a block of the file is in memory, asked for as the client takes it, however slowly. A store that breaks in the middle
-ends the connection, so that nobody takes a part for the whole.
+What is served is never run by a browser: it is an attachment, of the type its bytes say, in a sandbox. Overload: so
+many downloads run at once (`omnisonic.http.download_slots`), each with a block of its file in memory, asked for as the
+client takes it; one that takes nothing is cut off (`omnisonic.http.connection`). A store that breaks in the middle ends
+the connection, so that nobody takes a part for the whole.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -14,8 +15,12 @@ from quart_schema import hide
 from werkzeug.datastructures import Range
 from werkzeug.http import parse_if_range_header, parse_range_header
 
+from omnisonic.config import Networks
+from omnisonic.http.addresses import client_address
 from omnisonic.http.download_links import Download, DownloadLinks, download_of
+from omnisonic.http.download_slots import DownloadSlots
 from omnisonic.http.errors import Refusal
+from omnisonic.http.framework import at_the_end
 from omnisonic.http.openapi import COOKIE, answers
 from omnisonic.models import LoginId, UploadId
 from omnisonic.storage import Storage
@@ -26,13 +31,18 @@ SANDBOX: Final = "default-src 'none'; sandbox"
 
 
 class Served:
-    """What is in `storage`, as answers to the current request."""
+    """What is in `storage`, as answers to the current request, counted by its address, behind `proxies`, too."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, slots: DownloadSlots, proxies: Networks) -> None:
         self._storage = storage
+        self._slots = slots
+        self._proxies = proxies
 
     async def answer(self, download: Download) -> Response:
-        """The object, or the range of it that is asked for. Errors: `Refusal` (416), `NoSuchObject`, `Unavailable`."""
+        """The object, or the range of it that is asked for.
+
+        Errors: `Refusal` (416, 429, 503), `NoSuchObject`, `Unavailable`.
+        """
         etag = f'"{download.sha256}"'
         headers = {
             "Accept-Ranges": "bytes",
@@ -50,12 +60,16 @@ class Served:
         headers["Content-Length"] = str(end - begin)
         body: Any = _nothing()
         if request.method != "HEAD":
+            at_the_end(self._slots.take(self._address()))
             chunks = self._storage.read(download.key, begin, end)
             first = await anext(chunks)  # a file that is not there is told while it still can be
             body = _sent(first, chunks)
         response = Response(body, 200 if asked is None else 206, headers, content_type=download.mime_type)
         response.timeout = None  # however long it takes, as long as it moves
         return response
+
+    def _address(self) -> str:
+        return client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies)
 
 
 class Downloads:
@@ -79,7 +93,7 @@ class Downloads:
         del name  # it is for whoever saves the file without looking at our headers
         return await self._served.answer(self._links.read(signed))
 
-    @answers(None, 400, 401, 404, 416, 503, bare=[200, 206, 304], security=COOKIE)
+    @answers(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], security=COOKIE)
     async def by_role(self, upload_id: UploadId) -> Response:
         """Serve an upload to somebody who may hear it."""
         return await self._served.answer(download_of(await self._store.get(self._login(), upload_id)))
@@ -94,6 +108,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 async def _sent(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async with aclosing(chunks) as rest:  # type: ignore[type-var]
         yield first
+        del first
         async for chunk in rest:
             yield chunk
 

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Quart, Request
+from quart import request as current_request
 from quart.asgi import ASGIHTTPConnection
 from quart.sessions import SessionInterface, SessionMixin
 from quart.typing import ResponseTypes
@@ -33,10 +34,23 @@ LINGER_STREAMED_S: Final = 5.0
 """The same when its body is streamed."""
 
 
+ENDINGS: Final = "omnisonic.endings"
+"""Where in a request's scope is what is to be done at its end."""
+
+
 class Exchange(ASGIHTTPConnection):
     """One request and its answer."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        endings: list[Callable[[], None]] = []
+        cast("dict[str, Any]", self.scope)[ENDINGS] = endings
+        try:
+            await self._exchange(receive, send)
+        finally:
+            for act in endings:
+                act()
+
+    async def _exchange(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         has_body = any(name in BODY_HEADERS for name, _ in self.scope["headers"])
         if has_body and not is_streamed(self.scope):
             await super().__call__(receive, send)
@@ -73,7 +87,7 @@ class Exchange(ASGIHTTPConnection):
 
     async def _answer(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         limit_s = response.timeout if isinstance(response, Response) else ...
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, ConnectionError):  # the client is slow, or gone
             async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"] if limit_s is ... else limit_s):
                 await self._send_response(send, response)
 
@@ -85,6 +99,11 @@ class Exchange(ASGIHTTPConnection):
         await send(cast("Any", {"type": "http.response.start", "status": response.status_code, "headers": headers}))
         body = response.response.data[response.response.begin : response.response.end]
         await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": False}))
+
+
+def at_the_end(act: Callable[[], None]) -> None:
+    """Have `act` called when the current request is over: answered, or broken off at any moment."""
+    cast("dict[str, Any]", current_request.scope)[ENDINGS].append(act)
 
 
 class NoSessions(SessionInterface):

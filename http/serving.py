@@ -1,22 +1,27 @@
-"""Hypercorn, set up for the web app (SPEC 1, 3).
+"""The web's server: Hypercorn's HTTP/1.1 on connections that we accept, bound and watch ourselves (SPEC 1, 3).
 
-Overload: slow peers are cut off: a connection that sends no whole request head in time, a body or a reader that
-stalls. Crash: an exception is one 500. Shutdown: no new connections, what is in flight has `GRACE_S` to finish, idle
-connections are closed at once.
+Overload: connections over the limits are refused (`omnisonic.http.acceptor`), slow peers are cut off
+(`omnisonic.http.connection`). Crash: an exception is one 500. Shutdown: no new connections, what is in flight has
+`GRACE_S` to finish, idle connections are closed at once.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from hypercorn import Config
-from hypercorn.asyncio import serve
-from hypercorn.typing import Framework
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.lifespan import Lifespan
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
+
+from omnisonic.http.acceptor import Acceptor, ConnectionLimits
+from omnisonic.http.connection import Connection, Patience
 
 GRACE_S: Final = 5.0
-KEEP_ALIVE_S: Final = 8.0
-"""How long a connection may be silent, or take to send the head of a request."""
-BACKLOG: Final = 1024
 MAX_HEAD_BYTES: Final = 16_384
 AHEAD: Final = 4
 """How many chunks of a body, of 64 KiB, are taken from the socket before the app asks for them."""
@@ -24,19 +29,10 @@ AHEAD: Final = 4
 log = logging.getLogger(__name__)
 
 
-def hypercorn_config(*, binds: list[str]) -> Config:
-    """The configuration for listening on `binds`: `host:port`, `unix:path` or `fd://number`.
-
-    Use `fd://` with a socket of your own to listen on a free port and know which before the app is built.
-    """
+def hypercorn_config() -> Config:
+    """How Hypercorn's protocol is set up."""
     config = Config()
-    config.bind = binds
-    config.backlog = BACKLOG
-    # Over TLS only HTTP/1.1 is negotiated. Hypercorn cannot be told to ignore h2c: the app refuses it at its door.
-    config.alpn_protocols = ["http/1.1"]
     config.h11_max_incomplete_size = MAX_HEAD_BYTES
-    config.keep_alive_timeout = KEEP_ALIVE_S
-    config.graceful_timeout = GRACE_S
     config.max_app_queue_size = AHEAD
     config.include_server_header = False
     # One structured line an event, from us: no access log, and the server's own words go where ours go.
@@ -45,9 +41,65 @@ def hypercorn_config(*, binds: list[str]) -> Config:
     return config
 
 
-async def serve_web(app: Framework, config: Config, shutdown_trigger: Callable[[], Awaitable[None]]) -> None:
-    """Serve `app` until `shutdown_trigger` returns, then finish what is in flight. Runs in an asyncio loop.
+async def serve_web(
+    app: ASGIFramework,
+    listener: socket.socket,
+    shutdown_trigger: Callable[[], Awaitable[None]],
+    limits: ConnectionLimits | None = None,
+    patience: Patience | None = None,
+) -> None:
+    """Serve `app` on `listener` until `shutdown_trigger` returns, then finish what is in flight. In an asyncio loop.
 
-    Errors: `OSError` when a listener cannot be opened.
+    The listener, which is closed in the end, may be shared with other processes: each has `limits` of its own.
     """
-    await serve(app, config, shutdown_trigger=shutdown_trigger)
+    config, context, state = hypercorn_config(), WorkerContext(None), LifespanState({})
+    wrapped = ASGIWrapper(app)
+    connections: set[Connection] = set()
+
+    async def serve(sock: socket.socket) -> None:
+        connection = Connection(sock, wrapped, config, context, ConnectionState(state.copy()), patience or Patience())
+        connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            connections.discard(connection)
+
+    async with _lifespan(wrapped, config, state):
+        acceptor = Acceptor(listener, serve, limits or ConnectionLimits())
+        acceptor.start()
+        try:
+            await shutdown_trigger()
+        finally:
+            acceptor.close()
+            await context.terminated.set()
+            for connection in list(connections):
+                connection.stop()
+            await _ended(acceptor.tasks)
+
+
+@asynccontextmanager
+async def _lifespan(app: ASGIWrapper, config: Config, state: LifespanState) -> AsyncIterator[None]:
+    """The app, started, until the block ends."""
+    lifespan = Lifespan(app, config, asyncio.get_running_loop(), state)
+    living = asyncio.create_task(lifespan.handle_lifespan())
+    try:
+        await lifespan.wait_for_startup()
+        if living.done() and (failure := living.exception()) is not None:
+            raise failure
+        yield
+        await lifespan.wait_for_shutdown()
+    finally:
+        living.cancel()
+        with suppress(asyncio.CancelledError):
+            await living
+
+
+async def _ended(tasks: set[asyncio.Task[None]]) -> None:
+    """Wait for what is in flight, and cut it off when it takes longer than `GRACE_S`."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=GRACE_S)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)

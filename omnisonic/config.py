@@ -33,6 +33,7 @@ from omnisonic.secret_strength import ADMIN_TOKEN_BYTES, SIGNING_BYTES, secret_p
 from omnisonic.setting_sentences import sentence
 from omnisonic.setting_urls import POSTGRES, check_url, origin, origin_in, origin_of
 from omnisonic.storage_settings import StorageSettings
+from omnisonic.web_settings import WebSettings
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 Names: TypeAlias = frozenset[str]
@@ -56,7 +57,7 @@ def _default_data_dir() -> Path:
     return Path("/var/lib/omnisonic") if os.geteuid() == 0 else Path(".omnisonic")
 
 
-class Settings(ProviderSettings, ExportSettings, StorageSettings):
+class Settings(ProviderSettings, ExportSettings, StorageSettings, WebSettings):
     """Everything that the environment decides. Defaults are right for one machine, on loopback."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)

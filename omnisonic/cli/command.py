@@ -52,6 +52,7 @@ GATEWAY: Final = (
     "max_connections_per_address",
     "max_members_per_room",
 )
+WEB_LIMITS: Final = ("web_max_connections", "web_max_connections_per_address")
 PARITY: Final = ("parity_enabled", "parity_host", "parity_port")
 
 
@@ -77,6 +78,7 @@ class ServeCommand(SettingsCommand):
         *DATABASE,
         *ROOMS,
         *WEB,
+        *WEB_LIMITS,
         "web_workers",
         *SIGN_IN,
         *STORAGE,
@@ -114,6 +116,7 @@ class WebCommand(SettingsCommand):
         *DATABASE,
         *ROOMS,
         *WEB,
+        *WEB_LIMITS,
         *SIGN_IN,
         *STORAGE,
         *UPLOADS,
@@ -167,4 +170,4 @@ class DoctorCommand(SettingsCommand):
 class ParityCommand(SettingsCommand):
     """`parity` stands alone."""
 
-    fields = ("omnisonic_env", *PARITY, "allowed_origins", "allowed_hosts")
+    fields = ("omnisonic_env", *PARITY, *WEB_LIMITS, "allowed_origins", "allowed_hosts")

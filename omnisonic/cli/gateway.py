@@ -6,7 +6,6 @@ Signals, overload and shutdown are the server's; a crash is logged and ends the 
 import asyncio
 import gc
 import logging
-import resource
 from functools import partial
 from typing import Final, NoReturn
 
@@ -16,6 +15,7 @@ from omnisonic.cli.lifeline import Lifeline, end_with_supervisor
 from omnisonic.cli.listening import inherited_listener, open_listener, url_of
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.config import Settings
+from omnisonic.descriptors import WANTED, allow_descriptors
 from omnisonic.errors import BadSettings
 from omnisonic.heartbeat import BEAT_S
 from omnisonic.server import run_gateway
@@ -32,6 +32,8 @@ here is freed by reference counts; the little that is in cycles can wait.
 
 DESCRIPTORS_OF_ITS_OWN: Final = 64
 """What the gateway needs beside one descriptor a connection."""
+MOST_DESCRIPTORS: Final = 1_048_576
+"""As many as Linux gives to a process, unless its administrator says otherwise."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,14 +91,7 @@ def _check_rights(settings: Settings) -> None:
 
 def _allow_descriptors(connections: int) -> None:
     """Let this process have a descriptor for each connection, as far as the system lets it; 0 is as many as it lets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = hard == resource.RLIM_INFINITY
-    needed = connections + DESCRIPTORS_OF_ITS_OWN if connections or unlimited else hard
-    allowed = needed if unlimited else min(needed, hard)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-        except (OSError, ValueError):
-            allowed = soft  # some systems have a lower limit than the one they tell
+    needed = connections + DESCRIPTORS_OF_ITS_OWN if connections else MOST_DESCRIPTORS
+    allowed = allow_descriptors(max(WANTED, needed))
     if allowed < connections:
         _log.warning("gateway.few_descriptors", extra={"allowed": allowed, "max_connections": connections})

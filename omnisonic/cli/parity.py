@@ -39,4 +39,4 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
 async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
     sessions = MemorySessions({GUEST_LOGIN: GUEST}.get)
     app = create_parity_app(settings, sessions, MemoryPresence(), MemoryBus(), port=port_of(listener))
-    await serve_site(app, listener, ready)
+    await serve_site(app, listener, ready, settings)

@@ -29,6 +29,7 @@ from omnisonic.cli.output import Output, open_output
 from omnisonic.config import Settings
 from omnisonic.data_directory import GATEWAY, OPERATOR, data_directory, kept_secret, write_private
 from omnisonic.database.pool import CONNECTIONS
+from omnisonic.descriptors import allow_descriptors
 from omnisonic.embedded.postgres import FOLDER as POSTGRES
 from omnisonic.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
 from omnisonic.embedded.valkey import FOLDER as VALKEY
@@ -83,6 +84,7 @@ def run(settings: Settings) -> None:
     Errors: `BadSettings`, `CannotListen`, `UnusableDataDirectory` and `EmbeddedUnavailable` before anything has
     started; `ProcessDied` when a part cannot be kept up, after all of them were stopped.
     """
+    allow_descriptors()
     settings.check_sign_in()
     with ExitStack() as held:
         web = held.enter_context(open_listener(settings.web_host, settings.web_port, setting="WEB"))

@@ -16,9 +16,16 @@ from quart import Quart
 from omnisonic.cli.lifeline import end_with_supervisor, ready_in_asyncio
 from omnisonic.cli.listening import inherited_listener, open_listener, url_of
 from omnisonic.cli.stopping import stop_signal
-from omnisonic.http.serving import hypercorn_config, serve_web
+from omnisonic.config import Settings
+from omnisonic.descriptors import allow_descriptors
+from omnisonic.http.acceptor import ConnectionLimits
+from omnisonic.http.serving import serve_web
 
 STOP_S: Final = 7.0
+DESCRIPTORS_OF_ITS_OWN: Final = 64
+"""What a site needs beside its connections and the files that they carry: for the stores, above all."""
+
+_log = logging.getLogger(__name__)
 
 
 def open_site(
@@ -28,27 +35,31 @@ def open_site(
 
     `fd` is an inherited listening socket; `supervised`: standard input is a lifeline. Errors: `CannotListen`.
     """
-    # Hypercorn announces a URL and Ctrl-C, which is for this command to say, or for the supervisor.
-    logging.getLogger(hypercorn_config.__module__).setLevel(logging.WARNING)
     if supervised:
         end_with_supervisor()
     listener = open_listener(host, port, setting=setting) if fd is None else inherited_listener(fd)
     return listener, ready_in_asyncio if supervised else partial(print, url_of(listener, "http"), flush=True)
 
 
-async def serve_site(app: Quart, listener: socket.socket, ready: Callable[[], None]) -> None:
+async def serve_site(app: Quart, listener: socket.socket, ready: Callable[[], None], settings: Settings) -> None:
     """Serve `app` until a signal. The listener is closed with it."""
     stop = stop_signal()
+    wanted = ConnectionLimits(
+        settings.web_max_connections, settings.web_max_connections_per_address, settings.trusted_proxies
+    )
+    limits = wanted.within(allow_descriptors() - DESCRIPTORS_OF_ITS_OWN)
+    if limits.total < wanted.total:
+        _log.warning("web.few_descriptors", extra={"allowed": limits.total, "max_connections": wanted.total})
     try:
         async with asyncio.timeout(None) as bound:
 
             async def until_told() -> None:
-                # Hypercorn asks for this once it accepts connections.
+                # Connections are accepted once this is asked for.
                 ready()
                 await stop.wait()
                 bound.reschedule(asyncio.get_running_loop().time() + STOP_S)
 
-            await serve_web(app, hypercorn_config(binds=[f"fd://{listener.detach()}"]), until_told)
+            await serve_web(app, listener, until_told, limits)
     except TimeoutError:
         # What is still in flight has had its time.
         pass

@@ -62,4 +62,4 @@ async def _serve(
             gateway_port=settings.gateway_port,
             web_port=port_of(listener),
         )
-        await serve_site(app, listener, ready)
+        await serve_site(app, listener, ready, settings)

@@ -21,6 +21,7 @@ from omnisonic.cli.stopping import stop_signal
 from omnisonic.cli.storage import storage_of
 from omnisonic.config import Settings
 from omnisonic.database.pool import Database
+from omnisonic.descriptors import allow_descriptors
 from omnisonic.errors import BadSettings
 from omnisonic.exports.instruments import ExportInstruments
 from omnisonic.exports.postgres_queue import PostgresExportQueue
@@ -46,6 +47,7 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings, *, supervised: bool) -> None:
     """Run until a signal. `supervised`: standard input is a lifeline. Errors: `BadSettings`, `DatabaseBehind`."""
     database_url, redis_url = _places(settings)
+    allow_descriptors()
     if supervised:
         end_with_supervisor()
     if missing := missing_layers():

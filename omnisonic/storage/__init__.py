@@ -17,9 +17,11 @@ Key: TypeAlias = str
 LINK_S: Final = 900
 """How long a link to an object is good: 15 minutes."""
 CHUNK_BYTES: Final = 1_048_576
-"""How much of an object is moved at a time: a thread's hop costs as much as writing a quarter of it. A put has two of
+"""How much of an object is put at a time: a thread's hop costs as much as writing a quarter of it. A put has two of
 them in memory: one that is kept, one that arrives.
 """
+READ_BYTES: Final = 65_536
+"""How much of an object is read at a time. Hundreds may be read at once, by readers who take their time."""
 
 
 class Label(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.storage import CHUNK_BYTES, Digest, Key, Label, NoSuchObject, Storage, StorageFull, StorageRefused
+from omnisonic.storage import READ_BYTES, Digest, Key, Label, NoSuchObject, Storage, StorageFull, StorageRefused
 from omnisonic.storage.blocks import in_blocks
 from omnisonic.storage.files import Arriving, Leaving, remove
 
@@ -82,7 +82,7 @@ class LocalStorage:
             await self._do(_open, file)
             position = begin
             while end is None or position < end:
-                block = await self._do(file.read, CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - position))
+                block = await self._do(file.read, READ_BYTES if end is None else min(READ_BYTES, end - position))
                 if not block:
                     return
                 position += len(block)

@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.storage import CHUNK_BYTES, LINK_S, Digest, Key, Label, Storage, StorageFull
+from omnisonic.storage import LINK_S, READ_BYTES, Digest, Key, Label, Storage, StorageFull
 from omnisonic.storage.blocks import in_blocks
 from omnisonic.storage.disposition import attachment
 from omnisonic.storage.s3_errors import FAILURES, code_of, told
@@ -182,7 +182,7 @@ class S3Storage:
             return
         body = answer["Body"]
         try:
-            yield body.iter_chunks(CHUNK_BYTES)
+            yield body.iter_chunks(READ_BYTES)
         except FAILURES as failure:
             raise self._told(failure) from failure
         finally:

@@ -25,9 +25,11 @@ from omnisonic.database.pool import Database
 from omnisonic.exports.postgres import PostgresExports
 from omnisonic.guard.memory import MemoryGuard
 from omnisonic.guard.valkey import ValkeyGuard
+from omnisonic.http.acceptor import ConnectionLimits
 from omnisonic.http.app import Stores, create_app
+from omnisonic.http.connection import Patience
 from omnisonic.http.gateway_readiness import asking_client, gateway_of
-from omnisonic.http.serving import hypercorn_config, serve_web
+from omnisonic.http.serving import serve_web
 from omnisonic.logins import LoginCookies
 from omnisonic.presence.valkey import ValkeyPresence
 from omnisonic.sessions.postgres import PostgresSessions
@@ -145,6 +147,8 @@ def running_web(
     config: dict[str, object] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
+    limits: ConnectionLimits | None = None,
+    patience: Patience | None = None,
 ) -> Iterator[Web]:
     """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own.
 
@@ -175,7 +179,7 @@ def running_web(
         meter_provider=meter_provider,
     )
     app.config |= config or {}
-    with folder, serving(app, listener, _opened(database, stores, asking)) as (loop, end):
+    with folder, serving(app, listener, _opened(database, stores, asking), limits, patience) as (loop, end):
         web = Web(port, app, loaded, presence, bus, stores, database, clock, loop, end, Path(folder.name))
         try:
             yield web
@@ -229,7 +233,11 @@ async def _opened(database: Database, stores: Stores, asking: httpx.AsyncClient)
 
 @contextmanager
 def serving(
-    app: Quart, listener: socket.socket, opened: contextlib.AbstractAsyncContextManager[None]
+    app: Quart,
+    listener: socket.socket,
+    opened: contextlib.AbstractAsyncContextManager[None],
+    limits: ConnectionLimits | None = None,
+    patience: Patience | None = None,
 ) -> Iterator[tuple[asyncio.AbstractEventLoop, Callable[[], None]]]:
     """Serve `app` in a thread until the block ends: its loop, and how to end it before. `opened` is entered there."""
     started: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -244,7 +252,7 @@ def serving(
             await stop.wait()
 
         async with opened:
-            await serve_web(app, hypercorn_config(binds=[f"fd://{listener.detach()}"]), until_told)
+            await serve_web(app, listener, until_told, limits, patience)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

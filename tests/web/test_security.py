@@ -1,7 +1,6 @@
 """The door and the headers: hosts, origins, framing, policies (RELIABILITY, attacks)."""
 
 import re
-import socket
 
 import httpx
 import pytest
@@ -106,20 +105,26 @@ def test_two_content_lengths_are_refused(web: Web) -> None:
     assert answer.startswith(b"HTTP/1.1 400")
 
 
-def test_http_2_is_not_spoken(web: Web) -> None:
-    """An h2c upgrade or HTTP/2 from the start never reaches a route."""
+@pytest.mark.parametrize("name", ["h2c", "H2C", "H2c", "foo, h2c", "h2c/1", "H2C ,foo"])
+@pytest.mark.parametrize("body", [b"", b"Content-Length: 2\r\n"])
+def test_an_upgrade_to_http_2_is_refused_before_the_protocol_changes(web: Web, name: str, body: bytes) -> None:
+    """400 in HTTP/1.1, without a 101 before it, however it is spelled."""
     upgrade = (
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
-        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
+        b"Upgrade: %s\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n%s\r\n"
     )
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-    answer = b""
-    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
-        connection.sendall(upgrade + preface)
-        while b"code" not in answer:
-            answer += connection.recv(65_536)
+    answer = web.raw(upgrade % (name.encode(), body) + (b"{}" if body else b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
     assert b'"code":"bad_request"' in answer
-    assert b'"ok":true' not in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_http_2_is_not_spoken(web: Web) -> None:
+    """Its preface is a bad request like others."""
+    answer = web.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"This server speaks HTTP/1.1 only." in answer
+    assert bytes(3) not in answer
 
 
 def test_a_websocket_is_not_for_the_web(web: Web) -> None:
