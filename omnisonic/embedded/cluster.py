@@ -3,25 +3,27 @@
 Under root it belongs to another account, which cannot reach it by path when it lies in a private folder, as a data
 directory does. So programs are started *in* it, and told that it is where they are.
 
+One that belongs to another account, as those of earlier versions belong to `nobody`, is taken over.
+
 Overload: not applicable. Crash: it is made under another name and renamed, so that there is a whole one or none.
 Shutdown: nothing to do; `servers` tells who has yet to end.
 """
 
+import logging
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from omnisonic.embedded import EmbeddedUnavailable
+from omnisonic.embedded import HERE, EmbeddedUnavailable
 from omnisonic.embedded.installation import MAJOR, Installation
 
 USER: Final = "omnisonic"
 DATABASE: Final = "postgres"
-HERE: Final = Path("/proc/self/cwd")
-"""A name for the working directory that needs no way to it (proc(5))."""
 SETTINGS: Final = {
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
@@ -33,6 +35,8 @@ SETTINGS: Final = {
 PID_FILE: Final = "postmaster.pid"
 READY: Final = "ready"
 _STATUS_LINE: Final = 7
+
+_log = logging.getLogger(__name__)
 
 
 class Cluster:
@@ -73,6 +77,30 @@ class Cluster:
                 fds=(secret.fileno(),),
             )
         beside.rename(self.folder)
+
+    def take_over(self) -> None:
+        """Give all of it to the account, if it belongs to another one. Call it only while nobody serves it.
+
+        Only what belonged to that one is given, links are not followed, and a file that has another name elsewhere is
+        left alone: whoever owned the cluster may have put anything there. The folder itself comes last, so that a crash
+        is made up for at the next start. Errors: `EmbeddedUnavailable` when there is something of yet another account.
+        """
+        account = self._installation.account
+        if account is None or (owner := self.folder.stat().st_uid) == account.uid:
+            return
+        for _, folders, files, at in os.fwalk(self.folder, topdown=False):
+            for name in (*folders, *files):
+                found = os.stat(name, dir_fd=at, follow_symlinks=False)
+                if found.st_uid == account.uid:
+                    continue
+                if found.st_uid != owner or (found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode)):
+                    raise EmbeddedUnavailable(
+                        f"The database in {self.folder} is of another account, and {name} in it is not its own alone; "
+                        f"see who put it there, then `chown -R {account.name} {self.folder}`."
+                    )
+                os.chown(name, account.uid, account.gid, dir_fd=at, follow_symlinks=False)
+        account.own(self.folder)
+        _log.warning("database.taken_over", extra={"folder": str(self.folder), "account": account.name})
 
     def check_version(self) -> None:
         """See that this Postgres can serve it. Errors: `EmbeddedUnavailable` when another major version made it."""
@@ -146,9 +174,8 @@ class Cluster:
         return HERE
 
     def _give_away(self, file: Path | int) -> None:
-        account = self._installation.account
-        if account is not None:
-            os.chown(file, account.uid, account.gid)
+        if self._installation.account is not None:
+            self._installation.account.own(file)
 
 
 def _lives(pid: int) -> bool:

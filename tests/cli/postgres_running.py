@@ -15,6 +15,7 @@ from typing import Final
 import asyncpg
 import trio
 
+from omnisonic.embedded.account import NAME
 from omnisonic.embedded.cluster import Cluster
 from omnisonic.embedded.installation import find_postgres
 from omnisonic.embedded.postgres import EmbeddedPostgres
@@ -54,9 +55,9 @@ trio.run(main)
 
 
 @asynccontextmanager
-async def in_service(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
+async def in_service(folder: Path, *, account: str = NAME) -> AsyncIterator[EmbeddedPostgres]:
     """An embedded Postgres with its data in `folder`, supervised; stopped in order with the block."""
-    postgres = EmbeddedPostgres(folder)
+    postgres = EmbeddedPostgres(folder, account=account)
     await postgres.end_stale()
     started, stop = trio.Event(), trio.Event()
     with trio.fail_after(DEADLINE_S):

@@ -46,8 +46,8 @@ async def test_it_answers_to_its_password_only(tmp_path: Path) -> None:
 async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
     """Where nothing ties it to its supervisor, the configuration file tells how to reach it."""
     spec = EmbeddedValkey(tmp_path).spec()
-    unleashed = spec.command[4:]
-    process = subprocess.Popen(unleashed)  # noqa: ASYNC220 - quick, and it must outlive any nursery
+    unleashed = spec.command[spec.command.index(str(os.getpid())) + 1 :]
+    process = subprocess.Popen(unleashed, cwd=tmp_path)  # noqa: ASYNC220 - quick, and it must outlive any nursery
     next_one = EmbeddedValkey(tmp_path)
     with trio.fail_after(DEADLINE_S):
         while process.poll() is None:
