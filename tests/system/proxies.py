@@ -67,6 +67,8 @@ class Site:
     """`https://studio.example`, by the proxy at `port` on loopback."""
 
     port: int
+    ca: Path
+    """The certificate that is to be trusted."""
     trusting: ssl.SSLContext
 
     def browser(self, source: str = "127.0.0.1") -> httpx.AsyncClient:
@@ -117,7 +119,7 @@ class _ByProxy(httpx.AsyncBaseTransport):
 @contextmanager
 def running_sites(folder: Path) -> Iterator[dict[str, Site]]:
     """One studio in production, with the settings as printed, and in front of it both proxies by their names."""
-    for program in ("nginx", "caddy"):
+    for program in ("nginx", "caddy", "curl"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing here")
     data, ports = folder / "data", Ports(free_port(PORTS, instead=""), free_port(PORTS, instead=""))
@@ -139,7 +141,8 @@ def running_sites(folder: Path) -> Iterator[dict[str, Site]]:
         assert made.returncode == 0, made.stderr
         started = {"nginx": _running_nginx, "caddy": _running_caddy}
         yield {
-            name: Site(stack.enter_context(start(folder, ports, names)), trusting) for name, start in started.items()
+            name: Site(stack.enter_context(start(folder, ports, names)), signed, trusting)
+            for name, start in started.items()
         }
 
 

@@ -5,9 +5,11 @@ Both stand in front of one studio in production, which has the settings that sta
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -188,6 +190,22 @@ async def test_what_is_the_operators_is_not_reached_through_the_proxy(sites: dic
     async with sites[proxy].browser() as browser:
         for path in ("/inspect", "/rooms/inspect", "/rooms/../inspect", "/rooms/healthz"):
             assert (await browser.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_the_printed_question_of_the_night_is_answered(
+    sites: dict[str, Site], proxy: str, tmp_path: Path
+) -> None:
+    """`curl` as printed, told only where the proxy is: the gateway says that a ticket is needed."""
+    (tmp_path / ".curlrc").write_text(
+        f"connect-to = {HOST}:443:127.0.0.1:{sites[proxy].port}\ncacert = {sites[proxy].ca}\n"
+    )
+    shell = ["/bin/sh", "-eu", "-c", block("sh", "Sec-WebSocket-Key")]
+    answered = await trio.run_process(
+        shell, env={"PATH": "/usr/bin:/bin", "CURL_HOME": str(tmp_path)}, capture_stdout=True
+    )
+    head, _, body = answered.stdout.decode().partition("\r\n\r\n")
+    assert (head.split()[1], json.loads(body)["code"]) == ("401", "ticket_required")
 
 
 def test_nginx_takes_a_form_with_the_largest_file_that_the_studio_takes() -> None:

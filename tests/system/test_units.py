@@ -14,7 +14,7 @@ from tests.system.printed import block, blocks, replaced
 VENV: Final = "/opt/omnisonic/venv"
 FOLDER: Final = "# /etc/systemd/system/"
 PARTS: Final = {"gateway", "web", "worker"}
-DECODERS_NEED: Final = ("RestrictNamespaces", "SystemCallFilter", "MemoryDenyWriteExecute")
+DECODERS_NEED: Final = "SystemCallFilter"
 """What would keep the processes that decode uploads from locking themselves in."""
 VERIFY_S: Final = 50.0
 
