@@ -14,6 +14,7 @@ from tests.postgres_server import database_url, postgres_process
 from tests.s3_server import s3, s3_process
 from tests.valkey_server import valkey, valkey_process
 
+pytest_plugins = ("tests.properties", "tests.skips")
 __all__ = ["database_url", "postgres_process", "s3", "s3_process", "valkey", "valkey_process"]
 
 TEST_S: Final = 60.0

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from typing import Final
 
+from tests.processes import ended_with_block
+
 FOR_EVER: Final = ("/bin/sh", "-c", "while :; do :; done")
 
 IN_SPARE_TIME: Final = "import os, time\nwhile os.sched_getscheduler(0) != os.SCHED_IDLE: time.sleep(0.01)"
@@ -19,10 +21,7 @@ def busy_processor() -> Iterator[None]:
     one = min(all_of_them)
     os.sched_setaffinity(0, {one})
     try:
-        with subprocess.Popen(FOR_EVER) as hog:
-            try:
-                yield
-            finally:
-                hog.kill()
+        with ended_with_block(subprocess.Popen(FOR_EVER)):
+            yield
     finally:
         os.sched_setaffinity(0, all_of_them)

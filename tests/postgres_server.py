@@ -6,7 +6,6 @@ Everything here blocks, for the moments that it takes.
 import asyncio
 import contextlib
 import itertools
-import os
 import shutil
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from omnisonic.database.migrations import migrate
 from omnisonic.embedded import POSTGRES_PORTS, free_port
 from omnisonic.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.embedded.installation import find_postgres
+from tests.processes import ended_with_block, send_signal
 
 START_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.01
@@ -93,7 +93,7 @@ class PostgresServer:
         """End it as a crash would (SIGKILL), and wait until what it left behind has noticed."""
         self._end(signal.SIGKILL)
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while self._cluster.servers():
+        while self.processes():
             assert time.monotonic() < deadline_s, "some of postgres lives on"
             threading.Event().wait(POLL_S)
 
@@ -104,13 +104,17 @@ class PostgresServer:
 
     def pause(self) -> None:
         """Make all of it hang (SIGSTOP): connections still open, and nothing is ever answered."""
-        for pid in self._cluster.servers():
-            os.kill(pid, signal.SIGSTOP)
+        for pid in self.processes():
+            send_signal(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on (SIGCONT), with all it was sent meanwhile."""
-        for pid in self._cluster.servers():
-            os.kill(pid, signal.SIGCONT)
+        for pid in self.processes():
+            send_signal(pid, signal.SIGCONT)
+
+    def processes(self) -> list[int]:
+        """All that serve its data now. Some come and go by themselves."""
+        return self._cluster.servers()
 
     def execute(self, query: str, *values: object, database: str = DATABASE) -> list[asyncpg.Record]:
         """Run one statement beside the code under test."""
@@ -118,10 +122,11 @@ class PostgresServer:
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
-            self.resume()
             process, self._process = self._process, None
-            process.send_signal(how)
-            process.wait(START_TIMEOUT_S)
+            with ended_with_block(process):
+                self.resume()
+                process.send_signal(how)
+                process.wait(START_TIMEOUT_S)
 
 
 def blocking(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -22,6 +22,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
+from tests.processes import end
+
 START_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.05
 BUCKET: Final = "uploads"
@@ -101,8 +103,7 @@ class S3Server:
         self.resume()
         if self._process is not None:
             process, self._process = self._process, None
-            process.kill()
-            process.wait(START_TIMEOUT_S)
+            end(process)
 
     def pause(self) -> None:
         """Make it hang (SIGSTOP): connections still open, and nothing is ever answered."""

@@ -19,6 +19,8 @@ from typing import Final
 import pytest
 import redis
 
+from tests.processes import end, ended_with_block
+
 START_TIMEOUT_S: Final = 10.0
 START_ATTEMPTS: Final = 5
 READY: Final = b"Ready to accept connections"
@@ -96,8 +98,7 @@ class ValkeyServer:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=Path("/")
         )
         if not _says_ready(process):
-            process.kill()
-            process.communicate()
+            end(process)
             return False
         self._process = process
         with self.client as client:
@@ -108,8 +109,9 @@ class ValkeyServer:
         self.resume()
         if self._process is not None:
             process, self._process = self._process, None
-            process.send_signal(how)
-            process.communicate(timeout=START_TIMEOUT_S)
+            with ended_with_block(process):
+                process.send_signal(how)
+                process.communicate(timeout=START_TIMEOUT_S)
 
 
 def _says_ready(process: subprocess.Popen[bytes]) -> bool:

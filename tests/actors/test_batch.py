@@ -9,7 +9,7 @@ from omnisonic.actors.batch import Batch
 from omnisonic.wire.closing import CloseCode, Closing
 from tests.actors.links import Ear
 
-bounded = settings(max_examples=400, deadline=None, derandomize=True)
+bounded = settings(max_examples=400)
 CLOSING = Closing(CloseCode.KICKED)
 KINDS = ("all", "others", "one", "begin", "dismiss", "speak")
 

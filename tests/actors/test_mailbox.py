@@ -10,7 +10,7 @@ from omnisonic.actors.mailbox import DATA_BYTES, DATA_FRAMES, Expire, Leave, Mai
 from omnisonic.wire.frames import TEXT
 from tests.actors.links import Ear, said, text
 
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = settings(max_examples=200)
 
 
 def many(count: int, size: int = 0) -> Said:

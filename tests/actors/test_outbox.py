@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from omnisonic.actors.outbox import Outbox
 
-bounded = settings(max_examples=300, deadline=None, derandomize=True)
+bounded = settings(max_examples=300)
 
 
 class Kernel:

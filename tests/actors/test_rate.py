@@ -22,7 +22,7 @@ from omnisonic.wire.handshake import Request
 from tests.actors.links import Setting, member, read_messages
 from tests.wire.client_frames import FIN, ClientFrame
 
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = settings(max_examples=200)
 NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encoded()
 PER_S, BURST = 10.0, 5
 

@@ -14,7 +14,7 @@ from omnisonic.wire.messages import Envelope
 from tests.actors.links import binary, said, text
 from tests.actors.staging import Poisoned, Stage
 
-bounded = settings(max_examples=150, deadline=None, derandomize=True)
+bounded = settings(max_examples=150)
 NAMES = ("ada", "bob", "cyd")
 KINDS = ("note", "ack", "binary", "to", "presence", "heartbeat", "nonsense")
 

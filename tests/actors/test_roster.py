@@ -152,7 +152,7 @@ class RosterAndModel(RuleBasedStateMachine):
 
 
 TestRosterAndModel = RosterAndModel.TestCase
-TestRosterAndModel.settings = settings(max_examples=100, stateful_step_count=30, deadline=None, derandomize=True)
+TestRosterAndModel.settings = settings(max_examples=100, stateful_step_count=30)
 
 
 def test_a_seat_says_its_member_in_every_message_of_theirs() -> None:

@@ -18,7 +18,7 @@ from omnisonic.actors.supervisor import (
     supervise,
 )
 
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = settings(max_examples=200)
 CRASH_TO_SERVICE_S = 0.1
 """SPEC 5.4."""
 

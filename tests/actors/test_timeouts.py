@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from omnisonic.actors.timeouts import Timeouts
 
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = settings(max_examples=200)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(0, 5)),

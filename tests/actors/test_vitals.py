@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from omnisonic.actors.vitals import LIVES, TURNS, Meter, Vitals
 
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = settings(max_examples=200)
 
 
 def test_a_steady_rate_is_told_exactly() -> None:

@@ -22,6 +22,7 @@ from omnisonic.embedded.postgres import EmbeddedPostgres
 from omnisonic.processes import run_processes
 from tests.postgres_server import blocking
 from tests.process.other_users import import_path
+from tests.processes import ended_with_block
 
 DEADLINE_S: Final = 40.0
 
@@ -78,7 +79,7 @@ def supervisor(
 ) -> Iterator[tuple[int, str]]:
     """A program of its own that supervises one, in service: its process id and the URL. Stopped with the block."""
     account = pwd.getpwnam(user) if user else None
-    with subprocess.Popen(
+    started = subprocess.Popen(
         [python, "-c", SUPERVISOR, str(folder)],
         cwd="/",
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(import_path())} | (environ or {}),
@@ -88,7 +89,8 @@ def supervisor(
         user=account.pw_uid if account else None,
         group=account.pw_gid if account else None,
         extra_groups=[] if account else None,
-    ) as process:
+    )
+    with ended_with_block(started) as process:
         assert process.stdout is not None
         said = []
         try:

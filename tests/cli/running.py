@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.processes import ENDED_WITHIN_S, exists
+
 START_S: Final = 40.0
 """A start takes 2 s; a busy machine that also measures coverage takes longer."""
 STOP_S: Final = 10.0
@@ -102,8 +104,8 @@ class Command:
     def kill(self) -> None:
         """End it as nobody expects."""
         self._process.kill()
-        self._process.wait(STOP_S)
-        self._reader.join(STOP_S)
+        self._process.wait(ENDED_WITHIN_S)
+        self._reader.join(ENDED_WITHIN_S)
 
 
 @contextlib.contextmanager
@@ -144,11 +146,7 @@ def _is_part(name: str, words: list[str]) -> bool:
 
 def alive(pid: int) -> bool:
     """Whether `pid` runs; one that ended and was not waited for does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return _status(pid)[:1] != ["Z"]
+    return exists(pid) and _status(pid)[:1] != ["Z"]
 
 
 def _status(pid: int) -> list[str]:

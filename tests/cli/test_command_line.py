@@ -23,6 +23,7 @@ from omnisonic.cli.command import (
 from omnisonic.config import Settings, variable_of
 from tests.cli.running import completed, environ, running
 from tests.postgres_server import PostgresServer
+from tests.processes import ended_with_block
 
 HEAVY_FOR_GATEWAY = {"quart", "hypercorn", "typer"}
 HEAVY_FOR_WEB = {"trio", "trio_websocket", "typer"}
@@ -267,14 +268,14 @@ def test_the_gateway_alone_prints_its_url_and_stops_when_told() -> None:
 def test_an_inherited_socket_is_served() -> None:
     """`--fd`: whoever starts it may have opened the socket already."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-m", "omnisonic", "gateway", "--fd", str(listener.fileno())],
             env=environ(),
             pass_fds=[listener.fileno()],
             stdout=subprocess.PIPE,
             text=True,
         )
-        with process:
+        with ended_with_block(started) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == f"ws://127.0.0.1:{listener.getsockname()[1]}\n"
             process.terminate()

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from omnisonic.embedded import VALKEY_PORTS
 from omnisonic.embedded.valkey import EmbeddedValkey
 from omnisonic.processes import run_processes
 from tests.cli.running import alive, eventually
+from tests.processes import ended_with_block
 
 DEADLINE_S: Final = 20.0
 
@@ -47,9 +47,9 @@ async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Pat
     """Where nothing ties it to its supervisor, the configuration file tells how to reach it."""
     spec = EmbeddedValkey(tmp_path).spec()
     unleashed = spec.command[spec.command.index(str(os.getpid())) + 1 :]
-    process = subprocess.Popen(unleashed, cwd=tmp_path)  # noqa: ASYNC220 - quick, and it must outlive any nursery
+    started = subprocess.Popen(unleashed, cwd=tmp_path)  # noqa: ASYNC220 - quick, and it must outlive any nursery
     next_one = EmbeddedValkey(tmp_path)
-    with trio.fail_after(DEADLINE_S):
+    with ended_with_block(started) as process, trio.fail_after(DEADLINE_S):
         while process.poll() is None:
             await next_one.end_stale()
     assert process.returncode == 0
@@ -71,11 +71,12 @@ def test_a_leashed_command_dies_with_its_parent() -> None:
         "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'omnisonic.leash', str(os.getpid()), "
         f'sys.executable, "-c", {leashed!r}]).wait()'
     )
-    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+    started = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    with ended_with_block(started) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         assert alive(pid)
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         eventually(lambda: not alive(pid), what="the leashed command is gone", within_s=DEADLINE_S)
 
 
@@ -94,12 +95,12 @@ def test_a_command_that_runs_as_somebody_else_is_leashed_too(tmp_path: Path) -> 
         f'str(os.getpid()), "/bin/sh", "-c", {leashed!r}]).wait()'
     )
     command = [sys.executable, "-c", parent, str(tmp_path / "own")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with ended_with_block(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"{account.pw_uid}\n"
         assert process.stdout.readline() == f"{account.pw_gid}\n"
         pid = int(process.stdout.readline())
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         eventually(lambda: not alive(pid), what="the leashed command is gone", within_s=DEADLINE_S)
     assert (tmp_path / "own" / "told").read_text() == "INT\n"
 

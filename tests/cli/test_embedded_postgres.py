@@ -23,6 +23,7 @@ from omnisonic.embedded.postgres import EmbeddedPostgres, running_embedded_url
 from tests.cli.postgres_running import DEADLINE_S, in_service, public_folder, query, servers, supervisor
 from tests.cli.running import alive, children, command_line, eventually
 from tests.process.other_users import ORDINARY_USER, ordinary_python
+from tests.processes import ended_with_block, send_signal
 
 IS_ROOT: Final = os.geteuid() == 0
 ON_LINUX: Final = sys.platform == "linux"
@@ -86,7 +87,7 @@ async def test_one_that_is_killed_is_started_again_with_all_that_was_committed(t
     async with in_service(tmp_path) as postgres:
         query(postgres.url, "CREATE TABLE kept AS SELECT 7 AS value")
         before = servers(tmp_path)
-        os.kill(before[0], signal.SIGKILL)
+        assert send_signal(before[0], signal.SIGKILL)
         with trio.fail_after(DEADLINE_S):
             while True:
                 with contextlib.suppress(OSError, asyncpg.PostgresError):
@@ -102,7 +103,7 @@ def test_it_ends_with_its_supervisor_however_that_ends_and_is_found_in_order(tmp
     with supervisor(tmp_path) as (pid, url):
         query(url, "CREATE TABLE kept AS SELECT 7 AS value")
         serving = servers(tmp_path)
-        os.kill(pid, signal.SIGKILL)
+        assert send_signal(pid, signal.SIGKILL)
         eventually(lambda: not any(map(alive, serving)), what="no server is left", within_s=DEADLINE_S)
     with supervisor(tmp_path) as (_, url):
         assert query(url, "SELECT value FROM kept") == 7
@@ -114,7 +115,7 @@ def test_a_start_right_after_a_kill_waits_for_the_old_server(tmp_path: Path) -> 
         query(url, "CREATE TABLE kept AS SELECT 7 AS value")
         staying = threading.Thread(target=_stay_connected, args=(url,))
         staying.start()
-        os.kill(pid, signal.SIGKILL)
+        assert send_signal(pid, signal.SIGKILL)
         with supervisor(tmp_path) as (_, next_url):
             assert query(next_url, "SELECT value FROM kept") == 7
         staying.join(DEADLINE_S)
@@ -125,7 +126,7 @@ async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Pat
     spec = EmbeddedPostgres(tmp_path).spec()
     installation = find_postgres()
     unleashed = spec.command[spec.command.index(installation.program("postgres")) :]
-    process = subprocess.Popen(  # noqa: ASYNC220 - quick, and it must outlive any nursery
+    started = subprocess.Popen(  # noqa: ASYNC220 - quick, and it must outlive any nursery
         unleashed,
         cwd=tmp_path / "data",
         user=installation.user,
@@ -133,18 +134,19 @@ async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Pat
         extra_groups=installation.extra_groups,
     )
     cluster = Cluster(tmp_path / "data", installation)
-    while not cluster.is_ready:
-        await trio.lowlevel.checkpoint()
     ending = trio.Event()
 
     async def reap() -> None:
         await trio.to_thread.run_sync(process.wait)
         ending.set()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(reap)
-        await EmbeddedPostgres(tmp_path).end_stale()
-        await ending.wait()
+    with ended_with_block(started) as process:
+        while not cluster.is_ready:
+            await trio.lowlevel.checkpoint()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reap)
+            await EmbeddedPostgres(tmp_path).end_stale()
+            await ending.wait()
     assert (process.returncode, cluster.servers()) == (0, [])
 
 
@@ -154,7 +156,7 @@ async def test_all_of_a_server_that_hangs_is_ended_by_force(tmp_path: Path) -> N
         postgres = EmbeddedPostgres(tmp_path)
         serving = servers(tmp_path)
         for pid in serving:
-            os.kill(pid, signal.SIGSTOP)
+            send_signal(pid, signal.SIGSTOP)
         assert len(serving) > 3
         await postgres.end_stale()
         eventually(lambda: not any(map(alive, serving)), what="all of the server has ended")
@@ -226,7 +228,7 @@ def test_an_ordinary_user_runs_it_as_himself() -> None:
             (server,) = [child for child in children(pid) if "postgres" in command_line(child)]
             assert Path(f"/proc/{server}").stat().st_uid == account.pw_uid
             assert "/proc/self/cwd" not in command_line(server)
-            os.kill(pid, signal.SIGKILL)
+            assert send_signal(pid, signal.SIGKILL)
             eventually(lambda: not alive(server), what="the server is gone", within_s=DEADLINE_S)
         with _sleeper(account) as reused:
             (folder / "data" / "postmaster.pid").write_text(f"{reused}\n{folder}/data\n0\n25000\n\n127.0.0.1\n")
@@ -236,8 +238,6 @@ def test_an_ordinary_user_runs_it_as_himself() -> None:
 
 @contextlib.contextmanager
 def _sleeper(account: pwd.struct_passwd) -> Iterator[int]:
-    with subprocess.Popen(["/bin/sleep", "99"], cwd="/", user=account.pw_uid, group=account.pw_gid) as process:
-        try:
-            yield process.pid
-        finally:
-            process.kill()
+    sleeper = subprocess.Popen(["/bin/sleep", "99"], cwd="/", user=account.pw_uid, group=account.pw_gid)
+    with ended_with_block(sleeper) as process:
+        yield process.pid

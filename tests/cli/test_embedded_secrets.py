@@ -1,5 +1,6 @@
 """The secrets that a data directory keeps."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 import pytest
 
 from omnisonic.data_directory import SECRET_BYTES, UnusableDataDirectory, kept_secret
+from tests.processes import ended_with_block
 
 DEADLINE_S: Final = 30.0
 AT_ONCE: Final = 6
@@ -50,16 +52,20 @@ def test_an_emptied_one_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_programs_that_start_at_once_agree(tmp_path: Path) -> None:
     """One's is kept; nobody reads half a secret, or goes on with one that was not kept."""
     command = [sys.executable, "-c", ASK, str(tmp_path)]
-    asking = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(AT_ONCE)
-    ]
-    for process in asking:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
-    for process in asking:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    answers = {process.communicate(timeout=DEADLINE_S)[0].strip() for process in asking}
+    with contextlib.ExitStack() as started:
+        asking = [
+            started.enter_context(
+                ended_with_block(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            )
+            for _ in range(AT_ONCE)
+        ]
+        for process in asking:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+        for process in asking:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        answers = {process.communicate(timeout=DEADLINE_S)[0].strip() for process in asking}
     assert answers == {kept_secret(tmp_path, "token")}
     assert [path.name for path in tmp_path.iterdir()] == ["token"]

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from omnisonic.heartbeat import ALIVE, BEAT_S, READY
+from tests.processes import ended_with_block
 
 BEATING = (
     "import asyncio, os, threading; from omnisonic.cli.lifeline import ready_in_asyncio; "
@@ -30,7 +31,8 @@ def test_a_part_ends_when_its_lifeline_closes(first: str, exit_code: int) -> Non
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-c", PART.format(first=first)]
-        with subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL) as part:
+        started = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+        with ended_with_block(started) as part:
             ours.settimeout(20)
             assert ours.recv(16) == b"ready\n"
             assert part.poll() is None

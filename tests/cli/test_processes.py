@@ -16,6 +16,7 @@ from trio.testing import MockClock
 from omnisonic.child_process import LONGEST_LINE_BYTES, ProcessDied, ProcessSpec
 from omnisonic.processes import run_processes
 from tests.cli.running import alive
+from tests.processes import send_signal
 
 DEADLINE_S: Final = 30.0
 
@@ -90,7 +91,7 @@ async def test_children_start_in_order_and_stop_in_reverse() -> None:
 async def test_a_killed_child_is_started_again_while_the_others_live_on() -> None:
     """One for one."""
     async with kept_up(spec("gateway", UNTIL_TOLD), spec("web", UNTIL_TOLD)) as (heard, _):
-        os.kill(heard.pids("gateway")[0], signal.SIGKILL)
+        assert send_signal(heard.pids("gateway")[0], signal.SIGKILL)
         await heard.until(lambda: len(heard.pids("gateway")) == 2)
         assert ("gateway", "The gateway was killed by SIGKILL. Starting it again.") in heard.lines
         assert len(heard.pids("web")) == 1
@@ -100,7 +101,7 @@ async def test_a_killed_child_is_started_again_while_the_others_live_on() -> Non
 async def test_a_child_that_ends_by_itself_is_started_again_too() -> None:
     """Even with exit code 0: nobody asked it to."""
     async with kept_up(spec("web", UNTIL_TOLD)) as (heard, _):
-        os.kill(heard.pids("web")[0], signal.SIGTERM)
+        assert send_signal(heard.pids("web")[0], signal.SIGTERM)
         await heard.until(lambda: len(heard.pids("web")) == 2)
         assert ("web", "The web ended with exit code 0. Starting it again.") in heard.lines
 

@@ -16,6 +16,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.cli.running import completed, environ
 from tests.cli.terminals import drawn
 from tests.inspectors import TOKEN, HoggingRoom
+from tests.processes import ended_with_block
 from tests.rooms import Stage, eventually, open_stage
 
 ESCAPE = "\x1b"
@@ -246,9 +247,10 @@ async def test_top_prints_a_line_of_json_each_second_until_nobody_reads_any_more
 
     def two_lines() -> list[str]:
         command = [sys.executable, "-m", "omnisonic", "rooms", "top", "--json", *at(stage)]
-        with subprocess.Popen(
+        started = subprocess.Popen(
             command, env=environ(ADMIN_TOKEN=TOKEN), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as top:
+        )
+        with ended_with_block(started) as top:
             assert top.stdout is not None
             assert top.stderr is not None
             lines = [top.stdout.readline() for _ in range(3)]

@@ -1,6 +1,5 @@
 """`omnisonic serve`: the whole studio as processes, kept up, and gone when it is gone."""
 
-import os
 import secrets
 import signal
 import socket
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from tests.cli.running import STOP_S, Command, alive, children, command_line, completed, eventually, running
+from tests.processes import send_signal
 
 PARTS = 6
 """Postgres, Valkey, gateway, web, worker and parity service."""
@@ -77,7 +77,7 @@ def test_a_part_that_is_killed_comes_back_while_the_others_live_on(studio: Comma
     """And everything works again, under the same URLs."""
     before = set(children(studio.pid))
     killed = studio.part(name)
-    os.kill(killed, signal.SIGKILL)
+    assert send_signal(killed, signal.SIGKILL)
     studio.printed(f"The {name} was killed by SIGKILL. Starting it again.")
     eventually(lambda: len(children(studio.pid)) == len(before), what=f"the {name} is back")
     assert before - {killed} <= set(children(studio.pid))
@@ -87,7 +87,7 @@ def test_a_part_that_is_killed_comes_back_while_the_others_live_on(studio: Comma
 
 def test_a_visitor_who_comes_while_the_gateway_is_down_waits_and_gets_in(studio: Command) -> None:
     """The listening socket outlives the gateway: nobody is refused."""
-    os.kill(studio.part("gateway"), signal.SIGKILL)
+    assert send_signal(studio.part("gateway"), signal.SIGKILL)
     assert b"101" in upgraded(studio, member="early")
 
 
@@ -130,7 +130,7 @@ def test_a_studio_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     try:
         with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
             studio.printed("is running")
-            os.kill(studio.pid, signal.SIGHUP)
+            assert send_signal(studio.pid, signal.SIGHUP)
             assert ready(studio)
             assert studio.stop() == 0
     finally:
@@ -210,7 +210,7 @@ def test_several_web_processes_share_one_port(tmp_path: Path) -> None:
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), WEB_WORKERS="2") as studio:
         studio.printed("is running")
         assert len(children(studio.pid)) == PARTS + 1
-        os.kill(studio.part("web"), signal.SIGKILL)
+        assert send_signal(studio.part("web"), signal.SIGKILL)
         assert ready(studio)
         studio.printed(r"The web-\d was killed by SIGKILL\. Starting it again\.")
         eventually(lambda: len(children(studio.pid)) == PARTS + 1, what="both are back")

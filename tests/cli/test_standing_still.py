@@ -17,6 +17,7 @@ from omnisonic.heartbeat import ABSENT_S, LOOK_S, SILENT_S, Silence
 from omnisonic.processes import MAX_STILL, run_processes
 from tests.cli.running import alive
 from tests.cli.test_processes import DEADLINE_S, READY, UNTIL_TOLD, Heard, kept_up, spec
+from tests.processes import send_signal
 
 SILENT_WITHIN_S: Final = 1.0
 BEATING: Final = (
@@ -90,7 +91,7 @@ def test_a_part_that_a_debugger_holds_is_not_silent() -> None:
 async def test_a_part_that_stands_still_is_started_again() -> None:
     """Another process, while the others live on."""
     async with kept_up(beating("gateway"), beating("web")) as (heard, _):
-        os.kill(heard.pids("gateway")[0], signal.SIGSTOP)
+        assert send_signal(heard.pids("gateway")[0], signal.SIGSTOP)
         await heard.until(lambda: len(heard.pids("gateway")) == 2)
         assert ("gateway", "The gateway stood still for 1 s. Starting it again.") in heard.lines
         assert not alive(heard.pids("gateway")[0])
@@ -130,12 +131,12 @@ async def test_a_part_in_a_debugger_is_not_started_again() -> None:
     async with kept_up(beating("web"), beating("gateway")) as (heard, _):
         pid = heard.pids("web")[0]
         with traced(pid):
-            os.kill(pid, signal.SIGSTOP)
-            os.kill(heard.pids("gateway")[0], signal.SIGSTOP)
+            assert send_signal(pid, signal.SIGSTOP)
+            assert send_signal(heard.pids("gateway")[0], signal.SIGSTOP)
             await heard.until(lambda: len(heard.pids("gateway")) == 2)
             assert alive(pid)
             assert len(heard.pids("web")) == 1
-        os.kill(pid, signal.SIGCONT)
+        assert send_signal(pid, signal.SIGCONT)
 
 
 async def test_a_part_that_is_killed_while_it_starts_is_started_again() -> None:

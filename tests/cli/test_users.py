@@ -12,6 +12,7 @@ import pytest
 from omnisonic.passwords import is_password
 from tests.cli.running import START_S, completed, environ
 from tests.postgres_server import blocking
+from tests.processes import ended_with_block
 
 PASSWORD = "correct horse"
 
@@ -108,7 +109,7 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "r+b", buffering=0) as terminal:
         command = [sys.executable, "-m", "omnisonic", "users", "add", "ada@example.com"]
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             command,
             env=environ(DATABASE_URL=database_url),
             stdin=theirs,
@@ -118,13 +119,14 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(
         )
         os.close(theirs)
         shown = b""
-        for prompt, typed in ((b"Password for ada@example.com: ", PASSWORD), (b"The same again: ", again)):
-            while prompt not in shown:
-                shown += terminal.read(1024)
-            terminal.write(f"{typed}\n".encode())
-        while chunk := _rest(terminal.fileno()):
-            shown += chunk
-        assert process.wait(START_S) == exit_code
+        with ended_with_block(started) as process:
+            for prompt, typed in ((b"Password for ada@example.com: ", PASSWORD), (b"The same again: ", again)):
+                while prompt not in shown:
+                    shown += terminal.read(1024)
+                terminal.write(f"{typed}\n".encode())
+            while chunk := _rest(terminal.fileno()):
+                shown += chunk
+            assert process.wait(START_S) == exit_code
     assert PASSWORD.encode() not in shown
     assert (b"The two passwords are not the same." in shown) == bool(exit_code)
 

@@ -19,6 +19,7 @@ from tests.cli.running import alive, children, eventually
 from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.media.recordings import silence, tone
 from tests.postgres_server import blocking
+from tests.processes import ended_with_block
 
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 """Measuring coverage needs more than the limits let through."""
@@ -178,7 +179,7 @@ def test_a_process_dies_with_whoever_started_it() -> None:
         "import asyncio, os; from omnisonic.media.listener import listen; print('began', flush=True)\n"
         "asyncio.run(listen(os.fdopen(os.pipe()[0], 'rb')))"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+    with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"began\n"
         eventually(lambda: bool(children(parent.pid)), what="it listens")

@@ -1,6 +1,5 @@
 """Processes that get no processor, and others that take as long, told from each other."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from omnisonic.media.starvation import starves
 from omnisonic.spare_time import give_only_spare_time
 from tests.cli.running import children, eventually
 from tests.hogs import FOR_EVER, busy_processor
+from tests.processes import ended_with_block, send_signal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how its processes are")
 PROMISED_S: Final = 10.0
@@ -22,13 +22,13 @@ PROMISED_S: Final = 10.0
 @contextmanager
 def running(command: Sequence[str]) -> Iterator[int]:
     """A process that has only the time that nobody else wants."""
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    with ended_with_block(subprocess.Popen(command, stdin=subprocess.PIPE)) as process:
         give_only_spare_time(process.pid)
         try:
             yield process.pid
         finally:
-            for each in (*children(process.pid), process.pid):
-                os.kill(each, signal.SIGKILL)
+            for each in children(process.pid):
+                send_signal(each, signal.SIGKILL)
 
 
 def test_whoever_waits_for_a_busy_processor_starves() -> None:

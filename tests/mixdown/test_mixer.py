@@ -23,6 +23,7 @@ from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.media.recordings import silence, silent_film
 from tests.mixdown.sounds import file_of, made, noise, sine
 from tests.postgres_server import blocking
+from tests.processes import ended_with_block, send_signal
 
 DEADLINE_S: Final = 40.0
 LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
@@ -222,7 +223,7 @@ def test_a_process_that_is_killed_in_the_middle_has_failed(tmp_path: Path) -> No
     noted = tmp_path / "pid"
 
     def kill(_done: float) -> None:
-        os.kill(int(noted.read_text()), signal.SIGKILL)
+        send_signal(int(noted.read_text()), signal.SIGKILL)
 
     note = f"import os; from pathlib import Path; Path({str(noted)!r}).write_text(str(os.getpid()))"
     with Session(sound(30)) as session, pytest.raises(MixFailed):
@@ -262,7 +263,7 @@ def test_a_process_dies_with_whoever_started_it() -> None:
         "ends = os.pipe(); print('began', flush=True)\n"
         "asyncio.run(mix(Project(120, 4, [Stem('a')]), [Pipe(ends[0])], Pipe(ends[1]), 'wav', told=print, within_s=60))"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+    with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"began\n"
         eventually(lambda: bool(children(parent.pid)), what="it mixes")

@@ -5,7 +5,6 @@ open, as a service manager with socket activation does it, with a Valkey and a P
 again that has ended.
 """
 
-import os
 import re
 import secrets
 import signal
@@ -26,6 +25,8 @@ import trio
 from omnisonic.embedded.postgres import running_embedded_url
 from tests.cli.running import START_S, Command, alive, children, completed, environ, eventually, running
 from tests.postgres_server import PostgresServer, running_postgres
+from tests.processes import end as end_process
+from tests.processes import send_signal
 from tests.system.visitors import Visitors
 from tests.valkey_server import ValkeyServer, running_valkey
 
@@ -90,7 +91,7 @@ class Served(Studio):
     def end(self, part: str, how: signal.Signals) -> int:
         lines, pid = self._command.lines, self.pid(part)
         seen = len(lines)
-        os.kill(pid, how)
+        assert send_signal(pid, how), f"the {part} has ended by itself"
         ended = re.compile(rf"The {part} (?:ended with exit code (\d+)|was killed by (\w+))\. Starting it again\.")
         epitaph = partial(_first_match, ended, lines, seen)
         eventually(lambda: epitaph() is not None, what=f"the {part} ends")
@@ -164,8 +165,7 @@ class Apart(Studio):
     def close(self) -> None:
         """Leave nothing behind."""
         for process in self._processes.values():
-            process.kill()
-            process.wait()
+            end_process(process)
         for listener in self._sockets.values():
             listener.close()
 

@@ -13,12 +13,12 @@ from omnisonic.mixdown import RATE_HZ
 from tests.cli.running import eventually
 from tests.mixdown.sounds import Sound, file_of, sine
 from tests.system.studio import Studio, running_studio
-from tests.system.test_browser import Visitors
+from tests.system.test_browser import Visitors, more_time
 from tests.web.browsing import CHROMIUM, add_files, log, running_browser, stem
 from tests.web.conftest import deadline
 from tests.web.mixdowns.stage import fact, is_heard, mixdowns, newest, render, status
 
-__all__ = ["deadline"]
+__all__ = ["deadline", "more_time"]
 
 UPLOADED_HZ: Final = 44_100
 TONE_HZ: Final = 997.0

@@ -15,7 +15,8 @@ from omnisonic.exports.instruments import Step
 from omnisonic.metrics import metrics_table
 from omnisonic.wire.catalogue import messages_table
 from omnisonic.wire.closing import close_table, remedy_table
-from tests.cli.running import environ, running
+from tests.cli.running import START_S, environ, running
+from tests.processes import ended_with_block
 from tests.system.visitors import visitors_of
 from tests.web.conftest import deadline
 
@@ -86,26 +87,27 @@ def test_the_files_that_a_document_names_are_there(document: Path) -> None:
 @pytest.mark.parametrize("document", [README, REALTIME], ids=lambda document: document.name)
 def test_the_example_in_python_is_welcomed(document: Path, tmp_path: Path) -> None:
     """It runs as it is printed, but for the port, and the first it prints is the welcome."""
-    with running("gateway") as gateway, _example(document, visitors_of(gateway).gateway_port, tmp_path) as example:
+    with (
+        running("gateway") as gateway,
+        ended_with_block(_example(document, visitors_of(gateway).gateway_port, tmp_path)) as example,
+    ):
         assert example.stdout is not None
         assert "welcome" in example.stdout.readline()
-        example.kill()
 
 
 def test_the_example_comes_back_as_it_is_told(tmp_path: Path) -> None:
     """Told to wait (1001) it waits as long as it is told; closed for good (4001) it ends."""
     with running("gateway") as gateway:
         port = visitors_of(gateway).gateway_port
-        with _example(REALTIME, port, tmp_path) as first:
+        with ended_with_block(_example(REALTIME, port, tmp_path)) as first:
             assert first.stdout is not None
             assert "welcome" in first.stdout.readline()
-            with _example(REALTIME, port, tmp_path) as second:
+            with ended_with_block(_example(REALTIME, port, tmp_path)) as second:
                 assert second.stdout is not None
                 assert "welcome" in second.stdout.readline()
-                assert first.wait() == 0
+                assert first.wait(START_S) == 0
                 assert gateway.stop(signal.SIGTERM) == 0
                 assert re.match(r"Gone \(1001\)\. Trying again in \d\.\d s\.", second.stdout.readline())
-                second.kill()
 
 
 def _example(document: Path, port: int, folder: Path) -> subprocess.Popen[str]:

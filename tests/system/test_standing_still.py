@@ -1,7 +1,6 @@
 """What stands still is not well: the gateway or the web is stopped by a signal, as a frozen process is (SPEC 5.4)."""
 
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -13,7 +12,8 @@ import httpx
 import pytest
 
 from omnisonic.heartbeat import SILENT_S
-from tests.cli.running import Command, alive, completed, eventually, running
+from tests.cli.running import Command, completed, eventually, running
+from tests.processes import send_signal
 
 TOLD_WITHIN_S: Final = 3.0
 AGAIN_WITHIN_S: Final = 15.0
@@ -31,12 +31,11 @@ def doctor(settings: dict[str, str]) -> tuple[dict[str, Any], float]:
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """The process stands still until the block ends, if it lives for so long."""
-    os.kill(pid, signal.SIGSTOP)
+    assert send_signal(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        if alive(pid):
-            os.kill(pid, signal.SIGCONT)
+        send_signal(pid, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -98,14 +97,14 @@ def test_a_studio_that_was_stopped_as_a_whole_goes_on(named: tuple[Command, dict
     parts = {name: studio.part(name) for name in ("gateway", "web", "worker", "parity")}
     pids = [studio.pid, *parts.values()]
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        assert send_signal(pid, signal.SIGSTOP)
     began_s = time.monotonic()
     eventually(lambda: time.monotonic() - began_s > SILENT_S + 1, what="they were silent for too long")
     for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+        assert send_signal(pid, signal.SIGCONT)
     url = f"http://127.0.0.1:{settings['WEB_PORT']}/readyz"
     eventually(lambda: httpx.get(url, timeout=10).status_code == 200, what="the studio goes on")
-    os.kill(parts.pop("parity"), signal.SIGKILL)
+    assert send_signal(parts.pop("parity"), signal.SIGKILL)
     studio.printed("The parity was killed by SIGKILL. Starting it again.")
     assert {name: studio.part(name) for name in parts} == parts
     assert not [line for line in studio.lines if "stood still" in line]
@@ -114,6 +113,6 @@ def test_a_studio_that_was_stopped_as_a_whole_goes_on(named: tuple[Command, dict
 def test_a_part_that_is_killed_while_the_studio_starts_is_started_again(tmp_path: Path) -> None:
     """The start goes on with the next one, and nobody has to look."""
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
-        os.kill(studio.part("gateway"), signal.SIGKILL)
+        assert send_signal(studio.part("gateway"), signal.SIGKILL)
         studio.printed("The gateway was killed by SIGKILL. Starting it again.")
         studio.printed("is running")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.cli.running import eventually
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.browsing import CHROMIUM, Visit, join, log, new_session, person, roster, say, visiting
 from tests.web.running import GatewayThread, Web, running_web
@@ -140,7 +141,7 @@ def test_some_endings_are_final(visit: Visit, site: Web, gateway: GatewayThread,
     gateway.do(gateway.fake.close, session, code, json.dumps({"reconnectMs": 1}))
     expect(page.locator("#notice")).to_contain_text(words)
     expect(page.locator("#state-words")).to_have_text("Disconnected")
-    assert not gateway.fake.rooms[session]
+    eventually(lambda: not gateway.fake.rooms[session], what="the page has left")
     page.get_by_role("button", name="Join again").click()
     expect(page.locator("#state-words")).to_have_text("Connected")
 
@@ -180,7 +181,7 @@ def test_a_deleted_session_says_so_in_its_room(visit: Visit, site: Web, gateway:
     bo = join(visit(f"/sessions/{session}", who="Bo"))
     gateway.do(gateway.fake.tell, session, {"type": "session.deleted", "payload": {"sessionId": session}})
     expect(bo.get_by_text("This session was deleted.")).to_be_visible()
-    assert not gateway.fake.rooms[session]
+    eventually(lambda: not gateway.fake.rooms[session], what="the page has left")
 
 
 def test_a_renamed_session_is_renamed_for_all(visit: Visit, site: Web, gateway: GatewayThread) -> None:

@@ -26,7 +26,6 @@ OPTIONS: Final = (
     "--mode=all",
     "--phases=coverage,fuzzing",
     f"--max-examples={EXAMPLES}",
-    "--generation-deterministic",
     # It would take the cookie out of a request and put the same one back from the configuration.
     "--generation-with-security-parameters=false",
     "--warnings=off",

@@ -19,7 +19,7 @@ from omnisonic.wire.closing import (
 from omnisonic.wire.frames import CLOSE
 from tests.wire.client_frames import FIN, ClientFrame
 
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = settings(max_examples=200)
 FINAL = {CloseCode.REPLACED, CloseCode.KICKED, CloseCode.ROOM_CLOSED}
 REGISTERED_LATER = 1014
 """Bad gateway (IANA): wsproto does not know it."""

@@ -11,7 +11,7 @@ from omnisonic.errors import InvalidInput
 from omnisonic.models import Member
 from omnisonic.wire.handshake import QUERY_FIELDS, read_entrance, read_fields
 
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = settings(max_examples=200)
 GOOD: Final = {"roomId": "jam", "memberId": "ada", "displayName": "Ada"}
 
 

@@ -27,7 +27,6 @@ from tests.wire.client_frames import BREACHES, FIN, ClientFrame, conversations, 
 bounded = settings(
     max_examples=200,
     deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 cuts = st.lists(st.sampled_from((1, 2, 3, 7, 11, 64, 1000, 65_536, 1 << 20)), min_size=1, max_size=5)

@@ -28,7 +28,7 @@ from omnisonic.wire.handshake import (
     upgrade_answer,
 )
 
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = settings(max_examples=200)
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT: Final = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 """The example of RFC 6455 1.3."""

@@ -15,7 +15,7 @@ from omnisonic.wire.inspection_lines import State
 from tests.wire.json_values import values
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs/inspecting.md"
-bounded = settings(max_examples=300, deadline=None, derandomize=True)
+bounded = settings(max_examples=300)
 
 
 @pytest.mark.parametrize(

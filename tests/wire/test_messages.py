@@ -14,7 +14,7 @@ from omnisonic.wire import messages
 from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, PLAIN_BYTES, decode_long, depth
 from tests.wire.json_values import naive_depth, names, nested, values
 
-bounded = settings(max_examples=100, deadline=None, derandomize=True)
+bounded = settings(max_examples=100)
 BOMB_S: Final = 0.5
 """Reading 64 KiB takes a few milliseconds; what takes this long takes it by design."""
 

@@ -10,7 +10,7 @@ from omnisonic.models import Member
 from omnisonic.wire import messages
 from tests.wire.json_values import heard, names, values
 
-bounded = settings(max_examples=100, deadline=None, derandomize=True)
+bounded = settings(max_examples=100)
 members = st.builds(Member, names, st.text(max_size=64), st.sampled_from(("active", "away")))
 
 

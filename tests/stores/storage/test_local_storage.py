@@ -144,12 +144,15 @@ async def test_a_process_that_is_killed_leaves_only_a_part(thread: AsyncioThread
     command = [sys.executable, "-c", ENDLESS, str(tmp_path)]
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    async with process.stdout:
-        async for said in process.stdout:
-            if said.count(b"more") > 0:
-                break
+    try:
+        async with process.stdout:
+            async for said in process.stdout:
+                if said.count(b"more") > 0:
+                    break
+    finally:
         process.kill()
-        await process.wait()
+        with trio.CancelScope(shield=True):
+            await process.wait()
     async with local_shelf(thread, tmp_path) as shelf:
         assert shelf.place.objects() == {}
         assert shelf.place.unfinished() == ["uploads/a-1.part"]
