@@ -1,12 +1,11 @@
 """Sign-in by e-mail and password (SPEC 4): who that is, or that nobody is, at the same pace.
 
-Bad passwords are counted by account and by address in the guard, before any hashing, so that guessing costs the guesser
-and not us; good ones are uncounted. When guard or database do not answer, nobody passes (`Unavailable`).
+Tries are counted by account and by address before any hashing (`omnisonic.http.password_tries`), so that guessing costs
+the guesser and not us. When guard or database do not answer, nobody passes (`Unavailable`).
 """
 
 import logging
 import re
-from contextlib import suppress
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
@@ -14,17 +13,14 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from omnisonic.accounts import AccountStore, EmailTaken, PasswordEntry
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.guard import Guard
-from omnisonic.http.errors import Refusal, retry_after
+from omnisonic.http.errors import Refusal
 from omnisonic.http.inputs import Input
+from omnisonic.http.password_tries import PasswordTries
 from omnisonic.http.passwords import Passwords
 from omnisonic.passwords import LONGEST, needs_rehash
 
 EMAIL_LENGTH: Final = 254
 """Most characters in an address that mail can be sent to (RFC 5321, 4.5.3.1.3, less the brackets)."""
-TRIES: Final = 5
-WINDOW_S: Final = 60.0
-BY_ACCOUNT: Final = "password by account"
-BY_ADDRESS: Final = "password by address"
 
 _EMAIL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*")
 _EMAIL_SCHEMA: Final = {"type": "string", "maxLength": EMAIL_LENGTH, "pattern": f"^\\s*{_EMAIL.pattern}\\s*$"}
@@ -53,7 +49,7 @@ class CredentialsSignIn:
 
     def __init__(self, accounts: AccountStore, guard: Guard, passwords: Passwords, *, registers: bool) -> None:
         self._accounts = accounts
-        self._guard = guard
+        self._tries = PasswordTries(guard)
         self._passwords = passwords
         self._registers = registers
 
@@ -63,36 +59,12 @@ class CredentialsSignIn:
         Errors: `Refusal`: 401 `wrong_credentials` (unknown or wrong, nobody learns which), 429 `too_many_tries` after
         five bad ones in a minute; `Unavailable`.
         """
-        tries = ((BY_ACCOUNT, credentials.email.lower()), (BY_ADDRESS, address))
-        await self._count(tries)
-        try:
+        async with self._tries.one(credentials.email, address) as attempt:
             entry = await self._whose(credentials)
-        except Unavailable:
-            # Nobody has learnt anything.
-            await self._uncount(tries)
-            raise
+            attempt.is_good = entry is not None
         if entry is None:
             raise Refusal(401, "wrong_credentials", "That e-mail and password do not belong together. Try again.")
-        await self._uncount(tries)
         return entry
-
-    async def _count(self, tries: tuple[tuple[str, str], ...]) -> None:
-        for index, (kind, name) in enumerate(tries):
-            wait_s = await self._guard.take(kind, name, limit=TRIES, window_s=WINDOW_S)
-            if wait_s > 0:
-                await self._uncount(tries[:index])
-                raise Refusal(
-                    429,
-                    "too_many_tries",
-                    "Too many attempts. Wait a minute, then try again.",
-                    headers=retry_after(wait_s),
-                )
-
-    async def _uncount(self, tries: tuple[tuple[str, str], ...]) -> None:
-        for kind, name in tries:
-            # It only makes the next minute stricter.
-            with suppress(Unavailable):
-                await self._guard.give_back(kind, name)
 
     async def _whose(self, credentials: Credentials) -> PasswordEntry | None:
         entry = await self._accounts.password_of(credentials.email)

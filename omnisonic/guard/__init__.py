@@ -5,7 +5,10 @@ and `omnisonic.guard.valkey` (shared by all). The adapters are asyncio code wher
 suspends and so works anywhere; `omnisonic.guard.threaded` brings the other to a trio program.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
+
+UNDER_WAY: Final = -1.0
+"""What `reserve` answers when only tries that are still under way stand in the way: some of them may be given back."""
 
 
 class Guard(Protocol):
@@ -23,6 +26,17 @@ class Guard(Protocol):
 
     async def give_back(self, kind: str, name: str) -> None:
         """Uncount the latest counted try: it was no bad one."""
+        ...
+
+    async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
+        """Count one more try that begins now and is under way until it is settled, `longest_s` at most. 0 when it is
+        within `limit` tries in any `window_s` seconds; `UNDER_WAY`, or else the seconds until the next one would be,
+        when it is not, and nothing is counted. `slot` is a name of the caller's for this try, never used before.
+        """
+        ...
+
+    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+        """The try is over. It goes on counting, or it is as if it had never been."""
         ...
 
     async def aclose(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from omnisonic.guard import Guard
+from omnisonic.guard import UNDER_WAY, Guard
 
 SWEEP_EVERY_S: Final = 60.0
 """How long what is over may take up memory while something new comes."""
@@ -27,6 +27,15 @@ class _Tries:
     end_s: float = 0.0
 
 
+@dataclass(slots=True)
+class _Slots:
+    """When each try began that counts, by its slot, oldest first; until when some are under way; when all is over."""
+
+    begun_s: dict[str, float] = field(default_factory=dict)
+    under_way_until_s: dict[str, float] = field(default_factory=dict)
+    end_s: float = 0.0
+
+
 class MemoryGuard:
     """A `Guard` of dictionaries. `clock` tells monotonic seconds. Never raises `Unavailable`."""
 
@@ -34,6 +43,7 @@ class MemoryGuard:
         self._clock = clock
         self._used_until_s: dict[_Name, float] = {}
         self._tries: dict[_Name, _Tries] = {}
+        self._slots: dict[_Name, _Slots] = {}
         self._swept_at_s = clock()
 
     async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
@@ -59,6 +69,26 @@ class MemoryGuard:
         if tries is not None and tries.at_s:
             tries.at_s.pop()
 
+    async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
+        now_s = self._swept()
+        slots = self._slots.setdefault((kind, name), _Slots())
+        slots.begun_s = {each: at_s for each, at_s in slots.begun_s.items() if at_s > now_s - window_s}
+        slots.under_way_until_s = {each: end_s for each, end_s in slots.under_way_until_s.items() if end_s > now_s}
+        if len(slots.begun_s) < limit:
+            slots.begun_s[slot], slots.under_way_until_s[slot] = now_s, now_s + longest_s
+            slots.end_s = now_s + window_s
+            return 0.0
+        if slots.under_way_until_s:
+            return UNDER_WAY
+        return list(slots.begun_s.values())[-limit] + window_s - now_s if limit > 0 else window_s
+
+    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+        slots = self._slots.get((kind, name))
+        if slots is not None:
+            slots.under_way_until_s.pop(slot, None)
+            if not counts:
+                slots.begun_s.pop(slot, None)
+
     async def aclose(self) -> None:
         pass
 
@@ -69,6 +99,7 @@ class MemoryGuard:
             self._swept_at_s = now_s
             self._used_until_s = {name: until_s for name, until_s in self._used_until_s.items() if until_s > now_s}
             self._tries = {name: tries for name, tries in self._tries.items() if tries.end_s > now_s}
+            self._slots = {name: slots for name, slots in self._slots.items() if slots.end_s > now_s}
         return now_s
 
 

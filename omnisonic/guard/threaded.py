@@ -28,6 +28,13 @@ class ThreadedGuard:
     async def give_back(self, kind: str, name: str) -> None:
         await self._thread.call(self._guard.give_back, kind, name, timeout_s=CALL_S)
 
+    async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
+        times = {"window_s": window_s, "longest_s": longest_s}
+        return await self._thread.call(self._guard.reserve, kind, name, slot, limit=limit, **times, timeout_s=CALL_S)
+
+    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+        await self._thread.call(self._guard.settle, kind, name, slot, counts=counts, timeout_s=CALL_S)
+
     async def aclose(self) -> None:
         await self._thread.call(self._guard.aclose, timeout_s=CALL_S)
 

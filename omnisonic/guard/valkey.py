@@ -2,6 +2,8 @@
 
 Keys, all beginning `omnisonic:guard:`, both parts of a name percent-encoded so that no two names can meet:
 - `used:KIND:NAME`: there once it was used, for as long as it must not be used again;
+- `slots:KIND:NAME` and `underway:KIND:NAME`: sorted sets of tries that are reserved, by when they began, and of those
+  under way, by when they are taken to be over;
 - `tries:KIND:NAME`: a list of the times of the tries that count, oldest first, in microseconds of the server's clock.
 
 No key is ever without a time to live, and each step is one command or one script, so that two processes never both come
@@ -16,7 +18,7 @@ was used; tickets outlive that only by their own seconds. Shutdown: `aclose`.
 from typing import Any, Final
 from urllib.parse import quote
 
-from omnisonic.guard import Guard
+from omnisonic.guard import UNDER_WAY, Guard
 from omnisonic.valkey import ValkeyClient
 
 TIMEOUT_S: Final = 0.75
@@ -51,6 +53,43 @@ return math.max(1, tonumber(redis.call('LINDEX', KEYS[1], -limit)) + window - no
 """
 
 
+_RESERVE: Final = """
+-- KEYS: the tries, those under way. ARGV: limit, window and longest time in microseconds, slot. Returns microseconds
+-- to wait, or -1 while some are under way.
+local clock = redis.call('TIME')
+local now, limit = clock[1] * 1000000 + clock[2], tonumber(ARGV[1])
+local window, longest = tonumber(ARGV[2]), tonumber(ARGV[3])
+local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+if newest and tonumber(newest) > now then
+    redis.call('DEL', KEYS[1], KEYS[2])
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+local count = redis.call('ZCARD', KEYS[1])
+if count < limit then
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[4])
+    redis.call('ZADD', KEYS[2], string.format('%.0f', now + longest), ARGV[4])
+    redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+    redis.call('PEXPIRE', KEYS[2], math.ceil(longest / 1000))
+    return 0
+end
+if redis.call('ZCARD', KEYS[2]) > 0 then
+    return -1
+end
+if limit <= 0 then
+    return window
+end
+return math.max(1, tonumber(redis.call('ZRANGE', KEYS[1], -limit, -limit, 'WITHSCORES')[2]) + window - now)
+"""
+
+_SETTLE: Final = """
+-- KEYS: where the slot is to be no more. ARGV: the slot.
+for _, key in ipairs(KEYS) do
+    redis.call('ZREM', key, ARGV[1])
+end
+"""
+
+
 class ValkeyGuard:
     """A `Guard` on the server at `url`. Each call is one round trip with a deadline of `timeout_s`.
 
@@ -71,6 +110,16 @@ class ValkeyGuard:
 
     async def give_back(self, kind: str, name: str) -> None:
         await self._valkey.command("RPOP", _key("tries", kind, name))
+
+    async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
+        keys = _key("slots", kind, name), _key("underway", kind, name)
+        words = limit, round(window_s * 1e6), round(longest_s * 1e6), slot
+        wait_us: Any = await self._valkey.command("EVAL", _RESERVE, 2, *keys, *words)
+        return UNDER_WAY if wait_us < 0 else int(wait_us) / 1e6
+
+    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+        keys = [_key("underway", kind, name), *([] if counts else [_key("slots", kind, name)])]
+        await self._valkey.command("EVAL", _SETTLE, len(keys), *keys, slot)
 
     async def aclose(self) -> None:
         await self._valkey.aclose()

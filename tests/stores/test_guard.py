@@ -8,7 +8,7 @@ import trio
 
 from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.errors import InvalidInput, Unavailable
-from omnisonic.guard import Guard
+from omnisonic.guard import UNDER_WAY, Guard
 from omnisonic.guard.memory import SWEEP_EVERY_S, MemoryGuard
 from omnisonic.guard.threaded import ThreadedGuard
 from omnisonic.guard.valkey import TIMEOUT_S, ValkeyGuard
@@ -29,6 +29,12 @@ class Watch:
 
     async def take(self, name: str = "ada", *, limit: int = LIMIT, window_s: float = LONG_S) -> float:
         return await self.guard.take("password", name, limit=limit, window_s=window_s)
+
+    async def reserve(
+        self, slot: str, *, limit: int = LIMIT, window_s: float = LONG_S, longest_s: float = LONG_S
+    ) -> float:
+        times = {"window_s": window_s, "longest_s": longest_s}
+        return await self.guard.reserve("password", "ada", slot, limit=limit, **times)
 
     async def once_passed(self, wait_s: float, holds: Callable[[], Awaitable[bool]]) -> None:
         """Let `wait_s` pass, then see that `holds`: at once on an injected clock, in the end on a server."""
@@ -139,6 +145,59 @@ async def test_a_try_given_back_is_free_again(watch: Watch) -> None:
     assert [await watch.take() == 0 for _ in range(LIMIT + 1)] == [True] * LIMIT + [False]
 
 
+async def test_a_slot_is_free_again_when_its_try_did_not_count(watch: Watch) -> None:
+    """Those that counted stay for the window; while some are under way, nobody is told to wait for a minute."""
+    assert [await watch.reserve(str(number)) for number in range(LIMIT)] == [0.0] * LIMIT
+    assert await watch.reserve("x") == UNDER_WAY
+    for number in range(LIMIT - 1):
+        await watch.guard.settle("password", "ada", str(number), counts=True)
+    assert await watch.reserve("x") == UNDER_WAY
+    await watch.guard.settle("password", "ada", "4", counts=False)
+    assert await watch.reserve("x") == 0
+    await watch.guard.settle("password", "ada", "x", counts=True)
+    assert LONG_S - 10 < await watch.reserve("y") <= LONG_S
+    await watch.guard.settle("password", "ada", "never reserved", counts=False)
+    await watch.guard.settle("password", "nobody", "x", counts=True)
+    assert await watch.reserve("y") > 0
+    assert await watch.guard.reserve("password", "bo", "x", limit=LIMIT, window_s=LONG_S, longest_s=LONG_S) == 0
+
+
+async def test_of_fifty_slots_asked_for_at_once_five_are_given(watch: Watch) -> None:
+    """However many processes ask."""
+    waits: list[float] = []
+
+    async def attempt(number: int) -> None:
+        waits.append(await watch.reserve(str(number)))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            nursery.start_soon(attempt, number)
+    assert sorted(waits) == [UNDER_WAY] * 45 + [0.0] * 5
+
+
+async def test_a_try_that_nobody_settles_has_failed(watch: Watch) -> None:
+    """A process that crashes gives no slot back: after its time the try counts as any other."""
+    assert await watch.reserve("x", limit=1, longest_s=SHORT_S) == 0
+
+    async def has_failed() -> bool:
+        return await watch.reserve("y", limit=1) > 0
+
+    await watch.once_passed(SHORT_S, has_failed)
+
+
+async def test_a_slot_is_free_again_when_its_window_is_over(watch: Watch) -> None:
+    """Also when it counted."""
+    for slot in ("x", "y"):
+        assert await watch.reserve(slot, limit=2, window_s=SHORT_S) == 0
+        await watch.guard.settle("password", "ada", slot, counts=True)
+
+    async def is_free() -> bool:
+        return await watch.reserve("z", limit=2, window_s=SHORT_S) == 0
+
+    assert 0 < await watch.reserve("z", limit=2, window_s=SHORT_S) <= SHORT_S
+    await watch.once_passed(SHORT_S, is_free)
+
+
 @pytest.mark.parametrize("limit", [0, -1])
 async def test_a_limit_of_nothing_lets_nobody_try(watch: Watch, limit: int) -> None:
     """Whoever asks waits for the whole window."""
@@ -163,12 +222,14 @@ async def test_what_is_over_takes_up_no_memory() -> None:
     for number in range(1000):
         await guard.first_use("ticket", str(number), ttl_s=1)
         await guard.take("password", str(number), limit=LIMIT, window_s=1)
+        await guard.reserve("password", str(number), "x", limit=LIMIT, window_s=1, longest_s=1)
     await guard.first_use("ticket", "long", ttl_s=2 * SWEEP_EVERY_S)
     await guard.take("password", "long", limit=1, window_s=2 * SWEEP_EVERY_S)
     clock.now_s += SWEEP_EVERY_S
     assert not await guard.first_use("ticket", "long", ttl_s=1)
     assert await guard.take("password", "long", limit=1, window_s=2 * SWEEP_EVERY_S) > 0
     assert len(guard._used_until_s) == len(guard._tries) == 1
+    assert not guard._slots
 
 
 async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, thread: AsyncioThread) -> None:
@@ -184,6 +245,10 @@ async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, threa
     assert 55_000 < lives_ms["omnisonic:guard:tries:password:ada"] <= 60_000
     await guard.give_back("password", "ada")
     assert valkey.lives_ms().keys() == {"omnisonic:guard:used:ticket:x"}
+    await guard.reserve("password", "ada", "x", limit=LIMIT, window_s=60, longest_s=20)
+    lives_ms = valkey.lives_ms()
+    assert 55_000 < lives_ms["omnisonic:guard:slots:password:ada"] <= 60_000
+    assert 15_000 < lives_ms["omnisonic:guard:underway:password:ada"] <= 20_000
     await guard.aclose()
 
 
@@ -218,6 +283,8 @@ async def test_a_guard_that_does_not_answer_lets_nobody_pass(valkey: ValkeyServe
         lambda: guard.first_use("ticket", "x", ttl_s=1),
         lambda: guard.take("password", "ada", limit=1, window_s=1),
         lambda: guard.give_back("password", "ada"),
+        lambda: guard.reserve("password", "ada", "x", limit=1, window_s=1, longest_s=1),
+        lambda: guard.settle("password", "ada", "x", counts=True),
     ]
     for fault in (valkey.pause, valkey.kill):
         fault()

@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from omnisonic.http.passwords import MAX_WAITING, WORKERS, Passwords
 from omnisonic.passwords import hash_password, needs_rehash
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.valkey_server import ValkeyServer
-from tests.web.conftest import emptied
+from tests.web.conftest import DEADLINE_S, emptied
 from tests.web.running import Web, running_web
 from tests.web.signing_in import EMAIL, PASSWORD, session, sign_in
 
@@ -42,11 +43,14 @@ def attempt(web: Web, password: str = "wrong", *, email: str = EMAIL, forwarded:
     """One try to sign in, by a program."""
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     body = {"email": email, "password": password}
-    return httpx.post(f"{web.url}/api/auth/callback/credentials", json=body, headers=headers)
+    return httpx.post(f"{web.url}/api/auth/callback/credentials", json=body, headers=headers, timeout=DEADLINE_S)
 
 
-def register(web: Web, email: str = EMAIL, password: str = PASSWORD) -> None:
-    web.do(web.stores.accounts.register(email, hash_password(password)))
+def register(web: Web, *emails: str) -> None:
+    """Accounts with these e-mail addresses, or one with the usual, and the usual password."""
+    password_hash = hash_password(PASSWORD)
+    for email in emails or (EMAIL,):
+        web.do(web.stores.accounts.register(email, password_hash))
 
 
 def test_in_production_nobody_registers_by_trying(production: Web) -> None:
@@ -112,6 +116,61 @@ def test_nobody_else_is_believed_about_addresses(web: Web) -> None:
         register(web, f"user{index}@example.com")
         assert attempt(web, email=f"user{index}@example.com", forwarded=f"198.51.100.{index}").status_code == 401
     assert attempt(web, email="user9@example.com", forwarded="198.51.100.9").status_code == 429
+
+
+def at_once(webs: list[Web], tries: list[tuple[str, str]], **forwarded: str) -> list[int]:
+    """The statuses of these tries (e-mail, password), all made at the same moment, each at the next of the webs.
+
+    Whoever is told that the machine is too busy now (503) comes again: that was no try.
+    """
+
+    def make(numbered: tuple[int, tuple[str, str]]) -> int:
+        number, (email, password) = numbered
+        while True:
+            answer = attempt(webs[number % len(webs)], password, email=email, **forwarded)
+            if answer.status_code != 503:
+                return answer.status_code
+
+    with ThreadPoolExecutor(len(tries)) as pool:
+        return sorted(pool.map(make, enumerate(tries)))
+
+
+@pytest.mark.parametrize(("people", "bad_before"), [(12, 0), (5, 4)])
+def test_twelve_people_behind_one_address_sign_in_at_once(production: Web, people: int, bad_before: int) -> None:
+    """Whoever has the right password waits for the others, also where four bad ones leave a single slot; then a fifth
+    bad one is checked, and a sixth is not.
+    """
+    band = [f"member{number}@example.com" for number in range(people)]
+    register(production, *band)
+    for number in range(bad_before):
+        assert attempt(production, email=f"unknown{number}@example.com").status_code == 401
+    assert at_once([production], [(email, PASSWORD) for email in band]) == [200] * people
+    bad = [attempt(production, email=f"nobody{number}@example.com").status_code for number in range(2)]
+    assert bad == ([401, 429] if bad_before else [401, 401])
+
+
+def test_of_fifty_bad_passwords_at_once_five_are_checked(production: Web) -> None:
+    """By one account from everywhere, or by one address for everybody: five are told that it is wrong, 45 to wait."""
+    register(production)
+    by_address = [(f"user{number}@example.com", "wrong") for number in range(50)]
+    assert at_once([production], by_address, forwarded="198.51.100.7") == [401] * 5 + [429] * 45
+    with ThreadPoolExecutor(50) as pool:
+        statuses = pool.map(
+            lambda number: at_once([production], [(EMAIL, "wrong")], forwarded=f"203.0.113.{number}"), range(50)
+        )
+        assert sorted(statuses) == [[401]] * 5 + [[429]] * 45
+
+
+def test_two_processes_count_together(database_url: str, valkey: ValkeyServer) -> None:
+    """Eight right passwords at two webs are eight sign-ins; then fifty bad ones, of which five are checked."""
+    with (
+        running_web(database_url=database_url, redis_url=valkey.url) as one,
+        running_web(database_url=database_url, redis_url=valkey.url) as two,
+    ):
+        band = [f"member{number}@example.com" for number in range(8)]
+        register(one, *band)
+        assert at_once([one, two], [(email, PASSWORD) for email in band]) == [200] * 8
+        assert at_once([one, two], [(band[n % 8], "wrong") for n in range(50)]) == [401] * 5 + [429] * 45
 
 
 def test_being_kept_out_costs_no_hashing(production: Web) -> None:
