@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 
 from omnisonic.errors import BadSettings
 from omnisonic.export_settings import ExportSettings
+from omnisonic.log_settings import LogSettings
 from omnisonic.origins import WILDCARDS, HostPolicy, OriginPolicy
 from omnisonic.provider_settings import PROVIDERS, ProviderSettings
 from omnisonic.secret_strength import ADMIN_TOKEN_BYTES, SIGNING_BYTES, secret_problems
@@ -57,7 +58,7 @@ def _default_data_dir() -> Path:
     return Path("/var/lib/omnisonic") if os.geteuid() == 0 else Path(".omnisonic")
 
 
-class Settings(ProviderSettings, ExportSettings, StorageSettings, WebSettings):
+class Settings(LogSettings, ProviderSettings, ExportSettings, StorageSettings, WebSettings):
     """Everything that the environment decides. Defaults are right for one machine, on loopback."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -203,6 +204,11 @@ class Settings(ProviderSettings, ExportSettings, StorageSettings, WebSettings):
     @property
     def is_production(self) -> bool:
         return self.omnisonic_env == "production"
+
+    @property
+    def logs_json(self) -> bool:
+        """Whether each line of a log is a JSON object."""
+        return self.is_production if self.log_format is None else self.log_format == "json"
 
     @property
     def local_storage_dir(self) -> Path:

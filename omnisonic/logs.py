@@ -1,7 +1,8 @@
 """Structured logs on standard error: one line an event, never a secret (SPEC 7).
 
 An event is a name and fields: `logging.getLogger(__name__).info("room.crashed", extra={"room": room})`. In
-development a line is `12:30:01.250 INFO room.crashed room=jam`; in production it is one JSON object. Within a span
+development a line is `12:30:01.250 INFO room.crashed room=jam`; in production, or where `LOG_FORMAT` says so, it is one
+JSON object. Within a span
 the line carries its `trace_id` and `span_id`. Every value passes through `omnisonic.redaction`; do not name an event
 `ticket.something`, for that is what a ticket looks like.
 
@@ -12,6 +13,7 @@ exception's traceback is part of its event's one line. Shutdown: nothing is buff
 import json
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -20,6 +22,8 @@ from opentelemetry import trace
 
 from omnisonic.config import Settings
 from omnisonic.redaction import redacted, redacted_text
+
+_log = logging.getLogger(__name__)
 
 _OF_EVERY_RECORD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
     "message",
@@ -48,14 +52,14 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self, part: str) -> None:
         super().__init__()
-        self._part = part
+        self.part = part
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, object] = {
             "time": at,
             "level": record.levelname.lower(),
-            "part": self._part,
+            "part": self.part,
             "logger": record.name,
             "event": redacted_text(record.getMessage()),
         }
@@ -70,14 +74,33 @@ class JsonFormatter(logging.Formatter):
 def configure_logs(settings: Settings, part: str, *, stream: TextIO | None = None) -> None:
     """Send every log record of this process to `stream` (standard error) as one line. `part` is the process's name.
 
-    Warnings of Python's own come out the same way. Calling it again replaces what the last call set up.
+    Warnings of Python's own come out the same way, and what nobody else is left to tell of: exceptions that end a
+    thread, or that cannot be raised. Calling it again replaces what the last call set up.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter(part) if settings.is_production else LineFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    handler.setFormatter(JsonFormatter(part) if settings.logs_json else LineFormatter())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    threading.excepthook = _log_thread_crash
+    sys.unraisablehook = _log_unraisable
     # It tells of each request that is sent, which whoever sends it does in words of its own.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def log_is_json() -> bool:
+    """Whether this process writes its log in JSON."""
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
+def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    if crash.exc_value is not None and not isinstance(crash.exc_value, SystemExit):
+        name = None if crash.thread is None else crash.thread.name
+        _log.error("thread.crashed", extra={"thread_name": name}, exc_info=crash.exc_value)
+
+
+def _log_unraisable(ignored: "sys.UnraisableHookArgs") -> None:
+    if ignored.exc_value is not None:
+        _log.error("exception.ignored", extra={"where": repr(ignored.object)}, exc_info=ignored.exc_value)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

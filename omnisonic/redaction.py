@@ -33,6 +33,17 @@ _PATTERNS: Final = tuple(
         (r"([?&](?:code|code_verifier|state)=)[^\s&;\"'#]+", rf"\1{HIDDEN}"),
         # A link that makes whoever opens it a collaborator.
         (r"(/invites/)[\w.~+=-]+", rf"\1{HIDDEN}"),
+        # A link that downloads a file for whoever has it: ours, and one of S3 (Signature Version 4, and 2).
+        (r"(/files/)[\w.~+=%-]+", rf"\1{HIDDEN}"),
+        (
+            r"(\b(?:X-Amz-(?:Signature|Credential)|AWSAccessKeyId|Signature)[\"']?\s*[=:]\s*[\"']?)[^\s&;,\"'#]+",
+            rf"\1{HIDDEN}",
+        ),
+        # Our own cookies, also where no header names them.
+        (
+            r"((?:\b|__Host-)omnisonic(?:\.[\w.-]+)?[\"']?\s*=\s*)(?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s;,&\"']+)",
+            rf"\1{HIDDEN}",
+        ),
         # Sec-WebSocket-Protocol: omnisonic, ticket.x
         (r"\bticket\.[\w.~+/=-]+", f"ticket.{HIDDEN}"),
     )
@@ -56,7 +67,7 @@ def redacted(value: object, *, name: str = "") -> object:
         case str():
             return redacted_text(value)
         case Mapping():
-            return {str(key): redacted(item, name=str(key)) for key, item in value.items()}
+            return {redacted_text(str(key)): redacted(item, name=str(key)) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return _redacted_items(list(value))
         case _:

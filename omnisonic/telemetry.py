@@ -31,6 +31,7 @@ from omnisonic import __version__
 from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
 from omnisonic.instrumentation import instrument_libraries
+from omnisonic.log_lines import as_json_line
 from omnisonic.redacted_spans import RedactedSpans
 from omnisonic.redaction import redacted_text
 
@@ -83,7 +84,7 @@ def configure_telemetry(
     sampler = ParentBased(FewRoots()) if spares else None
     traces = None if traces_to == "none" else TracerProvider(sampler, resource)
     if traces is not None:
-        processor = BatchSpanProcessor(_span_exporter(traces_to, console or sys.stderr))
+        processor = BatchSpanProcessor(_span_exporter(traces_to, console or sys.stderr, part, settings))
         traces.add_span_processor(processor)
         trace.set_tracer_provider(traces)
         if traces_to == "otlp":
@@ -119,12 +120,12 @@ def _default(environ: Mapping[str, str], what: str, *, console: bool) -> str:
     return "console" if console else "none"
 
 
-def _span_exporter(name: str, console: TextIO) -> SpanExporter:
+def _span_exporter(name: str, console: TextIO, part: str, settings: Settings) -> SpanExporter:
     if name == "otlp":
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         return RedactedSpans(OTLPSpanExporter())
-    return LineExporter(console)
+    return LineExporter(console, part=part if settings.logs_json else None)
 
 
 class FewRoots(Sampler):
@@ -163,10 +164,14 @@ class FewRoots(Sampler):
 
 
 class LineExporter(SpanExporter):
-    """Prints `span ws.message 0.41 ms room=jam trace=4bf9…`, and a count in the place of too many."""
+    """Prints `span ws.message 0.41 ms room=jam trace=4bf9…`, and a count in the place of too many.
 
-    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    With `part` each line is a JSON object, as those of its log.
+    """
+
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic, *, part: str | None = None) -> None:
         self._out = out
+        self._part = part
         self._clock = clock
         self._second = -1
         self._printed = 0
@@ -177,16 +182,19 @@ class LineExporter(SpanExporter):
         second = int(self._clock())
         if second != self._second:
             if self._dropped:
-                self._out.write(f"span ({self._dropped} more, not shown)\n")
+                self._print(f"span ({self._dropped} more, not shown)")
             self._second, self._printed, self._dropped = second, 0, 0
         for span in spans:
             if self._printed < CONSOLE_LINES_PER_S:
                 self._printed += 1
-                self._out.write(redacted_text(_line(span)) + "\n")
+                self._print(redacted_text(_line(span)))
             else:
                 self._dropped += 1
         self._out.flush()
         return SpanExportResult.SUCCESS
+
+    def _print(self, line: str) -> None:
+        self._out.write(f"{line if self._part is None else as_json_line(self._part, line)}\n")
 
 
 def _line(span: ReadableSpan) -> str:

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from omnisonic.config import Settings
+from omnisonic.log_lines import as_json_line
 from omnisonic.logs import configure_logs
 from omnisonic.redaction import redacted, redacted_text
 
@@ -21,7 +24,9 @@ def root() -> Iterator[None]:
     """Puts back what pytest itself set up."""
     logger = logging.getLogger()
     handlers, level = logger.handlers[:], logger.level
+    hooks = threading.excepthook, sys.unraisablehook
     yield
+    threading.excepthook, sys.unraisablehook = hooks
     logger.handlers[:] = handlers
     logger.setLevel(level)
     logging.captureWarnings(False)
@@ -40,6 +45,14 @@ def production(root: None) -> io.StringIO:
     """Where the log lines of a process in production end up."""
     stream = io.StringIO()
     configure_logs(Settings.load({"OMNISONIC_ENV": "production"}), "gateway", stream=stream)
+    return stream
+
+
+@pytest.fixture(params=["text", "json"])
+def either(root: None, request: pytest.FixtureRequest) -> io.StringIO:
+    """Where the log lines of a process end up, in each format."""
+    stream = io.StringIO()
+    configure_logs(Settings.load({"LOG_FORMAT": request.param}), "gateway", stream=stream)
     return stream
 
 
@@ -132,6 +145,80 @@ def test_a_line_outside_of_spans_has_no_ids(production: io.StringIO) -> None:
     assert "trace_id" not in only_object(production)
 
 
+def test_a_thread_that_crashes_is_a_line_too(production: io.StringIO) -> None:
+    """Python would print a traceback of many lines."""
+    thread = threading.Thread(target=int, args=("x",), name="the hand")
+    thread.start()
+    thread.join()
+    line = only_object(production)
+    assert (line["event"], line["thread_name"], line["level"]) == ("thread.crashed", "the hand", "error")
+    assert line["error"].startswith("ValueError: ")
+
+
+def test_what_cannot_be_raised_is_a_line_too(production: io.StringIO) -> None:
+    """As of an object that fails while it is forgotten."""
+
+    class Falls:
+        def __del__(self) -> None:
+            raise ValueError("too late")
+
+    Falls()
+    assert only_object(production)["error"] == "ValueError: too late"
+
+
+@pytest.mark.parametrize(("level", "told"), [("debug", 4), ("INFO", 3), ("warning", 2), ("error", 1)])
+def test_a_log_tells_as_much_as_it_is_told_to(root: None, level: str, told: int) -> None:
+    """`LOG_LEVEL`, in any case."""
+    stream = io.StringIO()
+    configure_logs(Settings.load({"LOG_LEVEL": level}), "gateway", stream=stream)
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.getLogger("omnisonic.test").log(number, "said")
+    assert len(stream.getvalue().splitlines()) == told
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_json"),
+    [
+        ({}, False),
+        ({"LOG_FORMAT": "json"}, True),
+        ({"OMNISONIC_ENV": "production"}, True),
+        ({"OMNISONIC_ENV": "production", "LOG_FORMAT": "text"}, False),
+    ],
+)
+def test_production_logs_json_unless_it_is_told_otherwise(environ: dict[str, str], is_json: bool) -> None:
+    """`LOG_FORMAT` goes before."""
+    assert Settings.load(environ).logs_json is is_json
+
+
+@pytest.mark.parametrize("text", ["FATAL:  it is over", "{not json", '["no object"]', "12:M 27 Nov", "", "{" * 9999])
+def test_what_others_write_becomes_a_json_line(text: str) -> None:
+    """Whatever it looks like; its own words are in it."""
+    line = json.loads(as_json_line("postgres", text))
+    assert (line["part"], line["event"], line["text"]) == ("postgres", "output", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("FATAL:  terminating connection", "critical"),
+        ("LOG:  ready", "info"),
+        ("DEBUG1:  x", "debug"),
+        ("7:M 27 Nov 2026 01:32:59.745 # WARNING Memory overcommit", "warning"),
+        ("7:M 27 Nov 2026 01:32:59.745 * Ready to accept connections", "info"),
+    ],
+)
+def test_what_servers_say_keeps_its_level(text: str, level: str) -> None:
+    """Postgres' words, Valkey's marks."""
+    assert json.loads(as_json_line("postgres", text))["level"] == level
+
+
+def test_what_is_json_already_stays_and_what_others_write_keeps_no_secret() -> None:
+    """A part has taken its secrets out itself."""
+    line = '{"event": "said"}'
+    assert as_json_line("web", line) == line
+    assert CANARY not in as_json_line("postgres", f"FATAL: postgresql://me:{CANARY}@host/x")
+
+
 def test_warnings_of_pythons_own_are_lines_too(production: io.StringIO) -> None:
     """Nothing else may write to the stream."""
     logging.getLogger("py.warnings").warning("%s", "x.py:1: DeprecationWarning: old\n  old()\n")
@@ -158,27 +245,41 @@ def test_warnings_of_pythons_own_are_lines_too(production: io.StringIO) -> None:
         f"{{'password': '{CANARY}'}}",
         f"ADMIN_TOKEN={CANARY}",
         f"AWS secret_key: {CANARY}",
+        f"GET /files/{CANARY}/take.wav",
+        f"omnisonic={CANARY}",
+        f"https://s3.example/stems/1?X-Amz-Credential={CANARY}&X-Amz-Signature={CANARY}",
     ],
 )
-def test_a_secret_in_text_is_hidden(development: io.StringIO, text: str) -> None:
-    """Wherever it stands: in the event, in a field, in an exception."""
+def test_a_secret_in_text_is_hidden(either: io.StringIO, text: str) -> None:
+    """Wherever it stands: in the event, its arguments, a field, an exception, and what that came of."""
     log = logging.getLogger("omnisonic.test")
     log.info(text)
-    log.info("heard", extra={"request": text, "nested": {"deep": [text]}})
+    log.info("heard %s", text)
+    log.info("heard", extra={"request": text, "nested": {"deep": [text], text: 1}, "bytes": text.encode()})
     log.error("failed", exc_info=RuntimeError(text))
-    assert "***" in development.getvalue()
-    assert CANARY not in development.getvalue()
+    log.error("failed", exc_info=_chained(text))
+    assert len(either.getvalue().splitlines()) == 5
+    assert "***" in either.getvalue()
+    assert CANARY not in either.getvalue()
+
+
+def _chained(text: str) -> Exception:
+    """An exception that came of another, in a group, with a note: each of them holds `text`."""
+    crash = RuntimeError(text)
+    crash.__cause__ = KeyError(text)
+    crash.add_note(text)
+    return ExceptionGroup(text, [crash])
 
 
 @pytest.mark.parametrize(
     "name", ["ticket", "Authorization", "cookie", "set-cookie", "password", "admin_token", "github_client_secret"]
 )
-def test_a_secret_is_hidden_by_its_name(production: io.StringIO, name: str) -> None:
+def test_a_secret_is_hidden_by_its_name(either: io.StringIO, name: str) -> None:
     """As a field, in a mapping, and as a header."""
     logging.getLogger("omnisonic.test").info(
         "heard", extra={name: CANARY, "headers": [(name.encode(), CANARY.encode())], "body": {name: [CANARY]}}
     )
-    assert CANARY not in only_line(production)
+    assert CANARY not in only_line(either)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,16 @@ from omnisonic.redaction import HIDDEN, redacted, redacted_text
         "Authorization: Bearer canary",
         '{"csrfToken": "canary", "password": "canary"}',
         "id_token=canary",
+        "GET /files/canary.can-ary_canary 200",
+        "https://studio.example/files/canary?download=1",
+        "omnisonic=canary",
+        "omnisonic=canary.canary.canary; theme=dark",
+        "__Host-omnisonic=canary",
+        "omnisonic.csrf=canary",
+        "jar: omnisonic='canary'",
+        "https://s3.example/stems/uploads/1?X-Amz-Credential=canary%2F20261127%2Feu&X-Amz-Signature=canary&X-Amz-Date=1",
+        "{'X-Amz-Signature': 'canary', 'X-Amz-Credential': 'canary/eu'}",
+        "https://s3.example/stems/1?AWSAccessKeyId=canary&Signature=canary%3D&Expires=1",
     ],
 )
 def test_a_secret_in_a_text_is_hidden(text: str) -> None:
@@ -38,6 +48,10 @@ def test_a_secret_in_a_text_is_hidden(text: str) -> None:
         "/api/sessions/1f0c/invites",
         "The database at 10.0.0.5:5432 cannot be reached.",
         "error code 4003",
+        "Omnisonic Studio 0.1.0 is running.",
+        "omnisonic: Port 3000 is in use on 127.0.0.1; set WEB_PORT, or stop the other program.",
+        "part=omnisonic gateway",
+        "/api/upload/files",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:

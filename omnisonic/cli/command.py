@@ -4,7 +4,8 @@ from typing import Any, ClassVar, Final
 
 from typer.core import TyperCommand
 
-EVERYWHERE: Final = ("omnisonic_env", "data_dir")
+LOGS: Final = ("log_level", "log_format")
+EVERYWHERE: Final = ("omnisonic_env", "data_dir", *LOGS)
 DATABASE: Final = ("database_url",)
 ROOMS: Final = (
     "redis_url",
@@ -170,4 +171,4 @@ class DoctorCommand(SettingsCommand):
 class ParityCommand(SettingsCommand):
     """`parity` stands alone."""
 
-    fields = ("omnisonic_env", *PARITY, *WEB_LIMITS, "allowed_origins", "allowed_hosts")
+    fields = ("omnisonic_env", *LOGS, *PARITY, *WEB_LIMITS, "allowed_origins", "allowed_hosts")

@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 
 import trio
 
+from omnisonic.cli.announcing import announcement
 from omnisonic.cli.lifeline import Lifeline, end_with_supervisor
 from omnisonic.cli.listening import inherited_listener, open_listener, url_of
 from omnisonic.cli.migrated import refuse_when_behind
@@ -49,7 +50,8 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         listener = open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY")
     else:
         listener = inherited_listener(fd)
-    ready = _ready if supervised else partial(print, url_of(listener, "ws"), flush=True)
+    url = url_of(listener, "ws")
+    ready = _ready if supervised else announcement(settings, "gateway", url, url=url)
     _allow_descriptors(settings.max_connections)
     settings.check_admin_token()
     if settings.access == "ticket" or settings.database_url is not None:

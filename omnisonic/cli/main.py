@@ -7,7 +7,7 @@ own (the gateway without the web's libraries, the web without the gateway's).
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -42,6 +42,9 @@ users = typer.Typer(
 )
 app.add_typer(users, name="users")
 app.add_typer(rooms, name="rooms")
+
+PARTS: Final = frozenset({"serve", "gateway", "web", "worker", "parity"})
+"""What runs on, and has a log."""
 
 Fd = Annotated[
     int | None, typer.Option("--fd", metavar="N", min=3, help="A listening socket that is already open, as its number.")
@@ -243,5 +246,11 @@ def _log_somewhere() -> None:
 
 
 def _complain(*sentences: str) -> None:
+    """Say it on standard error; for a part whose log is JSON, as an event of its log."""
+    logs = sys.modules.get("omnisonic.logs")
+    if sys.argv[1:2] and sys.argv[1] in PARTS and logs is not None and logs.log_is_json():
+        for sentence in sentences:
+            logging.getLogger("omnisonic").critical("omnisonic.ended", extra={"problem": sentence})
+        return
     for sentence in sentences:
         typer.echo(f"omnisonic: {sentence}", err=True)

@@ -12,6 +12,10 @@ from typing import Final
 
 import trio
 
+from omnisonic.log_lines import as_json_line, json_line
+
+SUPERVISOR: Final = "serve"
+"""The part whose lines those of `serve` itself are."""
 LINES: Final = 10_000
 FLUSH_S: Final = 0.5
 COLOURS: Final = (36, 35, 33, 32, 34)
@@ -19,10 +23,11 @@ COLOURS: Final = (36, 35, 33, 32, 34)
 
 
 class Output:
-    """One stream for several parts. A JSON line is passed on as it is: it names its part itself."""
+    """One stream for several parts, whose JSON lines are passed on as they are. With `as_json` each line is JSON."""
 
-    def __init__(self, fd: int, parts: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(self, fd: int, parts: Sequence[str], environ: Mapping[str, str], *, as_json: bool = False) -> None:
         self._fd = fd
+        self._as_json = as_json
         width = max(map(len, parts), default=0)
         coloured = os.isatty(fd) and not environ.get("NO_COLOR")
         self._prefixes = {
@@ -34,17 +39,35 @@ class Output:
 
     def line(self, part: str, text: str) -> None:
         """Print `text` as a line of `part`."""
-        self.say(text if text.startswith("{") else f"{self._prefixes[part]}{text}")
+        if self._as_json:
+            self._print(as_json_line(part, text))
+        else:
+            self._print(text if text.startswith("{") else f"{self._prefixes[part]}{text}")
 
-    def say(self, text: str) -> None:
-        """Print `text` as it is."""
+    def report(self, part: str, sentence: str) -> None:
+        """Print what became of `part`."""
+        if self._as_json:
+            self._print(json_line(SUPERVISOR, "part.ended", {"process": part, "problem": sentence}, level="warning"))
+        else:
+            self._print(f"{self._prefixes[part]}{sentence}")
+
+    def say(self, text: str, event: str, **fields: object) -> None:
+        """Print `text`; in JSON the `event` instead, with its fields."""
+        self._print(json_line(SUPERVISOR, event, fields) if self._as_json else text)
+
+    def _print(self, text: str) -> None:
         try:
             if self._dropped:
-                self._waiting.send_nowait(f"({self._dropped} lines were dropped here.)")
+                self._waiting.send_nowait(self._told_of_dropped())
                 self._dropped = 0
             self._waiting.send_nowait(text)
         except trio.WouldBlock:
             self._dropped += 1
+
+    def _told_of_dropped(self) -> str:
+        if self._as_json:
+            return json_line(SUPERVISOR, "lines.dropped", {"lines": self._dropped}, level="warning")
+        return f"({self._dropped} lines were dropped here.)"
 
     def close(self) -> None:
         """There is no more to come: `run` returns when it has printed all."""
@@ -62,9 +85,11 @@ class Output:
 
 
 @contextlib.asynccontextmanager
-async def open_output(fd: int, parts: Sequence[str], environ: Mapping[str, str]) -> AsyncIterator[Output]:
+async def open_output(
+    fd: int, parts: Sequence[str], environ: Mapping[str, str], *, as_json: bool = False
+) -> AsyncIterator[Output]:
     """An `Output` that prints on file descriptor `fd` until the block ends."""
-    output = Output(fd, parts, environ)
+    output = Output(fd, parts, environ, as_json=as_json)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(output.run)
         try:

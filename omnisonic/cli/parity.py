@@ -26,9 +26,7 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
             if settings.parity_enabled is None
             else ["PARITY_ENABLED is false: the parity service is switched off."]
         )
-    listener, ready = open_site(
-        settings.parity_host, settings.parity_port, setting="PARITY", fd=fd, supervised=supervised
-    )
+    listener, ready = open_site(settings, "parity", fd=fd, supervised=supervised)
     telemetry = configure_telemetry(settings, "parity")
     try:
         asyncio.run(_serve(settings, listener, ready))

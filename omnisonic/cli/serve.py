@@ -44,6 +44,7 @@ OTHER_CONNECTIONS: Final = 40
 """To the embedded database, beside those of the web: gateway, worker, operator, and a reserve."""
 BEHIND_ROOMS: Final = 10
 """By how much pages, uploads and work come behind the rooms on the processors: music does not wait, a page may."""
+NO_ADVICE: Final = "WARNING Memory overcommit must be enabled"
 PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
 CONFIDENTIAL: Final = (
     "DATABASE_URL",
@@ -103,12 +104,28 @@ def run(settings: Settings) -> None:
 async def _serve(studio: Studio) -> None:
     stop = trio.Event()
     names = _names(studio.settings)
-    async with open_output(sys.stdout.fileno(), names, os.environ) as output, trio.open_nursery() as nursery:
+    as_json = studio.settings.logs_json
+    async with (
+        open_output(sys.stdout.fileno(), names, os.environ, as_json=as_json) as output,
+        trio.open_nursery() as nursery,
+    ):
         await nursery.start(partial(_obey_signals, studio, output, stop, nursery.cancel_scope.cancel))
         stores, urls = await _embedded(studio)
         specs = [*stores, *_parts(studio, _environ(studio, urls))]
-        await run_processes(specs, hear=output.line, stop=stop, started=partial(output.say, _welcome(studio)))
+        await run_processes(
+            specs,
+            hear=partial(_hear, output),
+            report=output.report,
+            stop=stop,
+            started=partial(_welcome, studio, output),
+        )
         nursery.cancel_scope.cancel()
+
+
+def _hear(output: Output, part: str, line: str) -> None:
+    """Print what a part says, but for advice that does not hold here: the embedded Valkey never saves."""
+    if NO_ADVICE not in line:
+        output.line(part, line)
 
 
 async def _obey_signals(
@@ -130,7 +147,7 @@ async def _obey_signals(
                 at_once()
             else:
                 studio.stop_listening()
-                output.say("Stopping. Once more stops at once.")
+                output.say("Stopping. Once more stops at once.", "serve.stopping")
                 stop.set()
 
 
@@ -206,7 +223,8 @@ def _web_names(settings: Settings) -> list[str]:
     return ["web"] if workers == 1 else [f"web-{number}" for number in range(1, workers + 1)]
 
 
-def _welcome(studio: Studio) -> str:
+def _welcome(studio: Studio, output: Output) -> None:
+    """Say where everything is."""
     settings = studio.settings
     if settings.access == "open":
         rooms = "open: whoever reaches the gateway may enter any that is no session's"
@@ -222,7 +240,9 @@ def _welcome(studio: Studio) -> str:
         "Stop": "Ctrl-C",
     }
     lines = [f"  {label:<8}  {value}" for label, value in rows.items()]
-    return "\n".join(["", f"Omnisonic Studio {__version__} is running.", "", *lines, ""])
+    text = "\n".join(["", f"Omnisonic Studio {__version__} is running.", "", *lines, ""])
+    fields = {label.lower().replace(" ", "_"): value for label, value in rows.items() if label != "Stop"}
+    output.say(text, "serve.running", version=__version__, **fields)
 
 
 def _ways_in(settings: Settings) -> str:

@@ -8,11 +8,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from quart import Quart
 
+from omnisonic.cli.announcing import announcement
 from omnisonic.cli.lifeline import end_with_supervisor, ready_in_asyncio
 from omnisonic.cli.listening import inherited_listener, open_listener, url_of
 from omnisonic.cli.stopping import stop_signal
@@ -29,16 +29,21 @@ _log = logging.getLogger(__name__)
 
 
 def open_site(
-    host: str, port: int, *, setting: str, fd: int | None, supervised: bool
+    settings: Settings, part: Literal["web", "parity"], *, fd: int | None, supervised: bool
 ) -> tuple[socket.socket, Callable[[], None]]:
-    """The socket to serve on, and what to call once it is served. `setting`: see `open_listener`.
+    """The socket to serve `part` on, and what to call once it is served.
 
     `fd` is an inherited listening socket; `supervised`: standard input is a lifeline. Errors: `CannotListen`.
     """
     if supervised:
         end_with_supervisor()
-    listener = open_listener(host, port, setting=setting) if fd is None else inherited_listener(fd)
-    return listener, ready_in_asyncio if supervised else partial(print, url_of(listener, "http"), flush=True)
+    if fd is None:
+        host, port = getattr(settings, f"{part}_host"), getattr(settings, f"{part}_port")
+        listener = open_listener(host, port, setting=part.upper())
+    else:
+        listener = inherited_listener(fd)
+    url = url_of(listener, "http")
+    return listener, ready_in_asyncio if supervised else announcement(settings, part, url, url=url)
 
 
 async def serve_site(app: Quart, listener: socket.socket, ready: Callable[[], None], settings: Settings) -> None:

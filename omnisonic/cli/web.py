@@ -24,7 +24,7 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     redis_url, database_url = _places(settings)
     settings.check_sign_in()
     secret = signing_secret(settings)
-    listener, ready = open_site(settings.web_host, settings.web_port, setting="WEB", fd=fd, supervised=supervised)
+    listener, ready = open_site(settings, "web", fd=fd, supervised=supervised)
     telemetry = configure_telemetry(settings, "web")
     try:
         asyncio.run(_serve(settings, redis_url, database_url, secret, listener, ready))

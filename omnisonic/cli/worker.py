@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.bus.valkey import ValkeyBus
+from omnisonic.cli.announcing import announcement
 from omnisonic.cli.lifeline import end_with_supervisor, ready_in_asyncio
 from omnisonic.cli.migrated import refuse_when_behind
 from omnisonic.cli.stopping import stop_signal
@@ -52,7 +52,7 @@ def run(settings: Settings, *, supervised: bool) -> None:
         end_with_supervisor()
     if missing := missing_layers():
         _log.warning("sandbox.incomplete", extra={"missing": missing})
-    ready = ready_in_asyncio if supervised else partial(print, "At work.", flush=True)
+    ready = ready_in_asyncio if supervised else announcement(settings, "worker", "At work.")
     telemetry = configure_telemetry(settings, "worker")
     try:
         asyncio.run(_work(settings, database_url, redis_url, ready, is_measured=telemetry.has_metrics))

@@ -29,7 +29,6 @@ FOLDER: Final = "valkey"
 """Its folder in a data directory."""
 PASSWORD_BYTES: Final = 32
 CONFIGURATION: Final = "valkey.conf"
-LOG: Final = "valkey.log"
 PROBE_INTERVAL_S: Final = 0.01
 STALE_TIMEOUT_S: Final = 1.0
 
@@ -38,7 +37,7 @@ class EmbeddedValkey:
     """One server, to be run by `omnisonic.processes` from `spec`. `url` is how clients reach it, with the password."""
 
     def __init__(self, folder: Path, *, account: str = NAME) -> None:
-        """`folder` is its own; its log is there; `account` is what root runs it as.
+        """`folder` is its own; it logs to its output; `account` is what root runs it as.
 
         Errors: `EmbeddedUnavailable` when there is no server to run.
         """
@@ -53,7 +52,6 @@ class EmbeddedValkey:
         """How to run it. Also writes its configuration into the folder. Errors: `OSError`."""
         # Its account cannot reach its folder by path when that lies in a private one: it is started in it.
         place = self._folder if self._account is None else HERE
-        log = str(place / LOG).replace("\\", "\\\\").replace('"', '\\"')
         settings = (
             f"bind {HOST}",
             f"port {self._port}",
@@ -61,7 +59,7 @@ class EmbeddedValkey:
             'save ""',
             "appendonly no",
             "loglevel warning",
-            f'logfile "{log}"',
+            'logfile ""',
         )
         write_private(self._folder / CONFIGURATION, "\n".join(settings) + "\n")
         leash = (sys.executable, "-m", "omnisonic.leash", *self._whose(), str(os.getpid()))
@@ -72,7 +70,7 @@ class EmbeddedValkey:
         """Give the account the folder; how the leash is told to run the server as it, there."""
         if self._account is None:
             return ()
-        for file in (self._folder / CONFIGURATION, self._folder / LOG, self._folder):
+        for file in (self._folder / CONFIGURATION, self._folder):
             with contextlib.suppress(FileNotFoundError):
                 self._account.own(file)
         return "--user", f"{self._account.uid}:{self._account.gid}", "--folder", str(self._folder)

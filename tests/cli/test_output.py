@@ -1,5 +1,6 @@
 """The one stream of `serve`: several parts, each under its name."""
 
+import json
 import os
 import pty
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ async def test_a_line_stands_under_its_parts_name_in_a_column(pipe: tuple[int, i
         async with open_output(pipe[1], PARTS, {}) as output:
             output.line("valkey", "up")
             output.line("web", "up, too")
-            output.say("all is well")
+            output.say("all is well", "serve.well")
     assert os.read(pipe[0], 1000) == b"valkey  up\nweb     up, too\nall is well\n"
 
 
@@ -73,3 +74,27 @@ async def test_a_reader_that_is_gone_is_no_reason_to_end() -> None:
             await trio.testing.wait_all_tasks_blocked()
             output.line("web", "still up")
     os.close(writing)
+
+
+async def test_where_logs_are_json_every_line_is(pipe: tuple[int, int]) -> None:
+    """What parts write, what became of them, and what the supervisor says, each under its own name."""
+    with trio.fail_after(5):
+        async with open_output(pipe[1], PARTS, {}, as_json=True) as output:
+            output.line("web", '{"part": "web"}')
+            output.line("web", "{half a line")
+            output.report("valkey", "The valkey was killed by SIGKILL. Starting it again.")
+            output.say("\nOmnisonic is running.\n", "serve.running", studio="http://127.0.0.1:3000")
+    lines = [json.loads(line) for line in os.read(pipe[0], 10_000).splitlines()]
+    assert lines.pop(0) == {"part": "web"}
+    assert all(line.pop("time").endswith("Z") and line.pop("logger") for line in lines)
+    assert lines == [
+        {"level": "info", "part": "web", "event": "output", "text": "{half a line"},
+        {
+            "level": "warning",
+            "part": "serve",
+            "event": "part.ended",
+            "process": "valkey",
+            "problem": "The valkey was killed by SIGKILL. Starting it again.",
+        },
+        {"level": "info", "part": "serve", "event": "serve.running", "studio": "http://127.0.0.1:3000"},
+    ]
