@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import secrets
 import signal
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.cli.running import Command, completed, eventually, running
+from tests.processes import send_signal
 
 PRODUCTION: Final = {
     "OMNISONIC_ENV": "production",
@@ -51,7 +51,7 @@ def test_every_line_of_a_production_log_is_json(tmp_path: Path) -> None:
             assert client.get("/").status_code == 200
             assert client.get("/api/sessions").status_code == 401
         for part in ("postgres", "valkey", "gateway", "web", "worker", "parity"):
-            os.kill(studio.part(part), signal.SIGKILL)
+            send_signal(studio.part(part), signal.SIGKILL)
             studio.printed(f"The {part} was killed by SIGKILL. Starting it again.")
 
         def is_ready() -> bool:
