@@ -29,6 +29,7 @@ from omnisonic.http.exports import Exports
 from omnisonic.http.framework import StudioApp
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.health import Health
+from omnisonic.http.incoming import GRACE_S
 from omnisonic.http.invites import Invites
 from omnisonic.http.leases import Leases
 from omnisonic.http.oauth import PROVIDER_TIMEOUT_S
@@ -156,6 +157,7 @@ def plain_app(
         "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
         "BODY_TIMEOUT": BODY_TIMEOUT_S,
         "STALL_TIMEOUT": STALL_TIMEOUT_S,
+        "SLOW_TIMEOUT": GRACE_S,
         "RESPONSE_TIMEOUT": RESPONSE_TIMEOUT_S,
         "PROVIDE_AUTOMATIC_OPTIONS": False,
     }

@@ -26,9 +26,20 @@ from omnisonic.sessions import (
     TooManyInvites,
 )
 from omnisonic.storage import NoSuchObject, StorageFull
-from omnisonic.uploads import NoPeaks, NoSuchUpload, QuotaExceeded, UnsupportedMedia, UploaderOnly, UploadTooLarge
+from omnisonic.uploads import (
+    NoPeaks,
+    NoSuchUpload,
+    QuotaExceeded,
+    TooManyUploads,
+    UnsupportedMedia,
+    UploaderOnly,
+    UploadTooLarge,
+)
 from omnisonic.uploads.pieces import ChecksumMismatch, PieceTooLong
 from omnisonic.uploads.resumable import NoSuchResumable, OffsetTaken
+
+BUSY_RETRY_S: Final = 5.0
+"""When to come back with an upload more."""
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +109,8 @@ def answer_errors(app: Quart, *, has_pages: bool) -> None:
                 return await problem(error.status, error.code, error.message, error.headers)
             case Unavailable():
                 return await problem(503, error.code, error.message, retry_after(error.retry_after_s))
+            case TooManyUploads():
+                return await problem(429, error.code, error.message, retry_after(BUSY_RETRY_S))
             case _ if type(error) in STATUSES:
                 return await problem(STATUSES[type(error)], error.code, error.message)
             case _:

@@ -60,7 +60,7 @@ class Exchange(ASGIHTTPConnection):
             request.body.set_complete()
             await self._answer(send, await self.app.handle_request(request))
             return
-        request.body = cast("Any", Incoming(receive, self.app.config["STALL_TIMEOUT"]))
+        request.body = cast("Any", Incoming(receive, self.app.config["STALL_TIMEOUT"], self.app.config["SLOW_TIMEOUT"]))
         try:
             response = await self._answer_to(request, LINGER_STREAMED_S)
         finally:

@@ -2,7 +2,8 @@
 
 Quart's own body takes in whatever comes; this one asks the server for the next chunk only when the route asks for it,
 so that a slow store slows the client down. Overload: at most Hypercorn's queue is in memory (`AHEAD` in
-`omnisonic.http.serving`). A client that stalls is refused, one that vanishes ends the request.
+`omnisonic.http.serving`). A client that stalls, or is slower than any line, is refused; one that vanishes ends the
+request.
 """
 
 import asyncio
@@ -14,6 +15,10 @@ from quart import request
 
 from omnisonic.http.errors import Refusal
 
+GRACE_S: Final = 30.0
+"""How long a body may come as slowly as it likes."""
+LEAST_BYTES_PER_S: Final = 4096
+"""How fast it has to come after that, on average. What it waits for us does not count."""
 LONGEST_S: Final = 3600.0
 """How long a streamed body may take in all. An object may be loose for longer (`omnisonic.uploads.upkeep`)."""
 PATH: Final = "/api/upload"
@@ -36,13 +41,20 @@ def is_streamed(scope: HTTPScope) -> bool:
 
 
 class Incoming:
-    """A body that arrives by `receive`, with at most `stall_s` between two chunks. Awaited, it is read to its end."""
+    """A body that arrives by `receive`, with at most `stall_s` between two chunks. Awaited, it is read to its end.
 
-    def __init__(self, receive: ASGIReceiveCallable, stall_s: float) -> None:
+    After `grace_s` of waiting for it, it has to have come at `LEAST_BYTES_PER_S` or more.
+    """
+
+    def __init__(self, receive: ASGIReceiveCallable, stall_s: float, grace_s: float = GRACE_S) -> None:
         self._receive = receive
         self._stall_s = stall_s
-        self._ends_s = asyncio.get_running_loop().time() + LONGEST_S
+        self._grace_s = grace_s
+        self._clock = asyncio.get_running_loop().time
+        self._ends_s = self._clock() + LONGEST_S
         self._is_whole = False
+        self._received = 0
+        self._waited_s = 0.0
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -55,6 +67,7 @@ class Incoming:
                 raise ClientGone
             self._is_whole = not event.get("more_body", False)
             if chunk := event.get("body", b""):
+                self._received += len(chunk)
                 return bytes(chunk)
         raise StopAsyncIteration
 
@@ -67,12 +80,16 @@ class Incoming:
         return b""
 
     async def _event(self) -> Any:
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._clock()
+        left_s = self._grace_s + self._received / LEAST_BYTES_PER_S - self._waited_s
         try:
-            async with asyncio.timeout_at(min(now_s + self._stall_s, self._ends_s)):
+            async with asyncio.timeout_at(min(now_s + min(self._stall_s, left_s), self._ends_s)):
                 return await self._receive()
         except TimeoutError:
-            raise Refusal(408, "request_timeout", "The upload stood still for too long. Send it again.") from None
+            message = "The upload stood still, or came too slowly, for too long. Send it again."
+            raise Refusal(408, "request_timeout", message) from None
+        finally:
+            self._waited_s += self._clock() - now_s
 
 
 async def discard(receive: ASGIReceiveCallable) -> None:

@@ -105,7 +105,22 @@ class Tus:
         return _bare(200, headers | expires(resumable.expires_at))
 
     @answers(
-        None, 400, 401, 404, 408, 409, 412, 413, 415, 460, 503, 507, bare=[204], headers=PieceHeaders, security=COOKIE
+        None,
+        400,
+        401,
+        404,
+        408,
+        409,
+        412,
+        413,
+        415,
+        429,
+        460,
+        503,
+        507,
+        bare=[204],
+        headers=PieceHeaders,
+        security=COOKIE,
     )
     async def append(self, upload_id: UploadId) -> Response:
         """Send the piece that begins at `Upload-Offset`; with the last one, the upload is there."""
@@ -119,7 +134,7 @@ class Tus:
         if offset != resumable.received:
             raise OffsetTaken
         piece = Piece(incoming(), resumable.size - offset, checksum)
-        received = await self._taken(login, resumable, piece)
+        received = await self._taken(login, resumable, piece, min(request.content_length or 0, piece.room))
         if piece.broke_off is not None:
             raise piece.broke_off
         headers = {"Upload-Offset": str(received)}
@@ -140,27 +155,27 @@ class Tus:
             message = f"Speak version {VERSION} of tus: send Tus-Resumable."
             raise Refusal(412, "unsupported_tus_version", message, headers={"Tus-Version": VERSION})
 
-    async def _taken(self, login: LoginId, resumable: Resumable, piece: Piece) -> int:
-        """Take a piece; how much has arrived with it."""
-        key = new_key(PIECES)
-        async with self._parts.intake.arriving(login, key):
-            await self._storage.put(key, piece.passed())
+    async def _taken(self, login: LoginId, resumable: Resumable, piece: Piece, size: int) -> int:
+        """Take a piece, of which `size` bytes are said to come; how much has arrived with it."""
+        key, intake = new_key(PIECES), self._parts.intake
+        async with intake.arriving(login, key, size=size, resumable=resumable.id) as reservation:
+            await self._storage.put(key, reservation.counted(piece.passed()))
             if resumable.received + piece.size == resumable.size:
                 upload = await self._finished(login, resumable, key)
-                await self._parts.intake.give_up(key)
+                await intake.give_up(key)
                 await tell(self._news, "upload.added", upload)
                 return resumable.size
             if piece.size:
                 at = resumable.received
                 return await self._resumable.append(login, resumable.id, key, offset=at, size=piece.size)
-            await self._parts.intake.give_up(key)
+            await intake.give_up(key)
             return resumable.received
 
     async def _finished(self, login: LoginId, resumable: Resumable, last: Key) -> Upload:
         """Make one object and one upload of all pieces."""
         key, pieces = new_key(FOLDER), [*resumable.pieces, last]
         try:
-            async with self._parts.intake.arriving(login, key):
+            async with self._parts.intake.copying(key):
                 received = await self._parts.intake.put(key, self._joined(pieces), resumable.file_name)
                 upload = await self._resumable.finish(login, resumable.id, key, received)
         except FINAL:

@@ -74,7 +74,9 @@ class Uploads:
         routes.get("/<string(length=36):upload_id>/peaks")(self.peaks)
         return routes
 
-    @answers(UploadAnswer, 400, 401, 403, 404, 408, 413, 415, 503, 507, status=201, multipart=FORM, security=COOKIE)
+    @answers(
+        UploadAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, 507, status=201, multipart=FORM, security=COOKIE
+    )
     async def create(self) -> Response:
         """Upload one file, into a session or not: the parts `file` and, if wanted, `sessionId` of a form."""
         login = self._login()
@@ -83,8 +85,8 @@ class Uploads:
         await form.open_file()
         name, key = checked_file_name(form.file_name), new_key(FOLDER)
         intake = self._parts.intake
-        async with intake.arriving(login, key, session=form.session_id, size=size):
-            received = await intake.put(key, form.file(), name)
+        async with intake.arriving(login, key, session=form.session_id, size=size) as reservation:
+            received = await intake.put(key, reservation.counted(form.file()), name)
             await form.finish()
             upload = await self._parts.store.commit(login, str(uuid4()), key, received, session=form.session_id)
         await tell(self._news, "upload.added", upload)

@@ -46,6 +46,9 @@ class StorageSettings(BaseModel):
     upload_quota_bytes: int = Field(
         default=10_737_418_240, ge=0, description="bytes that one user may keep; 0: no limit"
     )
+    upload_max_active_per_user: int = Field(
+        default=16, ge=0, le=1000, description="files of one user that may arrive at once; 0: no limit"
+    )
     upload_retention_days: int = Field(
         default=30, ge=1, le=36_500, description="days that an upload without a session is kept"
     )

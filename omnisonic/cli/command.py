@@ -37,7 +37,7 @@ STORAGE: Final = (
     "minio_access_key",
     "minio_secret_key",
 )
-UPLOADS: Final = ("upload_max_bytes", "upload_quota_bytes")
+UPLOADS: Final = ("upload_max_bytes", "upload_quota_bytes", "upload_max_active_per_user")
 RETENTION: Final = ("upload_retention_days",)
 EXPORTS: Final = ("export_max_active", "export_max_active_per_user")
 MAKING: Final = ("export_worker_concurrency", "export_max_duration_seconds", "export_retention_days")

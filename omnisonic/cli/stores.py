@@ -43,7 +43,12 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             guard=guard,
             accounts=PostgresAccounts(database, use),
             sessions=PostgresSessions(database, use),
-            uploads=PostgresUploads(database, use, quota_bytes=settings.upload_quota_bytes),
+            uploads=PostgresUploads(
+                database,
+                use,
+                quota_bytes=settings.upload_quota_bytes,
+                most_active=settings.upload_max_active_per_user,
+            ),
             resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
             upkeep=PostgresUpkeep(database),
             exports=PostgresExports(

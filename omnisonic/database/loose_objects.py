@@ -7,6 +7,28 @@ NOTE: Final = """
 INSERT INTO loose_objects (object_key, due_at) VALUES ($1, now() + $2::interval)
 """
 
+ARRIVE: Final = """
+-- $1 key, $2 how long it may be loose, $3 user, $4 resumable upload or NULL, $5 bytes reserved, $6 for how long.
+INSERT INTO loose_objects (object_key, due_at, user_id, resumable_id, reserved_bytes, reserved_until)
+VALUES ($1, now() + $2::interval, $3, $4, $5, now() + $6::interval)
+"""
+
+ARRIVING: Final = """
+-- $1 user. How much of theirs arrives now: how many objects.
+SELECT count(*) FROM loose_objects WHERE user_id = $1 AND reserved_until > now() AND NOT doomed
+"""
+
+SENDER: Final = """
+-- $1 key. Whose it is that arrives there; no row when it may not become anything any more.
+SELECT user_id::text FROM loose_objects WHERE object_key = $1 AND NOT doomed AND user_id IS NOT NULL
+"""
+
+RESERVE: Final = """
+-- $1 key, $2 bytes reserved, $3 for how long. A row when it may still become something.
+UPDATE loose_objects SET reserved_bytes = $2, reserved_until = now() + $3::interval
+WHERE object_key = $1 AND NOT doomed RETURNING object_key
+"""
+
 BIND: Final = """
 -- $1 key. A row when it was loose, and could become something still.
 DELETE FROM loose_objects WHERE object_key = $1 AND NOT doomed RETURNING object_key

@@ -27,10 +27,20 @@ SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE
 """
 
 KEPT: Final = """
--- $1 user, $2 a resumable upload that does not count. What the user keeps, or is about to, in bytes.
-SELECT (SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1)
-    + (SELECT coalesce(sum(size), 0) FROM resumable_uploads
-       WHERE user_id = $1 AND expires_at > now() AND id IS DISTINCT FROM $2)
+-- $1 user, $2 a resumable upload and $3 a key that do not count. What the user keeps, is about to, or sends now, in
+-- bytes.
+SELECT ((SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1)
+    + (SELECT coalesce(sum(greatest(resumable.size, resumable.received + coalesce(arriving.bytes, 0))), 0)
+       FROM resumable_uploads AS resumable
+       LEFT JOIN LATERAL (
+           SELECT sum(reserved_bytes) AS bytes FROM loose_objects AS loose
+           WHERE loose.resumable_id = resumable.id AND loose.reserved_until > now()
+               AND loose.object_key IS DISTINCT FROM $3
+       ) AS arriving ON true
+       WHERE resumable.user_id = $1 AND resumable.expires_at > now() AND resumable.id IS DISTINCT FROM $2)
+    + (SELECT coalesce(sum(reserved_bytes), 0) FROM loose_objects
+       WHERE user_id = $1 AND resumable_id IS NULL AND reserved_until > now() AND object_key IS DISTINCT FROM $3)
+)::bigint
 """
 
 CREATE: Final = f"""

@@ -18,6 +18,8 @@ from omnisonic.sessions import Cursor
 from omnisonic.storage import Key, Label
 from omnisonic.trace_context import Trace
 
+RESERVED_S: Final = 60.0
+"""How long bytes that arrive are reserved without being renewed, as when the process is killed that takes them in."""
 LONGEST_PAGE: Final = 200
 """Most uploads in one listing."""
 GAIN_DB: Final = (-60.0, 12.0)
@@ -61,6 +63,16 @@ class QuotaExceeded(OmnisonicError):
 
     def __init__(self) -> None:
         super().__init__("That would be more than you may keep here. Remove something that you uploaded first.")
+
+
+class TooManyUploads(OmnisonicError):
+    """As many files of this user are arriving as may at once."""
+
+    code = "too_many_uploads"
+
+    def __init__(self, most: int) -> None:
+        many = "A file" if most == 1 else f"{most} files"
+        super().__init__(f"{many} of yours arrive already. Wait until one is here.")
 
 
 class UnsupportedMedia(OmnisonicError):
@@ -142,11 +154,32 @@ class UploadStore(Protocol):
     in it. An id that is no UUID is that of nothing.
     """
 
-    async def begin(self, login: LoginId, key: Key, *, session: SessionId | None, size: int | None) -> None:
+    async def begin(
+        self,
+        login: LoginId,
+        key: Key,
+        *,
+        session: SessionId | None,
+        size: int | None,
+        resumable: UploadId | None = None,
+    ) -> int:
         """Note `key` as loose, before anything is put there; it stays so for `LOOSE_S`, longer than any put takes.
 
-        `size` is what is coming, in bytes, when that is known. Errors: `QuotaExceeded`.
+        `size` is what is coming, in bytes, when that is known; so much of the quota is reserved for `RESERVED_S`. Of a
+        piece of a `resumable` only what goes beyond that one's size counts. How many bytes may be put: ask for more by
+        `reserve`. Errors: `QuotaExceeded`, `TooManyUploads`.
         """
+        ...
+
+    async def reserve(self, key: Key, *, least: int, most: int) -> int:
+        """Reserve between `least` and `most` bytes in all for what arrives at `key`, for another `RESERVED_S`.
+
+        How many that are. Errors: `QuotaExceeded` when `least` are not left; `Unavailable` when it took too long.
+        """
+        ...
+
+    async def note_copy(self, key: Key) -> None:
+        """Note `key` as loose, for a copy of what has arrived and counts already."""
         ...
 
     async def commit(

@@ -15,12 +15,13 @@ from opentelemetry import metrics
 
 from omnisonic.errors import Unavailable
 from omnisonic.metrics import UPLOADED_BYTES, UPLOADS
-from omnisonic.models import LoginId, SessionId
+from omnisonic.models import LoginId, SessionId, UploadId
 from omnisonic.storage import Key, Label, Storage
 from omnisonic.to_the_end import to_the_end
 from omnisonic.uploads import Received, UploadStore
 from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.inspection import Inspected
+from omnisonic.uploads.reservation import Reservation
 
 FOLDER: Final = "uploads"
 """Where the keys of uploads are."""
@@ -43,13 +44,34 @@ class Intake:
 
     @asynccontextmanager
     async def arriving(
-        self, login: LoginId, key: Key, *, session: SessionId | None = None, size: int | None = None
-    ) -> AsyncIterator[None]:
+        self,
+        login: LoginId,
+        key: Key,
+        *,
+        session: SessionId | None = None,
+        size: int | None = None,
+        resumable: UploadId | None = None,
+    ) -> AsyncIterator[Reservation]:
         """Note that `key` is loose while the block puts and binds it; when the block raises, it is given up.
 
-        Errors: those of `UploadStore.begin`.
+        All that is put there is to go through the reservation, whose lease is renewed meanwhile. Errors: those of
+        `UploadStore.begin`.
         """
-        await self._uploads.begin(login, key, session=session, size=size)
+        granted = await self._uploads.begin(login, key, session=session, size=size, resumable=resumable)
+        reservation = Reservation(self._uploads, key, granted, max_bytes=self.max_bytes)
+        renewing = asyncio.create_task(reservation.renew())
+        try:
+            yield reservation
+        except BaseException:
+            await self.give_up(key)
+            raise
+        finally:
+            renewing.cancel()
+
+    @asynccontextmanager
+    async def copying(self, key: Key) -> AsyncIterator[None]:
+        """As `arriving`, for a copy of what has arrived and counts already."""
+        await self._uploads.note_copy(key)
         try:
             yield
         except BaseException:

@@ -64,7 +64,7 @@ class Piece:
 
     def __init__(self, chunks: AsyncIterator[bytes], room: int, checksum: Checksum | None) -> None:
         self._chunks = chunks
-        self._room = room
+        self.room = room
         self._checksum = checksum
         self.size = 0
         self.broke_off: OmnisonicError | None = None
@@ -86,7 +86,7 @@ class Piece:
 
     def _take(self, chunk: bytes) -> None:
         self.size += len(chunk)
-        if self.size > self._room:
+        if self.size > self.room:
             raise PieceTooLong
         if self._checksum is not None:
             self._checksum.update(chunk)

@@ -21,6 +21,7 @@ from omnisonic.storage import Key
 from omnisonic.trace_context import current_trace
 from omnisonic.uploads import (
     LONGEST_PAGE,
+    RESERVED_S,
     Kept,
     Mix,
     NoPeaks,
@@ -29,6 +30,7 @@ from omnisonic.uploads import (
     PeaksPending,
     QuotaExceeded,
     Received,
+    TooManyUploads,
     UploaderOnly,
     UploadPage,
     UploadStore,
@@ -37,6 +39,10 @@ from omnisonic.uploads.upkeep import LOOSE_S
 
 FULL_SCALE: Final = 255
 """What the loudest sample is as a byte."""
+ANY_BYTES: Final = 2**62
+"""What may be put where there is no quota."""
+_RESERVED: Final = timedelta(seconds=RESERVED_S)
+_TOO_LATE: Final = "The upload took too long. Send it again."
 _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before all uploads."""
 _NOBODY_S: Final = "00000000-0000-0000-0000-000000000000"
@@ -45,18 +51,61 @@ _UPLOAD_COLUMNS: Final = 15
 
 
 class PostgresUploads:
-    """An `UploadStore` in `database`. `quota_bytes` is what a user may keep, 0 for any; `use` is shared."""
+    """An `UploadStore` in `database`; `use` is shared.
 
-    def __init__(self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0) -> None:
+    `quota_bytes` is what a user may keep, `most_active` how many files of one may arrive at once; 0 for any.
+    """
+
+    def __init__(
+        self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0, most_active: int = 0
+    ) -> None:
         self._database = database
         self._use = use or LoginUse(database)
         self._quota_bytes = quota_bytes
+        self._most_active = most_active
 
-    async def begin(self, login: LoginId, key: Key, *, session: SessionId | None, size: int | None) -> None:
-        async with self._database.connection() as connection:
-            user = await uploader(connection, self._use, login, session)
-            await check_quota(connection, user, size or 0, self._quota_bytes)
-            await connection.execute(loose_objects.NOTE, key, timedelta(seconds=LOOSE_S))
+    async def begin(
+        self,
+        login: LoginId,
+        key: Key,
+        *,
+        session: SessionId | None,
+        size: int | None,
+        resumable: UploadId | None = None,
+    ) -> int:
+        try:
+            async with self._database.transaction() as connection:
+                user = await uploader(connection, self._use, login, session)
+                await lock_user(connection, user)
+                if self._most_active and await connection.fetchval(loose_objects.ARRIVING, user) >= self._most_active:
+                    raise TooManyUploads(self._most_active)
+                values = user, resumable, size or 0, _RESERVED
+                await connection.execute(loose_objects.ARRIVE, key, timedelta(seconds=LOOSE_S), *values)
+                await check_quota(connection, user, 0, self._quota_bytes)
+        except ForeignKeyViolationError:
+            raise NoSuchUpload from None  # the resumable was finished or removed just now
+        return (size or 0) if self._quota_bytes else ANY_BYTES
+
+    async def reserve(self, key: Key, *, least: int, most: int) -> int:
+        async with self._database.transaction() as connection:
+            user = await connection.fetchval(loose_objects.SENDER, key)
+            if user is None:
+                raise Unavailable(_TOO_LATE)
+            await lock_user(connection, user)
+            if await connection.fetchrow(loose_objects.RESERVE, key, most, _RESERVED) is None:
+                raise Unavailable(_TOO_LATE)
+            if not self._quota_bytes:
+                return ANY_BYTES
+            over = await connection.fetchval(statements.KEPT, user, None, None) - self._quota_bytes
+            granted = most - max(0, over)
+            if granted < least:
+                raise QuotaExceeded
+            if granted < most:
+                await connection.fetchrow(loose_objects.RESERVE, key, granted, _RESERVED)
+        return int(granted)
+
+    async def note_copy(self, key: Key) -> None:
+        await self._database.row(loose_objects.NOTE, key, timedelta(seconds=LOOSE_S))
 
     async def commit(
         self, login: LoginId, upload: UploadId, key: Key, received: Received, *, session: SessionId | None
@@ -65,7 +114,7 @@ class PostgresUploads:
             async with self._database.transaction() as connection:
                 user = await uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
-                await check_quota(connection, user, received.file_size, self._quota_bytes)
+                await check_quota(connection, user, received.file_size, self._quota_bytes, key=key)
                 return await make_upload(connection, upload, user, session, key, received)
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
@@ -151,10 +200,19 @@ async def lock_user(connection: Connection, user: UserId) -> None:
 
 
 async def check_quota(
-    connection: Connection, user: UserId, size: int, quota_bytes: int, *, but: UploadId | None = None
+    connection: Connection,
+    user: UserId,
+    size: int,
+    quota_bytes: int,
+    *,
+    but: UploadId | None = None,
+    key: Key | None = None,
 ) -> None:
-    """See that the user may keep `size` bytes more; the resumable `but` does not count. Errors: `QuotaExceeded`."""
-    if quota_bytes and await connection.fetchval(statements.KEPT, user, but) + size > quota_bytes:
+    """See that the user may keep `size` bytes more. Errors: `QuotaExceeded`.
+
+    The resumable `but` does not count, nor does what is reserved for `key`.
+    """
+    if quota_bytes and await connection.fetchval(statements.KEPT, user, but, key) + size > quota_bytes:
         raise QuotaExceeded
 
 
@@ -175,7 +233,7 @@ async def make_upload(
 async def bind(connection: Connection, key: Key) -> None:
     """Let `key` be loose no more. Errors: `Unavailable` when it is not, or is being deleted."""
     if await connection.fetchrow(loose_objects.BIND, key) is None:
-        raise Unavailable("The upload took too long. Send it again.")
+        raise Unavailable(_TOO_LATE)
 
 
 async def given_up(connection: Connection, key: Key) -> bool:

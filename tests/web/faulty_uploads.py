@@ -96,8 +96,22 @@ class FaultyUploads:
         self._inner = inner
         self._fault = fault
 
-    async def begin(self, login: LoginId, key: Key, *, session: SessionId | None, size: int | None) -> None:
-        await self._inner.begin(login, key, session=session, size=size)
+    async def begin(
+        self,
+        login: LoginId,
+        key: Key,
+        *,
+        session: SessionId | None,
+        size: int | None,
+        resumable: UploadId | None = None,
+    ) -> int:
+        return await self._inner.begin(login, key, session=session, size=size, resumable=resumable)
+
+    async def reserve(self, key: Key, *, least: int, most: int) -> int:
+        return await self._inner.reserve(key, least=least, most=most)
+
+    async def note_copy(self, key: Key) -> None:
+        await self._inner.note_copy(key)
 
     async def commit(
         self, login: LoginId, upload: UploadId, key: Key, received: Received, *, session: SessionId | None

@@ -205,7 +205,12 @@ def _stores(
         guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
         accounts=PostgresAccounts(database, use),
         sessions=PostgresSessions(database, use),
-        uploads=PostgresUploads(database, use, quota_bytes=settings.upload_quota_bytes),
+        uploads=PostgresUploads(
+            database,
+            use,
+            quota_bytes=settings.upload_quota_bytes,
+            most_active=settings.upload_max_active_per_user,
+        ),
         resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
         exports=PostgresExports(
             database,
