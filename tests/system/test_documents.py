@@ -6,10 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from omnisonic.cli.main import app
 from omnisonic.config import settings_table
 from omnisonic.exports.instruments import Step
 from omnisonic.metrics import metrics_table
@@ -84,6 +87,39 @@ def test_the_files_that_a_document_names_are_there(document: Path) -> None:
     assert [path for path in links + named if not path.exists()] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_the_headings_that_a_document_points_at_are_there(document: Path) -> None:
+    """In itself and in others; a heading's anchor is as GitHub makes it."""
+    pointed = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", document.read_text())
+    lost = [(name, to) for name, to in pointed if to not in _anchors(document.parent / name if name else document)]
+    assert lost == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_the_commands_that_a_document_names_exist(document: Path) -> None:
+    """Each with its arguments and options: it is read as the command line would be, down to its last word."""
+    unknown = [words for words in _commands(document.read_text()) if not _exists(words)]
+    assert unknown == []
+
+
+def test_the_options_that_documents_name_by_themselves_exist() -> None:
+    """As one of some command's."""
+    every = _opts(get_command(app))
+    named = {option for page in DOCUMENTS for option in re.findall(r"`(--[\w-]+)", page.read_text())}
+    assert named
+    assert named - every == set()
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    """So that the tests above can fail."""
+    page = "run `omnisonic rooms ls --json`.\n```sh\nX=1 /opt/venv/bin/omnisonic users add a@b --name A\n```\n"
+    assert _commands(page) == ["rooms ls --json", "users add a@b --name A"]
+    assert _exists("rooms ls --json")
+    assert _exists("users add a@b --name A")
+    for wrong in ("room", "rooms ls --yaml", "rooms kick", "migrate --satus", "serve now"):
+        assert not _exists(wrong), wrong
+
+
 @pytest.mark.parametrize("document", [README, REALTIME], ids=lambda document: document.name)
 def test_the_example_in_python_is_welcomed(document: Path, tmp_path: Path) -> None:
     """It runs as it is printed, but for the port, and the first it prints is the welcome."""
@@ -127,6 +163,47 @@ def _table(document: Path, *titles: str) -> list[list[str]]:
     assert found, titles
     rows = rest.split("\n\n", 1)[0].splitlines()[1:]
     return [row.strip("| ").split(" | ") for row in rows]
+
+
+def _anchors(document: Path) -> set[str]:
+    """Where links into it may lead."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _commands(text: str) -> list[str]:
+    """What stands behind `omnisonic` where it is a command: in a line of code, and in blocks for a shell."""
+    inline = re.findall(r"`(?:bin/)?omnisonic ([^`]+)`", text)
+    blocks = "\n".join(re.findall(r"^```(?:sh|ini)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", "")
+    typed = re.findall(r"^[^#\n]*?(?<![\w/-])(?:[\w/.-]*/)?omnisonic ((?!--|\d)[a-z][^#<\n]*)", blocks, re.MULTILINE)
+    return [words.strip() for words in inline + typed]
+
+
+def _exists(command_line: str) -> bool:
+    """Whether there is such a command, with such options and as many arguments. `[ROOM]` may be left out."""
+    command, words = get_command(app), command_line.split()
+    while words and isinstance(command, TyperGroup):
+        if words[0] not in command.commands:
+            return False
+        command, words = command.commands[words[0]], words[1:]
+    options = {name: each for each in command.params for name in each.opts if each.param_type_name == "option"}
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    given = 0
+    while words:
+        word, *words = words
+        if not word.startswith("-"):
+            given += 1
+        elif word not in options:
+            return False
+        elif not getattr(options[word], "is_flag", False):
+            words = words[1:]
+    return isinstance(command, TyperGroup) or sum(each.required for each in arguments) <= given <= len(arguments)
+
+
+def _opts(command: Any) -> set[str]:
+    """The options of it and of all commands below it."""
+    below = command.commands.values() if isinstance(command, TyperGroup) else ()
+    return {name for each in command.params for name in each.opts}.union(*map(_opts, below))
 
 
 def _code() -> str:

@@ -1,6 +1,7 @@
 """The installation that docs/operating.md prints, done as printed in a copy of this checkout, without a network.
 
-What the wheel needs is borrowed from here, and so is what builds it. The studio in it is the wheel's own, and runs.
+What the wheel needs is borrowed from here, in the versions that are here, and so is what builds it. The studio in it is
+the wheel's own, and runs.
 """
 
 import importlib.util
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +41,8 @@ def test_the_printed_installation_makes_a_studio_that_runs(tmp_path: Path) -> No
     """Line by line. The extra's Postgres is found, and what runs is in the environment, not in a checkout."""
     checkout, venv = tmp_path / "checkout", tmp_path / "venv"
     shutil.copytree(ROOT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    here = {each.name: each.version for each in distributions() if each.name != "omnisonic"}
+    (checkout / "constraints.txt").write_text("".join(f"{name}=={version}\n" for name, version in here.items()))
     borrowed = {"PATH": f"{pythons(tmp_path / 'pythons')}:/usr/bin:/bin", "HOME": str(tmp_path), **OFFLINE}
     printed = ""
     for line in replaced(block("sh", "pip wheel"), {VENV: str(venv)}).splitlines():
