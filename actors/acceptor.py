@@ -1,11 +1,13 @@
 """The acceptor: takes new connections off a listening socket (one task a socket).
 
-Overload: out of descriptors or memory, it says so once and tries again after `PAUSE_S`, as trio's own listener does.
+Overload: out of descriptors or memory, it tries again after `PAUSE_S`, as trio's own listener does, and says so once in
+`LOG_EVERY_S`.
 Crash: its supervisor starts it again; the socket stays open meanwhile, so nobody is refused. Shutdown: cancelled first.
 """
 
 import errno
 import logging
+import math
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +17,7 @@ import trio
 AT_ONCE: Final = 64
 """Connections taken in one go, before those that are there have their turn again."""
 PAUSE_S: Final = 0.1
+LOG_EVERY_S: Final = 60.0
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 _log = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ async def accept_forever(
     """Hand every new connection to `take`: its socket, not blocking, and the peer's address."""
     listener.setblocking(False)
     task_status.started()
+    logged_s = -math.inf
     while True:
         await trio.lowlevel.wait_readable(listener)
         try:
@@ -41,6 +45,8 @@ async def accept_forever(
             continue
         except OSError as problem:
             if problem.errno in _OUT_OF_RESOURCES:
-                _log.warning("acceptor.out_of_resources", extra={"problem": problem.strerror})
+                if trio.current_time() - logged_s >= LOG_EVERY_S:
+                    logged_s = trio.current_time()
+                    _log.warning("acceptor.out_of_resources", extra={"problem": problem.strerror})
                 await trio.sleep(PAUSE_S)
             # anything else is the new connection's own misfortune (accept(2): treat like EAGAIN)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 import trio
+from trio.testing import MockClock
 
-from omnisonic.actors.acceptor import accept_forever
+from omnisonic.actors.acceptor import LOG_EVERY_S, accept_forever
 from tests.rooms import eventually
 
 
@@ -58,3 +59,17 @@ async def test_without_descriptors_newcomers_wait_and_are_taken_later(caplog: py
             await eventually(lambda: len(taken) == 1)
             nursery.cancel_scope.cancel()
     taken[0].close()
+
+
+async def test_without_descriptors_it_does_not_say_so_at_each_try(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    """Once in a while: a log that fills the disk helps nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as caller:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(accept_forever, listener, lambda sock, _: sock.close())
+            with no_descriptors_left(), caplog.at_level(logging.WARNING):
+                caller.connect(listener.getsockname())
+                await trio.sleep(LOG_EVERY_S / 2)
+                assert caplog.text.count("acceptor.out_of_resources") == 1
+            nursery.cancel_scope.cancel()
