@@ -6,7 +6,6 @@ the file, and the descriptor is not closed under that thread. Errors: `OSError`.
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from omnisonic.storage import Digest
+from omnisonic.storage.disk import DISK, Disk
 
 PART: Final = ".part"
 """What a file is called, after its name, while it is being written."""
@@ -28,8 +28,9 @@ class Arriving:
     The kernel's lock on the part tells one that is being written from one that a crash has left, which is begun anew.
     """
 
-    def __init__(self, root: Path, path: Path, digest: Digest | None = None) -> None:
+    def __init__(self, root: Path, path: Path, digest: Digest | None = None, *, disk: Disk = DISK) -> None:
         """`digest` is updated with all that is written."""
+        self._disk = disk
         self._digest = digest
         self._root = root
         self._path = path
@@ -44,10 +45,10 @@ class Arriving:
         with self._lock:
             if self._is_over:
                 return
-            _make_folders(self._root, self._path.parent)
+            self._make_folders()
             file = _opened(self._part, os.O_WRONLY | os.O_CREAT)
             try:
-                _claim(file, self._part)
+                self._claim(file)
                 file.truncate()
             except BaseException:
                 file.close()
@@ -72,7 +73,7 @@ class Arriving:
                 return
             own = os.dup(self._file.fileno())
         try:
-            os.fsync(own)
+            self._disk.sync(own)
         finally:
             os.close(own)
 
@@ -81,10 +82,10 @@ class Arriving:
         with self._lock:
             if self._file is None:
                 return
-            os.fsync(self._file.fileno())
-            self._part.rename(self._path)
+            self._disk.sync(self._file.fileno())
+            self._disk.rename(self._part, self._path)
             self._is_there = True
-            sync_folder(self._path.parent)
+            self._disk.sync_folder(self._path.parent)
             self._file.close()
             self._file = None
 
@@ -101,6 +102,21 @@ class Arriving:
                 _log.warning("%s could not be removed: %s", self._part.name, problem.strerror)
             finally:
                 self._close()
+
+    def _make_folders(self) -> None:
+        """Make what is missing on the way to it, from above, each so that no crash can undo it."""
+        missing = [folder for folder in (self._path.parent, *self._path.parent.parents) if not folder.is_dir()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._disk.sync_folder(folder.parent)
+
+    def _claim(self, file: FileIO) -> None:
+        """Lock `file`, and see that it still is the part: whoever held the lock may have moved it on."""
+        self._disk.lock(file)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), self._part.stat()):
+                return
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def _close(self) -> None:
         file, self._file = self._file, None
@@ -150,24 +166,7 @@ def remove(path: Path) -> None:
         return
     for one in (part_of(path), path):
         one.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """See that no crash can undo which files are in `folder`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_folders(root: Path, folder: Path) -> None:
-    if folder.is_dir():
-        return
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sync_folder(root)
+    DISK.sync_folder(path.parent)
 
 
 def _opened(path: Path, flags: int) -> FileIO:
@@ -175,10 +174,3 @@ def _opened(path: Path, flags: int) -> FileIO:
         return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     return FileIO(str(path), "w" if flags & os.O_WRONLY else "r", opener=private)
-
-
-def _claim(file: FileIO, path: Path) -> None:
-    """Lock `file`, and see that it still is what is at `path`: whoever held the lock may have moved it on."""
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.storage import READ_BYTES, Digest, Key, Label, NoSuchObject, Storage, StorageFull, StorageRefused
 from omnisonic.storage.blocks import in_blocks
+from omnisonic.storage.disk import DISK, Disk
 from omnisonic.storage.files import Arriving, Leaving, remove
 
 THREADS: Final = 16
@@ -53,7 +54,8 @@ _log = logging.getLogger(__name__)
 class LocalStorage:
     """Files in `folder`, which is made when it is missing. The store belongs to the loop that uses it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, disk: Disk = DISK) -> None:
+        self._disk = disk
         self._folder = folder.absolute()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
         self._is_closed = False
@@ -67,7 +69,7 @@ class LocalStorage:
         digest: Digest | None = None,
     ) -> None:
         """As `Storage.put`. A file's label is told by whoever serves it."""
-        file = Arriving(self._folder, self._path(key), digest)
+        file = Arriving(self._folder, self._path(key), digest, disk=self._disk)
         try:
             await self._do(file.begin)
             await self._written(file, in_blocks(chunks))

@@ -19,6 +19,7 @@ from omnisonic.embedded.valkey import EmbeddedValkey
 from omnisonic.processes import run_processes
 from tests.cli.running import alive, eventually
 from tests.processes import ended_with_block
+from tests.recording_disk import RecordingDisk
 
 DEADLINE_S: Final = 20.0
 
@@ -113,6 +114,57 @@ def test_a_command_whose_parent_is_gone_already_is_not_run() -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
 
 
+def test_one_that_others_could_read_is_closed_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the secrets in it: a backup that was put back may have lost its modes."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    (data / "lock").touch(mode=0o644)
+    for name in ("admin-token", "secret"):
+        (data / name).write_text("secret")
+        (data / name).chmod(0o664)
+    data.chmod(0o755)
+    with data_directory(data):
+        assert data.stat().st_mode & 0o777 == 0o700
+        assert {path.name: path.stat().st_mode & 0o777 for path in data.iterdir()} == {
+            "admin-token": 0o600,
+            "secret": 0o600,
+            "lock": 0o600,
+        }
+    assert [record.message for record in caplog.records] == ["data_directory.closed"] * 4
+    assert {vars(record)["mode"] for record in caplog.records} == {"0755", "0664", "0644"}
+    caplog.clear()
+    with data_directory(data):
+        pass
+    assert not caplog.records
+
+
+def test_an_empty_one_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    """As systemd and `install -d` make them."""
+    tmp_path.chmod(0o755)
+    with data_directory(tmp_path):
+        assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(("mode", "inside"), [(0o755, "holiday.jpg"), (0o777, "lock"), (0o1777, "lock")])
+def test_a_folder_that_may_be_somebody_elses_is_refused_as_it_is(tmp_path: Path, mode: int, inside: str) -> None:
+    """Others put things into it, or it holds nothing of ours: closing it could break what it is for."""
+    (tmp_path / inside).touch()
+    tmp_path.chmod(mode)
+    with pytest.raises(UnusableDataDirectory, match=f"open to others.*chmod 700 {tmp_path}"), data_directory(tmp_path):
+        pass
+    assert tmp_path.stat().st_mode & 0o7777 == mode
+    assert [path.name for path in tmp_path.iterdir()] == [inside]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make somebody else's folder")
+def test_somebody_elses_folder_is_refused_when_it_is_open(tmp_path: Path) -> None:
+    """He may change its mode again."""
+    tmp_path.chmod(0o755)
+    os.chown(tmp_path, pwd.getpwnam("nobody").pw_uid, -1)
+    with pytest.raises(UnusableDataDirectory, match="open to others"), data_directory(tmp_path):
+        pass
+
+
 def test_a_data_directory_is_private_and_held_by_one(tmp_path: Path) -> None:
     """And free again afterwards."""
     with data_directory(tmp_path / "deep" / "data") as data:
@@ -120,4 +172,26 @@ def test_a_data_directory_is_private_and_held_by_one(tmp_path: Path) -> None:
         with pytest.raises(UnusableDataDirectory, match="Another"), data_directory(data):
             pass
     with data_directory(data):
+        pass
+
+
+def test_a_lock_that_was_replaced_before_it_was_held_is_not_the_lock(tmp_path: Path) -> None:
+    """Whoever holds the directory holds the file that is there: nobody else can."""
+
+    def replace() -> None:
+        (tmp_path / "lock").unlink()
+        (tmp_path / "lock").touch(mode=0o600)
+
+    with (
+        data_directory(tmp_path, disk=RecordingDisk(tmp_path, before_lock=replace)),
+        pytest.raises(UnusableDataDirectory, match="Another"),
+        data_directory(tmp_path),
+    ):
+        pass
+
+
+def test_a_lock_that_was_removed_before_it_was_held_is_made_again(tmp_path: Path) -> None:
+    """Likewise."""
+    disk = RecordingDisk(tmp_path, before_lock=(tmp_path / "lock").unlink)
+    with data_directory(tmp_path, disk=disk), pytest.raises(UnusableDataDirectory), data_directory(tmp_path):
         pass

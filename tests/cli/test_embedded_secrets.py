@@ -10,6 +10,7 @@ import pytest
 
 from omnisonic.data_directory import SECRET_BYTES, UnusableDataDirectory, kept_secret
 from tests.processes import ended_with_block
+from tests.recording_disk import RecordingDisk
 
 DEADLINE_S: Final = 30.0
 AT_ONCE: Final = 6
@@ -69,3 +70,10 @@ def test_programs_that_start_at_once_agree(tmp_path: Path) -> None:
         answers = {process.communicate(timeout=DEADLINE_S)[0].strip() for process in asking}
     assert answers == {kept_secret(tmp_path, "token")}
     assert [path.name for path in tmp_path.iterdir()] == ["token"]
+
+
+def test_a_secret_is_on_the_disk_before_it_is_used(tmp_path: Path) -> None:
+    """The file, its name, the folder: a database that was made with it could not be opened without."""
+    disk = RecordingDisk(tmp_path)
+    secret = kept_secret(tmp_path, "token", disk=disk)
+    assert disk.asked == [("sync", str(len(secret) + 1)), ("link", "token"), ("sync_folder", ".")]

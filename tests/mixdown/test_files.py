@@ -118,3 +118,30 @@ def test_without_stems_it_is_eight_bars_of_click(format_: ExportFormat) -> None:
         assert set(begun) == {1}
     assert heard == sorted(heard)
     assert (heard[0], heard[-1]) == (0, 1)
+
+
+@pytest.mark.parametrize(("format_", "bits"), KINDS)
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_the_peak_is_the_highest_sample_on_either_side_of_zero(format_: ExportFormat, bits: Any, side: float) -> None:
+    """A sound that goes much further down than up, or up than down."""
+    lopsided = sine(440, 1, level_db=-40, channels=2)
+    lopsided[20_000] = side * 0.5
+    _, mixed = made([(Stem("a"), file_of(lopsided))], format_, bits)
+    assert mixed.peak_dbfs == pytest.approx(20 * np.log10(0.5), abs=0.01)
+
+
+def test_a_file_that_understates_its_length_is_not_done_before_it_is() -> None:
+    """It says that it lasts half a second, and goes on for four: progress stops short of the end until then."""
+    whole = bytearray(file_of(noise(4), kind="FLAC", subtype="PCM_16").read())
+    at = whole.index(b"fLaC") + 4 + 4 + 10
+    fields = int.from_bytes(whole[at : at + 8], "big")
+    assert fields % 2**36 == 4 * RATE_HZ
+    whole[at : at + 8] = (fields - fields % 2**36 + RATE_HZ // 2).to_bytes(8, "big")
+    told: list[float] = []
+    output = io.BytesIO()
+    mixed = render(Project(120, 4, [Stem("a")]), [io.BytesIO(bytes(whole))], output, "wav", told=told.append)
+    assert mixed.duration_s == 4
+    assert told == sorted(told)
+    assert told[-1] == 1
+    assert max(told[:-1]) == 0.99
+    assert len(told) > 5

@@ -69,6 +69,25 @@ def test_only_the_surroundings_of_what_is_too_loud_are_turned_down() -> None:
     assert 30_010 < changed.max() <= 30_010 + back + 2 * AHEAD_FRAMES
 
 
+@pytest.mark.parametrize("over_db", [6.0, 12.0, 20.0])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_after_what_was_too_loud_it_comes_back_by_30_db_a_second(over_db: float, side: float) -> None:
+    """On a straight line, from the moment on at which it may, and to exactly what the mix was."""
+    sound = np.full((2, 2 * RATE_HZ), 0.05, np.float32)
+    loud = 10 ** (-1 / 20) * 10 ** (over_db / 20)
+    sound[:, 20_000:20_100] = side * loud
+    gains_db = 20 * np.log10(limited(sound)[0] / sound[0])
+    # Between samples a step gets some tenths higher than on them.
+    deepest_db = float(-gains_db[20_050])
+    assert over_db <= deepest_db <= over_db + 2
+    for after_s in (0.02, 0.1, 0.5, 0.9) if over_db == 20 else (0.02, 0.1):
+        wanted_db = -(deepest_db - 30 * after_s)
+        assert gains_db[20_100 + round(after_s * RATE_HZ)] == pytest.approx(min(wanted_db, 0), abs=0.25)
+    back = 20_100 + round(deepest_db / 30 * RATE_HZ)
+    assert gains_db[back - 2 * AHEAD_FRAMES] < -0.01
+    assert not gains_db[back + 2 * AHEAD_FRAMES :].any()
+
+
 @pytest.mark.parametrize("hz", [60.0, 997.0, 5_000.0, 12_000.0])
 @pytest.mark.parametrize("count", [2, 8])
 def test_a_pile_up_never_clips(hz: float, count: int) -> None:
@@ -126,3 +145,13 @@ def test_the_bound_that_spares_looking_closer_holds() -> None:
     worst = np.sign(np.sinc(np.arange(-500, 500) - 0.5))[np.newaxis].astype(np.float32)
     assert 0.98 * MOST_OVERSHOOT < peaks_between(worst, 1.0).max() <= MOST_OVERSHOOT * 1.0001
     assert not peaks_between(worst, MOST_OVERSHOOT + 0.01).any()
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_peak_between_samples_counts_on_either_side_of_zero(side: float) -> None:
+    """Two samples under the ceiling, between which the sound is over it, and nothing on the other side."""
+    sound = np.zeros((2, 4_000), np.float32)
+    sound[:, 2_000:2_002] = side * 0.85
+    assert peaks_between(sound, CEILING).max() > CEILING * 1.1
+    assert true_peak_db(sound.T.astype(np.float64)) > -1 + 0.5
+    assert true_peak_db(limited(sound).T.astype(np.float64)) <= -0.9

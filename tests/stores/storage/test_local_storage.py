@@ -16,6 +16,8 @@ from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.storage import StorageFull, StorageRefused
 from omnisonic.storage.files import Arriving
+from omnisonic.storage.local import LocalStorage
+from tests.recording_disk import RecordingDisk
 from tests.stores.storage.shelves import DEADLINE_S, local_shelf
 from tests.stores.storage.test_storage import noise
 
@@ -189,3 +191,72 @@ def test_a_file_that_was_given_up_does_nothing_more(tmp_path: Path) -> None:
         file.keep()
         file.undo()
         assert modes(tmp_path).keys() <= {"uploads"}
+
+
+async def test_an_object_is_on_the_disk_before_it_is_kept(thread: AsyncioThread, tmp_path: Path) -> None:
+    """The folders that are made, then all of the file, its name, and the folder; then it is said to be kept.
+
+    Whatever order the disk itself writes in, a crash of the machine leaves the whole object or none.
+    """
+    disk = RecordingDisk(tmp_path)
+    storage = LocalStorage(tmp_path / "data" / "uploads", disk=disk)
+
+    async def put(key: str, size: int) -> None:
+        async def content() -> AsyncIterator[bytes]:
+            yield noise(size)
+
+        await storage.put(key, content())
+        disk.asked.append(("kept", key))
+
+    for size in (1_000, 2_000):
+        await thread.call(partial(put, f"stems/one/a-{size}", size), timeout_s=DEADLINE_S)
+    await thread.call(storage.aclose, timeout_s=DEADLINE_S)
+    folder = "data/uploads/stems/one"
+    assert disk.asked == [
+        ("sync_folder", "."),
+        ("sync_folder", "data"),
+        ("sync_folder", "data/uploads"),
+        ("sync_folder", "data/uploads/stems"),
+        *(
+            step
+            for size in ("1000", "2000")
+            for step in (
+                ("sync", size),
+                ("rename", f"{folder}/a-{size}.part", f"{folder}/a-{size}"),
+                ("sync_folder", folder),
+                ("kept", f"stems/one/a-{size}"),
+            )
+        ),
+    ]
+
+
+def test_whoever_locks_a_part_that_has_become_an_object_leaves_it_alone(tmp_path: Path) -> None:
+    """Between opening and locking it, the other one has finished: its object is not begun anew."""
+    path = tmp_path / "uploads" / "a-1"
+    first = Arriving(tmp_path, path)
+    first.begin()
+    first.write(b"first")
+    second = Arriving(tmp_path, path, disk=RecordingDisk(tmp_path, before_lock=first.keep))
+    with pytest.raises(BlockingIOError):
+        second.begin()
+    assert path.read_bytes() == b"first"
+
+
+def test_whoever_locks_a_part_that_is_not_there_any_more_does_not_write_it(tmp_path: Path) -> None:
+    """Between opening and locking it, the other one has finished, and a third has begun the next."""
+    path = tmp_path / "uploads" / "a-1"
+    first, third = Arriving(tmp_path, path), Arriving(tmp_path, path)
+    first.begin()
+    first.write(b"first")
+
+    def overtake() -> None:
+        first.keep()
+        third.begin()
+        third.write(b"third")
+
+    second = Arriving(tmp_path, path, disk=RecordingDisk(tmp_path, before_lock=overtake))
+    with pytest.raises(BlockingIOError):
+        second.begin()
+    second.undo()
+    third.keep()
+    assert path.read_bytes() == b"third"
