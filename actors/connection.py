@@ -3,7 +3,8 @@
 It greets (the opening handshake), is in one room, and closes; all of it as plain calls, mostly the poller's, without a
 task. What a client sends before it is let in waits in `_head`, and is bounded like a request's head.
 Whole frames go straight to the room's cell; what the splitter finds odd goes to trio-websocket on a detour (`detour`).
-Writing is at once; what the kernel refuses waits in an outbox with a limit in bytes.
+Writing is at once; what the kernel refuses waits in an outbox with a limit in bytes. What a client has begun and not
+ended is told to the host, who has a limit for all of them together.
 
 Overload: a client that sends too fast is told, then closed (4009); one that does not read is closed (4008). Crash: what
 a handler raises closes this connection with 1011. Shutdown: the gateway closes it with 1001. However it ends, its room
@@ -30,18 +31,18 @@ LOST: Final = "lost"
 
 
 class Connection:
-    """One client. `heard` is set by every read, for whoever watches over silent ones to clear."""
+    """One client. `heard_s` is when the last byte came from it."""
 
     __slots__ = (
         "_cell", "_closing", "_detour", "_ended", "_full_at_s", "_has_asked", "_head", "_host", "_limited", "_outbox",
-        "_recv", "_send", "_sock", "_splitter", "address", "fd", "heard", "login", "member", "opened_s", "person",
+        "_recv", "_send", "_sock", "_splitter", "address", "fd", "heard_s", "login", "member", "opened_s", "person",
         "room_id",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: str, host: Host, now_s: float) -> None:
         self.fd = sock.fileno()
         self.address = address
-        self.heard = True
+        self.heard_s = now_s
         self.member: Member | None = None
         self.room_id: RoomId | None = None
         self.person: UserId | None = None
@@ -99,7 +100,6 @@ class Connection:
         if not data:
             self.end(LOST)
             return
-        self.heard = True
         if self._head is not None:
             self._read_head(data)
         else:
@@ -110,12 +110,15 @@ class Connection:
             return  # refused: whatever it still says, nobody listens
         assert self._head is not None
         self._head += data
+        self.heard_s = self._host.clock.now_s
         try:
             if self._has_asked:
                 handshake.check_early(self._head)
+                self._host.is_unfinished(self, len(self._head), is_new=False)
                 return
             end = handshake.end_of_head(self._head, len(data))
             if end is None:
+                self._host.is_unfinished(self, len(self._head), is_new=False)
                 return
             request = handshake.read_request(bytes(self._head[:end]))
             del self._head[:end]
@@ -125,11 +128,13 @@ class Connection:
             self.answer(handshake.refusal_answer(refused))
 
     def _read_frames(self, data: bytes) -> None:
-        frames, controls, odd = self._splitter.feed(data)
-        cell, now_s, rate = self._cell, self._host.clock.now_s, self._host.rate
+        splitter, host = self._splitter, self._host
+        frames, controls, odd = splitter.feed(data)
+        cell, now_s, rate = self._cell, host.clock.now_s, host.rate
+        self.heard_s = now_s
         cost = len(frames) + len(controls) + len(data) // COST_BYTES
         if odd:
-            cost += self._splitter.count_odd()  # a fragment is as much work as a message
+            cost += splitter.count_odd()  # a fragment is as much work as a message
         full_at_s = max(now_s, self._full_at_s)
         self._full_at_s = full_at_s = full_at_s + cost * rate.interval_s
         if cell is None:
@@ -144,6 +149,15 @@ class Connection:
             self._take_detour(odd)
         if controls:
             self._control(controls)
+        if splitter.is_behind:
+            self._is_behind(is_new=bool(frames or controls) and not splitter.on_detour)
+
+    def _is_behind(self, *, is_new: bool) -> None:
+        """Something was unfinished, and may be still."""
+        size = self._splitter.unfinished_bytes
+        self._splitter.is_behind = size > 0
+        if not self._ended:
+            self._host.is_unfinished(self, size, is_new=is_new)
 
     def _refuse_busy(self) -> None:
         self.push(messages.error_frame("room_busy", "This room has more to do than it can; say it again later."))
@@ -184,6 +198,7 @@ class Connection:
         if self._cell is not None and not self._cell.hear(Said(self, [(opcode, payload)], len(payload))):
             self._refuse_busy()
         self._splitter.arrived()
+        self._is_behind(is_new=True)
 
     def closed_on_detour(self, close_frame: bytes, closing: Closing) -> None:
         """The detour ends the connection, with this frame: the client closed there, or broke the protocol."""
@@ -264,6 +279,7 @@ class Connection:
     def _open(self, answer: bytes) -> bytes:
         """Open the WebSocket with `answer`; what the client sent without waiting for it."""
         early, self._head = self._head, None
+        self._host.is_unfinished(self, 0, is_new=False)
         self.push(answer)
         return bytes(early or b"")
 
@@ -293,6 +309,18 @@ class Connection:
         if closing.code is CloseCode.TOO_SLOW and self._outbox is not None:
             self._outbox.cut()
         self._seal(frame(CLOSE, closing.payload()), closing)
+
+    def give_up(self, closing: Closing) -> None:
+        """Close, and drop at once what the client has not finished; it is not heard any more."""
+        if not self.is_open:
+            self.end(LOST)
+            return
+        self._splitter.give_up()
+        if self._detour is not None:
+            self._detour.give_up()
+        if self._head is not None:
+            self._head.clear()
+        self.close(closing)
 
     def _seal(self, last: bytes, closing: Closing) -> None:
         """Send `last`, and nothing after it."""

@@ -66,8 +66,15 @@ class Detour(trio.abc.Stream):
             self._ended = True
         self._more.set()
 
+    def give_up(self) -> None:
+        """Nothing more is to come through: drop what has not."""
+        self._received.clear()
+        self.feed(b"")
+
     async def run(self) -> None:
         """Hand over every message that comes through, until the connection ends."""
+        if self._ended:
+            return
         try:
             async with trio.open_nursery() as nursery:
                 request = await wrap_server_stream(nursery, self, max_message_size=self._largest_bytes)

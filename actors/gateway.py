@@ -45,6 +45,7 @@ from omnisonic.actors.readiness import Readiness
 from omnisonic.actors.registry import EMPTY_S, Registry
 from omnisonic.actors.room import Room, RoomContext
 from omnisonic.actors.supervisor import ChildSpec, supervise
+from omnisonic.actors.unfinished import UNFINISHED_BYTES, Unfinished
 from omnisonic.actors.watch import Patience, Watch
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
@@ -86,6 +87,7 @@ class GatewayOptions:
     max_connections_per_address: int = 0
     max_members_per_room: int = 0
     largest_message_bytes: int = LARGEST_MESSAGE_BYTES
+    unfinished_bytes: int = UNFINISHED_BYTES
     patience: Patience = Patience()
     empty_room_s: float = EMPTY_S
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
@@ -108,7 +110,8 @@ class Gateway:
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
         self.sampler = Sampler()
         self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery)
-        self._watch = Watch(options.patience)
+        self.unfinished = Unfinished(options.patience.message_s, options.unfinished_bytes)
+        self._watch = Watch(options.patience, self.unfinished)
         self.porter = Porter(nursery, self._let_in)
         self.bouncer = Bouncer(self.porter, options.access, recheck_s=options.recheck_s)
         self.readiness = Readiness(nursery, self._dispatcher)
@@ -244,7 +247,7 @@ class Gateway:
 
     def _let_in(self, connection: Connection, admitted: Admitted, answer: bytes) -> None:
         entrance = admitted.entrance
-        self._watch.is_in(connection, trio.current_time())
+        self._watch.is_in(connection)
         room = self.registry.room(entrance.room_id)
         connection.enter(room, entrance.member, answer, admitted.person, admitted.login)
         if connection.is_open:
@@ -270,6 +273,9 @@ class Gateway:
         detour = Detour(connection, self.options.largest_message_bytes)
         self._nursery.start_soon(detour.run)
         return detour
+
+    def is_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
+        self._watch.is_unfinished(connection, size, trio.current_time(), is_new=is_new)
 
     def is_closing(self, connection: Connection) -> None:
         self._watch.closes(connection, trio.current_time())

@@ -1,7 +1,9 @@
 """The door to `/inspect`: who may look inside, by the operator's token (SPEC 1, 2).
 
 The token comes in `Authorization: Bearer` and nowhere else, so that it stands in no log of addresses; a page in a
-browser cannot send that header, and is no inspector. Without a token of its own the gateway has no such door (404).
+browser cannot send that header, and is no inspector. Whoever shows no token guesses none: they are refused, and nothing
+is remembered of it, or any page could lock the operator out. Without a token of its own the gateway has no such door
+(404).
 
 Overload: an address that has shown `TRIES` wrong tokens within `WITHIN_S` is not listened to any more until then, right
 ones included, or guessing could go on; addresses that are remembered are bounded. Crash and shutdown: all is forgotten.
@@ -25,6 +27,8 @@ WITHIN_S: Final = 60.0
 ADDRESSES: Final = 10_000
 """With more of them at once the oldest are forgotten."""
 INSPECTORS: Final = 8
+_OWN_SITES: Final = frozenset({"same-origin", "none"})
+"""What a browser says in `Sec-Fetch-Site` of requests that no other site's page made (Fetch Metadata, W3C)."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,17 +65,16 @@ class InspectionDoor:
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
         if "origin" in request.headers and not self._origins.allows(request.headers["origin"]):
             raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of that origin may not connect here.")
+        if request.headers.get("sec-fetch-site", "none") not in _OWN_SITES:
+            raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of other sites may not connect here.")
+        shown = _bearer_token(request)
+        if not shown:
+            raise _unauthorized()
         self._check_tries(address, now_s)
-        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(_digest(shown.strip().encode("latin-1")), self._token):
+        if not hmac.compare_digest(_digest(shown), self._token):
             self._wrong.setdefault(address, _Tries()).at_s.append(now_s)
-            _log.warning("inspector.refused", extra={"address": address, "problem": "The token is missing or wrong."})
-            raise Refused(
-                HTTPStatus.UNAUTHORIZED,
-                "invalid_token",
-                "Inspecting needs the operator's token in the header Authorization: Bearer.",
-                WWW_Authenticate="Bearer",
-            )
+            _log.warning("inspector.refused", extra={"address": address, "problem": "The token is wrong."})
+            raise _unauthorized()
         self._wrong.pop(address, None)
         if inside >= INSPECTORS:
             raise Refused(
@@ -103,6 +106,21 @@ class InspectionDoor:
                 "There were too many wrong tokens from your address; wait a moment.",
                 Retry_After=str(max(1, wait_s)),
             )
+
+
+def _bearer_token(request: Request) -> bytes:
+    """The token that is shown; empty without one."""
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    return shown.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+def _unauthorized() -> Refused:
+    return Refused(
+        HTTPStatus.UNAUTHORIZED,
+        "invalid_token",
+        "Inspecting needs the operator's token in the header Authorization: Bearer.",
+        WWW_Authenticate="Bearer",
+    )
 
 
 def _digest(token: bytes) -> bytes:

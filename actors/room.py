@@ -44,9 +44,9 @@ from omnisonic.wire.messages import (
     Welcome,
     decode,
     decode_long,
-    refusal,
     too_large,
 )
+from omnisonic.wire.numbers import parse
 
 LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
@@ -114,12 +114,10 @@ class Room(Hooks):
                         break
                     try:
                         envelope = decode(payload) if len(payload) < PLAIN_BYTES else decode_long(payload)
+                        parse(envelope.payload)
                         opening = heads[envelope.type]
-                    except DecodeError as wrong:
-                        replies.append(_error(refusal(wrong)))
-                        continue
-                    except InvalidInput as wrong:
-                        replies.append(_error(wrong))
+                    except (DecodeError, InvalidInput) as wrong:
+                        replies.append(messages.refused_frame(wrong, payload))
                         continue
                     if opening is None or envelope.to is not None or envelope.id is not None or listens:
                         batch.size, self.offset = size, offset

@@ -18,6 +18,7 @@ from omnisonic.models import (
     checked_room_id,
 )
 from omnisonic.wire.messages import DEPTH, SERVER_TYPES, SIGNAL_PREFIX, TYPE_LENGTH, depth, refusal
+from omnisonic.wire.numbers import check_numbers
 
 NAMELESS: Final = "Somebody"
 NOT_FROM_OUTSIDE: Final = SERVER_TYPES | {"heartbeat", "presence.set", "transport.set"}
@@ -56,7 +57,10 @@ _decode: Final = msgspec.json.Decoder(OutsideMessage).decode
 
 
 def read_saying(body: bytes) -> OutsideMessage:
-    """What is to be said. Errors: `InvalidInput`: `invalid_json`, `invalid_message`, `too_deep`, `reserved_type`."""
+    """What is to be said.
+
+    Errors: `InvalidInput`: `invalid_json`, `invalid_message`, `invalid_number`, `too_deep`, `reserved_type`.
+    """
     try:
         body.decode()
         deep = depth(body) > DEPTH
@@ -73,6 +77,7 @@ def read_saying(body: bytes) -> OutsideMessage:
         raise InvalidInput(f"Nobody says {message.type} from outside of a room.", code="reserved_type")
     if message.to is None and message.type.startswith(SIGNAL_PREFIX):
         raise InvalidInput(f"{message.type} must say to which member.", code="invalid_message")
+    check_numbers(message.payload)
     return message
 
 

@@ -83,10 +83,11 @@ class Client:
 
 
 class Bare(trio.abc.AsyncResource):
-    """A client on a bare stream. Frames go out as they are told, and come in one by one."""
+    """A client on a bare stream. Frames go out as they are told, and come in one by one, within `deadline_s` each."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
+        self.deadline_s = DEADLINE_S
         self.welcome: dict[str, Any] = {}
         self._received = bytearray()
 
@@ -108,7 +109,7 @@ class Bare(trio.abc.AsyncResource):
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: its first byte and its payload. Errors: `EOFError` when the server has ended the stream."""
-        while (cut := _cut(self._received)) is None:
+        while (cut := cut_frame(self._received)) is None:
             if not await self._receive():
                 assert not self._received, f"the stream ended within a frame: {bytes(self._received)!r}"
                 raise EOFError
@@ -149,7 +150,7 @@ class Bare(trio.abc.AsyncResource):
         await self.stream.aclose()
 
     async def _receive(self) -> bool:
-        with trio.fail_after(DEADLINE_S):
+        with trio.fail_after(self.deadline_s):
             try:
                 data = await self.stream.receive_some()
             except trio.BrokenResourceError:
@@ -158,7 +159,7 @@ class Bare(trio.abc.AsyncResource):
         return bool(data)
 
 
-def _cut(received: bytearray) -> tuple[int, int, int] | None:
+def cut_frame(received: bytearray) -> tuple[int, int, int] | None:
     """The first byte of the first frame in `received`, and where its payload starts and ends, when it is whole."""
     if len(received) < 2:
         return None

@@ -19,6 +19,7 @@ class CloseCode(IntEnum):
     POLICY = 1008
     TOO_BIG = 1009
     INTERNAL_ERROR = 1011
+    TRY_AGAIN_LATER = 1013
     REPLACED = 4001
     KICKED = 4003
     ROOM_CLOSED = 4004
@@ -74,6 +75,12 @@ CLOSE_TABLE: Final[dict[CloseCode, CloseRow]] = {
         "The room or the connection failed here.",
         reconnect=True,
         remedy="Look for `room.closed` and `connection.crashed` in the log, and report the traceback.",
+    ),
+    CloseCode.TRY_AGAIN_LATER: CloseRow(
+        "unfinished",
+        "A message was not finished within 8 s of its first byte, or too many were unfinished.",
+        reconnect=True,
+        remedy="Their network is slow. If it is many at once, somebody sends messages that never end.",
     ),
     CloseCode.REPLACED: CloseRow(
         "replaced",

@@ -4,6 +4,8 @@ The splitter knows the frames that nearly all traffic consists of: whole, masked
 It hands those over unmasked. Everything else (fragments, longer frames, anything that breaks the protocol) it does
 not judge: those bytes come out as `odd`, for a full protocol engine. Order is kept: while a message is on that
 detour, the data frames behind it take the detour as well, until `arrived` says that it is through.
+
+What has begun and is not whole is counted, wherever its bytes are, so that somebody can put a limit to it.
 """
 
 import codecs
@@ -50,15 +52,23 @@ TEXT_HEADERS: Final = [header(TEXT, size) for size in range(2048)]
 
 
 class Splitter:
-    """Cuts one client's bytes into frames. Holds at most one incomplete frame of `WHOLE_BYTES`."""
+    """Cuts one client's bytes into frames. Holds at most one incomplete frame of `WHOLE_BYTES`.
 
-    __slots__ = ("_closed", "_detour", "_fragmented", "_held", "_needed", "_odd", "_partial", "_passing")
+    `is_behind` is set when something is unfinished; whoever looks at `unfinished_bytes` then takes it back.
+    """
+
+    __slots__ = (
+        "_closed", "_detour", "_detour_bytes", "_fragmented", "_held", "_needed", "_odd", "_partial", "_passing",
+        "is_behind",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._held: bytearray | None = None
         self._needed = 0
         self._passing = 0
-        self._detour = 0
+        self._detour: list[int] | tuple[()] = ()  # bytes of each message on it so far; most connections have none ever
+        self._detour_bytes = 0
+        self.is_behind = False
         self._odd = 0
         self._partial: _PartialText | None = None
         self._fragmented = False
@@ -67,11 +77,23 @@ class Splitter:
     @property
     def on_detour(self) -> int:
         """How many messages came out as `odd` and have not arrived yet."""
-        return self._detour
+        return len(self._detour)
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How many bytes have come of what is not whole yet, here or on its detour."""
+        return self._detour_bytes + (0 if self._held is None else len(self._held))
 
     def arrived(self) -> None:
         """A message that came out as `odd` has been handed over by the protocol engine."""
-        self._detour -= 1
+        if self._detour:
+            self._detour_bytes -= self._detour.pop(0)
+
+    def give_up(self) -> None:
+        """Drop what is unfinished. Whatever comes from now on is odd."""
+        self._held, self._partial, self._passing = None, None, 0
+        self._detour, self._detour_bytes = (), 0
+        self._closed = True
 
     def count_odd(self) -> int:
         """How many frames came out as `odd` since this was last asked."""
@@ -94,6 +116,7 @@ class Splitter:
         if self._passing:
             passing = min(self._passing, len(data))
             self._passing -= passing
+            self._count(passing)
             frames, controls, odd = self._cut(data[passing:])
             return frames, controls, data[:passing] + odd
         return self._cut(data)
@@ -134,12 +157,13 @@ class Splitter:
             elif size >= 0 and self._may_detour(first):
                 odd += data[at:end]
                 self._passing = max(end - total, 0)
+                self._count(min(end, total) - at)
                 at = min(end, total)
             else:
                 self._closed = True
                 return frames, controls, odd + data[at:]
         if at < total:
-            self._held, self._needed = bytearray(data[at:]), needed
+            self._held, self._needed, self.is_behind = bytearray(data[at:]), needed, True
         return frames, controls, odd
 
     def _doomed(self, held: bytearray) -> bytes:
@@ -163,9 +187,18 @@ class Splitter:
         starts = opcode in (TEXT, BINARY)
         if first & 0x70 or not (starts or opcode == CONTINUATION) or self._fragmented == starts:
             return False
-        self._detour += starts
+        if starts:
+            self._detour = self._detour or []
+            self._detour.append(0)
+            self.is_behind = True
         self._fragmented = not final
         return True
+
+    def _count(self, size: int) -> None:
+        """More bytes of the message that began last go on the detour."""
+        if self._detour:
+            self._detour[-1] += size
+            self._detour_bytes += size
 
 
 class _PartialText:

@@ -1,10 +1,10 @@
 """Messages, sans-IO: reading a client's envelope, and writing the server's (SPEC 5.2).
 
-A payload is never decoded: it is checked to be JSON of a decent depth and goes on as the bytes it came as. A relayed
-message is written as `head(type) + payload + tail(from) + offset + "}"`, whose parts are made once and kept.
+A payload goes on as the bytes it came as, once it is known to be JSON of a decent depth (and its numbers to be good,
+`omnisonic.wire.numbers`). A relayed message is written as `head(type) + payload + tail(from) + offset + "}"`, whose
+parts are made once and kept.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -13,6 +13,7 @@ import msgspec
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
 from omnisonic.wire.frames import TEXT, Frame, frame
+from omnisonic.wire.numbers import STRINGS, check_digits, no_double
 
 MESSAGE_BYTES: Final = 65_536
 """A longer message is answered with an error and not relayed."""
@@ -111,6 +112,7 @@ def decode_long(text: bytes) -> Envelope:
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep") from None
     if envelope.id is not None and len(str(envelope.id)) > REPLY_ID_LENGTH:  # it does not fit into a short message
         raise InvalidInput(f"id must have at most {REPLY_ID_LENGTH} characters.", code="invalid_message")
+    check_digits(text)
     return envelope
 
 
@@ -154,8 +156,6 @@ def _plainly(wrong: Exception) -> str:
     return str(wrong).rstrip(".") + "."
 
 
-_STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-"""Strings; one that never ends counts to the end of the text, or each quote in it would be looked at as a beginning."""
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -165,7 +165,7 @@ def depth(text: bytes) -> int:
 
     Takes one pass over the brackets for each level, each at the speed of `bytes.replace`: at most `DEPTH` passes.
     """
-    brackets = _STRINGS.sub(b"", text).translate(_BRACKETS, _NO_BRACKET)
+    brackets = STRINGS.sub(b"", text).translate(_BRACKETS, _NO_BRACKET)
     level = 0
     while brackets and level <= DEPTH:
         shorter = brackets.replace(b"[]", b"")
@@ -246,6 +246,19 @@ def ack_frame(reply_id: ReplyId, offset: int) -> bytes:
 def error_frame(code: str, message: str, reply_id: ReplyId | None = None) -> bytes:
     """`error`: a stable code and a sentence, with the `id` of the message it is about when it had one."""
     return _message(b"error", _encode(Error(code, message, reply_id)))
+
+
+def refused_frame(wrong: msgspec.DecodeError | InvalidInput, text: bytes) -> bytes:
+    """`error` for a message that `decode`, `decode_long` or `parse` did not take."""
+    if isinstance(wrong, InvalidInput) and wrong.code != no_double().code:
+        return error_frame(wrong.code, wrong.message)
+    try:
+        reply_id = decode(text).id
+    except msgspec.DecodeError as unread:
+        told, reply_id = refusal(unread), None
+    else:
+        told = no_double()
+    return error_frame(told.code, told.message, reply_id)
 
 
 def binary_head(sender: MemberId) -> bytes:

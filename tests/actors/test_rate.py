@@ -52,6 +52,9 @@ class Host:
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         pass
 
+    def is_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
+        pass
+
     def is_closing(self, connection: Connection) -> None:
         pass
 

@@ -79,6 +79,34 @@ def test_an_address_that_tries_too_often_is_not_listened_to() -> None:
     assert refusal(made, request(), WITHIN_S + TRIES) == ""
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": ""},
+        {"authorization": "Bearer "},
+        {"authorization": f"Basic {TOKEN}"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site", "authorization": "Bearer wrong"},
+        {"origin": "http://evil.example", "authorization": "Bearer wrong"},
+    ],
+)
+def test_what_a_page_can_send_locks_nobody_out(headers: dict[str, str]) -> None:
+    """Without a token nothing is guessed, and from another site nothing is listened to: the operator comes in."""
+    made = door()
+    for _ in range(10 * TRIES):
+        assert refusal(made, request(None, **headers))[:3] in ("401", "403")
+    assert refusal(made, request()) == ""
+
+
+@pytest.mark.parametrize(("site", "code"), [
+    ("none", ""), ("same-origin", ""), ("same-site", "403 foreign_origin"), ("cross-site", "403 foreign_origin"),
+])  # fmt: skip
+def test_another_sites_page_is_refused_whatever_it_shows(site: str, code: str) -> None:
+    """Browsers say it in `Sec-Fetch-Site`, which no page can change."""
+    assert refusal(door(), request(**{"sec-fetch-site": site})) == code
+
+
 def test_the_right_token_forgets_the_wrong_ones() -> None:
     """Who mistypes now and then is never locked out."""
     made = door()
@@ -113,7 +141,7 @@ async def test_a_wrong_token_is_refused_before_the_upgrade_and_logged(caplog: py
             wrong = upgrade_request("/inspect", stage.port, Authorization="Bearer mistyped")
             status, headers, body = await asked(stage, wrong)
             assert (status, body["code"], headers["www-authenticate"]) == (401, "invalid_token", "Bearer")
-        status, headers, body = await asked(stage, upgrade_request("/inspect", stage.port))
+        status, headers, body = await asked(stage, wrong)
         assert (status, body["code"]) == (429, "too_many_tries")
         assert 0 < int(headers["retry-after"]) <= WITHIN_S
         right = upgrade_request("/inspect", stage.port, Authorization=f"Bearer {TOKEN}")
@@ -121,6 +149,20 @@ async def test_a_wrong_token_is_refused_before_the_upgrade_and_logged(caplog: py
     told = [record.__dict__["address"] for record in caplog.records if record.message == "inspector.refused"]
     assert told == ["127.0.0.1"] * (TRIES + 1)
     assert "mistyped" not in caplog.text
+
+
+async def test_images_on_a_foreign_page_lock_no_operator_out() -> None:
+    """Six `<img src="http://127.0.0.1:8080/inspect">` are six plain requests, as a browser makes them."""
+    async with open_stage(admin_token=TOKEN) as stage:
+        for fetched in ({"Sec_Fetch_Site": "cross-site"}, {}):
+            image = upgrade_request(
+                "/inspect", stage.port, Upgrade="", Connection="", Sec_WebSocket_Key="", Sec_Fetch_Mode="no-cors",
+                Accept="image/*", **fetched,
+            )  # fmt: skip
+            for _ in range(TRIES + 1):
+                assert (await asked(stage, image))[0] in (401, 403)
+        async with inspector(stage) as ins:
+            assert isinstance(await ins.asked(AskTree("1")), Tree)
 
 
 async def test_a_token_in_the_query_opens_nothing() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from omnisonic.actors.rate import Rate
 from omnisonic.wire.messages import DEPTH, LARGEST_MESSAGE_BYTES, MESSAGE_BYTES, SERVER_TYPES
-from tests.clients import TEXT
+from tests.clients import FRAGMENT_OF_TEXT, LAST, TEXT
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage
 
@@ -92,6 +92,10 @@ def test_the_reserved_types_are_those_of_the_contract() -> None:
         ('{"type":"note","payload":' + '{"a":' * DEPTH + "1" + "}" * DEPTH + "}", "too_deep"),
         ('{"type":"note","payload":' + "[" * 30_000 + "]" * 30_000 + "}", "too_deep"),
         ('{"type":"note","payload":"' + "x" * MESSAGE_BYTES + '"}', "too_large"),
+        ('{"type":"note","payload":1e999}', "invalid_number"),
+        ('{"type":"note","to":"bo","payload":[1e999]}', "invalid_number"),
+        ('{"type":"heartbeat","payload":-1e999}', "invalid_number"),
+        ('{"type":"note","payload":{"big":%s}}' % ("9" * 50_000), "invalid_number"),
     ],
 )
 async def test_what_is_no_message_is_an_error_and_not_relayed(stage: Stage, text: str, code: str) -> None:
@@ -102,6 +106,22 @@ async def test_what_is_no_message_is_an_error_and_not_relayed(stage: Stage, text
         await ada.say("done")
         assert await bo.hear() == {"type": "done", "payload": None, "from": "ada", "offset": 1}
         assert len(stage.gateway.registry.dead_letters) == 0
+
+
+@pytest.mark.parametrize("number", ["1e999", "9" * 50_000])
+async def test_a_number_that_nobody_can_read_is_refused_by_its_id(stage: Stage, number: str) -> None:
+    """Whoever waits for the ack is told which message it was; in fragments it is the same."""
+    async with await stage.bare_member("bo") as bo, await stage.bare_member("ada") as ada:
+        text = f'{{"type":"note","id":"n7","payload":[{number}]}}'.encode()
+        await ada.send(TEXT, text)
+        await ada.send(FRAGMENT_OF_TEXT, text[:30])
+        await ada.send(LAST, text[30:])
+        for _ in range(2):
+            error = (await ada.next("error"))["payload"]
+            assert (error["code"], error["id"]) == ("invalid_number", "n7")
+        await ada.say("done")
+        await bo.next("presence.join")
+        assert (await bo.hear())["type"] == "done"
 
 
 @pytest.mark.parametrize("text", ["[" * 60_000, '{"type":"note","payload":' + '[{"a":' * 9_000])

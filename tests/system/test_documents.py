@@ -1,10 +1,13 @@
 """What the documents say is so: their tables are the code's, their examples run, the files they name are there."""
 
+import ast
+import inspect
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -14,8 +17,11 @@ from typer.main import get_command
 
 from omnisonic.cli.main import app
 from omnisonic.config import settings_table
+from omnisonic.errors import InvalidInput
 from omnisonic.exports.instruments import Step
 from omnisonic.metrics import metrics_table
+from omnisonic.models import checked_display_name, checked_status
+from omnisonic.wire import messages, numbers
 from omnisonic.wire.catalogue import messages_table
 from omnisonic.wire.closing import close_table, remedy_table
 from tests.cli.running import START_S, environ, running
@@ -31,10 +37,7 @@ OPERATING: Final = ROOT / "docs/operating.md"
 README: Final = ROOT / "README.md"
 DOCUMENTS: Final = (README, *sorted((ROOT / "docs").glob("*.md")))
 
-ERRORS_OF_MESSAGES: Final = {
-    "invalid_json", "invalid_message", "too_deep", "too_large", "reserved_type", "unsupported_type", "to_required",
-    "unknown_member", "invalid_display_name", "invalid_status", "rate_limited", "room_busy",
-}  # fmt: skip
+CHECKS_OF_A_PRESENCE: Final = (checked_display_name, checked_status)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +57,20 @@ def test_a_table_is_the_codes_own(document: Path, make: Callable[[], str]) -> No
 
 
 def test_every_error_that_a_message_may_get_is_explained() -> None:
-    """The codes that stand in the code of rooms and connections, and no other."""
-    told = {_unquoted(code) for row in _table(REALTIME, "code", "what was wrong") for code in row[0].split(", ")}
-    assert told == ERRORS_OF_MESSAGES
+    """Every code that stands in the code of rooms, connections and messages, and no other."""
+    explained = {_unquoted(code) for row in _table(REALTIME, "code", "what was wrong") for code in row[0].split(", ")}
+    _, _, entering = REALTIME.read_text().partition("### When you are not let in")
+    on_entering = set(re.findall(r"`([a-z_]+)`", entering.split("\n\n")[1]))
+    rooms = [path for path in sorted((ROOT / "actors").glob("*.py")) if not path.name.startswith("inspect")]
+    sources = [*(path.read_text() for path in rooms), inspect.getsource(messages), inspect.getsource(numbers)]
+    in_code = {code for source in sources for code in _error_codes(source)}
+    for check in CHECKS_OF_A_PRESENCE:
+        with pytest.raises(InvalidInput) as wrong:
+            check("\n")
+        in_code.add(wrong.value.code)
+    assert {"invalid_json", "too_large", "room_busy", "invalid_status"} <= in_code
+    assert in_code - on_entering <= explained
+    assert explained <= in_code
 
 
 def test_every_event_that_an_operator_is_told_of_is_logged() -> None:
@@ -204,6 +218,17 @@ def _opts(command: Any) -> set[str]:
     """The options of it and of all commands below it."""
     below = command.commands.values() if isinstance(command, TyperGroup) else ()
     return {name for each in command.params for name in each.opts}.union(*map(_opts, below))
+
+
+def _error_codes(source: str) -> Iterator[str]:
+    """The codes that this code has for `error` messages."""
+    for call in ast.walk(ast.parse(textwrap.dedent(source))):
+        if not isinstance(call, ast.Call):
+            continue
+        called = ast.unparse(call.func).rpartition(".")[2]
+        told = call.args[:1] if called in {"error_frame", "turn_away"} else []
+        told += [keyword.value for keyword in call.keywords if called == "InvalidInput" and keyword.arg == "code"]
+        yield from (code.value for code in told if isinstance(code, ast.Constant) and isinstance(code.value, str))
 
 
 def _code() -> str:

@@ -3,7 +3,6 @@
 The figures of a process are read from proc(5), so these tests need Linux.
 """
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import trio
 from tests.cli.running import running
 from tests.clients import CLOSE, LAST, TEXT, Bare, envelope, masked_frame
 from tests.rooms import eventually, open_stage
+from tests.system.process_figures import figure_kib
 from tests.system.visitors import Visitors, visitors_of
 
 MEMBER_BYTES: Final = 16 * 1024
@@ -39,11 +39,11 @@ async def test_two_thousand_who_came_and_went_leave_nothing() -> None:
         at_rest = _descriptors(command.pid)
         await _churn(visitors, COMERS // 4)
         await eventually(lambda: _descriptors(command.pid) == at_rest)
-        threads, memory = _figure(command.pid, "Threads"), _figure(command.pid, "VmRSS")
+        threads, memory = figure_kib(command.pid, "Threads"), figure_kib(command.pid, "VmRSS")
         await _churn(visitors, COMERS)
         await eventually(lambda: _descriptors(command.pid) == at_rest)
-        assert _figure(command.pid, "Threads") == threads
-        assert (_figure(command.pid, "VmRSS") - memory) * 1024 < GROWTH_BYTES
+        assert figure_kib(command.pid, "Threads") == threads
+        assert (figure_kib(command.pid, "VmRSS") - memory) * 1024 < GROWTH_BYTES
 
 
 @linux_only
@@ -52,9 +52,9 @@ async def test_an_idle_member_costs_less_than_sixteen_kilobytes() -> None:
     with running("gateway") as command:
         visitors = visitors_of(command)
         await _churn(visitors, AT_ONCE)
-        before = _figure(command.pid, "VmRSS")
+        before = figure_kib(command.pid, "VmRSS")
         async with _sitting(visitors, IDLE_MEMBERS):
-            grown = (_figure(command.pid, "VmRSS") - before) * 1024
+            grown = (figure_kib(command.pid, "VmRSS") - before) * 1024
         assert 0 < grown / IDLE_MEMBERS < MEMBER_BYTES
 
 
@@ -113,10 +113,3 @@ async def _sitting(visitors: Visitors, count: int) -> AsyncIterator[None]:
 
 def _descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def _figure(pid: int, name: str) -> int:
-    """A line of the process's status: `VmRSS` is in KiB."""
-    found = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1])

@@ -116,6 +116,8 @@ def test_without_an_operators_token_there_is_no_operator() -> None:
         (b'{"type": "signal.offer"}', "invalid_message"),
         (b'{"type": "note", "payload": ' + b"[" * 64 + b"]" * 64 + b"}", "too_deep"),
         (b'{"type": "note", "payload": ' + b"[" * 60_000, "too_deep"),
+        (b'{"type": "note", "payload": 1e999}', "invalid_number"),
+        (b'{"type": "note", "payload": [' + b"9" * 50_000 + b"]}", "invalid_number"),
         (b'{"type": "welcome"}', "reserved_type"),
         (b'{"type": "session.deleted"}', "reserved_type"),
         (b'{"type": "presence.set"}', "reserved_type"),
