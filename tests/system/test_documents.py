@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from omnisonic.cli.main import app
 from omnisonic.config import settings_table
+from omnisonic.embedding import hosting
 from omnisonic.errors import InvalidInput
 from omnisonic.exports.instruments import Step
 from omnisonic.metrics import metrics_table
@@ -62,7 +63,8 @@ def test_every_error_that_a_message_may_get_is_explained() -> None:
     _, _, entering = REALTIME.read_text().partition("### When you are not let in")
     on_entering = set(re.findall(r"`([a-z_]+)`", entering.split("\n\n")[1]))
     rooms = [path for path in sorted((ROOT / "actors").glob("*.py")) if not path.name.startswith("inspect")]
-    sources = [*(path.read_text() for path in rooms), inspect.getsource(messages), inspect.getsource(numbers)]
+    parts = [inspect.getsource(part) for part in (messages, numbers, hosting)]
+    sources = [*(path.read_text() for path in rooms), *parts]
     in_code = {code for source in sources for code in _error_codes(source)}
     for check in CHECKS_OF_A_PRESENCE:
         with pytest.raises(InvalidInput) as wrong:

@@ -21,7 +21,7 @@ LARGEST: Final = "179769313486231570"
 SMALLEST: Final = format(Decimal(math.ulp(0.0)), "f")
 """The smallest double in all its digits, which are 1,074 decimals."""
 BOMB_S: Final = 0.5
-"""Looking at 64 KiB takes a millisecond or two."""
+"""Of the processor. Looking at 64 KiB takes a millisecond or two."""
 
 GOOD: Final = [
     "0", "-0.0", "1.50", "1e308", "-1E+308", "1e-999", "0e999", "1e0000000001", "123456789012345678901234567890",
@@ -122,6 +122,6 @@ def test_no_long_row_of_digits_is_overlooked(before: int, length: int, behind: i
 def test_looking_closely_takes_no_long_time(payload: str) -> None:
     """64 KiB made to be slow to look at are not."""
     assert len(payload) <= MESSAGE_BYTES
-    started_s = time.perf_counter()
+    started_s = time.thread_time()
     is_refused(payload)
-    assert time.perf_counter() - started_s < BOMB_S
+    assert time.thread_time() - started_s < BOMB_S
