@@ -137,8 +137,8 @@ def test_inspectors_are_bounded() -> None:
 async def test_a_wrong_token_is_refused_before_the_upgrade_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     """On the wire: 401 in JSON, then 429 with `Retry-After`. The log names the address, and no token."""
     async with open_stage(admin_token=TOKEN) as stage:
+        wrong = upgrade_request("/inspect", stage.port, Authorization="Bearer mistyped")
         for _ in range(TRIES):
-            wrong = upgrade_request("/inspect", stage.port, Authorization="Bearer mistyped")
             status, headers, body = await asked(stage, wrong)
             assert (status, body["code"], headers["www-authenticate"]) == (401, "invalid_token", "Bearer")
         status, headers, body = await asked(stage, wrong)
