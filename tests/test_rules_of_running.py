@@ -9,6 +9,9 @@ from typing import Final
 
 import pytest
 
+from omnisonic.bus.memory import MemoryBus
+from omnisonic.errors import Unavailable
+from tests.rooms import listening, open_stage
 from tests.skips import EXCUSED, excused
 
 ROOT: Final = Path(__file__).parent.parent
@@ -142,3 +145,24 @@ def test_no_property_is_drawn_from_a_fixed_seed() -> None:
     fixed = re.compile(r"derandomize|@seed\(|generation-deterministic")
     tests = [path for path in Path(__file__).parent.rglob("*.py") if path.resolve() != Path(__file__).resolve()]
     assert [path.name for path in tests if fixed.search(path.read_text())] == []
+
+
+class _BusyBus(MemoryBus):
+    """One that takes its time at first, as every server does on a busy machine."""
+
+    failures = 2
+
+    async def publish(self, channel: str, data: bytes) -> int:
+        """Given up, twice."""
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("It does not answer in time.")
+        return await super().publish(channel, data)
+
+
+async def test_setting_up_does_not_fail_by_a_deadline_that_is_tried_elsewhere() -> None:
+    """A publish is given up after 250 ms; whoever waits for a gateway to listen asks again."""
+    bus = _BusyBus()
+    async with open_stage(bus=bus) as stage:
+        await listening(stage)
+    assert bus.failures == 0

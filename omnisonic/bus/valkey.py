@@ -24,6 +24,10 @@ LONGEST_PAUSE_S: Final = 1.0
 class ValkeyBus:
     """A `Bus` on the server at `url`. Publishing has a deadline of `timeout_s`, subscribing `CONNECT_TIMEOUT_S`.
 
+    The first publish, which opens a connection, has no longer: nothing is published in order to start. A gateway only
+    subscribes then, and does so again when that fails. Whoever publishes later does it inside somebody's request, and
+    whoever should have heard finds out by other means: a hanging server costs the request no more than it may.
+
     Errors: `InvalidInput` when `url` is not a Redis URL.
     """
 

@@ -15,13 +15,14 @@ from omnisonic.asyncio_thread import open_asyncio_thread
 from omnisonic.config import Settings
 from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Database
+from omnisonic.errors import Unavailable
 from omnisonic.logins import LoginCookies, login_id
 from omnisonic.models import LoginId, SessionId, UserId
 from omnisonic.server import open_door, open_presence_and_bus
 from omnisonic.sessions.postgres import PostgresSessions
 from omnisonic.tickets import LIFE_MS, Ticket, TicketPrinter
 from tests.clients import Bare, upgrade_request
-from tests.rooms import Stage, listening, open_stage
+from tests.rooms import Stage, becomes, listening, open_stage
 from tests.stores.conftest import InThread
 
 SECRET: Final = "a secret of this test's own, long enough"
@@ -97,6 +98,7 @@ async def open_people(database_url: str) -> AsyncIterator[People]:
         database = Database(database_url)
         in_thread = InThread(thread, database)
         await in_thread.open()
+        await becomes(lambda: _answers(in_thread), wanted=True)
         use = LoginUse(database)
         yield People(
             InThread(thread, PostgresAccounts(database, use)),
@@ -104,6 +106,15 @@ async def open_people(database_url: str) -> AsyncIterator[People]:
             in_thread.rows,
         )
         await in_thread.aclose()
+
+
+async def _answers(database: InThread) -> bool:
+    """Whether the database has answered: the first connection may take longer than a query waits for one."""
+    try:
+        await database.ping()
+    except Unavailable:
+        return False
+    return True
 
 
 @asynccontextmanager
