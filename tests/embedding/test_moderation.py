@@ -78,14 +78,14 @@ def test_what_is_no_function_is_no_hook() -> None:
         require_plain_function(True, "on_message")
 
 
-ODD: list[Any] = [0, 1, "", "no", (), [], {}, b"", 0.0, NotImplemented, object(), lambda: True]
+ODD: list[Any] = [0, 1, "", "no", (), [], {}, 0.0, NotImplemented, object(), lambda: True]
 
 
-@pytest.mark.parametrize("answer", ODD, ids=repr)
+@pytest.mark.parametrize("answer", ODD, ids=lambda each: type(each).__name__)
 def test_an_answer_that_is_not_allowed_is_no_answer(answer: Any) -> None:
     """Neither what is falsy nor what is truthy counts as a yes or a no."""
-    with pytest.raises(TypeError, match="on_message must return None, True, False or a str"):
-        apply_answer(answer if answer not in ("", "no") else 7, "asked", str, "on_message")
+    with pytest.raises(TypeError, match="on_message must return None, True, False or a bytes"):
+        apply_answer(answer, b"asked", bytes, "on_message")
 
 
 def test_allowed_answers_do_what_they_say() -> None:
