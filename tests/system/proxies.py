@@ -136,7 +136,7 @@ def running_sites(folder: Path) -> Iterator[dict[str, Site]]:
     trusting = ssl.create_default_context(cafile=str(signed))
     names = {CERTIFICATE: str(signed), KEY: str(private)}
     with ExitStack() as stack:
-        stack.enter_context(running("serve", **settings)).printed("is running")
+        stack.enter_context(running("serve", **settings)).printed("serve.running")
         made = completed("users", "add", EMAIL, typed=PASSWORD, OMNISONIC_DATA_DIR=str(data))
         assert made.returncode == 0, made.stderr
         started = {"nginx": _running_nginx, "caddy": _running_caddy}
