@@ -71,8 +71,9 @@ class PasswordTries:
         attempt = Try()
         try:
             for name in ((BY_ADDRESS, address), (BY_ACCOUNT, email.lower())):
-                await self._reserve(name, slot)
+                # Also one that nobody answered for may be reserved.
                 held.append(name)
+                await self._reserve(name, slot)
             yield attempt
         except (Unavailable, Refusal):
             # Nobody has learnt anything.
