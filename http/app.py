@@ -39,6 +39,7 @@ from omnisonic.http.pages import Pages
 from omnisonic.http.presence import Presence
 from omnisonic.http.realtime_document import RealtimeReference
 from omnisonic.http.request_ids import trace_requests
+from omnisonic.http.request_rates import RequestRates
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.rooms import GatewayAddress, Rooms, RoomStores
 from omnisonic.http.security import secure
@@ -122,6 +123,7 @@ def create_app(
     uploads = UploadParts(stores.uploads, intake, disposal, links)
     served = Served(stores.storage, DownloadSlots(), settings.trusted_proxies)
     frame = PageFrame(settings, callers, stores.accounts, csrf)
+    RequestRates(settings, stores.guard, stores.accounts, callers).limit(app)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),

@@ -28,8 +28,8 @@ from omnisonic import __version__
 from omnisonic.http.answers import JSON_TYPE, ApiDocument, Problem
 from omnisonic.models import ID_LENGTH
 
-ALWAYS: Final = (400, 421, 500)
-"""What any request can be answered: misframed, for another host, and our own failure."""
+ALWAYS: Final = (400, 421, 429, 500)
+"""What any request can be answered: misframed, for another host, one too many, and our own failure."""
 
 DESCRIPTIONS: Final[Mapping[int, str]] = {
     400: "The request is malformed: its framing, its JSON, or a value, which the code names.",

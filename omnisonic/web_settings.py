@@ -1,4 +1,7 @@
-"""The settings of the web's server: how many connections it holds (SPEC 2). Part of `omnisonic.config.Settings`."""
+"""The settings of the web: how many connections it holds, how often one may ask (SPEC 2).
+
+Part of `omnisonic.config.Settings`.
+"""
 
 from pydantic import BaseModel, Field
 
@@ -16,3 +19,14 @@ class WebSettings(BaseModel):
         ge=0,
         description="connections to one web process from one address, but those of `TRUSTED_PROXIES`; 0: no limit",
     )
+    rest_rate_per_s: float = Field(
+        default=20, ge=0, allow_inf_nan=False, description="requests a second that one person may make; 0: no limit"
+    )
+    rest_burst: int = Field(default=600, ge=1, description="requests that one person may make at once")
+    rest_address_rate_per_s: float = Field(
+        default=100,
+        ge=0,
+        allow_inf_nan=False,
+        description="requests a second from one address, whoever makes them; 0: no limit",
+    )
+    rest_address_burst: int = Field(default=3000, ge=1, description="requests from one address at once")

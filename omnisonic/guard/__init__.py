@@ -1,14 +1,26 @@
 """The guard: what must not happen twice, and what must not happen too often, however many processes there are.
 
-Tickets and OAuth states are good once; bad passwords are counted. Adapters: `omnisonic.guard.memory` (this process)
-and `omnisonic.guard.valkey` (shared by all). The adapters are asyncio code where they do I/O; the one in memory never
-suspends and so works anywhere; `omnisonic.guard.threaded` brings the other to a trio program.
+Tickets and OAuth states are good once; bad passwords and requests are counted. Adapters: `omnisonic.guard.memory` (this
+process) and `omnisonic.guard.valkey` (shared by all). The one in memory never suspends and so works anywhere; the other
+is asyncio code, and `omnisonic.guard.threaded` brings it to a trio program.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 UNDER_WAY: Final = -1.0
 """What `reserve` answers when only tries that are still under way stand in the way: some of them may be given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """So many of a `kind` a second for one `name`, `burst` at once after a rest."""
+
+    kind: str
+    name: str
+    rate_per_s: float
+    burst: int
 
 
 class Guard(Protocol):
@@ -37,6 +49,10 @@ class Guard(Protocol):
 
     async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
         """The try is over. It goes on counting, or it is as if it had never been."""
+        ...
+
+    async def spend(self, allowances: Sequence[Allowance]) -> float:
+        """Take one from each. 0 when each had one left, else the seconds until each has, and nothing is taken."""
         ...
 
     async def aclose(self) -> None:

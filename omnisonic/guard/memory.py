@@ -7,14 +7,18 @@ forgotten, so whoever starts again within a ticket's life takes it a second time
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from omnisonic.guard import UNDER_WAY, Guard
+from omnisonic.guard import UNDER_WAY, Allowance, Guard
 
 SWEEP_EVERY_S: Final = 60.0
 """How long what is over may take up memory while something new comes."""
+MOST_ALLOWANCES: Final = 20_000
+"""Allowances that are not whole, and are kept apart."""
+EVERYBODY_ELSE: Final = "\0"
+_ROUNDING_S: Final = 1e-6
 
 _Name: TypeAlias = tuple[str, str]
 
@@ -44,6 +48,7 @@ class MemoryGuard:
         self._used_until_s: dict[_Name, float] = {}
         self._tries: dict[_Name, _Tries] = {}
         self._slots: dict[_Name, _Slots] = {}
+        self._whole_at_s: dict[_Name, float] = {}
         self._swept_at_s = clock()
 
     async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
@@ -89,6 +94,27 @@ class MemoryGuard:
             if not counts:
                 slots.begun_s.pop(slot, None)
 
+    async def spend(self, allowances: Sequence[Allowance]) -> float:
+        # GCRA (ITU-T I.371): all that is kept is when an allowance would be whole again.
+        now_s = self._swept()
+        after: dict[_Name, float] = {}
+        wait_s = 0.0
+        for each in allowances:
+            name, interval_s = self._name_of(each), 1 / each.rate_per_s
+            after[name] = max(self._whole_at_s.get(name, now_s), now_s) + interval_s
+            wait_s = max(wait_s, after[name] - each.burst * interval_s - now_s)
+        if wait_s > _ROUNDING_S:
+            return wait_s
+        self._whole_at_s |= after
+        return 0.0
+
+    def _name_of(self, allowance: Allowance) -> _Name:
+        """What an allowance is kept by. When there are too many, newcomers of a kind share one."""
+        name = allowance.kind, allowance.name
+        if name in self._whole_at_s or len(self._whole_at_s) < MOST_ALLOWANCES:
+            return name
+        return allowance.kind, EVERYBODY_ELSE
+
     async def aclose(self) -> None:
         pass
 
@@ -99,6 +125,7 @@ class MemoryGuard:
             self._swept_at_s = now_s
             self._used_until_s = {name: until_s for name, until_s in self._used_until_s.items() if until_s > now_s}
             self._tries = {name: tries for name, tries in self._tries.items() if tries.end_s > now_s}
+            self._whole_at_s = {name: at_s for name, at_s in self._whole_at_s.items() if at_s > now_s}
             self._slots = {name: slots for name, slots in self._slots.items() if slots.end_s > now_s}
         return now_s
 

@@ -3,10 +3,11 @@
 Every call has a deadline on this side too, since cancellation does not cross by itself. Errors: `Unavailable`.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from omnisonic.asyncio_thread import AsyncioThread
-from omnisonic.guard import Guard
+from omnisonic.guard import Allowance, Guard
 
 CALL_S: Final = 1.0
 """A call is given up after this long whatever happens over there; the guard's own deadlines are shorter."""
@@ -34,6 +35,9 @@ class ThreadedGuard:
 
     async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
         await self._thread.call(self._guard.settle, kind, name, slot, counts=counts, timeout_s=CALL_S)
+
+    async def spend(self, allowances: Sequence[Allowance]) -> float:
+        return await self._thread.call(self._guard.spend, allowances, timeout_s=CALL_S)
 
     async def aclose(self) -> None:
         await self._thread.call(self._guard.aclose, timeout_s=CALL_S)

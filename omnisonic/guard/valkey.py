@@ -4,6 +4,7 @@ Keys, all beginning `omnisonic:guard:`, both parts of a name percent-encoded so 
 - `used:KIND:NAME`: there once it was used, for as long as it must not be used again;
 - `slots:KIND:NAME` and `underway:KIND:NAME`: sorted sets of tries that are reserved, by when they began, and of those
   under way, by when they are taken to be over;
+- `whole:KIND:NAME`: when an allowance would be whole again, in microseconds of the server's clock (GCRA, ITU-T I.371);
 - `tries:KIND:NAME`: a list of the times of the tries that count, oldest first, in microseconds of the server's clock.
 
 No key is ever without a time to live, and each step is one command or one script, so that two processes never both come
@@ -15,10 +16,11 @@ ticket is used up then, or a try counted, never the other way round. A server th
 was used; tickets outlive that only by their own seconds. Shutdown: `aclose`.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from omnisonic.guard import UNDER_WAY, Guard
+from omnisonic.guard import UNDER_WAY, Allowance, Guard
 from omnisonic.valkey import ValkeyClient
 
 TIMEOUT_S: Final = 0.75
@@ -90,6 +92,28 @@ end
 """
 
 
+_SPEND: Final = """
+-- KEYS: when each allowance is whole. ARGV: for each the microseconds that one takes, and those that all take. Returns
+-- microseconds to wait.
+local clock = redis.call('TIME')
+local now, wait, after = clock[1] * 1000000 + clock[2], 0, {}
+for i, key in ipairs(KEYS) do
+    local one, all = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+    local whole = tonumber(redis.call('GET', key) or now)
+    -- Later than that it is only when the clock was set back.
+    after[i] = math.min(math.max(whole, now), now + all) + one
+    wait = math.max(wait, after[i] - all - now)
+end
+if wait > 0 then
+    return math.ceil(wait)
+end
+for i, key in ipairs(KEYS) do
+    redis.call('SET', key, string.format('%.0f', after[i]), 'PX', math.ceil((after[i] - now) / 1000))
+end
+return 0
+"""
+
+
 class ValkeyGuard:
     """A `Guard` on the server at `url`. Each call is one round trip with a deadline of `timeout_s`.
 
@@ -120,6 +144,11 @@ class ValkeyGuard:
     async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
         keys = [_key("underway", kind, name), *([] if counts else [_key("slots", kind, name)])]
         await self._valkey.command("EVAL", _SETTLE, len(keys), *keys, slot)
+
+    async def spend(self, allowances: Sequence[Allowance]) -> float:
+        keys = [_key("whole", each.kind, each.name) for each in allowances]
+        words = [round(many * 1e6 / each.rate_per_s) or 1 for each in allowances for many in (1, each.burst)]
+        return int(await self._valkey.command("EVAL", _SPEND, len(keys), *keys, *words)) / 1e6
 
     async def aclose(self) -> None:
         await self._valkey.aclose()

@@ -1,15 +1,15 @@
 """What every guard promises (`omnisonic.guard`), held on each of them, as a trio program uses it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import trio
 
 from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.errors import InvalidInput, Unavailable
-from omnisonic.guard import UNDER_WAY, Guard
-from omnisonic.guard.memory import SWEEP_EVERY_S, MemoryGuard
+from omnisonic.guard import UNDER_WAY, Allowance, Guard
+from omnisonic.guard.memory import MOST_ALLOWANCES, SWEEP_EVERY_S, MemoryGuard
 from omnisonic.guard.threaded import ThreadedGuard
 from omnisonic.guard.valkey import TIMEOUT_S, ValkeyGuard
 from tests.stores.conftest import SLACK_S, Clock
@@ -198,6 +198,65 @@ async def test_a_slot_is_free_again_when_its_window_is_over(watch: Watch) -> Non
     await watch.once_passed(SHORT_S, is_free)
 
 
+async def test_an_allowance_is_spent_and_grows_again(watch: Watch) -> None:
+    """So many at once, then one each time that one has grown; each name has its own, and so has each kind."""
+    allowance = Allowance("requests", "ada", rate_per_s=1 / LONG_S, burst=3)
+    waits = [await watch.guard.spend([allowance]) for _ in range(5)]
+    assert waits[:3] == [0.0, 0.0, 0.0]
+    assert all(LONG_S - 10 < wait_s <= LONG_S for wait_s in waits[3:])
+    assert await watch.guard.spend([replace(allowance, name="bo")]) == 0
+    assert await watch.guard.spend([replace(allowance, kind="others")]) == 0
+    quick = Allowance("requests", "cy", rate_per_s=1 / SHORT_S, burst=1)
+    assert await watch.guard.spend([quick]) == 0
+    wait_s = await watch.guard.spend([quick])
+    assert 0 <= wait_s <= SHORT_S
+
+    async def has_grown() -> bool:
+        return await watch.guard.spend([quick]) == 0
+
+    await watch.once_passed(SHORT_S, has_grown)
+
+
+async def test_two_allowances_are_spent_together_or_not_at_all(watch: Watch) -> None:
+    """What one of them refuses takes nothing from the other; the wait is the longer one."""
+    short = Allowance("requests", "ada", rate_per_s=2 / LONG_S, burst=2)
+    long = Allowance("address", "::1", rate_per_s=1 / LONG_S, burst=1)
+    assert await watch.guard.spend([short, long]) == 0
+    for _ in range(3):
+        assert LONG_S - 10 < await watch.guard.spend([short, long]) <= LONG_S
+    assert await watch.guard.spend([short]) == 0
+    assert LONG_S / 2 - 10 < await watch.guard.spend([short]) <= LONG_S / 2
+
+
+async def test_of_fifty_who_spend_at_once_five_get_through(watch: Watch) -> None:
+    """However many processes ask."""
+    waits: list[float] = []
+
+    async def spend() -> None:
+        waits.append(await watch.guard.spend([Allowance("requests", "ada", rate_per_s=0.001, burst=LIMIT)]))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(spend)
+    assert waits.count(0.0) == LIMIT
+
+
+async def test_allowances_in_memory_are_bounded() -> None:
+    """From so many names on, all newcomers share one allowance; known names keep theirs, and a rest makes room."""
+    clock = Clock()
+    guard = MemoryGuard(clock)
+
+    async def spend(name: str) -> float:
+        return await guard.spend([Allowance("requests", name, rate_per_s=1, burst=2)])
+
+    assert [await spend(str(number)) for number in range(MOST_ALLOWANCES)] == [0.0] * MOST_ALLOWANCES
+    assert [await spend(name) > 0 for name in ("a", "b", "c", "0", "0")] == [False, False, True, False, True]
+    assert len(guard._whole_at_s) == MOST_ALLOWANCES + 1
+    clock.now_s += SWEEP_EVERY_S
+    assert await spend("d") == 0
+    assert len(guard._whole_at_s) == 1
+
+
 @pytest.mark.parametrize("limit", [0, -1])
 async def test_a_limit_of_nothing_lets_nobody_try(watch: Watch, limit: int) -> None:
     """Whoever asks waits for the whole window."""
@@ -249,6 +308,8 @@ async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, threa
     lives_ms = valkey.lives_ms()
     assert 55_000 < lives_ms["omnisonic:guard:slots:password:ada"] <= 60_000
     assert 15_000 < lives_ms["omnisonic:guard:underway:password:ada"] <= 20_000
+    await guard.spend([Allowance("requests", "ada", rate_per_s=0.1, burst=9)])
+    assert 5_000 < valkey.lives_ms()["omnisonic:guard:whole:requests:ada"] <= 10_000
     await guard.aclose()
 
 
@@ -285,6 +346,7 @@ async def test_a_guard_that_does_not_answer_lets_nobody_pass(valkey: ValkeyServe
         lambda: guard.give_back("password", "ada"),
         lambda: guard.reserve("password", "ada", "x", limit=1, window_s=1, longest_s=1),
         lambda: guard.settle("password", "ada", "x", counts=True),
+        lambda: guard.spend([Allowance("requests", "ada", rate_per_s=1, burst=1)]),
     ]
     for fault in (valkey.pause, valkey.kill):
         fault()

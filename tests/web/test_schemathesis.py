@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +17,13 @@ import httpx
 import pytest
 
 from omnisonic.bus.events import Reply
-from tests.web.running import Web
+from tests.postgres_server import PostgresServer, fresh_database
+from tests.web.running import Web, running_web
 from tests.web.test_sessions import make
 
 DEADLINE_S: Final = 150
+UNLIMITED: Final = {"REST_RATE_PER_S": "0", "REST_ADDRESS_RATE_PER_S": "0"}
+"""A client that asks thousands of times in a minute, on a guard whose clock stands still."""
 EXAMPLES: Final = 20
 OPTIONS: Final = (
     "--checks=all",
@@ -32,6 +36,21 @@ OPTIONS: Final = (
     "--no-color",
     "--no-shrink",
 )
+
+
+@pytest.fixture(scope="module")
+def shared_web(postgres_process: PostgresServer) -> Iterator[Web]:
+    with fresh_database(postgres_process) as url, running_web(UNLIMITED, database_url=url) as web:
+        yield web
+
+
+@pytest.fixture(scope="module")
+def shared_ticket_web(postgres_process: PostgresServer) -> Iterator[Web]:
+    with (
+        fresh_database(postgres_process) as url,
+        running_web({"ROOM_ACCESS": "ticket", **UNLIMITED}, database_url=url) as web,
+    ):
+        yield web
 
 
 @pytest.fixture(autouse=True)
