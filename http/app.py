@@ -73,6 +73,8 @@ class Stores:
     presence: PresenceStore
     bus: Bus
     guard: Guard
+    local_guard: Guard
+    """One in this process, which answers when the other does not."""
     accounts: AccountStore
     sessions: SessionStore
     uploads: UploadStore
@@ -123,7 +125,7 @@ def create_app(
     uploads = UploadParts(stores.uploads, intake, disposal, links)
     served = Served(stores.storage, DownloadSlots(), settings.trusted_proxies)
     frame = PageFrame(settings, callers, stores.accounts, csrf)
-    RequestRates(settings, stores.guard, stores.accounts, callers).limit(app)
+    RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, callers).limit(app)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
         Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),

@@ -7,7 +7,7 @@ besides, for all who are behind it. Over the rate it is 429 with a `Retry-After`
 The counts are in the guard, for all web processes together. Guard down or slow: each process counts by itself, so that
 there is a bound and the studio works, and asks the guard again every `ASK_AGAIN_S`; one request waits for it then, not
 all. Database down: a sign-in whose person is not known yet counts by itself. Overload: at most `KNOWN` sign-ins are
-known, and what is counted here is bounded (`omnisonic.guard.memory`). Crash: what was counted here is forgotten.
+known, and what this process counts is bounded (`omnisonic.guard.memory`). Crash: what it counted is forgotten.
 """
 
 import logging
@@ -21,7 +21,6 @@ from omnisonic.accounts import AccountStore
 from omnisonic.config import Settings
 from omnisonic.errors import Unavailable
 from omnisonic.guard import Allowance, Guard
-from omnisonic.guard.memory import MemoryGuard
 from omnisonic.http.addresses import client_address
 from omnisonic.http.callers import Callers
 from omnisonic.http.errors import Refusal, retry_after
@@ -40,12 +39,13 @@ log = logging.getLogger(__name__)
 
 
 class RequestRates:
-    """Counts the requests of an app. `clock` tells monotonic seconds."""
+    """Counts an app's requests in `guard`, or in `local_guard`, which always answers. `clock` is monotonic."""
 
     def __init__(
         self,
         settings: Settings,
         guard: Guard,
+        local_guard: Guard,
         accounts: AccountStore,
         callers: Callers,
         clock: Callable[[], float] = time.monotonic,
@@ -55,7 +55,7 @@ class RequestRates:
         self._accounts = accounts
         self._callers = callers
         self._clock = clock
-        self._alone = MemoryGuard(clock)
+        self._local_guard = local_guard
         self._guard_answers = True
         self._ask_again_at_s = 0.0
         self._people: dict[LoginId, str] = {}
@@ -106,7 +106,7 @@ class RequestRates:
         """Count a request: the seconds to wait when it is one too many, else 0."""
         if not self._guard_answers:
             if self._clock() < self._ask_again_at_s:
-                return await self._alone.spend(allowances)
+                return await self._local_guard.spend(allowances)
             self._ask_again_at_s = self._clock() + ASK_AGAIN_S
         try:
             wait_s = await self._guard.spend(allowances)
@@ -115,6 +115,6 @@ class RequestRates:
                 log.warning("requests.counted_alone", extra={"reason": problem.message})
             self._guard_answers = False
             self._ask_again_at_s = self._clock() + ASK_AGAIN_S
-            return await self._alone.spend(allowances)
+            return await self._local_guard.spend(allowances)
         self._guard_answers = True
         return wait_s

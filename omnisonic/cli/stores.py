@@ -14,6 +14,7 @@ from omnisonic.config import Settings
 from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Database
 from omnisonic.exports.postgres import PostgresExports
+from omnisonic.guard.memory import MemoryGuard
 from omnisonic.guard.valkey import ValkeyGuard
 from omnisonic.http.app import Stores
 from omnisonic.http.gateway_readiness import asking_client, gateway_of
@@ -41,6 +42,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             presence=presence,
             bus=bus,
             guard=guard,
+            local_guard=MemoryGuard(),
             accounts=PostgresAccounts(database, use),
             sessions=PostgresSessions(database, use),
             uploads=PostgresUploads(

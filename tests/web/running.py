@@ -202,6 +202,7 @@ def _stores(
     return Stores(
         presence=presence if redis_url is None else ValkeyPresence(redis_url),
         bus=bus if redis_url is None else ValkeyBus(redis_url),
+        local_guard=MemoryGuard(),
         guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
         accounts=PostgresAccounts(database, use),
         sessions=PostgresSessions(database, use),
