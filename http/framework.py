@@ -26,12 +26,15 @@ from werkzeug.routing import MapAdapter
 
 from omnisonic.http.errors import Refusal
 from omnisonic.http.incoming import Incoming, discard, is_streamed
+from omnisonic.http.stopping import stopping_of
 
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 LINGER_S: Final = 0.5
 """How long a request that is answered already may take to arrive whole."""
 LINGER_STREAMED_S: Final = 5.0
 """The same when its body is streamed."""
+LINGER_STOPPING_S: Final = 1.0
+"""How long a client may go on sending after its answer, when the server stops."""
 
 
 ENDINGS: Final = "omnisonic.endings"
@@ -60,13 +63,15 @@ class Exchange(ASGIHTTPConnection):
             request.body.set_complete()
             await self._answer(send, await self.app.handle_request(request))
             return
-        request.body = cast("Any", Incoming(receive, self.app.config["STALL_TIMEOUT"], self.app.config["SLOW_TIMEOUT"]))
+        stopping, config = stopping_of(self.scope), self.app.config
+        request.body = cast("Any", Incoming(receive, config["STALL_TIMEOUT"], stopping, config["SLOW_TIMEOUT"]))
         try:
             response = await self._answer_to(request, LINGER_STREAMED_S)
         finally:
             # Hypercorn ends a request through the queue of its body, and waits while that is full.
             self._discarding = asyncio.create_task(discard(receive))
-        await self._answer(send, response)
+        is_cut_off = stopping.has_begun and cast("Response", response).headers.get("Connection") == "close"
+        await self._answer(send, response, linger_s=LINGER_STOPPING_S if is_cut_off else 0.0)
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
         await self._answer(send, await self._answer_to(request, LINGER_S))
@@ -85,19 +90,24 @@ class Exchange(ASGIHTTPConnection):
             response.headers["Connection"] = "close"
         return response
 
-    async def _answer(self, send: ASGISendCallable, response: ResponseTypes) -> None:
+    async def _answer(self, send: ASGISendCallable, response: ResponseTypes, *, linger_s: float = 0.0) -> None:
         limit_s = response.timeout if isinstance(response, Response) else ...
         with suppress(TimeoutError, ConnectionError):  # the client is slow, or gone
             async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"] if limit_s is ... else limit_s):
-                await self._send_response(send, response)
+                await self._send_response(send, response, linger_s=linger_s)
 
-    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
+    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes, *, linger_s: float = 0.0) -> None:
         if not isinstance(response, Response) or not isinstance(response.response, DataBody):
             await super()._send_response(send, response)
             return
         headers = encode_headers(response.headers)
         await send(cast("Any", {"type": "http.response.start", "status": response.status_code, "headers": headers}))
         body = response.response.data[response.response.begin : response.response.end]
+        if linger_s:
+            # All of it is sent. A client that is still sending would not see it if the connection ended now.
+            await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": True}))
+            await asyncio.wait({self._discarding}, timeout=linger_s)
+            body = b""
         await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": False}))
 
 

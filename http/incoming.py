@@ -3,7 +3,7 @@
 Quart's own body takes in whatever comes; this one asks the server for the next chunk only when the route asks for it,
 so that a slow store slows the client down. Overload: at most Hypercorn's queue is in memory (`AHEAD` in
 `omnisonic.http.serving`). A client that stalls, or is slower than any line, is refused; one that vanishes ends the
-request.
+request. Shutdown: a body that is not whole in time is refused (`omnisonic.http.stopping`).
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from hypercorn.typing import ASGIReceiveCallable, HTTPScope
 from quart import request
 
 from omnisonic.http.errors import Refusal
+from omnisonic.http.stopping import ARRIVE_S, Stopped, Stopping
 
 GRACE_S: Final = 30.0
 """How long a body may come as slowly as it likes."""
@@ -46,9 +47,12 @@ class Incoming:
     After `grace_s` of waiting for it, it has to have come at `LEAST_BYTES_PER_S` or more.
     """
 
-    def __init__(self, receive: ASGIReceiveCallable, stall_s: float, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self, receive: ASGIReceiveCallable, stall_s: float, stopping: Stopping, grace_s: float = GRACE_S
+    ) -> None:
         self._receive = receive
         self._stall_s = stall_s
+        self._stopping = stopping
         self._grace_s = grace_s
         self._clock = asyncio.get_running_loop().time
         self._ends_s = self._clock() + LONGEST_S
@@ -60,7 +64,7 @@ class Incoming:
         return self
 
     async def __anext__(self) -> bytes:
-        """The next chunk. Errors: `ClientGone`; `Refusal` (408)."""
+        """The next chunk. Errors: `ClientGone`; `Stopped`; `Refusal` (408)."""
         while not self._is_whole:
             event = await self._event()
             if event["type"] == "http.disconnect":
@@ -83,9 +87,12 @@ class Incoming:
         now_s = self._clock()
         left_s = self._grace_s + self._received / LEAST_BYTES_PER_S - self._waited_s
         try:
-            async with asyncio.timeout_at(min(now_s + min(self._stall_s, left_s), self._ends_s)):
-                return await self._receive()
+            async with asyncio.timeout_at(min(now_s + min(self._stall_s, left_s), self._ends_s)) as bound:
+                with self._stopping.shortens(bound, ARRIVE_S):
+                    return await self._receive()
         except TimeoutError:
+            if self._stopping.has_ended(bound):
+                raise Stopped from None
             message = "The upload stood still, or came too slowly, for too long. Send it again."
             raise Refusal(408, "request_timeout", message) from None
         finally:

@@ -2,7 +2,8 @@
 
 Overload: connections over the limits are refused (`omnisonic.http.acceptor`), slow peers are cut off
 (`omnisonic.http.connection`). Crash: an exception is one 500. Shutdown: no new connections, what is in flight has
-`GRACE_S` to finish, idle connections are closed at once.
+`GRACE_S` to finish, and uploads a little less, to be told (`omnisonic.http.stopping`); idle connections are closed at
+once.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 
 from omnisonic.http.acceptor import Acceptor, ConnectionLimits
 from omnisonic.http.connection import Connection, Patience
+from omnisonic.http.stopping import STATE, Stopping
 
 GRACE_S: Final = 5.0
 MAX_HEAD_BYTES: Final = 16_384
@@ -52,7 +54,8 @@ async def serve_web(
 
     The listener, which is closed in the end, may be shared with other processes: each has `limits` of its own.
     """
-    config, context, state = hypercorn_config(), WorkerContext(None), LifespanState({})
+    stopping = Stopping()
+    config, context, state = hypercorn_config(), WorkerContext(None), LifespanState({STATE: stopping})
     wrapped = ASGIWrapper(app)
     connections: set[Connection] = set()
 
@@ -72,6 +75,7 @@ async def serve_web(
         finally:
             acceptor.close()
             await context.terminated.set()
+            stopping.begin()
             for connection in list(connections):
                 connection.stop()
             await _ended(acceptor.tasks)

@@ -16,6 +16,7 @@ from omnisonic.http.errors import Refusal
 from omnisonic.http.incoming import incoming
 from omnisonic.http.openapi import COOKIE, answers
 from omnisonic.http.room_news import RoomNews
+from omnisonic.http.stopping import answered_before_the_stop
 from omnisonic.http.tus_headers import (
     VERSION,
     CreationHeaders,
@@ -122,6 +123,7 @@ class Tus:
         headers=PieceHeaders,
         security=COOKIE,
     )
+    @answered_before_the_stop()
     async def append(self, upload_id: UploadId) -> Response:
         """Send the piece that begins at `Upload-Offset`; with the last one, the upload is there."""
         login = self._login()

@@ -24,6 +24,7 @@ from omnisonic.http.multipart import OVERHEAD_BYTES, form_in_request
 from omnisonic.http.openapi import COOKIE, answers
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.session_inputs import read_cursor, written_cursor
+from omnisonic.http.stopping import answered_before_the_stop
 from omnisonic.http.upload_inputs import FORM, LISTED, MixChanges, UploadQuery
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.uploads import (
@@ -77,6 +78,7 @@ class Uploads:
     @answers(
         UploadAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, 507, status=201, multipart=FORM, security=COOKIE
     )
+    @answered_before_the_stop()
     async def create(self) -> Response:
         """Upload one file, into a session or not: the parts `file` and, if wanted, `sessionId` of a form."""
         login = self._login()

@@ -158,9 +158,9 @@ def test_secrets_of_a_sign_in_are_never_logged(
         client.get(back)
         provider.body = b"nonsense"
         sign_in_by(studio.new_client(), "github")
-    # What this test itself asks for is logged by its own client.
-    records = [record for record in caplog.records if record.name != "httpx"]
-    assert [record.getMessage() for record in records if record.exc_info or "reason" in record.__dict__]
-    written = "\n".join(way.format(record) for record in records for way in (LineFormatter(), JsonFormatter("web")))
+    # The clients of this test log their addresses, too, codes and all: as the product writes them, they are hidden.
+    ways = (LineFormatter(), JsonFormatter("web"))
+    written = "\n".join(way.format(record) for record in caplog.records for way in ways)
+    assert "code=***" in written
     for secret in (*parse_qs(urlsplit(back).query)["code"], cookie, "the client's secret", "a-token"):
         assert secret not in written
