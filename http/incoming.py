@@ -86,8 +86,9 @@ class Incoming:
     async def _event(self) -> Any:
         now_s = self._clock()
         left_s = self._grace_s + self._received / LEAST_BYTES_PER_S - self._waited_s
+        bound = asyncio.timeout_at(min(now_s + min(self._stall_s, left_s), self._ends_s))
         try:
-            async with asyncio.timeout_at(min(now_s + min(self._stall_s, left_s), self._ends_s)) as bound:
+            async with bound:
                 with self._stopping.shortens(bound, ARRIVE_S):
                     return await self._receive()
         except TimeoutError:

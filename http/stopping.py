@@ -81,8 +81,9 @@ def stopping_of(scope: Mapping[str, Any]) -> Stopping:
 async def answered_before_the_stop() -> AsyncIterator[None]:
     """Work on the current request until the server that stops can wait no longer. Errors: `Stopped`."""
     stopping = stopping_of(request.scope)
+    bound = asyncio.timeout(None)
     try:
-        async with asyncio.timeout(None) as bound:
+        async with bound:
             with stopping.shortens(bound, ANSWER_S):
                 yield
     except TimeoutError:

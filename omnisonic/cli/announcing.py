@@ -8,6 +8,6 @@ from omnisonic.log_lines import json_line
 
 
 def announcement(settings: Settings, part: str, text: str, **fields: object) -> Callable[[], None]:
-    """What to call then: it prints `text`, or where logs are JSON the event `PART.ready` with these fields."""
-    line = json_line(part, f"{part}.ready", fields) if settings.logs_json else text
+    """What to call then: it prints `text`, or where logs are JSON the event `part.ready` with these fields."""
+    line = json_line(part, "part.ready", fields) if settings.logs_json else text
     return partial(print, line, flush=True)

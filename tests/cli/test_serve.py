@@ -174,6 +174,7 @@ def test_production_says_how_people_sign_in(tmp_path: Path) -> None:
     """By what is on, and how accounts are made where nobody registers by themselves."""
     production = {
         "OMNISONIC_ENV": "production",
+        "LOG_FORMAT": "text",
         "NEXTAUTH_SECRET": secrets.token_urlsafe(32),
         "AUTH_ENABLE_CREDENTIALS": "true",
         "DISCORD_CLIENT_ID": "x",

@@ -86,7 +86,7 @@ def test_a_part_alone_says_where_it_is_in_json(part: str, tmp_path: Path) -> Non
     """And nothing that is not."""
     settings = PRODUCTION | {"OMNISONIC_DATA_DIR": str(tmp_path), "ROOM_ACCESS": "open"}
     with running(part, **settings) as alone:
-        assert said(alone, f"{part}.ready")["url"].rpartition(":")[0] in ("ws://127.0.0.1", "http://127.0.0.1")
+        assert said(alone, "part.ready")["url"].rpartition(":")[0] in ("ws://127.0.0.1", "http://127.0.0.1")
         assert alone.stop() == 0
     events(alone.lines)
 
@@ -94,6 +94,6 @@ def test_a_part_alone_says_where_it_is_in_json(part: str, tmp_path: Path) -> Non
 def test_a_log_in_development_can_be_json_too(tmp_path: Path) -> None:
     """By `LOG_FORMAT`, and with less in it by `LOG_LEVEL`."""
     with running("gateway", LOG_FORMAT="json", LOG_LEVEL="error", OMNISONIC_DATA_DIR=str(tmp_path)) as gateway:
-        said(gateway, "gateway.ready")
+        said(gateway, "part.ready")
         assert gateway.stop() == 0
-    assert [each["event"] for each in events(gateway.lines)] == ["gateway.ready"]
+    assert [each["event"] for each in events(gateway.lines)] == ["part.ready"]
