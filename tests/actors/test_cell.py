@@ -12,6 +12,7 @@ from omnisonic.actors.dead_letters import DeadLetter, DeadLetters
 from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.mailbox import DATA_FRAMES, Expire, Join, Leave, Mail, PutLease, Said, Told
 from omnisonic.actors.room import RoomContext
+from omnisonic.actors.vitals import ASKED_FOR
 from omnisonic.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT
@@ -222,6 +223,23 @@ def test_a_room_that_cannot_start_again_has_crashed_again() -> None:
     assert not stage.cell.is_alive
     assert [letter.kind for letter in stage.diary.letters] == ["Said", "Restart"]
     assert stage.present() == ["ada", "mallory"]
+
+
+def test_a_room_that_an_operator_renews_keeps_its_people_and_nothing_else() -> None:
+    """Another room, with the roster and the count of the old one, and nothing of what rooms leave to each other."""
+    stage = Stage("ada", "bob")
+    stage.say("ada", "note")
+    stage.run()
+    stage.cell.estate.left = "whatever may be wrong"
+    stage.cell.renew()
+    assert [context.estate.left for context in stage.contexts] == [None, None]
+    assert (stage.contexts[1].offset, stage.cell.incarnation) == (1, 2)
+    assert stage.present() == ["ada", "bob"]
+    assert [life.reason for life in stage.cell.vitals.lives] == [ASKED_FOR]
+    stage.say("bob", "note")
+    stage.run()
+    assert [message["offset"] for message in stage.ears["ada"].heard()] == [2]
+    assert stage.diary.letters == []
 
 
 def test_who_left_while_the_room_was_down_is_gone_when_it_is_back() -> None:

@@ -1,120 +1,20 @@
 """The rate limit of one connection: how much is free, what is told, and when it is closed (SPEC 5.3)."""
 
-import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.connection import Connection
-from omnisonic.actors.dead_letters import DeadLetter
-from omnisonic.actors.detour import Detour
-from omnisonic.actors.instruments import Sampler
 from omnisonic.actors.rate import COST_BYTES, Rate
-from omnisonic.actors.room import Room
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT
-from omnisonic.wire.handshake import Request
-from tests.actors.links import Setting, member, read_messages
+from tests.actors.wired import Stage
 from tests.wire.client_frames import FIN, ClientFrame
 
 bounded = settings(max_examples=200)
 NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encoded()
 PER_S, BURST = 10.0, 5
-
-
-@dataclass
-class HandClock:
-    """Time that passes when a test says so."""
-
-    now_s: float = 100.0
-
-
-class Host:
-    """A gateway's part, for one connection that only sends."""
-
-    def __init__(self, rate: Rate) -> None:
-        self.rate = rate
-        self.queue_bytes = 0
-        self.clock = HandClock()
-        self.crashes: list[Exception] = []
-
-    def greet(self, connection: Connection, request: Request) -> None:
-        raise AssertionError("nobody greets here")
-
-    def start_detour(self, connection: Connection) -> Detour:
-        return Detour(connection)  # which nobody runs
-
-    def set_writing(self, connection: Connection, *, writing: bool) -> None:
-        pass
-
-    def is_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
-        pass
-
-    def is_closing(self, connection: Connection) -> None:
-        pass
-
-    def has_ended(self, connection: Connection) -> None:
-        pass
-
-    def has_crashed(self, connection: Connection, crash: Exception) -> None:
-        self.crashes.append(crash)
-
-
-class NoEvents:
-    """Nobody runs the room: its mail is counted in the mailbox."""
-
-    def has_mail(self, cell: RoomCell) -> None:
-        pass
-
-    def roster_changed(self, cell: RoomCell) -> None:
-        pass
-
-    def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
-        raise crash
-
-
-class Stage:
-    """A connection in a room, and the client's end of its socket."""
-
-    def __init__(self, rate: Rate) -> None:
-        near, self.client = socket.socketpair()
-        near.setblocking(False)
-        self.client.setblocking(False)
-        self.host = Host(rate)
-        self.cell = RoomCell(Setting().context(), Room, NoEvents(), Sampler())
-        self.connection = Connection(near, "127.0.0.1", self.host, self.host.clock.now_s)
-        self.connection.enter(self.cell, member("ada"), b"")
-
-    def send(self, data: bytes, times: int = 1) -> None:
-        """The client writes, in reads of its own."""
-        for _ in range(times):
-            self.client.send(data)
-            self.connection.on_readable()
-
-    @property
-    def taken(self) -> int:
-        """How many messages the room was given."""
-        return self.cell.mailbox.frames
-
-    def told(self) -> bytes:
-        """What the client was sent since the last look."""
-        try:
-            return self.client.recv(65_536)
-        except BlockingIOError:
-            return b""
-
-    def errors(self) -> list[Any]:
-        """The codes of the errors the client was sent since the last look."""
-        return [message["payload"]["code"] for message in read_messages(self.told())]
-
-    def close(self) -> None:
-        self.connection.end("left")
-        self.client.close()
 
 
 @pytest.fixture

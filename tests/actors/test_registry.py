@@ -177,3 +177,24 @@ async def test_a_room_that_is_closed_while_its_restart_waits_stays_closed(
     await wait_all_tasks_blocked()
     assert len(house.registry) <= 1
     assert house.registry.get("jam") is not cell
+
+
+async def test_a_room_that_was_forgotten_takes_no_other_with_it(house: House, autojump_clock: MockClock) -> None:
+    """A new room has its name by now: what becomes of the old one, which somebody still held, is not the new one's."""
+    old = house.registry.room("jam")
+    house.registry.sweep(trio.current_time() + EMPTY_S)
+    assert house.registry.get("jam") is None
+    ada = house.enter("jam", "ada")
+    new = house.registry.get("jam")
+    assert new is not None
+    assert new is not old
+    eve = Ear("eve")
+    old.tell(Join(eve, member("eve")))
+    for _ in range(4):
+        old.hear(said(eve, text("poison")))
+        house.dispatcher.turn()
+        await trio.sleep(RESTARTED_WITHIN_S)
+    assert eve.closing is not None
+    assert eve.closing.code is CloseCode.INTERNAL_ERROR
+    assert house.registry.get("jam") is new
+    assert ada.is_open

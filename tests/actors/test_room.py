@@ -7,13 +7,14 @@ import pytest
 from omnisonic.actors.batch import Batch
 from omnisonic.actors.heads import KNOWN_TYPES, Heads
 from omnisonic.actors.mailbox import Join
+from omnisonic.actors.room import Room
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT, Frame
 from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, SERVER_TYPES, TYPE_LENGTH
 from tests.actors.links import Ear, binary, member, said, text
-from tests.actors.staging import Stage
+from tests.actors.staging import Poisoned, Stage
 
 
 def refusal(frame: Frame) -> dict[str, Any]:
@@ -165,6 +166,16 @@ def test_the_servers_types_are_reserved(type_: str) -> None:
 def test_what_cannot_be_done_is_answered_with_a_code(frame: Frame, code: str) -> None:
     """One error to the sender; nobody else hears of it."""
     assert refusal(frame)["code"] == code
+
+
+@pytest.mark.parametrize("room_class", [Room, Poisoned])
+@pytest.mark.parametrize("size", [0, MESSAGE_BYTES - 1, MESSAGE_BYTES])
+def test_a_binary_message_of_the_largest_size_is_relayed(size: int, room_class: type[Room]) -> None:
+    """To the last byte, whether the room listens or not; one more is refused."""
+    stage = Stage("ada", "bob", room_class=room_class)
+    data = bytes(number % 251 for number in range(size))
+    stage.turn(said(stage.ears["ada"], binary(data)))
+    assert stage.heard() == {"ada": [], "bob": [b"\x03ada" + data]}
 
 
 @pytest.mark.parametrize("code_of", ["transport.set", "signal.answer", "presence.set", "welcome"])

@@ -20,15 +20,15 @@ QUIET_S: Final = 0.002
 class ByHand:
     """A member. `frames` are those that came, with the time of the clock; `ended_s` is when the server ended it all."""
 
-    def __init__(self, stage: Stage, member: str = "ada") -> None:
+    def __init__(self, stage: Stage, member: str = "ada", *, handshake: bytes = b"") -> None:
         self.frames: list[tuple[float, int, bytes]] = []
         self.ended_s: float | None = None
         self._received = bytearray()
         self._sock = socket.create_connection(("127.0.0.1", stage.port))
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what waits in a kernel waits in real time
-        self.send(upgrade_request(stage.target(member), stage.port))
         self._is_in = False
+        self.send(handshake or upgrade_request(stage.target(member), stage.port))
 
     def send(self, data: bytes) -> None:
         """Send all of it, or what the server still takes."""
@@ -48,13 +48,18 @@ class ByHand:
             pass
         except OSError:
             self.ended_s = self.ended_s or now_s
-        if not self._is_in and b"\r\n\r\n" in self._received:
+        if not self._is_in and self._received.startswith(b"HTTP/1.1 101 ") and b"\r\n\r\n" in self._received:
             del self._received[: self._received.index(b"\r\n\r\n") + 4]
             self._is_in = True
         while self._is_in and (cut := cut_frame(self._received)) is not None:
             first, start, end = cut
             self.frames.append((now_s, first, bytes(self._received[start:end])))
             del self._received[:end]
+
+    @property
+    def received(self) -> bytes:
+        """What came that is no frame."""
+        return bytes(self._received)
 
     def of(self, first: int) -> list[tuple[float, bytes]]:
         """When which frames with this first byte came."""

@@ -17,7 +17,7 @@ from omnisonic.actors.watch import Patience
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES, Envelope
-from tests.clients import BINARY, CLOSE, FRAGMENT_OF_TEXT, LAST, MORE, PING, PONG, TEXT, Bare, envelope, masked_frame
+from tests.clients import BINARY, CLOSE, FRAGMENT_OF_TEXT, LAST, MORE, PING, TEXT, Bare, envelope, masked_frame
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage, eventually, open_stage
 
@@ -249,17 +249,6 @@ async def test_a_client_that_answers_no_ping_is_4010(stage_over: OpenStage) -> N
         assert (await ada.closed())[0] == 4010
         assert trio.current_time() - started_s < 0.2 + WATCH_SLACK_S
         assert (await bo.next("presence.leave"))["payload"] == {"memberId": "ada", "reason": "no_pong"}
-
-
-async def test_a_client_that_answers_pings_stays(stage_over: OpenStage) -> None:
-    """However long it has nothing to say, and anything it sends is as good as a pong."""
-    async with stage_over(patience=Patience(ping_s=0.1, pong_s=0.3)) as stage, await stage.bare_member("ada") as ada:
-        for answer in (PONG, TEXT):
-            first, payload = await ada.frame()
-            while first != PING:
-                first, payload = await ada.frame()
-            await ada.send(answer, b'{"type":"note"}' if answer == TEXT else payload)
-        assert stage.roster() == ["ada"]
 
 
 async def test_a_client_that_never_answers_a_close_is_dropped(stage_over: OpenStage) -> None:

@@ -2,11 +2,16 @@
 
 from typing import Any
 
+import trio
+
 from omnisonic.actors.relay import Relay
 from omnisonic.bus import ROOM_EVENTS
 from omnisonic.bus.events import LeaseDropped, LeasePut, RoomSaid, encode
 from omnisonic.bus.memory import QUEUE_LENGTH
-from omnisonic.models import Member, PresenceMember, Status
+from omnisonic.errors import Unavailable
+from omnisonic.models import Member, PresenceMember, RoomId, Status
+from omnisonic.presence import Lease
+from omnisonic.presence.memory import MemoryPresence
 from omnisonic.server import open_presence_and_bus
 from tests.clients import Client
 from tests.gateway.conftest import OpenStage
@@ -113,6 +118,7 @@ async def test_a_crash_of_the_room_keeps_leases(stage_over: OpenStage) -> None:
         await put(stage)
         assert (await ada.hear())["type"] == "presence.join"
         await ada.say("poison")
+        assert await ada.error() == "room_crashed"
         await quiet(ada)
         assert stage.roster() == ["ada", "cy"]
         await drop(stage)
@@ -168,6 +174,62 @@ async def test_a_bus_whose_connection_broke_is_made_up_for(valkey: ValkeyServer)
         with valkey.client as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await made_up_for(ada)
+
+
+class HeldBack(MemoryPresence):
+    """A store whose answer about leases is what it was when it was asked, and comes when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go_on = trio.Event(), trio.Event()
+
+    async def leases(self, room: RoomId) -> list[Lease]:
+        leases = await super().leases(room)
+        self.asked.set()
+        await self.go_on.wait()
+        return leases
+
+
+async def test_what_the_store_said_before_an_event_does_not_undo_it() -> None:
+    """A lease is put while the store's answer is on its way, another is taken back: the answer is too old by then."""
+    store = HeldBack()
+    await store.put_lease("jam", PresenceMember("di", "Di"), ttl_s=60)
+    async with open_stage(presence=store) as stage, stage.member("ada") as ada:
+        await listening(stage)
+        await store.asked.wait()
+        await put(stage)
+        assert await ada.hear() == {"type": "presence.join", "payload": line()}
+        await drop(stage, "di")
+        await put(stage, status="away")
+        assert await ada.hear() == {"type": "presence.update", "payload": line(status="away")}
+        store.go_on.set()
+        (relay,) = (each for each in stage.gateway.registry.watchers if isinstance(each, Relay))
+        await eventually(lambda: not relay.is_behind)
+        await quiet(ada)
+        assert stage.roster() == ["ada", "cy"]
+
+
+class FailsTwice(MemoryPresence):
+    """A store that does not answer the first two times that it is asked for leases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 2
+
+    async def leases(self, room: RoomId) -> list[Lease]:
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("The store is away.")
+        return await super().leases(room)
+
+
+async def test_leases_that_could_not_be_read_are_read_again() -> None:
+    """Whoever was there before the room is not forgotten because the store was away just then."""
+    store = FailsTwice()
+    await store.put_lease("jam", PresenceMember("cy", "Cy"), ttl_s=60)
+    async with open_stage(presence=store) as stage, stage.member("ada") as ada:
+        assert await ada.hear() == {"type": "presence.join", "payload": line()}
+        assert store.failures == 0
 
 
 async def test_what_is_no_event_is_passed_over(stage: Stage) -> None:

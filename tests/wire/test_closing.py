@@ -78,6 +78,14 @@ def test_a_close_body_is_valid_when_wsproto_says_so(body: bytes) -> None:
         assert is_valid_close_body(body) == accepted
 
 
+@pytest.mark.parametrize("code", [*range(995, 1021), 0, 2999, 3000, 4999, 5000, 65_535])
+def test_a_peer_may_send_the_codes_that_are_for_it(code: int) -> None:
+    """RFC 6455 7.4 and IANA's registry, one by one: 1004 to 1006 and 1015 are never on the wire."""
+    may_be_sent = code in {1000, 1001, 1002, 1003, *range(1007, 1015)} or 3000 <= code <= 4999
+    assert is_valid_close_body(struct.pack("!H", code)) == may_be_sent
+    assert is_valid_close_body(struct.pack("!H", code) + b"why") == may_be_sent
+
+
 @bounded
 @given(st.one_of(st.binary(), st.text().map(str.encode)))
 def test_utf8_is_what_python_can_decode(data: bytes) -> None:
