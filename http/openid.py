@@ -8,11 +8,13 @@ every `ASK_AGAIN_S`, so that made-up tokens cannot make us ask all the time.
 import hmac
 import time
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from omnisonic.config import LOOPBACK
 from omnisonic.http.errors import Refusal
 from omnisonic.http.provider_calls import ProviderCalls, ProviderRefused
 
@@ -40,6 +42,7 @@ class Issuer:
     async def endpoint(self, name: str) -> str:
         """One of `ENDPOINTS`. Errors: `ProviderRefused`, `ProviderDown`."""
         if time.monotonic() >= self._endpoints_until_s:
+            self._check_way(self._url)
             said = await self._calls.get(f"{self._url}/.well-known/openid-configuration")
             if not isinstance(said, dict) or said.get("issuer") != self._url:
                 raise ProviderRefused("The issuer calls itself something else.")
@@ -101,9 +104,21 @@ class Issuer:
         return keys
 
     def _checked_endpoint(self, url: object) -> str:
-        if not isinstance(url, str) or not url.startswith(("https://", self._url)):
+        if not isinstance(url, str):
             raise ProviderRefused("The issuer's endpoints make no sense.")
+        self._check_way(url)
         return url
+
+    def _check_way(self, url: str) -> None:
+        """See that nobody on the way to `url` reads or changes what is said: over TLS, or on this very machine."""
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        is_here = host in LOOPBACK and urlsplit(self._url).hostname in LOOPBACK
+        if not host or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not is_here):
+            raise ProviderRefused("The issuer and its endpoints must be reached over https.")
 
 
 def _invalid() -> Refusal:

@@ -50,6 +50,8 @@ class OpenIdProvider:
     """What it says of whoever comes, over what it says of Ada."""
     claims: dict[str, Any] = field(default_factory=dict)
     """What stands in the ID token besides; a None takes a claim out."""
+    configuration: dict[str, Any] = field(default_factory=dict)
+    """What stands in its discovery document, over what does."""
     forged_header: dict[str, str] = field(default_factory=dict)
     """The header of an ID token that is not signed with its key."""
     refusal: str = ""
@@ -85,7 +87,7 @@ class OpenIdProvider:
 
     def behave(self) -> None:
         """Be well again, and know Ada."""
-        self.person, self.claims, self.forged_header = {}, {}, {}
+        self.person, self.claims, self.configuration, self.forged_header = {}, {}, {}, {}
         self.refusal, self.status, self.hangs, self.body = "", 0, False, None
         self.asked.clear()
         self.calls.clear()
@@ -169,7 +171,7 @@ def _app(provider: OpenIdProvider) -> Quart:
     async def configuration() -> Response:
         google = provider.url + "/google"
         endpoints = {"authorization_endpoint": f"{google}/authorize", "token_endpoint": f"{google}/token"}
-        return jsonify({"issuer": provider.url, "jwks_uri": f"{google}/keys", **endpoints})
+        return jsonify({"issuer": provider.url, "jwks_uri": f"{google}/keys", **endpoints, **provider.configuration})
 
     @app.get("/google/keys")
     async def keys() -> Response:

@@ -1,5 +1,6 @@
 """Signing in through a provider by who should not (RELIABILITY, attacks: sign-in)."""
 
+import time
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -94,6 +95,20 @@ def test_an_id_token_that_is_not_for_this_sign_in_is_401(
     assert (answer.status_code, answer.json()["code"]) == (401, "id_token_invalid")
     assert session(client) == {}
     assert users(studio) == 0
+
+
+@pytest.mark.parametrize(
+    ("claim", "from_now_s", "is_taken"),
+    [("exp", -30, True), ("exp", -90, False), ("exp", -5_000, False), ("iat", 30, True), ("iat", 90, False)],
+)
+def test_clocks_may_be_a_minute_apart_and_no_more(
+    studio: Web, provider: OpenIdProvider, claim: str, from_now_s: int, is_taken: bool
+) -> None:
+    """A token that ran out half a minute ago is good, one that ran out earlier is not; nor one from the future."""
+    provider.claims = {claim: int(time.time()) + from_now_s}
+    answer = sign_in_by(studio.new_client(), "google")
+    assert answer.status_code == (302 if is_taken else 401)
+    assert users(studio) == int(is_taken)
 
 
 def test_an_id_token_for_several_audiences_names_us(studio: Web, provider: OpenIdProvider) -> None:

@@ -96,9 +96,39 @@ def test_a_provider_that_is_not_there_is_told_on_the_page(database_url: str) -> 
     assert answer.headers["Location"].startswith("/signin?error=OAuthSignin")
 
 
-def test_an_issuer_that_calls_itself_something_else_is_refused(provider: OpenIdProvider, database_url: str) -> None:
-    """As OpenID Connect Discovery 4.3 demands; programs get 502."""
-    settings = provider.environment | {"GOOGLE_BASE_URL": provider.url.replace("127.0.0.1", "localhost")}
+@pytest.mark.parametrize("issuer", ["https://another.example", "{url}/", "{url}x", "HTTP{rest}", "", None, 7])
+def test_an_issuer_that_calls_itself_something_else_is_refused(
+    provider: OpenIdProvider, database_url: str, issuer: object
+) -> None:
+    """As OpenID Connect Discovery 4.3 demands, character by character; programs get 502."""
+    named = issuer.format(url=provider.url, rest=provider.url[4:]) if isinstance(issuer, str) else issuer
+    provider.configuration = {"issuer": named}
+    with running_web(provider.environment, database_url=database_url) as web:
+        answer = post_form(web.new_client(), "signin/google", json="true")
+        assert (answer.status_code, answer.json()["code"]) == (502, "provider_refused")
+        provider.configuration = {"issuer": provider.url}
+        assert sign_in_by(web.new_client(), "google").headers["Location"] == "/sessions"
+
+
+@pytest.mark.parametrize("endpoint", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://issuer.example/x", "{url}@issuer.example/x", "{url}.issuer.example/x", "ftp://127.0.0.1/x", "https:", 7],
+)
+def test_an_issuer_with_endpoints_in_the_clear_is_refused(
+    provider: OpenIdProvider, database_url: str, endpoint: str, url: object
+) -> None:
+    """Whoever is on the way would read the code and the token, or give us keys: nobody is sent there, nothing asked."""
+    provider.configuration = {endpoint: url.format(url=provider.url) if isinstance(url, str) else url}
+    with running_web(provider.environment, database_url=database_url) as web:
+        answer = post_form(web.new_client(), "signin/google", json="true")
+        assert (answer.status_code, answer.json()["code"]) == (502, "provider_refused")
+        assert provider.calls == ["/.well-known/openid-configuration"]
+
+
+def test_an_issuer_elsewhere_is_not_asked_in_the_clear(database_url: str) -> None:
+    """Its discovery document and its keys would be anybody's who is on the way."""
+    settings = {"GOOGLE_CLIENT_ID": "us", "GOOGLE_CLIENT_SECRET": "shh", "GOOGLE_BASE_URL": "http://issuer.example"}
     with running_web(settings, database_url=database_url) as web:
         answer = post_form(web.new_client(), "signin/google", json="true")
     assert (answer.status_code, answer.json()["code"]) == (502, "provider_refused")

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from tests.web.running import Web
 from tests.web.sounds import wav
 from tests.web.test_sessions import make
 from tests.web.test_sessions_sharing import share, user_id
-from tests.web.test_uploads import is_clean, told
+from tests.web.test_uploads import is_clean, send, told
 
 SOUND: Final = wav(5)
 """About 880 kB."""
@@ -257,6 +258,29 @@ def test_it_expires_after_a_day(web: Web, ada: httpx.Client) -> None:
     assert piece(ada, place, 1000, SOUND[1000:]).status_code == 404
     assert web.do(web.stores.upkeep.drop_expired(10)) == 1
     assert len(web.do(web.stores.upkeep.take_loose(10))) == 1
+
+
+def test_a_last_piece_that_is_over_the_quota_takes_the_others_with_it(web: Web, ada: httpx.Client) -> None:
+    """The quota is full when the last piece has arrived: 413, there is no such upload, and nothing of it is kept."""
+    kept = send(ada).json()["upload"]["id"]
+    place = begun(ada)
+    assert piece(ada, place, 0, SOUND[:1000]).status_code == 204
+
+    def while_the_quota_fills() -> Iterator[bytes]:
+        yield SOUND[1000:2000]
+        eventually(lambda: bool(web.do(web.database.rows("SELECT 1 FROM loose_objects"))), what="the piece arrives")
+        web.do(web.database.row("UPDATE uploads SET file_size = 10737418240"))
+        yield SOUND[2000:]
+
+    headers = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "1000"}
+    headers["Content-Length"] = str(len(SOUND) - 1000)
+    answer = ada.patch(place, content=while_the_quota_fills(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "upload_quota_exceeded")
+    assert ada.head(place, headers=TUS).status_code == 404
+    assert ada.delete(place, headers=TUS).status_code == 404
+    assert not web.do(web.database.rows("SELECT 1 FROM resumable_uploads"))
+    eventually(lambda: is_clean(web), what="nothing is left")
+    assert [each["upload"]["id"] for each in ada.get("/api/upload/list").json()["uploads"]] == [kept]
 
 
 def test_what_is_promised_counts_towards_the_quota(web: Web, ada: httpx.Client) -> None:

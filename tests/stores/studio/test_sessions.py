@@ -147,6 +147,22 @@ async def test_pages_miss_nothing_and_repeat_nothing(people: People, limit: int)
     assert await pages(people.store, ada, limit, trio.lowlevel.checkpoint) == ["6", "5", "4", "3", "2", "1", "0"]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 4])
+async def test_a_full_last_page_says_that_it_is_the_last(people: People, limit: int) -> None:
+    """Four sessions are as many full pages as there are, and no empty one behind them."""
+    ada, _ = await people.arrives("ada")
+    for number in range(4):
+        await people.store.create(ada, f"{number}")
+    before: Cursor | None = None
+    lasts: list[bool] = []
+    for _ in range(4 // limit):
+        listing = await people.store.list(ada, limit=limit, before=before)
+        assert len(listing.sessions) == limit
+        before = listing.next_before
+        lasts.append(before is None)
+    assert lasts == [False] * (4 // limit - 1) + [True]
+
+
 async def test_pages_stay_right_while_sessions_come_and_go(people: People) -> None:
     """Between any two pages a new one is made, and one that was seen already is deleted, also the one at the edge."""
     ada, _ = await people.arrives("ada")

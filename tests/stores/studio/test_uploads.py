@@ -262,6 +262,22 @@ async def test_the_list_is_newest_first_page_by_page(studio: Studio) -> None:
     assert {kept.upload.file_name for kept in seen} == {f"take {number}" for number in range(7)}
 
 
+@pytest.mark.parametrize("limit", [1, 2, 4])
+async def test_a_full_last_page_says_that_it_is_the_last(studio: Studio, limit: int) -> None:
+    """Four uploads are so many full pages, and no empty one behind them: of one's own, and of a session."""
+    ada = studio.logins["ada"]
+    for number in range(4):
+        await studio.upload("ada", studio.session, received(name=f"take {number}"))
+    for session in (None, studio.session):
+        before, lasts = None, []
+        for _ in range(4 // limit):
+            page = await studio.uploads.list(ada, session, limit=limit, before=before)
+            assert len(page.uploads) == limit
+            before = page.next_before
+            lasts.append(before is None)
+        assert lasts == [False] * (4 // limit - 1) + [True]
+
+
 async def test_the_list_of_a_session_has_everybodys(studio: Studio) -> None:
     """In its order, and page by page, but nothing of elsewhere; a cursor that is odd is before or after all."""
     uploads = [await studio.upload(name, studio.session) for name in ("ada", "bo", "ada")]
