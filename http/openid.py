@@ -113,11 +113,11 @@ class Issuer:
         """See that nobody on the way to `url` reads or changes what is said: over TLS, or on this very machine."""
         try:
             parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
+            scheme, host, _ = parts.scheme, parts.hostname, parts.port
         except ValueError:
-            host = None
+            scheme, host = "", None
         is_here = host in LOOPBACK and urlsplit(self._url).hostname in LOOPBACK
-        if not host or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not is_here):
+        if not host or scheme not in ("https", "http") or (scheme == "http" and not is_here):
             raise ProviderRefused("The issuer and its endpoints must be reached over https.")
 
 
