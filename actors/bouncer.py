@@ -41,14 +41,17 @@ class Bouncer:
         self._recheck_s = recheck_s
         self._by_login: dict[LoginId, set[Connection]] = {}
         self._by_person: dict[UserId, set[Connection]] = {}
+        self._without_role: set[Connection] = set()
         self._wake = trio.Event()
 
     def __len__(self) -> int:
         """How many people and sign-ins there are in rooms."""
         return len(self._by_login) + len(self._by_person)
 
-    def is_in(self, connection: Connection) -> None:
-        """Somebody known has entered."""
+    def is_in(self, connection: Connection, *, by_role: bool = True) -> None:
+        """Somebody known has entered, `by_role` into a session's room."""
+        if not by_role:
+            self._without_role.add(connection)
         if connection.login is not None:
             self._by_login.setdefault(connection.login, set()).add(connection)
         if connection.person is not None:
@@ -56,6 +59,7 @@ class Bouncer:
 
     def ended(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
+        self._without_role.discard(connection)
         if connection.login is not None:
             _discard(self._by_login, connection.login, connection)
         if connection.person is not None:
@@ -94,12 +98,17 @@ class Bouncer:
                 await self._recheck(self._access)
 
     async def _recheck(self, access: AccessStore) -> None:
-        passes = list({_pass_of(each): None for connections in self._by_login.values() for each in connections})
+        passes = list({self._pass_of(each): None for connections in self._by_login.values() for each in connections})
         for start in range(0, len(passes), CHUNK):
             for lapsed in await _lapsed(access, passes[start : start + CHUNK]):
                 for connection in list(self._by_login.get(lapsed.login, ())):
-                    if connection.room_id == lapsed.room:
+                    if self._pass_of(connection) == lapsed:
                         _send_out(connection)
+
+    def _pass_of(self, connection: Connection) -> Pass:
+        assert connection.login is not None
+        assert connection.room_id is not None
+        return Pass(connection.login, None if connection in self._without_role else connection.room_id)
 
 
 async def _lapsed(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
@@ -114,12 +123,6 @@ async def _lapsed(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
                 _log.warning("bouncer.database_down", extra={"problem": problem.message})
         is_down = True
         await trio.sleep(RETRY_S)
-
-
-def _pass_of(connection: Connection) -> Pass:
-    assert connection.login is not None
-    assert connection.room_id is not None
-    return Pass(connection.login, connection.room_id)
 
 
 def _send_out(connection: Connection) -> None:

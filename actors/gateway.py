@@ -26,9 +26,10 @@ import trio
 
 from omnisonic.access import AccessStore
 from omnisonic.actors.acceptor import accept_forever
-from omnisonic.actors.admission import Admission, Admitted, OpenAdmission
+from omnisonic.actors.admission import Admission, OpenAdmission
 from omnisonic.actors.bouncer import RECHECK_S, Bouncer
 from omnisonic.actors.cell import RoomCell
+from omnisonic.actors.claims import Admitted
 from omnisonic.actors.connection import Connection
 from omnisonic.actors.counters import Counters
 from omnisonic.actors.detour import Detour
@@ -251,7 +252,7 @@ class Gateway:
         room = self.registry.room(entrance.room_id)
         connection.enter(room, entrance.member, answer, admitted.person, admitted.login)
         if connection.is_open:
-            self.bouncer.is_in(connection)
+            self.bouncer.is_in(connection, by_role=admitted.by_role)
 
     def _check_caps(self, connection: Connection) -> None:
         options = self.options

@@ -131,7 +131,13 @@ class Mirror:
         if cell is None:
             return ()
         return [
-            RosterLine(entry.member.member_id, entry.member.display_name, entry.member.status, person=entry.person)
+            RosterLine(
+                entry.member.member_id,
+                entry.member.display_name,
+                entry.member.status,
+                person=entry.person,
+                account=entry.member.account,
+            )
             for entry in cell.entries
             if entry.link is not None
         ]

@@ -15,7 +15,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.admission import Admitted, Claim, no_access
+from omnisonic.actors.claims import Admitted, Claim, no_access
 from omnisonic.actors.connection import Connection
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.models import LoginId, RoomId

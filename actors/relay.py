@@ -194,4 +194,4 @@ def _say_nothing(_reply: Reply) -> None:
 
 
 def _plain(member: Member) -> Member:
-    return Member(member.member_id, member.display_name, member.status)
+    return Member(member.member_id, member.display_name, member.status, account=member.account)

@@ -363,6 +363,7 @@ def _wanted(member: Member, envelope: Envelope) -> Member:
         member.member_id,
         member.display_name if wish.display_name is None else checked_display_name(wish.display_name),
         member.status if wish.status is None else checked_status(wish.status),
+        account=member.account,
     )
 
 

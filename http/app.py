@@ -13,6 +13,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
+from omnisonic.access import AccessStore
 from omnisonic.accounts import AccountStore
 from omnisonic.bus import Bus
 from omnisonic.config import Settings
@@ -41,6 +42,7 @@ from omnisonic.http.realtime_document import RealtimeReference
 from omnisonic.http.request_ids import trace_requests
 from omnisonic.http.request_rates import RequestRates
 from omnisonic.http.room_news import RoomNews
+from omnisonic.http.room_rights import RoomRights
 from omnisonic.http.rooms import GatewayAddress, Rooms, RoomStores
 from omnisonic.http.security import secure
 from omnisonic.http.session_pages import SessionPages
@@ -76,6 +78,7 @@ class Stores:
     local_guard: Guard
     """One in this process, which answers when the other does not."""
     accounts: AccountStore
+    access: AccessStore
     sessions: SessionStore
     uploads: UploadStore
     resumable: ResumableStore
@@ -115,7 +118,8 @@ def create_app(
     app.config["PROVIDER_TIMEOUT"] = PROVIDER_TIMEOUT_S
     callers = Callers(app, secret=secret, secure=settings.is_https)
     csrf = Csrf(secret, secure=settings.is_https)
-    rooms = RoomStores(stores.accounts, stores.sessions, stores.bus, stores.guard)
+    rights = RoomRights(stores.access, callers, is_open=settings.access == "open")
+    rooms = RoomStores(stores.sessions, stores.bus, stores.guard)
     counts = HeadCounts(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
     news = RoomNews(stores.bus)
@@ -128,14 +132,14 @@ def create_app(
     RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, callers).limit(app)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
-        Presence(settings, stores.presence, stores.bus, stores.accounts, stores.sessions, callers),
+        Presence(settings, stores.presence, stores.bus, rights, callers),
         Sessions(settings, stores.sessions, counts, Leases(stores.presence), news, callers.login),
         Invites(settings, stores.sessions, counts, callers.login),
         Uploads(settings, uploads, news, callers.login),
         Tus(uploads, stores.resumable, stores.storage, news, callers.login),
         Downloads(stores.uploads, served, links, callers.login),
         Exports(settings, stores.exports, served, disposal, news, callers.login),
-        Rooms(settings, rooms, callers, secret=secret, admin_token=admin_token, gateway=gateway),
+        Rooms(settings, rooms, callers, rights, secret=secret, admin_token=admin_token, gateway=gateway),
         RealtimeReference(gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
         Pages(settings, frame),

@@ -12,6 +12,7 @@ from typing import Final
 from quart import Quart, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from omnisonic.access import MemberReserved
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
 from omnisonic.exports import NoSuchExport, RequesterOnly
 from omnisonic.http.answers import Problem, answer
@@ -56,6 +57,7 @@ SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
 
 STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     InvalidInput: 400,
+    MemberReserved: 409,
     NotSignedIn: 401,
     OwnerOnly: 403,
     NoSuchCollaborator: 404,

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Final
 
+from msgspec import UNSET
 from pydantic import Field
 from quart import Blueprint, Response, request
 
-from omnisonic.accounts import AccountStore
 from omnisonic.bus import ROOM_EVENTS, Bus
 from omnisonic.bus.events import LeaseDropped, LeasePut, RoomEvent, encode
 from omnisonic.config import Settings
@@ -25,10 +25,20 @@ from omnisonic.http.inputs import Input, Query, json_body
 from omnisonic.http.openapi import COOKIE_IF_ANY, answers
 from omnisonic.http.request_ids import PRESENCE_PATH
 from omnisonic.http.room_inputs import DisplayName, MemberName, RoomName
+from omnisonic.http.room_rights import RoomRights
 from omnisonic.http.roster_reads import RosterReads
-from omnisonic.models import Member, MemberId, PresenceMember, RoomId, Status, UserId, checked_room_id
+from omnisonic.models import (
+    Member,
+    MemberId,
+    PresenceMember,
+    RoomId,
+    Status,
+    UserId,
+    account_of,
+    checked_room_id,
+)
 from omnisonic.presence import LeaseBound, PresenceStore
-from omnisonic.sessions import NoSuchSession, NotSignedIn, SessionStore
+from omnisonic.sessions import NoSuchSession, NotSignedIn
 
 STORE_TIMEOUT_S: Final = 1.0
 """Longest that store and bus together may take for one change."""
@@ -67,8 +77,9 @@ class Departure(Input):
 class Presence:
     """The routes of `/api/presence`.
 
-    Where rooms are open they are anybody's. With tickets they are for those who have a role in the room's session, and
-    what they put is theirs: nobody else may change it, and it ends with the role.
+    Where rooms are open they are anybody's, but a session's. Otherwise they are for those who have a role in the room's
+    session (`omnisonic.http.room_rights`), and what they put is theirs: nobody else may change it, and it ends with the
+    role.
 
     Leases are bounded for each person or address, and in all to half of a room at most: whoever comes by a socket finds
     a place, however many leases there are.
@@ -79,25 +90,22 @@ class Presence:
         settings: Settings,
         presence: PresenceStore,
         bus: Bus,
-        accounts: AccountStore,
-        sessions: SessionStore,
+        rights: RoomRights,
         callers: Callers,
     ) -> None:
         self._default_ttl_s = settings.presence_ttl_s
-        self._is_open = settings.access == "open"
         self._proxies = settings.trusted_proxies
         most = settings.max_members_per_room
         self._leases_per_room = min(LEASES_PER_ROOM, most // 2) if most else LEASES_PER_ROOM
         self._store = presence
         self._reads = RosterReads(presence)
         self._bus = bus
-        self._accounts = accounts
-        self._sessions = sessions
+        self._rights = rights
         self._callers = callers
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("presence", __name__)
-        if not self._is_open:
+        if not self._rights.is_open:
             routes.before_request(self.admit)
         routes.get(PRESENCE_PATH)(self.members)
         routes.post(PRESENCE_PATH)(self.arrive)
@@ -112,18 +120,18 @@ class Presence:
     async def members(self) -> Response:
         """List everyone in a room."""
         room = checked_room_id(Query()["roomId"])
-        if not self._is_open:
-            await self._sessions.get(self._callers.login(), room)
+        await self._rights.user_of(room)
         return answer_encoded(await self._reads.members(room))
 
     @answers(Ok, 400, 401, 403, 404, 408, 409, 413, 415, 503, body=Arrival, security=COOKIE_IF_ANY)
     async def arrive(self) -> Response:
         """Say that someone is in a room, for a while. The live room sees them come; repeat it to keep them there."""
         arrival = await json_body(Arrival)
-        room, person = arrival.room_id, await self._owner(arrival.room_id)
+        room, user = arrival.room_id, await self._rights.user_of(arrival.room_id, arrival.member_id)
+        person, account = (None, UNSET) if user is None else (user.id, account_of(user))
         ttl_s = arrival.ttl_seconds or self._default_ttl_s
-        member = Member(arrival.member_id, arrival.display_name, arrival.status)
-        line = PresenceMember(arrival.member_id, arrival.display_name, arrival.status)
+        member = Member(arrival.member_id, arrival.display_name, arrival.status, account=account)
+        line = PresenceMember(arrival.member_id, arrival.display_name, arrival.status, account=account)
         async with _promptly():
             if not await self._store.put_lease(room, line, ttl_s=ttl_s, person=person, bound=self._bound(person)):
                 raise Refusal(409, "member_taken", "Somebody else is in the room under that memberId.")
@@ -135,22 +143,12 @@ class Presence:
     async def depart(self) -> Response:
         """Say that someone is in a room no more. Saying it twice is no error."""
         departure = await json_body(Departure)
-        room, person = departure.room_id, await self._owner(departure.room_id)
+        room, user = departure.room_id, await self._rights.user_of(departure.room_id)
+        person = None if user is None else user.id
         async with _promptly():
             await self._store.drop_lease(room, departure.member_id, person=person)
             await self._tell(LeaseDropped(room, departure.member_id, person))
         return answer(Ok())
-
-    async def _owner(self, room: RoomId) -> UserId | None:
-        """Whose it is what the caller puts into the room; None is anybody's. Errors: `NotSignedIn`, `NoSuchSession`."""
-        if self._is_open:
-            return None
-        login = self._callers.login()
-        await self._sessions.get(login, room)
-        signed_in = await self._accounts.signed_in(login)
-        if signed_in is None:
-            raise NotSignedIn
-        return signed_in.person.id
 
     def _bound(self, person: UserId | None) -> LeaseBound:
         """How many leases there may be, by whom they are counted."""
@@ -162,10 +160,12 @@ class Presence:
     async def _check_role(self, room: RoomId, member_id: MemberId, person: UserId | None) -> None:
         """See that the role on which a lease was put has not ended meanwhile: who ended it may not have seen the lease.
 
-        Errors: as `_owner`, and then the lease is taken back.
+        Errors: as `RoomRights.user_of`, and then the lease is taken back.
         """
+        if person is None:
+            return
         try:
-            await self._owner(room)
+            await self._rights.user_of(room)
         except (NoSuchSession, NotSignedIn):
             async with _promptly():
                 await self._store.drop_lease(room, member_id, person=person)

@@ -11,8 +11,6 @@ from omnisonic.http.openapi import name_schema
 from omnisonic.models import (
     DISPLAY_NAME_LENGTH,
     ID_LENGTH,
-    Person,
-    called,
     checked_display_name,
     checked_member_id,
     checked_room_id,
@@ -20,7 +18,6 @@ from omnisonic.models import (
 from omnisonic.wire.messages import DEPTH, SERVER_TYPES, SIGNAL_PREFIX, TYPE_LENGTH, depth, refusal
 from omnisonic.wire.numbers import check_numbers
 
-NAMELESS: Final = "Somebody"
 NOT_FROM_OUTSIDE: Final = SERVER_TYPES | {"heartbeat", "presence.set", "transport.set"}
 """What only the server says, and what only a member can mean."""
 
@@ -79,12 +76,3 @@ def read_saying(body: bytes) -> OutsideMessage:
         raise InvalidInput(f"{message.type} must say to which member.", code="invalid_message")
     check_numbers(message.payload)
     return message
-
-
-def default_display_name(person: Person) -> str:
-    """What a person is called in a room when they do not say: their name, or what their address begins with."""
-    name = called(person)
-    try:
-        return checked_display_name(name[:DISPLAY_NAME_LENGTH])
-    except InvalidInput:
-        return "".join(filter(str.isprintable, name)).strip()[:DISPLAY_NAME_LENGTH] or NAMELESS

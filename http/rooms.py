@@ -18,7 +18,6 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 from quart import Blueprint, Response, request
 
-from omnisonic.accounts import AccountStore
 from omnisonic.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.bus.events import Reply, RoomSaid, encode
 from omnisonic.config import Settings
@@ -31,9 +30,10 @@ from omnisonic.http.errors import Refusal, retry_after
 from omnisonic.http.inputs import json_body, raw_json
 from omnisonic.http.livekit import LiveKitTokens
 from omnisonic.http.openapi import COOKIE, COOKIE_OR_BEARER, answers
-from omnisonic.http.room_inputs import Entrance, OutsideMessage, Saying, default_display_name, read_saying
-from omnisonic.models import Person, RoomId, checked_room_id
-from omnisonic.sessions import NotSignedIn, OwnerOnly, SessionStore
+from omnisonic.http.room_inputs import Entrance, OutsideMessage, Saying, read_saying
+from omnisonic.http.room_rights import RoomRights
+from omnisonic.models import RoomId, checked_room_id, default_display_name
+from omnisonic.sessions import OwnerOnly, SessionStore
 from omnisonic.tickets import LIFE_MS, Ticket, TicketPrinter
 
 REPLY_TIMEOUT_S: Final = 1.0
@@ -74,7 +74,6 @@ class GatewayAddress:
 class RoomStores:
     """What rooms are asked about and spoken to through."""
 
-    accounts: AccountStore
     sessions: SessionStore
     bus: Bus
     guard: Guard
@@ -88,16 +87,17 @@ class Rooms:
         settings: Settings,
         stores: RoomStores,
         callers: Callers,
+        rights: RoomRights,
         *,
         secret: str,
         admin_token: str | None,
         gateway: GatewayAddress,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._is_open = settings.access == "open"
         self._proxies = settings.trusted_proxies
         self._stores = stores
         self._callers = callers
+        self._rights = rights
         self._printer = TicketPrinter(secret)
         self._livekit = LiveKitTokens.of(settings)
         self._admin_token = admin_token
@@ -110,15 +110,13 @@ class Rooms:
         routes.post("/<path:room_id>/messages")(self.say)
         return routes
 
-    @answers(TicketAnswer, 400, 401, 403, 404, 408, 413, 415, 503, status=201, body=Entrance, security=COOKIE)
+    @answers(TicketAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=Entrance, security=COOKIE)
     async def ticket(self, room_id: RoomId) -> Response:
         """Give the caller a ticket: good for one entrance into a room, within seconds, as themselves."""
         login = self._callers.login()
         room = checked_room_id(room_id)
         entrance = await json_body(Entrance)
-        person = await self._somebody()
-        if not self._is_open:
-            await self._stores.sessions.get(login, room)
+        person = await self._rights.holder_of(login, room, entrance.member_id)
         member_id = person.id if entrance.member_id is None else entrance.member_id
         display_name = default_display_name(person) if entrance.display_name is None else entrance.display_name
         now_s = self._clock()
@@ -158,13 +156,6 @@ class Rooms:
         if reply.code:
             raise Refusal(_STATUSES.get(reply.code, 400), reply.code, reply.message)
         return answer(Said(reply.offset), 202)
-
-    async def _somebody(self) -> Person:
-        """Who asks. Errors: `NotSignedIn`."""
-        signed_in = await self._stores.accounts.signed_in(self._callers.login())
-        if signed_in is None:
-            raise NotSignedIn
-        return signed_in.person
 
     async def _check_operator(self) -> None:
         """See that the request carries the operator's token. Errors: `Refusal`: 401, 429; `Unavailable`."""

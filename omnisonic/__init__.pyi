@@ -1,4 +1,4 @@
-from omnisonic.actors.admission import Admitted as Admitted
+from omnisonic.actors.claims import Admitted as Admitted
 from omnisonic.client.endings import Closed as Closed
 from omnisonic.client.endings import EntryRefused as EntryRefused
 from omnisonic.client.endings import NotTaken as NotTaken

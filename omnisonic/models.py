@@ -6,6 +6,7 @@ Plain frozen values, shared by the rooms, the stores, the bus and the web side. 
 import re
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
+from uuid import UUID
 
 import msgspec
 
@@ -44,18 +45,39 @@ ID_BYTES: Final = 255
 """Most bytes in the UTF-8 of a member's id."""
 DISPLAY_NAME_LENGTH: Final = 64
 """Most characters in a display name."""
+NAMELESS: Final = "Somebody"
+"""Who has neither a name nor an address."""
 STATUSES: Final[tuple[Status, ...]] = ("active", "away")
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, bidirectional controls and lone surrogates: they can fake a name on a screen."""
 
 
-class Member(msgspec.Struct, frozen=True, rename="camel"):
-    """One participant of a room as the others see them: the payload of `presence.join` and `presence.update`."""
+class Account(msgspec.Struct, frozen=True):
+    """Whose a member is, where people are known. `name` is what the studio calls them, None where only the id is known.
+
+    Unlike a display name nobody can choose it for one room.
+    """
+
+    id: UserId
+    name: str | None
+
+
+class _Shown(msgspec.Struct, frozen=True, rename="camel"):
+    """What a client says of itself."""
 
     member_id: MemberId
     display_name: str
     status: Status = "active"
+
+
+class Member(_Shown, frozen=True, rename="camel", kw_only=True):
+    """One participant of a room as the others see them: the payload of `presence.join` and `presence.update`.
+
+    There is an `account` where people are known.
+    """
+
+    account: Account | msgspec.UnsetType = msgspec.UNSET
 
 
 class PresenceMember(Member, frozen=True, rename="camel"):
@@ -172,6 +194,33 @@ def checked_name(value: str, *, name: str, longest: int) -> str:
     if _UNPRINTABLE.search(value):
         raise InvalidInput(f"{name} must not contain control characters.", code=code)
     return value
+
+
+def account_of(person: Person) -> Account:
+    """What a room says of whose a member is."""
+    return Account(person.id, default_display_name(person))
+
+
+def default_display_name(person: Person) -> str:
+    """What a person is called in a room when they do not say: their name, or what their address begins with."""
+    name = called(person)
+    try:
+        return checked_display_name(name[:DISPLAY_NAME_LENGTH])
+    except InvalidInput:
+        return "".join(filter(str.isprintable, name)).strip()[:DISPLAY_NAME_LENGTH] or NAMELESS
+
+
+def uuid_meant(text: str) -> str | None:
+    """The UUID that `text` can be read as, in its usual form: in capitals, braces, or without hyphens, too.
+
+    None for what is no UUID in any form. A name that means the id of something of ours must not pass for another one.
+    """
+    if not len(UUID(int=0).hex) <= len(text) <= len(UUID(int=0).urn):
+        return None
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None
 
 
 def checked_room_id(value: str) -> RoomId:

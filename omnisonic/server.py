@@ -14,7 +14,8 @@ import trio
 from omnisonic.access import AccessStore
 from omnisonic.access.postgres import PostgresAccess
 from omnisonic.access.threaded import ThreadedAccess
-from omnisonic.actors.admission import Admission, OpenAdmission, TicketAdmission, TicketCheck
+from omnisonic.actors.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission
+from omnisonic.actors.claims import TicketCheck
 from omnisonic.actors.gateway import Gateway, GatewayOptions
 from omnisonic.actors.instruments import publish_metrics
 from omnisonic.actors.mirror import Mirror
@@ -43,6 +44,10 @@ from omnisonic.telemetry import configure_telemetry
 
 OPEN_S: Final = 5.0
 """For making a pool, which does not connect yet."""
+NEEDS_DATABASE: Final = (
+    "DATABASE_URL is not set, and ROOM_ACCESS=ticket needs it: it says who may enter a room. Set it, or run"
+    " `omnisonic serve`."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -152,30 +157,34 @@ async def open_access(database_url: str) -> AsyncIterator[AccessStore]:
 
 @asynccontextmanager
 async def open_door(settings: Settings) -> AsyncIterator[tuple[Admission, AccessStore | None]]:
-    """Who may enter as `ROOM_ACCESS` has it, and whom to ask about it again; None with open access.
+    """Who may enter as `ROOM_ACCESS` has it, and whom to ask about it again; None without a database.
 
-    Open access needs nothing; where it is told the signing secret, it checks the tickets that it is shown. Errors:
-    `BadSettings` without a database for tickets, and as `signing_secret`.
+    With a database a session's room is its members' alone, with open access, too. Open access needs nothing; where it
+    is told the signing secret, it checks the tickets that it is shown. Errors: `BadSettings` without a database for
+    tickets, and as `signing_secret`.
     """
-    if settings.access == "open":
-        secret = settings.nextauth_secret
-        if secret is None:
-            yield OpenAdmission(), None
-            return
-        async with open_guard(settings.redis_url) as guard:
-            yield OpenAdmission(TicketCheck(secret.get_secret_value(), guard)), None
-        return
     if settings.database_url is None:
-        raise BadSettings(
-            [
-                "DATABASE_URL is not set, and ROOM_ACCESS=ticket needs it: it says who may enter a room. Set it, or run"
-                " `omnisonic serve`."
-            ]
-        )
+        if settings.access == "ticket":
+            raise BadSettings([NEEDS_DATABASE])
+        async with open_ticket_check(settings) as tickets:
+            yield OpenAdmission(tickets), None
+        return
     key = signing_secret(settings)
     async with open_guard(settings.redis_url) as guard, open_access(settings.database_url) as access:
         cookies = LoginCookies(key, secure=settings.is_https)
-        yield TicketAdmission(TicketCheck(key, guard), cookies, access), access
+        kind = MixedAdmission if settings.access == "open" else TicketAdmission
+        yield kind(TicketCheck(key, guard), cookies, access), access
+
+
+@asynccontextmanager
+async def open_ticket_check(settings: Settings) -> AsyncIterator[TicketCheck | None]:
+    """What checks tickets where no database does; None without a secret. Errors: `BadSettings` for a weak one."""
+    if settings.nextauth_secret is None:
+        yield None
+        return
+    settings.check_secret()
+    async with open_guard(settings.redis_url) as guard:
+        yield TicketCheck(settings.nextauth_secret.get_secret_value(), guard)
 
 
 async def run_gateway(settings: Settings, listeners: list[socket.socket], *, ready: Callable[[], None]) -> None:

@@ -76,6 +76,11 @@ export class Roster {
   }
 }
 
+// Whose a member is, where that is not what they are shown as: a name in a room is anybody's to choose.
+export function whose({ displayName, account }) {
+  return account?.name && account.name !== displayName ? `signed in as ${account.name}` : "";
+}
+
 function newRow(member, isMe) {
   const row = document.createElement("li");
   row.className = "member";
@@ -98,6 +103,9 @@ function draw(row, member) {
   badge.textContent = initials(member.displayName);
   name.textContent = member.displayName;
   name.title = member.displayName;
-  about.textContent = [about.dataset.you, member.status === "away" ? "away" : ""].filter(Boolean).join(", ");
+  about.textContent = [about.dataset.you, whose(member), member.status === "away" ? "away" : ""]
+    .filter(Boolean)
+    .join(", ");
+  about.title = about.textContent;
   row.classList.toggle("away", member.status === "away");
 }

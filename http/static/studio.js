@@ -6,7 +6,7 @@ import { copies } from "./copying.js";
 import { takesFiles } from "./dropping.js";
 import { countDown, notice, stopCounting } from "./notice.js";
 import { asksFirst, closes, People } from "./people.js";
-import { Roster } from "./roster.js";
+import { Roster, whose } from "./roster.js";
 import { SessionHead } from "./session_head.js";
 import { turnTo } from "./sides.js";
 import { Sounds } from "./sounds.js";
@@ -175,7 +175,7 @@ function heard({ type, payload, from }) {
   switch (type) {
     case "presence.join":
       roster.put(payload);
-      talk.event(`${payload.displayName} came in.`);
+      talk.event(whose(payload) ? `${payload.displayName} came in, ${whose(payload)}.` : `${payload.displayName} came in.`);
       break;
     case "presence.update":
       updated(payload);

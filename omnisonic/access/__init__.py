@@ -1,29 +1,55 @@
-"""Access: whether a sign-in still holds, and opens a room (SPEC 5.1). What the gateway asks the database.
+"""Access: what somebody is to a room, and whether a sign-in still opens one (SPEC 5.1). What the database is asked.
 
-Adapters: `omnisonic.access.postgres` (asyncio), and `omnisonic.access.threaded`, which brings it to trio.
+A session's room is its members' alone, whoever may enter others. Adapters: `omnisonic.access.postgres` (asyncio), and
+`omnisonic.access.threaded`, which brings it to trio.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from omnisonic.models import LoginId, RoomId, UserId
+from omnisonic.errors import InvalidInput
+from omnisonic.models import LoginId, MemberId, Person, RoomId
 
 
 class Pass(NamedTuple):
-    """By which sign-in somebody is in a room."""
+    """By which sign-in somebody is in a room. `room` is None where no role is needed: then the sign-in is all."""
 
     login: LoginId
-    room: RoomId
+    room: RoomId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What somebody is to a room, when it is asked.
+
+    `is_sessions`: the room is a session's, whatever form of its id it is called by. `person` is whose sign-in it is,
+    None when there is none or it has ended. `has_role`: they have one in that session, and this is the form of its id
+    that its room is called by. `is_reserved`: the member id is that of another user.
+    """
+
+    is_sessions: bool
+    person: Person | None
+    has_role: bool
+    is_reserved: bool
+
+
+class MemberReserved(InvalidInput):
+    """Somebody wants to be in a room by the id of another user. Ids of users are theirs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "That memberId is another user's id: use your own, or one that is nobody's.", code="member_reserved"
+        )
 
 
 class AccessStore(Protocol):
     """Errors: every method may raise `Unavailable`."""
 
-    async def admit(self, asked: Pass) -> UserId | None:
-        """Whose sign-in it is, when it holds and they have a role in the session that the room belongs to.
-
-        None for all else: no such sign-in, no such session, no role. Nobody learns which.
-        """
+    async def standing(
+        self, room: RoomId, *, login: LoginId | None = None, member_id: MemberId | None = None
+    ) -> Standing:
+        """What whoever is signed in by `login` is to the room, and whether they may be there by `member_id`."""
         ...
 
     async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:

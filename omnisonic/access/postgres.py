@@ -1,35 +1,51 @@
 """Access on Postgres: one statement a question, however many passes it is about. Asyncio.
 
-Overload and crash of the server: `Unavailable` (`omnisonic.database.pool`). Shutdown: `aclose`.
+Overload and crash of the server: `Unavailable` (`omnisonic.database.pool`). Shutdown: `aclose`, or whoever opened the
+database closes it.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
-from omnisonic.access import AccessStore, Pass
+from omnisonic.access import AccessStore, Pass, Standing
+from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Database
-from omnisonic.database.session_members import ADMIT, LAPSED
+from omnisonic.database.session_members import LAPSED, STANDING
 from omnisonic.database.uuids import uuid_or_none
 from omnisonic.logins import TOUCH_S
-from omnisonic.models import UserId
+from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
+
+_NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class PostgresAccess:
-    """An `AccessStore` in `database`, which is its own: `aclose` closes it. A session's room is called by its id."""
+    """An `AccessStore` in `database`; `aclose` closes it. A session's room is called by its id.
 
-    def __init__(self, database: Database) -> None:
+    With `use` it notes that a sign-in is used when it is asked about one.
+    """
+
+    def __init__(self, database: Database, use: LoginUse | None = None) -> None:
         self._database = database
+        self._use = use
 
-    async def admit(self, asked: Pass) -> UserId | None:
-        session = uuid_or_none(asked.room)
-        row = None if session is None else await self._database.row(ADMIT, asked.login, session)
-        return None if row is None else str(row[0])
+    async def standing(
+        self, room: RoomId, *, login: LoginId | None = None, member_id: MemberId | None = None
+    ) -> Standing:
+        session = uuid_meant(room)
+        user = None if member_id is None else uuid_meant(member_id)
+        row = await self._database.row(STANDING, login, session, user)
+        assert row is not None
+        person = None if row["id"] is None else Person(row["id"], row["name"], row["email"], row["image"])
+        if self._use is not None and login is not None and person is not None:
+            self._use.note(login)
+        return Standing(row["is_sessions"], person, row["has_role"] and room == session, row["is_reserved"])
 
     async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
         if not passes:
             return []
         logins = [each.login for each in passes]
-        sessions = [uuid_or_none(each.room) for each in passes]
+        sessions = [None if each.room is None else uuid_or_none(each.room) or _NO_SESSION for each in passes]
         rows = await self._database.rows(LAPSED, logins, sessions, timedelta(seconds=TOUCH_S))
         return [passes[row[0] - 1] for row in rows]
 

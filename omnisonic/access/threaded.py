@@ -6,9 +6,9 @@ Every call has a deadline on this side too, since cancellation does not cross by
 from collections.abc import Sequence
 from typing import Final
 
-from omnisonic.access import AccessStore, Pass
+from omnisonic.access import AccessStore, Pass, Standing
 from omnisonic.asyncio_thread import AsyncioThread
-from omnisonic.models import UserId
+from omnisonic.models import LoginId, MemberId, RoomId
 
 CALL_S: Final = 2.0
 """A call is given up after this long whatever happens over there: somebody waits at the door."""
@@ -21,8 +21,10 @@ class ThreadedAccess:
         self._thread = thread
         self._store = store
 
-    async def admit(self, asked: Pass) -> UserId | None:
-        return await self._thread.call(self._store.admit, asked, timeout_s=CALL_S)
+    async def standing(
+        self, room: RoomId, *, login: LoginId | None = None, member_id: MemberId | None = None
+    ) -> Standing:
+        return await self._thread.call(self._store.standing, room, login=login, member_id=member_id, timeout_s=CALL_S)
 
     async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
         return await self._thread.call(self._store.lapsed, passes, timeout_s=CALL_S)

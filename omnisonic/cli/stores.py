@@ -7,6 +7,7 @@ block.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from omnisonic.access.postgres import PostgresAccess
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.cli.storage import storage_of
@@ -44,6 +45,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             guard=guard,
             local_guard=MemoryGuard(),
             accounts=PostgresAccounts(database, use),
+            access=PostgresAccess(database, use),
             sessions=PostgresSessions(database, use),
             uploads=PostgresUploads(
                 database,

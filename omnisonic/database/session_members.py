@@ -51,23 +51,28 @@ SELECT locked.id IS NOT NULL AS there, asked.owns, asked.user_id = $3 AS leaves,
 FROM asked LEFT JOIN locked ON true LEFT JOIN gone ON true
 """)
 
-ADMIT: Final = """
--- $1 sign-in, $2 session.
-SELECT login.user_id::text
-FROM live_logins AS login JOIN session_members AS member ON member.user_id = login.user_id
-WHERE login.id = $1 AND member.session_id = $2
+STANDING: Final = """
+-- $1 sign-in, $2 session, $3 a user's id that somebody wants to be in a room by; each may be NULL. Always one row.
+SELECT EXISTS (SELECT FROM sessions WHERE id = $2::uuid) AS is_sessions,
+    person.id::text AS id, person.name, person.email, person.image,
+    EXISTS (SELECT FROM session_members WHERE session_id = $2::uuid AND user_id = person.id) AS has_role,
+    EXISTS (SELECT FROM users WHERE id = $3::uuid AND id IS DISTINCT FROM person.id) AS is_reserved
+FROM (VALUES ($1::text)) AS asked (login)
+LEFT JOIN live_logins AS login ON login.id = asked.login
+LEFT JOIN users AS person ON person.id = login.user_id
 """
 
 LAPSED: Final = """
 -- $1 sign-ins and $2 sessions, in pairs, $3 how long ago a use is noted again. The places, from 1 on, of the pairs that
--- do not hold.
+-- do not hold. Without a session the sign-in is all that must hold.
 WITH pass AS MATERIALIZED (
     SELECT login, session, place FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS pass (login, session, place)
 ), held AS MATERIALIZED (
     SELECT pass.place, pass.login
     FROM pass
     JOIN live_logins AS login ON login.id = pass.login
-    JOIN session_members AS member ON member.session_id = pass.session AND member.user_id = login.user_id
+    LEFT JOIN session_members AS member ON member.session_id = pass.session AND member.user_id = login.user_id
+    WHERE pass.session IS NULL OR member.user_id IS NOT NULL
 ), unnoted AS (
     -- One that is locked is being noted by somebody else, or ended.
     SELECT id FROM logins WHERE id IN (SELECT login FROM held) AND seen_at < now() - $3::interval

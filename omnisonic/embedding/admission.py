@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias, cast
 
-from omnisonic.actors.admission import Admitted, Decision
+from omnisonic.actors.admission import Decision
+from omnisonic.actors.claims import Admitted
 from omnisonic.models import LoginId, RoomId
 from omnisonic.wire import handshake
 from omnisonic.wire.handshake import Refused, read_entrance, read_fields, tickets_in

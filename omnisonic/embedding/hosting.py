@@ -279,4 +279,4 @@ def _checked(shown: Member, wanted: Member) -> Member:
         checked_status(shown.status)
     except InvalidInput as wrong:
         raise ValueError(wrong.message) from wrong
-    return shown
+    return msgspec.structs.replace(shown, account=wanted.account)

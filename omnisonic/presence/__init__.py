@@ -36,7 +36,7 @@ class RosterLine(PresenceMember, frozen=True, rename="camel", omit_defaults=True
 
     def plain(self) -> PresenceMember:
         """What everybody may know."""
-        return PresenceMember(self.member_id, self.display_name, self.status, self.last_seen)
+        return PresenceMember(self.member_id, self.display_name, self.status, self.last_seen, account=self.account)
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,7 +253,15 @@ class ValkeyPresence:
     ) -> bool:
         keys = [_key("room", room), _key("lease", room, member.member_id)]
         holder = None if bound is None else bound.holder
-        line = _LeaseLine(member.member_id, member.display_name, member.status, member.last_seen, person, holder)
+        line = _LeaseLine(
+            member.member_id,
+            member.display_name,
+            member.status,
+            member.last_seen,
+            person,
+            holder,
+            account=member.account,
+        )
         begins = b'{"memberId":' + _encoder.encode(member.member_id)
         words = (_milliseconds(ttl_s), _encoder.encode(line), person or "", _key("roster", room, ""), begins)
         limits = ("", 0, 0) if bound is None else (bound.holder, bound.of_holder, bound.of_room)

@@ -50,7 +50,7 @@ class MessageType:
         """Whether a payload need not have it."""
         assert self.payload is not None
         leaves_out = self.sender == "client" or self.payload.__struct_config__.omit_defaults
-        return leaves_out and not field.required
+        return (leaves_out and not field.required) or field.default is msgspec.UNSET
 
 
 CATALOGUE: Final[tuple[MessageType, ...]] = (
@@ -58,9 +58,9 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
         "welcome",
         "server",
         "to the newcomer, first",
-        "`members` are `{memberId, displayName, status}`; `offset` is the last one given out, `epoch` names that "
-        "count; `serverTime` is milliseconds since 1970. `transport` is `null` and `recovered` is `false`: there is no "
-        "shared transport and no history yet.",
+        "`members` are `{memberId, displayName, status, account?}`; `offset` is the last one given out, `epoch` names "
+        "that count; `serverTime` is milliseconds since 1970. `transport` is `null` and `recovered` is `false`: there "
+        "is no shared transport and no history yet.",
         Welcomed,
     ),
     MessageType(

@@ -7,7 +7,7 @@ from typing import cast
 import trio
 from trio.testing import MockClock
 
-from omnisonic.access import Pass
+from omnisonic.access import Pass, Standing
 from omnisonic.actors.bouncer import CHUNK, RECHECK_S, RETRY_S, Bouncer
 from omnisonic.actors.connection import Connection
 from omnisonic.actors.porter import Porter
@@ -36,8 +36,8 @@ class Answers:
     is_down: bool = False
     asked: list[Sequence[Pass]] = field(default_factory=list)
 
-    async def admit(self, asked: Pass) -> str | None:
-        return None
+    async def standing(self, room: str, *, login: str | None = None, member_id: str | None = None) -> Standing:
+        return Standing(is_sessions=False, person=None, has_role=False, is_reserved=False)
 
     async def ping(self) -> None:
         pass
@@ -104,6 +104,25 @@ async def test_rights_are_asked_about_from_time_to_time(autojump_clock: MockCloc
         await trio.sleep(3.5 * RECHECK_S / 10)
         nursery.cancel_scope.cancel()
     assert answers.asked == [[Pass("ada", "jam")]] * 3
+
+
+async def test_who_needs_no_role_is_asked_about_by_the_sign_in_alone(autojump_clock: MockClock) -> None:
+    """Somebody by ticket in an open room: they go with their sign-in, and with nothing else."""
+    open_room, sessions, ended = Guest("ada"), Guest("ada", room_id="session"), Guest("ended")
+    answers = Answers({"ended"})
+    async with trio.open_nursery() as nursery:
+        door = Door(nursery, answers, sessions)
+        for guest in (open_room, ended):
+            door.bouncer.is_in(cast("Connection", guest), by_role=False)
+        await trio.testing.wait_all_tasks_blocked()
+        door.bouncer.missed()
+        await trio.testing.wait_all_tasks_blocked()
+        door.bouncer.ended(cast("Connection", open_room))
+        nursery.cancel_scope.cancel()
+    assert [sorted(passes, key=str) for passes in answers.asked] == [
+        [Pass("ada", "session"), Pass("ada", None), Pass("ended", None)]
+    ]
+    assert [guest.closing is not None for guest in (open_room, sessions, ended)] == [False, False, True]
 
 
 async def test_who_has_gone_is_not_in_the_index() -> None:

@@ -4,7 +4,8 @@ import secrets
 
 import pytest
 
-from omnisonic.actors.admission import Admitted, OpenAdmission, TicketCheck, TicketClaim
+from omnisonic.actors.admission import OpenAdmission
+from omnisonic.actors.claims import Admitted, TicketCheck, TicketClaim
 from omnisonic.guard.memory import MemoryGuard
 from omnisonic.tickets import LIFE_MS, SKEW_MS, Ticket, TicketPrinter
 from omnisonic.wire.handshake import Refused, Request

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -118,10 +118,19 @@ async def _answers(database: InThread) -> bool:
 
 
 @asynccontextmanager
-async def open_ticket_stage(database_url: str, redis_url: str | None = None, **options: Any) -> AsyncIterator[Stage]:
-    """A gateway that lets people in by ticket or cookie, on the real database, and on Valkey when there is one."""
+async def open_ticket_stage(
+    database_url: str,
+    redis_url: str | None = None,
+    *,
+    room_access: Literal["open", "ticket"] = "ticket",
+    **options: Any,
+) -> AsyncIterator[Stage]:
+    """A gateway that lets people in by ticket or cookie, on the real database, and on Valkey when there is one.
+
+    With open access it does so for sessions' rooms.
+    """
     settings = Settings(
-        room_access="ticket", database_url=database_url, redis_url=redis_url, nextauth_secret=SecretStr(SECRET)
+        room_access=room_access, database_url=database_url, redis_url=redis_url, nextauth_secret=SecretStr(SECRET)
     )
     async with (
         open_door(settings) as (admission, access),

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import trio
 
-from omnisonic.actors.admission import Admitted
+from omnisonic.actors.claims import Admitted
 from omnisonic.actors.porter import ANSWER_S, WAITING
 from omnisonic.bus import ROOM_EVENTS
 from omnisonic.bus.events import LoginEnded, RoleLost, RoomClosed, RoomEvent, encode

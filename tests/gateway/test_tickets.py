@@ -61,7 +61,8 @@ async def test_a_ticket_lets_its_person_in(stage: Stage, ada: Somebody, room: st
     async with await enter(stage, ada, room) as bare:
         welcome = bare.welcome["payload"]
     assert (welcome["roomId"], welcome["memberId"]) == (room, "ada")
-    assert welcome["members"] == [{"memberId": "ada", "displayName": "Ada", "status": "active"}]
+    account = {"id": ada.person, "name": "Ada"}
+    assert welcome["members"] == [{"memberId": "ada", "displayName": "Ada", "status": "active", "account": account}]
 
 
 async def test_the_subprotocol_is_spoken_and_the_ticket_is_not_repeated(stage: Stage, ada: Somebody, room: str) -> None:

@@ -17,6 +17,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
+from omnisonic.access.postgres import PostgresAccess
 from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.config import Settings
@@ -205,6 +206,7 @@ def _stores(
         local_guard=MemoryGuard(),
         guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
         accounts=PostgresAccounts(database, use),
+        access=PostgresAccess(database, use),
         sessions=PostgresSessions(database, use),
         uploads=PostgresUploads(
             database,

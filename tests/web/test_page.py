@@ -66,15 +66,37 @@ def test_whoever_is_alone_is_told_to_send_the_link(visit: Visit, site: Web, gate
 
 def test_the_door_says_who_is_in_there(visit: Visit, site: Web) -> None:
     """Whoever looks at a session sees who is in its room, before they come in, also when somebody comes meanwhile."""
-    session = new_session(site, "Ada")
+    session = new_session(site, "Ada", "Bo", "Cy")
     page = visit(f"/sessions/{session}", who="Ada")
     expect(page.get_by_text("Nobody is in the room yet. Be the first.")).to_be_visible()
     for name in ("Bo", "Cy"):
         body = {"roomId": session, "memberId": name, "displayName": name}
-        assert person(site, "Ada").post("/api/presence", json=body).status_code == 200
+        assert person(site, name).post("/api/presence", json=body).status_code == 200
     page.reload()
     expect(page.get_by_text("2 people are in the room.")).to_be_visible()
     expect(roster(page)).to_have_text(["BBo", "CCy"])
+
+
+def test_the_page_shows_whose_a_member_is(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Where the name that they have chosen is not their account's: in the list, in what is told, and from outside."""
+    session = new_session(site, "Ada", "Bo")
+    ada = join(visit(f"/sessions/{session}", who="Ada"))
+    members = [
+        {"memberId": "m1", "displayName": "Cleo", "status": "active", "account": {"id": "1", "name": "Bo"}},
+        {"memberId": "m2", "displayName": "Dee", "status": "away", "account": {"id": "2", "name": "Dee"}},
+        {"memberId": "m3", "displayName": "Eve", "status": "active"},
+    ]
+    for member in members:
+        gateway.do(gateway.fake.tell, session, {"type": "presence.join", "payload": member})
+    expect(roster(ada).filter(has_text="Cleo")).to_contain_text("signed in as Bo")
+    expect(roster(ada).filter(has_text="Dee").locator(".member-about")).to_have_text("away")
+    expect(roster(ada).filter(has_text="Eve").locator(".member-about")).to_be_empty()
+    expect(log(ada)).to_contain_text("Cleo came in, signed in as Bo.")
+    expect(log(ada)).to_contain_text("Eve came in.")
+    body = {"roomId": session, "memberId": "recorder", "displayName": "Ada"}
+    assert person(site, "Bo").post("/api/presence", json=body).status_code == 200
+    outside = visit(f"/sessions/{session}", who="Ada")
+    expect(roster(outside).filter(has_text="Ada")).to_contain_text("signed in as Bo")
 
 
 def test_a_lost_connection_comes_back_by_itself(visit: Visit, site: Web, gateway: GatewayThread) -> None:

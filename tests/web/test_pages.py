@@ -174,7 +174,7 @@ def test_the_list_is_right_without_scripts(web: Web) -> None:
     shared = new_session(web, "Bo", "Ada", name="Harbour EP")
     mine = new_session(web, "Ada", name="Night & day")
     body = {"roomId": mine, "memberId": "m", "displayName": "Bo"}
-    assert web.client.post("/api/presence", json=body).status_code == 200
+    assert person(web, "Ada").post("/api/presence", json=body).status_code == 200
     page = person(web, "Ada").get("/sessions")
     assert re.findall(r'<a class="button" href="/sessions/([^"]+)"', page.text)[:2] == [mine, shared]
     said = words(page)

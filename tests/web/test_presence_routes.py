@@ -3,13 +3,14 @@
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from omnisonic.bus import ROOM_EVENTS
 from omnisonic.bus.events import LeaseDropped, LeasePut
-from omnisonic.models import Member
+from omnisonic.models import Account, Member
 from omnisonic.presence import LeaseBound
 from tests.valkey_server import ValkeyServer
 from tests.web.running import Web, running_web
@@ -173,7 +174,8 @@ def test_a_lease_is_the_person_s_who_took_it(ticket_web: Web) -> None:
     assert line["displayName"] == "Ada"
     assert "person" not in line
     person = session["owner"]["id"]
-    assert ticket_web.bus.events[0] == LeasePut(room, Member("ada", "Ada"), 60, person)
+    member = Member("ada", "Ada", account=Account(person, "ada"))
+    assert ticket_web.bus.events[0] == LeasePut(room, member, 60, person)
     assert ada.request("DELETE", "/api/presence", json=here).status_code == 200
     assert ticket_web.bus.events[-1] == LeaseDropped(room, "ada", person)
     assert ticket_web.presence.rooms[room] == {}
@@ -236,7 +238,7 @@ def test_a_lease_put_while_the_role_ends_is_taken_back(ticket_web: Web) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "session_not_found")
     assert ticket_web.presence.rooms[room] == {}
     assert ticket_web.bus.events == [
-        LeasePut(room, Member("ada", "Ada"), 60, person),
+        LeasePut(room, Member("ada", "Ada", account=Account(person, "bob")), 60, person),
         LeaseDropped(room, "ada", person),
     ]
 
@@ -252,3 +254,69 @@ def test_a_role_ends_whatever_becomes_of_the_leases(ticket_web: Web, kind: str) 
     ticket_web.presence.trouble.kind = kind
     assert ada.delete(path).status_code == 200
     assert len(ticket_web.bus.events) == 1
+
+
+def forms(id_: str) -> list[str]:
+    """How else a UUID can be written."""
+    return [id_, id_.upper(), id_.replace("-", ""), "{" + id_ + "}"]
+
+
+def test_a_sessions_room_is_its_members_alone_where_other_rooms_are_open(web: Web) -> None:
+    """A stranger is 401 and another user 404, whatever they do and however they write the id; nothing comes of it."""
+    ada, eve = web.sign_up("ada@example.com"), web.sign_up("eve@example.com")
+    session = make(ada)["id"]
+    for room in forms(session):
+        here = ADA | {"roomId": room}
+        for client, refused in ((web.client, (401, "sign_in_required")), (eve, (404, "session_not_found"))):
+            told = [
+                client.get("/api/presence", params={"roomId": room}),
+                client.post("/api/presence", json=here),
+                client.request("DELETE", "/api/presence", json=here),
+            ]
+            assert [(answer.status_code, answer.json()["code"]) for answer in told] == [refused] * 3, room
+        answer = eve.post(f"/api/rooms/{room}/ticket", json={})
+        assert (answer.status_code, answer.json()["code"]) == (404, "session_not_found")
+        assert web.client.post(f"/api/rooms/{room}/messages", json={"type": "cue"}).status_code == 401
+    assert web.presence.rooms == {}
+    assert web.bus.events == []
+    assert ada.post("/api/presence", json=ADA | {"roomId": session}).status_code == 200
+    (line,) = ada.get("/api/presence", params={"roomId": session}).json()["members"]
+    assert line["account"]["name"] == "ada"
+    assert ada.post(f"/api/rooms/{session}/ticket", json={}).status_code == 201
+
+
+def test_rooms_that_are_no_sessions_are_anybodys(web: Web) -> None:
+    """Also when they are called like a UUID; nobody is known there."""
+    for room in ("jam", str(uuid4())):
+        assert put(web, ADA | {"roomId": room}) == (200, {"ok": True})
+        (line,) = web.client.get("/api/presence", params={"roomId": room}).json()["members"]
+        assert "account" not in line
+        assert drop(web, ADA | {"roomId": room}) == (200, {"ok": True})
+
+
+def test_without_the_database_only_rooms_that_cannot_be_a_sessions_are_open() -> None:
+    """Whether a UUID is a session's cannot be said: 503. All others are not asked about."""
+    with running_web() as web:
+        assert put(web, ADA) == (200, {"ok": True})
+        status, answer = put(web, ADA | {"roomId": str(uuid4())})
+        assert (status, answer["code"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_ids_of_users_are_theirs(web: Web, ticket_web: Web, is_open: bool) -> None:
+    """Neither a lease nor a ticket is to be had by another user's id; by one's own it is, and by nobody's."""
+    web = web if is_open else ticket_web
+    ada, bob = web.sign_up("ada@example.com"), web.sign_up("bob@example.com")
+    session = make(ada)
+    share(ada, session, bob)
+    room, ticket, own = session["id"], f"/api/rooms/{session['id']}/ticket", session["owner"]["id"]
+    for form in forms(own):
+        here = {"roomId": room, "memberId": form, "displayName": "Ada"}
+        answers = [bob.post("/api/presence", json=here), bob.post(ticket, json={"memberId": form})]
+        assert [(each.status_code, each.json()["code"]) for each in answers] == [(409, "member_reserved")] * 2, form
+        assert ada.post(ticket, json={"memberId": form}).status_code == 201
+    assert ada.post("/api/presence", json={"roomId": room, "memberId": own, "displayName": "A"}).status_code == 200
+    for free in (str(uuid4()), "bass"):
+        assert bob.post(ticket, json={"memberId": free}).status_code == 201
+        here = {"roomId": room, "memberId": free, "displayName": "B"}
+        assert bob.post("/api/presence", json=here).status_code == 200

@@ -144,6 +144,7 @@ def test_with_livekit_a_ticket_carries_a_token_for_it(postgres_process: Postgres
         "LIVEKIT_API_KEY": "key",
         "LIVEKIT_API_SECRET": LIVEKIT_SECRET,
         "GATEWAY_PUBLIC_URL": "wss://live.example/rooms",
+        "ROOM_ACCESS": "open",
     }
     with fresh_database(postgres_process) as url, running_web(environment, database_url=url) as web:
         ada = web.sign_up("ada@example.com")

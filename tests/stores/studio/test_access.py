@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import trio
 
-from omnisonic.access import AccessStore, Pass
+from omnisonic.access import AccessStore, Pass, Standing
 from omnisonic.access.postgres import PostgresAccess
 from omnisonic.access.threaded import ThreadedAccess
 from omnisonic.asyncio_thread import AsyncioThread
@@ -28,6 +28,9 @@ class Band:
     session: SessionId
     logins: dict[str, LoginId]
     persons: dict[str, Person]
+
+    async def standing(self, name: str) -> Standing:
+        return await self.access.standing(self.session, login=self.logins[name])
 
     def seat(self, name: str) -> Pass:
         return Pass(self.logins[name], self.session)
@@ -57,26 +60,59 @@ async def band(base: Base) -> Band:
     return Band(people, access, session.id, logins, {name: person for name, (_, person) in arrived.items()})
 
 
-async def test_who_has_a_role_is_let_in_as_themselves(band: Band) -> None:
-    """The owner and the collaborator; nobody else, and nobody by another room or sign-in."""
-    assert await band.access.admit(band.seat("ada")) == band.persons["ada"].id
-    assert await band.access.admit(band.seat("bo")) == band.persons["bo"].id
-    assert await band.access.admit(band.seat("cy")) is None
-    assert await band.access.admit(Pass(login_id(new_token()), band.session)) is None
-    for room in ("jam", "", band.session.upper(), "{" + band.session + "}", band.logins["ada"], "\0", "'--"):
-        assert await band.access.admit(Pass(band.logins["ada"], room)) is None
+async def test_who_has_a_role_is_known_as_themselves(band: Band) -> None:
+    """The owner and the collaborator have one; nobody else has, and nobody by another room or sign-in."""
+    for name, has_role in (("ada", True), ("bo", True), ("cy", False)):
+        assert await band.standing(name) == Standing(True, band.persons[name], has_role, False)
+    nobody = Standing(is_sessions=True, person=None, has_role=False, is_reserved=False)
+    assert await band.access.standing(band.session, login=login_id(new_token())) == nobody
+    assert await band.access.standing(band.session) == nobody
+    for room in ("jam", "", str(uuid4()), band.logins["ada"], "\0", "'--"):
+        stranger = Standing(is_sessions=False, person=band.persons["ada"], has_role=False, is_reserved=False)
+        assert await band.access.standing(room, login=band.logins["ada"]) == stranger
 
 
-async def test_a_lost_role_lets_nobody_in(band: Band) -> None:
+async def test_a_session_is_known_by_every_form_of_its_id_and_opened_by_one(band: Band) -> None:
+    """In capitals, in braces, as a URN, without hyphens: it is the session's, and nobody has a role in that room."""
+    plain = band.session.replace("-", "")
+    for room in (band.session.upper(), "{" + band.session + "}", f"urn:uuid:{band.session}", plain, plain.upper()):
+        standing = await band.access.standing(room, login=band.logins["ada"])
+        assert (standing.is_sessions, standing.has_role) == (True, False), room
+
+
+async def test_a_users_id_is_reserved_for_them(band: Band) -> None:
+    """In every form; their own, anybody's who is no user, and what is no UUID are not."""
+    ada = band.persons["ada"].id
+    asked = {form: band.access.standing("jam", login=band.logins["bo"], member_id=form) for form in forms(ada)}
+    assert {form: (await standing).is_reserved for form, standing in asked.items()} == dict.fromkeys(forms(ada), True)
+    for form in forms(ada):
+        assert not (await band.access.standing("jam", login=band.logins["ada"], member_id=form)).is_reserved
+        assert (await band.access.standing("jam", member_id=form)).is_reserved
+    for free in (str(uuid4()), "ada", "", f"{ada}-2", "\0", "'--"):
+        assert not (await band.access.standing("jam", login=band.logins["bo"], member_id=free)).is_reserved
+
+
+def forms(id_: str) -> list[str]:
+    """How else a UUID can be written."""
+    return [id_, id_.upper(), id_.replace("-", ""), "{" + id_ + "}", f"urn:uuid:{id_}"]
+
+
+async def test_a_lost_role_is_gone_at_once(band: Band) -> None:
     """Removed, signed out, fallen idle, or the session deleted."""
     await band.people.store.remove(band.logins["ada"], band.session, band.persons["bo"].id)
-    assert await band.access.admit(band.seat("bo")) is None
+    assert not (await band.standing("bo")).has_role
     await band.people.falls_idle(band.logins["ada"])
-    assert await band.access.admit(band.seat("ada")) is None
+    assert (await band.standing("ada")).person is None
     await band.unused_for("ada", 0)
-    assert await band.access.admit(band.seat("ada")) is not None
+    assert (await band.standing("ada")).has_role
     await band.people.store.delete(band.logins["ada"], band.session)
-    assert await band.access.admit(band.seat("ada")) is None
+    assert await band.standing("ada") == Standing(False, band.persons["ada"], False, False)
+
+
+async def test_without_a_room_the_sign_in_is_all_that_must_hold(band: Band) -> None:
+    """An open room that was entered by ticket needs no role."""
+    passes = [Pass(band.logins["cy"], None), Pass(login_id(new_token()), None), Pass(band.logins["cy"], str(uuid4()))]
+    assert await band.access.lapsed(passes) == passes[1:]
 
 
 async def test_lapsed_passes_are_told_from_those_that_hold(band: Band) -> None:
@@ -155,7 +191,7 @@ async def test_without_a_database_nobody_is_let_in(thread: AsyncioThread) -> Non
     async with base_at(DEAD_URL, thread) as dead:
         access = ThreadedAccess(thread, PostgresAccess(dead.database))
         seat = Pass(login_id(new_token()), str(uuid4()))
-        for question in (access.admit(seat), access.lapsed([seat])):
+        for question in (access.standing("jam", login=seat.login), access.lapsed([seat])):
             with pytest.raises(Unavailable):
                 await question
         await access.aclose()
