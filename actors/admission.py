@@ -89,7 +89,8 @@ class TicketAdmission:
 class MixedAdmission(TicketAdmission):
     """Anyone may enter rooms that are no session's; a session's room is its members' alone.
 
-    Only a room that is called like a UUID can be a session's, so nothing is asked about any other.
+    Only a room that is called like a UUID can be a session's, and only a member id that is one a user's: about others
+    nothing is asked.
     """
 
     def admit(self, request: Request) -> Decision:
@@ -98,7 +99,7 @@ class MixedAdmission(TicketAdmission):
         if ticket is not None:
             return TicketClaim(_entrance_by(ticket, fields), ticket, self._tickets, self._access, is_open=True)
         entrance = read_entrance(fields)
-        if uuid_meant(entrance.room_id) is None:
+        if uuid_meant(entrance.room_id) is None and uuid_meant(entrance.member.member_id) is None:
             return Admitted(entrance)
         try:
             return LoginClaim(entrance, self._access, self._login(request), is_open=True)

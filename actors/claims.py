@@ -84,7 +84,7 @@ class TicketCheck:
 class LoginClaim:
     """Somebody who shows no ticket. `refused` is why their cookie says nothing, if it does not.
 
-    Where rooms are open (`is_open`) they enter a room that is no session's as nobody known.
+    Where rooms are open (`is_open`) they enter a room that is no session's as nobody known, unless by their own id.
     """
 
     def __init__(
@@ -105,11 +105,14 @@ class LoginClaim:
 
     async def settle(self) -> Admitted:
         standing = await _standing(self._access, self._entrance, self.login)
-        if self._is_open and not standing.is_sessions:
+        if self._is_open and standing.is_anybodys:
+            if standing.is_reserved:
+                raise MemberReserved
             return Admitted(self._entrance)
         if self._refused is not None:
             raise self._refused
-        return _known(self._entrance, standing, self.login, needs_role=True)
+        needs_role = standing.is_sessions or not self._is_open
+        return _known(self._entrance, standing, self.login, needs_role=needs_role)
 
 
 class TicketClaim:

@@ -143,11 +143,9 @@ class Presence:
     async def depart(self) -> Response:
         """Say that someone is in a room no more. Saying it twice is no error."""
         departure = await json_body(Departure)
-        room, user = departure.room_id, await self._rights.user_of(departure.room_id)
+        room, user = departure.room_id, await self._rights.user_of(departure.room_id, departure.member_id)
         person = None if user is None else user.id
-        async with _promptly():
-            await self._store.drop_lease(room, departure.member_id, person=person)
-            await self._tell(LeaseDropped(room, departure.member_id, person))
+        await self._take_back(room, departure.member_id, person)
         return answer(Ok())
 
     def _bound(self, person: UserId | None) -> LeaseBound:
@@ -165,12 +163,18 @@ class Presence:
         if person is None:
             return
         try:
-            await self._rights.user_of(room)
+            user = await self._rights.user_of(room, member_id)
         except (NoSuchSession, NotSignedIn):
-            async with _promptly():
-                await self._store.drop_lease(room, member_id, person=person)
-                await self._tell(LeaseDropped(room, member_id, person))
+            await self._take_back(room, member_id, person)
             raise
+        if user is None:  # it was a session's room, and is nobody's any more
+            await self._take_back(room, member_id, person)
+            raise NoSuchSession
+
+    async def _take_back(self, room: RoomId, member_id: MemberId, person: UserId | None) -> None:
+        async with _promptly():
+            await self._store.drop_lease(room, member_id, person=person)
+            await self._tell(LeaseDropped(room, member_id, person))
 
     async def _tell(self, event: RoomEvent) -> None:
         await self._bus.publish(ROOM_EVENTS, encode(event))

@@ -25,13 +25,21 @@ class Standing:
 
     `is_sessions`: the room is a session's, whatever form of its id it is called by. `person` is whose sign-in it is,
     None when there is none or it has ended. `has_role`: they have one in that session, and this is the form of its id
-    that its room is called by. `is_reserved`: the member id is that of another user.
+    that its room is called by. `is_own`, `is_reserved`: the member id is their own user's, or that of another user.
     """
 
     is_sessions: bool
     person: Person | None
     has_role: bool
     is_reserved: bool
+    is_own: bool = False
+
+    @property
+    def is_anybodys(self) -> bool:
+        """Whether, where rooms are open, they are here as nobody known: in a room that is no session's, and not by
+        their own user's id, by which nobody else may be anywhere.
+        """
+        return not self.is_sessions and not self.is_own
 
 
 class MemberReserved(InvalidInput):

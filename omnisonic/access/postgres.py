@@ -39,7 +39,13 @@ class PostgresAccess:
         person = None if row["id"] is None else Person(row["id"], row["name"], row["email"], row["image"])
         if self._use is not None and login is not None and person is not None:
             self._use.note(login)
-        return Standing(row["is_sessions"], person, row["has_role"] and room == session, row["is_reserved"])
+        return Standing(
+            is_sessions=row["is_sessions"],
+            person=person,
+            has_role=row["has_role"] and room == session,
+            is_reserved=row["is_reserved"],
+            is_own=person is not None and person.id == user,
+        )
 
     async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
         if not passes:

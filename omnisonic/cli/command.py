@@ -53,7 +53,14 @@ GATEWAY: Final = (
     "max_connections_per_address",
     "max_members_per_room",
 )
-WEB_LIMITS: Final = ("web_max_connections", "web_max_connections_per_address")
+WEB_LIMITS: Final = (
+    "web_max_connections",
+    "web_max_connections_per_address",
+    "rest_rate_per_s",
+    "rest_burst",
+    "rest_address_rate_per_s",
+    "rest_address_burst",
+)
 PARITY: Final = ("parity_enabled", "parity_host", "parity_port")
 
 

@@ -156,7 +156,7 @@ def test_the_worker_alone_needs_a_place_to_meet_the_others() -> None:
 def test_production_does_not_start_with_a_secret_that_can_be_guessed(command: str, secret: str) -> None:
     """Nor without one; the sentence does not show it."""
     urls = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
-    shown = completed(command, OMNISONIC_ENV="production", NEXTAUTH_SECRET=secret, **urls)
+    shown = completed(command, OMNISONIC_ENV="production", LOG_FORMAT="text", NEXTAUTH_SECRET=secret, **urls)
     assert shown.returncode == 2
     about_secret, about_provider = shown.stderr.splitlines()
     assert about_secret.startswith("omnisonic: NEXTAUTH_SECRET is ")
@@ -167,7 +167,7 @@ def test_production_does_not_start_with_a_secret_that_can_be_guessed(command: st
 def test_a_gateway_with_tickets_does_not_start_in_production_without_the_secret() -> None:
     """It would take forged tickets, or none."""
     urls = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
-    shown = completed("gateway", OMNISONIC_ENV="production", ROOM_ACCESS="ticket", **urls)
+    shown = completed("gateway", OMNISONIC_ENV="production", LOG_FORMAT="text", ROOM_ACCESS="ticket", **urls)
     assert shown.returncode == 2
     assert shown.stderr.startswith("omnisonic: NEXTAUTH_SECRET is not set")
     assert shown.stderr.count("\n") == 1

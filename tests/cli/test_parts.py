@@ -33,7 +33,9 @@ def test_the_parity_service_answers_without_anything_else_running() -> None:
 
 
 @pytest.mark.parametrize(
-    "environ", [{"OMNISONIC_ENV": "production"}, {"PARITY_ENABLED": "false"}], ids=["production", "switched off"]
+    "environ",
+    [{"OMNISONIC_ENV": "production", "LOG_FORMAT": "text"}, {"PARITY_ENABLED": "false"}],
+    ids=["production", "switched off"],
 )
 def test_the_parity_service_does_not_start_where_it_is_off(environ: dict[str, str]) -> None:
     """A sentence names the variable, exit code 2."""
@@ -45,7 +47,7 @@ def test_the_parity_service_does_not_start_where_it_is_off(environ: dict[str, st
 
 def test_the_parity_service_runs_in_production_when_it_is_switched_on() -> None:
     """Somebody has said so."""
-    with running("parity", OMNISONIC_ENV="production", PARITY_ENABLED="true") as parity:
+    with running("parity", OMNISONIC_ENV="production", LOG_FORMAT="text", PARITY_ENABLED="true") as parity:
         url = parity.printed(r"^http://127\.0\.0\.1:\d+$")[0]
         assert httpx.get(f"{url}/healthz", timeout=10).json() == {"ok": True}
 

@@ -154,7 +154,7 @@ async def test_a_stuck_room_is_named_while_it_is_stuck(stage: Stage, command: st
     assert "is not answering: the room jam keeps it busy, for " in done.stderr
     (line,) = (line for line in done.stdout.splitlines() if "stuck" in line)
     assert "jam" in line
-    assert "in heard" in line
+    assert "in on_message" in line
 
 
 async def test_a_tap_prints_what_passes_and_hides_what_is_said(stage: Stage) -> None:

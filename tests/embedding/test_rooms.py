@@ -258,7 +258,7 @@ async def test_what_python_cannot_read_is_refused_where_a_hook_would_see_it() ->
     """It is the sender's mistake, and no crash."""
     async with band("ada", room_class=DiaryRoom) as (gateway, [ada]):
         await ada._send(1, b'{"type": "note", "payload": 1e999}')
-        assert (await hear(ada, "error")).payload["code"] == "invalid_message"
+        assert (await hear(ada, "error")).payload["code"] == "invalid_number"
         assert gateway.dead_letters("jam") == []
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from omnisonic.models import Account, uuid_meant
 from tests.clients import upgrade_request
+from tests.gateway.asking import asked
 from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stage, shown
 from tests.rooms import Stage, becomes
+from tests.stores.studio.databases import DEAD_URL
 
 
 @pytest.fixture
@@ -93,6 +95,38 @@ async def test_the_room_says_whose_a_member_is(stage: Stage, ana: Somebody, ben:
             return [line.account for line in lines if line.member_id == "keys"]
 
         await becomes(mirrored, wanted=[Account(ben.person, "Ben")])
+
+
+async def test_a_stranger_takes_no_users_id_in_an_open_room(database_url: str, ana: Somebody, ben: Somebody) -> None:
+    """Nor does another user, by a cookie or by a ticket. Ana's own page and her own ticket replace each other there."""
+    own = ana.person
+    async with open_ticket_stage(database_url, room_access="open") as stage:
+        for form in (own, own.upper(), own.replace("-", ""), "{" + own + "}", f"urn:uuid:{own}"):
+            assert await told(stage, stage.target(form)) == "member_reserved", form
+            cookie = {"Origin": PAGE, "Cookie": ben.cookie()}
+            assert await told(stage, stage.target(form), **cookie) == "member_reserved", form
+            ticket = shown(ben.ticket("jam", member_id=form))
+            assert await told(stage, "/", Sec_WebSocket_Protocol=ticket) == "member_reserved", form
+        async with await enter(stage, ana, "jam", member_id=own) as first, await stage.bare() as page:
+            target = stage.target(own)
+            await page.stream.send_all(upgrade_request(target, stage.port, Origin=PAGE, Cookie=ana.cookie()))
+            assert (await page.head()).startswith(b"HTTP/1.1 101")
+            (line,) = (await page.next("welcome"))["payload"]["members"]
+            assert line["account"] == {"id": own, "name": "Ana"}
+            assert await first.closed() == (4001, "replaced")
+            async with await enter(stage, ana, "jam", member_id=own):
+                assert await page.closed() == (4001, "replaced")
+        async with stage.member(str(uuid4())) as stranger:
+            assert "account" not in stranger.welcome["payload"]["members"][0]
+
+
+async def test_without_the_database_nobody_enters_by_what_may_be_a_users_id() -> None:
+    """503, as for a room that may be a session's; any other member id asks nothing."""
+    async with open_ticket_stage(DEAD_URL, room_access="open") as stage:
+        status, _, body = await asked(stage, upgrade_request(stage.target(str(uuid4())), stage.port))
+        assert (status, body["code"]) == (503, "unavailable")
+        async with stage.member("ada"):
+            assert stage.roster() == ["ada"]
 
 
 @pytest.mark.parametrize(
