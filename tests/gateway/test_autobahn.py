@@ -57,7 +57,9 @@ async def judged(cases: Sequence[str], concurrency: int = 1) -> dict[str, tuple[
         except FailureError as failure:
             return failure.results
 
-    async with open_stage(room_class=EchoRoom, largest_message_bytes=LARGEST_BYTES, queue_bytes=0) as stage:
+    async with open_stage(
+        room_class=EchoRoom, largest_message_bytes=LARGEST_BYTES, unfinished_bytes=2 * LARGEST_BYTES, queue_bytes=0
+    ) as stage:
         results = await trio.to_thread.run_sync(lambda: asyncio.run(judge(stage.url())))
         assert len(stage.gateway.registry.dead_letters) == 0
         assert stage.gateway.counters.connection_crashes == 0

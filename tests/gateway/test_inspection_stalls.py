@@ -62,7 +62,7 @@ async def test_who_asks_while_a_room_hogs_is_told_which_and_where() -> None:
             assert isinstance(answer, words.NotAnswering)
             assert (answer.id, answer.room) == (str(number), "jam")
             assert 1.0 <= answer.for_s < 4.0
-            assert "in heard" in answer.at
+            assert "in on_message" in answer.at
         assert stage.gateway.counters.closes == {}, "what was not answered is not done later"
 
 
