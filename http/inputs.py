@@ -32,12 +32,25 @@ class Input(BaseModel):
 
 
 async def json_body(shape: type[_Shape]) -> _Shape:
-    """The body of the current request as a `shape`.
+    """The body of the current request as a `shape`. Where nothing in it is required there may be no body at all.
 
     Errors: as `raw_json`, and `InvalidInput`: `invalid_json`, or `invalid_<property>` for the first property that is
     missing or wrong.
     """
+    if is_optional(shape) and not _has_body():
+        return checked(shape, {})
     return checked(shape, parse_object(await raw_json()))
+
+
+def is_optional(shape: type[BaseModel]) -> bool:
+    """Whether a `shape` without any property is one."""
+    return not any(field.is_required() for field in shape.model_fields.values())
+
+
+def _has_body() -> bool:
+    headers = request.headers
+    framed = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
+    return framed or "Content-Type" in headers
 
 
 def checked(shape: type[_Shape], properties: Mapping[str, Any]) -> _Shape:

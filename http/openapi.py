@@ -166,8 +166,8 @@ def answers(
 class Document(OpenAPIProvider):
     """quart-schema's provider, made to tell the whole truth.
 
-    Bodies and parameters are required, answers are msgspec structs whose every property is always there, and each
-    answer names its headers.
+    Bodies are required where something in them is, answers are msgspec structs whose every property is always there,
+    and each answer names its headers.
     """
 
     def build_paths(self, rule: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -204,7 +204,8 @@ class Document(OpenAPIProvider):
 
     def build_request_body(self, model: Any, source: DataSource) -> tuple[dict[str, Any], dict[str, Any]]:
         body, components = super().build_request_body(model, source)
-        return body | {"required": True}, components
+        required = any(field.is_required() for field in model.model_fields.values())
+        return body | {"required": required}, components
 
     def build_response_object(
         self,

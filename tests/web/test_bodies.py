@@ -90,3 +90,14 @@ def test_a_body_that_does_not_arrive_is_408() -> None:
         answer = web.raw(head + b"\r\n{")
     assert answer.startswith(b"HTTP/1.1 408")
     assert b'"code":"request_timeout"' in answer
+
+
+def test_a_body_in_which_nothing_is_required_may_be_left_out(web: Web) -> None:
+    """A session is `Untitled` then, and an invite is as without wishes; what is sent must still be JSON."""
+    ada = web.sign_up("ada@example.com")
+    made = ada.post("/api/sessions")
+    assert (made.status_code, made.json()["session"]["name"]) == (201, "Untitled")
+    invites = f"/api/sessions/{made.json()['session']['id']}/invites"
+    assert ada.post(invites).status_code == 201
+    assert ada.post(invites, content=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert ada.post("/api/presence").status_code == 415
