@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -42,13 +42,12 @@ BACKLOG: Final = 128
 class Studio(ABC):
     """A running studio. `visitors` is the way in from outside; the rest is what an operator can do to it. Blocking.
 
-    `database_url` is its database's. `has_tickets`: nobody enters a room without a role in its session.
+    `database_url` is its database's.
     """
 
-    def __init__(self, web_port: int, gateway_port: int, database_url: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, web_port: int, gateway_port: int, database_url: str) -> None:
         self.visitors = Visitors(web_port, gateway_port)
         self.database_url = database_url
-        self.has_tickets = settings.get("ROOM_ACCESS") == "ticket"
 
     @abstractmethod
     def processes(self) -> list[int]:
@@ -74,11 +73,11 @@ class Studio(ABC):
 class Served(Studio):
     """`omnisonic serve`."""
 
-    def __init__(self, command: Command, data: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, command: Command, data: Path) -> None:
         command.printed("is running")
         database_url = running_embedded_url(data)
         assert database_url is not None
-        super().__init__(command.port("Studio"), command.port("Gateway"), database_url, settings)
+        super().__init__(command.port("Studio"), command.port("Gateway"), database_url)
         self.parity_port = command.port("Parity")
         self._command = command
 
@@ -119,7 +118,7 @@ class Apart(Studio):
     def __init__(self, valkey: ValkeyServer, postgres: PostgresServer, folder: Path, **settings: str) -> None:
         self._sockets = {part: socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) for part in LISTENING}
         ports = {part: int(listener.getsockname()[1]) for part, listener in self._sockets.items()}
-        super().__init__(ports["web"], ports["gateway"], postgres.url, settings)
+        super().__init__(ports["web"], ports["gateway"], postgres.url)
         places = {"REDIS_URL": valkey.url, "DATABASE_URL": postgres.url, "NEXTAUTH_SECRET": secrets.token_hex(32)}
         names = {f"{part.upper()}_PORT": str(port) for part, port in ports.items()}
         self._environ = environ(**places, **names, **SETTINGS, **settings)
@@ -176,7 +175,7 @@ def running_studio(way: str, folder: Path, **settings: str) -> Iterator[Studio]:
     if way == "serve":
         data = folder / "data"
         with running("serve", OMNISONIC_DATA_DIR=str(data), **SETTINGS, **settings) as command:
-            yield Served(command, data, settings)
+            yield Served(command, data)
         return
     with running_valkey(password="outside") as valkey, running_postgres() as postgres:
         migrated = completed("migrate", DATABASE_URL=postgres.url)

@@ -59,7 +59,7 @@ async def test_what_a_studio_tells_holds_no_secret(tmp_path: Path, told_to: Tell
             **telemetry,
         }
         with running("serve", **settings) as command:
-            studio = Served(command, tmp_path, settings)
+            studio = Served(command, tmp_path)
             secrets = await _visited(studio)
             secrets += await trio.to_thread.run_sync(_signed_in_by_provider, studio, provider)
             secrets += [(tmp_path / name).read_text().strip() for name in KEPT]
