@@ -78,7 +78,8 @@ export class Roster {
 
 // Whose a member is, where that is not what they are shown as: a name in a room is anybody's to choose.
 export function whose({ displayName, account }) {
-  return account?.name && account.name !== displayName ? `signed in as ${account.name}` : "";
+  const isSame = account?.name?.toLowerCase() === displayName.toLowerCase();
+  return account?.name && !isSame ? `signed in as ${account.name}` : "";
 }
 
 function newRow(member, isMe) {

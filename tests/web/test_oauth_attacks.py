@@ -166,7 +166,7 @@ def test_secrets_of_a_sign_in_are_never_logged(
     studio: Web, provider: OpenIdProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Code, state, verifier, tokens and our own secret, also when the provider answers nonsense."""
-    with caplog.at_level("DEBUG", logger="omnisonic"), caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG", logger="omnisonic"), caplog.at_level("INFO", logger="httpx"):
         client = studio.new_client()
         back = go_there(client, "google")
         cookie = SimpleCookie(f"a={client.cookies['omnisonic.oauth']}")["a"].value
