@@ -78,8 +78,13 @@ export class Roster {
 
 // Whose a member is, where that is not what they are shown as: a name in a room is anybody's to choose.
 export function whose({ displayName, account }) {
-  const isSame = account?.name?.toLowerCase() === displayName.toLowerCase();
-  return account?.name && !isSame ? `signed in as ${account.name}` : "";
+  const isSame = !account?.name || plain(account.name) === plain(displayName);
+  return isSame ? "" : `signed in as ${account.name}`;
+}
+
+// Capitals make no other person.
+function plain(name) {
+  return name.trim().toLowerCase();
 }
 
 function newRow(member, isMe) {

@@ -83,7 +83,7 @@ def test_the_page_shows_whose_a_member_is(visit: Visit, site: Web, gateway: Gate
     ada = join(visit(f"/sessions/{session}", who="Ada"))
     members = [
         {"memberId": "m1", "displayName": "Cleo", "status": "active", "account": {"id": "1", "name": "Bo"}},
-        {"memberId": "m2", "displayName": "Dee", "status": "away", "account": {"id": "2", "name": "Dee"}},
+        {"memberId": "m2", "displayName": "Dee", "status": "away", "account": {"id": "2", "name": "dee"}},
         {"memberId": "m3", "displayName": "Eve", "status": "active"},
     ]
     for member in members:
