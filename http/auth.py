@@ -2,7 +2,7 @@
 
 No GET changes anything, but for a provider's answer that comes back. Posts are forms with a CSRF token, or JSON, which
 the `Origin` check at the door guards. Pages' forms are answered with redirects, to `/signin?error=` when something is
-wrong; NextAuth's client (`json=true`) and programs with `{"url"}`, and with a status.
+wrong; NextAuth's clients (`json=true`, or `X-Auth-Return-Redirect`) and programs with `{"url"}`, and with a status.
 
 Signing in always makes a new sign-in and ends the one whose cookie came along. Overload, and what this stands on being
 down: 503, and nobody is signed in; signing out never fails because of the bus. Shutdown: `close`, with the app.
@@ -23,8 +23,9 @@ from omnisonic.config import Settings
 from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.guard import Guard
 from omnisonic.http.addresses import client_address
-from omnisonic.http.answers import answer
+from omnisonic.http.answers import Ok, answer, answer_encoded
 from omnisonic.http.auth_answers import (
+    ClientLogForm,
     CredentialsForm,
     CsrfAnswer,
     Going,
@@ -35,6 +36,7 @@ from omnisonic.http.auth_answers import (
     SignInProblem,
     UrlAnswer,
 )
+from omnisonic.http.auth_generations import Generations
 from omnisonic.http.auth_replies import (
     FOUND,
     SIGN_IN_PAGE,
@@ -87,6 +89,7 @@ class Auth:
         self._bus = bus
         self._callers = callers
         self._csrf = csrf
+        self._generations = Generations(secure=settings.is_https)
         self._passwords = Passwords()
         self._oauth = OAuth(settings, guard, secret=secret)
         self._credentials = CredentialsSignIn(accounts, guard, self._passwords, registers=not settings.is_production)
@@ -109,6 +112,7 @@ class Auth:
         routes.get("/signout")(self.sign_out_page)
         routes.post("/signout")(self.sign_out)
         routes.get("/error")(self.error)
+        routes.post("/_log")(self.client_log)
         routes.after_app_serving(self.close)
         return routes
 
@@ -132,12 +136,14 @@ class Auth:
         """Give the token that the forms of this API carry, and its cookie."""
         return answer(CsrfAnswer(self._csrf.token_for_page()))
 
-    @answers(SignedInAnswer, 503, security=COOKIE_IF_ANY)
+    @answers((SignedInAnswer, type(None)), 503, security=COOKIE_IF_ANY)
     async def session(self) -> Response:
-        """Say who is signed in, and until when."""
+        """Say who is signed in, and until when. Nobody is an empty object; `null` to who sends a JSON Content-Type."""
         login = self._callers.login_or_none()
         found = None if login is None else await self._accounts.signed_in(login)
-        return answer(SignedInAnswer() if found is None else SignedInAnswer(found.person, found.expires))
+        if found is not None:
+            return answer(SignedInAnswer(found.person, found.expires))
+        return answer_encoded(b"null") if self._generations.nobody_is_null() else answer(SignedInAnswer())
 
     @answers(None, redirects=(FOUND,))
     async def sign_in_page(self) -> Response:
@@ -213,9 +219,17 @@ class Auth:
 
         return await self._carried_out(act, SIGN_OUT_PAGE, HOME)
 
+    @answers(Ok, 408, 413, 415, form=ClientLogForm)
+    async def client_log(self) -> Response:
+        """Take what next-auth 4 has logged in a browser, and keep none of it."""
+        await read_post()
+        self._generations.note_next_auth_4()
+        return answer(Ok())
+
     async def _carried_out(self, act: Callable[[Post], Awaitable[str]], page: str, default: str) -> Response:
         """The answer to a post: to where `act` says, or back to `page`."""
         post = await read_post()
+        self._generations.note_post(post)
         try:
             if post.is_form:
                 self._csrf.check(post.fields.get("csrfToken"))

@@ -69,6 +69,10 @@ class GoingForm(Going):
     json_: str | None = Field(default=None, alias="json")
 
 
+class ClientLogForm(Input):
+    """What next-auth 4 sends when it has logged something. Its fields are not looked at."""
+
+
 class CredentialsForm(GoingForm):
     """An e-mail address and a password, from a page's form: when they cannot be, the way leads back to the page."""
 

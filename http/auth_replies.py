@@ -1,7 +1,7 @@
-"""How a sign-in is answered (SPEC 4): a redirect for a page's form, `{"url"}` for NextAuth's client and for programs.
+"""How a sign-in is answered (SPEC 4): a redirect for a page's form, `{"url"}` for NextAuth's clients and for programs.
 
 What went wrong is told in the same two ways: as the `error` of the page's address, in NextAuth's words, and to programs
-with a status, a sentence and a code as well. Pure.
+with a status, a sentence and a code as well. Auth.js 5 reads the code out of the address, too. Pure.
 """
 
 import re
@@ -31,11 +31,13 @@ _WORDS: Final = {
 _ERROR = re.compile(r"\w{1,64}", re.ASCII)
 
 
-def page_url(page: str, *, error: str | None = None, callback: str | None = None) -> str:
+def page_url(page: str, *, error: str | None = None, code: str | None = None, callback: str | None = None) -> str:
     """The address of a page about signing in or out. An `error` that is no word is left out."""
     query = {}
     if error and _ERROR.fullmatch(error):
         query["error"] = error
+    if code:
+        query["code"] = code
     if callback:
         query["callbackUrl"] = callback
     return f"{page}?{urlencode(query)}" if query else page
@@ -53,7 +55,7 @@ def going(post: Post, url: str, origin: str) -> Response:
 
 def refused(post: Post, error: OmnisonicError, page: str, origin: str, *, callback: str) -> Response:
     """It did not work: back to `page`. Errors: `error` itself, when it has nothing to do with signing in."""
-    url = page_url(page, error=word_for(error), callback=callback)
+    url = page_url(page, error=word_for(error), code=error.code if post.is_auth_js else None, callback=callback)
     if not post.wants_json:
         return redirect(url)
     status, headers = _status(error)

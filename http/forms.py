@@ -1,7 +1,8 @@
 """Reading what a form or a program posts (SPEC 4): the fields, and how whoever posted them is to be answered.
 
-A form of a page is answered with a redirect; NextAuth's client posts forms too, with `json=true`, and wants JSON, as
-does who posts JSON. Overload: a body over the app's limit is refused before it is read whole.
+A form of a page is answered with a redirect. NextAuth's clients post forms too and want JSON: next-auth 4 says so with
+`json=true`, Auth.js 5 with a header. Who posts JSON gets JSON. Overload: a body over the app's limit is refused before
+it is read whole.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from omnisonic.http.errors import Refusal
 from omnisonic.http.inputs import checked, parse_object
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
+AUTH_JS_HEADER: Final = "X-Auth-Return-Redirect"
+"""What Auth.js 5 sends with a form, whatever its value: the answer is to say where it leads, and not to lead there."""
 MAX_FIELDS: Final = 64
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
@@ -25,11 +28,15 @@ _Shape = TypeVar("_Shape", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What was posted. `is_form`: by something that shows pages, or pretends to. `wants_json`: no redirect, please."""
+    """What was posted. `is_form`: by something that shows pages, or pretends to. `wants_json`: no redirect, please.
+
+    `is_auth_js`: by Auth.js 5.
+    """
 
     fields: Mapping[str, Any]
     is_form: bool
     wants_json: bool
+    is_auth_js: bool = False
 
     def shaped(self, shape: type[_Shape]) -> _Shape:
         """The fields as a `shape`. Errors: `InvalidInput`: `invalid_<field>` for the first that is missing or wrong."""
@@ -49,7 +56,8 @@ async def read_post() -> Post:
     if mimetype == JSON_TYPE:
         return Post(parse_object(body), is_form=False, wants_json=True)
     fields = parse_form(body)
-    return Post(fields, is_form=True, wants_json=fields.get("json") == "true")
+    is_auth_js = AUTH_JS_HEADER in request.headers
+    return Post(fields, is_form=True, wants_json=is_auth_js or fields.get("json") == "true", is_auth_js=is_auth_js)
 
 
 def parse_form(data: bytes) -> dict[str, Any]:

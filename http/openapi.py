@@ -82,7 +82,7 @@ _MULTIPART: Final = "_omnisonic_multipart"
 """Where a route keeps the schema of the form with files that it takes."""
 _PLAIN_PATH: Final = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
 
-Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct], ...]
+Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct] | type[None], ...]
 _Route = TypeVar("_Route", bound=Callable[..., Any])
 
 
@@ -216,13 +216,14 @@ class Document(OpenAPIProvider):
             return {"description": "No JSON: all is in the headers, or it is the file itself."}, {}
         models = model if isinstance(model, tuple) else (model,)
         schemas, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
-        left_out = {field.encode_name for each in models for field in msgspec.structs.fields(each) if _may_lack(field)}
+        structs = [each for each in models if each is not type(None)]
+        left_out = {field.encode_name for each in structs for field in msgspec.structs.fields(each) if _may_lack(field)}
         for component in components.values():
             # What has a default is there all the same.
             component["required"] = [name for name in component.get("properties", ()) if name not in left_out]
             for described in component.get("properties", {}).values():
                 described.pop("default", None)
-        description = " Or: ".join(components[each.__name__].get("description", "") for each in models)
+        description = " Or: ".join(components[each.__name__].get("description", "") for each in structs)
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
         return {"content": {JSON_TYPE: {"schema": schema}}, "description": description}, components
 

@@ -105,6 +105,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", "/api/auth/signout"): REDIRECTED,
     ("POST", "/api/auth/signout"): ANYONE,
     ("GET", "/api/auth/error"): REDIRECTED,
+    ("POST", "/api/auth/_log"): ANYONE,
     # Pages
     ("GET", "/"): ANYONE,
     ("GET", "/about"): ANYONE,
