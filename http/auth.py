@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
 import msgspec
+from pydantic import BaseModel
 from quart import Blueprint, Response, request
 
 from omnisonic.accounts import AccountStore, NotLinked
@@ -180,7 +181,7 @@ class Auth:
             await self._open(entry.user, password_hash=entry.password_hash)
             return own_path(credentials.callback_url, self._origin())
 
-        return await self._carried_out(act, SIGN_IN_PAGE, AFTER_SIGN_IN)
+        return await self._carried_out(act, Credentials, SIGN_IN_PAGE, AFTER_SIGN_IN)
 
     @answers(UrlAnswer, 408, 413, 415, redirects=(FOUND,), problems=SIGN_IN_PROBLEMS, body=Going, form=GoingForm)
     async def sign_in(self, provider: str) -> Response:
@@ -193,7 +194,7 @@ class Auth:
                 callback_path=own_path(post.shaped(Going).callback_url, self._origin()),
             )
 
-        return await self._carried_out(act, SIGN_IN_PAGE, AFTER_SIGN_IN)
+        return await self._carried_out(act, Going, SIGN_IN_PAGE, AFTER_SIGN_IN)
 
     @answers(None, 401, 404, 503, redirects=(FOUND,))
     async def callback(self, provider: str) -> Response:
@@ -217,7 +218,7 @@ class Auth:
             self._callers.sign_out()
             return path
 
-        return await self._carried_out(act, SIGN_OUT_PAGE, HOME)
+        return await self._carried_out(act, Going, SIGN_OUT_PAGE, HOME)
 
     @answers(Ok, 408, 413, 415, form=ClientLogForm)
     async def client_log(self) -> Response:
@@ -226,9 +227,11 @@ class Auth:
         self._generations.note_next_auth_4()
         return answer(Ok())
 
-    async def _carried_out(self, act: Callable[[Post], Awaitable[str]], page: str, default: str) -> Response:
+    async def _carried_out(
+        self, act: Callable[[Post], Awaitable[str]], shape: type[BaseModel], page: str, default: str
+    ) -> Response:
         """The answer to a post: to where `act` says, or back to `page`."""
-        post = await read_post()
+        post = await read_post(shape)
         self._generations.note_post(post)
         try:
             if post.is_form:

@@ -16,7 +16,7 @@ from quart import request
 from omnisonic.errors import InvalidInput
 from omnisonic.http.answers import JSON_TYPE
 from omnisonic.http.errors import Refusal
-from omnisonic.http.inputs import checked, parse_object
+from omnisonic.http.inputs import checked, has_body, is_optional, parse_object
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 AUTH_JS_HEADER: Final = "X-Auth-Return-Redirect"
@@ -43,13 +43,16 @@ class Post:
         return checked(shape, self.fields)
 
 
-async def read_post() -> Post:
-    """The body of the current request.
+async def read_post(shape: type[BaseModel] | None = None) -> Post:
+    """The body of the current request. Where nothing is required in the `shape` that it is to have, there may be no
+    body at all: that is a form without fields, so without a CSRF token.
 
     Errors: `Refusal` (415 `unsupported_media_type`, 413 `payload_too_large`, 408 `request_timeout`) and `InvalidInput`
     (`invalid_json`, `invalid_form`).
     """
     mimetype = request.mimetype
+    if shape is not None and is_optional(shape) and not has_body():
+        mimetype = FORM_TYPE
     if mimetype not in (JSON_TYPE, FORM_TYPE):
         raise Refusal(415, "unsupported_media_type", f"Send the body as {JSON_TYPE} or {FORM_TYPE}.")
     body = await request.get_data(cache=False, as_text=False, parse_form_data=False)

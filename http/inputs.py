@@ -37,7 +37,7 @@ async def json_body(shape: type[_Shape]) -> _Shape:
     Errors: as `raw_json`, and `InvalidInput`: `invalid_json`, or `invalid_<property>` for the first property that is
     missing or wrong.
     """
-    if is_optional(shape) and not _has_body():
+    if is_optional(shape) and not has_body():
         return checked(shape, {})
     return checked(shape, parse_object(await raw_json()))
 
@@ -47,7 +47,8 @@ def is_optional(shape: type[BaseModel]) -> bool:
     return not any(field.is_required() for field in shape.model_fields.values())
 
 
-def _has_body() -> bool:
+def has_body() -> bool:
+    """Whether the current request brings a body, or says of which type it would be."""
     headers = request.headers
     framed = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
     return framed or "Content-Type" in headers

@@ -20,6 +20,7 @@ import asyncpg
 import pytest
 
 from omnisonic.database.migrations import migrate
+from omnisonic.database.pool import Deadlines
 from omnisonic.embedded import POSTGRES_PORTS, free_port
 from omnisonic.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.embedded.installation import find_postgres
@@ -30,6 +31,8 @@ POLL_S: Final = 0.01
 TEMPLATE: Final = "migrated"
 FAST: Final = (("fsync", "off"), ("full_page_writes", "off"), ("shared_buffers", "32MB"))
 """What is in it need not survive the machine; it does survive the server."""
+PATIENT: Final = Deadlines(acquire_s=10.0, query_s=15.0, release_s=5.0)
+"""For tests that use a database without trying its deadlines: a busy machine may be slow."""
 
 T = TypeVar("T")
 _names = itertools.count(1)

@@ -29,7 +29,7 @@ from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.postgres import PostgresUploads
 from omnisonic.uploads.postgres_resumable import PostgresResumables
 from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
-from tests.postgres_server import blocking
+from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
 RETENTION: Final = timedelta(days=30)
@@ -144,7 +144,7 @@ async def chunks(data: bytes) -> AsyncIterator[bytes]:
 @asynccontextmanager
 async def house_at(url: str, folder: Path) -> AsyncIterator[House]:
     """A house that is empty, closed with the block."""
-    database, storage = Database(url), LocalStorage(folder)
+    database, storage = Database(url, deadlines=PATIENT), LocalStorage(folder)
     await database.open()
     try:
         yield House(

@@ -9,7 +9,7 @@ not at all. Shutdown: `aclose`.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import asyncpg
 
@@ -49,12 +49,24 @@ connection that it has lost already: that is an `InterfaceError`, like being mis
 SENTENCE: Final = "The database does not answer now. Try again in a moment."
 
 
+class Deadlines(NamedTuple):
+    """How long whoever asks the database waits at most, in seconds."""
+
+    acquire_s: float = ACQUIRE_S
+    query_s: float = QUERY_S
+    release_s: float = RELEASE_S
+
+
+DEADLINES: Final = Deadlines()
+
+
 class Database:
     """A pool at `url`. Open it in the loop that uses it."""
 
-    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+    def __init__(self, url: str, *, connections: int = CONNECTIONS, deadlines: Deadlines = DEADLINES) -> None:
         self._url = url
         self._connections = connections
+        self._deadlines = deadlines
         self._pool: asyncpg.Pool[Row] | None = None
         self._unclaimed: list[Opening] = []
 
@@ -64,8 +76,8 @@ class Database:
             self._url,
             min_size=0,
             max_size=self._connections,
-            command_timeout=QUERY_S,
-            timeout=ACQUIRE_S,
+            command_timeout=self._deadlines.query_s,
+            timeout=self._deadlines.acquire_s,
             connect=self._connected,
             reset=_keep,
             server_settings={"application_name": "omnisonic"},
@@ -76,7 +88,7 @@ class Database:
         """A connection, each statement on it by itself. Errors: `Unavailable`, also for what fails inside."""
         assert self._pool is not None, "open() comes first"
         try:
-            connection = await _acquired(self._pool)
+            connection = await _acquired(self._pool, self._deadlines.acquire_s)
             try:
                 yield connection
             except asyncpg.InternalClientError as problem:  # asyncpg has lost its thread with the connection
@@ -87,7 +99,7 @@ class Database:
                     raise ConnectionResetError from problem
                 raise
             finally:
-                await self._pool.release(connection, timeout=RELEASE_S)
+                await self._pool.release(connection, timeout=self._deadlines.release_s)
         except FAILURES as failure:
             raise Unavailable(SENTENCE) from failure
 
@@ -148,9 +160,9 @@ class Database:
             raise
 
 
-async def _acquired(pool: "asyncpg.Pool[Row]") -> "asyncpg.pool.PoolConnectionProxy[Row]":
+async def _acquired(pool: "asyncpg.Pool[Row]", within_s: float) -> "asyncpg.pool.PoolConnectionProxy[Row]":
     try:
-        return await pool.acquire(timeout=ACQUIRE_S)
+        return await pool.acquire(timeout=within_s)
     except asyncpg.InterfaceError as problem:  # it is closed, or the server wants what asyncpg cannot do
         raise ConnectionAbortedError from problem
 

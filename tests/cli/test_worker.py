@@ -23,7 +23,7 @@ from omnisonic.uploads import Received
 from omnisonic.uploads.postgres import PostgresUploads
 from tests.cli.running import START_S, running
 from tests.media.recordings import tone
-from tests.postgres_server import blocking
+from tests.postgres_server import PATIENT, blocking
 from tests.valkey_server import ValkeyServer
 
 NO_REDIS: Final = "redis://127.0.0.1:1"
@@ -74,7 +74,7 @@ def test_the_worker_listens_and_tells_the_room(database_url: str, valkey: Valkey
     """Within moments; then the waveform can be fetched."""
 
     async def run() -> None:
-        database, bus = Database(database_url), ValkeyBus(valkey.url)
+        database, bus = Database(database_url, deadlines=PATIENT), ValkeyBus(valkey.url)
         await database.open()
         try:
             async with asyncio.timeout(START_S), bus.subscribe(ROOM_EVENTS) as heard:

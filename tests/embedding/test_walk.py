@@ -25,7 +25,7 @@ def installed(folder: Path) -> Path:
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"
     site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "venv"), "platbase": str(folder / "venv")}))
-    uv = shutil.which("uv")  # with it there may be no pip
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))  # with it there may be no pip
     pip = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
     where = ["--python", str(python)]
     options = ["--no-deps", "--no-index", "--quiet", str(wheel)]

@@ -34,7 +34,7 @@ from omnisonic.uploads import Received
 from omnisonic.uploads.postgres import PostgresUploads
 from omnisonic.wire.payloads import Progress
 from tests.exports.clock import Busy, Clock, Threads
-from tests.postgres_server import blocking
+from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
 MIXED: Final = Mixed(12.5, -14.25, -1.5)
@@ -61,7 +61,7 @@ class CountedDatabase(Database):
     """A database that is seen to work."""
 
     def __init__(self, url: str, busy: Busy) -> None:
-        super().__init__(url)
+        super().__init__(url, deadlines=PATIENT)
         self._busy = busy
 
     @asynccontextmanager

@@ -22,6 +22,7 @@ from omnisonic.server import open_door, open_presence_and_bus
 from omnisonic.sessions.postgres import PostgresSessions
 from omnisonic.tickets import LIFE_MS, Ticket, TicketPrinter
 from tests.clients import Bare, upgrade_request
+from tests.postgres_server import PATIENT
 from tests.rooms import Stage, becomes, listening, open_stage
 from tests.stores.conftest import InThread
 
@@ -95,7 +96,7 @@ class People:
 async def open_people(database_url: str) -> AsyncIterator[People]:
     """The accounts and sessions in the database at `database_url`."""
     async with open_asyncio_thread() as thread:
-        database = Database(database_url)
+        database = Database(database_url, deadlines=PATIENT)
         in_thread = InThread(thread, database)
         await in_thread.open()
         await becomes(lambda: _answers(in_thread), wanted=True)

@@ -23,7 +23,7 @@ from omnisonic.uploads.analyses import Heard
 from omnisonic.uploads.listening import Listening
 from omnisonic.uploads.postgres import PostgresUploads
 from omnisonic.uploads.postgres_analyses import PostgresAnalyses
-from tests.postgres_server import blocking
+from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
 HEARD: Final = Heard(2, Peaks(48_000, 1.5, [0.0, 1.0]))
@@ -88,7 +88,7 @@ class Desk:
 @asynccontextmanager
 async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
     """A desk with nothing on it, closed with the block."""
-    database, storage = Database(url), LocalStorage(folder)
+    database, storage = Database(url, deadlines=PATIENT), LocalStorage(folder)
     await database.open()
     try:
         accounts, sessions = PostgresAccounts(database), PostgresSessions(database)

@@ -22,7 +22,7 @@ from omnisonic.accounts.postgres import PostgresAccounts
 from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.config import Settings
 from omnisonic.database.login_use import LoginUse
-from omnisonic.database.pool import Database
+from omnisonic.database.pool import Database, Deadlines
 from omnisonic.exports.postgres import PostgresExports
 from omnisonic.guard.memory import MemoryGuard
 from omnisonic.guard.valkey import ValkeyGuard
@@ -41,6 +41,7 @@ from omnisonic.uploads.disposal import Disposal
 from omnisonic.uploads.postgres import PostgresUploads
 from omnisonic.uploads.postgres_resumable import PostgresResumables
 from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
+from tests.postgres_server import PATIENT
 from tests.web.fake_gateway import FakeGateway, fake_gateway
 from tests.web.fakes import FakeBus, FakePresence
 
@@ -150,6 +151,7 @@ def running_web(
     meter_provider: MeterProvider | None = None,
     limits: ConnectionLimits | None = None,
     patience: Patience | None = None,
+    deadlines: Deadlines = PATIENT,
 ) -> Iterator[Web]:
     """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own.
 
@@ -161,7 +163,7 @@ def running_web(
     port = int(listener.getsockname()[1])
     loaded = Settings.load(settings or {})
     presence, bus, clock = FakePresence(), FakeBus(), Clock()
-    database = Database(database_url)
+    database = Database(database_url, deadlines=deadlines)
     folder = tempfile.TemporaryDirectory(prefix="omnisonic-uploads-")
     storage = storage or LocalStorage(Path(folder.name))
     stores = _stores(database, redis_url, presence, bus, clock, settings=loaded, storage=storage)

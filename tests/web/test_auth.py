@@ -225,6 +225,15 @@ def test_only_forms_and_json_are_taken(web: Web, path: str) -> None:
         assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("path", ["signout", "signin/github"])
+def test_a_post_without_a_body_is_a_form_without_a_token(web: Web, path: str) -> None:
+    """Nothing in it is required, so it is not the body that is wrong: back to our page, and nothing is done."""
+    answer = web.client.post(f"/api/auth/{path}")
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith(f"/{path.partition('/')[0]}?error=")
+    assert web.client.post("/api/auth/callback/credentials").status_code == 415
+
+
 @pytest.mark.parametrize("body", [b"email=%ff", b"email=\xff", b"&".join(b"x%d=" % index for index in range(100))])
 def test_a_form_that_is_no_text_is_refused(web: Web, body: bytes) -> None:
     """Bad UTF-8, or too many fields: 400 `invalid_form`."""

@@ -8,6 +8,7 @@ import trio
 
 from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.database.pool import Database, Row
+from tests.postgres_server import PATIENT
 from tests.stores.conftest import DEADLINE_S, InThread
 
 DEAD_URL: Final = "postgresql://nobody@127.0.0.1:9/nothing"
@@ -20,7 +21,7 @@ class Base:
     """A database, open in the asyncio thread; `of` brings what stands on it to trio."""
 
     def __init__(self, thread: AsyncioThread, url: str) -> None:
-        self.database = Database(url)
+        self.database = Database(url, deadlines=PATIENT)
         self.thread = thread
 
     def of(self, store: T) -> T:
