@@ -71,6 +71,11 @@ class Settings(LogSettings, ProviderSettings, ExportSettings, StorageSettings, W
         validation_alias="OMNISONIC_DATA_DIR",
         description="where this installation keeps its files (default `.omnisonic`, `/var/lib/omnisonic` for root)",
     )
+    rooms_first: bool = Field(
+        default=True,
+        description="`false`: all parts share the processors alike; `true`: the gateway comes before the others, and "
+        "mixdowns get only the time that nobody else wants",
+    )
     web_host: str = Field(default="127.0.0.1", description="address the web listens on")
     web_port: Port = Field(default=3000, description="port the web listens on; 0 picks a free one")
     gateway_host: str = Field(default="127.0.0.1", description="address the realtime gateway listens on")

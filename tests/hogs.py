@@ -10,8 +10,9 @@ from tests.processes import ended_with_block
 
 FOR_EVER: Final = ("/bin/sh", "-c", "while :; do :; done")
 
-IN_SPARE_TIME: Final = "import os, time\nwhile os.sched_getscheduler(0) != os.SCHED_IDLE: time.sleep(0.01)"
-"""Python that waits until nobody has to wait for it."""
+IN_SPARE_TIME: Final = "until set -- $(cat /proc/$$/stat) && [ ${41} = 5 ]; do sleep 0.01; done"
+"""Shell that waits until it gets spare time only, which it reads in /proc (proc_pid_stat(5), sched(7)): a shell starts
+in so little time that it gets on between programs that keep all processors busy. Linux."""
 
 
 @contextlib.contextmanager

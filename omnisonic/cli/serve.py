@@ -195,10 +195,11 @@ def _parts(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
         # Nobody's secrets are the parity service's business.
         unconfided = {name: value for name, value in environ.items() if not name.startswith(CONFIDENTIAL)}
         behind.append(_part("parity", unconfided, studio.parity))
+    niceness = BEHIND_ROOMS if studio.settings.rooms_first else 0
     return [
         replace(_part("migrate", environ), once=True, start_s=MIGRATE_S, silent_s=None),
         _part("gateway", environ, studio.gateway),
-        *(replace(part, niceness=BEHIND_ROOMS) for part in behind),
+        *(replace(part, niceness=niceness) for part in behind),
     ]
 
 

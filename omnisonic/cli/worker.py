@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from omnisonic.accounts.postgres import PostgresAccounts
@@ -86,12 +87,13 @@ async def _work(
         await database.open()
         after.push_async_callback(database.aclose)
         tell = RoomNews(bus).tell
-        listening = Listening(PostgresAnalyses(database), storage, listen, tell)
+        yields = settings.rooms_first
+        listening = Listening(PostgresAnalyses(database), storage, partial(listen, in_spare_time=yields), tell)
         queue, instruments = PostgresExportQueue(database), ExportInstruments()
         rendering = Rendering(
             queue,
             storage,
-            mix,
+            partial(mix, in_spare_time=yields),
             tell,
             at_once=settings.export_worker_concurrency,
             mix_s=settings.export_max_duration_seconds,

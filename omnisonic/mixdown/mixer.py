@@ -51,6 +51,7 @@ async def mix(
     within_s: float,
     bits: Bits = 24,
     command: Callable[[], Sequence[str]] = mixing,
+    in_spare_time: bool = True,
 ) -> Mixed:
     """Mix `files`, each the sound of the stem in its place, into `output`; `told` hears how much is done, from 0 to 1.
 
@@ -70,7 +71,8 @@ async def mix(
         env=bare_environment() | ONE_THREAD,
         pass_fds=(*numbers, output.fileno()),
     )
-    give_only_spare_time(process.pid)
+    if in_spare_time:
+        give_only_spare_time(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
     try:

@@ -1,5 +1,6 @@
 """`omnisonic serve`: the whole studio as processes, kept up, and gone when it is gone."""
 
+import os
 import secrets
 import signal
 import socket
@@ -204,6 +205,18 @@ def test_a_database_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> None
     assert "The database at 127.0.0.1:1 cannot be reached, it refuses connections" in shown.stdout
     assert shown.stderr == "omnisonic: The migrate ended with exit code 1.\n"
     assert "canary" not in shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize(("rooms_first", "behind"), [("true", 10), ("false", 0)])
+def test_the_rooms_come_first_on_the_processors_unless_it_is_switched_off(
+    rooms_first: str, behind: int, tmp_path: Path
+) -> None:
+    """Pages and the worker come behind the gateway by their niceness."""
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), ROOMS_FIRST=rooms_first) as studio:
+        studio.port("Studio")
+        niceness = {name: os.getpriority(os.PRIO_PROCESS, studio.part(name)) for name in ("gateway", "web", "worker")}
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert niceness == {"gateway": ours, "web": ours + behind, "worker": ours + behind}
 
 
 def test_several_web_processes_share_one_port(tmp_path: Path) -> None:

@@ -15,12 +15,20 @@ DEADLINE_S = 30.0
 async def main() -> None:
     """Print what came of it."""
     sound = os.fdopen(os.dup(0), "rb")  # the process that mixes has a standard input of its own
-    heard = await listen(sound)
+    heard = await listen(sound, in_spare_time=False)
     assert heard is not None
     with tempfile.TemporaryFile() as output:
         project = Project(120, 4, [Stem("a")])
 
-        mixed = await mix(project, [sound], cast("BinaryIO", output), "wav", told=lambda _: None, within_s=DEADLINE_S)
+        mixed = await mix(
+            project,
+            [sound],
+            cast("BinaryIO", output),
+            "wav",
+            told=lambda _: None,
+            within_s=DEADLINE_S,
+            in_spare_time=False,
+        )
     print(f"{heard.channels} channels, {mixed.duration_s} s")
 
 
