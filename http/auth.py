@@ -26,6 +26,7 @@ from omnisonic.guard import Guard
 from omnisonic.http.addresses import client_address
 from omnisonic.http.answers import Ok, answer, answer_encoded
 from omnisonic.http.auth_answers import (
+    AnswerHeader,
     ClientLogForm,
     CredentialsForm,
     CsrfAnswer,
@@ -168,7 +169,15 @@ class Auth:
         return redirect(page_url(SIGN_IN_PAGE, error=request.args.get("error")))
 
     @answers(
-        UrlAnswer, 408, 413, 415, redirects=(FOUND,), problems=SIGN_IN_PROBLEMS, body=Credentials, form=CredentialsForm
+        UrlAnswer,
+        408,
+        413,
+        415,
+        redirects=(FOUND,),
+        problems=SIGN_IN_PROBLEMS,
+        headers=AnswerHeader,
+        body=Credentials,
+        form=CredentialsForm,
     )
     async def credentials(self) -> Response:
         """Sign in by e-mail and password."""
@@ -183,7 +192,17 @@ class Auth:
 
         return await self._carried_out(act, Credentials, SIGN_IN_PAGE, AFTER_SIGN_IN)
 
-    @answers(UrlAnswer, 408, 413, 415, redirects=(FOUND,), problems=SIGN_IN_PROBLEMS, body=Going, form=GoingForm)
+    @answers(
+        UrlAnswer,
+        408,
+        413,
+        415,
+        redirects=(FOUND,),
+        problems=SIGN_IN_PROBLEMS,
+        headers=AnswerHeader,
+        body=Going,
+        form=GoingForm,
+    )
     async def sign_in(self, provider: str) -> Response:
         """Begin to sign in through a provider: the answer says where the browser goes."""
 
@@ -206,7 +225,17 @@ class Auth:
             return redirect(page_url(SIGN_IN_PAGE, error=word_for(refusal)))
         return redirect(path)
 
-    @answers(UrlAnswer, 408, 413, 415, redirects=(FOUND,), problems=POST_PROBLEMS, body=Going, form=GoingForm)
+    @answers(
+        UrlAnswer,
+        408,
+        413,
+        415,
+        redirects=(FOUND,),
+        problems=POST_PROBLEMS,
+        headers=AnswerHeader,
+        body=Going,
+        form=GoingForm,
+    )
     async def sign_out(self) -> Response:
         """Sign out: the sign-in ends, and whoever is in a room by it leaves."""
 

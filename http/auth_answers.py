@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from omnisonic.http.forms import AUTH_JS_HEADER
 from omnisonic.http.inputs import Input
 from omnisonic.models import Person
 
@@ -54,6 +55,14 @@ class SignInProblem(msgspec.Struct, frozen=True):
     error: str
     code: str
     url: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class AnswerHeader(BaseModel):
+    """How a form is to be answered."""
+
+    return_redirect: str | None = Field(
+        default=None, alias=AUTH_JS_HEADER, description="With any value a form is answered with JSON: no redirect."
+    )
 
 
 class Going(Input):

@@ -93,7 +93,7 @@ class Downloads:
         del name  # it is for whoever saves the file without looking at our headers
         return await self._served.answer(self._links.read(signed))
 
-    @answers(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], security=COOKIE)
+    @answers(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], files=["*/*"], security=COOKIE)
     async def by_role(self, upload_id: UploadId) -> Response:
         """Serve an upload to somebody who may hear it."""
         return await self._served.answer(download_of(await self._store.get(self._login(), upload_id)))

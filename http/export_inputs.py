@@ -16,5 +16,5 @@ class NewExport(Input):
 class ExportQuery(Input):
     """One export by its `id`, or those of a session."""
 
-    id: str = Field(default="", description="Only this export.")
-    session_id: str = Field(default="", description="Those of this session, newest first.")
+    id: str | None = Field(default=None, description="Only this export.")
+    session_id: str | None = Field(default=None, description="Those of this session, newest first.")

@@ -94,7 +94,20 @@ class Exports:
             await self._disposal.dispose([made.key], within_s=DISPOSE_S)
         return answer(Ok())
 
-    @answers(ExportAnswer, 400, 401, 404, 409, 416, 429, 503, status=202, bare=[200, 206, 304], security=COOKIE)
+    @answers(
+        ExportAnswer,
+        400,
+        401,
+        404,
+        409,
+        416,
+        429,
+        503,
+        status=202,
+        bare=[200, 206, 304],
+        files=sorted(MEDIA_TYPES.values()),
+        security=COOKIE,
+    )
     async def download(self, export_id: ExportId) -> Response:
         """Give the file, waiting for it while it is being made; when that takes long, 202 says to ask again."""
         made = await self._settled(self._login(), export_id)

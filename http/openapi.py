@@ -5,7 +5,7 @@ once, at the first request. No page that draws it is served: those load scripts 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -25,6 +25,7 @@ from quart_schema.openapi import APIKeySecurityScheme, HttpSecurityScheme, Info,
 from quart_schema.validation import DataSource
 
 from omnisonic import __version__
+from omnisonic.http import schemas
 from omnisonic.http.answers import JSON_TYPE, ApiDocument, Problem
 from omnisonic.models import ID_LENGTH
 
@@ -80,6 +81,12 @@ _FORM: Final = "_omnisonic_form"
 """Where a route keeps the shape of the form that it takes besides JSON."""
 _MULTIPART: Final = "_omnisonic_multipart"
 """Where a route keeps the schema of the form with files that it takes."""
+_OCTETS: Final = "_omnisonic_octets"
+"""Where a route keeps the type of the bytes that it takes."""
+_FILES: Final = "_omnisonic_files"
+"""Where a route keeps the types of the file that it answers with."""
+_FILE_ANSWERS: Final[Mapping[int, str]] = {200: "The file.", 206: "The part of the file that was asked for."}
+_FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PLAIN_PATH: Final = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
 
 Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct] | type[None], ...]
@@ -128,6 +135,8 @@ def answers(
     body: type[BaseModel] | None = None,
     form: type[BaseModel] | None = None,
     multipart: Mapping[str, Any] | None = None,
+    octets: str | None = None,
+    files: Sequence[str] = (),
     security: Security = (),
 ) -> Callable[[_Route], _Route]:
     """Say what a route takes, what it answers when all is well, and the statuses besides those of any route.
@@ -135,7 +144,8 @@ def answers(
     `success` is what it answers with `status`: one of them, when there are several; None when it only `redirects`,
     or all is in the headers (`bare`).
     `problems` names the shape of those that are not plain `Problem`s. `body` is JSON and `form` the same as a form;
-    `multipart` is the JSON Schema of a form with files.
+    `multipart` is the JSON Schema of a form with files, `octets` the media type of a body that is bytes as they are.
+    `files` are the media types of a route that is `bare` because it answers with a file.
     """
 
     def decorate(route: _Route) -> _Route:
@@ -156,6 +166,10 @@ def answers(
             setattr(route, _FORM, form)
         if multipart is not None:
             setattr(route, _MULTIPART, multipart)
+        if octets is not None:
+            setattr(route, _OCTETS, octets)
+        if files:
+            setattr(route, _FILES, files)
         if security:
             route = security_scheme(cast("Any", security))(route)
         return route
@@ -167,8 +181,22 @@ class Document(OpenAPIProvider):
     """quart-schema's provider, made to tell the whole truth.
 
     Bodies are required where something in them is, answers are msgspec structs whose every property is always there,
-    and each answer names its headers.
+    each answer names its headers, and HEAD is listed where it is a route of its own.
     """
+
+    def schema(self) -> dict[str, Any]:
+        made = super().schema()
+        components = made["components"]
+        components["schemas"] = {name: schemas.plain(each) for name, each in components["schemas"].items()}
+        for operations in made["paths"].values():
+            for operation in operations.values():
+                _write_plainly(operation)
+        return made
+
+    def generate_methods(self, rule: Any) -> Iterable[str]:
+        yield from super().generate_methods(rule)
+        if "GET" not in rule.methods and "HEAD" in rule.methods:
+            yield "HEAD"
 
     def build_paths(self, rule: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         paths, components = super().build_paths(rule)
@@ -176,6 +204,7 @@ class Document(OpenAPIProvider):
         (operations,) = paths.values()
         view = self._app.view_functions[rule.endpoint]
         form, multipart = getattr(view, _FORM, None), getattr(view, _MULTIPART, None)
+        octets, files = getattr(view, _OCTETS, None), getattr(view, _FILES, ())
         for method, operation in operations.items():
             operation["operationId"] = f"{method}_{rule.endpoint.replace('.', '_')}"
             if form is not None:
@@ -183,6 +212,10 @@ class Document(OpenAPIProvider):
                 operation.setdefault("requestBody", {"content": {}, "required": True})["content"] |= body["content"]
             if multipart is not None:
                 operation["requestBody"] = {"content": {"multipart/form-data": {"schema": multipart}}, "required": True}
+            if octets is not None:
+                operation["requestBody"] = {"content": schemas.files([octets]), "required": True}
+            for status, described in _FILE_ANSWERS.items() if files else ():
+                operation["responses"][status] = {"description": described, "content": schemas.files(files)}
             for status, response in operation["responses"].items():
                 response["headers"] = REQUEST_ID_HEADER | _headers_of(status)
                 response["description"] = DESCRIPTIONS.get(status, response["description"])
@@ -213,7 +246,7 @@ class Document(OpenAPIProvider):
         headers_model: Any,  # noqa: ARG002 - the signature is quart-schema's
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         if model is None:
-            return {"description": "No JSON: all is in the headers, or it is the file itself."}, {}
+            return {"description": "No body: all is in the headers."}, {}
         models = model if isinstance(model, tuple) else (model,)
         schemas, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
         structs = [each for each in models if each is not type(None)]
@@ -226,6 +259,15 @@ class Document(OpenAPIProvider):
         description = " Or: ".join(components[each.__name__].get("description", "") for each in structs)
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
         return {"content": {JSON_TYPE: {"schema": schema}}, "description": description}, components
+
+
+def _write_plainly(operation: dict[str, Any]) -> None:
+    """Write each schema of the operation as generators of clients read it."""
+    for each in operation["parameters"]:
+        each["schema"] = schemas.parameter(each["schema"])
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        write = schemas.form if media_type in _FORM_TYPES else schemas.plain
+        content["schema"] = write(content["schema"])
 
 
 def _may_lack(field: msgspec.structs.FieldInfo) -> bool:

@@ -30,10 +30,10 @@ _SessionName = Annotated[
 class SessionQuery(Input):
     """One session by its `id`, or a page of them all."""
 
-    id: str = Field(default="", description="Only this session.")
+    id: str | None = Field(default=None, description="Only this session.")
     limit: int = Field(default=LISTED, ge=1, le=LISTED_AT_MOST, description="Most sessions to list.")
-    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR}$"})] = Field(
-        default="", description="List what comes after: the `nextBefore` of an earlier answer, or a time."
+    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR}$"})] | None = Field(
+        default=None, description="List what comes after: the `nextBefore` of an earlier answer, or a time."
     )
 
 

@@ -121,6 +121,7 @@ class Tus:
         507,
         bare=[204],
         headers=PieceHeaders,
+        octets=PIECE_TYPE,
         security=COOKIE,
     )
     @answered_before_the_stop()

@@ -24,10 +24,12 @@ LISTED: Final = LONGEST_PAGE
 class UploadQuery(Input):
     """The uploads of a session, or one's own."""
 
-    session_id: str = Field(default="", description="Only those in this session; without it, all that one uploaded.")
+    session_id: str | None = Field(
+        default=None, description="Only those in this session; without it, all that one uploaded."
+    )
     limit: int = Field(default=LISTED, ge=1, le=LONGEST_PAGE, description="Most uploads to list.")
-    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR}$"})] = Field(
-        default="", description="List what comes after: the `nextBefore` of an earlier answer, or a time."
+    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR}$"})] | None = Field(
+        default=None, description="List what comes after: the `nextBefore` of an earlier answer, or a time."
     )
 
 

@@ -12,11 +12,21 @@ import trio
 
 from tests.node_packages import node_packages
 from tests.postgres_server import database_url, postgres_process
+from tests.python_packages import generator_python
 from tests.s3_server import s3, s3_process
 from tests.valkey_server import valkey, valkey_process
 
 pytest_plugins = ("tests.properties", "tests.skips")
-__all__ = ["database_url", "node_packages", "postgres_process", "s3", "s3_process", "valkey", "valkey_process"]
+__all__ = [
+    "database_url",
+    "generator_python",
+    "node_packages",
+    "postgres_process",
+    "s3",
+    "s3_process",
+    "valkey",
+    "valkey_process",
+]
 
 TEST_S: Final = 60.0
 """A test that takes longer hangs."""

@@ -1,13 +1,9 @@
 """Node's programs and packages for tests: clients that others wrote, and the tools that build them.
 
-`tests/node/package.json` and its lock file say what is needed. It is installed into `tests/node/node_modules`, which
-git ignores, once for all workers of a run: whoever comes second waits, and finds it there. As long as neither file
-changes nothing is asked of the network again. An installation that was interrupted is made anew. What is missing is a
-skip that names it.
+`tests/node/package.json` and its lock file say what is needed. It is installed into `tests/node/node_modules`
+(`tests.installed_once`). What is missing is a skip that names it.
 """
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -17,10 +13,10 @@ from typing import Final
 
 import pytest
 
+from tests.installed_once import install_once
+
 FOLDER: Final = Path(__file__).with_name("node")
-INSTALL_S: Final = 300.0
-"""For all packages, over a slow line."""
-ANSWER_S: Final = 60.0
+ANSWER_S: Final = 120.0
 """For one program, on a busy machine."""
 OLDEST_NODE: Final = 18
 """Debian's."""
@@ -57,29 +53,8 @@ class NodePackages:
 
 def install_packages(folder: Path, npm: str) -> str:
     """Have in `folder` what its lock file names; "", or a sentence that says what is in the way."""
-    lock = folder / "package-lock.json"
-    stamp = folder / "node_modules" / ".installed-from"
-    with lock.open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        wanted = hashlib.sha256((folder / "package.json").read_bytes() + held.read()).hexdigest()
-        if stamp.exists() and stamp.read_text() == wanted:
-            return ""
-        try:
-            ended = subprocess.run(
-                [npm, "ci", "--prefer-offline"],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=INSTALL_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"npm could not install {lock.name} within {INSTALL_S:.0f} s"
-        if ended.returncode != 0:
-            return f"npm could not install {lock.name}: {(ended.stderr or ended.stdout).strip()}"
-        stamp.write_text(wanted)
-    return ""
+    lock, wanted = folder / "package-lock.json", folder / "package.json"
+    return install_once(folder / "node_modules", [lock, wanted], [[npm, "ci", "--prefer-offline"]])
 
 
 def _program(name: str) -> str:

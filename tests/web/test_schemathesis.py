@@ -37,6 +37,13 @@ OPTIONS: Final = (
     "--no-shrink",
 )
 
+HOOKS: Final = """
+import schemathesis
+
+# Bytes as they are, under the name that tus has for them.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+"""
+
 
 @pytest.fixture(scope="module")
 def shared_web(postgres_process: PostgresServer) -> Iterator[Web]:
@@ -61,7 +68,8 @@ def deadline(deadline: None) -> None:
 
 def differences(url: str, folder: Path, configuration: str = "", *options: str) -> str:
     """What it finds; nothing when it finds nothing."""
-    (folder / "schemathesis.toml").write_text(configuration)
+    (folder / "hooks.py").write_text(HOOKS)
+    (folder / "schemathesis.toml").write_text(f'hooks = "hooks"\n{configuration}')
     done = subprocess.run(
         [
             Path(sysconfig.get_path("scripts")) / "schemathesis",
