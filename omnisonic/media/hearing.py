@@ -12,7 +12,8 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 
-from omnisonic.media.decoding import LONGEST_S, NoSound, Sound, shape_of
+from omnisonic.media.decoding import LONGEST_S, NoSound, shape_of
+from omnisonic.media.sound import Sound
 from omnisonic.media.waveform import Waveform
 from omnisonic.uploads import Peaks
 from omnisonic.uploads.analyses import Heard
@@ -58,7 +59,7 @@ def _samples(first: AudioFrame, others: Iterator[AudioFrame]) -> Iterator[memory
         if shape_of(frame) != shape:
             yield from map(_bare, resampler.resample(None))
             resampler, shape = like_the_first(), shape_of(frame)
-        frame.pts = None  # gaps and overlaps are not the waveform's matter
+        frame.pts = None  # it is in its place, whatever it says
         yield from map(_bare, resampler.resample(frame))
     yield from map(_bare, resampler.resample(None))
 

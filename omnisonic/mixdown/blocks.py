@@ -14,7 +14,8 @@ from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from omnisonic.media.decoding import Sound, shape_of
+from omnisonic.media.decoding import shape_of
+from omnisonic.media.sound import Sound
 
 Samples: TypeAlias = NDArray[np.float32]
 """One row a channel; full scale is 1."""
@@ -34,7 +35,7 @@ class Block(NamedTuple):
 
 
 def blocks_of(sound: Sound) -> Iterator[Block]:
-    """The sound from its beginning to its end, without the gaps and overlaps that a film may have between its packets.
+    """The sound from its beginning to its end.
 
     Errors: `ValueError` when the samples are of a kind that is not known.
     """

@@ -10,7 +10,8 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-from omnisonic.media.decoding import LONGEST_S, NoSound, Sound
+from omnisonic.media.decoding import LONGEST_S, NoSound
+from omnisonic.media.sound import Sound
 from omnisonic.mixdown import RATE_HZ, Stem, UnusableStem
 from omnisonic.mixdown.blocks import Block, Samples, blocks_of
 from omnisonic.mixdown.channels import fold

@@ -57,7 +57,7 @@ def recorded(
     with av.open(file, "w", format=container) as output:
         if title is not None:
             output.metadata["title"] = title
-        pictures = _pictures(output) if film else None
+        moving = pictures(output) if film else None
         stream = output.add_stream(codec, rate=rate, layout=layout)
         assert isinstance(stream, av.AudioStream)
         whole = _frame(sound, rate, layout)
@@ -67,8 +67,8 @@ def recorded(
         for frame in resampler.resample(whole) + resampler.resample(None):
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-        if pictures is not None:
-            _show(output, pictures)
+        if moving is not None:
+            show(output, moving)
     return file.getvalue()
 
 
@@ -76,7 +76,7 @@ def silent_film() -> bytes:
     """A second of grey, without a sound."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
-        _show(output, _pictures(output))
+        show(output, pictures(output))
     return file.getvalue()
 
 
@@ -102,14 +102,15 @@ def _frame(sound: Samples, rate: int, layout: str) -> av.AudioFrame:
     return frame
 
 
-def _pictures(output: OutputContainer) -> av.VideoStream:
+def pictures(output: OutputContainer) -> av.VideoStream:
+    """A stream for pictures. All streams are to be there before anything is put into any of them."""
     stream = output.add_stream("mpeg4", rate=FILM_HZ)
     stream.width = stream.height = DOTS
     stream.pix_fmt = "yuv420p"
     return stream
 
 
-def _show(output: OutputContainer, stream: av.VideoStream) -> None:
+def show(output: OutputContainer, stream: av.VideoStream) -> None:
     """A second of grey."""
     for number in range(FILM_HZ):
         picture = av.VideoFrame(DOTS, DOTS, "yuv420p")

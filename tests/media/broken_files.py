@@ -1,0 +1,30 @@
+"""Files as they come from programs that died, cards that were full, and lines that broke."""
+
+import struct
+
+TAG_BODY = 256
+
+
+def chunk(name: bytes, data: bytes, *, size: int | None = None, is_padded: bool = True) -> bytes:
+    """A chunk of a WAV. `size`: what it says of itself, if that is not true."""
+    pad = b"\0" if is_padded and len(data) % 2 else b""
+    return name + struct.pack("<I", len(data) if size is None else size) + data + pad
+
+
+def wav_of(*chunks: bytes) -> bytes:
+    """A WAV of these chunks."""
+    body = b"WAVE" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def chunks_of(wav: bytes) -> tuple[bytes, bytes]:
+    """The chunk that says what the samples are, and the samples."""
+    form = wav.index(b"fmt ")
+    data = wav.index(b"data")
+    size = int.from_bytes(wav[form + 4 : form + 8], "little")
+    return wav[form : form + 8 + size], wav[data + 8 :]
+
+
+def tagged(data: bytes) -> bytes:
+    """The same behind an ID3 tag."""
+    return b"ID3\x04\0\0" + bytes([0, 0, TAG_BODY >> 7, TAG_BODY & 0x7F]) + bytes(TAG_BODY) + data
