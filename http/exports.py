@@ -23,9 +23,8 @@ from omnisonic.http.export_inputs import ExportQuery, NewExport
 from omnisonic.http.inputs import Query, json_body, no_body
 from omnisonic.http.openapi import COOKIE, answers
 from omnisonic.http.room_news import RoomNews
-from omnisonic.http.uploads import DISPOSE_S
 from omnisonic.models import Export, ExportId, LoginId
-from omnisonic.uploads.disposal import Disposal
+from omnisonic.uploads.disposal import DISPOSE_S, Disposal
 
 WAIT_S: Final = 25.0
 """How long a download waits for the export to be made: proxies give up after 30 s."""

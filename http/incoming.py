@@ -7,7 +7,8 @@ request. Shutdown: a body that is not whole in time is refused (`omnisonic.http.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Final
 
 from hypercorn.typing import ASGIReceiveCallable, HTTPScope
@@ -59,21 +60,33 @@ class Incoming:
         self._is_whole = False
         self._received = 0
         self._waited_s = 0.0
+        self._silent_s = 0.0
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         """The next chunk. Errors: `ClientGone`; `Stopped`; `Refusal` (408)."""
+        if chunk := await self.chunk():
+            return chunk
+        raise StopAsyncIteration
+
+    async def chunk(self, until_s: float = math.inf) -> bytes | None:
+        """The next chunk, which is empty at the end; None when it has not come until then, by the loop's clock.
+
+        Errors: as `__anext__`.
+        """
         while not self._is_whole:
-            event = await self._event()
+            event = await self._event(until_s)
+            if event is None:
+                return None
             if event["type"] == "http.disconnect":
                 raise ClientGone
             self._is_whole = not event.get("more_body", False)
             if chunk := event.get("body", b""):
                 self._received += len(chunk)
                 return bytes(chunk)
-        raise StopAsyncIteration
+        return b""
 
     def __await__(self) -> Generator[Any, None, bytes]:
         return self._drained().__await__()
@@ -83,19 +96,27 @@ class Incoming:
             pass
         return b""
 
-    async def _event(self) -> Any:
+    async def _event(self, until_s: float) -> Any:
+        """What the server says next, or None when that is after `until_s`."""
         now_s = self._clock()
         left_s = self._grace_s + self._received / LEAST_BYTES_PER_S - self._waited_s
-        bound = asyncio.timeout_at(min(now_s + min(self._stall_s, left_s), self._ends_s))
+        patient_s = min(now_s + min(self._stall_s - self._silent_s, left_s), self._ends_s)
+        bound = asyncio.timeout_at(min(patient_s, until_s))
         try:
             async with bound:
                 with self._stopping.shortens(bound, ARRIVE_S):
-                    return await self._receive()
+                    event = await self._receive()
         except TimeoutError:
+            self._silent_s += self._clock() - now_s
+            if bound.when() == until_s:
+                return None
             if self._stopping.has_ended(bound):
                 raise Stopped from None
             message = "The upload stood still, or came too slowly, for too long. Send it again."
             raise Refusal(408, "request_timeout", message) from None
+        else:
+            self._silent_s = 0.0
+            return event
         finally:
             self._waited_s += self._clock() - now_s
 
@@ -112,3 +133,13 @@ async def incoming() -> AsyncIterator[bytes]:
     if isinstance(body, Incoming):
         async for chunk in body:
             yield chunk
+
+
+def reader() -> Callable[[float], Awaitable[bytes | None]]:
+    """Reads the body of the current request, as `Incoming.chunk` does."""
+    body: Any = request.body
+    return body.chunk if isinstance(body, Incoming) else _nothing
+
+
+async def _nothing(until_s: float) -> bytes:  # noqa: ARG001
+    return b""

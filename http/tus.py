@@ -1,19 +1,19 @@
 """`/api/upload/tus`: files that arrive in pieces and go on where they were cut off (tus 1.0, https://tus.io).
 
-The offset is full only once the upload is there, under the id of the resumable. When finishing fails, the last piece is
-not taken, so that the client sends it again; a file that is refused for good takes the resumable with it. A client that
-vanishes keeps what has arrived, unless it promised a checksum. Overload: pieces are streamed like any upload.
+What comes counts soon after it has, while its request still runs (`omnisonic.uploads.resumable_writer`). The offset is
+full only once the upload is there, under the id of the resumable. When finishing fails, the last piece is not taken, so
+that the client sends it again; a file that is refused for good takes the resumable with it. Overload: pieces are
+streamed like any upload.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Final
 
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import InvalidInput
 from omnisonic.http.errors import Refusal
-from omnisonic.http.incoming import incoming
+from omnisonic.http.incoming import reader
 from omnisonic.http.openapi import COOKIE, answers
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.stopping import answered_before_the_stop
@@ -27,21 +27,16 @@ from omnisonic.http.tus_headers import (
     metadata,
     number,
 )
-from omnisonic.http.uploads import DISPOSE_S, UploadParts, tell
-from omnisonic.models import LoginId, Upload, UploadId
-from omnisonic.sessions import NoSuchSession
-from omnisonic.storage import Key, Storage
-from omnisonic.uploads import QuotaExceeded, UnsupportedMedia, UploadTooLarge
+from omnisonic.http.uploads import UploadParts, tell
+from omnisonic.models import LoginId, UploadId
+from omnisonic.storage import Storage
+from omnisonic.uploads import NoSuchUpload, UploadTooLarge
 from omnisonic.uploads.file_names import checked_file_name
-from omnisonic.uploads.intake import FOLDER, new_key
-from omnisonic.uploads.pieces import Checksum, Piece
-from omnisonic.uploads.resumable import NoSuchResumable, OffsetTaken, Resumable, ResumableStore
+from omnisonic.uploads.pieces import Body, Checksum
+from omnisonic.uploads.resumable import NoSuchResumable, OffsetTaken, ResumableStore
+from omnisonic.uploads.resumable_writer import ResumableWriter, Written
 
-PIECES: Final = "pieces"
-"""Where the keys of pieces are."""
 PIECE_TYPE: Final = "application/offset+octet-stream"
-FINAL: Final = (UnsupportedMedia, UploadTooLarge, QuotaExceeded, NoSuchSession, InvalidInput)
-"""What no repetition mends."""
 
 
 class Tus:
@@ -57,7 +52,7 @@ class Tus:
     ) -> None:
         self._parts = parts
         self._resumable = resumable
-        self._storage = storage
+        self._writer = ResumableWriter(resumable, parts.intake, storage, parts.disposal)
         self._news = news
         self._login = login
 
@@ -100,7 +95,7 @@ class Tus:
             resumable = await self._resumable.get(login, upload_id)
         except NoSuchResumable:
             # It may have been finished by a request whose answer was lost.
-            size = (await self._parts.store.get(login, upload_id)).upload.file_size
+            size = await self._finished_size(login, upload_id)
             return _bare(200, {"Upload-Offset": str(size), "Upload-Length": str(size)})
         headers = {"Upload-Offset": str(resumable.received), "Upload-Length": str(resumable.size)}
         return _bare(200, headers | expires(resumable.expires_at))
@@ -133,20 +128,19 @@ class Tus:
         offset = number("Upload-Offset", request.headers.get("Upload-Offset", ""))
         said = request.headers.get("Upload-Checksum")
         checksum = None if said is None else Checksum(said)
-        resumable = await self._resumable.get(login, upload_id)
-        if offset != resumable.received:
-            raise OffsetTaken
-        piece = Piece(incoming(), resumable.size - offset, checksum)
-        received = await self._taken(login, resumable, piece, min(request.content_length or 0, piece.room))
-        if piece.broke_off is not None:
-            raise piece.broke_off
-        headers = {"Upload-Offset": str(received)}
-        return _bare(204, headers if received == resumable.size else headers | expires(resumable.expires_at))
+        body = Body(reader(), request.content_length, checksum)
+        written = await self._written(login, upload_id, body, offset)
+        if written.upload is not None:
+            await tell(self._news, "upload.added", written.upload)
+        if written.broke_off is not None:
+            raise written.broke_off
+        headers = {"Upload-Offset": str(written.received)}
+        return _bare(204, headers if written.upload else headers | expires(written.resumable.expires_at))
 
     @answers(None, 400, 401, 404, 412, 503, bare=[204], headers=VersionHeader, security=COOKIE)
     async def remove(self, upload_id: UploadId) -> Response:
         """Forget an upload that is not finished."""
-        await self._dispose(await self._resumable.remove(self._login(), upload_id))
+        await self._writer.dispose(await self._resumable.remove(self._login(), upload_id))
         return _bare(204, {})
 
     async def _check_version(self) -> None:
@@ -158,44 +152,17 @@ class Tus:
             message = f"Speak version {VERSION} of tus: send Tus-Resumable."
             raise Refusal(412, "unsupported_tus_version", message, headers={"Tus-Version": VERSION})
 
-    async def _taken(self, login: LoginId, resumable: Resumable, piece: Piece, size: int) -> int:
-        """Take a piece, of which `size` bytes are said to come; how much has arrived with it."""
-        key, intake = new_key(PIECES), self._parts.intake
-        async with intake.arriving(login, key, size=size, resumable=resumable.id) as reservation:
-            await self._storage.put(key, reservation.counted(piece.passed()))
-            if resumable.received + piece.size == resumable.size:
-                upload = await self._finished(login, resumable, key)
-                await intake.give_up(key)
-                await tell(self._news, "upload.added", upload)
-                return resumable.size
-            if piece.size:
-                at = resumable.received
-                return await self._resumable.append(login, resumable.id, key, offset=at, size=piece.size)
-            await intake.give_up(key)
-            return resumable.received
-
-    async def _finished(self, login: LoginId, resumable: Resumable, last: Key) -> Upload:
-        """Make one object and one upload of all pieces."""
-        key, pieces = new_key(FOLDER), [*resumable.pieces, last]
+    async def _written(self, login: LoginId, upload_id: UploadId, body: Body, offset: int) -> Written:
         try:
-            async with self._parts.intake.copying(key):
-                received = await self._parts.intake.put(key, self._joined(pieces), resumable.file_name)
-                upload = await self._resumable.finish(login, resumable.id, key, received)
-        except FINAL:
-            with suppress(NoSuchResumable):
-                await self._dispose(await self._resumable.remove(login, resumable.id))
-            raise
-        await self._dispose(resumable.pieces)
-        return upload
+            return await self._writer.write(login, upload_id, body, offset=offset)
+        except (NoSuchResumable, NoSuchUpload):
+            # Another request may have finished it, of which the client hears when it asks for the offset.
+            await self._finished_size(login, upload_id)
+            raise OffsetTaken from None
 
-    async def _joined(self, pieces: list[Key]) -> AsyncIterator[bytes]:
-        for piece in pieces:
-            async for chunk in self._storage.read(piece):
-                yield chunk
-
-    async def _dispose(self, keys: list[Key]) -> None:
-        """Delete the objects now, or leave them to housekeeping when that takes long."""
-        await self._parts.disposal.dispose(keys, within_s=DISPOSE_S)
+    async def _finished_size(self, login: LoginId, upload_id: UploadId) -> int:
+        """How large the upload is that it became. Errors: `NoSuchUpload`."""
+        return (await self._parts.store.get(login, upload_id)).upload.file_size
 
 
 async def _say_version(response: Response) -> Response:

@@ -36,14 +36,12 @@ from omnisonic.uploads import (
     UploadStore,
     UploadTooLarge,
 )
-from omnisonic.uploads.disposal import Disposal
+from omnisonic.uploads.disposal import DISPOSE_S, Disposal
 from omnisonic.uploads.file_names import checked_file_name
 from omnisonic.uploads.intake import FOLDER, Intake, new_key
 from omnisonic.wire.payloads import UploadGone
 
 PEAKS_RETRY_S: Final = 2.0
-DISPOSE_S: Final = 2.0
-"""How long a request waits for the object to be deleted, which is done later otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class House:
         resumable = await self.resumables.create(login, "b.wav", 15, None)
         await self.uploads.begin(login, key, session=None, size=5)
         await self.storage.put(key, chunks(b"piece"))
-        await self.resumables.append(login, resumable.id, key, offset=0, size=5)
+        await self.resumables.append(login, resumable.id, key, writer=0, offset=0, size=5)
         return resumable.id
 
     async def export(self, login: LoginId) -> ExportId:

@@ -4,6 +4,9 @@ from typing import Final
 
 _COLUMNS: Final = """resumable.id::text, resumable.session_id::text, resumable.file_name, resumable.size,
     resumable.received, resumable.expires_at"""
+_PIECES: Final = """ARRAY(
+    SELECT piece.object_key FROM upload_pieces AS piece WHERE piece.resumable_id = resumable.id ORDER BY piece.begins_at
+)"""
 
 CREATE: Final = f"""
 -- $1 user, $2 session, $3 file name, $4 size, $5 how long it may take.
@@ -14,9 +17,7 @@ RETURNING {_COLUMNS}, ARRAY[]::text[]
 
 GET: Final = f"""
 -- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds; NULLs when there is none of theirs.
-SELECT {_COLUMNS}, ARRAY(
-    SELECT piece.object_key FROM upload_pieces AS piece WHERE piece.resumable_id = resumable.id ORDER BY piece.begins_at
-)
+SELECT {_COLUMNS}, {_PIECES}
 FROM live_logins AS login
 LEFT JOIN resumable_uploads AS resumable
     ON resumable.id = $2 AND resumable.user_id = login.user_id AND resumable.expires_at > now()
@@ -31,8 +32,26 @@ SELECT FROM sessions WHERE id = (SELECT session_id FROM resumable_uploads WHERE 
 
 LOCK: Final = """
 -- $1 user, $2 resumable.
-SELECT session_id::text, size, received FROM resumable_uploads
+SELECT session_id::text, size, received, writer FROM resumable_uploads
 WHERE id = $2 AND user_id = $1 AND expires_at > now() FOR UPDATE
+"""
+
+CLAIM: Final = f"""
+-- $1 resumable, which is locked. The number of its writer, who is a new one; whether another one seems to send, too;
+-- then the resumable.
+UPDATE resumable_uploads AS resumable SET writer = writer + 1 WHERE id = $1
+RETURNING writer, EXISTS (
+    SELECT FROM loose_objects AS loose
+    WHERE loose.resumable_id = resumable.id AND loose.reserved_until > now() AND NOT loose.doomed
+), {_COLUMNS}, {_PIECES}
+"""
+
+WRITER: Final = """
+-- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds: the number of its writer, or NULL without one.
+SELECT resumable.writer FROM live_logins AS login
+LEFT JOIN resumable_uploads AS resumable
+    ON resumable.id = $2 AND resumable.user_id = login.user_id AND resumable.expires_at > now()
+WHERE login.id = $1
 """
 
 ADD_PIECE: Final = """

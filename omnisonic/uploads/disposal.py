@@ -16,6 +16,8 @@ from omnisonic.uploads.upkeep import UploadUpkeep
 AT_ONCE: Final = 8
 DELETE_S: Final = 10.0
 """Longest that one object may take."""
+DISPOSE_S: Final = 2.0
+"""How long a request waits for objects to be deleted, which is done later otherwise."""
 BATCH: Final = 40
 """So few that they are done within `TAKEN_S`, even when each takes its longest."""
 

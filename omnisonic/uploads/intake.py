@@ -54,6 +54,8 @@ class Intake:
     ) -> AsyncIterator[Reservation]:
         """Note that `key` is loose while the block puts and binds it; when the block raises, it is given up.
 
+        So is what follows it in the reservation.
+
         All that is put there is to go through the reservation, whose lease is renewed meanwhile. Errors: those of
         `UploadStore.begin`.
         """
@@ -63,7 +65,8 @@ class Intake:
         try:
             yield reservation
         except BaseException:
-            await self.give_up(key)
+            if reservation.key is not None:
+                await self.give_up(reservation.key)
             raise
         finally:
             renewing.cancel()

@@ -41,7 +41,7 @@ FULL_SCALE: Final = 255
 """What the loudest sample is as a byte."""
 ANY_BYTES: Final = 2**62
 """What may be put where there is no quota."""
-_RESERVED: Final = timedelta(seconds=RESERVED_S)
+RESERVED: Final = timedelta(seconds=RESERVED_S)
 _TOO_LATE: Final = "The upload took too long. Send it again."
 _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before all uploads."""
@@ -79,7 +79,7 @@ class PostgresUploads:
                 await lock_user(connection, user)
                 if self._most_active and await connection.fetchval(loose_objects.ARRIVING, user) >= self._most_active:
                     raise TooManyUploads(self._most_active)
-                values = user, resumable, size or 0, _RESERVED
+                values = user, resumable, size or 0, RESERVED
                 await connection.execute(loose_objects.ARRIVE, key, timedelta(seconds=LOOSE_S), *values)
                 await check_quota(connection, user, 0, self._quota_bytes)
         except ForeignKeyViolationError:
@@ -92,16 +92,15 @@ class PostgresUploads:
             if user is None:
                 raise Unavailable(_TOO_LATE)
             await lock_user(connection, user)
-            if await connection.fetchrow(loose_objects.RESERVE, key, most, _RESERVED) is None:
+            if await connection.fetchrow(loose_objects.RESERVE, key, most, RESERVED) is None:
                 raise Unavailable(_TOO_LATE)
             if not self._quota_bytes:
                 return ANY_BYTES
-            over = await connection.fetchval(statements.KEPT, user, None, None) - self._quota_bytes
-            granted = most - max(0, over)
+            granted = most - await bytes_over(connection, user, self._quota_bytes)
             if granted < least:
                 raise QuotaExceeded
             if granted < most:
-                await connection.fetchrow(loose_objects.RESERVE, key, granted, _RESERVED)
+                await connection.fetchrow(loose_objects.RESERVE, key, granted, RESERVED)
         return int(granted)
 
     async def note_copy(self, key: Key) -> None:
@@ -214,6 +213,12 @@ async def check_quota(
     """
     if quota_bytes and await connection.fetchval(statements.KEPT, user, but, key) + size > quota_bytes:
         raise QuotaExceeded
+
+
+async def bytes_over(connection: Connection, user: UserId, quota_bytes: int) -> int:
+    """By how much all that the user keeps, is about to or sends now is more than they may."""
+    kept_bytes: int = await connection.fetchval(statements.KEPT, user, None, None)
+    return max(0, kept_bytes - quota_bytes)
 
 
 async def make_upload(

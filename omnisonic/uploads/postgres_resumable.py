@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from asyncpg.exceptions import ForeignKeyViolationError
 
+from omnisonic.database import loose_objects
 from omnisonic.database import resumable_uploads as statements
 from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Connection, Database, Row
@@ -12,8 +13,27 @@ from omnisonic.models import LoginId, SessionId, Upload, UploadId, UserId
 from omnisonic.sessions import NoSuchSession, NotSignedIn
 from omnisonic.storage import Key
 from omnisonic.uploads import Received
-from omnisonic.uploads.postgres import bind, check_quota, lock_user, make_upload, uploader
-from omnisonic.uploads.resumable import RESUMABLE_S, NoSuchResumable, OffsetTaken, Resumable, ResumableStore
+from omnisonic.uploads.postgres import (
+    ANY_BYTES,
+    RESERVED,
+    bind,
+    bytes_over,
+    check_quota,
+    lock_user,
+    make_upload,
+    uploader,
+)
+from omnisonic.uploads.resumable import (
+    RESUMABLE_S,
+    Arrival,
+    Claim,
+    NoSuchResumable,
+    OffsetTaken,
+    Resumable,
+    ResumableStore,
+    TakenOver,
+)
+from omnisonic.uploads.upkeep import LOOSE_S
 
 
 class PostgresResumables:
@@ -43,25 +63,66 @@ class PostgresResumables:
             raise NoSuchResumable
         return Resumable(*row)
 
-    async def append(self, login: LoginId, resumable: UploadId, key: Key, *, offset: int, size: int) -> int:
+    async def claim(self, login: LoginId, resumable: UploadId, *, offset: int) -> Claim:
         async with self._database.transaction() as connection:
             user = await uploader(connection, self._use, login, None)
-            _, whole, received = await _locked(connection, user, resumable)
+            _, _, received, _ = await _locked(connection, user, resumable)
+            if received != offset:
+                raise OffsetTaken
+            row = await connection.fetchrow(statements.CLAIM, resumable)
+        assert row is not None
+        writer, is_contested, *columns = row
+        return Claim(writer, is_contested, Resumable(*columns))
+
+    async def check(self, login: LoginId, resumable: UploadId, *, writer: int) -> None:
+        (last,) = await self._row(statements.WRITER, login, uuid_or_none(resumable))
+        if last is None:
+            raise NoSuchResumable
+        if last != writer:
+            raise TakenOver
+
+    async def append(
+        self,
+        login: LoginId,
+        resumable: UploadId,
+        key: Key,
+        *,
+        writer: int,
+        offset: int,
+        size: int,
+        following: Arrival | None = None,
+    ) -> int:
+        async with self._database.transaction() as connection:
+            user = await uploader(connection, self._use, login, None)
+            await lock_user(connection, user)
+            _, whole, received, last = await _locked(connection, user, resumable)
+            if last != writer:
+                raise TakenOver
             if received != offset or offset + size > whole:
                 raise OffsetTaken
             await bind(connection, key)
-            row = await connection.fetchrow(statements.ADD_PIECE, resumable, offset, size, key)
-        assert row is not None
-        return int(row[0])
+            await connection.execute(statements.ADD_PIECE, resumable, offset, size, key)
+            return 0 if following is None else await self._follow(connection, user, resumable, following)
 
-    async def finish(self, login: LoginId, resumable: UploadId, key: Key, received: Received) -> Upload:
+    async def _follow(self, connection: Connection, user: UserId, resumable: UploadId, following: Arrival) -> int:
+        """Note what follows a piece as loose; how many bytes of it may arrive."""
+        life = timedelta(seconds=LOOSE_S)
+        await connection.execute(loose_objects.ARRIVE, following.key, life, user, resumable, following.size, RESERVED)
+        if not self._quota_bytes:
+            return ANY_BYTES
+        granted = max(0, following.size - await bytes_over(connection, user, self._quota_bytes))
+        if granted < following.size:
+            await connection.fetchrow(loose_objects.RESERVE, following.key, granted, RESERVED)
+        return granted
+
+    async def finish(self, login: LoginId, resumable: UploadId, key: Key, received: Received, *, offset: int) -> Upload:
         async with self._database.transaction() as connection:
             user = await uploader(connection, self._use, login, None)
             await lock_user(connection, user)
             await connection.execute(statements.LOCK_SESSION, uuid_or_none(resumable))
-            session, whole, _ = await _locked(connection, user, resumable)
+            session, whole, arrived, _ = await _locked(connection, user, resumable)
             await uploader(connection, self._use, login, session)  # the role may be lost meanwhile
-            if received.file_size != whole:
+            if received.file_size != whole or arrived != offset:
                 raise OffsetTaken
             await check_quota(connection, user, received.file_size, self._quota_bytes, but=resumable)
             upload = await make_upload(connection, resumable, user, session, key, received)
@@ -84,7 +145,7 @@ class PostgresResumables:
 
 
 async def _locked(connection: Connection, user: UserId, resumable: UploadId) -> Row:
-    """Its session, its size and what has arrived, for this transaction to change. Errors: `NoSuchResumable`."""
+    """Its session, size, bytes arrived and writer, for this transaction to change. Errors: `NoSuchResumable`."""
     row = await connection.fetchrow(statements.LOCK, user, uuid_or_none(resumable))
     if row is None:
         raise NoSuchResumable

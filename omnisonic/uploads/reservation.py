@@ -6,7 +6,7 @@ with its lease. A database that is away: what is reserved already may arrive, mo
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NoReturn
 
 from omnisonic.errors import OmnisonicError
@@ -22,11 +22,14 @@ _log = logging.getLogger(__name__)
 
 
 class Reservation:
-    """What is reserved for the object at `key`: `granted` bytes at first, and never more than `max_bytes`."""
+    """What is reserved for the object at `key`: `granted` bytes at first, and never more than `max_bytes`.
+
+    `key` is None once the object has become something, and nothing follows it.
+    """
 
     def __init__(self, uploads: UploadStore, key: Key, granted: int, *, max_bytes: int) -> None:
+        self.key: Key | None = key
         self._uploads = uploads
-        self._key = key
         self._granted = granted
         self._max_bytes = max_bytes
         self._arrived = 0
@@ -40,9 +43,14 @@ class Reservation:
                 raise UploadTooLarge(self._max_bytes)
             if self._arrived > self._granted:
                 async with self._asking:
-                    most = min(self._arrived + STEP_BYTES, self._max_bytes)
-                    self._granted = await self._uploads.reserve(self._key, least=self._arrived, most=most)
+                    await self._reserve(least=self._arrived, most=min(self._arrived + STEP_BYTES, self._max_bytes))
             yield chunk
+
+    async def hand_on(self, following: Key | None, bind: Callable[[], Awaitable[int]]) -> None:
+        """Be for the object `following` once `bind` has made something of this one, and told what that may have."""
+        async with self._asking:
+            self._granted = await bind()
+            self.key, self._arrived = following, 0
 
     async def renew(self) -> NoReturn:
         """Renew the lease again and again."""
@@ -50,6 +58,10 @@ class Reservation:
             await asyncio.sleep(RENEW_S)
             try:
                 async with self._asking:
-                    self._granted = await self._uploads.reserve(self._key, least=self._granted, most=self._granted)
+                    await self._reserve(least=self._granted, most=self._granted)
             except OmnisonicError as problem:
-                _log.warning("upload.reservation_not_renewed", extra={"key": self._key, "reason": problem.message})
+                _log.warning("upload.reservation_not_renewed", extra={"key": self.key, "reason": problem.message})
+
+    async def _reserve(self, *, least: int, most: int) -> None:
+        if self.key is not None:
+            self._granted = await self._uploads.reserve(self.key, least=least, most=most)

@@ -1,8 +1,10 @@
 """Uploads in pieces, which go on where they were cut off (tus 1.0). Adapter: `omnisonic.uploads.postgres_resumable`.
 
 Each piece is an object of its own; the row says how much has arrived. The pieces become one upload, with the id of the
-resumable, in the step that forgets the resumable. They are their uploader's alone until then. Two that send the same
-piece at once: one succeeds.
+resumable, in the step that forgets the resumable. They are their uploader's alone until then.
+
+Of several requests that send bytes at the same time, in whatever processes, the last one that has begun is the writer:
+the others' pieces are refused. Whichever of them has a whole file first may finish it.
 """
 
 from datetime import datetime
@@ -37,6 +39,15 @@ class OffsetTaken(OmnisonicError):
         super().__init__("The upload goes on at another offset. Ask for it, and continue there.")
 
 
+class TakenOver(OmnisonicError):
+    """Another request sends bytes of this upload by now."""
+
+    code = "upload_taken_over"
+
+    def __init__(self) -> None:
+        super().__init__("Another request goes on with this upload. Ask for its offset before you send more.")
+
+
 class Resumable(msgspec.Struct, frozen=True):
     """An unfinished upload. Its size in all, and how much of it has arrived, in bytes; its pieces in order."""
 
@@ -49,6 +60,24 @@ class Resumable(msgspec.Struct, frozen=True):
     pieces: list[Key]
 
 
+class Arrival(msgspec.Struct, frozen=True):
+    """An object that is to arrive at `key`, of at most `size` bytes."""
+
+    key: Key
+    size: int
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A request's right to add pieces, until the next one claims it: the number of the writer, and the upload.
+
+    `is_contested`: the bytes of another request count still.
+    """
+
+    writer: int
+    is_contested: bool
+    resumable: Resumable
+
+
 class ResumableStore(Protocol):
     """Errors: every method may raise `NotSignedIn` and `Unavailable`; those that take a resumable `NoSuchResumable`."""
 
@@ -58,17 +87,37 @@ class ResumableStore(Protocol):
 
     async def get(self, login: LoginId, resumable: UploadId) -> Resumable: ...
 
-    async def append(self, login: LoginId, resumable: UploadId, key: Key, *, offset: int, size: int) -> int:
-        """The loose object `key` is the piece of `size` bytes from `offset` on; how much has arrived now.
+    async def claim(self, login: LoginId, resumable: UploadId, *, offset: int) -> Claim:
+        """Be the only writer from now on. Errors: `OffsetTaken` unless so much has arrived."""
+        ...
 
-        Errors: `OffsetTaken`; `Unavailable` when `key` is not loose any more.
+    async def check(self, login: LoginId, resumable: UploadId, *, writer: int) -> None:
+        """See that this one still is the writer. Errors: `TakenOver`."""
+        ...
+
+    async def append(
+        self,
+        login: LoginId,
+        resumable: UploadId,
+        key: Key,
+        *,
+        writer: int,
+        offset: int,
+        size: int,
+        following: Arrival | None = None,
+    ) -> int:
+        """The loose object `key` is the piece of `size` bytes from `offset` on; `following`, if any, is loose now.
+
+        It takes the place of `key` among what arrives at the same time: how many bytes may be put there. Errors:
+        `TakenOver`; `OffsetTaken`; `Unavailable` when `key` is not loose any more.
         """
         ...
 
-    async def finish(self, login: LoginId, resumable: UploadId, key: Key, received: Received) -> Upload:
+    async def finish(self, login: LoginId, resumable: UploadId, key: Key, received: Received, *, offset: int) -> Upload:
         """Make the upload of what was put at `key`, and forget the resumable, whose pieces are loose and due.
 
-        As `UploadStore.commit`; the bytes promised no longer count twice. Also `OffsetTaken`, when it is not whole.
+        It is made of the pieces up to `offset`, and of a last one, which was not appended. As `UploadStore.commit`; the
+        bytes promised no longer count twice. Also `OffsetTaken`, when it is not whole, or goes on elsewhere by now.
         """
         ...
 

@@ -1,10 +1,12 @@
 """Files go through the whole product bit for bit, whatever they are kept on and whatever happens."""
 
+import base64
 import contextlib
 import hashlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -28,6 +30,10 @@ HEAD: Final = b"fLaC\x00\x00\x00\x22"
 SIZES: Final = (len(HEAD), 1_048_576, 104_857_600)
 KILLS: Final = int(os.environ.get("OMNISONIC_KILLS", "12"))
 """How often the web is killed: more with the environment, as before a release."""
+SLOW_KILLS: Final = max(4, KILLS // 3)
+"""The same in the middle of an upload in pieces, of which so much comes each time."""
+SLOW_BYTES: Final = 1_000_000
+TUS: Final = {"Tus-Resumable": "1.0.0"}
 SPARED_S: Final = 2.1
 """The time between two: after more than five in ten seconds `serve` itself gives up."""
 ONE_BYTES: Final = 16 * 2**20
@@ -122,6 +128,61 @@ def test_no_kill_loses_an_upload_or_leaves_an_orphan(tmp_path: Path) -> None:
             for upload_id in mine & set(acknowledged):
                 got = ada.get(f"/api/upload/{upload_id}/content").content
                 assert hashlib.sha256(got).hexdigest() == acknowledged[upload_id]
+
+
+def test_no_kill_takes_back_what_counts_of_an_upload_in_pieces(tmp_path: Path) -> None:
+    """The web is killed while a PATCH brings it: the offset never falls, and in the end the bytes are the same."""
+    chance, data = random.Random(7), content(SLOW_KILLS * SLOW_BYTES)
+    with running_studio("serve", tmp_path) as studio, contextlib.closing(signed_in(studio)) as ada:
+        assert isinstance(studio, Served)
+        name = base64.b64encode(b"take.flac").decode()
+        said = {"Upload-Length": str(len(data)), "Upload-Metadata": f"filename {name}"}
+        place = ada.post("/api/upload/tus", headers=TUS | said).headers["Location"]
+        for _ in range(SLOW_KILLS - 1):
+            next_s = time.monotonic() + SPARED_S
+            at = _offset(ada, place)
+            with _half_sent(studio, ada, place, at, data[at : at + SLOW_BYTES]):
+                eventually(lambda at=at: _offset(ada, place) > at, what="something counts")  # type: ignore[misc]
+                counted, moment_s = _offset(ada, place), next_s + chance.random() * 0.2
+                eventually(lambda moment_s=moment_s: time.monotonic() >= moment_s, what="a moment")  # type: ignore[misc]
+                studio.end("web", signal.SIGKILL)
+            assert _offset(ada, place) >= counted
+        at = _offset(ada, place)
+        headers = TUS | {"Upload-Offset": str(at), "Content-Type": "application/offset+octet-stream"}
+        assert ada.patch(place, content=data[at:], headers=headers).status_code == 204
+        got = ada.get(f"/api/upload/{place.rpartition('/')[2]}/content").content
+        assert hashlib.sha256(got).hexdigest() == hashlib.sha256(data).hexdigest()
+        _sweep(studio, tmp_path)
+        folder = tmp_path / "data" / "uploads"
+        stored = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        assert stored == set(rows(studio, "SELECT object_key FROM uploads"))
+
+
+def _offset(client: httpx.Client, place: str) -> int:
+    """How much has arrived, once the web is there to say it."""
+    answers: list[httpx.Response] = []
+
+    def asked() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            answers.append(client.head(place, headers=TUS))
+        return bool(answers) and answers[-1].status_code == 200
+
+    eventually(asked, what="the offset is told")
+    return int(answers[-1].headers["Upload-Offset"])
+
+
+@contextlib.contextmanager
+def _half_sent(studio: Studio, client: httpx.Client, place: str, at: int, part: bytes) -> Iterator[None]:
+    """A PATCH that was to bring more than this."""
+    (cookie,) = client.cookies.items()
+    head = (
+        f"PATCH {place} HTTP/1.1\r\nHost: 127.0.0.1:{studio.visitors.web_port}\r\nCookie: {'='.join(cookie)}\r\n"
+        f"Tus-Resumable: 1.0.0\r\nUpload-Offset: {at}\r\nContent-Length: {len(part) + 1}\r\n"
+        "Content-Type: application/offset+octet-stream\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", studio.visitors.web_port), timeout=START_S) as opened:
+        opened.sendall(head.encode() + part)
+        yield
 
 
 def _upload_until(stop: threading.Event, client: httpx.Client, acknowledged: dict[str, str]) -> None:

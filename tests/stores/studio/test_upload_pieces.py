@@ -12,9 +12,10 @@ from omnisonic.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.logins import login_id, new_token
 from omnisonic.sessions import NoSuchSession, NotSignedIn
-from omnisonic.uploads import NoSuchUpload
+from omnisonic.uploads import NoSuchUpload, QuotaExceeded, TooManyUploads
+from omnisonic.uploads.postgres import PostgresUploads
 from omnisonic.uploads.postgres_resumable import PostgresResumables
-from omnisonic.uploads.resumable import RESUMABLE_S, NoSuchResumable, OffsetTaken
+from omnisonic.uploads.resumable import RESUMABLE_S, Arrival, NoSuchResumable, OffsetTaken, TakenOver
 from tests.stores.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.uploading import SIZE, STEM, Call, Studio, calls_of_pieces, new_key, received
@@ -33,10 +34,10 @@ async def test_pieces_become_one_upload(studio: Studio) -> None:
     assert abs(begun.expires_at - datetime.now(UTC) - life) < timedelta(seconds=CLOCKS_S)
     pieces = [await studio.add_piece(begun, offset=offset, size=size) for offset, size in ((0, 900), (900, 99))]
     last, key = await studio.begun(), await studio.begun()
-    assert await studio.resumables.append(ada, begun.id, last, offset=999, size=1) == SIZE
+    await studio.resumables.append(ada, begun.id, last, writer=0, offset=999, size=1)
     resumable = await studio.resumables.get(ada, begun.id)
     assert (resumable.received, resumable.pieces) == (SIZE, [*pieces, last])
-    upload = await studio.resumables.finish(ada, begun.id, key, STEM)
+    upload = await studio.resumables.finish(ada, begun.id, key, STEM, offset=SIZE)
     assert (upload.id, upload.session_id, upload.file_size) == (begun.id, studio.session, SIZE)
     assert (await studio.uploads.get(studio.logins["bo"], begun.id)).key == key
     assert await studio.loose() == await studio.loose(due=True) == {*pieces, last}
@@ -90,7 +91,7 @@ async def test_a_piece_begins_where_the_last_one_ended(studio: Studio) -> None:
     first, key = await studio.add_piece(begun, size=10), await studio.begun()
     for offset, size in ((0, 10), (9, 1), (11, 1), (-1, 1), (10, SIZE - 9)):
         with pytest.raises(OffsetTaken):
-            await studio.resumables.append(ada, begun.id, key, offset=offset, size=size)
+            await studio.resumables.append(ada, begun.id, key, writer=0, offset=offset, size=size)
     resumable = await studio.resumables.get(ada, begun.id)
     assert (resumable.received, resumable.pieces) == (10, [first])
     assert await studio.loose() == {key}
@@ -100,11 +101,80 @@ async def test_of_the_same_piece_sent_many_times_at_once_one_is_taken(studio: St
     """The objects of the others stay loose."""
     begun, keys = await studio.resumable(), [await studio.begun() for _ in range(AT_ONCE)]
     append, ada = studio.resumables.append, studio.logins["ada"]
-    acts: list[Call] = [partial(append, ada, begun.id, key, offset=0, size=7) for key in keys]
+    acts: list[Call] = [partial(append, ada, begun.id, key, writer=0, offset=0, size=7) for key in keys]
     assert await at_once(acts) == ["done"] + ["offset_conflict"] * (AT_ONCE - 1)
     resumable = await studio.resumables.get(ada, begun.id)
     assert (resumable.received, len(resumable.pieces)) == (7, 1)
     assert await studio.loose() == set(keys) - set(resumable.pieces)
+
+
+async def test_whoever_claims_it_last_is_its_only_writer(studio: Studio) -> None:
+    """Whoever was there before adds no piece any more, wherever it begins; it may still finish what it has whole."""
+    begun, ada = await studio.resumable(), studio.logins["ada"]
+    first = await studio.resumables.claim(ada, begun.id, offset=0)
+    await studio.add_piece(begun, size=10, writer=first.writer)
+    with pytest.raises(OffsetTaken):
+        await studio.resumables.claim(ada, begun.id, offset=0)
+    await studio.resumables.check(ada, begun.id, writer=first.writer)
+    second = await studio.resumables.claim(ada, begun.id, offset=10)
+    key = await studio.begun()
+    for offset in (10, 11):
+        with pytest.raises(TakenOver):
+            await studio.resumables.append(ada, begun.id, key, writer=first.writer, offset=offset, size=1)
+    with pytest.raises(TakenOver):
+        await studio.resumables.check(ada, begun.id, writer=first.writer)
+    await studio.resumables.append(ada, begun.id, key, writer=second.writer, offset=10, size=1)
+    assert (await studio.resumables.get(ada, begun.id)).received == 11
+    whole = await studio.begun()
+    with pytest.raises(OffsetTaken):
+        await studio.resumables.finish(ada, begun.id, whole, STEM, offset=10)
+    assert (await studio.resumables.finish(ada, begun.id, whole, STEM, offset=11)).id == begun.id
+
+
+async def test_of_many_that_claim_it_at_once_one_writes(studio: Studio) -> None:
+    """Each has a number of its own, and only the highest may add a piece."""
+    begun, ada = await studio.resumable(), studio.logins["ada"]
+    writers: list[int] = []
+
+    async def claim() -> None:
+        writers.append((await studio.resumables.claim(ada, begun.id, offset=0)).writer)
+
+    assert await at_once([claim] * AT_ONCE) == ["done"] * AT_ONCE
+    assert len(set(writers)) == AT_ONCE
+    keys = [await studio.begun() for _ in writers]
+    acts: list[Call] = [
+        partial(studio.resumables.append, ada, begun.id, key, writer=writer, offset=0, size=7)
+        for key, writer in zip(keys, writers, strict=True)
+    ]
+    assert await at_once(acts) == ["done"] + ["upload_taken_over"] * (AT_ONCE - 1)
+    ((writer,),) = await studio.base.sql("SELECT writer FROM resumable_uploads")
+    assert writer == max(writers)
+
+
+async def test_a_claim_says_whether_another_request_sends(studio: Studio) -> None:
+    """As long as the lease of its reservation lasts."""
+    begun, ada, key = await studio.resumable(), studio.logins["ada"], new_key()
+    assert not (await studio.resumables.claim(ada, begun.id, offset=0)).is_contested
+    await studio.uploads.begin(ada, key, session=None, size=SIZE, resumable=begun.id)
+    assert (await studio.resumables.claim(ada, begun.id, offset=0)).is_contested
+    await studio.uploads.abandon(key)
+    assert not (await studio.resumables.claim(ada, begun.id, offset=0)).is_contested
+
+
+async def test_what_follows_a_piece_takes_its_place(studio: Studio) -> None:
+    """Among the files that arrive at once, and in the quota: to the byte, and no more than there is."""
+    most_active = studio.base.of(PostgresUploads(studio.base.database, quota_bytes=SIZE, most_active=1))
+    pieces, ada = studio.resumables_under(SIZE), studio.logins["ada"]
+    begun, key, following, beyond = await pieces.create(ada, "take.wav", SIZE, None), new_key(), new_key(), new_key()
+    await most_active.begin(ada, key, session=None, size=900, resumable=begun.id)
+    append = partial(pieces.append, ada, begun.id, writer=0)
+    assert await append(key, offset=0, size=900, following=Arrival(following, 100)) == 100
+    with pytest.raises(TooManyUploads):
+        await most_active.begin(ada, new_key(), session=None, size=0, resumable=begun.id)
+    assert await append(following, offset=900, size=50, following=Arrival(beyond, 60)) == 50
+    with pytest.raises(QuotaExceeded):
+        await most_active.reserve(beyond, least=51, most=60)
+    assert await studio.loose() == {beyond}
 
 
 async def test_what_is_not_loose_is_no_piece(studio: Studio) -> None:
@@ -114,9 +184,9 @@ async def test_what_is_not_loose_is_no_piece(studio: Studio) -> None:
     piece, mine = await studio.add_piece(begun, size=1), await studio.key_of((await studio.upload()).id)
     for key in (new_key(), given_up, piece, mine):
         with pytest.raises(Unavailable):
-            await studio.resumables.append(ada, begun.id, key, offset=1, size=1)
+            await studio.resumables.append(ada, begun.id, key, writer=0, offset=1, size=1)
         with pytest.raises(Unavailable):
-            await studio.resumables.finish(ada, begun.id, key, STEM)
+            await studio.resumables.finish(ada, begun.id, key, STEM, offset=1)
     assert (await studio.resumables.get(ada, begun.id)).received == 1
 
 
@@ -125,15 +195,17 @@ async def test_only_what_is_whole_is_finished(studio: Studio) -> None:
     begun, ada, key = await studio.resumable(), studio.logins["ada"], await studio.begun()
     for size in (SIZE - 1, SIZE + 1):
         with pytest.raises(OffsetTaken):
-            await studio.resumables.finish(ada, begun.id, key, received(size))
-    assert (await studio.resumables.finish(ada, begun.id, key, STEM)).id == begun.id
+            await studio.resumables.finish(ada, begun.id, key, received(size), offset=0)
+    with pytest.raises(OffsetTaken):
+        await studio.resumables.finish(ada, begun.id, key, STEM, offset=1)
+    assert (await studio.resumables.finish(ada, begun.id, key, STEM, offset=0)).id == begun.id
 
 
 async def test_of_many_that_finish_at_once_one_does(studio: Studio) -> None:
     """There is one upload, whose object is not loose; all the others are."""
     begun, ada = await studio.resumable("ada", studio.session), studio.logins["ada"]
     piece, keys = await studio.add_piece(begun, size=10), [await studio.begun() for _ in range(AT_ONCE)]
-    acts: list[Call] = [partial(studio.resumables.finish, ada, begun.id, key, STEM) for key in keys]
+    acts: list[Call] = [partial(studio.resumables.finish, ada, begun.id, key, STEM, offset=10) for key in keys]
     assert await at_once(acts) == ["done"] + ["upload_not_found"] * (AT_ONCE - 1)
     kept = await studio.uploads.get(ada, begun.id)
     assert await studio.loose() == {piece, *keys} - {kept.key}
@@ -185,7 +257,7 @@ async def test_who_has_lost_their_role_finishes_nothing(studio: Studio) -> None:
     key = await studio.begun("bo")
     await studio.people.store.remove(studio.logins["ada"], studio.session, studio.persons["bo"].id)
     with pytest.raises(NoSuchSession):
-        await studio.resumables.finish(bo, begun.id, key, STEM)
+        await studio.resumables.finish(bo, begun.id, key, STEM, offset=0)
     assert (await studio.uploads.list(studio.logins["ada"], studio.session, limit=10)).uploads == []
     assert await studio.loose() == {key}
 
@@ -203,7 +275,7 @@ async def test_finishing_and_deleting_the_session_do_not_wait_for_each_other(stu
     async with trio.open_nursery() as nursery, holding:
         nursery.start_soon(do, "delete", studio.people.store.delete(studio.logins["ada"], studio.session))
         await studio.base.once_waiting(1)
-        nursery.start_soon(do, "finish", studio.resumables.finish(studio.logins["bo"], begun.id, key, STEM))
+        nursery.start_soon(do, "finish", studio.resumables.finish(studio.logins["bo"], begun.id, key, STEM, offset=0))
         await studio.base.once_waiting(2)
     assert outcomes == {"delete": "done", "finish": "upload_not_found"}
     assert await studio.loose() == {key}

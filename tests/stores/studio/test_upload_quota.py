@@ -83,7 +83,7 @@ async def test_what_is_promised_in_pieces_counts_until_its_time_is_over(studio: 
     second = await pieces.create(ada, "take.wav", SIZE, None)
     await studio.expire(second.id)
     third = await pieces.create(ada, "take.wav", SIZE, None)
-    upload = await pieces.finish(ada, third.id, await studio.begun(), STEM)
+    upload = await pieces.finish(ada, third.id, await studio.begun(), STEM, offset=0)
     with pytest.raises(QuotaExceeded):
         await pieces.create(ada, "take.wav", 1, None)
     await studio.uploads.remove(ada, upload.id)

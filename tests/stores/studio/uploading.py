@@ -76,10 +76,12 @@ class Studio:
         """What `name` has begun to upload in pieces."""
         return await self.resumables.create(self.logins[name], STEM.file_name, size, session)
 
-    async def add_piece(self, resumable: Resumable, name: str = "ada", *, size: int, offset: int = 0) -> Key:
+    async def add_piece(
+        self, resumable: Resumable, name: str = "ada", *, size: int, offset: int = 0, writer: int = 0
+    ) -> Key:
         """The key of a piece that `name` has sent."""
         key = await self.begun(name)
-        await self.resumables.append(self.logins[name], resumable.id, key, offset=offset, size=size)
+        await self.resumables.append(self.logins[name], resumable.id, key, writer=writer, offset=offset, size=size)
         return key
 
     async def key_of(self, upload: UploadId) -> Key:
@@ -146,7 +148,9 @@ def calls_of_pieces(store: ResumableStore, login: LoginId, resumable: UploadId, 
     """Each method that takes a resumable, ready to be called; `key` is loose."""
     return [
         partial(store.get, login, resumable),
-        partial(store.append, login, resumable, key, offset=0, size=1),
-        partial(store.finish, login, resumable, key, STEM),
+        partial(store.claim, login, resumable, offset=0),
+        partial(store.check, login, resumable, writer=0),
+        partial(store.append, login, resumable, key, writer=0, offset=0, size=1),
+        partial(store.finish, login, resumable, key, STEM, offset=0),
         partial(store.remove, login, resumable),
     ]
