@@ -12,7 +12,7 @@ from omnisonic.access import AccessStore
 from omnisonic.actors.claims import Admitted, Claim, LoginClaim, TicketCheck, TicketClaim, invalid_ticket
 from omnisonic.errors import InvalidInput
 from omnisonic.logins import LoginCookies
-from omnisonic.models import LoginId, uuid_meant
+from omnisonic.models import LoginId, plain_id, uuid_meant
 from omnisonic.tickets import Ticket
 from omnisonic.wire.handshake import Entrance, Refused, Request, read_entrance, read_fields
 
@@ -110,6 +110,6 @@ class MixedAdmission(TicketAdmission):
 def _entrance_by(ticket: Ticket, fields: Mapping[str, str]) -> Entrance:
     """Who enters where by `ticket`; the query may say it, too. Errors: `Refused` (403) when it says something else."""
     named = {"roomId": ticket.room_id, "memberId": ticket.member_id, "displayName": ticket.display_name}
-    if any(fields.get(name, value) != value for name, value in named.items()):
+    if any(plain_id(fields.get(name, value)) != plain_id(value) for name, value in named.items()):
         raise invalid_ticket("This ticket is for another room, member or name than the query says.")
     return read_entrance({**fields, **named})

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import msgspec.structs
 
-from omnisonic.access import AccessStore, MemberReserved, Standing
+from omnisonic.access import AccessStore, MemberReserved, Standing, own_or_given
 from omnisonic.guard import Guard
-from omnisonic.models import Account, LoginId, RoomId, UserId, account_of
+from omnisonic.models import Account, LoginId, MemberId, RoomId, UserId, account_of
 from omnisonic.tickets import SKEW_MS, BadTicket, Ticket, TicketPrinter
 from omnisonic.wire.handshake import Entrance, Refused, Request, tickets_in
 
@@ -145,7 +145,8 @@ class TicketClaim:
             self._is_used = True
         if self._access is None:
             account = Account(self._ticket.person, None)
-            return Admitted(_with_account(self._entrance, account), self._ticket.person, self.login, by_role=False)
+            entrance = _as(self._entrance, self._ticket.member_id, account)
+            return Admitted(entrance, self._ticket.person, self.login, by_role=False)
         standing = await _standing(self._access, self._entrance, self.login)
         if standing.person is None or standing.person.id != self._ticket.person:
             raise no_access()
@@ -165,11 +166,12 @@ def _known(entrance: Entrance, standing: Standing, login: LoginId, *, needs_role
         raise no_access()
     if standing.is_reserved:
         raise MemberReserved
-    return Admitted(_with_account(entrance, account_of(person)), person.id, login, by_role=needs_role)
+    member_id = own_or_given(entrance.member.member_id, person)
+    return Admitted(_as(entrance, member_id, account_of(person)), person.id, login, by_role=needs_role)
 
 
-def _with_account(entrance: Entrance, account: Account) -> Entrance:
-    return replace(entrance, member=msgspec.structs.replace(entrance.member, account=account))
+def _as(entrance: Entrance, member_id: MemberId, account: Account) -> Entrance:
+    return replace(entrance, member=msgspec.structs.replace(entrance.member, member_id=member_id, account=account))
 
 
 def no_access() -> Refused:

@@ -37,6 +37,7 @@ from omnisonic.http.oauth import PROVIDER_TIMEOUT_S
 from omnisonic.http.openapi import document
 from omnisonic.http.page_frame import PageFrame
 from omnisonic.http.pages import Pages
+from omnisonic.http.path_ids import IdConverter
 from omnisonic.http.presence import Presence
 from omnisonic.http.realtime_document import RealtimeReference
 from omnisonic.http.request_ids import trace_requests
@@ -169,6 +170,7 @@ def plain_app(
         "RESPONSE_TIMEOUT": RESPONSE_TIMEOUT_S,
         "PROVIDE_AUTOMATIC_OPTIONS": False,
     }
+    app.url_map.converters["id"] = IdConverter
     # A doubled slash is another address, not a reason for a redirect in HTML.
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -84,7 +84,7 @@ class Downloads:
     def blueprint(self) -> Blueprint:
         routes = Blueprint("downloads", __name__)
         routes.get("/files/<signed>/<name>")(self.by_link)
-        routes.get("/api/upload/<string(length=36):upload_id>/content")(self.by_role)
+        routes.get("/api/upload/<id(length=36):upload_id>/content")(self.by_role)
         return routes
 
     @hide

@@ -2,14 +2,14 @@
 
 from pydantic import Field
 
-from omnisonic.http.inputs import Input
+from omnisonic.http.inputs import Id, Input
 from omnisonic.models import ExportFormat
 
 
 class NewExport(Input):
     """A mixdown to be made of a session, as it is then."""
 
-    session_id: str
+    session_id: Id
     format: ExportFormat = Field(default="wav", description="24-bit WAV, FLAC or MP3, at 48 kHz, in stereo.")
 
 

@@ -57,8 +57,8 @@ class Exports:
         routes = Blueprint("exports", __name__, url_prefix="/api/export")
         routes.post("")(self.create)
         routes.get("")(self.read)
-        routes.delete("/<string(length=36):export_id>")(self.remove)
-        routes.get("/<string(length=36):export_id>/download")(self.download)
+        routes.delete("/<id(length=36):export_id>")(self.remove)
+        routes.get("/<id(length=36):export_id>/download")(self.download)
         return routes
 
     @answers(ExportAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, status=202, body=NewExport, security=COOKIE)
@@ -77,10 +77,10 @@ class Exports:
     async def read(self) -> Response:
         """List the exports of the session whose `sessionId` is asked for, or give the one whose `id` is."""
         query = Query()
-        export_id = query.get("id")
+        export_id = query.id("id")
         if export_id is not None:
             return answer(self._linked((await self._store.get(self._login(), export_id)).export))
-        exports = await self._store.list(self._login(), query.get("sessionId") or "")
+        exports = await self._store.list(self._login(), query.id("sessionId") or "")
         return answer(ExportList([self._linked(export) for export in exports]))
 
     @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)

@@ -9,16 +9,17 @@ import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from quart import request
 
 from omnisonic.errors import InvalidInput
 from omnisonic.http.answers import JSON_TYPE
 from omnisonic.http.errors import Refusal
+from omnisonic.models import plain_id
 
 _WHOLE_NUMBER: Final = re.compile("[0-9]{1,9}")
 
@@ -78,6 +79,10 @@ def no_body() -> None:
         raise Refusal(415, "unsupported_media_type", f"Send no body, or one that is {JSON_TYPE}.")
 
 
+Id = Annotated[str, AfterValidator(plain_id)]
+"""The id of something of ours, which may be written in capitals."""
+
+
 class Query:
     """The query of the current request, parsed once. Parameters that nobody asks for are ignored."""
 
@@ -97,6 +102,11 @@ class Query:
         if len(values) > 1:
             raise InvalidInput(f"Give {name} only once.", code=_code(name))
         return values[0] if values else None
+
+    def id(self, name: str) -> str | None:
+        """As `get`, of an id of something of ours, which may be written in capitals."""
+        value = self.get(name)
+        return None if value is None else plain_id(value)
 
     def __getitem__(self, name: str) -> str:
         """The value of the parameter `name`. Errors: `InvalidInput` when it is missing or doubled."""

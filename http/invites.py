@@ -47,10 +47,10 @@ class Invites:
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("invites", __name__, url_prefix="/api")
-        routes.post("/sessions/<session_id>/invites")(self.invite)
-        routes.get("/sessions/<session_id>/invites")(self.list)
-        routes.delete("/sessions/<session_id>/invites")(self.withdraw_all)
-        routes.delete("/sessions/<session_id>/invites/<invite_id>")(self.withdraw)
+        routes.post("/sessions/<id:session_id>/invites")(self.invite)
+        routes.get("/sessions/<id:session_id>/invites")(self.list)
+        routes.delete("/sessions/<id:session_id>/invites")(self.withdraw_all)
+        routes.delete("/sessions/<id:session_id>/invites/<id:invite_id>")(self.withdraw)
         routes.get("/invites/<token>")(self.look)
         routes.post("/invites/<token>")(self.accept)
         return routes

@@ -15,6 +15,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 
 from omnisonic.errors import InvalidInput
 from omnisonic.http.errors import Refusal
+from omnisonic.models import plain_id
 
 FILE: Final = "file"
 SESSION: Final = "sessionId"
@@ -105,7 +106,7 @@ class UploadForm:
             if not event.more_data:
                 break
         if name == SESSION:
-            self.session_id = value.decode(errors="replace").strip() or None
+            self.session_id = plain_id(value.decode(errors="replace").strip()) or None
 
     async def _event(self) -> Event:
         try:

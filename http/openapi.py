@@ -113,7 +113,7 @@ def trimmed_name_schema(longest: int) -> dict[str, Any]:
     }
 
 
-UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
+UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
 
 PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "room_id": name_schema(ID_LENGTH),

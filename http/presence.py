@@ -13,6 +13,7 @@ from msgspec import UNSET
 from pydantic import Field
 from quart import Blueprint, Response, request
 
+from omnisonic.access import own_or_given
 from omnisonic.bus import ROOM_EVENTS, Bus
 from omnisonic.bus.events import LeaseDropped, LeasePut, RoomEvent, encode
 from omnisonic.config import Settings
@@ -30,6 +31,7 @@ from omnisonic.http.roster_reads import RosterReads
 from omnisonic.models import (
     Member,
     MemberId,
+    Person,
     PresenceMember,
     RoomId,
     Status,
@@ -129,14 +131,15 @@ class Presence:
         arrival = await json_body(Arrival)
         room, user = arrival.room_id, await self._rights.user_of(arrival.room_id, arrival.member_id)
         person, account = (None, UNSET) if user is None else (user.id, account_of(user))
+        member_id = _named(arrival.member_id, user)
         ttl_s = arrival.ttl_seconds or self._default_ttl_s
-        member = Member(arrival.member_id, arrival.display_name, arrival.status, account=account)
-        line = PresenceMember(arrival.member_id, arrival.display_name, arrival.status, account=account)
+        member = Member(member_id, arrival.display_name, arrival.status, account=account)
+        line = PresenceMember(member_id, arrival.display_name, arrival.status, account=account)
         async with _promptly():
             if not await self._store.put_lease(room, line, ttl_s=ttl_s, person=person, bound=self._bound(person)):
                 raise Refusal(409, "member_taken", "Somebody else is in the room under that memberId.")
             await self._tell(LeasePut(room, member, ttl_s, person))
-        await self._check_role(room, arrival.member_id, person)
+        await self._check_role(room, member_id, person)
         return answer(Ok())
 
     @answers(Ok, 400, 401, 403, 404, 408, 413, 415, 503, body=Departure, security=COOKIE_IF_ANY)
@@ -145,7 +148,7 @@ class Presence:
         departure = await json_body(Departure)
         room, user = departure.room_id, await self._rights.user_of(departure.room_id, departure.member_id)
         person = None if user is None else user.id
-        await self._take_back(room, departure.member_id, person)
+        await self._take_back(room, _named(departure.member_id, user), person)
         return answer(Ok())
 
     def _bound(self, person: UserId | None) -> LeaseBound:
@@ -178,6 +181,10 @@ class Presence:
 
     async def _tell(self, event: RoomEvent) -> None:
         await self._bus.publish(ROOM_EVENTS, encode(event))
+
+
+def _named(member_id: MemberId, user: Person | None) -> MemberId:
+    return member_id if user is None else own_or_given(member_id, user)
 
 
 @asynccontextmanager

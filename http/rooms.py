@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 from quart import Blueprint, Response, request
 
+from omnisonic.access import own_or_given
 from omnisonic.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.bus.events import Reply, RoomSaid, encode
 from omnisonic.config import Settings
@@ -117,7 +118,7 @@ class Rooms:
         room = checked_room_id(room_id)
         entrance = await json_body(Entrance)
         person = await self._rights.holder_of(login, room, entrance.member_id)
-        member_id = person.id if entrance.member_id is None else entrance.member_id
+        member_id = person.id if entrance.member_id is None else own_or_given(entrance.member_id, person)
         display_name = default_display_name(person) if entrance.display_name is None else entrance.display_name
         now_s = self._clock()
         issued_ms = int(now_s * 1000)

@@ -53,7 +53,7 @@ class SessionPages:
         routes = Blueprint("session_pages", __name__)
         routes.get(LIST)(self.list)
         routes.post(LIST)(self.create)
-        routes.get(f"{LIST}/<session_id>")(self.studio)
+        routes.get(f"{LIST}/<id:session_id>")(self.studio)
         routes.get("/invites/<token>")(self.offer)
         routes.post("/invites/<token>")(self.accept)
         routes.errorhandler(NotSignedIn)(self.stranger)

@@ -57,17 +57,17 @@ class Sessions:
         routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
         routes.get("")(self.read)
         routes.post("")(self.create)
-        routes.patch("/<session_id>")(self.change)
-        routes.delete("/<session_id>")(self.delete)
-        routes.get("/<session_id>/collaborators")(self.collaborators)
-        routes.delete("/<session_id>/collaborators/<user_id>")(self.remove)
+        routes.patch("/<id:session_id>")(self.change)
+        routes.delete("/<id:session_id>")(self.delete)
+        routes.get("/<id:session_id>/collaborators")(self.collaborators)
+        routes.delete("/<id:session_id>/collaborators/<id:user_id>")(self.remove)
         return routes
 
     @answers((SessionList, SessionAnswer), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
     async def read(self) -> Response:
         """List the caller's sessions, or give the one whose `id` is asked for."""
         query = Query()
-        session_id = query.get("id")
+        session_id = query.id("id")
         if session_id is not None:
             session = await self._sessions.get(self._login(), session_id)
             return answer(SessionAnswer(*await self._counts.filled([session])))

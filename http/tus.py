@@ -28,7 +28,7 @@ from omnisonic.http.tus_headers import (
     number,
 )
 from omnisonic.http.uploads import UploadParts, tell
-from omnisonic.models import LoginId, UploadId
+from omnisonic.models import LoginId, UploadId, plain_id
 from omnisonic.storage import Storage
 from omnisonic.uploads import NoSuchUpload, UploadTooLarge
 from omnisonic.uploads.file_names import checked_file_name
@@ -60,9 +60,9 @@ class Tus:
         routes = Blueprint("tus", __name__, url_prefix="/api/upload/tus")
         routes.route("", methods=["OPTIONS"])(self.describe)
         routes.post("")(self.create)
-        routes.route("/<string(length=36):upload_id>", methods=["HEAD"])(self.look)
-        routes.patch("/<string(length=36):upload_id>")(self.append)
-        routes.delete("/<string(length=36):upload_id>")(self.remove)
+        routes.route("/<id(length=36):upload_id>", methods=["HEAD"])(self.look)
+        routes.patch("/<id(length=36):upload_id>")(self.append)
+        routes.delete("/<id(length=36):upload_id>")(self.remove)
         routes.before_request(self._check_version)
         routes.after_request(_say_version)
         return routes
@@ -83,7 +83,7 @@ class Tus:
             raise InvalidInput("The file is empty.", code="empty_file")
         about = metadata(request.headers.get("Upload-Metadata", ""))
         name = checked_file_name(about.get("filename", ""))
-        begun = await self._resumable.create(login, name, size, about.get("sessionId") or None)
+        begun = await self._resumable.create(login, name, size, plain_id(about.get("sessionId", "")) or None)
         headers = {"Location": f"/api/upload/tus/{begun.id}", "Upload-Offset": "0"} | expires(begun.expires_at)
         return _bare(201, headers)
 

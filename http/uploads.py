@@ -67,10 +67,10 @@ class Uploads:
         routes = Blueprint("uploads", __name__, url_prefix="/api/upload")
         routes.post("")(self.create)
         routes.get("/list")(self.list)
-        routes.get("/<string(length=36):upload_id>")(self.read)
-        routes.patch("/<string(length=36):upload_id>")(self.change)
-        routes.delete("/<string(length=36):upload_id>")(self.remove)
-        routes.get("/<string(length=36):upload_id>/peaks")(self.peaks)
+        routes.get("/<id(length=36):upload_id>")(self.read)
+        routes.patch("/<id(length=36):upload_id>")(self.change)
+        routes.delete("/<id(length=36):upload_id>")(self.remove)
+        routes.get("/<id(length=36):upload_id>/peaks")(self.peaks)
         return routes
 
     @answers(
@@ -98,7 +98,7 @@ class Uploads:
         query = Query()
         limit = query.number("limit", default=LISTED, least=1, most=LONGEST_PAGE)
         before = read_cursor(query.get("before"))
-        page = await self._parts.store.list(self._login(), query.get("sessionId"), limit=limit, before=before)
+        page = await self._parts.store.list(self._login(), query.id("sessionId"), limit=limit, before=before)
         return answer(UploadList([await self._linked(kept) for kept in page.uploads], written_cursor(page.next_before)))
 
     @answers(UploadAnswer, 400, 401, 404, 503, security=COOKIE)

@@ -52,6 +52,8 @@ STATUSES: Final[tuple[Status, ...]] = ("active", "away")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, bidirectional controls and lone surrogates: they can fake a name on a screen."""
 
+_UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
 
 class Account(msgspec.Struct, frozen=True):
     """Whose a member is, where people are known. `name` is what the studio calls them, None where only the id is known.
@@ -210,6 +212,15 @@ def default_display_name(person: Person) -> str:
         return "".join(filter(str.isprintable, name)).strip()[:DISPLAY_NAME_LENGTH] or NAMELESS
 
 
+def plain_id(text: str) -> str:
+    """An id from outside, as it is written here: a UUID in small letters, as RFC 9562 (4) has it; others as they are.
+
+    Every id is read through this where it comes in. Without hyphens, or in braces, it is no id of ours: a room may be
+    called so.
+    """
+    return text.lower() if _UUID.fullmatch(text) else text
+
+
 def uuid_meant(text: str) -> str | None:
     """The UUID that `text` can be read as, in its usual form: in capitals, braces, or without hyphens, too.
 
@@ -224,8 +235,8 @@ def uuid_meant(text: str) -> str | None:
 
 
 def checked_room_id(value: str) -> RoomId:
-    """Return `value` when it may name a room. Errors: `InvalidInput` (`invalid_room_id`)."""
-    return checked_name(value, name="roomId", longest=ID_LENGTH)
+    """Return `value` when it may name a room, a UUID in small letters. Errors: `InvalidInput` (`invalid_room_id`)."""
+    return plain_id(checked_name(value, name="roomId", longest=ID_LENGTH))
 
 
 def checked_member_id(value: str) -> MemberId:

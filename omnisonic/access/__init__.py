@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from omnisonic.errors import InvalidInput
-from omnisonic.models import LoginId, MemberId, Person, RoomId
+from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
 
 
 class Pass(NamedTuple):
@@ -40,6 +40,11 @@ class Standing:
         their own user's id, by which nobody else may be anywhere.
         """
         return not self.is_sessions and not self.is_own
+
+
+def own_or_given(member_id: MemberId, person: Person) -> MemberId:
+    """The member id of `person`, who gives this one: their own user's id as it is written here, others as they are."""
+    return person.id if uuid_meant(member_id) == person.id else member_id
 
 
 class MemberReserved(InvalidInput):

@@ -12,6 +12,7 @@ import typer
 
 from omnisonic.cli.command import RoomsCommand
 from omnisonic.errors import InvalidInput
+from omnisonic.models import plain_id
 
 if TYPE_CHECKING:
     from omnisonic.cli.inspecting import Place
@@ -29,7 +30,7 @@ TokenFile = Annotated[
     typer.Option("--token-file", metavar="FILE", help="Where the operator's token is, instead of ADMIN_TOKEN."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Room = Annotated[str, typer.Argument(help="The room's id.")]
+Room = Annotated[str, typer.Argument(help="The room's id.", callback=plain_id)]
 Sort = Annotated[
     str, typer.Option("--sort", metavar="COLUMN", help="The column to sort by, such as state, room or out.")
 ]

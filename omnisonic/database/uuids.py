@@ -1,4 +1,4 @@
-"""Ids in texts from outside: only a UUID in its usual form names a row."""
+"""Ids in texts: only a UUID in its usual form names a row. Whoever reads one from outside brings it into that form."""
 
 import re
 from typing import Final

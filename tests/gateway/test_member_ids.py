@@ -72,6 +72,15 @@ async def test_a_user_enters_by_their_own_id_or_by_one_that_is_nobodys(
             assert inside.welcome["payload"]["memberId"] == member_id
 
 
+async def test_a_users_own_id_is_the_same_in_capitals(stage: Stage, ana: Somebody, room: str) -> None:
+    """As some platforms write UUIDs: one seat, under the id as everybody else knows it."""
+    async with await enter(stage, ana, room, member_id=ana.person) as first:
+        async with await enter(stage, ana, room.upper(), member_id=ana.person.upper()) as second:
+            assert await first.closed() == (4001, "replaced")
+            assert second.welcome["payload"]["memberId"] == ana.person
+            assert stage.roster(room) == [ana.person]
+
+
 async def test_the_room_says_whose_a_member_is(stage: Stage, ana: Somebody, ben: Somebody, room: str) -> None:
     """Under whatever name they come, and whatever they are called later: in welcome, join, update, and over REST."""
     account = {"id": ben.person, "name": "Ben"}

@@ -70,7 +70,10 @@ async def test_members_of_a_session_enter_its_room(stage: Stage, ada: Somebody, 
     target = stage.target("ada", room)
     assert await answer(stage, target, Origin=PAGE, Cookie=ada.cookie()) == (101, "")
     assert await answer(stage, target, Cookie=ada.cookie()) == (403, "foreign_origin")
-    for form in forms(room)[1:]:
+    async with await enter(stage, ada, room.upper()) as in_capitals:
+        assert in_capitals.welcome["payload"]["roomId"] == room
+        assert stage.roster(room) == ["ada"]
+    for form in forms(room)[2:]:
         assert await answer(stage, "/", Sec_WebSocket_Protocol=shown(ada.ticket(form))) == (403, "no_access"), form
 
 

@@ -34,9 +34,9 @@ REDIRECTED: Final = Decision(302, 302)
 THEIR_PAGE: Final = Decision(302, 404)
 OWNERS: Final = Decision(401, 404)
 
-UPLOAD: Final = "/api/upload/<string(length=36):upload_id>"
-EXPORT: Final = "/api/export/<string(length=36):export_id>"
-TUS_UPLOAD: Final = "/api/upload/tus/<string(length=36):upload_id>"
+UPLOAD: Final = "/api/upload/<id(length=36):upload_id>"
+EXPORT: Final = "/api/export/<id(length=36):export_id>"
+TUS_UPLOAD: Final = "/api/upload/tus/<id(length=36):upload_id>"
 TUS: Final = {
     "Tus-Resumable": "1.0.0",
     "Content-Type": "application/offset+octet-stream",
@@ -58,17 +58,17 @@ ROUTES: Final[dict[Route, Decision]] = {
     # Sessions; everybody may have some of their own
     ("GET", "/api/sessions"): Decision(401, 404, {"id": "{session_id}"}),
     ("POST", "/api/sessions"): Decision(401, 201),
-    ("PATCH", "/api/sessions/<session_id>"): Decision(401, 404, {"name": "mine"}),
-    ("DELETE", "/api/sessions/<session_id>"): OWNERS,
-    ("POST", "/api/sessions/<session_id>/invites"): OWNERS,
-    ("GET", "/api/sessions/<session_id>/invites"): OWNERS,
-    ("DELETE", "/api/sessions/<session_id>/invites"): OWNERS,
-    ("DELETE", "/api/sessions/<session_id>/invites/<invite_id>"): OWNERS,
+    ("PATCH", "/api/sessions/<id:session_id>"): Decision(401, 404, {"name": "mine"}),
+    ("DELETE", "/api/sessions/<id:session_id>"): OWNERS,
+    ("POST", "/api/sessions/<id:session_id>/invites"): OWNERS,
+    ("GET", "/api/sessions/<id:session_id>/invites"): OWNERS,
+    ("DELETE", "/api/sessions/<id:session_id>/invites"): OWNERS,
+    ("DELETE", "/api/sessions/<id:session_id>/invites/<id:invite_id>"): OWNERS,
     # Whoever has a link may look at what it offers.
     ("GET", "/api/invites/<token>"): Decision(404, 404),
     ("POST", "/api/invites/<token>"): OWNERS,
-    ("GET", "/api/sessions/<session_id>/collaborators"): OWNERS,
-    ("DELETE", "/api/sessions/<session_id>/collaborators/<user_id>"): OWNERS,
+    ("GET", "/api/sessions/<id:session_id>/collaborators"): OWNERS,
+    ("DELETE", "/api/sessions/<id:session_id>/collaborators/<id:user_id>"): OWNERS,
     # Uploads; everybody may have some of their own
     ("POST", "/api/upload"): Decision(401, 404, {"sessionId": "{session_id}"}, file=SOUND),
     ("GET", "/api/upload/list"): Decision(401, 404, {"sessionId": "{session_id}"}),
@@ -115,7 +115,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", "/sessions"): Decision(302, 200),
     # For forms only: programs have /api/sessions.
     ("POST", "/sessions"): Decision(302, 415),
-    ("GET", "/sessions/<session_id>"): THEIR_PAGE,
+    ("GET", "/sessions/<id:session_id>"): THEIR_PAGE,
     ("GET", "/invites/<token>"): THEIR_PAGE,
     # For the page's form only: programs have /api/invites.
     ("POST", "/invites/<token>"): Decision(302, 415),

@@ -53,12 +53,13 @@ def test_a_session_without_a_name_is_untitled(web: Web, body: dict[str, Any]) ->
 
 
 def test_a_session_is_found_by_its_id(web: Web) -> None:
-    """`?id=` gives it as it was made; the same id written otherwise is that of no session."""
+    """`?id=` gives it as it was made, also in capitals; what is no UUID of ours is that of no session."""
     ada = web.sign_up("ada@example.com")
     session = make(ada, "'; DROP TABLE sessions; --")
-    answer = ada.get("/api/sessions", params={"id": session["id"]})
-    assert (answer.status_code, answer.json()) == (200, {"session": session})
-    for written in (session["id"].upper(), f"{{{session['id']}}}", session["id"] + " ", "", "1 OR 1=1", "%00"):
+    for written in (session["id"], session["id"].upper()):
+        answer = ada.get("/api/sessions", params={"id": written})
+        assert (answer.status_code, answer.json()) == (200, {"session": session})
+    for written in (session["id"].replace("-", ""), f"{{{session['id']}}}", session["id"] + " ", "", "1 OR 1=1", "%00"):
         assert ada.get("/api/sessions", params={"id": written}).status_code == 404
 
 
