@@ -74,11 +74,13 @@ async def test_a_user_enters_by_their_own_id_or_by_one_that_is_nobodys(
 
 async def test_a_users_own_id_is_the_same_in_capitals(stage: Stage, ana: Somebody, room: str) -> None:
     """As some platforms write UUIDs: one seat, under the id as everybody else knows it."""
-    async with await enter(stage, ana, room, member_id=ana.person) as first:
-        async with await enter(stage, ana, room.upper(), member_id=ana.person.upper()) as second:
-            assert await first.closed() == (4001, "replaced")
-            assert second.welcome["payload"]["memberId"] == ana.person
-            assert stage.roster(room) == [ana.person]
+    async with (
+        await enter(stage, ana, room, member_id=ana.person) as first,
+        await enter(stage, ana, room.upper(), member_id=ana.person.upper()) as second,
+    ):
+        assert await first.closed() == (4001, "replaced")
+        assert second.welcome["payload"]["memberId"] == ana.person
+        assert stage.roster(room) == [ana.person]
 
 
 async def test_the_room_says_whose_a_member_is(stage: Stage, ana: Somebody, ben: Somebody, room: str) -> None:
