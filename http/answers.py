@@ -150,7 +150,8 @@ class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """A mixdown, asked for or made, and where its file is, or will be.
 
     `progress` is in percent, `errorMessage` says why it has failed. What is known only of a finished one is null until
-    then; `loudnessLufs` stays so for what is too quiet to have any, and `peakDbfs` for silence.
+    then; `loudnessLufs` stays so for what is too quiet to have any, and `peakDbfs` for silence. `warning` says what of
+    its files is missing in it, null for nothing.
     """
 
     url: str
@@ -168,6 +169,7 @@ class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):
     peak_dbfs: float | None
     created_at: datetime
     completed_at: datetime | None
+    warning: str | None = None
 
     @classmethod
     def of(cls, export: Export, origin: str) -> Self:

@@ -133,7 +133,8 @@ class Upload(msgspec.Struct, frozen=True, rename="camel"):
     """A file that somebody brought, and how it sits in the mix (SPEC 3).
 
     `file_size` is in bytes, `mime_type` by content, `sha256` hexadecimal. What is known only once the file was listened
-    to is None until then, and for good when it has no sound.
+    to is None until then, and for good when it has no sound. `warning` says what of it is missing, if anything is: it
+    was cut off, or a part of it cannot be decoded.
     """
 
     id: UploadId
@@ -151,6 +152,7 @@ class Upload(msgspec.Struct, frozen=True, rename="camel"):
     muted: bool
     offset_seconds: float
     created_at: datetime
+    warning: str | None = None
 
 
 class Export(msgspec.Struct, frozen=True, rename="camel"):
@@ -158,7 +160,7 @@ class Export(msgspec.Struct, frozen=True, rename="camel"):
 
     `progress` is in percent; `error_message` a sentence once it has failed. What is known only of a finished one is
     None until then: `file_size` in bytes, `duration_seconds`, `loudness_lufs` (ITU-R BS.1770; None also for what is too
-    quiet to have any) and `peak_dbfs` (None also for silence).
+    quiet to have any) and `peak_dbfs` (None also for silence), and a `warning` when something of its files is missing.
     """
 
     id: ExportId
@@ -175,6 +177,7 @@ class Export(msgspec.Struct, frozen=True, rename="camel"):
     peak_dbfs: float | None
     created_at: datetime
     completed_at: datetime | None
+    warning: str | None = None
 
 
 def called(person: Person) -> str:

@@ -92,7 +92,7 @@ export class Mixdown {
   // --- drawing -------------------------------------------------------------------------------------------------------
 
   #draw() {
-    const { status, progress, errorMessage } = this.#export;
+    const { status, progress, errorMessage, warning } = this.#export;
     const isMade = status === "completed";
     this.row.dataset.status = status;
     this.#find('[data-act="download"]').hidden = this.#find(".mixdown-deck").hidden = !isMade;
@@ -100,6 +100,8 @@ export class Mixdown {
     this.#find("progress").value = progress;
     this.#find(".mixdown-why").hidden = status !== "failed";
     this.#find(".mixdown-why > p").textContent = errorMessage ?? "";
+    this.#find(".warning").textContent = warning ?? "";
+    this.#find(".warning").hidden = !warning;
     this.#drawRemove();
     this.#drawFacts();
     this.#drawStatus();

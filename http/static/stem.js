@@ -175,7 +175,9 @@ export class Stem {
     const begin = this.#find('[name="offsetSeconds"]');
     // Nobody's typing is overwritten.
     if (document.activeElement !== begin) begin.value = String(mix.offsetSeconds);
-    const { channels, fileSize } = this.#upload;
+    const { channels, fileSize, warning } = this.#upload;
+    this.#find(".warning").textContent = warning ?? "";
+    this.#find(".warning").hidden = !warning;
     const kind = channels ? channelsInWords(channels) : this.#isPlayable ? "" : "picture";
     this.#find(".stem-about").textContent = [kind, sizeInWords(fileSize)].filter(Boolean).join(" · ");
   }

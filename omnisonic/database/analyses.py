@@ -25,11 +25,12 @@ RETURNING {COLUMNS}, upload.trace, next.is_tried
 """
 
 FINISH: Final = f"""
--- $1 upload, $2 duration in seconds, $3 sample rate, $4 channels, $5 peaks: NULLs when nothing was heard, which is no
--- reason to forget what another worker has heard.
+-- $1 upload, $2 duration in seconds, $3 sample rate, $4 channels, $5 peaks, $6 warning: NULLs when nothing was heard,
+-- which is no reason to forget what another worker has heard.
 UPDATE uploads AS upload
 SET analysis_due_at = NULL, duration_seconds = coalesce($2, duration_seconds), sample_rate = coalesce($3, sample_rate),
-    channels = coalesce($4, channels), peaks = coalesce($5, peaks)
+    channels = coalesce($4, channels), peaks = coalesce($5, peaks),
+    warning = coalesce($6, warning)
 WHERE upload.id = $1
 RETURNING {COLUMNS}
 """

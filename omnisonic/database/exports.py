@@ -11,7 +11,8 @@ from omnisonic.database.user_turns import next_in_turn
 
 COLUMNS: Final = """export.id::text, export.session_id::text, export.user_id::text, export.format, export.status,
     export.progress, export.error_message, export.file_name, export.file_size, export.duration_seconds,
-    export.loudness_lufs, export.peak_dbfs, export.created_at, export.completed_at, export.object_key, export.sha256"""
+    export.loudness_lufs, export.peak_dbfs, export.created_at, export.completed_at, export.warning,
+    export.object_key, export.sha256"""
 
 _IS_SHARED: Final = """EXISTS (
         SELECT FROM session_members AS member
@@ -119,10 +120,12 @@ RETURNING id
 """
 
 COMPLETE: Final = f"""
--- $1 export, $2 lease, $3 key, $4 size, $5 SHA-256, $6 duration, $7 loudness, $8 peak. A row when the lease holds.
+-- $1 export, $2 lease, $3 key, $4 size, $5 SHA-256, $6 duration, $7 loudness, $8 peak, $9 warning. A row when the
+-- lease holds.
 UPDATE exports AS export
 SET status = 'completed', progress = 100, due_at = NULL, completed_at = clock_timestamp(), object_key = $3,
-    file_size = $4, sha256 = $5, duration_seconds = $6, loudness_lufs = $7, peak_dbfs = $8
+    file_size = $4, sha256 = $5, duration_seconds = $6, loudness_lufs = $7, peak_dbfs = $8,
+    warning = $9
 WHERE id = $1 AND lease = $2 AND status = 'processing'
 RETURNING {COLUMNS}
 """

@@ -7,7 +7,8 @@ from typing import Final
 
 COLUMNS: Final = """upload.id::text, upload.user_id::text, upload.session_id::text, upload.file_name, upload.file_size,
     upload.mime_type, upload.sha256, upload.duration_seconds, upload.sample_rate, upload.channels, upload.gain_db,
-    upload.pan, upload.muted, upload.offset_seconds, upload.created_at, upload.object_key"""
+    upload.pan, upload.muted, upload.offset_seconds, upload.created_at, upload.warning,
+    upload.object_key"""
 
 _HAS_ROLE: Final = """EXISTS (
         SELECT FROM session_members AS member

@@ -87,7 +87,8 @@ class Delivery:
         digest, size = hashlib.sha256(), await asyncio.to_thread(file.seek, 0, 2)
         label = Label(MEDIA_TYPES[job.export.format], job.export.file_name)
         await self._storage.put(key, _blocks(file), label, digest=digest)
-        return Finished(key, size, digest.hexdigest(), mixed.duration_s, mixed.loudness_lufs, mixed.peak_dbfs)
+        measured = mixed.duration_s, mixed.loudness_lufs, mixed.peak_dbfs, mixed.warning
+        return Finished(key, size, digest.hexdigest(), *measured)
 
     async def _given_up(self, key: Key) -> None:
         """Be without an object that became no export. Never raises."""

@@ -28,7 +28,7 @@ from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId,
 from omnisonic.sessions import NoSuchSession, NotSignedIn
 from omnisonic.trace_context import current_trace
 
-_EXPORT_COLUMNS: Final = 14
+_EXPORT_COLUMNS: Final = 15
 
 
 class PostgresExports:

@@ -72,7 +72,7 @@ class PostgresExportQueue:
             return await given_up(connection, key)
 
     async def complete(self, job: Job, finished: Finished) -> Export | None:
-        measured = finished.duration_seconds, finished.loudness_lufs, finished.peak_dbfs
+        measured = finished.duration_seconds, finished.loudness_lufs, finished.peak_dbfs, finished.warning
         values = finished.key, finished.file_size, finished.sha256, *measured
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(statements.COMPLETE, job.export.id, job.lease, *values)

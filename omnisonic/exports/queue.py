@@ -53,6 +53,7 @@ class Finished(msgspec.Struct, frozen=True):
     duration_seconds: float
     loudness_lufs: float | None
     peak_dbfs: float | None
+    warning: str | None = None
 
 
 class ExportQueue(Protocol):

@@ -44,7 +44,7 @@ def _heard(sound: Sound, longest_s: float) -> Heard | None:
             return None
     if not waveform.length:
         return None
-    return Heard(channels, Peaks(rate, waveform.length / rate, waveform.peaks()))
+    return Heard(channels, Peaks(rate, waveform.length / rate, waveform.peaks()), sound.missing("This file"))
 
 
 def _samples(first: AudioFrame, others: Iterator[AudioFrame]) -> Iterator[memoryview]:

@@ -37,12 +37,14 @@ class Project(msgspec.Struct, frozen=True):
 
 class Mixed(msgspec.Struct, frozen=True):
     """What became of it: `loudness_lufs` is the integrated loudness (ITU-R BS.1770-5), None when the mix is too quiet
-    or too short to have one; `peak_dbfs` the highest sample, None when all is digital silence.
+    or too short to have one; `peak_dbfs` the highest sample, None when all is digital silence; `warning`, in sentences,
+    what of the files is missing, None when nothing is.
     """
 
     duration_s: float
     loudness_lufs: float | None
     peak_dbfs: float | None
+    warning: str | None = None
 
 
 class UnusableStem(OmnisonicError):

@@ -26,6 +26,10 @@ class Readable(Protocol):
         """The next so many frames, in two rows; fewer, or none, only at the end."""
         ...
 
+    def missing(self) -> list[str | None]:
+        """For each stem a sentence on what of its file is missing; None for nothing. Once, and last."""
+        ...
+
     def close(self) -> None:
         """Let go of the files."""
         ...
@@ -38,16 +42,21 @@ class Part:
         self._stems = stems
         self._open = ExitStack()
         self._sum = Sum([])
+        self._tracks = list[Track]()
 
     def frames_said(self) -> int:
         """Opens the files."""
-        tracks = [self._open.enter_context(closing(Track(stem, file))) for stem, file in self._stems]
+        self._tracks = tracks = [self._open.enter_context(closing(Track(stem, file))) for stem, file in self._stems]
         self._sum = Sum([bus.read for bus in buses(tracks)])
         return max((track.frames_said for track in tracks), default=0)
 
     def read(self, frames: int) -> Samples:
         """Decode and resample."""
         return self._sum.read(frames)
+
+    def missing(self) -> list[str | None]:
+        """As the tracks say."""
+        return [track.missing() for track in self._tracks]
 
     def close(self) -> None:
         """Let go of the files."""

@@ -17,6 +17,7 @@ import sys
 from enum import IntEnum
 from typing import Final, NoReturn
 
+import msgspec
 import numpy as np
 
 from omnisonic.mixdown import UnusableStem
@@ -30,6 +31,8 @@ PIPE_BYTES: Final = 1_048_576
 """Four blocks, where the system lets a pipe be that large."""
 PR_SET_PDEATHSIG: Final = 1
 
+_missing: msgspec.json.Decoder[list[str | None]] = msgspec.json.Decoder(list[str | None])
+
 
 class Comes(IntEnum):
     """The kinds of messages, and what their number is."""
@@ -42,6 +45,8 @@ class Comes(IntEnum):
     """Bytes of the sentence that follows."""
     OUT_OF_MEMORY = 3
     """Nothing."""
+    MISSING = 4
+    """Bytes of JSON that follow, after the last block."""
 
 
 class ReaderDied(Exception):
@@ -80,6 +85,10 @@ class Reader:
         block = np.empty((2, self._next()), np.float32)
         self._take(block.reshape(-1).view(np.uint8).data)
         return block
+
+    def missing(self) -> list[str | None]:
+        """What the process says last."""
+        return _missing.decode(self._taken(self._next()))
 
     def close(self) -> None:
         """End the process."""
@@ -128,6 +137,8 @@ def _read(stems: Stems, sending: int, parent: int) -> NoReturn:
                         frames = block.shape[1]
                         pipe.write(HEADER.pack(Comes.BLOCK, frames))
                         pipe.write(np.ascontiguousarray(block).data)
+                    sentences = msgspec.json.encode(part.missing())
+                    pipe.write(HEADER.pack(Comes.MISSING, len(sentences)) + sentences)
                 except UnusableStem as problem:
                     sentence = problem.message.encode()
                     pipe.write(HEADER.pack(Comes.UNUSABLE, len(sentence)) + sentence)

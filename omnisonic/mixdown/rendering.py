@@ -8,7 +8,10 @@ needed. Shutdown: end the process.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from itertools import chain, zip_longest
 from typing import BinaryIO, Final
+
+import msgspec
 
 from omnisonic.mixdown import Bits, Mixed, Project
 from omnisonic.mixdown.blocks import BLOCK_FRAMES, Samples
@@ -19,6 +22,8 @@ from omnisonic.mixdown.part import Part, Readable, Stems
 from omnisonic.models import ExportFormat
 
 PARTS: Final = 2
+MOST_SENTENCES: Final = 10
+"""On files in which something is missing."""
 ALMOST: Final = 0.99
 """How far it is at most until it is done: what files say of their length need not be true."""
 
@@ -56,9 +61,19 @@ def render(
             master.go_on(block)
             done += block.shape[1]
             told(min(done / length, ALMOST) if length else 0.0)
-        result = master.finish()
+        result = msgspec.structs.replace(master.finish(), warning=_warning([part.missing() for part in parts]))
     told(1.0)
     return result
+
+
+def _warning(missing: Sequence[Sequence[str | None]]) -> str | None:
+    """What is missing in the stems of each part, in the order of the stems."""
+    in_turn = chain.from_iterable(zip_longest(*missing))
+    sentences = [sentence for sentence in in_turn if sentence is not None]
+    more = len(sentences) - MOST_SENTENCES
+    if more > 0:
+        sentences[MOST_SENTENCES:] = [f"Something is missing in {more} more."]
+    return " ".join(sentences) or None
 
 
 def _mixed(parts: Sequence[Readable]) -> Iterator[Samples]:

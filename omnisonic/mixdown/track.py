@@ -40,7 +40,8 @@ class Track:
             raise self._soundless() from None
         self.frames_said = self.begins + round(self._sound.length_s * RATE_HZ)
         """How long the mix will be for this track, if the file is right about itself."""
-        blocks = _decodable(blocks_of(self._sound))
+        self._is_given_up = False
+        blocks = self._decodable(blocks_of(self._sound))
         first = next(blocks, None)
         if first is None:
             self._sound.close()
@@ -68,6 +69,13 @@ class Track:
             filled += part.shape[1]
         return block[:, :filled]
 
+    def missing(self) -> str | None:
+        """A sentence on what of the file is missing; None for nothing. Ask at the end."""
+        name = repr(self._stem.name)
+        if self._is_given_up:
+            return f"{name} ends where its sound changes to a kind that cannot be mixed."
+        return self._sound.missing(name)
+
     def close(self) -> None:
         """Let go of the decoder."""
         self._sound.close()
@@ -87,20 +95,23 @@ class Track:
                 )
         return True
 
+    def _decodable(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """The blocks, up to where what comes cannot be decoded, or is nothing that sound can be."""
+        while True:
+            try:
+                block = next(blocks, None)
+            except ValueError:
+                self._is_given_up = True
+                return
+            if block is None:
+                return
+            if block.rate_hz not in RATES_HZ:
+                self._is_given_up = True
+                return
+            yield block
+
     def _soundless(self) -> UnusableStem:
         return UnusableStem(f"There is no sound in {self._stem.name!r} that can be mixed. Remove it or mute it.")
-
-
-def _decodable(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The blocks, up to where what comes cannot be decoded, or is nothing that sound can be."""
-    while True:
-        try:
-            block = next(blocks, None)
-        except ValueError:
-            return
-        if block is None or block.rate_hz not in RATES_HZ:
-            return
-        yield block
 
 
 def _at_one_rate(first: Block, others: Iterator[Block]) -> Generator[Samples]:

@@ -16,10 +16,13 @@ TRIES: Final = 3
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """What is in a file: its sound in all, the number of channels, and the waveform."""
+    """What is in a file: its sound in all, the number of channels, and the waveform. `warning`: a sentence on what of
+    it is missing.
+    """
 
     channels: int
     peaks: Peaks
+    warning: str | None = None
 
 
 class AnalysisQueue(Protocol):

@@ -47,7 +47,7 @@ _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-fff
 """Before all uploads."""
 _NOBODY_S: Final = "00000000-0000-0000-0000-000000000000"
 """What an id is that is no UUID: that of nothing."""
-_UPLOAD_COLUMNS: Final = 15
+_UPLOAD_COLUMNS: Final = 16
 
 
 class PostgresUploads:

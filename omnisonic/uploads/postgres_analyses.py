@@ -27,10 +27,11 @@ class PostgresAnalyses:
 
     async def finish(self, upload: Upload, heard: Heard | None) -> Upload | None:
         if heard is None:
-            values: tuple[object, ...] = (None, None, None, None)
+            values: tuple[object, ...] = (None, None, None, None, None)
         else:
             peaks = bytes(round(max(0.0, min(1.0, peak)) * FULL_SCALE) for peak in heard.peaks.peaks)
-            values = (heard.peaks.duration_seconds, heard.peaks.sample_rate, heard.channels, peaks)
+            about = heard.peaks
+            values = (about.duration_seconds, about.sample_rate, heard.channels, peaks, heard.warning)
         row = await self._database.row(analyses.FINISH, upload.id, *values)
         return None if row is None else kept(row).upload
 

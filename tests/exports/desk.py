@@ -37,7 +37,7 @@ from tests.exports.clock import Busy, Clock, Threads
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
-MIXED: Final = Mixed(12.5, -14.25, -1.5)
+MIXED: Final = Mixed(12.5, -14.25, -1.5, "'a.wav' was cut off: 1.0 of 2.0 seconds are there.")
 SOUND: Final = b"a mix of "
 
 

@@ -39,8 +39,8 @@ def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_pat
             assert (desk.mixes.heard, desk.mixes.limits_s) == ([[b"first", b"third"]], [77])
             await desk.check_is_made(export, SOUND + format_.encode())
             made = await desk.get(export)
-            measured = made.duration_seconds, made.loudness_lufs, made.peak_dbfs
-            assert measured == (MIXED.duration_s, MIXED.loudness_lufs, MIXED.peak_dbfs)
+            measured = made.duration_seconds, made.loudness_lufs, made.peak_dbfs, made.warning
+            assert measured == (MIXED.duration_s, MIXED.loudness_lufs, MIXED.peak_dbfs, MIXED.warning)
             assert desk.statuses == ["processing", "completed"]
             assert not await desk.rendering().render_next()
 

@@ -137,6 +137,16 @@ def test_a_process_mixes_what_this_one_would_have_mixed() -> None:
         assert session.told
 
 
+def test_what_is_missing_is_said_through_both_processes() -> None:
+    """By the reader of each share of the stems to the one that mixes, and by that one to us."""
+    whole = sound(4)
+    with Session(whole, whole[: len(whole) // 2], whole[: len(whole) // 4]) as session:
+        mixed = within_deadline(session.mix())
+    assert mixed.warning == (
+        "'1.wav' was cut off: 2.0 of 4.0 seconds are there. '2.wav' was cut off: 1.0 of 4.0 seconds are there."
+    )
+
+
 def test_a_session_without_sound_is_given_a_click() -> None:
     """No files at all."""
     with Session() as session:

@@ -170,3 +170,24 @@ def test_garbage_is_mixed_or_named_but_nothing_else(seed: int) -> None:
     with contextlib.suppress(UnusableStem):
         data, _ = made([(Stem("broken"), io.BytesIO(bytes(broken)))])
         assert len(samples_in(data)[0])
+
+
+def test_a_mix_says_in_which_files_something_is_missing() -> None:
+    """By their names, in the order of the stems; not in those that are whole."""
+    whole = file_of(noise(4)).read()
+    cut_off = whole[: len(whole) // 2]
+    names = [(f"{number}.wav", cut_off if number % 2 else whole) for number in range(4)]
+    _, mixed = made([(Stem(name), file_of_bytes(data)) for name, data in names])
+    assert mixed.warning == (
+        "'1.wav' was cut off: 2.0 of 4.0 seconds are there. '3.wav' was cut off: 2.0 of 4.0 seconds are there."
+    )
+    assert made([(Stem("a"), file_of_bytes(whole))])[1].warning is None
+
+
+def test_of_many_files_with_something_missing_some_are_named() -> None:
+    """And the others counted."""
+    whole = file_of(noise(1)).read()
+    _, mixed = made([(Stem(f"{number}.wav"), file_of_bytes(whole[: len(whole) // 2])) for number in range(13)])
+    assert mixed.warning is not None
+    assert "'9.wav'" in mixed.warning
+    assert mixed.warning.endswith("Something is missing in 3 more.")

@@ -68,6 +68,7 @@ def test_an_export_is_asked_for_and_where_it_will_be_is_said_at_once(web: Web, a
         "url": web.url + place, "exportId": export["exportId"], "sessionId": session, "userId": user_id(ada),
         "format": "wav", "status": "pending", "progress": 0, "errorMessage": None, "fileName": "Night jam.wav",
         "fileSize": None, "durationSeconds": None, "loudnessLufs": None, "peakDbfs": None, "completedAt": None,
+        "warning": None,
     }  # fmt: skip
     said = {
         "exportId": export["exportId"], "sessionId": session, "status": "pending", "progress": 0, "format": "wav"

@@ -22,7 +22,7 @@ UNION SELECT object_key FROM exports WHERE object_key IS NOT NULL
 """
 FIELDS: Final = {
     "id", "userId", "sessionId", "fileName", "fileSize", "mimeType", "sha256", "durationSeconds", "sampleRate",
-    "channels", "gainDb", "pan", "muted", "offsetSeconds", "createdAt",
+    "channels", "gainDb", "pan", "muted", "offsetSeconds", "createdAt", "warning",
 }  # fmt: skip
 
 

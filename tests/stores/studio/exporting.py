@@ -15,6 +15,7 @@ from omnisonic.storage import Key
 from tests.stores.studio.uploading import Studio
 
 SIZE: Final = 4096
+WARNING: Final = "'take.wav' was cut off: 1.0 of 2.0 seconds are there."
 SHA256: Final = "cd" * 32
 
 
@@ -53,7 +54,7 @@ class Mixing:
         """Something that has been put, and is noted as loose."""
         key = f"exports/{uuid4()}"
         await self.queue.note(key)
-        return Finished(key, SIZE, SHA256, 12.5, -14.25, -1.5)
+        return Finished(key, SIZE, SHA256, 12.5, -14.25, -1.5, WARNING)
 
     async def made(self, name: str = "ada") -> tuple[Export, Key]:
         """What `name` has asked for, once it is made, and its object."""

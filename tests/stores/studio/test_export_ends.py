@@ -9,7 +9,7 @@ from omnisonic.exports import NoSuchExport
 from omnisonic.exports.queue import BACKOFF_S, CRASHED, TRIES, Finished, Job
 from omnisonic.models import Export
 from omnisonic.storage import NoSuchObject
-from tests.stores.studio.exporting import SHA256, SIZE, Mixing, opened_mixing
+from tests.stores.studio.exporting import SHA256, SIZE, WARNING, Mixing, opened_mixing
 from tests.stores.studio.uploading import Studio, new_key
 
 SLACK_S: Final = 1.5
@@ -63,6 +63,7 @@ async def test_what_is_made_is_bound_to_its_export(mixing: Mixing) -> None:
     assert made is not None
     assert (made.id, made.status, made.progress, made.error_message) == (export.id, "completed", 100, None)
     assert (made.file_size, made.duration_seconds, made.loudness_lufs, made.peak_dbfs) == (SIZE, 12.5, -14.25, -1.5)
+    assert made.warning == WARNING
     assert made.completed_at is not None
     assert made.completed_at >= made.created_at
     kept = await mixing.exports.get(mixing.logins["bo"], export.id)

@@ -48,6 +48,17 @@ async def test_what_was_heard_is_there_for_all(studio: Studio) -> None:
     assert await studio.queue.take() is None
 
 
+async def test_what_is_missing_is_kept_with_what_was_heard(studio: Studio) -> None:
+    """The sentence is the upload's from then on; before, and without any, there is none."""
+    upload = await studio.upload("bo", studio.session)
+    assert upload.warning is None
+    sentence = "This file was cut off: 2.0 of 4.0 seconds are there."
+    changed = await studio.queue.finish(upload, Heard(2, HEARD.peaks, sentence))
+    assert changed is not None
+    assert changed.warning == sentence
+    assert (await studio.uploads.get(studio.logins["bo"], upload.id)).upload == changed
+
+
 async def test_peaks_beyond_full_scale_are_full_scale(studio: Studio) -> None:
     """A decoder's overshoot fits in a byte."""
     upload = await studio.upload()

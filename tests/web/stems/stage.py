@@ -21,13 +21,13 @@ from tests.web.running import GatewayThread, Web
 from tests.web.sounds import RATE_HZ, seconds_of, wav
 
 
-def listened(site: Web) -> None:
-    """Somebody has listened to all that is there."""
+def listened(site: Web, warning: str | None = None) -> None:
+    """Somebody has listened to all that is there; `warning` is what is missing in it."""
     queue = PostgresAnalyses(site.database)
     while (kept := site.do(queue.take())) is not None:
         swell = [step / 100 for step in range(100)]
         peaks = Peaks(RATE_HZ, seconds_of(kept.upload.file_size), swell)
-        site.do(queue.finish(kept.upload, Heard(2, peaks)))
+        site.do(queue.finish(kept.upload, Heard(2, peaks, warning)))
 
 
 def news(site: Web, kind: str) -> RoomSaid:
@@ -52,12 +52,20 @@ def kept(site: Web, session: str) -> list[dict[str, Any]]:
     return [line["upload"] for line in listing["uploads"]]
 
 
-def brought(site: Web, session: str, name: str = "take.wav", *, who: str = "Ada", content: bytes | None = None) -> str:
+def brought(
+    site: Web,
+    session: str,
+    name: str = "take.wav",
+    *,
+    who: str = "Ada",
+    content: bytes | None = None,
+    warning: str | None = None,
+) -> str:
     """The id of an upload that `who` has brought in, and that was listened to."""
     files = {"file": (name, wav() if content is None else content)}
     answer = person(site, who).post("/api/upload", files=files, data={"sessionId": session})
     assert answer.status_code == 201, answer.text
-    listened(site)
+    listened(site, warning)
     return str(answer.json()["upload"]["id"])
 
 

@@ -43,6 +43,17 @@ def test_a_stem_plays(visit: Visit, site: Web) -> None:
     expect(place).to_have_attribute("aria-valuetext", "0:00 of 0:02")
 
 
+def test_a_stem_in_which_something_is_missing_says_so(visit: Visit, site: Web) -> None:
+    """On its line, in a sentence; the others say nothing."""
+    session = new_session(site, "Ada")
+    brought(site, session, "whole.wav")
+    missing = "This file was cut off: 2.0 of 4.0 seconds are there."
+    brought(site, session, warning=missing)
+    page = visit(studio(session), who="Ada")
+    expect(stem(page, "take.wav").get_by_text(missing)).to_be_visible()
+    expect(stem(page, "whole.wav").locator(".warning")).to_be_hidden()
+
+
 def test_what_is_mixed_is_kept_and_heard_by_all(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Gain, pan, mute and begin, by keyboard: shown at once, kept, and the same for whoever is in the room."""
     session = new_session(site, "Ada", "Bo")
