@@ -5,13 +5,14 @@ the guesser and not us. When guard or database do not answer, nobody passes (`Un
 """
 
 import logging
-import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from omnisonic.accounts import AccountStore, EmailTaken, PasswordEntry
-from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.emails import LONGEST as LONGEST_EMAIL
+from omnisonic.emails import PATTERN, checked_email, normal_email
+from omnisonic.errors import Unavailable
 from omnisonic.guard import Guard
 from omnisonic.http.errors import Refusal
 from omnisonic.http.inputs import Input
@@ -19,21 +20,9 @@ from omnisonic.http.password_tries import PasswordTries
 from omnisonic.http.passwords import Passwords
 from omnisonic.passwords import LONGEST, needs_rehash
 
-EMAIL_LENGTH: Final = 254
-"""Most characters in an address that mail can be sent to (RFC 5321, 4.5.3.1.3, less the brackets)."""
-
-_EMAIL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*")
-_EMAIL_SCHEMA: Final = {"type": "string", "maxLength": EMAIL_LENGTH, "pattern": f"^\\s*{_EMAIL.pattern}\\s*$"}
+_EMAIL_SCHEMA: Final = {"type": "string", "maxLength": LONGEST_EMAIL, "pattern": f"^\\s*{PATTERN}\\s*$"}
 
 log = logging.getLogger(__name__)
-
-
-def checked_email(value: str) -> str:
-    """`value`, trimmed, when it looks like an e-mail address. Errors: `InvalidInput` (`invalid_email`)."""
-    email = value.strip()
-    if len(email) > EMAIL_LENGTH or not _EMAIL.fullmatch(email):
-        raise InvalidInput("Enter an e-mail address, such as ada@example.com.", code="invalid_email")
-    return email
 
 
 class Credentials(Input):
@@ -59,7 +48,7 @@ class CredentialsSignIn:
         Errors: `Refusal`: 401 `wrong_credentials` (unknown or wrong, nobody learns which), 429 `too_many_tries` after
         five bad ones in a minute; `Unavailable`.
         """
-        async with self._tries.one(credentials.email, address) as attempt:
+        async with self._tries.one(normal_email(credentials.email), address) as attempt:
             entry = await self._whose(credentials)
             attempt.is_good = entry is not None
         if entry is None:

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from omnisonic.accounts import Identity
 from omnisonic.config import Settings
+from omnisonic.emails import given_email
 from omnisonic.errors import InvalidInput
 from omnisonic.http.code_flow import CodeFlow, Transaction
-from omnisonic.http.credentials import checked_email
 from omnisonic.http.openid import Issuer
 from omnisonic.http.provider_calls import ProviderCalls, ProviderRefused
 from omnisonic.models import DISPLAY_NAME_LENGTH, checked_display_name
@@ -172,7 +172,7 @@ def _subject(value: object) -> str:
 
 def _email(value: object) -> str | None:
     try:
-        return checked_email(value) if isinstance(value, str) else None
+        return given_email(value.strip()) if isinstance(value, str) else None
     except InvalidInput:
         return None
 

@@ -56,7 +56,11 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 
 class AccountStore(Protocol):
-    """Errors: every method may raise `Unavailable`. E-mail addresses are compared without regard to case."""
+    """Errors: every method may raise `Unavailable`.
+
+    E-mail addresses are compared without regard to case or spelling (`omnisonic.emails`). Where two accounts are there
+    under spellings of one address, which older releases allowed, it is the one that is spelled as it is asked for.
+    """
 
     async def password_of(self, email: str) -> PasswordEntry | None:
         """The password's hash of the account with that address; None when there is no such account or no password."""

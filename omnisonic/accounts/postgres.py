@@ -14,6 +14,7 @@ from omnisonic.accounts import AccountStore, EmailTaken, Identity, NotLinked, Pa
 from omnisonic.database import identities, invites, logins, users
 from omnisonic.database.login_use import LoginUse
 from omnisonic.database.pool import Connection, Database, Row
+from omnisonic.emails import normal_or_same, spellings
 from omnisonic.errors import InvalidInput
 from omnisonic.logins import IDLE_S, login_id, new_token
 from omnisonic.models import LoginId, Person, UserId
@@ -33,11 +34,12 @@ class PostgresAccounts:
         self._use = use or LoginUse(database)
 
     async def password_of(self, email: str) -> PasswordEntry | None:
-        row = await self._by_email(users.HASH_OF, email)
+        row = await self._by_email(users.HASH_OF, email, spellings(email))
         return None if row is None else PasswordEntry(*row)
 
     async def register(self, email: str, password_hash: str, *, name: str | None = None) -> UserId:
-        row = await self._by_email(users.REGISTER, email, password_hash, _kept(name))
+        normal = normal_or_same(email)
+        row = await self._by_email(users.REGISTER, email, spellings(email), normal, password_hash, _kept(name))
         if row is None:
             raise EmailTaken("There is an account with this e-mail address already. Sign in instead.")
         return str(row[0])
@@ -46,7 +48,7 @@ class PostgresAccounts:
         if not _can_be_kept(email):
             return None
         async with self._database.transaction() as transaction:
-            row = await transaction.fetchrow(users.SET_HASH, email, password_hash)
+            row = await transaction.fetchrow(users.SET_HASH, spellings(email), password_hash)
             if row is None:
                 return None
             await transaction.execute(logins.END_ALL, row[0])
@@ -90,7 +92,7 @@ class PostgresAccounts:
 
     async def _by_email(self, statement: str, email: str, *values: object) -> Row | None:
         """The row of a statement about an e-mail address; none when no account can have it."""
-        return await self._database.row(statement, email, *values) if _can_be_kept(email) else None
+        return await self._database.row(statement, *values) if _can_be_kept(email) else None
 
     async def _identified(self, identity: Identity) -> UserId:
         """As `identify`, once. Errors: `UniqueViolationError` when somebody else was faster."""
@@ -116,7 +118,9 @@ async def _account_for(transaction: Connection, identity: Identity) -> UserId:
     """The account that an identity which is not known yet belongs to, made when there is none. Errors: `NotLinked`."""
     email = identity.email if identity.email and _can_be_kept(identity.email) else None
     name, image = _kept(identity.name), _kept(identity.image)
-    account = None if email is None else await transaction.fetchrow(users.LOCK_BY_EMAIL, email)
+    account = (
+        None if email is None else await transaction.fetchrow(users.LOCK_BY_EMAIL, spellings(email, is_given=True))
+    )
     if account is None:
         # An address that nobody vouches for is not kept: it would keep whoever it belongs to out.
         vouched_for = email if identity.email_verified else None

@@ -20,8 +20,8 @@ from omnisonic.cli.places import database_of
 from omnisonic.config import Settings
 from omnisonic.database.pool import Database, Row
 from omnisonic.database.users import LIST
+from omnisonic.emails import checked_email
 from omnisonic.errors import InvalidInput, OmnisonicError
-from omnisonic.http.credentials import checked_email
 from omnisonic.logs import configure_logs
 from omnisonic.models import checked_name
 from omnisonic.passwords import LONGEST, hash_password

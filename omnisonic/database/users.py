@@ -2,20 +2,28 @@
 
 from typing import Final
 
-HASH_OF: Final = """
--- $1 e-mail.
+_FOUND: Final = """(
+    SELECT known.id FROM users AS known JOIN unnest($1::text[]) WITH ORDINALITY AS spelling (email, place)
+        ON lower(known.email COLLATE "C") = lower(spelling.email COLLATE "C")
+    ORDER BY spelling.place LIMIT 1
+)"""
+"""Whose e-mail address is one of the spellings $1; of several that of the first of them."""
+
+HASH_OF: Final = f"""
+-- $1 spellings of an e-mail address.
 SELECT id::text, password_hash FROM users
-WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") AND password_hash IS NOT NULL
+WHERE id = {_FOUND} AND password_hash IS NOT NULL
 """
 
-REGISTER: Final = """
--- $1 e-mail, $2 hash, $3 name. No row when the address has an account.
-INSERT INTO users (email, password_hash, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING id::text
+REGISTER: Final = f"""
+-- $1 spellings of an e-mail address, $2 the one that is kept, $3 hash, $4 name. No row when the address has an account.
+INSERT INTO users (email, password_hash, name) SELECT $2::text, $3::text, $4::text WHERE {_FOUND} IS NULL
+ON CONFLICT DO NOTHING RETURNING id::text
 """
 
-SET_HASH: Final = """
--- $1 e-mail, $2 hash.
-UPDATE users SET password_hash = $2 WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") RETURNING id::text
+SET_HASH: Final = f"""
+-- $1 spellings of an e-mail address, $2 hash.
+UPDATE users SET password_hash = $2 WHERE id = {_FOUND} RETURNING id::text
 """
 
 REHASH: Final = """
@@ -23,10 +31,10 @@ REHASH: Final = """
 UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = coalesce($3, password_hash)
 """
 
-LOCK_BY_EMAIL: Final = """
--- $1 e-mail.
+LOCK_BY_EMAIL: Final = f"""
+-- $1 spellings of an e-mail address.
 SELECT id::text, email_verified_at IS NOT NULL AS verified FROM users
-WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") FOR NO KEY UPDATE
+WHERE id = {_FOUND} FOR NO KEY UPDATE
 """
 
 VERIFY: Final = """
