@@ -230,7 +230,7 @@ def _welcome(studio: Studio, output: Output) -> None:
     if settings.access == "open":
         rooms = "open: whoever reaches the gateway may enter any that is no session's"
     else:
-        rooms = "by ticket: people enter the rooms of their own sessions, and of those shared with them"
+        rooms = "for members: people enter the rooms of their own sessions, and of those shared with them"
     rows = {
         "Studio": settings.nextauth_url or url_of(studio.web, "http"),
         "Sign in": _ways_in(settings),

@@ -168,7 +168,7 @@ def test_what_was_kept_is_there_after_a_studio_was_killed(tmp_path: Path) -> Non
 def test_with_tickets_it_says_who_may_enter(tmp_path: Path) -> None:
     """People, into their own sessions' rooms."""
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), ROOM_ACCESS="ticket") as studio:
-        studio.printed("^  Rooms     by ticket: people enter the rooms of their own sessions")
+        studio.printed("^  Rooms     for members: people enter the rooms of their own sessions")
 
 
 def test_production_says_how_people_sign_in(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_invites_are_withdrawn_by_keyboard(visit: Visit, site: Web) -> None:
     links = [invite_to(site, "Ada", session) for _ in range(3)]
     page = visit(f"/sessions/{session}", who="Ada")
     page.get_by_role("button", name="Invite", exact=True).press("Enter")
-    lines = page.get_by_role("list", name="Invites that hold").get_by_role("listitem")
+    lines = page.get_by_role("list", name="Open invites").get_by_role("listitem")
     expect(lines).to_have_count(3)
     page.get_by_role("button", name="Withdraw the invite").first.press("Enter")
     expect(lines).to_have_count(2)
