@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from omnisonic.database.migrations import known_migrations
-from tests.cli.running import completed, running
+from tests.cli.running import completed, eventually, running
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
 from tests.valkey_server import ValkeyServer
@@ -18,14 +18,26 @@ def checks(text: str) -> dict[str, dict[str, Any]]:
     return {check["name"]: check for check in json.loads(text)["checks"]}
 
 
+def all_is_well(*arguments: str, **settings: str) -> str:
+    """What doctor says once all is well: a busy machine may miss the deadline of one of its checks."""
+    said = ""
+
+    def is_well() -> bool:
+        nonlocal said
+        shown = completed("doctor", *arguments, **settings)
+        said = shown.stdout
+        return shown.returncode == 0
+
+    eventually(is_well, what=f"all is well: {said}")
+    return said
+
+
 def test_all_is_well_with_servers_that_are(
     database_url: str, valkey: ValkeyServer, s3: S3Server, tmp_path: Path
 ) -> None:
     """Database, Redis and S3 from outside: exit code 0, and nothing of what was tried is left."""
     settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url, "OMNISONIC_DATA_DIR": str(tmp_path)}
-    shown = completed("doctor", "--json", **settings, **s3.environ("minio"))
-    found = checks(shown.stdout)
-    assert shown.returncode == 0, shown.stdout
+    found = checks(all_is_well("--json", **settings, **s3.environ("minio")))
     assert all(check["ok"] for check in found.values())
     assert found["decoders"]["detail"].startswith("They are confined")
     assert "links go to it directly" in found["storage"]["detail"]
@@ -37,10 +49,9 @@ def test_it_finds_what_serve_runs(tmp_path: Path) -> None:
     with running("serve", **data) as studio:
         port = str(studio.port("Studio"))
         studio.printed("is running")
-        shown = completed("doctor", **(data | {"WEB_PORT": port}))
-        assert shown.returncode == 0, shown.stdout
-        assert f"It listens on port {port}, and is ready." in shown.stdout
-        assert shown.stdout.endswith("All is well.\n")
+        said = all_is_well(**(data | {"WEB_PORT": port}))
+        assert f"It listens on port {port}, and is ready." in said
+        assert said.endswith("All is well.\n")
     gone = completed("doctor", "--json", **data)
     assert gone.returncode == 1
     assert {name for name, check in checks(gone.stdout).items() if not check["ok"]} == {"database", "redis"}

@@ -65,17 +65,17 @@ def test_in_production_nobody_registers_by_trying(production: Web) -> None:
 
 
 def test_unknown_and_wrong_take_alike(production: Web) -> None:
-    """Each takes one hash: the medians are less than half a hash apart."""
+    """Each takes one hash: the medians are less than half a hash apart, in processor time, which others do not take."""
     register(production)
     took_s: dict[str, list[float]] = {EMAIL: [], "bob@example.com": []}
     for index in range(4):
         for email, times in took_s.items():
-            began_s = time.perf_counter()
+            began_s = time.process_time()
             assert attempt(production, email=email, forwarded=f"198.51.100.{index}").status_code == 401
-            times.append(time.perf_counter() - began_s)
-    began_s = time.perf_counter()
+            times.append(time.process_time() - began_s)
+    began_s = time.process_time()
     hash_password("wrong")
-    one_hash_s = time.perf_counter() - began_s
+    one_hash_s = time.process_time() - began_s
     known_s, unknown_s = (statistics.median(times) for times in took_s.values())
     assert abs(known_s - unknown_s) < one_hash_s / 2
 
@@ -176,13 +176,13 @@ def test_two_processes_count_together(database_url: str, valkey: ValkeyServer) -
 def test_being_kept_out_costs_no_hashing(production: Web) -> None:
     """The answer is there in a fraction of the time that a hash takes."""
     register(production)
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     for _ in range(5):
         attempt(production)
-    five_hashes_s = time.perf_counter() - began_s
-    began_s = time.perf_counter()
+    five_hashes_s = time.process_time() - began_s
+    began_s = time.process_time()
     assert [attempt(production).status_code for _ in range(5)] == [429] * 5
-    assert time.perf_counter() - began_s < five_hashes_s / 2
+    assert time.process_time() - began_s < five_hashes_s / 2
 
 
 def test_good_passwords_are_not_counted(production: Web) -> None:
