@@ -113,7 +113,7 @@ async def test_a_gateway_without_its_store_says_so(on_valkey: Stage, valkey: Val
 async def test_what_is_broken_is_named_and_nothing_is_leaked() -> None:
     """Neither where it is nor why it failed."""
     async with open_stage(presence=Broken(), bus=Away()) as stage:
-        status, body = await told(stage)
+        status, _, body = await asked(stage, request(stage))
     assert (status, body) == (
         503,
         {

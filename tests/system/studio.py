@@ -33,7 +33,13 @@ from tests.valkey_server import ValkeyServer, running_valkey
 TTL_S: Final = 15
 """The shortest that there is (SPEC 2)."""
 STOP_S: Final = 10.0
-SETTINGS: Final = {"PRESENCE_TTL": str(TTL_S), "MEMBER_RATE_PER_S": "0"}
+SETTINGS: Final = {
+    "PRESENCE_TTL": str(TTL_S),
+    "MEMBER_RATE_PER_S": "0",
+    "REST_RATE_PER_S": "0",
+    "REST_ADDRESS_RATE_PER_S": "0",
+}
+"""Rates have tests of their own: here many ask at once."""
 LISTENING: Final = ("gateway", "web")
 PARTS: Final = (*LISTENING, "worker")
 BACKLOG: Final = 128
