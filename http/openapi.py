@@ -28,6 +28,7 @@ from omnisonic import __version__
 from omnisonic.http import schemas
 from omnisonic.http.answers import JSON_TYPE, ApiDocument, Problem
 from omnisonic.models import ID_LENGTH
+from omnisonic.names import BLANK, CONTROLS, IGNORABLE, MARKS, SPACES
 
 ALWAYS: Final = (400, 421, 429, 500)
 """What any request can be answered: misframed, for another host, one too many, and our own failure."""
@@ -69,8 +70,18 @@ COOKIE_IF_ANY: Final[Security] = [{}, {"cookie": []}]
 COOKIE_OR_BEARER: Final[Security] = [{"cookie": []}, {"operator": []}]
 """Signed in, or with the operator's token."""
 
-_CONTROLS: Final = "\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
-_SPACES: Final = "\\u0020\\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000"
+
+def _in_pattern(characters: str) -> str:
+    """A part of a class of characters, as all dialects of regular expressions read it; JSON has no lone surrogates."""
+    return "".join(
+        f"\\u{ord(each):04x}" if each != "-" and ord(each) < 0x10000 else each
+        for each in characters.replace("\ud800-\udfff", "")
+    )
+
+
+_CONTROLS: Final = _in_pattern(CONTROLS)
+_UNSEEN: Final = _in_pattern(CONTROLS + SPACES + IGNORABLE + BLANK)
+_MARKS: Final = _in_pattern(MARKS)
 
 _TRIMMED: Final = (
     "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
@@ -99,9 +110,15 @@ def name_schema(longest: int) -> dict[str, Any]:
         "type": "string",
         "minLength": 1,
         "maxLength": longest,
-        "pattern": f"^[^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}][^{_CONTROLS}]*$",
-        "description": "Not blank; no control characters, bidirectional controls or lone surrogates.",
+        "pattern": f"^[^{_CONTROLS}]*[^{_UNSEEN}][^{_CONTROLS}]*$",
+        "description": "Something in it can be seen; no control characters, direction overrides or lone surrogates.",
     }
+
+
+def id_schema() -> dict[str, Any]:
+    """The JSON Schema of what may name a room or a member."""
+    refused = _CONTROLS + _MARKS
+    return name_schema(ID_LENGTH) | {"pattern": f"^[^{refused}]*[^{_UNSEEN}][^{refused}]*$"}
 
 
 def trimmed_name_schema(longest: int) -> dict[str, Any]:
@@ -109,14 +126,15 @@ def trimmed_name_schema(longest: int) -> dict[str, Any]:
     return {
         "type": "string",
         "pattern": f"^[{_TRIMMED}]*[^{_CONTROLS}]{{0,{longest}}}[{_TRIMMED}]*$",
-        "description": f"Trimmed, then at most {longest} characters; no control characters or bidirectional controls.",
+        "description": f"Trimmed, then at most {longest} characters; no control characters or direction overrides. "
+        "Either nothing is left, or something in it can be seen.",
     }
 
 
 UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
 
 PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "room_id": name_schema(ID_LENGTH),
+    "room_id": id_schema(),
     "upload_id": UUID_SCHEMA,
     "export_id": UUID_SCHEMA,
 }

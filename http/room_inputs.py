@@ -7,10 +7,9 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from omnisonic.errors import InvalidInput
 from omnisonic.http.inputs import Input
-from omnisonic.http.openapi import name_schema
+from omnisonic.http.openapi import id_schema, name_schema
 from omnisonic.models import (
     DISPLAY_NAME_LENGTH,
-    ID_LENGTH,
     checked_display_name,
     checked_member_id,
     checked_room_id,
@@ -21,7 +20,7 @@ from omnisonic.wire.numbers import check_numbers
 NOT_FROM_OUTSIDE: Final = SERVER_TYPES | {"heartbeat", "presence.set", "transport.set"}
 """What only the server says, and what only a member can mean."""
 
-_Id = WithJsonSchema(name_schema(ID_LENGTH))
+_Id = WithJsonSchema(id_schema())
 RoomName = Annotated[str, AfterValidator(checked_room_id), _Id]
 MemberName = Annotated[str, AfterValidator(checked_member_id), _Id]
 DisplayName = Annotated[str, AfterValidator(checked_display_name), WithJsonSchema(name_schema(DISPLAY_NAME_LENGTH))]

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from omnisonic.errors import InvalidInput
+from omnisonic.names import has_controls, has_marks, is_visible
 
 RoomId: TypeAlias = str
 MemberId: TypeAlias = str
@@ -48,9 +49,6 @@ DISPLAY_NAME_LENGTH: Final = 64
 NAMELESS: Final = "Somebody"
 """Who has neither a name nor an address."""
 STATUSES: Final[tuple[Status, ...]] = ("active", "away")
-
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line separators, bidirectional controls and lone surrogates: they can fake a name on a screen."""
 
 _UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
@@ -186,18 +184,29 @@ def called(person: Person) -> str:
 
 
 def checked_name(value: str, *, name: str, longest: int) -> str:
-    """Return `value` when it may name a room or a member; `name` is what the caller calls it, as in `roomId`.
+    """Return `value` when people may see it as a name; `name` is what the caller calls it, as in `displayName`.
 
-    Errors: `InvalidInput` with the code `invalid_<name in snake case>` when it is blank, longer than `longest`
-    characters, or holds a control character, a bidirectional control or a lone surrogate.
+    Errors: `InvalidInput` with the code `invalid_<name in snake case>` when nothing of it can be seen, it is longer
+    than `longest` characters, or has what no name may have (`omnisonic.names`).
     """
     code = "invalid_" + re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), name)
     if not value or value.isspace():
         raise InvalidInput(f"{name} must not be empty.", code=code)
     if len(value) > longest:
         raise InvalidInput(f"{name} must be at most {longest} characters; this has {len(value)}.", code=code)
-    if _UNPRINTABLE.search(value):
-        raise InvalidInput(f"{name} must not contain control characters.", code=code)
+    if has_controls(value):
+        raise InvalidInput(f"{name} must not contain control characters or direction overrides.", code=code)
+    if not is_visible(value):
+        raise InvalidInput(f"{name} must have something in it that can be seen.", code=code)
+    return value
+
+
+def _checked_id(value: str, *, name: str) -> str:
+    """The same for an id, which has no marks of direction either: two ids that look the same are nearly always one."""
+    checked_name(value, name=name, longest=ID_LENGTH)
+    if has_marks(value):
+        code = f"invalid_{'room' if name == 'roomId' else 'member'}_id"
+        raise InvalidInput(f"{name} must not contain control characters or marks of direction.", code=code)
     return value
 
 
@@ -212,7 +221,8 @@ def default_display_name(person: Person) -> str:
     try:
         return checked_display_name(name[:DISPLAY_NAME_LENGTH])
     except InvalidInput:
-        return "".join(filter(str.isprintable, name)).strip()[:DISPLAY_NAME_LENGTH] or NAMELESS
+        shown = "".join(filter(str.isprintable, name)).strip()[:DISPLAY_NAME_LENGTH]
+        return shown if is_visible(shown) else NAMELESS
 
 
 def plain_id(text: str) -> str:
@@ -239,7 +249,7 @@ def uuid_meant(text: str) -> str | None:
 
 def checked_room_id(value: str) -> RoomId:
     """Return `value` when it may name a room, a UUID in small letters. Errors: `InvalidInput` (`invalid_room_id`)."""
-    return plain_id(checked_name(value, name="roomId", longest=ID_LENGTH))
+    return plain_id(_checked_id(value, name="roomId"))
 
 
 def checked_member_id(value: str) -> MemberId:
@@ -247,7 +257,7 @@ def checked_member_id(value: str) -> MemberId:
 
     Its UTF-8 is at most 255 bytes, because a relayed binary message says the sender's length in one byte.
     """
-    checked_name(value, name="memberId", longest=ID_LENGTH)
+    _checked_id(value, name="memberId")
     if len(value.encode()) > ID_BYTES:
         raise InvalidInput(f"memberId must be at most {ID_BYTES} bytes of UTF-8.", code="invalid_member_id")
     return value

@@ -21,6 +21,9 @@ IGNORABLE: Final = (
 BLANK: Final = "\u2800"
 """The braille pattern without dots: a letter to Unicode, nothing on a screen."""
 
+MARKS: Final = "\u061c\u200e\u200f"
+"""The marks of direction, which cannot be seen: in names, but not in ids."""
+
 _CONTROL: Final = re.compile(f"[{CONTROLS}]")
 _VISIBLE: Final = re.compile(f"[^{CONTROLS}{SPACES}{IGNORABLE}{BLANK}]")
 
@@ -28,6 +31,11 @@ _VISIBLE: Final = re.compile(f"[^{CONTROLS}{SPACES}{IGNORABLE}{BLANK}]")
 def has_controls(name: str) -> bool:
     """Whether `name` has characters that no name may have."""
     return _CONTROL.search(name) is not None
+
+
+def has_marks(name: str) -> bool:
+    """Whether `name` has marks of direction."""
+    return any(mark in name for mark in MARKS)
 
 
 def is_visible(name: str) -> bool:

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from omnisonic.models import ExportFormat
+from omnisonic.names import is_visible, without_controls
 
 LONGEST_BYTES: Final = 200
 """Of the UTF-8 before the ending: file systems take 255, and browsers add a number to what they have already."""
@@ -12,18 +13,15 @@ FALLBACK: Final = "Mixdown"
 
 _UNSAFE: Final = re.compile(r'[/\\:*?"<>|]+')
 """What means something to one system or another."""
-_UNPRINTABLE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
-)
 _DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 """What Windows keeps for itself, with any ending."""
 
 
 def file_name_of(session_name: str, format_: ExportFormat) -> str:
     """Such as `Night jam.wav`."""
-    name = _UNSAFE.sub("-", _UNPRINTABLE.sub(" ", session_name))
+    name = _UNSAFE.sub("-", without_controls(session_name))
     name = name.encode()[:LONGEST_BYTES].decode(errors="ignore").strip(" .")
-    if not name.strip("-"):
+    if not is_visible(name.strip("-")):
         name = FALLBACK
     if _DEVICE.fullmatch(name):
         name = f"{name} mix"
