@@ -15,8 +15,8 @@ from omnisonic.models import (
 )
 from omnisonic.uploads.file_names import checked_file_name
 
-NAMES = [checked_display_name, checked_session_name, checked_file_name]
-IDS = [checked_room_id, checked_member_id]
+NAMES: list[Callable[[str], str]] = [checked_display_name, checked_session_name, checked_file_name]
+IDS: list[Callable[[str], str]] = [checked_room_id, checked_member_id]
 REAL = [
     "\u200f\u05e9\u05dc\u05d5\u05dd.wav",
     "take (1)\u200e.wav",
