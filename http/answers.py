@@ -56,6 +56,13 @@ class SessionAnswer(msgspec.Struct, frozen=True):
     session: Session
 
 
+class FoundSession(msgspec.Struct, frozen=True, rename="camel"):
+    """One session, as the caller sees it, and who that is."""
+
+    session: Session
+    current_user_id: UserId
+
+
 class SessionList(msgspec.Struct, frozen=True, rename="camel"):
     """The caller's own sessions and those shared with them, newest first.
 

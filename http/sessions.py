@@ -14,7 +14,7 @@ from quart import Blueprint, Response
 
 from omnisonic.bus.events import RoleLost, RoomClosed, RoomSaid
 from omnisonic.config import Settings
-from omnisonic.http.answers import Ok, SessionAnswer, SessionList, Sharing, answer
+from omnisonic.http.answers import FoundSession, Ok, SessionAnswer, SessionList, Sharing, answer
 from omnisonic.http.head_counts import HeadCounts
 from omnisonic.http.inputs import Query, json_body, no_body
 from omnisonic.http.leases import Leases
@@ -63,21 +63,23 @@ class Sessions:
         routes.delete("/<id:session_id>/collaborators/<id:user_id>")(self.remove)
         return routes
 
-    @answers((SessionList, SessionAnswer), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
+    @answers((SessionList, FoundSession), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
     async def read(self) -> Response:
         """List the caller's sessions, or give the one whose `id` is asked for."""
         query = Query()
         session_id = query.id("id")
         if session_id is not None:
-            session = await self._sessions.get(self._login(), session_id)
-            return answer(SessionAnswer(*await self._counts.filled([session])))
+            found = await self._sessions.find(self._login(), session_id)
+            (session,) = await self._counts.filled([found.session])
+            return answer(FoundSession(session, found.user))
         listing = await self._page(query)
         return answer(SessionList(listing.sessions, listing.user, written_cursor(listing.next_before)))
 
-    @answers(SessionAnswer, 400, 401, 403, 408, 413, 415, 503, status=201, body=NewSession, security=COOKIE)
+    @answers(FoundSession, 400, 401, 403, 408, 413, 415, 503, status=201, body=NewSession, security=COOKIE)
     async def create(self) -> Response:
         """Make a session, owned by the caller."""
-        return answer(SessionAnswer(await self._made()), 201)
+        session = await self._made()
+        return answer(FoundSession(session, session.owner.id), 201)
 
     @answers(SessionAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=Changes, security=COOKIE)
     async def change(self, session_id: SessionId) -> Response:

@@ -70,6 +70,8 @@ class Uploads:
         routes.get("/<id(length=36):upload_id>")(self.read)
         routes.patch("/<id(length=36):upload_id>")(self.change)
         routes.delete("/<id(length=36):upload_id>")(self.remove)
+        # As the pages of the original call it.
+        routes.post("/<id(length=36):upload_id>/delete")(self.remove)
         routes.get("/<id(length=36):upload_id>/peaks")(self.peaks)
         return routes
 

@@ -1,8 +1,12 @@
 """The settings of logs: how much is told, and how it is written (SPEC 2). Part of `omnisonic.config.Settings`."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field, field_validator
+
+NODE_LEVELS: Final[Mapping[str, str]] = {"trace": "debug", "warn": "warning", "fatal": "error"}
+"""What loggers for Node call a level, and what it is called here."""
 
 
 class LogSettings(BaseModel):
@@ -19,3 +23,8 @@ class LogSettings(BaseModel):
     @classmethod
     def _in_any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _by_other_names(cls, value: object) -> object:
+        return NODE_LEVELS.get(value.strip().lower(), value) if isinstance(value, str) else value

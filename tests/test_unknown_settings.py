@@ -1,13 +1,16 @@
 """Variables that look like settings and are none are told by name; those of others never are."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisonic.config import known_variables
-from omnisonic.unknown_settings import Unknown, unknown_settings
+from omnisonic.unknown_settings import ORIGINAL, Unknown, unknown_settings
 
 KNOWN = known_variables()
+DOCUMENT = Path(__file__).parent.parent / "docs" / "from-the-original.md"
 
 
 def told(**environ: str) -> list[Unknown]:
@@ -25,7 +28,7 @@ def told(**environ: str) -> list[Unknown]:
         ("ADMIN_TOKENS", "ADMIN_TOKEN"),
         ("DATABASE_URI", "DATABASE_URL"),
         ("GITHUB_CLIENTID", "GITHUB_CLIENT_ID"),
-        ("EXPORT_QUEUE_NAME", None),
+        ("EXPORT_QUALITY", None),
         ("OMNISONIC_ENVIRONMENT", "OMNISONIC_ENV"),
     ],
 )
@@ -69,4 +72,26 @@ def test_a_sentence_says_what_to_do() -> None:
     assert Unknown("ROOM_ACCES", "ROOM_ACCESS").sentence() == (
         "ROOM_ACCES is set, but there is no such setting: did you mean ROOM_ACCESS?"
     )
-    assert Unknown("EXPORT_QUEUE_NAME", None).sentence() == "EXPORT_QUEUE_NAME is set, but there is no such setting."
+    assert Unknown("EXPORT_QUALITY", None).sentence() == "EXPORT_QUALITY is set, but there is no such setting."
+
+
+@pytest.mark.parametrize("variable", sorted(ORIGINAL))
+def test_a_setting_of_the_original_is_told_with_what_replaces_it(variable: str) -> None:
+    """By a sentence of its own, which the document for those who come from there has as well."""
+    (unknown,) = told(**{variable: "x"})
+    assert unknown.variable == variable
+    assert unknown.sentence() == f"{variable} is set, but not read. {ORIGINAL[variable].advice}"
+    assert f"`{variable}`" in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize("variable", sorted(name for name, replaced in ORIGINAL.items() if replaced.by))
+def test_whoever_has_set_what_replaces_it_is_not_told(variable: str) -> None:
+    """A host that sets PORT for all that it runs gets no warning with each start."""
+    replaced = ORIGINAL[variable]
+    assert set(replaced.by) <= KNOWN
+    assert told(**{variable: "x"}, **{replaced.by[0]: "1"}) == []
+
+
+def test_the_original_shares_no_other_name_with_us() -> None:
+    """What is a setting here is read, and never told of."""
+    assert not ORIGINAL.keys() & KNOWN

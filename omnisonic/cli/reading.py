@@ -21,7 +21,7 @@ def settings_of_part(part: str, *, supervised: bool = False) -> Settings:
     settings = Settings.load()
     configure_logs(settings, part)
     for unknown in () if supervised else unknown_settings(os.environ, known_variables()):
-        _log.warning("settings.unknown", extra={"variable": unknown.variable, "likely": unknown.likely})
+        _log.warning("settings.unknown", extra=unknown._asdict())
     return settings
 
 

@@ -5,10 +5,12 @@ from typing import Final
 from omnisonic.database.session_members import asked
 
 GET: Final = """
--- $1 sign-in, $2 session. One row, as soon as the sign-in holds; NULLs when they have no role in the session.
+-- $1 sign-in, $2 session. One row, as soon as the sign-in holds; NULLs when they have no role in the session. The user
+-- comes last.
 SELECT session.id::text, session.name, session.created_at, session.updated_at, session.tempo_bpm, session.beats_per_bar,
     owner.id::text, owner.name, owner.email, owner.image,
-    CASE WHEN owner.id = login.user_id THEN 'owner' ELSE 'collaborator' END
+    CASE WHEN owner.id = login.user_id THEN 'owner' ELSE 'collaborator' END,
+    login.user_id::text
 FROM live_logins AS login
 LEFT JOIN session_members AS member ON member.user_id = login.user_id AND member.session_id = $2
 LEFT JOIN sessions AS session ON session.id = member.session_id

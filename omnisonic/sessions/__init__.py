@@ -90,6 +90,13 @@ class Cursor(msgspec.Struct, frozen=True):
     id: SessionId
 
 
+class Found(msgspec.Struct, frozen=True):
+    """One session, and who asked for it."""
+
+    user: UserId
+    session: Session
+
+
 class Listing(msgspec.Struct, frozen=True):
     """Some sessions of one user, newest first; `next_before` is None when they are the last."""
 
@@ -126,6 +133,10 @@ class SessionStore(Protocol):
         ...
 
     async def get(self, login: LoginId, session: SessionId) -> Session: ...
+
+    async def find(self, login: LoginId, session: SessionId) -> Found:
+        """As `get`, with who asks."""
+        ...
 
     async def create(self, login: LoginId, name: str) -> Session: ...
 

@@ -23,6 +23,7 @@ from omnisonic.sessions import (
     MOST_INVITES,
     Change,
     Cursor,
+    Found,
     Invites,
     Listing,
     NoSuchCollaborator,
@@ -79,9 +80,12 @@ class MemorySessions:
         return Listing(user, shown, Cursor(shown[-1].created_at, shown[-1].id) if begin else None)
 
     async def get(self, login: LoginId, session: SessionId) -> Session:
+        return (await self.find(login, session)).session
+
+    async def find(self, login: LoginId, session: SessionId) -> Found:
         user = self._user(login)
         self._entered(user, session)
-        return self._seen_by(user, session)
+        return Found(user, self._seen_by(user, session))
 
     async def create(self, login: LoginId, name: str) -> Session:
         user = self._user(login)

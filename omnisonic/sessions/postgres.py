@@ -19,6 +19,7 @@ from omnisonic.sessions import (
     MOST_INVITES,
     Change,
     Cursor,
+    Found,
     Invites,
     Listing,
     NoSuchCollaborator,
@@ -59,10 +60,13 @@ class PostgresSessions:
         return Listing(rows[0][-1], shown, last)
 
     async def get(self, login: LoginId, session: SessionId) -> Session:
+        return (await self.find(login, session)).session
+
+    async def find(self, login: LoginId, session: SessionId) -> Found:
         row = await self._row(statements.GET, login, uuid_or_none(session))
         if row[0] is None:
             raise NoSuchSession
-        return _session(row)
+        return Found(row[-1], _session(row))
 
     async def create(self, login: LoginId, name: str) -> Session:
         return _session(await self._row(statements.CREATE, login, name))

@@ -75,6 +75,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", UPLOAD): OWNERS,
     ("PATCH", UPLOAD): Decision(401, 404, {"gainDb": -6}),
     ("DELETE", UPLOAD): OWNERS,
+    ("POST", f"{UPLOAD}/delete"): OWNERS,
     ("GET", f"{UPLOAD}/peaks"): OWNERS,
     ("GET", f"{UPLOAD}/content"): OWNERS,
     ("GET", "/files/<signed>/<name>"): Decision(403, 403),

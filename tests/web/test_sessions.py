@@ -58,7 +58,8 @@ def test_a_session_is_found_by_its_id(web: Web) -> None:
     session = make(ada, "'; DROP TABLE sessions; --")
     for written in (session["id"], session["id"].upper()):
         answer = ada.get("/api/sessions", params={"id": written})
-        assert (answer.status_code, answer.json()) == (200, {"session": session})
+        found = {"session": session, "currentUserId": session["owner"]["id"]}
+        assert (answer.status_code, answer.json()) == (200, found)
     for written in (session["id"].replace("-", ""), f"{{{session['id']}}}", session["id"] + " ", "", "1 OR 1=1", "%00"):
         assert ada.get("/api/sessions", params={"id": written}).status_code == 404
 
