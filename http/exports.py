@@ -12,6 +12,7 @@ from typing import Final
 from quart import Blueprint, Response, current_app, request
 
 from omnisonic.config import Settings
+from omnisonic.errors import InvalidInput
 from omnisonic.exports import MEDIA_TYPES, ExportStore, Made, TooManyExports, TooManyExportsOfUser
 from omnisonic.exports.news import progressed, removed
 from omnisonic.http.answers import ExportAnswer, ExportList, Ok, answer
@@ -76,11 +77,15 @@ class Exports:
     @answers((ExportAnswer, ExportList), 400, 401, 404, 503, query=ExportQuery, security=COOKIE)
     async def read(self) -> Response:
         """List the exports of the session whose `sessionId` is asked for, or give the one whose `id` is."""
-        query = Query()
+        login, query = self._login(), Query()
         export_id = query.id("id")
         if export_id is not None:
-            return answer(self._linked((await self._store.get(self._login(), export_id)).export))
-        exports = await self._store.list(self._login(), query.id("sessionId") or "")
+            return answer(self._linked((await self._store.get(login, export_id)).export))
+        session_id = query.id("sessionId")
+        if not session_id:
+            message = "Give the id of an export, or the sessionId of the session whose exports you want."
+            raise InvalidInput(message, code="invalid_session_id")
+        exports = await self._store.list(login, session_id)
         return answer(ExportList([self._linked(export) for export in exports]))
 
     @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)

@@ -59,6 +59,15 @@ def told(web: Web) -> list[tuple[str, str, Any]]:
     return [(event.room, event.type, msgspec.json.decode(event.payload)) for event in said]
 
 
+def test_a_question_about_nothing_is_told_what_it_lacks(web: Web, ada: httpx.Client) -> None:
+    """Neither `id` nor `sessionId`: 400, and to strangers 401; not a 404 about a session that nobody named."""
+    for path in ("/api/export", "/api/export?sessionId="):
+        answer = ada.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_session_id")
+        assert "sessionId" in answer.json()["error"]
+        assert web.client.get(path).status_code == 401
+
+
 def test_an_export_is_asked_for_and_where_it_will_be_is_said_at_once(web: Web, ada: httpx.Client, session: str) -> None:
     """Every property of the contract; the room hears of it, and nobody has made it yet."""
     export = asked(ada, session)
