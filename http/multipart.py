@@ -6,6 +6,7 @@ form is werkzeug's parser's, without its input or output.
 Overload: the file is passed on chunk by chunk, and all that is not the file is bounded.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -27,6 +28,7 @@ LONGEST_HELD_BYTES: Final = 262_144
 """How much of what is not the file may be in memory: the head of a part, what comes before the first part or after the
 last.
 """
+_WINDOWS_PATH: Final = re.compile(r'filename="((?:[A-Za-z]:\\|\\\\)[^"]*)"')
 OVERHEAD_BYTES: Final = 65_536
 """What a form may have around its file."""
 
@@ -85,10 +87,10 @@ class UploadForm:
         """Read on to the next file, and whether there is one."""
         while True:
             match await self._event():
-                case File(name=name, filename=file_name):
+                case File(name=name, filename=file_name, headers=headers):
                     if name != FILE:
                         raise InvalidInput(f"Send the file as the part named {FILE}.", code="missing_file")
-                    self.file_name = file_name
+                    self.file_name = _windows_path(headers.get("Content-Disposition", "")) or file_name
                     return True
                 case Field(name=name):
                     await self._field(name)
@@ -130,6 +132,12 @@ def _before_begun(mark: bytes, chunk: bytes) -> int:
     """How many bytes of `chunk` come before what may be the beginning of `mark`, in which only the first byte is CR."""
     at = chunk.rfind(b"\r", max(0, len(chunk) - len(mark) + 1))
     return at if at >= 0 and mark.startswith(chunk[at:]) else len(chunk)
+
+
+def _windows_path(disposition: str) -> str | None:
+    """The file's name where old browsers send its whole path, whose backslashes quote nothing; None elsewhere."""
+    found = None if "filename*" in disposition else _WINDOWS_PATH.search(disposition)
+    return None if found is None else found[1]
 
 
 def _malformed() -> InvalidInput:

@@ -64,7 +64,7 @@ def read_saying(body: bytes) -> OutsideMessage:
     except UnicodeDecodeError:
         raise InvalidInput("This is not JSON: it is not UTF-8.", code="invalid_json") from None
     except msgspec.DecodeError as wrong:
-        raise refusal(wrong) from None
+        raise refusal(wrong, body) from None
     except RecursionError:  # unbalanced brackets, thousands of them
         message = None
     if message is None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from omnisonic.errors import InvalidInput
-from omnisonic.names import has_controls, has_marks, is_visible
+from omnisonic.names import has_controls, has_halves, has_marks, is_visible
 
 RoomId: TypeAlias = str
 MemberId: TypeAlias = str
@@ -194,6 +194,8 @@ def checked_name(value: str, *, name: str, longest: int) -> str:
         raise InvalidInput(f"{name} must not be empty.", code=code)
     if len(value) > longest:
         raise InvalidInput(f"{name} must be at most {longest} characters; this has {len(value)}.", code=code)
+    if has_halves(value):
+        raise InvalidInput(f"{name} must not have half a character.", code=code)
     if has_controls(value):
         raise InvalidInput(f"{name} must not contain control characters or direction overrides.", code=code)
     if not is_visible(value):

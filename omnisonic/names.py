@@ -33,6 +33,11 @@ def has_controls(name: str) -> bool:
     return _CONTROL.search(name) is not None
 
 
+def has_halves(name: str) -> bool:
+    """Whether `name` has half of a character that UTF-16 writes in two: it was cut in the middle of an emoji, say."""
+    return any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def has_marks(name: str) -> bool:
     """Whether `name` has marks of direction."""
     return any(mark in name for mark in MARKS)

@@ -5,6 +5,7 @@ A payload goes on as the bytes it came as, once it is known to be JSON of a dece
 parts are made once and kept.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -132,8 +133,12 @@ def written(envelope: Envelope) -> bytes:
     return _encode(envelope)
 
 
-def refusal(wrong: msgspec.DecodeError) -> InvalidInput:
-    """What to tell a client whose message could not be decoded: `invalid_message` or `invalid_json`."""
+def refusal(wrong: msgspec.DecodeError, text: bytes) -> InvalidInput:
+    """What to tell a client whose message `text` could not be decoded: `invalid_message` or `invalid_json`."""
+    if _HALF.search(_WHOLE.sub(b" ", text)):
+        return InvalidInput(
+            "This message has half a character: \\ud800 to \\udfff are halves, and two make one.", code="invalid_json"
+        )
     if isinstance(wrong, msgspec.ValidationError):
         return InvalidInput(f"This is not a message: {_plainly(wrong)}", code="invalid_message")
     return InvalidInput(f"This is not JSON: {_plainly(wrong)}", code="invalid_json")
@@ -156,6 +161,9 @@ def _plainly(wrong: Exception) -> str:
     return str(wrong).rstrip(".") + "."
 
 
+_WHOLE: Final = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+"""A backslash that begins nothing, and a character that is written in two halves."""
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -255,7 +263,7 @@ def refused_frame(wrong: msgspec.DecodeError | InvalidInput, text: bytes) -> byt
     try:
         reply_id = decode(text).id
     except msgspec.DecodeError as unread:
-        told, reply_id = refusal(unread), None
+        told, reply_id = refusal(unread, text), None
     else:
         told = no_double()
     return error_frame(told.code, told.message, reply_id)

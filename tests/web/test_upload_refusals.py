@@ -78,6 +78,27 @@ def test_names_that_are_none_are_refused(small_web: Web, ada: httpx.Client, name
 
 
 @pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (rb'filename="C:\Users\me\take.wav"', "take.wav"),
+        (rb'filename="C:\\Users\\me\\take.wav"', "take.wav"),
+        (rb'filename="\\server\new\take.wav"', "take.wav"),
+        (b'filename="12%22 mix.wav"', '12" mix.wav'),
+        (rb'filename="12\" mix.wav"', '12" mix.wav'),
+        (b"filename=\"x.wav\"; filename*=UTF-8''b%C3%BCr.wav", "b\u00fcr.wav"),
+    ],
+    ids=["drive", "escaped", "server", "percent", "backslash", "extended"],
+)
+def test_a_name_is_read_however_a_client_writes_it(
+    small_web: Web, ada: httpx.Client, disposition: bytes, name: str
+) -> None:
+    """Old browsers send the whole path; quotes are escaped in two ways (WHATWG HTML, RFC 7578)."""
+    body = PART.replace(b'filename="a.wav"', disposition) + SOUND + b"\r\n--B--\r\n"
+    answer = ada.post("/api/upload", content=body, headers={"Content-Type": FORM})
+    assert answer.json()["upload"]["fileName"] == name
+
+
+@pytest.mark.parametrize(
     "name", ["../../etc/passwd", "..\\..\\boot.wav", "/etc/passwd", "%2e%2e%2fpasswd", "a b;c.wav"]
 )
 def test_names_never_leave_the_store(small_web: Web, ada: httpx.Client, name: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
 from omnisonic.wire import messages
-from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, PLAIN_BYTES, decode_long, depth
+from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, PLAIN_BYTES, decode_long, depth, refused_frame
 from tests.wire.json_values import naive_depth, names, nested, values
 
 bounded = settings(max_examples=100)
@@ -26,7 +26,7 @@ def refused(text: bytes) -> InvalidInput:
     except InvalidInput as wrong:
         return wrong
     except msgspec.DecodeError as wrong:
-        return messages.refusal(wrong)
+        return messages.refusal(wrong, text)
     raise AssertionError(f"{text[:80]!r} was taken for a message")
 
 
@@ -207,3 +207,26 @@ def test_a_presence_that_is_none_is_refused(payload: bytes) -> None:
     with pytest.raises(InvalidInput, match="This is no presence") as wrong:
         messages.read_presence(msgspec.Raw(payload))
     assert wrong.value.code == "invalid_message"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rb'{"type":"a\ud83d"}',
+        rb'{"type":"a","payload":"\ud83d"}',
+        rb'{"type":"a","payload":"\uDE00"}',
+        rb'{"type":"a","payload":"\ud83d\ud83d\ude00"}',
+        rb'{"type":"a\\\ud83d"}',
+    ],
+)
+def test_half_a_character_is_refused_in_a_true_sentence(text: bytes) -> None:
+    """It is what is wrong; nothing is truncated."""
+    told = refused(text)
+    assert (told.code, "half a character" in told.message) == ("invalid_json", True)
+    assert b"half a character" in refused_frame(msgspec.DecodeError(), text)
+
+
+@pytest.mark.parametrize("text", [rb'{"type":"a\\ud83d", ', rb'{"type":"\ud83d\ude00"', b'{"type":'])
+def test_what_has_no_half_a_character_is_not_said_to(text: bytes) -> None:
+    """A backslash before a backslash begins nothing, and two halves are one."""
+    assert "half a character" not in refused(text).message

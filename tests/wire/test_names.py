@@ -72,3 +72,9 @@ def test_who_is_called_by_what_cannot_be_seen_is_somebody() -> None:
     """Providers let people be called so."""
     for name in ("\u3164", "\u2800\u200b", "\u200f"):
         assert default_display_name(Person("1", name, None, None)) == "Somebody"
+
+
+def test_half_of_a_character_is_told_as_such() -> None:
+    """Some program has cut a name in the middle of an emoji."""
+    with pytest.raises(InvalidInput, match="half a character"):
+        checked_display_name("Ada \ud83d")
