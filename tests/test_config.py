@@ -197,6 +197,25 @@ def test_the_keys_of_s3_are_the_machines_role_unless_both_are_set() -> None:
     ]
 
 
+def test_the_keys_of_aws_are_those_of_minio_where_it_has_none_of_its_own() -> None:
+    """Both or neither come from there, and half of a pair is a mistake."""
+    bare = {variable: value for variable, value in MINIO.items() if not variable.endswith("_KEY")}
+    aws = {"AWS_ACCESS_KEY_ID": "aws id", "AWS_SECRET_ACCESS_KEY": "aws canary"}
+
+    def keys(environ: dict[str, str]) -> tuple[str | None, str | None]:
+        name, secret = Settings.load(environ).minio_keys()
+        return name, secret.get_secret_value() if secret else None
+
+    assert keys(bare | aws) == ("aws id", "aws canary")
+    assert keys(MINIO | aws) == ("id", "canary")
+    assert problems(**bare, MINIO_ACCESS_KEY="id", **aws) == [
+        "MINIO_SECRET_KEY is not set, and STORAGE_TYPE=minio needs it."
+    ]
+    assert problems(**bare, AWS_ACCESS_KEY_ID="id") == [
+        "AWS_SECRET_ACCESS_KEY is not set, and AWS_ACCESS_KEY_ID needs it."
+    ]
+
+
 def test_a_provider_is_on_when_it_is_set_up() -> None:
     """And credentials where nobody says otherwise, in development only."""
     github = {"GITHUB_CLIENT_ID": "id", "GITHUB_CLIENT_SECRET": "secret"}

@@ -29,12 +29,13 @@ def _bucket(settings: Settings) -> "Bucket":
     from omnisonic.storage.s3 import Bucket
 
     if settings.storage_type == "minio":
+        access_key, secret_key = settings.minio_keys()
         return Bucket(
             name=settings.minio_bucket_name or "",
             region=settings.s3_region or MINIO_REGION,
             endpoint=settings.minio_endpoint,
-            access_key=settings.minio_access_key,
-            secret_key=_shown(settings.minio_secret_key),
+            access_key=access_key,
+            secret_key=_shown(secret_key),
             addressing="path",
         )
     name = settings.s3_bucket_name or ""

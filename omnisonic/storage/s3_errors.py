@@ -24,14 +24,14 @@ _REASONS: Final = {
     "NoSuchBucket": "has no bucket {bucket!r}",
     "InvalidAccessKeyId": "does not know the access key",
     "SignatureDoesNotMatch": "does not accept the secret key",
-    "AccessDenied": "does not permit this access key what uploads need",
-    "AllAccessDisabled": "does not permit this access key what uploads need",
+    "AccessDenied": "does not permit this access key {call}, which uploads need",
+    "AllAccessDisabled": "does not permit this access key {call}, which uploads need",
     "ExpiredToken": "says that the credentials have expired",
     "RequestTimeTooSkewed": "says that the clock of this machine is wrong",
     "InvalidBucketName": "does not take the bucket's name",
     "PermanentRedirect": "has the bucket in another region",
     "AuthorizationHeaderMalformed": "has the bucket in another region",
-    "NotImplemented": "cannot do what uploads need",
+    "NotImplemented": "does not know the call {call}, which uploads need",
 }
 """Refusals by their code. The server's own words are left out: they may quote us."""
 _FULL: Final = ("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage")
@@ -68,6 +68,7 @@ def _answered(failure: ClientError, bucket: str, server: str) -> OmnisonicError:
     if code in _FULL or status == HTTPStatus.INSUFFICIENT_STORAGE:
         return StorageFull()
     if code in _REASONS or (status in _REFUSED and code not in _BRIEF):
-        reason = _REASONS.get(code, "answers {code}").format(bucket=bucket, code=code or status)
+        reason = _REASONS.get(code, "answers {code} to the call {call}, which uploads need")
+        reason = reason.format(bucket=bucket, code=code or status, call=failure.operation_name)
         return StorageRefused(f"The S3 store {server} {reason}.")
     return Unavailable(SENTENCE)

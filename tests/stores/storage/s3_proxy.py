@@ -14,14 +14,22 @@ from typing import Final, Literal, TypeAlias
 import trio
 
 CHUNK_BYTES: Final = 65536
-BROKEN: Final = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We broke.</Message></Error>"
-ANSWER_500: Final = (
-    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/xml\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(BROKEN), BROKEN)
-)
 
-Way: TypeAlias = Literal["500", "reset", "lost answer", "cut answer", "flipped bit"]
-"""How a request fails: answered by a 500; reset at once; reset when it is done; its answer cut; its body changed."""
+
+def _error(status: bytes, code: bytes) -> bytes:
+    """An answer of an S3 server that says what is wrong."""
+    body = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>We broke.</Message></Error>" % code
+    head = b"HTTP/1.1 %s\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+ANSWERS: Final = {
+    "500": _error(b"500 Internal Server Error", b"InternalError"),
+    "501": _error(b"501 Not Implemented", b"NotImplemented"),
+}
+
+Way: TypeAlias = Literal["500", "501", "reset", "lost answer", "cut answer", "flipped bit"]
+"""How a request fails: answered so; reset at once; reset when it is done; its answer cut; its body changed."""
 
 
 @dataclass
@@ -86,8 +94,8 @@ class _Joint:
                 fault = self._proxy.fault
                 if fault is not None and fault.takes(piece):
                     self._met = fault.way
-                    if self._met == "500":
-                        await self._answer(ANSWER_500)
+                    if self._met in ANSWERS:
+                        await self._answer(ANSWERS[self._met])
                         await self._client.send_eof()
                         break
                     if self._met == "reset":

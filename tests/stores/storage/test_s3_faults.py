@@ -104,6 +104,31 @@ async def test_a_store_that_does_not_let_us_in_says_why_to_the_operator(
     assert SECRET_KEY not in repr(bucket_at(s3.port))
 
 
+@pytest.mark.parametrize(
+    ("request_line", "call"),
+    [(WHOLE, "PutObject"), ("GET .*uploads&?.* ", "ListMultipartUploads"), ("DELETE .* ", "DeleteObject")],
+    ids=["put", "list", "delete"],
+)
+async def test_a_store_that_lacks_a_call_is_told_with_its_name(
+    thread: AsyncioThread, s3: S3Server, request_line: str, call: str
+) -> None:
+    """The operator can look it up in the store's own documents; this is what `doctor` prints."""
+    async with open_s3_proxy(s3.port) as proxy, s3_shelf(thread, s3, bucket_at(proxy.port)) as shelf:
+        proxy.fault = Fault(request_line, "501")
+
+        async def put_and_delete() -> None:
+            await shelf.put("uploads/a-1", SMALL)
+            await shelf.delete("uploads/a-1")
+
+        with pytest.raises(StorageRefused) as refused:
+            await put_and_delete()
+        server = f"127.0.0.1:{proxy.port}"
+        expected = f"The S3 store {server} does not know the call {call}, which uploads need."
+        assert refused.value.reason == expected
+        proxy.fault = None
+        await shelf.delete("uploads/a-1")
+
+
 async def test_a_dead_server_is_unavailable_and_used_again_when_it_is_back(s3: S3Server, s3_only: Shelf) -> None:
     """Killed between two calls, and in the middle of a put; what was left then goes with its key."""
     await s3_only.put("uploads/a-1", SMALL)
