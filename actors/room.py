@@ -250,12 +250,17 @@ class Room(Hooks):
             self.welcomed = None
 
     def _check_place(self, join: Join, batch: Batch) -> None:
-        """Errors: `InvalidInput` (`member_taken`, `room_full`) when there is no place for whoever joins."""
+        """Errors: `InvalidInput` when there is no place for whoever joins: `member_taken`, `room_full`, `seat_contested`."""
         member_id = join.member.member_id
         if self._is_taken(member_id, join.person, batch):
             raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
         if 0 < self.context.max_members <= len(self.roster) and member_id not in self.roster:
             raise InvalidInput("This room is full.", code="room_full")
+        if self.roster.is_fought_over(member_id, self.context.now_s()):
+            raise InvalidInput(
+                "Two of your connections take this memberId from each other. Close one, and try again in two minutes.",
+                code="seat_contested",
+            )
 
     def _shown(self, wanted: Member) -> Member:
         """How others see a member who comes, or is here already and keeps their name when another one is refused.

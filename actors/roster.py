@@ -6,6 +6,7 @@ took it, and nobody else gets it while it is held; a seat of nobody known is any
 or a socket: a link is any hashable value, times are seconds on whatever clock the caller uses.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,15 +29,34 @@ class Entry:
     person: UserId | None = None
 
 
+TAKEOVERS: Final = 10
+"""How often a new connection gets the seat of one that is connected, within `TAKEOVERS_WITHIN_S`."""
+TAKEOVERS_WITHIN_S: Final = 120.0
+TAKEOVERS_APART_S: Final = 0.5
+"""Those that come closer together are one: a client that connects many times at once fights with nobody."""
+
+
 class Seat:
     """A member, what holds the seat, and the parts of messages that name the member, made once."""
 
-    __slots__ = ("binary_head", "directed_tail", "lease_until_s", "line", "link", "member", "person", "tail")
+    __slots__ = (
+        "binary_head",
+        "directed_tail",
+        "lease_until_s",
+        "line",
+        "link",
+        "member",
+        "person",
+        "tail",
+        "takeovers",
+    )
 
     def __init__(self, entry: Entry) -> None:
         self.link = entry.link
         self.lease_until_s = entry.lease_until_s
         self.person = entry.person
+        self.takeovers: deque[float] | None = None
+        """When others wanted the seat of a link that was here, the latest ones; None as long as nobody did."""
         self.tail = tail(entry.member.member_id)
         self.directed_tail = directed_tail(entry.member.member_id)
         self.binary_head = binary_head(entry.member.member_id)
@@ -139,6 +159,23 @@ class Roster:
         if changed:
             seat.put(member)
         return Replaced(seat, old, changed)
+
+    def is_fought_over(self, member_id: MemberId, now_s: float) -> bool:
+        """Note that somebody wants this member's seat, and say whether that was too often lately.
+
+        Where nobody is connected by that id it is never so. Tries that are refused count, too: whoever goes on without
+        a pause does not get in again, and whoever is in stays.
+        """
+        seat = self._seats.get(member_id)
+        if seat is None or seat.link is None:
+            return False
+        if seat.takeovers is None:
+            seat.takeovers = deque(maxlen=TAKEOVERS)
+        tries = seat.takeovers
+        is_fought_over = len(tries) == TAKEOVERS and now_s - tries[0] < TAKEOVERS_WITHIN_S
+        if not tries or now_s - tries[-1] >= TAKEOVERS_APART_S:
+            tries.append(now_s)
+        return is_fought_over
 
     def leave(self, link: Link, reason: str, now_s: float) -> Left | None:
         """The link is gone. None when it held no seat any more, or a lease still holds it."""
