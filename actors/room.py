@@ -250,7 +250,7 @@ class Room(Hooks):
             self.welcomed = None
 
     def _check_place(self, join: Join, batch: Batch) -> None:
-        """Errors: `InvalidInput` when there is no place for whoever joins: `member_taken`, `room_full`, `seat_contested`."""
+        """Errors: `InvalidInput` (`member_taken`, `room_full`, `seat_contested`) when there is no place for them."""
         member_id = join.member.member_id
         if self._is_taken(member_id, join.person, batch):
             raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
