@@ -50,6 +50,7 @@ from omnisonic.http.session_pages import SessionPages
 from omnisonic.http.sessions import Sessions
 from omnisonic.http.tus import Tus
 from omnisonic.http.uploads import UploadParts, Uploads
+from omnisonic.media.identifier import Identifier
 from omnisonic.origins import HostPolicy, OriginPolicy
 from omnisonic.presence import PresenceStore
 from omnisonic.sessions import SessionStore
@@ -125,7 +126,8 @@ def create_app(
     gateway = GatewayAddress(settings, gateway_port)
     news = RoomNews(stores.bus)
     disposal = Disposal(stores.upkeep, stores.storage)
-    intake = Intake(stores.uploads, stores.storage, disposal, max_bytes=settings.upload_max_bytes)
+    max_bytes, identify = settings.upload_max_bytes, Identifier().media_type
+    intake = Intake(stores.uploads, stores.storage, disposal, max_bytes=max_bytes, identify=identify)
     links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
     uploads = UploadParts(stores.uploads, intake, disposal, links)
     served = Served(stores.storage, DownloadSlots(), settings.trusted_proxies)

@@ -112,6 +112,8 @@ class Decoder:
         """How many packets could not be decoded so far."""
         self.broke_off = False
         """Whether the file could not be read on, though it has not ended."""
+        self.begins_at: int | None = None
+        """Where its first packet is in the file, in bytes; None before it was read."""
         self._is_exact = self.format in EXACT
         self._first: Packet[Any] | None = None
         self._others_start_at_s = math.inf
@@ -200,9 +202,9 @@ class Decoder:
     def _decoded(self) -> Iterator[AudioFrame]:
         is_first = True
         for packet in self._sound_packets():
-            if is_first and self.format == "mp3":
-                self._is_exact = packet.has_sidedata("skip_samples")
-            is_first = False
+            if is_first:
+                is_first, self.begins_at = False, packet.pos
+                self._is_exact |= self.format == "mp3" and packet.has_sidedata("skip_samples")
             try:
                 frames = packet.decode()
             except FFmpegError:

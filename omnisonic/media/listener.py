@@ -25,6 +25,8 @@ LISTEN_S: Final = 150.0
 ANSWER_BYTES: Final = 65_536
 """More than a thousand peaks take."""
 
+NOTHING: Final = b"null"
+
 _log = logging.getLogger(__name__)
 _decoder: msgspec.json.Decoder[Heard | None] = msgspec.json.Decoder(Heard | None)
 
@@ -52,8 +54,20 @@ async def listen(
     Call it from the program's main thread: the process is leashed to the thread that started it.
     Errors: `CannotListen`, `OSError`.
     """
+    answer = await answer_of(file, command(), within_s=within_s, in_spare_time=in_spare_time)
+    try:
+        return _decoder.decode(answer)
+    except msgspec.DecodeError:
+        _log.warning("media.decoder_babbled", extra={"answer_bytes": len(answer)})
+        return None
+
+
+async def answer_of(file: BinaryIO, command: Sequence[str], *, within_s: float, in_spare_time: bool) -> bytes:
+    """What this command, which is one of ours, prints about its standard input; `null` when decoding that went wrong,
+    or took too long. Errors: `CannotListen`, `OSError`.
+    """
     process = await asyncio.create_subprocess_exec(
-        *command(),
+        *command,
         stdin=file,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -70,25 +84,21 @@ async def listen(
         if starves(process.pid, within_s):
             raise CannotListen("This machine is too busy to listen to a file. Try again later.") from None
         _log.warning("media.given_up", extra={"after_s": within_s})
-        return None
+        return NOTHING
     finally:
         await end(process, process.stdout)
     return _understood(answer, exit_code)
 
 
-def _understood(answer: bytes, exit_code: int) -> Heard | None:
+def _understood(answer: bytes, exit_code: int) -> bytes:
     if -exit_code in FILES_FAULT:
         _log.warning("media.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
-        return None
+        return NOTHING
     if exit_code == EXIT_UNCONFINED:
         raise CannotListen(answer.decode(errors="replace"))
     if exit_code != 0:
         raise CannotListen(f"Listening to a file ended with exit code {exit_code}. Try again.")
-    try:
-        return _decoder.decode(answer)
-    except msgspec.DecodeError:
-        _log.warning("media.decoder_babbled", extra={"answer_bytes": len(answer)})
-        return None
+    return answer
 
 
 async def _answer(output: asyncio.StreamReader) -> bytes:

@@ -20,7 +20,7 @@ from omnisonic.storage import Key, Label, Storage
 from omnisonic.to_the_end import to_the_end
 from omnisonic.uploads import Received, UploadStore
 from omnisonic.uploads.disposal import Disposal
-from omnisonic.uploads.inspection import Inspected
+from omnisonic.uploads.inspection import Identify, Inspected
 from omnisonic.uploads.reservation import Reservation
 
 FOLDER: Final = "uploads"
@@ -32,10 +32,15 @@ _log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Takes files of `max_bytes` at most into `storage` and `uploads`; `disposal` deletes what is given up."""
+    """Takes files of `max_bytes` at most into `storage` and `uploads`; `disposal` deletes what is given up. `identify`
+    says what those are whose first bytes are of no well-known kind.
+    """
 
-    def __init__(self, uploads: UploadStore, storage: Storage, disposal: Disposal, *, max_bytes: int) -> None:
+    def __init__(
+        self, uploads: UploadStore, storage: Storage, disposal: Disposal, *, max_bytes: int, identify: Identify
+    ) -> None:
         self.max_bytes = max_bytes
+        self._identify = identify
         self._uploads = uploads
         self._storage = storage
         self._disposal = disposal
@@ -83,7 +88,7 @@ class Intake:
 
     async def put(self, key: Key, chunks: AsyncIterator[bytes], file_name: str) -> Received:
         """Inspect `chunks` and put them at `key`. Errors: as `Inspected` and `Storage.put`."""
-        inspected = Inspected(chunks, max_bytes=self.max_bytes)
+        inspected = Inspected(chunks, max_bytes=self.max_bytes, identify=self._identify)
         await inspected.open()
         label = Label(inspected.mime_type, file_name)
         await self._storage.put(key, inspected.blocks(), label, digest=inspected.digest)

@@ -25,6 +25,7 @@ def chunks_of(wav: bytes) -> tuple[bytes, bytes]:
     return wav[form : form + 8 + size], wav[data + 8 :]
 
 
-def tagged(data: bytes) -> bytes:
-    """The same behind an ID3 tag."""
-    return b"ID3\x04\0\0" + bytes([0, 0, TAG_BODY >> 7, TAG_BODY & 0x7F]) + bytes(TAG_BODY) + data
+def tagged(data: bytes, size: int = TAG_BODY) -> bytes:
+    """The same behind an ID3 tag of that size."""
+    length = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x04\0\0" + length + bytes(size) + data

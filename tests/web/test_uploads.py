@@ -1,6 +1,7 @@
 """Files go in by form, are listed, mixed and removed, and their rooms are told (SPEC 3, 5.2)."""
 
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -9,6 +10,9 @@ import msgspec
 import pytest
 
 from omnisonic.bus.events import RoomSaid
+from tests.media.broken_files import tagged
+from tests.media.recordings import tone
+from tests.mixdown.placed_files import encoded, written
 from tests.web.route_table import UNKNOWN
 from tests.web.running import Web
 from tests.web.sounds import png, wav
@@ -194,3 +198,31 @@ def test_the_waveform_is_pending_until_somebody_has_listened(web: Web) -> None:
     assert int(pending.headers["Retry-After"]) >= 1
     none = ada.get(f"/api/upload/{brought(ada, content=png())['id']}/peaks")
     assert (none.status_code, none.json()["code"]) == (404, "no_peaks")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "media_type"),
+    [
+        ("sowt.aif", lambda: encoded("aiff", "pcm_s16le"), "audio/aiff"),
+        ("take.caf", written("CAF", "PCM_24", 44_100, 2), "audio/x-caf"),
+        ("take.wav", written("RF64", "PCM_24", 48_000, 2), "audio/wav"),
+        ("take.wv", lambda: encoded("wv", "wavpack"), "audio/x-wavpack"),
+        ("tagged.flac", lambda: tagged(tone("flac", "flac")), "audio/flac"),
+        ("tagged.wav", lambda: tagged(tone()), "audio/wav"),
+        ("tagged.mp3", lambda: tagged(tone("mp3", "libmp3lame")), "audio/mpeg"),
+        ("cover.flac", lambda: tagged(tone("flac", "flac"), 1_500_000), "audio/flac"),
+    ],
+)
+def test_what_can_be_decoded_is_taken_as_what_it_is(
+    web: Web, name: str, data: Callable[[], bytes], media_type: str
+) -> None:
+    """By its content, behind tags too, however long a picture in them; whoever downloads it gets that type, and the
+    bytes.
+    """
+    ada, content = web.sign_up("ada@example.com"), data()
+    upload = brought(ada, content=content, name=name)
+    assert upload["mimeType"] == media_type
+    answer = ada.get(f"/api/upload/{upload['id']}/content")
+    assert answer.headers["Content-Type"] == media_type
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.content == content
