@@ -97,6 +97,7 @@ class ServeCommand(SettingsCommand):
         *LIVEKIT,
         *GATEWAY,
         *PARITY,
+        "rooms_first",
     )
 
 
@@ -138,7 +139,7 @@ class WebCommand(SettingsCommand):
 class WorkerCommand(SettingsCommand):
     """`worker` makes mixdowns, listens to uploads, tells their rooms, and tidies up."""
 
-    fields = (*EVERYWHERE, *DATABASE, "redis_url", *STORAGE, *RETENTION, *MAKING)
+    fields = (*EVERYWHERE, *DATABASE, "redis_url", *STORAGE, *RETENTION, *MAKING, "rooms_first")
 
 
 class DatabaseCommand(SettingsCommand):
