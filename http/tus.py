@@ -29,7 +29,7 @@ from omnisonic.http.tus_headers import (
 )
 from omnisonic.http.uploads import UploadParts, tell
 from omnisonic.models import LoginId, UploadId, plain_id
-from omnisonic.storage import Storage
+from omnisonic.storage import NoSuchObject, Storage
 from omnisonic.uploads import NoSuchUpload, UploadTooLarge
 from omnisonic.uploads.file_names import checked_file_name
 from omnisonic.uploads.pieces import Body, Checksum
@@ -155,9 +155,12 @@ class Tus:
     async def _written(self, login: LoginId, upload_id: UploadId, body: Body, offset: int) -> Written:
         try:
             return await self._writer.write(login, upload_id, body, offset=offset)
-        except (NoSuchResumable, NoSuchUpload):
+        except (NoSuchResumable, NoSuchUpload, NoSuchObject) as gone:
             # Another request may have finished it, of which the client hears when it asks for the offset.
-            await self._finished_size(login, upload_id)
+            try:
+                await self._finished_size(login, upload_id)
+            except NoSuchUpload:
+                raise gone from None
             raise OffsetTaken from None
 
     async def _finished_size(self, login: LoginId, upload_id: UploadId) -> int:

@@ -100,20 +100,28 @@ class PostgresResumables:
                 raise TakenOver
             if received != offset or offset + size > whole:
                 raise OffsetTaken
+            over = await self._bytes_over(connection, user)
             await bind(connection, key)
             await connection.execute(statements.ADD_PIECE, resumable, offset, size, key)
-            return 0 if following is None else await self._follow(connection, user, resumable, following)
+            return 0 if following is None else await self._follow(connection, user, resumable, following, over)
 
-    async def _follow(self, connection: Connection, user: UserId, resumable: UploadId, following: Arrival) -> int:
-        """Note what follows a piece as loose; how many bytes of it may arrive."""
-        life = timedelta(seconds=LOOSE_S)
-        await connection.execute(loose_objects.ARRIVE, following.key, life, user, resumable, following.size, RESERVED)
+    async def _follow(
+        self, connection: Connection, user: UserId, resumable: UploadId, following: Arrival, over: int
+    ) -> int:
+        """Note what follows a piece as loose; how many bytes of it may arrive: what was `over` before is no matter."""
+        values = following.key, timedelta(seconds=LOOSE_S), user, resumable, following.size, RESERVED
+        await connection.execute(loose_objects.ARRIVE, *values)
         if not self._quota_bytes:
             return ANY_BYTES
-        granted = max(0, following.size - await bytes_over(connection, user, self._quota_bytes))
-        if granted < following.size:
-            await connection.fetchrow(loose_objects.RESERVE, following.key, granted, RESERVED)
+        more = await self._bytes_over(connection, user) - over
+        if more <= 0:
+            return following.size
+        granted = max(0, following.size - more)
+        await connection.fetchrow(loose_objects.RESERVE, following.key, granted, RESERVED)
         return granted
+
+    async def _bytes_over(self, connection: Connection, user: UserId) -> int:
+        return await bytes_over(connection, user, self._quota_bytes) if self._quota_bytes else 0
 
     async def finish(self, login: LoginId, resumable: UploadId, key: Key, received: Received, *, offset: int) -> Upload:
         async with self._database.transaction() as connection:

@@ -26,7 +26,7 @@ SOUND: Final = wav(0.1) + bytes(range(256)) * 65_536
 """More than 16 MiB, so that S3 has it in parts."""
 HALF: Final = len(SOUND) // 2
 SMALL_BYTES: Final = 100_000
-STEP_BYTES: Final = 1000
+STEP_BYTES: Final = 250
 SOON_S: Final = 10.0
 """Time enough on a busy machine; a quiet one needs a tenth."""
 
