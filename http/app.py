@@ -7,8 +7,9 @@ the stores are closed by whoever opened them.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
+from hypercorn.typing import ASGIFramework
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
@@ -48,7 +49,7 @@ from omnisonic.http.rooms import GatewayAddress, Rooms, RoomStores
 from omnisonic.http.security import secure
 from omnisonic.http.session_pages import SessionPages
 from omnisonic.http.sessions import Sessions
-from omnisonic.http.tus import Tus
+from omnisonic.http.tus import MethodOverride, Tus
 from omnisonic.http.uploads import UploadParts, Uploads
 from omnisonic.media.identifier import Identifier
 from omnisonic.origins import HostPolicy, OriginPolicy
@@ -150,6 +151,7 @@ def create_app(
     ):
         app.register_blueprint(part.blueprint())
     document(app, cookie_name=callers.cookie_name or "")
+    app.asgi_app = MethodOverride(cast("ASGIFramework", app.asgi_app))  # type: ignore[method-assign]
     return app
 
 

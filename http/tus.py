@@ -7,13 +7,15 @@ streamed like any upload.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import InvalidInput
 from omnisonic.http.errors import Refusal
-from omnisonic.http.incoming import reader
+from omnisonic.http.incoming import PIECES_PATH, reader
 from omnisonic.http.openapi import COOKIE, answers
 from omnisonic.http.room_news import RoomNews
 from omnisonic.http.stopping import answered_before_the_stop
@@ -26,9 +28,12 @@ from omnisonic.http.tus_headers import (
     expires,
     metadata,
     number,
+    real_method,
+    refuse_foreign,
+    written_metadata,
 )
 from omnisonic.http.uploads import UploadParts, tell
-from omnisonic.models import LoginId, UploadId, plain_id
+from omnisonic.models import LoginId, Upload, UploadId, plain_id
 from omnisonic.storage import NoSuchObject, Storage
 from omnisonic.uploads import NoSuchUpload, UploadTooLarge
 from omnisonic.uploads.file_names import checked_file_name
@@ -76,6 +81,7 @@ class Tus:
     async def create(self) -> Response:
         """Begin an upload of `Upload-Length` bytes; `Upload-Metadata` has its `filename`, and `sessionId` if any."""
         login = self._login()
+        refuse_foreign(request.headers, creates=True, has_body=request.mimetype == PIECE_TYPE and _has_body())
         size = number("Upload-Length", request.headers.get("Upload-Length", ""))
         if size > self._parts.intake.max_bytes:
             raise UploadTooLarge(self._parts.intake.max_bytes)
@@ -95,9 +101,11 @@ class Tus:
             resumable = await self._resumable.get(login, upload_id)
         except NoSuchResumable:
             # It may have been finished by a request whose answer was lost.
-            size = await self._finished_size(login, upload_id)
-            return _bare(200, {"Upload-Offset": str(size), "Upload-Length": str(size)})
+            upload = await self._finished(login, upload_id)
+            size = {"Upload-Offset": str(upload.file_size), "Upload-Length": str(upload.file_size)}
+            return _bare(200, size | written_metadata(upload.file_name, upload.session_id))
         headers = {"Upload-Offset": str(resumable.received), "Upload-Length": str(resumable.size)}
+        headers |= written_metadata(resumable.file_name, resumable.session)
         return _bare(200, headers | expires(resumable.expires_at))
 
     @answers(
@@ -125,6 +133,7 @@ class Tus:
         login = self._login()
         if request.mimetype != PIECE_TYPE:
             raise Refusal(415, "unsupported_media_type", f"Send the piece as {PIECE_TYPE}.")
+        refuse_foreign(request.headers, creates=False, has_body=True)
         offset = number("Upload-Offset", request.headers.get("Upload-Offset", ""))
         said = request.headers.get("Upload-Checksum")
         checksum = None if said is None else Checksum(said)
@@ -145,6 +154,7 @@ class Tus:
 
     async def _check_version(self) -> None:
         """Refuse strangers, and clients of another version; pages of others cannot send the header unasked."""
+        real_method(request.method, request.scope["headers"])
         if request.method == "OPTIONS":
             return
         self._login()
@@ -158,14 +168,34 @@ class Tus:
         except (NoSuchResumable, NoSuchUpload, NoSuchObject) as gone:
             # Another request may have finished it, of which the client hears when it asks for the offset.
             try:
-                await self._finished_size(login, upload_id)
+                await self._finished(login, upload_id)
             except NoSuchUpload:
                 raise gone from None
             raise OffsetTaken from None
 
-    async def _finished_size(self, login: LoginId, upload_id: UploadId) -> int:
-        """How large the upload is that it became. Errors: `NoSuchUpload`."""
-        return (await self._parts.store.get(login, upload_id)).upload.file_size
+    async def _finished(self, login: LoginId, upload_id: UploadId) -> Upload:
+        """The upload that it became. Errors: `NoSuchUpload`."""
+        return (await self._parts.store.get(login, upload_id)).upload
+
+
+class MethodOverride:
+    """Wraps `app`: what is asked of these routes by `X-HTTP-Method-Override` is that method to all within.
+
+    So it is checked, routed and read as that method is. Elsewhere the header means nothing.
+    """
+
+    def __init__(self, app: ASGIFramework) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PIECES_PATH):
+            with suppress(InvalidInput):  # which the route tells
+                scope = {**scope, "method": real_method(scope["method"], scope["headers"])}
+        await self._app(scope, receive, send)
+
+
+def _has_body() -> bool:
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 async def _say_version(response: Response) -> Response:

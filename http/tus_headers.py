@@ -3,10 +3,12 @@
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
 from omnisonic.errors import InvalidInput
@@ -36,6 +38,12 @@ class PieceHeaders(VersionHeader):
 
 VERSION: Final = "1.0.0"
 EXTENSIONS: Final = ("creation", "expiration", "checksum", "termination")
+FOREIGN: Final = {
+    "Upload-Concat": "concatenation: send the file as one upload",
+    "Upload-Defer-Length": "creation-defer-length: say Upload-Length at the beginning",
+}
+"""Headers of extensions that there are not, with what to do instead."""
+METHOD_OVERRIDE: Final = b"x-http-method-override"
 _WHOLE_NUMBER: Final = re.compile("[0-9]{1,15}")
 _CODES: Final = {"Upload-Length": "invalid_upload_length", "Upload-Offset": "invalid_upload_offset"}
 
@@ -55,6 +63,32 @@ def number(name: str, text: str) -> int:
     if not _WHOLE_NUMBER.fullmatch(text):
         raise InvalidInput(f"{name} must be a whole number of bytes.", code=_CODES[name])
     return int(text)
+
+
+def refuse_foreign(headers: Headers, *, creates: bool, has_body: bool) -> None:
+    """See that a request wants no extension that there is not. Errors: `InvalidInput` (`unsupported_tus_extension`)."""
+    wanted = [what for name, what in FOREIGN.items() if name in headers]
+    if "upload-checksum" in headers.get("Trailer", "").lower():
+        wanted.append("checksum-trailer: send Upload-Checksum before the bytes")
+    if creates and has_body:
+        wanted.append("creation-with-upload: create without a body, then send the bytes by PATCH")
+    if wanted:
+        message = f"This studio does not speak tus' extension {wanted[0]}."
+        raise InvalidInput(message, code="unsupported_tus_extension")
+
+
+def real_method(method: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The method that is meant, which a client that cannot send it says by `X-HTTP-Method-Override` in a POST.
+
+    Errors: `InvalidInput` (`invalid_method_override`).
+    """
+    said = {value.strip().upper() for name, value in headers if name == METHOD_OVERRIDE}
+    if not said or said == {method.encode()}:
+        return method
+    if method != "POST" or len(said) > 1:
+        message = "X-HTTP-Method-Override must be one method, in a POST."
+        raise InvalidInput(message, code="invalid_method_override")
+    return said.pop().decode("latin1")
 
 
 def metadata(header: str) -> dict[str, str]:
@@ -77,6 +111,13 @@ def metadata(header: str) -> dict[str, str]:
             )
         pairs[key] = value
     return pairs
+
+
+def written_metadata(file_name: str, session_id: str | None) -> dict[str, str]:
+    """The header that says what the studio has kept of the client's `Upload-Metadata`."""
+    pairs = {"filename": file_name} | ({} if session_id is None else {"sessionId": session_id})
+    encoded = (f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())
+    return {"Upload-Metadata": ",".join(encoded)}
 
 
 def expires(at: datetime) -> dict[str, str]:
