@@ -26,6 +26,11 @@ class Stem(msgspec.Struct, frozen=True):
     pan: float = 0.0
     offset_s: float = 0.0
 
+    @property
+    def quoted_name(self) -> str:
+        """Its name as it stands in a sentence: as people wrote it, in whatever script."""
+        return f"'{self.name}'"
+
 
 class Project(msgspec.Struct, frozen=True):
     """What is to be mixed. Without stems: eight bars of click."""

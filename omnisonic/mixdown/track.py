@@ -71,7 +71,7 @@ class Track:
 
     def missing(self) -> str | None:
         """A sentence on what of the file is missing; None for nothing. Ask at the end."""
-        name = repr(self._stem.name)
+        name = self._stem.quoted_name
         if self._is_given_up:
             return f"{name} ends where its sound changes to a kind that cannot be mixed."
         return self._sound.missing(name)
@@ -89,10 +89,8 @@ class Track:
             self._rest = piece
             self._frames += piece.shape[1]
             if self._frames > self._longest_s * self.rate_hz:
-                name, hours = self._stem.name, self._longest_s / 3600
-                raise UnusableStem(
-                    f"The sound in {name!r} goes on for more than {hours:g} hours. Remove it or mute it."
-                )
+                name, hours = self._stem.quoted_name, self._longest_s / 3600
+                raise UnusableStem(f"The sound in {name} goes on for more than {hours:g} hours. Remove it or mute it.")
         return True
 
     def _decodable(self, blocks: Iterator[Block]) -> Iterator[Block]:
@@ -111,7 +109,7 @@ class Track:
             yield block
 
     def _soundless(self) -> UnusableStem:
-        return UnusableStem(f"There is no sound in {self._stem.name!r} that can be mixed. Remove it or mute it.")
+        return UnusableStem(f"There is no sound in {self._stem.quoted_name} that can be mixed. Remove it or mute it.")
 
 
 def _at_one_rate(first: Block, others: Iterator[Block]) -> Generator[Samples]:

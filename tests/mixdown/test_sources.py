@@ -131,6 +131,14 @@ def test_a_file_without_any_sound_is_named(data: bytes) -> None:
         made([(Stem("song.wav"), file_of(sine(440, 1))), (Stem("notes.txt"), file_of_bytes(data))])
 
 
+@pytest.mark.parametrize("name", ["\u05e9\u05d9\u05e8\u200f.wav", "it's.wav", "caf\u00e9 \U0001f3b8.wav"])
+def test_a_name_is_said_as_people_write_it(name: str) -> None:
+    """Whatever its script, its marks and its quotes: not as programs write it."""
+    with pytest.raises(UnusableStem) as raised:
+        made([(Stem(name), file_of_bytes(b""))])
+    assert raised.value.message.startswith(f"There is no sound in '{name}' that can be mixed.")
+
+
 def test_an_endless_sound_is_named() -> None:
     """Some kilobytes may hold hours of silence."""
     track = Track(Stem("bomb.flac"), file_of_bytes(silence(100)), longest_s=2.0)
