@@ -19,6 +19,8 @@ from omnisonic.http.errors import Refusal
 from omnisonic.models import plain_id
 
 FILE: Final = "file"
+LIST: Final = "[]"
+"""What the name of a part ends in that is one of several (PHP's convention)."""
 SESSION: Final = "sessionId"
 LINE_BREAK: Final = b"\r\n"
 MOST_PARTS: Final = 16
@@ -47,9 +49,15 @@ class UploadForm:
         self.session_id: str | None = None
 
     async def open_file(self) -> None:
-        """Read up to the file. Errors: `InvalidInput` (`missing_file`, `invalid_form`)."""
-        if not await self._next_file():
+        """Read up to the file. Errors: `InvalidInput` (`missing_file`, `too_many_files`, `invalid_form`)."""
+        file = await self._next_file()
+        if file is None:
             raise InvalidInput("Choose a file to upload: the form has no part named file.", code="missing_file")
+        if file.name.endswith(LIST):
+            raise _too_many()
+        if file.name != FILE:
+            raise InvalidInput(f"Send the file as the part named {FILE}.", code="missing_file")
+        self.file_name = _windows_path(file.headers.get("Content-Disposition", "")) or file.filename
 
     async def file(self) -> AsyncIterator[bytes]:
         """The bytes of the file. Errors: `InvalidInput` (`invalid_form`) when they break off."""
@@ -73,29 +81,24 @@ class UploadForm:
 
     async def finish(self) -> None:
         """Read what is after the file. Errors: `InvalidInput` (`too_many_files`, `invalid_form`)."""
-        name = self.file_name
         if await self._event() != Preamble(b""):
             raise _malformed()  # the file's boundary went on as none does
         if await self._next_file():
-            raise InvalidInput("Upload one file at a time.", code="too_many_files")
-        self.file_name = name
+            raise _too_many()
 
     def _new_decoder(self) -> MultipartDecoder:
         return MultipartDecoder(self._boundary, LONGEST_HELD_BYTES, max_parts=MOST_PARTS)
 
-    async def _next_file(self) -> bool:
-        """Read on to the next file, and whether there is one."""
+    async def _next_file(self) -> File | None:
+        """The head of the next file, or None when the form ends without one."""
         while True:
             match await self._event():
-                case File(name=name, filename=file_name, headers=headers):
-                    if name != FILE:
-                        raise InvalidInput(f"Send the file as the part named {FILE}.", code="missing_file")
-                    self.file_name = _windows_path(headers.get("Content-Disposition", "")) or file_name
-                    return True
+                case File() as file:
+                    return file
                 case Field(name=name):
                     await self._field(name)
                 case Epilogue():
-                    return False
+                    return None
 
     async def _field(self, name: str) -> None:
         value = bytearray()
@@ -124,7 +127,8 @@ def form_in_request(body: AsyncIterator[bytes]) -> UploadForm:
     """The form that the current request carries in `body`. Errors: `Refusal` (415)."""
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary:
-        raise Refusal(415, "unsupported_media_type", "Send the file in a form: multipart/form-data.")
+        message = f"Send the file in a form, multipart/form-data, as the part named {FILE} (Uppy: formData: true)."
+        raise Refusal(415, "unsupported_media_type", message)
     return UploadForm(body, boundary.encode("latin1", "replace"))
 
 
@@ -138,6 +142,13 @@ def _windows_path(disposition: str) -> str | None:
     """The file's name where old browsers send its whole path, whose backslashes quote nothing; None elsewhere."""
     found = None if "filename*" in disposition else _WINDOWS_PATH.search(disposition)
     return None if found is None else found[1]
+
+
+def _too_many() -> InvalidInput:
+    return InvalidInput(
+        f"Send each file in a request of its own, as the part named {FILE} (Uppy: bundle: false).",
+        code="too_many_files",
+    )
 
 
 def _malformed() -> InvalidInput:

@@ -61,11 +61,25 @@ def test_an_empty_file_is_refused(small_web: Web, ada: httpx.Client) -> None:
 
 
 def test_a_form_must_have_one_file(small_web: Web, ada: httpx.Client) -> None:
-    """None, one by another name, a text by the right name, and two: 400."""
-    two = [("file", ("a.wav", SOUND)), ("file", ("b.wav", SOUND))]
-    assert refused(small_web, ada.post("/api/upload", files=two)) == (400, "too_many_files")
+    """None, one by another name, and a text by the right name: 400."""
     for parts in ({"sessionId": (None, "")}, {"stem": ("a.wav", SOUND)}, {"file": (None, "text")}):
         assert refused(small_web, ada.post("/api/upload", files=parts)) == (400, "missing_file")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("file", "file"), ("files[]", "files[]"), ("files[]",), ("file", "cover")],
+    ids=["same", "list", "list of one", "other"],
+)
+def test_several_files_in_one_form_are_refused_together(small_web: Web, ada: httpx.Client, names: list[str]) -> None:
+    """As Uppy sends a bundle, by whatever name: the sentence says what to set, and the first file is not kept."""
+    parts = [(name, (f"{number}.wav", SOUND)) for number, name in enumerate(names)]
+    answer = ada.post("/api/upload", files=parts)
+    assert refused(small_web, answer) == (400, "too_many_files")
+    assert answer.json()["error"] == (
+        "Send each file in a request of its own, as the part named file (Uppy: bundle: false)."
+    )
+    assert ada.get("/api/upload/list").json()["uploads"] == []
 
 
 @pytest.mark.parametrize("name", ["a\x01.wav", "a\u202egnp.wav", "x" * 10_000 + ".wav", "..", "/", "a\\..\\"])
@@ -155,9 +169,12 @@ def test_nobody_keeps_more_than_their_quota(small_web: Web, ada: httpx.Client) -
     [("application/json", b"{}"), ("text/plain", SOUND), ("multipart/form-data", SOUND), ("audio/wav", SOUND)],
 )
 def test_what_is_no_form_is_refused(small_web: Web, ada: httpx.Client, content_type: str, body: bytes) -> None:
-    """415, also for a form without a boundary."""
+    """415, also for a form without a boundary, and for the bare file as its own type; the sentence says what to set."""
     answer = ada.post("/api/upload", content=body, headers={"Content-Type": content_type})
     assert refused(small_web, answer) == (415, "unsupported_media_type")
+    assert answer.json()["error"] == (
+        "Send the file in a form, multipart/form-data, as the part named file (Uppy: formData: true)."
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"nothing of the kind", PART + SOUND, PART[:20], PART + SOUND + b"\r\n--B"])
