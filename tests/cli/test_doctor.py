@@ -1,15 +1,18 @@
 """`omnisonic doctor`: what is well, and what is not and how to mend it."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from omnisonic.database.migrations import known_migrations
 from tests.cli.running import completed, eventually, running
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
+from tests.tcp_proxy import open_tcp_proxy
 from tests.valkey_server import ValkeyServer
 
 
@@ -26,7 +29,7 @@ def all_is_well(*arguments: str, **settings: str) -> str:
         nonlocal said
         shown = completed("doctor", *arguments, **settings)
         said = shown.stdout
-        return shown.returncode == 0
+        return shown.returncode == 0 and "parts wait" not in said
 
     eventually(is_well, what=f"all is well: {said}")
     return said
@@ -55,6 +58,17 @@ def test_it_finds_what_serve_runs(tmp_path: Path) -> None:
     gone = completed("doctor", "--json", **data)
     assert gone.returncode == 1
     assert {name for name, check in checks(gone.stdout).items() if not check["ok"]} == {"database", "redis"}
+
+
+async def test_a_slow_redis_is_a_warning_and_not_away(valkey: ValkeyServer, tmp_path: Path) -> None:
+    """It works, and the parts may do without it now and then."""
+    async with open_tcp_proxy(valkey.port) as proxy:
+        proxy.delay_s = 0.15
+        settings = {"REDIS_URL": f"redis://127.0.0.1:{proxy.port}", "OMNISONIC_DATA_DIR": str(tmp_path)}
+        shown = await trio.to_thread.run_sync(partial(completed, "doctor", "--json", **settings))
+    found = checks(shown.stdout)["redis"]
+    assert (found["ok"], found["warning"]) == (True, True)
+    assert "the parts wait 250 ms for each" in found["detail"]
 
 
 def test_what_is_wrong_comes_with_how_to_mend_it(s3: S3Server, tmp_path: Path) -> None:
@@ -93,7 +107,7 @@ def test_what_may_be_a_mistake_is_a_warning_and_no_failure(
     assert shown.stderr == ""
     assert "warn   rooms      ROOM_ACCESS=open: " in shown.stdout
     assert "ROOM_ACCES is set, but there is no such setting: did you mean ROOM_ACCESS?" in shown.stdout
-    assert "EXPORT_QUEUE_NAME is set, but there is no such setting." in shown.stdout
+    assert "EXPORT_QUEUE_NAME is set, but not read." in shown.stdout
     assert shown.stdout.endswith("It works; see the warnings above.\n")
     found = checks(completed("doctor", "--json", **doubtful).stdout)
     assert {name for name, check in found.items() if check["warning"]} == {"rooms", "settings"}

@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 import trio
 
+from omnisonic.errors import Unavailable
 from omnisonic.models import PresenceMember, Status
 from omnisonic.presence import LeaseBound, RosterLine, TooManyLeases
 from tests.stores.conftest import DEADLINE_S, Stage
@@ -213,10 +214,15 @@ async def test_of_fifty_leases_put_at_once_four_are_there(stage: Stage) -> None:
     outcomes: list[str] = []
 
     async def put(number: int) -> None:
-        try:
-            await stage.store.put_lease("jam", member(f"m{number}"), ttl_s=LONG_S, bound=LeaseBound("ada", 4, 99))
-        except TooManyLeases:
-            outcomes.append("full")
+        bound, is_over = LeaseBound("ada", 4, 99), False
+        while not is_over:
+            try:
+                await stage.store.put_lease("jam", member(f"m{number}"), ttl_s=LONG_S, bound=bound)
+            except TooManyLeases:
+                outcomes.append("full")
+            except Unavailable:  # fifty at once are too many for its deadline when the machine is busy
+                continue
+            is_over = True
 
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
