@@ -9,6 +9,7 @@ OpenTelemetry's own instrumentation of ASGI is not used: it believes strangers, 
 it, and costs five times as much.
 """
 
+import re
 import time
 from typing import Final, cast
 
@@ -23,8 +24,8 @@ from omnisonic.metrics import REQUESTS
 
 PRESENCE_PATH: Final = "/api/presence"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
-
-
+_CONVERTER: Final = re.compile(r"<[^<>]*:")
+"""What says in a route how a part of its path is read: traces are named by the part alone."""
 _ROOT: Final = context.Context()
 """A request begins a trace."""
 
@@ -98,5 +99,6 @@ def trace_requests(app: Quart, provider: TracerProvider | None, meters: MeterPro
     async def name_the_span() -> None:
         span = trace.get_current_span()
         if span.is_recording() and request.url_rule is not None:
-            span.update_name(f"{request.method} {request.url_rule.rule}")
-            span.set_attribute("http.route", request.url_rule.rule)
+            route = _CONVERTER.sub("<", request.url_rule.rule)
+            span.update_name(f"{request.method} {route}")
+            span.set_attribute("http.route", route)
