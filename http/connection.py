@@ -23,6 +23,8 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from omnisonic.http.expectation import STATE, Expectation, PatientConnection
+
 SLICE_BYTES: Final = 65_536
 UNSENT_BYTES: Final = 131_072
 """How much that was not sent yet the kernel keeps for a peer, beside what is on its way."""
@@ -41,6 +43,11 @@ class Patience:
 
 class Http1(H11Protocol):
     """HTTP/1.1 and nothing else: an upgrade to HTTP/2 is a request like others, which the app's door refuses."""
+
+    async def initiate(self) -> None:
+        self.connection = PatientConnection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+        expectation = Expectation(self.connection, self._send_h11_event)
+        self.connection_state = ConnectionState({**self.connection_state, STATE: expectation})
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Hypercorn would have switched protocols here."""

@@ -25,7 +25,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from omnisonic.http.errors import Refusal
-from omnisonic.http.incoming import Incoming, discard, is_streamed
+from omnisonic.http.expectation import ExpectedBody, expectation_of
+from omnisonic.http.incoming import Incoming, is_streamed
 from omnisonic.http.stopping import stopping_of
 
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
@@ -64,14 +65,23 @@ class Exchange(ASGIHTTPConnection):
             await self._answer(send, await self.app.handle_request(request))
             return
         stopping, config = stopping_of(self.scope), self.app.config
-        request.body = cast("Any", Incoming(receive, config["STALL_TIMEOUT"], stopping, config["SLOW_TIMEOUT"]))
+        expectation = expectation_of(self.scope)
+        body = Incoming(receive, config["STALL_TIMEOUT"], stopping, expectation, config["SLOW_TIMEOUT"])
+        request.body = cast("Any", body)
         try:
             response = await self._answer_to(request, LINGER_STREAMED_S)
         finally:
             # Hypercorn ends a request through the queue of its body, and waits while that is full.
-            self._discarding = asyncio.create_task(discard(receive))
+            self._discarding = asyncio.create_task(body.discard())
         is_cut_off = stopping.has_begun and cast("Response", response).headers.get("Connection") == "close"
         await self._answer(send, response, linger_s=LINGER_STOPPING_S if is_cut_off else 0.0)
+
+    def _create_request_from_scope(self, send: ASGISendCallable) -> Request:
+        request = super()._create_request_from_scope(send)
+        expectation = expectation_of(self.scope)
+        if expectation.is_open:
+            request.body = ExpectedBody(request.content_length, self.app.config["MAX_CONTENT_LENGTH"], expectation)
+        return request
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
         await self._answer(send, await self._answer_to(request, LINGER_S))
@@ -80,9 +90,12 @@ class Exchange(ASGIHTTPConnection):
         """The answer, once the body is here, or `linger_s` later: then it says that the connection ends with it.
 
         An answer that overtakes the body makes the server close the connection under a client that still sends or
-        already asks for more, and the client may see neither answer.
+        already asks for more, and the client may see neither answer. A body that was not asked for is not waited for.
         """
         response = await self.app.handle_request(request)
+        if expectation_of(self.scope).is_open:
+            response.headers["Connection"] = "close"
+            return response
         try:
             async with asyncio.timeout(linger_s):
                 await request.body

@@ -15,6 +15,7 @@ from hypercorn.typing import ASGIReceiveCallable, HTTPScope
 from quart import request
 
 from omnisonic.http.errors import Refusal
+from omnisonic.http.expectation import Expectation
 from omnisonic.http.stopping import ARRIVE_S, Stopped, Stopping
 
 GRACE_S: Final = 30.0
@@ -49,15 +50,22 @@ class Incoming:
     """
 
     def __init__(
-        self, receive: ASGIReceiveCallable, stall_s: float, stopping: Stopping, grace_s: float = GRACE_S
+        self,
+        receive: ASGIReceiveCallable,
+        stall_s: float,
+        stopping: Stopping,
+        expectation: Expectation,
+        grace_s: float = GRACE_S,
     ) -> None:
         self._receive = receive
         self._stall_s = stall_s
         self._stopping = stopping
+        self._expectation = expectation
         self._grace_s = grace_s
         self._clock = asyncio.get_running_loop().time
         self._ends_s = self._clock() + LONGEST_S
         self._is_whole = False
+        self._is_gone = False
         self._received = 0
         self._waited_s = 0.0
         self._silent_s = 0.0
@@ -76,11 +84,13 @@ class Incoming:
 
         Errors: as `__anext__`.
         """
+        await self._expectation.meet()
         while not self._is_whole:
             event = await self._event(until_s)
             if event is None:
                 return None
             if event["type"] == "http.disconnect":
+                self._is_gone = True
                 raise ClientGone
             self._is_whole = not event.get("more_body", False)
             if chunk := event.get("body", b""):
@@ -95,6 +105,11 @@ class Incoming:
         async for _ in self:
             pass
         return b""
+
+    async def discard(self) -> None:
+        """Throw away what still arrives, until the request is over."""
+        while not self._is_gone:
+            self._is_gone = (await self._receive())["type"] == "http.disconnect"
 
     async def _event(self, until_s: float) -> Any:
         """What the server says next, or None when that is after `until_s`."""
@@ -119,12 +134,6 @@ class Incoming:
             return event
         finally:
             self._waited_s += self._clock() - now_s
-
-
-async def discard(receive: ASGIReceiveCallable) -> None:
-    """Throw away what still arrives by `receive`, until its request is over."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def incoming() -> AsyncIterator[bytes]:
