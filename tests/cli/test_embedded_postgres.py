@@ -64,10 +64,7 @@ async def test_it_stops_at_once_and_in_order_and_keeps_what_was_committed(tmp_pa
     """A client that stays connected does not hold up the stop, and the password is the same at the next start."""
     async with in_service(tmp_path) as first:
         query(first.url, "CREATE TABLE kept AS SELECT 7 AS value")
-        staying = threading.Thread(target=_stay_connected, args=(first.url,))
-        staying.start()
-        while not query(first.url, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(99)'"):
-            await trio.lowlevel.checkpoint()
+        staying = await trio.to_thread.run_sync(_client, first.url)
         before_s = trio.current_time()
     assert trio.current_time() - before_s < 3
     staying.join(DEADLINE_S)
@@ -75,6 +72,15 @@ async def test_it_stops_at_once_and_in_order_and_keeps_what_was_committed(tmp_pa
     async with in_service(tmp_path) as second:
         assert query(second.url, "SELECT value FROM kept") == 7
         assert urlsplit(second.url).password == urlsplit(first.url).password
+
+
+def _client(url: str) -> threading.Thread:
+    """A client that is connected, and stays so."""
+    staying = threading.Thread(target=_stay_connected, args=(url,))
+    staying.start()
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(99)'"
+    eventually(lambda: query(url, asleep) == 1, what="a client sleeps", within_s=DEADLINE_S)
+    return staying
 
 
 def _stay_connected(url: str) -> None:
@@ -113,8 +119,7 @@ def test_a_start_right_after_a_kill_waits_for_the_old_server(tmp_path: Path) -> 
     """Two servers on the same files would destroy them, and one that is refused would be a failed start."""
     with supervisor(tmp_path) as (pid, url):
         query(url, "CREATE TABLE kept AS SELECT 7 AS value")
-        staying = threading.Thread(target=_stay_connected, args=(url,))
-        staying.start()
+        staying = _client(url)
         assert send_signal(pid, signal.SIGKILL)
         with supervisor(tmp_path) as (_, next_url):
             assert query(next_url, "SELECT value FROM kept") == 7

@@ -38,8 +38,9 @@ SETTINGS: Final = {
     "MEMBER_RATE_PER_S": "0",
     "REST_RATE_PER_S": "0",
     "REST_ADDRESS_RATE_PER_S": "0",
+    "PARITY_ENABLED": "false",
 }
-"""Rates have tests of their own: here many ask at once."""
+"""Rates have tests of their own: here many ask at once. So has the parity service."""
 LISTENING: Final = ("gateway", "web")
 PARTS: Final = (*LISTENING, "worker")
 BACKLOG: Final = 128
@@ -84,7 +85,6 @@ class Served(Studio):
         database_url = running_embedded_url(data)
         assert database_url is not None
         super().__init__(command.port("Studio"), command.port("Gateway"), database_url)
-        self.parity_port = command.port("Parity")
         self._command = command
 
     def processes(self) -> list[int]:

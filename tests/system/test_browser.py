@@ -68,6 +68,7 @@ class Visitors:
         """Two people in the room of a session, which the one made and the other was invited to."""
         mine = self.signed_up(owner)
         expect(mine).to_have_url(f"{self.url}/sessions")
+        mine.wait_for_load_state()  # without its script the page goes to the new session by itself
         mine.get_by_placeholder("New session name").fill(session)
         link_to_it = mine.get_by_role("listitem").filter(has_text=session).get_by_role("link", name="Open session")
         press(mine.get_by_role("button", name="Create"), then=link_to_it)

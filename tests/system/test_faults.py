@@ -118,7 +118,7 @@ async def test_an_embedded_database_that_crashes_is_back_with_its_data(how: sign
     with running_studio("serve", tmp_path) as studio:
         async with musician(studio.visitors, "ada-crash") as ada:
             session = await ada.create("Recovered")
-            others = {part: studio.pid(part) for part in ("gateway", "web", "worker", "parity", "valkey")}
+            others = {part: studio.pid(part) for part in ("gateway", "web", "worker", "valkey")}
             await end(studio, "postgres", how)
 
             async def name() -> object:

@@ -28,7 +28,7 @@ from tests.system.test_memory import linux_only
 HEAD: Final = b"fLaC\x00\x00\x00\x22"
 """So much says that a file is a FLAC."""
 SIZES: Final = (len(HEAD), 1_048_576, 104_857_600)
-KILLS: Final = int(os.environ.get("OMNISONIC_KILLS", "12"))
+KILLS: Final = int(os.environ.get("OMNISONIC_KILLS", "6"))
 """How often the web is killed: more with the environment, as before a release."""
 SLOW_KILLS: Final = max(4, KILLS // 3)
 """The same in the middle of an upload in pieces, of which so much comes each time."""

@@ -206,8 +206,8 @@ def test_there_are_so_many_downloads_in_all() -> None:
 
 def test_a_head_that_comes_byte_by_byte_is_cut_off(hasty: Web) -> None:
     """However busily: what counts is when it is whole. Others are served meanwhile."""
+    begun_s = time.monotonic()
     with connected(hasty.port) as slow:
-        begun_s = time.monotonic()
         while not select.select([slow], [], [], 0)[0]:
             slow.sendall(b"G")
             assert hasty.client.get("/healthz").status_code == 200
