@@ -4,16 +4,15 @@ FFmpeg calls a container whose sound can be decoded, or `null`.
 As `omnisonic.media.probe`, with less of everything: only the beginning is decoded.
 """
 
-import sys
 from contextlib import closing
 from itertools import islice
 from typing import BinaryIO, Final
 
-import msgspec
 from av.error import FFmpegError
 
+from omnisonic.media.confined_main import print_confined
 from omnisonic.media.decoding import Decoder, NoSound
-from omnisonic.process.sandbox import EXIT_UNCONFINED, Limits, SandboxFailed, confine
+from omnisonic.process.sandbox import Limits
 
 LIMITS: Final = Limits(cpu_s=5, memory_bytes=536_870_912, descriptors=16, written_bytes=0)
 BARE: Final = ("aac", "ac3", "eac3", "mp3")
@@ -38,15 +37,5 @@ def identify(head: BinaryIO) -> str | None:
         return None
 
 
-def main() -> None:
-    """Confine this process, look at standard input, and print."""
-    try:
-        confine(LIMITS)
-    except SandboxFailed as problem:
-        sys.stdout.write(problem.message)
-        sys.exit(EXIT_UNCONFINED)
-    sys.stdout.buffer.write(msgspec.json.encode(identify(sys.stdin.buffer)) + b"\n")
-
-
 if __name__ == "__main__":
-    main()
+    print_confined(identify, LIMITS)

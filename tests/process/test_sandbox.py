@@ -274,7 +274,7 @@ def test_a_sandbox_that_cannot_be_had_is_an_error() -> None:
     """A second thread would stay outside of it: nothing is decoded, and the reason is told."""
     program = (
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
-        "from omnisonic.media.probe import main\nmain()"
+        "from omnisonic.media import confined_main, probe\nconfined_main.print_confined(len, probe.LIMITS)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S
