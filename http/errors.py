@@ -37,7 +37,7 @@ from omnisonic.uploads import (
     UploadTooLarge,
 )
 from omnisonic.uploads.pieces import ChecksumMismatch, PieceTooLong
-from omnisonic.uploads.resumable import NoSuchResumable, OffsetTaken, TakenOver
+from omnisonic.uploads.resumable import NoSuchResumable, OffsetTaken, TakenOver, TooManyPieces
 
 BUSY_RETRY_S: Final = 5.0
 """When to come back with an upload more."""
@@ -74,6 +74,7 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     UploaderOnly: 403,
     OffsetTaken: 409,
     TakenOver: 409,
+    TooManyPieces: 400,
     PieceTooLong: 413,
     ChecksumMismatch: 460,
     UploadTooLarge: 413,

@@ -4,20 +4,17 @@ from typing import Final
 
 _COLUMNS: Final = """resumable.id::text, resumable.session_id::text, resumable.file_name, resumable.size,
     resumable.received, resumable.expires_at"""
-_PIECES: Final = """ARRAY(
-    SELECT piece.object_key FROM upload_pieces AS piece WHERE piece.resumable_id = resumable.id ORDER BY piece.begins_at
-)"""
 
 CREATE: Final = f"""
 -- $1 user, $2 session, $3 file name, $4 size, $5 how long it may take.
 INSERT INTO resumable_uploads AS resumable (user_id, session_id, file_name, size, expires_at)
 VALUES ($1, $2, $3, $4, now() + $5::interval)
-RETURNING {_COLUMNS}, ARRAY[]::text[]
+RETURNING {_COLUMNS}
 """
 
 GET: Final = f"""
 -- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds; NULLs when there is none of theirs.
-SELECT {_COLUMNS}, {_PIECES}
+SELECT {_COLUMNS}
 FROM live_logins AS login
 LEFT JOIN resumable_uploads AS resumable
     ON resumable.id = $2 AND resumable.user_id = login.user_id AND resumable.expires_at > now()
@@ -32,7 +29,7 @@ SELECT FROM sessions WHERE id = (SELECT session_id FROM resumable_uploads WHERE 
 
 LOCK: Final = """
 -- $1 user, $2 resumable.
-SELECT session_id::text, size, received, writer FROM resumable_uploads
+SELECT session_id::text, size, received, writer, piece_count FROM resumable_uploads
 WHERE id = $2 AND user_id = $1 AND expires_at > now() FOR UPDATE
 """
 
@@ -43,7 +40,7 @@ UPDATE resumable_uploads AS resumable SET writer = writer + 1 WHERE id = $1
 RETURNING writer, EXISTS (
     SELECT FROM loose_objects AS loose
     WHERE loose.resumable_id = resumable.id AND loose.reserved_until > now() AND NOT loose.doomed
-), {_COLUMNS}, {_PIECES}
+), {_COLUMNS}
 """
 
 WRITER: Final = """
@@ -54,12 +51,23 @@ LEFT JOIN resumable_uploads AS resumable
 WHERE login.id = $1
 """
 
+PIECES: Final = """
+-- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds: whether it is there, and its pieces in order.
+SELECT resumable.id IS NOT NULL, ARRAY(
+    SELECT piece.object_key FROM upload_pieces AS piece WHERE piece.resumable_id = resumable.id ORDER BY piece.begins_at
+)
+FROM live_logins AS login
+LEFT JOIN resumable_uploads AS resumable
+    ON resumable.id = $2 AND resumable.user_id = login.user_id AND resumable.expires_at > now()
+WHERE login.id = $1
+"""
+
 ADD_PIECE: Final = """
 -- $1 resumable, $2 offset, $3 size, $4 key.
 WITH piece AS (
     INSERT INTO upload_pieces (resumable_id, begins_at, size, object_key) VALUES ($1, $2, $3, $4)
 )
-UPDATE resumable_uploads SET received = received + $3 WHERE id = $1 RETURNING received
+UPDATE resumable_uploads SET received = received + $3, piece_count = piece_count + 1 WHERE id = $1
 """
 
 FORGET: Final = """

@@ -24,6 +24,7 @@ from omnisonic.uploads.postgres import (
     uploader,
 )
 from omnisonic.uploads.resumable import (
+    MOST_PIECES,
     RESUMABLE_S,
     Arrival,
     Claim,
@@ -32,6 +33,7 @@ from omnisonic.uploads.resumable import (
     Resumable,
     ResumableStore,
     TakenOver,
+    TooManyPieces,
 )
 from omnisonic.uploads.upkeep import LOOSE_S
 
@@ -66,7 +68,7 @@ class PostgresResumables:
     async def claim(self, login: LoginId, resumable: UploadId, *, offset: int) -> Claim:
         async with self._database.transaction() as connection:
             user = await uploader(connection, self._use, login, None)
-            _, _, received, _ = await _locked(connection, user, resumable)
+            _, _, received, _, _ = await _locked(connection, user, resumable)
             if received != offset:
                 raise OffsetTaken
             row = await connection.fetchrow(statements.CLAIM, resumable)
@@ -95,11 +97,13 @@ class PostgresResumables:
         async with self._database.transaction() as connection:
             user = await uploader(connection, self._use, login, None)
             await lock_user(connection, user)
-            _, whole, received, last = await _locked(connection, user, resumable)
+            _, whole, received, last, count = await _locked(connection, user, resumable)
             if last != writer:
                 raise TakenOver
             if received != offset or offset + size > whole:
                 raise OffsetTaken
+            if count >= MOST_PIECES:
+                raise TooManyPieces
             over = await self._bytes_over(connection, user)
             await bind(connection, key)
             await connection.execute(statements.ADD_PIECE, resumable, offset, size, key)
@@ -128,7 +132,7 @@ class PostgresResumables:
             user = await uploader(connection, self._use, login, None)
             await lock_user(connection, user)
             await connection.execute(statements.LOCK_SESSION, uuid_or_none(resumable))
-            session, whole, arrived, _ = await _locked(connection, user, resumable)
+            session, whole, arrived, _, _ = await _locked(connection, user, resumable)
             await uploader(connection, self._use, login, session)  # the role may be lost meanwhile
             if received.file_size != whole or arrived != offset:
                 raise OffsetTaken
@@ -136,6 +140,12 @@ class PostgresResumables:
             upload = await make_upload(connection, resumable, user, session, key, received)
             await connection.execute(statements.FORGET, resumable)
         return upload
+
+    async def pieces(self, login: LoginId, resumable: UploadId) -> list[Key]:
+        is_there, pieces = await self._row(statements.PIECES, login, uuid_or_none(resumable))
+        if not is_there:
+            raise NoSuchResumable
+        return list(pieces)
 
     async def remove(self, login: LoginId, resumable: UploadId) -> list[Key]:
         row = await self._row(statements.REMOVE, login, uuid_or_none(resumable))
@@ -153,7 +163,10 @@ class PostgresResumables:
 
 
 async def _locked(connection: Connection, user: UserId, resumable: UploadId) -> Row:
-    """Its session, size, bytes arrived and writer, for this transaction to change. Errors: `NoSuchResumable`."""
+    """Its session, size, bytes arrived, writer and number of pieces, for this transaction to change.
+
+    Errors: `NoSuchResumable`.
+    """
     row = await connection.fetchrow(statements.LOCK, user, uuid_or_none(resumable))
     if row is None:
         raise NoSuchResumable

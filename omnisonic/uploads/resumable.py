@@ -20,6 +20,9 @@ from omnisonic.uploads import Received
 RESUMABLE_S: Final = 86_400
 """How long an upload may be unfinished: a day from when it was begun."""
 
+MOST_PIECES: Final = 10_000
+"""How many pieces an unfinished upload may have: as many as S3 takes of one object."""
+
 
 class NoSuchResumable(OmnisonicError):
     """There is no such unfinished upload of this user: it was never begun, has expired, was finished or removed."""
@@ -48,8 +51,17 @@ class TakenOver(OmnisonicError):
         super().__init__("Another request goes on with this upload. Ask for its offset before you send more.")
 
 
+class TooManyPieces(OmnisonicError):
+    """The upload has come in as many pieces as it may, and is not whole."""
+
+    code = "too_many_pieces"
+
+    def __init__(self) -> None:
+        super().__init__(f"This upload came in {MOST_PIECES:,} parts. Begin it anew, and send larger ones.")
+
+
 class Resumable(msgspec.Struct, frozen=True):
-    """An unfinished upload. Its size in all, and how much of it has arrived, in bytes; its pieces in order."""
+    """An unfinished upload. Its size in all, and how much of it has arrived, in bytes."""
 
     id: UploadId
     session: SessionId | None
@@ -57,7 +69,6 @@ class Resumable(msgspec.Struct, frozen=True):
     size: int
     received: int
     expires_at: datetime
-    pieces: list[Key]
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -109,8 +120,12 @@ class ResumableStore(Protocol):
         """The loose object `key` is the piece of `size` bytes from `offset` on; `following`, if any, is loose now.
 
         It takes the place of `key` among what arrives at the same time: how many bytes may be put there. Errors:
-        `TakenOver`; `OffsetTaken`; `Unavailable` when `key` is not loose any more.
+        `TakenOver`; `OffsetTaken`; `TooManyPieces`; `Unavailable` when `key` is not loose any more.
         """
+        ...
+
+    async def pieces(self, login: LoginId, resumable: UploadId) -> list[Key]:
+        """The pieces of which it consists so far, in order."""
         ...
 
     async def finish(self, login: LoginId, resumable: UploadId, key: Key, received: Received, *, offset: int) -> Upload:

@@ -89,19 +89,17 @@ class ResumableWriter:
 
     async def _written(self, login: LoginId, claim: Claim, pieces: Pieces, reservation: Reservation) -> Written:
         resumable, received = claim.resumable, claim.resumable.received
-        kept = list(resumable.pieces)
         while await pieces.begins(partial(self._still_wanted, login, claim)):
             assert reservation.key is not None
             await self._storage.put(reservation.key, reservation.counted(pieces.passed()))
             if pieces.is_whole:
                 break
-            kept.append(reservation.key)
             await self._append(login, claim, pieces, reservation, offset=received)
             received += pieces.size
         upload = None
         if pieces.is_whole:
             last = [reservation.key] if pieces.size and reservation.key is not None else []
-            upload = await self._finished(login, resumable, kept, last, offset=received)
+            upload = await self._finished(login, resumable, last, offset=received)
             received = resumable.size
         if reservation.key is not None:
             await self._intake.give_up(reservation.key)
@@ -135,10 +133,9 @@ class ResumableWriter:
                 await self._intake.give_up(following.key)  # nobody knows whether it was noted
             raise
 
-    async def _finished(
-        self, login: LoginId, resumable: Resumable, kept: list[Key], last: list[Key], *, offset: int
-    ) -> Upload:
-        """Make one object and one upload of all pieces: those `kept`, up to `offset`, and the last one, if any."""
+    async def _finished(self, login: LoginId, resumable: Resumable, last: list[Key], *, offset: int) -> Upload:
+        """Make one object and one upload of all pieces: those that count, up to `offset`, and the last one, if any."""
+        kept = await self._resumables.pieces(login, resumable.id)
         key = new_key(FOLDER)
         try:
             async with self._intake.copying(key):

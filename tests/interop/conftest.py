@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.system.conftest import without_coverage as without_coverage
 from tests.system.studio import Studio, running_studio
+from tests.web.browsing import running_browser
 
 
 @pytest.fixture(scope="package")
@@ -13,3 +15,10 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """`omnisonic serve`, as on anybody's machine. Each test is somebody else in it."""
     with running_studio("serve", tmp_path_factory.mktemp("interop")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium."""
+    with running_browser() as browser:
+        yield browser

@@ -2,48 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.interop.their_page import bundle, open_page
 from tests.node_packages import NodePackages
 from tests.system.studio import Studio
-from tests.web.browsing import CHROMIUM, TIMEOUT_MS, running_browser
+from tests.web.browsing import CHROMIUM
 
 PASSWORD: Final = "a good password"
-HTML: Final = '<!doctype html><title>Theirs</title><div id="root"></div><script src="/theirs.js"></script>'
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-def bundled(node_packages: NodePackages, package: str, folder: Path) -> str:
-    """The page's script with this version of the client in it."""
-    script = folder / "theirs.js"
-    define = ("--define:process.env={}", '--define:process.env.NODE_ENV="production"')
-    options = ("--bundle", f"--alias:next-auth={package}", "--log-level=warning", f"--outfile={script}")
-    node_packages.run_program("esbuild", node_packages.folder / "auth_page.js", *options, *define)
-    return script.read_text()
-
-
-def opened(browser: Browser, base: str, script: str) -> tuple[Page, list[str]]:
-    """Their page, on the studio's own origin, and what it complains of."""
-    page, complaints = browser.new_page(), list[str]()
-    page.set_default_timeout(TIMEOUT_MS)
-    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.route(f"{base}/theirs", lambda route: route.fulfill(body=HTML, content_type="text/html"))
-    page.route(f"{base}/theirs.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
-    page.goto(f"{base}/theirs")
-    return page, complaints
 
 
 def fill_in(page: Page, email: str, password: str) -> None:
@@ -60,7 +32,8 @@ def test_next_auths_client_signs_in_and_out(
     next-auth 4 stumbles over the first `null` that it is told, and only over that.
     """
     base, email = f"http://127.0.0.1:{studio.visitors.web_port}", f"{package}@example.com"
-    page, complaints = opened(browser, base, bundled(node_packages, package, tmp_path))
+    script = bundle(node_packages, "auth_page.js", tmp_path, f"--alias:next-auth={package}")
+    page, complaints = open_page(browser, base, script)
     heading, said = page.get_by_role("heading"), page.get_by_role("status")
     expect(heading).to_have_text("unauthenticated nobody")
     assert [word for line in complaints for word in re.findall(r"[A-Z]+_[A-Z_]+", line)] == first

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
+import msgspec
 import pytest
 import trio
 
@@ -15,7 +16,16 @@ from omnisonic.sessions import NoSuchSession, NotSignedIn
 from omnisonic.uploads import NoSuchUpload, QuotaExceeded, TooManyUploads
 from omnisonic.uploads.postgres import PostgresUploads
 from omnisonic.uploads.postgres_resumable import PostgresResumables
-from omnisonic.uploads.resumable import RESUMABLE_S, Arrival, NoSuchResumable, OffsetTaken, TakenOver
+from omnisonic.uploads.resumable import (
+    MOST_PIECES,
+    RESUMABLE_S,
+    Arrival,
+    NoSuchResumable,
+    OffsetTaken,
+    Resumable,
+    TakenOver,
+    TooManyPieces,
+)
 from tests.stores.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.uploading import SIZE, STEM, Call, Studio, calls_of_pieces, new_key, received
@@ -29,14 +39,14 @@ async def test_pieces_become_one_upload(studio: Studio) -> None:
     ada = studio.logins["ada"]
     begun = await studio.resumable("ada", studio.session)
     assert (begun.session, begun.file_name, begun.size) == (studio.session, STEM.file_name, SIZE)
-    assert (begun.received, begun.pieces) == (0, [])
+    assert (begun.received, await studio.resumables.pieces(ada, begun.id)) == (0, [])
     life = timedelta(seconds=RESUMABLE_S)
     assert abs(begun.expires_at - datetime.now(UTC) - life) < timedelta(seconds=CLOCKS_S)
     pieces = [await studio.add_piece(begun, offset=offset, size=size) for offset, size in ((0, 900), (900, 99))]
     last, key = await studio.begun(), await studio.begun()
     await studio.resumables.append(ada, begun.id, last, writer=0, offset=999, size=1)
-    resumable = await studio.resumables.get(ada, begun.id)
-    assert (resumable.received, resumable.pieces) == (SIZE, [*pieces, last])
+    assert (await studio.resumables.get(ada, begun.id)).received == SIZE
+    assert await studio.resumables.pieces(ada, begun.id) == [*pieces, last]
     upload = await studio.resumables.finish(ada, begun.id, key, STEM, offset=SIZE)
     assert (upload.id, upload.session_id, upload.file_size) == (begun.id, studio.session, SIZE)
     assert (await studio.uploads.get(studio.logins["bo"], begun.id)).key == key
@@ -58,7 +68,7 @@ async def test_an_unfinished_upload_is_its_uploaders_alone(studio: Studio) -> No
         assert key in await studio.loose()
     with pytest.raises(NoSuchUpload):
         await studio.uploads.get(ada, begun.id)
-    assert (await studio.resumables.get(ada, begun.id)).pieces == [piece]
+    assert await studio.resumables.pieces(ada, begun.id) == [piece]
 
 
 @pytest.mark.parametrize("who", ["a stranger", "signs_out", "falls_idle"])
@@ -92,8 +102,8 @@ async def test_a_piece_begins_where_the_last_one_ended(studio: Studio) -> None:
     for offset, size in ((0, 10), (9, 1), (11, 1), (-1, 1), (10, SIZE - 9)):
         with pytest.raises(OffsetTaken):
             await studio.resumables.append(ada, begun.id, key, writer=0, offset=offset, size=size)
-    resumable = await studio.resumables.get(ada, begun.id)
-    assert (resumable.received, resumable.pieces) == (10, [first])
+    assert (await studio.resumables.get(ada, begun.id)).received == 10
+    assert await studio.resumables.pieces(ada, begun.id) == [first]
     assert await studio.loose() == {key}
 
 
@@ -103,9 +113,44 @@ async def test_of_the_same_piece_sent_many_times_at_once_one_is_taken(studio: St
     append, ada = studio.resumables.append, studio.logins["ada"]
     acts: list[Call] = [partial(append, ada, begun.id, key, writer=0, offset=0, size=7) for key in keys]
     assert await at_once(acts) == ["done"] + ["offset_conflict"] * (AT_ONCE - 1)
-    resumable = await studio.resumables.get(ada, begun.id)
-    assert (resumable.received, len(resumable.pieces)) == (7, 1)
-    assert await studio.loose() == set(keys) - set(resumable.pieces)
+    assert (await studio.resumables.get(ada, begun.id)).received == 7
+    (taken,) = await studio.resumables.pieces(ada, begun.id)
+    assert await studio.loose() == set(keys) - {taken}
+
+
+async def test_an_upload_has_so_many_pieces_and_all_are_let_loose_at_once(studio: Studio) -> None:
+    """One more is refused, and stays loose. The last one makes it whole, and removing it is quick."""
+    ada, other = studio.logins["ada"], await studio.resumable("bo")
+    whole, given_up = [await with_most_pieces(studio) for _ in range(2)]
+    for begun in (whole, given_up):
+        key = await studio.begun()
+        with pytest.raises(TooManyPieces):
+            await studio.resumables.append(ada, begun.id, key, writer=0, offset=MOST_PIECES, size=1)
+        assert key in await studio.loose()
+        assert (await studio.resumables.get(ada, begun.id)).received == MOST_PIECES
+    size = MOST_PIECES + 1
+    received_all = msgspec.structs.replace(STEM, file_size=size)
+    await studio.resumables.finish(ada, whole.id, await studio.begun(), received_all, offset=MOST_PIECES)
+    assert len(await studio.resumables.remove(ada, given_up.id)) == MOST_PIECES
+    assert await studio.base.number("SELECT count(*) FROM loose_objects WHERE doomed") == 2 * MOST_PIECES
+    assert (await studio.resumables.get(studio.logins["bo"], other.id)).received == 0
+
+
+async def with_most_pieces(studio: Studio) -> Resumable:
+    """An upload that lacks one byte, and came byte by byte."""
+    begun = await studio.resumables.create(studio.logins["ada"], "a.flac", MOST_PIECES + 1, None)
+    await studio.base.number(
+        f"""
+        WITH piece AS (
+            INSERT INTO upload_pieces (resumable_id, begins_at, size, object_key)
+            SELECT '{begun.id}', number, 1, 'pieces/{begun.id}/' || number
+            FROM generate_series(0, {MOST_PIECES - 1}) AS number
+        )
+        UPDATE resumable_uploads SET received = {MOST_PIECES}, piece_count = {MOST_PIECES}
+        WHERE id = '{begun.id}' RETURNING received
+        """
+    )
+    return begun
 
 
 async def test_whoever_claims_it_last_is_its_only_writer(studio: Studio) -> None:

@@ -151,6 +151,7 @@ def calls_of_pieces(store: ResumableStore, login: LoginId, resumable: UploadId, 
         partial(store.claim, login, resumable, offset=0),
         partial(store.check, login, resumable, writer=0),
         partial(store.append, login, resumable, key, writer=0, offset=0, size=1),
+        partial(store.pieces, login, resumable),
         partial(store.finish, login, resumable, key, STEM, offset=0),
         partial(store.remove, login, resumable),
     ]
