@@ -12,6 +12,7 @@ from omnisonic.database.migrations import known_migrations
 from tests.cli.running import completed, eventually, running
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
+from tests.stores.storage.s3_proxy import Fault, open_s3_proxy
 from tests.tcp_proxy import open_tcp_proxy
 from tests.valkey_server import ValkeyServer
 
@@ -85,6 +86,17 @@ def test_what_is_wrong_comes_with_how_to_mend_it(s3: S3Server, tmp_path: Path) -
     assert [name for name, check in found.items() if not check["ok"]] == ["database", "redis", "storage"]
     assert all(check["mend"].endswith(".") for check in found.values() if not check["ok"])
     assert "canary" not in shown.stdout + shown.stderr
+
+
+async def test_a_store_that_lacks_a_call_is_told_with_its_name(s3: S3Server, tmp_path: Path) -> None:
+    """Also one that uploads need only when something went wrong: so it is tried before."""
+    async with open_s3_proxy(s3.port) as proxy:
+        proxy.fault = Fault("GET .*uploads&?.* ", "501")
+        settings = s3.environ("minio", port=proxy.port) | {"OMNISONIC_DATA_DIR": str(tmp_path)}
+        shown = await trio.to_thread.run_sync(partial(completed, "doctor", "--json", **settings))
+    found = checks(shown.stdout)["storage"]
+    assert not found["ok"]
+    assert "does not know the call ListMultipartUploads, which uploads need" in found["detail"]
 
 
 def test_a_database_that_is_behind_is_told(postgres_process: Any, tmp_path: Path) -> None:

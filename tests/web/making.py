@@ -26,9 +26,12 @@ def taken(web: Web) -> Job:
     return job
 
 
-def make(web: Web, content: bytes = SOUND, *, job: Job | None = None) -> Export | None:
-    """The export that has waited longest, or that of `job`, once it is made of `content`; None when it was given up."""
-    return web.do(_made(web, job or taken(web), content))
+def make(web: Web, content: bytes = SOUND, *, job: Job | None = None, warning: str | None = None) -> Export | None:
+    """The export that has waited longest, or that of `job`, once it is made of `content`; None when it was given up.
+
+    `warning` is what is missing in it.
+    """
+    return web.do(_made(web, job or taken(web), content, warning))
 
 
 def fail(web: Web, reason: str) -> Export:
@@ -38,7 +41,7 @@ def fail(web: Web, reason: str) -> Export:
     return failed
 
 
-async def _made(web: Web, job: Job, content: bytes) -> Export | None:
+async def _made(web: Web, job: Job, content: bytes, warning: str | None) -> Export | None:
     async def chunks() -> AsyncIterator[bytes]:
         yield content
 
@@ -47,7 +50,8 @@ async def _made(web: Web, job: Job, content: bytes) -> Export | None:
     label = Label(MEDIA_TYPES[job.export.format], job.export.file_name)
     await web.stores.storage.put(key, chunks(), label)
     digest = hashlib.sha256(content).hexdigest()
-    made = await queue.complete(job, Finished(key, len(content), digest, LENGTH_S, LOUDNESS_LUFS, PEAK_DBFS))
+    finished = Finished(key, len(content), digest, LENGTH_S, LOUDNESS_LUFS, PEAK_DBFS, warning)
+    made = await queue.complete(job, finished)
     if made is None and await queue.abandon(key):
         await Disposal(web.stores.upkeep, web.stores.storage).dispose([key])
     return made

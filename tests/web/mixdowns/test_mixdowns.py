@@ -55,6 +55,18 @@ def test_whoever_comes_in_the_middle_sees_how_far_it_is(
     expect(newest(page).get_by_role("progressbar")).to_have_attribute("value", "77")
 
 
+def test_a_mixdown_in_which_something_is_missing_says_so(visit: Visit, site: Web) -> None:
+    """On its line, in a sentence that names the file; the others say nothing."""
+    session = new_session(site, "Ada")
+    made(site, session)
+    asked(site, session)
+    missing = "bass.wav was cut off: 2.0 of 4.0 seconds are there."
+    making.make(site, warning=missing)
+    page = visit(studio(session), who="Ada")
+    expect(newest(page).get_by_text(missing)).to_be_visible()
+    expect(mixdowns(page).last.locator(".warning")).to_be_hidden()
+
+
 def test_what_was_missed_is_there_after_coming_back(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Asked for, made and removed while nobody told the page: the list is read with each new connection."""
     session = new_session(site, "Ada", "Bo")
