@@ -20,18 +20,16 @@ import pytest
 import trio
 from trio_websocket import wrap_client_stream
 
-from omnisonic.embedded import free_port
 from tests.certificates import make_certificate
 from tests.cli.running import START_S, completed, eventually, running
 from tests.clients import Client
+from tests.ports import unused_port
 from tests.system.musicians import PASSWORD
 from tests.system.printed import block, replaced, settings_in
 
 HOST: Final = "studio.example"
 EMAIL: Final = "ada@example.com"
 """Who has an account, with the password `PASSWORD`."""
-PORTS: Final = range(30_000, 32_000)
-"""Below those that systems give to outgoing connections."""
 STOP_S: Final = 10.0
 CERTIFICATE: Final = "/etc/ssl/studio.example.pem"
 KEY: Final = "/etc/ssl/studio.example.key"
@@ -122,7 +120,7 @@ def running_sites(folder: Path) -> Iterator[dict[str, Site]]:
     for program in ("nginx", "caddy", "curl"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing here")
-    data, ports = folder / "data", Ports(free_port(PORTS, instead=""), free_port(PORTS, instead=""))
+    data, ports = folder / "data", Ports(unused_port(), unused_port())
     settings = settings_in(block("sh", "TRUSTED_PROXIES=")) | {
         "OMNISONIC_ENV": "production",
         "NEXTAUTH_SECRET": secrets.token_urlsafe(32),
@@ -148,10 +146,10 @@ def running_sites(folder: Path) -> Iterator[dict[str, Site]]:
 
 @contextmanager
 def _running_nginx(folder: Path, ports: Ports, names: dict[str, str]) -> Iterator[int]:
-    port = free_port(PORTS, instead="")
+    port = unused_port()
     words = {
         "listen 443 ": f"listen 127.0.0.1:{port} ",
-        "listen 80;": f"listen 127.0.0.1:{free_port(PORTS, instead='')};",
+        "listen 80;": f"listen 127.0.0.1:{unused_port()};",
         "127.0.0.1:3000": f"127.0.0.1:{ports.web}",
         "127.0.0.1:8080": f"127.0.0.1:{ports.gateway}",
     }
@@ -164,9 +162,9 @@ def _running_nginx(folder: Path, ports: Ports, names: dict[str, str]) -> Iterato
 
 @contextmanager
 def _running_caddy(folder: Path, ports: Ports, names: dict[str, str]) -> Iterator[int]:
-    port = free_port(PORTS, instead="")
+    port = unused_port()
     words = {"127.0.0.1:3000": f"127.0.0.1:{ports.web}", "127.0.0.1:8080": f"127.0.0.1:{ports.gateway}"}
-    options = CADDY.format(port=port, http_port=free_port(PORTS, instead=""))
+    options = CADDY.format(port=port, http_port=unused_port())
     file = folder / "Caddyfile"
     file.write_text(options + replaced(block("caddyfile", HOST), words | names))
     with _running(port, "caddy", "run", "--adapter", "caddyfile", "--config", str(file), home=folder):

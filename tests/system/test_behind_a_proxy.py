@@ -11,12 +11,10 @@ from typing import Final
 import httpx
 import pytest
 
-from omnisonic.embedded import free_port
 from tests.cli.running import Command, children, command_line, completed, running
 from tests.clients import upgrade_request
+from tests.ports import unused_port
 
-PORTS: Final = range(30_000, 32_000)
-"""Below those that systems give to outgoing connections."""
 SITE: Final = "https://studio.example"
 PRODUCTION: Final = {
     "OMNISONIC_ENV": "production",
@@ -40,9 +38,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """It, on ports that nobody else has."""
-    web, gateway = (free_port(PORTS, instead="WEB_PORT and GATEWAY_PORT") for _ in range(2))
-    while gateway == web:
-        gateway = free_port(PORTS, instead="GATEWAY_PORT")
+    web, gateway = unused_port(), unused_port()
     data = {"OMNISONIC_DATA_DIR": str(tmp_path_factory.mktemp("production"))}
     ports = {"WEB_PORT": str(web), "GATEWAY_PORT": str(gateway)}
     with running("serve", NEXTAUTH_SECRET=secrets.token_hex(32), **PRODUCTION, **data, **ports) as command:

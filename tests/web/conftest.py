@@ -12,7 +12,8 @@ from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.browsing import running_browser
 from tests.web.running import GatewayThread, Web, running_gateway, running_web
 
-DEADLINE_S: Final = 30
+DEADLINE_S: Final = 120
+"""What is over by then does not hang. How quick something has to be is for its own test to say."""
 
 
 @pytest.fixture(autouse=True)

@@ -146,7 +146,7 @@ def test_a_large_file_goes_on_where_it_was(visit: Visit, site: Web) -> None:
     sound = wav(70.0)
     add_files(page, long_wav=sound)
     expect(sendings(page).get_by_role("progressbar", name="Progress")).to_be_visible()
-    expect(stem(page, "long.wav")).to_be_visible(timeout=20_000)
+    expect(stem(page, "long.wav")).to_be_visible(timeout=60_000)
     (upload,) = kept(site, session)
     assert upload["sha256"] == hashlib.sha256(sound).hexdigest()
     assert asked == ["PATCH", "PATCH", "HEAD", "HEAD", "PATCH", "PATCH"]
@@ -177,7 +177,7 @@ def test_an_answer_that_was_lost_makes_no_second_upload(visit: Visit, site: Web,
 
     page.route(RESUMABLE, unheard)
     add_files(page, long_wav=wav(35.0))
-    expect(stem(page, "long.wav")).to_be_visible(timeout=20_000)
+    expect(stem(page, "long.wav")).to_be_visible(timeout=60_000)
     expect(sendings(page)).to_have_count(0)
     assert len(pieces) == 2
     assert len(kept(site, session)) == 1
