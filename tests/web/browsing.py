@@ -13,7 +13,9 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, syn
 
 from tests.web.running import Web
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSERS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first is the same engine without a browser's window around each page: it takes a third of the time."""
+CHROMIUM: Final = next(filter(None, map(shutil.which, BROWSERS)), None)
 ARGUMENTS: Final = [
     "--no-sandbox",
     "--disable-gpu",
