@@ -194,7 +194,9 @@ async def test_a_sign_in_in_use_is_noted_every_five_minutes(people: PostgresPeop
 async def test_every_call_counts_as_use(people: PostgresPeople) -> None:
     """Each of them keeps the sign-in alive, also one that comes to nothing; a stranger's does not."""
     ada, _ = await people.arrives("ada")
-    made = await people.store.create(ada, "Night jam")
+    setting_up = Using(people)
+    made = await setting_up.store.create(ada, "Night jam")
+    await people.base.thread.call(setting_up.use.settle, timeout_s=DEADLINE_S)
     for number in range(len(every_call(people.store, ada, made.id))):
         using = Using(people)
         assert await using.noted(every_call(using.store, ada, made.id)[number])

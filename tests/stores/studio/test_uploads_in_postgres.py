@@ -10,6 +10,7 @@ import pytest
 
 from omnisonic.database import uploads as statements
 from omnisonic.database.login_use import LoginUse
+from omnisonic.database.pool import Database
 from omnisonic.errors import OmnisonicError
 from omnisonic.logins import login_id, new_token
 from omnisonic.models import LoginId
@@ -39,22 +40,37 @@ def every_call(studio: Studio, use: LoginUse, login: LoginId, upload: str, key: 
     ]
 
 
+class Notes(LoginUse):
+    """Remembers which uses it was told of."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.noted: list[LoginId] = []
+
+    def note(self, login: LoginId) -> None:
+        self.noted.append(login)
+        super().note(login)
+
+
 async def test_every_call_counts_as_use(studio: Studio) -> None:
     """Each of them keeps the sign-in alive, also one that comes to nothing; a stranger's does not."""
 
-    async def noted(login: LoginId, number: int) -> bool:
-        use = LoginUse(studio.base.database)
-        await studio.base.sql("UPDATE logins SET seen_at = now() - interval '1 hour'")
+    async def noted(login: LoginId, number: int) -> list[LoginId]:
+        use = Notes(studio.base.database)
         with suppress(OmnisonicError):
             await every_call(studio, use, login, upload.id, key)[number]()
         await studio.base.thread.call(use.settle, timeout_s=DEADLINE_S)
-        return bool(await studio.base.number("SELECT count(*) FROM logins WHERE seen_at > now() - interval '1 minute'"))
+        return use.noted
 
     upload, key = await studio.upload("ada", studio.session), await studio.begun()
     for number in range(len(every_call(studio, LoginUse(studio.base.database), "", "", ""))):
-        for name in ("ada", "cy"):
-            assert await noted(studio.logins[name], number)
-        assert not await noted(login_id(new_token()), number)
+        for login in (studio.logins["ada"], studio.logins["cy"]):
+            await studio.base.sql("UPDATE logins SET seen_at = now() - interval '1 hour' WHERE id = $1", login)
+            assert set(await noted(login, number)) == {login}
+            seen = "SELECT count(*) FROM logins WHERE id = $1 AND seen_at > now() - interval '1 minute'"
+            assert await studio.base.number(seen, login) == 1
+        # Whoever was here before may still be being noted, so the database cannot tell that nobody was.
+        assert await noted(login_id(new_token()), number) == []
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
