@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, syn
 from tests.web.running import Web
 
 BROWSERS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The first is the same engine without a browser's window around each page: it takes a third of the time."""
+"""The first is the same engine without a window around each page: pages open in less than half of the time."""
 CHROMIUM: Final = next(filter(None, map(shutil.which, BROWSERS)), None)
 ARGUMENTS: Final = [
     "--no-sandbox",

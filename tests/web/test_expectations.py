@@ -14,6 +14,7 @@ from tests.cli.running import eventually
 from tests.web.running import CLIENT_TIMEOUT_S, Web
 from tests.web.sounds import wav
 from tests.web.test_tus import begun
+from tests.web.test_upload_faults import answer_of
 from tests.web.test_uploads import is_clean
 
 ASKED: Final = b"HTTP/1.1 100 \r\n\r\n"
@@ -42,11 +43,6 @@ def waiting(
     with socket.create_connection(("127.0.0.1", web.port), timeout=CLIENT_TIMEOUT_S) as connection:
         connection.sendall(head.encode())
         yield connection
-
-
-def read_all(connection: socket.socket) -> bytes:
-    """What comes until the server closes."""
-    return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 def read_answer(connection: socket.socket) -> tuple[int, bytes]:
@@ -81,7 +77,7 @@ def test_who_is_not_signed_in_is_told_so_and_asked_for_nothing(
 ) -> None:
     """The answer is the first that the client reads, and the connection ends, as what follows could be the body."""
     with waiting(web, request_line, content_type, length, also=also) as connection:
-        answer = read_all(connection)
+        answer = answer_of(connection)
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert b"\r\nconnection: close\r\n" in answer.lower()
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "sign_in_required"
@@ -100,7 +96,7 @@ def test_what_is_refused_for_its_head_is_not_asked_for(
     web: Web, ada: httpx.Client, request_line: str, content_type: str, status: int
 ) -> None:
     with waiting(web, request_line, content_type, TOO_MUCH, who=ada) as connection:
-        answer = read_all(connection)
+        answer = answer_of(connection)
     assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 

@@ -118,6 +118,7 @@ def connection(web: Web, client: httpx.Client, size: int) -> Iterator[socket.soc
 
 
 def answer_of(opened: socket.socket) -> bytes:
+    """What comes until the server closes."""
     return b"".join(iter(lambda: opened.recv(65_536), b""))
 
 
