@@ -24,33 +24,33 @@ from typing import Final
 
 import trio
 
-from omnisonic.access import AccessStore
-from omnisonic.actors.acceptor import accept_forever
-from omnisonic.actors.admission import Admission, OpenAdmission
-from omnisonic.actors.bouncer import RECHECK_S, Bouncer
-from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.claims import Admitted
-from omnisonic.actors.connection import Connection
-from omnisonic.actors.counters import Counters
-from omnisonic.actors.detour import Detour
-from omnisonic.actors.dispatcher import Dispatcher
-from omnisonic.actors.heads import Heads
-from omnisonic.actors.inspection_door import InspectionDoor
-from omnisonic.actors.instruments import Sampler
-from omnisonic.actors.oversight import Oversight
-from omnisonic.actors.poller import Poller
-from omnisonic.actors.porter import Porter
-from omnisonic.actors.rate import Rate
-from omnisonic.actors.readiness import PATH as READINESS_PATH
-from omnisonic.actors.readiness import Readiness
-from omnisonic.actors.registry import EMPTY_S, Registry
-from omnisonic.actors.room import Room, RoomContext
-from omnisonic.actors.supervisor import ChildSpec, supervise
-from omnisonic.actors.unfinished import UNFINISHED_BYTES, Unfinished
-from omnisonic.actors.watch import Patience, Watch
+from omnisonic.actors.admission.admission import Admission, OpenAdmission
+from omnisonic.actors.admission.claims import Admitted
+from omnisonic.actors.admission.pending import Porter
+from omnisonic.actors.admission.revocation import RECHECK_S, Bouncer
+from omnisonic.actors.connections.connection import Connection
+from omnisonic.actors.connections.keepalive import Patience, Watch
+from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.slow_path import Detour
+from omnisonic.actors.connections.unfinished_messages import UNFINISHED_BYTES, Unfinished
+from omnisonic.actors.inspection.auth import InspectionDoor
+from omnisonic.actors.inspection.monitoring import Oversight
+from omnisonic.actors.inspection.readiness import PATH as READINESS_PATH
+from omnisonic.actors.inspection.readiness import Readiness
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.registry import EMPTY_S, Registry
+from omnisonic.actors.rooms.relay_prefixes import Heads
+from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.runtime.acceptor import accept_forever
+from omnisonic.actors.runtime.counters import Counters
+from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.poller import Poller
+from omnisonic.actors.runtime.supervisor import ChildSpec, supervise
+from omnisonic.actors.runtime.telemetry import Sampler
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
-from omnisonic.origins import HostPolicy, OriginPolicy
+from omnisonic.settings.origins import HostPolicy, OriginPolicy
+from omnisonic.studio.access import AccessStore
 from omnisonic.wire import handshake
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.handshake import Refused, Request
@@ -95,7 +95,7 @@ class GatewayOptions:
 
 
 class Gateway:
-    """A running gateway. Made by `omnisonic.server.open_gateway`."""
+    """A running gateway. Made by `omnisonic.operations.gateway_process.open_gateway`."""
 
     def __init__(
         self, options: GatewayOptions, nursery: trio.Nursery, room_class: Callable[[RoomContext], Room]
@@ -184,7 +184,7 @@ class Gateway:
             listener.close()
 
     def measure(self) -> dict[str, float]:
-        """The current value of each metric of `omnisonic.actors.instruments`."""
+        """The current value of each metric of `omnisonic.actors.runtime.telemetry`."""
         cells = list(self.registry)
         totals = self.registry.totals()
         return {

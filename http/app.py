@@ -14,53 +14,53 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
-from omnisonic.access import AccessStore
-from omnisonic.accounts import AccountStore
-from omnisonic.bus import Bus
-from omnisonic.config import Settings
-from omnisonic.exports import ExportStore
-from omnisonic.guard import Guard
-from omnisonic.http.auth import Auth
-from omnisonic.http.callers import Callers
-from omnisonic.http.csrf import Csrf
-from omnisonic.http.download_links import DownloadLinks
-from omnisonic.http.download_slots import DownloadSlots
-from omnisonic.http.downloads import Downloads, Served
-from omnisonic.http.errors import answer_errors
-from omnisonic.http.exports import Exports
-from omnisonic.http.framework import StudioApp
-from omnisonic.http.head_counts import HeadCounts
-from omnisonic.http.health import Health
-from omnisonic.http.incoming import GRACE_S
-from omnisonic.http.invites import Invites
-from omnisonic.http.leases import Leases
-from omnisonic.http.oauth import PROVIDER_TIMEOUT_S
-from omnisonic.http.openapi import document
-from omnisonic.http.page_frame import PageFrame
-from omnisonic.http.pages import Pages
-from omnisonic.http.path_ids import IdConverter
-from omnisonic.http.presence import Presence
-from omnisonic.http.realtime_document import RealtimeReference
-from omnisonic.http.request_ids import trace_requests
-from omnisonic.http.request_rates import RequestRates
-from omnisonic.http.room_news import RoomNews
-from omnisonic.http.room_rights import RoomRights
-from omnisonic.http.rooms import GatewayAddress, Rooms, RoomStores
-from omnisonic.http.security import secure
-from omnisonic.http.session_pages import SessionPages
-from omnisonic.http.sessions import Sessions
-from omnisonic.http.tus import MethodOverride, Tus
-from omnisonic.http.uploads import UploadParts, Uploads
-from omnisonic.media.identifier import Identifier
-from omnisonic.origins import HostPolicy, OriginPolicy
-from omnisonic.presence import PresenceStore
-from omnisonic.sessions import SessionStore
-from omnisonic.storage import Storage
-from omnisonic.uploads import UploadStore
-from omnisonic.uploads.disposal import Disposal
-from omnisonic.uploads.intake import Intake
-from omnisonic.uploads.resumable import ResumableStore
-from omnisonic.uploads.upkeep import UploadUpkeep
+from omnisonic.http.api.download_links import DownloadLinks
+from omnisonic.http.api.download_slots import DownloadSlots
+from omnisonic.http.api.downloads import Downloads, Served
+from omnisonic.http.api.exports import Exports
+from omnisonic.http.api.health import Health
+from omnisonic.http.api.invites import Invites
+from omnisonic.http.api.leases import Leases
+from omnisonic.http.api.participant_counts import HeadCounts
+from omnisonic.http.api.presence import Presence
+from omnisonic.http.api.realtime_document import RealtimeReference
+from omnisonic.http.api.request_rates import RequestRates
+from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.room_rights import RoomRights
+from omnisonic.http.api.rooms import GatewayAddress, Rooms, RoomStores
+from omnisonic.http.api.sessions import Sessions
+from omnisonic.http.api.tus import MethodOverride, Tus
+from omnisonic.http.api.uploads import UploadParts, Uploads
+from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.oauth import PROVIDER_TIMEOUT_S
+from omnisonic.http.auth.routes import Auth
+from omnisonic.http.core.csrf import Csrf
+from omnisonic.http.core.errors import answer_errors
+from omnisonic.http.core.framework import StudioApp
+from omnisonic.http.core.openapi import document
+from omnisonic.http.core.path_ids import IdConverter
+from omnisonic.http.core.request_body import GRACE_S
+from omnisonic.http.core.request_ids import trace_requests
+from omnisonic.http.core.security import secure
+from omnisonic.http.pages.page_context import PageFrame
+from omnisonic.http.pages.public import Pages
+from omnisonic.http.pages.sessions import SessionPages
+from omnisonic.settings.origins import HostPolicy, OriginPolicy
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus import Bus
+from omnisonic.stores.guard import Guard
+from omnisonic.stores.presence import PresenceStore
+from omnisonic.stores.storage import Storage
+from omnisonic.studio.access import AccessStore
+from omnisonic.studio.accounts import AccountStore
+from omnisonic.studio.exports import ExportStore
+from omnisonic.studio.media.identifier import Identifier
+from omnisonic.studio.sessions import SessionStore
+from omnisonic.studio.uploads import UploadStore
+from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.resumable import ResumableStore
+from omnisonic.studio.uploads.retention import UploadUpkeep
+from omnisonic.studio.uploads.upload_writer import Intake
 
 MAX_BODY_BYTES: Final = 65_536
 BODY_TIMEOUT_S: Final = 5

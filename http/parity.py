@@ -12,18 +12,18 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Blueprint, Quart, Response
 
-from omnisonic.bus import Bus
-from omnisonic.config import Settings
-from omnisonic.http.answers import Ok, SessionAnswer, answer
+from omnisonic.http.api.leases import Leases
+from omnisonic.http.api.participant_counts import HeadCounts
+from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.sessions import Sessions
 from omnisonic.http.app import plain_app
-from omnisonic.http.head_counts import HeadCounts
-from omnisonic.http.inputs import Query
-from omnisonic.http.leases import Leases
-from omnisonic.http.room_news import RoomNews
-from omnisonic.http.sessions import Sessions
+from omnisonic.http.core.inputs import Query
+from omnisonic.http.core.responses import Ok, SessionAnswer, answer
 from omnisonic.models import LoginId, Person, Session
-from omnisonic.presence import PresenceStore
-from omnisonic.sessions import SessionStore
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus import Bus
+from omnisonic.stores.presence import PresenceStore
+from omnisonic.studio.sessions import SessionStore
 
 GUEST: Final = Person("00000000-0000-4000-8000-000000000001", "Guest", None, None)
 """Who everybody is here."""

@@ -1,9 +1,9 @@
 """The web's server: Hypercorn's HTTP/1.1 on connections that we accept, bound and watch ourselves (SPEC 1, 3).
 
-Overload: connections over the limits are refused (`omnisonic.http.acceptor`), slow peers are cut off
-(`omnisonic.http.connection`). Crash: an exception is one 500. Shutdown: no new connections, what is in flight has
-`GRACE_S` to finish, and uploads a little less, to be told (`omnisonic.http.stopping`); idle connections are closed at
-once.
+Overload: connections over the limits are refused (`omnisonic.http.core.acceptor`), slow peers are cut off
+(`omnisonic.http.core.connection`). Crash: an exception is one 500. Shutdown: no new connections, what is in flight has
+`GRACE_S` to finish, and uploads a little less, to be told (`omnisonic.http.core.stopping`); idle connections are closed
+at once.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from hypercorn.asyncio.lifespan import Lifespan
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 
-from omnisonic.http.acceptor import Acceptor, ConnectionLimits
-from omnisonic.http.connection import Connection, Patience
-from omnisonic.http.stopping import STATE, Stopping
+from omnisonic.http.core.acceptor import Acceptor, ConnectionLimits
+from omnisonic.http.core.connection import Connection, Patience
+from omnisonic.http.core.stopping import STATE, Stopping
 
 GRACE_S: Final = 5.0
 MAX_HEAD_BYTES: Final = 16_384

@@ -1,10 +1,9 @@
-from omnisonic.actors.claims import Admitted as Admitted
-from omnisonic.client.endings import Closed as Closed
-from omnisonic.client.endings import EntryRefused as EntryRefused
-from omnisonic.client.endings import NotTaken as NotTaken
+from omnisonic.actors.admission.claims import Admitted as Admitted
+from omnisonic.client.errors import Closed as Closed
+from omnisonic.client.errors import EntryRefused as EntryRefused
+from omnisonic.client.errors import NotTaken as NotTaken
 from omnisonic.client.rooms import ClientRoom as ClientRoom
 from omnisonic.client.rooms import connect as connect
-from omnisonic.config import Settings as Settings
 from omnisonic.embedding.admission import Request as Request
 from omnisonic.embedding.gateway import Limits as Limits
 from omnisonic.embedding.gateway import RunningGateway as RunningGateway
@@ -18,6 +17,7 @@ from omnisonic.errors import InvalidInput as InvalidInput
 from omnisonic.errors import OmnisonicError as OmnisonicError
 from omnisonic.errors import Unavailable as Unavailable
 from omnisonic.models import Member as Member
+from omnisonic.settings.settings import Settings as Settings
 from omnisonic.wire.handshake import Refused as Refused
 from omnisonic.wire.received import Message as Message
 

@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from omnisonic.embedded import free_port
+from omnisonic.operations.embedded import free_port
 
 FIRST: Final = 30_000
 """Below what kernels give away by themselves."""

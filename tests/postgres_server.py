@@ -19,11 +19,11 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import pytest
 
-from omnisonic.database.migrations import migrate
-from omnisonic.database.pool import Deadlines
-from omnisonic.embedded import POSTGRES_PORTS, free_port
-from omnisonic.embedded.cluster import DATABASE, USER, Cluster
-from omnisonic.embedded.installation import find_postgres
+from omnisonic.operations.embedded import POSTGRES_PORTS, free_port
+from omnisonic.operations.embedded.cluster import DATABASE, USER, Cluster
+from omnisonic.operations.embedded.installation import find_postgres
+from omnisonic.stores.database.migrations import migrate
+from omnisonic.stores.database.pool import Deadlines
 from tests.processes import ended_with_block, send_signal
 
 START_TIMEOUT_S: Final = 20.0

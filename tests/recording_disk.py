@@ -5,7 +5,7 @@ from collections.abc import Callable
 from io import IOBase
 from pathlib import Path
 
-from omnisonic.storage.disk import Disk
+from omnisonic.process.disk import Disk
 
 
 class RecordingDisk(Disk):

@@ -10,17 +10,17 @@ from urllib.parse import urlencode
 import trio
 from trio_websocket import wrap_client_stream
 
-from omnisonic.actors.cell import RoomCell
 from omnisonic.actors.gateway import Gateway, GatewayOptions
-from omnisonic.actors.room import Room, RoomContext
-from omnisonic.bus import ROOM_EVENTS, Bus
-from omnisonic.bus.memory import MemoryBus
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.state import Room, RoomContext
 from omnisonic.errors import Unavailable
 from omnisonic.models import Member
-from omnisonic.origins import HostPolicy, OriginPolicy
-from omnisonic.presence import PresenceStore
-from omnisonic.presence.memory import MemoryPresence
-from omnisonic.server import open_gateway
+from omnisonic.operations.gateway_process import open_gateway
+from omnisonic.settings.origins import HostPolicy, OriginPolicy
+from omnisonic.stores.bus import ROOM_EVENTS, Bus
+from omnisonic.stores.bus.memory import MemoryBus
+from omnisonic.stores.presence import PresenceStore
+from omnisonic.stores.presence.memory import MemoryPresence
 from omnisonic.wire.messages import Envelope
 from tests.clients import DEADLINE_S, Bare, Client, masked_frame, upgrade_request
 

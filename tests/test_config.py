@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from omnisonic.config import Settings, explain, settings_table, variable_of
 from omnisonic.errors import BadSettings
+from omnisonic.settings.settings import Settings, explain, settings_table, variable_of
 
 
 def problems(**environ: str) -> list[str]:

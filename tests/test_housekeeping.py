@@ -13,22 +13,22 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.database.pool import Database
 from omnisonic.errors import Unavailable
-from omnisonic.exports.postgres import PostgresExports
-from omnisonic.exports.postgres_queue import PostgresExportQueue
-from omnisonic.exports.queue import Finished, Job
-from omnisonic.housekeeping import BATCH, JITTER, RETRY_S, SWEEP_S, Chore, chores, keep_house
-from omnisonic.logins import login_id
+from omnisonic.identity.logins import login_id
 from omnisonic.models import ExportId, LoginId, UploadId
-from omnisonic.sessions.postgres import PostgresSessions
-from omnisonic.storage.local import LocalStorage
-from omnisonic.uploads import Received
-from omnisonic.uploads.disposal import Disposal
-from omnisonic.uploads.postgres import PostgresUploads
-from omnisonic.uploads.postgres_resumable import PostgresResumables
-from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
+from omnisonic.operations.housekeeping import BATCH, JITTER, RETRY_S, SWEEP_S, Chore, chores, keep_house
+from omnisonic.stores.database.pool import Database
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.exports.export_queue import PostgresExportQueue
+from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.queue import Finished, Job
+from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.uploads import Received
+from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.resumable_store import PostgresResumables
+from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0

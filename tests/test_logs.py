@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from omnisonic.config import Settings
-from omnisonic.log_lines import as_json_line
-from omnisonic.logs import configure_logs
+from omnisonic.observability.log_lines import as_json_line
+from omnisonic.observability.logs import configure_logs
 from omnisonic.redaction import redacted, redacted_text
+from omnisonic.settings.settings import Settings
 
 CANARY = "c4n4ry"
 

@@ -3,7 +3,7 @@
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, InMemoryMetricReader, Sum
 
-from omnisonic.metrics import METRICS, Metric, metrics_table
+from omnisonic.observability.metrics import METRICS, Metric, metrics_table
 
 
 def test_no_two_metrics_have_the_same_name() -> None:

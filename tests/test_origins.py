@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnisonic.origins import HostPolicy, OriginPolicy
+from omnisonic.settings.origins import HostPolicy, OriginPolicy
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, Span, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
-from omnisonic.redacted_spans import REMEMBERED_LENGTH, RedactedSpans
+from omnisonic.observability.redacted_spans import REMEMBERED_LENGTH, RedactedSpans
 
 CANARY = "canary-4f1d"
 

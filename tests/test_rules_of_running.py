@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from omnisonic.bus.memory import MemoryBus
 from omnisonic.errors import Unavailable
+from omnisonic.stores.bus.memory import MemoryBus
 from tests.rooms import listening, open_stage
 from tests.skips import EXCUSED, excused
 

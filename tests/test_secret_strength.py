@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from omnisonic.secret_strength import ADMIN_TOKEN_BYTES, SIGNING_BYTES, secret_problems
+from omnisonic.settings.secret_strength import ADMIN_TOKEN_BYTES, SIGNING_BYTES, secret_problems
 
 WORDS = ("changeme", "secret", "Password", "your", "placeholder", "NEXTAUTH", "admin", "token", "123456", "qwerty")
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from omnisonic.spare_time import NICENESS, give_only_spare_time
+from omnisonic.process.idle_priority import NICENESS, give_only_spare_time
 from tests.processes import ended_with_block
 
 DEADLINE_S: Final = 20.0

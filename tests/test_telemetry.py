@@ -14,9 +14,8 @@ from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 
 from omnisonic import __version__
-from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
-from omnisonic.telemetry import (
+from omnisonic.observability.telemetry import (
     CONSOLE_LINES_PER_S,
     CONSOLE_TRACES_PER_S,
     ERROR_TYPE,
@@ -24,13 +23,14 @@ from omnisonic.telemetry import (
     LineExporter,
     configure_telemetry,
 )
+from omnisonic.settings.settings import Settings
 
 DEADLINE_S = 30.0
 PROGRAM = """
 import io, json, sys
 from opentelemetry import metrics, trace
-from omnisonic.config import Settings
-from omnisonic.telemetry import configure_telemetry
+from omnisonic.settings.settings import Settings
+from omnisonic.observability.telemetry import configure_telemetry
 
 environ, console = json.loads(sys.argv[1]), io.StringIO()
 telemetry = configure_telemetry(Settings.load(environ), "gateway", environ, console)

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from omnisonic.time_slices import SHORTEST_S
+from omnisonic.process.time_slice import SHORTEST_S
 
 SEEN = """
 import ctypes, os, struct, sys, threading
-from omnisonic.time_slices import shorten_time_slice
+from omnisonic.process.time_slice import shorten_time_slice
 
 def told():
     room = ctypes.create_string_buffer(56)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnisonic.config import known_variables
-from omnisonic.unknown_settings import ORIGINAL, Unknown, unknown_settings
+from omnisonic.settings.settings import known_variables
+from omnisonic.settings.unknown import ORIGINAL, Unknown, unknown_settings
 
 KNOWN = known_variables()
 DOCUMENT = Path(__file__).parent.parent / "docs" / "from-the-original.md"

@@ -1,4 +1,5 @@
-"""`omnisonic clean-uploads`: deletes stale uploads once, as the worker does by itself (`omnisonic.housekeeping`).
+"""`omnisonic clean-uploads`: deletes stale uploads once, as the worker does by itself
+(`omnisonic.operations.housekeeping`).
 
 A stale row goes first, which leaves its object due, and then the object; a store that is away keeps nothing from being
 deleted later. Two at once take turns batch by batch. Crash and Ctrl-C: what was begun is finished by the next one.
@@ -16,16 +17,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from omnisonic.cli.migrated import refuse_when_behind
-from omnisonic.cli.places import database_of
+from omnisonic.cli.schema_check import refuse_when_behind
+from omnisonic.cli.service_urls import database_of
 from omnisonic.cli.storage import storage_of
-from omnisonic.config import Settings
-from omnisonic.database.pool import Database
 from omnisonic.errors import InvalidInput, Unavailable
-from omnisonic.logs import configure_logs
-from omnisonic.uploads.disposal import Disposal
-from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
-from omnisonic.uploads.upkeep import UploadUpkeep
+from omnisonic.observability.logs import configure_logs
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.database.pool import Database
+from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.retention import UploadUpkeep
+from omnisonic.studio.uploads.retention_store import PostgresUpkeep
 
 BATCH: Final = 50
 CONNECTIONS: Final = 2

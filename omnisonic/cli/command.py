@@ -71,7 +71,7 @@ class SettingsCommand(TyperCommand):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the section. The settings are imported only here: they cost more than all else of `--help`."""
-        from omnisonic.config import explain, variable_of
+        from omnisonic.settings.settings import explain, variable_of
 
         super().format_epilog(ctx, formatter)
         with formatter.section("Environment"):

@@ -20,21 +20,21 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
-from omnisonic.bus import round_trip
-from omnisonic.bus.valkey import ValkeyBus
-from omnisonic.cli.gateway_places import local_gateway
-from omnisonic.cli.places import database_of, redis_of
+from omnisonic.cli.rooms.gateway_urls import local_gateway
+from omnisonic.cli.service_urls import database_of, redis_of
 from omnisonic.cli.storage import storage_of
-from omnisonic.config import Settings, known_variables
-from omnisonic.database.migrations import status
 from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
-from omnisonic.http.gateway_readiness import GatewayReadiness, asking_client, known_name, local_url
-from omnisonic.logs import configure_logs
-from omnisonic.media.listener import listen
+from omnisonic.http.api.gateway_readiness import GatewayReadiness, asking_client, known_name, local_url
+from omnisonic.observability.logs import configure_logs
 from omnisonic.process.sandbox import missing_layers
-from omnisonic.storage import Label, Storage, StorageRefused
-from omnisonic.unknown_settings import unknown_settings
-from omnisonic.valkey import TIMEOUT_S
+from omnisonic.settings.settings import Settings, known_variables
+from omnisonic.settings.unknown import unknown_settings
+from omnisonic.stores.bus import round_trip
+from omnisonic.stores.bus.valkey import ValkeyBus
+from omnisonic.stores.database.migrations import status
+from omnisonic.stores.storage import Label, Storage, StorageRefused
+from omnisonic.stores.valkey import TIMEOUT_S
+from omnisonic.studio.media.analyser import listen
 
 CHECK_S: Final = 10.0
 SLOW_S: Final = 2.0

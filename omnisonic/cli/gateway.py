@@ -1,4 +1,5 @@
-"""`omnisonic gateway`: opens its socket, prepares the process, and runs `omnisonic.server.run_gateway` on trio.
+"""`omnisonic gateway`: opens its socket, prepares the process, and runs
+`omnisonic.operations.gateway_process.run_gateway` on trio.
 
 Signals, overload and shutdown are the server's; a crash is logged and ends the process with exit code 1.
 """
@@ -11,16 +12,16 @@ from typing import Final, NoReturn
 
 import trio
 
-from omnisonic.cli.announcing import announcement
-from omnisonic.cli.lifeline import Lifeline, end_with_supervisor
-from omnisonic.cli.listening import inherited_listener, open_listener, url_of
-from omnisonic.cli.migrated import refuse_when_behind
-from omnisonic.config import Settings
-from omnisonic.descriptors import WANTED, allow_descriptors
+from omnisonic.cli.announcement import announcement
+from omnisonic.cli.listening_sockets import inherited_listener, open_listener, url_of
+from omnisonic.cli.readiness_pipe import Lifeline, end_with_supervisor
+from omnisonic.cli.schema_check import refuse_when_behind
 from omnisonic.errors import BadSettings
-from omnisonic.heartbeat import BEAT_S
-from omnisonic.server import run_gateway
-from omnisonic.time_slices import shorten_time_slice
+from omnisonic.operations.gateway_process import run_gateway
+from omnisonic.operations.heartbeat import BEAT_S
+from omnisonic.process.descriptors import WANTED, allow_descriptors
+from omnisonic.process.time_slice import shorten_time_slice
+from omnisonic.settings.settings import Settings
 
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 """New objects before a collection of the youngest generation, and how many of those make one of the next.

@@ -22,11 +22,11 @@ from omnisonic.cli.command import (
     WebCommand,
     WorkerCommand,
 )
-from omnisonic.cli.rooms import rooms
+from omnisonic.cli.rooms.commands import rooms
 from omnisonic.errors import BadSettings, OmnisonicError
 
 if TYPE_CHECKING:
-    from omnisonic.config import Settings
+    from omnisonic.settings.settings import Settings
 
 app = typer.Typer(
     name="omnisonic",
@@ -174,7 +174,7 @@ def clean_uploads(
 def doctor(as_json: AsJson = False) -> None:
     """Check everything that is configured, end to end, and say what is wrong and how to mend it."""
     from omnisonic.cli import doctor
-    from omnisonic.config import Settings
+    from omnisonic.settings.settings import Settings
 
     if not doctor.run(Settings.load(), as_json=as_json):
         raise typer.Exit(1)
@@ -214,7 +214,7 @@ def ls(as_json: AsJson = False) -> None:
 
 def _settings(part: str = "", *, supervised: bool = False) -> "Settings":
     """The settings, of a `part` that runs on or of a command, before anything heavy is imported."""
-    from omnisonic.cli.reading import settings_of_command, settings_of_part
+    from omnisonic.cli.read_settings import settings_of_command, settings_of_part
 
     return settings_of_part(part, supervised=supervised) if part else settings_of_command()
 
@@ -239,15 +239,15 @@ def _explained(error: BaseException) -> int:
 def _log_somewhere() -> None:
     """A bug may come before the part has set its logs up, and Python's own handler would print a traceback."""
     if not logging.getLogger().handlers:
-        from omnisonic.config import Settings
-        from omnisonic.logs import configure_logs
+        from omnisonic.observability.logs import configure_logs
+        from omnisonic.settings.settings import Settings
 
         configure_logs(Settings(), "omnisonic")
 
 
 def _complain(*sentences: str) -> None:
     """Say it on standard error; for a part whose log is JSON, as an event of its log."""
-    logs = sys.modules.get("omnisonic.logs")
+    logs = sys.modules.get("omnisonic.observability.logs")
     if sys.argv[1:2] and sys.argv[1] in PARTS and logs is not None and logs.log_is_json():
         for sentence in sentences:
             logging.getLogger("omnisonic").critical("omnisonic.ended", extra={"problem": sentence})

@@ -10,11 +10,11 @@ from datetime import datetime
 
 import typer
 
-from omnisonic.cli.lifeline import end_with_supervisor
-from omnisonic.cli.places import database_of
-from omnisonic.config import Settings
-from omnisonic.database.migrations import Migration, migrate, status
-from omnisonic.logs import configure_logs
+from omnisonic.cli.readiness_pipe import end_with_supervisor
+from omnisonic.cli.service_urls import database_of
+from omnisonic.observability.logs import configure_logs
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.database.migrations import Migration, migrate, status
 
 
 def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.log_lines import as_json_line, json_line
+from omnisonic.observability.log_lines import as_json_line, json_line
 
 SUPERVISOR: Final = "serve"
 """The part whose lines those of `serve` itself are."""

@@ -4,15 +4,15 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from omnisonic.bus.memory import MemoryBus
-from omnisonic.cli.listening import port_of
+from omnisonic.cli.listening_sockets import port_of
 from omnisonic.cli.site import open_site, serve_site
-from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
 from omnisonic.http.parity import GUEST, GUEST_LOGIN, create_parity_app
-from omnisonic.presence.memory import MemoryPresence
-from omnisonic.sessions.memory import MemorySessions
-from omnisonic.telemetry import configure_telemetry
+from omnisonic.observability.telemetry import configure_telemetry
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.memory import MemoryBus
+from omnisonic.stores.presence.memory import MemoryPresence
+from omnisonic.studio.sessions.memory import MemorySessions
 
 
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:

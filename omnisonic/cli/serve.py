@@ -5,8 +5,9 @@ starts, and while a part is restarted, its newcomers wait in the socket's backlo
 included, goes by environment.
 
 The database and Valkey start first, when they are embedded; then the migrations are applied, and only then the parts
-start. Overload, crashes and shutdown of all of them: `omnisonic.processes`. A crash of this process itself: the parts
-notice that their lifeline closed and stop, the servers die on their leashes, and the next start finds all data there.
+start. Overload, crashes and shutdown of all of them: `omnisonic.operations.supervisor`. A crash of this process itself:
+the parts notice that their lifeline closed and stop, the servers die on their leashes, and the next start finds all
+data there.
 """
 
 import os
@@ -23,20 +24,20 @@ from typing import Final
 import trio
 
 from omnisonic import __version__
-from omnisonic.child_process import ProcessSpec
-from omnisonic.cli.listening import open_listener, port_of, url_of
+from omnisonic.cli.listening_sockets import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
-from omnisonic.config import Settings
-from omnisonic.data_directory import GATEWAY, OPERATOR, data_directory, kept_secret, write_private
-from omnisonic.database.pool import CONNECTIONS
-from omnisonic.descriptors import allow_descriptors
-from omnisonic.embedded.postgres import FOLDER as POSTGRES
-from omnisonic.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
-from omnisonic.embedded.valkey import FOLDER as VALKEY
-from omnisonic.embedded.valkey import EmbeddedValkey
-from omnisonic.heartbeat import SILENT_S
-from omnisonic.processes import run_processes
-from omnisonic.signing import signing_secret
+from omnisonic.identity.signing import signing_secret
+from omnisonic.operations.child_process import ProcessSpec
+from omnisonic.operations.embedded.postgres import FOLDER as POSTGRES
+from omnisonic.operations.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
+from omnisonic.operations.embedded.valkey import FOLDER as VALKEY
+from omnisonic.operations.embedded.valkey import EmbeddedValkey
+from omnisonic.operations.heartbeat import SILENT_S
+from omnisonic.operations.supervisor import run_processes
+from omnisonic.process.descriptors import allow_descriptors
+from omnisonic.settings.data_directory import GATEWAY, OPERATOR, data_directory, kept_secret, write_private
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.database.pool import CONNECTIONS
 
 MIGRATE_S: Final = 3600.0
 """A migration may rewrite large tables; it is cut off only when it has surely gone astray."""

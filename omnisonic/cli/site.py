@@ -12,14 +12,14 @@ from typing import Final, Literal
 
 from quart import Quart
 
-from omnisonic.cli.announcing import announcement
-from omnisonic.cli.lifeline import end_with_supervisor, ready_in_asyncio
-from omnisonic.cli.listening import inherited_listener, open_listener, url_of
-from omnisonic.cli.stopping import stop_signal
-from omnisonic.config import Settings
-from omnisonic.descriptors import allow_descriptors
-from omnisonic.http.acceptor import ConnectionLimits
+from omnisonic.cli.announcement import announcement
+from omnisonic.cli.listening_sockets import inherited_listener, open_listener, url_of
+from omnisonic.cli.readiness_pipe import end_with_supervisor, ready_in_asyncio
+from omnisonic.cli.stop_signal import stop_signal
+from omnisonic.http.core.acceptor import ConnectionLimits
 from omnisonic.http.serving import serve_web
+from omnisonic.process.descriptors import allow_descriptors
+from omnisonic.settings.settings import Settings
 
 STOP_S: Final = 7.0
 DESCRIPTORS_OF_ITS_OWN: Final = 64

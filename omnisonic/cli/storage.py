@@ -1,15 +1,15 @@
-"""The storage that the settings name (`omnisonic.storage`), for one process and its running loop."""
+"""The storage that the settings name (`omnisonic.stores.storage`), for one process and its running loop."""
 
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from omnisonic.config import Settings
-from omnisonic.storage import Storage
-from omnisonic.storage.local import LocalStorage
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.storage import Storage
+from omnisonic.stores.storage.local import LocalStorage
 
 if TYPE_CHECKING:
-    from omnisonic.storage.s3 import Bucket
+    from omnisonic.stores.storage.s3 import Bucket
 
 MINIO_REGION = "us-east-1"
 """What MinIO and its like call where they are, unless somebody has told them another name."""
@@ -20,13 +20,13 @@ def storage_of(settings: Settings) -> Storage:
     if settings.storage_type == "local":
         return LocalStorage(settings.local_storage_dir)
     # Amazon's library takes half a second to load, which nobody waits for who does not need it.
-    from omnisonic.storage.s3 import S3Storage
+    from omnisonic.stores.storage.s3 import S3Storage
 
     return S3Storage(_bucket(settings))
 
 
 def _bucket(settings: Settings) -> "Bucket":
-    from omnisonic.storage.s3 import Bucket
+    from omnisonic.stores.storage.s3 import Bucket
 
     if settings.storage_type == "minio":
         access_key, secret_key = settings.minio_keys()

@@ -7,23 +7,23 @@ block.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from omnisonic.access.postgres import PostgresAccess
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.bus.valkey import ValkeyBus
 from omnisonic.cli.storage import storage_of
-from omnisonic.config import Settings
-from omnisonic.database.login_use import LoginUse
-from omnisonic.database.pool import Database
-from omnisonic.exports.postgres import PostgresExports
-from omnisonic.guard.memory import MemoryGuard
-from omnisonic.guard.valkey import ValkeyGuard
+from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
 from omnisonic.http.app import Stores
-from omnisonic.http.gateway_readiness import asking_client, gateway_of
-from omnisonic.presence.valkey import ValkeyPresence
-from omnisonic.sessions.postgres import PostgresSessions
-from omnisonic.uploads.postgres import PostgresUploads
-from omnisonic.uploads.postgres_resumable import PostgresResumables
-from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.valkey import ValkeyBus
+from omnisonic.stores.database.pool import Database
+from omnisonic.stores.guard.memory import MemoryGuard
+from omnisonic.stores.guard.valkey import ValkeyGuard
+from omnisonic.stores.presence.valkey import ValkeyPresence
+from omnisonic.studio.access.postgres import PostgresAccess
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.uploads.resumable_store import PostgresResumables
+from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 
 
 @asynccontextmanager

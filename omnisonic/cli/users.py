@@ -13,18 +13,18 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from omnisonic.accounts import AccountStore, EmailTaken
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.cli.migrated import refuse_when_behind
-from omnisonic.cli.places import database_of
-from omnisonic.config import Settings
-from omnisonic.database.pool import Database, Row
-from omnisonic.database.users import LIST
-from omnisonic.emails import checked_email
+from omnisonic.cli.schema_check import refuse_when_behind
+from omnisonic.cli.service_urls import database_of
 from omnisonic.errors import InvalidInput, OmnisonicError
-from omnisonic.logs import configure_logs
+from omnisonic.identity.emails import checked_email
+from omnisonic.identity.passwords import LONGEST, hash_password
 from omnisonic.models import checked_name
-from omnisonic.passwords import LONGEST, hash_password
+from omnisonic.observability.logs import configure_logs
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.database.pool import Database, Row
+from omnisonic.studio.accounts import AccountStore, EmailTaken
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.user_statements import LIST
 
 SHORTEST: Final = 8
 """Fewest characters in a password that an operator gives."""

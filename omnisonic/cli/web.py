@@ -4,15 +4,15 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from omnisonic.cli.listening import port_of
-from omnisonic.cli.migrated import refuse_when_behind
+from omnisonic.cli.listening_sockets import port_of
+from omnisonic.cli.schema_check import refuse_when_behind
 from omnisonic.cli.site import open_site, serve_site
 from omnisonic.cli.stores import open_stores
-from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
 from omnisonic.http.app import create_app
-from omnisonic.signing import signing_secret
-from omnisonic.telemetry import configure_telemetry
+from omnisonic.identity.signing import signing_secret
+from omnisonic.observability.telemetry import configure_telemetry
+from omnisonic.settings.settings import Settings
 
 
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:

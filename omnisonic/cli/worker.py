@@ -13,31 +13,31 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.bus.valkey import ValkeyBus
-from omnisonic.cli.announcing import announcement
-from omnisonic.cli.lifeline import end_with_supervisor, ready_in_asyncio
-from omnisonic.cli.migrated import refuse_when_behind
-from omnisonic.cli.stopping import stop_signal
+from omnisonic.cli.announcement import announcement
+from omnisonic.cli.readiness_pipe import end_with_supervisor, ready_in_asyncio
+from omnisonic.cli.schema_check import refuse_when_behind
+from omnisonic.cli.stop_signal import stop_signal
 from omnisonic.cli.storage import storage_of
-from omnisonic.config import Settings
-from omnisonic.database.pool import Database
-from omnisonic.descriptors import allow_descriptors
 from omnisonic.errors import BadSettings
-from omnisonic.exports.instruments import ExportInstruments
-from omnisonic.exports.postgres_queue import PostgresExportQueue
-from omnisonic.exports.rendering import Rendering
-from omnisonic.housekeeping import Chore, chores, keep_house
-from omnisonic.http.room_news import RoomNews
-from omnisonic.media.listener import listen
-from omnisonic.mixdown.mixer import mix
+from omnisonic.http.api.room_events import RoomNews
+from omnisonic.observability.telemetry import configure_telemetry
+from omnisonic.operations.housekeeping import Chore, chores, keep_house
+from omnisonic.process.descriptors import allow_descriptors
 from omnisonic.process.sandbox import missing_layers
-from omnisonic.storage import Storage
-from omnisonic.telemetry import configure_telemetry
-from omnisonic.uploads.disposal import Disposal
-from omnisonic.uploads.listening import AT_ONCE, Listening
-from omnisonic.uploads.postgres_analyses import PostgresAnalyses
-from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.valkey import ValkeyBus
+from omnisonic.stores.database.pool import Database
+from omnisonic.stores.storage import Storage
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.exports.export_queue import PostgresExportQueue
+from omnisonic.studio.exports.export_worker import Rendering
+from omnisonic.studio.exports.telemetry import ExportInstruments
+from omnisonic.studio.media.analyser import listen
+from omnisonic.studio.mixdown.mixer import mix
+from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
+from omnisonic.studio.uploads.analysis_worker import AT_ONCE, Listening
+from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.retention_store import PostgresUpkeep
 
 CONNECTIONS: Final = AT_ONCE + 1
 """To the database: one for housekeeping. Each mixdown has two more: one for its heartbeat."""

@@ -8,14 +8,14 @@ from typing import Any, Final, Self
 import msgspec
 import trio
 
-from omnisonic.background import open_background
-from omnisonic.client.endings import NotTaken
-from omnisonic.client.hearing import Hearing
+from omnisonic.client.connection import Link, LinkBroken
+from omnisonic.client.dispatch import Hearing
+from omnisonic.client.errors import NotTaken
 from omnisonic.client.inbox import INBOX_BYTES, Inbox
-from omnisonic.client.keeper import GIVE_UP_S, Keeper, State
-from omnisonic.client.link import Link, LinkBroken
-from omnisonic.client.plan import Plan
-from omnisonic.client.visit import Ticket, Visit
+from omnisonic.client.join_request import Ticket, Visit
+from omnisonic.client.reconnect_policy import Plan
+from omnisonic.client.reconnector import GIVE_UP_S, Keeper, State
+from omnisonic.concurrency.background import open_background
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, Status
 from omnisonic.wire.frames import BINARY, TEXT

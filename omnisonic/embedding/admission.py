@@ -1,8 +1,8 @@
 """Admission by a program's own rules: a hook that is asked who may enter (SPEC 5.1, 8).
 
-It keeps nothing. A plain function decides at once; an `async` one is asked by the porter (`omnisonic.actors.porter`),
-which bounds how many wait and for how long. A hook that raises anything unforeseen costs its newcomer alone (500), and
-is logged with its traceback.
+It keeps nothing. A plain function decides at once; an `async` one is asked by the porter
+(`omnisonic.actors.admission.pending`), which bounds how many wait and for how long. A hook that raises anything
+unforeseen costs its newcomer alone (500), and is logged with its traceback.
 """
 
 import inspect
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias, cast
 
-from omnisonic.actors.admission import Decision
-from omnisonic.actors.claims import Admitted
+from omnisonic.actors.admission.admission import Decision
+from omnisonic.actors.admission.claims import Admitted
 from omnisonic.models import LoginId, RoomId
 from omnisonic.wire import handshake
 from omnisonic.wire.handshake import Refused, read_entrance, read_fields, tickets_in

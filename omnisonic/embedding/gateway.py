@@ -12,14 +12,13 @@ from typing import Any, Final, TypedDict, Unpack
 
 import trio
 
-from omnisonic.actors.admission import OpenAdmission
-from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.dead_letters import DeadLetter
+from omnisonic.actors.admission.admission import OpenAdmission
+from omnisonic.actors.connections.rate_limit import Rate
 from omnisonic.actors.gateway import SHUTDOWN_S, Gateway, GatewayOptions
-from omnisonic.actors.mailbox import Dismiss, DropLease, Told
-from omnisonic.actors.rate import Rate
-from omnisonic.background import open_background
-from omnisonic.config import Settings
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, Told
+from omnisonic.actors.runtime.dead_letters import DeadLetter
+from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
 from omnisonic.embedding.hook_contract import require_plain_function
 from omnisonic.embedding.hosting import Hosting, OnMessage, outgoing
@@ -27,7 +26,8 @@ from omnisonic.embedding.rooms import Room
 from omnisonic.embedding.ticker import Ticker
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
-from omnisonic.origins import WILDCARDS, OriginPolicy
+from omnisonic.settings.origins import WILDCARDS, OriginPolicy
+from omnisonic.settings.settings import Settings
 from omnisonic.wire.closing import CloseCode, Closing
 
 BACKLOG: Final = 1024

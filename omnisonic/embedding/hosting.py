@@ -12,12 +12,12 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from omnisonic.actors.batch import Batch
-from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.mailbox import Expire, Mail, Said
-from omnisonic.actors.registry import Registry
-from omnisonic.actors.room import Room as ActorRoom
-from omnisonic.actors.room import RoomContext
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.mailbox import Expire, Mail, Said
+from omnisonic.actors.rooms.registry import Registry
+from omnisonic.actors.rooms.state import Room as ActorRoom
+from omnisonic.actors.rooms.state import RoomContext
 from omnisonic.embedding.hook_contract import apply_answer, require_no_answer, require_state
 from omnisonic.embedding.rooms import Room
 from omnisonic.errors import InvalidInput

@@ -11,9 +11,9 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.mailbox import Tick
-from omnisonic.actors.registry import Registry
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.mailbox import Tick
+from omnisonic.actors.rooms.registry import Registry
 from omnisonic.embedding.hosting import HostedRoom
 
 SHORTEST_S: Final = 0.001

@@ -14,12 +14,12 @@ from urllib.parse import unquote
 
 from quart import Quart
 
-from omnisonic.cli.migrated import refuse_when_behind
+from omnisonic.cli.schema_check import refuse_when_behind
 from omnisonic.cli.stores import open_stores
-from omnisonic.config import Settings
 from omnisonic.errors import BadSettings, OmnisonicError
 from omnisonic.http.app import create_app as create_quart
-from omnisonic.signing import signing_secret
+from omnisonic.identity.signing import signing_secret
+from omnisonic.settings.settings import Settings
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]

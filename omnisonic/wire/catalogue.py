@@ -12,15 +12,7 @@ import msgspec.structs
 
 from omnisonic.models import Member, Upload
 from omnisonic.wire.messages import Ack, Error, Leave, PresenceSet
-from omnisonic.wire.payloads import (
-    ExportGone,
-    Progress,
-    Pulse,
-    SessionGone,
-    SharedSession,
-    UploadGone,
-    Welcomed,
-)
+from omnisonic.wire.payloads import ExportGone, Progress, Pulse, SessionGone, SharedSession, UploadGone, Welcomed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from omnisonic.errors import InvalidInput, OmnisonicError
-from omnisonic.models import (
-    Member,
-    RoomId,
-    checked_display_name,
-    checked_member_id,
-    checked_room_id,
-    checked_status,
-)
+from omnisonic.models import Member, RoomId, checked_display_name, checked_member_id, checked_room_id, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
 
 HEAD_BYTES: Final = 16_384

@@ -8,9 +8,9 @@ from typing import Any
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 
-from omnisonic.actors.heads import Heads
-from omnisonic.actors.mailbox import Said
-from omnisonic.actors.room import RoomContext
+from omnisonic.actors.rooms.mailbox import Said
+from omnisonic.actors.rooms.relay_prefixes import Heads
+from omnisonic.actors.rooms.state import RoomContext
 from omnisonic.models import Member
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import BINARY, TEXT, Frame

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from omnisonic.actors.batch import Batch
-from omnisonic.actors.mailbox import Join, Mail
-from omnisonic.actors.room import Room, RoomContext
+from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.mailbox import Join, Mail
+from omnisonic.actors.rooms.state import Room, RoomContext
 from omnisonic.models import Member
 from omnisonic.wire.messages import Envelope
 from tests.actors.links import Ear, Setting, member

@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.dead_letters import DeadLetter
-from omnisonic.actors.instruments import MESSAGES_PER_SPAN, Sampler, publish_metrics
-from omnisonic.actors.mailbox import Join, Told
-from omnisonic.bus.events import Reply
-from omnisonic.config import Settings
-from omnisonic.logs import configure_logs
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.mailbox import Join, Told
+from omnisonic.actors.runtime.dead_letters import DeadLetter
+from omnisonic.actors.runtime.telemetry import MESSAGES_PER_SPAN, Sampler, publish_metrics
+from omnisonic.observability.logs import configure_logs
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.messages import Envelope
 from tests.actors.links import Ear, Setting, member, said, text

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.actors.acceptor import LOG_EVERY_S, accept_forever
+from omnisonic.actors.runtime.acceptor import LOG_EVERY_S, accept_forever
 from tests.rooms import eventually
 
 

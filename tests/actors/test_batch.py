@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.batch import Batch
+from omnisonic.actors.rooms.batch import Batch
 from omnisonic.wire.closing import CloseCode, Closing
 from tests.actors.links import Ear
 

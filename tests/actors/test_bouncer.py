@@ -7,11 +7,11 @@ from typing import cast
 import trio
 from trio.testing import MockClock
 
-from omnisonic.access import Pass, Standing
-from omnisonic.actors.bouncer import CHUNK, RECHECK_S, RETRY_S, Bouncer
-from omnisonic.actors.connection import Connection
-from omnisonic.actors.porter import Porter
+from omnisonic.actors.admission.pending import Porter
+from omnisonic.actors.admission.revocation import CHUNK, RECHECK_S, RETRY_S, Bouncer
+from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import Unavailable
+from omnisonic.studio.access import Pass, Standing
 from omnisonic.wire.closing import CloseCode, Closing
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from omnisonic.actors.batch import Batch
-from omnisonic.actors.cell import TURN_FRAMES, RoomCell
-from omnisonic.actors.dead_letters import DeadLetter, DeadLetters
-from omnisonic.actors.instruments import Sampler
-from omnisonic.actors.mailbox import DATA_FRAMES, Expire, Join, Leave, Mail, PutLease, Said, Told
-from omnisonic.actors.room import RoomContext
-from omnisonic.actors.vitals import ASKED_FOR
-from omnisonic.bus.events import Reply
+from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomCell
+from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.mailbox import DATA_FRAMES, Expire, Join, Leave, Mail, PutLease, Said, Told
+from omnisonic.actors.rooms.state import RoomContext
+from omnisonic.actors.rooms.stats import ASKED_FOR
+from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
+from omnisonic.actors.runtime.telemetry import Sampler
+from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT
 from omnisonic.wire.messages import Envelope

@@ -6,8 +6,8 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
-from omnisonic.actors.mailbox import DATA_FRAMES
-from omnisonic.actors.rate import Rate
+from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.rooms.mailbox import DATA_FRAMES
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, CLOSE, TEXT, frame
 from tests.actors.wired import Stage

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from omnisonic.actors.crossing import Crossing, NotAnswered
+from omnisonic.actors.inspection.thread_call import Crossing, NotAnswered
 from tests.clients import DEADLINE_S
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.mailbox import DATA_BYTES, DATA_FRAMES, Expire, Leave, Mailbox, Said
+from omnisonic.actors.rooms.mailbox import DATA_BYTES, DATA_FRAMES, Expire, Leave, Mailbox, Said
 from omnisonic.wire.frames import TEXT
 from tests.actors.links import Ear, said, text
 

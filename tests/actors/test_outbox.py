@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.outbox import Outbox
+from omnisonic.actors.connections.send_buffer import Outbox
 
 bounded = settings(max_examples=300)
 

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from omnisonic.actors.dispatcher import Dispatcher
-from omnisonic.actors.poller import SWEEPS, EpollSource, EventSource, Poller, SelectorSource, best_source
+from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.poller import SWEEPS, EpollSource, EventSource, Poller, SelectorSource, best_source
 
 DEADLINE_S = 5.0
 

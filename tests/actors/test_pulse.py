@@ -4,9 +4,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.actors.reports import Moment, child_line, room_line
-from omnisonic.actors.supervisor import ChildRecord, ChildSpec, TooManyRestarts, supervise
-from omnisonic.actors.vitals import TURNS
+from omnisonic.actors.inspection.reports import Moment, child_line, room_line
+from omnisonic.actors.rooms.stats import TURNS
+from omnisonic.actors.runtime.supervisor import ChildRecord, ChildSpec, TooManyRestarts, supervise
 from omnisonic.wire import inspection as words
 from tests.actors.test_cell import Stage as CellStage
 from tests.inspectors import TOKEN, inspector

@@ -6,14 +6,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.counters import Counters
-from omnisonic.actors.dispatcher import Dispatcher
-from omnisonic.actors.heads import Heads
-from omnisonic.actors.instruments import Sampler
-from omnisonic.actors.mailbox import Join, Leave, PutLease
-from omnisonic.actors.registry import EMPTY_S, Registry
-from omnisonic.actors.room import RoomContext
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.mailbox import Join, Leave, PutLease
+from omnisonic.actors.rooms.registry import EMPTY_S, Registry
+from omnisonic.actors.rooms.relay_prefixes import Heads
+from omnisonic.actors.rooms.state import RoomContext
+from omnisonic.actors.runtime.counters import Counters
+from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.telemetry import Sampler
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode
 from tests.actors.links import Ear, member, said, text

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from omnisonic.actors.batch import Batch
-from omnisonic.actors.heads import KNOWN_TYPES, Heads
-from omnisonic.actors.mailbox import Join
-from omnisonic.actors.room import Room
+from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.mailbox import Join
+from omnisonic.actors.rooms.relay_prefixes import KNOWN_TYPES, Heads
+from omnisonic.actors.rooms.state import Room
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode

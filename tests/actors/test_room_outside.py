@@ -2,9 +2,9 @@
 
 import msgspec
 
-from omnisonic.actors.mailbox import Dismiss, Join, Leave, PutLease, Told
-from omnisonic.actors.room import Room
-from omnisonic.bus.events import Reply
+from omnisonic.actors.rooms.mailbox import Dismiss, Join, Leave, PutLease, Told
+from omnisonic.actors.rooms.state import Room
+from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import MESSAGE_BYTES, Envelope
 from tests.actors.links import Ear, member, said, text

@@ -1,7 +1,7 @@
 """Who comes and goes in a room, and what the others hear of it (SPEC 5.1, 5.2)."""
 
-from omnisonic.actors.mailbox import Dismiss, DropLease, Expire, Join, Leave, PutLease, SyncLeases
-from omnisonic.actors.roster import Entry
+from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, Expire, Join, Leave, PutLease, SyncLeases
+from omnisonic.actors.rooms.roster import Entry
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing
 from tests.actors.links import Ear, member, said, text

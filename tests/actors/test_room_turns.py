@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.mailbox import Said
-from omnisonic.actors.room import Room
+from omnisonic.actors.rooms.mailbox import Said
+from omnisonic.actors.rooms.state import Room
 from omnisonic.models import Member
 from omnisonic.wire.frames import TEXT, Frame
 from omnisonic.wire.messages import Envelope

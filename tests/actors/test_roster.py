@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from omnisonic.actors.roster import EXPIRED, REMOVED, Entry, Joined, Left, Replaced, Roster, Updated
+from omnisonic.actors.rooms.roster import EXPIRED, REMOVED, Entry, Joined, Left, Replaced, Roster, Updated
 from omnisonic.models import Member
 from tests.actors.links import Ear, member
 

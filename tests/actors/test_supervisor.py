@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from omnisonic.actors.supervisor import (
+from omnisonic.actors.runtime.supervisor import (
     LONGEST_BACKOFF_S,
     Backoff,
     ChildSpec,

@@ -1,8 +1,8 @@
 """A tap: what it shows, what it hides, and that it ends by itself."""
 
-from omnisonic.actors.mailbox import Expire, Join, Leave, Mail, Told
-from omnisonic.actors.roster import Roster
-from omnisonic.actors.tap import SHOWN_BYTES, Bounds, Sample, Tap
+from omnisonic.actors.rooms.mailbox import Expire, Join, Leave, Mail, Told
+from omnisonic.actors.rooms.roster import Roster
+from omnisonic.actors.rooms.tap import SHOWN_BYTES, Bounds, Sample, Tap
 from omnisonic.wire.frames import TEXT
 from omnisonic.wire.messages import Envelope
 from tests.actors.links import Clock, Ear, binary, member, said, text

@@ -4,10 +4,10 @@ import secrets
 
 import pytest
 
-from omnisonic.actors.admission import OpenAdmission
-from omnisonic.actors.claims import Admitted, TicketCheck, TicketClaim
-from omnisonic.guard.memory import MemoryGuard
-from omnisonic.tickets import LIFE_MS, SKEW_MS, Ticket, TicketPrinter
+from omnisonic.actors.admission.admission import OpenAdmission
+from omnisonic.actors.admission.claims import Admitted, TicketCheck, TicketClaim
+from omnisonic.identity.tickets import LIFE_MS, SKEW_MS, Ticket, TicketPrinter
+from omnisonic.stores.guard.memory import MemoryGuard
 from omnisonic.wire.handshake import Refused, Request
 from tests.actors.links import Clock
 

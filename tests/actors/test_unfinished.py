@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.unfinished import ROOM, Unfinished
+from omnisonic.actors.connections.unfinished_messages import ROOM, Unfinished
 from omnisonic.wire.closing import CloseCode, Closing
 
 bounded = settings(max_examples=300)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.vitals import LIVES, TURNS, Meter, Vitals
+from omnisonic.actors.rooms.stats import TURNS, Meter, Vitals
+from omnisonic.actors.runtime.supervisor import LIVES
 
 bounded = settings(max_examples=200)
 

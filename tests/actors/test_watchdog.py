@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio.testing
 
-from omnisonic.actors.watchdog import LOOP_S, Watchdog
+from omnisonic.actors.inspection.watchdog import LOOP_S, Watchdog
 from tests.actors.links import Clock
 
 

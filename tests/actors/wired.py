@@ -4,13 +4,13 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from omnisonic.actors.cell import RoomCell
-from omnisonic.actors.connection import Connection
-from omnisonic.actors.dead_letters import DeadLetter
-from omnisonic.actors.detour import Detour
-from omnisonic.actors.instruments import Sampler
-from omnisonic.actors.rate import Rate
-from omnisonic.actors.room import Room
+from omnisonic.actors.connections.connection import Connection
+from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.slow_path import Detour
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.state import Room
+from omnisonic.actors.runtime.dead_letters import DeadLetter
+from omnisonic.actors.runtime.telemetry import Sampler
 from omnisonic.wire.handshake import Request
 from tests.actors.links import Setting, member, read_messages
 

@@ -18,9 +18,9 @@ import uvicorn
 from fastapi import Cookie, FastAPI, HTTPException
 from redis.asyncio import Redis
 
-from omnisonic.database.sessions import GET
-from omnisonic.logins import LoginCookies, login_id
-from omnisonic.presence.valkey import _READ_ROOM
+from omnisonic.identity.logins import LoginCookies, login_id
+from omnisonic.stores.presence.valkey import _READ_ROOM
+from omnisonic.studio.sessions.session_statements import GET
 
 cookies = LoginCookies(os.environ["NEXTAUTH_SECRET"], secure=False)
 stores: dict[str, Any] = {}

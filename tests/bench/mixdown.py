@@ -28,12 +28,12 @@ import msgspec
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from omnisonic.media.confined import bare_environment
-from omnisonic.mixdown import Project, Stem
-from omnisonic.mixdown.mixer import ONE_THREAD, mixing
-from omnisonic.mixdown.news import Order
-from omnisonic.mixdown.panning import gains
-from omnisonic.spare_time import give_only_spare_time
+from omnisonic.process.idle_priority import give_only_spare_time
+from omnisonic.studio.media.sandboxed_process import bare_environment
+from omnisonic.studio.mixdown import Project, Stem
+from omnisonic.studio.mixdown.ipc import Order
+from omnisonic.studio.mixdown.mixer import ONE_THREAD, mixing
+from omnisonic.studio.mixdown.panning import gains
 from tests.bench.felt import rooms
 from tests.bench.uploads import resident_mb
 from tests.cli.running import alive, children

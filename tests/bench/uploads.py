@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from omnisonic.cli.serve import BEHIND_ROOMS
-from omnisonic.database.migrations import migrate
+from omnisonic.stores.database.migrations import migrate
 from tests.bench.felt import rooms
 from tests.bench.web import OURS, SECRET, START_S, furnish, running
 from tests.postgres_server import running_postgres

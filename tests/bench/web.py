@@ -23,13 +23,13 @@ from typing import Final
 
 import httpx
 
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.database.migrations import migrate
-from omnisonic.database.pool import Database
-from omnisonic.logins import LoginCookies, login_id
+from omnisonic.identity.logins import LoginCookies, login_id
 from omnisonic.models import PresenceMember
-from omnisonic.presence.valkey import ValkeyPresence
-from omnisonic.sessions.postgres import PostgresSessions
+from omnisonic.stores.database.migrations import migrate
+from omnisonic.stores.database.pool import Database
+from omnisonic.stores.presence.valkey import ValkeyPresence
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.sessions.postgres import PostgresSessions
 from tests.postgres_server import running_postgres
 from tests.valkey_server import running_valkey
 

@@ -15,11 +15,11 @@ from typing import Final
 import asyncpg
 import trio
 
-from omnisonic.embedded.account import NAME
-from omnisonic.embedded.cluster import Cluster
-from omnisonic.embedded.installation import find_postgres
-from omnisonic.embedded.postgres import EmbeddedPostgres
-from omnisonic.processes import run_processes
+from omnisonic.operations.embedded.account import NAME
+from omnisonic.operations.embedded.cluster import Cluster
+from omnisonic.operations.embedded.installation import find_postgres
+from omnisonic.operations.embedded.postgres import EmbeddedPostgres
+from omnisonic.operations.supervisor import run_processes
 from tests.postgres_server import blocking
 from tests.process.other_users import import_path
 from tests.processes import ended_with_block
@@ -30,8 +30,8 @@ SUPERVISOR: Final = """
 import signal, sys
 from pathlib import Path
 import trio
-from omnisonic.embedded.postgres import EmbeddedPostgres
-from omnisonic.processes import run_processes
+from omnisonic.operations.embedded.postgres import EmbeddedPostgres
+from omnisonic.operations.supervisor import run_processes
 
 async def main():
     postgres = EmbeddedPostgres(Path(sys.argv[1]))

@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from omnisonic.storage.local import LocalStorage
+from omnisonic.stores.storage.local import LocalStorage
 from tests.cli.running import completed
 from tests.postgres_server import blocking
 

@@ -20,7 +20,7 @@ from omnisonic.cli.command import (
     WebCommand,
     WorkerCommand,
 )
-from omnisonic.config import Settings, variable_of
+from omnisonic.settings.settings import Settings, variable_of
 from tests.cli.running import completed, environ, running
 from tests.postgres_server import PostgresServer
 from tests.processes import ended_with_block

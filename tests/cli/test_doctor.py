@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from omnisonic.database.migrations import known_migrations
+from omnisonic.stores.database.migrations import known_migrations
 from tests.cli.running import completed, eventually, running
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server

@@ -13,10 +13,10 @@ import trio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from omnisonic.data_directory import UnusableDataDirectory, data_directory
-from omnisonic.embedded import VALKEY_PORTS
-from omnisonic.embedded.valkey import EmbeddedValkey
-from omnisonic.processes import run_processes
+from omnisonic.operations.embedded import VALKEY_PORTS
+from omnisonic.operations.embedded.valkey import EmbeddedValkey
+from omnisonic.operations.supervisor import run_processes
+from omnisonic.settings.data_directory import UnusableDataDirectory, data_directory
 from tests.cli.running import alive, eventually
 from tests.processes import ended_with_block
 from tests.recording_disk import RecordingDisk
@@ -69,7 +69,8 @@ def test_a_leashed_command_dies_with_its_parent() -> None:
     """However that dies."""
     leashed = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
     parent = (
-        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'omnisonic.leash', str(os.getpid()), "
+        "import os, subprocess, sys; "
+        "subprocess.Popen([sys.executable, '-m', 'omnisonic.process.die_with_parent', str(os.getpid()), "
         f'sys.executable, "-c", {leashed!r}]).wait()'
     )
     started = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
@@ -91,7 +92,7 @@ def test_a_command_that_runs_as_somebody_else_is_leashed_too(tmp_path: Path) -> 
     os.chown(tmp_path / "own", account.pw_uid, account.pw_gid)
     leashed = "trap 'echo INT >/proc/self/cwd/told; exit' INT; id -u; id -G; echo $$; while :; do sleep 0.05; done"
     parent = (
-        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'omnisonic.leash', "
+        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'omnisonic.process.die_with_parent', "
         f"'--user', '{account.pw_uid}:{account.pw_gid}', '--folder', sys.argv[1], '--signal', 'INT', "
         f'str(os.getpid()), "/bin/sh", "-c", {leashed!r}]).wait()'
     )
@@ -109,7 +110,7 @@ def test_a_command_that_runs_as_somebody_else_is_leashed_too(tmp_path: Path) -> 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
 def test_a_command_whose_parent_is_gone_already_is_not_run() -> None:
     """The parent may die between the start and the leash."""
-    command = [sys.executable, "-m", "omnisonic.leash", "1", sys.executable, "-c", "print('ran')"]
+    command = [sys.executable, "-m", "omnisonic.process.die_with_parent", "1", sys.executable, "-c", "print('ran')"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
 

@@ -15,13 +15,13 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.embedded import EmbeddedUnavailable
-from omnisonic.embedded.account import NAME, PLACES, Account, server_account
-from omnisonic.embedded.cluster import Cluster
-from omnisonic.embedded.installation import find_postgres
-from omnisonic.embedded.postgres import EmbeddedPostgres
-from omnisonic.embedded.valkey import EmbeddedValkey
-from omnisonic.processes import run_processes
+from omnisonic.operations.embedded import EmbeddedUnavailable
+from omnisonic.operations.embedded.account import NAME, PLACES, Account, server_account
+from omnisonic.operations.embedded.cluster import Cluster
+from omnisonic.operations.embedded.installation import find_postgres
+from omnisonic.operations.embedded.postgres import EmbeddedPostgres
+from omnisonic.operations.embedded.valkey import EmbeddedValkey
+from omnisonic.operations.supervisor import run_processes
 from tests.cli.postgres_running import in_service, query
 
 DEADLINE_S: Final = 40.0
@@ -179,6 +179,15 @@ def test_a_program_in_a_private_home_is_run_as_somebody_else(tmp_path: Path) -> 
     (tmp_path / "id").chmod(0o755)
     account = pwd.getpwnam("nobody")
     user = f"{account.pw_uid}:{account.pw_gid}"
-    command = [sys.executable, "-m", "omnisonic.leash", "--user", user, "--folder", "/", str(os.getpid())]
+    command = [
+        sys.executable,
+        "-m",
+        "omnisonic.process.die_with_parent",
+        "--user",
+        user,
+        "--folder",
+        "/",
+        str(os.getpid()),
+    ]
     ran = subprocess.run([*command, str(tmp_path / "id"), "-u"], capture_output=True, text=True, timeout=DEADLINE_S)
     assert (ran.stdout, ran.stderr) == (f"{account.pw_uid}\n", "")

@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from omnisonic.embedded.cluster import Cluster
-from omnisonic.embedded.installation import PARTS, find_postgres
+from omnisonic.operations.embedded.cluster import Cluster
+from omnisonic.operations.embedded.installation import PARTS, find_postgres
 from tests.cli.postgres_running import DEADLINE_S, public_folder
 from tests.process.other_users import import_path
 

@@ -16,10 +16,10 @@ import asyncpg
 import pytest
 import trio
 
-from omnisonic.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable
-from omnisonic.embedded.cluster import Cluster
-from omnisonic.embedded.installation import find_postgres
-from omnisonic.embedded.postgres import EmbeddedPostgres, running_embedded_url
+from omnisonic.operations.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable
+from omnisonic.operations.embedded.cluster import Cluster
+from omnisonic.operations.embedded.installation import find_postgres
+from omnisonic.operations.embedded.postgres import EmbeddedPostgres, running_embedded_url
 from tests.cli.postgres_running import DEADLINE_S, in_service, public_folder, query, servers, supervisor
 from tests.cli.running import alive, children, command_line, eventually
 from tests.process.other_users import ORDINARY_USER, ordinary_python
@@ -221,7 +221,7 @@ async def test_other_commands_find_it_while_it_runs(tmp_path: Path) -> None:
 @pytest.mark.skipif(not IS_ROOT, reason="here all tests are an ordinary user's")
 def test_an_ordinary_user_runs_it_as_himself() -> None:
     """Made, stopped, killed and found again, also when the process id of the killed one is in use again."""
-    python = ordinary_python("omnisonic.embedded.postgres")
+    python = ordinary_python("omnisonic.operations.embedded.postgres")
     if python is None:
         pytest.skip("there is no Python that another user can run")
     with public_folder() as home:

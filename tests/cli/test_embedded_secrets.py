@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from omnisonic.data_directory import SECRET_BYTES, UnusableDataDirectory, kept_secret
+from omnisonic.settings.data_directory import SECRET_BYTES, UnusableDataDirectory, kept_secret
 from tests.processes import ended_with_block
 from tests.recording_disk import RecordingDisk
 
@@ -18,7 +18,7 @@ AT_ONCE: Final = 6
 ASK: Final = """
 import sys
 from pathlib import Path
-from omnisonic.data_directory import kept_secret
+from omnisonic.settings.data_directory import kept_secret
 print("up", flush=True)
 sys.stdin.readline()
 print(kept_secret(Path(sys.argv[1]), "token"))

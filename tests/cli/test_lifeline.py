@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from omnisonic.heartbeat import ALIVE, BEAT_S, READY
+from omnisonic.operations.heartbeat import ALIVE, BEAT_S, READY
 from tests.processes import ended_with_block
 
 BEATING = (
-    "import asyncio, os, threading; from omnisonic.cli.lifeline import ready_in_asyncio; "
+    "import asyncio, os, threading; from omnisonic.cli.readiness_pipe import ready_in_asyncio; "
     "held = threading.Event(); loop = asyncio.new_event_loop(); loop.call_soon(ready_in_asyncio); "
     "loop.call_later(0.2, held.wait); loop.run_forever()"
 )
 PART = (
-    "import signal; from omnisonic.cli.lifeline import Lifeline, end_with_supervisor; {first}"
+    "import signal; from omnisonic.cli.readiness_pipe import Lifeline, end_with_supervisor; {first}"
     "end_with_supervisor(stop_s=0.1); Lifeline().say_ready(); [signal.pause() for _ in range(2)]"
 )
 
@@ -60,7 +60,7 @@ def test_a_loop_that_stands_still_falls_silent() -> None:
 def test_a_supervisor_that_does_not_read_makes_no_loop_wait() -> None:
     """Whatever the line takes no more is not said."""
     program = (
-        "from omnisonic.cli.lifeline import Lifeline; line = Lifeline(); "
+        "from omnisonic.cli.readiness_pipe import Lifeline; line = Lifeline(); "
         "[line.say_alive() for _ in range(100_000)]; print('done')"
     )
     ours, theirs = socket.socketpair()

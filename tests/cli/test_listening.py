@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from omnisonic.cli.listening import CannotListen, inherited_listener, open_listener, port_of, url_of
+from omnisonic.cli.listening_sockets import CannotListen, inherited_listener, open_listener, port_of, url_of
 
 
 def test_a_free_port_is_known_once_it_listens() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from omnisonic.database.migrations import known_migrations
+from omnisonic.stores.database.migrations import known_migrations
 from tests.cli.running import completed
 from tests.postgres_server import PostgresServer
 

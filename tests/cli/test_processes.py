@@ -13,8 +13,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.child_process import LONGEST_LINE_BYTES, ProcessDied, ProcessSpec
-from omnisonic.processes import run_processes
+from omnisonic.operations.child_process import LONGEST_LINE_BYTES, ProcessDied, ProcessSpec
+from omnisonic.operations.supervisor import run_processes
 from tests.cli.running import alive
 from tests.processes import send_signal
 

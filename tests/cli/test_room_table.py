@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.cli.room_table import GAP, ORDER, SORTS, Row, View, fitting, lasted, ordered, rate, size, view_of
+from omnisonic.cli.rooms.table import GAP, ORDER, SORTS, Row, View, fitting, lasted, ordered, rate, size, view_of
 from omnisonic.wire.inspection import NotAnswering, Rooms
 from omnisonic.wire.inspection_lines import RoomLine
 

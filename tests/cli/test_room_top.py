@@ -9,8 +9,8 @@ import msgspec
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
-from omnisonic.cli.room_table import View
-from omnisonic.cli.room_top import ROWS, Help, RoomTop
+from omnisonic.cli.rooms.table import View
+from omnisonic.cli.rooms.top import ROWS, Help, RoomTop
 from omnisonic.wire.inspection import NotAnswering
 from omnisonic.wire.inspection_lines import GatewayLine, RoomLine
 

@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.child_process import ProcessDied, ProcessSpec
-from omnisonic.heartbeat import ABSENT_S, LOOK_S, SILENT_S, Silence
-from omnisonic.processes import MAX_STILL, run_processes
+from omnisonic.operations.child_process import ProcessDied, ProcessSpec
+from omnisonic.operations.heartbeat import ABSENT_S, LOOK_S, SILENT_S, Silence
+from omnisonic.operations.supervisor import MAX_STILL, run_processes
 from tests.cli.running import alive
 from tests.cli.test_processes import DEADLINE_S, READY, UNTIL_TOLD, Heard, kept_up, spec
 from tests.processes import send_signal

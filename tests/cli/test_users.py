@@ -9,7 +9,7 @@ import sys
 import asyncpg
 import pytest
 
-from omnisonic.passwords import is_password
+from omnisonic.identity.passwords import is_password
 from tests.cli.running import START_S, completed, environ
 from tests.postgres_server import blocking
 from tests.processes import ended_with_block

@@ -10,17 +10,17 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.bus import ROOM_EVENTS, Delivery
-from omnisonic.bus.events import RoomSaid, decode
-from omnisonic.bus.valkey import ValkeyBus
-from omnisonic.database.pool import Database
-from omnisonic.logins import login_id
+from omnisonic.identity.logins import login_id
 from omnisonic.models import LoginId, Upload
-from omnisonic.sessions.postgres import PostgresSessions
-from omnisonic.storage.local import LocalStorage
-from omnisonic.uploads import Received
-from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.stores.bus import ROOM_EVENTS, Delivery
+from omnisonic.stores.bus.events import RoomSaid, decode
+from omnisonic.stores.bus.valkey import ValkeyBus
+from omnisonic.stores.database.pool import Database
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.uploads import Received
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.cli.running import START_S, running
 from tests.media.recordings import tone
 from tests.postgres_server import PATIENT, blocking

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import trio
 
 import omnisonic
-from omnisonic.background import open_background
+from omnisonic.concurrency.background import open_background
 from omnisonic.models import Member
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.frames import CLOSE, TEXT, Splitter, frame

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import omnisonic
-from omnisonic.client.keeper import ANSWER_S, BEAT_S
-from omnisonic.client.plan import FIRST_S, LONGEST_ADVICE_S, LONGEST_S, Ending, Plan
+from omnisonic.client.reconnect_policy import FIRST_S, LONGEST_ADVICE_S, LONGEST_S, Ending, Plan
+from omnisonic.client.reconnector import ANSWER_S, BEAT_S
 from omnisonic.wire.closing import CLOSE_TABLE, CloseCode
 from omnisonic.wire.frames import CLOSE, TEXT
 from tests.client.serving import Peer, building, closes, hangs_up, refuses, scripted, stays

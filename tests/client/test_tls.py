@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import omnisonic
-from omnisonic.background import open_background
+from omnisonic.concurrency.background import open_background
 from tests.certificates import make_certificate
 from tests.clients import DEADLINE_S
 from tests.embedding.staging import hear, member

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from omnisonic.database.migrations import (
+from omnisonic.stores.database.migrations import (
     DatabaseAhead,
     DatabaseBehind,
     DatabaseUnreachable,

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import open_asyncio_thread
-from omnisonic.database.pool import ACQUIRE_S, QUERY_S, RELEASE_S, Database
+from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
 from omnisonic.errors import Unavailable
+from omnisonic.stores.database.pool import ACQUIRE_S, QUERY_S, RELEASE_S, Database
 from tests.postgres_server import PostgresServer, blocking, running_postgres
 from tests.tcp_proxy import open_tcp_proxy
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.background import open_background
+from omnisonic.concurrency.background import open_background
 from tests.clients import DEADLINE_S
 
 ROOT: Final = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 import omnisonic
-from omnisonic.actors.porter import ANSWER_S
+from omnisonic.actors.admission.pending import ANSWER_S
 from tests.clients import DEADLINE_S
 from tests.embedding.staging import member
 

@@ -14,24 +14,24 @@ from uuid import uuid4
 
 import msgspec
 
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.bus.events import RoomSaid
-from omnisonic.database.pool import Connection, Database
 from omnisonic.errors import Unavailable
-from omnisonic.exports.instruments import ExportInstruments
-from omnisonic.exports.news import PROGRESS
-from omnisonic.exports.postgres import PostgresExports
-from omnisonic.exports.postgres_queue import PostgresExportQueue
-from omnisonic.exports.queue import Finished, Job
-from omnisonic.exports.rendering import Rendering
-from omnisonic.logins import login_id
-from omnisonic.mixdown import Mixed, Project
+from omnisonic.identity.logins import login_id
 from omnisonic.models import Export, ExportFormat, LoginId, SessionId, Upload
-from omnisonic.sessions.postgres import PostgresSessions
-from omnisonic.storage import Digest, Key, Label
-from omnisonic.storage.local import LocalStorage
-from omnisonic.uploads import Received
-from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.stores.database.pool import Connection, Database
+from omnisonic.stores.storage import Digest, Key, Label
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.exports.events import PROGRESS
+from omnisonic.studio.exports.export_queue import PostgresExportQueue
+from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.export_worker import Rendering
+from omnisonic.studio.exports.queue import Finished, Job
+from omnisonic.studio.exports.telemetry import ExportInstruments
+from omnisonic.studio.mixdown import Mixed, Project
+from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.uploads import Received
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from omnisonic.wire.payloads import Progress
 from tests.exports.clock import Busy, Clock, Threads
 from tests.postgres_server import PATIENT, blocking

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from omnisonic.errors import Unavailable
-from omnisonic.exports.instruments import ExportInstruments
-from omnisonic.uploads import Mix
+from omnisonic.studio.exports.telemetry import ExportInstruments
+from omnisonic.studio.uploads import Mix
 from tests.exports.desk import Desk, desk_at, within_deadline
 
 

@@ -8,14 +8,14 @@ from typing import Final
 
 import pytest
 
-from omnisonic.exports import MEDIA_TYPES
-from omnisonic.exports.heartbeat import TELL_S
-from omnisonic.exports.queue import BEAT_S, CRASHED, MOST_STEMS, TRIES
-from omnisonic.exports.sources import MOST_BYTES
-from omnisonic.mixdown import Project, Stem, TooLong, UnusableStem
 from omnisonic.models import ExportFormat
-from omnisonic.sessions import Change
-from omnisonic.uploads import Mix
+from omnisonic.studio.exports import MEDIA_TYPES
+from omnisonic.studio.exports.heartbeat import TELL_S
+from omnisonic.studio.exports.queue import BEAT_S, CRASHED, MOST_STEMS, TRIES
+from omnisonic.studio.exports.sources import MOST_BYTES
+from omnisonic.studio.mixdown import Project, Stem, TooLong, UnusableStem
+from omnisonic.studio.sessions import Change
+from omnisonic.studio.uploads import Mix
 from tests.exports.desk import MIXED, SOUND, Desk, desk_at, within_deadline
 
 MUTED: Final = "Every stem is muted. Unmute one, then render again."

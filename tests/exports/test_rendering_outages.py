@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from omnisonic.errors import Unavailable
-from omnisonic.exports.delivery import HOLD_S
-from omnisonic.exports.queue import CRASHED, LEASE_S, TRIES
-from omnisonic.exports.rendering import DISK_FULL, RETRY_S
-from omnisonic.job_loop import POLL_S
-from omnisonic.mixdown import MixFailed
-from omnisonic.storage import StorageFull
+from omnisonic.stores.storage import StorageFull
+from omnisonic.studio.exports.export_worker import DISK_FULL, RETRY_S
+from omnisonic.studio.exports.publishing import HOLD_S
+from omnisonic.studio.exports.queue import CRASHED, LEASE_S, TRIES
+from omnisonic.studio.job_loop import POLL_S
+from omnisonic.studio.mixdown import MixFailed
 from tests.exports.desk import desk_at, within_deadline
 
 

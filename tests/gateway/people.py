@@ -10,17 +10,17 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.asyncio_thread import open_asyncio_thread
-from omnisonic.config import Settings
-from omnisonic.database.login_use import LoginUse
-from omnisonic.database.pool import Database
+from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
 from omnisonic.errors import Unavailable
-from omnisonic.logins import LoginCookies, login_id
+from omnisonic.identity.logins import LoginCookies, login_id
+from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from omnisonic.models import LoginId, SessionId, UserId
-from omnisonic.server import open_door, open_presence_and_bus
-from omnisonic.sessions.postgres import PostgresSessions
-from omnisonic.tickets import LIFE_MS, Ticket, TicketPrinter
+from omnisonic.operations.gateway_process import open_door, open_presence_and_bus
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.database.pool import Database
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.sessions.postgres import PostgresSessions
 from tests.clients import Bare, upgrade_request
 from tests.postgres_server import PATIENT
 from tests.rooms import Stage, becomes, listening, open_stage

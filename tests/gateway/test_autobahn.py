@@ -8,9 +8,9 @@ from typing import Any, Final
 import trio
 from kosoku import FailureError, run_fuzzingclient
 
-from omnisonic.actors.batch import Batch
-from omnisonic.actors.mailbox import Join, Leave, Mail, Said
-from omnisonic.actors.room import Room, RoomContext
+from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.mailbox import Join, Leave, Mail, Said
+from omnisonic.actors.rooms.state import Room, RoomContext
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import TEXT, frame

@@ -9,11 +9,11 @@ import pytest
 import trio
 import trio.testing
 
+from omnisonic.actors.connections.keepalive import Patience
+from omnisonic.actors.connections.rate_limit import Rate
 from omnisonic.actors.gateway import GatewayOptions
-from omnisonic.actors.mailbox import Dismiss
-from omnisonic.actors.rate import Rate
-from omnisonic.actors.room import Room
-from omnisonic.actors.watch import Patience
+from omnisonic.actors.rooms.mailbox import Dismiss
+from omnisonic.actors.rooms.state import Room
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES, Envelope

@@ -6,9 +6,9 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.bus import ROOM_EVENTS
-from omnisonic.bus.memory import QUEUE_LENGTH
-from omnisonic.database.migrations import migrate
+from omnisonic.stores.bus import ROOM_EVENTS
+from omnisonic.stores.bus.memory import QUEUE_LENGTH
+from omnisonic.stores.database.migrations import migrate
 from tests.clients import upgrade_request
 from tests.gateway.asking import asked
 from tests.gateway.latency import latencies_ms, percentile

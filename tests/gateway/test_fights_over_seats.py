@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from trio.testing import MockClock
 
-from omnisonic.actors.roster import TAKEOVERS, TAKEOVERS_APART_S, TAKEOVERS_WITHIN_S, Roster
+from omnisonic.actors.rooms.roster import TAKEOVERS, TAKEOVERS_APART_S, TAKEOVERS_WITHIN_S, Roster
 from omnisonic.models import Member
 from tests.clients import Bare, upgrade_request
 from tests.rooms import open_stage

@@ -7,10 +7,10 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.config import Settings
 from omnisonic.errors import Unavailable
-from omnisonic.http.gateway_readiness import ASK_S, asking_client, gateway_of
-from omnisonic.presence.memory import MemoryPresence
+from omnisonic.http.api.gateway_readiness import ASK_S, asking_client, gateway_of
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.presence.memory import MemoryPresence
 from tests.postgres_server import blocking
 from tests.rooms import Stage, open_stage
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 import pytest
 import trio
 
-from omnisonic.actors.inspection_session import STREAMS
+from omnisonic.actors.inspection.session import STREAMS
 from omnisonic.wire import inspection as words
 from omnisonic.wire.inspection_lines import RoomLine
 from tests.inspectors import TOKEN, HoggingRoom, Inspector, inspector

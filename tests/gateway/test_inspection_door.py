@@ -2,8 +2,8 @@
 
 import pytest
 
-from omnisonic.actors.inspection_door import INSPECTORS, TRIES, WITHIN_S, InspectionDoor
-from omnisonic.origins import HostPolicy, OriginPolicy
+from omnisonic.actors.inspection.auth import INSPECTORS, TRIES, WITHIN_S, InspectionDoor
+from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.wire.handshake import Refused, Request
 from omnisonic.wire.inspection import AskTree, Tree
 from tests.clients import upgrade_request

@@ -4,15 +4,15 @@ from typing import Any
 
 import trio
 
-from omnisonic.actors.relay import Relay
-from omnisonic.bus import ROOM_EVENTS
-from omnisonic.bus.events import LeaseDropped, LeasePut, RoomSaid, encode
-from omnisonic.bus.memory import QUEUE_LENGTH
+from omnisonic.actors.sync.event_relay import Relay
 from omnisonic.errors import Unavailable
 from omnisonic.models import Member, PresenceMember, RoomId, Status
-from omnisonic.presence import Lease
-from omnisonic.presence.memory import MemoryPresence
-from omnisonic.server import open_presence_and_bus
+from omnisonic.operations.gateway_process import open_presence_and_bus
+from omnisonic.stores.bus import ROOM_EVENTS
+from omnisonic.stores.bus.events import LeaseDropped, LeasePut, RoomSaid, encode
+from omnisonic.stores.bus.memory import QUEUE_LENGTH
+from omnisonic.stores.presence import Lease
+from omnisonic.stores.presence.memory import MemoryPresence
 from tests.clients import Client
 from tests.gateway.conftest import OpenStage
 from tests.rooms import PoisonedRoom, Stage, becomes, eventually, listening, open_stage

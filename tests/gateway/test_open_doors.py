@@ -6,11 +6,11 @@ from typing import Final
 import pytest
 from pydantic import SecretStr
 
-from omnisonic.bus import ROOM_EVENTS
-from omnisonic.bus.events import LoginEnded, encode
-from omnisonic.config import Settings
 from omnisonic.errors import BadSettings
-from omnisonic.server import open_door
+from omnisonic.operations.gateway_process import open_door
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus import ROOM_EVENTS
+from omnisonic.stores.bus.events import LoginEnded, encode
 from tests.clients import upgrade_request
 from tests.gateway.asking import asked
 from tests.gateway.people import SECRET, Somebody, enter, shown

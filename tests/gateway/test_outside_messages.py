@@ -6,8 +6,8 @@ import msgspec
 import pytest
 import trio
 
-from omnisonic.bus import ROOM_EVENTS, Bus, Delivery
-from omnisonic.bus.events import Reply, RoomClosed, RoomSaid, encode
+from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery
+from omnisonic.stores.bus.events import Reply, RoomClosed, RoomSaid, encode
 from tests.clients import DEADLINE_S
 from tests.gateway.conftest import OpenStage
 from tests.rooms import PoisonedRoom, Stage, listening

@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 import trio
 
-from omnisonic.actors.claims import Admitted
-from omnisonic.actors.porter import ANSWER_S, WAITING
-from omnisonic.bus import ROOM_EVENTS
-from omnisonic.bus.events import LoginEnded, RoleLost, RoomClosed, RoomEvent, encode
+from omnisonic.actors.admission.claims import Admitted
+from omnisonic.actors.admission.pending import ANSWER_S, WAITING
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, RoomId
+from omnisonic.stores.bus import ROOM_EVENTS
+from omnisonic.stores.bus.events import LoginEnded, RoleLost, RoomClosed, RoomEvent, encode
 from omnisonic.wire.handshake import HEAD_BYTES, Request, read_entrance, read_fields
 from tests.clients import TEXT, Bare, envelope, masked_frame, upgrade_request
 from tests.gateway.asking import answered, asked

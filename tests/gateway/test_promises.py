@@ -6,9 +6,9 @@ from typing import Any, Final
 import trio
 import trio.testing
 
-from omnisonic.actors.batch import Batch
-from omnisonic.actors.mailbox import Join, Mail
-from omnisonic.actors.room import Room, RoomContext
+from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.mailbox import Join, Mail
+from omnisonic.actors.rooms.state import Room, RoomContext
 from omnisonic.wire.closing import CloseCode
 from tests.clients import CLOSE, FRAGMENT_OF_TEXT, LAST, TEXT, Bare, envelope
 from tests.gateway.conftest import OpenStage

@@ -7,12 +7,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.actors.dispatcher import Dispatcher
-from omnisonic.actors.readiness import ASKERS, CHECK_S, FRESH_S, Readiness
-from omnisonic.bus.memory import MemoryBus
+from omnisonic.actors.inspection.readiness import ASKERS, CHECK_S, FRESH_S, Readiness
+from omnisonic.actors.runtime.dispatcher import Dispatcher
 from omnisonic.errors import Unavailable
-from omnisonic.presence.memory import MemoryPresence
-from omnisonic.server import open_presence_and_bus
+from omnisonic.operations.gateway_process import open_presence_and_bus
+from omnisonic.stores.bus.memory import MemoryBus
+from omnisonic.stores.presence.memory import MemoryPresence
 from tests.gateway.asking import asked
 from tests.gateway.people import open_ticket_stage
 from tests.postgres_server import PostgresServer

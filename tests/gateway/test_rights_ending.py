@@ -8,10 +8,10 @@ from typing import Any, Final
 import pytest
 import trio
 
-from omnisonic.bus import ROOM_EVENTS
-from omnisonic.bus.events import LeasePut, LoginEnded, RoleLost, RoomClosed, RoomEvent, RoomSaid, encode
-from omnisonic.bus.memory import QUEUE_LENGTH
 from omnisonic.models import Member, PresenceMember
+from omnisonic.stores.bus import ROOM_EVENTS
+from omnisonic.stores.bus.events import LeasePut, LoginEnded, RoleLost, RoomClosed, RoomEvent, RoomSaid, encode
+from omnisonic.stores.bus.memory import QUEUE_LENGTH
 from tests.clients import Bare, upgrade_request
 from tests.gateway.asking import asked
 from tests.gateway.people import People, Somebody, enter, open_ticket_stage, shown

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from omnisonic.actors.bouncer import Bouncer
-from omnisonic.bus import ROOM_EVENTS
-from omnisonic.bus.events import LoginEnded, encode
+from omnisonic.actors.admission.revocation import Bouncer
+from omnisonic.stores.bus import ROOM_EVENTS
+from omnisonic.stores.bus.events import LoginEnded, encode
 from tests.clients import upgrade_request
 from tests.gateway.asking import asked
 from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stage, shown, unknown_session

@@ -3,7 +3,7 @@
 import trio
 import trio.testing
 
-from omnisonic.presence.memory import MemoryPresence
+from omnisonic.stores.presence.memory import MemoryPresence
 from tests.clients import TEXT, envelope, masked_frame, upgrade_request
 from tests.gateway.by_hand import ByHand, pass_time
 from tests.rooms import open_stage

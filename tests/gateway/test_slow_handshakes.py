@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from omnisonic.actors.watch import Patience
+from omnisonic.actors.connections.keepalive import Patience
 from tests.clients import Bare
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage, becomes, eventually, open_stage

@@ -4,7 +4,7 @@ import resource
 import sys
 from typing import Final
 
-from omnisonic.actors.watch import Patience
+from omnisonic.actors.connections.keepalive import Patience
 from omnisonic.wire.closing import CloseCode
 from tests.clients import Bare
 from tests.gateway.conftest import OpenStage

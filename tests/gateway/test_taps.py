@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from omnisonic.actors.inspection_session import WRITE_S
-from omnisonic.actors.inspector import TAPS_A_ROOM
+from omnisonic.actors.inspection.inspector import TAPS_A_ROOM
+from omnisonic.actors.inspection.session import WRITE_S
 from omnisonic.wire import inspection as words
 from tests.clients import upgrade_request
 from tests.inspectors import TOKEN, Inspector, inspector

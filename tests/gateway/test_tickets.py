@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.tickets import LIFE_MS, SKEW_MS
+from omnisonic.identity.tickets import LIFE_MS, SKEW_MS
 from tests.clients import upgrade_request
 from tests.gateway.asking import asked
 from tests.gateway.people import (

@@ -10,9 +10,9 @@ import av
 import pytest
 from av import logging
 
-from omnisonic.media.decoding import LONGEST_S
-from omnisonic.media.hearing import hear
-from omnisonic.uploads.analyses import Heard
+from omnisonic.studio.media.analysis import hear
+from omnisonic.studio.media.decoding import LONGEST_S
+from omnisonic.studio.uploads.analyses import Heard
 from tests.media.recordings import LEVEL, SILENT_SAMPLES, recorded, samples, silence, silent_film, tone
 from tests.web.sounds import wav
 

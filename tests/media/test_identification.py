@@ -10,10 +10,10 @@ from typing import Final
 import pytest
 
 from omnisonic.errors import Unavailable
-from omnisonic.media.decoding import FORMATS
-from omnisonic.media.identification import identify
-from omnisonic.media.identifier import Identifier, identification
-from omnisonic.media.media_types import MEDIA_TYPES
+from omnisonic.studio.media.decoding import FORMATS
+from omnisonic.studio.media.identification import identify
+from omnisonic.studio.media.identifier import Identifier, identification
+from omnisonic.studio.media.media_types import MEDIA_TYPES
 from tests.media.recordings import silent_film, tone
 from tests.mixdown.placed_files import encoded, written
 from tests.postgres_server import blocking

@@ -13,9 +13,9 @@ from typing import BinaryIO, Final
 import msgspec
 import pytest
 
-from omnisonic.media.hearing import hear
-from omnisonic.media.listener import ANSWER_BYTES, LISTEN_S, CannotListen, listen, probe
-from omnisonic.uploads.analyses import Heard
+from omnisonic.studio.media.analyser import ANSWER_BYTES, LISTEN_S, CannotListen, listen, probe
+from omnisonic.studio.media.analysis import hear
+from omnisonic.studio.uploads.analyses import Heard
 from tests.cli.running import alive, children, eventually
 from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.media.recordings import silence, tone
@@ -25,7 +25,9 @@ from tests.processes import ended_with_block
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 """Measuring coverage needs more than the limits let through."""
 DEADLINE_S: Final = 40.0
-SELF: Final = "from omnisonic.media.probe import LIMITS; from omnisonic.process.sandbox import limit; limit(LIMITS)\n"
+SELF: Final = (
+    "from omnisonic.studio.media.probe import LIMITS; from omnisonic.process.sandbox import limit; limit(LIMITS)\n"
+)
 LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
 
 
@@ -50,7 +52,7 @@ def listened(
 
 def python(program: str, *then: str) -> Sequence[str]:
     """A command that does this and then becomes `then`, or the real one."""
-    become = then or (sys.executable, "-m", "omnisonic.media.probe")
+    become = then or (sys.executable, "-m", "omnisonic.studio.media.probe")
     return sys.executable, "-c", f"{program}\nimport os; os.execv({become[0]!r}, {become!r})"
 
 
@@ -182,7 +184,7 @@ def test_cancelling_ends_the_process(tmp_path: Path) -> None:
 def test_a_process_dies_with_whoever_started_it() -> None:
     """Even with one that is killed: it listens to a file that never comes."""
     program = (
-        "import asyncio, os; from omnisonic.media.listener import listen; print('began', flush=True)\n"
+        "import asyncio, os; from omnisonic.studio.media.analyser import listen; print('began', flush=True)\n"
         "asyncio.run(listen(os.fdopen(os.pipe()[0], 'rb')))"
     )
     with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
@@ -197,4 +199,4 @@ def test_a_process_dies_with_whoever_started_it() -> None:
 
 def test_the_real_command_is_leashed() -> None:
     """To this process."""
-    assert probe()[1:4] == ("-m", "omnisonic.leash", str(os.getpid()))
+    assert probe()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))

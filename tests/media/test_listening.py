@@ -11,18 +11,18 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.bus.events import RoomSaid
-from omnisonic.database.pool import Database
-from omnisonic.logins import login_id
+from omnisonic.identity.logins import login_id
 from omnisonic.models import LoginId, SessionId, Upload
-from omnisonic.sessions.postgres import PostgresSessions
-from omnisonic.storage.local import LocalStorage
-from omnisonic.uploads import Kept, NoPeaks, NoSuchUpload, Peaks, PeaksPending, Received
-from omnisonic.uploads.analyses import Heard
-from omnisonic.uploads.listening import Listening
-from omnisonic.uploads.postgres import PostgresUploads
-from omnisonic.uploads.postgres_analyses import PostgresAnalyses
+from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.stores.database.pool import Database
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.uploads import Kept, NoPeaks, NoSuchUpload, Peaks, PeaksPending, Received
+from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
+from omnisonic.studio.uploads.analysis_worker import Listening
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0

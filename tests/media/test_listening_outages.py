@@ -9,15 +9,15 @@ from uuid import uuid4
 
 import pytest
 
-from omnisonic.bus.events import RoomSaid
 from omnisonic.errors import Unavailable
-from omnisonic.job_loop import POLL_S
-from omnisonic.media.listener import CannotListen
 from omnisonic.models import Upload
-from omnisonic.storage import Digest, Key, Label
-from omnisonic.uploads import Kept
-from omnisonic.uploads.analyses import Heard
-from omnisonic.uploads.listening import AT_ONCE, RETRY_S, Listening
+from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.stores.storage import Digest, Key, Label
+from omnisonic.studio.job_loop import POLL_S
+from omnisonic.studio.media.analyser import CannotListen
+from omnisonic.studio.uploads import Kept
+from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.studio.uploads.analysis_worker import AT_ONCE, RETRY_S, Listening
 from tests.media.test_listening import HEARD, SOUND, within_deadline
 
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from omnisonic.media.decoding import LONGEST_S, NoSound
-from omnisonic.media.ogg import MOST_LINKS, find_links
-from omnisonic.media.sound import Sound
+from omnisonic.studio.media.decoding import LONGEST_S, NoSound
+from omnisonic.studio.media.ogg import MOST_LINKS, find_links
+from omnisonic.studio.media.sound import Sound
 from tests.media.broken_files import chunk, chunks_of, tagged, wav_of
 from tests.media.recordings import silence, tone
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from omnisonic.media.starvation import starves
-from omnisonic.spare_time import give_only_spare_time
+from omnisonic.process.cpu_starvation import starves
+from omnisonic.process.idle_priority import give_only_spare_time
 from tests.cli.running import children, eventually
 from tests.hogs import FOR_EVER, busy_processor
 from tests.processes import ended_with_block, send_signal

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from omnisonic.media.timeline import GAP_S, MOST_PRIMING_S, Place, Timeline
+from omnisonic.studio.media.timeline import GAP_S, MOST_PRIMING_S, Place, Timeline
 
 RATE: Final = 1_000
 FRAME: Final = 100

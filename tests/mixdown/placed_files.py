@@ -8,7 +8,7 @@ import av
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from omnisonic.mixdown import RATE_HZ
+from omnisonic.studio.mixdown import RATE_HZ
 from tests.media.recordings import pictures, show
 from tests.mixdown.sounds import Sound, file_of
 

@@ -8,8 +8,8 @@ import numpy as np
 import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from omnisonic.mixdown import RATE_HZ, Bits, Mixed, Project, Stem
-from omnisonic.mixdown.rendering import render
+from omnisonic.studio.mixdown import RATE_HZ, Bits, Mixed, Project, Stem
+from omnisonic.studio.mixdown.rendering import render
 
 Sound: TypeAlias = NDArray[np.float64]
 """One row a frame, one column a channel."""

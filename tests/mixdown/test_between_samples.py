@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from omnisonic.mixdown import RATE_HZ, Stem
-from omnisonic.mixdown.blocks import Block
-from omnisonic.mixdown.track import _at_one_rate
+from omnisonic.studio.mixdown import RATE_HZ, Stem
+from omnisonic.studio.mixdown.blocks import Block
+from omnisonic.studio.mixdown.track import _at_one_rate
 from tests.mixdown.sounds import Sound, file_of, mix, noise, sine
 
 RATES_HZ = (44_100, 32_000, 96_000)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from omnisonic.mixdown import RATE_HZ, Project, Stem
-from omnisonic.mixdown.rendering import render
-from omnisonic.mixdown.wav import header
 from omnisonic.models import ExportFormat
+from omnisonic.studio.mixdown import RATE_HZ, Project, Stem
+from omnisonic.studio.mixdown.rendering import render
+from omnisonic.studio.mixdown.wav import header
 from tests.mixdown.sounds import file_of, level_db, made, noise, samples_in, sine
 
 KINDS: Any = [("wav", 24), ("wav", 16), ("flac", 24), ("flac", 16), ("mp3", 24)]

@@ -10,10 +10,10 @@ from av.filter import Graph
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnisonic.mixdown import RATE_HZ, Stem
-from omnisonic.mixdown.blocks import Samples
-from omnisonic.mixdown.limiter import AHEAD_FRAMES, CEILING, RELEASE_DB_PER_S, Limiter
-from omnisonic.mixdown.true_peak import MOST_OVERSHOOT, peaks_between
+from omnisonic.studio.mixdown import RATE_HZ, Stem
+from omnisonic.studio.mixdown.blocks import Samples
+from omnisonic.studio.mixdown.limiter import AHEAD_FRAMES, CEILING, RELEASE_DB_PER_S, Limiter
+from omnisonic.studio.mixdown.true_peak import MOST_OVERSHOOT, peaks_between
 from tests.mixdown.sounds import Sound, file_of, mix, noise, sine
 
 

@@ -14,10 +14,10 @@ from typing import BinaryIO, Final
 import msgspec
 import pytest
 
-from omnisonic.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
-from omnisonic.mixdown.mixer import ASTRAY, mix, mixing
-from omnisonic.mixdown.news import Done, Failed, Order
-from omnisonic.mixdown.process import LIMITS
+from omnisonic.studio.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
+from omnisonic.studio.mixdown.ipc import Done, Failed, Order
+from omnisonic.studio.mixdown.mixer import ASTRAY, mix, mixing
+from omnisonic.studio.mixdown.process import LIMITS
 from tests.cli.running import alive, children, eventually
 from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.media.recordings import silence, silent_film
@@ -32,8 +32,8 @@ UNMEASURED = {name: value for name, value in os.environ.items() if not name.star
 
 
 STARVE: Final = """
-import omnisonic.mixdown.process as process
-import omnisonic.mixdown.reader as reader
+import omnisonic.studio.mixdown.process as process
+import omnisonic.studio.mixdown.reader as reader
 class Greedy(reader.Part):
     def read(self, frames): return bytearray(process.LIMITS.memory_bytes)
 reader.Part = Greedy
@@ -42,8 +42,8 @@ process.main()
 """A mix whose reader wants more memory than it may have."""
 DEADLY: Final = """
 import os, signal
-import omnisonic.mixdown.process as process
-import omnisonic.mixdown.reader as reader
+import omnisonic.studio.mixdown.process as process
+import omnisonic.studio.mixdown.reader as reader
 class Deadly(reader.Part):
     def read(self, frames): os.kill(os.getpid(), signal.SIG{signal})
 reader.Part = Deadly
@@ -113,7 +113,7 @@ def within_deadline(act: Awaitable[Mixed]) -> Mixed:
 
 def python(program: str) -> Sequence[str]:
     """A command that does this and then becomes the real one."""
-    real = (sys.executable, "-m", "omnisonic.mixdown.process")
+    real = (sys.executable, "-m", "omnisonic.studio.mixdown.process")
     return sys.executable, "-c", f"{program}\nimport os; os.execv({real[0]!r}, {real!r})"
 
 
@@ -279,7 +279,7 @@ def test_cancelling_ends_the_process(tmp_path: Path) -> None:
 def test_a_process_dies_with_whoever_started_it() -> None:
     """Even with one that is killed: it mixes a file that never comes."""
     program = (
-        "import asyncio, os; from omnisonic.mixdown.mixer import *; from omnisonic.mixdown import Stem\n"
+        "import asyncio, os; from omnisonic.studio.mixdown.mixer import *; from omnisonic.studio.mixdown import Stem\n"
         "class Pipe:\n  def __init__(self, end): self.end = end\n"
         "  def fileno(self): return self.end\n  def seek(self, _): pass\n"
         "ends = os.pipe(); print('began', flush=True)\n"
@@ -298,7 +298,7 @@ def test_a_process_dies_with_whoever_started_it() -> None:
 def test_limits_cannot_be_lifted() -> None:
     """The hard limits are what they should be."""
     program = (
-        "from omnisonic.mixdown.process import *; limit(LIMITS); import resource as r\n"
+        "from omnisonic.studio.mixdown.process import *; limit(LIMITS); import resource as r\n"
         "print(r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_FSIZE)[1])"
     )
     ran = subprocess.run(
@@ -310,7 +310,7 @@ def test_limits_cannot_be_lifted() -> None:
 
 def test_the_real_command_is_leashed() -> None:
     """To this process."""
-    assert mixing()[1:4] == ("-m", "omnisonic.leash", str(os.getpid()))
+    assert mixing()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))
 
 
 def test_news_are_lines_that_anybody_can_read() -> None:

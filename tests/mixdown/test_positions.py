@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import pytest
 
-from omnisonic.media.hearing import hear
-from omnisonic.mixdown import RATE_HZ, Stem
+from omnisonic.studio.media.analysis import hear
+from omnisonic.studio.mixdown import RATE_HZ, Stem
 from tests.mixdown.placed_files import (
     AFTER_PAUSE_S,
     CHIRPS_S,

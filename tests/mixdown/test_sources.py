@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import pytest
 
-from omnisonic.mixdown import RATE_HZ, Stem, UnusableStem
-from omnisonic.mixdown.channels import fold
-from omnisonic.mixdown.track import Track
+from omnisonic.studio.mixdown import RATE_HZ, Stem, UnusableStem
+from omnisonic.studio.mixdown.channels import fold
+from omnisonic.studio.mixdown.track import Track
 from tests.media.recordings import silence, silent_film, tone
 from tests.mixdown.sounds import Sound, file_of, file_of_bytes, level_db, made, mix, noise, samples_in, sine
 from tests.web.sounds import png, wav

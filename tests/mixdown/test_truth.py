@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnisonic.mixdown import RATE_HZ, Stem
-from omnisonic.mixdown.panning import gains
+from omnisonic.studio.mixdown import RATE_HZ, Stem
+from omnisonic.studio.mixdown.panning import gains
 from tests.media.recordings import recorded
 from tests.mixdown.sounds import (
     Sound,

@@ -5,9 +5,9 @@ import os
 import tempfile
 from typing import BinaryIO, cast
 
-from omnisonic.media.listener import listen
-from omnisonic.mixdown import Project, Stem
-from omnisonic.mixdown.mixer import mix
+from omnisonic.studio.media.analyser import listen
+from omnisonic.studio.mixdown import Project, Stem
+from omnisonic.studio.mixdown.mixer import mix
 
 DEADLINE_S = 30.0
 

@@ -16,8 +16,8 @@ from typing import Final
 
 import pytest
 
-from omnisonic.media.listener import probe
 from omnisonic.process.sandbox import UID, missing_layers
+from omnisonic.studio.media.analyser import probe
 from tests.cli.running import alive, eventually
 from tests.media.recordings import tone
 from tests.process.attacks import DEEDS
@@ -274,7 +274,7 @@ def test_a_sandbox_that_cannot_be_had_is_an_error() -> None:
     """A second thread would stay outside of it: nothing is decoded, and the reason is told."""
     program = (
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
-        "from omnisonic.media import confined_main, probe\nconfined_main.print_confined(len, probe.LIMITS)"
+        "from omnisonic.studio.media import confined_main, probe\nconfined_main.print_confined(len, probe.LIMITS)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S
@@ -286,4 +286,4 @@ def test_every_deed_is_tried() -> None:
     """None is forgotten."""
     tried = {*FILES, *OTHERS, *ALONE, "connect", "unix", "abstract", "exec", "become-root", "memory"}
     assert set(DEEDS) == tried | {"kill-all", "start-thread", "abort"}
-    assert probe()[-1] == "omnisonic.media.probe"
+    assert probe()[-1] == "omnisonic.studio.media.probe"

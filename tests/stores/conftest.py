@@ -8,13 +8,13 @@ from typing import Any, Final, cast
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread, open_asyncio_thread
-from omnisonic.bus import Bus, Heard
-from omnisonic.bus.memory import MemoryBus
-from omnisonic.bus.valkey import ValkeyBus
-from omnisonic.presence import PresenceStore
-from omnisonic.presence.memory import MemoryPresence
-from omnisonic.presence.valkey import ValkeyPresence
+from omnisonic.concurrency.asyncio_thread import AsyncioThread, open_asyncio_thread
+from omnisonic.stores.bus import Bus, Heard
+from omnisonic.stores.bus.memory import MemoryBus
+from omnisonic.stores.bus.valkey import ValkeyBus
+from omnisonic.stores.presence import PresenceStore
+from omnisonic.stores.presence.memory import MemoryPresence
+from omnisonic.stores.presence.valkey import ValkeyPresence
 from tests.valkey_server import ValkeyServer
 
 DEADLINE_S: Final = 10.0

@@ -1,4 +1,4 @@
-"""The asyncio loop beside a trio program (`omnisonic.asyncio_thread`)."""
+"""The asyncio loop beside a trio program (`omnisonic.concurrency.asyncio_thread`)."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.asyncio_thread import STOP_TIMEOUT_S, AsyncioThread, open_asyncio_thread
+from omnisonic.concurrency.asyncio_thread import STOP_TIMEOUT_S, AsyncioThread, open_asyncio_thread
 from omnisonic.errors import Unavailable
 from tests.stores.conftest import DEADLINE_S
 

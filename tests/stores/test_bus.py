@@ -1,9 +1,9 @@
-"""What every bus promises (`omnisonic.bus`), held on each of them."""
+"""What every bus promises (`omnisonic.stores.bus`), held on each of them."""
 
 import trio
 import trio.testing
 
-from omnisonic.bus import Bus, Delivery
+from omnisonic.stores.bus import Bus, Delivery
 from tests.stores.conftest import DEADLINE_S
 
 

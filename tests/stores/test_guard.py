@@ -1,4 +1,4 @@
-"""What every guard promises (`omnisonic.guard`), held on each of them, as a trio program uses it."""
+"""What every guard promises (`omnisonic.stores.guard`), held on each of them, as a trio program uses it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import InvalidInput, Unavailable
-from omnisonic.guard import UNDER_WAY, Allowance, Guard
-from omnisonic.guard.memory import MOST_ALLOWANCES, SWEEP_EVERY_S, MemoryGuard
-from omnisonic.guard.threaded import ThreadedGuard
-from omnisonic.guard.valkey import TIMEOUT_S, ValkeyGuard
+from omnisonic.stores.guard import UNDER_WAY, Allowance, Guard
+from omnisonic.stores.guard.memory import MOST_ALLOWANCES, SWEEP_EVERY_S, MemoryGuard
+from omnisonic.stores.guard.threaded import ThreadedGuard
+from omnisonic.stores.guard.valkey import TIMEOUT_S, ValkeyGuard
 from tests.stores.conftest import SLACK_S, Clock
 from tests.valkey_server import ValkeyServer
 

@@ -2,8 +2,8 @@
 
 import trio
 
-from omnisonic.bus import Delivery, Gap
-from omnisonic.bus.memory import QUEUE_LENGTH, MemoryBus
+from omnisonic.stores.bus import Delivery, Gap
+from omnisonic.stores.bus.memory import QUEUE_LENGTH, MemoryBus
 from tests.stores.conftest import DEADLINE_S
 
 

@@ -1,7 +1,7 @@
 """What is true of the presence store in this process alone."""
 
 from omnisonic.models import PresenceMember
-from omnisonic.presence.memory import SWEEP_EVERY_S, MemoryPresence
+from omnisonic.stores.presence.memory import SWEEP_EVERY_S, MemoryPresence
 from tests.stores.conftest import Clock
 
 

@@ -1,4 +1,4 @@
-"""What every presence store promises (`omnisonic.presence`), held on each of them."""
+"""What every presence store promises (`omnisonic.stores.presence`), held on each of them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -8,7 +8,7 @@ import trio
 
 from omnisonic.errors import Unavailable
 from omnisonic.models import PresenceMember, Status
-from omnisonic.presence import LeaseBound, RosterLine, TooManyLeases
+from omnisonic.stores.presence import LeaseBound, RosterLine, TooManyLeases
 from tests.stores.conftest import DEADLINE_S, Stage
 
 SHORT_S: Final = 0.1

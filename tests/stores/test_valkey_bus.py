@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
-from omnisonic.bus import Bus, Delivery, Gap
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.valkey import TIMEOUT_S
+from omnisonic.stores.bus import Bus, Delivery, Gap
+from omnisonic.stores.valkey import TIMEOUT_S
 from tests.stores.conftest import DEADLINE_S, SLACK_S, bus_at
 from tests.tcp_proxy import open_tcp_proxy
 from tests.valkey_server import ValkeyServer

@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.models import PresenceMember
-from omnisonic.presence import PresenceStore
-from omnisonic.presence.valkey import ValkeyPresence
-from omnisonic.valkey import CONNECTIONS, TIMEOUT_S
+from omnisonic.stores.presence import PresenceStore
+from omnisonic.stores.presence.valkey import ValkeyPresence
+from omnisonic.stores.valkey import CONNECTIONS, TIMEOUT_S
 from tests.stores.conftest import DEADLINE_S, SLACK_S, presence_at
 from tests.tcp_proxy import open_tcp_proxy
 from tests.valkey_server import ValkeyServer, running_valkey

@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.models import PresenceMember
 from tests.stores.conftest import DEADLINE_S, presence_at
 from tests.valkey_server import ValkeyServer

@@ -22,7 +22,7 @@ from typing import Final
 import httpx
 import trio
 
-from omnisonic.embedded.postgres import running_embedded_url
+from omnisonic.operations.embedded.postgres import running_embedded_url
 from tests.cli.running import START_S, Command, alive, children, completed, environ, eventually, running
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.processes import end as end_process

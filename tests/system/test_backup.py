@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx
 
-from omnisonic.embedded.installation import find_postgres
+from omnisonic.operations.embedded.installation import find_postgres
 from tests.cli.running import START_S, Command, running
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.system.musicians import PASSWORD

@@ -9,7 +9,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
-from omnisonic.mixdown import RATE_HZ
+from omnisonic.studio.mixdown import RATE_HZ
 from tests.cli.running import eventually
 from tests.mixdown.sounds import Sound, file_of, sine
 from tests.system.studio import Studio, running_studio

@@ -16,12 +16,12 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from omnisonic.cli.main import app
-from omnisonic.config import settings_table
 from omnisonic.embedding import hosting
 from omnisonic.errors import InvalidInput
-from omnisonic.exports.instruments import Step
-from omnisonic.metrics import metrics_table
 from omnisonic.models import checked_display_name, checked_status
+from omnisonic.observability.metrics import metrics_table
+from omnisonic.settings.settings import settings_table
+from omnisonic.studio.exports.telemetry import Step
 from omnisonic.wire import messages, numbers
 from omnisonic.wire.catalogue import messages_table
 from omnisonic.wire.closing import close_table, remedy_table

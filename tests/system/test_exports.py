@@ -9,8 +9,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from omnisonic.exports.queue import LEASE_S
-from omnisonic.exports.rendering import MIXED_PERCENT
+from omnisonic.studio.exports.export_worker import MIXED_PERCENT
+from omnisonic.studio.exports.queue import LEASE_S
 from tests.cli.running import START_S, alive, children, command_line, eventually
 from tests.media.recordings import tone
 from tests.s3_server import running_s3

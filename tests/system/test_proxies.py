@@ -18,7 +18,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected
 
-from omnisonic.config import Settings
+from omnisonic.settings.settings import Settings
 from tests.clients import Client
 from tests.system.musicians import PASSWORD, Musician
 from tests.system.printed import block

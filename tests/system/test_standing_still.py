@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from omnisonic.heartbeat import SILENT_S
+from omnisonic.operations.heartbeat import SILENT_S
 from tests.cli.running import Command, completed, eventually, running
 from tests.processes import send_signal
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from omnisonic.metrics import METRICS
+from omnisonic.observability.metrics import METRICS
 from tests.cli.running import START_S, Command, eventually, running
 from tests.media.recordings import tone
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, running_otlp_receiver

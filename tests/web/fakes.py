@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from omnisonic.bus import ROOM_EVENTS, Bus, Delivery, Gap, Heard
-from omnisonic.bus.events import Reply, RoomEvent, RoomSaid, decode
 from omnisonic.errors import Unavailable
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
-from omnisonic.presence import Lease, LeaseBound, PresenceStore
-from omnisonic.trace_context import Trace
+from omnisonic.observability.trace_context import Trace
+from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery, Gap, Heard
+from omnisonic.stores.bus.events import Reply, RoomEvent, RoomSaid, decode
+from omnisonic.stores.presence import Lease, LeaseBound, PresenceStore
 
 
 class Trouble:

@@ -10,10 +10,10 @@ from typing import Final, Literal, TypeAlias
 
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, SessionId, Upload, UploadId
-from omnisonic.sessions import Cursor
-from omnisonic.storage import Digest, Key, Label, Storage
-from omnisonic.storage.local import LocalStorage
-from omnisonic.uploads import Kept, Mix, Peaks, Received, UploadPage, UploadStore
+from omnisonic.stores.storage import Digest, Key, Label, Storage
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.studio.sessions import Cursor
+from omnisonic.studio.uploads import Kept, Mix, Peaks, Received, UploadPage, UploadStore
 
 Moment: TypeAlias = Literal["never", "first", "middle", "whole", "before", "after", "delete", "abandon"]
 """Of a put: before its first block, before its second, once it is kept. Of a commit: before it is done, or after.

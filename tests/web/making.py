@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Final
 from uuid import uuid4
 
-from omnisonic.exports import MEDIA_TYPES
-from omnisonic.exports.postgres_queue import PostgresExportQueue
-from omnisonic.exports.queue import Finished, Job
 from omnisonic.models import Export
-from omnisonic.storage import Label
-from omnisonic.uploads.disposal import Disposal
+from omnisonic.stores.storage import Label
+from omnisonic.studio.exports import MEDIA_TYPES
+from omnisonic.studio.exports.export_queue import PostgresExportQueue
+from omnisonic.studio.exports.queue import Finished, Job
+from omnisonic.studio.uploads.garbage_collector import Disposal
 from tests.web.running import Web
 
 SOUND: Final = b"RIFF a mixdown of the tests, as good as any"

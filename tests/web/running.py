@@ -17,30 +17,30 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
-from omnisonic.access.postgres import PostgresAccess
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.bus.valkey import ValkeyBus
-from omnisonic.config import Settings
-from omnisonic.database.login_use import LoginUse
-from omnisonic.database.pool import Database, Deadlines
-from omnisonic.exports.postgres import PostgresExports
-from omnisonic.guard.memory import MemoryGuard
-from omnisonic.guard.valkey import ValkeyGuard
-from omnisonic.http.acceptor import ConnectionLimits
+from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
 from omnisonic.http.app import Stores, create_app
-from omnisonic.http.connection import Patience
-from omnisonic.http.gateway_readiness import asking_client, gateway_of
+from omnisonic.http.core.acceptor import ConnectionLimits
+from omnisonic.http.core.connection import Patience
 from omnisonic.http.serving import serve_web
-from omnisonic.logins import LoginCookies
-from omnisonic.presence.valkey import ValkeyPresence
-from omnisonic.sessions.postgres import PostgresSessions
-from omnisonic.storage import Storage
-from omnisonic.storage.local import LocalStorage
-from omnisonic.uploads import UploadStore
-from omnisonic.uploads.disposal import Disposal
-from omnisonic.uploads.postgres import PostgresUploads
-from omnisonic.uploads.postgres_resumable import PostgresResumables
-from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
+from omnisonic.identity.logins import LoginCookies
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.valkey import ValkeyBus
+from omnisonic.stores.database.pool import Database, Deadlines
+from omnisonic.stores.guard.memory import MemoryGuard
+from omnisonic.stores.guard.valkey import ValkeyGuard
+from omnisonic.stores.presence.valkey import ValkeyPresence
+from omnisonic.stores.storage import Storage
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.studio.access.postgres import PostgresAccess
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.uploads import UploadStore
+from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.resumable_store import PostgresResumables
+from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.postgres_server import PATIENT
 from tests.web.fake_gateway import FakeGateway, fake_gateway
 from tests.web.fakes import FakeBus, FakePresence

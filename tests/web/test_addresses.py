@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from omnisonic.http.addresses import client_address
+from omnisonic.http.core.client_address import client_address
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"), ip_network("127.0.0.1"))
 

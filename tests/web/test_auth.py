@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from omnisonic.bus.events import LoginEnded, decode
-from omnisonic.logins import IDLE_S, LONGEST_S, LoginCookies, login_id
+from omnisonic.identity.logins import IDLE_S, LONGEST_S, LoginCookies, login_id
+from omnisonic.stores.bus.events import LoginEnded, decode
 from tests.web.running import SECRET, Web, running_web
 from tests.web.signing_in import EMAIL, PASSWORD, cookies_set, csrf_token, post_form, session, sign_in
 
@@ -129,7 +129,9 @@ def test_under_https_cookies_stay_with_this_host(database_url: str) -> None:
 
 
 def test_quart_auth_and_the_gateway_read_the_same_cookie(web: Web) -> None:
-    """What quart-auth signed `omnisonic.logins` reads, and the other way round; under another secret neither does."""
+    """What quart-auth signed `omnisonic.identity.logins` reads, and the other way round; under another secret neither
+    does.
+    """
     client = web.new_client()
     signed = cookies_set(sign_in(client))["omnisonic"].value
     cookies = LoginCookies(SECRET, secure=False)

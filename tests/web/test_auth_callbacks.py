@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from omnisonic.config import Settings
-from omnisonic.http.callback_urls import own_origin, own_path
+from omnisonic.http.core.callback_urls import own_origin, own_path
+from omnisonic.settings.settings import Settings
 from tests.web.running import Web
 from tests.web.signing_in import EMAIL, PASSWORD, post_form
 

@@ -11,8 +11,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.passwords import MAX_WAITING, WORKERS, Passwords
-from omnisonic.passwords import hash_password, needs_rehash
+from omnisonic.http.auth.password_hashing import MAX_WAITING, WORKERS, Passwords
+from omnisonic.identity.passwords import hash_password, needs_rehash
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.valkey_server import ValkeyServer
 from tests.web.conftest import DEADLINE_S, emptied

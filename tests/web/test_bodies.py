@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.inputs import parse_object
+from omnisonic.http.core.inputs import parse_object
 from tests.web.running import Web, running_web
 
 JSON = {"Content-Type": "application/json"}

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from omnisonic.http.callers import KNOWN, KNOWN_LENGTH, KNOWN_S, KnownCookies
+from omnisonic.http.auth.current_user import KNOWN, KNOWN_LENGTH, KNOWN_S, KnownCookies
 from tests.web.running import Clock, Web
 from tests.web.test_sessions_sharing import user_id
 

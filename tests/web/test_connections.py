@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from omnisonic.http.acceptor import PAUSE_S, ConnectionLimits
-from omnisonic.http.connection import Patience
-from omnisonic.http.download_slots import PER_ADDRESS, DownloadSlots
-from omnisonic.http.errors import Refusal
+from omnisonic.http.api.download_slots import PER_ADDRESS, DownloadSlots
+from omnisonic.http.core.acceptor import PAUSE_S, ConnectionLimits
+from omnisonic.http.core.connection import Patience
+from omnisonic.http.core.errors import Refusal
 from tests.cli.running import environ, eventually
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.running import CLIENT_TIMEOUT_S, Web, running_web

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from omnisonic.http.static_files import STATIC_DIR
+from omnisonic.http.core.static_files import STATIC_DIR
 
 TEXT: Final = 4.5
 GRAPHIC: Final = 3.0

@@ -6,9 +6,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from omnisonic.http.download_links import DownloadLinks
-from omnisonic.storage import LINK_S
-from omnisonic.storage.disposition import attachment
+from omnisonic.http.api.download_links import DownloadLinks
+from omnisonic.stores.storage import LINK_S
+from omnisonic.stores.storage.disposition import attachment
 from tests.web.running import SECRET, Web, running_web
 from tests.web.test_uploads import SOUND, brought, send
 

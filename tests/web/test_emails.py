@@ -2,9 +2,9 @@
 
 import pytest
 
-from omnisonic.accounts import Identity
-from omnisonic.emails import checked_email, given_email, normal_email, spellings
 from omnisonic.errors import InvalidInput
+from omnisonic.identity.emails import checked_email, given_email, normal_email, spellings
+from omnisonic.studio.accounts import Identity
 from tests.web.running import PASSWORD_HASH, Web
 from tests.web.signing_in import PASSWORD, session, sign_in
 

@@ -9,8 +9,8 @@ import httpx
 import msgspec
 import pytest
 
-from omnisonic.bus.events import RoomSaid
-from omnisonic.storage.disposition import attachment
+from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.stores.storage.disposition import attachment
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web import making
 from tests.web.making import SOUND

@@ -6,7 +6,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from omnisonic.config import Settings
+from omnisonic.settings.settings import Settings
 from tests.web.running import Web
 from tests.web.sounds import wav
 from tests.web.test_sessions import make

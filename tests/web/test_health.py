@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omnisonic.storage.local import LocalStorage
+from omnisonic.stores.storage.local import LocalStorage
 from tests.web.running import Web, running_web
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from omnisonic.bus.events import RoleLost, RoomClosed
 from omnisonic.models import plain_id
+from omnisonic.stores.bus.events import RoleLost, RoomClosed
 from tests.web.running import Web, running_web
 from tests.web.sounds import wav
 from tests.web.test_sessions import make

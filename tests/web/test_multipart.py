@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.multipart import LONGEST_HELD_BYTES, UploadForm
+from omnisonic.http.core.multipart import LONGEST_HELD_BYTES, UploadForm
 
 HEAD: Final = b'--B0\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
 TAIL: Final = b"\r\n--B0--\r\n"

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from omnisonic.logs import JsonFormatter, LineFormatter
+from omnisonic.observability.logs import JsonFormatter, LineFormatter
 from tests.web.oauth_studio import ALL, go_there, provider, shared_provider, shared_studio, sign_in_by, studio, users
 from tests.web.openid_provider import OpenIdProvider, running_provider
 from tests.web.running import Web, running_web

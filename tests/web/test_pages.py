@@ -8,8 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from omnisonic.http.page_frame import colour_class, initials, shown_name
-from omnisonic.http.pages import PROVIDER_NAMES, SIGN_IN_PROBLEMS
+from omnisonic.http.pages.page_context import colour_class, initials, shown_name
+from omnisonic.http.pages.public import PROVIDER_NAMES, SIGN_IN_PROBLEMS
 from omnisonic.models import Person
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.browsing import invite_to, new_session, person

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from omnisonic.bus.memory import MemoryBus
-from omnisonic.config import Settings
 from omnisonic.http.parity import GUEST, GUEST_LOGIN, create_parity_app
-from omnisonic.presence.memory import MemoryPresence
-from omnisonic.sessions.memory import MemorySessions
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.memory import MemoryBus
+from omnisonic.stores.presence.memory import MemoryPresence
+from omnisonic.studio.sessions.memory import MemorySessions
 from tests.web.running import CLIENT_TIMEOUT_S, Web, serving
 from tests.web.test_sessions import make
 

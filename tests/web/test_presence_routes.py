@@ -8,10 +8,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from omnisonic.bus import ROOM_EVENTS
-from omnisonic.bus.events import LeaseDropped, LeasePut
 from omnisonic.models import Account, Member
-from omnisonic.presence import LeaseBound
+from omnisonic.stores.bus import ROOM_EVENTS
+from omnisonic.stores.bus.events import LeaseDropped, LeasePut
+from omnisonic.stores.presence import LeaseBound
 from tests.valkey_server import ValkeyServer
 from tests.web.running import Web, running_web
 from tests.web.test_sessions import make

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from omnisonic.logs import JsonFormatter
+from omnisonic.observability.logs import JsonFormatter
 from tests.web.running import Web, running_web
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import httpx
 import pytest
 
-from omnisonic.http.request_rates import ASK_AGAIN_S
+from omnisonic.http.api.request_rates import ASK_AGAIN_S
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.valkey_server import ValkeyServer
 from tests.web.conftest import emptied

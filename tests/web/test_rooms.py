@@ -9,8 +9,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from omnisonic.logins import LoginCookies, login_id
-from omnisonic.tickets import LIFE_MS, Ticket, TicketPrinter
+from omnisonic.identity.logins import LoginCookies, login_id
+from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.running import SECRET, Web, running_web
 from tests.web.test_sessions import make

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from omnisonic.bus.events import Reply, RoomSaid
+from omnisonic.stores.bus.events import Reply, RoomSaid
 from tests.web.running import ADMIN_TOKEN, Web, running_web
 from tests.web.test_sessions import JSON, make
 from tests.web.test_sessions_sharing import share

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.roster_reads import RosterReads
+from omnisonic.http.api.roster_reads import RosterReads
 from omnisonic.models import PresenceMember
-from omnisonic.presence import Lease
+from omnisonic.stores.presence import Lease
 from tests.web.fakes import FakePresence
 
 

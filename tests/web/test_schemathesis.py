@@ -16,7 +16,7 @@ from typing import Final
 import httpx
 import pytest
 
-from omnisonic.bus.events import Reply
+from omnisonic.stores.bus.events import Reply
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.running import Web, running_web
 from tests.web.test_sessions import make

@@ -9,10 +9,10 @@ import httpx
 import msgspec
 import pytest
 
-from omnisonic.bus.events import RoomClosed, RoomSaid
-from omnisonic.logins import LoginCookies, new_token
+from omnisonic.identity.logins import LoginCookies, new_token
 from omnisonic.models import PresenceMember
-from omnisonic.presence import Lease
+from omnisonic.stores.bus.events import RoomClosed, RoomSaid
+from omnisonic.stores.presence import Lease
 from tests.web.running import SECRET, Web, running_web
 
 JSON: Final = {"Content-Type": "application/json"}

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from omnisonic.bus.events import RoleLost
+from omnisonic.stores.bus.events import RoleLost
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.route_table import UNKNOWN
 from tests.web.running import Web, running_web

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from omnisonic.http.serving import GRACE_S
-from omnisonic.storage import Storage
-from omnisonic.storage.local import LocalStorage
+from omnisonic.stores.storage import Storage
+from omnisonic.stores.storage.local import LocalStorage
 from tests.cli.running import eventually
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.faulty_uploads import Fault, FaultyStorage

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tusclient.client import TusClient
 
-from omnisonic.uploads.disposal import Disposal
+from omnisonic.studio.uploads.garbage_collector import Disposal
 from tests.cli.running import eventually
 from tests.web.running import Web
 from tests.web.sounds import wav

@@ -11,8 +11,8 @@ from typing import Final
 import httpx
 import pytest
 
-from omnisonic.storage.local import LocalStorage
-from omnisonic.storage.s3 import S3Storage
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.stores.storage.s3 import S3Storage
 from tests.cli.running import eventually
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.s3_server import S3Server

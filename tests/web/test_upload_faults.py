@@ -18,8 +18,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from omnisonic.storage import StorageFull
-from omnisonic.uploads.disposal import Disposal
+from omnisonic.stores.storage import StorageFull
+from omnisonic.studio.uploads.garbage_collector import Disposal
 from tests.cli.running import eventually
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.faulty_uploads import Fault, FaultyStorage, FaultyUploads, Moment, away

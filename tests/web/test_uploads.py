@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from omnisonic.bus.events import RoomSaid
+from omnisonic.stores.bus.events import RoomSaid
 from tests.media.broken_files import tagged
 from tests.media.recordings import tone
 from tests.mixdown.placed_files import encoded, written

@@ -12,9 +12,9 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from omnisonic.bus.events import RoomSaid
-from omnisonic.exports.news import progressed, removed
 from omnisonic.models import Export, Member, Person, Upload
+from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.studio.exports.events import progressed, removed
 from omnisonic.wire import messages
 from omnisonic.wire.asyncapi import asyncapi_document
 from omnisonic.wire.catalogue import CATALOGUE

@@ -8,14 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 
-from omnisonic.wire.closing import (
-    CLOSE_TABLE,
-    REASON_BYTES,
-    CloseCode,
-    Closing,
-    is_utf8,
-    is_valid_close_body,
-)
+from omnisonic.wire.closing import CLOSE_TABLE, REASON_BYTES, CloseCode, Closing, is_utf8, is_valid_close_body
 from omnisonic.wire.frames import CLOSE
 from tests.wire.client_frames import FIN, ClientFrame
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnisonic.logins import LoginCookies, login_id
+from omnisonic.identity.logins import LoginCookies, login_id
 from omnisonic.wire.cookies import read_cookie
 
 SECRET = "a secret that is long enough to sign with"

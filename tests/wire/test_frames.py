@@ -10,18 +10,7 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, TextMessage
 
 from omnisonic.wire.closing import is_utf8, is_valid_close_body
-from omnisonic.wire.frames import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    TEXT_HEADERS,
-    WHOLE_BYTES,
-    Splitter,
-    frame,
-    header,
-)
+from omnisonic.wire.frames import BINARY, CLOSE, PING, PONG, TEXT, TEXT_HEADERS, WHOLE_BYTES, Splitter, frame, header
 from tests.wire.client_frames import BREACHES, FIN, ClientFrame, conversations, in_chunks, wild_frames
 
 bounded = settings(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from tests.s3_server import S3Server
 from tests.stores.storage.shelves import Shelf, bucket_at, local_shelf, s3_shelf
 

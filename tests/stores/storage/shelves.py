@@ -6,11 +6,11 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast
 
-from omnisonic.asyncio_thread import AsyncioThread
-from omnisonic.storage import Key, Label, Storage
-from omnisonic.storage.files import PART
-from omnisonic.storage.local import LocalStorage
-from omnisonic.storage.s3 import Bucket, S3Storage
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
+from omnisonic.stores.storage import Key, Label, Storage
+from omnisonic.stores.storage.files import PART
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.stores.storage.s3 import Bucket, S3Storage
 from tests.s3_server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server
 
 DEADLINE_S: Final = 45.0

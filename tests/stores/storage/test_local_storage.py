@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.storage import StorageFull, StorageRefused
-from omnisonic.storage.files import Arriving
-from omnisonic.storage.local import LocalStorage
+from omnisonic.stores.storage import StorageFull, StorageRefused
+from omnisonic.stores.storage.files import Arriving
+from omnisonic.stores.storage.local import LocalStorage
 from tests.recording_disk import RecordingDisk
 from tests.stores.storage.shelves import DEADLINE_S, local_shelf
 from tests.stores.storage.test_storage import noise
@@ -24,7 +24,7 @@ from tests.stores.storage.test_storage import noise
 ENDLESS = """
 import asyncio, sys
 from pathlib import Path
-from omnisonic.storage.local import LocalStorage
+from omnisonic.stores.storage.local import LocalStorage
 
 async def bytes_without_end():
     while True:

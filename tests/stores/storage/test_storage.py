@@ -1,4 +1,4 @@
-"""What every storage promises (`omnisonic.storage`), held on each of them."""
+"""What every storage promises (`omnisonic.stores.storage`), held on each of them."""
 
 import asyncio
 import hashlib
@@ -10,8 +10,8 @@ import httpx
 import pytest
 import trio
 
-from omnisonic.storage import CHUNK_BYTES, LINK_S, NoSuchObject
-from omnisonic.storage.s3_placing import PART_BYTES
+from omnisonic.stores.storage import CHUNK_BYTES, LINK_S, NoSuchObject
+from omnisonic.stores.storage.s3_placing import PART_BYTES
 from tests.stores.storage.shelves import STEM, Feed, Shelf, reading
 
 MIB = 1_048_576

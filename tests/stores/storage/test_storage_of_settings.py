@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from omnisonic.cli.storage import storage_of
-from omnisonic.config import Settings
-from omnisonic.storage import Label
-from omnisonic.storage.disposition import attachment
-from omnisonic.storage.local import LocalStorage
-from omnisonic.storage.s3 import S3Storage
-from omnisonic.storage.spool import READ_BYTES, Spool
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.storage import Label
+from omnisonic.stores.storage.disposition import attachment
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.stores.storage.s3 import S3Storage
+from omnisonic.stores.storage.spool import READ_BYTES, Spool
 from tests.postgres_server import blocking
 from tests.s3_server import Kind, S3Server
 from tests.stores.storage.shelves import given

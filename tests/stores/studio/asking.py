@@ -9,10 +9,7 @@ import trio
 
 from omnisonic.errors import OmnisonicError
 from omnisonic.models import LoginId, Session, SessionId
-from omnisonic.sessions import (
-    Change,
-    SessionStore,
-)
+from omnisonic.studio.sessions import Change, SessionStore
 from tests.stores.studio.people import People
 
 NOBODY: Final = str(uuid4())

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from tests.stores.studio.databases import Base, base_at
 from tests.stores.studio.people import MemoryPeople, People, PostgresPeople
 from tests.stores.studio.uploading import Studio, opened_studio

@@ -6,8 +6,8 @@ from typing import Any, Final, TypeVar, cast
 
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
-from omnisonic.database.pool import Database, Row
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
+from omnisonic.stores.database.pool import Database, Row
 from tests.postgres_server import PATIENT
 from tests.stores.conftest import DEADLINE_S, InThread
 

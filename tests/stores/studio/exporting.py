@@ -6,12 +6,12 @@ from functools import partial
 from typing import Final
 from uuid import uuid4
 
-from omnisonic.exports import ExportStore
-from omnisonic.exports.postgres import PostgresExports
-from omnisonic.exports.postgres_queue import PostgresExportQueue
-from omnisonic.exports.queue import ExportQueue, Finished, Job
 from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId
-from omnisonic.storage import Key
+from omnisonic.stores.storage import Key
+from omnisonic.studio.exports import ExportStore
+from omnisonic.studio.exports.export_queue import PostgresExportQueue
+from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.queue import ExportQueue, Finished, Job
 from tests.stores.studio.uploading import Studio
 
 SIZE: Final = 4096

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
 
-from omnisonic.accounts import AccountStore
-from omnisonic.accounts.postgres import PostgresAccounts
-from omnisonic.logins import IDLE_S, login_id, new_token
+from omnisonic.identity.logins import IDLE_S, login_id, new_token
 from omnisonic.models import LoginId, Person, UserId
-from omnisonic.sessions import INVITE_S, SessionStore
-from omnisonic.sessions.memory import MemorySessions
-from omnisonic.sessions.postgres import PostgresSessions
+from omnisonic.studio.accounts import AccountStore
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.sessions import INVITE_S, SessionStore
+from omnisonic.studio.sessions.memory import MemorySessions
+from omnisonic.studio.sessions.postgres import PostgresSessions
 from tests.stores.studio.databases import Base
 
 

@@ -1,4 +1,4 @@
-"""What the access store promises (`omnisonic.access`), on a real Postgres and as a trio program uses it."""
+"""What the access store promises (`omnisonic.studio.access`), on a real Postgres and as a trio program uses it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,13 +7,13 @@ from uuid import uuid4
 import pytest
 import trio
 
-from omnisonic.access import AccessStore, Pass, Standing
-from omnisonic.access.postgres import PostgresAccess
-from omnisonic.access.threaded import ThreadedAccess
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.logins import IDLE_S, TOUCH_S, login_id, new_token
+from omnisonic.identity.logins import IDLE_S, TOUCH_S, login_id, new_token
 from omnisonic.models import LoginId, Person, SessionId
+from omnisonic.studio.access import AccessStore, Pass, Standing
+from omnisonic.studio.access.postgres import PostgresAccess
+from omnisonic.studio.access.threaded import ThreadedAccess
 from tests.stores.conftest import DEADLINE_S
 from tests.stores.studio.databases import DEAD_URL, Base, base_at
 from tests.stores.studio.people import PostgresPeople

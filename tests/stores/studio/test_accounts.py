@@ -1,4 +1,4 @@
-"""What the account store promises (`omnisonic.accounts`), on a real Postgres."""
+"""What the account store promises (`omnisonic.studio.accounts`), on a real Postgres."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -9,18 +9,11 @@ from uuid import uuid4
 import pytest
 import trio
 
-from omnisonic.accounts import (
-    AccountStore,
-    EmailTaken,
-    Identity,
-    NotLinked,
-    PasswordChanged,
-    PasswordEntry,
-)
-from omnisonic.accounts.postgres import SWEPT_AT_ONCE, PostgresAccounts
 from omnisonic.errors import InvalidInput
-from omnisonic.logins import IDLE_S, LONGEST_S, login_id, new_token
+from omnisonic.identity.logins import IDLE_S, LONGEST_S, login_id, new_token
 from omnisonic.models import Person
+from omnisonic.studio.accounts import AccountStore, EmailTaken, Identity, NotLinked, PasswordChanged, PasswordEntry
+from omnisonic.studio.accounts.account_store import SWEPT_AT_ONCE, PostgresAccounts
 from tests.stores.studio.databases import Base
 
 ADA: Final = "ada@example.com"
@@ -165,7 +158,9 @@ async def test_signing_in_again_ends_the_sign_in_before(accounts: AccountStore) 
 
 
 async def test_a_sign_in_lasts_twelve_hours_unused_and_thirty_days_at_most(accounts: AccountStore, base: Base) -> None:
-    """The view in the database says the same as `omnisonic.logins`, and touching does not bring back what has ended."""
+    """The view in the database says the same as `omnisonic.identity.logins`, and touching does not bring back what has
+    ended.
+    """
     ada = await accounts.register(ADA, "hash")
     login = login_id(await accounts.open_login(ada))
 

@@ -1,4 +1,4 @@
-"""What every session store promises of invites and collaborators (`omnisonic.sessions`), held on each of them."""
+"""Invites and collaborators: what every session store promises (`omnisonic.studio.sessions`), tested on each."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -7,13 +7,7 @@ from functools import partial
 import pytest
 
 from omnisonic.models import UserId
-from omnisonic.sessions import (
-    INVITE_S,
-    MOST_INVITES,
-    Change,
-    NoSuchSession,
-    OwnerOnly,
-)
+from omnisonic.studio.sessions import INVITE_S, MOST_INVITES, Change, NoSuchSession, OwnerOnly
 from tests.stores.studio.asking import CLOCKS_S, NOBODY, at_once, names, outcome, shared_session
 from tests.stores.studio.people import People
 

@@ -1,14 +1,14 @@
-"""How jobs end, whoever says so and however often (`omnisonic.exports.queue`), on a real Postgres."""
+"""How jobs end, whoever says so and however often (`omnisonic.studio.exports.queue`), on a real Postgres."""
 
 from typing import Final
 
 import pytest
 import trio
 
-from omnisonic.exports import NoSuchExport
-from omnisonic.exports.queue import BACKOFF_S, CRASHED, TRIES, Finished, Job
 from omnisonic.models import Export
-from omnisonic.storage import NoSuchObject
+from omnisonic.stores.storage import NoSuchObject
+from omnisonic.studio.exports import NoSuchExport
+from omnisonic.studio.exports.queue import BACKOFF_S, CRASHED, TRIES, Finished, Job
 from tests.stores.studio.exporting import SHA256, SIZE, WARNING, Mixing, opened_mixing
 from tests.stores.studio.uploading import Studio, new_key
 

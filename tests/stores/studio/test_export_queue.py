@@ -1,4 +1,4 @@
-"""What the queue of exports promises its workers (`omnisonic.exports.queue`), on a real Postgres."""
+"""What the queue of exports promises its workers (`omnisonic.studio.exports.queue`), on a real Postgres."""
 
 from datetime import timedelta
 from functools import partial
@@ -7,12 +7,12 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.exports.postgres_queue import PostgresExportQueue
-from omnisonic.exports.queue import LEASE_S, MOST_STEMS, Job
-from omnisonic.sessions import Change
-from omnisonic.uploads import Mix
+from omnisonic.studio.exports.export_queue import PostgresExportQueue
+from omnisonic.studio.exports.queue import LEASE_S, MOST_STEMS, Job
+from omnisonic.studio.sessions import Change
+from omnisonic.studio.uploads import Mix
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.exporting import Mixing, opened_mixing
 from tests.stores.studio.uploading import Studio, received

@@ -1,4 +1,4 @@
-"""What the export store promises of roles, limits and removal (`omnisonic.exports`), on a real Postgres."""
+"""What the export store promises of roles, limits and removal (`omnisonic.studio.exports`), on a real Postgres."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -7,13 +7,13 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.exports import LONGEST_LIST, NoSuchExport, RequesterOnly, TooManyExports
-from omnisonic.exports.postgres import PostgresExports
-from omnisonic.logins import login_id, new_token
+from omnisonic.identity.logins import login_id, new_token
 from omnisonic.models import ExportFormat
-from omnisonic.sessions import Change, NoSuchSession, NotSignedIn
+from omnisonic.studio.exports import LONGEST_LIST, NoSuchExport, RequesterOnly, TooManyExports
+from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.sessions import Change, NoSuchSession, NotSignedIn
 from tests.stores.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.exporting import Mixing, calls_about, calls_into, opened_mixing

@@ -1,4 +1,4 @@
-"""Where a body is cut into pieces (`omnisonic.uploads.pieces`), by a clock that goes only when it is waited."""
+"""Where a body is cut into pieces (`omnisonic.studio.uploads.chunks`), by a clock that goes only when it is waited."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.uploads.pieces import (
+from omnisonic.studio.uploads.chunks import (
     PIECE_BYTES,
     PIECE_S,
     SILENCE_S,

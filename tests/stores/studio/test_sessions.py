@@ -1,4 +1,4 @@
-"""What every session store promises (`omnisonic.sessions`), held on each of them."""
+"""What every session store promises (`omnisonic.studio.sessions`), held on each of them."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -8,16 +8,9 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.logins import login_id, new_token
+from omnisonic.identity.logins import login_id, new_token
 from omnisonic.models import LoginId, Session
-from omnisonic.sessions import (
-    LONGEST_PAGE,
-    Change,
-    Cursor,
-    NoSuchSession,
-    NotSignedIn,
-    SessionStore,
-)
+from omnisonic.studio.sessions import LONGEST_PAGE, Change, Cursor, NoSuchSession, NotSignedIn, SessionStore
 from tests.stores.studio.asking import (
     CLOCKS_S,
     NOBODY,

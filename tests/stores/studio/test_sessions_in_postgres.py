@@ -11,13 +11,13 @@ from uuid import UUID, uuid4
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
-from omnisonic.database import sessions as statements
-from omnisonic.database.login_use import NOTED, LoginUse
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.logins import TOUCH_S, login_id, new_token
+from omnisonic.identity.logins import TOUCH_S, login_id, new_token
 from omnisonic.models import UserId
-from omnisonic.sessions.postgres import PostgresSessions
+from omnisonic.studio.accounts.login_activity import NOTED, LoginUse
+from omnisonic.studio.sessions import session_statements as statements
+from omnisonic.studio.sessions.postgres import PostgresSessions
 from tests.stores.conftest import DEADLINE_S, Clock
 from tests.stores.studio.asking import every_call, outcome
 from tests.stores.studio.databases import DEAD_URL, Base, base_at

@@ -1,4 +1,4 @@
-"""Whose job is next: users take turns, however many jobs one of them has (`omnisonic.database.user_turns`)."""
+"""Whose job is next: users take turns, however many jobs one of them has (`omnisonic.studio.user_turns`)."""
 
 from functools import partial
 from typing import Final
@@ -6,10 +6,10 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.exports import TooManyExportsOfUser
-from omnisonic.exports.postgres import PostgresExports
-from omnisonic.exports.queue import Job
 from omnisonic.models import SessionId
+from omnisonic.studio.exports import TooManyExportsOfUser
+from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.queue import Job
 from tests.stores.studio.asking import at_once
 from tests.stores.studio.exporting import Mixing, opened_mixing
 from tests.stores.studio.uploading import Call, Studio

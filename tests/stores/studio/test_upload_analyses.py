@@ -1,4 +1,4 @@
-"""What the queue of uploads to listen to promises (`omnisonic.uploads.analyses`), on a real Postgres."""
+"""What the queue of uploads to listen to promises (`omnisonic.studio.uploads.analyses`), on a real Postgres."""
 
 from datetime import timedelta
 from functools import partial
@@ -7,12 +7,12 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
-from omnisonic.uploads import NoPeaks, Peaks, PeaksPending
-from omnisonic.uploads.analyses import LEASE_S, TRIES, Heard
-from omnisonic.uploads.postgres_analyses import PostgresAnalyses
+from omnisonic.studio.uploads import NoPeaks, Peaks, PeaksPending
+from omnisonic.studio.uploads.analyses import LEASE_S, TRIES, Heard
+from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.uploading import Studio, received
 

@@ -1,4 +1,4 @@
-"""Loose objects go, the object first and then the note of it (`omnisonic.uploads.disposal`)."""
+"""Loose objects go, the object first and then the note of it (`omnisonic.studio.uploads.garbage_collector`)."""
 
 import asyncio
 from collections import Counter
@@ -9,13 +9,13 @@ from typing import cast
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.sessions import NoSuchSession
-from omnisonic.storage import Key, Storage
-from omnisonic.uploads.disposal import AT_ONCE, BATCH, DELETE_S, Disposal
-from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
-from omnisonic.uploads.upkeep import TAKEN_S
+from omnisonic.stores.storage import Key, Storage
+from omnisonic.studio.sessions import NoSuchSession
+from omnisonic.studio.uploads.garbage_collector import AT_ONCE, BATCH, DELETE_S, Disposal
+from omnisonic.studio.uploads.retention import TAKEN_S
+from omnisonic.studio.uploads.retention_store import PostgresUpkeep
 from tests.stores.conftest import DEADLINE_S
 from tests.stores.storage.shelves import Shelf, local_shelf
 from tests.stores.studio.asking import NOBODY

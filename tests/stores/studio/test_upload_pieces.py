@@ -1,4 +1,4 @@
-"""What the store of resumable uploads promises (`omnisonic.uploads.resumable`), on a real Postgres."""
+"""What the store of resumable uploads promises (`omnisonic.studio.uploads.resumable`), on a real Postgres."""
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
@@ -9,14 +9,12 @@ import msgspec
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.logins import login_id, new_token
-from omnisonic.sessions import NoSuchSession, NotSignedIn
-from omnisonic.uploads import NoSuchUpload, QuotaExceeded, TooManyUploads
-from omnisonic.uploads.postgres import PostgresUploads
-from omnisonic.uploads.postgres_resumable import PostgresResumables
-from omnisonic.uploads.resumable import (
+from omnisonic.identity.logins import login_id, new_token
+from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
+from omnisonic.studio.uploads import NoSuchUpload, QuotaExceeded, TooManyUploads
+from omnisonic.studio.uploads.resumable import (
     MOST_PIECES,
     RESUMABLE_S,
     Arrival,
@@ -26,6 +24,8 @@ from omnisonic.uploads.resumable import (
     TakenOver,
     TooManyPieces,
 )
+from omnisonic.studio.uploads.resumable_store import PostgresResumables
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.stores.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.uploading import SIZE, STEM, Call, Studio, calls_of_pieces, new_key, received

@@ -1,4 +1,4 @@
-"""What a user may keep: counted whole, whoever asks at the same time (`omnisonic.uploads`, `.resumable`)."""
+"""What a user may keep: counted whole, whoever asks at the same time (`omnisonic.studio.uploads`, `.resumable`)."""
 
 from functools import partial
 from typing import Final
@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from omnisonic.models import LoginId
-from omnisonic.storage import Key
-from omnisonic.uploads import QuotaExceeded, UploadStore
+from omnisonic.stores.storage import Key
+from omnisonic.studio.uploads import QuotaExceeded, UploadStore
 from tests.stores.studio.asking import at_once
 from tests.stores.studio.uploading import SIZE, STEM, Call, Studio, new_key, received
 

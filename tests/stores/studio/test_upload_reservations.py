@@ -6,9 +6,9 @@ from typing import Final
 import pytest
 
 from omnisonic.errors import Unavailable
-from omnisonic.storage import Key
-from omnisonic.uploads import QuotaExceeded, TooManyUploads, UploadStore
-from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.stores.storage import Key
+from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads, UploadStore
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.stores.studio.asking import at_once
 from tests.stores.studio.uploading import SIZE, Call, Studio, new_key, received
 

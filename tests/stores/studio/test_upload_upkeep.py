@@ -1,4 +1,4 @@
-"""No object without a row and no row without an object, whatever comes between (`omnisonic.uploads.upkeep`)."""
+"""No object without a row, no row without an object, whatever happens (`omnisonic.studio.uploads.retention`)."""
 
 from datetime import timedelta
 from functools import partial
@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.uploads import NoSuchUpload
-from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
-from omnisonic.uploads.upkeep import LOOSE_S, TAKEN_S, Stale
+from omnisonic.studio.uploads import NoSuchUpload
+from omnisonic.studio.uploads.retention import LOOSE_S, TAKEN_S, Stale
+from omnisonic.studio.uploads.retention_store import PostgresUpkeep
 from tests.stores.studio.asking import outcome
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.uploading import SIZE, STEM, Studio, new_key

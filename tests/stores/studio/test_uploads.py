@@ -1,4 +1,4 @@
-"""What the upload store promises of roles, lists and the mix (`omnisonic.uploads`), on a real Postgres."""
+"""What the upload store promises of roles, lists and the mix (`omnisonic.studio.uploads`), on a real Postgres."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 import trio
 
-from omnisonic.asyncio_thread import AsyncioThread
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.logins import login_id, new_token
-from omnisonic.sessions import Cursor, NoSuchSession, NotSignedIn
-from omnisonic.storage import Label
-from omnisonic.uploads import LONGEST_PAGE, Mix, NoSuchUpload, PeaksPending, UploaderOnly
-from omnisonic.uploads.postgres import PostgresUploads
+from omnisonic.identity.logins import login_id, new_token
+from omnisonic.stores.storage import Label
+from omnisonic.studio.sessions import Cursor, NoSuchSession, NotSignedIn
+from omnisonic.studio.uploads import LONGEST_PAGE, Mix, NoSuchUpload, PeaksPending, UploaderOnly
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.stores.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.uploading import STEM, Call, Studio, calls_about, calls_into, new_key, received

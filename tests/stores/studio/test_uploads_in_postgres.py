@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from omnisonic.database import uploads as statements
-from omnisonic.database.login_use import LoginUse
-from omnisonic.database.pool import Database
 from omnisonic.errors import OmnisonicError
-from omnisonic.logins import login_id, new_token
+from omnisonic.identity.logins import login_id, new_token
 from omnisonic.models import LoginId
+from omnisonic.stores.database.pool import Database
+from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.uploads import upload_statements as statements
 from tests.stores.conftest import DEADLINE_S
 from tests.stores.studio.uploading import SIZE, Call, Studio, calls_about, calls_into, calls_of_pieces
 

@@ -6,17 +6,17 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-from omnisonic.database.login_use import LoginUse
 from omnisonic.models import LoginId, Person, SessionId, Upload, UploadId
-from omnisonic.storage import Key
-from omnisonic.uploads import Mix, Received, UploadStore
-from omnisonic.uploads.analyses import AnalysisQueue
-from omnisonic.uploads.postgres import PostgresUploads
-from omnisonic.uploads.postgres_analyses import PostgresAnalyses
-from omnisonic.uploads.postgres_resumable import PostgresResumables
-from omnisonic.uploads.postgres_upkeep import PostgresUpkeep
-from omnisonic.uploads.resumable import Resumable, ResumableStore
-from omnisonic.uploads.upkeep import UploadUpkeep
+from omnisonic.stores.storage import Key
+from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.uploads import Mix, Received, UploadStore
+from omnisonic.studio.uploads.analyses import AnalysisQueue
+from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
+from omnisonic.studio.uploads.resumable import Resumable, ResumableStore
+from omnisonic.studio.uploads.resumable_store import PostgresResumables
+from omnisonic.studio.uploads.retention import UploadUpkeep
+from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.stores.studio.databases import Base
 from tests.stores.studio.people import PostgresPeople
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 from playwright.sync_api import Locator, Page
 
-from omnisonic.exports.news import progressed
-from omnisonic.exports.postgres_queue import PostgresExportQueue
-from omnisonic.exports.queue import Job
 from omnisonic.models import Export
+from omnisonic.studio.exports.events import progressed
+from omnisonic.studio.exports.export_queue import PostgresExportQueue
+from omnisonic.studio.exports.queue import Job
 from tests.web import making
 from tests.web.browsing import person
 from tests.web.running import GatewayThread, Web

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from playwright.sync_api import Page, Route
 
-from omnisonic.bus.events import RoomSaid
-from omnisonic.uploads import Peaks
-from omnisonic.uploads.analyses import Heard
-from omnisonic.uploads.postgres_analyses import PostgresAnalyses
+from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.studio.uploads import Peaks
+from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
 from tests.cli.running import eventually
 from tests.web.browsing import person
 from tests.web.running import GatewayThread, Web

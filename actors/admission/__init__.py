@@ -1,0 +1,1 @@
+"""Who may enter a room, whose right is still being checked, and whose access is revoked."""

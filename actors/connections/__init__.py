@@ -1,0 +1,1 @@
+"""One client's socket: reading, sending, rate limit, keepalive."""

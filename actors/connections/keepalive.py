@@ -1,0 +1,103 @@
+"""The watch over time: what takes too long, and clients that have gone silent (SPEC 5.3, 5.4).
+
+Handshakes, closes and unfinished messages take too long at some time; a client that says nothing is pinged, and closed
+when it does not answer. Owned by the gateway and looked at a few times a second. It costs a dictionary entry a
+connection and no task. Overload: each look handles what is due, and no more. After a standstill of the whole process
+one look is left out: what clients have sent meanwhile has to be read first. Crash: the gateway's task that looks is
+restarted. Shutdown: nothing to do.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from omnisonic.actors.connections.connection import LOST, Connection
+from omnisonic.actors.connections.unfinished_messages import Unfinished
+from omnisonic.actors.runtime.deadlines import Deadlines
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.frames import PING, frame
+
+PING_FRAME: Final = frame(PING, b"")
+STANDSTILL_S: Final = 1.0
+"""When the last look is longer ago, the process has stood still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the gateway waits for what, in seconds."""
+
+    greeting_s: float = 8.0
+    """For a handshake: it is cut within 10 s, the watch's own pace included (RELIABILITY 19)."""
+    message_s: float = 8.0
+    """For the end of a message, from its first byte: within 10 s, as the handshake."""
+    closing_s: float = 3.0
+    """For a client's answer to a close."""
+    ping_s: float = 20.0
+    """For a silent client, from its last byte, before it is pinged."""
+    pong_s: float = 15.0
+    """For a sign of life after a ping."""
+
+
+class Watch:
+    """Which connection is due for what, and when. Times are on the loop's clock."""
+
+    def __init__(self, patience: Patience, unfinished: Unfinished) -> None:
+        self._patience = patience
+        self._unfinished = unfinished
+        self._greeting: Deadlines[Connection] = Deadlines()
+        self._closing: Deadlines[Connection] = Deadlines()
+        self._quiet: Deadlines[Connection] = Deadlines()
+        self._pinged: Deadlines[Connection] = Deadlines()
+        self._pinged_s: dict[Connection, float] = {}
+        self._looked_s: float | None = None
+
+    def greets(self, connection: Connection, now_s: float) -> None:
+        """It is new: its handshake must come soon."""
+        self._greeting.set(connection, now_s + self._patience.greeting_s)
+
+    def is_in(self, connection: Connection) -> None:
+        """Its handshake is done: it must not fall silent."""
+        self._greeting.discard(connection)
+        self._quiet.set(connection, connection.heard_s + self._patience.ping_s)
+
+    def is_unfinished(self, connection: Connection, size: int, now_s: float, *, is_new: bool) -> None:
+        """It has begun something of which `size` bytes have come, or none when it has ended it."""
+        self._unfinished.note(connection, size, now_s, is_new=is_new)
+
+    def closes(self, connection: Connection, now_s: float) -> None:
+        """It is being closed: the client must answer soon."""
+        self._forget(connection)
+        self._closing.set(connection, now_s + self._patience.closing_s)
+
+    def ended(self, connection: Connection) -> None:
+        """It is gone, and due for nothing more."""
+        self._forget(connection)
+        self._closing.discard(connection)
+        self._unfinished.discard(connection)
+
+    def look(self, now_s: float) -> None:
+        """Do what is due at `now_s`."""
+        stood_still = self._looked_s is not None and now_s - self._looked_s > STANDSTILL_S
+        self._looked_s = None if stood_still else now_s
+        if stood_still:
+            return
+        for connection in self._greeting.take_due(now_s) + self._closing.take_due(now_s):
+            connection.end(LOST)
+        self._unfinished.look(now_s)
+        for connection in self._pinged.take_due(now_s):
+            if connection.heard_s < self._pinged_s.pop(connection):
+                connection.close(Closing(CloseCode.NO_PONG, "no answer to a ping"))
+            else:
+                self._quiet.set(connection, connection.heard_s + self._patience.ping_s)
+        for connection in self._quiet.take_due(now_s):
+            due_s = connection.heard_s + self._patience.ping_s
+            if due_s > now_s:
+                self._quiet.set(connection, due_s)
+            else:
+                self._pinged_s[connection] = now_s
+                self._pinged.set(connection, now_s + self._patience.pong_s)
+                connection.push(PING_FRAME)
+
+    def _forget(self, connection: Connection) -> None:
+        for deadlines in (self._greeting, self._quiet, self._pinged):
+            deadlines.discard(connection)
+        self._pinged_s.pop(connection, None)

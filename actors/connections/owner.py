@@ -1,0 +1,41 @@
+"""What a connection asks of the gateway around it. None of it waits."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.wire.handshake import Request
+
+if TYPE_CHECKING:
+    from omnisonic.actors.connections.connection import Connection
+    from omnisonic.actors.connections.slow_path import Detour
+
+
+class Clock(Protocol):
+    """Knows the time of the current sweep, in monotonic seconds, at the cost of an attribute."""
+
+    @property
+    def now_s(self) -> float: ...
+
+
+class Host(Protocol):
+    """The gateway, or whatever stands in for it in a test."""
+
+    rate: Rate
+    queue_bytes: int
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def greet(self, connection: "Connection", request: Request) -> None: ...
+
+    def set_writing(self, connection: "Connection", *, writing: bool) -> None: ...
+
+    def start_detour(self, connection: "Connection") -> "Detour": ...
+
+    def is_unfinished(self, connection: "Connection", size: int, *, is_new: bool) -> None: ...
+
+    def is_closing(self, connection: "Connection") -> None: ...
+
+    def has_ended(self, connection: "Connection") -> None: ...
+
+    def has_crashed(self, connection: "Connection", crash: Exception) -> None: ...

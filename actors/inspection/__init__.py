@@ -1,0 +1,1 @@
+"""What an operator sees of a gateway (docs/inspecting.md), also while its loop is blocked."""

@@ -1,0 +1,191 @@
+"""The inspector: answers an operator's questions about one gateway, and does what they ask, in the gateway's own loop.
+
+Every method is a plain call between two tasks, and a short one: questions about all rooms are asked in slices. It is
+asked from another thread (`omnisonic.actors.inspection.thread_call`), so that the loop's being busy is itself an
+answer.
+
+Overload: whoever asks waits for the answer before asking more. Crash: what is raised is the asker's. Shutdown: nothing.
+"""
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from omnisonic import __version__
+from omnisonic.actors.inspection import reports
+from omnisonic.actors.inspection.reports import Moment
+from omnisonic.actors.inspection.stats_sampler import Pulse
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.mailbox import Dismiss, Said, Told
+from omnisonic.actors.rooms.registry import Registry
+from omnisonic.actors.rooms.tap import Bounds, Sample, Tap
+from omnisonic.actors.runtime.counters import Counters
+from omnisonic.actors.runtime.supervisor import ChildRecord
+from omnisonic.errors import InvalidInput
+from omnisonic.models import MemberId, RoomId
+from omnisonic.stores.bus.events import Reply
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine, LetterLine, RoomDetail, RoomLine
+from omnisonic.wire.messages import decode
+
+SLICE: Final = 50
+"""Rooms in one question: half a millisecond."""
+TAPS: Final = 8
+TAPS_A_ROOM: Final = 4
+
+
+@dataclass(frozen=True)
+class Insides:
+    """What there is to see of a gateway. `notes` are what its tasks have to say of themselves, by their names."""
+
+    registry: Registry
+    counters: Counters
+    connections: Collection[object]
+    children: Mapping[str, ChildRecord]
+    notes: Mapping[str, Callable[[], str]]
+    pulse: Pulse
+    now_ms: Callable[[], int]
+    name: Callable[[], str]
+    inspectors: Callable[[], int]
+
+
+class Inspector:
+    """Of one gateway. Errors of what it is told to do: `InvalidInput`, with a code of the wire's table."""
+
+    def __init__(self, insides: Insides) -> None:
+        self._insides = insides
+        self._began_s = trio.current_time()
+        self._taps = 0
+
+    # Looking
+
+    def cells(self) -> Sequence[RoomCell]:
+        """All rooms there are, to be asked about in slices."""
+        return list(self._insides.registry)
+
+    def lines(self, cells: Sequence[RoomCell]) -> tuple[RoomLine, ...]:
+        """Rooms in rows; at most `SLICE` at once. One that is gone meanwhile is as it was."""
+        moment, closed = self._moment(), self._insides.registry.closed
+        return tuple(reports.room_line(cell, moment, closed.get(cell.room_id)) for cell in cells)
+
+    def detail(self, room_id: RoomId) -> RoomDetail:
+        """One room."""
+        return reports.room_detail(self._room(room_id), self._moment(), self._insides.registry.closed.get(room_id))
+
+    def gateway(self) -> GatewayLine:
+        """The gateway in a row."""
+        insides, figures = self._insides, self._insides.pulse.figures
+        return GatewayLine(
+            name=insides.name(),
+            pid=os.getpid(),
+            version=__version__,
+            uptime_s=round(trio.current_time() - self._began_s, 1),
+            connections=len(insides.connections),
+            rooms=len(insides.registry),
+            members=figures.members,
+            messages=figures.messages,
+            messages_per_s=round(figures.messages_per_s, 1),
+            deliveries=figures.deliveries,
+            deliveries_per_s=round(figures.deliveries_per_s, 1),
+            restarts=insides.counters.room_restarts,
+            dead_letters=insides.registry.dead_letters.total,
+            inspectors=insides.inspectors(),
+        )
+
+    def children(self) -> tuple[ChildLine, ...]:
+        """The gateway's tasks."""
+        insides, now_s = self._insides, trio.current_time()
+        notes = {name: note() for name, note in insides.notes.items()}
+        return tuple(
+            reports.child_line(record, notes.get(name, ""), now_s) for name, record in insides.children.items()
+        )
+
+    def closed(self) -> tuple[ClosedRoom, ...]:
+        """Rooms that failed too often, lately."""
+        since_ms = self._insides.now_ms() - reports.LATELY_MS
+        closed = self._insides.registry.closed.items()
+        return tuple(
+            ClosedRoom(room, reports.at(life.at_ms), life.reason) for room, life in closed if life.at_ms > since_ms
+        )
+
+    def dead_letters(self, room_id: RoomId | None, *, payload: bool) -> tuple[tuple[LetterLine, ...], int]:
+        """The dead letters of a room, or all, and how many there have been in all."""
+        letters = self._insides.registry.dead_letters
+        return tuple(
+            reports.letter_line(number, letter, payload=payload)
+            for number, letter in letters.numbered()
+            if room_id is None or letter.room_id == room_id
+        ), letters.total
+
+    # Doing
+
+    def kick(self, room_id: RoomId, member_id: MemberId) -> None:
+        """Close a member's connection (4003)."""
+        for entry in self._room(room_id).entries:
+            if entry.member.member_id == member_id:
+                if entry.link is None:
+                    raise InvalidInput("That member is there by a lease, without a connection.", code="not_connected")
+                entry.link.close(Closing(CloseCode.KICKED))
+                return
+        raise InvalidInput("There is no such member in that room.", code="unknown_member")
+
+    def close(self, room_id: RoomId) -> None:
+        """Close everybody's connection (4004)."""
+        self._room(room_id).tell(Dismiss(Closing(CloseCode.ROOM_CLOSED)))
+
+    def restart(self, room_id: RoomId) -> None:
+        """Throw the room's state away, and make a new one of its roster; nobody in it notices."""
+        cell = self._room(room_id)
+        if not cell.is_alive:
+            raise InvalidInput("That room has crashed and is being started again already.", code="restarting")
+        cell.renew()
+
+    def replay(self, number: int) -> RoomId:
+        """Say a dead letter again, as who said it, if they are still there; in which room."""
+        letter = dict(self._insides.registry.dead_letters.numbered()).get(number)
+        if letter is None:
+            raise InvalidInput("There is no dead letter of that number any more.", code="unknown_letter")
+        if letter.frame is None:
+            raise InvalidInput(f"The letter is a {letter.kind}, and nobody said that.", code="not_replayable")
+        cell = self._room(letter.room_id)
+        if letter.kind == Told.__name__:
+            cell.tell(Told(decode(letter.frame[1]), _say_nothing))
+            return letter.room_id
+        for entry in cell.entries:
+            if entry.member.member_id == letter.sender and entry.link is not None:
+                if not cell.hear(Said(entry.link, [letter.frame], len(letter.frame[1]))):
+                    raise InvalidInput("That room has more to do than it can; try again later.", code="room_busy")
+                return letter.room_id
+        raise InvalidInput(f"{letter.sender} is not connected to that room any more.", code="sender_gone")
+
+    def tap(self, room_id: RoomId, bounds: Bounds, show: Callable[[Sample], None], end: Callable[[str], None]) -> Tap:
+        """Show what passes in a room, within the bounds; `end` is told why it is over."""
+        cell = self._room(room_id)
+        if self._taps >= TAPS or len(cell.taps or ()) >= TAPS_A_ROOM:
+            raise InvalidInput("There are as many taps as there may be; end one.", code="too_many_taps")
+
+        def remove(tap: Tap, reason: str) -> None:
+            self._taps -= 1
+            cell.taps = [other for other in cell.taps or () if other is not tap] or None
+            end(reason)
+
+        tap = Tap(bounds, trio.current_time, show, remove)
+        self._taps += 1
+        cell.taps = [*(cell.taps or ()), tap]
+        return tap
+
+    def _room(self, room_id: RoomId) -> RoomCell:
+        cell = self._insides.registry.get(room_id)
+        if cell is None:
+            raise InvalidInput("There is no such room.", code="unknown_room")
+        return cell
+
+    def _moment(self) -> Moment:
+        return Moment(trio.current_time(), self._insides.now_ms())
+
+
+def _say_nothing(_reply: Reply) -> None:
+    """Who said it first has had its answer."""

@@ -1,0 +1,119 @@
+"""Readiness: `GET /readyz` on the gateway's port, answered by the loop that runs the rooms (SPEC 5.4).
+
+It owns those who have asked and wait. The check `loop` is a turn of the dispatcher, which a gateway that stands still
+does not give; the other checks are calls to what the gateway depends on, each with `CHECK_S`.
+
+Overload: however many ask, one probe runs and all get its result, which is good for `FRESH_S`; beyond `ASKERS` who wait
+the next ones get 503. Crash of a check: it has failed, and nothing else has. Shutdown: those who wait get 503.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Final, TypeAlias
+
+import trio
+
+from omnisonic.actors.connections.connection import Connection
+from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.errors import Unavailable
+from omnisonic.wire.handshake import Refused, http_answer
+
+PATH: Final = "/readyz"
+CHECK_S: Final = 1.0
+FRESH_S: Final = 0.5
+ASKERS: Final = 64
+RETRY_AFTER_S: Final = 1
+OK: Final = "ok"
+
+Check: TypeAlias = Callable[[], Awaitable[None]]
+"""Returns when what it asks is well. Errors: `Unavailable`."""
+
+_log = logging.getLogger(__name__)
+
+
+class Readiness:
+    """Of one gateway. `checks` may be added to before the gateway starts; belongs to the gateway's loop."""
+
+    def __init__(self, nursery: trio.Nursery, dispatcher: Dispatcher) -> None:
+        self.checks: dict[str, Check] = {"loop": partial(_turn, dispatcher)}
+        self._nursery = nursery
+        self._waiting: set[Connection] = set()
+        self._outcomes: dict[str, str] = {}
+        self._fresh_until_s = 0.0
+        self._is_probing = False
+
+    def take(self, connection: Connection) -> None:
+        """Answer `connection` when it is known how the gateway is. Errors: `Refused` when too many wait for that."""
+        if trio.current_time() < self._fresh_until_s:
+            connection.answer(_answer(self._outcomes))
+            return
+        if len(self._waiting) >= ASKERS:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Too many ask how this gateway is.",
+                Retry_After=str(RETRY_AFTER_S),
+            )
+        self._waiting.add(connection)
+        if not self._is_probing:
+            self._is_probing = True
+            self._nursery.start_soon(self._probe)
+
+    def left(self, connection: Connection) -> None:
+        """Forget a connection that is gone, if it waits."""
+        self._waiting.discard(connection)
+
+    async def _probe(self) -> None:
+        outcomes = dict.fromkeys(self.checks, f"No answer within {CHECK_S:g} s.")
+        try:
+            with trio.move_on_after(CHECK_S):
+                async with trio.open_nursery() as nursery:
+                    for name, check in self.checks.items():
+                        nursery.start_soon(_try, name, check, outcomes)
+        finally:
+            self._is_probing = False
+        self._outcomes, self._fresh_until_s = outcomes, trio.current_time() + FRESH_S
+        for connection in list(self._waiting):
+            connection.answer(_answer(outcomes))
+
+
+async def _try(name: str, check: Check, outcomes: dict[str, str]) -> None:
+    try:
+        await check()
+    except Unavailable:
+        outcomes[name] = "It does not answer."  # its own words may hold an address, and anybody may ask here
+    except Exception as crash:  # noqa: BLE001 - a check is asked by adapters, and must not end the gateway
+        _log.error("readiness.failed", extra={"check": name}, exc_info=crash)
+        outcomes[name] = "It could not be checked."
+    else:
+        outcomes[name] = OK
+
+
+def _answer(outcomes: dict[str, str]) -> bytes:
+    broken = [name for name, outcome in outcomes.items() if outcome != OK]
+    if not broken:
+        return http_answer(HTTPStatus.OK, {"ok": True, "checks": outcomes})
+    error = f"Not ready: {' and '.join(broken)} cannot be reached."
+    body = {"ok": False, "error": error, "code": "unavailable", "checks": outcomes}
+    return http_answer(HTTPStatus.SERVICE_UNAVAILABLE, body, Retry_After=str(RETRY_AFTER_S))
+
+
+class _Turn:
+    """An actor whose only mail is to have its turn."""
+
+    def __init__(self) -> None:
+        self.is_ready = False
+        self.done = trio.Event()
+
+    def turn(self) -> bool:
+        self.done.set()
+        return False
+
+
+async def _turn(dispatcher: Dispatcher) -> None:
+    """Return after a turn of the dispatcher."""
+    probe = _Turn()
+    dispatcher.ready(probe)
+    await probe.done.wait()

@@ -1,0 +1,248 @@
+"""A session: one inspector's questions and their answers, in the inspection's thread (docs/inspecting.md).
+
+Questions are answered in their order; streams run beside them, each a task. Overload: reports wait until the inspector
+reads, and only its own; of what a tap shows is dropped and counted what does not fit. An inspector that does not read
+for `WRITE_S`, or is silent to a ping for `PONG_S`, is dropped. Crash: ends this session. Shutdown: cancelled.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, assert_never
+
+import msgspec
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from omnisonic.actors.inspection.inspector import SLICE, Inspector
+from omnisonic.actors.inspection.tap_stream import TapStream
+from omnisonic.actors.inspection.thread_call import ANSWER_S, Crossing, NotAnswered
+from omnisonic.actors.inspection.watchdog import Watchdog
+from omnisonic.errors import InvalidInput
+from omnisonic.models import RoomId
+from omnisonic.wire import inspection as words
+from omnisonic.wire.inspection import Act, Answer, AskTap, Stream
+from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine
+
+STREAMS: Final = 8
+"""One inspector may have this many streams at once."""
+ANSWERS: Final = 64
+"""Answers that wait for an inspector to read them."""
+WRITE_S: Final = 5.0
+PING_S: Final = 20.0
+PONG_S: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """One inspector. `crossing` leads to the gateway's loop, where `inspector` is."""
+
+    def __init__(
+        self,
+        websocket: WebSocketConnection,
+        address: str,
+        inspector: Inspector,
+        crossing: Crossing,
+        watchdog: Watchdog,
+    ) -> None:
+        self._websocket = websocket
+        self._address = address
+        self._inspector = inspector
+        self._crossing = crossing
+        self._watchdog = watchdog
+        self._outgoing, self._to_write = trio.open_memory_channel[Answer](ANSWERS)
+        self._streams: dict[str, trio.CancelScope] = {}
+
+    async def run(self) -> None:
+        """Answer until the inspector is gone, or is dropped."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, nursery.cancel_scope)
+            nursery.start_soon(self._ping, nursery.cancel_scope)
+            while True:
+                try:
+                    text = await self._websocket.get_message()
+                except ConnectionClosed:
+                    break
+                await self._hear(text, nursery)
+            nursery.cancel_scope.cancel()
+
+    async def _write(self, session: trio.CancelScope) -> None:
+        async for answer in self._to_write:
+            try:
+                with trio.fail_after(WRITE_S):
+                    await self._websocket.send_message(words.written(answer))
+            except (ConnectionClosed, trio.TooSlowError):
+                self._drop(session, "It does not read.")
+                return
+
+    async def _ping(self, session: trio.CancelScope) -> None:
+        while True:
+            await trio.sleep(PING_S)
+            try:
+                with trio.fail_after(PONG_S):
+                    await self._websocket.ping()
+            except (ConnectionClosed, trio.TooSlowError):
+                self._drop(session, "It does not answer a ping.")
+                return
+
+    def _drop(self, session: trio.CancelScope, problem: str) -> None:
+        if self._websocket.closed is None:
+            _log.warning("inspector.dropped", extra={"address": self._address, "problem": problem})
+        session.cancel()
+
+    # Questions
+
+    async def _hear(self, text: str | bytes, nursery: trio.Nursery) -> None:
+        try:
+            question = words.read_question(text)
+        except InvalidInput as wrong:
+            await self._say(words.Failed(words.id_in(text), wrong.code, wrong.message))
+            return
+        match question:
+            case words.AskRooms() | words.AskRoom() | words.AskTree() if question.every_s is None:
+                await self._answered(question.id, partial(self._report, question))
+            case words.AskRooms() | words.AskRoom() | words.AskTree() | words.AskTap():
+                await self._answered(question.id, partial(self._begin, question, nursery))
+            case words.AskKick() | words.AskClose() | words.AskRestart() | words.AskReplay():
+                await self._answered(question.id, partial(self._act, question))
+            case words.AskDeadLetters():
+                await self._answered(question.id, partial(self._dead_letters, question))
+            case words.AskStop():
+                await self._answered(question.id, partial(self._stop, question))
+            case _ as never:
+                assert_never(never)
+
+    async def _answered(self, id_: str, answer: Callable[[], Awaitable[None]]) -> bool:
+        """Answer by `answer`, or say why not. False when it failed for good."""
+        try:
+            await answer()
+        except InvalidInput as wrong:
+            await self._say(words.Failed(id_, wrong.code, wrong.message))
+            return False
+        except NotAnswered:
+            await self._say(self._not_answering(id_))
+        except (ConnectionClosed, trio.BrokenResourceError):
+            raise
+        except Exception as crash:  # noqa: BLE001 - one question must not end the others
+            _log.error("inspector.crashed", extra={"address": self._address}, exc_info=crash)
+            await self._say(words.Failed(id_, "internal", "That failed here; the log says how."))
+            return False
+        return True
+
+    def _not_answering(self, id_: str) -> words.NotAnswering:
+        stall = self._watchdog.stall()
+        if stall is None:
+            return words.NotAnswering(id_, None, ANSWER_S, "")
+        return words.NotAnswering(id_, stall.room, round(stall.for_s, 2), stall.at)
+
+    async def _say(self, answer: Answer) -> None:
+        await self._outgoing.send(answer)
+
+    # Looking
+
+    async def _report(self, question: words.AskRooms | words.AskRoom | words.AskTree) -> None:
+        match question:
+            case words.AskRooms():
+                await self._rooms(question.id)
+            case words.AskRoom():
+                detail = await self._crossing.ask(partial(self._inspector.detail, question.room))
+                await self._say(words.RoomAnswer(question.id, detail))
+            case words.AskTree():
+                gateway, children, closed = await self._crossing.ask(self._tree)
+                await self._say(words.Tree(question.id, gateway, children, closed))
+            case _ as never:
+                assert_never(never)
+
+    async def _rooms(self, id_: str) -> None:
+        """All of them, a slice at a time: between any two the gateway does what else there is to do."""
+        began_s = time.perf_counter()
+        cells = await self._crossing.ask(self._inspector.cells)
+        answer_ms = round((time.perf_counter() - began_s) * 1000, 2)
+        for start in range(0, len(cells), SLICE):
+            lines = await self._crossing.ask(partial(self._inspector.lines, cells[start : start + SLICE]))
+            await self._say(words.Rooms(id_, lines, more=True))
+        gateway, closed = await self._crossing.ask(lambda: (self._inspector.gateway(), self._inspector.closed()))
+        gateway = msgspec.structs.replace(gateway, answer_ms=answer_ms)
+        await self._say(words.Rooms(id_, (), more=False, gateway=gateway, closed=closed))
+
+    def _tree(self) -> tuple[GatewayLine, tuple[ChildLine, ...], tuple[ClosedRoom, ...]]:
+        return self._inspector.gateway(), self._inspector.children(), self._inspector.closed()
+
+    async def _dead_letters(self, question: words.AskDeadLetters) -> None:
+        look = partial(self._inspector.dead_letters, question.room, payload=question.payload)
+        letters, total = await self._crossing.ask(look)
+        await self._say(words.DeadLetterAnswer(question.id, letters, total))
+        if question.payload:
+            self._note("read dead letters", room=question.room)
+
+    # Streams
+
+    async def _begin(self, question: Stream, nursery: trio.Nursery) -> None:
+        if question.id in self._streams:
+            raise InvalidInput("A stream of that id is running.", code="duplicate_id")
+        if len(self._streams) >= STREAMS:
+            raise InvalidInput(f"There are {STREAMS} streams already; stop one.", code="too_many_streams")
+        scope = self._streams[question.id] = trio.CancelScope()
+        nursery.start_soon(self._stream, question, scope)
+
+    async def _stream(self, question: Stream, scope: trio.CancelScope) -> None:
+        end: words.End | None = words.End(question.id, "stopped")
+        with scope:
+            if isinstance(question, AskTap):
+                end = await self._tap(question)
+            else:
+                end = await self._repeat(question)
+        del self._streams[question.id]
+        if end is not None:
+            await self._say(end)
+
+    async def _repeat(self, question: words.AskRooms | words.AskRoom | words.AskTree) -> words.End | None:
+        assert question.every_s is not None
+        while await self._answered(question.id, partial(self._report, question)):  # noqa: ASYNC110 - a pace, no wait
+            await trio.sleep(question.every_s)
+        return words.End(question.id, "room gone")
+
+    async def _tap(self, question: AskTap) -> words.End | None:
+        stream = TapStream(question, self._outgoing, self._inspector)
+        try:
+            await stream.open(self._crossing)
+        except InvalidInput as wrong:
+            await self._say(words.Failed(question.id, wrong.code, wrong.message))
+            return None
+        except NotAnswered:
+            await self._say(self._not_answering(question.id))
+            return words.End(question.id, "not answering")
+        self._note("tap", room=question.room, payload=question.payload)
+        return await stream.run(self._crossing)
+
+    async def _stop(self, question: words.AskStop) -> None:
+        scope = self._streams.get(question.stream)
+        if scope is None:
+            raise InvalidInput("No stream of that id is running.", code="unknown_stream")
+        scope.cancel()
+        await self._say(words.Done(question.id))
+
+    # Doing
+
+    async def _act(self, question: Act) -> None:
+        match question:
+            case words.AskKick():
+                await self._crossing.ask(partial(self._inspector.kick, question.room, question.member))
+                self._note("kick", room=question.room, member=question.member)
+            case words.AskClose():
+                await self._crossing.ask(partial(self._inspector.close, question.room))
+                self._note("close", room=question.room)
+            case words.AskRestart():
+                await self._crossing.ask(partial(self._inspector.restart, question.room))
+                self._note("restart", room=question.room)
+            case words.AskReplay():
+                room = await self._crossing.ask(partial(self._inspector.replay, question.letter))
+                self._note("replay", room=room, letter=question.letter)
+            case _ as never:
+                assert_never(never)
+        await self._say(words.Done(question.id))
+
+    def _note(self, act: str, **fields: RoomId | int | None) -> None:
+        _log.warning("inspector.acted", extra={"act": act, "address": self._address, **fields})

@@ -1,0 +1,82 @@
+"""A tap's stream: carries what a tap shows out of the gateway's loop to one inspector (docs/inspecting.md).
+
+The tap is in the gateway's loop, in the room's turn; this is in the inspection's thread. Overload: what does not fit
+into the inspector's queue is counted. It ends after its time whether or not anything passes, or the loop answers.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from omnisonic.actors.inspection.inspector import Inspector
+from omnisonic.actors.inspection.thread_call import Crossing
+from omnisonic.actors.rooms.tap import Bounds, Sample, Tap
+from omnisonic.wire.inspection import Answer, AskTap, End, Passed
+
+T = TypeVar("T")
+
+
+class TapStream:
+    """One tap, as `question` asks for it. `outgoing` takes its answers."""
+
+    def __init__(self, question: AskTap, outgoing: trio.MemorySendChannel[Answer], inspector: Inspector) -> None:
+        self._question = question
+        self._outgoing = outgoing
+        self._inspector = inspector
+        self._home = trio.lowlevel.current_trio_token()
+        self._ended = trio.Event()
+        self._reason = "time"
+        self._dropped = 0
+        self._tap: Tap | None = None
+
+    async def open(self, crossing: Crossing) -> None:
+        """Begin to watch. Errors: `InvalidInput`, `NotAnswered`."""
+        self._tap = await crossing.ask(self._opened)
+
+    async def run(self, crossing: Crossing) -> End:
+        """Watch until it has been enough; what was counted."""
+        assert self._tap is not None
+        try:
+            with trio.move_on_after(self._question.for_s):
+                await self._ended.wait()
+        finally:
+            crossing.tell(self._tap.close, self._reason)
+        missed = self._tap.passed - self._tap.shown + self._dropped
+        return End(self._question.id, self._reason, self._tap.passed, missed)
+
+    def _opened(self) -> Tap:
+        """The tap. Runs in the gateway's loop, as what it calls does."""
+        asked = self._question
+        bounds = Bounds(asked.per_s, asked.most, trio.current_time() + asked.for_s, asked.payload)
+        return self._inspector.tap(
+            asked.room, bounds, partial(self._go_home, self._show), partial(self._go_home, self._end)
+        )
+
+    def _go_home(self, call: Callable[[T], None], told: T) -> None:
+        with suppress(trio.RunFinishedError):
+            self._home.run_sync_soon(call, told)
+
+    def _show(self, sample: Sample) -> None:
+        passed = Passed(
+            self._question.id,
+            datetime.now(UTC),
+            sample.kind,
+            sample.sender,
+            sample.size,
+            sample.message,
+            sample.to,
+            sample.payload,
+            sample.missed,
+        )
+        try:
+            self._outgoing.send_nowait(passed)
+        except trio.WouldBlock:
+            self._dropped += 1
+
+    def _end(self, reason: str) -> None:
+        self._reason = reason
+        self._ended.set()

@@ -1,0 +1,167 @@
+"""The watchdog: a thread that notices when something keeps the gateway's loop busy, and says what (SPEC 1).
+
+Nothing in the loop can tell, for the loop does not come to it. So a thread looks at the dispatcher, which notes who has
+its turn: the same turn at several looks is a room whose handler hogs the loop. That is logged with the place in the
+code while it lasts, and again when it has ended. Whatever else keeps the loop from answering is noticed by a question
+to it that comes back late.
+
+Overload: it looks `1 / LOOK_S` times a second, whatever there is. A machine that is too busy to let the loop run looks
+like a hog, and rightly so. Crash: there is nothing in it that raises; without it nothing else fails. Shutdown: `stop`,
+or the end of the process.
+"""
+
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final, Protocol
+
+import trio
+
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.stats import HOG_S
+
+LOOK_S: Final = 0.1
+LOOP_S: Final = 1.0
+"""The loop is asked this often whether it lives, and is late when it takes as long."""
+STEPS: Final = 12
+"""Of the stack, this many innermost calls are told."""
+
+_log = logging.getLogger(__name__)
+
+
+class Busy(Protocol):
+    """The dispatcher: who has its turn, and which turn that is."""
+
+    @property
+    def running(self) -> object: ...
+
+    @property
+    def turns(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """The loop is held up: by a room, or by something else (`room` None). `at` is the place, innermost call first."""
+
+    room: str | None
+    for_s: float
+    at: str
+
+
+class Watchdog:
+    """Watches over one loop. Made on its thread; `stall` may be asked from any."""
+
+    def __init__(
+        self, dispatcher: Busy, now_ms: Callable[[], int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._now_ms = now_ms
+        self._clock = clock
+        self._loop_thread = threading.get_ident()
+        self._token = trio.lowlevel.current_trio_token()
+        self._stopped = threading.Event()
+        self._turn = -1
+        self._hog: object = None
+        self._turn_since_s = 0.0
+        self._asked_s: float | None = None
+        self._answered_s = clock()
+        self._stalls: Callable[[], None] = lambda: None
+        self._told: Stall | None = None
+        self._tell_after_s = HOG_S
+
+    def start(self, stalls: Callable[[], None] = lambda: None) -> None:
+        """Begin to watch. `stalls` is called at each look, in the watchdog's thread, while the loop is held up."""
+        self._stalls = stalls
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        """Watch no more. Does not wait for the thread, which looks once more at most."""
+        self._stopped.set()
+
+    def stall(self) -> Stall | None:
+        """What holds the loop up now, as of the last look; None when nothing does."""
+        stall = self._seen(self._clock())
+        return None if stall is None else Stall(stall.room, stall.for_s, self._where())
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(LOOK_S):
+            self.look()
+
+    def look(self) -> None:
+        """Look once, and log what is new."""
+        now_s = self._clock()
+        self._ask_loop(now_s)
+        turn = self._dispatcher.turns
+        if self._dispatcher.running is None or turn != self._turn:
+            self._turn, self._turn_since_s = turn, now_s
+        stall = self._seen(now_s)
+        if stall is not None and (self._told is None or stall.room == self._told.room):
+            if stall.for_s >= self._tell_after_s:
+                while self._tell_after_s <= stall.for_s:
+                    self._tell_after_s *= 2
+                self._hogs(Stall(stall.room, stall.for_s, self._where()))
+            self._told, self._hog = stall, self._dispatcher.running or self._hog
+            if stall.for_s >= LOOP_S:
+                self._stalls()
+        elif self._told is not None:
+            self._hogged(self._told)
+            self._hog = None
+            if self._asked_s is not None:
+                self._asked_s = now_s  # what is left over from one hog is not another's
+            self._told, self._tell_after_s = None, HOG_S
+
+    def _seen(self, now_s: float) -> Stall | None:
+        running = self._dispatcher.running
+        turn_s = now_s - self._turn_since_s
+        if running is not None and self._dispatcher.turns == self._turn and turn_s >= HOG_S:
+            return Stall(str(getattr(running, "room_id", running)), turn_s, "")
+        asked_s = self._asked_s
+        if asked_s is not None and now_s - asked_s >= LOOP_S:
+            return Stall(None, now_s - asked_s, "")
+        return None
+
+    def _ask_loop(self, now_s: float) -> None:
+        if self._asked_s is None and now_s - self._answered_s >= LOOP_S:
+            self._asked_s = now_s
+            try:
+                self._token.run_sync_soon(self._answer)
+            except trio.RunFinishedError:
+                self._asked_s = None
+                self._stopped.set()
+
+    def _answer(self) -> None:
+        """The loop lives. Runs in it."""
+        self._answered_s, self._asked_s = self._clock(), None
+
+    def _where(self) -> str:
+        """Where the loop's thread is, innermost call first."""
+        frame: FrameType | None = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - documented
+        if frame is None:
+            return ""
+        told = []
+        for step in reversed(traceback.extract_stack(frame, STEPS)):
+            told.append(f"{step.filename.rpartition('/')[2]}:{step.lineno} in {step.name}")
+            if step.name == RoomCell.turn.__name__:
+                break  # what is around a room's turn is always the same
+        return " < ".join(told)
+
+    def _hogs(self, stall: Stall) -> None:
+        fields = {"for_s": round(stall.for_s, 2), "stack": stall.at}
+        if stall.room is None:
+            _log.warning("gateway.stalls", extra=fields)
+        else:
+            _log.warning("room.hogs", extra={"room": stall.room, **fields})
+
+    def _hogged(self, stall: Stall) -> None:
+        fields = {"lasted_s": round(stall.for_s, 2)}
+        if stall.room is None:
+            _log.warning("gateway.stalled", extra=fields)
+        else:
+            if isinstance(self._hog, RoomCell):
+                self._hog.vitals.hogs(stall.for_s, self._now_ms())
+            _log.warning("room.hogged", extra={"room": stall.room, **fields})

@@ -1,0 +1,281 @@
+"""A room's cell: everything of a room that outlives a crash of its state (DESIGN 3).
+
+The cell owns the mailbox, the count of messages, the last good roster and the restart window; the `Room` inside it is
+thrown away when it raises, and another is made from what the cell kept. Connections belong to the gateway, not to the
+room, so none is lost. All of it runs in the dispatcher's turn, on the trio thread, and never awaits.
+
+Overload: the mailbox refuses data, and a turn handles a bounded part of it. Crash: what was handled before goes out,
+the letter is set aside, mail waits until `restart`. Shutdown: the gateway closes the connections; cells just end.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
+
+from opentelemetry.trace import Span, use_span
+
+from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.mailbox import Control, Join, Leave, Mail, Mailbox, Outside, Said, Told
+from omnisonic.actors.rooms.roster import Entry
+from omnisonic.actors.rooms.state import Estate, Room, RoomContext
+from omnisonic.actors.rooms.stats import ASKED_FOR, TURNS, UNTIMED, Vitals
+from omnisonic.actors.rooms.tap import Tap
+from omnisonic.actors.runtime.dead_letters import DeadLetter
+from omnisonic.actors.runtime.supervisor import RestartWindow
+from omnisonic.actors.runtime.telemetry import Sampler
+from omnisonic.models import MemberId
+from omnisonic.stores.bus.events import Reply
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.frames import TEXT, Frame
+from omnisonic.wire.messages import error_frame, reply_id_in, written
+
+CRASHED: Final = "The room could not take this message."
+"""What the sender of a message is told that crashed its room."""
+TURN_FRAMES: Final = 2048
+"""About this many messages are handled in one turn, then the other rooms have theirs."""
+
+
+class CellEvents(Protocol):
+    """Whom a cell tells what happened. Called in the cell's turn; must not wait and must not raise."""
+
+    @property
+    def has_mail(self) -> Callable[["RoomCell"], None]: ...
+
+    def roster_changed(self, cell: "RoomCell") -> None: ...
+
+    def crashed(self, cell: "RoomCell", crash: Exception, letter: DeadLetter) -> None: ...
+
+
+class RoomCell:
+    """One room, alive or about to be again."""
+
+    def __init__(
+        self,
+        context: RoomContext,
+        room_class: Callable[[RoomContext], Room],
+        events: CellEvents,
+        sampler: Sampler,
+    ) -> None:
+        self.mailbox = Mailbox()
+        self.window = RestartWindow()
+        self.incarnation = 1
+        self.messages = 0
+        self.deliveries = 0
+        self.fanned_out_bytes = 0
+        self.offset = context.offset
+        self.is_ready = False
+        self.empty_since_s: float | None = context.now_s()
+        self.next_expiry_s: float | None = None
+        self.entries: tuple[Entry, ...] = context.entries
+        self.vitals = Vitals(context.now_s())
+        self.taps: list[Tap] | None = None
+        self._context = context
+        self._room_class = room_class
+        self._events = events
+        self._sampler = sampler
+        self._has_mail = events.has_mail
+        self._room: Room | None = room_class(context)
+
+    @property
+    def room_id(self) -> str:
+        return self._context.room_id
+
+    @property
+    def epoch(self) -> str:
+        """Names the count of `offset`; it changes when the room is forgotten, not when it is restarted."""
+        return self._context.epoch
+
+    @property
+    def estate(self) -> Estate:
+        """What its rooms leave to each other."""
+        return self._context.estate
+
+    @property
+    def is_alive(self) -> bool:
+        """False between a crash and the restart."""
+        return self._room is not None
+
+    def tell(self, mail: Control) -> None:
+        """Put control mail in the mailbox."""
+        self.mailbox.tell(mail)
+        if not self.is_ready:
+            self._has_mail(self)
+
+    def hear(self, said: Said) -> bool:
+        """Put what a member said in the mailbox. False when it is full: the sender is to be told."""
+        taken = self.mailbox.hear(said)
+        if taken and not self.is_ready:
+            self._has_mail(self)
+        return taken
+
+    def turn(self) -> bool:
+        """Handle the mail that is there, up to a bound. True when there is more."""
+        room = self._room
+        if room is None:
+            return False
+        sampler = self._sampler
+        started_ns = time.time_ns() if sampler.left <= 0 else 0
+        vitals, taps = self.vitals, self.taps
+        turns = vitals.turns
+        vitals.turns = turns + 1
+        began_ns = 0 if turns & UNTIMED and turns >= TURNS else time.perf_counter_ns()
+        batch = Batch()
+        mailbox, handled = self.mailbox, 0
+        queue, take, relay = mailbox.queue, mailbox.take, room.relay
+        mail: Mail | None = None
+        spans: list[Span] = []
+        try:
+            while queue and handled < TURN_FRAMES:
+                mail = take()
+                if taps is not None:
+                    _show(taps, mail, room)
+                if type(mail) is Said:
+                    handled += len(mail.frames)
+                    relay(mail, batch)
+                else:
+                    handled += 1
+                    self._handle(room, mail, batch, spans)
+        except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only the room is to pay for it
+            assert mail is not None
+            self._end_turn(room, batch)
+            _end(spans, room)
+            self._crashed(room, mail, crash)
+            if began_ns:
+                vitals.turned(time.perf_counter_ns() - began_ns, self._context.now_ms())
+            return False
+        self.messages += handled
+        self._end_turn(room, batch)
+        _end(spans, room)
+        sampler.left -= handled
+        if started_ns:
+            sampler.turn(self.room_id, started_ns, handled, len(room.roster))
+        if began_ns:
+            vitals.turned(time.perf_counter_ns() - began_ns, self._context.now_ms())
+        return len(queue) > 0
+
+    def _handle(self, room: Room, mail: Mail, batch: Batch, spans: list[Span]) -> None:
+        """Have the room handle it. What began outside is a span of its trace, which lasts until the turn has ended."""
+        if not isinstance(mail, Outside) or mail.trace is None:
+            room.handle(mail, batch)
+            return
+        what = mail.envelope.type if isinstance(mail, Told) else type(mail).__name__
+        span = self._sampler.told(self.room_id, what, mail.trace)
+        spans.append(span)
+        with use_span(span):
+            room.handle(mail, batch)
+
+    def renew(self) -> None:
+        """Throw the room's state away, as an operator wants it, and make a new one. It must be alive.
+
+        The estate goes, too: what is wrong with the room may be in it.
+        """
+        assert self._room is not None
+        self.estate.left = None
+        self._keep(self._room.roster.entries())
+        self.vitals.died(ASKED_FOR, self._context.now_ms())
+        self.restart()
+
+    def restart(self) -> None:
+        """Start a new room from what the old one left, and let it see the mail that waited."""
+        self.incarnation += 1
+        try:
+            self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
+        except Exception as crash:  # noqa: BLE001 - as in a turn: a room that cannot start has crashed again
+            self._events.crashed(self, crash, self._letter("Restart", crash))
+            return
+        for entry in self.entries:
+            if entry.link is not None and not entry.link.is_open:
+                self.mailbox.tell(Leave(entry.link, "lost"))
+        if self.mailbox and not self.is_ready:
+            self._has_mail(self)
+
+    def close(self, closing: Closing) -> None:
+        """Close every connection of a room that is past saving, those still waiting to enter included."""
+        self._room = None
+        links = [entry.link for entry in self.entries]
+        while self.mailbox:
+            mail = self.mailbox.take()
+            if isinstance(mail, Join):
+                links.append(mail.link)
+        self.entries = ()
+        for link in links:
+            if link is not None:
+                link.close(closing)
+
+    def _end_turn(self, room: Room, batch: Batch) -> None:
+        links = room.roster.links
+        stream = batch.stream()
+        edits = batch.edits
+        for link in links:
+            data = batch.stream_for(link, stream) if link in edits else stream
+            if data:
+                link.push(data)
+        for link, closing in batch.dismissed:
+            if data := batch.stream_for(link, stream):
+                link.push(data)
+            link.close(closing)
+        if room.offset != self.offset:
+            self.deliveries += (room.offset - self.offset) * max(len(links) - 1, 0)
+            self.offset = room.offset
+        self.fanned_out_bytes += len(stream)
+        if batch.roster_changed:
+            self._note_roster(room)
+
+    def _note_roster(self, room: Room) -> None:
+        self._keep(room.roster.entries())
+        self.next_expiry_s = room.roster.next_expiry_s()
+        self._events.roster_changed(self)
+
+    def _keep(self, entries: tuple[Entry, ...]) -> None:
+        """What a new room would start from."""
+        self.entries = entries
+        if entries:
+            self.empty_since_s = None
+        elif self.empty_since_s is None:
+            self.empty_since_s = self._context.now_s()
+
+    def _crashed(self, room: Room, mail: Mail, crash: Exception) -> None:
+        self._room = None
+        self._keep(room.roster.entries())
+        sender, frame = None, None
+        if isinstance(mail, Said):
+            seat = room.roster.seat_of(mail.link)
+            sender = seat.member.member_id if seat else None
+            frame = mail.current
+            if seat is not None:
+                mail.link.push(error_frame("room_crashed", CRASHED, reply_id_in(frame)))
+            self.mailbox.put_back(mail)
+        elif isinstance(mail, Join) and mail.link is not room.welcomed:
+            self._keep(tuple(entry for entry in self.entries if entry.link is not mail.link))
+            mail.link.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
+        elif isinstance(mail, Told):
+            frame = TEXT, written(mail.envelope)
+            mail.reply(Reply(code="room_crashed", message=CRASHED))
+        self._events.crashed(self, crash, self._letter(type(mail).__name__, crash, sender, frame))
+
+    def _letter(
+        self, kind: str, crash: Exception, sender: MemberId | None = None, frame: Frame | None = None
+    ) -> DeadLetter:
+        now_ms, reason = self._context.now_ms(), repr(crash)
+        self.vitals.died(reason, now_ms)
+        self.vitals.dead_letters += 1
+        return DeadLetter(self.room_id, self.incarnation, sender, kind, frame, reason, now_ms)
+
+
+def _end(spans: list[Span], room: Room) -> None:
+    """What was told into the room is on its way to everybody."""
+    for span in spans:
+        span.set_attribute("members", len(room.roster))
+        span.end()
+
+
+def _show(taps: list[Tap], mail: Mail, room: Room) -> None:
+    for tap in taps:
+        tap.see(mail, room.roster)
+
+
+def new_epoch() -> str:
+    """A name for a count of messages that no other count ever has."""
+    return secrets.token_urlsafe(9)

@@ -1,0 +1,235 @@
+"""The roster: who is in one room, and since which connection. Pure state, owned by the room (SPEC 5.1, 5.2).
+
+A seat is a member's and is held by a connection (`link`), by a lease (somebody who said over REST that they are there),
+or by both. The member is gone when neither holds it any more. Where people are known, a seat belongs to the person who
+took it, and nobody else gets it while it is held; a seat of nobody known is anybody's. Nothing here knows trio, a clock
+or a socket: a link is any hashable value, times are seconds on whatever clock the caller uses.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, KeysView
+from dataclasses import dataclass, field
+from typing import Final
+
+from omnisonic.actors.rooms.connection_handle import Link
+from omnisonic.models import Member, MemberId, UserId
+from omnisonic.wire.messages import binary_head, directed_tail, member_line, tail
+
+EXPIRED: Final = "expired"
+REMOVED: Final = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A seat as it survives a crash of its room."""
+
+    member: Member
+    link: Link | None
+    lease_until_s: float | None
+    person: UserId | None = None
+
+
+TAKEOVERS: Final = 10
+"""How often a new connection gets the seat of one that is connected, within `TAKEOVERS_WITHIN_S`."""
+TAKEOVERS_WITHIN_S: Final = 120.0
+TAKEOVERS_APART_S: Final = 0.5
+"""Those that come closer together are one: a client that connects many times at once fights with nobody."""
+
+
+class Seat:
+    """A member, what holds the seat, and the parts of messages that name the member, made once."""
+
+    __slots__ = (
+        "binary_head",
+        "directed_tail",
+        "lease_until_s",
+        "line",
+        "link",
+        "member",
+        "person",
+        "tail",
+        "takeovers",
+    )
+
+    def __init__(self, entry: Entry) -> None:
+        self.link = entry.link
+        self.lease_until_s = entry.lease_until_s
+        self.person = entry.person
+        self.takeovers: deque[float] | None = None
+        """When others wanted the seat of a link that was here, the latest ones; None as long as nobody did."""
+        self.tail = tail(entry.member.member_id)
+        self.directed_tail = directed_tail(entry.member.member_id)
+        self.binary_head = binary_head(entry.member.member_id)
+        self.put(entry.member)
+
+    def put(self, member: Member) -> None:
+        """Let the member be shown like this from now on."""
+        self.member = member
+        self.line = member_line(member)
+
+    def entry(self) -> Entry:
+        return Entry(self.member, self.link, self.lease_until_s, self.person)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A member is here who was not before."""
+
+    seat: Seat
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A member who was here is here by another link: no leave, no second join."""
+
+    seat: Seat
+    old: Link | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """A member is shown differently from now on."""
+
+    seat: Seat
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A member is gone. `reason` is a word of the close table, `expired` or `removed`; `member` as last shown."""
+
+    member_id: MemberId
+    reason: str
+    member: Member | None = field(default=None, compare=False)
+
+
+class Roster:
+    """Who is in one room. Every method is all or nothing and says what changed; `None` when nothing did."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._seats: dict[MemberId, Seat] = {}
+        self._by_link: dict[Link, Seat] = {}
+        for entry in entries:
+            self._add(Seat(entry))
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    def __iter__(self) -> Iterator[Seat]:
+        return iter(self._seats.values())
+
+    def __contains__(self, member_id: object) -> bool:
+        return member_id in self._seats
+
+    @property
+    def links(self) -> KeysView[Link]:
+        """Every connection in the room, in the order they came."""
+        return self._by_link.keys()
+
+    def seat_of(self, link: Link) -> Seat | None:
+        """The seat that `link` holds."""
+        return self._by_link.get(link)
+
+    def seat_named(self, member_id: MemberId) -> Seat | None:
+        """The seat of this member."""
+        return self._seats.get(member_id)
+
+    def is_anothers(self, member_id: MemberId, person: UserId | None) -> bool:
+        """Whether this member's seat belongs to somebody else than `person`."""
+        seat = self._seats.get(member_id)
+        return seat is not None and seat.person is not None and seat.person != person
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything that must survive a crash."""
+        return tuple(seat.entry() for seat in self._seats.values())
+
+    def join(self, member: Member, link: Link, person: UserId | None = None) -> Joined | Replaced:
+        """Seat `member`. A second link of the same member takes the seat over, from a lease as from a link.
+
+        The seat must not be another person's (`is_anothers`).
+        """
+        seat = self._seats.get(member.member_id)
+        if seat is None:
+            return Joined(self._add(Seat(Entry(member, link, None, person))))
+        old, changed = seat.link, seat.member != member
+        if old is not None:
+            del self._by_link[old]
+        seat.link, seat.person = link, person
+        self._by_link[link] = seat
+        if changed:
+            seat.put(member)
+        return Replaced(seat, old, changed)
+
+    def is_fought_over(self, member_id: MemberId, now_s: float) -> bool:
+        """Note that somebody wants this member's seat, and say whether that was too often lately.
+
+        Where nobody is connected by that id it is never so. Tries that are refused count, too: whoever goes on without
+        a pause does not get in again, and whoever is in stays.
+        """
+        seat = self._seats.get(member_id)
+        if seat is None or seat.link is None:
+            return False
+        if seat.takeovers is None:
+            seat.takeovers = deque(maxlen=TAKEOVERS)
+        tries = seat.takeovers
+        is_fought_over = len(tries) == TAKEOVERS and now_s - tries[0] < TAKEOVERS_WITHIN_S
+        if not tries or now_s - tries[-1] >= TAKEOVERS_APART_S:
+            tries.append(now_s)
+        return is_fought_over
+
+    def leave(self, link: Link, reason: str, now_s: float) -> Left | None:
+        """The link is gone. None when it held no seat any more, or a lease still holds it."""
+        seat = self._by_link.pop(link, None)
+        if seat is None:
+            return None
+        seat.link = None
+        if seat.lease_until_s is not None and seat.lease_until_s > now_s:
+            return None
+        return self._remove(seat, reason)
+
+    def update(self, member: Member) -> Updated | None:
+        """Show the member of this id differently."""
+        seat = self._seats.get(member.member_id)
+        if seat is None or seat.member == member:
+            return None
+        seat.put(member)
+        return Updated(seat)
+
+    def put_lease(self, member: Member, until_s: float, person: UserId | None = None) -> Joined | Updated | None:
+        """Hold a seat for `member` until `until_s`, with or without a link. A seat of another person stays as it is."""
+        seat = self._seats.get(member.member_id)
+        if seat is None:
+            return Joined(self._add(Seat(Entry(member, None, until_s, person))))
+        if self.is_anothers(member.member_id, person):
+            return None
+        seat.lease_until_s = until_s
+        if seat.link is None:
+            seat.person = person
+        return self.update(member)
+
+    def drop_lease(self, member_id: MemberId, reason: str = REMOVED) -> Left | None:
+        """Take the lease back. The member stays while a link holds the seat."""
+        seat = self._seats.get(member_id)
+        if seat is None or seat.lease_until_s is None:
+            return None
+        seat.lease_until_s = None
+        return self._remove(seat, reason) if seat.link is None else None
+
+    def expire(self, now_s: float) -> list[Left]:
+        """Take back every lease that ran out by `now_s`."""
+        over = [seat for seat in self._seats.values() if seat.lease_until_s is not None and seat.lease_until_s <= now_s]
+        return [left for seat in over if (left := self.drop_lease(seat.member.member_id, EXPIRED))]
+
+    def next_expiry_s(self) -> float | None:
+        """When the next lease runs out."""
+        return min((seat.lease_until_s for seat in self if seat.lease_until_s is not None), default=None)
+
+    def _add(self, seat: Seat) -> Seat:
+        self._seats[seat.member.member_id] = seat
+        if seat.link is not None:
+            self._by_link[seat.link] = seat
+        return seat
+
+    def _remove(self, seat: Seat, reason: str) -> Left:
+        del self._seats[seat.member.member_id]
+        return Left(seat.member.member_id, reason, seat.member)

@@ -1,0 +1,101 @@
+"""The vitals of a room: what it has been doing lately, and how its earlier lives ended (SPEC 1).
+
+A cell adds to them in its turn at the cost of a clock read; rates come from marks that the pulse takes once a second
+(`omnisonic.actors.inspection.stats_sampler`). They outlive crashes, as the cell does, and end with it. Bounded,
+whatever happens.
+"""
+
+from array import array
+from collections import deque
+from typing import Final, TypeAlias
+
+from omnisonic.actors.runtime.supervisor import LIVES, EndedLife
+
+TURNS: Final = 128
+"""Turns whose length is remembered, four bytes each. All are timed until there are so many, then one in eight."""
+UNTIMED: Final = 7
+"""The bits of a turn's number that are all zero when it is timed."""
+MARKS: Final = 11
+"""One a second, so that they span 10 s."""
+HOG_S: Final = 0.25
+"""A turn that takes this long keeps everybody waiting, and is remembered."""
+ASKED_FOR: Final = "an operator asked for it"
+"""Why a life ended that nothing was wrong with."""
+_HOG_NS: Final = int(HOG_S * 1e9)
+
+_Mark: TypeAlias = tuple[float, int, int]
+
+
+class Meter:
+    """Makes rates of two totals that only rise. Costs nothing but a look while they stand still."""
+
+    __slots__ = ("_deliveries", "_marks", "_messages", "_seen_s")
+
+    def __init__(self, now_s: float) -> None:
+        self._marks: deque[_Mark] | None = None
+        self._seen_s = now_s
+        self._messages = 0
+        self._deliveries = 0
+
+    def mark(self, now_s: float, messages: int, deliveries: int) -> None:
+        """Note both totals; about once a second."""
+        if messages != self._messages:
+            if self._marks is None:
+                self._marks = deque([(self._seen_s, self._messages, self._deliveries)], MARKS)
+            self._messages, self._deliveries = messages, deliveries
+        if self._marks is not None:
+            self._marks.append((now_s, messages, deliveries))
+            if self._marks[0][1] == messages:
+                self._marks = None
+        self._seen_s = now_s
+
+    def per_s(self, now_s: float, messages: int, deliveries: int) -> tuple[float, float]:
+        """By how much the totals rise in a second, over the last 10 s or so."""
+        then_s, then_messages, then_deliveries = (
+            self._marks[0] if self._marks else (self._seen_s, self._messages, self._deliveries)
+        )
+        passed_s = max(now_s - then_s, 1.0)
+        return (messages - then_messages) / passed_s, (deliveries - then_deliveries) / passed_s
+
+
+class Vitals:
+    """Of one room. `turns` is counted by its cell, `born_s` is on the loop's clock.
+
+    `hogged` is when (milliseconds since 1970) and for how long (seconds) it did last.
+    """
+
+    __slots__ = ("_timed", "_took_ns", "born_s", "dead_letters", "hogged", "lives", "meter", "turns")
+
+    def __init__(self, born_s: float) -> None:
+        self.born_s = born_s
+        self.turns = 0
+        self.dead_letters = 0
+        self.hogged: tuple[int, float] | None = None
+        self.lives: deque[EndedLife] = deque(maxlen=LIVES)
+        self.meter = Meter(born_s)
+        self._timed = 0
+        self._took_ns = array("f", bytes(4 * TURNS))
+
+    def turned(self, took_ns: int, now_ms: int) -> None:
+        """A turn that was timed is over."""
+        self._took_ns[self._timed % TURNS] = took_ns
+        self._timed += 1
+        if took_ns > _HOG_NS:
+            self.hogs(took_ns / 1e9, now_ms)
+
+    def hogs(self, lasted_s: float, now_ms: int) -> None:
+        """A turn that has ended now kept everybody waiting. Told twice of the same one, the first is right."""
+        if self.hogged is None or self.hogged[0] < now_ms - lasted_s * 1000:
+            self.hogged = now_ms, lasted_s
+
+    def died(self, reason: str, now_ms: int) -> None:
+        """A life has ended."""
+        self.lives.append(EndedLife(now_ms, reason))
+
+    def handler_ms(self) -> tuple[float, float]:
+        """The median and the 99th percentile of how long the last turns took, in milliseconds."""
+        count = min(self._timed, TURNS)
+        if not count:
+            return 0.0, 0.0
+        took_ns = sorted(self._took_ns[:count])
+        return took_ns[(count - 1) // 2] / 1e6, took_ns[(count - 1) * 99 // 100] / 1e6

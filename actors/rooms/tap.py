@@ -1,0 +1,149 @@
+"""A tap: lets an operator watch what passes into a room, as a sample and for a while (SPEC 1).
+
+It sits where the cell hands mail to its room, and is owned by the cell; without one it costs the cell a look. Overload:
+beyond `per_s` messages a second it only counts. It ends by itself: when it has shown `most` messages, or at `until_s`
+with the next message (whoever listens to it keeps the time, too). It never waits and never raises. Payloads are not
+looked at unless they were asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from omnisonic.actors.rooms.mailbox import Join, Leave, Mail, Said, Told
+from omnisonic.actors.rooms.roster import Roster
+from omnisonic.models import MemberId
+from omnisonic.wire.frames import TEXT, Frame
+from omnisonic.wire.messages import written
+
+SHOWN_BYTES: Final = 4096
+"""More of a payload is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A message that passed. `kind` is `text`, `binary`, or a control letter's; `missed` passed unseen before it."""
+
+    kind: str
+    sender: MemberId | None
+    size: int
+    missed: int
+    message: str | None = None
+    to: MemberId | None = None
+    payload: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a tap shows: `most` messages, `per_s` of them a second, until `until_s` on the loop's clock."""
+
+    per_s: int
+    most: int
+    until_s: float
+    payload: bool = False
+
+
+class _Head(msgspec.Struct):
+    type: str = ""
+    to: str | None = None
+
+
+_read_head: Final = msgspec.json.Decoder(_Head).decode
+
+
+class Tap:
+    """One operator's look into one room. `show` is given samples, and must not wait; `end` is called once."""
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        now_s: Callable[[], float],
+        show: Callable[[Sample], None],
+        end: Callable[["Tap", str], None],
+    ) -> None:
+        self.passed = 0
+        self.shown = 0
+        self._bounds = bounds
+        self._now_s = now_s
+        self._show = show
+        self._end = end
+        self._missed = 0
+        self._second_s = now_s()
+        self._left = bounds.per_s
+        self._has_ended = False
+
+    def see(self, mail: Mail, roster: Roster) -> None:
+        """Show what is in `mail`, within the bounds."""
+        if self._has_ended:
+            return
+        now_s = self._now_s()
+        if now_s >= self._bounds.until_s:
+            self.close("time")
+            return
+        if now_s - self._second_s >= 1.0:
+            self._second_s, self._left = now_s, self._bounds.per_s
+        match mail:
+            case Said():
+                seat = roster.seat_of(mail.link)
+                self._see_frames(mail, None if seat is None else seat.member.member_id)
+            case Told():
+                self._see_frame((TEXT, written(mail.envelope)), None)
+            case Join():
+                self._pass("join", mail.member.member_id, 0)
+            case Leave():
+                seat = roster.seat_of(mail.link)
+                self._pass("leave", None if seat is None else seat.member.member_id, 0)
+            case _:
+                self._pass(type(mail).__name__, None, 0)
+
+    def close(self, reason: str) -> None:
+        """Show nothing more. Only the first call counts."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._end(self, reason)
+
+    def _see_frames(self, said: Said, sender: MemberId | None) -> None:
+        # A letter that was put back after a crash is seen again: what is left of it is given to the room again.
+        for frame in said.frames:
+            self._see_frame(frame, sender)
+
+    def _see_frame(self, frame: Frame, sender: MemberId | None) -> None:
+        opcode, content = frame
+        if self._left <= 0 or self._has_ended:
+            self.passed += 1
+            self._missed += 1
+            return
+        if opcode != TEXT:
+            payload = content[: SHOWN_BYTES // 3].hex(" ") if self._bounds.payload else None
+            self._pass("binary", sender, len(content), payload=payload)
+            return
+        try:
+            head = _read_head(content)
+        except (msgspec.DecodeError, RecursionError):
+            head = _Head("(not a message)")
+        payload = content.decode(errors="replace") if self._bounds.payload else None
+        self._pass("text", sender, len(content), message=head.type, to=head.to, payload=payload)
+
+    def _pass(
+        self,
+        kind: str,
+        sender: MemberId | None,
+        size: int,
+        *,
+        message: str | None = None,
+        to: MemberId | None = None,
+        payload: str | None = None,
+    ) -> None:
+        self.passed += 1
+        if self._left <= 0 or self._has_ended:
+            self._missed += 1
+            return
+        self._left -= 1
+        shown = None if payload is None else payload[:SHOWN_BYTES]
+        self._show(Sample(kind, sender, size, self._missed, message, to, shown))
+        self._missed = 0
+        self.shown += 1
+        if self.shown >= self._bounds.most:
+            self.close("most")

@@ -1,0 +1,1 @@
+"""What runs actors, and knows no rooms: acceptor, poller, dispatcher, supervisor, deadlines, dead letters."""

@@ -1,0 +1,100 @@
+"""A gateway's spans and metrics (SPEC 7). Rooms and connections only add to plain numbers; telemetry is made here.
+
+Spans: `ws.message` for one message in `MESSAGES_PER_SPAN`, at most `SPANS_PER_S`, for every crash, and, in the trace
+of whoever said it, for all that is told into a room from outside; `ws.connection` with its `ws.close` when a connection
+has ended. Metrics are read off the gateway when they are collected. Names and ids of rooms are shown; payloads, tickets
+and cookies never are.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, Protocol
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from omnisonic.observability.metrics import FAN_OUT, OF_GATEWAYS
+from omnisonic.observability.trace_context import Trace, continued
+
+MESSAGES_PER_SPAN: Final = 100
+"""One message in this many has a span: 1 %."""
+SPANS_PER_S: Final = 50
+"""At most this many samples a second: a busy gateway tells enough by them, and has better things to do."""
+
+
+_ROOT: Final = Context()
+"""What begins in a room begins a trace, whatever span the program around the gateway is in."""
+
+
+class Measured(Protocol):
+    """What can be read off a gateway at any time, at the cost of adding up."""
+
+    def measure(self) -> dict[str, float]:
+        """The current value of each metric, by its name without the prefix."""
+        ...
+
+
+class Sampler:
+    """Decides which turns of rooms become spans. `left` is how many messages go by until the next one does."""
+
+    __slots__ = ("_due_ns", "_fan_out", "_pause_ns", "_tracer", "left")
+
+    def __init__(self, spans_per_s: float = SPANS_PER_S) -> None:
+        self.left = MESSAGES_PER_SPAN
+        self._due_ns = 0.0
+        self._pause_ns = 1e9 / spans_per_s
+        self._tracer = trace.get_tracer("realtime-gateway")
+        self._fan_out = FAN_OUT.histogram(metrics.get_meter("realtime-gateway"))
+
+    def turn(self, room: str, started_ns: int, messages: int, members: int) -> None:
+        """A turn that began at `started_ns` (since 1970) and ended now is the sample."""
+        self.left = MESSAGES_PER_SPAN
+        if started_ns < self._due_ns:
+            return
+        now_ns = time.time_ns()
+        self._due_ns = now_ns + self._pause_ns
+        self._fan_out.record((now_ns - started_ns) / 1e9)
+        span = self._tracer.start_span("ws.message", _ROOT, start_time=started_ns)
+        span.set_attributes({"room": room, "messages": messages, "members": members})
+        span.end(now_ns)
+
+    def told(self, room: str, what: str, trace_: Trace) -> Span:
+        """The room begins to handle what was told from outside, in this trace. Whoever asks ends the span."""
+        attributes = {"room": room, "type": what}
+        return self._tracer.start_span("ws.message", continued(trace_), kind=SpanKind.CONSUMER, attributes=attributes)
+
+    @contextmanager
+    def crash(self, room: str, crash: BaseException) -> Iterator[None]:
+        """A message killed its room. Always a span, in which the block tells of it."""
+        about = {"room": room, "error.type": type(crash).__name__}
+        with self._tracer.start_as_current_span("ws.message", _ROOT, attributes=about) as span:
+            span.record_exception(crash)
+            span.set_status(Status(StatusCode.ERROR, type(crash).__name__))
+            yield
+
+    def connection(self, room: str, lasted_s: float, code: int, reason: str) -> None:
+        """A connection has ended."""
+        now_ns = time.time_ns()
+        span = self._tracer.start_span(
+            "ws.connection", _ROOT, start_time=now_ns - int(lasted_s * 1e9), attributes={"room": room}
+        )
+        if span.is_recording():
+            inside = trace.set_span_in_context(span)
+            close = self._tracer.start_span("ws.close", inside, start_time=now_ns)
+            close.set_attributes({"code": int(code), "reason": reason})
+            close.end(now_ns)
+        span.end(now_ns)
+
+
+def publish_metrics(measured: Measured) -> None:
+    """Make every number that `measured` has a metric, read when metrics are collected."""
+    meter = metrics.get_meter("realtime-gateway")
+    for name, metric in OF_GATEWAYS.items():
+        metric.observe(meter, partial(_read, measured, name))
+
+
+def _read(measured: Measured, name: str) -> float:
+    return measured.measure()[name]

@@ -1,0 +1,197 @@
+"""The relay: brings what happens outside into the rooms (SPEC 3, presence and rooms rows; DESIGN 1).
+
+It listens on the bus for leases, for what the web side says into rooms, and for rights that have ended, which are the
+bouncer's (`omnisonic.actors.admission.revocation`). It reads a room's leases from the presence store when the room is
+new or when events may have been missed. The store is the truth, the bus only makes it quick.
+
+Overload: the bus drops and says so (`Gap`), and the store is read; what was said into a room is lost, and whoever said
+it gets no reply. Replies that wait for a bus which does not take them are dropped. The store down: the rooms that are
+to be read wait, and are read on its return. Crash: restarted by its supervisor, which is a gap. Shutdown: cancelled.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, assert_never
+
+import msgspec
+import trio
+
+from omnisonic.actors.admission.revocation import Bouncer
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, DropLeasesOf, PutLease, SyncLeases, Told
+from omnisonic.actors.rooms.registry import Registry
+from omnisonic.actors.rooms.roster import Entry
+from omnisonic.errors import Unavailable
+from omnisonic.models import Member, RoomId
+from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery, Gap
+from omnisonic.stores.bus.events import (
+    LeaseDropped,
+    LeasePut,
+    LoginEnded,
+    Reply,
+    RoleLost,
+    RoomClosed,
+    RoomSaid,
+    decode,
+)
+from omnisonic.stores.presence import PresenceStore
+from omnisonic.wire.closing import CloseCode, Closing, is_utf8
+from omnisonic.wire.messages import Envelope
+
+RETRY_S: Final = 0.25
+REPLIES: Final = 256
+"""Replies that may wait for the bus."""
+
+_log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Carries events and leases into the rooms of one gateway, and tells its bouncer whose rights have ended."""
+
+    def __init__(self, store: PresenceStore, bus: Bus, registry: Registry, bouncer: Bouncer) -> None:
+        self._store = store
+        self._bus = bus
+        self._registry = registry
+        self._bouncer = bouncer
+        self._replies_in, self._replies_out = trio.open_memory_channel[tuple[str, Reply]](REPLIES)
+        self._unread: dict[RoomId, None] = {}
+        self._reading: RoomId | None = None
+        self._wake = trio.Event()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are leases that are still to be read."""
+        return bool(self._unread) or self._reading is not None
+
+    def room_made(self, cell: RoomCell) -> None:
+        """Read this room's leases soon."""
+        self._read_soon(cell.room_id)
+
+    def roster_changed(self, cell: RoomCell) -> None:
+        """Of no concern here."""
+
+    async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Tell rooms what the bus says, until cancelled. The bus down at first: it is tried again."""
+        task_status.started()
+        while True:
+            with suppress(Unavailable):
+                async with self._bus.subscribe(ROOM_EVENTS) as events:
+                    self._missed()
+                    async for heard in events:
+                        match heard:
+                            case Delivery():
+                                self._tell(heard.data)
+                            case Gap():
+                                self._missed()
+            await trio.sleep(RETRY_S)
+
+    async def send_replies(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Tell those who said something into a room what became of it, until cancelled."""
+        task_status.started()
+        async for channel, reply in self._replies_out:
+            with suppress(Unavailable):
+                await self._bus.publish(channel, msgspec.json.encode(reply))
+
+    async def read_leases(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Read the leases of rooms that are to be read, until cancelled."""
+        task_status.started()
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            while self._unread:
+                self._reading = room_id = next(iter(self._unread))
+                del self._unread[room_id]
+                try:
+                    await self._read(room_id)
+                except Unavailable:
+                    self._unread[room_id] = None
+                    await trio.sleep(RETRY_S)
+                finally:
+                    self._reading = None
+
+    async def _read(self, room_id: RoomId) -> None:
+        if self._registry.get(room_id) is None:
+            return
+        leases = await self._store.leases(room_id)
+        cell = self._registry.get(room_id)
+        if cell is None or room_id in self._unread:
+            return  # an event came in meanwhile: what was read may be older than it, so it is read again
+        now_s = trio.current_time()
+        entries = (Entry(_plain(each.member), None, now_s + each.ttl_s, each.person) for each in leases)
+        cell.tell(SyncLeases(tuple(entries)))
+
+    def _tell(self, data: bytes) -> None:
+        if not is_utf8(data):  # msgspec does not look into payloads
+            _log.warning("relay.unknown_event", extra={"problem": "It is not UTF-8."})
+            return
+        try:
+            event = decode(data)
+        except msgspec.DecodeError as problem:
+            _log.warning("relay.unknown_event", extra={"problem": str(problem)})
+            return
+        match event:
+            case LoginEnded():
+                self._bouncer.login_ended(event.login)
+                return
+            case RoleLost():
+                self._bouncer.role_lost(event.room, event.person)
+            case RoomClosed():
+                self._bouncer.room_closed(event.room)
+            case LeasePut() | LeaseDropped() | RoomSaid():
+                pass
+            case _ as never:
+                assert_never(never)
+        cell = self._registry.get(event.room)
+        if cell is not None:
+            self._tell_room(cell, event)
+
+    def _tell_room(self, cell: RoomCell, event: LeasePut | LeaseDropped | RoomSaid | RoomClosed | RoleLost) -> None:
+        match event:
+            case LeasePut():
+                self._leases_change(cell)
+                cell.tell(PutLease(event.member, trio.current_time() + event.ttl_s, event.person, event.trace))
+            case LeaseDropped():
+                self._leases_change(cell)
+                cell.tell(DropLease(event.member_id, event.person, event.trace))
+            case RoomSaid():
+                envelope = Envelope(event.type, event.payload, event.to)
+                cell.tell(Told(envelope, self._replier(event.reply_to), event.trace))
+            case RoleLost():
+                cell.tell(DropLeasesOf(event.person, event.trace))
+            case RoomClosed():
+                cell.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED), event.trace))
+            case _ as never:
+                assert_never(never)
+
+    def _replier(self, channel: str | None) -> Callable[[Reply], None]:
+        return _say_nothing if channel is None else partial(self._reply, channel)
+
+    def _reply(self, channel: str, reply: Reply) -> None:
+        try:
+            self._replies_in.send_nowait((channel, reply))
+        except trio.WouldBlock:
+            _log.warning("relay.reply_dropped")
+
+    def _missed(self) -> None:
+        """Events may have been missed: read the truth again."""
+        for cell in self._registry:
+            self._read_soon(cell.room_id)
+        self._bouncer.missed()
+
+    def _leases_change(self, cell: RoomCell) -> None:
+        if self._reading == cell.room_id:
+            self._read_soon(cell.room_id)
+
+    def _read_soon(self, room_id: RoomId) -> None:
+        self._unread[room_id] = None
+        self._wake.set()
+
+
+def _say_nothing(_reply: Reply) -> None:
+    """Nobody wants to know what became of it."""
+
+
+def _plain(member: Member) -> Member:
+    return Member(member.member_id, member.display_name, member.status, account=member.account)

@@ -1,0 +1,159 @@
+"""The presence mirror: writes rosters to the presence store, so that the REST side can read them (SPEC 5.4).
+
+Rooms only say that their roster changed; the mirror reads it when it gets to it, so that any number of changes in a
+while is one write. It is the only one who waits for the store; rooms never do.
+
+Overload: writes coalesce, at most `BATCH_ROOMS` rooms a call. The store slow, hanging or down: each call is given up at
+its deadline, what was to be written stays to be written, and on the store's return everything is written again. The
+store emptied: the next beat finds that it has forgotten this gateway, and everything is written again. Crash: restarted
+by its supervisor; then, too. Shutdown: a last write, within `FAREWELL_S`, says that nobody is here any more.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+from opentelemetry import trace
+
+from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.registry import Registry
+from omnisonic.errors import Unavailable
+from omnisonic.models import RoomId
+from omnisonic.stores.presence import PresenceStore, RosterLine
+
+BATCH_ROOMS: Final = 100
+COALESCE_S: Final = 0.05
+"""After a write, changes gather for this long before the next."""
+BEAT_S: Final = 0.5
+"""How often the store is asked whether it still remembers this gateway: it has been emptied when it does not."""
+RETRY_S: Final = 0.25
+FAREWELL_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("realtime-gateway")
+
+
+class Mirror:
+    """Keeps the store's rosters of one gateway (`owner`) like the rooms'. Times are seconds."""
+
+    def __init__(self, store: PresenceStore, registry: Registry, *, owner: str, ttl_s: int) -> None:
+        self._store = store
+        self._registry = registry
+        self._owner = owner
+        self._ttl_s = ttl_s
+        self._stale_since_s: dict[RoomId, float] = {}
+        self._wake = trio.Event()
+        self._is_up = True
+
+    def roster_changed(self, cell: RoomCell) -> None:
+        """Write this room's roster soon."""
+        self._stale_since_s.setdefault(cell.room_id, trio.current_time())
+        self._wake.set()
+
+    def room_made(self, cell: RoomCell) -> None:
+        """A room without anybody in it needs no line."""
+
+    @property
+    def lag_s(self) -> float:
+        """How long the roster that has waited longest has been untrue in the store; 0 when none is."""
+        if not self._stale_since_s:
+            return 0.0
+        return trio.current_time() - min(self._stale_since_s.values())
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the store took the last call."""
+        return self._is_up
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Mirror until cancelled."""
+        task_status.started()
+        await self._clean_up()
+        beat_at_s = refresh_at_s = trio.current_time()
+        while True:
+            now_s = trio.current_time()
+            if now_s >= refresh_at_s:
+                self._mark_all()
+                refresh_at_s = now_s + self._ttl_s / 3
+            try:
+                if now_s >= beat_at_s:
+                    if not await self._store.beat(self._owner, ttl_s=self._ttl_s):
+                        self._mark_all()
+                    beat_at_s = now_s + BEAT_S
+                await self._write()
+            except Unavailable as problem:
+                self._is_down(problem)
+                await trio.sleep(RETRY_S)
+            else:
+                self._is_back()
+                await trio.sleep(COALESCE_S)
+                with trio.move_on_at(min(beat_at_s, refresh_at_s)):
+                    await self._wake.wait()
+
+    async def say_farewell(self) -> None:
+        """Take this gateway's rosters out of the store. The store not answering is no reason to wait."""
+        with trio.move_on_after(FAREWELL_S):
+            try:
+                await self._store.forget_owner(self._owner)
+            except Unavailable as problem:
+                self._is_down(problem)
+
+    async def _clean_up(self) -> None:
+        """Remove what a gateway of this name left behind that could not say farewell."""
+        while True:
+            try:
+                await self._store.forget_owner(self._owner)
+            except Unavailable as problem:
+                self._is_down(problem)
+                await trio.sleep(RETRY_S)
+            else:
+                return
+
+    async def _write(self) -> None:
+        """Write every roster that has changed. Errors: `Unavailable`; what was not written stays to be written."""
+        self._wake = trio.Event()
+        while self._stale_since_s:
+            taken = dict(list(self._stale_since_s.items())[:BATCH_ROOMS])
+            for room_id in taken:
+                del self._stale_since_s[room_id]
+            rosters = {room_id: self._members(room_id) for room_id in taken}
+            try:
+                with _tracer.start_as_current_span("presence.touch", attributes={"rooms": len(rosters)}):
+                    await self._store.write_rosters(self._owner, rosters, ttl_s=self._ttl_s)
+            except BaseException:
+                self._stale_since_s = taken | self._stale_since_s
+                raise
+
+    def _members(self, room_id: RoomId) -> Sequence[RosterLine]:
+        """Who is in the room by a connection. Leases are in the store already."""
+        cell = self._registry.get(room_id)
+        if cell is None:
+            return ()
+        return [
+            RosterLine(
+                entry.member.member_id,
+                entry.member.display_name,
+                entry.member.status,
+                person=entry.person,
+                account=entry.member.account,
+            )
+            for entry in cell.entries
+            if entry.link is not None
+        ]
+
+    def _mark_all(self) -> None:
+        for cell in self._registry:
+            if cell.entries:
+                self.roster_changed(cell)
+
+    def _is_down(self, problem: Unavailable) -> None:
+        if self._is_up:
+            self._is_up = False
+            _log.warning("mirror.down", extra={"problem": problem.message})
+
+    def _is_back(self) -> None:
+        if not self._is_up:
+            self._is_up = True
+            self._mark_all()
+            _log.info("mirror.up", extra={"rooms": len(self._stale_since_s)})

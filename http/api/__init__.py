@@ -1,0 +1,1 @@
+"""The REST resources, one file each, with what they take beside it."""

@@ -1,0 +1,130 @@
+"""Downloads: the bytes of an object, whole or in part (RFC 9110, 14), for whoever has a link or a role.
+
+What is served is never run by a browser: it is an attachment, of the type its bytes say, in a sandbox. Overload: so
+many downloads run at once (`omnisonic.http.api.download_slots`), each with a block of its file in memory, asked for as
+the client takes it; one that takes nothing is cut off (`omnisonic.http.core.connection`). A store that breaks in the
+middle ends the connection, so that nobody takes a part for the whole.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from quart import Blueprint, Response, request
+from quart_schema import hide
+from werkzeug.datastructures import Range
+from werkzeug.http import parse_range_header
+
+from omnisonic.http.api.download_links import Download, DownloadLinks, download_of
+from omnisonic.http.api.download_slots import DownloadSlots
+from omnisonic.http.core.client_address import client_address
+from omnisonic.http.core.errors import Refusal
+from omnisonic.http.core.framework import at_the_end
+from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.models import LoginId, UploadId
+from omnisonic.settings.settings import Networks
+from omnisonic.stores.storage import Storage
+from omnisonic.stores.storage.disposition import attachment
+from omnisonic.studio.uploads import UploadStore
+
+SANDBOX: Final = "default-src 'none'; sandbox"
+
+
+class Served:
+    """What is in `storage`, as answers to the current request, counted by its address, behind `proxies`, too."""
+
+    def __init__(self, storage: Storage, slots: DownloadSlots, proxies: Networks) -> None:
+        self._storage = storage
+        self._slots = slots
+        self._proxies = proxies
+
+    async def answer(self, download: Download) -> Response:
+        """The object, or the range of it that is asked for.
+
+        Errors: `Refusal` (416, 429, 503), `NoSuchObject`, `Unavailable`.
+        """
+        etag = f'"{download.sha256}"'
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private, no-cache",
+            "Content-Disposition": attachment(download.file_name),
+            "Content-Security-Policy": SANDBOX,
+            "ETag": etag,
+        }
+        if request.if_none_match.contains(download.sha256):
+            return Response(b"", 304, headers)
+        begin, end = 0, download.size
+        if (asked := _asked_range(download.size, download.sha256)) is not None:
+            begin, end = asked
+            headers["Content-Range"] = f"bytes {begin}-{end - 1}/{download.size}"
+        headers["Content-Length"] = str(end - begin)
+        body: Any = _nothing()
+        if request.method != "HEAD":
+            at_the_end(self._slots.take(self._address()))
+            chunks = self._storage.read(download.key, begin, end)
+            first = await anext(chunks)  # a file that is not there is told while it still can be
+            body = _sent(first, chunks)
+        response = Response(body, 200 if asked is None else 206, headers, content_type=download.mime_type)
+        response.timeout = None  # however long it takes, as long as it moves
+        return response
+
+    def _address(self) -> str:
+        return client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies)
+
+
+class Downloads:
+    """The two ways to an upload. `login` tells by which sign-in the current request is made, or raises."""
+
+    def __init__(self, store: UploadStore, served: Served, links: DownloadLinks, login: Callable[[], LoginId]) -> None:
+        self._store = store
+        self._served = served
+        self._links = links
+        self._login = login
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("downloads", __name__)
+        routes.get("/files/<signed>/<name>")(self.by_link)
+        routes.get("/api/upload/<id(length=36):upload_id>/content")(self.by_role)
+        return routes
+
+    @hide
+    async def by_link(self, signed: str, name: str) -> Response:
+        """Serve what a link of ours is for."""
+        del name  # it is for whoever saves the file without looking at our headers
+        return await self._served.answer(self._links.read(signed))
+
+    @answers(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], files=["*/*"], security=COOKIE)
+    async def by_role(self, upload_id: UploadId) -> Response:
+        """Serve an upload to somebody who may hear it."""
+        return await self._served.answer(download_of(await self._store.get(self._login(), upload_id)))
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """The body of an answer to HEAD, whose headers stay as they are."""
+    return
+    yield b""
+
+
+async def _sent(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(chunks) as rest:  # type: ignore[type-var]
+        yield first
+        del first
+        async for chunk in rest:
+            yield chunk
+
+
+def _asked_range(size: int, sha256: str) -> tuple[int, int] | None:
+    """The one range of bytes that is asked for, None for all of it. Errors: `Refusal` (416)."""
+    asked: Range | None = parse_range_header(request.headers.get("Range"))
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return None
+    condition = request.headers.get("If-Range")
+    # Only what is the same to the byte may be continued: a weak tag, or a date, vouches for nothing (RFC 9110, 13.1.5).
+    if condition is not None and condition.strip() != f'"{sha256}"':
+        return None
+    first, _ = asked.ranges[0]
+    found = (max(0, size + first), size) if first < 0 else asked.range_for_length(size)
+    if found is None:
+        headers = {"Content-Range": f"bytes */{size}"}
+        raise Refusal(416, "range_not_satisfiable", f"The file has {size} bytes.", headers=headers)
+    return found[0], found[1]

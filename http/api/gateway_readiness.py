@@ -1,0 +1,88 @@
+"""How the gateway is, asked over HTTP: its own `/readyz`, which the loop of its rooms answers (SPEC 5.4).
+
+Where only its public address is known, the way there leads through a proxy that may know no other path: then the
+address itself is asked, and a gateway that goes on answers that it wants a WebSocket.
+
+Overload: whoever asks bounds how often. Crash and stand-still of the gateway: `Unavailable`, after `ASK_S`. Shutdown:
+the client is closed by whoever opened it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import httpx
+import msgspec
+
+from omnisonic.errors import Unavailable
+from omnisonic.settings.origins import WILDCARDS
+from omnisonic.settings.settings import Settings
+
+ASK_S: Final = 1.5
+"""The gateway answers within a second, however its own checks end; and a web that asks it answers within three."""
+WANTS_WEBSOCKET: Final = "upgrade_required"
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class _Answer(msgspec.Struct):
+    ok: bool = False
+    code: str = ""
+    error: str = ""
+
+
+class GatewayReadiness:
+    """Asks a gateway. `url` is its `/readyz`, or with `is_public` the address that browsers open."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, url: str, *, headers: Mapping[str, str] = NOTHING, is_public: bool = False
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._headers = dict(headers)
+        self._is_public = is_public
+
+    async def check(self) -> None:
+        """Return when the gateway is ready. Errors: `Unavailable`, saying what is wrong and leaking no address."""
+        try:
+            async with asyncio.timeout(ASK_S):
+                answer = await self._client.get(self._url, headers=self._headers)
+            said = msgspec.json.decode(answer.content, type=_Answer)
+        except TimeoutError:
+            raise Unavailable(f"No answer within {ASK_S:g} s.") from None
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise Unavailable("Nothing answers.") from None
+        except (msgspec.DecodeError, UnicodeError):
+            raise Unavailable("What answers is no gateway.") from None
+        if not (said.ok or (self._is_public and said.code == WANTS_WEBSOCKET)):
+            raise Unavailable(said.error or "What answers is no gateway.")
+
+
+def asking_client() -> httpx.AsyncClient:
+    """A client for asking parts of this studio how they are, to be closed. It takes no way through a proxy."""
+    return httpx.AsyncClient(timeout=ASK_S, trust_env=False)
+
+
+def known_name(settings: Settings) -> dict[str, str]:
+    """The header that asks a part under a name that it answers to, when its address is none."""
+    return {"Host": min(settings.allowed_hosts)} if settings.allowed_hosts else {}
+
+
+def gateway_of(settings: Settings, client: httpx.AsyncClient) -> GatewayReadiness | None:
+    """The gateway that these settings name: by GATEWAY_HOST and GATEWAY_PORT, or else by GATEWAY_PUBLIC_URL.
+
+    None when they name none: nobody knows then whether there is one.
+    """
+    if {"gateway_host", "gateway_port"} & settings.model_fields_set and settings.gateway_port:
+        url = f"{local_url(settings.gateway_host, settings.gateway_port)}/readyz"
+        return GatewayReadiness(client, url, headers=known_name(settings))
+    if settings.gateway_public_url is None:
+        return None
+    return GatewayReadiness(client, f"http{settings.gateway_public_url.removeprefix('ws')}", is_public=True)
+
+
+def local_url(host: str, port: int) -> str:
+    """How somebody on this machine reaches what listens on `host`, which may be a wildcard."""
+    if host in WILDCARDS:
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,93 @@
+"""Is it alive, and can it do its work (SPEC 3): `/healthz` and `/readyz`.
+
+Readiness is proven, not assumed: a round trip to the database, the presence store and the storage, and a message
+published on a fresh channel of the bus and received again, each within a second; and an answer of the gateway's loop,
+where it is known where the gateway is. However many ask at once, one probe runs and all get its result, so asking
+cannot load what it asks about.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from quart import Blueprint, Response
+
+from omnisonic.errors import Unavailable
+from omnisonic.http.api.gateway_readiness import ASK_S
+from omnisonic.http.core.errors import retry_after
+from omnisonic.http.core.openapi import answers
+from omnisonic.http.core.responses import Ok, Readiness, Unreadiness, answer
+from omnisonic.stores.bus import Bus, round_trip
+from omnisonic.stores.presence import PresenceStore
+from omnisonic.stores.storage import Storage
+
+PROBE_TIMEOUT_S: Final = 1.0
+RETRY_AFTER_S: Final = 1.0
+
+
+class Health:
+    """The two health routes."""
+
+    def __init__(
+        self,
+        ping_database: Callable[[], Awaitable[None]],
+        presence: PresenceStore,
+        bus: Bus,
+        storage: Storage,
+        ask_gateway: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._storage = storage
+        self._ping_database = ping_database
+        self._presence = presence
+        self._bus = bus
+        self._ask_gateway = ask_gateway
+        self._running: asyncio.Task[dict[str, str]] | None = None
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("health", __name__)
+        routes.get("/healthz")(self.alive)
+        routes.get("/readyz")(self.ready)
+        return routes
+
+    @answers(Ok)
+    async def alive(self) -> Response:
+        """Say that the process answers, and nothing more."""
+        return answer(Ok())
+
+    @answers(Readiness, problems={503: Unreadiness})
+    async def ready(self) -> Response:
+        """Say whether everything that this server needs answers in time."""
+        checks = await self._probe()
+        broken = [name for name, outcome in checks.items() if outcome != "ok"]
+        if not broken:
+            return answer(Readiness(checks=checks))
+        error = f"Not ready: {' and '.join(broken)} cannot be reached."
+        return answer(Unreadiness(error=error, checks=checks), 503, retry_after(RETRY_AFTER_S))
+
+    async def _probe(self) -> dict[str, str]:
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._check_all())
+        # Shielded: one impatient caller must not take the result from the others.
+        return await asyncio.shield(self._running)
+
+    async def _check_all(self) -> dict[str, str]:
+        checks = {
+            "database": _outcome(self._ping_database()),
+            "presence": _outcome(self._presence.ping()),
+            "bus": _outcome(round_trip(self._bus)),
+            "storage": _outcome(self._storage.ping()),
+        }
+        if self._ask_gateway is not None:
+            checks["gateway"] = _outcome(self._ask_gateway(), within_s=ASK_S)
+        return dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
+
+
+async def _outcome(check: Awaitable[None], *, within_s: float = PROBE_TIMEOUT_S) -> str:
+    try:
+        async with asyncio.timeout(within_s):
+            await check
+    except TimeoutError:
+        return f"No answer within {within_s:g} s."
+    except Unavailable as down:
+        return down.message
+    return "ok"

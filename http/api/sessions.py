@@ -1,0 +1,145 @@
+"""`/api/sessions`: music sessions, and who shares them (SPEC 3).
+
+The store says who may do what, in the same step as doing it; nothing is decided here. How many are in a session's room
+is filled in from the presence store, for all sessions of an answer at once, and is null when that does not answer in
+time. Leases end with the role that they stand on. The live room is told of changes once they are made: a bus that does
+not answer costs the rooms the news, which is logged, and never fails the request. Overload of the database: 503 with
+`Retry-After`.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from quart import Blueprint, Response
+
+from omnisonic.http.api.leases import Leases
+from omnisonic.http.api.participant_counts import HeadCounts
+from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.session_inputs import (
+    LISTED,
+    LISTED_AT_MOST,
+    Changes,
+    NewSession,
+    SessionQuery,
+    read_cursor,
+    written_cursor,
+)
+from omnisonic.http.core.inputs import Query, json_body, no_body
+from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.responses import FoundSession, Ok, SessionAnswer, SessionList, Sharing, answer
+from omnisonic.models import UNTITLED, LoginId, Session, SessionId, UserId
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.events import RoleLost, RoomClosed, RoomSaid
+from omnisonic.studio.sessions import Change, Listing, SessionStore
+from omnisonic.wire.payloads import SessionGone, SharedSession
+
+
+class Sessions:
+    """The routes of `/api/sessions`. `login` tells by which sign-in the current request is made, or raises."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: SessionStore,
+        counts: HeadCounts,
+        leases: Leases,
+        news: RoomNews,
+        login: Callable[[], LoginId],
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._counts = counts
+        self._leases = leases
+        self._news = news
+        self._login = login
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
+        routes.get("")(self.read)
+        routes.post("")(self.create)
+        routes.patch("/<id:session_id>")(self.change)
+        routes.delete("/<id:session_id>")(self.delete)
+        routes.get("/<id:session_id>/collaborators")(self.collaborators)
+        routes.delete("/<id:session_id>/collaborators/<id:user_id>")(self.remove)
+        return routes
+
+    @answers((SessionList, FoundSession), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
+    async def read(self) -> Response:
+        """List the caller's sessions, or give the one whose `id` is asked for."""
+        query = Query()
+        session_id = query.id("id")
+        if session_id is not None:
+            found = await self._sessions.find(self._login(), session_id)
+            (session,) = await self._counts.filled([found.session])
+            return answer(FoundSession(session, found.user))
+        listing = await self._page(query)
+        return answer(SessionList(listing.sessions, listing.user, written_cursor(listing.next_before)))
+
+    @answers(FoundSession, 400, 401, 403, 408, 413, 415, 503, status=201, body=NewSession, security=COOKIE)
+    async def create(self) -> Response:
+        """Make a session, owned by the caller."""
+        session = await self._made()
+        return answer(FoundSession(session, session.owner.id), 201)
+
+    @answers(SessionAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=Changes, security=COOKIE)
+    async def change(self, session_id: SessionId) -> Response:
+        """Rename a session, or set its tempo. Its owner only; the live room is told."""
+        login = self._login()
+        changes = await json_body(Changes)
+        change = Change(changes.name, changes.tempo_bpm, changes.beats_per_bar)
+        session = await self._sessions.change(login, session_id, change)
+        await self._news.tell(RoomSaid(session.id, "session.updated", _as_everybody_sees(session)))
+        return answer(SessionAnswer(*await self._counts.filled([session])))
+
+    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    async def delete(self, session_id: SessionId) -> Response:
+        """Delete a session for good. Its owner only; the live room closes."""
+        no_body()
+        await self._sessions.delete(self._login(), session_id)
+        await self._leases.end(session_id)
+        said = msgspec.Raw(msgspec.json.encode(SessionGone(session_id)))
+        await self._news.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
+        return answer(Ok())
+
+    @answers(Sharing, 400, 401, 404, 503, security=COOKIE)
+    async def collaborators(self, session_id: SessionId) -> Response:
+        """Say whose session it is, and with whom it is shared."""
+        login = self._login()
+        session = await self._sessions.get(login, session_id)
+        return answer(Sharing(session.owner, await self._sessions.collaborators(login, session_id)))
+
+    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    async def remove(self, session_id: SessionId, user_id: UserId) -> Response:
+        """Share a session with somebody no more: its owner removes anybody, collaborators themselves."""
+        no_body()
+        await self._sessions.remove(self._login(), session_id, user_id)
+        await self._leases.end(session_id, user_id)
+        await self._news.tell(RoleLost(session_id, user_id))
+        return answer(Ok())
+
+    async def _page(self, query: Query) -> Listing:
+        """The sessions that the query asks for, and how many are in each."""
+        limit = query.number("limit", default=LISTED, least=1, most=LISTED_AT_MOST)
+        listing = await self._sessions.list(self._login(), limit=limit, before=read_cursor(query.get("before")))
+        return msgspec.structs.replace(listing, sessions=await self._counts.filled(listing.sessions))
+
+    async def _made(self) -> Session:
+        """The session that the body asks for; nobody can be in its room yet."""
+        login = self._login()
+        wanted = await json_body(NewSession)
+        session = await self._sessions.create(login, wanted.name or UNTITLED)
+        return msgspec.structs.replace(session, participants=0)
+
+
+def _as_everybody_sees(session: Session) -> msgspec.Raw:
+    """The session without what is different for each who asks."""
+    shared = SharedSession(
+        session.id,
+        session.name,
+        session.tempo_bpm,
+        session.beats_per_bar,
+        session.owner.without_email(),
+        session.created_at,
+        session.updated_at,
+    )
+    return msgspec.Raw(msgspec.json.encode(shared))

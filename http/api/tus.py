@@ -1,0 +1,207 @@
+"""`/api/upload/tus`: files that arrive in pieces and go on where they were cut off (tus 1.0, https://tus.io).
+
+What comes counts soon after it has, while its request still runs (`omnisonic.studio.uploads.resumable_writer`). The
+offset is full only once the upload is there, under the id of the resumable. When finishing fails, the last piece is not
+taken, so that the client sends it again; a file that is refused for good takes the resumable with it. Overload: pieces
+are streamed like any upload.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+from quart import Blueprint, Response, request
+
+from omnisonic.errors import InvalidInput
+from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.tus_headers import (
+    VERSION,
+    CreationHeaders,
+    PieceHeaders,
+    VersionHeader,
+    abilities,
+    expires,
+    metadata,
+    number,
+    real_method,
+    refuse_foreign,
+    written_metadata,
+)
+from omnisonic.http.api.uploads import UploadParts, tell
+from omnisonic.http.core.errors import Refusal
+from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.request_body import PIECES_PATH, reader
+from omnisonic.http.core.stopping import answered_before_the_stop
+from omnisonic.models import LoginId, Upload, UploadId, plain_id
+from omnisonic.stores.storage import NoSuchObject, Storage
+from omnisonic.studio.uploads import NoSuchUpload, UploadTooLarge
+from omnisonic.studio.uploads.chunks import Body, Checksum
+from omnisonic.studio.uploads.file_names import checked_file_name
+from omnisonic.studio.uploads.resumable import NoSuchResumable, OffsetTaken, ResumableStore
+from omnisonic.studio.uploads.resumable_writer import ResumableWriter, Written
+
+PIECE_TYPE: Final = "application/offset+octet-stream"
+
+
+class Tus:
+    """The routes of `/api/upload/tus`. `login` tells by which sign-in the current request is made, or raises."""
+
+    def __init__(
+        self,
+        parts: UploadParts,
+        resumable: ResumableStore,
+        storage: Storage,
+        news: RoomNews,
+        login: Callable[[], LoginId],
+    ) -> None:
+        self._parts = parts
+        self._resumable = resumable
+        self._writer = ResumableWriter(resumable, parts.intake, storage, parts.disposal)
+        self._news = news
+        self._login = login
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("tus", __name__, url_prefix="/api/upload/tus")
+        routes.route("", methods=["OPTIONS"])(self.describe)
+        routes.post("")(self.create)
+        routes.route("/<id(length=36):upload_id>", methods=["HEAD"])(self.look)
+        routes.patch("/<id(length=36):upload_id>")(self.append)
+        routes.delete("/<id(length=36):upload_id>")(self.remove)
+        routes.before_request(self._check_version)
+        routes.after_request(_say_version)
+        return routes
+
+    @answers(None, bare=[204])
+    async def describe(self) -> Response:
+        """Say which version and extensions of tus there are."""
+        return _bare(204, abilities(self._parts.intake.max_bytes))
+
+    @answers(None, 400, 401, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
+    async def create(self) -> Response:
+        """Begin an upload of `Upload-Length` bytes; `Upload-Metadata` has its `filename`, and `sessionId` if any."""
+        login = self._login()
+        refuse_foreign(request.headers, creates=True, has_body=request.mimetype == PIECE_TYPE and _has_body())
+        size = number("Upload-Length", request.headers.get("Upload-Length", ""))
+        if size > self._parts.intake.max_bytes:
+            raise UploadTooLarge(self._parts.intake.max_bytes)
+        if not size:
+            raise InvalidInput("The file is empty.", code="empty_file")
+        about = metadata(request.headers.get("Upload-Metadata", ""))
+        name = checked_file_name(about.get("filename", ""))
+        begun = await self._resumable.create(login, name, size, plain_id(about.get("sessionId", "")) or None)
+        headers = {"Location": f"/api/upload/tus/{begun.id}", "Upload-Offset": "0"} | expires(begun.expires_at)
+        return _bare(201, headers)
+
+    @answers(None, 400, 401, 404, 412, 503, bare=[200], headers=VersionHeader, security=COOKIE)
+    async def look(self, upload_id: UploadId) -> Response:
+        """Say how much of it has arrived."""
+        login = self._login()
+        try:
+            resumable = await self._resumable.get(login, upload_id)
+        except NoSuchResumable:
+            # It may have been finished by a request whose answer was lost.
+            upload = await self._finished(login, upload_id)
+            size = {"Upload-Offset": str(upload.file_size), "Upload-Length": str(upload.file_size)}
+            return _bare(200, size | written_metadata(upload.file_name, upload.session_id))
+        headers = {"Upload-Offset": str(resumable.received), "Upload-Length": str(resumable.size)}
+        headers |= written_metadata(resumable.file_name, resumable.session)
+        return _bare(200, headers | expires(resumable.expires_at))
+
+    @answers(
+        None,
+        400,
+        401,
+        404,
+        408,
+        409,
+        412,
+        413,
+        415,
+        429,
+        460,
+        503,
+        507,
+        bare=[204],
+        headers=PieceHeaders,
+        octets=PIECE_TYPE,
+        security=COOKIE,
+    )
+    @answered_before_the_stop()
+    async def append(self, upload_id: UploadId) -> Response:
+        """Send the piece that begins at `Upload-Offset`; with the last one, the upload is there."""
+        login = self._login()
+        if request.mimetype != PIECE_TYPE:
+            raise Refusal(415, "unsupported_media_type", f"Send the piece as {PIECE_TYPE}.")
+        refuse_foreign(request.headers, creates=False, has_body=True)
+        offset = number("Upload-Offset", request.headers.get("Upload-Offset", ""))
+        said = request.headers.get("Upload-Checksum")
+        checksum = None if said is None else Checksum(said)
+        body = Body(reader(), request.content_length, checksum)
+        written = await self._written(login, upload_id, body, offset)
+        if written.upload is not None:
+            await tell(self._news, "upload.added", written.upload)
+        if written.broke_off is not None:
+            raise written.broke_off
+        headers = {"Upload-Offset": str(written.received)}
+        return _bare(204, headers if written.upload else headers | expires(written.resumable.expires_at))
+
+    @answers(None, 400, 401, 404, 412, 503, bare=[204], headers=VersionHeader, security=COOKIE)
+    async def remove(self, upload_id: UploadId) -> Response:
+        """Forget an upload that is not finished."""
+        await self._writer.dispose(await self._resumable.remove(self._login(), upload_id))
+        return _bare(204, {})
+
+    async def _check_version(self) -> None:
+        """Refuse strangers, and clients of another version; pages of others cannot send the header unasked."""
+        real_method(request.method, request.scope["headers"])
+        if request.method == "OPTIONS":
+            return
+        self._login()
+        if request.headers.get("Tus-Resumable") != VERSION:
+            message = f"Speak version {VERSION} of tus: send Tus-Resumable."
+            raise Refusal(412, "unsupported_tus_version", message, headers={"Tus-Version": VERSION})
+
+    async def _written(self, login: LoginId, upload_id: UploadId, body: Body, offset: int) -> Written:
+        try:
+            return await self._writer.write(login, upload_id, body, offset=offset)
+        except (NoSuchResumable, NoSuchUpload, NoSuchObject) as gone:
+            # Another request may have finished it, of which the client hears when it asks for the offset.
+            try:
+                await self._finished(login, upload_id)
+            except NoSuchUpload:
+                raise gone from None
+            raise OffsetTaken from None
+
+    async def _finished(self, login: LoginId, upload_id: UploadId) -> Upload:
+        """The upload that it became. Errors: `NoSuchUpload`."""
+        return (await self._parts.store.get(login, upload_id)).upload
+
+
+class MethodOverride:
+    """Wraps `app`: what is asked of these routes by `X-HTTP-Method-Override` is that method to all within.
+
+    So it is checked, routed and read as that method is. Elsewhere the header means nothing.
+    """
+
+    def __init__(self, app: ASGIFramework) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PIECES_PATH):
+            with suppress(InvalidInput):  # which the route tells
+                scope = {**scope, "method": real_method(scope["method"], scope["headers"])}
+        await self._app(scope, receive, send)
+
+
+def _has_body() -> bool:
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+
+
+async def _say_version(response: Response) -> Response:
+    response.headers["Tus-Resumable"] = VERSION
+    return response
+
+
+def _bare(status: int, headers: dict[str, str]) -> Response:
+    return Response(b"", status, headers)

@@ -1,0 +1,150 @@
+"""`/api/upload`: files go in, alone or into a session, and are listed, mixed and removed (SPEC 3).
+
+A file is streamed from the socket into the storage (`omnisonic.studio.uploads.upload_writer`). Who may do what is for
+the store to say. The live room is told of what has changed, once it has. Overload and outages: 503, 507, and nothing
+left behind.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+from quart import Blueprint, Response, request
+
+from omnisonic.http.api.download_links import DownloadLinks
+from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.session_inputs import read_cursor, written_cursor
+from omnisonic.http.api.upload_inputs import FORM, LISTED, MixChanges, UploadQuery
+from omnisonic.http.core.callback_urls import own_origin
+from omnisonic.http.core.errors import Refusal, retry_after
+from omnisonic.http.core.inputs import Query, json_body, no_body
+from omnisonic.http.core.multipart import OVERHEAD_BYTES, form_in_request
+from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.request_body import incoming
+from omnisonic.http.core.responses import ChangedUpload, Ok, UploadAnswer, UploadList, answer
+from omnisonic.http.core.stopping import answered_before_the_stop
+from omnisonic.models import LoginId, Upload, UploadId
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.studio.uploads import LONGEST_PAGE, Kept, Mix, Peaks, PeaksPending, UploadStore, UploadTooLarge
+from omnisonic.studio.uploads.file_names import checked_file_name
+from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, Disposal
+from omnisonic.studio.uploads.upload_writer import FOLDER, Intake, new_key
+from omnisonic.wire.payloads import UploadGone
+
+PEAKS_RETRY_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class UploadParts:
+    """What the routes of uploads stand on."""
+
+    store: UploadStore
+    intake: Intake
+    disposal: Disposal
+    links: DownloadLinks
+
+
+class Uploads:
+    """The routes of `/api/upload`. `login` tells by which sign-in the current request is made, or raises."""
+
+    def __init__(self, settings: Settings, parts: UploadParts, news: RoomNews, login: Callable[[], LoginId]) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._news = news
+        self._login = login
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("uploads", __name__, url_prefix="/api/upload")
+        routes.post("")(self.create)
+        routes.get("/list")(self.list)
+        routes.get("/<id(length=36):upload_id>")(self.read)
+        routes.patch("/<id(length=36):upload_id>")(self.change)
+        routes.delete("/<id(length=36):upload_id>")(self.remove)
+        # As the pages of the original call it.
+        routes.post("/<id(length=36):upload_id>/delete")(self.remove)
+        routes.get("/<id(length=36):upload_id>/peaks")(self.peaks)
+        return routes
+
+    @answers(
+        UploadAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, 507, status=201, multipart=FORM, security=COOKIE
+    )
+    @answered_before_the_stop()
+    async def create(self) -> Response:
+        """Upload one file, into a session or not: the parts `file` and, if wanted, `sessionId` of a form."""
+        login = self._login()
+        form = form_in_request(incoming())
+        size = self._declared_bytes()
+        await form.open_file()
+        name, key = checked_file_name(form.file_name), new_key(FOLDER)
+        intake = self._parts.intake
+        async with intake.arriving(login, key, session=form.session_id, size=size) as reservation:
+            received = await intake.put(key, reservation.counted(form.file()), name)
+            await form.finish()
+            upload = await self._parts.store.commit(login, str(uuid4()), key, received, session=form.session_id)
+        await tell(self._news, "upload.added", upload)
+        return answer(await self._linked(Kept(upload, key)), 201)
+
+    @answers(UploadList, 400, 401, 404, 503, query=UploadQuery, security=COOKIE)
+    async def list(self) -> Response:
+        """List the uploads of a session, or the caller's own."""
+        query = Query()
+        limit = query.number("limit", default=LISTED, least=1, most=LONGEST_PAGE)
+        before = read_cursor(query.get("before"))
+        page = await self._parts.store.list(self._login(), query.id("sessionId"), limit=limit, before=before)
+        return answer(UploadList([await self._linked(kept) for kept in page.uploads], written_cursor(page.next_before)))
+
+    @answers(UploadAnswer, 400, 401, 404, 503, security=COOKIE)
+    async def read(self, upload_id: UploadId) -> Response:
+        """Give an upload, and a link to download it."""
+        return answer(await self._linked(await self._parts.store.get(self._login(), upload_id)))
+
+    @answers(ChangedUpload, 400, 401, 403, 404, 408, 413, 415, 503, body=MixChanges, security=COOKIE)
+    async def change(self, upload_id: UploadId) -> Response:
+        """Change how a stem sits in the mix; the live room is told."""
+        login = self._login()
+        changes = await json_body(MixChanges)
+        mix = Mix(changes.gain_db, changes.pan, changes.muted, changes.offset_seconds)
+        upload = await self._parts.store.change(login, upload_id, mix)
+        await tell(self._news, "upload.changed", upload)
+        return answer(ChangedUpload(upload))
+
+    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    async def remove(self, upload_id: UploadId) -> Response:
+        """Remove an upload for good. Its uploader, or the session's owner; the live room is told."""
+        no_body()
+        kept = await self._parts.store.remove(self._login(), upload_id)
+        if kept.upload.session_id is not None:
+            said = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, kept.upload.session_id)))
+            await self._news.tell(RoomSaid(kept.upload.session_id, "upload.removed", said))
+        await self._parts.disposal.dispose([kept.key], within_s=DISPOSE_S)
+        return answer(Ok())
+
+    @answers(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
+    async def peaks(self, upload_id: UploadId) -> Response:
+        """Give the waveform, once the file was listened to; until then, 409 `peaks_pending` says to ask again."""
+        try:
+            return answer(await self._parts.store.peaks(self._login(), upload_id))
+        except PeaksPending as pending:
+            raise Refusal(409, pending.code, pending.message, headers=retry_after(PEAKS_RETRY_S)) from None
+
+    async def _linked(self, kept: Kept) -> UploadAnswer:
+        origin = own_origin(self._settings, request.host)
+        return UploadAnswer(kept.upload, await self._parts.links.url(kept, origin))
+
+    def _declared_bytes(self) -> int | None:
+        """About how large the file is, when the request says. Errors: `UploadTooLarge`."""
+        if request.content_length is None:
+            return None
+        size = max(0, request.content_length - OVERHEAD_BYTES)
+        if size > self._parts.intake.max_bytes:
+            raise UploadTooLarge(self._parts.intake.max_bytes)
+        return size
+
+
+async def tell(news: RoomNews, what: str, upload: Upload) -> None:
+    """Tell the room of the upload's session, if it has one, of the upload as it is now."""
+    if upload.session_id is not None:
+        await news.tell(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))

@@ -1,0 +1,1 @@
+"""Signing in and out, the providers, and who is calling."""

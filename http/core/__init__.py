@@ -1,0 +1,1 @@
+"""What every route stands on: request bodies, inputs, responses, errors, security headers, the OpenAPI document."""

@@ -1,0 +1,144 @@
+"""Errors as the outside sees them (SPEC 3): `{"error", "code"}` under `/api`, a calm page elsewhere.
+
+Crash: an exception that nobody expected is logged once with its traceback and answered 500 `internal`; its text never
+leaves the process. A dependency that does not answer is 503 with `Retry-After`.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from quart import Quart, Response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
+from omnisonic.http.core.csp import STILL_PAGE
+from omnisonic.http.core.responses import Problem, answer
+from omnisonic.stores.presence import TooManyLeases
+from omnisonic.stores.storage import NoSuchObject, StorageFull
+from omnisonic.studio.access import MemberReserved
+from omnisonic.studio.exports import NoSuchExport, RequesterOnly
+from omnisonic.studio.sessions import (
+    NoSuchCollaborator,
+    NoSuchInvite,
+    NoSuchSession,
+    NotSignedIn,
+    OwnerOnly,
+    TooManyInvites,
+)
+from omnisonic.studio.uploads import (
+    NoPeaks,
+    NoSuchUpload,
+    QuotaExceeded,
+    TooManyUploads,
+    UnsupportedMedia,
+    UploaderOnly,
+    UploadTooLarge,
+)
+from omnisonic.studio.uploads.chunks import ChecksumMismatch, PieceTooLong
+from omnisonic.studio.uploads.resumable import NoSuchResumable, OffsetTaken, TakenOver, TooManyPieces
+
+BUSY_RETRY_S: Final = 5.0
+"""When to come back with an upload more."""
+
+log = logging.getLogger(__name__)
+
+SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("bad_request", "The request cannot be understood."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take that method."),
+    408: ("request_timeout", "The request took too long to arrive. Send it again."),
+    413: ("payload_too_large", "The request is too large."),
+    415: ("unsupported_media_type", "This address does not take that media type."),
+    500: ("internal", "Something broke on our side. Try again."),
+}
+"""What the framework's own errors are called here: status to code and sentence."""
+
+STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
+    InvalidInput: 400,
+    MemberReserved: 409,
+    NotSignedIn: 401,
+    OwnerOnly: 403,
+    NoSuchCollaborator: 404,
+    NoSuchInvite: 404,
+    TooManyInvites: 409,
+    TooManyLeases: 409,
+    NoSuchSession: 404,
+    NoSuchUpload: 404,
+    NoSuchExport: 404,
+    RequesterOnly: 403,
+    NoSuchResumable: 404,
+    NoSuchObject: 404,
+    NoPeaks: 404,
+    UploaderOnly: 403,
+    OffsetTaken: 409,
+    TakenOver: 409,
+    TooManyPieces: 400,
+    PieceTooLong: 413,
+    ChecksumMismatch: 460,
+    UploadTooLarge: 413,
+    QuotaExceeded: 413,
+    UnsupportedMedia: 415,
+    StorageFull: 507,
+}
+"""What our own errors are answered with."""
+
+
+class Refusal(OmnisonicError):
+    """A request is turned away with `status`, before or instead of being carried out."""
+
+    def __init__(self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers
+
+
+def answer_errors(app: Quart, *, has_pages: bool) -> None:
+    """Make `app` answer every error in its own words. Without pages of its own it speaks JSON only."""
+
+    async def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+        """The answer to a request that failed: JSON for programs, a page for people."""
+        if not has_pages or speaks_json(request.path):
+            return answer(Problem(error=message, code=code), status, headers)
+        page = await render_template("problem.html", status=status, message=message)
+        headers = {**(headers or {}), "Content-Security-Policy": STILL_PAGE}
+        return Response(page, status, headers, content_type="text/html; charset=utf-8")
+
+    @app.errorhandler(OmnisonicError)
+    async def ours(error: OmnisonicError) -> Response:
+        match error:
+            case Refusal():
+                return await problem(error.status, error.code, error.message, error.headers)
+            case Unavailable():
+                return await problem(503, error.code, error.message, retry_after(error.retry_after_s))
+            case TooManyUploads():
+                return await problem(429, error.code, error.message, retry_after(BUSY_RETRY_S))
+            case _ if type(error) in STATUSES:
+                return await problem(STATUSES[type(error)], error.code, error.message)
+            case _:
+                return await unexpected(error)
+
+    @app.errorhandler(HTTPException)
+    async def framework(error: HTTPException) -> Response:
+        status = error.code or 500
+        if status not in SENTENCES:
+            status = 500 if status >= 500 else 400
+        allowed = {name: value for name, value in error.get_headers() if name == "Allow"}
+        return await problem(status, *SENTENCES[status], allowed)
+
+    @app.errorhandler(Exception)
+    async def unexpected(error: Exception) -> Response:
+        log.error("request.failed", exc_info=error, extra={"method": request.method, "path": request.path})
+        return await problem(500, *SENTENCES[500])
+
+
+def speaks_json(path: str) -> bool:
+    """Whether `path` belongs to programs: nothing there is ever answered in HTML."""
+    return path.startswith(("/api/", "/healthz", "/readyz")) or path == "/api"
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """The header that says when to come back; whole seconds, at least one (RFC 9110, 10.2.3)."""
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}

@@ -1,0 +1,157 @@
+"""Quart without what this app does not use: the shortest way from a request to its answer.
+
+Quart's own classes are made to be replaced here. Left out are the cookie of Flask's sessions (sign-ins are rows in the
+database), the search for views that are no coroutines, and two tasks a request. Crash: as Quart's. A client that goes
+away is noticed when its answer is sent; while a body is still to come, at once, as Quart does it. Bodies that may be
+large are streamed (`omnisonic.http.core.request_body`).
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from inspect import CO_COROUTINE
+from typing import Any, Final, cast
+
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+from quart import Quart, Request
+from quart import request as current_request
+from quart.asgi import ASGIHTTPConnection
+from quart.sessions import SessionInterface, SessionMixin
+from quart.typing import ResponseTypes
+from quart.utils import encode_headers
+from quart.wrappers.base import BaseRequestWebsocket
+from quart.wrappers.response import DataBody, Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
+
+from omnisonic.http.core.errors import Refusal
+from omnisonic.http.core.expectation import ExpectedBody, expectation_of
+from omnisonic.http.core.request_body import Incoming, is_streamed
+from omnisonic.http.core.stopping import stopping_of
+
+BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
+LINGER_S: Final = 0.5
+"""How long a request that is answered already may take to arrive whole."""
+LINGER_STREAMED_S: Final = 5.0
+"""The same when its body is streamed."""
+LINGER_STOPPING_S: Final = 1.0
+"""How long a client may go on sending after its answer, when the server stops."""
+
+
+ENDINGS: Final = "omnisonic.endings"
+"""Where in a request's scope is what is to be done at its end."""
+
+
+class Exchange(ASGIHTTPConnection):
+    """One request and its answer."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        endings: list[Callable[[], None]] = []
+        cast("dict[str, Any]", self.scope)[ENDINGS] = endings
+        try:
+            await self._exchange(receive, send)
+        finally:
+            for act in endings:
+                act()
+
+    async def _exchange(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        has_body = any(name in BODY_HEADERS for name, _ in self.scope["headers"])
+        if has_body and not is_streamed(self.scope):
+            await super().__call__(receive, send)
+            return
+        request: Request = self._create_request_from_scope(send)
+        if not has_body:
+            request.body.set_complete()
+            await self._answer(send, await self.app.handle_request(request))
+            return
+        stopping, config = stopping_of(self.scope), self.app.config
+        expectation = expectation_of(self.scope)
+        body = Incoming(receive, config["STALL_TIMEOUT"], stopping, expectation, config["SLOW_TIMEOUT"])
+        request.body = cast("Any", body)
+        try:
+            response = await self._answer_to(request, LINGER_STREAMED_S)
+        finally:
+            # Hypercorn ends a request through the queue of its body, and waits while that is full.
+            self._discarding = asyncio.create_task(body.discard())
+        is_cut_off = stopping.has_begun and cast("Response", response).headers.get("Connection") == "close"
+        await self._answer(send, response, linger_s=LINGER_STOPPING_S if is_cut_off else 0.0)
+
+    def _create_request_from_scope(self, send: ASGISendCallable) -> Request:
+        request = super()._create_request_from_scope(send)
+        expectation = expectation_of(self.scope)
+        if expectation.is_open:
+            request.body = ExpectedBody(request.content_length, self.app.config["MAX_CONTENT_LENGTH"], expectation)
+        return request
+
+    async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
+        await self._answer(send, await self._answer_to(request, LINGER_S))
+
+    async def _answer_to(self, request: Request, linger_s: float) -> ResponseTypes:
+        """The answer, once the body is here, or `linger_s` later: then it says that the connection ends with it.
+
+        An answer that overtakes the body makes the server close the connection under a client that still sends or
+        already asks for more, and the client may see neither answer. A body that was not asked for is not waited for.
+        """
+        response = await self.app.handle_request(request)
+        if expectation_of(self.scope).is_open:
+            response.headers["Connection"] = "close"
+            return response
+        try:
+            async with asyncio.timeout(linger_s):
+                await request.body
+        except (TimeoutError, HTTPException, Refusal):
+            response.headers["Connection"] = "close"
+        return response
+
+    async def _answer(self, send: ASGISendCallable, response: ResponseTypes, *, linger_s: float = 0.0) -> None:
+        limit_s = response.timeout if isinstance(response, Response) else ...
+        with suppress(TimeoutError, ConnectionError):  # the client is slow, or gone
+            async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"] if limit_s is ... else limit_s):
+                await self._send_response(send, response, linger_s=linger_s)
+
+    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes, *, linger_s: float = 0.0) -> None:
+        if not isinstance(response, Response) or not isinstance(response.response, DataBody):
+            await super()._send_response(send, response)
+            return
+        headers = encode_headers(response.headers)
+        await send(cast("Any", {"type": "http.response.start", "status": response.status_code, "headers": headers}))
+        body = response.response.data[response.response.begin : response.response.end]
+        if linger_s:
+            # All of it is sent. A client that is still sending would not see it if the connection ended now.
+            await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": True}))
+            await asyncio.wait({self._discarding}, timeout=linger_s)
+            body = b""
+        await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": False}))
+
+
+def at_the_end(act: Callable[[], None]) -> None:
+    """Have `act` called when the current request is over: answered, or broken off at any moment."""
+    cast("dict[str, Any]", current_request.scope)[ENDINGS].append(act)
+
+
+class NoSessions(SessionInterface):
+    """Flask's sessions, of which there are none."""
+
+    def __init__(self) -> None:
+        self._none = self.null_session_class()
+
+    async def open_session(self, app: Quart, request: BaseRequestWebsocket) -> SessionMixin:
+        del app, request
+        return self._none
+
+
+class StudioApp(Quart):
+    """A Quart with the classes above."""
+
+    asgi_http_class = Exchange
+    session_interface = cast("Any", NoSessions())
+
+    def ensure_async(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        code = getattr(func, "__code__", None)
+        return func if code is not None and code.co_flags & CO_COROUTINE else super().ensure_async(func)
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Find routes by path alone: what a request says under `Host` may be anything until it has been checked."""
+        if request is None:
+            return super().create_url_adapter(request)
+        return self.url_map.bind("localhost", request.root_path, None, request.scheme, request.method, request.path)

@@ -1,0 +1,332 @@
+"""The OpenAPI document, made by quart-schema from the routes themselves and served at `/api/openapi.json` (SPEC 3).
+
+`answers` says on each route what it takes and everything it can answer; the tests hold the document to it. It is built
+once, at the first request. No page that draws it is served: those load scripts from other people's servers.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+import msgspec
+import msgspec.structs
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+from quart import Blueprint, Quart, Response, current_app
+from quart_schema import (
+    QuartSchema,
+    document_headers,
+    document_querystring,
+    document_request,
+    document_response,
+    security_scheme,
+)
+from quart_schema.openapi import APIKeySecurityScheme, HttpSecurityScheme, Info, OpenAPIProvider
+from quart_schema.validation import DataSource
+
+from omnisonic import __version__
+from omnisonic.http.core import openapi_schemas
+from omnisonic.http.core.responses import JSON_TYPE, ApiDocument, Problem
+from omnisonic.models import ID_LENGTH
+from omnisonic.models.names import BLANK, CONTROLS, IGNORABLE, MARKS, SPACES
+
+ALWAYS: Final = (400, 421, 429, 500)
+"""What any request can be answered: misframed, for another host, one too many, and our own failure."""
+
+DESCRIPTIONS: Final[Mapping[int, str]] = {
+    400: "The request is malformed: its framing, its JSON, or a value, which the code names.",
+    401: "Nobody is signed in (`sign_in_required`), or what was shown instead is wrong.",
+    403: "A page from that origin may not do this (`foreign_origin`), or only the owner may (`owner_only`).",
+    404: "There is nothing there, or nothing that is shared with the caller.",
+    408: "The body did not arrive in time (`request_timeout`).",
+    409: "It cannot be now: the code says why.",
+    412: "Another version of the protocol is wanted (`unsupported_tus_version`).",
+    413: "The body is too large, or more than one may keep: the code says which.",
+    415: "The body is of a type that is not taken here (`unsupported_media_type`).",
+    421: "This server does not answer to that `Host` (`wrong_host`).",
+    460: "What arrived is not what was sent (`checksum_mismatch`).",
+    416: "The file has no such bytes (`range_not_satisfiable`).",
+    429: "Too often, or too much at once: the code says which.",
+    500: "Our own failure (`internal`).",
+    507: "There is no room left (`storage_full`).",
+    503: "Something that this server needs does not answer now (`unavailable`).",
+}
+REQUEST_ID_HEADER: Final = {
+    "X-Request-Id": {
+        "description": "The id of this request, which is also its trace id.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    }
+}
+RETRY_HEADER: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+
+LOCATION_HEADER: Final = {"Location": {"description": "Where to go on.", "schema": {"type": "string"}}}
+
+Security: TypeAlias = Sequence[Mapping[str, Sequence[str]]]
+
+COOKIE: Final[Security] = [{"cookie": []}]
+"""Signed in."""
+COOKIE_IF_ANY: Final[Security] = [{}, {"cookie": []}]
+"""Signed in, where rooms are entered with tickets."""
+COOKIE_OR_BEARER: Final[Security] = [{"cookie": []}, {"operator": []}]
+"""Signed in, or with the operator's token."""
+
+
+def _in_pattern(characters: str) -> str:
+    """A part of a class of characters, as all dialects of regular expressions read it; JSON has no lone surrogates."""
+    return "".join(
+        f"\\u{ord(each):04x}" if each != "-" and ord(each) < 0x10000 else each
+        for each in characters.replace("\ud800-\udfff", "")
+    )
+
+
+_CONTROLS: Final = _in_pattern(CONTROLS)
+_UNSEEN: Final = _in_pattern(CONTROLS + SPACES + IGNORABLE + BLANK)
+_MARKS: Final = _in_pattern(MARKS)
+
+_TRIMMED: Final = (
+    "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+)
+"""What `str.strip` takes away."""
+
+_FORM: Final = "_omnisonic_form"
+"""Where a route keeps the shape of the form that it takes besides JSON."""
+_MULTIPART: Final = "_omnisonic_multipart"
+"""Where a route keeps the schema of the form with files that it takes."""
+_OCTETS: Final = "_omnisonic_octets"
+"""Where a route keeps the type of the bytes that it takes."""
+_FILES: Final = "_omnisonic_files"
+"""Where a route keeps the types of the file that it answers with."""
+_FILE_ANSWERS: Final[Mapping[int, str]] = {200: "The file.", 206: "The part of the file that was asked for."}
+_FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+_PLAIN_PATH: Final = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
+
+Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct] | type[None], ...]
+_Route = TypeVar("_Route", bound=Callable[..., Any])
+
+
+def name_schema(longest: int) -> dict[str, Any]:
+    """The JSON Schema of what `omnisonic.models.checked_name` lets through."""
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": longest,
+        "pattern": f"^[^{_CONTROLS}]*[^{_UNSEEN}][^{_CONTROLS}]*$",
+        "description": "Something in it can be seen; no control characters, direction overrides or lone surrogates.",
+    }
+
+
+def id_schema() -> dict[str, Any]:
+    """The JSON Schema of what may name a room or a member."""
+    refused = _CONTROLS + _MARKS
+    return name_schema(ID_LENGTH) | {"pattern": f"^[^{refused}]*[^{_UNSEEN}][^{refused}]*$"}
+
+
+def trimmed_name_schema(longest: int) -> dict[str, Any]:
+    """The JSON Schema of what `omnisonic.models.checked_session_name` lets through."""
+    return {
+        "type": "string",
+        "pattern": f"^[{_TRIMMED}]*[^{_CONTROLS}]{{0,{longest}}}[{_TRIMMED}]*$",
+        "description": f"Trimmed, then at most {longest} characters; no control characters or direction overrides. "
+        "Either nothing is left, or something in it can be seen.",
+    }
+
+
+UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
+
+PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "room_id": id_schema(),
+    "upload_id": UUID_SCHEMA,
+    "export_id": UUID_SCHEMA,
+}
+"""What a variable in a path may be, where it is not anything."""
+
+
+def answers(
+    success: Shapes | None,
+    *statuses: int,
+    status: int = 200,
+    redirects: Sequence[int] = (),
+    bare: Sequence[int] = (),
+    problems: Mapping[int, type[msgspec.Struct]] | None = None,
+    query: type[BaseModel] | None = None,
+    headers: type[BaseModel] | None = None,
+    body: type[BaseModel] | None = None,
+    form: type[BaseModel] | None = None,
+    multipart: Mapping[str, Any] | None = None,
+    octets: str | None = None,
+    files: Sequence[str] = (),
+    security: Security = (),
+) -> Callable[[_Route], _Route]:
+    """Say what a route takes, what it answers when all is well, and the statuses besides those of any route.
+
+    `success` is what it answers with `status`: one of them, when there are several; None when it only `redirects`,
+    or all is in the headers (`bare`).
+    `problems` names the shape of those that are not plain `Problem`s. `body` is JSON and `form` the same as a form;
+    `multipart` is the JSON Schema of a form with files, `octets` the media type of a body that is bytes as they are.
+    `files` are the media types of a route that is `bare` because it answers with a file.
+    """
+
+    def decorate(route: _Route) -> _Route:
+        shapes: dict[int, Shapes | None] = dict.fromkeys((*redirects, *bare))
+        if success is not None:
+            shapes[status] = success
+        shapes |= dict.fromkeys(sorted({*ALWAYS, *statuses} - shapes.keys()), Problem)
+        shapes |= problems or {}
+        for each, shape in sorted(shapes.items()):
+            route = document_response(cast("Any", shape), each)(route)
+        if query is not None:
+            route = document_querystring(cast("Any", query))(route)
+        if headers is not None:
+            route = document_headers(cast("Any", headers))(route)
+        if body is not None:
+            route = document_request(cast("Any", body), source=DataSource.JSON)(route)
+        if form is not None:
+            setattr(route, _FORM, form)
+        if multipart is not None:
+            setattr(route, _MULTIPART, multipart)
+        if octets is not None:
+            setattr(route, _OCTETS, octets)
+        if files:
+            setattr(route, _FILES, files)
+        if security:
+            route = security_scheme(cast("Any", security))(route)
+        return route
+
+    return decorate
+
+
+class Document(OpenAPIProvider):
+    """quart-schema's provider, made to tell the whole truth.
+
+    Bodies are required where something in them is, answers are msgspec structs whose every property is always there,
+    each answer names its headers, and HEAD is listed where it is a route of its own.
+    """
+
+    def schema(self) -> dict[str, Any]:
+        made = super().schema()
+        components = made["components"]
+        components["schemas"] = {name: openapi_schemas.plain(each) for name, each in components["schemas"].items()}
+        for operations in made["paths"].values():
+            for operation in operations.values():
+                _write_plainly(operation)
+        return made
+
+    def generate_methods(self, rule: Any) -> Iterable[str]:
+        yield from super().generate_methods(rule)
+        if "GET" not in rule.methods and "HEAD" in rule.methods:
+            yield "HEAD"
+
+    def build_paths(self, rule: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        paths, components = super().build_paths(rule)
+        path = _PLAIN_PATH.sub(lambda name: "{" + to_camel(name[1]) + "}", rule.rule)
+        (operations,) = paths.values()
+        view = self._app.view_functions[rule.endpoint]
+        form, multipart = getattr(view, _FORM, None), getattr(view, _MULTIPART, None)
+        octets, files = getattr(view, _OCTETS, None), getattr(view, _FILES, ())
+        for method, operation in operations.items():
+            operation["operationId"] = f"{method}_{rule.endpoint.replace('.', '_')}"
+            if form is not None:
+                body, _ = super().build_request_body(form, DataSource.FORM)
+                operation.setdefault("requestBody", {"content": {}, "required": True})["content"] |= body["content"]
+            if multipart is not None:
+                operation["requestBody"] = {"content": {"multipart/form-data": {"schema": multipart}}, "required": True}
+            if octets is not None:
+                operation["requestBody"] = {"content": openapi_schemas.files([octets]), "required": True}
+            for status, described in _FILE_ANSWERS.items() if files else ():
+                operation["responses"][status] = {"description": described, "content": openapi_schemas.files(files)}
+            for status, response in operation["responses"].items():
+                response["headers"] = REQUEST_ID_HEADER | _headers_of(status)
+                response["description"] = DESCRIPTIONS.get(status, response["description"])
+        return {path: operations}, components
+
+    def build_path_parameter(self, name: str, converter: Any) -> dict[str, Any]:
+        parameter = super().build_path_parameter(to_camel(name), converter)
+        return parameter | {"schema": PATH_SCHEMAS.get(name, parameter["schema"])}
+
+    def build_querystring_parameters(self, model: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        parameters, components = super().build_querystring_parameters(model)
+        required = {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
+        return [parameter | {"required": parameter["name"] in required} for parameter in parameters], components
+
+    def build_headers_parameters(self, model: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        parameters, components = super().build_headers_parameters(model)
+        required = {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
+        return [parameter | {"required": parameter["name"] in required} for parameter in parameters], components
+
+    def build_request_body(self, model: Any, source: DataSource) -> tuple[dict[str, Any], dict[str, Any]]:
+        body, components = super().build_request_body(model, source)
+        required = any(field.is_required() for field in model.model_fields.values())
+        return body | {"required": required}, components
+
+    def build_response_object(
+        self,
+        model: Any,
+        headers_model: Any,  # noqa: ARG002 - the signature is quart-schema's
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        if model is None:
+            return {"description": "No body: all is in the headers."}, {}
+        models = model if isinstance(model, tuple) else (model,)
+        openapi_schemas, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
+        structs = [each for each in models if each is not type(None)]
+        left_out = {field.encode_name for each in structs for field in msgspec.structs.fields(each) if _may_lack(field)}
+        for component in components.values():
+            # What has a default is there all the same.
+            component["required"] = [name for name in component.get("properties", ()) if name not in left_out]
+            for described in component.get("properties", {}).values():
+                described.pop("default", None)
+        description = " Or: ".join(components[each.__name__].get("description", "") for each in structs)
+        schema = openapi_schemas[0] if len(openapi_schemas) == 1 else {"anyOf": list(openapi_schemas)}
+        return {"content": {JSON_TYPE: {"schema": schema}}, "description": description}, components
+
+
+def _write_plainly(operation: dict[str, Any]) -> None:
+    """Write each schema of the operation as generators of clients read it."""
+    for each in operation["parameters"]:
+        each["schema"] = openapi_schemas.parameter(each["schema"])
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        write = openapi_schemas.form if media_type in _FORM_TYPES else openapi_schemas.plain
+        content["schema"] = write(content["schema"])
+
+
+def _may_lack(field: msgspec.structs.FieldInfo) -> bool:
+    return field.default is msgspec.UNSET
+
+
+def _headers_of(status: int) -> dict[str, Any]:
+    if status in (429, 503):
+        return RETRY_HEADER
+    return LOCATION_HEADER if 300 <= status < 400 else {}
+
+
+def document(app: Quart, *, cookie_name: str) -> None:
+    """Serve the document of `app`. Call it when the routes are there. `cookie_name` is that of a sign-in's cookie."""
+    make_response = app.make_response
+    schema = QuartSchema(
+        app,
+        openapi_path=None,
+        redoc_ui_path=None,
+        scalar_ui_path=None,
+        swagger_ui_path=None,
+        info=Info("Omnisonic Studio", __version__, description="Realtime rooms for musicians."),
+        conversion_preference="pydantic",
+        openapi_provider_class=Document,
+        security_schemes={
+            "cookie": APIKeySecurityScheme(in_="cookie", name=cookie_name),
+            "operator": HttpSecurityScheme("bearer"),
+        },
+    )
+    # Routes here answer with responses of their own making: there is nothing for it to convert.
+    app.make_response = make_response  # type: ignore[method-assign]
+    built: list[bytes] = []
+
+    routes = Blueprint("openapi", __name__)
+
+    @routes.get("/api/openapi.json")
+    @answers(ApiDocument)
+    async def openapi() -> Response:
+        """Describe this API."""
+        if not built:
+            built.append(current_app.json.dumps(schema.openapi_provider.schema()).encode())
+        return Response(built[0], content_type=JSON_TYPE)
+
+    app.register_blueprint(routes)

@@ -1,0 +1,108 @@
+"""Who is turned away at the door, and the headers that every answer carries (SPEC 2, RELIABILITY: attacks).
+
+`Door` looks at the raw headers of a request once, before any route: framing that two servers could read differently,
+a foreign `Host` (DNS rebinding), a foreign `Origin` on a request that changes something. `SecureHeaders` is an ASGI
+layer, so that its headers are also on answers that no route made. CORS is never allowed: there is nothing to echo.
+"""
+
+from collections.abc import Iterable
+from typing import Final, cast
+
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
+from quart import Quart, request
+
+from omnisonic.http.core import csp
+from omnisonic.http.core.errors import Refusal
+from omnisonic.settings.origins import HostPolicy, OriginPolicy
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110, 9.2.1)."""
+HSTS_MAX_AGE_S: Final = 31_536_000
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Door:
+    """Decides from its first lines whether a request may come in."""
+
+    def __init__(self, hosts: HostPolicy, origins: OriginPolicy) -> None:
+        self._hosts = hosts
+        self._origins = origins
+
+    def check(self, method: str, http_version: str, headers: Headers) -> None:
+        """Errors: `Refusal`: 400 `bad_request`, 421 `wrong_host`, 403 `foreign_origin`."""
+        host = origin = None
+        has_length = has_encoding = False
+        for name, value in headers:
+            match name:
+                case b"host":
+                    host = value.decode("latin1")
+                case b"origin":
+                    origin = value.decode("latin1")
+                case b"content-length":
+                    has_length = True
+                case b"transfer-encoding":
+                    has_encoding = True
+                case b"upgrade" if b"h2c" in value.lower():
+                    raise _misframed("This server does not upgrade to HTTP/2.")
+        if http_version not in ("1.1", "1.0"):
+            raise _misframed("This server speaks HTTP/1.1 only.")
+        if has_length and has_encoding:
+            raise _misframed("Send either Content-Length or Transfer-Encoding, not both.")
+        if not self._hosts.allows(host):
+            raise Refusal(421, "wrong_host", "This server does not answer to that name. See ALLOWED_HOSTS.")
+        if method not in SAFE_METHODS and not self._origins.allows(origin):
+            raise Refusal(403, "foreign_origin", "Pages from that origin may not do this. See ALLOWED_ORIGINS.")
+
+
+class SecureHeaders:
+    """Wraps `app`: adds the headers of `fixed` to every answer, and those of `defaults` where the route set none."""
+
+    def __init__(self, app: ASGIFramework, *, fixed: Headers, defaults: Headers) -> None:
+        self._app = app
+        self._fixed = tuple(fixed)
+        self._defaults = tuple(defaults)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            # The sockets are the gateway's. Closing before accepting is a 403 to the peer.
+            await receive()
+            await send({"type": "websocket.close", "code": 1000, "reason": None})
+            return
+
+        async def secured(event: ASGISendEvent) -> None:
+            if event["type"] == "http.response.start":
+                headers = list(event["headers"])
+                present = {name for name, _ in headers}
+                headers += self._fixed
+                headers += [header for header in self._defaults if header[0] not in present]
+                event["headers"] = headers
+            await send(event)
+
+        await self._app(scope, receive, secured)
+
+
+def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool) -> None:
+    """Put the door before every route of `app` and the headers on every answer. `https`: how browsers reach it."""
+    door = Door(hosts, origins)
+    fixed = [
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"same-origin"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    ]
+    if https:
+        fixed.append((b"strict-transport-security", b"max-age=%d" % HSTS_MAX_AGE_S))
+    defaults = [(b"content-security-policy", csp.DATA.encode()), (b"cache-control", b"no-store")]
+    inner = cast("ASGIFramework", app.asgi_app)
+    app.asgi_app = SecureHeaders(inner, fixed=fixed, defaults=defaults)  # type: ignore[method-assign]
+
+    @app.before_request
+    async def at_the_door() -> None:
+        scope = cast("HTTPScope", request.scope)
+        door.check(scope["method"], scope["http_version"], scope["headers"])
+
+
+def _misframed(message: str) -> Refusal:
+    # What follows on this connection cannot be trusted to be a request.
+    return Refusal(400, "bad_request", message, headers={"Connection": "close"})

@@ -1,0 +1,62 @@
+"""The files that pages are made of: styles, scripts, the icon.
+
+They are read once, at the start, and live under an address that holds a digest of them all, so that browsers may keep
+them for ever and modules can import one another by plain names.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from quart import Response
+from werkzeug.exceptions import NotFound
+
+STATIC_DIR: Final = Path(__file__).parents[1] / "static"
+DIGEST_LENGTH: Final = 16
+MAX_AGE_S: Final = 31_536_000
+IMPORT: Final = re.compile(rb'^import .* from "\./([a-z_]+\.js)";$', re.MULTILINE)
+MEDIA_TYPES: Final[Mapping[str, str]] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class StaticFiles:
+    """The content of a folder, in memory, and the digest of all of it."""
+
+    def __init__(self, folder: Path = STATIC_DIR) -> None:
+        files = sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
+        self._files = {path.name: (path.read_bytes(), MEDIA_TYPES[path.suffix]) for path in files}
+        digest = hashlib.sha256()
+        for name, (content, _) in self._files.items():
+            digest.update(f"{name} {len(content)}\n".encode() + content)
+        self.digest = digest.hexdigest()[:DIGEST_LENGTH]
+
+    def url(self, name: str) -> str:
+        """Where `name` is served. Errors: `KeyError` when there is no such file, so that a typing error shows."""
+        if name not in self._files:
+            raise KeyError(name)
+        return f"/static/{self.digest}/{name}"
+
+    def imported(self, name: str) -> list[str]:
+        """Every module that the script `name` needs, the ones that those need included.
+
+        A page that names them all has them at once, instead of one after the other as they are found.
+        """
+        found, left = {name}, [name]
+        while left:
+            needed = {match.decode() for match in IMPORT.findall(self._files[left.pop()][0])}
+            left += needed - found
+            found |= needed
+        return sorted(found - {name})
+
+    def response(self, digest: str, name: str) -> Response:
+        """The file, to be kept for ever. Errors: `NotFound`, also when it is of another version."""
+        if digest != self.digest or name not in self._files:
+            raise NotFound
+        content, media_type = self._files[name]
+        headers = {"Cache-Control": f"public, max-age={MAX_AGE_S}, immutable"}
+        return Response(content, headers=headers, content_type=media_type)

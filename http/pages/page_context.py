@@ -1,0 +1,90 @@
+"""What every page has: who looks at it, the menu that is theirs, and its policy (SPEC 6).
+
+A database that does not answer costs a page that anybody may see only its menu; a page that is somebody's own says so
+(503) instead.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+from quart import Response, render_template, request
+
+from omnisonic.errors import Unavailable
+from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.core.callback_urls import own_origin, own_path
+from omnisonic.http.core.csp import live_page
+from omnisonic.http.core.csrf import Csrf
+from omnisonic.models import DISPLAY_NAME_LENGTH, Person, called
+from omnisonic.settings.settings import Settings
+from omnisonic.studio.accounts import AccountStore
+
+COLOURS: Final = 10
+HTML: Final = "text/html; charset=utf-8"
+FOUND: Final = 302
+SEE_OTHER: Final = 303
+
+
+class PageFrame:
+    """Renders pages for whoever asks. Knows them by `callers` and `accounts`; `csrf` guards the forms in the menu."""
+
+    def __init__(self, settings: Settings, callers: Callers, accounts: AccountStore, csrf: Csrf) -> None:
+        self._settings = settings
+        self._callers = callers
+        self._accounts = accounts
+        self._csrf = csrf
+
+    async def person(self) -> Person | None:
+        """Who looks at the page; None when they are not signed in. Errors: `Unavailable`."""
+        login = self._callers.login_or_none()
+        found = None if login is None else await self._accounts.signed_in(login)
+        return None if found is None else found.person
+
+    async def public(self, template: str, **context: Any) -> Response:
+        """A page that anybody may see."""
+        try:
+            person = await self.person()
+        except Unavailable:
+            person = None
+        return await self.render(template, person, live_page(), **context)
+
+    async def render(self, template: str, person: Person | None, policy: str, **context: Any) -> Response:
+        """`template` as `person` sees it."""
+        token: Callable[[], str] = self._csrf.token_for_page
+        page = await render_template(template, person=person, csrf_token=token, **context)
+        return Response(page, headers={"Content-Security-Policy": policy}, content_type=HTML)
+
+    def callback(self) -> str:
+        """Where the query's `callbackUrl` leads: to a page of our own."""
+        return own_path(request.args.get("callbackUrl"), own_origin(self._settings, request.host))
+
+    def to_sign_in(self) -> Response:
+        """To the sign-in, which leads back to the page that was asked for."""
+        query = request.query_string.decode("latin-1")
+        here = request.path + (f"?{query}" if query else "")
+        return to(f"/signin?callbackUrl={quote(here, safe='')}")
+
+
+def to(path: str, status: int = FOUND) -> Response:
+    """Send the browser to another page of ours."""
+    return Response("", status, {"Location": path}, content_type=HTML)
+
+
+def shown_name(person: Person) -> str:
+    """What a person is called where they have not said otherwise: their name, or what their address begins with."""
+    name = called(person)
+    return name[:DISPLAY_NAME_LENGTH] or "Somebody"
+
+
+def initials(name: str) -> str:
+    """Two letters for an avatar, as avatar.js makes them."""
+    words = name.split()
+    return (words[0][:1] + (words[-1][:1] if len(words) > 1 else "")).upper() if words else ""
+
+
+def colour_class(member_id: str) -> str:
+    """One of ten colours, the same as avatar.js gives: FNV-1a over the id's UTF-8."""
+    digest = 0x811C9DC5
+    for byte in member_id.encode():
+        digest = ((digest ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return f"colour-{digest % COLOURS}"

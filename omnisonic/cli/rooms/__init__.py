@@ -1,0 +1,1 @@
+"""`omnisonic rooms`: the room inspector."""

@@ -1,0 +1,145 @@
+"""`omnisonic rooms ls`, `show` and `dead-letters`: what gateways say of themselves, once.
+
+On a terminal a table has the columns that fit; piped, all of them and nothing else.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from omnisonic.cli.rooms.inspect_client import NotInspected, Place
+from omnisonic.cli.rooms.printing import console, print_json, print_line, print_out
+from omnisonic.cli.rooms.queries import all_asked, asked, complain, gateway_json, row_json, sifted, views_of
+from omnisonic.cli.rooms.table import (
+    GAP,
+    NOTABLE,
+    STYLES,
+    Column,
+    Row,
+    fitting,
+    lasted,
+    ordered,
+    printable,
+    rate,
+    size,
+    total,
+)
+from omnisonic.wire import inspection as words
+from omnisonic.wire.inspection_lines import RoomDetail
+
+ROOM_WIDTH: Final = 16
+"""A room's id may be cut to so many characters on a narrow terminal, and not to less."""
+
+
+def ls(places: Sequence[Place], *, by: str, reverse: bool, as_json: bool) -> bool:
+    """Print all rooms; whether all gateways have answered. Errors: `NotInspected` when none has."""
+    views = views_of(places)
+    rows = ordered((row for view in views for row in view.rows()), by, reverse=reverse)
+    if as_json:
+        print_json({"gateways": [gateway_json(view) for view in views], "rooms": [row_json(row) for row in rows]})
+        return complain(view.sentence() for view in views)
+    paper = console()
+    columns = fitting(paper.width if paper.is_terminal else None, several=len(places) > 1)
+    if rows:
+        print_out(paper, _table(paper, columns, rows))
+    if all(column.name != "note" for column in columns):
+        for line in (row.line for row in rows if row.line.state in NOTABLE and row.line.note):
+            print_out(paper, Text(f"{printable(line.room)}: {printable(line.note)}"))
+    for closed in (closed for view in views for closed in view.closed):
+        print_out(paper, Text(f"closed at {closed.at:%H:%M:%S}: {printable(closed.room)}, {printable(closed.reason)}"))
+    if any(view.gateway is not None for view in views):
+        print_out(paper, Text(f"{total(views)}."))
+    return complain(view.sentence() for view in views)
+
+
+def show(places: Sequence[Place], room: str, *, as_json: bool) -> bool:
+    """Print one room, from every gateway that has it. Errors: `NotInspected` when none has it."""
+    found, problems = sifted(all_asked(places, partial(asked, words.AskRoom("1", room))), words.RoomAnswer)
+    if not found:
+        raise NotInspected(" ".join(problems))
+    if as_json:
+        print_json({"rooms": [{"gateway": name, **msgspec.to_builtins(answer.room)} for name, answer in found]})
+        return True
+    for name, answer in found:
+        _show_room(console(), name if len(places) > 1 else "", answer.room)
+    return True
+
+
+def dead_letters(places: Sequence[Place], room: str | None, *, payload: bool, as_json: bool) -> bool:
+    """Print dead letters; whether all gateways have answered."""
+    question = words.AskDeadLetters("1", room, payload)
+    found, problems = sifted(all_asked(places, partial(asked, question)), words.DeadLetterAnswer)
+    letters = [(name, letter) for name, answer in found for letter in answer.letters]
+    if as_json:
+        print_json({"deadLetters": [{"gateway": name, **msgspec.to_builtins(letter)} for name, letter in letters]})
+        return complain(problems)
+    for name, letter in letters:
+        whose = f"{name}  " if len(places) > 1 else ""
+        who = printable(letter.sender or "nobody")
+        print_line(
+            f"{whose}{letter.letter:>4}  {letter.at:%Y-%m-%d %H:%M:%S}  {printable(letter.room)}  {who}"
+            f"  {printable(letter.kind)}  {letter.size} B  {printable(letter.reason)}"
+        )
+        if letter.payload is not None:
+            print_line(f"      {printable(letter.payload)}")
+    if found:
+        print_line(f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}.")
+    return complain(problems)
+
+
+def _table(paper: Console, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    used = sum(column.width + GAP for column in columns if column.name not in ("room", "note"))
+    spare = paper.width - used - sum(GAP for column in columns if column.name in ("room", "note"))
+    has_note = columns[-1].name == "note"
+    widest = {"room": max(ROOM_WIDTH, spare // 2 if has_note else spare), "note": max(1, spare // 2)}
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.is_number else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=widest.get(column.name),
+        )
+    for row in rows:
+        style = STYLES[row.line.state]
+        table.add_row(*(Text(column.text(row), style if column.name == "state" else "") for column in columns))
+    return table
+
+
+def _show_room(console: Console, gateway: str, detail: RoomDetail) -> None:
+    line = detail.line
+    facts = {
+        "gateway": gateway,
+        "room": printable(line.room),
+        "state": f"{line.state}{f' ({printable(line.note)})' if line.note else ''}",
+        "up": f"{lasted(line.uptime_s)}, life number {line.incarnation}, {line.restarts} restarts",
+        "messages": f"{line.messages:,} in, {rate(line.messages_per_s)} a second; offset {detail.offset:,}",
+        "deliveries": f"{line.deliveries:,}, {rate(line.deliveries_per_s)} a second",
+        "handler": f"{line.handler_p50_ms:.2f} ms (p50), {line.handler_p99_ms:.2f} ms (p99)",
+        "mailbox": f"{line.mailbox:,} messages wait, {line.mailbox_high_water:,} at most so far",
+        "longest hog": f"{detail.last_hog_s:.2f} s at {detail.last_hog_at:%H:%M:%S}" if detail.last_hog_at else "",
+        "dead letters": f"{line.dead_letters}",
+    }
+    for name, fact in facts.items():
+        if fact:
+            print_out(console, Text(f"{name:<12}  {fact}"))
+    for life in detail.ended:
+        print_out(console, Text(f"{'ended':<12}  {life.at:%Y-%m-%d %H:%M:%S}, {printable(life.reason)}"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("MEMBER", "STATUS", "QUEUED", "LAG S", "FOR", "ADDRESS", "NAME"):
+        right: Any = "right" if title in ("QUEUED", "LAG S", "FOR") else "left"
+        table.add_column(title, justify=right, no_wrap=True, overflow="ellipsis")
+    for member in detail.members:
+        status = member.status if member.connected else "lease"
+        for_ = "" if member.connected_s is None else lasted(member.connected_s)
+        cells = (printable(member.member), status, size(member.queued_bytes), f"{member.lag_s:.2f}", for_)
+        table.add_row(*map(Text, (*cells, member.address or "", printable(member.display_name))))
+    if detail.members:
+        print_out(console, Text(""))
+        print_out(console, table)

@@ -1,0 +1,109 @@
+"""The metrics there are: what each is called, what it counts, and in what unit (SPEC 7).
+
+The one place that names them. Whoever measures asks for an instrument by its definition here; the documentation prints
+`metrics_table`. Nothing here runs: without OpenTelemetry's SDK the instruments do nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
+
+Kind: TypeAlias = Literal["gauge", "counter", "histogram"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `unit` is UCUM's, as OpenTelemetry wants it; `by` names its attributes."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    unit: str = "1"
+    by: tuple[str, ...] = ()
+
+    def counter(self, meter: Meter) -> Counter:
+        """An instrument to add to."""
+        return meter.create_counter(self.name, unit=self.unit, description=self.meaning)
+
+    def histogram(self, meter: Meter) -> Histogram:
+        """An instrument to record in."""
+        return meter.create_histogram(self.name, unit=self.unit, description=self.meaning)
+
+    def observe(self, meter: Meter, read: Callable[[], float]) -> None:
+        """Have `read` asked whenever metrics are collected; in a thread of the SDK's. For gauges and counters."""
+
+        def observed(_options: CallbackOptions) -> Iterable[Observation]:
+            yield Observation(read())
+
+        make = meter.create_observable_gauge if self.kind == "gauge" else meter.create_observable_counter
+        make(self.name, [observed], unit=self.unit, description=self.meaning)
+
+
+FAN_OUT: Final = Metric(
+    "omnisonic.fan_out.duration", "histogram", "From a room's first letter of a turn to its last write; sampled", "s"
+)
+OF_GATEWAYS: Final[dict[str, Metric]] = {
+    "connections": Metric("omnisonic.connections", "gauge", "Connections open now"),
+    "rooms": Metric("omnisonic.rooms", "gauge", "Rooms there are now"),
+    "members": Metric("omnisonic.members", "gauge", "Members in rooms now"),
+    "messages": Metric("omnisonic.messages", "counter", "Messages taken from members"),
+    "deliveries": Metric("omnisonic.deliveries", "counter", "Messages handed to members"),
+    "fanned_out_bytes": Metric(
+        "omnisonic.fanned_out_bytes", "counter", "Bytes made for rooms, before they are multiplied by members", "By"
+    ),
+    "mailbox_depth": Metric("omnisonic.mailbox_depth", "gauge", "Letters waiting in the fullest mailbox now"),
+    "room_restarts": Metric("omnisonic.room_restarts", "counter", "Crashes of rooms"),
+    "dead_letters": Metric("omnisonic.dead_letters", "counter", "Letters set aside"),
+    "slow_consumer_closes": Metric(
+        "omnisonic.slow_consumer_closes", "counter", "Connections closed because they did not read"
+    ),
+    "mirror_lag_s": Metric("omnisonic.mirror_lag_s", "gauge", "How long the presence store has been behind", "s"),
+}
+"""By what `omnisonic.actors.runtime.telemetry.Measured` calls them."""
+
+REQUESTS: Final = Metric(
+    "http.server.request.duration",
+    "histogram",
+    "From a request's head to the end of its answer",
+    "s",
+    ("http.request.method", "http.response.status_code"),
+)
+UPLOADS: Final = Metric("omnisonic.uploads", "counter", "Files that arrived whole")
+UPLOADED_BYTES: Final = Metric("omnisonic.uploaded_bytes", "counter", "Bytes of these files", "By")
+
+EXPORTS: Final = Metric(
+    "omnisonic.exports",
+    "counter",
+    "Tries to make a mixdown that are over: completed, failed, pending (tried again) or lost",
+    by=("status",),
+)
+EXPORT_SECONDS: Final = Metric("omnisonic.export.duration", "histogram", "What one such try took", "s", ("status",))
+EXPORTS_WAITING: Final = Metric("omnisonic.exports_waiting", "gauge", "Mixdowns that could be made and wait for it")
+
+METRICS: Final[dict[str, tuple[Metric, ...]]] = {
+    "gateway": (FAN_OUT, *OF_GATEWAYS.values()),
+    "web": (REQUESTS, UPLOADS, UPLOADED_BYTES),
+    "worker": (EXPORTS, EXPORT_SECONDS, EXPORTS_WAITING),
+}
+"""All of them, by the part that has them."""
+
+
+def metrics_table() -> str:
+    """All metrics as a Markdown table, for the documentation."""
+    rows = [
+        f"| `{metric.name}` | {part} | {_kind(metric)} | {metric.meaning}{_by(metric)} |"
+        for part, metrics in METRICS.items()
+        for metric in metrics
+    ]
+    return "\n".join(["| metric | part | kind | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
+
+
+def _kind(metric: Metric) -> str:
+    units = {"s": ", seconds", "By": ", bytes", "1": ""}
+    return metric.kind + units[metric.unit]
+
+
+def _by(metric: Metric) -> str:
+    return f" (by {', '.join(f'`{name}`' for name in metric.by)})" if metric.by else ""

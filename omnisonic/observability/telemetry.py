@@ -1,0 +1,205 @@
+"""Telemetry: where traces and metrics go, by the standard `OTEL_*` variables (SPEC 7).
+
+With `OTEL_EXPORTER_OTLP_ENDPOINT` set (or that of traces, or of metrics) both go there by OTLP over HTTP, and calls to
+Postgres and Redis are spans, too, where the extra `instrumentation` is installed. In development without it, spans are
+printed, one short line each and not more than people can read. `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER`
+(`otlp`, `none`, and for traces `console`) and `OTEL_SDK_DISABLED` overrule that. Secrets are taken out of both.
+
+Overload: spans beyond the queue of the SDK's batch processor are dropped, rooms never wait. Crash: an exporter that
+fails is logged by the SDK. Shutdown: `Telemetry.shutdown` sends what is left, within `FLUSH_MS`.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TextIO
+from uuid import uuid4
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.util.types import Attributes
+
+from omnisonic import __version__
+from omnisonic.errors import BadSettings
+from omnisonic.observability.instrumentation import instrument_libraries
+from omnisonic.observability.log_lines import as_json_line
+from omnisonic.observability.redacted_spans import RedactedSpans
+from omnisonic.redaction import redacted_text
+from omnisonic.settings.settings import Settings
+
+FLUSH_MS: Final = 2_000
+CONSOLE_LINES_PER_S: Final = 20
+"""More spans a second than this are counted instead of printed."""
+CONSOLE_TRACES_PER_S: Final = 50
+"""More traces a second than this are not recorded for the console."""
+ERROR_TYPE: Final = "error.type"
+"""The attribute of a span that has failed from the start, as OpenTelemetry's conventions call it."""
+
+
+class Telemetry:
+    """The providers of one process."""
+
+    def __init__(self, traces: TracerProvider | None, meters: MeterProvider | None) -> None:
+        self._traces = traces
+        self._meters = meters
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether anybody gets to see what is measured."""
+        return self._meters is not None
+
+    def shutdown(self) -> None:
+        """Send what is left and stop. Blocks for `FLUSH_MS` at most for each of traces and metrics."""
+        if self._traces is not None:
+            self._traces.force_flush(FLUSH_MS)
+            self._traces.shutdown()
+        if self._meters is not None:
+            self._meters.shutdown(timeout_millis=FLUSH_MS)
+
+
+def configure_telemetry(
+    settings: Settings, part: str, environ: Mapping[str, str] | None = None, console: TextIO | None = None
+) -> Telemetry:
+    """Set up this process, a part of the product such as `gateway`. Once a process.
+
+    Errors: `BadSettings` for an exporter that there is not.
+    """
+    environ = os.environ if environ is None else environ
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return Telemetry(None, None)
+    traces_to = environ.get("OTEL_TRACES_EXPORTER") or _default(environ, "TRACES", console=not settings.is_production)
+    metrics_to = environ.get("OTEL_METRICS_EXPORTER") or _default(environ, "METRICS", console=False)
+    _check("OTEL_TRACES_EXPORTER", traces_to, ("otlp", "console", "none"))
+    _check("OTEL_METRICS_EXPORTER", metrics_to, ("otlp", "none"))
+    resource = _resource(part, environ)
+    spares = traces_to == "console" and not environ.get("OTEL_TRACES_SAMPLER")
+    sampler = ParentBased(FewRoots()) if spares else None
+    traces = None if traces_to == "none" else TracerProvider(sampler, resource)
+    if traces is not None:
+        processor = BatchSpanProcessor(_span_exporter(traces_to, console or sys.stderr, part, settings))
+        traces.add_span_processor(processor)
+        trace.set_tracer_provider(traces)
+        if traces_to == "otlp":
+            instrument_libraries(resource, processor)
+    meters = None
+    if metrics_to == "otlp":
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+        meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource)
+        metrics.set_meter_provider(meters)
+    return Telemetry(traces, meters)
+
+
+def _check(variable: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise BadSettings([f'{variable} is "{value}": it must be one of {", ".join(known)}.'])
+
+
+def _resource(part: str, environ: Mapping[str, str]) -> Resource:
+    """Who it is that tells: the part, its version, and which of several processes."""
+    return Resource.create(
+        {
+            "service.name": environ.get("OTEL_SERVICE_NAME", f"omnisonic-{part}"),
+            "service.version": __version__,
+            "service.instance.id": str(uuid4()),
+        }
+    )
+
+
+def _default(environ: Mapping[str, str], what: str, *, console: bool) -> str:
+    if environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get(f"OTEL_EXPORTER_OTLP_{what}_ENDPOINT"):
+        return "otlp"
+    return "console" if console else "none"
+
+
+def _span_exporter(name: str, console: TextIO, part: str, settings: Settings) -> SpanExporter:
+    if name == "otlp":
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        return RedactedSpans(OTLPSpanExporter())
+    return LineExporter(console, part=part if settings.logs_json else None)
+
+
+class FewRoots(Sampler):
+    """Records `CONSOLE_TRACES_PER_S` traces a second, and what says from the start that it has failed.
+
+    What nobody could read need not be made: a busy web would spend a tenth of its time on it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._second = -1
+        self._begun = 0
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Whether this trace is recorded."""
+        del parent_context, trace_id, name, kind, links, trace_state
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._begun = second, 0
+        if self._begun >= CONSOLE_TRACES_PER_S and ERROR_TYPE not in (attributes or {}):
+            return SamplingResult(Decision.DROP)
+        self._begun += 1
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
+
+    def get_description(self) -> str:
+        return f"{type(self).__name__}({CONSOLE_TRACES_PER_S})"
+
+
+class LineExporter(SpanExporter):
+    """Prints `span ws.message 0.41 ms room=jam trace=4bf9…`, and a count in the place of too many.
+
+    With `part` each line is a JSON object, as those of its log.
+    """
+
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic, *, part: str | None = None) -> None:
+        self._out = out
+        self._part = part
+        self._clock = clock
+        self._second = -1
+        self._printed = 0
+        self._dropped = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Print `spans`, as far as people could read them."""
+        second = int(self._clock())
+        if second != self._second:
+            if self._dropped:
+                self._print(f"span ({self._dropped} more, not shown)")
+            self._second, self._printed, self._dropped = second, 0, 0
+        for span in spans:
+            if self._printed < CONSOLE_LINES_PER_S:
+                self._printed += 1
+                self._print(redacted_text(_line(span)))
+            else:
+                self._dropped += 1
+        self._out.flush()
+        return SpanExportResult.SUCCESS
+
+    def _print(self, line: str) -> None:
+        self._out.write(f"{line if self._part is None else as_json_line(self._part, line)}\n")
+
+
+def _line(span: ReadableSpan) -> str:
+    took_ms = ((span.end_time or 0) - (span.start_time or 0)) / 1e6
+    fields = [f"{name}={value!r}" for name, value in (span.attributes or {}).items()]
+    failed = [] if span.status.is_ok or span.status.is_unset else [f"failed={span.status.description!r}"]
+    trace_id = [f"trace={span.context.trace_id:032x}"] if span.context else []
+    return " ".join(["span", span.name, f"{took_ms:.2f} ms", *fields, *failed, *trace_id])

@@ -1,0 +1,1 @@
+"""Keeping an installation up: the supervisor of processes, embedded servers, housekeeping, the gateway's process."""

@@ -1,0 +1,218 @@
+"""Builds a gateway out of its parts and runs it (SPEC 1, 8): the only place that knows them all."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import Final
+
+import trio
+
+from omnisonic.actors.admission.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission
+from omnisonic.actors.admission.claims import TicketCheck
+from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.gateway import Gateway, GatewayOptions
+from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.runtime.telemetry import publish_metrics
+from omnisonic.actors.sync.event_relay import Relay
+from omnisonic.actors.sync.presence_mirror import Mirror
+from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
+from omnisonic.errors import BadSettings, Unavailable
+from omnisonic.identity.logins import LoginCookies
+from omnisonic.identity.signing import signing_secret
+from omnisonic.observability.telemetry import configure_telemetry
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus import Bus, round_trip
+from omnisonic.stores.bus.memory import MemoryBus
+from omnisonic.stores.bus.threaded import ThreadedBus
+from omnisonic.stores.bus.valkey import ValkeyBus
+from omnisonic.stores.database.pool import Database
+from omnisonic.stores.guard import Guard
+from omnisonic.stores.guard.memory import MemoryGuard
+from omnisonic.stores.guard.threaded import ThreadedGuard
+from omnisonic.stores.guard.valkey import ValkeyGuard
+from omnisonic.stores.presence import PresenceStore
+from omnisonic.stores.presence.memory import MemoryPresence
+from omnisonic.stores.presence.threaded import ThreadedPresence
+from omnisonic.stores.presence.valkey import ValkeyPresence
+from omnisonic.studio.access import AccessStore
+from omnisonic.studio.access.postgres import PostgresAccess
+from omnisonic.studio.access.threaded import ThreadedAccess
+
+OPEN_S: Final = 5.0
+"""For making a pool, which does not connect yet."""
+NEEDS_DATABASE: Final = (
+    "DATABASE_URL is not set, and ROOM_ACCESS=ticket needs it: it says who may enter a room. Set it, or run"
+    " `omnisonic serve`."
+)
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_gateway(
+    options: GatewayOptions,
+    listeners: Sequence[socket.socket],
+    *,
+    presence: PresenceStore,
+    bus: Bus,
+    owner: str = "gateway",
+    room_class: Callable[[RoomContext], Room] = Room,
+) -> AsyncIterator[Gateway]:
+    """Run a gateway on these listening sockets until the block ends; then everybody is told to come back (1001).
+
+    `presence` and `bus` must be at home in trio. `owner` names this gateway in the presence store; a gateway that
+    starts removes what an earlier one of that name left there. The listeners are closed with the gateway.
+    """
+    with ExitStack() as after:
+        async with trio.open_nursery() as nursery:
+            gateway = Gateway(options, nursery, room_class)
+            gateway.name = owner
+            gateway.readiness.checks |= {"presence": presence.ping, "bus": partial(round_trip, bus)}
+            after.callback(gateway.close)
+            mirror = Mirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
+            relay = Relay(presence, bus, gateway.registry, gateway.bouncer)
+            gateway.registry.watchers += [mirror, relay]
+            gateway.mirror_lag_s = lambda: mirror.lag_s
+            await gateway.start_child("mirror", mirror.run)
+            await gateway.start_child("relay", relay.listen)
+            await gateway.start_child("leases", relay.read_leases)
+            await gateway.start_child("replies", relay.send_replies)
+            await gateway.start(listeners)
+            publish_metrics(gateway)
+            try:
+                yield gateway
+            finally:
+                with trio.CancelScope(shield=True):
+                    await gateway.shutdown()
+                    nursery.cancel_scope.cancel()
+                    await mirror.say_farewell()
+
+
+def gateway_options(settings: Settings, admission: Admission, access: AccessStore | None = None) -> GatewayOptions:
+    """What the settings say about a gateway, whose door is `admission`; `access` is what it asks again and again."""
+    return GatewayOptions(
+        hosts=settings.host_policy(settings.gateway_host),
+        origins=settings.origin_policy(settings.web_port),
+        admission=admission,
+        access=access,
+        admin_token=settings.admin_token.get_secret_value() if settings.admin_token else None,
+        ttl_s=settings.presence_ttl_s,
+        rate=Rate.of(settings.member_rate_per_s, settings.member_burst),
+        queue_bytes=settings.member_queue_bytes,
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        max_members_per_room=settings.max_members_per_room,
+    )
+
+
+@asynccontextmanager
+async def open_presence_and_bus(redis_url: str | None) -> AsyncIterator[tuple[PresenceStore, Bus]]:
+    """The stores at `redis_url`, in an asyncio thread; without one, those in this process. Both at home in trio."""
+    if redis_url is None:
+        yield MemoryPresence(), MemoryBus()
+        return
+    async with open_asyncio_thread() as thread:
+        presence = ThreadedPresence(thread, ValkeyPresence(redis_url))
+        bus = ThreadedBus(thread, ValkeyBus(redis_url))
+        try:
+            yield presence, bus
+        finally:
+            with trio.CancelScope(shield=True):
+                await presence.aclose()
+                await bus.aclose()
+
+
+@asynccontextmanager
+async def open_guard(redis_url: str | None) -> AsyncIterator[Guard]:
+    """The guard at `redis_url`, in an asyncio thread; without one, the one in this process. At home in trio."""
+    if redis_url is None:
+        yield MemoryGuard()
+        return
+    async with open_asyncio_thread() as thread:
+        guard = ThreadedGuard(thread, ValkeyGuard(redis_url))
+        try:
+            yield guard
+        finally:
+            with trio.CancelScope(shield=True):
+                await guard.aclose()
+
+
+@asynccontextmanager
+async def open_access(database_url: str) -> AsyncIterator[AccessStore]:
+    """Access in the database, in an asyncio thread: at home in trio. A database that is not there yet is no error."""
+    async with open_asyncio_thread() as thread:
+        database = Database(database_url)
+        await thread.call(database.open, timeout_s=OPEN_S)
+        access = ThreadedAccess(thread, PostgresAccess(database))
+        try:
+            yield access
+        finally:
+            with trio.CancelScope(shield=True), suppress(Unavailable):
+                await access.aclose()
+
+
+@asynccontextmanager
+async def open_door(settings: Settings) -> AsyncIterator[tuple[Admission, AccessStore | None]]:
+    """Who may enter as `ROOM_ACCESS` has it, and whom to ask about it again; None without a database.
+
+    With a database a session's room is its members' alone, with open access, too. Open access needs nothing; where it
+    is told the signing secret, it checks the tickets that it is shown. Errors: `BadSettings` without a database for
+    tickets, and as `signing_secret`.
+    """
+    if settings.database_url is None:
+        if settings.access == "ticket":
+            raise BadSettings([NEEDS_DATABASE])
+        async with open_ticket_check(settings) as tickets:
+            yield OpenAdmission(tickets), None
+        return
+    key = signing_secret(settings)
+    async with open_guard(settings.redis_url) as guard, open_access(settings.database_url) as access:
+        cookies = LoginCookies(key, secure=settings.is_https)
+        kind = MixedAdmission if settings.access == "open" else TicketAdmission
+        yield kind(TicketCheck(key, guard), cookies, access), access
+
+
+@asynccontextmanager
+async def open_ticket_check(settings: Settings) -> AsyncIterator[TicketCheck | None]:
+    """What checks tickets where no database does; None without a secret. Errors: `BadSettings` for a weak one."""
+    if settings.nextauth_secret is None:
+        yield None
+        return
+    settings.check_secret()
+    async with open_guard(settings.redis_url) as guard:
+        yield TicketCheck(settings.nextauth_secret.get_secret_value(), guard)
+
+
+async def run_gateway(settings: Settings, listeners: list[socket.socket], *, ready: Callable[[], None]) -> None:
+    """Run a gateway until SIGTERM or Ctrl-C, then stop gracefully; a second signal stops at once.
+
+    `ready` is called once connections are accepted. Errors: as `open_door`, before anything has started.
+    """
+    telemetry = configure_telemetry(settings, "gateway")
+    owner = f"{settings.gateway_id}:{listeners[0].getsockname()[1]}"
+    try:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with (
+                open_door(settings) as (admission, access),
+                open_presence_and_bus(settings.redis_url) as (presence, bus),
+                trio.open_nursery() as nursery,
+            ):
+                options = gateway_options(settings, admission, access)
+                async with open_gateway(options, listeners, presence=presence, bus=bus, owner=owner) as gateway:
+                    ready()
+                    await anext(signals)
+                    _log.info("gateway.stopping", extra={"connections": len(gateway.connections)})
+                    nursery.start_soon(_stop_at_once, signals)
+                nursery.cancel_scope.cancel()
+    finally:
+        telemetry.shutdown()
+
+
+async def _stop_at_once(signals: AsyncIterator[int]) -> None:
+    """Somebody asked twice: they do not want to wait for the members to say goodbye."""
+    await anext(signals)
+    os._exit(1)

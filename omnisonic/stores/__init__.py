@@ -1,0 +1,1 @@
+"""State that processes share: database, presence, bus, guard, object storage."""

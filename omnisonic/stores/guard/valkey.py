@@ -1,0 +1,162 @@
+"""The guard on Valkey, or Redis 7 and later: shared by every gateway and web process. Asyncio.
+
+Keys, all beginning `omnisonic:guard:`, both parts of a name percent-encoded so that no two names can meet:
+- `used:KIND:NAME`: there once it was used, for as long as it must not be used again;
+- `slots:KIND:NAME` and `underway:KIND:NAME`: sorted sets of tries that are reserved, by when they began, and of those
+  under way, by when they are taken to be over;
+- `whole:KIND:NAME`: when an allowance would be whole again, in microseconds of the server's clock (GCRA, ITU-T I.371);
+- `tries:KIND:NAME`: a list of the times of the tries that count, oldest first, in microseconds of the server's clock.
+
+No key is ever without a time to live, and each step is one command or one script, so that two processes never both come
+first. When the server's clock is set back, tries from what is now the future are forgotten, lest they keep somebody
+out for as long as it was set back.
+
+Overload and crash of the server: `Unavailable` (`omnisonic.stores.valkey`). What was asked may have been done all the
+same: a ticket is used up then, or a try counted, never the other way round. A server that comes back empty has
+forgotten what was used; tickets outlive that only by their own seconds. Shutdown: `aclose`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from omnisonic.stores.guard import UNDER_WAY, Allowance, Guard
+from omnisonic.stores.valkey import ValkeyClient
+
+TIMEOUT_S: Final = 0.75
+"""A person waits at the door: longer than for the mirror, whose rooms go on, and less than they would notice."""
+CONNECTIONS: Final = 8
+"""Its steps are short, so a crowd is served sooner by a few connections than by one new one each."""
+
+_PREFIX: Final = "omnisonic:guard:"
+
+_TAKE: Final = """
+-- KEYS: the list. ARGV: limit, window in microseconds. Returns microseconds to wait.
+local clock = redis.call('TIME')
+local now, limit, window = clock[1] * 1000000 + clock[2], tonumber(ARGV[1]), tonumber(ARGV[2])
+local newest = redis.call('LINDEX', KEYS[1], -1)
+if newest and tonumber(newest) > now then
+    redis.call('DEL', KEYS[1])
+end
+local oldest = redis.call('LINDEX', KEYS[1], 0)
+while oldest and tonumber(oldest) <= now - window do
+    redis.call('LPOP', KEYS[1])
+    oldest = redis.call('LINDEX', KEYS[1], 0)
+end
+if redis.call('LLEN', KEYS[1]) < limit then
+    redis.call('RPUSH', KEYS[1], string.format('%.0f', now))
+    redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+    return 0
+end
+if limit <= 0 then
+    return window
+end
+return math.max(1, tonumber(redis.call('LINDEX', KEYS[1], -limit)) + window - now)
+"""
+
+
+_RESERVE: Final = """
+-- KEYS: the tries, those under way. ARGV: limit, window and longest time in microseconds, slot. Returns microseconds
+-- to wait, or -1 while some are under way.
+local clock = redis.call('TIME')
+local now, limit = clock[1] * 1000000 + clock[2], tonumber(ARGV[1])
+local window, longest = tonumber(ARGV[2]), tonumber(ARGV[3])
+local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+if newest and tonumber(newest) > now then
+    redis.call('DEL', KEYS[1], KEYS[2])
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+local count = redis.call('ZCARD', KEYS[1])
+if count < limit then
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[4])
+    redis.call('ZADD', KEYS[2], string.format('%.0f', now + longest), ARGV[4])
+    redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+    redis.call('PEXPIRE', KEYS[2], math.ceil(longest / 1000))
+    return 0
+end
+if redis.call('ZCARD', KEYS[2]) > 0 then
+    return -1
+end
+if limit <= 0 then
+    return window
+end
+return math.max(1, tonumber(redis.call('ZRANGE', KEYS[1], -limit, -limit, 'WITHSCORES')[2]) + window - now)
+"""
+
+_SETTLE: Final = """
+-- KEYS: where the slot is to be no more. ARGV: the slot.
+for _, key in ipairs(KEYS) do
+    redis.call('ZREM', key, ARGV[1])
+end
+"""
+
+
+_SPEND: Final = """
+-- KEYS: when each allowance is whole. ARGV: for each the microseconds that one takes, and those that all take. Returns
+-- microseconds to wait.
+local clock = redis.call('TIME')
+local now, wait, after = clock[1] * 1000000 + clock[2], 0, {}
+for i, key in ipairs(KEYS) do
+    local one, all = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+    local whole = tonumber(redis.call('GET', key) or now)
+    -- Later than that it is only when the clock was set back.
+    after[i] = math.min(math.max(whole, now), now + all) + one
+    wait = math.max(wait, after[i] - all - now)
+end
+if wait > 0 then
+    return math.ceil(wait)
+end
+for i, key in ipairs(KEYS) do
+    redis.call('SET', key, string.format('%.0f', after[i]), 'PX', math.ceil((after[i] - now) / 1000))
+end
+return 0
+"""
+
+
+class ValkeyGuard:
+    """A `Guard` on the server at `url`. Each call is one round trip with a deadline of `timeout_s`.
+
+    Errors: `Unavailable` from every method; `InvalidInput` when `url` is not a Redis URL.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._valkey = ValkeyClient(url, timeout_s=timeout_s, connections=CONNECTIONS)
+
+    async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
+        life_ms = max(1, round(ttl_s * 1000))
+        return await self._valkey.command("SET", _key("used", kind, name), "1", "PX", life_ms, "NX") is not None
+
+    async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
+        key = _key("tries", kind, name)
+        wait_us: Any = await self._valkey.command("EVAL", _TAKE, 1, key, limit, round(window_s * 1e6))
+        return int(wait_us) / 1e6
+
+    async def give_back(self, kind: str, name: str) -> None:
+        await self._valkey.command("RPOP", _key("tries", kind, name))
+
+    async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
+        keys = _key("slots", kind, name), _key("underway", kind, name)
+        words = limit, round(window_s * 1e6), round(longest_s * 1e6), slot
+        wait_us: Any = await self._valkey.command("EVAL", _RESERVE, 2, *keys, *words)
+        return UNDER_WAY if wait_us < 0 else int(wait_us) / 1e6
+
+    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+        keys = [_key("underway", kind, name), *([] if counts else [_key("slots", kind, name)])]
+        await self._valkey.command("EVAL", _SETTLE, len(keys), *keys, slot)
+
+    async def spend(self, allowances: Sequence[Allowance]) -> float:
+        keys = [_key("whole", each.kind, each.name) for each in allowances]
+        words = [round(many * 1e6 / each.rate_per_s) or 1 for each in allowances for many in (1, each.burst)]
+        return int(await self._valkey.command("EVAL", _SPEND, len(keys), *keys, *words)) / 1e6
+
+    async def aclose(self) -> None:
+        await self._valkey.aclose()
+
+
+def _key(*names: str) -> str:
+    """A key of these names, without any character that has a meaning in it; any text is a name."""
+    return _PREFIX + ":".join(quote(name.encode(errors="surrogatepass"), safe="") for name in names)
+
+
+_fits: type[Guard] = ValkeyGuard

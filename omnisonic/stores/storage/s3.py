@@ -1,0 +1,258 @@
+"""Objects in a bucket of S3, or of a server that speaks it, such as MinIO. Asyncio, through aiobotocore.
+
+A small object is put at once, a large one in parts. Each part waits on this machine's disk until it is whole, is sent
+with its checksum, and only then more is asked for: whatever the size, a put has less than 1 MiB in memory.
+
+Overload: calls wait for one of the connections, and that wait counts against their deadlines. Crash of the server, or
+silence: botocore tries again, then `Unavailable`; a read goes on where it was cut off. What a failed put has left is
+removed at once where that is possible (`UNDO_S`), and else when somebody deletes the key; so is what a crash of this
+process leaves. Shutdown: `aclose`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import ClientError
+from botocore.handlers import add_expect_header
+
+from omnisonic.errors import OmnisonicError, Unavailable
+from omnisonic.stores.storage import LINK_S, READ_BYTES, Digest, Key, Label, Storage, StorageFull
+from omnisonic.stores.storage.blocks import in_blocks
+from omnisonic.stores.storage.disposition import attachment
+from omnisonic.stores.storage.s3_errors import FAILURES, code_of, told
+from omnisonic.stores.storage.s3_placing import CALL_S, Placing
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+CONNECT_S: Final = 3.0
+SILENCE_S: Final = 20.0
+"""Longest that the server may say nothing when it is its turn."""
+ATTEMPTS: Final = 3
+"""How often botocore tries."""
+PING_S: Final = 5.0
+UNDO_S: Final = 10.0
+"""How long whoever has failed to put an object waits for what is left of it to be removed."""
+CLOSE_S: Final = 3.0
+"""How long `aclose` waits for that."""
+RESUMES: Final = 3
+"""How often a read that brings nothing more is begun again."""
+CONNECTIONS: Final = 200
+"""Each download holds one for as long as it lasts."""
+
+_PING: Final = "ping"
+"""An object of one byte, there for a moment."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where objects are, and what opens it. Without an `endpoint` it is Amazon's, without keys the machine's role."""
+
+    name: str
+    region: str
+    endpoint: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    addressing: Literal["virtual", "path"] = "path"
+    """Where the bucket is named. With `virtual`, in the host: links then go to its region, not to Amazon's hub."""
+
+    @property
+    def server(self) -> str:
+        """What an operator calls whoever keeps it."""
+        return urlsplit(self.endpoint).netloc if self.endpoint else f"S3 in {self.region}"
+
+
+class S3Storage:
+    """Objects in `bucket`. The store belongs to the loop that uses it."""
+
+    def __init__(self, bucket: Bucket, *, silence_s: float = SILENCE_S) -> None:
+        self._bucket = bucket
+        self._silence_s = silence_s
+        self._open = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._client: S3Client | None = None
+        self._is_closed = False
+        self._undoing: set[asyncio.Task[None]] = set()
+
+    async def put(
+        self, key: Key, chunks: AsyncIterator[bytes], label: Label | None = None, *, digest: Digest | None = None
+    ) -> None:
+        placing = Placing(self._asking, self._bucket.name, key, label)
+        try:
+            async for block in in_blocks(chunks):
+                if digest is not None:
+                    await asyncio.to_thread(digest.update, block)
+                await placing.add(block)
+            await placing.finish()
+        except BaseException:
+            if placing.is_begun:
+                await self._undo(placing)
+            raise
+        finally:
+            placing.close()
+
+    async def read(self, key: Key, begin: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        position, resumes = begin, 0
+        while end is None or position < end:
+            try:
+                async with self._body(key, position, end) as body:
+                    async for block in body:
+                        position += len(block)
+                        resumes = 0
+                        yield block
+                end = position
+            except Unavailable:
+                # Servers hang up on readers that pause for long, as a player does.
+                resumes += 1
+                if resumes > RESUMES or position == begin:
+                    raise
+
+    async def delete(self, key: Key) -> None:
+        async with self._asking(CALL_S) as client:
+            await client.delete_object(Bucket=self._bucket.name, Key=key)
+            found = await client.list_multipart_uploads(Bucket=self._bucket.name, Prefix=key)
+            left = [one.get("UploadId", "") for one in found.get("Uploads", []) if one.get("Key") == key]
+            for upload in left:
+                await client.abort_multipart_upload(Bucket=self._bucket.name, Key=key, UploadId=upload)
+
+    async def link(self, key: Key, label: Label) -> str | None:
+        async with self._asking(CALL_S) as client:
+            return await client.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self._bucket.name,
+                    "Key": key,
+                    "ResponseContentType": label.mime_type,
+                    "ResponseContentDisposition": attachment(label.file_name),
+                },
+                ExpiresIn=LINK_S,
+            )
+
+    async def ping(self) -> None:
+        try:
+            async with self._asking(PING_S) as client:
+                await client.put_object(Bucket=self._bucket.name, Key=_PING, Body=b".")
+                await client.delete_object(Bucket=self._bucket.name, Key=_PING)
+        except StorageFull as full:
+            raise Unavailable(full.message) from full
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+        if self._undoing:
+            _, late = await asyncio.wait(self._undoing, timeout=CLOSE_S)
+            for undoing in late:
+                undoing.cancel()
+        async with self._opening:
+            self._client = None
+            await self._open.aclose()
+
+    @asynccontextmanager
+    async def _asking(self, deadline_s: float) -> "AsyncIterator[S3Client]":
+        """The client, for calls that have `deadline_s` together. Errors: those of storage."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                yield await self._opened()
+        except FAILURES as failure:
+            raise self._told(failure) from failure
+
+    @asynccontextmanager
+    async def _body(self, key: Key, begin: int, end: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes of an object, once. Errors: those of storage, also while they are read."""
+        async with self._asking(CALL_S) as client:
+            wanted = f"bytes={begin}-{'' if end is None else end - 1}"
+            try:
+                answer = await client.get_object(Bucket=self._bucket.name, Key=key, Range=wanted)
+            except ClientError as refusal:
+                if code_of(refusal) != "InvalidRange":
+                    raise
+                answer = None
+        if answer is None:
+            yield _nothing()
+            return
+        body = answer["Body"]
+        try:
+            yield body.iter_chunks(READ_BYTES)
+        except FAILURES as failure:
+            raise self._told(failure) from failure
+        finally:
+            body.close()
+
+    async def _undo(self, placing: Placing) -> None:
+        """Remove what is left of a failed put. It goes on when nobody waits for it any longer."""
+        undoing = asyncio.create_task(self._removed(placing))
+        self._undoing.add(undoing)
+        undoing.add_done_callback(self._undoing.discard)
+        await asyncio.wait({undoing}, timeout=UNDO_S)
+
+    async def _removed(self, placing: Placing) -> None:
+        await placing.settle()
+        try:
+            async with asyncio.timeout(UNDO_S):
+                await self.delete(placing.key)
+        except (OmnisonicError, TimeoutError) as problem:
+            _log.warning("What is left of %s could not be removed at once: %s", placing.key, problem)
+
+    async def _opened(self) -> "S3Client":
+        if self._client is None:
+            async with self._opening:
+                if self._is_closed:
+                    raise ConnectionAbortedError
+                if self._client is None:
+                    client = await self._open.enter_async_context(_new_client(self._bucket, self._silence_s))
+                    # A server that hangs never answers an Expect, and aiohttp waits for that without a deadline.
+                    client.meta.events.unregister("before-call.s3", add_expect_header)
+                    self._client = client
+        return self._client
+
+    def _told(self, failure: Exception) -> OmnisonicError:
+        error = told(failure, bucket=self._bucket.name, server=self._bucket.server)
+        if isinstance(error, Unavailable):
+            _log.warning("The S3 store %s: %s", self._bucket.server, getattr(error, "reason", type(failure).__name__))
+        return error
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """The bytes after the last one."""
+    return
+    yield b""
+
+
+def _new_client(bucket: Bucket, silence_s: float) -> "AbstractAsyncContextManager[S3Client]":
+    config = AioConfig(
+        signature_version="s3v4",
+        s3={
+            "addressing_style": bucket.addressing,
+            # Parts are sent with their checksums. To sign them too, they would all have to be read once more.
+            "payload_signing_enabled": False,
+        },
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        connect_timeout=CONNECT_S,
+        read_timeout=silence_s,
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        # Megabytes of JSON are read in a thread then, and not in the loop.
+        warm_up_loader_caches=True,
+    )
+    return AioSession().create_client(
+        "s3",
+        region_name=bucket.region,
+        endpoint_url=bucket.endpoint,
+        aws_access_key_id=bucket.access_key,
+        aws_secret_access_key=bucket.secret_key,
+        config=config,
+    )
+
+
+_fits: type[Storage] = S3Storage

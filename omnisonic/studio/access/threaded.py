@@ -1,0 +1,39 @@
+"""An access store whose adapter is asyncio code, for a trio program: it lives in an `AsyncioThread`.
+
+Every call has a deadline on this side too, since cancellation does not cross by itself. Errors: `Unavailable`.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
+from omnisonic.models import LoginId, MemberId, RoomId
+from omnisonic.studio.access import AccessStore, Pass, Standing
+
+CALL_S: Final = 2.0
+"""A call is given up after this long whatever happens over there: somebody waits at the door."""
+
+
+class ThreadedAccess:
+    """`store`, as seen from trio."""
+
+    def __init__(self, thread: AsyncioThread, store: AccessStore) -> None:
+        self._thread = thread
+        self._store = store
+
+    async def standing(
+        self, room: RoomId, *, login: LoginId | None = None, member_id: MemberId | None = None
+    ) -> Standing:
+        return await self._thread.call(self._store.standing, room, login=login, member_id=member_id, timeout_s=CALL_S)
+
+    async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
+        return await self._thread.call(self._store.lapsed, passes, timeout_s=CALL_S)
+
+    async def ping(self) -> None:
+        await self._thread.call(self._store.ping, timeout_s=CALL_S)
+
+    async def aclose(self) -> None:
+        await self._thread.call(self._store.aclose, timeout_s=CALL_S)
+
+
+_fits: type[AccessStore] = ThreadedAccess

@@ -1,0 +1,41 @@
+"""`python -m omnisonic.studio.media.identification < HEAD`: prints what the file is that begins so, as a line of JSON:
+what FFmpeg calls a container whose sound can be decoded, or `null`.
+
+As `omnisonic.studio.media.probe`, with less of everything: only the beginning is decoded.
+"""
+
+from contextlib import closing
+from itertools import islice
+from typing import BinaryIO, Final
+
+from av.error import FFmpegError
+
+from omnisonic.process.sandbox import Limits
+from omnisonic.studio.media.decoding import Decoder, NoSound
+from omnisonic.studio.media.sandboxed_main import print_confined
+
+LIMITS: Final = Limits(cpu_s=5, memory_bytes=536_870_912, descriptors=16, written_bytes=0)
+BARE: Final = ("aac", "ac3", "eac3", "mp3")
+"""Packets and nothing else: anything has a few bytes that look like one."""
+STREAMS: Final = ("mpeg", "mpegts")
+"""Nearly so."""
+CERTAIN_FRAMES: Final = 5
+"""So many without a fault in a row are no chance; of what is bare, from the first byte on."""
+
+
+def identify(head: BinaryIO) -> str | None:
+    """What the file is that begins so; None when no sound in it can be decoded."""
+    try:
+        with closing(Decoder(head)) as decoder:
+            has_header = decoder.format not in (*BARE, *STREAMS)
+            wanted = 1 if has_header else CERTAIN_FRAMES
+            if sum(1 for _ in islice(decoder.frames(), wanted)) < wanted:
+                return None
+            is_whole = decoder.undecodable == 0 and (decoder.format not in BARE or decoder.begins_at == 0)
+            return decoder.format if has_header or is_whole else None
+    except (NoSound, FFmpegError, ValueError, MemoryError):
+        return None
+
+
+if __name__ == "__main__":
+    print_confined(identify, LIMITS)
