@@ -4,8 +4,9 @@ from omnisonic.errors import OmnisonicError
 
 
 class EntryRefused(OmnisonicError):
-    """The room was not entered. `code` is the server's (docs/realtime.md, "When you are not let in"), or `unreachable`.
+    """The room was not entered.
 
+    `code` is the server's (docs/realtime.md, "When the server refuses a connection"), or `unreachable`.
     `status` is that of an HTTP answer; None when there was none, or the refusal came after the upgrade.
     `retry_after_s`: it may go better after that long. None: not by itself.
     """

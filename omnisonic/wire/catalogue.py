@@ -50,48 +50,52 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
         "welcome",
         "server",
         "to the newcomer, first",
-        "`members` are `{memberId, displayName, status, account?}`; `offset` is the last one given out, `epoch` names "
-        "that count; `serverTime` is milliseconds since 1970. `transport` is `null` and `recovered` is `false`: there "
-        "is no shared transport and no history yet.",
+        "`members` lists everyone in the room, you included, as `{memberId, displayName, status, account?}`. `offset` "
+        "is the number of the last relayed message. `epoch` identifies this numbering. `ttl` is `PRESENCE_TTL` in "
+        "seconds. `serverTime` is in milliseconds since 1970. `transport` is always `null` and `recovered` is always "
+        "`false`: there is no shared transport and no history yet.",
         Welcomed,
     ),
     MessageType(
-        "presence.join", "server", "to the others", "Somebody came in, by a socket or over REST.", payload=Member
+        "presence.join", "server", "to the others", "A member joined, by a WebSocket or over REST.", payload=Member
     ),
-    MessageType("presence.update", "server", "to all", "Somebody is shown differently now.", payload=Member),
+    MessageType("presence.update", "server", "to all", "A member's name or status changed.", payload=Member),
     MessageType(
         "presence.leave",
         "server",
         "to the others",
-        "The reason is a word of the [table of close codes](#close-codes); `lost`, for a connection that was just "
-        "gone; `expired` or `removed`, for a presence given over REST.",
+        "A member left. `reason` is a word from the [table of close codes](#close-codes), `lost` (the connection broke "
+        "without a close frame), or, for a presence set over REST, `expired` or `removed`.",
         Leave,
     ),
     MessageType(
         "presence.set",
         "client",
         "from a client",
-        "Changes how you are shown. Everyone gets a `presence.update`.",
+        "Changes your status or your display name. Everyone gets a `presence.update`.",
         PresenceSet,
     ),
     MessageType(
         "heartbeat",
         "both",
         "both ways",
-        "What comes back for any payload: the server's clock in milliseconds since 1970, and what you sent.",
+        "Send any payload. The answer has the server's clock (`ts`, milliseconds since 1970) and your payload "
+        "(`echo`).",
         Pulse,
     ),
-    MessageType("ack", "server", "to the sender", "The message with your `id` was taken.", Ack),
+    MessageType("ack", "server", "to the sender", "The room accepted the message with this `id`.", Ack),
     MessageType(
-        "error", "server", "to one", "A stable code, a sentence, and the `id` of the message it is about.", Error
+        "error", "server", "to one", "A stable code, a sentence, and the `id` of the message that failed.", Error
     ),
     MessageType(
         "signal.*",
         "client",
         "with `to`",
-        "WebRTC offers, answers, candidates: passed on untouched to one member. Without `to` it is an error.",
+        "WebRTC offers, answers and candidates, relayed unchanged to one member. Without `to` you get an `error`.",
     ),
-    MessageType("transport.set", "client", "from a client", "Refused with `unsupported_type` for now."),
+    MessageType(
+        "transport.set", "client", "from a client", "Not supported yet. You get the `error` `unsupported_type`."
+    ),
     MessageType("transport.state", "server", "from the server", "Reserved. Nothing sends it yet."),
     MessageType("history.gap", "server", "from the server", "Reserved. Nothing sends it yet."),
     MessageType("room.degraded", "server", "from the server", "Reserved. Nothing sends it yet."),
@@ -100,8 +104,8 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
         "export.progress",
         "server",
         "to the room",
-        "A mixdown was asked for, is so far (`progress` in percent, at most ten times a second), is made (`url` is "
-        "where the web serves it), or has failed and why.",
+        "The state of a mixdown: requested, in progress (`progress` in percent, at most ten messages a second), "
+        "finished (`url` is where the web serves the file), or failed (`errorMessage` says why).",
         Progress,
         numbered=True,
     ),
@@ -109,7 +113,7 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
         "export.removed",
         "server",
         "to the room",
-        "A mixdown was removed, or will not be made.",
+        "A mixdown was deleted or cancelled.",
         ExportGone,
         numbered=True,
     ),
@@ -117,7 +121,7 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
         "upload.added",
         "server",
         "to the room",
-        "The file that somebody brought, as `GET /api/upload/{id}` gives it.",
+        "A file was uploaded. The payload is the upload, as in `GET /api/upload/{id}`.",
         Upload,
         numbered=True,
         like="an upload",
@@ -126,18 +130,25 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
         "upload.changed",
         "server",
         "to the room",
-        "The file as it is now: it sits otherwise in the mix, or was listened to.",
+        "The mix settings of a file changed, or its analysis finished. The payload is the upload as it is now.",
         Upload,
         numbered=True,
         like="an upload",
     ),
-    MessageType("upload.removed", "server", "to the room", "The file is gone.", UploadGone, numbered=True),
-    MessageType("session.updated", "server", "to the room", "The session as it is now.", SharedSession, numbered=True),
+    MessageType("upload.removed", "server", "to the room", "A file was deleted.", UploadGone, numbered=True),
+    MessageType(
+        "session.updated",
+        "server",
+        "to the room",
+        "The session changed. The payload is the session as it is now.",
+        SharedSession,
+        numbered=True,
+    ),
     MessageType(
         "session.deleted",
         "server",
         "to the room",
-        "The session is gone, and the room closes.",
+        "The session was deleted. The room closes.",
         SessionGone,
         numbered=True,
     ),
@@ -152,7 +163,7 @@ def name_of(field: msgspec.structs.FieldInfo) -> str:
 def messages_table() -> str:
     """All rows as a Markdown table, for the documentation."""
     rows = [f"| `{row.name}` | {row.direction} | {_told(row)} |" for row in CATALOGUE]
-    return "\n".join(["| type | direction | payload, and what it does |", "| --- | --- | --- |", *rows]) + "\n"
+    return "\n".join(["| type | direction | payload and meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 def _told(row: MessageType) -> str:

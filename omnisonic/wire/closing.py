@@ -45,13 +45,13 @@ CLOSE_TABLE: Final[dict[CloseCode, CloseRow]] = {
     CloseCode.NORMAL: CloseRow("left", "The member left.", reconnect=False),
     CloseCode.GOING_AWAY: CloseRow(
         "going_away",
-        'The server stops. The reason is {"reconnectMs": n}: wait that long.',
+        'The server is stopping. The reason is {"reconnectMs": n}: wait n milliseconds.',
         reconnect=True,
         remedy="The gateway is stopping. If nobody stopped it, look at the log.",
     ),
     CloseCode.PROTOCOL_ERROR: CloseRow(
         "protocol_error",
-        "A frame broke the WebSocket protocol.",
+        "A frame violated the WebSocket protocol.",
         reconnect=True,
         remedy="A client is broken, or a proxy changes what it passes on.",
     ),
@@ -60,7 +60,7 @@ CLOSE_TABLE: Final[dict[CloseCode, CloseRow]] = {
     ),
     CloseCode.POLICY: CloseRow(
         "policy",
-        "The handshake was not valid, or the room is full.",
+        "The member was not admitted; the error message before the close says why.",
         reconnect=False,
         remedy="Rooms are full: raise `MAX_MEMBERS_PER_ROOM`. Or a client asks for what it may not.",
     ),
@@ -72,27 +72,27 @@ CLOSE_TABLE: Final[dict[CloseCode, CloseRow]] = {
     ),
     CloseCode.INTERNAL_ERROR: CloseRow(
         "internal_error",
-        "The room or the connection failed here.",
+        "The room or the connection failed on the server.",
         reconnect=True,
         remedy="Look for `room.closed` and `connection.crashed` in the log, and report the traceback.",
     ),
     CloseCode.TRY_AGAIN_LATER: CloseRow(
         "unfinished",
-        "A message was not finished within 8 s of its first byte, or too many were unfinished.",
+        "A message was not complete 8 s after its first byte, or too many messages were incomplete.",
         reconnect=True,
         remedy="Their network is slow. If it is many at once, somebody sends messages that never end.",
     ),
     CloseCode.REPLACED: CloseRow(
         "replaced",
-        "The same member connected again elsewhere.",
+        "Another connection with the same memberId took over.",
         reconnect=False,
         remedy="Nothing; if it is always the same member, two clients share one `memberId`.",
     ),
-    CloseCode.KICKED: CloseRow("kicked", "The member was sent out of the room.", reconnect=False),
+    CloseCode.KICKED: CloseRow("kicked", "The member was removed from the room.", reconnect=False),
     CloseCode.ROOM_CLOSED: CloseRow("room_closed", "The room was closed.", reconnect=False),
     CloseCode.TOO_SLOW: CloseRow(
         "too_slow",
-        "More waited for the member than its queue may hold.",
+        "The member read too slowly, and its send queue was full.",
         reconnect=True,
         remedy="Their network is slow, or the client busy. If it is everyone, rooms say more than their lines carry.",
     ),
@@ -104,7 +104,7 @@ CLOSE_TABLE: Final[dict[CloseCode, CloseRow]] = {
     ),
     CloseCode.NO_PONG: CloseRow(
         "no_pong",
-        "The member stopped answering pings.",
+        "The member did not answer a ping in time.",
         reconnect=True,
         remedy="Their network is gone. If it is everyone, a proxy holds pings back.",
     ),
@@ -117,7 +117,7 @@ def close_table() -> str:
         f"| {code.value} | `{row.word}` | {row.meaning} | {'yes' if row.reconnect else 'no'} |"
         for code, row in CLOSE_TABLE.items()
     ]
-    titles = ["| code | word | meaning | come back by yourself |", "| --- | --- | --- | --- |"]
+    titles = ["| code | word | meaning | reconnect |", "| --- | --- | --- | --- |"]
     return "\n".join([*titles, *rows]) + "\n"
 
 

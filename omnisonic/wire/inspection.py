@@ -17,20 +17,20 @@ from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine, 
 QUESTION_BYTES: Final = 4096
 """A longer question closes the connection (1009)."""
 ERROR_CODES: Final = {
-    "bad_request": "The question is not one of those here; the message says what is wrong with it.",
-    "duplicate_id": "A stream of that id is running already.",
-    "too_many_streams": "This connection has as many streams as it may.",
-    "too_many_taps": "That room, or the gateway, has as many taps as it may.",
+    "bad_request": "The question is not valid; the message says why.",
+    "duplicate_id": "A stream with that id is already running.",
+    "too_many_streams": "This connection has the maximum number of streams.",
+    "too_many_taps": "That room, or the gateway, has the maximum number of taps.",
     "unknown_room": "There is no such room now.",
     "unknown_member": "There is no such member in that room now.",
-    "not_connected": "The member is there by a lease only: there is no connection to close.",
-    "restarting": "The room has crashed and is being started again at this moment.",
-    "unknown_letter": "There is no such dead letter, or not any more.",
-    "sender_gone": "Who said it is not connected to that room any more.",
-    "not_replayable": "It was no message that killed the room, so there is nothing to say again.",
-    "unknown_stream": "No stream of that id is running.",
-    "room_busy": "The room has more to do than it can.",
-    "internal": "The gateway failed at it; its log says how.",
+    "not_connected": "The member is present over REST only: there is no connection to close.",
+    "restarting": "The room crashed and is being restarted at this moment.",
+    "unknown_letter": "There is no such dead letter, or it is no longer kept.",
+    "sender_gone": "The sender is no longer connected to that room.",
+    "not_replayable": "The crash was not caused by a message, so there is nothing to replay.",
+    "unknown_stream": "No stream with that id is running.",
+    "room_busy": "Too many messages wait in that room; try again later.",
+    "internal": "The gateway failed; its log has the error.",
 }
 """Every `code` of an `error`, and what it means."""
 

@@ -60,7 +60,7 @@ def test_a_table_is_the_codes_own(document: Path, make: Callable[[], str]) -> No
 def test_every_error_that_a_message_may_get_is_explained() -> None:
     """Every code that stands in the code of rooms, connections and messages, and no other."""
     explained = {_unquoted(code) for row in _table(REALTIME, "code", "what was wrong") for code in row[0].split(", ")}
-    _, _, entering = REALTIME.read_text().partition("### When you are not let in")
+    _, _, entering = REALTIME.read_text().partition("### When the server refuses a connection")
     on_entering = set(re.findall(r"`([a-z_]+)`", entering.split("\n\n")[1]))
     rooms = [path for path in sorted((ROOT / "actors").glob("*.py")) if not path.name.startswith("inspect")]
     parts = [inspect.getsource(part) for part in (messages, numbers, hosting)]
