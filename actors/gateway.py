@@ -26,27 +26,27 @@ import trio
 
 from omnisonic.actors.admission.admission import Admission, OpenAdmission
 from omnisonic.actors.admission.claims import Admitted
-from omnisonic.actors.admission.pending import Porter
-from omnisonic.actors.admission.revocation import RECHECK_S, Bouncer
+from omnisonic.actors.admission.pending import PendingAdmissions
+from omnisonic.actors.admission.revocation import RECHECK_S, AccessRevocation
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.connections.keepalive import Patience, Watch
-from omnisonic.actors.connections.rate_limit import Rate
-from omnisonic.actors.connections.slow_path import Detour
-from omnisonic.actors.connections.unfinished_messages import UNFINISHED_BYTES, Unfinished
-from omnisonic.actors.inspection.auth import InspectionDoor
-from omnisonic.actors.inspection.monitoring import Oversight
+from omnisonic.actors.connections.keepalive import Keepalive, Timeouts
+from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.slow_path import SlowPath
+from omnisonic.actors.connections.unfinished_messages import UNFINISHED_BYTES, UnfinishedMessages
+from omnisonic.actors.inspection.auth import InspectionAuth
+from omnisonic.actors.inspection.monitoring import Monitoring
 from omnisonic.actors.inspection.readiness import PATH as READINESS_PATH
 from omnisonic.actors.inspection.readiness import Readiness
-from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.registry import EMPTY_S, Registry
-from omnisonic.actors.rooms.relay_prefixes import Heads
-from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
+from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.actors.runtime.acceptor import accept_forever
 from omnisonic.actors.runtime.counters import Counters
 from omnisonic.actors.runtime.dispatcher import Dispatcher
 from omnisonic.actors.runtime.poller import Poller
 from omnisonic.actors.runtime.supervisor import ChildSpec, supervise
-from omnisonic.actors.runtime.telemetry import Sampler
+from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
@@ -82,14 +82,14 @@ class GatewayOptions:
     admin_token: str | None = field(default=None, repr=False)
     recheck_s: float = RECHECK_S
     ttl_s: int = 60
-    rate: Rate = Rate(0.0, 0.0)
+    rate: RateLimit = RateLimit(0.0, 0.0)
     queue_bytes: int = 262_144
     max_connections: int = 0
     max_connections_per_address: int = 0
     max_members_per_room: int = 0
     largest_message_bytes: int = LARGEST_MESSAGE_BYTES
     unfinished_bytes: int = UNFINISHED_BYTES
-    patience: Patience = Patience()
+    timeouts: Timeouts = Timeouts()
     empty_room_s: float = EMPTY_S
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
@@ -98,7 +98,7 @@ class Gateway:
     """A running gateway. Made by `omnisonic.operations.gateway_process.open_gateway`."""
 
     def __init__(
-        self, options: GatewayOptions, nursery: trio.Nursery, room_class: Callable[[RoomContext], Room]
+        self, options: GatewayOptions, nursery: trio.Nursery, room_class: Callable[[RoomContext], RoomState]
     ) -> None:
         self.options = options
         self.rate = options.rate
@@ -109,33 +109,39 @@ class Gateway:
         self._nursery = nursery
         self._dispatcher = Dispatcher()
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
-        self.sampler = Sampler()
+        self.sampler = TurnTracer()
         self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery)
-        self.unfinished = Unfinished(options.patience.message_s, options.unfinished_bytes)
-        self._watch = Watch(options.patience, self.unfinished)
-        self.porter = Porter(nursery, self._let_in)
-        self.bouncer = Bouncer(self.porter, options.access, recheck_s=options.recheck_s)
+        self.unfinished = UnfinishedMessages(options.timeouts.message_s, options.unfinished_bytes)
+        self._watch = Keepalive(options.timeouts, self.unfinished)
+        self.pending = PendingAdmissions(nursery, self._admit)
+        self.revocation = AccessRevocation(self.pending, options.access, recheck_s=options.recheck_s)
         self.readiness = Readiness(nursery, self._dispatcher)
         if options.access is not None:
             self.readiness.checks["database"] = options.access.ping
         self.name = "gateway"
-        door = InspectionDoor(options.admin_token, options.hosts, options.origins)
+        door = InspectionAuth(options.admin_token, options.hosts, options.origins)
         notes = {
             "poller": lambda: f"{len(self._poller)} sockets",
-            "watch": lambda: f"{len(self.porter)} wait for the porter",
-            "bouncer": lambda: f"{len(self.bouncer)} people and sign-ins",
+            "timers": lambda: f"{len(self.pending)} admissions are pending",
+            "access_revocation": lambda: f"{len(self.revocation)} people and sign-ins",
             "mirror": lambda: f"{self.mirror_lag_s():.1f} s behind",
         }
-        self._oversight = Oversight(self, self._dispatcher, door, options.now_ms, notes)
+        self._monitoring = Monitoring(self, self._dispatcher, door, options.now_ms, notes)
         self._accepting: set[trio.CancelScope] = set()
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
         self._all_gone = trio.Event()
 
-    def _room_context(self, room_id: RoomId, epoch: str, heads: Heads) -> RoomContext:
+    def _room_context(self, room_id: RoomId, epoch: str, relay_prefixes: RelayPrefixes) -> RoomContext:
         options = self.options
         return RoomContext(
-            room_id, epoch, options.ttl_s, options.max_members_per_room, trio.current_time, options.now_ms, heads
+            room_id,
+            epoch,
+            options.ttl_s,
+            options.max_members_per_room,
+            trio.current_time,
+            options.now_ms,
+            relay_prefixes,
         )
 
     # Running
@@ -145,16 +151,16 @@ class Gateway:
         self._listeners = listeners
         await self.start_child("poller", self._poller.run)
         await self.start_child("dispatcher", self._dispatcher.run)
-        await self.start_child("watch", self._look_around)
-        await self.start_child("bouncer", self.bouncer.run)
-        await self.start_child("pulse", self._oversight.pulse.run)
-        self._oversight.start(listeners, self._take)
+        await self.start_child("timers", self._run_timers)
+        await self.start_child("access_revocation", self.revocation.run)
+        await self.start_child("stats_sampler", self._monitoring.stats_sampler.run)
+        self._monitoring.start(listeners, self._take)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
 
     async def start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], Awaitable[None]]) -> None:
         """Run a task beside the others, restarted when it crashes; returns once it is in service."""
-        await self._nursery.start(supervise, ChildSpec(name, run), _report, self._oversight.record(name))
+        await self._nursery.start(supervise, ChildSpec(name, run), _report, self._monitoring.record(name))
 
     async def _accept(self, listener: socket.socket, task_status: trio.TaskStatus[None]) -> None:
         with trio.CancelScope() as scope:
@@ -166,7 +172,7 @@ class Gateway:
         """Accept nobody more, tell everybody to come back, and return when all are gone or after `deadline_s`."""
         for scope in self._accepting:
             scope.cancel()
-        await self._oversight.stop()
+        await self._monitoring.stop()
         for connection in list(self.connections):
             wait_ms = random.randint(*RECONNECT_MS)  # noqa: S311 - spreads load, keeps no secret
             connection.close(Closing(CloseCode.GOING_AWAY, f'{{"reconnectMs":{wait_ms}}}'))
@@ -185,23 +191,23 @@ class Gateway:
 
     def measure(self) -> dict[str, float]:
         """The current value of each metric of `omnisonic.actors.runtime.telemetry`."""
-        cells = list(self.registry)
+        actors = list(self.registry)
         totals = self.registry.totals()
         return {
             "connections": len(self.connections),
-            "rooms": len(cells),
-            "members": sum(len(cell.entries) for cell in cells),
+            "rooms": len(actors),
+            "members": sum(len(actor.entries) for actor in actors),
             "messages": totals.messages,
             "deliveries": totals.deliveries,
             "fanned_out_bytes": totals.fanned_out_bytes,
-            "mailbox_depth": max((len(cell.mailbox.queue) for cell in cells), default=0),
+            "mailbox_depth": max((len(actor.mailbox.queue) for actor in actors), default=0),
             "room_restarts": self.counters.room_restarts,
             "dead_letters": self.registry.dead_letters.total,
             "slow_consumer_closes": self.counters.closes.get(CloseCode.TOO_SLOW, 0),
             "mirror_lag_s": self.mirror_lag_s(),
         }
 
-    def room(self, room_id: RoomId) -> RoomCell | None:
+    def room(self, room_id: RoomId) -> RoomActor | None:
         """The room of this name, if there is one."""
         return self.registry.get(room_id)
 
@@ -219,7 +225,7 @@ class Gateway:
         self.counters.connections += 1
         self._poller.watch(connection.fd, connection)
 
-    def greet(self, connection: Connection, request: Request) -> None:
+    def handle_handshake(self, connection: Connection, request: Request) -> None:
         """Let a client in whose request head is whole, or answer why not. Errors: `Refused`."""
         if not self.options.hosts.allows(request.headers["host"]):
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
@@ -229,7 +235,7 @@ class Gateway:
         if request.path == READINESS_PATH and "upgrade" not in request.headers:
             self.readiness.take(connection)
             return
-        if self._oversight.takes(connection, request):
+        if self._monitoring.takes(connection, request):
             return
         key = handshake.check_upgrade(request)
         if not self.options.origins.allows(request.headers.get("origin"), host=request.headers["host"]):
@@ -239,20 +245,20 @@ class Gateway:
         try:
             decision = self.options.admission.admit(request)
         except InvalidInput as wrong:
-            connection.turn_away(answer, wrong.code, wrong.message)
+            connection.reject(answer, wrong.code, wrong.message)
             return
         if isinstance(decision, Admitted):
-            self._let_in(connection, decision, answer)
+            self._admit(connection, decision, answer)
         else:
-            self.porter.take(connection, decision, answer)
+            self.pending.take(connection, decision, answer)
 
-    def _let_in(self, connection: Connection, admitted: Admitted, answer: bytes) -> None:
+    def _admit(self, connection: Connection, admitted: Admitted, answer: bytes) -> None:
         entrance = admitted.entrance
         self._watch.is_in(connection)
         room = self.registry.room(entrance.room_id)
         connection.enter(room, entrance.member, answer, admitted.person, admitted.login)
         if connection.is_open:
-            self.bouncer.is_in(connection, by_role=admitted.by_role)
+            self.revocation.watch(connection, by_role=admitted.by_role)
 
     def _check_caps(self, connection: Connection) -> None:
         options = self.options
@@ -270,17 +276,17 @@ class Gateway:
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         self._poller.set_writing(connection.fd, writing=writing)
 
-    def start_detour(self, connection: Connection) -> Detour:
-        detour = Detour(connection, self.options.largest_message_bytes)
-        self._nursery.start_soon(detour.run)
-        return detour
+    def start_slow_path(self, connection: Connection) -> SlowPath:
+        slow_path = SlowPath(connection, self.options.largest_message_bytes)
+        self._nursery.start_soon(slow_path.run)
+        return slow_path
 
     def is_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
         self._watch.is_unfinished(connection, size, trio.current_time(), is_new=is_new)
 
     def is_closing(self, connection: Connection) -> None:
         self._watch.closes(connection, trio.current_time())
-        self.porter.left(connection)
+        self.pending.left(connection)
         self.readiness.left(connection)
         if connection.closing is not None and connection.member is not None:
             self.counters.closed(connection.closing.code)
@@ -288,12 +294,12 @@ class Gateway:
     def has_ended(self, connection: Connection) -> None:
         self._poller.forget(connection.fd)
         self._watch.ended(connection)
-        self.porter.left(connection)
+        self.pending.left(connection)
         self.readiness.left(connection)
-        self.bouncer.ended(connection)
+        self.revocation.ended(connection)
         self.connections.discard(connection)
         if connection.room_id is not None:
-            code, reason = connection.farewell
+            code, reason = connection.close_info
             self.sampler.connection(connection.room_id, trio.current_time() - connection.opened_s, code, reason)
         self._addresses[connection.address] -= 1
         if not self._addresses[connection.address]:
@@ -307,7 +313,7 @@ class Gateway:
 
     # Time passes
 
-    async def _look_around(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _run_timers(self, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         while True:
             await trio.sleep(LOOK_S)

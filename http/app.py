@@ -21,17 +21,17 @@ from omnisonic.http.api.exports import Exports
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
 from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import HeadCounts
+from omnisonic.http.api.participant_counts import ParticipantCounts
 from omnisonic.http.api.presence import Presence
 from omnisonic.http.api.realtime_document import RealtimeReference
 from omnisonic.http.api.request_rates import RequestRates
-from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.room_rights import RoomRights
 from omnisonic.http.api.rooms import GatewayAddress, Rooms, RoomStores
 from omnisonic.http.api.sessions import Sessions
 from omnisonic.http.api.tus import MethodOverride, Tus
 from omnisonic.http.api.uploads import UploadParts, Uploads
-from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import PROVIDER_TIMEOUT_S
 from omnisonic.http.auth.routes import Auth
 from omnisonic.http.core.csrf import Csrf
@@ -42,8 +42,8 @@ from omnisonic.http.core.path_ids import IdConverter
 from omnisonic.http.core.request_body import GRACE_S
 from omnisonic.http.core.request_ids import trace_requests
 from omnisonic.http.core.security import secure
-from omnisonic.http.pages.page_context import PageFrame
-from omnisonic.http.pages.public import Pages
+from omnisonic.http.pages.page_context import PageContext
+from omnisonic.http.pages.public import PublicPages
 from omnisonic.http.pages.sessions import SessionPages
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.settings.settings import Settings
@@ -57,10 +57,10 @@ from omnisonic.studio.exports import ExportStore
 from omnisonic.studio.media.identifier import Identifier
 from omnisonic.studio.sessions import SessionStore
 from omnisonic.studio.uploads import UploadStore
-from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable import ResumableStore
-from omnisonic.studio.uploads.retention import UploadUpkeep
-from omnisonic.studio.uploads.upload_writer import Intake
+from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.uploads.upload_writer import UploadWriter
 
 MAX_BODY_BYTES: Final = 65_536
 BODY_TIMEOUT_S: Final = 5
@@ -86,7 +86,7 @@ class Stores:
     uploads: UploadStore
     resumable: ResumableStore
     exports: ExportStore
-    upkeep: UploadUpkeep
+    upkeep: UploadRetention
     storage: Storage
     ping_database: Callable[[], Awaitable[None]]
     ask_gateway: Callable[[], Awaitable[None]] | None = None
@@ -119,20 +119,20 @@ def create_app(
         meter_provider=meter_provider,
     )
     app.config["PROVIDER_TIMEOUT"] = PROVIDER_TIMEOUT_S
-    callers = Callers(app, secret=secret, secure=settings.is_https)
+    callers = CurrentUser(app, secret=secret, secure=settings.is_https)
     csrf = Csrf(secret, secure=settings.is_https)
     rights = RoomRights(stores.access, callers, is_open=settings.access == "open")
     rooms = RoomStores(stores.sessions, stores.bus, stores.guard)
-    counts = HeadCounts(stores.presence)
+    counts = ParticipantCounts(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
-    news = RoomNews(stores.bus)
-    disposal = Disposal(stores.upkeep, stores.storage)
+    news = RoomEvents(stores.bus)
+    disposal = GarbageCollector(stores.upkeep, stores.storage)
     max_bytes, identify = settings.upload_max_bytes, Identifier().media_type
-    intake = Intake(stores.uploads, stores.storage, disposal, max_bytes=max_bytes, identify=identify)
+    intake = UploadWriter(stores.uploads, stores.storage, disposal, max_bytes=max_bytes, identify=identify)
     links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
     uploads = UploadParts(stores.uploads, intake, disposal, links)
     served = Served(stores.storage, DownloadSlots(), settings.trusted_proxies)
-    frame = PageFrame(settings, callers, stores.accounts, csrf)
+    frame = PageContext(settings, callers, stores.accounts, csrf)
     RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, callers).limit(app)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
@@ -146,7 +146,7 @@ def create_app(
         Rooms(settings, rooms, callers, rights, secret=secret, admin_token=admin_token, gateway=gateway),
         RealtimeReference(gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
-        Pages(settings, frame),
+        PublicPages(settings, frame),
         SessionPages(settings, frame, callers, csrf, stores.sessions, counts, gateway_port=gateway_port),
     ):
         app.register_blueprint(part.blueprint())

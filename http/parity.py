@@ -13,8 +13,8 @@ from opentelemetry.trace import TracerProvider
 from quart import Blueprint, Quart, Response
 
 from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import HeadCounts
-from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.participant_counts import ParticipantCounts
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.sessions import Sessions
 from omnisonic.http.app import plain_app
 from omnisonic.http.core.inputs import Query
@@ -79,6 +79,6 @@ def create_parity_app(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
-    counts, leases, news = HeadCounts(presence), Leases(presence), RoomNews(bus)
+    counts, leases, news = ParticipantCounts(presence), Leases(presence), RoomEvents(bus)
     app.register_blueprint(ParitySessions(settings, sessions, counts, leases, news, lambda: GUEST_LOGIN).blueprint())
     return app

@@ -20,7 +20,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 
 from omnisonic.http.core.acceptor import Acceptor, ConnectionLimits
-from omnisonic.http.core.connection import Connection, Patience
+from omnisonic.http.core.connection import Connection, Timeouts
 from omnisonic.http.core.stopping import STATE, Stopping
 
 GRACE_S: Final = 5.0
@@ -48,7 +48,7 @@ async def serve_web(
     listener: socket.socket,
     shutdown_trigger: Callable[[], Awaitable[None]],
     limits: ConnectionLimits | None = None,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
 ) -> None:
     """Serve `app` on `listener` until `shutdown_trigger` returns, then finish what is in flight. In an asyncio loop.
 
@@ -60,7 +60,7 @@ async def serve_web(
     connections: set[Connection] = set()
 
     async def serve(sock: socket.socket) -> None:
-        connection = Connection(sock, wrapped, config, context, ConnectionState(state.copy()), patience or Patience())
+        connection = Connection(sock, wrapped, config, context, ConnectionState(state.copy()), patience or Timeouts())
         connections.add(connection)
         try:
             await connection.run()

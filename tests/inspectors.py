@@ -25,11 +25,11 @@ class HoggingRoom(PoisonedRoom):
     `hogs` is set once one does.
     """
 
-    hogs: ClassVar[threading.Event] = threading.Event()
+    stalls: ClassVar[threading.Event] = threading.Event()
 
     def on_message(self, member: Member, envelope: Envelope) -> bool:
         if envelope.type == "hog":
-            self.hogs.set()
+            self.stalls.set()
             ends_s = time.perf_counter() + msgspec.json.decode(envelope.payload, type=float)
             while time.perf_counter() < ends_s:
                 pass

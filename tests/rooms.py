@@ -11,8 +11,8 @@ import trio
 from trio_websocket import wrap_client_stream
 
 from omnisonic.actors.gateway import Gateway, GatewayOptions
-from omnisonic.actors.rooms.actor import RoomCell
-from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.errors import Unavailable
 from omnisonic.models import Member
 from omnisonic.operations.gateway_process import open_gateway
@@ -44,7 +44,7 @@ OPTIONS: Final = GatewayOptions(
 )
 
 
-class PoisonedRoom(Room):
+class PoisonedRoom(RoomState):
     """A room that cannot bear the message type `poison`."""
 
     def on_message(self, member: Member, envelope: Envelope) -> bool:
@@ -73,11 +73,11 @@ class Stage:
         """Where `member` enters `room`."""
         return f"ws://127.0.0.1:{self.port}{self.target(member, room, **query)}"
 
-    def room(self, room: str = "jam") -> RoomCell:
+    def room(self, room: str = "jam") -> RoomActor:
         """The room, which must be there."""
-        cell = self.gateway.room(room)
-        assert cell is not None
-        return cell
+        actor = self.gateway.room(room)
+        assert actor is not None
+        return actor
 
     def roster(self, room: str = "jam") -> list[str]:
         """Who is in the room, by their ids, as the room sees it."""
@@ -148,7 +148,7 @@ async def open_stage(
     *,
     presence: PresenceStore | None = None,
     bus: Bus | None = None,
-    room_class: Callable[[RoomContext], Room] = Room,
+    room_class: Callable[[RoomContext], RoomState] = RoomState,
     **options: Any,
 ) -> AsyncIterator[Stage]:
     """Run a gateway on a free port. `options` are fields of `GatewayOptions`."""

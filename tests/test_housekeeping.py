@@ -25,9 +25,9 @@ from omnisonic.studio.exports.export_store import PostgresExports
 from omnisonic.studio.exports.queue import Finished, Job
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import Received
-from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import PostgresResumables
-from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.retention_store import PostgresRetention
 from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.postgres_server import PATIENT, blocking
 
@@ -119,12 +119,12 @@ class House:
 
     async def keep(self) -> None:
         """Do all chores once."""
-        upkeep = PostgresUpkeep(self.database)
+        upkeep = PostgresRetention(self.database)
         todo = chores(
             self.accounts,
             upkeep,
             PostgresExportQueue(self.database),
-            Disposal(upkeep, self.storage),
+            GarbageCollector(upkeep, self.storage),
             upload_retention=RETENTION,
             export_retention=RETENTION / 2,
         )

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from omnisonic.process.idle_priority import NICENESS, give_only_spare_time
+from omnisonic.process.idle_priority import NICENESS, use_only_idle_time
 from tests.processes import ended_with_block
 
 DEADLINE_S: Final = 20.0
@@ -22,7 +22,7 @@ def test_a_process_and_what_it_becomes_get_only_spare_time() -> None:
     with ended_with_block(
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     ) as process:
-        give_only_spare_time(process.pid)
+        use_only_idle_time(process.pid)
         told, _ = process.communicate("\n", timeout=DEADLINE_S)
     assert told == f"{os.SCHED_IDLE} {min(os.nice(0) + NICENESS, 19)}\n"
 
@@ -31,4 +31,4 @@ def test_a_process_that_has_ended_needs_none() -> None:
     """Nor is that an error."""
     with ended_with_block(subprocess.Popen((sys.executable, "-c", ""))) as process:
         process.wait(DEADLINE_S)
-    give_only_spare_time(process.pid)
+    use_only_idle_time(process.pid)

@@ -43,7 +43,7 @@ class Claim(Protocol):
     @property
     def room_id(self) -> RoomId: ...
 
-    async def settle(self) -> Admitted:
+    async def resolve(self) -> Admitted:
         """Ask, and ask anew when called again: the answer may be another one.
 
         Errors: `Refused`, `Unavailable`; `InvalidInput` for a query that is told after the upgrade.
@@ -103,7 +103,7 @@ class LoginClaim:
         self._is_open = is_open
         self._refused = refused
 
-    async def settle(self) -> Admitted:
+    async def resolve(self) -> Admitted:
         standing = await _standing(self._access, self._entrance, self.login)
         if self._is_open and standing.is_anybodys:
             if standing.is_reserved:
@@ -139,7 +139,7 @@ class TicketClaim:
         self._is_open = is_open
         self._is_used = False
 
-    async def settle(self) -> Admitted:
+    async def resolve(self) -> Admitted:
         if not self._is_used:
             await self._tickets.use(self._ticket)
             self._is_used = True

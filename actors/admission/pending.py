@@ -40,7 +40,7 @@ class _Arrival:
         self.has_ended = False
 
 
-class Porter:
+class PendingAdmissions:
     """Settles claims. `let_in` opens the WebSocket for a connection whose claim is good."""
 
     def __init__(self, nursery: trio.Nursery, let_in: Callable[[Connection, Admitted, bytes], None]) -> None:
@@ -56,7 +56,7 @@ class Porter:
         if len(self._arrivals) >= WAITING:
             raise _later("Too many want to enter just now; try again in a moment.", RETRY_AFTER_S)
         arrival = self._arrivals[connection] = _Arrival(claim)
-        self._nursery.start_soon(self._settle, connection, arrival, upgrade)
+        self._nursery.start_soon(self._check, connection, arrival, upgrade)
 
     def left(self, connection: Connection) -> None:
         """Forget a connection that is gone, if it waits."""
@@ -74,7 +74,7 @@ class Porter:
         for arrival in self._arrivals.values():
             arrival.is_stale |= room_id is None or arrival.claim.room_id == room_id
 
-    async def _settle(self, connection: Connection, arrival: _Arrival, upgrade: bytes) -> None:
+    async def _check(self, connection: Connection, arrival: _Arrival, upgrade: bytes) -> None:
         with arrival.scope:
             try:
                 outcome = await _outcome(arrival)
@@ -83,7 +83,7 @@ class Porter:
                 if isinstance(outcome, Refused):
                     connection.answer(refusal_answer(outcome))
                 elif isinstance(outcome, InvalidInput):
-                    connection.turn_away(upgrade, outcome.code, outcome.message)
+                    connection.reject(upgrade, outcome.code, outcome.message)
                 else:
                     self._let_in(connection, outcome, upgrade)
             except Exception as crash:  # noqa: BLE001 - a claim is asked by adapters, and only its newcomer is to pay
@@ -96,7 +96,7 @@ async def _outcome(arrival: _Arrival) -> Admitted | Refused | InvalidInput:
         while True:
             arrival.is_stale = False
             try:
-                admitted = await arrival.claim.settle()
+                admitted = await arrival.claim.resolve()
             except (Refused, InvalidInput) as wrong:
                 return wrong
             except Unavailable as problem:

@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.pending import Porter
+from omnisonic.actors.admission.pending import PendingAdmissions
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, RoomId, UserId
@@ -32,11 +32,11 @@ ANSWER_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Bouncer:
+class AccessRevocation:
     """Knows who is in by which right. Without an `access` store rights are never asked about: the doors are open."""
 
-    def __init__(self, porter: Porter, access: AccessStore | None, *, recheck_s: float = RECHECK_S) -> None:
-        self._porter = porter
+    def __init__(self, pending: PendingAdmissions, access: AccessStore | None, *, recheck_s: float = RECHECK_S) -> None:
+        self._pending = pending
         self._access = access
         self._recheck_s = recheck_s
         self._by_login: dict[LoginId, set[Connection]] = {}
@@ -48,7 +48,7 @@ class Bouncer:
         """How many people and sign-ins there are in rooms."""
         return len(self._by_login) + len(self._by_person)
 
-    def is_in(self, connection: Connection, *, by_role: bool = True) -> None:
+    def watch(self, connection: Connection, *, by_role: bool = True) -> None:
         """Somebody known has entered, `by_role` into a session's room."""
         if not by_role:
             self._without_role.add(connection)
@@ -67,24 +67,24 @@ class Bouncer:
 
     def login_ended(self, login: LoginId) -> None:
         """A sign-in has ended: everything that was entered by it is closed."""
-        self._porter.login_ended(login)
+        self._pending.login_ended(login)
         for connection in list(self._by_login.get(login, ())):
             _send_out(connection)
 
     def role_lost(self, room_id: RoomId, person: UserId) -> None:
         """A person has no role in the room's session any more."""
-        self._porter.rights_changed(room_id)
+        self._pending.rights_changed(room_id)
         for connection in list(self._by_person.get(person, ())):
             if connection.room_id == room_id:
                 _send_out(connection)
 
     def room_closed(self, room_id: RoomId) -> None:
         """Nobody has a role there any more; the room itself sends everybody out."""
-        self._porter.rights_changed(room_id)
+        self._pending.rights_changed(room_id)
 
     def missed(self) -> None:
         """Rights may have ended unheard: ask about all of them soon."""
-        self._porter.rights_changed()
+        self._pending.rights_changed()
         self._wake.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -100,7 +100,7 @@ class Bouncer:
     async def _recheck(self, access: AccessStore) -> None:
         passes = list({self._pass_of(each): None for connections in self._by_login.values() for each in connections})
         for start in range(0, len(passes), CHUNK):
-            for lapsed in await _lapsed(access, passes[start : start + CHUNK]):
+            for lapsed in await _expire_stale_checks(access, passes[start : start + CHUNK]):
                 for connection in list(self._by_login.get(lapsed.login, ())):
                     if self._pass_of(connection) == lapsed:
                         _send_out(connection)
@@ -111,7 +111,7 @@ class Bouncer:
         return Pass(connection.login, None if connection in self._without_role else connection.room_id)
 
 
-async def _lapsed(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
+async def _expire_stale_checks(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
     """Those of `passes` that open nothing any more. Waits for the database for as long as it takes."""
     is_down = False
     while True:
@@ -120,7 +120,7 @@ async def _lapsed(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
                 return await access.lapsed(passes)
         except Unavailable as problem:
             if not is_down:
-                _log.warning("bouncer.database_down", extra={"problem": problem.message})
+                _log.warning("access_revocation.database_down", extra={"problem": problem.message})
         is_down = True
         await trio.sleep(RETRY_S)
 

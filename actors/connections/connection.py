@@ -14,12 +14,12 @@ is told once.
 import socket
 from typing import Final
 
-from omnisonic.actors.connections.owner import Host
+from omnisonic.actors.connections.owner import ConnectionOwner
 from omnisonic.actors.connections.rate_limit import COST_BYTES
-from omnisonic.actors.connections.send_buffer import Outbox
-from omnisonic.actors.connections.slow_path import Detour
-from omnisonic.actors.rooms.actor import RoomCell
-from omnisonic.actors.rooms.mailbox import Join, Leave, Said
+from omnisonic.actors.connections.send_buffer import SendBuffer
+from omnisonic.actors.connections.slow_path import SlowPath
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.mailbox import ClientMessages, Join, Leave
 from omnisonic.models import LoginId, Member, RoomId, UserId
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
@@ -34,12 +34,31 @@ class Connection:
     """One client. `heard_s` is when the last byte came from it."""
 
     __slots__ = (
-        "_cell", "_closing", "_detour", "_ended", "_full_at_s", "_has_asked", "_head", "_host", "_limited", "_outbox",
-        "_recv", "_send", "_sock", "_splitter", "address", "fd", "heard_s", "login", "member", "opened_s", "person",
+        "_actor",
+        "_closing",
+        "_ended",
+        "_full_at_s",
+        "_has_asked",
+        "_head",
+        "_limited",
+        "_owner",
+        "_recv",
+        "_send",
+        "_send_buffer",
+        "_slow_path",
+        "_sock",
+        "_splitter",
+        "address",
+        "fd",
+        "heard_s",
+        "login",
+        "member",
+        "opened_s",
+        "person",
         "room_id",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, address: str, host: Host, now_s: float) -> None:
+    def __init__(self, sock: socket.socket, address: str, owner: ConnectionOwner, now_s: float) -> None:
         self.fd = sock.fileno()
         self.address = address
         self.heard_s = now_s
@@ -48,16 +67,16 @@ class Connection:
         self.person: UserId | None = None
         self.login: LoginId | None = None
         self.opened_s = now_s
-        self._host = host
+        self._owner = owner
         self._sock = sock
         self._send = sock.send
         self._recv = sock.recv
         self._splitter = Splitter()
         self._head: bytearray | None = bytearray()
         self._has_asked = False
-        self._outbox: Outbox | None = None
-        self._cell: RoomCell | None = None
-        self._detour: Detour | None = None
+        self._send_buffer: SendBuffer | None = None
+        self._actor: RoomActor | None = None
+        self._slow_path: SlowPath | None = None
         self._closing: Closing | None = None
         self._ended = False
         self._full_at_s = 0.0
@@ -73,19 +92,19 @@ class Connection:
         return self._closing
 
     @property
-    def farewell(self) -> tuple[int, str]:
+    def close_info(self) -> tuple[int, str]:
         """The code and the word that this connection ended with; 1006 when it was just gone (RFC 6455 7.1.5)."""
         return (1006, LOST) if self._closing is None else (self._closing.code, self._closing.word)
 
     @property
     def queued_bytes(self) -> int:
         """How much waits for the kernel to take it."""
-        return 0 if self._outbox is None else self._outbox.size
+        return 0 if self._send_buffer is None else self._send_buffer.size
 
     @property
     def queued_since_s(self) -> float | None:
         """When the oldest byte came that waits for the kernel to take it; None when none does."""
-        return None if self._outbox is None else self._outbox.since_s
+        return None if self._send_buffer is None else self._send_buffer.since_s
 
     # Reading
 
@@ -110,54 +129,54 @@ class Connection:
             return  # refused: whatever it still says, nobody listens
         assert self._head is not None
         self._head += data
-        self.heard_s = self._host.clock.now_s
+        self.heard_s = self._owner.clock.now_s
         try:
             if self._has_asked:
                 handshake.check_early(self._head)
-                self._host.is_unfinished(self, len(self._head), is_new=False)
+                self._owner.is_unfinished(self, len(self._head), is_new=False)
                 return
             end = handshake.end_of_head(self._head, len(data))
             if end is None:
-                self._host.is_unfinished(self, len(self._head), is_new=False)
+                self._owner.is_unfinished(self, len(self._head), is_new=False)
                 return
             request = handshake.read_request(bytes(self._head[:end]))
             del self._head[:end]
             self._has_asked = True
-            self._host.greet(self, request)
+            self._owner.handle_handshake(self, request)
         except handshake.Refused as refused:
             self.answer(handshake.refusal_answer(refused))
 
     def _read_frames(self, data: bytes) -> None:
-        splitter, host = self._splitter, self._host
+        splitter, owner = self._splitter, self._owner
         frames, controls, odd = splitter.feed(data)
-        cell, now_s, rate = self._cell, host.clock.now_s, host.rate
+        actor, now_s, rate = self._actor, owner.clock.now_s, owner.rate
         self.heard_s = now_s
         cost = len(frames) + len(controls) + len(data) // COST_BYTES
         if odd:
-            cost += splitter.count_odd()  # a fragment is as much work as a message
+            cost += splitter.count_unparsed()  # a fragment is as much work as a message
         full_at_s = max(now_s, self._full_at_s)
         self._full_at_s = full_at_s = full_at_s + cost * rate.interval_s
-        if cell is None:
+        if actor is None:
             pass  # closing: only the client's own close still matters
         elif full_at_s - now_s > rate.burst_s:
             self._over_rate(full_at_s - now_s > 2 * rate.burst_s)
         elif frames:
             self._limited = False
-            if not cell.hear(Said(self, frames, len(data))):
+            if not actor.offer(ClientMessages(self, frames, len(data))):
                 self._refuse_busy()
-        if odd and self._cell is not None:
-            self._take_detour(odd)
+        if odd and self._actor is not None:
+            self._enter_slow_path(odd)
         if controls:
-            self._control(controls)
+            self._handle_control(controls)
         if splitter.is_behind:
-            self._is_behind(is_new=bool(frames or controls) and not splitter.on_detour)
+            self._is_behind(is_new=bool(frames or controls) and not splitter.on_slow_path)
 
     def _is_behind(self, *, is_new: bool) -> None:
         """Something was unfinished, and may be still."""
         size = self._splitter.unfinished_bytes
         self._splitter.is_behind = size > 0
         if not self._ended:
-            self._host.is_unfinished(self, size, is_new=is_new)
+            self._owner.is_unfinished(self, size, is_new=is_new)
 
     def _refuse_busy(self) -> None:
         self.push(messages.error_frame("room_busy", "This room has more to do than it can; say it again later."))
@@ -169,7 +188,7 @@ class Connection:
             self._limited = True
             self.push(messages.error_frame("rate_limited", "You send faster than allowed: this message was dropped."))
 
-    def _control(self, controls: list[Frame]) -> None:
+    def _handle_control(self, controls: list[Frame]) -> None:
         for opcode, payload in controls:
             if opcode == PING:
                 self.push(frame(PONG, payload))
@@ -183,24 +202,24 @@ class Connection:
                 self._seal(frame(CLOSE, body[:2]), Closing(CloseCode.NORMAL))
             else:
                 self.close(Closing(CloseCode.PROTOCOL_ERROR, "invalid close frame"))
-        if self._outbox is None or self._outbox.size == 0:
+        if self._send_buffer is None or self._send_buffer.size == 0:
             self.end(LOST)
 
     # The detour over trio-websocket
 
-    def _take_detour(self, odd: bytes) -> None:
-        if self._detour is None:
-            self._detour = self._host.start_detour(self)
-        self._detour.feed(odd)
+    def _enter_slow_path(self, odd: bytes) -> None:
+        if self._slow_path is None:
+            self._slow_path = self._owner.start_slow_path(self)
+        self._slow_path.feed(odd)
 
     def arrived(self, opcode: int, payload: bytes) -> None:
         """A message came through on the detour."""
-        if self._cell is not None and not self._cell.hear(Said(self, [(opcode, payload)], len(payload))):
+        if self._actor is not None and not self._actor.offer(ClientMessages(self, [(opcode, payload)], len(payload))):
             self._refuse_busy()
         self._splitter.arrived()
         self._is_behind(is_new=True)
 
-    def closed_on_detour(self, close_frame: bytes, closing: Closing) -> None:
+    def closed_on_slow_path(self, close_frame: bytes, closing: Closing) -> None:
         """The detour ends the connection, with this frame: the client closed there, or broke the protocol."""
         if self._closing is None:
             self.leave(closing.word)
@@ -210,7 +229,7 @@ class Connection:
 
     def push(self, data: bytes) -> None:
         """Send whole frames now; what the kernel refuses waits."""
-        if self._outbox is not None:
+        if self._send_buffer is not None:
             self._queue(data)
             return
         try:
@@ -221,55 +240,60 @@ class Connection:
             self.end(LOST)
             return
         if sent != len(data):
-            self._outbox = Outbox()
-            self._outbox.add(data, sent, self._host.clock.now_s)
-            self._host.set_writing(self, writing=True)
+            self._send_buffer = SendBuffer()
+            self._send_buffer.add(data, sent, self._owner.clock.now_s)
+            self._owner.set_writing(self, writing=True)
             self._check_queue()
 
     def _queue(self, data: bytes) -> None:
-        if self._closing is None and not self._ended and self._outbox is not None:
-            self._outbox.add(data, 0, self._host.clock.now_s)
+        if self._closing is None and not self._ended and self._send_buffer is not None:
+            self._send_buffer.add(data, 0, self._owner.clock.now_s)
             self._check_queue()
 
     def _check_queue(self) -> None:
-        limit = self._host.queue_bytes
+        limit = self._owner.queue_bytes
         if limit and self.queued_bytes > limit:
             self.close(Closing(CloseCode.TOO_SLOW, "you do not read what the room says"))
 
     def on_writable(self) -> None:
         """Send what waited."""
-        if self._outbox is None or self._ended:
+        if self._send_buffer is None or self._ended:
             return
         try:
-            empty = self._outbox.flush(self._send)
+            empty = self._send_buffer.flush(self._send)
         except OSError:
             self.end(LOST)
             return
         if not empty:
             return
-        self._host.set_writing(self, writing=False)
+        self._owner.set_writing(self, writing=False)
         if self._closing is None:
-            self._outbox = None
+            self._send_buffer = None
         else:
             self._finish_sending()
 
     # Entering and leaving
 
     def enter(
-        self, cell: RoomCell, member: Member, answer: bytes, person: UserId | None = None, login: LoginId | None = None
+        self,
+        actor: RoomActor,
+        member: Member,
+        answer: bytes,
+        person: UserId | None = None,
+        login: LoginId | None = None,
     ) -> None:
         """Open the WebSocket with `answer` and take this member's seat in the room, as `person` by their `login`."""
         early = self._open(answer)
         if self._ended:
             return
-        self.member, self.room_id = member, cell.room_id
+        self.member, self.room_id = member, actor.room_id
         self.person, self.login = person, login
-        self._cell = cell
-        cell.tell(Join(self, member, person))
+        self._actor = actor
+        actor.tell(Join(self, member, person))
         if early:
             self._read_frames(early)
 
-    def turn_away(self, answer: bytes, code: str, message: str) -> None:
+    def reject(self, answer: bytes, code: str, message: str) -> None:
         """Open the WebSocket only to say what is wrong, for a browser cannot read a refused handshake."""
         early = self._open(answer + messages.error_frame(code, message))
         self.close(Closing(CloseCode.POLICY, code))
@@ -279,7 +303,7 @@ class Connection:
     def _open(self, answer: bytes) -> bytes:
         """Open the WebSocket with `answer`; what the client sent without waiting for it."""
         early, self._head = self._head, None
-        self._host.is_unfinished(self, 0, is_new=False)
+        self._owner.is_unfinished(self, 0, is_new=False)
         self.push(answer)
         return bytes(early or b"")
 
@@ -289,9 +313,9 @@ class Connection:
 
     def leave(self, reason: str) -> None:
         """Give up the seat, if there is one."""
-        cell, self._cell = self._cell, None
-        if cell is not None:
-            cell.tell(Leave(self, reason))
+        actor, self._actor = self._actor, None
+        if actor is not None:
+            actor.tell(Leave(self, reason))
 
     # Closing
 
@@ -306,8 +330,8 @@ class Connection:
             self.answer(handshake.closing_answer(closing))
             return
         self.leave(closing.word)
-        if closing.code is CloseCode.TOO_SLOW and self._outbox is not None:
-            self._outbox.cut()
+        if closing.code is CloseCode.TOO_SLOW and self._send_buffer is not None:
+            self._send_buffer.cut()
         self._seal(frame(CLOSE, closing.payload()), closing)
 
     def give_up(self, closing: Closing) -> None:
@@ -316,8 +340,8 @@ class Connection:
             self.end(LOST)
             return
         self._splitter.give_up()
-        if self._detour is not None:
-            self._detour.give_up()
+        if self._slow_path is not None:
+            self._slow_path.give_up()
         if self._head is not None:
             self._head.clear()
         self.close(closing)
@@ -325,15 +349,15 @@ class Connection:
     def _seal(self, last: bytes, closing: Closing) -> None:
         """Send `last`, and nothing after it."""
         self._closing = closing
-        if self._outbox is None:
+        if self._send_buffer is None:
             self.push(last)
         else:
-            self._outbox.add(last, 0, self._host.clock.now_s)
+            self._send_buffer.add(last, 0, self._owner.clock.now_s)
         if self._ended:
             return
-        self._host.is_closing(self)
-        if self._outbox is None:
-            self._outbox = Outbox()
+        self._owner.is_closing(self)
+        if self._send_buffer is None:
+            self._send_buffer = SendBuffer()
             self._finish_sending()
 
     def _finish_sending(self) -> None:
@@ -348,20 +372,20 @@ class Connection:
         if self._ended:
             return
         self._ended = True
-        self._host.has_ended(self)
+        self._owner.has_ended(self)
         self._sock.close()
-        if self._detour is not None:
-            self._detour.feed(b"")
+        if self._slow_path is not None:
+            self._slow_path.feed(b"")
         self.leave(reason)
 
     def hand_over(self) -> tuple[socket.socket, bytes]:
         """Give the socket away, with what was read after the request's head. This is no connection any more."""
         early, self._head = bytes(self._head or b""), None
         self._ended = True
-        self._host.has_ended(self)
+        self._owner.has_ended(self)
         return self._sock, early
 
     def on_crash(self, crash: Exception) -> None:
         """A handler raised: this client pays for it, and only this one."""
-        self._host.has_crashed(self, crash)
+        self._owner.has_crashed(self, crash)
         self.close(Closing(CloseCode.INTERNAL_ERROR, "the connection failed here"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from omnisonic.actors.connections.connection import LOST, Connection
-from omnisonic.actors.connections.unfinished_messages import Unfinished
+from omnisonic.actors.connections.unfinished_messages import UnfinishedMessages
 from omnisonic.actors.runtime.deadlines import Deadlines
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import PING, frame
@@ -22,7 +22,7 @@ STANDSTILL_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long the gateway waits for what, in seconds."""
 
     greeting_s: float = 8.0
@@ -37,11 +37,11 @@ class Patience:
     """For a sign of life after a ping."""
 
 
-class Watch:
+class Keepalive:
     """Which connection is due for what, and when. Times are on the loop's clock."""
 
-    def __init__(self, patience: Patience, unfinished: Unfinished) -> None:
-        self._patience = patience
+    def __init__(self, timeouts: Timeouts, unfinished: UnfinishedMessages) -> None:
+        self._timeouts = timeouts
         self._unfinished = unfinished
         self._greeting: Deadlines[Connection] = Deadlines()
         self._closing: Deadlines[Connection] = Deadlines()
@@ -52,12 +52,12 @@ class Watch:
 
     def greets(self, connection: Connection, now_s: float) -> None:
         """It is new: its handshake must come soon."""
-        self._greeting.set(connection, now_s + self._patience.greeting_s)
+        self._greeting.set(connection, now_s + self._timeouts.greeting_s)
 
     def is_in(self, connection: Connection) -> None:
         """Its handshake is done: it must not fall silent."""
         self._greeting.discard(connection)
-        self._quiet.set(connection, connection.heard_s + self._patience.ping_s)
+        self._quiet.set(connection, connection.heard_s + self._timeouts.ping_s)
 
     def is_unfinished(self, connection: Connection, size: int, now_s: float, *, is_new: bool) -> None:
         """It has begun something of which `size` bytes have come, or none when it has ended it."""
@@ -66,7 +66,7 @@ class Watch:
     def closes(self, connection: Connection, now_s: float) -> None:
         """It is being closed: the client must answer soon."""
         self._forget(connection)
-        self._closing.set(connection, now_s + self._patience.closing_s)
+        self._closing.set(connection, now_s + self._timeouts.closing_s)
 
     def ended(self, connection: Connection) -> None:
         """It is gone, and due for nothing more."""
@@ -87,14 +87,14 @@ class Watch:
             if connection.heard_s < self._pinged_s.pop(connection):
                 connection.close(Closing(CloseCode.NO_PONG, "no answer to a ping"))
             else:
-                self._quiet.set(connection, connection.heard_s + self._patience.ping_s)
+                self._quiet.set(connection, connection.heard_s + self._timeouts.ping_s)
         for connection in self._quiet.take_due(now_s):
-            due_s = connection.heard_s + self._patience.ping_s
+            due_s = connection.heard_s + self._timeouts.ping_s
             if due_s > now_s:
                 self._quiet.set(connection, due_s)
             else:
                 self._pinged_s[connection] = now_s
-                self._pinged.set(connection, now_s + self._patience.pong_s)
+                self._pinged.set(connection, now_s + self._timeouts.pong_s)
                 connection.push(PING_FRAME)
 
     def _forget(self, connection: Connection) -> None:

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.wire.handshake import Request
 
 if TYPE_CHECKING:
     from omnisonic.actors.connections.connection import Connection
-    from omnisonic.actors.connections.slow_path import Detour
+    from omnisonic.actors.connections.slow_path import SlowPath
 
 
 class Clock(Protocol):
@@ -17,20 +17,20 @@ class Clock(Protocol):
     def now_s(self) -> float: ...
 
 
-class Host(Protocol):
+class ConnectionOwner(Protocol):
     """The gateway, or whatever stands in for it in a test."""
 
-    rate: Rate
+    rate: RateLimit
     queue_bytes: int
 
     @property
     def clock(self) -> Clock: ...
 
-    def greet(self, connection: "Connection", request: Request) -> None: ...
+    def handle_handshake(self, connection: "Connection", request: Request) -> None: ...
 
     def set_writing(self, connection: "Connection", *, writing: bool) -> None: ...
 
-    def start_detour(self, connection: "Connection") -> "Detour": ...
+    def start_slow_path(self, connection: "Connection") -> "SlowPath": ...
 
     def is_unfinished(self, connection: "Connection", size: int, *, is_new: bool) -> None: ...
 

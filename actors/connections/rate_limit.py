@@ -11,13 +11,13 @@ COST_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateLimit:
     """`interval_s` is what one message costs, in seconds; `burst_s` how far ahead a sender may run. 0 is no limit."""
 
     interval_s: float
     burst_s: float
 
     @classmethod
-    def of(cls, per_s: float, burst: int) -> "Rate":
+    def of(cls, per_s: float, burst: int) -> "RateLimit":
         """`per_s` messages a second, `burst` of them at once; no limit when `per_s` is 0."""
         return cls(0.0, 0.0) if per_s == 0 else cls(1 / per_s, burst / per_s)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 Send = Callable[[memoryview], int]
 
 
-class Outbox:
+class SendBuffer:
     """A queue of chunks, each made of whole frames; the first may be partly sent."""
 
     __slots__ = ("_chunks", "_sent", "_since_s", "size")

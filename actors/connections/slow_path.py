@@ -27,12 +27,12 @@ PENDING_MESSAGES: Final = 2
 """This many of the largest messages may wait for trio-websocket; more comes only from a client that floods."""
 
 
-class Traveller(Protocol):
+class SlowPathOwner(Protocol):
     """The connection that takes the detour."""
 
     def arrived(self, opcode: int, payload: bytes) -> None: ...
 
-    def closed_on_detour(self, close_frame: bytes, closing: Closing) -> None: ...
+    def closed_on_slow_path(self, close_frame: bytes, closing: Closing) -> None: ...
 
     def push(self, data: bytes) -> None: ...
 
@@ -43,10 +43,10 @@ class Traveller(Protocol):
     def end(self, reason: str) -> None: ...
 
 
-class Detour(trio.abc.Stream):
+class SlowPath(trio.abc.Stream):
     """One connection's odd bytes on their way through trio-websocket."""
 
-    def __init__(self, connection: Traveller, largest_bytes: int = LARGEST_MESSAGE_BYTES) -> None:
+    def __init__(self, connection: SlowPathOwner, largest_bytes: int = LARGEST_MESSAGE_BYTES) -> None:
         self._connection = connection
         self._largest_bytes = largest_bytes
         self._received = bytearray()
@@ -117,7 +117,7 @@ class Detour(trio.abc.Stream):
             self._opened = True  # the answer to the opening that was played
             self._more.set()
         elif data[0] == _CLOSE_BYTE:
-            self._connection.closed_on_detour(bytes(data), _closing(int.from_bytes(data[2:4], "big")))
+            self._connection.closed_on_slow_path(bytes(data), _closing(int.from_bytes(data[2:4], "big")))
         else:
             self._connection.push(bytes(data))
 

@@ -28,7 +28,7 @@ class Sender(Protocol):
         ...
 
 
-class Unfinished:
+class UnfinishedMessages:
     """Who has begun a message (or a handshake) when, and how much of it has come. `size` is what all have together."""
 
     def __init__(self, within_s: float, budget_bytes: int = UNFINISHED_BYTES) -> None:

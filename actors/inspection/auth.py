@@ -34,21 +34,21 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Tries:
+class _Failures:
     """When an address showed wrong tokens, and whether it was logged that it does so too often."""
 
     at_s: deque[float] = field(default_factory=deque)
     is_told: bool = False
 
 
-class InspectionDoor:
+class InspectionAuth:
     """Lets inspectors in. None as `token`: there is nothing to inspect."""
 
     def __init__(self, token: str | None, hosts: HostPolicy, origins: OriginPolicy) -> None:
         self._token = None if not token else _digest(token.encode())
         self._hosts = hosts
         self._origins = origins
-        self._wrong: dict[str, _Tries] = {}
+        self._wrong: dict[str, _Failures] = {}
 
     @property
     def is_there(self) -> bool:
@@ -70,9 +70,9 @@ class InspectionDoor:
         shown = _bearer_token(request)
         if not shown:
             raise _unauthorized()
-        self._check_tries(address, now_s)
+        self._check_failures(address, now_s)
         if not hmac.compare_digest(_digest(shown), self._token):
-            self._wrong.setdefault(address, _Tries()).at_s.append(now_s)
+            self._wrong.setdefault(address, _Failures()).at_s.append(now_s)
             _log.warning("inspector.refused", extra={"address": address, "problem": "The token is wrong."})
             raise _unauthorized()
         self._wrong.pop(address, None)
@@ -84,7 +84,7 @@ class InspectionDoor:
                 Retry_After="5",
             )
 
-    def _check_tries(self, address: str, now_s: float) -> None:
+    def _check_failures(self, address: str, now_s: float) -> None:
         while len(self._wrong) > ADDRESSES:
             del self._wrong[next(iter(self._wrong))]
         tries = self._wrong.get(address)

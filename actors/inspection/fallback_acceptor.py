@@ -30,7 +30,7 @@ LetIn: TypeAlias = Callable[[socket.socket, Request, bytes, str], None]
 """Takes an inspector: its socket, its request, what came after that, and its address. Errors: `Refused`."""
 
 
-class StandIn:
+class FallbackAcceptor:
     """Stands in for the acceptors of `listeners`. `give_back` takes everybody's socket who is no inspector."""
 
     def __init__(

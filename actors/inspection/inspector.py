@@ -17,9 +17,9 @@ import trio
 from omnisonic import __version__
 from omnisonic.actors.inspection import reports
 from omnisonic.actors.inspection.reports import Moment
-from omnisonic.actors.inspection.stats_sampler import Pulse
-from omnisonic.actors.rooms.actor import RoomCell
-from omnisonic.actors.rooms.mailbox import Dismiss, Said, Told
+from omnisonic.actors.inspection.stats_sampler import StatsSampler
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.mailbox import ClientMessages, Dismiss, ExternalMessage
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.tap import Bounds, Sample, Tap
 from omnisonic.actors.runtime.counters import Counters
@@ -38,7 +38,7 @@ TAPS_A_ROOM: Final = 4
 
 
 @dataclass(frozen=True)
-class Insides:
+class GatewayParts:
     """What there is to see of a gateway. `notes` are what its tasks have to say of themselves, by their names."""
 
     registry: Registry
@@ -46,7 +46,7 @@ class Insides:
     connections: Collection[object]
     children: Mapping[str, ChildRecord]
     notes: Mapping[str, Callable[[], str]]
-    pulse: Pulse
+    stats_sampler: StatsSampler
     now_ms: Callable[[], int]
     name: Callable[[], str]
     inspectors: Callable[[], int]
@@ -55,65 +55,63 @@ class Insides:
 class Inspector:
     """Of one gateway. Errors of what it is told to do: `InvalidInput`, with a code of the wire's table."""
 
-    def __init__(self, insides: Insides) -> None:
-        self._insides = insides
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
         self._began_s = trio.current_time()
         self._taps = 0
 
     # Looking
 
-    def cells(self) -> Sequence[RoomCell]:
+    def actors(self) -> Sequence[RoomActor]:
         """All rooms there are, to be asked about in slices."""
-        return list(self._insides.registry)
+        return list(self._parts.registry)
 
-    def lines(self, cells: Sequence[RoomCell]) -> tuple[RoomLine, ...]:
+    def lines(self, actors: Sequence[RoomActor]) -> tuple[RoomLine, ...]:
         """Rooms in rows; at most `SLICE` at once. One that is gone meanwhile is as it was."""
-        moment, closed = self._moment(), self._insides.registry.closed
-        return tuple(reports.room_line(cell, moment, closed.get(cell.room_id)) for cell in cells)
+        moment, closed = self._moment(), self._parts.registry.closed
+        return tuple(reports.room_line(actor, moment, closed.get(actor.room_id)) for actor in actors)
 
     def detail(self, room_id: RoomId) -> RoomDetail:
         """One room."""
-        return reports.room_detail(self._room(room_id), self._moment(), self._insides.registry.closed.get(room_id))
+        return reports.room_detail(self._room(room_id), self._moment(), self._parts.registry.closed.get(room_id))
 
     def gateway(self) -> GatewayLine:
         """The gateway in a row."""
-        insides, figures = self._insides, self._insides.pulse.figures
+        parts, figures = self._parts, self._parts.stats_sampler.figures
         return GatewayLine(
-            name=insides.name(),
+            name=parts.name(),
             pid=os.getpid(),
             version=__version__,
             uptime_s=round(trio.current_time() - self._began_s, 1),
-            connections=len(insides.connections),
-            rooms=len(insides.registry),
+            connections=len(parts.connections),
+            rooms=len(parts.registry),
             members=figures.members,
             messages=figures.messages,
             messages_per_s=round(figures.messages_per_s, 1),
             deliveries=figures.deliveries,
             deliveries_per_s=round(figures.deliveries_per_s, 1),
-            restarts=insides.counters.room_restarts,
-            dead_letters=insides.registry.dead_letters.total,
-            inspectors=insides.inspectors(),
+            restarts=parts.counters.room_restarts,
+            dead_letters=parts.registry.dead_letters.total,
+            inspectors=parts.inspectors(),
         )
 
     def children(self) -> tuple[ChildLine, ...]:
         """The gateway's tasks."""
-        insides, now_s = self._insides, trio.current_time()
-        notes = {name: note() for name, note in insides.notes.items()}
-        return tuple(
-            reports.child_line(record, notes.get(name, ""), now_s) for name, record in insides.children.items()
-        )
+        parts, now_s = self._parts, trio.current_time()
+        notes = {name: note() for name, note in parts.notes.items()}
+        return tuple(reports.child_line(record, notes.get(name, ""), now_s) for name, record in parts.children.items())
 
     def closed(self) -> tuple[ClosedRoom, ...]:
         """Rooms that failed too often, lately."""
-        since_ms = self._insides.now_ms() - reports.LATELY_MS
-        closed = self._insides.registry.closed.items()
+        since_ms = self._parts.now_ms() - reports.LATELY_MS
+        closed = self._parts.registry.closed.items()
         return tuple(
             ClosedRoom(room, reports.at(life.at_ms), life.reason) for room, life in closed if life.at_ms > since_ms
         )
 
     def dead_letters(self, room_id: RoomId | None, *, payload: bool) -> tuple[tuple[LetterLine, ...], int]:
         """The dead letters of a room, or all, and how many there have been in all."""
-        letters = self._insides.registry.dead_letters
+        letters = self._parts.registry.dead_letters
         return tuple(
             reports.letter_line(number, letter, payload=payload)
             for number, letter in letters.numbered()
@@ -126,9 +124,9 @@ class Inspector:
         """Close a member's connection (4003)."""
         for entry in self._room(room_id).entries:
             if entry.member.member_id == member_id:
-                if entry.link is None:
+                if entry.connection is None:
                     raise InvalidInput("That member is there by a lease, without a connection.", code="not_connected")
-                entry.link.close(Closing(CloseCode.KICKED))
+                entry.connection.close(Closing(CloseCode.KICKED))
                 return
         raise InvalidInput("There is no such member in that room.", code="unknown_member")
 
@@ -138,53 +136,53 @@ class Inspector:
 
     def restart(self, room_id: RoomId) -> None:
         """Throw the room's state away, and make a new one of its roster; nobody in it notices."""
-        cell = self._room(room_id)
-        if not cell.is_alive:
+        actor = self._room(room_id)
+        if not actor.is_alive:
             raise InvalidInput("That room has crashed and is being started again already.", code="restarting")
-        cell.renew()
+        actor.renew()
 
     def replay(self, number: int) -> RoomId:
         """Say a dead letter again, as who said it, if they are still there; in which room."""
-        letter = dict(self._insides.registry.dead_letters.numbered()).get(number)
+        letter = dict(self._parts.registry.dead_letters.numbered()).get(number)
         if letter is None:
             raise InvalidInput("There is no dead letter of that number any more.", code="unknown_letter")
         if letter.frame is None:
             raise InvalidInput(f"The letter is a {letter.kind}, and nobody said that.", code="not_replayable")
-        cell = self._room(letter.room_id)
-        if letter.kind == Told.__name__:
-            cell.tell(Told(decode(letter.frame[1]), _say_nothing))
+        actor = self._room(letter.room_id)
+        if letter.kind == ExternalMessage.__name__:
+            actor.tell(ExternalMessage(decode(letter.frame[1]), _say_nothing))
             return letter.room_id
-        for entry in cell.entries:
-            if entry.member.member_id == letter.sender and entry.link is not None:
-                if not cell.hear(Said(entry.link, [letter.frame], len(letter.frame[1]))):
+        for entry in actor.entries:
+            if entry.member.member_id == letter.sender and entry.connection is not None:
+                if not actor.offer(ClientMessages(entry.connection, [letter.frame], len(letter.frame[1]))):
                     raise InvalidInput("That room has more to do than it can; try again later.", code="room_busy")
                 return letter.room_id
         raise InvalidInput(f"{letter.sender} is not connected to that room any more.", code="sender_gone")
 
     def tap(self, room_id: RoomId, bounds: Bounds, show: Callable[[Sample], None], end: Callable[[str], None]) -> Tap:
         """Show what passes in a room, within the bounds; `end` is told why it is over."""
-        cell = self._room(room_id)
-        if self._taps >= TAPS or len(cell.taps or ()) >= TAPS_A_ROOM:
+        actor = self._room(room_id)
+        if self._taps >= TAPS or len(actor.taps or ()) >= TAPS_A_ROOM:
             raise InvalidInput("There are as many taps as there may be; end one.", code="too_many_taps")
 
         def remove(tap: Tap, reason: str) -> None:
             self._taps -= 1
-            cell.taps = [other for other in cell.taps or () if other is not tap] or None
+            actor.taps = [other for other in actor.taps or () if other is not tap] or None
             end(reason)
 
         tap = Tap(bounds, trio.current_time, show, remove)
         self._taps += 1
-        cell.taps = [*(cell.taps or ()), tap]
+        actor.taps = [*(actor.taps or ()), tap]
         return tap
 
-    def _room(self, room_id: RoomId) -> RoomCell:
-        cell = self._insides.registry.get(room_id)
-        if cell is None:
+    def _room(self, room_id: RoomId) -> RoomActor:
+        actor = self._parts.registry.get(room_id)
+        if actor is None:
             raise InvalidInput("There is no such room.", code="unknown_room")
-        return cell
+        return actor
 
     def _moment(self) -> Moment:
-        return Moment(trio.current_time(), self._insides.now_ms())
+        return Moment(trio.current_time(), self._parts.now_ms())
 
 
 def _say_nothing(_reply: Reply) -> None:

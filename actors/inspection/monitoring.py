@@ -12,10 +12,10 @@ from typing import Protocol
 import trio
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.inspection.auth import PATH, InspectionDoor
-from omnisonic.actors.inspection.inspector import Insides, Inspector
-from omnisonic.actors.inspection.server import Inspection
-from omnisonic.actors.inspection.stats_sampler import Pulse
+from omnisonic.actors.inspection.auth import PATH, InspectionAuth
+from omnisonic.actors.inspection.inspector import GatewayParts, Inspector
+from omnisonic.actors.inspection.server import InspectionServer
+from omnisonic.actors.inspection.stats_sampler import StatsSampler
 from omnisonic.actors.inspection.watchdog import Busy, Watchdog
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.runtime.counters import Counters
@@ -23,7 +23,7 @@ from omnisonic.actors.runtime.supervisor import ChildRecord
 from omnisonic.wire.handshake import Request
 
 
-class Overseen(Protocol):
+class MonitoredGateway(Protocol):
     """The gateway, or whatever stands in for it."""
 
     name: str
@@ -38,33 +38,33 @@ class Overseen(Protocol):
     def connections(self) -> Collection[object]: ...
 
 
-class Oversight:
+class Monitoring:
     """Of one gateway. `notes` are what its tasks have to say of themselves; `children` is what became of them."""
 
     def __init__(
         self,
-        gateway: Overseen,
+        gateway: MonitoredGateway,
         dispatcher: Busy,
-        door: InspectionDoor,
+        door: InspectionAuth,
         now_ms: Callable[[], int],
         notes: Mapping[str, Callable[[], str]],
     ) -> None:
         self.children: dict[str, ChildRecord] = {}
-        self.pulse = Pulse(gateway.registry)
+        self.stats_sampler = StatsSampler(gateway.registry)
         self._now_ms = now_ms
         self._watchdog = Watchdog(dispatcher, now_ms)
-        insides = Insides(
+        parts = GatewayParts(
             gateway.registry,
             gateway.counters,
             gateway.connections,
             self.children,
             notes,
-            self.pulse,
+            self.stats_sampler,
             now_ms,
             lambda: gateway.name,
             lambda: len(self._inspection),
         )
-        self._inspection = Inspection(door, Inspector(insides), self._watchdog)
+        self._inspection = InspectionServer(door, Inspector(parts), self._watchdog)
 
     def record(self, name: str) -> ChildRecord:
         """Where to write down what becomes of a task."""
@@ -73,13 +73,13 @@ class Oversight:
 
     def start(self, listeners: Sequence[socket.socket], take: Callable[[socket.socket, str], None]) -> None:
         """Begin to watch over the loop. `take` is given the newcomers that the loop did not come to take itself."""
-        self._watchdog.start(partial(self._inspection.stand_in, listeners, take))
+        self._watchdog.start(partial(self._inspection.start_fallback_acceptor, listeners, take))
 
     def takes(self, connection: Connection, request: Request) -> bool:
         """Take a connection that wants to inspect; False when it wants something else. Errors: `Refused`."""
         if request.path != PATH:
             return False
-        self._inspection.greet(connection, request, trio.current_time())
+        self._inspection.handle_handshake(connection, request, trio.current_time())
         return True
 
     async def stop(self) -> None:

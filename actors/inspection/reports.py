@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomCell
+from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomActor
 from omnisonic.actors.rooms.roster import Entry
 from omnisonic.actors.rooms.stats import ASKED_FOR
 from omnisonic.actors.rooms.tap import SHOWN_BYTES
@@ -30,48 +30,48 @@ class Moment:
     now_ms: int
 
 
-def room_line(cell: RoomCell, moment: Moment, closed: EndedLife | None = None) -> RoomLine:
+def room_line(actor: RoomActor, moment: Moment, closed: EndedLife | None = None) -> RoomLine:
     """A room in a row. `closed` is the end of the room of that name that there was before, if it failed."""
-    vitals = cell.vitals
-    messages_per_s, deliveries_per_s = vitals.meter.per_s(moment.now_s, cell.messages, cell.deliveries)
-    state, note = _state(cell, moment, closed, is_live=messages_per_s > 0)
-    p50_ms, p99_ms = vitals.handler_ms()
-    queued_bytes, lag_s = _queues(cell.entries, moment.now_s)
+    stats = actor.stats
+    messages_per_s, deliveries_per_s = stats.meter.per_s(moment.now_s, actor.messages, actor.deliveries)
+    state, note = _state(actor, moment, closed, is_live=messages_per_s > 0)
+    p50_ms, p99_ms = stats.handler_ms()
+    queued_bytes, lag_s = _queues(actor.entries, moment.now_s)
     return RoomLine(
-        room=cell.room_id,
-        incarnation=cell.incarnation,
+        room=actor.room_id,
+        incarnation=actor.incarnation,
         state=state,
         note=note[:NOTE_CHARACTERS],
-        members=len(cell.entries),
-        mailbox=cell.mailbox.frames,
-        mailbox_high_water=cell.mailbox.high_water,
-        messages=cell.messages,
+        members=len(actor.entries),
+        mailbox=actor.mailbox.frames,
+        mailbox_high_water=actor.mailbox.high_water,
+        messages=actor.messages,
         messages_per_s=round(messages_per_s, 1),
-        deliveries=cell.deliveries,
+        deliveries=actor.deliveries,
         deliveries_per_s=round(deliveries_per_s, 1),
         handler_p50_ms=round(p50_ms, 3),
         handler_p99_ms=round(p99_ms, 3),
-        restarts=cell.incarnation - 1,
-        dead_letters=vitals.dead_letters,
+        restarts=actor.incarnation - 1,
+        dead_letters=stats.dead_letters,
         queued_bytes=queued_bytes,
         lag_s=round(lag_s, 3),
-        uptime_s=round(moment.now_s - vitals.born_s, 1),
+        uptime_s=round(moment.now_s - stats.born_s, 1),
     )
 
 
-def room_detail(cell: RoomCell, moment: Moment, closed: EndedLife | None = None) -> RoomDetail:
+def room_detail(actor: RoomActor, moment: Moment, closed: EndedLife | None = None) -> RoomDetail:
     """A room with all that is known of it."""
-    hogged = cell.vitals.hogged
+    stalled = actor.stats.last_stall
     return RoomDetail(
-        line=room_line(cell, moment, closed),
-        epoch=cell.epoch,
-        offset=cell.offset,
-        mailbox_letters=len(cell.mailbox),
-        mailbox_bytes=cell.mailbox.size,
-        members=tuple(_member_line(entry, moment.now_s) for entry in cell.entries),
-        ended=_ended(cell.vitals.lives),
-        last_hog_at=None if hogged is None else at(hogged[0]),
-        last_hog_s=None if hogged is None else round(hogged[1], 3),
+        line=room_line(actor, moment, closed),
+        epoch=actor.epoch,
+        offset=actor.offset,
+        mailbox_letters=len(actor.mailbox),
+        mailbox_bytes=actor.mailbox.size,
+        members=tuple(_member_line(entry, moment.now_s) for entry in actor.entries),
+        ended=_ended(actor.stats.lives),
+        last_hog_at=None if stalled is None else at(stalled[0]),
+        last_hog_s=None if stalled is None else round(stalled[1], 3),
     )
 
 
@@ -103,22 +103,22 @@ def at(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def _state(cell: RoomCell, moment: Moment, closed: EndedLife | None, *, is_live: bool) -> tuple[State, str]:
+def _state(actor: RoomActor, moment: Moment, closed: EndedLife | None, *, is_live: bool) -> tuple[State, str]:
     """How a room is, in a word, and what there is to say about it; the worst comes first."""
-    vitals, since_ms = cell.vitals, moment.now_ms - LATELY_MS
-    crashes = [life for life in vitals.lives if life.reason != ASKED_FOR and life.at_ms > since_ms]
-    if not cell.is_alive:
+    stats, since_ms = actor.stats, moment.now_ms - LATELY_MS
+    crashes = [life for life in stats.lives if life.reason != ASKED_FOR and life.at_ms > since_ms]
+    if not actor.is_alive:
         return "restarting", crashes[-1].reason if crashes else ""
     if crashes:
         often = f", {len(crashes)} times in a minute" if len(crashes) > 1 else ""
         return "crashed", f"{crashes[-1].reason}, {_ago(crashes[-1].at_ms, moment)}{often}"
     if closed is not None and closed.at_ms > since_ms:
         return "crashed", f"closed {_ago(closed.at_ms, moment)}: {closed.reason}"
-    if vitals.hogged is not None and vitals.hogged[0] > since_ms:
-        return "hogged", f"a turn took {vitals.hogged[1]:.1f} s, {_ago(vitals.hogged[0], moment)}"
-    if cell.mailbox.frames > TURN_FRAMES:
-        return "behind", f"{cell.mailbox.frames} messages wait"
-    if not cell.entries:
+    if stats.last_stall is not None and stats.last_stall[0] > since_ms:
+        return "hogged", f"a turn took {stats.last_stall[1]:.1f} s, {_ago(stats.last_stall[0], moment)}"
+    if actor.mailbox.frames > TURN_FRAMES:
+        return "behind", f"{actor.mailbox.frames} messages wait"
+    if not actor.entries:
         return "empty", ""
     return ("live", "") if is_live else ("quiet", "")
 
@@ -131,22 +131,22 @@ def _queues(entries: tuple[Entry, ...], now_s: float) -> tuple[int, float]:
     """The bytes that wait for members, and for how long the oldest of them has waited."""
     queued_bytes, since_s = 0, now_s
     for entry in entries:
-        link = entry.link
-        if isinstance(link, Connection) and link.queued_bytes:
-            queued_bytes += link.queued_bytes
-            since_s = min(since_s, link.queued_since_s or now_s)
+        connection = entry.connection
+        if isinstance(connection, Connection) and connection.queued_bytes:
+            queued_bytes += connection.queued_bytes
+            since_s = min(since_s, connection.queued_since_s or now_s)
     return queued_bytes, now_s - since_s
 
 
 def _member_line(entry: Entry, now_s: float) -> MemberLine:
-    member, link = entry.member, entry.link
+    member, connection = entry.member, entry.connection
     queued_bytes, lag_s = _queues((entry,), now_s)
-    connection = link if isinstance(link, Connection) else None
+    connection = connection if isinstance(connection, Connection) else None
     return MemberLine(
         member.member_id,
         member.display_name,
         member.status,
-        link is not None,
+        connection is not None,
         None if connection is None else connection.address,
         None if connection is None else round(now_s - connection.opened_s, 1),
         queued_bytes,

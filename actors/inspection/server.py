@@ -23,11 +23,11 @@ import trio
 from trio_websocket import ConnectionClosed, wrap_server_stream
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.inspection.auth import InspectionDoor
-from omnisonic.actors.inspection.fallback_acceptor import StandIn
+from omnisonic.actors.inspection.auth import InspectionAuth
+from omnisonic.actors.inspection.fallback_acceptor import FallbackAcceptor
 from omnisonic.actors.inspection.inspector import Inspector
-from omnisonic.actors.inspection.session import Session
-from omnisonic.actors.inspection.thread_call import Crossing
+from omnisonic.actors.inspection.session import InspectionSession
+from omnisonic.actors.inspection.thread_call import ThreadCalls
 from omnisonic.actors.inspection.watchdog import Watchdog
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.handshake import Request, check_upgrade
@@ -43,17 +43,17 @@ Newcomer: TypeAlias = tuple[socket.socket, bytes, str]
 """A socket, the bytes that its stream begins with, and the peer's address."""
 
 
-class Inspection:
+class InspectionServer:
     """The inspectors of one gateway. Belongs to the gateway's loop but for what says otherwise."""
 
-    def __init__(self, door: InspectionDoor, inspector: Inspector, watchdog: Watchdog) -> None:
+    def __init__(self, door: InspectionAuth, inspector: Inspector, watchdog: Watchdog) -> None:
         self._door = door
         self._inspector = inspector
         self._watchdog = watchdog
-        self._crossing = Crossing()
+        self._thread_calls = ThreadCalls()
         self._newcomers: queue.SimpleQueue[Newcomer] = queue.SimpleQueue()
         self._inside: set[socket.socket] = set()
-        self._standing_in: StandIn | None = None
+        self._standing_in: FallbackAcceptor | None = None
         self._thread: threading.Thread | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._more = trio.Event()
@@ -64,7 +64,7 @@ class Inspection:
         """How many inspectors there are."""
         return len(self._inside)
 
-    def greet(self, connection: Connection, request: Request, now_s: float) -> None:
+    def handle_handshake(self, connection: Connection, request: Request, now_s: float) -> None:
         """Let an inspector in whose request head is whole. Errors: `Refused`."""
         self._door.check(request, connection.address, len(self), now_s)
         key = check_upgrade(request)
@@ -73,11 +73,13 @@ class Inspection:
         self._newcomers.put((sock, _opening(key) + early, connection.address))
         self._wake_thread()
 
-    def stand_in(self, listeners: Sequence[socket.socket], take: Callable[[socket.socket, str], None]) -> None:
+    def start_fallback_acceptor(
+        self, listeners: Sequence[socket.socket], take: Callable[[socket.socket, str], None]
+    ) -> None:
         """The loop is held up: let inspectors in without it. Called by the watchdog, in its thread."""
         if self._door.is_there and self._standing_in is None:
-            give_back = partial(self._crossing.tell, take)
-            self._standing_in = StandIn(listeners, self._watchdog, self._let_in, give_back)
+            give_back = partial(self._thread_calls.tell, take)
+            self._standing_in = FallbackAcceptor(listeners, self._watchdog, self._admit, give_back)
             self._wake_thread()
 
     def _wake_thread(self) -> None:
@@ -128,7 +130,7 @@ class Inspection:
                 stand_in = self._standing_in
                 if stand_in is not None and not stand_in.is_running:
                     stand_in.is_running = True
-                    nursery.start_soon(self._stand_in, stand_in)
+                    nursery.start_soon(self._run_fallback_acceptor, stand_in)
                 await self._more.wait()
                 self._more = trio.Event()
             nursery.cancel_scope.cancel()
@@ -143,9 +145,11 @@ class Inspection:
                         nursery, stream, max_message_size=QUESTION_BYTES, message_queue_size=1
                     )
                     websocket = await request.accept()
-                _log.info("inspector.came", extra={"address": address})
+                _log.info("inspector.connected", extra={"address": address})
                 try:
-                    await Session(websocket, address, self._inspector, self._crossing, self._watchdog).run()
+                    await InspectionSession(
+                        websocket, address, self._inspector, self._thread_calls, self._watchdog
+                    ).run()
                 finally:
                     with trio.move_on_after(FAREWELL_S, shield=True), suppress(ConnectionClosed):
                         await websocket.aclose(CloseCode.GOING_AWAY)
@@ -155,15 +159,15 @@ class Inspection:
         finally:
             await trio.aclose_forcefully(stream)
             self._inside.discard(sock)
-            _log.info("inspector.left", extra={"address": address})
+            _log.info("inspector.disconnected", extra={"address": address})
 
-    async def _stand_in(self, stand_in: StandIn) -> None:
+    async def _run_fallback_acceptor(self, stand_in: FallbackAcceptor) -> None:
         try:
             await stand_in.run()
         finally:
             self._standing_in = None
 
-    def _let_in(self, sock: socket.socket, request: Request, early: bytes, address: str) -> None:
+    def _admit(self, sock: socket.socket, request: Request, early: bytes, address: str) -> None:
         assert self._nursery is not None
         self._door.check(request, address, len(self), trio.current_time())
         key = check_upgrade(request)

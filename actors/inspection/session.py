@@ -17,7 +17,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from omnisonic.actors.inspection.inspector import SLICE, Inspector
 from omnisonic.actors.inspection.tap_stream import TapStream
-from omnisonic.actors.inspection.thread_call import ANSWER_S, Crossing, NotAnswered
+from omnisonic.actors.inspection.thread_call import ANSWER_S, NotAnswered, ThreadCalls
 from omnisonic.actors.inspection.watchdog import Watchdog
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
@@ -36,7 +36,7 @@ PONG_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Session:
+class InspectionSession:
     """One inspector. `crossing` leads to the gateway's loop, where `inspector` is."""
 
     def __init__(
@@ -44,13 +44,13 @@ class Session:
         websocket: WebSocketConnection,
         address: str,
         inspector: Inspector,
-        crossing: Crossing,
+        thread_calls: ThreadCalls,
         watchdog: Watchdog,
     ) -> None:
         self._websocket = websocket
         self._address = address
         self._inspector = inspector
-        self._crossing = crossing
+        self._thread_calls = thread_calls
         self._watchdog = watchdog
         self._outgoing, self._to_write = trio.open_memory_channel[Answer](ANSWERS)
         self._streams: dict[str, trio.CancelScope] = {}
@@ -65,7 +65,7 @@ class Session:
                     text = await self._websocket.get_message()
                 except ConnectionClosed:
                     break
-                await self._hear(text, nursery)
+                await self._receive(text, nursery)
             nursery.cancel_scope.cancel()
 
     async def _write(self, session: trio.CancelScope) -> None:
@@ -94,11 +94,11 @@ class Session:
 
     # Questions
 
-    async def _hear(self, text: str | bytes, nursery: trio.Nursery) -> None:
+    async def _receive(self, text: str | bytes, nursery: trio.Nursery) -> None:
         try:
             question = words.read_question(text)
         except InvalidInput as wrong:
-            await self._say(words.Failed(words.id_in(text), wrong.code, wrong.message))
+            await self._send(words.Failed(words.id_in(text), wrong.code, wrong.message))
             return
         match question:
             case words.AskRooms() | words.AskRoom() | words.AskTree() if question.every_s is None:
@@ -119,15 +119,15 @@ class Session:
         try:
             await answer()
         except InvalidInput as wrong:
-            await self._say(words.Failed(id_, wrong.code, wrong.message))
+            await self._send(words.Failed(id_, wrong.code, wrong.message))
             return False
         except NotAnswered:
-            await self._say(self._not_answering(id_))
+            await self._send(self._not_answering(id_))
         except (ConnectionClosed, trio.BrokenResourceError):
             raise
         except Exception as crash:  # noqa: BLE001 - one question must not end the others
             _log.error("inspector.crashed", extra={"address": self._address}, exc_info=crash)
-            await self._say(words.Failed(id_, "internal", "That failed here; the log says how."))
+            await self._send(words.Failed(id_, "internal", "That failed here; the log says how."))
             return False
         return True
 
@@ -137,7 +137,7 @@ class Session:
             return words.NotAnswering(id_, None, ANSWER_S, "")
         return words.NotAnswering(id_, stall.room, round(stall.for_s, 2), stall.at)
 
-    async def _say(self, answer: Answer) -> None:
+    async def _send(self, answer: Answer) -> None:
         await self._outgoing.send(answer)
 
     # Looking
@@ -147,33 +147,33 @@ class Session:
             case words.AskRooms():
                 await self._rooms(question.id)
             case words.AskRoom():
-                detail = await self._crossing.ask(partial(self._inspector.detail, question.room))
-                await self._say(words.RoomAnswer(question.id, detail))
+                detail = await self._thread_calls.ask(partial(self._inspector.detail, question.room))
+                await self._send(words.RoomAnswer(question.id, detail))
             case words.AskTree():
-                gateway, children, closed = await self._crossing.ask(self._tree)
-                await self._say(words.Tree(question.id, gateway, children, closed))
+                gateway, children, closed = await self._thread_calls.ask(self._tree)
+                await self._send(words.Tree(question.id, gateway, children, closed))
             case _ as never:
                 assert_never(never)
 
     async def _rooms(self, id_: str) -> None:
         """All of them, a slice at a time: between any two the gateway does what else there is to do."""
         began_s = time.perf_counter()
-        cells = await self._crossing.ask(self._inspector.cells)
+        actors = await self._thread_calls.ask(self._inspector.actors)
         answer_ms = round((time.perf_counter() - began_s) * 1000, 2)
-        for start in range(0, len(cells), SLICE):
-            lines = await self._crossing.ask(partial(self._inspector.lines, cells[start : start + SLICE]))
-            await self._say(words.Rooms(id_, lines, more=True))
-        gateway, closed = await self._crossing.ask(lambda: (self._inspector.gateway(), self._inspector.closed()))
+        for start in range(0, len(actors), SLICE):
+            lines = await self._thread_calls.ask(partial(self._inspector.lines, actors[start : start + SLICE]))
+            await self._send(words.Rooms(id_, lines, more=True))
+        gateway, closed = await self._thread_calls.ask(lambda: (self._inspector.gateway(), self._inspector.closed()))
         gateway = msgspec.structs.replace(gateway, answer_ms=answer_ms)
-        await self._say(words.Rooms(id_, (), more=False, gateway=gateway, closed=closed))
+        await self._send(words.Rooms(id_, (), more=False, gateway=gateway, closed=closed))
 
     def _tree(self) -> tuple[GatewayLine, tuple[ChildLine, ...], tuple[ClosedRoom, ...]]:
         return self._inspector.gateway(), self._inspector.children(), self._inspector.closed()
 
     async def _dead_letters(self, question: words.AskDeadLetters) -> None:
         look = partial(self._inspector.dead_letters, question.room, payload=question.payload)
-        letters, total = await self._crossing.ask(look)
-        await self._say(words.DeadLetterAnswer(question.id, letters, total))
+        letters, total = await self._thread_calls.ask(look)
+        await self._send(words.DeadLetterAnswer(question.id, letters, total))
         if question.payload:
             self._note("read dead letters", room=question.room)
 
@@ -196,7 +196,7 @@ class Session:
                 end = await self._repeat(question)
         del self._streams[question.id]
         if end is not None:
-            await self._say(end)
+            await self._send(end)
 
     async def _repeat(self, question: words.AskRooms | words.AskRoom | words.AskTree) -> words.End | None:
         assert question.every_s is not None
@@ -207,42 +207,42 @@ class Session:
     async def _tap(self, question: AskTap) -> words.End | None:
         stream = TapStream(question, self._outgoing, self._inspector)
         try:
-            await stream.open(self._crossing)
+            await stream.open(self._thread_calls)
         except InvalidInput as wrong:
-            await self._say(words.Failed(question.id, wrong.code, wrong.message))
+            await self._send(words.Failed(question.id, wrong.code, wrong.message))
             return None
         except NotAnswered:
-            await self._say(self._not_answering(question.id))
+            await self._send(self._not_answering(question.id))
             return words.End(question.id, "not answering")
         self._note("tap", room=question.room, payload=question.payload)
-        return await stream.run(self._crossing)
+        return await stream.run(self._thread_calls)
 
     async def _stop(self, question: words.AskStop) -> None:
         scope = self._streams.get(question.stream)
         if scope is None:
             raise InvalidInput("No stream of that id is running.", code="unknown_stream")
         scope.cancel()
-        await self._say(words.Done(question.id))
+        await self._send(words.Done(question.id))
 
     # Doing
 
     async def _act(self, question: Act) -> None:
         match question:
             case words.AskKick():
-                await self._crossing.ask(partial(self._inspector.kick, question.room, question.member))
+                await self._thread_calls.ask(partial(self._inspector.kick, question.room, question.member))
                 self._note("kick", room=question.room, member=question.member)
             case words.AskClose():
-                await self._crossing.ask(partial(self._inspector.close, question.room))
+                await self._thread_calls.ask(partial(self._inspector.close, question.room))
                 self._note("close", room=question.room)
             case words.AskRestart():
-                await self._crossing.ask(partial(self._inspector.restart, question.room))
+                await self._thread_calls.ask(partial(self._inspector.restart, question.room))
                 self._note("restart", room=question.room)
             case words.AskReplay():
-                room = await self._crossing.ask(partial(self._inspector.replay, question.letter))
+                room = await self._thread_calls.ask(partial(self._inspector.replay, question.letter))
                 self._note("replay", room=room, letter=question.letter)
             case _ as never:
                 assert_never(never)
-        await self._say(words.Done(question.id))
+        await self._send(words.Done(question.id))
 
     def _note(self, act: str, **fields: RoomId | int | None) -> None:
         _log.warning("inspector.acted", extra={"act": act, "address": self._address, **fields})

@@ -18,7 +18,7 @@ SLICE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class GatewayStats:
     """A gateway at a glance."""
 
     rooms: int = 0
@@ -29,11 +29,11 @@ class Figures:
     deliveries_per_s: float = 0.0
 
 
-class Pulse:
+class StatsSampler:
     """Of one gateway. `figures` are those of the last beat."""
 
     def __init__(self, registry: Registry) -> None:
-        self.figures = Figures()
+        self.figures = GatewayStats()
         self._registry = registry
         self._meter = Meter(trio.current_time())
 
@@ -41,22 +41,22 @@ class Pulse:
         """Beat until cancelled."""
         task_status.started()
         while True:
-            await self.beat()
+            await self.sample()
             await trio.sleep(BEAT_S)
 
-    async def beat(self) -> None:
+    async def sample(self) -> None:
         """Go through all rooms once."""
         messages, deliveries = self._registry.past.messages, self._registry.past.deliveries
-        cells, members = list(self._registry), 0
-        for start in range(0, len(cells), SLICE):
+        actors, members = list(self._registry), 0
+        for start in range(0, len(actors), SLICE):
             now_s = trio.current_time()
-            for cell in cells[start : start + SLICE]:
-                cell.vitals.meter.mark(now_s, cell.messages, cell.deliveries)
-                members += len(cell.entries)
-                messages += cell.messages
-                deliveries += cell.deliveries
+            for actor in actors[start : start + SLICE]:
+                actor.stats.meter.mark(now_s, actor.messages, actor.deliveries)
+                members += len(actor.entries)
+                messages += actor.messages
+                deliveries += actor.deliveries
             await trio.lowlevel.checkpoint()
         now_s = trio.current_time()
         self._meter.mark(now_s, messages, deliveries)
         rates = self._meter.per_s(now_s, messages, deliveries)
-        self.figures = Figures(len(cells), members, messages, deliveries, *rates)
+        self.figures = GatewayStats(len(actors), members, messages, deliveries, *rates)

@@ -13,7 +13,7 @@ from typing import TypeVar
 import trio
 
 from omnisonic.actors.inspection.inspector import Inspector
-from omnisonic.actors.inspection.thread_call import Crossing
+from omnisonic.actors.inspection.thread_call import ThreadCalls
 from omnisonic.actors.rooms.tap import Bounds, Sample, Tap
 from omnisonic.wire.inspection import Answer, AskTap, End, Passed
 
@@ -33,18 +33,18 @@ class TapStream:
         self._dropped = 0
         self._tap: Tap | None = None
 
-    async def open(self, crossing: Crossing) -> None:
+    async def open(self, thread_calls: ThreadCalls) -> None:
         """Begin to watch. Errors: `InvalidInput`, `NotAnswered`."""
-        self._tap = await crossing.ask(self._opened)
+        self._tap = await thread_calls.ask(self._opened)
 
-    async def run(self, crossing: Crossing) -> End:
+    async def run(self, thread_calls: ThreadCalls) -> End:
         """Watch until it has been enough; what was counted."""
         assert self._tap is not None
         try:
             with trio.move_on_after(self._question.for_s):
                 await self._ended.wait()
         finally:
-            crossing.tell(self._tap.close, self._reason)
+            thread_calls.tell(self._tap.close, self._reason)
         missed = self._tap.passed - self._tap.shown + self._dropped
         return End(self._question.id, self._reason, self._tap.passed, missed)
 

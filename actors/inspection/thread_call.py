@@ -22,7 +22,7 @@ class NotAnswered(Exception):
 
 
 @dataclass(slots=True)
-class _Errand(Generic[T]):
+class _Call(Generic[T]):
     """A question on its way, and what came of it. Belongs to whoever asked, but for `is_abandoned`, a plain flag."""
 
     question: Callable[[], T]
@@ -32,7 +32,7 @@ class _Errand(Generic[T]):
     is_abandoned: bool = False
 
 
-class Crossing:
+class ThreadCalls:
     """The way into the loop in which it was made."""
 
     def __init__(self, answer_s: float = ANSWER_S) -> None:
@@ -41,7 +41,7 @@ class Crossing:
 
     async def ask(self, question: Callable[[], T]) -> T:
         """What `question` returns over there. Errors: `NotAnswered`, and what it raises."""
-        errand = _Errand(question)
+        errand = _Call(question)
         home = trio.lowlevel.current_trio_token()
 
         def back(error: Exception | None, *answers: T) -> None:

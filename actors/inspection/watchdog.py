@@ -22,8 +22,8 @@ from typing import Final, Protocol
 
 import trio
 
-from omnisonic.actors.rooms.actor import RoomCell
-from omnisonic.actors.rooms.stats import HOG_S
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.stats import STALL_S
 
 LOOK_S: Final = 0.1
 LOOP_S: Final = 1.0
@@ -72,7 +72,7 @@ class Watchdog:
         self._answered_s = clock()
         self._stalls: Callable[[], None] = lambda: None
         self._told: Stall | None = None
-        self._tell_after_s = HOG_S
+        self._tell_after_s = STALL_S
 
     def start(self, stalls: Callable[[], None] = lambda: None) -> None:
         """Begin to watch. `stalls` is called at each look, in the watchdog's thread, while the loop is held up."""
@@ -104,21 +104,21 @@ class Watchdog:
             if stall.for_s >= self._tell_after_s:
                 while self._tell_after_s <= stall.for_s:
                     self._tell_after_s *= 2
-                self._hogs(Stall(stall.room, stall.for_s, self._where()))
+                self._log_stall(Stall(stall.room, stall.for_s, self._where()))
             self._told, self._hog = stall, self._dispatcher.running or self._hog
             if stall.for_s >= LOOP_S:
                 self._stalls()
         elif self._told is not None:
-            self._hogged(self._told)
+            self._log_stall_end(self._told)
             self._hog = None
             if self._asked_s is not None:
                 self._asked_s = now_s  # what is left over from one hog is not another's
-            self._told, self._tell_after_s = None, HOG_S
+            self._told, self._tell_after_s = None, STALL_S
 
     def _seen(self, now_s: float) -> Stall | None:
         running = self._dispatcher.running
         turn_s = now_s - self._turn_since_s
-        if running is not None and self._dispatcher.turns == self._turn and turn_s >= HOG_S:
+        if running is not None and self._dispatcher.turns == self._turn and turn_s >= STALL_S:
             return Stall(str(getattr(running, "room_id", running)), turn_s, "")
         asked_s = self._asked_s
         if asked_s is not None and now_s - asked_s >= LOOP_S:
@@ -146,22 +146,22 @@ class Watchdog:
         told = []
         for step in reversed(traceback.extract_stack(frame, STEPS)):
             told.append(f"{step.filename.rpartition('/')[2]}:{step.lineno} in {step.name}")
-            if step.name == RoomCell.turn.__name__:
+            if step.name == RoomActor.turn.__name__:
                 break  # what is around a room's turn is always the same
         return " < ".join(told)
 
-    def _hogs(self, stall: Stall) -> None:
+    def _log_stall(self, stall: Stall) -> None:
         fields = {"for_s": round(stall.for_s, 2), "stack": stall.at}
         if stall.room is None:
             _log.warning("gateway.stalls", extra=fields)
         else:
-            _log.warning("room.hogs", extra={"room": stall.room, **fields})
+            _log.warning("room.stalls", extra={"room": stall.room, **fields})
 
-    def _hogged(self, stall: Stall) -> None:
+    def _log_stall_end(self, stall: Stall) -> None:
         fields = {"lasted_s": round(stall.for_s, 2)}
         if stall.room is None:
             _log.warning("gateway.stalled", extra=fields)
         else:
-            if isinstance(self._hog, RoomCell):
-                self._hog.vitals.hogs(stall.for_s, self._now_ms())
-            _log.warning("room.hogged", extra={"room": stall.room, **fields})
+            if isinstance(self._hog, RoomActor):
+                self._hog.stats.record_stall(stall.for_s, self._now_ms())
+            _log.warning("room.stalled", extra={"room": stall.room, **fields})

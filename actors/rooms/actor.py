@@ -17,14 +17,14 @@ from typing import Final, Protocol
 from opentelemetry.trace import Span, use_span
 
 from omnisonic.actors.rooms.batch import Batch
-from omnisonic.actors.rooms.mailbox import Control, Join, Leave, Mail, Mailbox, Outside, Said, Told
+from omnisonic.actors.rooms.mailbox import ClientMessages, Control, ExternalMessage, Join, Leave, Mail, Mailbox, Outside
 from omnisonic.actors.rooms.roster import Entry
-from omnisonic.actors.rooms.state import Estate, Room, RoomContext
-from omnisonic.actors.rooms.stats import ASKED_FOR, TURNS, UNTIMED, Vitals
+from omnisonic.actors.rooms.state import Handoff, RoomContext, RoomState
+from omnisonic.actors.rooms.stats import ASKED_FOR, TURNS, UNTIMED, RoomStats
 from omnisonic.actors.rooms.tap import Tap
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.supervisor import RestartWindow
-from omnisonic.actors.runtime.telemetry import Sampler
+from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.models import MemberId
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
@@ -37,26 +37,26 @@ TURN_FRAMES: Final = 2048
 """About this many messages are handled in one turn, then the other rooms have theirs."""
 
 
-class CellEvents(Protocol):
+class RoomActorEvents(Protocol):
     """Whom a cell tells what happened. Called in the cell's turn; must not wait and must not raise."""
 
     @property
-    def has_mail(self) -> Callable[["RoomCell"], None]: ...
+    def has_mail(self) -> Callable[["RoomActor"], None]: ...
 
-    def roster_changed(self, cell: "RoomCell") -> None: ...
+    def roster_changed(self, actor: "RoomActor") -> None: ...
 
-    def crashed(self, cell: "RoomCell", crash: Exception, letter: DeadLetter) -> None: ...
+    def crashed(self, actor: "RoomActor", crash: Exception, letter: DeadLetter) -> None: ...
 
 
-class RoomCell:
+class RoomActor:
     """One room, alive or about to be again."""
 
     def __init__(
         self,
         context: RoomContext,
-        room_class: Callable[[RoomContext], Room],
-        events: CellEvents,
-        sampler: Sampler,
+        room_class: Callable[[RoomContext], RoomState],
+        events: RoomActorEvents,
+        sampler: TurnTracer,
     ) -> None:
         self.mailbox = Mailbox()
         self.window = RestartWindow()
@@ -69,14 +69,14 @@ class RoomCell:
         self.empty_since_s: float | None = context.now_s()
         self.next_expiry_s: float | None = None
         self.entries: tuple[Entry, ...] = context.entries
-        self.vitals = Vitals(context.now_s())
+        self.stats = RoomStats(context.now_s())
         self.taps: list[Tap] | None = None
         self._context = context
         self._room_class = room_class
         self._events = events
         self._sampler = sampler
         self._has_mail = events.has_mail
-        self._room: Room | None = room_class(context)
+        self._room: RoomState | None = room_class(context)
 
     @property
     def room_id(self) -> str:
@@ -88,9 +88,9 @@ class RoomCell:
         return self._context.epoch
 
     @property
-    def estate(self) -> Estate:
+    def handoff(self) -> Handoff:
         """What its rooms leave to each other."""
-        return self._context.estate
+        return self._context.handoff
 
     @property
     def is_alive(self) -> bool:
@@ -103,9 +103,9 @@ class RoomCell:
         if not self.is_ready:
             self._has_mail(self)
 
-    def hear(self, said: Said) -> bool:
+    def offer(self, said: ClientMessages) -> bool:
         """Put what a member said in the mailbox. False when it is full: the sender is to be told."""
-        taken = self.mailbox.hear(said)
+        taken = self.mailbox.offer(said)
         if taken and not self.is_ready:
             self._has_mail(self)
         return taken
@@ -117,9 +117,9 @@ class RoomCell:
             return False
         sampler = self._sampler
         started_ns = time.time_ns() if sampler.left <= 0 else 0
-        vitals, taps = self.vitals, self.taps
-        turns = vitals.turns
-        vitals.turns = turns + 1
+        stats, taps = self.stats, self.taps
+        turns = stats.turns
+        stats.turns = turns + 1
         began_ns = 0 if turns & UNTIMED and turns >= TURNS else time.perf_counter_ns()
         batch = Batch()
         mailbox, handled = self.mailbox, 0
@@ -131,7 +131,7 @@ class RoomCell:
                 mail = take()
                 if taps is not None:
                     _show(taps, mail, room)
-                if type(mail) is Said:
+                if type(mail) is ClientMessages:
                     handled += len(mail.frames)
                     relay(mail, batch)
                 else:
@@ -141,9 +141,9 @@ class RoomCell:
             assert mail is not None
             self._end_turn(room, batch)
             _end(spans, room)
-            self._crashed(room, mail, crash)
+            self._handle_crash(room, mail, crash)
             if began_ns:
-                vitals.turned(time.perf_counter_ns() - began_ns, self._context.now_ms())
+                stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
             return False
         self.messages += handled
         self._end_turn(room, batch)
@@ -152,15 +152,15 @@ class RoomCell:
         if started_ns:
             sampler.turn(self.room_id, started_ns, handled, len(room.roster))
         if began_ns:
-            vitals.turned(time.perf_counter_ns() - began_ns, self._context.now_ms())
+            stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
         return len(queue) > 0
 
-    def _handle(self, room: Room, mail: Mail, batch: Batch, spans: list[Span]) -> None:
+    def _handle(self, room: RoomState, mail: Mail, batch: Batch, spans: list[Span]) -> None:
         """Have the room handle it. What began outside is a span of its trace, which lasts until the turn has ended."""
         if not isinstance(mail, Outside) or mail.trace is None:
             room.handle(mail, batch)
             return
-        what = mail.envelope.type if isinstance(mail, Told) else type(mail).__name__
+        what = mail.envelope.type if isinstance(mail, ExternalMessage) else type(mail).__name__
         span = self._sampler.told(self.room_id, what, mail.trace)
         spans.append(span)
         with use_span(span):
@@ -172,9 +172,9 @@ class RoomCell:
         The estate goes, too: what is wrong with the room may be in it.
         """
         assert self._room is not None
-        self.estate.left = None
+        self.handoff.left = None
         self._keep(self._room.roster.entries())
-        self.vitals.died(ASKED_FOR, self._context.now_ms())
+        self.stats.record_end(ASKED_FOR, self._context.now_ms())
         self.restart()
 
     def restart(self) -> None:
@@ -183,47 +183,47 @@ class RoomCell:
         try:
             self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
         except Exception as crash:  # noqa: BLE001 - as in a turn: a room that cannot start has crashed again
-            self._events.crashed(self, crash, self._letter("Restart", crash))
+            self._events.crashed(self, crash, self._dead_letter("Restart", crash))
             return
         for entry in self.entries:
-            if entry.link is not None and not entry.link.is_open:
-                self.mailbox.tell(Leave(entry.link, "lost"))
+            if entry.connection is not None and not entry.connection.is_open:
+                self.mailbox.tell(Leave(entry.connection, "lost"))
         if self.mailbox and not self.is_ready:
             self._has_mail(self)
 
     def close(self, closing: Closing) -> None:
         """Close every connection of a room that is past saving, those still waiting to enter included."""
         self._room = None
-        links = [entry.link for entry in self.entries]
+        connections = [entry.connection for entry in self.entries]
         while self.mailbox:
             mail = self.mailbox.take()
             if isinstance(mail, Join):
-                links.append(mail.link)
+                connections.append(mail.connection)
         self.entries = ()
-        for link in links:
-            if link is not None:
-                link.close(closing)
+        for connection in connections:
+            if connection is not None:
+                connection.close(closing)
 
-    def _end_turn(self, room: Room, batch: Batch) -> None:
-        links = room.roster.links
+    def _end_turn(self, room: RoomState, batch: Batch) -> None:
+        connections = room.roster.connections
         stream = batch.stream()
         edits = batch.edits
-        for link in links:
-            data = batch.stream_for(link, stream) if link in edits else stream
+        for connection in connections:
+            data = batch.stream_for(connection, stream) if connection in edits else stream
             if data:
-                link.push(data)
-        for link, closing in batch.dismissed:
-            if data := batch.stream_for(link, stream):
-                link.push(data)
-            link.close(closing)
+                connection.push(data)
+        for connection, closing in batch.dismissed:
+            if data := batch.stream_for(connection, stream):
+                connection.push(data)
+            connection.close(closing)
         if room.offset != self.offset:
-            self.deliveries += (room.offset - self.offset) * max(len(links) - 1, 0)
+            self.deliveries += (room.offset - self.offset) * max(len(connections) - 1, 0)
             self.offset = room.offset
         self.fanned_out_bytes += len(stream)
         if batch.roster_changed:
             self._note_roster(room)
 
-    def _note_roster(self, room: Room) -> None:
+    def _note_roster(self, room: RoomState) -> None:
         self._keep(room.roster.entries())
         self.next_expiry_s = room.roster.next_expiry_s()
         self._events.roster_changed(self)
@@ -236,42 +236,42 @@ class RoomCell:
         elif self.empty_since_s is None:
             self.empty_since_s = self._context.now_s()
 
-    def _crashed(self, room: Room, mail: Mail, crash: Exception) -> None:
+    def _handle_crash(self, room: RoomState, mail: Mail, crash: Exception) -> None:
         self._room = None
         self._keep(room.roster.entries())
         sender, frame = None, None
-        if isinstance(mail, Said):
-            seat = room.roster.seat_of(mail.link)
+        if isinstance(mail, ClientMessages):
+            seat = room.roster.seat_of(mail.connection)
             sender = seat.member.member_id if seat else None
             frame = mail.current
             if seat is not None:
-                mail.link.push(error_frame("room_crashed", CRASHED, reply_id_in(frame)))
+                mail.connection.push(error_frame("room_crashed", CRASHED, reply_id_in(frame)))
             self.mailbox.put_back(mail)
-        elif isinstance(mail, Join) and mail.link is not room.welcomed:
-            self._keep(tuple(entry for entry in self.entries if entry.link is not mail.link))
-            mail.link.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
-        elif isinstance(mail, Told):
+        elif isinstance(mail, Join) and mail.connection is not room.welcomed:
+            self._keep(tuple(entry for entry in self.entries if entry.connection is not mail.connection))
+            mail.connection.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
+        elif isinstance(mail, ExternalMessage):
             frame = TEXT, written(mail.envelope)
             mail.reply(Reply(code="room_crashed", message=CRASHED))
-        self._events.crashed(self, crash, self._letter(type(mail).__name__, crash, sender, frame))
+        self._events.crashed(self, crash, self._dead_letter(type(mail).__name__, crash, sender, frame))
 
-    def _letter(
+    def _dead_letter(
         self, kind: str, crash: Exception, sender: MemberId | None = None, frame: Frame | None = None
     ) -> DeadLetter:
         now_ms, reason = self._context.now_ms(), repr(crash)
-        self.vitals.died(reason, now_ms)
-        self.vitals.dead_letters += 1
+        self.stats.record_end(reason, now_ms)
+        self.stats.dead_letters += 1
         return DeadLetter(self.room_id, self.incarnation, sender, kind, frame, reason, now_ms)
 
 
-def _end(spans: list[Span], room: Room) -> None:
+def _end(spans: list[Span], room: RoomState) -> None:
     """What was told into the room is on its way to everybody."""
     for span in spans:
         span.set_attribute("members", len(room.roster))
         span.end()
 
 
-def _show(taps: list[Tap], mail: Mail, room: Room) -> None:
+def _show(taps: list[Tap], mail: Mail, room: RoomState) -> None:
     for tap in taps:
         tap.see(mail, room.roster)
 

@@ -8,7 +8,7 @@ a member; and the order of messages is the same for everyone by construction.
 
 from typing import Final, TypeAlias
 
-from omnisonic.actors.rooms.connection_handle import Link
+from omnisonic.actors.rooms.connection_handle import ConnectionHandle
 from omnisonic.wire.closing import Closing
 
 Edit: TypeAlias = tuple[int, int, bytes]
@@ -29,8 +29,8 @@ class Batch:
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.size = 0
-        self.edits: dict[Link, list[Edit]] = {}
-        self.dismissed: list[tuple[Link, Closing]] = []
+        self.edits: dict[ConnectionHandle, list[Edit]] = {}
+        self.dismissed: list[tuple[ConnectionHandle, Closing]] = []
         self.roster_changed = False
 
     def to_all(self, frame: bytes) -> None:
@@ -38,32 +38,32 @@ class Batch:
         self.pieces.append(frame)
         self.size += len(frame)
 
-    def to_others(self, link: Link, frame: bytes) -> None:
+    def to_others(self, connection: ConnectionHandle, frame: bytes) -> None:
         """Everyone but `link` gets `frame`."""
         start = self.size
         self.to_all(frame)
-        self.edit(link, start, self.size)
+        self.edit(connection, start, self.size)
 
-    def to_one(self, link: Link, frame: bytes) -> None:
+    def to_one(self, connection: ConnectionHandle, frame: bytes) -> None:
         """Only `link` gets `frame`."""
-        self.edit(link, self.size, self.size, frame)
+        self.edit(connection, self.size, self.size, frame)
 
-    def begin(self, link: Link, frame: bytes) -> None:
+    def begin(self, connection: ConnectionHandle, frame: bytes) -> None:
         """`link` is new here: it gets `frame`, and of the stream only what comes from now on."""
-        self.edits[link] = [(0, self.size, frame)]
+        self.edits[connection] = [(0, self.size, frame)]
 
-    def dismiss(self, link: Link, closing: Closing) -> None:
+    def dismiss(self, connection: ConnectionHandle, closing: Closing) -> None:
         """`link` gets nothing from now on but the close."""
-        self.edit(link, self.size, END)
-        self.dismissed.append((link, closing))
+        self.edit(connection, self.size, END)
+        self.dismissed.append((connection, closing))
 
-    def edit(self, link: Link, start: int, stop: int, instead: bytes = b"") -> None:
+    def edit(self, connection: ConnectionHandle, start: int, stop: int, instead: bytes = b"") -> None:
         """For `link`, put `instead` in the place of the stream from `start` to `stop`. In rising order."""
         if start == stop and not instead:
             return
-        edits = self.edits.get(link)
+        edits = self.edits.get(connection)
         if edits is None:
-            self.edits[link] = [(start, stop, instead)]
+            self.edits[connection] = [(start, stop, instead)]
         elif edits[-1][1] <= start:
             edits.append((start, stop, instead))
 
@@ -71,9 +71,9 @@ class Batch:
         """What everyone without edits gets."""
         return b"".join(self.pieces)
 
-    def stream_for(self, link: Link, stream: bytes) -> bytes:
+    def stream_for(self, connection: ConnectionHandle, stream: bytes) -> bytes:
         """What `link` gets, given the common `stream`."""
-        edits = self.edits.get(link)
+        edits = self.edits.get(connection)
         if edits is None:
             return stream
         if len(edits) == 1 and edits[0][0] == 0 and edits[0][1] >= len(stream):

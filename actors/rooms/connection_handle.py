@@ -5,7 +5,7 @@ from typing import Protocol
 from omnisonic.wire.closing import Closing
 
 
-class Link(Protocol):
+class ConnectionHandle(Protocol):
     """One way to one member. Nothing here waits, and nothing raises. Compared by identity."""
 
     @property

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from omnisonic.actors.rooms.relay_prefixes import Heads
+from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
 from omnisonic.actors.rooms.roster import Entry
 from omnisonic.models import RoomId
 
 
 @dataclass(slots=True)
-class Estate:
+class Handoff:
     """What a room leaves to the one that is started after it: whatever it wants to. Its cell keeps it, unlooked at."""
 
     left: object = None
@@ -25,7 +25,7 @@ class RoomContext:
     max_members: int
     now_s: Callable[[], float]
     now_ms: Callable[[], int]
-    heads: Heads
+    relay_prefixes: RelayPrefixes
     offset: int = 0
     entries: tuple[Entry, ...] = ()
-    estate: Estate = field(default_factory=Estate)
+    handoff: Handoff = field(default_factory=Handoff)

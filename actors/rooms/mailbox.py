@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from operator import length_hint
 from typing import Final, TypeAlias
 
-from omnisonic.actors.rooms.connection_handle import Link
+from omnisonic.actors.rooms.connection_handle import ConnectionHandle
 from omnisonic.actors.rooms.roster import Entry
 from omnisonic.models import Member, MemberId, UserId
 from omnisonic.observability.trace_context import Trace
@@ -34,7 +34,7 @@ DATA_BYTES: Final = 16_777_216
 class Join:
     """A connection enters as this member. `person` is who that is, where people are known."""
 
-    link: Link
+    connection: ConnectionHandle
     member: Member
     person: UserId | None = None
 
@@ -43,7 +43,7 @@ class Join:
 class Leave:
     """A connection is gone. `reason` is a word of the close table."""
 
-    link: Link
+    connection: ConnectionHandle
     reason: str
 
 
@@ -95,7 +95,7 @@ class Dismiss:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ExternalMessage:
     """The web side says something into the room. `reply` is called with what became of it, or never: nobody is here."""
 
     envelope: Envelope
@@ -110,18 +110,20 @@ class Tick:
     begun: Callable[[], None]
 
 
-Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | Told
+Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | ExternalMessage
 """What began outside the gateway."""
-Control: TypeAlias = Join | Leave | PutLease | DropLease | DropLeasesOf | SyncLeases | Expire | Dismiss | Told | Tick
+Control: TypeAlias = (
+    Join | Leave | PutLease | DropLease | DropLeasesOf | SyncLeases | Expire | Dismiss | ExternalMessage | Tick
+)
 
 
-class Said:
+class ClientMessages:
     """What one read of one connection brought. The room consumes `rest`; what it crashes on is then `current`."""
 
-    __slots__ = ("frames", "link", "rest", "size")
+    __slots__ = ("connection", "frames", "rest", "size")
 
-    def __init__(self, link: Link, frames: list[Frame], size: int) -> None:
-        self.link = link
+    def __init__(self, connection: ConnectionHandle, frames: list[Frame], size: int) -> None:
+        self.connection = connection
         self.frames = frames
         self.rest: Iterator[Frame] = iter(frames)
         self.size = size
@@ -137,7 +139,7 @@ class Said:
         return self.frames[len(self.frames) - self.waiting - 1]
 
 
-Mail: TypeAlias = Said | Control
+Mail: TypeAlias = ClientMessages | Control
 
 
 class Mailbox:
@@ -158,7 +160,7 @@ class Mailbox:
         """Take control mail. Never refused."""
         self.queue.append(mail)
 
-    def hear(self, said: Said) -> bool:
+    def offer(self, said: ClientMessages) -> bool:
         """Take data. False when there is no room for it: nothing of it was taken."""
         frames = self.frames + len(said.frames)
         size = self.size + said.size
@@ -174,16 +176,16 @@ class Mailbox:
     def take(self) -> Mail:
         """The oldest letter. Errors: `IndexError` when there is none."""
         mail = self.queue.popleft()
-        if type(mail) is Said:
+        if type(mail) is ClientMessages:
             self.frames -= len(mail.frames)
             self.size -= mail.size
         return mail
 
-    def put_back(self, said: Said) -> None:
+    def put_back(self, said: ClientMessages) -> None:
         """Put what is left of a letter back in front, to be handled first."""
         rest = list(said.rest)
         if rest:
-            left = Said(said.link, rest, said.size)
+            left = ClientMessages(said.connection, rest, said.size)
             self.frames += len(rest)
             self.size += left.size
             self.queue.appendleft(left)

@@ -11,14 +11,14 @@ from typing import Final, Protocol
 
 import trio
 
-from omnisonic.actors.rooms.actor import RoomCell, new_epoch
+from omnisonic.actors.rooms.actor import RoomActor, new_epoch
 from omnisonic.actors.rooms.mailbox import Expire
-from omnisonic.actors.rooms.relay_prefixes import Heads
-from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
+from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.actors.runtime.counters import Counters
 from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from omnisonic.actors.runtime.supervisor import Backoff, EndedLife
-from omnisonic.actors.runtime.telemetry import Sampler
+from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode, Closing
 
@@ -34,15 +34,15 @@ _log = logging.getLogger(__name__)
 class RosterWatcher(Protocol):
     """Is told of rosters that changed, to mirror them, and of rooms that are new, to fill in their leases."""
 
-    def roster_changed(self, cell: RoomCell) -> None: ...
+    def roster_changed(self, actor: RoomActor) -> None: ...
 
-    def room_made(self, cell: RoomCell) -> None: ...
+    def room_made(self, actor: RoomActor) -> None: ...
 
 
 class Scheduler(Protocol):
     """Gives rooms their turns."""
 
-    def ready(self, actor: RoomCell) -> None: ...
+    def ready(self, actor: RoomActor) -> None: ...
 
 
 @dataclass(slots=True)
@@ -53,10 +53,10 @@ class Totals:
     deliveries: int = 0
     fanned_out_bytes: int = 0
 
-    def add(self, cell: RoomCell) -> None:
-        self.messages += cell.messages
-        self.deliveries += cell.deliveries
-        self.fanned_out_bytes += cell.fanned_out_bytes
+    def add(self, actor: RoomActor) -> None:
+        self.messages += actor.messages
+        self.deliveries += actor.deliveries
+        self.fanned_out_bytes += actor.fanned_out_bytes
 
 
 class Registry:
@@ -64,18 +64,18 @@ class Registry:
 
     def __init__(
         self,
-        make_context: Callable[[RoomId, str, Heads], RoomContext],
-        room_class: Callable[[RoomContext], Room],
+        make_context: Callable[[RoomId, str, RelayPrefixes], RoomContext],
+        room_class: Callable[[RoomContext], RoomState],
         scheduler: Scheduler,
         counters: Counters,
-        sampler: Sampler,
+        sampler: TurnTracer,
         nursery: trio.Nursery,
     ) -> None:
         self.dead_letters = DeadLetters()
         self.closed: dict[RoomId, EndedLife] = {}
         self.watchers: list[RosterWatcher] = []
-        self._cells: dict[RoomId, RoomCell] = {}
-        self._heads = Heads()
+        self._actors: dict[RoomId, RoomActor] = {}
+        self._relay_prefixes = RelayPrefixes()
         self._make_context = make_context
         self._room_class = room_class
         self.has_mail = scheduler.ready
@@ -86,72 +86,72 @@ class Registry:
         self._backoff = Backoff()
 
     def __len__(self) -> int:
-        return len(self._cells)
+        return len(self._actors)
 
-    def __iter__(self) -> Iterator[RoomCell]:
-        return iter(list(self._cells.values()))
+    def __iter__(self) -> Iterator[RoomActor]:
+        return iter(list(self._actors.values()))
 
-    def get(self, room_id: RoomId) -> RoomCell | None:
+    def get(self, room_id: RoomId) -> RoomActor | None:
         """The room, if there is one."""
-        return self._cells.get(room_id)
+        return self._actors.get(room_id)
 
-    def room(self, room_id: RoomId) -> RoomCell:
+    def room(self, room_id: RoomId) -> RoomActor:
         """The room, made now if there is none."""
-        cell = self._cells.get(room_id)
-        if cell is None:
-            context = self._make_context(room_id, new_epoch(), self._heads)
-            cell = self._cells[room_id] = RoomCell(context, self._room_class, self, self._sampler)
+        actor = self._actors.get(room_id)
+        if actor is None:
+            context = self._make_context(room_id, new_epoch(), self._relay_prefixes)
+            actor = self._actors[room_id] = RoomActor(context, self._room_class, self, self._sampler)
             for watcher in self.watchers:
-                watcher.room_made(cell)
-        return cell
+                watcher.room_made(actor)
+        return actor
 
     def sweep(self, now_s: float, empty_s: float = EMPTY_S) -> None:
         """Forget rooms that have been empty for `empty_s`, and let rooms look at leases that ran out."""
-        for cell in self:
-            if cell.next_expiry_s is not None and cell.next_expiry_s <= now_s:
-                cell.tell(Expire())
-            elif cell.empty_since_s is not None and now_s - cell.empty_since_s >= empty_s and not cell.mailbox:
-                self._forget(cell)
+        for actor in self:
+            if actor.next_expiry_s is not None and actor.next_expiry_s <= now_s:
+                actor.tell(Expire())
+            elif actor.empty_since_s is not None and now_s - actor.empty_since_s >= empty_s and not actor.mailbox:
+                self._forget(actor)
 
     def totals(self) -> Totals:
         """What all rooms have done so far."""
         totals = replace(self.past)
-        for cell in self:
-            totals.add(cell)
+        for actor in self:
+            totals.add(actor)
         return totals
 
-    def _forget(self, cell: RoomCell) -> None:
-        if self._cells.get(cell.room_id) is cell:
-            del self._cells[cell.room_id]
-            self.past.add(cell)
+    def _forget(self, actor: RoomActor) -> None:
+        if self._actors.get(actor.room_id) is actor:
+            del self._actors[actor.room_id]
+            self.past.add(actor)
 
-    def roster_changed(self, cell: RoomCell) -> None:
+    def roster_changed(self, actor: RoomActor) -> None:
         for watcher in self.watchers:
-            watcher.roster_changed(cell)
+            watcher.roster_changed(actor)
 
-    def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
+    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         self.dead_letters.add(letter)
-        allowed = cell.window.allows(trio.current_time())
+        allowed = actor.window.allows(trio.current_time())
         event = "room.crashed" if allowed else "room.closed"
-        fields = {"room": cell.room_id, "incarnation": cell.incarnation, "letter": letter.type}
-        with self._sampler.crash(cell.room_id, crash):
+        fields = {"room": actor.room_id, "incarnation": actor.incarnation, "letter": letter.type}
+        with self._sampler.crash(actor.room_id, crash):
             _log.error(event, extra=fields, exc_info=crash)
         if allowed:
             self._counters.room_restarts += 1
-            self._nursery.start_soon(self._restart, cell)
+            self._nursery.start_soon(self._restart, actor)
             return
-        self._forget(cell)
-        self._bury(cell, letter)
-        cell.close(Closing(CloseCode.INTERNAL_ERROR, "this room failed too often"))
-        self.roster_changed(cell)
+        self._forget(actor)
+        self._remember_closed(actor, letter)
+        actor.close(Closing(CloseCode.INTERNAL_ERROR, "this room failed too often"))
+        self.roster_changed(actor)
 
-    def _bury(self, cell: RoomCell, letter: DeadLetter) -> None:
+    def _remember_closed(self, actor: RoomActor, letter: DeadLetter) -> None:
         """Remember a room that could not be saved; the oldest are forgotten."""
-        self.closed.pop(cell.room_id, None)
-        self.closed[cell.room_id] = EndedLife(letter.at_ms, letter.reason)
+        self.closed.pop(actor.room_id, None)
+        self.closed[actor.room_id] = EndedLife(letter.at_ms, letter.reason)
         while len(self.closed) > CLOSED:
             del self.closed[next(iter(self.closed))]
 
-    async def _restart(self, cell: RoomCell) -> None:
-        await trio.sleep(self._backoff.delay_s(len(cell.window)))
-        cell.restart()
+    async def _restart(self, actor: RoomActor) -> None:
+        await trio.sleep(self._backoff.delay_s(len(actor.window)))
+        actor.restart()

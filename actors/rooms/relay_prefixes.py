@@ -10,7 +10,7 @@ KNOWN_TYPES: Final = 1024
 _HANDLED: Final = frozenset({"heartbeat", "presence.set", "transport.set"})
 
 
-class Heads(dict[str, bytes | None]):
+class RelayPrefixes(dict[str, bytes | None]):
     """The head of a relayed message by type, made once; None for the types that are not simply relayed.
 
     Errors: `InvalidInput` (`invalid_message`) for a type that is no name.
@@ -22,7 +22,7 @@ class Heads(dict[str, bytes | None]):
         if type_ in _HANDLED or type_ in messages.SERVER_TYPES or type_.startswith(messages.SIGNAL_PREFIX):
             made = None
         else:
-            made = messages.head(type_)
+            made = messages.relay_prefix(type_)
         if len(self) < KNOWN_TYPES:
             self[type_] = made
         return made

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
 from typing import Final
 
-from omnisonic.actors.rooms.connection_handle import Link
+from omnisonic.actors.rooms.connection_handle import ConnectionHandle
 from omnisonic.models import Member, MemberId, UserId
-from omnisonic.wire.messages import binary_head, directed_tail, member_line, tail
+from omnisonic.wire.messages import binary_head, directed_suffix, member_line, relay_suffix
 
 EXPIRED: Final = "expired"
 REMOVED: Final = "removed"
@@ -24,7 +24,7 @@ class Entry:
     """A seat as it survives a crash of its room."""
 
     member: Member
-    link: Link | None
+    connection: ConnectionHandle | None
     lease_until_s: float | None
     person: UserId | None = None
 
@@ -41,10 +41,10 @@ class Seat:
 
     __slots__ = (
         "binary_head",
+        "connection",
         "directed_tail",
         "lease_until_s",
         "line",
-        "link",
         "member",
         "person",
         "tail",
@@ -52,13 +52,13 @@ class Seat:
     )
 
     def __init__(self, entry: Entry) -> None:
-        self.link = entry.link
+        self.connection = entry.connection
         self.lease_until_s = entry.lease_until_s
         self.person = entry.person
         self.takeovers: deque[float] | None = None
         """When others wanted the seat of a link that was here, the latest ones; None as long as nobody did."""
-        self.tail = tail(entry.member.member_id)
-        self.directed_tail = directed_tail(entry.member.member_id)
+        self.tail = relay_suffix(entry.member.member_id)
+        self.directed_tail = directed_suffix(entry.member.member_id)
         self.binary_head = binary_head(entry.member.member_id)
         self.put(entry.member)
 
@@ -68,7 +68,7 @@ class Seat:
         self.line = member_line(member)
 
     def entry(self) -> Entry:
-        return Entry(self.member, self.link, self.lease_until_s, self.person)
+        return Entry(self.member, self.connection, self.lease_until_s, self.person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Replaced:
     """A member who was here is here by another link: no leave, no second join."""
 
     seat: Seat
-    old: Link | None
+    old: ConnectionHandle | None
     changed: bool
 
 
@@ -108,7 +108,7 @@ class Roster:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._seats: dict[MemberId, Seat] = {}
-        self._by_link: dict[Link, Seat] = {}
+        self._by_link: dict[ConnectionHandle, Seat] = {}
         for entry in entries:
             self._add(Seat(entry))
 
@@ -122,13 +122,13 @@ class Roster:
         return member_id in self._seats
 
     @property
-    def links(self) -> KeysView[Link]:
+    def connections(self) -> KeysView[ConnectionHandle]:
         """Every connection in the room, in the order they came."""
         return self._by_link.keys()
 
-    def seat_of(self, link: Link) -> Seat | None:
+    def seat_of(self, connection: ConnectionHandle) -> Seat | None:
         """The seat that `link` holds."""
-        return self._by_link.get(link)
+        return self._by_link.get(connection)
 
     def seat_named(self, member_id: MemberId) -> Seat | None:
         """The seat of this member."""
@@ -143,19 +143,19 @@ class Roster:
         """Everything that must survive a crash."""
         return tuple(seat.entry() for seat in self._seats.values())
 
-    def join(self, member: Member, link: Link, person: UserId | None = None) -> Joined | Replaced:
+    def join(self, member: Member, connection: ConnectionHandle, person: UserId | None = None) -> Joined | Replaced:
         """Seat `member`. A second link of the same member takes the seat over, from a lease as from a link.
 
         The seat must not be another person's (`is_anothers`).
         """
         seat = self._seats.get(member.member_id)
         if seat is None:
-            return Joined(self._add(Seat(Entry(member, link, None, person))))
-        old, changed = seat.link, seat.member != member
+            return Joined(self._add(Seat(Entry(member, connection, None, person))))
+        old, changed = seat.connection, seat.member != member
         if old is not None:
             del self._by_link[old]
-        seat.link, seat.person = link, person
-        self._by_link[link] = seat
+        seat.connection, seat.person = connection, person
+        self._by_link[connection] = seat
         if changed:
             seat.put(member)
         return Replaced(seat, old, changed)
@@ -167,7 +167,7 @@ class Roster:
         a pause does not get in again, and whoever is in stays.
         """
         seat = self._seats.get(member_id)
-        if seat is None or seat.link is None:
+        if seat is None or seat.connection is None:
             return False
         if seat.takeovers is None:
             seat.takeovers = deque(maxlen=TAKEOVERS)
@@ -177,12 +177,12 @@ class Roster:
             tries.append(now_s)
         return is_fought_over
 
-    def leave(self, link: Link, reason: str, now_s: float) -> Left | None:
+    def leave(self, connection: ConnectionHandle, reason: str, now_s: float) -> Left | None:
         """The link is gone. None when it held no seat any more, or a lease still holds it."""
-        seat = self._by_link.pop(link, None)
+        seat = self._by_link.pop(connection, None)
         if seat is None:
             return None
-        seat.link = None
+        seat.connection = None
         if seat.lease_until_s is not None and seat.lease_until_s > now_s:
             return None
         return self._remove(seat, reason)
@@ -203,7 +203,7 @@ class Roster:
         if self.is_anothers(member.member_id, person):
             return None
         seat.lease_until_s = until_s
-        if seat.link is None:
+        if seat.connection is None:
             seat.person = person
         return self.update(member)
 
@@ -213,7 +213,7 @@ class Roster:
         if seat is None or seat.lease_until_s is None:
             return None
         seat.lease_until_s = None
-        return self._remove(seat, reason) if seat.link is None else None
+        return self._remove(seat, reason) if seat.connection is None else None
 
     def expire(self, now_s: float) -> list[Left]:
         """Take back every lease that ran out by `now_s`."""
@@ -226,8 +226,8 @@ class Roster:
 
     def _add(self, seat: Seat) -> Seat:
         self._seats[seat.member.member_id] = seat
-        if seat.link is not None:
-            self._by_link[seat.link] = seat
+        if seat.connection is not None:
+            self._by_link[seat.connection] = seat
         return seat
 
     def _remove(self, seat: Seat, reason: str) -> Left:

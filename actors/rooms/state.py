@@ -11,23 +11,23 @@ from msgspec import DecodeError
 from msgspec.structs import replace
 
 from omnisonic.actors.rooms.batch import Batch
-from omnisonic.actors.rooms.connection_handle import Link
-from omnisonic.actors.rooms.context import Estate as Estate
+from omnisonic.actors.rooms.connection_handle import ConnectionHandle
+from omnisonic.actors.rooms.context import Handoff as Handoff
 from omnisonic.actors.rooms.context import RoomContext as RoomContext
 from omnisonic.actors.rooms.hooks import Hooks
 from omnisonic.actors.rooms.mailbox import (
+    ClientMessages,
     Dismiss,
     DropLease,
     DropLeasesOf,
     Expire,
+    ExternalMessage,
     Join,
     Leave,
     Mail,
     PutLease,
-    Said,
     SyncLeases,
     Tick,
-    Told,
 )
 from omnisonic.actors.rooms.roster import Entry, Joined, Left, Roster, Seat, Updated
 from omnisonic.errors import InvalidInput
@@ -51,7 +51,7 @@ from omnisonic.wire.numbers import parse
 LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
 
-class Room(Hooks):
+class RoomState(Hooks):
     """One room's roster and order of messages. Subclass it and define its hooks (`Hooks`) to listen or to step in.
 
     `offset` counts the messages relayed to the whole room, from 1; `epoch` names the count.
@@ -61,7 +61,7 @@ class Room(Hooks):
         self.context = context
         self.roster = Roster(context.entries)
         self.offset = context.offset
-        self.welcomed: Link | None = None
+        self.welcomed: ConnectionHandle | None = None
         """Who has been taken in, while `on_join` is told of it: when that raises, it is not the newcomer's fault."""
         own = type(self)
         self._listens = own.on_message is not Hooks.on_message or own.on_binary is not Hooks.on_binary
@@ -69,18 +69,18 @@ class Room(Hooks):
     def handle(self, mail: Mail, batch: Batch) -> None:
         """Do what `mail` asks, and write down in `batch` what everyone gets."""
         match mail:
-            case Said():
+            case ClientMessages():
                 self.relay(mail, batch)
             case Join():
                 self._join(mail, batch)
             case Leave():
-                self._left(self.roster.leave(mail.link, mail.reason, self.context.now_s()), batch)
+                self._handle_leave(self.roster.leave(mail.connection, mail.reason, self.context.now_s()), batch)
             case PutLease() | DropLease() | DropLeasesOf() | SyncLeases() | Expire():
-                self._lease(mail, batch)
+                self._announce_lease(mail, batch)
             case Dismiss():
                 self._dismiss(mail.closing, batch)
-            case Told():
-                self._tell(mail, batch)
+            case ExternalMessage():
+                self._handle_external(mail, batch)
             case Tick():
                 mail.begun()
                 self.on_tick()
@@ -89,13 +89,13 @@ class Room(Hooks):
 
     # What members say
 
-    def relay(self, said: Said, batch: Batch) -> None:
+    def relay(self, said: ClientMessages, batch: Batch) -> None:
         """Relay what one member said. The hot path: everything that can be made before is made before."""
-        link = said.link
-        seat = self.roster.seat_of(link)
+        connection = said.connection
+        seat = self.roster.seat_of(connection)
         if seat is None:
             return  # replaced, or sent out, after it spoke
-        pieces, heads, tail, listens = batch.pieces, self.context.heads, seat.tail, self._listens
+        pieces, relay_prefixes, tail, listens = batch.pieces, self.context.relay_prefixes, seat.tail, self._listens
         text_heads, offset = TEXT_HEADERS, self.offset
         size = start = batch.size
         replies: list[bytes] = []
@@ -103,7 +103,11 @@ class Room(Hooks):
         try:
             for opcode, payload in said.rest:
                 if opcode == BINARY:
-                    data = self._binary(seat, payload, replies) if listens or len(payload) > MESSAGE_BYTES else payload
+                    data = (
+                        self._handle_binary(seat, payload, replies)
+                        if listens or len(payload) > MESSAGE_BYTES
+                        else payload
+                    )
                     if data is None:
                         continue
                     content = seat.binary_head + data
@@ -115,20 +119,20 @@ class Room(Hooks):
                     try:
                         envelope = decode(payload) if len(payload) < PLAIN_BYTES else decode_long(payload)
                         parse(envelope.payload)
-                        opening = heads[envelope.type]
+                        opening = relay_prefixes[envelope.type]
                     except (DecodeError, InvalidInput) as wrong:
                         replies.append(messages.refused_frame(wrong, payload))
                         continue
                     if opening is None or envelope.to is not None or envelope.id is not None or listens:
                         batch.size, self.offset = size, offset
-                        relayed = self._consider(seat, envelope, batch, replies)
+                        relayed = self._handle_message(seat, envelope, batch, replies)
                         if batch.size != size:  # an update, which the speaker is to get, too
-                            batch.edit(link, start, size, b"".join(replies))
+                            batch.edit(connection, start, size, b"".join(replies))
                             replies.clear()
                             start = size = batch.size
                         if not relayed:
                             continue
-                        opening = messages.head(envelope.type)
+                        opening = messages.relay_prefix(envelope.type)
                     content = b"".join((opening, envelope.payload, tail, b"%d}" % (offset + 1)))
                     length = len(content)
                     head = text_heads[length] if length < len(text_heads) else header(TEXT, length)
@@ -137,13 +141,13 @@ class Room(Hooks):
                 offset += 1
         finally:
             batch.size, self.offset = size, offset
-            batch.edit(link, start, size, b"".join(replies))
+            batch.edit(connection, start, size, b"".join(replies))
         if not is_text:
             closing = Closing(CloseCode.INVALID_UTF8, "text must be UTF-8")
-            batch.dismiss(link, closing)
-            self._left(self.roster.leave(link, closing.word, self.context.now_s()), batch)
+            batch.dismiss(connection, closing)
+            self._handle_leave(self.roster.leave(connection, closing.word, self.context.now_s()), batch)
 
-    def _consider(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
+    def _handle_message(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
         """Deal with a message that may not be for everyone. True when it is to be relayed."""
         try:
             relayed = self._is_for_all(seat, envelope, batch, replies)
@@ -154,7 +158,7 @@ class Room(Hooks):
             return False
         return relayed
 
-    def _binary(self, seat: Seat, data: bytes, replies: list[bytes]) -> bytes | None:
+    def _handle_binary(self, seat: Seat, data: bytes, replies: list[bytes]) -> bytes | None:
         """What is to be relayed of a binary message; None when it is kept back or refused."""
         try:
             if len(data) > MESSAGE_BYTES:
@@ -177,7 +181,7 @@ class Room(Hooks):
             wanted = _wanted(seat.member, envelope)
             shown = None if wanted == seat.member else self.on_presence(wanted, seat.member)
             if shown is not None:
-                self._changed(self.roster.update(shown), batch)
+                self._announce_update(self.roster.update(shown), batch)
             return False
         if envelope.to is None and type_.startswith(messages.SIGNAL_PREFIX):
             raise InvalidInput(f"{type_} goes to one member: say which in `to`.", code="to_required")
@@ -185,40 +189,40 @@ class Room(Hooks):
             return False
         if envelope.to is None:
             return True
-        self._direct(seat, envelope, envelope.to, batch, replies)
+        self._relay_to_one(seat, envelope, envelope.to, batch, replies)
         return False
 
-    def _direct(self, seat: Seat, envelope: Envelope, to: MemberId, batch: Batch, replies: list[bytes]) -> None:
+    def _relay_to_one(self, seat: Seat, envelope: Envelope, to: MemberId, batch: Batch, replies: list[bytes]) -> None:
         target = self.roster.seat_named(to)
-        if target is None or target.link is None:
+        if target is None or target.connection is None:
             raise InvalidInput("The member it is for is not connected here.", code="unknown_member")
-        frame_ = frame(TEXT, b"".join((messages.head(envelope.type), envelope.payload, seat.directed_tail)))
+        frame_ = frame(TEXT, b"".join((messages.relay_prefix(envelope.type), envelope.payload, seat.directed_tail)))
         if target is seat:
             replies.append(frame_)
         else:
-            batch.to_one(target.link, frame_)
+            batch.to_one(target.connection, frame_)
 
     # What the web side says
 
-    def _tell(self, told: Told, batch: Batch) -> None:
+    def _handle_external(self, told: ExternalMessage, batch: Batch) -> None:
         """Say it to all or to one, from nobody. Without a connection here there is nobody to tell, and no reply."""
         envelope = told.envelope
-        if not self.roster.links:
+        if not self.roster.connections:
             return
         target = None if envelope.to is None else self.roster.seat_named(envelope.to)
         if len(envelope.payload) > MESSAGE_BYTES:
             wrong = too_large(len(envelope.payload))
             told.reply(Reply(code=wrong.code, message=wrong.message))
-        elif envelope.to is not None and (target is None or target.link is None):
+        elif envelope.to is not None and (target is None or target.connection is None):
             told.reply(Reply(code="unknown_member", message="The member it is for is not connected here."))
         else:
             if self.on_external(envelope):
-                self._pass_on(envelope, target, batch)
+                self._relay_external(envelope, target, batch)
             told.reply(Reply(self.offset))
 
-    def _pass_on(self, envelope: Envelope, target: Seat | None, batch: Batch) -> None:
-        if target is not None and target.link is not None:
-            batch.to_one(target.link, messages.directed_outside_frame(envelope))
+    def _relay_external(self, envelope: Envelope, target: Seat | None, batch: Batch) -> None:
+        if target is not None and target.connection is not None:
+            batch.to_one(target.connection, messages.directed_outside_frame(envelope))
             return
         self.offset += 1
         batch.to_all(messages.outside_frame(envelope, self.offset))
@@ -226,15 +230,15 @@ class Room(Hooks):
     # Who comes and goes
 
     def _join(self, join: Join, batch: Batch) -> None:
-        link = join.link
+        connection = join.connection
         try:
             self._check_place(join, batch)
-            member = self._shown(join.member)
+            member = self._checked_presence(join.member)
         except InvalidInput as wrong:
-            batch.begin(link, _error(wrong))
-            batch.dismiss(link, Closing(CloseCode.POLICY, wrong.code))
+            batch.begin(connection, _error(wrong))
+            batch.dismiss(connection, Closing(CloseCode.POLICY, wrong.code))
             return
-        event = self.roster.join(member, link, join.person)
+        event = self.roster.join(member, connection, join.person)
         if isinstance(event, Joined):
             batch.to_all(messages.join_frame(event.seat.line))
         else:
@@ -242,10 +246,10 @@ class Room(Hooks):
                 batch.dismiss(event.old, Closing(CloseCode.REPLACED))
             if event.changed:
                 batch.to_all(messages.update_frame(event.seat.line))
-        batch.begin(link, self._welcome(event.seat))
+        batch.begin(connection, self._send_welcome(event.seat))
         batch.roster_changed = True
         if isinstance(event, Joined):
-            self.welcomed = link
+            self.welcomed = connection
             self.on_join(event.seat.member)
             self.welcomed = None
 
@@ -262,7 +266,7 @@ class Room(Hooks):
                 code="seat_contested",
             )
 
-    def _shown(self, wanted: Member) -> Member:
+    def _checked_presence(self, wanted: Member) -> Member:
         """How others see a member who comes, or is here already and keeps their name when another one is refused.
 
         Errors: `InvalidInput` when a newcomer is refused.
@@ -281,14 +285,14 @@ class Room(Hooks):
             raise InvalidInput("This room does not let you in under that name.", code="name_refused")
         return replace(wanted, display_name=before.display_name)
 
-    def _welcome(self, seat: Seat) -> bytes:
+    def _send_welcome(self, seat: Seat) -> bytes:
         context = self.context
         welcome = Welcome(
             context.room_id, seat.member.member_id, context.ttl_s, context.epoch, self.offset, context.now_ms()
         )
         return messages.welcome_frame(welcome, [each.line for each in self.roster])
 
-    def _changed(self, event: Joined | Updated | None, batch: Batch) -> None:
+    def _announce_update(self, event: Joined | Updated | None, batch: Batch) -> None:
         if event is not None:
             make = messages.join_frame if isinstance(event, Joined) else messages.update_frame
             batch.to_all(make(event.seat.line))
@@ -296,27 +300,27 @@ class Room(Hooks):
         if isinstance(event, Joined):
             self.on_join(event.seat.member)
 
-    def _left(self, event: Left | None, batch: Batch) -> None:
+    def _handle_leave(self, event: Left | None, batch: Batch) -> None:
         if event is not None:
             batch.to_all(messages.leave_frame(event.member_id, event.reason))
         batch.roster_changed = True
-        self._is_gone(event)
+        self._announce_leave(event)
 
-    def _is_gone(self, event: Left | None) -> None:
+    def _announce_leave(self, event: Left | None) -> None:
         if event is not None and event.member is not None:
             self.on_leave(event.member, event.reason)
 
-    def _lease(self, mail: LeaseMail, batch: Batch) -> None:
+    def _announce_lease(self, mail: LeaseMail, batch: Batch) -> None:
         match mail:
             case PutLease():
                 if not self._is_taken(mail.member.member_id, mail.person, batch):
                     self._put_lease(mail.member, mail.until_s, mail.person, batch)
             case DropLease():
                 if not self.roster.is_anothers(mail.member_id, mail.person):
-                    self._left(self.roster.drop_lease(mail.member_id), batch)
+                    self._handle_leave(self.roster.drop_lease(mail.member_id), batch)
             case DropLeasesOf():
                 for seat in [seat for seat in self.roster if seat.person == mail.person]:
-                    self._left(self.roster.drop_lease(seat.member.member_id), batch)
+                    self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)
             case SyncLeases():
                 self._sync(mail.leases, batch)
             case Expire():
@@ -326,10 +330,10 @@ class Room(Hooks):
 
     def _put_lease(self, member: Member, until_s: float, person: UserId | None, batch: Batch) -> None:
         try:
-            shown = self._shown(member)
+            shown = self._checked_presence(member)
         except InvalidInput:
             return  # the room does not let them in under that name
-        self._changed(self.roster.put_lease(shown, until_s, person), batch)
+        self._announce_update(self.roster.put_lease(shown, until_s, person), batch)
 
     def _is_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
         """Whether the seat is another person's, and is really held still."""
@@ -339,23 +343,23 @@ class Room(Hooks):
 
     def _expire(self, batch: Batch) -> None:
         for left in self.roster.expire(self.context.now_s()):
-            self._left(left, batch)
+            self._handle_leave(left, batch)
 
     def _dismiss(self, closing: Closing, batch: Batch) -> None:
         left: list[Left | None] = []
-        for link in list(self.roster.links):
-            batch.dismiss(link, closing)
-            left.append(self.roster.leave(link, closing.word, self.context.now_s()))
+        for connection in list(self.roster.connections):
+            batch.dismiss(connection, closing)
+            left.append(self.roster.leave(connection, closing.word, self.context.now_s()))
         left += [self.roster.drop_lease(seat.member.member_id) for seat in list(self.roster)]
         batch.roster_changed = True
         for event in left:  # all are out by now, whatever a hook does
-            self._is_gone(event)
+            self._announce_leave(event)
 
     def _sync(self, leases: tuple[Entry, ...], batch: Batch) -> None:
         """Make the leases what the store says: it may have heard what this room did not."""
         named = {entry.member.member_id for entry in leases}
         for seat in [seat for seat in self.roster if seat.member.member_id not in named]:
-            self._left(self.roster.drop_lease(seat.member.member_id), batch)
+            self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)
         for entry in leases:
             if entry.lease_until_s is not None:
                 self._put_lease(entry.member, entry.lease_until_s, entry.person, batch)

@@ -17,11 +17,11 @@ UNTIMED: Final = 7
 """The bits of a turn's number that are all zero when it is timed."""
 MARKS: Final = 11
 """One a second, so that they span 10 s."""
-HOG_S: Final = 0.25
+STALL_S: Final = 0.25
 """A turn that takes this long keeps everybody waiting, and is remembered."""
 ASKED_FOR: Final = "an operator asked for it"
 """Why a life ended that nothing was wrong with."""
-_HOG_NS: Final = int(HOG_S * 1e9)
+_STALL_NS: Final = int(STALL_S * 1e9)
 
 _Mark: TypeAlias = tuple[float, int, int]
 
@@ -58,37 +58,37 @@ class Meter:
         return (messages - then_messages) / passed_s, (deliveries - then_deliveries) / passed_s
 
 
-class Vitals:
+class RoomStats:
     """Of one room. `turns` is counted by its cell, `born_s` is on the loop's clock.
 
     `hogged` is when (milliseconds since 1970) and for how long (seconds) it did last.
     """
 
-    __slots__ = ("_timed", "_took_ns", "born_s", "dead_letters", "hogged", "lives", "meter", "turns")
+    __slots__ = ("_timed", "_took_ns", "born_s", "dead_letters", "lives", "meter", "last_stall", "turns")
 
     def __init__(self, born_s: float) -> None:
         self.born_s = born_s
         self.turns = 0
         self.dead_letters = 0
-        self.hogged: tuple[int, float] | None = None
+        self.last_stall: tuple[int, float] | None = None
         self.lives: deque[EndedLife] = deque(maxlen=LIVES)
         self.meter = Meter(born_s)
         self._timed = 0
         self._took_ns = array("f", bytes(4 * TURNS))
 
-    def turned(self, took_ns: int, now_ms: int) -> None:
+    def record_turn(self, took_ns: int, now_ms: int) -> None:
         """A turn that was timed is over."""
         self._took_ns[self._timed % TURNS] = took_ns
         self._timed += 1
-        if took_ns > _HOG_NS:
-            self.hogs(took_ns / 1e9, now_ms)
+        if took_ns > _STALL_NS:
+            self.record_stall(took_ns / 1e9, now_ms)
 
-    def hogs(self, lasted_s: float, now_ms: int) -> None:
+    def record_stall(self, lasted_s: float, now_ms: int) -> None:
         """A turn that has ended now kept everybody waiting. Told twice of the same one, the first is right."""
-        if self.hogged is None or self.hogged[0] < now_ms - lasted_s * 1000:
-            self.hogged = now_ms, lasted_s
+        if self.last_stall is None or self.last_stall[0] < now_ms - lasted_s * 1000:
+            self.last_stall = now_ms, lasted_s
 
-    def died(self, reason: str, now_ms: int) -> None:
+    def record_end(self, reason: str, now_ms: int) -> None:
         """A life has ended."""
         self.lives.append(EndedLife(now_ms, reason))
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from omnisonic.actors.rooms.mailbox import Join, Leave, Mail, Said, Told
+from omnisonic.actors.rooms.mailbox import ClientMessages, ExternalMessage, Join, Leave, Mail
 from omnisonic.actors.rooms.roster import Roster
 from omnisonic.models import MemberId
 from omnisonic.wire.frames import TEXT, Frame
@@ -85,15 +85,15 @@ class Tap:
         if now_s - self._second_s >= 1.0:
             self._second_s, self._left = now_s, self._bounds.per_s
         match mail:
-            case Said():
-                seat = roster.seat_of(mail.link)
+            case ClientMessages():
+                seat = roster.seat_of(mail.connection)
                 self._see_frames(mail, None if seat is None else seat.member.member_id)
-            case Told():
+            case ExternalMessage():
                 self._see_frame((TEXT, written(mail.envelope)), None)
             case Join():
                 self._pass("join", mail.member.member_id, 0)
             case Leave():
-                seat = roster.seat_of(mail.link)
+                seat = roster.seat_of(mail.connection)
                 self._pass("leave", None if seat is None else seat.member.member_id, 0)
             case _:
                 self._pass(type(mail).__name__, None, 0)
@@ -104,7 +104,7 @@ class Tap:
             self._has_ended = True
             self._end(self, reason)
 
-    def _see_frames(self, said: Said, sender: MemberId | None) -> None:
+    def _see_frames(self, said: ClientMessages, sender: MemberId | None) -> None:
         # A letter that was put back after a crash is seen again: what is left of it is given to the room again.
         for frame in said.frames:
             self._see_frame(frame, sender)

@@ -37,7 +37,7 @@ class Measured(Protocol):
         ...
 
 
-class Sampler:
+class TurnTracer:
     """Decides which turns of rooms become spans. `left` is how many messages go by until the next one does."""
 
     __slots__ = ("_due_ns", "_fan_out", "_pause_ns", "_tracer", "left")

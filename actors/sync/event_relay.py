@@ -18,9 +18,9 @@ from typing import Final, assert_never
 import msgspec
 import trio
 
-from omnisonic.actors.admission.revocation import Bouncer
-from omnisonic.actors.rooms.actor import RoomCell
-from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, DropLeasesOf, PutLease, SyncLeases, Told
+from omnisonic.actors.admission.revocation import AccessRevocation
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, DropLeasesOf, ExternalMessage, PutLease, SyncLeases
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.roster import Entry
 from omnisonic.errors import Unavailable
@@ -47,14 +47,14 @@ REPLIES: Final = 256
 _log = logging.getLogger(__name__)
 
 
-class Relay:
+class EventRelay:
     """Carries events and leases into the rooms of one gateway, and tells its bouncer whose rights have ended."""
 
-    def __init__(self, store: PresenceStore, bus: Bus, registry: Registry, bouncer: Bouncer) -> None:
+    def __init__(self, store: PresenceStore, bus: Bus, registry: Registry, revocation: AccessRevocation) -> None:
         self._store = store
         self._bus = bus
         self._registry = registry
-        self._bouncer = bouncer
+        self._revocation = revocation
         self._replies_in, self._replies_out = trio.open_memory_channel[tuple[str, Reply]](REPLIES)
         self._unread: dict[RoomId, None] = {}
         self._reading: RoomId | None = None
@@ -65,11 +65,11 @@ class Relay:
         """Whether there are leases that are still to be read."""
         return bool(self._unread) or self._reading is not None
 
-    def room_made(self, cell: RoomCell) -> None:
+    def room_made(self, actor: RoomActor) -> None:
         """Read this room's leases soon."""
-        self._read_soon(cell.room_id)
+        self._read_soon(actor.room_id)
 
-    def roster_changed(self, cell: RoomCell) -> None:
+    def roster_changed(self, actor: RoomActor) -> None:
         """Of no concern here."""
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -115,12 +115,12 @@ class Relay:
         if self._registry.get(room_id) is None:
             return
         leases = await self._store.leases(room_id)
-        cell = self._registry.get(room_id)
-        if cell is None or room_id in self._unread:
+        actor = self._registry.get(room_id)
+        if actor is None or room_id in self._unread:
             return  # an event came in meanwhile: what was read may be older than it, so it is read again
         now_s = trio.current_time()
         entries = (Entry(_plain(each.member), None, now_s + each.ttl_s, each.person) for each in leases)
-        cell.tell(SyncLeases(tuple(entries)))
+        actor.tell(SyncLeases(tuple(entries)))
 
     def _tell(self, data: bytes) -> None:
         if not is_utf8(data):  # msgspec does not look into payloads
@@ -133,35 +133,35 @@ class Relay:
             return
         match event:
             case LoginEnded():
-                self._bouncer.login_ended(event.login)
+                self._revocation.login_ended(event.login)
                 return
             case RoleLost():
-                self._bouncer.role_lost(event.room, event.person)
+                self._revocation.role_lost(event.room, event.person)
             case RoomClosed():
-                self._bouncer.room_closed(event.room)
+                self._revocation.room_closed(event.room)
             case LeasePut() | LeaseDropped() | RoomSaid():
                 pass
             case _ as never:
                 assert_never(never)
-        cell = self._registry.get(event.room)
-        if cell is not None:
-            self._tell_room(cell, event)
+        actor = self._registry.get(event.room)
+        if actor is not None:
+            self._tell_room(actor, event)
 
-    def _tell_room(self, cell: RoomCell, event: LeasePut | LeaseDropped | RoomSaid | RoomClosed | RoleLost) -> None:
+    def _tell_room(self, actor: RoomActor, event: LeasePut | LeaseDropped | RoomSaid | RoomClosed | RoleLost) -> None:
         match event:
             case LeasePut():
-                self._leases_change(cell)
-                cell.tell(PutLease(event.member, trio.current_time() + event.ttl_s, event.person, event.trace))
+                self._leases_change(actor)
+                actor.tell(PutLease(event.member, trio.current_time() + event.ttl_s, event.person, event.trace))
             case LeaseDropped():
-                self._leases_change(cell)
-                cell.tell(DropLease(event.member_id, event.person, event.trace))
+                self._leases_change(actor)
+                actor.tell(DropLease(event.member_id, event.person, event.trace))
             case RoomSaid():
                 envelope = Envelope(event.type, event.payload, event.to)
-                cell.tell(Told(envelope, self._replier(event.reply_to), event.trace))
+                actor.tell(ExternalMessage(envelope, self._replier(event.reply_to), event.trace))
             case RoleLost():
-                cell.tell(DropLeasesOf(event.person, event.trace))
+                actor.tell(DropLeasesOf(event.person, event.trace))
             case RoomClosed():
-                cell.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED), event.trace))
+                actor.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED), event.trace))
             case _ as never:
                 assert_never(never)
 
@@ -176,13 +176,13 @@ class Relay:
 
     def _missed(self) -> None:
         """Events may have been missed: read the truth again."""
-        for cell in self._registry:
-            self._read_soon(cell.room_id)
-        self._bouncer.missed()
+        for actor in self._registry:
+            self._read_soon(actor.room_id)
+        self._revocation.missed()
 
-    def _leases_change(self, cell: RoomCell) -> None:
-        if self._reading == cell.room_id:
-            self._read_soon(cell.room_id)
+    def _leases_change(self, actor: RoomActor) -> None:
+        if self._reading == actor.room_id:
+            self._read_soon(actor.room_id)
 
     def _read_soon(self, room_id: RoomId) -> None:
         self._unread[room_id] = None

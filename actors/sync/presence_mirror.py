@@ -16,7 +16,7 @@ from typing import Final
 import trio
 from opentelemetry import trace
 
-from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.errors import Unavailable
 from omnisonic.models import RoomId
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("realtime-gateway")
 
 
-class Mirror:
+class PresenceMirror:
     """Keeps the store's rosters of one gateway (`owner`) like the rooms'. Times are seconds."""
 
     def __init__(self, store: PresenceStore, registry: Registry, *, owner: str, ttl_s: int) -> None:
@@ -46,12 +46,12 @@ class Mirror:
         self._wake = trio.Event()
         self._is_up = True
 
-    def roster_changed(self, cell: RoomCell) -> None:
+    def roster_changed(self, actor: RoomActor) -> None:
         """Write this room's roster soon."""
-        self._stale_since_s.setdefault(cell.room_id, trio.current_time())
+        self._stale_since_s.setdefault(actor.room_id, trio.current_time())
         self._wake.set()
 
-    def room_made(self, cell: RoomCell) -> None:
+    def room_made(self, actor: RoomActor) -> None:
         """A room without anybody in it needs no line."""
 
     @property
@@ -127,8 +127,8 @@ class Mirror:
 
     def _members(self, room_id: RoomId) -> Sequence[RosterLine]:
         """Who is in the room by a connection. Leases are in the store already."""
-        cell = self._registry.get(room_id)
-        if cell is None:
+        actor = self._registry.get(room_id)
+        if actor is None:
             return ()
         return [
             RosterLine(
@@ -138,14 +138,14 @@ class Mirror:
                 person=entry.person,
                 account=entry.member.account,
             )
-            for entry in cell.entries
-            if entry.link is not None
+            for entry in actor.entries
+            if entry.connection is not None
         ]
 
     def _mark_all(self) -> None:
-        for cell in self._registry:
-            if cell.entries:
-                self.roster_changed(cell)
+        for actor in self._registry:
+            if actor.entries:
+                self.roster_changed(actor)
 
     def _is_down(self, problem: Unavailable) -> None:
         if self._is_up:

@@ -14,7 +14,7 @@ from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTime
 
 from omnisonic.http.core.errors import Refusal
 from omnisonic.stores.storage import LINK_S, Key, Storage
-from omnisonic.studio.uploads import Kept
+from omnisonic.studio.uploads import StoredUpload
 
 SALT: Final = "omnisonic.download"
 
@@ -40,7 +40,7 @@ class DownloadLinks:
         self._cdn_url = cdn_url
         self._signer = URLSafeTimedSerializer(secret, salt=SALT, signer=_signer_at(clock))
 
-    async def url(self, kept: Kept, origin: str) -> str:
+    async def url(self, kept: StoredUpload, origin: str) -> str:
         """A link to this upload; ours are at `origin`. Errors: `Unavailable`."""
         if self._cdn_url is not None:
             return f"{self._cdn_url}/{quote(kept.key)}"
@@ -68,7 +68,7 @@ def _signer_at(clock: Callable[[], float]) -> type[TimestampSigner]:
     return Signer
 
 
-def download_of(kept: Kept) -> Download:
+def download_of(kept: StoredUpload) -> Download:
     """What serving this upload needs."""
     upload = kept.upload
     return Download(kept.key, upload.file_name, upload.mime_type, upload.file_size, upload.sha256)

@@ -15,7 +15,7 @@ from omnisonic.errors import InvalidInput
 from omnisonic.http.api.download_links import Download
 from omnisonic.http.api.downloads import Served
 from omnisonic.http.api.export_inputs import ExportQuery, NewExport
-from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.inputs import Query, json_body, no_body
@@ -23,9 +23,9 @@ from omnisonic.http.core.openapi import COOKIE, answers
 from omnisonic.http.core.responses import ExportAnswer, ExportList, Ok, answer
 from omnisonic.models import Export, ExportId, LoginId
 from omnisonic.settings.settings import Settings
-from omnisonic.studio.exports import MEDIA_TYPES, ExportStore, Made, TooManyExports, TooManyExportsOfUser
+from omnisonic.studio.exports import MEDIA_TYPES, ExportStore, StoredExport, TooManyExports, TooManyExportsOfUser
 from omnisonic.studio.exports.events import progressed, removed
-from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, Disposal
+from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, GarbageCollector
 
 WAIT_S: Final = 25.0
 """How long a download waits for the export to be made: proxies give up after 30 s."""
@@ -43,8 +43,8 @@ class Exports:
         settings: Settings,
         store: ExportStore,
         served: Served,
-        disposal: Disposal,
-        news: RoomNews,
+        disposal: GarbageCollector,
+        news: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
         self._settings = settings
@@ -95,7 +95,7 @@ class Exports:
         made = await self._store.remove(self._login(), export_id)
         await self._news.tell(removed(made.export))
         if made.key is not None:
-            await self._disposal.dispose([made.key], within_s=DISPOSE_S)
+            await self._disposal.collect([made.key], within_s=DISPOSE_S)
         return answer(Ok())
 
     @answers(
@@ -125,7 +125,7 @@ class Exports:
         what = Download(made.key, export.file_name, MEDIA_TYPES[export.format], export.file_size, made.sha256)
         return await self._served.answer(what)
 
-    async def _settled(self, login: LoginId, export_id: ExportId) -> Made:
+    async def _settled(self, login: LoginId, export_id: ExportId) -> StoredExport:
         """The export, once it is made or has failed, or as it is after `WAIT_S`."""
         ends_s = asyncio.get_running_loop().time() + current_app.config.get("EXPORT_WAIT", WAIT_S)
         while True:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from quart import Blueprint, Response, request
 
-from omnisonic.http.api.participant_counts import HeadCounts
+from omnisonic.http.api.participant_counts import ParticipantCounts
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.inputs import Input, json_body, no_body
 from omnisonic.http.core.openapi import COOKIE, answers
@@ -38,7 +38,7 @@ class Invites:
     """The routes. `login` tells by which sign-in the current request is made, or raises."""
 
     def __init__(
-        self, settings: Settings, sessions: SessionStore, counts: HeadCounts, login: Callable[[], LoginId]
+        self, settings: Settings, sessions: SessionStore, counts: ParticipantCounts, login: Callable[[], LoginId]
     ) -> None:
         self._settings = settings
         self._sessions = sessions

@@ -29,7 +29,7 @@ class Look:
         self.found: asyncio.Future[Mapping[RoomId, int]] = asyncio.get_running_loop().create_future()
 
 
-class HeadCounts:
+class ParticipantCounts:
     """Counts who is in the rooms that `presence` knows."""
 
     def __init__(self, presence: PresenceStore) -> None:

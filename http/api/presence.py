@@ -17,7 +17,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.http.api.room_inputs import DisplayName, MemberName, RoomName
 from omnisonic.http.api.room_rights import RoomRights
 from omnisonic.http.api.roster_reads import RosterReads
-from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.client_address import client_address
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import Input, Query, json_body
@@ -93,7 +93,7 @@ class Presence:
         presence: PresenceStore,
         bus: Bus,
         rights: RoomRights,
-        callers: Callers,
+        callers: CurrentUser,
     ) -> None:
         self._default_ttl_s = settings.presence_ttl_s
         self._proxies = settings.trusted_proxies

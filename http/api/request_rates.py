@@ -19,7 +19,7 @@ from typing import Final
 from quart import Quart, request
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.client_address import client_address
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.models import LoginId
@@ -48,7 +48,7 @@ class RequestRates:
         guard: Guard,
         local_guard: Guard,
         accounts: AccountStore,
-        callers: Callers,
+        callers: CurrentUser,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -113,7 +113,7 @@ class RequestRates:
             wait_s = await self._guard.spend(allowances)
         except Unavailable as problem:
             if self._guard_answers:
-                log.warning("requests.counted_alone", extra={"reason": problem.message})
+                log.warning("requests.limited_locally", extra={"reason": problem.message})
             self._guard_answers = False
             self._ask_again_at_s = self._clock() + ASK_AGAIN_S
             return await self._local_guard.spend(allowances)

@@ -17,7 +17,7 @@ TELL_TIMEOUT_S: Final = 1.0
 log = logging.getLogger(__name__)
 
 
-class RoomNews:
+class RoomEvents:
     """Tells the rooms through `bus`."""
 
     def __init__(self, bus: Bus) -> None:
@@ -30,4 +30,4 @@ class RoomNews:
                 for event in events:
                     await self._bus.publish(ROOM_EVENTS, encode(event))
         except (TimeoutError, Unavailable):
-            log.warning("room.not_told", extra={"events": [type(event).__name__ for event in events]})
+            log.warning("room.not_notified", extra={"events": [type(event).__name__ for event in events]})

@@ -6,7 +6,7 @@ once, and not at all where neither the room can be a session's nor the member id
 and nobody may.
 """
 
-from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
 from omnisonic.studio.access import AccessStore, MemberReserved, Standing
 from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
@@ -15,7 +15,7 @@ from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
 class RoomRights:
     """Asks `access` about those whom `callers` knows. `is_open`: rooms that are no session's are anybody's."""
 
-    def __init__(self, access: AccessStore, callers: Callers, *, is_open: bool) -> None:
+    def __init__(self, access: AccessStore, callers: CurrentUser, *, is_open: bool) -> None:
         self._access = access
         self._callers = callers
         self.is_open = is_open

@@ -22,12 +22,12 @@ from omnisonic.errors import Unavailable
 from omnisonic.http.api.livekit import LiveKitTokens
 from omnisonic.http.api.room_inputs import Entrance, OutsideMessage, Saying, read_saying
 from omnisonic.http.api.room_rights import RoomRights
-from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.client_address import client_address
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.inputs import json_body, raw_json
 from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, answers
-from omnisonic.http.core.responses import Said, TicketAnswer, answer
+from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, answer
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from omnisonic.models import RoomId, checked_room_id, default_display_name
 from omnisonic.settings.settings import Settings
@@ -87,7 +87,7 @@ class Rooms:
         self,
         settings: Settings,
         stores: RoomStores,
-        callers: Callers,
+        callers: CurrentUser,
         rights: RoomRights,
         *,
         secret: str,
@@ -140,7 +140,9 @@ class Rooms:
             shown = msgspec.structs.replace(shown, livekit=livekit)
         return answer(shown, 201)
 
-    @answers(Said, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER)
+    @answers(
+        SaidAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER
+    )
     async def say(self, room_id: RoomId) -> Response:
         """Say something into a room from outside of it. For the session's owner, or with the operator's token."""
         room = checked_room_id(room_id)
@@ -156,7 +158,7 @@ class Rooms:
             raise Unavailable(reply.message)
         if reply.code:
             raise Refusal(_STATUSES.get(reply.code, 400), reply.code, reply.message)
-        return answer(Said(reply.offset), 202)
+        return answer(SaidAnswer(reply.offset), 202)
 
     async def _check_operator(self) -> None:
         """See that the request carries the operator's token. Errors: `Refusal`: 401, 429; `Unavailable`."""

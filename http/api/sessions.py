@@ -13,8 +13,8 @@ import msgspec
 from quart import Blueprint, Response
 
 from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import HeadCounts
-from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.participant_counts import ParticipantCounts
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.session_inputs import (
     LISTED,
     LISTED_AT_MOST,
@@ -41,9 +41,9 @@ class Sessions:
         self,
         settings: Settings,
         sessions: SessionStore,
-        counts: HeadCounts,
+        counts: ParticipantCounts,
         leases: Leases,
-        news: RoomNews,
+        news: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
         self._settings = settings

@@ -14,11 +14,11 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.tus_headers import (
     VERSION,
+    ChunkHeaders,
     CreationHeaders,
-    PieceHeaders,
     VersionHeader,
     abilities,
     expires,
@@ -52,7 +52,7 @@ class Tus:
         parts: UploadParts,
         resumable: ResumableStore,
         storage: Storage,
-        news: RoomNews,
+        news: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
         self._parts = parts
@@ -123,7 +123,7 @@ class Tus:
         503,
         507,
         bare=[204],
-        headers=PieceHeaders,
+        headers=ChunkHeaders,
         octets=PIECE_TYPE,
         security=COOKIE,
     )

@@ -30,7 +30,7 @@ class CreationHeaders(VersionHeader):
     upload_metadata: str = Field(description="`filename`, and `sessionId` if any, each with base64 of UTF-8.")
 
 
-class PieceHeaders(VersionHeader):
+class ChunkHeaders(VersionHeader):
     """Where a piece belongs."""
 
     upload_offset: int = Field(ge=0, description="How much has arrived before it, in bytes.")

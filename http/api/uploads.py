@@ -14,7 +14,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from omnisonic.http.api.download_links import DownloadLinks
-from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.session_inputs import read_cursor, written_cursor
 from omnisonic.http.api.upload_inputs import FORM, LISTED, MixChanges, UploadQuery
 from omnisonic.http.core.callback_urls import own_origin
@@ -22,16 +22,16 @@ from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.inputs import Query, json_body, no_body
 from omnisonic.http.core.multipart import OVERHEAD_BYTES, form_in_request
 from omnisonic.http.core.openapi import COOKIE, answers
-from omnisonic.http.core.request_body import incoming
+from omnisonic.http.core.request_body import request_body
 from omnisonic.http.core.responses import ChangedUpload, Ok, UploadAnswer, UploadList, answer
 from omnisonic.http.core.stopping import answered_before_the_stop
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.studio.uploads import LONGEST_PAGE, Kept, Mix, Peaks, PeaksPending, UploadStore, UploadTooLarge
+from omnisonic.studio.uploads import LONGEST_PAGE, Mix, Peaks, PeaksPending, StoredUpload, UploadStore, UploadTooLarge
 from omnisonic.studio.uploads.file_names import checked_file_name
-from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, Disposal
-from omnisonic.studio.uploads.upload_writer import FOLDER, Intake, new_key
+from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, GarbageCollector
+from omnisonic.studio.uploads.upload_writer import FOLDER, UploadWriter, new_key
 from omnisonic.wire.payloads import UploadGone
 
 PEAKS_RETRY_S: Final = 2.0
@@ -42,15 +42,15 @@ class UploadParts:
     """What the routes of uploads stand on."""
 
     store: UploadStore
-    intake: Intake
-    disposal: Disposal
+    intake: UploadWriter
+    disposal: GarbageCollector
     links: DownloadLinks
 
 
 class Uploads:
     """The routes of `/api/upload`. `login` tells by which sign-in the current request is made, or raises."""
 
-    def __init__(self, settings: Settings, parts: UploadParts, news: RoomNews, login: Callable[[], LoginId]) -> None:
+    def __init__(self, settings: Settings, parts: UploadParts, news: RoomEvents, login: Callable[[], LoginId]) -> None:
         self._settings = settings
         self._parts = parts
         self._news = news
@@ -75,7 +75,7 @@ class Uploads:
     async def create(self) -> Response:
         """Upload one file, into a session or not: the parts `file` and, if wanted, `sessionId` of a form."""
         login = self._login()
-        form = form_in_request(incoming())
+        form = form_in_request(request_body())
         size = self._declared_bytes()
         await form.open_file()
         name, key = checked_file_name(form.file_name), new_key(FOLDER)
@@ -85,7 +85,7 @@ class Uploads:
             await form.finish()
             upload = await self._parts.store.commit(login, str(uuid4()), key, received, session=form.session_id)
         await tell(self._news, "upload.added", upload)
-        return answer(await self._linked(Kept(upload, key)), 201)
+        return answer(await self._linked(StoredUpload(upload, key)), 201)
 
     @answers(UploadList, 400, 401, 404, 503, query=UploadQuery, security=COOKIE)
     async def list(self) -> Response:
@@ -119,7 +119,7 @@ class Uploads:
         if kept.upload.session_id is not None:
             said = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, kept.upload.session_id)))
             await self._news.tell(RoomSaid(kept.upload.session_id, "upload.removed", said))
-        await self._parts.disposal.dispose([kept.key], within_s=DISPOSE_S)
+        await self._parts.disposal.collect([kept.key], within_s=DISPOSE_S)
         return answer(Ok())
 
     @answers(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
@@ -130,7 +130,7 @@ class Uploads:
         except PeaksPending as pending:
             raise Refusal(409, pending.code, pending.message, headers=retry_after(PEAKS_RETRY_S)) from None
 
-    async def _linked(self, kept: Kept) -> UploadAnswer:
+    async def _linked(self, kept: StoredUpload) -> UploadAnswer:
         origin = own_origin(self._settings, request.host)
         return UploadAnswer(kept.upload, await self._parts.links.url(kept, origin))
 
@@ -144,7 +144,7 @@ class Uploads:
         return size
 
 
-async def tell(news: RoomNews, what: str, upload: Upload) -> None:
+async def tell(news: RoomEvents, what: str, upload: Upload) -> None:
     """Tell the room of the upload's session, if it has one, of the upload as it is now."""
     if upload.session_id is not None:
         await news.tell(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))

@@ -24,7 +24,7 @@ from omnisonic.http.core.responses import JSON_TYPE
 NEXT_AUTH_4: Final = "next-auth-4"
 
 
-class Generations:
+class ClientVersions:
     """Tells next-auth 4 from Auth.js 5. `secure`: browsers reach us over TLS."""
 
     def __init__(self, *, secure: bool) -> None:

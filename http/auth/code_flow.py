@@ -1,7 +1,7 @@
 """The authorization code grant with PKCE (RFC 6749, 4.1; RFC 7636), by authlib: where a browser is sent, and what the
 code that it brings back is worth.
 
-authlib writes the requests; `ProviderCalls`, which bounds them and which all sign-ins share, sends them. Nothing is
+authlib writes the requests; `ProviderClient`, which bounds them and which all sign-ins share, sends them. Nothing is
 kept here: a `Transaction` goes with the browser.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 from authlib.oauth2.client import OAuth2Client  # type: ignore[import-untyped]
 from authlib.oauth2.rfc6749.parameters import prepare_token_request  # type: ignore[import-untyped]
 
-from omnisonic.http.auth.provider_client import ProviderCalls, ProviderRefused
+from omnisonic.http.auth.provider_client import ProviderClient, ProviderRefused
 
 SECRET_BYTES: Final = 32
 FORM_HEADERS: Final = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -40,7 +40,7 @@ def new_transaction(provider: str, *, redirect_uri: str, callback_path: str) -> 
 class CodeFlow:
     """The grant, for one client at one provider."""
 
-    def __init__(self, calls: ProviderCalls, client_id: str, client_secret: str, *, scope: str) -> None:
+    def __init__(self, calls: ProviderClient, client_id: str, client_secret: str, *, scope: str) -> None:
         self._calls = calls
         self._client = OAuth2Client(
             None,

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.auth.password_attempts import PasswordTries
+from omnisonic.http.auth.password_attempts import PasswordAttempts
 from omnisonic.http.auth.password_hashing import Passwords
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import Input
@@ -38,7 +38,7 @@ class CredentialsSignIn:
 
     def __init__(self, accounts: AccountStore, guard: Guard, passwords: Passwords, *, registers: bool) -> None:
         self._accounts = accounts
-        self._tries = PasswordTries(guard)
+        self._tries = PasswordAttempts(guard)
         self._passwords = passwords
         self._registers = registers
 

@@ -51,7 +51,7 @@ class KnownCookies:
         return login
 
 
-class Callers(QuartAuth):
+class CurrentUser(QuartAuth):
     """The cookie of a sign-in, on an app whose secret key is `secret`."""
 
     def __init__(self, app: Quart, *, secret: str, secure: bool) -> None:

@@ -18,7 +18,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from quart import current_app, request
 
 from omnisonic.http.auth.code_flow import Transaction, new_transaction
-from omnisonic.http.auth.provider_client import ProviderCalls, ProviderDown, ProviderRefused
+from omnisonic.http.auth.provider_client import ProviderClient, ProviderDown, ProviderRefused
 from omnisonic.http.auth.providers import Provider, providers_on
 from omnisonic.http.core.browser_cookie import BrowserCookie
 from omnisonic.http.core.errors import Refusal
@@ -36,7 +36,7 @@ class OAuth:
     """The way there and back. `secret` signs the cookie."""
 
     def __init__(self, settings: Settings, guard: Guard, *, secret: str) -> None:
-        self._calls = ProviderCalls()
+        self._calls = ProviderClient()
         self._guard = guard
         self._cookie = BrowserCookie("oauth", secure=settings.is_https)
         self._serializer = URLSafeTimedSerializer(

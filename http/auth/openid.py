@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from omnisonic.http.auth.provider_client import ProviderCalls, ProviderRefused
+from omnisonic.http.auth.provider_client import ProviderClient, ProviderRefused
 from omnisonic.http.core.errors import Refusal
 from omnisonic.settings.settings import LOOPBACK
 
@@ -29,7 +29,7 @@ ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 class Issuer:
     """One issuer, known by its URL, for the client `client_id`."""
 
-    def __init__(self, calls: ProviderCalls, url: str, client_id: str) -> None:
+    def __init__(self, calls: ProviderClient, url: str, client_id: str) -> None:
         self._calls = calls
         self._url = url
         self._client_id = client_id

@@ -39,7 +39,7 @@ _Name: TypeAlias = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Try:
+class PasswordAttempt:
     """A password that may be checked. It is taken for a bad one until somebody says otherwise."""
 
     is_good: bool = False
@@ -53,7 +53,7 @@ class _Line:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class PasswordTries:
+class PasswordAttempts:
     """Counts the tries in `guard`. One for each process."""
 
     def __init__(self, guard: Guard) -> None:
@@ -62,13 +62,13 @@ class PasswordTries:
         self._waiting = 0
 
     @asynccontextmanager
-    async def one(self, email: str, address: str) -> AsyncIterator[Try]:
+    async def one(self, email: str, address: str) -> AsyncIterator[PasswordAttempt]:
         """One try for the account with this e-mail from this address: it counts unless it `is_good`, or breaks on our
         side (`Unavailable`). Errors: `Refusal` 429 `too_many_tries`; `Unavailable`.
         """
         slot = secrets.token_hex(SLOT_BYTES)
         held: list[_Name] = []
-        attempt = Try()
+        attempt = PasswordAttempt()
         try:
             for name in ((BY_ADDRESS, address), (BY_ACCOUNT, email.lower())):
                 # Also one that nobody answered for may be reserved.

@@ -35,7 +35,7 @@ class ProviderDown(Unavailable):
         super().__init__("The provider does not answer now. Try again in a moment.", retry_after_s=RETRY_AFTER_S)
 
 
-class ProviderCalls:
+class ProviderClient:
     """Calls that are answered in JSON. Errors of each: `ProviderRefused`, `ProviderDown`."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from omnisonic.errors import InvalidInput
 from omnisonic.http.auth.code_flow import CodeFlow, Transaction
 from omnisonic.http.auth.openid import Issuer
-from omnisonic.http.auth.provider_client import ProviderCalls, ProviderRefused
+from omnisonic.http.auth.provider_client import ProviderClient, ProviderRefused
 from omnisonic.identity.emails import given_email
 from omnisonic.models import DISPLAY_NAME_LENGTH, checked_display_name
 from omnisonic.settings.settings import Settings
@@ -48,7 +48,7 @@ class GitHub:
     id = "github"
     name = "GitHub"
 
-    def __init__(self, calls: ProviderCalls, client_id: str, client_secret: str, *, base: str, api: str) -> None:
+    def __init__(self, calls: ProviderClient, client_id: str, client_secret: str, *, base: str, api: str) -> None:
         self._calls = calls
         self._flow = CodeFlow(calls, client_id, client_secret, scope="read:user user:email")
         self._base = base
@@ -80,7 +80,7 @@ class Google:
     id = "google"
     name = "Google"
 
-    def __init__(self, calls: ProviderCalls, client_id: str, client_secret: str, *, issuer: str) -> None:
+    def __init__(self, calls: ProviderClient, client_id: str, client_secret: str, *, issuer: str) -> None:
         self._flow = CodeFlow(calls, client_id, client_secret, scope="openid email profile")
         self._issuer = Issuer(calls, issuer, client_id)
 
@@ -107,7 +107,7 @@ class Discord:
     id = "discord"
     name = "Discord"
 
-    def __init__(self, calls: ProviderCalls, client_id: str, client_secret: str, *, base: str, api: str) -> None:
+    def __init__(self, calls: ProviderClient, client_id: str, client_secret: str, *, base: str, api: str) -> None:
         self._calls = calls
         self._flow = CodeFlow(calls, client_id, client_secret, scope="identify email")
         self._base = base
@@ -130,7 +130,7 @@ class Discord:
         )
 
 
-def providers_on(settings: Settings, calls: ProviderCalls) -> dict[str, Provider]:
+def providers_on(settings: Settings, calls: ProviderClient) -> dict[str, Provider]:
     """The providers that `settings` name a client at, by id."""
     on: dict[str, Provider] = {}
     for provider in settings.providers_on:

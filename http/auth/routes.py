@@ -18,9 +18,9 @@ from pydantic import BaseModel
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.http.auth.client_versions import Generations
+from omnisonic.http.auth.client_versions import ClientVersions
 from omnisonic.http.auth.credentials import Credentials, CredentialsSignIn
-from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import OAuth
 from omnisonic.http.auth.password_hashing import Passwords
 from omnisonic.http.auth.provider_client import ProviderDown, ProviderRefused
@@ -72,7 +72,7 @@ class Auth:
         accounts: AccountStore,
         guard: Guard,
         bus: Bus,
-        callers: Callers,
+        callers: CurrentUser,
         csrf: Csrf,
         *,
         secret: str,
@@ -82,7 +82,7 @@ class Auth:
         self._bus = bus
         self._callers = callers
         self._csrf = csrf
-        self._generations = Generations(secure=settings.is_https)
+        self._generations = ClientVersions(secure=settings.is_https)
         self._passwords = Passwords()
         self._oauth = OAuth(settings, guard, secret=secret)
         self._credentials = CredentialsSignIn(accounts, guard, self._passwords, registers=not settings.is_production)
@@ -276,7 +276,7 @@ class Auth:
             async with asyncio.timeout(BUS_TIMEOUT_S):
                 await self._bus.publish(ROOM_EVENTS, encode(LoginEnded(login)))
         except (TimeoutError, Unavailable):
-            log.warning("login.end.unheard")
+            log.warning("login.end_not_announced")
 
     def _asked_callback(self) -> str | None:
         asked = request.args.get("callbackUrl")

@@ -34,7 +34,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long a connection may be silent, or take to send the head of a request, and to take a slice."""
 
     idle_s: float = 8.0
@@ -70,7 +70,7 @@ class Connection:
         config: Config,
         context: WorkerContext,
         state: ConnectionState,
-        patience: Patience,
+        patience: Timeouts,
     ) -> None:
         self._sock = sock
         self._app = app

@@ -36,8 +36,8 @@ from omnisonic.studio.uploads import (
     UploaderOnly,
     UploadTooLarge,
 )
-from omnisonic.studio.uploads.chunks import ChecksumMismatch, PieceTooLong
-from omnisonic.studio.uploads.resumable import NoSuchResumable, OffsetTaken, TakenOver, TooManyPieces
+from omnisonic.studio.uploads.chunks import ChecksumMismatch, ChunkTooLong
+from omnisonic.studio.uploads.resumable import NoSuchResumable, OffsetTaken, TakenOver, TooManyChunks
 
 BUSY_RETRY_S: Final = 5.0
 """When to come back with an upload more."""
@@ -74,8 +74,8 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     UploaderOnly: 403,
     OffsetTaken: 409,
     TakenOver: 409,
-    TooManyPieces: 400,
-    PieceTooLong: 413,
+    TooManyChunks: 400,
+    ChunkTooLong: 413,
     ChecksumMismatch: 460,
     UploadTooLarge: 413,
     QuotaExceeded: 413,

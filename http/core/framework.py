@@ -26,7 +26,7 @@ from werkzeug.routing import MapAdapter
 
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.expectation import ExpectedBody, expectation_of
-from omnisonic.http.core.request_body import Incoming, is_streamed
+from omnisonic.http.core.request_body import RequestBody, is_streamed
 from omnisonic.http.core.stopping import stopping_of
 
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
@@ -66,7 +66,7 @@ class Exchange(ASGIHTTPConnection):
             return
         stopping, config = stopping_of(self.scope), self.app.config
         expectation = expectation_of(self.scope)
-        body = Incoming(receive, config["STALL_TIMEOUT"], stopping, expectation, config["SLOW_TIMEOUT"])
+        body = RequestBody(receive, config["STALL_TIMEOUT"], stopping, expectation, config["SLOW_TIMEOUT"])
         request.body = cast("Any", body)
         try:
             response = await self._answer_to(request, LINGER_STREAMED_S)

@@ -44,7 +44,7 @@ def is_streamed(scope: HTTPScope) -> bool:
     return scope["method"] == "PATCH" and path.startswith(PIECES_PATH)
 
 
-class Incoming:
+class RequestBody:
     """A body that arrives by `receive`, with at most `stall_s` between two chunks. Awaited, it is read to its end.
 
     After `grace_s` of waiting for it, it has to have come at `LEAST_BYTES_PER_S` or more.
@@ -137,10 +137,10 @@ class Incoming:
             self._waited_s += self._clock() - now_s
 
 
-async def incoming() -> AsyncIterator[bytes]:
+async def request_body() -> AsyncIterator[bytes]:
     """The body of the current request, as it arrives. Errors: as `Incoming`."""
     body: Any = request.body
-    if isinstance(body, Incoming):
+    if isinstance(body, RequestBody):
         async for chunk in body:
             yield chunk
 
@@ -148,7 +148,7 @@ async def incoming() -> AsyncIterator[bytes]:
 def reader() -> Callable[[float], Awaitable[bytes | None]]:
     """Reads the body of the current request, as `Incoming.chunk` does."""
     body: Any = request.body
-    return body.chunk if isinstance(body, Incoming) else _nothing
+    return body.chunk if isinstance(body, RequestBody) else _nothing
 
 
 async def _nothing(until_s: float) -> bytes:  # noqa: ARG001

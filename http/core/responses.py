@@ -127,7 +127,7 @@ class TicketAnswer(msgspec.Struct, frozen=True, rename="camel"):
     livekit: LiveKit | msgspec.UnsetType = msgspec.UNSET
 
 
-class Said(msgspec.Struct, frozen=True):
+class SaidAnswer(msgspec.Struct, frozen=True):
     """It was said. `offset` is its place in the room's order; of what one member is told, that of what came before."""
 
     offset: int

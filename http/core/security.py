@@ -22,7 +22,7 @@ HSTS_MAX_AGE_S: Final = 31_536_000
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class Door:
+class RequestFilter:
     """Decides from its first lines whether a request may come in."""
 
     def __init__(self, hosts: HostPolicy, origins: OriginPolicy) -> None:
@@ -84,7 +84,7 @@ class SecureHeaders:
 
 def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool) -> None:
     """Put the door before every route of `app` and the headers on every answer. `https`: how browsers reach it."""
-    door = Door(hosts, origins)
+    door = RequestFilter(hosts, origins)
     fixed = [
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"same-origin"),

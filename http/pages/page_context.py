@@ -11,7 +11,7 @@ from urllib.parse import quote
 from quart import Response, render_template, request
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.callback_urls import own_origin, own_path
 from omnisonic.http.core.csp import live_page
 from omnisonic.http.core.csrf import Csrf
@@ -25,10 +25,10 @@ FOUND: Final = 302
 SEE_OTHER: Final = 303
 
 
-class PageFrame:
+class PageContext:
     """Renders pages for whoever asks. Knows them by `callers` and `accounts`; `csrf` guards the forms in the menu."""
 
-    def __init__(self, settings: Settings, callers: Callers, accounts: AccountStore, csrf: Csrf) -> None:
+    def __init__(self, settings: Settings, callers: CurrentUser, accounts: AccountStore, csrf: Csrf) -> None:
         self._settings = settings
         self._callers = callers
         self._accounts = accounts

@@ -13,7 +13,7 @@ from quart_schema import hide
 
 from omnisonic.http.core.csp import live_page
 from omnisonic.http.core.static_files import StaticFiles
-from omnisonic.http.pages.page_context import PageFrame, colour_class, initials, shown_name, to
+from omnisonic.http.pages.page_context import PageContext, colour_class, initials, shown_name, to
 from omnisonic.settings.settings import Settings
 
 PROVIDER_NAMES: Final[Mapping[str, str]] = {"github": "GitHub", "google": "Google", "discord": "Discord"}
@@ -34,10 +34,10 @@ SIGN_IN_PROBLEMS: Final[Mapping[str, str]] = {
 SOME_PROBLEM: Final = "That did not work. Try again."
 
 
-class Pages:
+class PublicPages:
     """The routes that answer anybody."""
 
-    def __init__(self, settings: Settings, frame: PageFrame) -> None:
+    def __init__(self, settings: Settings, frame: PageContext) -> None:
         self._settings = settings
         self._frame = frame
         self.files = StaticFiles()

@@ -12,14 +12,14 @@ from quart import Blueprint, Response, request
 from quart_schema import hide
 
 from omnisonic.http.api.invites import invite_digest, owner_name
-from omnisonic.http.api.participant_counts import HeadCounts
+from omnisonic.http.api.participant_counts import ParticipantCounts
 from omnisonic.http.api.session_inputs import LISTED, NewSession, read_cursor, written_cursor
-from omnisonic.http.auth.current_user import Callers
+from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.csp import live_page
 from omnisonic.http.core.csrf import Csrf
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.forms import read_post
-from omnisonic.http.pages.page_context import SEE_OTHER, PageFrame, to
+from omnisonic.http.pages.page_context import SEE_OTHER, PageContext, to
 from omnisonic.models import UNTITLED, Person
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.sessions import NotSignedIn, SessionStore
@@ -33,11 +33,11 @@ class SessionPages:
     def __init__(
         self,
         settings: Settings,
-        frame: PageFrame,
-        callers: Callers,
+        frame: PageContext,
+        callers: CurrentUser,
         csrf: Csrf,
         sessions: SessionStore,
-        counts: HeadCounts,
+        counts: ParticipantCounts,
         *,
         gateway_port: int,
     ) -> None:

@@ -24,9 +24,9 @@ from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import Database
-from omnisonic.studio.uploads.garbage_collector import Disposal
-from omnisonic.studio.uploads.retention import UploadUpkeep
-from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
+from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.uploads.retention_store import PostgresRetention
 
 BATCH: Final = 50
 CONNECTIONS: Final = 2
@@ -59,7 +59,7 @@ async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_r
         after.push_async_callback(database.aclose)
         storage = storage_of(settings)
         after.push_async_callback(storage.aclose)
-        upkeep = PostgresUpkeep(database)
+        upkeep = PostgresRetention(database)
         stale = await upkeep.stale(age)
         if dry_run:
             _say(
@@ -70,7 +70,7 @@ async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_r
             return
         uploads, size_bytes = await _drop_stale(upkeep, age, stale.uploads)
         await upkeep.drop_expired(BATCH)
-        disposal = Disposal(upkeep, storage)
+        disposal = GarbageCollector(upkeep, storage)
         objects = await disposal.sweep()
         _say(
             as_json,
@@ -81,7 +81,7 @@ async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_r
             raise Unavailable("The storage did not delete everything now; the worker tries again every ten minutes.")
 
 
-async def _drop_stale(upkeep: UploadUpkeep, age: timedelta, expected: int) -> tuple[int, int]:
+async def _drop_stale(upkeep: UploadRetention, age: timedelta, expected: int) -> tuple[int, int]:
     """Drop all that is stale, with a bar on a terminal: how many uploads, and how many bytes."""
     uploads = size_bytes = 0
     columns = TextColumn("Deleting stale uploads"), BarColumn(), MofNCompleteColumn()

@@ -34,7 +34,7 @@ from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.database.migrations import status
 from omnisonic.stores.storage import Label, Storage, StorageRefused
 from omnisonic.stores.valkey import TIMEOUT_S
-from omnisonic.studio.media.analyser import listen
+from omnisonic.studio.media.analyser import analyse_file
 
 CHECK_S: Final = 10.0
 SLOW_S: Final = 2.0
@@ -264,7 +264,7 @@ async def _tried_out(storage: Storage, key: str) -> bool:
 
 async def _decoders(_settings: Settings) -> str:
     with tempfile.TemporaryFile() as nothing:
-        await listen(nothing, in_spare_time=False)
+        await analyse_file(nothing, in_spare_time=False)
     if missing := missing_layers():
         return f"They are confined as far as this system can: it lacks {' and '.join(missing)}."
     return "They are confined: no files, no network, no other processes."

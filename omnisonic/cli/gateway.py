@@ -14,7 +14,7 @@ import trio
 
 from omnisonic.cli.announcement import announcement
 from omnisonic.cli.listening_sockets import inherited_listener, open_listener, url_of
-from omnisonic.cli.readiness_pipe import Lifeline, end_with_supervisor
+from omnisonic.cli.readiness_pipe import ReadinessPipe, end_with_supervisor
 from omnisonic.cli.schema_check import refuse_when_behind
 from omnisonic.errors import BadSettings
 from omnisonic.operations.gateway_process import run_gateway
@@ -68,12 +68,12 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
 
 def _ready() -> None:
     """Tell the supervisor that the gateway is in service, and from now on that its loop goes on."""
-    line = Lifeline()
+    line = ReadinessPipe()
     line.say_ready()
     trio.lowlevel.spawn_system_task(_go_on, line)
 
 
-async def _go_on(line: Lifeline) -> NoReturn:
+async def _go_on(line: ReadinessPipe) -> NoReturn:
     while True:
         line.say_alive()
         await trio.sleep(BEAT_S)

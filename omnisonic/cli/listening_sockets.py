@@ -15,7 +15,7 @@ BACKLOG: Final = 4096
 """Connections that may wait while a part is restarted, or while thousands come back at once. The kernel may cut it."""
 
 
-class CannotListen(OmnisonicError):
+class CannotOpenSocket(OmnisonicError):
     """The address cannot be listened on."""
 
     code = "cannot_listen"
@@ -29,7 +29,7 @@ def open_listener(host: str, port: int, *, setting: str) -> socket.socket:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as problem:
-        raise CannotListen(f"{setting}_HOST is {host!r}, which is no address: {problem.strerror}.") from problem
+        raise CannotOpenSocket(f"{setting}_HOST is {host!r}, which is no address: {problem.strerror}.") from problem
     family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     listener = socket.socket(family, kind, protocol)
     try:
@@ -40,7 +40,7 @@ def open_listener(host: str, port: int, *, setting: str) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as problem:
         listener.close()
-        raise CannotListen(_sentence(problem, host, port, setting)) from problem
+        raise CannotOpenSocket(_sentence(problem, host, port, setting)) from problem
     return listener
 
 
@@ -50,10 +50,10 @@ def inherited_listener(fd: int) -> socket.socket:
         listener = socket.socket(fileno=fd)
         listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as problem:
-        raise CannotListen(f"--fd {fd} is no open socket: {problem.strerror}.") from problem
+        raise CannotOpenSocket(f"--fd {fd} is no open socket: {problem.strerror}.") from problem
     if not listening:
         listener.close()
-        raise CannotListen(f"--fd {fd} is a socket that does not listen.")
+        raise CannotOpenSocket(f"--fd {fd} is a socket that does not listen.")
     return listener
 
 

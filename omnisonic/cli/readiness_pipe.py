@@ -23,7 +23,7 @@ STOP_S: Final = 9.0
 STDIN_FD: Final = 0
 
 
-class Lifeline:
+class ReadinessPipe:
     """The line, to speak on."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Lifeline:
 
 def ready_in_asyncio() -> None:
     """Tell the supervisor that this process is in service, and from now on that the running asyncio loop goes on."""
-    line = Lifeline()
+    line = ReadinessPipe()
     line.say_ready()
     _go_on(asyncio.get_running_loop(), line)
 
@@ -52,7 +52,7 @@ def end_with_supervisor(*, stop_s: float = STOP_S) -> None:
     threading.Thread(target=_watch, args=(stop_s,), name="lifeline", daemon=True).start()
 
 
-def _go_on(loop: asyncio.AbstractEventLoop, line: Lifeline) -> None:
+def _go_on(loop: asyncio.AbstractEventLoop, line: ReadinessPipe) -> None:
     line.say_alive()
     loop.call_later(BEAT_S, _go_on, loop, line)
 

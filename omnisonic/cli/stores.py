@@ -22,7 +22,7 @@ from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.exports.export_store import PostgresExports
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.resumable_store import PostgresResumables
-from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.retention_store import PostgresRetention
 from omnisonic.studio.uploads.upload_store import PostgresUploads
 
 
@@ -54,7 +54,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
                 most_active=settings.upload_max_active_per_user,
             ),
             resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
-            upkeep=PostgresUpkeep(database),
+            upkeep=PostgresRetention(database),
             exports=PostgresExports(
                 database,
                 use,

@@ -19,7 +19,7 @@ from omnisonic.cli.schema_check import refuse_when_behind
 from omnisonic.cli.stop_signal import stop_signal
 from omnisonic.cli.storage import storage_of
 from omnisonic.errors import BadSettings
-from omnisonic.http.api.room_events import RoomNews
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.observability.telemetry import configure_telemetry
 from omnisonic.operations.housekeeping import Chore, chores, keep_house
 from omnisonic.process.descriptors import allow_descriptors
@@ -30,14 +30,14 @@ from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage import Storage
 from omnisonic.studio.accounts.account_store import PostgresAccounts
 from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.export_worker import Rendering
-from omnisonic.studio.exports.telemetry import ExportInstruments
-from omnisonic.studio.media.analyser import listen
+from omnisonic.studio.exports.export_worker import ExportWorker
+from omnisonic.studio.exports.telemetry import ExportTelemetry
+from omnisonic.studio.media.analyser import analyse_file
 from omnisonic.studio.mixdown.mixer import mix
 from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
-from omnisonic.studio.uploads.analysis_worker import AT_ONCE, Listening
-from omnisonic.studio.uploads.garbage_collector import Disposal
-from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.analysis_worker import AT_ONCE, AnalysisWorker
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
+from omnisonic.studio.uploads.retention_store import PostgresRetention
 
 CONNECTIONS: Final = AT_ONCE + 1
 """To the database: one for housekeeping. Each mixdown has two more: one for its heartbeat."""
@@ -86,11 +86,13 @@ async def _work(
         database = Database(database_url, connections=connections)
         await database.open()
         after.push_async_callback(database.aclose)
-        tell = RoomNews(bus).tell
+        tell = RoomEvents(bus).tell
         yields = settings.rooms_first
-        listening = Listening(PostgresAnalyses(database), storage, partial(listen, in_spare_time=yields), tell)
-        queue, instruments = PostgresExportQueue(database), ExportInstruments()
-        rendering = Rendering(
+        listening = AnalysisWorker(
+            PostgresAnalyses(database), storage, partial(analyse_file, in_spare_time=yields), tell
+        )
+        queue, instruments = PostgresExportQueue(database), ExportTelemetry()
+        rendering = ExportWorker(
             queue,
             storage,
             partial(mix, in_spare_time=yields),
@@ -111,12 +113,12 @@ async def _work(
 
 
 def _todo(settings: Settings, database: Database, storage: Storage) -> Mapping[str, Chore]:
-    upkeep = PostgresUpkeep(database)
+    upkeep = PostgresRetention(database)
     return chores(
         PostgresAccounts(database),
         upkeep,
         PostgresExportQueue(database),
-        Disposal(upkeep, storage),
+        GarbageCollector(upkeep, storage),
         upload_retention=timedelta(days=settings.upload_retention_days),
         export_retention=timedelta(days=settings.export_retention_days),
     )

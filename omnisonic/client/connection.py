@@ -35,11 +35,11 @@ TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
 Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
-class LinkBroken(Exception):
+class ConnectionBroken(Exception):
     """The connection is gone, or does not take anything: what was being sent did not arrive whole."""
 
 
-class Link:
+class Connection:
     """An open WebSocket. Frames go out whole, whoever is cancelled meanwhile."""
 
     def __init__(self, stream: Stream, early: bytes) -> None:
@@ -74,7 +74,7 @@ class Link:
         await trio.lowlevel.checkpoint_if_cancelled()
         async with self._lock:
             if self._is_broken:
-                raise LinkBroken
+                raise ConnectionBroken
             # A frame that is cut off would break the connection for everybody.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S):
                 try:
@@ -84,7 +84,7 @@ class Link:
                 else:
                     return
             await self.aclose()  # so that whoever reads sees it, too
-            raise LinkBroken
+            raise ConnectionBroken
 
     async def aclose(self) -> None:
         """Let go of the socket."""
@@ -92,9 +92,9 @@ class Link:
         await trio.aclose_forcefully(self._stream)
 
 
-async def open_link(
+async def open_connection(
     address: Address, subprotocols: Sequence[str], headers: Mapping[str, str], context: ssl.SSLContext | None
-) -> Link:
+) -> Connection:
     """Connect and open the WebSocket. Errors: `EntryRefused`."""
     try:
         stream = await _connect(address, context)
@@ -114,7 +114,7 @@ async def open_link(
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
-    return Link(stream, rest)
+    return Connection(stream, rest)
 
 
 async def _connect(address: Address, context: ssl.SSLContext | None) -> Stream:

@@ -10,7 +10,7 @@ from typing import Final
 
 from omnisonic.client.errors import EntryRefused
 from omnisonic.client.inbox import Inbox
-from omnisonic.client.pending_requests import Asks
+from omnisonic.client.pending_requests import PendingRequests
 from omnisonic.client.reconnect_policy import LOST, Ending
 from omnisonic.client.roster import Roster
 from omnisonic.wire.frames import BINARY, CLOSE, PING, TEXT, Frame
@@ -24,12 +24,12 @@ _NOTED: Final = frozenset(
 )
 
 
-class Hearing:
+class Dispatch:
     """Everything that is known of one room by listening to it."""
 
     def __init__(self, inbox: Inbox, *, now_ms: Callable[[], float] = lambda: time.time() * 1000) -> None:
         self.inbox = inbox
-        self.asks = Asks()
+        self.pending_requests = PendingRequests()
         self.roster = Roster()
         self.room_id = ""
         self.member_id = ""
@@ -82,7 +82,7 @@ class Hearing:
             case "welcome":
                 return self._welcomed(message)
             case "presence.join" | "presence.update":
-                self.roster.shown(message.payload)
+                self.roster.update(message.payload)
             case "presence.leave":
                 self.roster.left(message.payload)
             case "heartbeat":
@@ -92,7 +92,7 @@ class Hearing:
                 self.refusal = EntryRefused(str(told.get("code", "policy")), str(told.get("message", "Refused.")))
                 return False
             case type_:
-                return not self.asks.answered(type_, message.payload)
+                return not self.pending_requests.answered(type_, message.payload)
         return True
 
     def _welcomed(self, message: Message) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from omnisonic.client.connection import Link, open_link
+from omnisonic.client.connection import Connection, open_connection
 from omnisonic.models import Status
 from omnisonic.wire.client_handshake import read_url
 from omnisonic.wire.handshake import SUBPROTOCOL, TICKET_PREFIX
@@ -15,7 +15,7 @@ Ticket: TypeAlias = str | Callable[[], Awaitable[str]]
 
 
 @dataclass
-class Visit:
+class JoinRequest:
     """What the query, the ticket and the headers of each attempt say. Without a ticket, what is missing is made up."""
 
     url: str
@@ -34,10 +34,10 @@ class Visit:
             self.name = self.name or self.member_id
         read_url(self.url, {})  # so that a bad one is told at once
 
-    async def begin(self) -> Link:
+    async def begin(self) -> Connection:
         """Ask to be let in. Errors: `EntryRefused`, and whatever the function raises that gets tickets."""
         ticket = self.ticket if isinstance(self.ticket, str | None) else await self.ticket()
         fields = {"roomId": self.room, "memberId": self.member_id, "displayName": self.name, "status": self.status}
         address = read_url(self.url, {name: value for name, value in fields.items() if value is not None})
         offers = [SUBPROTOCOL] if ticket is None else [SUBPROTOCOL, TICKET_PREFIX + ticket]
-        return await open_link(address, offers, self.headers, self.ssl_context)
+        return await open_connection(address, offers, self.headers, self.ssl_context)

@@ -39,7 +39,7 @@ class _Advice(msgspec.Struct):
     reconnectMs: float  # noqa: N815 - as the server writes it
 
 
-class Plan:
+class ReconnectPolicy:
     """The waits of one member. `jitter` gives numbers from 0 to 1."""
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:

@@ -11,11 +11,11 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 import trio
 
-from omnisonic.client.connection import Link, LinkBroken
-from omnisonic.client.dispatch import Hearing
+from omnisonic.client.connection import Connection, ConnectionBroken
+from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import Closed, EntryRefused
-from omnisonic.client.join_request import Visit
-from omnisonic.client.reconnect_policy import LOST, SETTLED_S, Ending, Plan
+from omnisonic.client.join_request import JoinRequest
+from omnisonic.client.reconnect_policy import LOST, SETTLED_S, Ending, ReconnectPolicy
 from omnisonic.errors import Unavailable
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import CLOSE, PONG, TEXT
@@ -35,17 +35,24 @@ GIVE_UP_S: Final = 300.0
 _log = logging.getLogger(__name__)
 
 
-class Keeper:
+class Reconnector:
     """Keeps one member in one room."""
 
-    def __init__(self, visit: Visit, hearing: Hearing, plan: Plan, *, give_up_after_s: float = GIVE_UP_S) -> None:
-        self.link: Link | None = None
+    def __init__(
+        self,
+        join_request: JoinRequest,
+        dispatch: Dispatch,
+        policy: ReconnectPolicy,
+        *,
+        give_up_after_s: float = GIVE_UP_S,
+    ) -> None:
+        self.connection: Connection | None = None
         self.state: State = "reconnecting"
         self.why: Closed | None = None
         self.changed = trio.Event()
-        self._visit = visit
-        self._hearing = hearing
-        self._plan = plan
+        self._join_request = join_request
+        self._dispatch = dispatch
+        self._policy = policy
         self._give_up_after_s = give_up_after_s
         self._is_leaving = False
 
@@ -70,34 +77,34 @@ class Keeper:
     async def leave(self) -> None:
         """Say goodbye, if there is somebody to say it to, and be out at the latest after `CLOSE_S`."""
         self._is_leaving = True
-        with trio.move_on_after(CLOSE_S, shield=True), suppress(LinkBroken):
-            link = self.link
-            if link is not None and self.state == "connected":
-                await link.send(CLOSE, Closing(CloseCode.NORMAL).payload())
+        with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionBroken):
+            connection = self.connection
+            if connection is not None and self.state == "connected":
+                await connection.send(CLOSE, Closing(CloseCode.NORMAL).payload())
                 while self.state == "connected":
                     await self.changed.wait()
         self._end(_left())
-        if self.link is not None:
-            await self.link.aclose()
+        if self.connection is not None:
+            await self.connection.aclose()
 
-    async def other_link(self, than: Link | None = None) -> Link:
+    async def other_connection(self, than: Connection | None = None) -> Connection:
         """The open link; once it is known to be broken, the next one. Errors: `Closed`."""
         while True:
             if self.why is not None:
                 raise self.why.with_traceback(None)
-            if self.link is not None and self.link is not than:
-                return self.link
+            if self.connection is not None and self.connection is not than:
+                return self.connection
             await self.changed.wait()
 
     # The life of a connection
 
     async def _keep(self) -> None:
-        while (link := self.link) is not None:
+        while (connection := self.connection) is not None:
             began_s = trio.current_time()
-            ending = await self._stay(link)
-            await link.aclose()
-            self.link = None
-            self._hearing.asks.fail("connection_lost", "The connection ended before the room answered.")
+            ending = await self._stay(connection)
+            await connection.aclose()
+            self.connection = None
+            self._dispatch.pending_requests.fail("connection_lost", "The connection ended before the room answered.")
             if self._is_leaving:
                 raise _left()
             final = ending.final()
@@ -105,51 +112,53 @@ class Keeper:
                 raise final
             self._turn("reconnecting")
             if trio.current_time() - began_s >= SETTLED_S:
-                self._plan.settled()
-            self._is_in(await self._come_back(self._plan.after(ending)))
+                self._policy.settled()
+            self._is_in(await self._come_back(self._policy.after(ending)))
 
-    async def _stay(self, link: Link) -> Ending:
-        if link.ending is not None:  # it came with the welcome
-            return link.ending
+    async def _stay(self, connection: Connection) -> Ending:
+        if connection.ending is not None:  # it came with the welcome
+            return connection.ending
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._beat, link, nursery.cancel_scope)
-            while link.ending is None and (read := await link.receive()) is not None:
-                await self._hear(link, *read)
-                await self._hearing.inbox.pause()
+            nursery.start_soon(self._beat, connection, nursery.cancel_scope)
+            while connection.ending is None and (read := await connection.receive()) is not None:
+                await self._receive(connection, *read)
+                await self._dispatch.inbox.pause()
             nursery.cancel_scope.cancel()
-        return link.ending or Ending(LOST)
+        return connection.ending or Ending(LOST)
 
-    async def _hear(self, link: Link, frames: list[tuple[int, bytes]], size: int) -> None:
+    async def _receive(self, connection: Connection, frames: list[tuple[int, bytes]], size: int) -> None:
         """Take what one read brought, and answer it."""
-        pongs, ending = self._hearing.take(frames, size)
-        breach = link.splitter.breach
-        with suppress(LinkBroken):
+        pongs, ending = self._dispatch.take(frames, size)
+        breach = connection.splitter.breach
+        with suppress(ConnectionBroken):
             for payload in pongs:
-                await link.send(PONG, payload)
+                await connection.send(PONG, payload)
             if breach is not None:
-                await link.send(CLOSE, breach.payload())
+                await connection.send(CLOSE, breach.payload())
             elif ending is not None and not self._is_leaving:
                 code = b"" if ending.code == LOST else ending.code.to_bytes(2, "big")
-                await link.send(CLOSE, code)
-        link.ending = ending if breach is None else Ending(breach.code, breach.reason)
+                await connection.send(CLOSE, code)
+        connection.ending = ending if breach is None else Ending(breach.code, breach.reason)
 
-    async def _beat(self, link: Link, scope: trio.CancelScope) -> None:
+    async def _beat(self, connection: Connection, scope: trio.CancelScope) -> None:
         """Send heartbeats; end `scope` when the server does not answer."""
         while True:
-            link.has_heard = False
+            connection.has_heard = False
             try:
-                await link.send(TEXT, msgspec.json.encode({"type": "heartbeat", "payload": self._hearing.beat()}))
-            except LinkBroken:
+                await connection.send(
+                    TEXT, msgspec.json.encode({"type": "heartbeat", "payload": self._dispatch.beat()})
+                )
+            except ConnectionBroken:
                 break
             await trio.sleep(ANSWER_S)
-            if not link.has_heard:
+            if not connection.has_heard:
                 break
             await trio.sleep(BEAT_S - ANSWER_S)
         scope.cancel()
 
     # Entering
 
-    async def _come_back(self, wait_s: float) -> Link:
+    async def _come_back(self, wait_s: float) -> Connection:
         lost_s = trio.current_time()
         while True:
             await trio.sleep(wait_s)
@@ -164,50 +173,50 @@ class Keeper:
             if trio.current_time() - lost_s >= self._give_up_after_s:
                 told = f"The room could not be reached again for {self._give_up_after_s:g} s: {refused.message}"
                 raise Closed("unreachable", told) from refused
-            wait_s = self._plan.after_failure(refused.retry_after_s)
+            wait_s = self._policy.after_failure(refused.retry_after_s)
 
-    async def _attempt(self) -> Link:
-        self._hearing.begin()
+    async def _attempt(self) -> Connection:
+        self._dispatch.begin()
         with trio.move_on_after(ENTER_S):
-            link = await self._visit.begin()
+            connection = await self._join_request.begin()
             try:
-                await self._greet(link)
+                await self._greet(connection)
             except BaseException:
-                await link.aclose()
+                await connection.aclose()
                 raise
-            return link
+            return connection
         raise EntryRefused("unreachable", f"The server did not let anybody in within {ENTER_S:g} s.", retry_after_s=0.0)
 
-    async def _greet(self, link: Link) -> None:
+    async def _greet(self, connection: Connection) -> None:
         """Wait for the welcome. Errors: `EntryRefused`."""
-        while not self._hearing.is_welcome:
-            read = await link.receive()
+        while not self._dispatch.is_welcome:
+            read = await connection.receive()
             if read is None:
-                link.ending = Ending(LOST)
+                connection.ending = Ending(LOST)
             else:
-                await self._hear(link, *read)
-            if link.ending is not None and not self._hearing.is_welcome:
-                raise self._refusal(link.ending)
+                await self._receive(connection, *read)
+            if connection.ending is not None and not self._dispatch.is_welcome:
+                raise self._refusal(connection.ending)
 
     def _refusal(self, ending: Ending) -> EntryRefused:
         """What to make of a connection that ended before the welcome."""
-        if self._hearing.refusal is not None:
-            return self._hearing.refusal
+        if self._dispatch.refusal is not None:
+            return self._dispatch.refusal
         final = ending.final()
         if final is not None:
             return EntryRefused(final.code, final.message)
-        wait_s = 0.0 if ending.code == LOST else self._plan.after(ending)
+        wait_s = 0.0 if ending.code == LOST else self._policy.after(ending)
         return EntryRefused("unreachable", "The connection ended before the welcome.", retry_after_s=wait_s)
 
-    def _is_in(self, link: Link) -> None:
-        self.link = link
+    def _is_in(self, connection: Connection) -> None:
+        self.connection = connection
         self._turn("connected")
 
     def _end(self, why: Closed) -> None:
         if self.why is None:
             self.why = why
-            self._hearing.asks.fail(why.code, why.message)
-            self._hearing.inbox.shut()
+            self._dispatch.pending_requests.fail(why.code, why.message)
+            self._dispatch.inbox.shut()
             self._turn("closed")
 
     def _turn(self, state: State) -> None:

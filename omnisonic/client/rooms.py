@@ -8,13 +8,13 @@ from typing import Any, Final, Self
 import msgspec
 import trio
 
-from omnisonic.client.connection import Link, LinkBroken
-from omnisonic.client.dispatch import Hearing
+from omnisonic.client.connection import Connection, ConnectionBroken
+from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import NotTaken
 from omnisonic.client.inbox import INBOX_BYTES, Inbox
-from omnisonic.client.join_request import Ticket, Visit
-from omnisonic.client.reconnect_policy import Plan
-from omnisonic.client.reconnector import GIVE_UP_S, Keeper, State
+from omnisonic.client.join_request import JoinRequest, Ticket
+from omnisonic.client.reconnect_policy import ReconnectPolicy
+from omnisonic.client.reconnector import GIVE_UP_S, Reconnector, State
 from omnisonic.concurrency.background import open_background
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, Status
@@ -26,7 +26,7 @@ ACK_S: Final = 10.0
 """How long `ask` waits for its answer unless it is told otherwise."""
 
 
-class _Told(msgspec.Struct, omit_defaults=True):
+class _Outgoing(msgspec.Struct, omit_defaults=True):
     type: str
     payload: Any = None
     to: str | None = None
@@ -45,22 +45,22 @@ class ClientRoom:
     has left, iteration just ends.
     """
 
-    def __init__(self, keeper: Keeper, hearing: Hearing, visit: Visit) -> None:
-        self._keeper = keeper
-        self._hearing = hearing
-        self._visit = visit
+    def __init__(self, reconnector: Reconnector, dispatch: Dispatch, join_request: JoinRequest) -> None:
+        self._reconnector = reconnector
+        self._dispatch = dispatch
+        self._join_request = join_request
 
     # What is known
 
     @property
     def name(self) -> str:
         """The room's id."""
-        return self._hearing.room_id
+        return self._dispatch.room_id
 
     @property
     def member_id(self) -> MemberId:
         """Who this is, over all reconnections."""
-        return self._hearing.member_id
+        return self._dispatch.member_id
 
     @property
     def members(self) -> list[Member]:
@@ -68,41 +68,41 @@ class ClientRoom:
 
         While reconnecting: who was there.
         """
-        return list(self._hearing.roster)
+        return list(self._dispatch.roster)
 
     def member(self, member_id: MemberId) -> Member | None:
         """The member of this id, if they are in the room."""
-        return self._hearing.roster.get(member_id)
+        return self._dispatch.roster.get(member_id)
 
     @property
     def state(self) -> State:
         """`connected`, `reconnecting`, or `closed` for good."""
-        return self._keeper.state
+        return self._reconnector.state
 
     @property
     def epoch(self) -> str:
         """Names the count of offsets. Another one after coming back: the room began anew meanwhile."""
-        return self._hearing.epoch
+        return self._dispatch.epoch
 
     @property
     def dropped(self) -> int:
         """How many messages were dropped because the program did not read them in time."""
-        return self._hearing.inbox.dropped
+        return self._dispatch.inbox.dropped
 
     @property
     def unreadable(self) -> int:
         """How many messages came that are nothing that Python can read."""
-        return self._hearing.unreadable
+        return self._dispatch.unreadable
 
     @property
     def clock_offset_s(self) -> float | None:
         """How far the server's clock is ahead of `time.time()`, by the best heartbeat; None before the first."""
-        return self._hearing.clock_offset_s
+        return self._dispatch.clock_offset_s
 
     async def wait_for(self, state: State) -> None:
         """Wait until the room is in `state`. One that it passes through quickly may be missed."""
-        while self._keeper.state != state:
-            await self._keeper.changed.wait()
+        while self._reconnector.state != state:
+            await self._reconnector.changed.wait()
 
     # What is heard
 
@@ -110,10 +110,10 @@ class ClientRoom:
         return self
 
     async def __anext__(self) -> Message:
-        message = await self._hearing.inbox.next()
+        message = await self._dispatch.inbox.next()
         if message is not None:
             return message
-        why = self._keeper.why
+        why = self._reconnector.why
         if why is None or why.code == "left":
             raise StopAsyncIteration
         raise why.with_traceback(None)
@@ -126,7 +126,7 @@ class ClientRoom:
         `payload` is anything that msgspec writes as JSON. Errors: `Closed`; `InvalidInput` for what the room would
         refuse unseen: over 64 KiB (`too_large`), nested too deep, a type that is none, or no JSON (`invalid_message`).
         """
-        await self._send(TEXT, _encode(_Told(type, payload, to)))
+        await self._send(TEXT, _encode(_Outgoing(type, payload, to)))
 
     async def say_bytes(self, data: bytes) -> None:
         """Say something with little overhead, to everybody else. Errors: as `say`."""
@@ -148,15 +148,15 @@ class ClientRoom:
         Errors: `NotTaken` with the server's code, such as `unknown_member`, or `connection_lost` or `no_answer` (within
         `timeout_s`), when it may have been relayed or not; `Closed`; `InvalidInput` as `say`.
         """
-        asks = self._hearing.asks
+        pending_requests = self._dispatch.pending_requests
         with trio.move_on_after(timeout_s):
-            id_, ask = asks.new()
+            id_, ask = pending_requests.new()
             try:
-                data = _encode(_Told(type, payload, to, id_))
+                data = _encode(_Outgoing(type, payload, to, id_))
                 await self._send(TEXT, data)
                 await ask.event.wait()
             finally:
-                asks.forget(id_)
+                pending_requests.forget(id_)
             if ask.error is not None:
                 raise ask.error
             return ask.offset
@@ -166,22 +166,22 @@ class ClientRoom:
         """Be shown differently, also after coming back. Errors: as `ask`, with the codes of `presence.set`."""
         wish = {"status": status, "displayName": name}
         await self.ask("presence.set", {key: value for key, value in wish.items() if value is not None})
-        self._visit.status = status or self._visit.status
-        if self._visit.ticket is None:  # a ticket says the name itself
-            self._visit.name = name or self._visit.name
+        self._join_request.status = status or self._join_request.status
+        if self._join_request.ticket is None:  # a ticket says the name itself
+            self._join_request.name = name or self._join_request.name
 
     async def leave(self) -> None:
         """Leave the room, as the end of the block does. Iteration ends; nothing can be said any more."""
-        await self._keeper.leave()
+        await self._reconnector.leave()
 
     async def _send(self, opcode: int, payload: bytes) -> None:
-        broken: Link | None = None
+        broken: Connection | None = None
         while True:
-            link = await self._keeper.other_link(than=broken)
+            connection = await self._reconnector.other_connection(than=broken)
             try:
-                await link.send(opcode, payload)
-            except LinkBroken:
-                broken = link
+                await connection.send(opcode, payload)
+            except ConnectionBroken:
+                broken = connection
             else:
                 return
 
@@ -215,20 +215,20 @@ async def connect(
     Errors: `EntryRefused` on entering; `InvalidInput` for a bad `url`. Being sent out later is raised as `Closed` by
     the room's methods. What the block raises comes out as it is.
     """
-    visit = Visit(url, room, member_id, name, status, ticket, headers or {}, ssl_context)
-    hearing = Hearing(Inbox(inbox_bytes))
-    keeper = Keeper(visit, hearing, Plan(), give_up_after_s=give_up_after_s)
-    await keeper.enter()
+    join_request = JoinRequest(url, room, member_id, name, status, ticket, headers or {}, ssl_context)
+    dispatch = Dispatch(Inbox(inbox_bytes))
+    reconnector = Reconnector(join_request, dispatch, ReconnectPolicy(), give_up_after_s=give_up_after_s)
+    await reconnector.enter()
     async with open_background() as background:
-        background.start_soon(keeper.run)
-        client = ClientRoom(keeper, hearing, visit)
+        background.start_soon(reconnector.run)
+        client = ClientRoom(reconnector, dispatch, join_request)
         try:
             yield client
         finally:
             await client.leave()
 
 
-def _encode(told: _Told) -> bytes:
+def _encode(told: _Outgoing) -> bytes:
     """The message as it is sent. Errors: `InvalidInput`, for what the server would not even answer."""
     if not 0 < len(told.type) <= TYPE_LENGTH:
         raise InvalidInput(f"type must have 1 to {TYPE_LENGTH} characters.", code="invalid_message")

@@ -25,7 +25,7 @@ class Roster:
         """These are all of them. Errors: `ValueError` when that is no list of members."""
         self._members = {member.member_id: member for member in msgspec.convert(members, list[Member])}
 
-    def shown(self, payload: Any) -> None:
+    def update(self, payload: Any) -> None:
         """Somebody came, or is shown differently. Errors: `ValueError`."""
         member = msgspec.convert(payload, Member)
         self._members[member.member_id] = member

@@ -8,7 +8,7 @@ _running: Final[set[asyncio.Task[None]]] = set()
 """asyncio itself forgets tasks that nobody holds."""
 
 
-async def to_the_end(act: Coroutine[Any, Any, None]) -> None:
+async def run_shielded(act: Coroutine[Any, Any, None]) -> None:
     """Wait for `act`, which is bounded in time and never raises; it goes on when this is cancelled."""
     task = asyncio.create_task(act)
     _running.add(task)

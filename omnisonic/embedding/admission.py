@@ -97,7 +97,7 @@ class _Question:
         self._admit = admit
         self._request = request
 
-    async def settle(self) -> Admitted:
+    async def resolve(self) -> Admitted:
         return _checked(await self._admit(self._request))
 
 

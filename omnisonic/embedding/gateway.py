@@ -13,10 +13,10 @@ from typing import Any, Final, TypedDict, Unpack
 import trio
 
 from omnisonic.actors.admission.admission import OpenAdmission
-from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.actors.gateway import SHUTDOWN_S, Gateway, GatewayOptions
-from omnisonic.actors.rooms.actor import RoomCell
-from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, Told
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
@@ -64,12 +64,12 @@ class RunningGateway:
     @property
     def rooms(self) -> list[RoomId]:
         """The rooms that somebody is in."""
-        return [cell.room_id for cell in self._gateway.registry if cell.entries]
+        return [actor.room_id for actor in self._gateway.registry if actor.entries]
 
     def members(self, room: RoomId) -> list[Member]:
         """Who is in this room, in the order they came; nobody, if there is no such room."""
-        cell = self._gateway.room(room)
-        return [] if cell is None else [entry.member for entry in cell.entries]
+        actor = self._gateway.room(room)
+        return [] if actor is None else [entry.member for entry in actor.entries]
 
     def room(self, room: RoomId) -> Room[Any] | None:
         """The object of your room class that is this room now, if there is one. After a crash it is another one."""
@@ -86,31 +86,31 @@ class RunningGateway:
         connected there, `unknown_member` when `to` is not; `invalid_message`, `reserved_type`, `too_large`.
         """
         envelope = outgoing(type, payload, to)
-        cell = self._gateway.room(room)
-        connected = _connected(cell)
-        if cell is None or not connected:
+        actor = self._gateway.room(room)
+        connected = _connected(actor)
+        if actor is None or not connected:
             raise InvalidInput(f"Nobody is in the room {room!r}.", code="room_empty")
         if to is not None and to not in connected:
             raise InvalidInput("The member it is for is not connected there.", code="unknown_member")
-        cell.tell(Told(envelope, _ignore))
+        actor.tell(ExternalMessage(envelope, _ignore))
 
     def kick(self, room: RoomId, member_id: MemberId, reason: str = "") -> bool:
         """Send a member out (4003). False when they were not there. They may come back if admission lets them."""
-        cell = self._gateway.room(room)
-        entry = next((each for each in cell.entries if each.member.member_id == member_id), None) if cell else None
-        if cell is None or entry is None:
+        actor = self._gateway.room(room)
+        entry = next((each for each in actor.entries if each.member.member_id == member_id), None) if actor else None
+        if actor is None or entry is None:
             return False
-        if entry.link is not None:
-            entry.link.close(Closing(CloseCode.KICKED, reason))
-        cell.tell(DropLease(member_id, entry.person))
+        if entry.connection is not None:
+            entry.connection.close(Closing(CloseCode.KICKED, reason))
+        actor.tell(DropLease(member_id, entry.person))
         return True
 
     def close_room(self, room: RoomId, reason: str = "") -> bool:
         """Send everybody out of a room (4004). False when nobody was there."""
-        cell = self._gateway.room(room)
-        if cell is None or not cell.entries:
+        actor = self._gateway.room(room)
+        if actor is None or not actor.entries:
             return False
-        cell.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED, reason)))
+        actor.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED, reason)))
         return True
 
 
@@ -181,7 +181,7 @@ def _options(
         hosts=settings.host_policy(host),
         origins=OriginPolicy(settings.allowed_origins),
         admission=OpenAdmission() if admit is None else HookAdmission(admit),
-        rate=Rate.of(settings.member_rate_per_s, settings.member_burst),
+        rate=RateLimit.of(settings.member_rate_per_s, settings.member_burst),
         queue_bytes=settings.member_queue_bytes,
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
@@ -194,8 +194,8 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _connected(cell: RoomCell | None) -> set[MemberId]:
-    return set() if cell is None else {each.member.member_id for each in cell.entries if each.link is not None}
+def _connected(actor: RoomActor | None) -> set[MemberId]:
+    return set() if actor is None else {each.member.member_id for each in actor.entries if each.connection is not None}
 
 
 def _ignore(_reply: object) -> None:

@@ -12,12 +12,12 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import Batch
-from omnisonic.actors.rooms.mailbox import Expire, Mail, Said
+from omnisonic.actors.rooms.mailbox import ClientMessages, Expire, Mail
 from omnisonic.actors.rooms.registry import Registry
-from omnisonic.actors.rooms.state import Room as ActorRoom
 from omnisonic.actors.rooms.state import RoomContext
+from omnisonic.actors.rooms.state import RoomState as ActorRoom
 from omnisonic.embedding.hook_contract import apply_answer, require_no_answer, require_state
 from omnisonic.embedding.rooms import Room
 from omnisonic.errors import InvalidInput
@@ -50,7 +50,7 @@ class HostedRoom(ActorRoom):
         self._in_turn = False
         self._has_begun = False
         self._tick_s = 0.0
-        before = context.estate.left
+        before = context.handoff.left
         self.author = hosting.room_class(self)
         if isinstance(before, HostedRoom) and before.killed_by is not None:
             self.author.state = self.author.on_crash(before.killed_by, before.author.state)
@@ -60,7 +60,7 @@ class HostedRoom(ActorRoom):
             require_state(self.author.state, "initial_state")
         if isinstance(before, HostedRoom):
             before.end()
-        context.estate.left = self
+        context.handoff.left = self
         own = type(self.author)
         self._message_hooks: list[OnMessage] = [] if hosting.on_message is None else [hosting.on_message]
         if own.on_message is not Room.on_message:
@@ -109,12 +109,12 @@ class HostedRoom(ActorRoom):
     def handle(self, mail: Mail, batch: Batch) -> None:
         self._turn(lambda: ActorRoom.handle(self, mail, batch), batch)
 
-    def relay(self, said: Said, batch: Batch) -> None:
+    def relay(self, said: ClientMessages, batch: Batch) -> None:
         if not self._listens:
             super().relay(said, batch)
             return
         for frame in said.rest:
-            one = Said(said.link, [frame], len(frame[1]))
+            one = ClientMessages(said.connection, [frame], len(frame[1]))
             self._turn(lambda one=one: ActorRoom.relay(self, one, batch), batch)  # type: ignore[misc]
 
     def _turn(self, handle: Callable[[], None], batch: Batch) -> None:
@@ -188,17 +188,17 @@ class HostedRoom(ActorRoom):
 
     def _pass_on_to(self, envelope: Envelope, batch: Batch) -> None:
         target = None if envelope.to is None else self.roster.seat_named(envelope.to)
-        if envelope.to is None or (target is not None and target.link is not None):
-            self._pass_on(envelope, target, batch)
+        if envelope.to is None or (target is not None and target.connection is not None):
+            self._relay_external(envelope, target, batch)
 
     def _send_out(self, member_id: MemberId, closing: Closing, batch: Batch) -> None:
         seat = self.roster.seat_named(member_id)
         if seat is None:
             return
-        if seat.link is not None:
-            batch.dismiss(seat.link, closing)
-            self._left(self.roster.leave(seat.link, closing.word, self.now_s), batch)
-        self._left(self.roster.drop_lease(member_id), batch)
+        if seat.connection is not None:
+            batch.dismiss(seat.connection, closing)
+            self._handle_leave(self.roster.leave(seat.connection, closing.word, self.now_s), batch)
+        self._handle_leave(self.roster.drop_lease(member_id), batch)
 
 
 class Hosting:
@@ -208,7 +208,7 @@ class Hosting:
         self.room_class = room_class
         self.on_message = on_message
         self.registry: Registry | None = None
-        self.ticks: Callable[[RoomCell], None] = _ignore
+        self.ticks: Callable[[RoomActor], None] = _ignore
         """Is told of rooms that tick otherwise than before."""
 
     def make(self, context: RoomContext) -> HostedRoom:
@@ -217,25 +217,25 @@ class Hosting:
 
     def has(self, room: HostedRoom) -> bool:
         """Whether this is still the room of its name."""
-        cell = None if self.registry is None else self.registry.get(room.name)
-        return cell is not None and cell.estate is room.context.estate
+        actor = None if self.registry is None else self.registry.get(room.name)
+        return actor is not None and actor.handoff is room.context.handoff
 
     def wake(self, room: HostedRoom) -> None:
         """Let the room have a turn."""
-        cell = None if self.registry is None else self.registry.get(room.name)
-        if cell is not None:
-            cell.tell(Expire())  # it looks at the time, and does nothing else
+        actor = None if self.registry is None else self.registry.get(room.name)
+        if actor is not None:
+            actor.tell(Expire())  # it looks at the time, and does nothing else
 
     def tick_changed(self, room: HostedRoom) -> None:
         """The room has another pace, or one at all."""
-        cell = None if self.registry is None else self.registry.get(room.name)
-        if cell is not None:
-            self.ticks(cell)
+        actor = None if self.registry is None else self.registry.get(room.name)
+        if actor is not None:
+            self.ticks(actor)
 
     def room(self, room_id: RoomId) -> Room[Any] | None:
         """The author's room of this name, if there is one."""
-        cell = None if self.registry is None else self.registry.get(room_id)
-        hosted = None if cell is None else cell.estate.left
+        actor = None if self.registry is None else self.registry.get(room_id)
+        hosted = None if actor is None else actor.handoff.left
         return hosted.author if isinstance(hosted, HostedRoom) else None
 
 
@@ -258,7 +258,7 @@ def outgoing(type: str, payload: Any, to: MemberId | None) -> Envelope:  # noqa:
     return Envelope(type, msgspec.Raw(data), to)
 
 
-def _ignore(_cell: RoomCell) -> None:
+def _ignore(_actor: RoomActor) -> None:
     """Nobody tells the time yet."""
 
 

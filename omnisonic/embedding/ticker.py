@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import Tick
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.embedding.hosting import HostedRoom
@@ -26,7 +26,7 @@ class _Clock:
 
     due_s: float
     number: int
-    cell: RoomCell = field(compare=False)
+    actor: RoomActor = field(compare=False)
     is_told: bool = field(default=False, compare=False)
 
     def begun(self) -> None:
@@ -39,20 +39,20 @@ class Ticker:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._due: list[_Clock] = []
-        self._ticking: set[RoomCell] = set()
+        self._ticking: set[RoomActor] = set()
         self._wake = trio.Event()
         self._count = 0
 
-    def room_made(self, cell: RoomCell) -> None:
+    def room_made(self, actor: RoomActor) -> None:
         """Nobody is in it yet."""
 
-    def roster_changed(self, cell: RoomCell) -> None:
+    def roster_changed(self, actor: RoomActor) -> None:
         """Begin to tell it the time, if somebody is there and it wants to know."""
-        interval_s = _interval_s(cell)
-        if cell.entries and interval_s and cell not in self._ticking:
-            self._ticking.add(cell)
+        interval_s = _interval_s(actor)
+        if actor.entries and interval_s and actor not in self._ticking:
+            self._ticking.add(actor)
             self._count += 1
-            heapq.heappush(self._due, _Clock(trio.current_time() + interval_s, self._count, cell))
+            heapq.heappush(self._due, _Clock(trio.current_time() + interval_s, self._count, actor))
             self._wake.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -67,20 +67,20 @@ class Ticker:
                 self._tell(heapq.heappop(self._due), now_s)
 
     def _tell(self, clock: _Clock, now_s: float) -> None:
-        cell, interval_s = clock.cell, _interval_s(clock.cell)
-        if not cell.entries or not interval_s or self._registry.get(cell.room_id) is not cell:
-            self._ticking.discard(cell)
+        actor, interval_s = clock.actor, _interval_s(clock.actor)
+        if not actor.entries or not interval_s or self._registry.get(actor.room_id) is not actor:
+            self._ticking.discard(actor)
             return
         if not clock.is_told:
             clock.is_told = True
-            cell.tell(Tick(clock.begun))
+            actor.tell(Tick(clock.begun))
         # From when it was due, so that a beat does not drift; not into the past.
         clock.due_s = max(clock.due_s + interval_s, now_s)
         heapq.heappush(self._due, clock)
 
 
-def _interval_s(cell: RoomCell) -> float:
+def _interval_s(actor: RoomActor) -> float:
     """Seconds between two ticks of this room; 0 for none."""
-    room = cell.estate.left
+    room = actor.handoff.left
     tick_s = room.author.tick_s if isinstance(room, HostedRoom) else 0.0
     return max(tick_s, SHORTEST_S) if tick_s > 0 else 0.0

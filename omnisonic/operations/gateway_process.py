@@ -13,12 +13,12 @@ import trio
 
 from omnisonic.actors.admission.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission
 from omnisonic.actors.admission.claims import TicketCheck
-from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.actors.gateway import Gateway, GatewayOptions
-from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.actors.runtime.telemetry import publish_metrics
-from omnisonic.actors.sync.event_relay import Relay
-from omnisonic.actors.sync.presence_mirror import Mirror
+from omnisonic.actors.sync.event_relay import EventRelay
+from omnisonic.actors.sync.presence_mirror import PresenceMirror
 from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
 from omnisonic.errors import BadSettings, Unavailable
 from omnisonic.identity.logins import LoginCookies
@@ -60,7 +60,7 @@ async def open_gateway(
     presence: PresenceStore,
     bus: Bus,
     owner: str = "gateway",
-    room_class: Callable[[RoomContext], Room] = Room,
+    room_class: Callable[[RoomContext], RoomState] = RoomState,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway on these listening sockets until the block ends; then everybody is told to come back (1001).
 
@@ -73,8 +73,8 @@ async def open_gateway(
             gateway.name = owner
             gateway.readiness.checks |= {"presence": presence.ping, "bus": partial(round_trip, bus)}
             after.callback(gateway.close)
-            mirror = Mirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
-            relay = Relay(presence, bus, gateway.registry, gateway.bouncer)
+            mirror = PresenceMirror(presence, gateway.registry, owner=owner, ttl_s=options.ttl_s)
+            relay = EventRelay(presence, bus, gateway.registry, gateway.revocation)
             gateway.registry.watchers += [mirror, relay]
             gateway.mirror_lag_s = lambda: mirror.lag_s
             await gateway.start_child("mirror", mirror.run)
@@ -101,7 +101,7 @@ def gateway_options(settings: Settings, admission: Admission, access: AccessStor
         access=access,
         admin_token=settings.admin_token.get_secret_value() if settings.admin_token else None,
         ttl_s=settings.presence_ttl_s,
-        rate=Rate.of(settings.member_rate_per_s, settings.member_burst),
+        rate=RateLimit.of(settings.member_rate_per_s, settings.member_burst),
         queue_bytes=settings.member_queue_bytes,
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,

@@ -16,8 +16,8 @@ from typing import Final, TypeAlias
 from omnisonic.errors import Unavailable
 from omnisonic.studio.accounts import AccountStore
 from omnisonic.studio.exports.queue import ExportQueue
-from omnisonic.studio.uploads.garbage_collector import Disposal
-from omnisonic.studio.uploads.retention import UploadUpkeep
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
+from omnisonic.studio.uploads.retention import UploadRetention
 
 SWEEP_S: Final = 600.0
 """The time between two sweeps."""
@@ -36,9 +36,9 @@ _log = logging.getLogger(__name__)
 
 def chores(
     accounts: AccountStore,
-    upkeep: UploadUpkeep,
+    upkeep: UploadRetention,
     exports: ExportQueue,
-    disposal: Disposal,
+    disposal: GarbageCollector,
     *,
     upload_retention: timedelta,
     export_retention: timedelta,

@@ -12,7 +12,7 @@ AT_LEAST: Final = 0.5
 """The part of the time that a process was promised to have all for itself."""
 
 
-def starves(pid: int, within_s: float) -> bool:
+def is_cpu_starved(pid: int, within_s: float) -> bool:
     """Whether this process, or one that it started, wants to run, and they all had less than half of `within_s`."""
     ran_s, is_runnable = 0.0, False
     for each in _family(pid):

@@ -12,7 +12,7 @@ NICENESS: Final = 10
 """Where the system knows no spare time, or a sandbox forbids to ask for it."""
 
 
-def give_only_spare_time(pid: int) -> None:
+def use_only_idle_time(pid: int) -> None:
     """Let everybody else go before the process `pid`, which has just been started, and whatever it becomes or starts.
 
     From outside, so that not even its own start gets in anybody's way.

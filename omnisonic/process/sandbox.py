@@ -39,7 +39,7 @@ from omnisonic.process.seccomp import forbid_calls, has_seccomp
 UID: Final = 65_529
 """User and group of a decoder that root has started; it needs no entry in passwd(5). No system gives it to anybody: it
 is above those of people and services, below `nobody`, and small enough for containers."""
-EXIT_UNCONFINED: Final = 77
+EXIT_NOT_SANDBOXED: Final = 77
 """The exit code of a process that could not be confined; its output is the reason, a sentence."""
 CPU_GRACE_S: Final = 1
 
@@ -67,7 +67,7 @@ class Limits(NamedTuple):
     """Of one file."""
 
 
-def confine(limits: Limits) -> None:
+def enter_sandbox(limits: Limits) -> None:
     """Put this process, which must have one thread, into the sandbox. Errors: `SandboxFailed`."""
     limit(limits)
     restrict()
@@ -110,7 +110,7 @@ def restrict() -> None:
                 forbid_access(abi)
 
 
-def confine_child() -> None:
+def sandbox_child() -> None:
     """Put this process, forked from one that has called `restrict`, into a sandbox of its own, from which it cannot
     signal that one. Errors: `SandboxFailed`.
     """

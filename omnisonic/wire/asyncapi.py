@@ -118,10 +118,12 @@ def _operation(action: str, summary: str, names: list[str]) -> Schema:
 
 def _messages() -> dict[str, Schema]:
     """Each message by its name, with `_IS_HEARD`: whether clients say it. What both say is two messages."""
-    messages = {_key(row): _told(row) if row.sender == "server" else _heard(row) for row in CATALOGUE}
+    messages = {
+        _key(row): _server_message(row) if row.sender == "server" else _client_message(row) for row in CATALOGUE
+    }
     for row in CATALOGUE:
         if row.sender == "both":
-            messages[f"{_key(row)}.answer"] = _told(row)
+            messages[f"{_key(row)}.answer"] = _server_message(row)
     messages[_SAID] = {
         "name": _SAID,
         "summary": "Anything else that a client says: it is relayed, untouched, to everybody else in the room.",
@@ -144,14 +146,14 @@ def _messages() -> dict[str, Schema]:
     return messages
 
 
-def _told(row: MessageType) -> Schema:
+def _server_message(row: MessageType) -> Schema:
     """What the server says."""
     more: Schema = {"from": {"type": "null"}, "offset": _OFFSET} if row.numbered else {}
     payload = _ANYTHING if row.payload is None else {"$ref": _REF.format(name=row.payload.__name__)}
     return _described(row, _envelope(_type_schema(row), payload, more, "payload", *more), is_heard=False)
 
 
-def _heard(row: MessageType) -> Schema:
+def _client_message(row: MessageType) -> Schema:
     """What clients say."""
     is_shaped = row.payload is not None and row.sender == "client"
     payload = {"$ref": _REF.format(name=row.payload.__name__)} if is_shaped and row.payload else _ANYTHING

@@ -162,11 +162,11 @@ def name_of(field: msgspec.structs.FieldInfo) -> str:
 
 def messages_table() -> str:
     """All rows as a Markdown table, for the documentation."""
-    rows = [f"| `{row.name}` | {row.direction} | {_told(row)} |" for row in CATALOGUE]
+    rows = [f"| `{row.name}` | {row.direction} | {_describe(row)} |" for row in CATALOGUE]
     return "\n".join(["| type | direction | payload and meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def _told(row: MessageType) -> str:
+def _describe(row: MessageType) -> str:
     if row.like or row.payload is None:
         return row.meaning
     return f"`{row.shape()}`. {row.meaning}"

@@ -75,7 +75,7 @@ class Splitter:
         self._closed = False
 
     @property
-    def on_detour(self) -> int:
+    def on_slow_path(self) -> int:
         """How many messages came out as `odd` and have not arrived yet."""
         return len(self._detour)
 
@@ -95,7 +95,7 @@ class Splitter:
         self._detour, self._detour_bytes = (), 0
         self._closed = True
 
-    def count_odd(self) -> int:
+    def count_unparsed(self) -> int:
         """How many frames came out as `odd` since this was last asked."""
         odd, self._odd = self._odd, 0
         return odd
@@ -154,7 +154,7 @@ class Splitter:
                 if first == _FIN | CLOSE:
                     self._closed = True
                     return frames, controls, odd
-            elif size >= 0 and self._may_detour(first):
+            elif size >= 0 and self._may_leave_fast_path(first):
                 odd += data[at:end]
                 self._passing = max(end - total, 0)
                 self._count(min(end, total) - at)
@@ -180,7 +180,7 @@ class Splitter:
         """Control frames may come between fragments, but a close must not overtake a message on its detour."""
         return first in _CONTROL and 0 <= size <= CONTROL_BYTES and not (self._detour and first == _FIN | CLOSE)
 
-    def _may_detour(self, first: int) -> bool:
+    def _may_leave_fast_path(self, first: int) -> bool:
         """Note a legal frame that is not ours. False when it ends the stream: a breach, or a close on the detour."""
         self._odd += 1
         opcode, final = first & 0x0F, bool(first & _FIN)

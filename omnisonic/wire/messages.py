@@ -183,17 +183,17 @@ def depth(text: bytes) -> int:
     return level
 
 
-def head(type_: str) -> bytes:
+def relay_prefix(type_: str) -> bytes:
     """What comes before the payload of a relayed message."""
     return b'{"type":' + _encode(type_) + b',"payload":'
 
 
-def tail(sender: MemberId) -> bytes:
+def relay_suffix(sender: MemberId) -> bytes:
     """What comes between the payload and the offset of a relayed message."""
     return b',"from":' + _encode(sender) + b',"offset":'
 
 
-def directed_tail(sender: MemberId) -> bytes:
+def directed_suffix(sender: MemberId) -> bytes:
     """The end of a message to one member: it has no place in the room's order, so it carries no offset."""
     return b',"from":' + _encode(sender) + b"}"
 
@@ -209,7 +209,7 @@ def directed_outside_frame(envelope: Envelope) -> bytes:
 
 
 def _outside(envelope: Envelope, end: bytes) -> bytes:
-    return frame(TEXT, b"".join((head(envelope.type), envelope.payload, end)))
+    return frame(TEXT, b"".join((relay_prefix(envelope.type), envelope.payload, end)))
 
 
 def _message(type_: bytes, payload: bytes) -> bytes:

@@ -8,8 +8,8 @@ from typing import Any
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 
-from omnisonic.actors.rooms.mailbox import Said
-from omnisonic.actors.rooms.relay_prefixes import Heads
+from omnisonic.actors.rooms.mailbox import ClientMessages
+from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
 from omnisonic.actors.rooms.state import RoomContext
 from omnisonic.models import Member
 from omnisonic.wire.closing import Closing
@@ -68,9 +68,9 @@ def binary(payload: bytes) -> Frame:
     return BINARY, payload
 
 
-def said(link: Ear, *frames: Frame) -> Said:
+def said(connection: Ear, *frames: Frame) -> ClientMessages:
     """What one read of a member's socket brought."""
-    return Said(link, list(frames), sum(len(payload) for _, payload in frames))
+    return ClientMessages(connection, list(frames), sum(len(payload) for _, payload in frames))
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Setting:
         self, room_id: str = "jam", *, max_members: int = 0, now_ms: Callable[[], int] = lambda: 17
     ) -> RoomContext:
         """The context of a room."""
-        return RoomContext(room_id, "epoch", 60, max_members, self.clock, now_ms, Heads())
+        return RoomContext(room_id, "epoch", 60, max_members, self.clock, now_ms, RelayPrefixes())
 
 
 def member(name: str) -> Member:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.mailbox import Join, Mail
-from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.models import Member
 from omnisonic.wire.messages import Envelope
 from tests.actors.links import Ear, Setting, member
@@ -13,7 +13,7 @@ from tests.actors.links import Ear, Setting, member
 NOBODY: Final = member("nobody")
 
 
-class Poisoned(Room):
+class Poisoned(RoomState):
     """A room that cannot bear the message type `poison`."""
 
     def on_message(self, member: Member, envelope: Envelope) -> bool:
@@ -31,7 +31,7 @@ class Stage:
     def __init__(
         self,
         *names: str,
-        room_class: Callable[[RoomContext], Room] = Room,
+        room_class: Callable[[RoomContext], RoomState] = RoomState,
         max_members: int = 0,
         setting: Setting | None = None,
     ) -> None:
@@ -60,11 +60,11 @@ class Stage:
     def _push(self, batch: Batch) -> None:
         stream = batch.stream()
         assert len(stream) == batch.size
-        for link in self.room.roster.links:
-            link.push(batch.stream_for(link, stream))
-        for link, closing in batch.dismissed:
-            link.push(batch.stream_for(link, stream))
-            link.close(closing)
+        for connection in self.room.roster.connections:
+            connection.push(batch.stream_for(connection, stream))
+        for connection, closing in batch.dismissed:
+            connection.push(batch.stream_for(connection, stream))
+            connection.close(closing)
 
     def heard(self) -> dict[str, list[Any]]:
         """What everyone heard since the last look."""

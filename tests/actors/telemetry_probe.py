@@ -15,10 +15,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from omnisonic.actors.rooms.actor import RoomCell
-from omnisonic.actors.rooms.mailbox import Join, Told
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.mailbox import ExternalMessage, Join
 from omnisonic.actors.runtime.dead_letters import DeadLetter
-from omnisonic.actors.runtime.telemetry import MESSAGES_PER_SPAN, Sampler, publish_metrics
+from omnisonic.actors.runtime.telemetry import MESSAGES_PER_SPAN, TurnTracer, publish_metrics
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import Reply
@@ -40,17 +40,17 @@ def unheard(reply: Reply) -> None:
 class Events:
     """As the registry does: a crash is sampled."""
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: TurnTracer) -> None:
         self._sampler = sampler
 
-    def has_mail(self, cell: RoomCell) -> None:
+    def has_mail(self, actor: RoomActor) -> None:
         pass
 
-    def roster_changed(self, cell: RoomCell) -> None:
+    def roster_changed(self, actor: RoomActor) -> None:
         pass
 
-    def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
-        with self._sampler.crash(cell.room_id, crash):
+    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
+        with self._sampler.crash(actor.room_id, crash):
             LOG.error("room.crashed")
 
 
@@ -71,24 +71,24 @@ class Measured:
 def spans_of(work: str, exporter: InMemorySpanExporter) -> list[dict[str, Any]]:
     """The spans of one kind of work, made now."""
     exporter.clear()
-    sampler = Sampler() if work == "burst" else Sampler(spans_per_s=math.inf)
-    cell = RoomCell(Setting().context(), Poisoned, Events(sampler), sampler)
+    sampler = TurnTracer() if work == "burst" else TurnTracer(spans_per_s=math.inf)
+    actor = RoomActor(Setting().context(), Poisoned, Events(sampler), sampler)
     ears = [Ear("ada"), Ear("bob")]
     for ear in ears:
-        cell.tell(Join(ear, member(ear.name)))
-    cell.turn()
+        actor.tell(Join(ear, member(ear.name)))
+    actor.turn()
     if work in ("messages", "burst"):
         for _ in range(10 * MESSAGES_PER_SPAN):
-            cell.hear(said(ears[0], text("note", SECRET)))
-            cell.turn()
+            actor.offer(said(ears[0], text("note", SECRET)))
+            actor.turn()
     elif work == "crash":
-        cell.hear(said(ears[0], text("poison", SECRET)))
-        cell.turn()
+        actor.offer(said(ears[0], text("poison", SECRET)))
+        actor.turn()
     elif work == "told":
         for type_ in ("cue", "poison"):
-            cell.tell(Told(Envelope(type_, Raw(SECRET.encode())), unheard, TRACE))
-        cell.tell(Told(Envelope("untraced", Raw(b"1")), unheard))
-        cell.turn()
+            actor.tell(ExternalMessage(Envelope(type_, Raw(SECRET.encode())), unheard, TRACE))
+        actor.tell(ExternalMessage(Envelope("untraced", Raw(b"1")), unheard))
+        actor.turn()
     else:
         sampler.connection("jam", 2.5, CloseCode.TOO_SLOW, "too_slow")
     return [_plain(span) for span in exporter.get_finished_spans()]

@@ -70,7 +70,7 @@ def test_everyone_gets_what_a_list_for_each_of_them_would_hold(script: list[tupl
     assert len(stream) == batch.size
     for inbox in inboxes:
         assert batch.stream_for(inbox.ear, stream) == b"".join(inbox.frames)
-    assert {link for link, _ in batch.dismissed} == {inbox.ear for inbox in inboxes if inbox.is_dismissed}
+    assert {connection for connection, _ in batch.dismissed} == {inbox.ear for inbox in inboxes if inbox.is_dismissed}
 
 
 def test_who_has_no_edits_shares_the_very_bytes() -> None:

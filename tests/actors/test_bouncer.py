@@ -7,8 +7,8 @@ from typing import cast
 import trio
 from trio.testing import MockClock
 
-from omnisonic.actors.admission.pending import Porter
-from omnisonic.actors.admission.revocation import CHUNK, RECHECK_S, RETRY_S, Bouncer
+from omnisonic.actors.admission.pending import PendingAdmissions
+from omnisonic.actors.admission.revocation import CHUNK, RECHECK_S, RETRY_S, AccessRevocation
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import Unavailable
 from omnisonic.studio.access import Pass, Standing
@@ -57,10 +57,12 @@ class Door:
     """A bouncer at work, with guests inside."""
 
     def __init__(self, nursery: trio.Nursery, access: Answers | None, *guests: Guest) -> None:
-        self.bouncer = Bouncer(Porter(nursery, lambda *_: None), access, recheck_s=RECHECK_S / 10)
+        self.revocation = AccessRevocation(
+            PendingAdmissions(nursery, lambda *_: None), access, recheck_s=RECHECK_S / 10
+        )
         for guest in guests:
-            self.bouncer.is_in(cast("Connection", guest))
-        nursery.start_soon(self.bouncer.run)
+            self.revocation.watch(cast("Connection", guest))
+        nursery.start_soon(self.revocation.run)
 
 
 async def test_many_rights_are_asked_about_in_chunks(autojump_clock: MockClock) -> None:
@@ -71,7 +73,7 @@ async def test_many_rights_are_asked_about_in_chunks(autojump_clock: MockClock) 
     async with trio.open_nursery() as nursery:
         door = Door(nursery, answers, *guests)
         await trio.testing.wait_all_tasks_blocked()
-        door.bouncer.missed()
+        door.revocation.missed()
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert [len(passes) for passes in answers.asked] == [CHUNK, CHUNK, 2]
@@ -86,7 +88,7 @@ async def test_a_database_that_is_down_is_asked_until_it_answers(autojump_clock:
     async with trio.open_nursery() as nursery:
         door = Door(nursery, answers, ada, bo)
         await trio.testing.wait_all_tasks_blocked()
-        door.bouncer.missed()
+        door.revocation.missed()
         await trio.sleep(3.5 * RETRY_S)
         assert (len(answers.asked), ada.closing) == (4, None)
         answers.is_down = False
@@ -113,11 +115,11 @@ async def test_who_needs_no_role_is_asked_about_by_the_sign_in_alone(autojump_cl
     async with trio.open_nursery() as nursery:
         door = Door(nursery, answers, sessions)
         for guest in (open_room, ended):
-            door.bouncer.is_in(cast("Connection", guest), by_role=False)
+            door.revocation.watch(cast("Connection", guest), by_role=False)
         await trio.testing.wait_all_tasks_blocked()
-        door.bouncer.missed()
+        door.revocation.missed()
         await trio.testing.wait_all_tasks_blocked()
-        door.bouncer.ended(cast("Connection", open_room))
+        door.revocation.ended(cast("Connection", open_room))
         nursery.cancel_scope.cancel()
     assert [sorted(passes, key=str) for passes in answers.asked] == [
         [Pass("ada", "session"), Pass("ada", None), Pass("ended", None)]
@@ -130,10 +132,10 @@ async def test_who_has_gone_is_not_in_the_index() -> None:
     async with trio.open_nursery() as nursery:
         guests = [Guest("one", "ada"), Guest("one", "ada"), Guest("two", "ada"), Guest(None)]
         door = Door(nursery, None, *guests)
-        assert len(door.bouncer) == 3
+        assert len(door.revocation) == 3
         for guest in guests:
-            door.bouncer.ended(cast("Connection", guest))
-        assert len(door.bouncer) == 0
-        door.bouncer.login_ended("one")
+            door.revocation.ended(cast("Connection", guest))
+        assert len(door.revocation) == 0
+        door.revocation.login_ended("one")
         assert [guest.closing for guest in guests] == [None] * 4
         nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
-from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.actors.rooms.mailbox import DATA_FRAMES
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, CLOSE, TEXT, frame
@@ -22,7 +22,7 @@ QUEUED = 200_000
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """A connection without limits."""
-    stage = Stage(Rate.of(0, 0))
+    stage = Stage(RateLimit.of(0, 0))
     yield stage
     stage.close()
 
@@ -64,11 +64,11 @@ def test_what_is_queued_comes_whole_and_before_the_close(stage: Stage) -> None:
     stage.connection.close(Closing(CloseCode.GOING_AWAY, "later"))
     stage.connection.push(frame(BINARY, b"from the grave"))
     stage.connection.close(Closing(CloseCode.KICKED))
-    assert stage.host.ended == []
+    assert stage.owner.ended == []
     assert read(stage.rest()) == ([told(number) for number in range(count)], 1001)
-    assert stage.host.ended == []  # the client's own close is waited for
+    assert stage.owner.ended == []  # the client's own close is waited for
     stage.send(ClientFrame(FIN | CLOSE, b"\x03\xe9").encoded())
-    assert stage.host.ended == [stage.connection]
+    assert stage.owner.ended == [stage.connection]
 
 
 def test_a_client_that_closes_gets_first_what_is_queued(stage: Stage) -> None:
@@ -76,14 +76,14 @@ def test_a_client_that_closes_gets_first_what_is_queued(stage: Stage) -> None:
     count = fill(stage)
     stage.send(LEFT)
     stage.connection.push(frame(BINARY, b"too late"))
-    assert stage.host.ended == []
+    assert stage.owner.ended == []
     assert stage.connection.closing == Closing(CloseCode.NORMAL)
     assert read(stage.rest()) == ([told(number) for number in range(count)], 1000)
 
 
 def test_who_is_too_slow_gets_the_frame_that_was_begun_and_the_close(stage: Stage) -> None:
     """The rest of the queue is dropped: the close takes its place."""
-    stage.host.queue_bytes = QUEUED // 2
+    stage.owner.queue_bytes = QUEUED // 2
     count = fill(stage)
     assert stage.connection.closing is not None
     assert stage.connection.closing.code is CloseCode.TOO_SLOW

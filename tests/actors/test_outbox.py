@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.connections.send_buffer import Outbox
+from omnisonic.actors.connections.send_buffer import SendBuffer
 
 bounded = settings(max_examples=300)
 
@@ -43,28 +43,28 @@ def test_random_partial_sends_lose_and_reorder_nothing(
 ) -> None:
     """What was added comes out, but for whole chunks that were cut before their first byte was sent."""
     sent = min(sent, len(first) - 1)
-    outbox, kernel = Outbox(), Kernel()
-    outbox.add(first, sent)
+    send_buffer, kernel = SendBuffer(), Kernel()
+    send_buffer.add(first, sent)
     kernel.taken = first[:sent]
     expected, queued = first, [first]
     for _, argument in script:
         if isinstance(argument, bytes):
-            outbox.add(argument)
+            send_buffer.add(argument)
             queued.append(argument)
             expected += argument
         elif isinstance(argument, int):
             kernel.room = argument
-            assert outbox.flush(kernel.send) == (len(kernel.taken) == len(expected))
+            assert send_buffer.flush(kernel.send) == (len(kernel.taken) == len(expected))
         else:
-            outbox.cut()
+            send_buffer.cut()
             begun = next(end for end in _ends(queued) if end >= len(kernel.taken))
             expected = expected[:begun]
             queued = _up_to(queued, begun)
-        assert outbox.size == len(expected) - len(kernel.taken)
+        assert send_buffer.size == len(expected) - len(kernel.taken)
     kernel.room = len(expected)
-    assert outbox.flush(kernel.send)
+    assert send_buffer.flush(kernel.send)
     assert kernel.taken == expected
-    assert outbox.size == 0
+    assert send_buffer.size == 0
 
 
 def _ends(queued: list[bytes]) -> list[int]:
@@ -78,13 +78,13 @@ def _up_to(queued: list[bytes], end: int) -> list[bytes]:
 
 def test_a_cut_finishes_the_frame_that_was_begun() -> None:
     """A client that is too slow gets the rest of a frame, then the close, and nothing in between."""
-    outbox, kernel = Outbox(), Kernel()
-    outbox.add(b"begun", 2)
-    outbox.add(b"waiting")
-    outbox.cut()
-    outbox.add(b"close")
+    send_buffer, kernel = SendBuffer(), Kernel()
+    send_buffer.add(b"begun", 2)
+    send_buffer.add(b"waiting")
+    send_buffer.cut()
+    send_buffer.add(b"close")
     kernel.room = 100
-    assert outbox.flush(kernel.send)
+    assert send_buffer.flush(kernel.send)
     assert kernel.taken == b"gunclose"
 
 
@@ -94,23 +94,23 @@ def test_what_the_socket_raises_comes_through() -> None:
     def broken(_: memoryview) -> int:
         raise ConnectionResetError
 
-    outbox = Outbox()
-    outbox.add(b"lost")
+    send_buffer = SendBuffer()
+    send_buffer.add(b"lost")
     with pytest.raises(ConnectionResetError):
-        outbox.flush(broken)
+        send_buffer.flush(broken)
 
 
 def test_it_knows_since_when_the_oldest_byte_has_waited() -> None:
     """A chunk that is partly sent still waits; what is gone, or was cut, does not."""
-    outbox, kernel = Outbox(), Kernel()
-    assert outbox.size == 0
+    send_buffer, kernel = SendBuffer(), Kernel()
+    assert send_buffer.size == 0
     for second in (1.0, 2.0, 3.0):
-        outbox.add(b"four", 0, second)
+        send_buffer.add(b"four", 0, second)
     kernel.room = 6
-    outbox.flush(kernel.send)
-    assert outbox.since_s == 2.0
-    outbox.cut()
-    assert (outbox.since_s, outbox.size) == (2.0, 2)
+    send_buffer.flush(kernel.send)
+    assert send_buffer.since_s == 2.0
+    send_buffer.cut()
+    assert (send_buffer.since_s, send_buffer.size) == (2.0, 2)
     kernel.room = 6
-    outbox.flush(kernel.send)
-    assert outbox.since_s is None
+    send_buffer.flush(kernel.send)
+    assert send_buffer.since_s is None

@@ -27,10 +27,10 @@ def test_a_room_tells_what_waits_and_what_was_done() -> None:
     """Its mailbox now and at most, its turns, its count of messages and deliveries."""
     stage = CellStage("ada", "bob")
     stage.say("ada", "a", "b", "c")
-    line = room_line(stage.cell, moment(stage))
+    line = room_line(stage.actor, moment(stage))
     assert (line.members, line.mailbox, line.mailbox_high_water) == (2, 3, 3)
     stage.run()
-    line = room_line(stage.cell, moment(stage))
+    line = room_line(stage.actor, moment(stage))
     assert (line.mailbox, line.mailbox_high_water, line.deliveries, line.state) == (0, 3, 3, "live")
 
 
@@ -40,27 +40,27 @@ def test_a_room_between_a_crash_and_its_restart_says_so() -> None:
     for _ in range(2):
         stage.say("ada", "poison")
         stage.run()
-        line = room_line(stage.cell, moment(stage))
+        line = room_line(stage.actor, moment(stage))
         assert (line.state, line.note) == ("restarting", "ValueError('poison')")
-        stage.cell.restart()
-    line = room_line(stage.cell, moment(stage))
+        stage.actor.restart()
+    line = room_line(stage.actor, moment(stage))
     assert (line.state, line.restarts) == ("crashed", 2)
     assert line.note == "ValueError('poison'), 0 s ago, 2 times in a minute"
-    assert room_line(stage.cell, Moment(stage.setting.clock.now_s, 17 + 60_000)).state == "live"
+    assert room_line(stage.actor, Moment(stage.setting.clock.now_s, 17 + 60_000)).state == "live"
 
 
 def test_a_busy_room_has_one_turn_in_eight_timed() -> None:
     """All of the first ones: a quiet room is told of, too."""
     stage = CellStage("ada")
-    while stage.cell.vitals.turns < TURNS:
+    while stage.actor.stats.turns < TURNS:
         stage.say("ada", "note")
         stage.run()
-    assert stage.cell.vitals._timed == TURNS
+    assert stage.actor.stats._timed == TURNS
     for _ in range(80):
         stage.say("ada", "note")
         stage.run()
-    assert stage.cell.vitals._timed == TURNS + 10
-    assert room_line(stage.cell, moment(stage)).handler_p50_ms > 0
+    assert stage.actor.stats._timed == TURNS + 10
+    assert room_line(stage.actor, moment(stage)).handler_p50_ms > 0
 
 
 def test_a_room_that_is_renewed_keeps_its_people_and_its_count() -> None:
@@ -68,14 +68,14 @@ def test_a_room_that_is_renewed_keeps_its_people_and_its_count() -> None:
     stage = CellStage("ada", "bob")
     stage.say("ada", "a")
     stage.run()
-    stage.cell.estate.left = "what is wrong may be in it"
-    stage.cell.renew()
-    assert stage.cell.estate.left is None
+    stage.actor.handoff.left = "what is wrong may be in it"
+    stage.actor.renew()
+    assert stage.actor.handoff.left is None
     stage.say("ada", "b")
     stage.run()
     assert [message["offset"] for message in stage.ears["bob"].heard()] == [1, 2]
-    assert (stage.cell.incarnation, stage.present()) == (2, ["ada", "bob"])
-    assert room_line(stage.cell, moment(stage)).state == "live"
+    assert (stage.actor.incarnation, stage.present()) == (2, ["ada", "bob"])
+    assert room_line(stage.actor, moment(stage)).state == "live"
 
 
 async def test_what_becomes_of_a_task_is_written_down(autojump_clock: MockClock) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.connections.rate_limit import COST_BYTES, Rate
+from omnisonic.actors.connections.rate_limit import COST_BYTES, RateLimit
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT
 from tests.actors.wired import Stage
@@ -20,7 +20,7 @@ PER_S, BURST = 10.0, 5
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Ten messages a second, five at once."""
-    stage = Stage(Rate.of(PER_S, BURST))
+    stage = Stage(RateLimit.of(PER_S, BURST))
     yield stage
     stage.close()
 
@@ -37,7 +37,7 @@ def test_a_burst_is_free_and_more_is_told_once(stage: Stage) -> None:
 def test_who_slows_down_is_heard_again(stage: Stage) -> None:
     """And told again if it happens again."""
     stage.send(NOTE, BURST + 1)
-    stage.host.clock.now_s += 3 / PER_S
+    stage.owner.clock.now_s += 3 / PER_S
     stage.send(NOTE, 2)
     assert stage.taken == BURST + 2
     stage.send(NOTE, 2)
@@ -82,8 +82,8 @@ def test_long_messages_cost_more(stage: Stage) -> None:
 
 def test_a_rate_of_nothing_is_no_limit() -> None:
     """0 switches it off, as every limit."""
-    assert Rate.of(0, 5) == Rate(0.0, 0.0)
-    stage = Stage(Rate.of(0, 5))
+    assert RateLimit.of(0, 5) == RateLimit(0.0, 0.0)
+    stage = Stage(RateLimit.of(0, 5))
     try:
         stage.send(NOTE, 200)
         assert (stage.taken, stage.errors()) == (200, [])
@@ -95,14 +95,14 @@ def test_a_rate_of_nothing_is_no_limit() -> None:
 @given(st.lists(st.tuples(st.sampled_from((0.0, 0.0, 0.05, 0.1, 0.3)), st.integers(1, 3)), max_size=25))
 def test_never_more_than_the_rate_and_a_burst_is_taken(script: list[tuple[float, int]]) -> None:
     """However the sender spreads it; and a sender who keeps to the rate loses nothing."""
-    stage = Stage(Rate.of(PER_S, BURST))
+    stage = Stage(RateLimit.of(PER_S, BURST))
     try:
-        begun_s, sent, polite = stage.host.clock.now_s, 0, True
+        begun_s, sent, polite = stage.owner.clock.now_s, 0, True
         for pause_s, count in script:
-            stage.host.clock.now_s += pause_s
+            stage.owner.clock.now_s += pause_s
             sent += count
             stage.send(NOTE * count)
-            allowed = PER_S * (stage.host.clock.now_s - begun_s) + BURST
+            allowed = PER_S * (stage.owner.clock.now_s - begun_s) + BURST
             assert stage.taken <= allowed + 1e-6
             polite = polite and count <= PER_S * pause_s
         assert not polite or stage.taken == sent

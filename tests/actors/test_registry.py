@@ -6,14 +6,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from omnisonic.actors.rooms.actor import RoomCell
+from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import Join, Leave, PutLease
 from omnisonic.actors.rooms.registry import EMPTY_S, Registry
-from omnisonic.actors.rooms.relay_prefixes import Heads
+from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
 from omnisonic.actors.rooms.state import RoomContext
 from omnisonic.actors.runtime.counters import Counters
 from omnisonic.actors.runtime.dispatcher import Dispatcher
-from omnisonic.actors.runtime.telemetry import Sampler
+from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode
 from tests.actors.links import Ear, member, said, text
@@ -29,11 +29,11 @@ class Watcher:
     made: list[RoomId] = field(default_factory=list)
     changed: list[RoomId] = field(default_factory=list)
 
-    def room_made(self, cell: RoomCell) -> None:
-        self.made.append(cell.room_id)
+    def room_made(self, actor: RoomActor) -> None:
+        self.made.append(actor.room_id)
 
-    def roster_changed(self, cell: RoomCell) -> None:
-        self.changed.append(cell.room_id)
+    def roster_changed(self, actor: RoomActor) -> None:
+        self.changed.append(actor.room_id)
 
 
 @dataclass
@@ -55,7 +55,7 @@ class House:
 
     def say(self, room_id: RoomId, ear: Ear, *types: str) -> None:
         """Let a member say something, and the room handle it."""
-        self.registry.room(room_id).hear(said(ear, *(text(type_) for type_ in types)))
+        self.registry.room(room_id).offer(said(ear, *(text(type_) for type_ in types)))
         self.dispatcher.turn()
 
 
@@ -64,10 +64,10 @@ async def house(nursery: trio.Nursery) -> House:
     """A registry without a gateway around it."""
     dispatcher, counters, watcher = Dispatcher(), Counters(), Watcher()
 
-    def context(room_id: RoomId, epoch: str, heads: Heads) -> RoomContext:
-        return RoomContext(room_id, epoch, 60, 0, trio.current_time, lambda: 17, heads)
+    def context(room_id: RoomId, epoch: str, relay_prefixes: RelayPrefixes) -> RoomContext:
+        return RoomContext(room_id, epoch, 60, 0, trio.current_time, lambda: 17, relay_prefixes)
 
-    registry = Registry(context, Poisoned, dispatcher, counters, Sampler(), nursery)
+    registry = Registry(context, Poisoned, dispatcher, counters, TurnTracer(), nursery)
     registry.watchers.append(watcher)
     return House(registry, dispatcher, watcher, counters)
 
@@ -87,10 +87,10 @@ async def test_a_crashed_room_is_back_within_100_ms(
     ada, bob = house.enter("jam", "ada"), house.enter("jam", "bob")
     started_s = trio.current_time()
     house.say("jam", ada, "poison", "after")
-    cell = house.registry.room("jam")
-    assert not cell.is_alive
+    actor = house.registry.room("jam")
+    assert not actor.is_alive
     await trio.sleep(started_s + RESTARTED_WITHIN_S - trio.current_time())
-    assert cell.is_alive
+    assert actor.is_alive
     house.dispatcher.turn()
     assert bob.types()[-1:] == ["after"]
     assert house.counters.room_restarts == 1
@@ -147,10 +147,10 @@ async def test_a_room_is_forgotten_when_it_has_been_empty_for_a_minute(house: Ho
 
 async def test_a_room_that_waits_for_its_turn_is_not_forgotten(house: House, autojump_clock: MockClock) -> None:
     """Somebody may be entering it."""
-    cell = house.registry.room("jam")
-    cell.tell(Join(Ear("ada"), member("ada")))
+    actor = house.registry.room("jam")
+    actor.tell(Join(Ear("ada"), member("ada")))
     house.registry.sweep(trio.current_time() + 2 * EMPTY_S)
-    assert house.registry.get("jam") is cell
+    assert house.registry.get("jam") is actor
 
 
 async def test_leases_are_looked_at_when_they_run_out(house: House, autojump_clock: MockClock) -> None:
@@ -170,13 +170,13 @@ async def test_a_room_that_is_closed_while_its_restart_waits_stays_closed(
 ) -> None:
     """Crashes come faster than restarts only by hand, but then nothing is left over."""
     ada = house.enter("jam", "ada")
-    cell = house.registry.room("jam")
+    actor = house.registry.room("jam")
     for _ in range(4):
         house.say("jam", ada, "poison")
-        cell.restart()
+        actor.restart()
     await wait_all_tasks_blocked()
     assert len(house.registry) <= 1
-    assert house.registry.get("jam") is not cell
+    assert house.registry.get("jam") is not actor
 
 
 async def test_a_room_that_was_forgotten_takes_no_other_with_it(house: House, autojump_clock: MockClock) -> None:
@@ -191,7 +191,7 @@ async def test_a_room_that_was_forgotten_takes_no_other_with_it(house: House, au
     eve = Ear("eve")
     old.tell(Join(eve, member("eve")))
     for _ in range(4):
-        old.hear(said(eve, text("poison")))
+        old.offer(said(eve, text("poison")))
         house.dispatcher.turn()
         await trio.sleep(RESTARTED_WITHIN_S)
     assert eve.closing is not None

@@ -6,8 +6,8 @@ import pytest
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.mailbox import Join
-from omnisonic.actors.rooms.relay_prefixes import KNOWN_TYPES, Heads
-from omnisonic.actors.rooms.state import Room
+from omnisonic.actors.rooms.relay_prefixes import KNOWN_TYPES, RelayPrefixes
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode
@@ -168,9 +168,9 @@ def test_what_cannot_be_done_is_answered_with_a_code(frame: Frame, code: str) ->
     assert refusal(frame)["code"] == code
 
 
-@pytest.mark.parametrize("room_class", [Room, Poisoned])
+@pytest.mark.parametrize("room_class", [RoomState, Poisoned])
 @pytest.mark.parametrize("size", [0, MESSAGE_BYTES - 1, MESSAGE_BYTES])
-def test_a_binary_message_of_the_largest_size_is_relayed(size: int, room_class: type[Room]) -> None:
+def test_a_binary_message_of_the_largest_size_is_relayed(size: int, room_class: type[RoomState]) -> None:
     """To the last byte, whether the room listens or not; one more is refused."""
     stage = Stage("ada", "bob", room_class=room_class)
     data = bytes(number % 251 for number in range(size))
@@ -216,12 +216,12 @@ def test_text_that_is_not_utf8_ends_the_connection() -> None:
 
 def test_a_stranger_cannot_fill_the_memory_with_types() -> None:
     """Heads are kept for so many types; others work all the same."""
-    heads = Heads()
+    relay_prefixes = RelayPrefixes()
     for number in range(KNOWN_TYPES + 100):
-        assert heads[f"type {number}"] == f'{{"type":"type {number}","payload":'.encode()
-    assert len(heads) == KNOWN_TYPES
+        assert relay_prefixes[f"type {number}"] == f'{{"type":"type {number}","payload":'.encode()
+    assert len(relay_prefixes) == KNOWN_TYPES
     with pytest.raises(InvalidInput):
-        heads[""]
+        relay_prefixes[""]
 
 
 def test_a_letter_without_frames_changes_nothing() -> None:

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from omnisonic.actors.rooms.mailbox import Dismiss, Join, Leave, PutLease, Told
-from omnisonic.actors.rooms.state import Room
+from omnisonic.actors.rooms.mailbox import Dismiss, ExternalMessage, Join, Leave, PutLease
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import MESSAGE_BYTES, Envelope
@@ -14,9 +14,9 @@ from tests.actors.staging import Stage
 class Replies(list[Reply]):
     """What became of what was said."""
 
-    def told(self, type_: str, payload: bytes = b"null", to: str | None = None) -> Told:
+    def told(self, type_: str, payload: bytes = b"null", to: str | None = None) -> ExternalMessage:
         """A letter from the web side."""
-        return Told(Envelope(type_, msgspec.Raw(payload), to), self.append)
+        return ExternalMessage(Envelope(type_, msgspec.Raw(payload), to), self.append)
 
 
 def test_everyone_hears_it_from_nobody_in_the_rooms_order() -> None:
@@ -81,7 +81,7 @@ def test_a_goodbye_is_heard_before_the_room_closes() -> None:
     assert ear.closing == Closing(CloseCode.ROOM_CLOSED)
 
 
-class Picky(Room):
+class Picky(RoomState):
     """A room that keeps back what it is told of type `secret`."""
 
     def on_external(self, envelope: Envelope) -> bool:

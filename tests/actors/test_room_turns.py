@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.rooms.mailbox import Said
-from omnisonic.actors.rooms.state import Room
+from omnisonic.actors.rooms.mailbox import ClientMessages
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.models import Member
 from omnisonic.wire.frames import TEXT, Frame
 from omnisonic.wire.messages import Envelope
@@ -19,7 +19,7 @@ NAMES = ("ada", "bob", "cyd")
 KINDS = ("note", "ack", "binary", "to", "presence", "heartbeat", "nonsense")
 
 
-class Picky(Room):
+class Picky(RoomState):
     """A room that keeps secrets back, and writes down what it heard."""
 
     def on_message(self, member: Member, envelope: Envelope) -> bool:
@@ -93,9 +93,9 @@ def test_everyone_hears_what_a_room_that_sends_one_by_one_would_send(
     script: list[tuple[str, list[str]]], listens: bool
 ) -> None:
     """All of a turn goes out at once, yet for each member nothing is lost, doubled or out of order."""
-    stage = Stage(*NAMES, room_class=Poisoned if listens else Room)
+    stage = Stage(*NAMES, room_class=Poisoned if listens else RoomState)
     expected: dict[str, list[str]] = {name: [] for name in NAMES}
-    letters: list[Said] = []
+    letters: list[ClientMessages] = []
     for number, (name, kinds) in enumerate(script):
         frames: list[Frame] = []
         for position, kind in enumerate(kinds):

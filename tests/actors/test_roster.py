@@ -21,7 +21,7 @@ class Line:
     """What the model knows of one member."""
 
     member: Member
-    link: Ear | None = None
+    connection: Ear | None = None
     until_s: float | None = None
 
 
@@ -38,28 +38,28 @@ class RosterAndModel(RuleBasedStateMachine):
     @rule(who=members)
     def join(self, who: Member) -> None:
         """A connection enters; another one of the same member is replaced by it."""
-        link, line = Ear(who.member_id), self.lines.get(who.member_id)
-        event = self.roster.join(who, link)
+        connection, line = Ear(who.member_id), self.lines.get(who.member_id)
+        event = self.roster.join(who, connection)
         if line is None:
-            self.lines[who.member_id] = Line(who, link)
+            self.lines[who.member_id] = Line(who, connection)
             assert isinstance(event, Joined)
         else:
             assert isinstance(event, Replaced)
-            assert (event.old, event.changed) == (line.link, line.member != who)
-            if line.link is not None:
-                self.gone.append(line.link)
-            line.link, line.member = link, who
-        assert event.seat is self.roster.seat_of(link)
+            assert (event.old, event.changed) == (line.connection, line.member != who)
+            if line.connection is not None:
+                self.gone.append(line.connection)
+            line.connection, line.member = connection, who
+        assert event.seat is self.roster.seat_of(connection)
 
-    @precondition(lambda self: any(line.link for line in self.lines.values()))
+    @precondition(lambda self: any(line.connection for line in self.lines.values()))
     @rule(number=st.integers(0, 3))
     def leave(self, number: int) -> None:
         """A connection that holds a seat is gone; a lease that has not run out keeps the seat."""
-        held = [(line, line.link) for line in self.lines.values() if line.link]
-        line, link = held[number % len(held)]
-        event = self.roster.leave(link, "left", self.now_s)
-        self.gone.append(link)
-        line.link = None
+        held = [(line, line.connection) for line in self.lines.values() if line.connection]
+        line, connection = held[number % len(held)]
+        event = self.roster.leave(connection, "left", self.now_s)
+        self.gone.append(connection)
+        line.connection = None
         if line.until_s is not None and line.until_s > self.now_s:
             assert event is None
         else:
@@ -100,7 +100,7 @@ class RosterAndModel(RuleBasedStateMachine):
         event = self.roster.drop_lease(member_id)
         if line is None or line.until_s is None:
             assert event is None
-        elif line.link is not None:
+        elif line.connection is not None:
             assert event is None
             line.until_s = None
         else:
@@ -112,11 +112,11 @@ class RosterAndModel(RuleBasedStateMachine):
         """Time passes, and leases with it."""
         self.now_s += passed_s
         over = [line for line in self.lines.values() if line.until_s is not None and line.until_s <= self.now_s]
-        expected = [Left(line.member.member_id, EXPIRED) for line in over if line.link is None]
+        expected = [Left(line.member.member_id, EXPIRED) for line in over if line.connection is None]
         assert self.roster.expire(self.now_s) == expected
         for line in over:
             line.until_s = None
-            if line.link is None:
+            if line.connection is None:
                 del self.lines[line.member.member_id]
 
     @rule(passed_s=st.integers(1, 4))
@@ -133,16 +133,16 @@ class RosterAndModel(RuleBasedStateMachine):
     def is_the_same(self) -> None:
         """One entry a member, in the order they came; each held by something, each link in one seat."""
         entries = self.roster.entries()
-        assert list(entries) == [Entry(line.member, line.link, line.until_s) for line in self.lines.values()]
-        assert all(entry.link is not None or entry.lease_until_s is not None for entry in entries)
-        assert set(self.roster.links) == {line.link for line in self.lines.values() if line.link}
+        assert list(entries) == [Entry(line.member, line.connection, line.until_s) for line in self.lines.values()]
+        assert all(entry.connection is not None or entry.lease_until_s is not None for entry in entries)
+        assert set(self.roster.connections) == {line.connection for line in self.lines.values() if line.connection}
         assert len(self.roster) == len(self.lines)
-        assert not any(self.roster.seat_of(link) for link in self.gone)
+        assert not any(self.roster.seat_of(connection) for connection in self.gone)
         for member_id, line in self.lines.items():
             seat = self.roster.seat_named(member_id)
             assert seat is not None
             assert member_id in self.roster
-            assert line.link is None or self.roster.seat_of(line.link) is seat
+            assert line.connection is None or self.roster.seat_of(line.connection) is seat
 
     @invariant()
     def knows_when_to_look_again(self) -> None:

@@ -1,6 +1,6 @@
 """A tap: what it shows, what it hides, and that it ends by itself."""
 
-from omnisonic.actors.rooms.mailbox import Expire, Join, Leave, Mail, Told
+from omnisonic.actors.rooms.mailbox import Expire, ExternalMessage, Join, Leave, Mail
 from omnisonic.actors.rooms.roster import Roster
 from omnisonic.actors.rooms.tap import SHOWN_BYTES, Bounds, Sample, Tap
 from omnisonic.wire.frames import TEXT
@@ -53,7 +53,7 @@ def test_payloads_are_shown_only_when_they_were_asked_for_and_not_without_end() 
 def test_what_comes_from_outside_and_control_mail_is_shown_too() -> None:
     """By its kind; nobody said it."""
     stage = Stage(payload=False)
-    told = Told(Envelope("upload.added"), lambda _: None)
+    told = ExternalMessage(Envelope("upload.added"), lambda _: None)
     stage.see(told, Join(Ear("bo"), member("bo")), Leave(stage.ada, "left"), Expire())
     assert [(each.kind, each.sender, each.message) for each in stage.samples] == [
         ("text", None, "upload.added"),

@@ -41,11 +41,11 @@ async def test_who_is_asked_about_again_has_not_used_the_ticket_twice() -> None:
     """Rights that change while it is asked have it asked anew: the same claim, and the same ticket."""
     studio = Studio()
     claim, other = studio.claim(), studio.claim()
-    first = await claim.settle()
+    first = await claim.resolve()
     assert isinstance(first, Admitted)
-    assert await claim.settle() == first
+    assert await claim.resolve() == first
     with pytest.raises(Refused, match="used"):
-        await other.settle()
+        await other.resolve()
 
 
 @pytest.mark.parametrize("took_ms", [0, -SKEW_MS, SKEW_MS])
@@ -53,11 +53,11 @@ async def test_who_is_asked_about_again_has_not_used_the_ticket_twice() -> None:
 async def test_a_ticket_stays_used_for_as_long_as_any_gateway_would_take_it(took_ms: int, other_ms: int) -> None:
     """Taken by one gateway, it is shown at another one every second until that one finds it expired."""
     studio = Studio()
-    await studio.claim(took_ms).settle()
+    await studio.claim(took_ms).resolve()
     for _ in range((LIFE_MS - other_ms) // 1000):
         claim = studio.claim(other_ms)
         with pytest.raises(Refused, match="used"):
-            await claim.settle()
+            await claim.resolve()
         studio.clock.now_s += 1
     with pytest.raises(Refused, match="expired"):
         studio.claim(other_ms)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.connections.unfinished_messages import ROOM, Unfinished
+from omnisonic.actors.connections.unfinished_messages import ROOM, UnfinishedMessages
 from omnisonic.wire.closing import CloseCode, Closing
 
 bounded = settings(max_examples=300)
@@ -15,7 +15,7 @@ WITHIN_S = 8.0
 class Client:
     """Somebody who has begun a message."""
 
-    def __init__(self, unfinished: Unfinished) -> None:
+    def __init__(self, unfinished: UnfinishedMessages) -> None:
         self._unfinished = unfinished
         self.closing: Closing | None = None
 
@@ -26,7 +26,7 @@ class Client:
 
 def test_the_largest_go_when_there_is_too_much() -> None:
     """Until a quarter is free; not those who asked last, and not those who sent a message of a usual size just now."""
-    unfinished = Unfinished(WITHIN_S, BUDGET_BYTES)
+    unfinished = UnfinishedMessages(WITHIN_S, BUDGET_BYTES)
     clients = [Client(unfinished) for _ in range(5)]
     for client, size in zip(clients, (10, 40, 10, 35, 6), strict=True):
         unfinished.note(client, size, 1.0, is_new=True)
@@ -38,7 +38,7 @@ def test_the_largest_go_when_there_is_too_much() -> None:
 
 def test_of_those_who_are_as_large_the_oldest_go() -> None:
     """Nobody holds a little of everything for long: what has waited for seconds weighs more than what is larger."""
-    unfinished = Unfinished(WITHIN_S, BUDGET_BYTES)
+    unfinished = UnfinishedMessages(WITHIN_S, BUDGET_BYTES)
     old = [Client(unfinished) for _ in range(4)]
     for client in old:
         unfinished.note(client, 20, 1.0, is_new=True)
@@ -51,7 +51,7 @@ def test_of_those_who_are_as_large_the_oldest_go() -> None:
 
 def test_a_message_that_grows_is_as_old_as_its_first_byte() -> None:
     """However steadily it comes; the next one of the same client is new."""
-    unfinished = Unfinished(WITHIN_S, BUDGET_BYTES)
+    unfinished = UnfinishedMessages(WITHIN_S, BUDGET_BYTES)
     slow, quick = Client(unfinished), Client(unfinished)
     for second in range(9):
         unfinished.note(slow, second + 1, float(second), is_new=second == 0)
@@ -66,7 +66,7 @@ def test_a_message_that_grows_is_as_old_as_its_first_byte() -> None:
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60), st.booleans()), max_size=40))
 def test_the_sum_is_what_all_have_together_and_never_over_the_budget(script: list[tuple[int, int, bool]]) -> None:
     """Whoever begins, goes on, ends and begins again, in whatever order."""
-    unfinished = Unfinished(WITHIN_S, BUDGET_BYTES)
+    unfinished = UnfinishedMessages(WITHIN_S, BUDGET_BYTES)
     clients = [Client(unfinished) for _ in range(5)]
     model: dict[Client, int] = {}
     for number, size, is_new in script:
@@ -87,7 +87,7 @@ def test_the_sum_is_what_all_have_together_and_never_over_the_budget(script: lis
 @pytest.mark.parametrize("size", [1, BUDGET_BYTES])
 def test_a_client_that_is_gone_counts_no_more(size: int) -> None:
     """And one that is not known is no error."""
-    unfinished = Unfinished(WITHIN_S, BUDGET_BYTES)
+    unfinished = UnfinishedMessages(WITHIN_S, BUDGET_BYTES)
     client = Client(unfinished)
     unfinished.note(client, size, 0.0, is_new=True)
     unfinished.discard(client)

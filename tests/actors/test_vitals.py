@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.rooms.stats import TURNS, Meter, Vitals
+from omnisonic.actors.rooms.stats import TURNS, Meter, RoomStats
 from omnisonic.actors.runtime.supervisor import LIVES
 
 bounded = settings(max_examples=200)
@@ -57,37 +57,37 @@ def test_a_rate_is_what_was_said_in_the_last_ten_seconds(said: list[int]) -> Non
 @given(st.lists(st.integers(1_000, 10_000_000), min_size=1, max_size=3 * TURNS))
 def test_percentiles_are_of_the_last_turns(took_ns: list[int]) -> None:
     """By the nearest rank, as precise as four bytes are."""
-    vitals = Vitals(0.0)
+    stats = RoomStats(0.0)
     for each in took_ns:
-        vitals.turned(each, 17)
-    assert vitals.hogged is None
+        stats.record_turn(each, 17)
+    assert stats.last_stall is None
     last = sorted(took_ns[-TURNS:])
-    p50_ms, p99_ms = vitals.handler_ms()
+    p50_ms, p99_ms = stats.handler_ms()
     assert p50_ms == pytest.approx(last[(len(last) - 1) // 2] / 1e6, rel=1e-6)
     assert p99_ms == pytest.approx(last[(len(last) - 1) * 99 // 100] / 1e6, rel=1e-6)
 
 
 def test_a_room_without_a_turn_took_no_time() -> None:
     """Nothing is divided by nothing."""
-    assert Vitals(0.0).handler_ms() == (0.0, 0.0)
+    assert RoomStats(0.0).handler_ms() == (0.0, 0.0)
 
 
 def test_a_turn_of_a_quarter_of_a_second_is_a_hog() -> None:
     """It is remembered until another one is."""
-    vitals = Vitals(0.0)
-    vitals.turned(250_000_000, 10_000)
-    assert vitals.hogged is None
-    vitals.turned(2_000_000_000, 20_000)
-    vitals.turned(1_000, 20_010)
-    vitals.hogs(1.9, 20_050)  # the watchdog has seen the same
-    assert vitals.hogged == (20_000, 2.0)
-    vitals.hogs(0.5, 30_000)
-    assert vitals.hogged == (30_000, 0.5)
+    stats = RoomStats(0.0)
+    stats.record_turn(250_000_000, 10_000)
+    assert stats.last_stall is None
+    stats.record_turn(2_000_000_000, 20_000)
+    stats.record_turn(1_000, 20_010)
+    stats.record_stall(1.9, 20_050)  # the watchdog has seen the same
+    assert stats.last_stall == (20_000, 2.0)
+    stats.record_stall(0.5, 30_000)
+    assert stats.last_stall == (30_000, 0.5)
 
 
 def test_only_the_last_lives_are_remembered() -> None:
     """A room that crashes for years takes up no more memory than one that crashed a few times."""
-    vitals = Vitals(0.0)
+    stats = RoomStats(0.0)
     for number in range(100):
-        vitals.died(str(number), number)
-    assert [life.at_ms for life in vitals.lives] == list(range(100 - LIVES, 100))
+        stats.record_end(str(number), number)
+    assert [life.at_ms for life in stats.lives] == list(range(100 - LIVES, 100))

@@ -62,11 +62,11 @@ async def test_a_turn_that_goes_on_is_told_at_growing_intervals(caplog: pytest.L
     stage.busy.turn(None)
     await stage.look(0.125, 0.125)
     assert stage.told() == [
-        ("room.hogs", "jam", 0.25),
-        ("room.hogs", "jam", 0.5),
-        ("room.hogs", "jam", 1.0),
-        ("room.hogs", "jam", 2.0),
-        ("room.hogged", "jam", 2.38),
+        ("room.stalls", "jam", 0.25),
+        ("room.stalls", "jam", 0.5),
+        ("room.stalls", "jam", 1.0),
+        ("room.stalls", "jam", 2.0),
+        ("room.stalled", "jam", 2.38),
     ]
 
 
@@ -89,12 +89,12 @@ async def test_a_room_that_follows_another_hog_is_told_by_its_own_name(caplog: p
     stage.busy.turn(None)
     await stage.look(0.125)
     assert [(what, room) for what, room, _ in stage.told()] == [
-        ("room.hogs", "jam"),
-        ("room.hogs", "jam"),
-        ("room.hogged", "jam"),
-        ("room.hogs", "other"),
-        ("room.hogs", "other"),
-        ("room.hogged", "other"),
+        ("room.stalls", "jam"),
+        ("room.stalls", "jam"),
+        ("room.stalled", "jam"),
+        ("room.stalls", "other"),
+        ("room.stalls", "other"),
+        ("room.stalled", "other"),
     ]
 
 
@@ -120,4 +120,4 @@ async def test_a_hog_that_has_ended_leaves_no_stall_behind(caplog: pytest.LogCap
     await stage.look(*[0.5] * 8, answers=False)
     stage.busy.turn(None)
     await stage.look(0.1, 0.1, 0.1)
-    assert {what for what, _, _ in stage.told()} == {"room.hogs", "room.hogged"}
+    assert {what for what, _, _ in stage.told()} == {"room.stalls", "room.stalled"}

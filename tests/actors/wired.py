@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.connections.rate_limit import Rate
-from omnisonic.actors.connections.slow_path import Detour
-from omnisonic.actors.rooms.actor import RoomCell
-from omnisonic.actors.rooms.state import Room
+from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.slow_path import SlowPath
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.dead_letters import DeadLetter
-from omnisonic.actors.runtime.telemetry import Sampler
+from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.wire.handshake import Request
 from tests.actors.links import Setting, member, read_messages
 
@@ -25,18 +25,18 @@ class HandClock:
 class Host:
     """A gateway's part. `ended` are the connections that have let go of their sockets."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: RateLimit) -> None:
         self.rate = rate
         self.queue_bytes = 0
         self.clock = HandClock()
         self.crashes: list[Exception] = []
         self.ended: list[Connection] = []
 
-    def greet(self, connection: Connection, request: Request) -> None:
+    def handle_handshake(self, connection: Connection, request: Request) -> None:
         raise AssertionError("nobody greets here")
 
-    def start_detour(self, connection: Connection) -> Detour:
-        return Detour(connection)  # which nobody runs
+    def start_slow_path(self, connection: Connection) -> SlowPath:
+        return SlowPath(connection)  # which nobody runs
 
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         pass
@@ -57,27 +57,27 @@ class Host:
 class NoEvents:
     """Nobody runs the room: its mail is counted in the mailbox."""
 
-    def has_mail(self, cell: RoomCell) -> None:
+    def has_mail(self, actor: RoomActor) -> None:
         pass
 
-    def roster_changed(self, cell: RoomCell) -> None:
+    def roster_changed(self, actor: RoomActor) -> None:
         pass
 
-    def crashed(self, cell: RoomCell, crash: Exception, letter: DeadLetter) -> None:
+    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         raise crash
 
 
 class Stage:
     """A connection in a room, and the client's end of its socket."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: RateLimit) -> None:
         near, self.client = socket.socketpair()
         near.setblocking(False)
         self.client.setblocking(False)
-        self.host = Host(rate)
-        self.cell = RoomCell(Setting().context(), Room, NoEvents(), Sampler())
-        self.connection = Connection(near, "127.0.0.1", self.host, self.host.clock.now_s)
-        self.connection.enter(self.cell, member("ada"), b"")
+        self.owner = Host(rate)
+        self.actor = RoomActor(Setting().context(), RoomState, NoEvents(), TurnTracer())
+        self.connection = Connection(near, "127.0.0.1", self.owner, self.owner.clock.now_s)
+        self.connection.enter(self.actor, member("ada"), b"")
 
     def send(self, data: bytes, times: int = 1) -> None:
         """The client writes, in reads of its own."""
@@ -88,7 +88,7 @@ class Stage:
     @property
     def taken(self) -> int:
         """How many messages the room was given."""
-        return self.cell.mailbox.frames
+        return self.actor.mailbox.frames
 
     def told(self) -> bytes:
         """What the client was sent since the last look."""

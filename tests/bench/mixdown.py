@@ -28,7 +28,7 @@ import msgspec
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from omnisonic.process.idle_priority import give_only_spare_time
+from omnisonic.process.idle_priority import use_only_idle_time
 from omnisonic.studio.media.sandboxed_process import bare_environment
 from omnisonic.studio.mixdown import Project, Stem
 from omnisonic.studio.mixdown.ipc import Order
@@ -94,7 +94,7 @@ def measured(command: Sequence[str], said: bytes, fds: Sequence[int] = (), *, is
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bare_environment() | ONE_THREAD, pass_fds=fds
     )
-    give_only_spare_time(process.pid)
+    use_only_idle_time(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
     peaks_mb = [0.0]

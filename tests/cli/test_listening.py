@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from omnisonic.cli.listening_sockets import CannotListen, inherited_listener, open_listener, port_of, url_of
+from omnisonic.cli.listening_sockets import CannotOpenSocket, inherited_listener, open_listener, port_of, url_of
 
 
 def test_a_free_port_is_known_once_it_listens() -> None:
@@ -37,5 +37,5 @@ def test_every_address_means_ipv4_as_well() -> None:
 def test_a_socket_that_does_not_listen_is_refused() -> None:
     """Accepting on it would fail much later, and less clearly."""
     fd = socket.socket().detach()
-    with pytest.raises(CannotListen, match=f"^--fd {fd} is a socket that does not listen"):
+    with pytest.raises(CannotOpenSocket, match=f"^--fd {fd} is a socket that does not listen"):
         inherited_listener(fd)

@@ -135,11 +135,11 @@ async def test_a_crashing_room_is_named_everywhere(stage: Stage) -> None:
 @pytest.mark.parametrize("command", ["ls", "tree"])
 async def test_a_stuck_room_is_named_while_it_is_stuck(stage: Stage, command: str) -> None:
     """Though the gateway's loop answers nobody: on standard error in a sentence, in the output as `stuck`; exit 1."""
-    HoggingRoom.hogs.clear()
+    HoggingRoom.stalls.clear()
     found: list[subprocess.CompletedProcess[str]] = []
 
     def look() -> None:
-        assert HoggingRoom.hogs.wait(5)
+        assert HoggingRoom.stalls.wait(5)
         found.append(completed("rooms", command, *at(stage), ADMIN_TOKEN=TOKEN))
 
     async with stage.crowd(2) as (ada, bo), trio.open_nursery() as nursery:

@@ -45,8 +45,8 @@ def test_the_worker_goes_to_work_while_its_database_is_away() -> None:
         "worker", DATABASE_URL="postgresql://me:canary@127.0.0.1:1/x", REDIS_URL="redis://:canary@127.0.0.1:1"
     ) as worker:
         worker.printed("housekeeping.postponed")
-        worker.printed("listening.postponed")
-        worker.printed("rendering.postponed")
+        worker.printed("analysis.postponed")
+        worker.printed("export.postponed")
         assert worker.stop() == 0
         assert "canary" not in "".join(worker.lines)
 

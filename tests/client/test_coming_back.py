@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import omnisonic
-from omnisonic.client.reconnect_policy import FIRST_S, LONGEST_ADVICE_S, LONGEST_S, Ending, Plan
+from omnisonic.client.reconnect_policy import FIRST_S, LONGEST_ADVICE_S, LONGEST_S, Ending, ReconnectPolicy
 from omnisonic.client.reconnector import ANSWER_S, BEAT_S
 from omnisonic.wire.closing import CLOSE_TABLE, CloseCode
 from omnisonic.wire.frames import CLOSE, TEXT
@@ -189,18 +189,18 @@ async def test_a_server_that_does_not_say_goodbye_is_not_waited_for(mock_clock: 
 
     async with scripted(rude) as url, trio.open_nursery() as nursery:
 
-        async def visit() -> None:
+        async def join_request() -> None:
             async with omnisonic.connect(url, room="jam"):
                 pass
 
-        nursery.start_soon(visit)
+        nursery.start_soon(join_request)
         await goodbye.wait()
         await passes(mock_clock, 2.0)
 
 
 def test_waits_double_with_jitter_and_begin_again() -> None:
     """0.5 s to 15 s, less a random part of up to half; a connection that was a good one counts as the first."""
-    longest, shortest = Plan(lambda: 0.0), Plan(lambda: 1.0)
+    longest, shortest = ReconnectPolicy(lambda: 0.0), ReconnectPolicy(lambda: 1.0)
     lost = Ending(1006)
     assert [longest.after(lost) for _ in range(7)] == [0.5, 1, 2, 4, 8, 15, 15]
     assert [shortest.after(lost) for _ in range(7)] == [0.25, 0.5, 1, 2, 4, 7.5, 7.5]
@@ -216,7 +216,7 @@ def test_waits_double_with_jitter_and_begin_again() -> None:
 )
 def test_a_server_that_stops_says_how_long_to_wait(reason: str, wait_s: float) -> None:
     """Within reason; where it says nothing, as after anything else."""
-    assert Plan(lambda: 0.0).after(Ending(1001, reason)) == wait_s
+    assert ReconnectPolicy(lambda: 0.0).after(Ending(1001, reason)) == wait_s
 
 
 def test_which_endings_are_final_is_the_tables_to_say() -> None:

@@ -25,9 +25,9 @@ from omnisonic.studio.accounts.account_store import PostgresAccounts
 from omnisonic.studio.exports.events import PROGRESS
 from omnisonic.studio.exports.export_queue import PostgresExportQueue
 from omnisonic.studio.exports.export_store import PostgresExports
-from omnisonic.studio.exports.export_worker import Rendering
+from omnisonic.studio.exports.export_worker import ExportWorker
 from omnisonic.studio.exports.queue import Finished, Job
-from omnisonic.studio.exports.telemetry import ExportInstruments
+from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.mixdown import Mixed, Project
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import Received
@@ -212,10 +212,10 @@ class Desk:
         return (await self.exports.get(self.login, export.id)).export
 
     def rendering(
-        self, *, at_once: int = 2, copy_s: float = DEADLINE_S, instruments: ExportInstruments | None = None
-    ) -> Rendering:
+        self, *, at_once: int = 2, copy_s: float = DEADLINE_S, instruments: ExportTelemetry | None = None
+    ) -> ExportWorker:
         """A worker."""
-        return Rendering(
+        return ExportWorker(
             self.queue,
             self.storage,
             self.mixes,
@@ -231,7 +231,7 @@ class Desk:
         assert (said.room, said.type) == (self.session, PROGRESS)
         self.told.append((self.clock.now_s, msgspec.json.decode(said.payload, type=Progress)))
 
-    async def render(self, instruments: ExportInstruments | None = None) -> None:
+    async def render(self, instruments: ExportTelemetry | None = None) -> None:
         """Make the one that waits, while time passes."""
         working = asyncio.create_task(self.rendering(instruments=instruments).render_next())
         await self.clock.until(working.done)

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from omnisonic.errors import Unavailable
-from omnisonic.studio.exports.telemetry import ExportInstruments
+from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.uploads import Mix
 from tests.exports.desk import Desk, desk_at, within_deadline
 
@@ -25,7 +25,7 @@ class Watched:
         self.traces.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracer = self.traces.get_tracer("test")
         meters = MeterProvider([self._reader], shutdown_on_exit=False)
-        self.instruments = ExportInstruments(self.traces, meters)
+        self.instruments = ExportTelemetry(self.traces, meters)
 
     def spans(self) -> dict[str, ReadableSpan]:
         """By their names; the last of each."""

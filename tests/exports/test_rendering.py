@@ -154,7 +154,7 @@ def test_what_cannot_be_mixed_has_failed_for_good(
             assert not await desk.rendering().render_next()
 
     within_deadline(run())
-    assert [record.message for record in caplog.records] == ["rendering.unmade"]
+    assert [record.message for record in caplog.records] == ["export.incomplete"]
 
 
 def test_the_room_hears_how_far_it_is_but_not_too_often(database_url: str, tmp_path: Path) -> None:

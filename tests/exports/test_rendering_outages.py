@@ -48,7 +48,7 @@ def test_what_is_nobodys_fault_is_tried_again_but_not_for_ever(
             assert (desk.objects(), await desk.loose()) == ({}, {})
 
     within_deadline(run())
-    assert [record.message for record in caplog.records] == ["rendering.unmade"] * TRIES
+    assert [record.message for record in caplog.records] == ["export.incomplete"] * TRIES
 
 
 def test_a_full_storage_is_told_after_some_tries(database_url: str, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_finished_mixdown_waits_for_the_storage(
             assert list((await desk.loose()).values()) == [True]
 
     within_deadline(run())
-    assert {record.message for record in caplog.records} == {"rendering.held"}
+    assert {record.message for record in caplog.records} == {"export.suspended"}
 
 
 def test_no_finished_mixdown_waits_for_ever(database_url: str, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import trio
 from kosoku import FailureError, run_fuzzingclient
 
 from omnisonic.actors.rooms.batch import Batch
-from omnisonic.actors.rooms.mailbox import Join, Leave, Mail, Said
-from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.rooms.mailbox import ClientMessages, Join, Leave, Mail
+from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import TEXT, frame
@@ -25,7 +25,7 @@ NON_STRICT: Final = {"5.15"}
 """A breach right behind a fragmented message: it may or may not be answered before the close."""
 
 
-class EchoRoom(Room):
+class EchoRoom(RoomState):
     """Says everything back to whom it came from, and nothing else, not even a welcome. Everybody has a seat."""
 
     def __init__(self, context: RoomContext) -> None:
@@ -34,18 +34,18 @@ class EchoRoom(Room):
 
     def handle(self, mail: Mail, batch: Batch) -> None:
         if isinstance(mail, Join):
-            self.roster.join(Member(f"case {next(self._names)}", "Case"), mail.link)
-            batch.begin(mail.link, b"")
+            self.roster.join(Member(f"case {next(self._names)}", "Case"), mail.connection)
+            batch.begin(mail.connection, b"")
         elif isinstance(mail, Leave):
-            self.roster.leave(mail.link, mail.reason, self.context.now_s())
+            self.roster.leave(mail.connection, mail.reason, self.context.now_s())
 
-    def relay(self, said: Said, batch: Batch) -> None:
+    def relay(self, said: ClientMessages, batch: Batch) -> None:
         for opcode, payload in said.rest:
             if opcode == TEXT and not is_utf8(payload):
-                batch.dismiss(said.link, Closing(CloseCode.INVALID_UTF8))
-                self.roster.leave(said.link, "invalid_utf8", self.context.now_s())
+                batch.dismiss(said.connection, Closing(CloseCode.INVALID_UTF8))
+                self.roster.leave(said.connection, "invalid_utf8", self.context.now_s())
                 return
-            batch.to_one(said.link, frame(opcode, payload))
+            batch.to_one(said.connection, frame(opcode, payload))
 
 
 async def judged(cases: Sequence[str], concurrency: int = 1) -> dict[str, tuple[str, str]]:

@@ -9,11 +9,11 @@ import pytest
 import trio
 import trio.testing
 
-from omnisonic.actors.connections.keepalive import Patience
-from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.keepalive import Timeouts
+from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.actors.gateway import GatewayOptions
 from omnisonic.actors.rooms.mailbox import Dismiss
-from omnisonic.actors.rooms.state import Room
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES, Envelope
@@ -149,7 +149,7 @@ async def test_a_message_over_1_mib_is_1009(stage: Stage) -> None:
             assert (await ada.closed())[0] == 1009
 
 
-class RaisingRoom(Room):
+class RaisingRoom(RoomState):
     """A room that cannot even take anybody in."""
 
     def on_message(self, member: Member, envelope: Envelope) -> bool:
@@ -201,7 +201,7 @@ async def test_everybody_is_told_to_come_back_when_the_gateway_stops(stage_over:
 
 async def test_a_stopping_gateway_does_not_wait_for_those_who_do_not_answer() -> None:
     """The deadline of the shutdown holds, whatever a client does."""
-    async with open_stage(patience=Patience(closing_s=60.0)) as stage, await stage.bare_member("ada"):
+    async with open_stage(timeouts=Timeouts(closing_s=60.0)) as stage, await stage.bare_member("ada"):
         started_s = trio.current_time()
         await stage.gateway.shutdown(deadline_s=0.2)
         assert trio.current_time() - started_s < 0.2 + WATCH_SLACK_S
@@ -222,7 +222,7 @@ async def test_a_dismissed_room_tells_everybody_why(stage: Stage, code: CloseCod
 
 async def test_a_sender_far_over_its_rate_is_4009(stage_over: OpenStage) -> None:
     """First one error, then the close; the others hear no more than the rate allows."""
-    async with stage_over(rate=Rate.of(10, 20)) as stage, await stage.bare_member("bo") as bo:
+    async with stage_over(rate=RateLimit.of(10, 20)) as stage, await stage.bare_member("bo") as bo:
         async with await stage.bare_member("ada") as ada:
             started_s = trio.current_time()
             for _ in range(60):
@@ -240,7 +240,7 @@ async def test_a_sender_far_over_its_rate_is_4009(stage_over: OpenStage) -> None
 async def test_a_client_that_answers_no_ping_is_4010(stage_over: OpenStage) -> None:
     """Silent, pinged, still silent: closed, and the others hear one leave."""
     async with (
-        stage_over(patience=Patience(ping_s=0.1, pong_s=0.1)) as stage,
+        stage_over(timeouts=Timeouts(ping_s=0.1, pong_s=0.1)) as stage,
         stage.member("bo") as bo,
         await stage.bare_member("ada") as ada,
     ):
@@ -253,7 +253,7 @@ async def test_a_client_that_answers_no_ping_is_4010(stage_over: OpenStage) -> N
 
 async def test_a_client_that_never_answers_a_close_is_dropped(stage_over: OpenStage) -> None:
     """The close is sent, and the socket let go of `closing_s` later."""
-    async with stage_over(patience=Patience(closing_s=0.2)) as stage, await stage.bare_member("ada") as ada:
+    async with stage_over(timeouts=Timeouts(closing_s=0.2)) as stage, await stage.bare_member("ada") as ada:
         stage.room().tell(Dismiss(Closing(CloseCode.ROOM_CLOSED)))
         assert (await ada.closed())[0] == 4004
         await eventually(lambda: not stage.gateway.connections, deadline_s=0.2 + WATCH_SLACK_S)
@@ -277,6 +277,6 @@ async def test_nothing_comes_after_a_close(stage: Stage) -> None:
 def test_the_patience_of_a_gateway_is_that_of_the_contract() -> None:
     """Handshakes are cut within 10 s, the silent are gone within 40, and rooms are forgotten after 60."""
     default = {field.name: field.default for field in fields(GatewayOptions)}
-    assert default["patience"] == Patience(greeting_s=8.0, closing_s=3.0, ping_s=20.0, pong_s=15.0)
+    assert default["patience"] == Timeouts(greeting_s=8.0, closing_s=3.0, ping_s=20.0, pong_s=15.0)
     assert default["empty_room_s"] == 60.0
     assert default["queue_bytes"] == 256 * 1024

@@ -8,13 +8,13 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.wire.closing import CloseCode
 from tests.clients import FRAGMENT_OF_TEXT, MORE, PING, TEXT, Bare, envelope, masked_frame
 from tests.gateway.latency import latencies_ms, percentile
 from tests.rooms import open_stage
 
-RATE: Final = Rate.of(500, 1_000)
+RATE: Final = RateLimit.of(500, 1_000)
 """What a gateway has by default."""
 P99_MS: Final = 100.0
 FLOODERS: Final = 5

@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnisonic.actors.inspection.auth import INSPECTORS, TRIES, WITHIN_S, InspectionDoor
+from omnisonic.actors.inspection.auth import INSPECTORS, TRIES, WITHIN_S, InspectionAuth
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.wire.handshake import Refused, Request
 from omnisonic.wire.inspection import AskTree, Tree
@@ -20,12 +20,12 @@ def request(token: str | None = TOKEN, **headers: str) -> Request:
     return Request("1.1", "GET", "/inspect", "", {"host": HOST, **shown, **headers})
 
 
-def door(token: str | None = TOKEN) -> InspectionDoor:
-    return InspectionDoor(token, HostPolicy(frozenset({HOST})), OriginPolicy(frozenset({"http://ok.example"})))
+def door(token: str | None = TOKEN) -> InspectionAuth:
+    return InspectionAuth(token, HostPolicy(frozenset({HOST})), OriginPolicy(frozenset({"http://ok.example"})))
 
 
 def refusal(
-    made: InspectionDoor, asked: Request, now_s: float = 0.0, address: str = "10.0.0.1", inside: int = 0
+    made: InspectionAuth, asked: Request, now_s: float = 0.0, address: str = "10.0.0.1", inside: int = 0
 ) -> str:
     """The code of the refusal; empty when there is none."""
     try:

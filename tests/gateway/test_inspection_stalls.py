@@ -30,7 +30,7 @@ async def _in_another_thread(port: int, *questions: words.Question) -> list[word
     """What an operator is answered whose own loop is not the one that is held up."""
 
     async def look() -> list[words.Answer]:
-        assert await trio.to_thread.run_sync(HoggingRoom.hogs.wait, DEADLINE_S)
+        assert await trio.to_thread.run_sync(HoggingRoom.stalls.wait, DEADLINE_S)
         stage = Stage(None, None, None, port)  # type: ignore[arg-type]
         async with inspector(stage) as ins:
             return [await _answers(ins, question) for question in questions]
@@ -41,7 +41,7 @@ async def _in_another_thread(port: int, *questions: words.Question) -> list[word
 async def _hog_while(stage: Stage, seconds: float, *questions: words.Question) -> list[words.Answer]:
     """Have the room `jam` hog the loop, and ask while it does."""
     found: list[words.Answer] = []
-    HoggingRoom.hogs.clear()
+    HoggingRoom.stalls.clear()
 
     async def look() -> None:
         found.extend(await _in_another_thread(stage.port, *questions))
@@ -74,15 +74,15 @@ async def test_a_hog_is_logged_with_its_place_while_it_lasts_and_when_it_ends(
         async with open_stage(room_class=HoggingRoom) as stage, stage.crowd(2) as (ada, bo):
             await ada.say("hog", 1.5)
             await bo.next("hog")
-            await eventually(lambda: bool(events(caplog, "room.hogged")))
-    hogs = events(caplog, "room.hogs")
-    assert {hog["room"] for hog in hogs} == {"jam"}
-    told_s = [hog["for_s"] for hog in hogs]
+            await eventually(lambda: bool(events(caplog, "room.stalled")))
+    stalls = events(caplog, "room.stalls")
+    assert {hog["room"] for hog in stalls} == {"jam"}
+    told_s = [hog["for_s"] for hog in stalls]
     assert 2 <= len(told_s) <= 4
     assert told_s == sorted(told_s)  # type: ignore[type-var]
-    assert all(str(hog["stack"]).startswith("inspectors.py:") for hog in hogs)
-    (hogged,) = events(caplog, "room.hogged")
-    assert hogged["room"] == "jam"
+    assert all(str(hog["stack"]).startswith("inspectors.py:") for hog in stalls)
+    (stalled,) = events(caplog, "room.stalled")
+    assert stalled["room"] == "jam"
 
 
 async def test_a_room_that_hogged_says_so_afterwards() -> None:
@@ -109,10 +109,10 @@ async def test_members_that_come_while_a_room_hogs_are_let_in_afterwards() -> No
     async with open_stage(admin_token=TOKEN, room_class=HoggingRoom) as stage:
         welcomed: list[str] = []
 
-        HoggingRoom.hogs.clear()
+        HoggingRoom.stalls.clear()
 
         async def come() -> None:
-            assert await trio.to_thread.run_sync(HoggingRoom.hogs.wait, DEADLINE_S)
+            assert await trio.to_thread.run_sync(HoggingRoom.stalls.wait, DEADLINE_S)
             async with Stage(None, None, None, stage.port).member("cy") as cy:  # type: ignore[arg-type]
                 welcomed.append(cy.welcome["payload"]["memberId"])
 

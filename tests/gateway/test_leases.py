@@ -4,7 +4,7 @@ from typing import Any
 
 import trio
 
-from omnisonic.actors.sync.event_relay import Relay
+from omnisonic.actors.sync.event_relay import EventRelay
 from omnisonic.errors import Unavailable
 from omnisonic.models import Member, PresenceMember, RoomId, Status
 from omnisonic.operations.gateway_process import open_presence_and_bus
@@ -130,7 +130,7 @@ async def caught_up(stage: Stage, ada: Client) -> None:
     await listening(stage)
     await stage.bus.publish(ROOM_EVENTS, encode(RoomSaid("jam", "over the bus")))
     assert (await ada.hear())["type"] == "over the bus"
-    (relay,) = (each for each in stage.gateway.registry.watchers if isinstance(each, Relay))
+    (relay,) = (each for each in stage.gateway.registry.watchers if isinstance(each, EventRelay))
     await eventually(lambda: not relay.is_behind)
 
 
@@ -203,7 +203,7 @@ async def test_what_the_store_said_before_an_event_does_not_undo_it() -> None:
         await put(stage, status="away")
         assert await ada.hear() == {"type": "presence.update", "payload": line(status="away")}
         store.go_on.set()
-        (relay,) = (each for each in stage.gateway.registry.watchers if isinstance(each, Relay))
+        (relay,) = (each for each in stage.gateway.registry.watchers if isinstance(each, EventRelay))
         await eventually(lambda: not relay.is_behind)
         await quiet(ada)
         assert stage.roster() == ["ada", "cy"]

@@ -61,10 +61,10 @@ class Questions:
 
 async def waiting(stage: Stage, member: str = "ada", **query: str) -> Bare:
     """Somebody who waits at the door."""
-    before = len(stage.gateway.porter)
+    before = len(stage.gateway.pending)
     bare = await stage.bare()
     await bare.stream.send_all(upgrade_request(stage.target(member, **query), stage.port))
-    await eventually(lambda: len(stage.gateway.porter) == before + 1)
+    await eventually(lambda: len(stage.gateway.pending) == before + 1)
     return bare
 
 
@@ -76,7 +76,7 @@ async def test_who_waits_is_let_in_once_the_answer_is_there() -> None:
         questions.settle()
         assert (await ada.head()).startswith(b"HTTP/1.1 101 ")
         assert (await ada.hear())["type"] == "welcome"
-        assert len(stage.gateway.porter) == 0
+        assert len(stage.gateway.pending) == 0
 
 
 @pytest.mark.parametrize("pieces", [1, 3, 50])
@@ -101,7 +101,7 @@ async def test_what_is_said_while_waiting_is_bounded() -> None:
         await ada.stream.send_all(b"x" * (HEAD_BYTES + 1))
         status, _, body = await answered(ada)
         assert (status, body["code"]) == (431, "head_too_large")
-        await eventually(lambda: len(stage.gateway.porter) == 0)
+        await eventually(lambda: len(stage.gateway.pending) == 0)
 
 
 async def test_a_second_request_head_behind_the_first_is_not_a_second_request() -> None:
@@ -124,16 +124,16 @@ async def test_too_many_who_wait_are_told_to_come_back() -> None:
             bare = await stage.bare()
             await bare.stream.send_all(upgrade_request(stage.target(f"m{number}"), stage.port))
             bares.append(bare)
-        await eventually(lambda: len(stage.gateway.porter) == WAITING)
+        await eventually(lambda: len(stage.gateway.pending) == WAITING)
         status, headers, body = await asked(stage, upgrade_request(stage.target("late"), stage.port))
         assert (status, body["code"]) == (503, "unavailable")
         assert int(headers["retry-after"]) > 0
         questions.settle()
-        await eventually(lambda: len(stage.gateway.porter) == WAITING - 1)
+        await eventually(lambda: len(stage.gateway.pending) == WAITING - 1)
         async with await waiting(stage, "late"):
             for bare in bares:
                 nursery.start_soon(bare.aclose)
-            await eventually(lambda: len(stage.gateway.porter) == 1)
+            await eventually(lambda: len(stage.gateway.pending) == 1)
 
 
 async def test_an_answer_that_does_not_come_is_503_in_time() -> None:
@@ -174,7 +174,7 @@ async def test_who_leaves_while_waiting_is_forgotten() -> None:
     questions = Questions()
     async with open_stage(admission=questions) as stage:
         await (await waiting(stage)).aclose()
-        await eventually(lambda: len(stage.gateway.porter) == 0, deadline_s=ANSWER_S / 2)
+        await eventually(lambda: len(stage.gateway.pending) == 0, deadline_s=ANSWER_S / 2)
         assert not stage.gateway.connections
         async with await waiting(stage, "bo") as bo:
             questions.settle()
@@ -189,7 +189,7 @@ async def test_a_gateway_that_stops_does_not_wait_for_answers() -> None:
     async with open_stage(admission=questions) as stage, await waiting(stage) as ada:
         with trio.move_on_after(0):
             await stage.gateway.shutdown()
-        assert len(stage.gateway.porter) == 0
+        assert len(stage.gateway.pending) == 0
         questions.settle()
         status, _, body = await answered(ada)
         assert (status, body["code"]) == (503, "going_away")
@@ -203,7 +203,7 @@ async def publish(stage: Stage, event: RoomEvent) -> None:
 
 def gap(stage: Stage) -> None:
     """Events may have been missed."""
-    stage.gateway.bouncer.missed()
+    stage.gateway.revocation.missed()
 
 
 @pytest.mark.parametrize(

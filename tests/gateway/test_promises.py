@@ -8,7 +8,7 @@ import trio.testing
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.mailbox import Join, Mail
-from omnisonic.actors.rooms.state import Room, RoomContext
+from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.wire.closing import CloseCode
 from tests.clients import CLOSE, FRAGMENT_OF_TEXT, LAST, TEXT, Bare, envelope
 from tests.gateway.conftest import OpenStage
@@ -64,7 +64,7 @@ async def test_a_crashed_room_is_back_within_100_ms(stage_over: OpenStage) -> No
     def now_ms() -> int:
         return int(trio.current_time() * 1000)
 
-    def make(context: RoomContext) -> Room:
+    def make(context: RoomContext) -> RoomState:
         made_ms.append(now_ms())
         return PoisonedRoom(context)
 
@@ -117,7 +117,7 @@ async def test_a_member_that_leaves_while_the_room_is_down_is_not_a_ghost(stage_
         assert stage.room().incarnation == 2
 
 
-class PickyRoom(Room):
+class PickyRoom(RoomState):
     """A room that breaks when it is to take in `bad`."""
 
     def handle(self, mail: Mail, batch: Batch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnisonic.actors.connections.rate_limit import Rate
+from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.wire.messages import DEPTH, LARGEST_MESSAGE_BYTES, MESSAGE_BYTES, SERVER_TYPES
 from tests.clients import FRAGMENT_OF_TEXT, LAST, TEXT
 from tests.gateway.conftest import OpenStage
@@ -149,7 +149,7 @@ async def test_what_is_just_within_the_limits_is_relayed(stage: Stage) -> None:
 @pytest.mark.parametrize("size", [MESSAGE_BYTES + 1, 300_000, LARGEST_MESSAGE_BYTES])
 async def test_a_message_over_64_kib_is_an_error_at_any_rate(stage_over: OpenStage, size: int) -> None:
     """Up to 1 MiB one `too_large` is the answer, under the rate limit that a gateway has by default, too."""
-    async with stage_over(rate=Rate.of(500, 1000)) as stage, stage.band("ada", "bo") as (ada, bo):
+    async with stage_over(rate=RateLimit.of(500, 1000)) as stage, stage.band("ada", "bo") as (ada, bo):
         await ada.send(b"\x00" * size)
         assert await ada.error() == "too_large"
         await ada.say("done")

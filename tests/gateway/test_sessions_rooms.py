@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from omnisonic.actors.admission.revocation import Bouncer
+from omnisonic.actors.admission.revocation import AccessRevocation
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LoginEnded, encode
 from tests.clients import upgrade_request
@@ -120,10 +120,10 @@ async def test_rights_that_end_unheard_end_all_the_same(stage: Stage, people: Pe
     ):
         await people.sessions.remove(ada.login, room, bo.person)
         await people.accounts.end_login(cy.login)
-        stage.gateway.bouncer.missed()
+        stage.gateway.revocation.missed()
         assert await bo_in_session.closed() == (4003, "kicked")
         assert await cy_in_open.closed() == (4003, "kicked")
-        await settled(stage.gateway.bouncer)
+        await settled(stage.gateway.revocation)
         for stays in (owner, ada_in_open, bo_in_open):
             await stays.say("note", id=1)
             assert (await stays.next("ack"))["payload"]["id"] == 1
@@ -133,6 +133,6 @@ async def test_rights_that_end_unheard_end_all_the_same(stage: Stage, people: Pe
         assert await bo_in_open.closed() == (4003, "kicked")
 
 
-async def settled(bouncer: Bouncer) -> None:
+async def settled(revocation: AccessRevocation) -> None:
     """Wait until it knows of nobody who has gone."""
-    await eventually(lambda: len(bouncer) == 4)  # Ada and Bo, each by a person and by a sign-in
+    await eventually(lambda: len(revocation) == 4)  # Ada and Bo, each by a person and by a sign-in

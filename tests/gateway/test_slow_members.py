@@ -4,7 +4,7 @@ import resource
 import sys
 from typing import Final
 
-from omnisonic.actors.connections.keepalive import Patience
+from omnisonic.actors.connections.keepalive import Timeouts
 from omnisonic.wire.closing import CloseCode
 from tests.clients import Bare
 from tests.gateway.conftest import OpenStage
@@ -30,7 +30,7 @@ async def flood(speaker: Bare, listener: Bare, count: int) -> None:
 async def test_a_member_that_never_reads_is_gone_with_4008_at_its_limit(stage_over: OpenStage) -> None:
     """Its queue never holds more than 256 KiB and a message; when it reads at last, it learns why."""
     async with (
-        stage_over(patience=Patience(closing_s=30.0)) as stage,
+        stage_over(timeouts=Timeouts(closing_s=30.0)) as stage,
         await stage.bare_member("ada") as ada,
         await stage.bare_member("bo") as bo,
         await stage.bare_member("slow", receive_buffer_bytes=4096) as slow,
@@ -51,7 +51,7 @@ async def test_a_member_that_never_reads_is_gone_with_4008_at_its_limit(stage_ov
 async def test_a_member_that_never_reads_at_all_is_dropped() -> None:
     """Within five seconds of its last chance, even when not one byte of the close can be delivered."""
     async with (
-        open_stage(patience=Patience(closing_s=0.2)) as stage,
+        open_stage(timeouts=Timeouts(closing_s=0.2)) as stage,
         await stage.bare_member("ada") as ada,
         await stage.bare_member("bo") as bo,
         await stage.bare_member("slow", receive_buffer_bytes=4096),

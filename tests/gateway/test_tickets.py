@@ -286,4 +286,4 @@ async def test_nothing_is_left_of_those_who_were_refused(stage: Stage, ada: Some
         await by_ticket(stage, ticket)
     assert await by_ticket(stage, ada.ticket(room)) == (101, "")
     await eventually(lambda: not stage.gateway.connections)
-    assert len(stage.gateway.porter) == len(stage.gateway.bouncer) == 0
+    assert len(stage.gateway.pending) == len(stage.gateway.revocation) == 0

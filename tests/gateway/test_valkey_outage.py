@@ -30,7 +30,7 @@ async def stage(valkey: ValkeyServer) -> AsyncIterator[Stage]:
 
 async def untrue(stage: Stage) -> dict[str, list[str]]:
     """The rooms of which the store does not say what they say themselves, and what it says."""
-    said = {cell.room_id: await stage.mirrored(cell.room_id) for cell in stage.gateway.registry}
+    said = {actor.room_id: await stage.mirrored(actor.room_id) for actor in stage.gateway.registry}
     return {room: members for room, members in said.items() if members != stage.roster(room)}
 
 

@@ -10,16 +10,16 @@ import av
 import pytest
 from av import logging
 
-from omnisonic.studio.media.analysis import hear
+from omnisonic.studio.media.analysis import analyse
 from omnisonic.studio.media.decoding import LONGEST_S
-from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.studio.uploads.analyses import Analysis
 from tests.media.recordings import LEVEL, SILENT_SAMPLES, recorded, samples, silence, silent_film, tone
 from tests.web.sounds import wav
 
 
-def heard(data: bytes) -> Heard:
+def heard(data: bytes) -> Analysis:
     """What is in this file, which has sound."""
-    found = hear(io.BytesIO(data))
+    found = analyse(io.BytesIO(data))
     assert found is not None
     return found
 
@@ -71,7 +71,7 @@ def test_the_waveform_shows_where_it_is_loud() -> None:
 def test_one_sample_is_a_sound() -> None:
     """The shortest that there is."""
     found = heard(recorded(array("h", [16_384]), rate=8000, layout="mono"))
-    assert found == Heard(1, found.peaks)
+    assert found == Analysis(1, found.peaks)
     assert found.peaks.peaks == [0.5]
     assert found.peaks.duration_seconds == 1 / 8000
 
@@ -81,7 +81,7 @@ def test_one_sample_is_a_sound() -> None:
 )
 def test_where_there_is_no_sound_none_is_heard(data: bytes) -> None:
     """A silent film, a recording of nothing, nothing at all, a picture, a title without a song."""
-    assert hear(io.BytesIO(data)) is None
+    assert analyse(io.BytesIO(data)) is None
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_a_broken_stretch_does_not_hide_the_rest() -> None:
 def test_garbage_is_heard_or_not_but_never_fails(seed: int) -> None:
     """Bytes of real files, overwritten here and there, and pure noise."""
     noise = random.Random(seed)
-    hear(io.BytesIO(noise.randbytes(20_000)))
+    analyse(io.BytesIO(noise.randbytes(20_000)))
     kind = noise.choice(
         [("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "libmp3lame"), ("ipod", "aac"), ("aiff", "pcm_s16be")]
     )
     broken = bytearray(tone(*kind, seconds=0.2))
     for _ in range(40):
         broken[noise.randrange(len(broken))] = noise.randrange(256)
-    hear(io.BytesIO(bytes(broken)))
+    analyse(io.BytesIO(bytes(broken)))
 
 
 def test_titles_in_no_encoding_at_all_do_no_harm() -> None:
@@ -132,7 +132,7 @@ def test_a_playlist_cannot_name_other_files(tmp_path: Path) -> None:
             with av.open(io.BytesIO(playlist), "r", options={"safe": "0"}) as followed:
                 assert next(followed.decode(audio=0)).samples
             for named in (playlist, segments, tag + playlist, tag + segments):
-                assert hear(io.BytesIO(named)) is None
+                assert analyse(io.BytesIO(named)) is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_playlist_cannot_name_other_files(tmp_path: Path) -> None:
 )
 def test_a_codec_that_no_musician_uses_is_not_decoded(container: str, codec: str, rate: int) -> None:
     """FFmpeg could, but each of its decoders is one more that a file may attack."""
-    assert hear(io.BytesIO(tone(container, codec, rate=rate, layout="mono"))) is None
+    assert analyse(io.BytesIO(tone(container, codec, rate=rate, layout="mono"))) is None
 
 
 def test_no_decoder_of_pictures_is_asked_what_a_film_holds() -> None:
@@ -162,8 +162,8 @@ def test_an_endless_sound_is_none() -> None:
     bomb = silence(100)
     assert len(bomb) < 20_000
     seconds = 100 * SILENT_SAMPLES / 44_100
-    longest = hear(io.BytesIO(bomb), longest_s=seconds + 0.1)
+    longest = analyse(io.BytesIO(bomb), longest_s=seconds + 0.1)
     assert longest is not None
     assert longest.peaks.duration_seconds == pytest.approx(seconds)
-    assert hear(io.BytesIO(bomb), longest_s=seconds - 0.1) is None
+    assert analyse(io.BytesIO(bomb), longest_s=seconds - 0.1) is None
     assert LONGEST_S == 4 * 3600

@@ -13,9 +13,9 @@ from typing import BinaryIO, Final
 import msgspec
 import pytest
 
-from omnisonic.studio.media.analyser import ANSWER_BYTES, LISTEN_S, CannotListen, listen, probe
-from omnisonic.studio.media.analysis import hear
-from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.studio.media.analyser import ANSWER_BYTES, LISTEN_S, CannotAnalyse, analyse_file, probe
+from omnisonic.studio.media.analysis import analyse
+from omnisonic.studio.uploads.analyses import Analysis
 from tests.cli.running import alive, children, eventually
 from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.media.recordings import silence, tone
@@ -42,11 +42,11 @@ def opened(data: bytes) -> Iterator[BinaryIO]:
 
 def listened(
     data: bytes, command: Sequence[str] = (), *, within_s: float = LISTEN_S, in_spare_time: bool = False
-) -> Heard | None:
+) -> Analysis | None:
     """What a process hears in `data`; `command` instead of the real one."""
     with opened(data) as file:
         return blocking(
-            listen(file, command=lambda: command or probe(), within_s=within_s, in_spare_time=in_spare_time)
+            analyse_file(file, command=lambda: command or probe(), within_s=within_s, in_spare_time=in_spare_time)
         )
 
 
@@ -60,7 +60,7 @@ def test_a_process_hears_what_this_one_would_have_heard() -> None:
     """Nothing is lost on the way."""
     data = tone("mp3", "libmp3lame", seconds=3)
     with opened(data) as file:
-        here = hear(file)
+        here = analyse(file)
     assert here is not None
     assert listened(data) == here
 
@@ -128,7 +128,7 @@ def test_others_come_first() -> None:
 @LINUX
 def test_a_file_is_not_blamed_for_a_busy_machine() -> None:
     """It wants to be heard later."""
-    with busy_processor(), pytest.raises(CannotListen, match="too busy"):
+    with busy_processor(), pytest.raises(CannotAnalyse, match="too busy"):
         listened(tone(), within_s=0.5, in_spare_time=True)
 
 
@@ -147,13 +147,13 @@ def test_a_flood_of_words_is_not_kept() -> None:
 @pytest.mark.parametrize("said", ["exit 1", "kill -KILL $$", "kill -TERM $$"])
 def test_what_is_not_the_files_fault_is_told(said: str) -> None:
     """A broken installation, and somebody who kills: the file wants to be heard later."""
-    with pytest.raises(CannotListen):
+    with pytest.raises(CannotAnalyse):
         listened(tone(), ("/bin/sh", "-c", said))
 
 
 def test_a_process_that_cannot_be_confined_says_why() -> None:
     """Nothing is decoded, and the file wants to be heard later."""
-    with pytest.raises(CannotListen, match=r"^No sandbox here\.$"):
+    with pytest.raises(CannotAnalyse, match=r"^No sandbox here\.$"):
         listened(tone(), ("/bin/sh", "-c", "printf 'No sandbox here.'; exit 77"))
 
 
@@ -170,7 +170,7 @@ def test_cancelling_ends_the_process(tmp_path: Path) -> None:
     async def run() -> None:
         with opened(b"") as file:
             command = ("/bin/sh", "-c", f"echo $$ > {noted}.new; mv {noted}.new {noted}; exec sleep 60")
-            listening = asyncio.create_task(listen(file, command=lambda: command))
+            listening = asyncio.create_task(analyse_file(file, command=lambda: command))
             await asyncio.to_thread(eventually, noted.exists, what="it listens")
             listening.cancel()
             with pytest.raises(asyncio.CancelledError):

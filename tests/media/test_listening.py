@@ -18,15 +18,15 @@ from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.accounts.account_store import PostgresAccounts
 from omnisonic.studio.sessions.postgres import PostgresSessions
-from omnisonic.studio.uploads import Kept, NoPeaks, NoSuchUpload, Peaks, PeaksPending, Received
-from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.studio.uploads import NoPeaks, NoSuchUpload, Peaks, PeaksPending, Received, StoredUpload
+from omnisonic.studio.uploads.analyses import Analysis
 from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
-from omnisonic.studio.uploads.analysis_worker import Listening
+from omnisonic.studio.uploads.analysis_worker import AnalysisWorker
 from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
-HEARD: Final = Heard(2, Peaks(48_000, 1.5, [0.0, 1.0]))
+HEARD: Final = Analysis(2, Peaks(48_000, 1.5, [0.0, 1.0]))
 SOUND: Final = b"sound" * 100_000
 
 
@@ -58,7 +58,7 @@ class Desk:
     told: list[RoomSaid] = field(default_factory=list)
     listened_to: list[bytes] = field(default_factory=list)
 
-    async def upload(self, mime_type: str = "audio/x-wav", *, alone: bool = False) -> Kept:
+    async def upload(self, mime_type: str = "audio/x-wav", *, alone: bool = False) -> StoredUpload:
         """A new file, which nobody has listened to."""
         session = None if alone else self.session
         upload = str(uuid4())
@@ -66,14 +66,14 @@ class Desk:
         await self.uploads.begin(self.login, key, session=session, size=None)
         await self.storage.put(key, chunks(SOUND))
         received = Received("a.wav", len(SOUND), mime_type, "00")
-        return Kept(await self.uploads.commit(self.login, upload, key, received, session=session), key)
+        return StoredUpload(await self.uploads.commit(self.login, upload, key, received, session=session), key)
 
     def listening(
-        self, heard: Heard | None = HEARD, *, meanwhile: Callable[[], Awaitable[object]] | None = None
-    ) -> Listening:
+        self, heard: Analysis | None = HEARD, *, meanwhile: Callable[[], Awaitable[object]] | None = None
+    ) -> AnalysisWorker:
         """A worker that hears this in everything; `meanwhile` happens while it listens."""
 
-        async def listen(file: BinaryIO) -> Heard | None:
+        async def listen(file: BinaryIO) -> Analysis | None:
             self.listened_to.append(file.read())
             if meanwhile is not None:
                 await meanwhile()
@@ -82,7 +82,7 @@ class Desk:
         async def tell(said: RoomSaid) -> None:
             self.told.append(said)
 
-        return Listening(self.queue, self.storage, listen, tell)
+        return AnalysisWorker(self.queue, self.storage, listen, tell)
 
 
 @asynccontextmanager
@@ -109,8 +109,8 @@ def test_an_upload_is_listened_to_and_its_room_told(database_url: str, tmp_path:
             with pytest.raises(PeaksPending):
                 await desk.uploads.peaks(desk.login, kept.upload.id)
             listening = desk.listening()
-            assert await listening.listen_to_next()
-            assert not await listening.listen_to_next()
+            assert await listening.analyse_next()
+            assert not await listening.analyse_next()
             assert desk.listened_to == [SOUND]
             assert await desk.uploads.peaks(desk.login, kept.upload.id) == HEARD.peaks
             upload = (await desk.uploads.get(desk.login, kept.upload.id)).upload
@@ -128,7 +128,7 @@ def test_no_room_is_told_of_an_upload_without_a_session(database_url: str, tmp_p
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
             kept = await desk.upload(alone=True)
-            assert await desk.listening().listen_to_next()
+            assert await desk.listening().analyse_next()
             assert desk.told == []
             assert await desk.uploads.peaks(desk.login, kept.upload.id) == HEARD.peaks
 
@@ -141,11 +141,11 @@ def test_where_there_is_no_sound_that_is_known_for_good(database_url: str, tmp_p
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
             kept = await desk.upload("video/mp4")
-            assert await desk.listening(None).listen_to_next()
+            assert await desk.listening(None).analyse_next()
             assert [said.type for said in desk.told] == ["upload.changed"]
             with pytest.raises(NoPeaks):
                 await desk.uploads.peaks(desk.login, kept.upload.id)
-            assert not await desk.listening().listen_to_next()
+            assert not await desk.listening().analyse_next()
 
     within_deadline(run())
 
@@ -156,7 +156,7 @@ def test_a_picture_is_not_listened_to(database_url: str, tmp_path: Path) -> None
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
             kept = await desk.upload("image/png")
-            assert not await desk.listening().listen_to_next()
+            assert not await desk.listening().analyse_next()
             with pytest.raises(NoPeaks):
                 await desk.uploads.peaks(desk.login, kept.upload.id)
 
@@ -173,7 +173,7 @@ def test_an_upload_that_is_removed_while_it_is_listened_to_stays_removed(databas
             async def removed() -> None:
                 await desk.uploads.remove(desk.login, kept.upload.id)
 
-            assert await desk.listening(meanwhile=removed).listen_to_next()
+            assert await desk.listening(meanwhile=removed).analyse_next()
             assert desk.told == []
             with pytest.raises(NoSuchUpload):
                 await desk.uploads.get(desk.login, kept.upload.id)
@@ -188,7 +188,7 @@ def test_a_file_that_is_lost_has_no_sound(database_url: str, tmp_path: Path) -> 
         async with desk_at(database_url, tmp_path) as desk:
             kept = await desk.upload()
             await desk.storage.delete(kept.key)
-            assert await desk.listening().listen_to_next()
+            assert await desk.listening().analyse_next()
             with pytest.raises(NoPeaks):
                 await desk.uploads.peaks(desk.login, kept.upload.id)
 
@@ -203,7 +203,7 @@ def test_several_workers_listen_to_each_upload_once(database_url: str, tmp_path:
             for _ in range(10):
                 await desk.upload()
             workers = [desk.listening(), desk.listening(), desk.listening()]
-            await asyncio.gather(*(worker.listen_to_next() for worker in workers * 4))
+            await asyncio.gather(*(worker.analyse_next() for worker in workers * 4))
             assert len(desk.listened_to) == len(desk.told) == 10
 
     within_deadline(run())

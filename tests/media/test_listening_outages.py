@@ -14,10 +14,10 @@ from omnisonic.models import Upload
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.storage import Digest, Key, Label
 from omnisonic.studio.job_loop import POLL_S
-from omnisonic.studio.media.analyser import CannotListen
-from omnisonic.studio.uploads import Kept
-from omnisonic.studio.uploads.analyses import Heard
-from omnisonic.studio.uploads.analysis_worker import AT_ONCE, RETRY_S, Listening
+from omnisonic.studio.media.analyser import CannotAnalyse
+from omnisonic.studio.uploads import StoredUpload
+from omnisonic.studio.uploads.analyses import Analysis
+from omnisonic.studio.uploads.analysis_worker import AT_ONCE, RETRY_S, AnalysisWorker
 from tests.media.test_listening import HEARD, SOUND, within_deadline
 
 
@@ -25,9 +25,9 @@ class Enough(Exception):
     """The test has seen what it wanted."""
 
 
-def an_upload() -> Kept:
+def an_upload() -> StoredUpload:
     """One that is in no database."""
-    return Kept(
+    return StoredUpload(
         Upload(
             id=str(uuid4()),
             user_id=str(uuid4()),
@@ -54,13 +54,13 @@ class Queue:
     """So many uploads wait."""
 
     waiting: int
-    done: list[Heard | None] = field(default_factory=list)
+    done: list[Analysis | None] = field(default_factory=list)
 
-    async def take(self) -> Kept | None:
+    async def take(self) -> StoredUpload | None:
         self.waiting -= 1
         return an_upload() if self.waiting >= 0 else None
 
-    async def finish(self, upload: Upload, heard: Heard | None) -> Upload | None:
+    async def finish(self, upload: Upload, heard: Analysis | None) -> Upload | None:
         self.done.append(heard)
         return upload
 
@@ -116,14 +116,14 @@ async def silent(_said: RoomSaid) -> None:
     """Tells nobody."""
 
 
-def ran(queue: Queue, shelf: Shelf, listen: Callable[[BinaryIO], Awaitable[Heard | None]]) -> list[float]:
+def ran(queue: Queue, shelf: Shelf, listen: Callable[[BinaryIO], Awaitable[Analysis | None]]) -> list[float]:
     """Listen until nothing waits any more; the naps meanwhile."""
     naps = Naps()
 
     async def run() -> None:
         # Whoever finds nothing to do first ends it for the others, too: let them finish what they have in hand.
         try:
-            await Listening(queue, shelf, listen, silent, sleep=naps).run()
+            await AnalysisWorker(queue, shelf, listen, silent, sleep=naps).run()
         except* Enough:
             pass
 
@@ -135,26 +135,26 @@ def test_while_the_storage_is_away_no_other_uploads_are_taken(caplog: pytest.Log
     """Each take is one of three tries. The storage is asked until it answers, and only then it goes on."""
     queue, shelf = Queue(waiting=40), Shelf(failures=8)
 
-    async def listen(_file: BinaryIO) -> Heard | None:
+    async def listen(_file: BinaryIO) -> Analysis | None:
         return HEARD
 
     naps_s = ran(queue, shelf, listen)
     assert shelf.asked[:8] == ["read"] * AT_ONCE + ["ping"] * (8 - AT_ONCE)
     assert naps_s.count(RETRY_S) == 8
     assert 40 - AT_ONCE - (AT_ONCE - 1) <= len(queue.done) <= 40 - AT_ONCE
-    assert {record.message for record in caplog.records} == {"listening.postponed"}
+    assert {record.message for record in caplog.records} == {"analysis.postponed"}
 
 
 @pytest.mark.parametrize(
     "problem",
-    [CannotListen("The machine is too busy."), OSError(28, "No space left"), TimeoutError(), Unavailable("Away.")],
+    [CannotAnalyse("The machine is too busy."), OSError(28, "No space left"), TimeoutError(), Unavailable("Away.")],
 )
 def test_what_is_not_the_files_fault_leaves_it_waiting(problem: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """It is not finished, so that it is taken again; the others are listened to."""
     queue = Queue(waiting=10)
     troubles = [problem]
 
-    async def listen(_file: BinaryIO) -> Heard | None:
+    async def listen(_file: BinaryIO) -> Analysis | None:
         if troubles:
             raise troubles.pop()
         return HEARD
@@ -172,7 +172,7 @@ def test_so_many_files_are_listened_to_at_once_and_no_more() -> None:
     now: list[None] = []
     most: list[int] = []
 
-    async def listen(_file: BinaryIO) -> Heard | None:
+    async def listen(_file: BinaryIO) -> Analysis | None:
         now.append(None)
         most.append(len(now))
         await asyncio.sleep(0.01)

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from omnisonic.process.cpu_starvation import starves
-from omnisonic.process.idle_priority import give_only_spare_time
+from omnisonic.process.cpu_starvation import is_cpu_starved
+from omnisonic.process.idle_priority import use_only_idle_time
 from tests.cli.running import children, eventually
 from tests.hogs import FOR_EVER, busy_processor
 from tests.processes import ended_with_block, send_signal
@@ -23,7 +23,7 @@ PROMISED_S: Final = 10.0
 def running(command: Sequence[str]) -> Iterator[int]:
     """A process that has only the time that nobody else wants."""
     with ended_with_block(subprocess.Popen(command, stdin=subprocess.PIPE)) as process:
-        give_only_spare_time(process.pid)
+        use_only_idle_time(process.pid)
         try:
             yield process.pid
         finally:
@@ -34,31 +34,31 @@ def running(command: Sequence[str]) -> Iterator[int]:
 def test_whoever_waits_for_a_busy_processor_starves() -> None:
     """Without a doubt: for ten seconds it will have had hardly any."""
     with busy_processor(), running(FOR_EVER) as pid:
-        assert starves(pid, PROMISED_S)
+        assert is_cpu_starved(pid, PROMISED_S)
 
 
 def test_so_does_whoever_waits_for_one_that_starves() -> None:
     """The work is done by another, whose time counts, and whose end it waits for."""
     with running(("/bin/sh", "-c", "sh -c 'while :; do :; done' & wait")) as pid:
-        eventually(lambda: not starves(pid, 0.2), what="the other has run for a tenth of a second")
-        assert starves(pid, PROMISED_S)
+        eventually(lambda: not is_cpu_starved(pid, 0.2), what="the other has run for a tenth of a second")
+        assert is_cpu_starved(pid, PROMISED_S)
 
 
 def test_whoever_had_its_time_does_not() -> None:
     """It needs too much of it."""
     with running(FOR_EVER) as pid:
-        eventually(lambda: not starves(pid, 0.2), what="it has run for a tenth of a second")
-        assert starves(pid, PROMISED_S)
+        eventually(lambda: not is_cpu_starved(pid, 0.2), what="it has run for a tenth of a second")
+        assert is_cpu_starved(pid, PROMISED_S)
 
 
 def test_whoever_sleeps_does_not() -> None:
     """It waits for something else."""
     with running(("cat",)) as pid:
-        eventually(lambda: not starves(pid, PROMISED_S), what="it waits for its input")
+        eventually(lambda: not is_cpu_starved(pid, PROMISED_S), what="it waits for its input")
 
 
 def test_whoever_is_gone_does_not() -> None:
     """Nor is that an error."""
     with running(("true",)) as pid:
-        eventually(lambda: not starves(pid, PROMISED_S), what="it is gone")
-    assert not starves(pid, PROMISED_S)
+        eventually(lambda: not is_cpu_starved(pid, PROMISED_S), what="it is gone")
+    assert not is_cpu_starved(pid, PROMISED_S)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pytest
 
-from omnisonic.studio.media.analysis import hear
+from omnisonic.studio.media.analysis import analyse
 from omnisonic.studio.mixdown import RATE_HZ, Stem
 from tests.mixdown.placed_files import (
     AFTER_PAUSE_S,
@@ -144,7 +144,7 @@ def test_what_is_in_a_file_is_mixed_at_its_time_and_as_loud(case: Case) -> None:
         for chirp in chirps_found:
             assert chirp.level_db == pytest.approx(case.level_db, abs=NEAR_DB)
     assert len(mixed) / RATE_HZ == pytest.approx(case.length_s, abs=NEAR_S)
-    heard = hear(io.BytesIO(data))
+    heard = analyse(io.BytesIO(data))
     assert heard is not None
     assert heard.peaks.duration_seconds == pytest.approx(len(mixed) / RATE_HZ, abs=NEAR_S)
     assert_shown(heard.peaks.peaks, heard.peaks.duration_seconds, case.chirps_s)

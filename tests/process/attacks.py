@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from omnisonic.process.sandbox import Limits, confine, restrict, seal
+from omnisonic.process.sandbox import Limits, enter_sandbox, restrict, seal
 
 LIMITS: Final = Limits(cpu_s=20, memory_bytes=1 << 30, descriptors=16, written_bytes=0)
 PTRACE_ATTACH: Final = 16
@@ -112,7 +112,7 @@ def seal_alone() -> None:
 
 
 LAYERS: Final[dict[str, Callable[[], None]]] = {
-    "all": lambda: confine(LIMITS),
+    "all": lambda: enter_sandbox(LIMITS),
     "Landlock": restrict,
     "seccomp": seal_alone,
     "none": lambda: None,

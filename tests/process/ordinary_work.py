@@ -5,7 +5,7 @@ import os
 import tempfile
 from typing import BinaryIO, cast
 
-from omnisonic.studio.media.analyser import listen
+from omnisonic.studio.media.analyser import analyse_file
 from omnisonic.studio.mixdown import Project, Stem
 from omnisonic.studio.mixdown.mixer import mix
 
@@ -15,7 +15,7 @@ DEADLINE_S = 30.0
 async def main() -> None:
     """Print what came of it."""
     sound = os.fdopen(os.dup(0), "rb")  # the process that mixes has a standard input of its own
-    heard = await listen(sound, in_spare_time=False)
+    heard = await analyse_file(sound, in_spare_time=False)
     assert heard is not None
     with tempfile.TemporaryFile() as output:
         project = Project(120, 4, [Stem("a")])

@@ -114,7 +114,7 @@ async def test_a_mixdown_is_one_trace_from_the_request_over_the_worker_into_the_
             while (await client.next("export.progress"))["payload"]["status"] != "completed":
                 pass
             await arrived(lambda: _is_delivered(receiver, trace), "the whole trace")
-            await arrived(lambda: "upload.listen" in names(receiver.spans(uploaded)), "that it was heard")
+            await arrived(lambda: "upload.analyse" in names(receiver.spans(uploaded)), "that it was heard")
     spans = _ours(receiver, trace)
     request, render = the(spans, "POST /api/export"), the(spans, "export.render")
     assert (render.service, render.tracer, render.parent) == ("omnisonic-worker", "studio-worker", request.id)
@@ -125,7 +125,7 @@ async def test_a_mixdown_is_one_trace_from_the_request_over_the_worker_into_the_
     assert {turn.attributes["type"] for turn in turns} == {"export.progress"}
     assert {turn.parent for turn in turns} >= {request.id, render.id}
     heard = _ours(receiver, uploaded)
-    listened = the(heard, "upload.listen")
+    listened = the(heard, "upload.analyse")
     assert listened.parent == the(heard, "POST /api/upload").id
     assert listened.id in [span.parent for span in heard if span.name == "ws.message"]
 

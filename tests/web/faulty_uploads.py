@@ -13,7 +13,7 @@ from omnisonic.models import LoginId, SessionId, Upload, UploadId
 from omnisonic.stores.storage import Digest, Key, Label, Storage
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.sessions import Cursor
-from omnisonic.studio.uploads import Kept, Mix, Peaks, Received, UploadPage, UploadStore
+from omnisonic.studio.uploads import Mix, Peaks, Received, StoredUpload, UploadPage, UploadStore
 
 Moment: TypeAlias = Literal["never", "first", "middle", "whole", "before", "after", "delete", "abandon"]
 """Of a put: before its first block, before its second, once it is kept. Of a commit: before it is done, or after.
@@ -130,13 +130,13 @@ class FaultyUploads:
     ) -> UploadPage:
         return await self._inner.list(login, session, limit=limit, before=before)
 
-    async def get(self, login: LoginId, upload: UploadId) -> Kept:
+    async def get(self, login: LoginId, upload: UploadId) -> StoredUpload:
         return await self._inner.get(login, upload)
 
     async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> Upload:
         return await self._inner.change(login, upload, mix)
 
-    async def remove(self, login: LoginId, upload: UploadId) -> Kept:
+    async def remove(self, login: LoginId, upload: UploadId) -> StoredUpload:
         return await self._inner.remove(login, upload)
 
     async def peaks(self, login: LoginId, upload: UploadId) -> Peaks:

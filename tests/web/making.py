@@ -10,7 +10,7 @@ from omnisonic.stores.storage import Label
 from omnisonic.studio.exports import MEDIA_TYPES
 from omnisonic.studio.exports.export_queue import PostgresExportQueue
 from omnisonic.studio.exports.queue import Finished, Job
-from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from tests.web.running import Web
 
 SOUND: Final = b"RIFF a mixdown of the tests, as good as any"
@@ -53,5 +53,5 @@ async def _made(web: Web, job: Job, content: bytes, warning: str | None) -> Expo
     finished = Finished(key, len(content), digest, LENGTH_S, LOUDNESS_LUFS, PEAK_DBFS, warning)
     made = await queue.complete(job, finished)
     if made is None and await queue.abandon(key):
-        await Disposal(web.stores.upkeep, web.stores.storage).dispose([key])
+        await GarbageCollector(web.stores.upkeep, web.stores.storage).collect([key])
     return made

@@ -20,7 +20,7 @@ from quart import Quart
 from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
 from omnisonic.http.app import Stores, create_app
 from omnisonic.http.core.acceptor import ConnectionLimits
-from omnisonic.http.core.connection import Patience
+from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.serving import serve_web
 from omnisonic.identity.logins import LoginCookies
 from omnisonic.settings.settings import Settings
@@ -37,9 +37,9 @@ from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.exports.export_store import PostgresExports
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import UploadStore
-from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import PostgresResumables
-from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.retention_store import PostgresRetention
 from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.postgres_server import PATIENT
 from tests.web.fake_gateway import FakeGateway, fake_gateway
@@ -122,7 +122,7 @@ class Web:
     def forget_everybody(self) -> None:
         """Empty the database, and let all that the guard has counted be over."""
         self.do(self.database.row("DELETE FROM users"))
-        self.do(Disposal(self.stores.upkeep, self.stores.storage).sweep())
+        self.do(GarbageCollector(self.stores.upkeep, self.stores.storage).sweep())
         self.clock.now_s += 86_400
 
     def stored(self) -> set[str]:
@@ -150,7 +150,7 @@ def running_web(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
     limits: ConnectionLimits | None = None,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
     deadlines: Deadlines = PATIENT,
 ) -> Iterator[Web]:
     """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own.
@@ -223,7 +223,7 @@ def _stores(
             most_active=settings.export_max_active,
             most_active_of_user=settings.export_max_active_per_user,
         ),
-        upkeep=PostgresUpkeep(database),
+        upkeep=PostgresRetention(database),
         storage=storage,
         ping_database=database.ping,
     )
@@ -247,7 +247,7 @@ def serving(
     listener: socket.socket,
     opened: contextlib.AbstractAsyncContextManager[None],
     limits: ConnectionLimits | None = None,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
 ) -> Iterator[tuple[asyncio.AbstractEventLoop, Callable[[], None]]]:
     """Serve `app` in a thread until the block ends: its loop, and how to end it before. `opened` is entered there."""
     started: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []

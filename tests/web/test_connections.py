@@ -21,7 +21,7 @@ import pytest
 
 from omnisonic.http.api.download_slots import PER_ADDRESS, DownloadSlots
 from omnisonic.http.core.acceptor import PAUSE_S, ConnectionLimits
-from omnisonic.http.core.connection import Patience
+from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.core.errors import Refusal
 from tests.cli.running import environ, eventually
 from tests.postgres_server import PostgresServer, fresh_database
@@ -29,7 +29,7 @@ from tests.web.running import CLIENT_TIMEOUT_S, Web, running_web
 from tests.web.sounds import wav
 from tests.web.test_uploads import send
 
-HASTY: Final = Patience(idle_s=0.5, send_s=1.0)
+HASTY: Final = Timeouts(idle_s=0.5, send_s=1.0)
 READERS: Final = 100
 READERS_BYTES: Final = READERS * 2**20 // 3
 """What so many may cost: a hundred megabytes were three hundred."""
@@ -110,7 +110,7 @@ def test_one_address_has_so_many_connections_and_the_others_are_served(limited: 
         assert b'"code":"too_many_connections"' in answer
         assert is_served(port, "127.0.0.2")
         own[0].close()
-        eventually(lambda: is_served(port), what="there is room", within_s=Patience().idle_s / 2)
+        eventually(lambda: is_served(port), what="there is room", within_s=Timeouts().idle_s / 2)
 
 
 def test_there_are_so_many_connections_in_all(limited: Web) -> None:
@@ -120,7 +120,7 @@ def test_there_are_so_many_connections_in_all(limited: Web) -> None:
             sock = stack.enter_context(connected(limited.port, f"127.0.1.{number + 1}"))
             assert asked(sock) == b"HTTP/1.1 200"
         assert not is_served(limited.port, "127.0.0.2")
-    eventually(lambda: is_served(limited.port), what="there is room", within_s=Patience().idle_s / 2)
+    eventually(lambda: is_served(limited.port), what="there is room", within_s=Timeouts().idle_s / 2)
 
 
 def test_a_trusted_proxy_is_not_counted_by_its_address(limited: Web) -> None:
@@ -128,7 +128,7 @@ def test_a_trusted_proxy_is_not_counted_by_its_address(limited: Web) -> None:
     with contextlib.ExitStack() as stack:
         proxied = [stack.enter_context(connected(limited.port, "127.0.0.9")) for _ in range(FEW.total)]
         assert [asked(sock) for sock in proxied] == [b"HTTP/1.1 200"] * len(proxied)
-    eventually(lambda: is_served(limited.port), what="there is room", within_s=Patience().idle_s / 2)
+    eventually(lambda: is_served(limited.port), what="there is room", within_s=Timeouts().idle_s / 2)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_an_address_has_so_many_downloads_at_once(web: Web) -> None:
         assert is_given(web, request, "127.0.0.4")
         assert not is_given(web, request, "127.0.0.1")
         readers[0].close()
-        within_s = Patience().send_s / 2
+        within_s = Timeouts().send_s / 2
         eventually(lambda: is_given(web, request, "127.0.0.1"), what="there is room", within_s=within_s)
 
 

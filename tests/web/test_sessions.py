@@ -221,7 +221,7 @@ def test_a_bus_that_does_not_answer_changes_nothing(web: Web, kind: str, caplog:
     before_s = time.monotonic()
     assert ada.patch(f"/api/sessions/{session['id']}", json={"name": "x"}).status_code == 200
     assert time.monotonic() - before_s < 3
-    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["room.not_told"]
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["room.not_notified"]
 
 
 def test_without_the_database_there_are_no_sessions_now() -> None:

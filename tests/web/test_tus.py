@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tusclient.client import TusClient
 
-from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from tests.cli.running import eventually
 from tests.web.running import Web
 from tests.web.sounds import wav
@@ -256,7 +256,7 @@ def test_it_expires_after_a_day(web: Web, ada: httpx.Client) -> None:
     assert ada.head(place, headers=TUS).status_code == 404
     assert piece(ada, place, 1000, SOUND[1000:]).status_code == 404
     assert web.do(web.stores.upkeep.drop_expired(10)) == 1
-    assert web.do(Disposal(web.stores.upkeep, web.stores.storage).sweep()) == 1
+    assert web.do(GarbageCollector(web.stores.upkeep, web.stores.storage).sweep()) == 1
     assert is_clean(web)
 
 

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from omnisonic.stores.storage import StorageFull
-from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from tests.cli.running import eventually
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.web.faulty_uploads import Fault, FaultyStorage, FaultyUploads, Moment, away
@@ -92,7 +92,7 @@ def listed(client: httpx.Client) -> list[dict[str, Any]]:
 def sweep(web: Web) -> None:
     """Let time pass for what is loose, and keep house."""
     web.do(web.database.row("UPDATE loose_objects SET due_at = now()"))
-    web.do(Disposal(web.stores.upkeep, web.stores.storage).sweep())
+    web.do(GarbageCollector(web.stores.upkeep, web.stores.storage).sweep())
 
 
 def hold_up(fault: Fault) -> None:

@@ -186,11 +186,11 @@ def test_a_frame_behind_a_detour_waits_for_it() -> None:
     whole = ClientFrame(FIN | TEXT, b"c").encoded()
     splitter = Splitter()
     assert splitter.feed(fragments) == ([], [], fragments)
-    assert splitter.on_detour == 1
+    assert splitter.on_slow_path == 1
     assert splitter.feed(whole) == ([], [], whole)
     splitter.arrived()
     splitter.arrived()
-    assert splitter.on_detour == 0
+    assert splitter.on_slow_path == 0
     assert splitter.feed(whole) == ([(TEXT, b"c")], [], b"")
 
 
@@ -232,8 +232,8 @@ def test_odd_frames_are_counted() -> None:
     splitter = Splitter()
     stream = ClientFrame(FIN | TEXT, b"whole").encoded() + ClientFrame(TEXT, b"a").encoded()
     splitter.feed(stream + ClientFrame(0, b"b" * 300).encoded()[:100])
-    assert splitter.count_odd() == 2
-    assert splitter.count_odd() == 0
+    assert splitter.count_unparsed() == 2
+    assert splitter.count_unparsed() == 0
 
 
 def test_a_frame_that_is_too_long_to_keep_streams_through() -> None:

@@ -48,7 +48,7 @@ def test_an_envelope_needs_nothing_but_its_type() -> None:
 def test_what_json_can_say_is_understood_as_json(payload: object, type_: str, reply_id: str | int | None) -> None:
     """Any JSON value goes through as a payload, and the relayed message is JSON again."""
     envelope = decode_long(json.dumps({"type": type_, "payload": payload, "id": reply_id}).encode())
-    relayed = messages.head(envelope.type) + envelope.payload + messages.tail("ada") + b"1}"
+    relayed = messages.relay_prefix(envelope.type) + envelope.payload + messages.relay_suffix("ada") + b"1}"
     assert json.loads(relayed) == {"type": type_, "payload": payload, "from": "ada", "offset": 1}
     assert envelope.id == reply_id
 
@@ -72,7 +72,8 @@ def test_what_is_relayed_is_json_whatever_a_client_sends(text: bytes) -> None:
     except (InvalidInput, msgspec.DecodeError):
         return
     json.loads(
-        messages.head(envelope.type) + envelope.payload + messages.tail("ada") + b"1}", parse_constant=pytest.fail
+        messages.relay_prefix(envelope.type) + envelope.payload + messages.relay_suffix("ada") + b"1}",
+        parse_constant=pytest.fail,
     )
 
 

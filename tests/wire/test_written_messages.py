@@ -83,7 +83,7 @@ def test_error_leaves_out_an_id_that_was_not_given() -> None:
 @given(names)
 def test_a_message_to_one_carries_no_offset(sender: str) -> None:
     """It has no place in the room's order."""
-    text = messages.head("signal.offer") + b"[1]" + messages.directed_tail(sender)
+    text = messages.relay_prefix("signal.offer") + b"[1]" + messages.directed_suffix(sender)
     assert json.loads(text) == {"type": "signal.offer", "payload": [1], "from": sender}
 
 

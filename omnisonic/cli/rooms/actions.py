@@ -9,14 +9,14 @@ from functools import partial
 import msgspec
 import trio
 
-from omnisonic.cli.rooms.inspect_client import ANSWER_S, NotInspected, Place, Talk
+from omnisonic.cli.rooms.inspect_client import ANSWER_S, GatewayAddress, NotInspected, Talk
 from omnisonic.cli.rooms.printing import flush, print_json, print_line
 from omnisonic.cli.rooms.queries import asked_all, complain
 from omnisonic.cli.rooms.table import View, printable
 from omnisonic.wire import inspection as words
 
 
-def act(places: Sequence[Place], question: words.Act, sentence: str, *, as_json: bool) -> bool:
+def act(places: Sequence[GatewayAddress], question: words.Act, sentence: str, *, as_json: bool) -> bool:
     """Do it, and say `sentence`; whether it was done somewhere. Errors: `NotInspected` when it was nowhere."""
     found = trio.run(asked_all, places, partial(_done, question))
     done = [place.name for place, outcome in found if not isinstance(outcome, NotInspected)]
@@ -30,7 +30,7 @@ def act(places: Sequence[Place], question: words.Act, sentence: str, *, as_json:
     return True
 
 
-def tap(places: Sequence[Place], question: words.AskTap, *, as_json: bool) -> bool:
+def tap(places: Sequence[GatewayAddress], question: words.AskTap, *, as_json: bool) -> bool:
     """Print what passes in a room until it has been enough. Errors: `NotInspected` when no gateway has the room."""
     several = len(places) > 1
     found = trio.run(asked_all, places, partial(_tapped, question, _printer(as_json=as_json, several=several)))

@@ -15,7 +15,7 @@ from omnisonic.errors import InvalidInput
 from omnisonic.models import plain_id
 
 if TYPE_CHECKING:
-    from omnisonic.cli.rooms.inspect_client import Place
+    from omnisonic.cli.rooms.inspect_client import GatewayAddress
 
 rooms = typer.Typer(
     help="See inside the rooms of a running gateway, and step in.", no_args_is_help=True, rich_markup_mode=None
@@ -182,7 +182,7 @@ def dead_letters(
     _exit(actions.act(places, AskReplay("1", replay), "The letter is in the room again.", as_json=as_json))
 
 
-def _places(gateways: list[str] | None, token_file: Path | None) -> "list[Place]":
+def _places(gateways: list[str] | None, token_file: Path | None) -> "list[GatewayAddress]":
     """Where to ask; the settings first, for a sentence about a bad one comes at once."""
     from omnisonic.cli.read_settings import settings_of_command
 

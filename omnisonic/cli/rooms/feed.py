@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.cli.rooms.inspect_client import NotInspected, Place, Talk, inspect
+from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected, Talk, inspect
 from omnisonic.cli.rooms.printing import flush, print_json
 from omnisonic.cli.rooms.queries import gateway_json, row_json
 from omnisonic.cli.rooms.table import View, ordered, view_of
@@ -24,7 +24,7 @@ AGAIN_S: Final = 1.0
 STOP_S: Final = 1.0
 
 
-async def follow(place: Place, put: Callable[[View], None], *, every_s: float = LOOK_S) -> None:
+async def follow(place: GatewayAddress, put: Callable[[View], None], *, every_s: float = LOOK_S) -> None:
     """Give each new view of a gateway to `put`, until cancelled. Not reaching it is part of the view."""
     last = View(place.name)
 
@@ -61,7 +61,7 @@ def stalled(last: View, stall: words.NotAnswering) -> View:
 class Feed:
     """The views of several gateways, kept fresh by a thread between `start` and `stop`."""
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[GatewayAddress]) -> None:
         self._places = places
         self._views = {place.name: View(place.name) for place in places}
         self._token: trio.lowlevel.TrioToken | None = None
@@ -97,12 +97,12 @@ class Feed:
                     nursery.start_soon(follow, place, self._put)
 
 
-def print_forever(places: Sequence[Place], *, by: str, reverse: bool) -> None:
+def print_forever(places: Sequence[GatewayAddress], *, by: str, reverse: bool) -> None:
     """Print a line of JSON each second, with all rooms of all gateways, until Ctrl-C or until nobody reads any more."""
     trio.run(partial(_print_forever, places, by=by, reverse=reverse))
 
 
-async def _print_forever(places: Sequence[Place], *, by: str, reverse: bool) -> None:
+async def _print_forever(places: Sequence[GatewayAddress], *, by: str, reverse: bool) -> None:
     views: dict[str, View] = {}
 
     def put(view: View) -> None:

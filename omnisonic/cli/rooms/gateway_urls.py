@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from omnisonic.cli.rooms.inspect_client import Place
+from omnisonic.cli.rooms.inspect_client import GatewayAddress
 from omnisonic.errors import BadSettings
 from omnisonic.settings.data_directory import GATEWAY, OPERATOR
 from omnisonic.settings.origins import WILDCARDS
@@ -18,13 +18,13 @@ from omnisonic.settings.settings import LOOPBACK, Settings
 SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 
-def places_of(settings: Settings, gateways: Sequence[str], token_file: Path | None) -> list[Place]:
+def places_of(settings: Settings, gateways: Sequence[str], token_file: Path | None) -> list[GatewayAddress]:
     """The gateways at these URLs; without any, the one on this machine.
 
     Errors: `BadSettings` for what is no URL, and without a token.
     """
     urls = [_checked(url) for url in gateways] or [local_gateway(settings)]
-    return [Place(url, _token(settings, token_file, url)) for url in dict.fromkeys(urls)]
+    return [GatewayAddress(url, _token(settings, token_file, url)) for url in dict.fromkeys(urls)]
 
 
 def _checked(url: str) -> str:

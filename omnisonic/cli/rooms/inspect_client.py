@@ -34,7 +34,7 @@ class NotInspected(OmnisonicError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GatewayAddress:
     """Where a gateway is, and the operator's token for it."""
 
     url: str
@@ -49,7 +49,7 @@ class Place:
 class Talk:
     """A connection to one gateway."""
 
-    def __init__(self, websocket: WebSocketConnection, place: Place) -> None:
+    def __init__(self, websocket: WebSocketConnection, place: GatewayAddress) -> None:
         self._websocket = websocket
         self.place = place
 
@@ -84,7 +84,7 @@ class Talk:
             raise NotInspected(f"The gateway at {self.place.name} is of another version than this command.") from None
 
 
-async def inspect(place: Place, talk: Callable[[Talk], Awaitable[T]]) -> T:
+async def inspect(place: GatewayAddress, talk: Callable[[Talk], Awaitable[T]]) -> T:
     """What comes of talking to the gateway there. Errors: `NotInspected`, and what `talk` raises."""
     results: list[T] = []
     problem: Exception | None = None
@@ -109,7 +109,7 @@ async def inspect(place: Place, talk: Callable[[Talk], Awaitable[T]]) -> T:
     return results[0]
 
 
-async def _reached(place: Place) -> Way:
+async def _reached(place: GatewayAddress) -> Way:
     """A stream to the gateway. Errors: `NotInspected`."""
     parts = urlsplit(place.url)
     is_secure = parts.scheme == "wss"
@@ -127,7 +127,7 @@ async def _reached(place: Place) -> Way:
         ) from None
 
 
-async def _let_in(nursery: trio.Nursery, stream: Way, place: Place) -> WebSocketConnection:
+async def _let_in(nursery: trio.Nursery, stream: Way, place: GatewayAddress) -> WebSocketConnection:
     """The gateway's WebSocket. Errors: `NotInspected`."""
     headers = [(b"Authorization", f"Bearer {place.token}".encode())]
     path = f"{urlsplit(place.url).path}/inspect"
@@ -138,7 +138,7 @@ async def _let_in(nursery: trio.Nursery, stream: Way, place: Place) -> WebSocket
             )
     except trio.TooSlowError:
         raise NotInspected(
-            f"The gateway at {place.name} does not answer: it is too busy for it, and its log says why (room.hogs)."
+            f"The gateway at {place.name} does not answer: it is too busy for it, and its log says why (room.stalls)."
         ) from None
     except (HandshakeError, OSError, trio.BrokenResourceError):
         raise NotInspected(f"What answers at {place.name} is no gateway of this version.") from None
@@ -148,7 +148,7 @@ class _Refusal(msgspec.Struct):
     error: str = ""
 
 
-def _refusal(place: Place, rejected: BaseException) -> str:
+def _refusal(place: GatewayAddress, rejected: BaseException) -> str:
     while isinstance(rejected, BaseExceptionGroup):
         rejected = rejected.exceptions[0]
     assert isinstance(rejected, ConnectionRejected)

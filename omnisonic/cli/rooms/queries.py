@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
-from omnisonic.cli.rooms.inspect_client import NotInspected, Place, Talk, inspect
+from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected, Talk, inspect
 from omnisonic.cli.rooms.table import Row, View, view_of
 from omnisonic.wire import inspection as words
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 A = TypeVar("A", words.RoomAnswer, words.DeadLetterAnswer)
 
 
-def views_of(places: Sequence[Place]) -> list[View]:
+def views_of(places: Sequence[GatewayAddress]) -> list[View]:
     """Each gateway with its rooms. Errors: `NotInspected` when none has answered."""
     return [view for view, _ in views_and_answers(places, partial(asked, words.AskRooms("1")))]
 
 
 def views_and_answers(
-    places: Sequence[Place], talk: Callable[[Talk], Awaitable[list[words.Answer]]]
+    places: Sequence[GatewayAddress], talk: Callable[[Talk], Awaitable[list[words.Answer]]]
 ) -> list[tuple[View, list[words.Answer]]]:
     """Each gateway with its rooms, for which `talk` asks, and all that it has answered. Errors: as `views_of`."""
     found: list[tuple[View, list[words.Answer]]] = []
@@ -46,7 +46,7 @@ async def asked(question: words.Question, talk: Talk) -> list[words.Answer]:
 
 
 def sifted(
-    found: Iterable[tuple[Place, list[words.Answer] | NotInspected]], wanted: type[A]
+    found: Iterable[tuple[GatewayAddress, list[words.Answer] | NotInspected]], wanted: type[A]
 ) -> tuple[list[tuple[str, A]], list[str]]:
     """The answers of the `wanted` kind, each with its gateway's name, and sentences about what else came."""
     answers: list[tuple[str, A]] = []
@@ -63,18 +63,20 @@ def sifted(
     return answers, problems
 
 
-def all_asked(places: Sequence[Place], talk: Callable[[Talk], Awaitable[T]]) -> list[tuple[Place, T | NotInspected]]:
+def all_asked(
+    places: Sequence[GatewayAddress], talk: Callable[[Talk], Awaitable[T]]
+) -> list[tuple[GatewayAddress, T | NotInspected]]:
     """What came of talking to each gateway, all at once."""
     return trio.run(asked_all, places, talk)
 
 
 async def asked_all(
-    places: Sequence[Place], talk: Callable[[Talk], Awaitable[T]]
-) -> list[tuple[Place, T | NotInspected]]:
+    places: Sequence[GatewayAddress], talk: Callable[[Talk], Awaitable[T]]
+) -> list[tuple[GatewayAddress, T | NotInspected]]:
     """What came of talking to each gateway, all at once, in the order of `places`."""
-    found: dict[Place, T | NotInspected] = {}
+    found: dict[GatewayAddress, T | NotInspected] = {}
 
-    async def one(place: Place) -> None:
+    async def one(place: GatewayAddress) -> None:
         try:
             found[place] = await inspect(place, talk)
         except NotInspected as problem:

@@ -18,7 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Static
 
 from omnisonic.cli.rooms.feed import Feed
-from omnisonic.cli.rooms.inspect_client import NotInspected, Place
+from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected
 from omnisonic.cli.rooms.table import GAP, STYLES, Column, Row, View, fitting, matching, ordered, printable, total
 
 DRAW_S: Final = 1.0
@@ -253,7 +253,7 @@ class RoomTop(App[None]):
         self.query_one("#detail", Static).update(detail)
 
 
-def run(places: Sequence[Place], *, by: str, reverse: bool) -> None:
+def run(places: Sequence[GatewayAddress], *, by: str, reverse: bool) -> None:
     """Show the screen until it is quit. Errors: `NotInspected` without a terminal."""
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # Textual draws on the last one
         raise NotInspected("top needs a terminal: use --json, or `omnisonic rooms ls`.")

@@ -7,7 +7,7 @@ import msgspec
 from rich.text import Text
 from rich.tree import Tree as Branch
 
-from omnisonic.cli.rooms.inspect_client import Place, Talk
+from omnisonic.cli.rooms.inspect_client import GatewayAddress, Talk
 from omnisonic.cli.rooms.printing import console, print_json, print_out
 from omnisonic.cli.rooms.queries import complain, gateway_json, row_json, views_and_answers
 from omnisonic.cli.rooms.table import NOTABLE, STYLES, Row, View, counted, lasted, ordered, printable, rate, total
@@ -18,7 +18,7 @@ ROOMS_IN_TREE: Final = 20
 """Rooms in a tree that nothing is wrong with; those with which something is are all there."""
 
 
-def tree(places: Sequence[Place], *, all_rooms: bool, as_json: bool) -> bool:
+def tree(places: Sequence[GatewayAddress], *, all_rooms: bool, as_json: bool) -> bool:
     """Print what each gateway supervises; whether all have answered. Errors: `NotInspected` when none has."""
     found = views_and_answers(places, _rooms_and_tree)
     views = [view for view, _ in found]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from omnisonic.cli.rooms.inspect_client import NotInspected, Place
+from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected
 from omnisonic.cli.rooms.printing import console, print_json, print_line, print_out
 from omnisonic.cli.rooms.queries import all_asked, asked, complain, gateway_json, row_json, sifted, views_of
 from omnisonic.cli.rooms.table import (
@@ -36,7 +36,7 @@ ROOM_WIDTH: Final = 16
 """A room's id may be cut to so many characters on a narrow terminal, and not to less."""
 
 
-def ls(places: Sequence[Place], *, by: str, reverse: bool, as_json: bool) -> bool:
+def ls(places: Sequence[GatewayAddress], *, by: str, reverse: bool, as_json: bool) -> bool:
     """Print all rooms; whether all gateways have answered. Errors: `NotInspected` when none has."""
     views = views_of(places)
     rows = ordered((row for view in views for row in view.rows()), by, reverse=reverse)
@@ -57,7 +57,7 @@ def ls(places: Sequence[Place], *, by: str, reverse: bool, as_json: bool) -> boo
     return complain(view.sentence() for view in views)
 
 
-def show(places: Sequence[Place], room: str, *, as_json: bool) -> bool:
+def show(places: Sequence[GatewayAddress], room: str, *, as_json: bool) -> bool:
     """Print one room, from every gateway that has it. Errors: `NotInspected` when none has it."""
     found, problems = sifted(all_asked(places, partial(asked, words.AskRoom("1", room))), words.RoomAnswer)
     if not found:
@@ -70,7 +70,7 @@ def show(places: Sequence[Place], room: str, *, as_json: bool) -> bool:
     return True
 
 
-def dead_letters(places: Sequence[Place], room: str | None, *, payload: bool, as_json: bool) -> bool:
+def dead_letters(places: Sequence[GatewayAddress], room: str | None, *, payload: bool, as_json: bool) -> bool:
     """Print dead letters; whether all gateways have answered."""
     question = words.AskDeadLetters("1", room, payload)
     found, problems = sifted(all_asked(places, partial(asked, question)), words.DeadLetterAnswer)

@@ -59,7 +59,7 @@ class TooManyExportsOfUser(OmnisonicError):
         super().__init__(f"You have {many} in the making already. Wait until one is finished.")
 
 
-class Made(msgspec.Struct, frozen=True):
+class StoredExport(msgspec.Struct, frozen=True):
     """An export, and where its file is: at `key`, with that SHA-256, once it is completed."""
 
     export: Export
@@ -78,12 +78,12 @@ class ExportStore(Protocol):
         """Ask for an export, which is `pending`. Errors: `TooManyExports`, `TooManyExportsOfUser`."""
         ...
 
-    async def get(self, login: LoginId, export: ExportId) -> Made: ...
+    async def get(self, login: LoginId, export: ExportId) -> StoredExport: ...
 
     async def list(self, login: LoginId, session: SessionId) -> list[Export]:
         """The exports of a session, `createdAt` descending, `LONGEST_LIST` at most."""
         ...
 
-    async def remove(self, login: LoginId, export: ExportId) -> Made:
+    async def remove(self, login: LoginId, export: ExportId) -> StoredExport:
         """Delete it, made or not; its file is loose and due. Of many at once one succeeds. Errors: `RequesterOnly`."""
         ...

@@ -81,7 +81,7 @@ class PostgresExportQueue:
     async def fail(self, job: Job, reason: str) -> Export | None:
         return await self._settle(statements.FAIL, job, reason, into=("failed",))
 
-    async def give_back(self, job: Job, after_s: float = 0.0) -> None:
+    async def release(self, job: Job, after_s: float = 0.0) -> None:
         await self._database.row(statements.GIVE_BACK, job.export.id, job.lease, timedelta(seconds=after_s))
 
     async def drop_old(self, older_than: timedelta, limit: int) -> int:

@@ -17,9 +17,9 @@ from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.exports import (
     LONGEST_LIST,
     ExportStore,
-    Made,
     NoSuchExport,
     RequesterOnly,
+    StoredExport,
     TooManyExports,
     TooManyExportsOfUser,
 )
@@ -78,7 +78,7 @@ class PostgresExports:
         if await connection.fetchval(statements.OF_USER, user) >= self._most_active_of_user:
             raise TooManyExportsOfUser(self._most_active_of_user)
 
-    async def get(self, login: LoginId, export: ExportId) -> Made:
+    async def get(self, login: LoginId, export: ExportId) -> StoredExport:
         row = await self._row(statements.GET, login, uuid_or_none(export))
         if row[0] is None:
             raise NoSuchExport
@@ -93,7 +93,7 @@ class PostgresExports:
             raise NoSuchSession
         return [made(row).export for row in rows if row[0] is not None]
 
-    async def remove(self, login: LoginId, export: ExportId) -> Made:
+    async def remove(self, login: LoginId, export: ExportId) -> StoredExport:
         row = await self._row(statements.REMOVE, login, uuid_or_none(export))
         if row[0] is not None:
             return made(row)
@@ -109,9 +109,9 @@ class PostgresExports:
         return row
 
 
-def made(row: Row) -> Made:
+def made(row: Row) -> StoredExport:
     """From the columns as `omnisonic.studio.exports.export_statements` has them."""
-    return Made(Export(*row[:_EXPORT_COLUMNS]), row[_EXPORT_COLUMNS], row[_EXPORT_COLUMNS + 1])
+    return StoredExport(Export(*row[:_EXPORT_COLUMNS]), row[_EXPORT_COLUMNS], row[_EXPORT_COLUMNS + 1])
 
 
 _fits: type[ExportStore] = PostgresExports

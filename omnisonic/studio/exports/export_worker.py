@@ -22,13 +22,13 @@ from omnisonic.stores.storage import Storage, StorageFull
 from omnisonic.studio.exports.events import progressed
 from omnisonic.studio.exports.failures import CannotRender, RenderLater
 from omnisonic.studio.exports.heartbeat import Heartbeat, JobLost, Sleep, Tell
-from omnisonic.studio.exports.publishing import Delivery
+from omnisonic.studio.exports.publishing import ExportPublisher
 from omnisonic.studio.exports.queue import CRASHED, ExportQueue, Job
 from omnisonic.studio.exports.sources import COPY_S, audible, copied
-from omnisonic.studio.exports.telemetry import ExportInstruments
+from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.job_loop import JobLoop
 from omnisonic.studio.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
-from omnisonic.studio.uploads import Kept
+from omnisonic.studio.uploads import StoredUpload
 
 AT_ONCE: Final = 2
 MIX_S: Final = 600.0
@@ -63,7 +63,7 @@ class Mixer(Protocol):
     ) -> Awaitable[Mixed]: ...
 
 
-class Rendering:
+class ExportWorker:
     """Takes jobs from `queue`, mixes what is in `storage` by `mix`, and puts it there. Tells the rooms by `tell`.
 
     `at_once` of them, each `mix_s` at most.
@@ -80,7 +80,7 @@ class Rendering:
         mix_s: float = MIX_S,
         copy_s: float = COPY_S,
         sleep: Sleep = asyncio.sleep,
-        instruments: ExportInstruments | None = None,
+        instruments: ExportTelemetry | None = None,
     ) -> None:
         self._queue = queue
         self._storage = storage
@@ -89,17 +89,17 @@ class Rendering:
         self._mix_s = mix_s
         self._copy_s = copy_s
         self._sleep = sleep
-        self._instruments = instruments or ExportInstruments()
+        self._instruments = instruments or ExportTelemetry()
         self._jobs = JobLoop(
             self.render_next,
             storage,
-            postponed="rendering.postponed",
-            failed="rendering.failed",
+            postponed="export.postponed",
+            failed="export.failed",
             at_once=at_once,
             retry_s=RETRY_S,
             sleep=sleep,
         )
-        self._delivery = Delivery(queue, storage, sleep=sleep)
+        self._delivery = ExportPublisher(queue, storage, sleep=sleep)
 
     async def run(self) -> None:
         """Make all that is asked for. Never returns."""
@@ -128,16 +128,16 @@ class Rendering:
         """The export as it is when this try is over; None when it is not ours any more. Errors: `Unavailable`."""
         heart = Heartbeat(self._queue, job, self._tell, sleep=self._sleep)
         try:
-            return await heart.keep(self._made(job, heart))
+            return await heart.keep(self._mix_stems(job, heart))
         except JobLost:
-            _log.info("rendering.lost", extra={"export": job.export.id})
+            _log.info("export.lease_lost", extra={"export": job.export.id})
             return None
         except (CannotRender, UnusableStem, TooLong) as problem:
             return await self._settled(job, self._queue.fail, problem.message, problem)
         except (RenderLater, StorageFull, MixFailed) as problem:
             return await self._settled(job, self._queue.postpone, problem.message, problem)
         except Unavailable:
-            await heart.give_back()
+            await heart.release()
             raise
         except OSError as problem:
             reason = DISK_FULL if problem.errno in (errno.ENOSPC, errno.EDQUOT) else CRASHED
@@ -150,11 +150,11 @@ class Rendering:
     ) -> Export | None:
         is_told = isinstance(problem, OmnisonicError)
         _log.warning(
-            "rendering.unmade", extra={"export": job.export.id, "reason": reason}, exc_info=None if is_told else problem
+            "export.incomplete", extra={"export": job.export.id, "reason": reason}, exc_info=None if is_told else problem
         )
         return await self._delivery.until_answered(partial(settle, job, reason))
 
-    async def _made(self, job: Job, heart: Heartbeat) -> Export | None:
+    async def _mix_stems(self, job: Job, heart: Heartbeat) -> Export | None:
         """Copy, mix, deliver."""
         stems = audible(job.stems)
         heart.sources = [kept.upload for kept in stems]
@@ -179,9 +179,9 @@ class Rendering:
             heart.reach(MIXED_PERCENT)
             await self._delivery.until_answered(heart.check)
             with self._instruments.step("deliver"):
-                return await self._delivery.deliver(job, output, mixed, heart)
+                return await self._delivery.publish(job, output, mixed, heart)
 
 
-def _stem(kept: Kept) -> Stem:
+def _stem(kept: StoredUpload) -> Stem:
     upload = kept.upload
     return Stem(upload.file_name, upload.gain_db, upload.pan, upload.offset_seconds)

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from omnisonic.concurrency.run_shielded import to_the_end
+from omnisonic.concurrency.run_shielded import run_shielded
 from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
 from omnisonic.stores.bus.events import RoomSaid
@@ -93,7 +93,7 @@ class Heartbeat:
             return await working
         except asyncio.CancelledError:
             working.cancel()
-            await self.give_back()
+            await self.release()
             raise
         finally:
             for task in tasks:
@@ -101,18 +101,18 @@ class Heartbeat:
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Let others take the job at once. Never raises."""
-        await to_the_end(self._given_back())
+        await run_shielded(self._release())
 
-    async def _given_back(self) -> None:
+    async def _release(self) -> None:
         try:
             async with asyncio.timeout(GIVE_BACK_S):
-                await self._queue.give_back(self._job)
+                await self._queue.release(self._job)
                 waiting = msgspec.structs.replace(self._job.export, status="pending", progress=0)
                 await self._tell(progressed(waiting))
         except (TimeoutError, Unavailable):
-            _log.warning("rendering.not_given_back", extra={"export": self._job.export.id})
+            _log.warning("export.not_released", extra={"export": self._job.export.id})
 
     async def _beat(self) -> None:
         while True:
@@ -120,7 +120,7 @@ class Heartbeat:
             try:
                 await self.check()
             except (TimeoutError, Unavailable) as problem:
-                _log.warning("rendering.no_heartbeat", extra={"reason": str(problem) or "It took too long."})
+                _log.warning("export.heartbeat_failed", extra={"reason": str(problem) or "It took too long."})
             except (JobLost, CannotRender):
                 if not self._is_held:
                     raise

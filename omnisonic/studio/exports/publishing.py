@@ -12,7 +12,7 @@ from functools import partial
 from typing import BinaryIO, Final, TypeVar
 from uuid import uuid4
 
-from omnisonic.concurrency.run_shielded import to_the_end
+from omnisonic.concurrency.run_shielded import run_shielded
 from omnisonic.errors import Unavailable
 from omnisonic.models import Export
 from omnisonic.stores.storage import CHUNK_BYTES, Key, Label, NoSuchObject, Storage
@@ -35,7 +35,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Delivery:
+class ExportPublisher:
     """Puts finished files into `storage`, and tells `queue`."""
 
     def __init__(self, queue: ExportQueue, storage: Storage, *, sleep: Sleep) -> None:
@@ -43,7 +43,7 @@ class Delivery:
         self._storage = storage
         self._sleep = sleep
 
-    async def deliver(self, job: Job, file: BinaryIO, mixed: Mixed, heart: Heartbeat) -> Export | None:
+    async def publish(self, job: Job, file: BinaryIO, mixed: Mixed, heart: Heartbeat) -> Export | None:
         """The export, completed; None when the job is not ours any more.
 
         Errors: `StorageFull`; `Unavailable` when the storage was away for too long.
@@ -53,11 +53,11 @@ class Delivery:
             try:
                 if held_s:
                     await self._storage.ping()
-                return await self._delivered(job, file, mixed, heart)
+                return await self._publish(job, file, mixed, heart)
             except (Unavailable, NoSuchObject) as problem:
                 if held_s >= HOLD_S:
                     raise Unavailable(problem.message) from problem
-                _log.warning("rendering.held", extra={"export": job.export.id, "reason": problem.message})
+                _log.warning("export.suspended", extra={"export": job.export.id, "reason": problem.message})
             await self._sleep(RETRY_S)
             held_s += RETRY_S
 
@@ -67,10 +67,10 @@ class Delivery:
             try:
                 return await act()
             except Unavailable as problem:
-                _log.warning("rendering.unheard", extra={"reason": problem.message})
+                _log.warning("export.not_announced", extra={"reason": problem.message})
             await self._sleep(RETRY_S)
 
-    async def _delivered(self, job: Job, file: BinaryIO, mixed: Mixed, heart: Heartbeat) -> Export | None:
+    async def _publish(self, job: Job, file: BinaryIO, mixed: Mixed, heart: Heartbeat) -> Export | None:
         key = f"{FOLDER}/{uuid4()}"
         export: Export | None = None
         await self._queue.note(key)
@@ -80,7 +80,7 @@ class Delivery:
                 export = await self.until_answered(partial(self._queue.complete, job, finished))
         finally:
             if export is None:
-                await to_the_end(self._given_up(key))  # even when nobody waits for it any longer
+                await run_shielded(self._given_up(key))  # even when nobody waits for it any longer
         return export
 
     async def _put(self, key: Key, job: Job, file: BinaryIO, mixed: Mixed) -> Finished:
@@ -96,7 +96,7 @@ class Delivery:
             async with asyncio.timeout(GIVE_UP_S):
                 await self._queue.abandon(key)
         except (TimeoutError, Unavailable):
-            _log.warning("rendering.left_loose", extra={"key": key})
+            _log.warning("export.object_unreferenced", extra={"key": key})
 
 
 async def _blocks(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -14,7 +14,7 @@ import msgspec
 from omnisonic.models import Export, Upload
 from omnisonic.observability.trace_context import Trace
 from omnisonic.stores.storage import Key
-from omnisonic.studio.uploads import Kept
+from omnisonic.studio.uploads import StoredUpload
 
 LEASE_S: Final = 20.0
 """How long a job belongs to its worker from the last beat on."""
@@ -40,7 +40,7 @@ class Job(msgspec.Struct, frozen=True):
     lease: str
     tempo_bpm: float
     beats_per_bar: int
-    stems: list[Kept]
+    stems: list[StoredUpload]
     trace: Trace | None = None
 
 
@@ -105,7 +105,7 @@ class ExportQueue(Protocol):
         """It cannot be made, for `reason`, a sentence for musicians. As above."""
         ...
 
-    async def give_back(self, job: Job, after_s: float = 0.0) -> None:
+    async def release(self, job: Job, after_s: float = 0.0) -> None:
         """Let it be taken again, `after_s` from now, without counting this as a try: nobody could have made it now."""
         ...
 

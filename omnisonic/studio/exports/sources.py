@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, cast
 from omnisonic.stores.storage import NoSuchObject, Storage
 from omnisonic.studio.exports.failures import CannotRender, RenderLater, source_gone
 from omnisonic.studio.exports.queue import MOST_STEMS
-from omnisonic.studio.uploads import Kept
+from omnisonic.studio.uploads import StoredUpload
 
 MOST_BYTES: Final = 8 * 2**30
 """All stems of a session together."""
@@ -21,7 +21,7 @@ COPY_S: Final = 900.0
 """Longest that they may take to come out of the storage, together."""
 
 
-def audible(stems: Sequence[Kept]) -> list[Kept]:
+def audible(stems: Sequence[StoredUpload]) -> list[StoredUpload]:
     """Those that are to be heard. Errors: `CannotRender` when there are none of several, or too many."""
     heard = [kept for kept in stems if not kept.upload.muted]
     if stems and not heard:
@@ -38,7 +38,7 @@ def audible(stems: Sequence[Kept]) -> list[Kept]:
 
 @asynccontextmanager
 async def copied(
-    storage: Storage, stems: Sequence[Kept], told: Callable[[float], None], *, within_s: float = COPY_S
+    storage: Storage, stems: Sequence[StoredUpload], told: Callable[[float], None], *, within_s: float = COPY_S
 ) -> AsyncIterator[list[BinaryIO]]:
     """These stems as files that stand at their beginnings, until the block ends. `told`: which part of them is there.
 
@@ -54,7 +54,7 @@ async def copied(
 
 
 async def _copied(
-    files: ExitStack, storage: Storage, stems: Sequence[Kept], told: Callable[[float], None], within_s: float
+    files: ExitStack, storage: Storage, stems: Sequence[StoredUpload], told: Callable[[float], None], within_s: float
 ) -> list[BinaryIO]:
     opened: list[BinaryIO] = []
     whole_bytes, done_bytes = sum(kept.upload.file_size for kept in stems), 0
@@ -75,7 +75,7 @@ async def _copied(
     return opened
 
 
-async def _copy(storage: Storage, kept: Kept, file: BinaryIO, arrived: Callable[[int], None]) -> None:
+async def _copy(storage: Storage, kept: StoredUpload, file: BinaryIO, arrived: Callable[[int], None]) -> None:
     try:
         async with aclosing(storage.read(kept.key)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:

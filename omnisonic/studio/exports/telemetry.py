@@ -1,6 +1,6 @@
 """What is seen of mixdowns from outside: spans in the trace of whoever asked, and metrics (SPEC 7).
 
-One `ExportInstruments` a worker. Spans: `export.render` for each try, and within it `export.copy`, `export.mix` and
+One `ExportTelemetry` a worker. Spans: `export.render` for each try, and within it `export.copy`, `export.mix` and
 `export.deliver`. Names of sessions and files are not shown. Without OpenTelemetry's SDK all of it does nothing.
 """
 
@@ -29,7 +29,7 @@ Step: TypeAlias = Literal["copy", "mix", "deliver"]
 
 
 @dataclass(slots=True)
-class Try:
+class Attempt:
     """How one try to make an export ends; `pending` when it is tried again, `lost` when it was another worker's."""
 
     status: ExportStatus | Literal["lost"] = "pending"
@@ -39,7 +39,7 @@ class Try:
         self.status = "lost" if export is None else export.status
 
 
-class ExportInstruments:
+class ExportTelemetry:
     """The spans and metrics of the exports that one worker makes. `waiting` is how many wait in the queue.
 
     `traces` and `meters` are OpenTelemetry's global ones when not given.
@@ -54,9 +54,9 @@ class ExportInstruments:
         EXPORTS_WAITING.observe(meter, lambda: self.waiting)
 
     @contextmanager
-    def rendering(self, job: Job) -> Iterator[Try]:
+    def rendering(self, job: Job) -> Iterator[Attempt]:
         """The block makes this export, and notes how it ended."""
-        attempt, began_s = Try(), time.perf_counter()
+        attempt, began_s = Attempt(), time.perf_counter()
         attributes: dict[str, AttributeValue] = {
             "export": job.export.id,
             "format": job.export.format,

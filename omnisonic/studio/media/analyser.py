@@ -15,11 +15,11 @@ from typing import BinaryIO, Final
 import msgspec
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.process.cpu_starvation import starves
-from omnisonic.process.idle_priority import give_only_spare_time
-from omnisonic.process.sandbox import EXIT_UNCONFINED
-from omnisonic.studio.media.sandboxed_process import FILES_FAULT, bare_environment, end, leashed
-from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.process.cpu_starvation import is_cpu_starved
+from omnisonic.process.idle_priority import use_only_idle_time
+from omnisonic.process.sandbox import EXIT_NOT_SANDBOXED
+from omnisonic.studio.media.sandboxed_process import FILES_FAULT, bare_environment, end, sandboxed_command
+from omnisonic.studio.uploads.analyses import Analysis
 
 LISTEN_S: Final = 150.0
 ANSWER_BYTES: Final = 65_536
@@ -28,10 +28,10 @@ ANSWER_BYTES: Final = 65_536
 NOTHING: Final = b"null"
 
 _log = logging.getLogger(__name__)
-_decoder: msgspec.json.Decoder[Heard | None] = msgspec.json.Decoder(Heard | None)
+_decoder: msgspec.json.Decoder[Analysis | None] = msgspec.json.Decoder(Analysis | None)
 
 
-class CannotListen(OmnisonicError):
+class CannotAnalyse(OmnisonicError):
     """The file was not listened to, which is not its fault."""
 
     code = "cannot_listen"
@@ -39,32 +39,32 @@ class CannotListen(OmnisonicError):
 
 def probe() -> Sequence[str]:
     """The command that listens to its standard input."""
-    return leashed("omnisonic.studio.media.probe")
+    return sandboxed_command("omnisonic.studio.media.probe")
 
 
-async def listen(
+async def analyse_file(
     file: BinaryIO,
     *,
     command: Callable[[], Sequence[str]] = probe,
     within_s: float = LISTEN_S,
     in_spare_time: bool = True,
-) -> Heard | None:
+) -> Analysis | None:
     """What is in `file`, which stands at its beginning; None when no sound in it can be played.
 
     Call it from the program's main thread: the process is leashed to the thread that started it.
-    Errors: `CannotListen`, `OSError`.
+    Errors: `CannotAnalyse`, `OSError`.
     """
     answer = await answer_of(file, command(), within_s=within_s, in_spare_time=in_spare_time)
     try:
         return _decoder.decode(answer)
     except msgspec.DecodeError:
-        _log.warning("media.decoder_babbled", extra={"answer_bytes": len(answer)})
+        _log.warning("media.decoder_output_invalid", extra={"answer_bytes": len(answer)})
         return None
 
 
 async def answer_of(file: BinaryIO, command: Sequence[str], *, within_s: float, in_spare_time: bool) -> bytes:
     """What this command, which is one of ours, prints about its standard input; `null` when decoding that went wrong,
-    or took too long. Errors: `CannotListen`, `OSError`.
+    or took too long. Errors: `CannotAnalyse`, `OSError`.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -74,15 +74,15 @@ async def answer_of(file: BinaryIO, command: Sequence[str], *, within_s: float, 
         env=bare_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
     if in_spare_time:
-        give_only_spare_time(process.pid)
+        use_only_idle_time(process.pid)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(within_s):
             answer = await _answer(process.stdout)
             exit_code = await process.wait()
     except TimeoutError:
-        if starves(process.pid, within_s):
-            raise CannotListen("This machine is too busy to listen to a file. Try again later.") from None
+        if is_cpu_starved(process.pid, within_s):
+            raise CannotAnalyse("This machine is too busy to listen to a file. Try again later.") from None
         _log.warning("media.given_up", extra={"after_s": within_s})
         return NOTHING
     finally:
@@ -94,10 +94,10 @@ def _understood(answer: bytes, exit_code: int) -> bytes:
     if -exit_code in FILES_FAULT:
         _log.warning("media.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
         return NOTHING
-    if exit_code == EXIT_UNCONFINED:
-        raise CannotListen(answer.decode(errors="replace"))
+    if exit_code == EXIT_NOT_SANDBOXED:
+        raise CannotAnalyse(answer.decode(errors="replace"))
     if exit_code != 0:
-        raise CannotListen(f"Listening to a file ended with exit code {exit_code}. Try again.")
+        raise CannotAnalyse(f"Listening to a file ended with exit code {exit_code}. Try again.")
     return answer
 
 

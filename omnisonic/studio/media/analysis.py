@@ -17,21 +17,21 @@ from omnisonic.studio.media.decoding import LONGEST_S, NoSound, shape_of
 from omnisonic.studio.media.sound import Sound
 from omnisonic.studio.media.waveform import Waveform
 from omnisonic.studio.uploads import Peaks
-from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.studio.uploads.analyses import Analysis
 
 SAMPLE_BYTES: Final = 2
 
 
-def hear(file: BinaryIO, *, longest_s: float = LONGEST_S) -> Heard | None:
+def analyse(file: BinaryIO, *, longest_s: float = LONGEST_S) -> Analysis | None:
     """What is in `file`, which can be read and sought; None when there is no sound in it that can be played."""
     try:
         with closing(Sound(file)) as sound:
-            return _heard(sound, longest_s)
+            return _analyse_sound(sound, longest_s)
     except (NoSound, FFmpegError, ValueError, MemoryError):
         return None
 
 
-def _heard(sound: Sound, longest_s: float) -> Heard | None:
+def _analyse_sound(sound: Sound, longest_s: float) -> Analysis | None:
     """The first frame says how many channels there are and at what rate; what changes later is converted to that."""
     frames = sound.frames()
     first = next(frames, None)
@@ -45,7 +45,7 @@ def _heard(sound: Sound, longest_s: float) -> Heard | None:
             return None
     if not waveform.length:
         return None
-    return Heard(channels, Peaks(rate, waveform.length / rate, waveform.peaks()), sound.missing("This file"))
+    return Analysis(channels, Peaks(rate, waveform.length / rate, waveform.peaks()), sound.missing("This file"))
 
 
 def _samples(first: AudioFrame, others: Iterator[AudioFrame]) -> Iterator[memoryview]:

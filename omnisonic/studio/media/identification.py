@@ -12,7 +12,7 @@ from av.error import FFmpegError
 
 from omnisonic.process.sandbox import Limits
 from omnisonic.studio.media.decoding import Decoder, NoSound
-from omnisonic.studio.media.sandboxed_main import print_confined
+from omnisonic.studio.media.sandboxed_main import print_sandboxed
 
 LIMITS: Final = Limits(cpu_s=5, memory_bytes=536_870_912, descriptors=16, written_bytes=0)
 BARE: Final = ("aac", "ac3", "eac3", "mp3")
@@ -38,4 +38,4 @@ def identify(head: BinaryIO) -> str | None:
 
 
 if __name__ == "__main__":
-    print_confined(identify, LIMITS)
+    print_sandboxed(identify, LIMITS)

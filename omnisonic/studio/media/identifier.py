@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from omnisonic.errors import Unavailable
-from omnisonic.studio.media.analyser import CannotListen, answer_of
+from omnisonic.studio.media.analyser import CannotAnalyse, answer_of
 from omnisonic.studio.media.media_types import MEDIA_TYPES
-from omnisonic.studio.media.sandboxed_process import leashed
+from omnisonic.studio.media.sandboxed_process import sandboxed_command
 
 AT_ONCE: Final = 2
 IDENTIFY_S: Final = 10.0
@@ -26,7 +26,7 @@ BUSY: Final = "The studio is busy looking at other files. Send it again in a mom
 
 def identification() -> Sequence[str]:
     """The command that looks at its standard input."""
-    return leashed("omnisonic.studio.media.identification")
+    return sandboxed_command("omnisonic.studio.media.identification")
 
 
 class Identifier:
@@ -46,7 +46,7 @@ class Identifier:
             raise Unavailable(BUSY) from None
         try:
             return await self._identified(head)
-        except (CannotListen, OSError) as problem:
+        except (CannotAnalyse, OSError) as problem:
             raise Unavailable(BUSY) from problem
         finally:
             self._turns.release()

@@ -8,8 +8,8 @@ process with SIGXCPU, more memory is no sound.
 from typing import Final
 
 from omnisonic.process.sandbox import Limits
-from omnisonic.studio.media.analysis import hear
-from omnisonic.studio.media.sandboxed_main import print_confined
+from omnisonic.studio.media.analysis import analyse
+from omnisonic.studio.media.sandboxed_main import print_sandboxed
 
 LIMITS: Final = Limits(
     cpu_s=120,  # four hours of stereo take half of it
@@ -20,4 +20,4 @@ LIMITS: Final = Limits(
 
 
 if __name__ == "__main__":
-    print_confined(hear, LIMITS)
+    print_sandboxed(analyse, LIMITS)

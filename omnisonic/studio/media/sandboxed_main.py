@@ -12,14 +12,14 @@ from typing import BinaryIO
 
 import msgspec
 
-from omnisonic.process.sandbox import EXIT_UNCONFINED, Limits, SandboxFailed, confine
+from omnisonic.process.sandbox import EXIT_NOT_SANDBOXED, Limits, SandboxFailed, enter_sandbox
 
 
-def print_confined(look: Callable[[BinaryIO], object], limits: Limits) -> None:
+def print_sandboxed(look: Callable[[BinaryIO], object], limits: Limits) -> None:
     """Confine this process, and print what `look` finds in standard input, as a line of JSON."""
     try:
-        confine(limits)
+        enter_sandbox(limits)
     except SandboxFailed as problem:
         sys.stdout.write(problem.message)
-        sys.exit(EXIT_UNCONFINED)
+        sys.exit(EXIT_NOT_SANDBOXED)
     sys.stdout.buffer.write(msgspec.json.encode(look(sys.stdin.buffer)) + b"\n")

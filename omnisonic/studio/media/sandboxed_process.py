@@ -32,7 +32,7 @@ FILES_FAULT: Final = frozenset(
 DRAIN_BYTES: Final = 65_536
 
 
-def leashed(module: str) -> Sequence[str]:
+def sandboxed_command(module: str) -> Sequence[str]:
     """The command that runs this module of ours, tied to the thread that calls this: the program's main thread."""
     return sys.executable, "-m", "omnisonic.process.die_with_parent", str(os.getpid()), sys.executable, "-m", module
 

@@ -22,7 +22,7 @@ HALF: Final = 65_536
 """Each uniform number is one of so many: much finer than a step is audible in."""
 
 
-class Quantiser:
+class Dither:
     """Takes the mix in blocks of two rows. One task owns it."""
 
     def __init__(self, bits: Bits) -> None:

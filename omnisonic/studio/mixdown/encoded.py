@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from omnisonic.studio.mixdown import RATE_HZ, Bits
 from omnisonic.studio.mixdown.blocks import Samples
-from omnisonic.studio.mixdown.dither import Quantiser
+from omnisonic.studio.mixdown.dither import Dither
 
 EXACT: Final = {"fflags": "+bitexact"}
 LAYOUT: Final = "stereo"
@@ -65,7 +65,7 @@ class FlacFile:
     def __init__(self, output: BinaryIO, bits: Bits) -> None:
         self._file = EncodedFile(output, "flac", "flac", "s16" if bits == 16 else "s32")
         self._bits = bits
-        self._quantiser = Quantiser(bits)
+        self._quantiser = Dither(bits)
 
     @property
     def peak(self) -> float:

@@ -15,9 +15,9 @@ from typing import BinaryIO, Final
 import msgspec
 
 from omnisonic.models import ExportFormat
-from omnisonic.process.cpu_starvation import starves
-from omnisonic.process.idle_priority import give_only_spare_time
-from omnisonic.studio.media.sandboxed_process import FILES_FAULT, bare_environment, end, leashed
+from omnisonic.process.cpu_starvation import is_cpu_starved
+from omnisonic.process.idle_priority import use_only_idle_time
+from omnisonic.studio.media.sandboxed_process import FILES_FAULT, bare_environment, end, sandboxed_command
 from omnisonic.studio.mixdown import Bits, Mixed, MixFailed, Project, TooLong, UnusableStem
 from omnisonic.studio.mixdown.ipc import Done, Failed, News, Order, Progress, Unusable
 
@@ -38,7 +38,7 @@ _news: msgspec.json.Decoder[News] = msgspec.json.Decoder(News)
 
 def mixing() -> Sequence[str]:
     """The command that mixes."""
-    return leashed("omnisonic.studio.mixdown.process")
+    return sandboxed_command("omnisonic.studio.mixdown.process")
 
 
 async def mix(
@@ -72,7 +72,7 @@ async def mix(
         pass_fds=(*numbers, output.fileno()),
     )
     if in_spare_time:
-        give_only_spare_time(process.pid)
+        use_only_idle_time(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -82,7 +82,7 @@ async def mix(
             last = await _followed(process.stdout, told)
             exit_code = await process.wait()
     except TimeoutError:
-        if starves(process.pid, within_s):
+        if is_cpu_starved(process.pid, within_s):
             raise MixFailed(TOO_BUSY) from None
         raise TooLong(f"The mix was not done within {within_s:.0f} seconds. Mute some of the files.") from None
     finally:

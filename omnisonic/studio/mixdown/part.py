@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol, TypeAlias
 
 from omnisonic.studio.mixdown import Stem
 from omnisonic.studio.mixdown.blocks import Samples
-from omnisonic.studio.mixdown.submix import Sum, buses
+from omnisonic.studio.mixdown.submix import Sum, submixes
 from omnisonic.studio.mixdown.track import Track
 
 Stems: TypeAlias = Sequence[tuple[Stem, BinaryIO]]
@@ -47,7 +47,7 @@ class Part:
     def frames_said(self) -> int:
         """Opens the files."""
         self._tracks = tracks = [self._open.enter_context(closing(Track(stem, file))) for stem, file in self._stems]
-        self._sum = Sum([bus.read for bus in buses(tracks)])
+        self._sum = Sum([bus.read for bus in submixes(tracks)])
         return max((track.frames_said for track in tracks), default=0)
 
     def read(self, frames: int) -> Samples:

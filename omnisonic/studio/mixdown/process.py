@@ -39,22 +39,22 @@ def main() -> None:
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     try:
         restrict()
-        tell(_outcome(order))
+        send(_outcome(order))
     except SandboxFailed as problem:
-        tell(Failed(problem.message))
+        send(Failed(problem.message))
     except ReaderDied as death:
         if not death.signal:
             raise
         os.kill(os.getpid(), death.signal)  # whoever waits for this one is to know why
 
 
-def tell(news: News) -> None:
+def send(news: News) -> None:
     """Print it."""
     sys.stdout.buffer.write(msgspec.json.encode(news) + b"\n")
     sys.stdout.buffer.flush()
 
 
-class Rarely:
+class Throttle:
     """Tells of progress, as it is told of it, but not all the time."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Rarely:
         now_s = time.monotonic()
         if now_s >= self._next_s:
             self._next_s = now_s + NEWS_EVERY_S
-            tell(Progress(round(done, 4)))
+            send(Progress(round(done, 4)))
 
 
 def read_apart(shares: Sequence[Stems]) -> list[Readable]:
@@ -79,7 +79,7 @@ def _outcome(order: Order) -> News:
     try:
         with os.fdopen(order.output, "r+b") as output:
             output.truncate(0)
-            told = Rarely()
+            told = Throttle()
             return Done(render(order.project, files, output, order.format, bits=order.bits, told=told, read=read_apart))
     except UnusableStem as problem:
         return Unusable(problem.message)

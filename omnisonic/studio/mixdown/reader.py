@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 import msgspec
 import numpy as np
 
-from omnisonic.process.sandbox import confine_child
+from omnisonic.process.sandbox import sandbox_child
 from omnisonic.studio.mixdown import UnusableStem
 from omnisonic.studio.mixdown.blocks import BLOCK_FRAMES, Samples
 from omnisonic.studio.mixdown.part import Part, Readable, Stems
@@ -125,7 +125,7 @@ def _read(stems: Stems, sending: int, parent: int) -> NoReturn:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
-            confine_child()
+            sandbox_child()
             with os.fdopen(sending, "wb") as pipe:
                 try:
                     part = Part(stems)

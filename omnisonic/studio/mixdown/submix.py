@@ -18,7 +18,7 @@ from omnisonic.studio.mixdown.resampling import Resampler
 from omnisonic.studio.mixdown.track import Track
 
 
-class Bus:
+class Submix:
     """The sum of `tracks`, all at `rate_hz`, from `begins` in the mix."""
 
     def __init__(self, rate_hz: int, begins: int, tracks: Sequence[Track]) -> None:
@@ -63,10 +63,10 @@ class Sum:
         return total
 
 
-def buses(tracks: Sequence[Track]) -> list[Bus]:
+def submixes(tracks: Sequence[Track]) -> list[Submix]:
     """One for each rate and place between two samples."""
     alike: defaultdict[tuple[int, int], list[Track]] = defaultdict(list)
     for track in tracks:
         cycle = RATE_HZ // math.gcd(RATE_HZ, track.rate_hz)
         alike[track.rate_hz, track.begins % cycle].append(track)
-    return [Bus(rate_hz, begins, members) for (rate_hz, begins), members in alike.items()]
+    return [Submix(rate_hz, begins, members) for (rate_hz, begins), members in alike.items()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from omnisonic.studio.mixdown import RATE_HZ, Bits
 from omnisonic.studio.mixdown.blocks import Samples
-from omnisonic.studio.mixdown.dither import Integers, Quantiser
+from omnisonic.studio.mixdown.dither import Dither, Integers
 
 CHANNELS: Final = 2
 PCM: Final = 1
@@ -55,7 +55,7 @@ class WavFile:
     def __init__(self, output: BinaryIO, bits: Bits) -> None:
         self._output = output
         self._bits: Bits = bits
-        self._quantiser = Quantiser(bits)
+        self._quantiser = Dither(bits)
         self._data_bytes = 0
         output.write(header(0, bits))
 

@@ -112,7 +112,7 @@ class Received(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredUpload(msgspec.Struct, frozen=True):
     """An upload, and where its bytes are. `trace`, for whoever listens to it: the trace in which it arrived."""
 
     upload: Upload
@@ -127,7 +127,7 @@ class Kept(msgspec.Struct, frozen=True):
 class UploadPage(msgspec.Struct, frozen=True):
     """Some uploads, newest first; `next_before` is None when they are the last."""
 
-    uploads: list[Kept]
+    uploads: list[StoredUpload]
     next_before: Cursor | None
 
 
@@ -205,11 +205,11 @@ class UploadStore(Protocol):
         """The uploads of a session, or with None all of the user's own, `createdAt` descending."""
         ...
 
-    async def get(self, login: LoginId, upload: UploadId) -> Kept: ...
+    async def get(self, login: LoginId, upload: UploadId) -> StoredUpload: ...
 
     async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> Upload: ...
 
-    async def remove(self, login: LoginId, upload: UploadId) -> Kept:
+    async def remove(self, login: LoginId, upload: UploadId) -> StoredUpload:
         """Delete the row, which leaves the object loose and due: of many at once one succeeds.
 
         Errors: `UploaderOnly`.

@@ -9,13 +9,13 @@ from typing import Final, Protocol
 import msgspec
 
 from omnisonic.models import Upload
-from omnisonic.studio.uploads import Kept, Peaks
+from omnisonic.studio.uploads import Peaks, StoredUpload
 
 LEASE_S: Final = 300
 TRIES: Final = 3
 
 
-class Heard(msgspec.Struct, frozen=True):
+class Analysis(msgspec.Struct, frozen=True):
     """What is in a file: its sound in all, the number of channels, and the waveform. `warning`: a sentence on what of
     it is missing.
     """
@@ -28,10 +28,10 @@ class Heard(msgspec.Struct, frozen=True):
 class AnalysisQueue(Protocol):
     """Errors: every method may raise `Unavailable`."""
 
-    async def take(self) -> Kept | None:
+    async def take(self) -> StoredUpload | None:
         """The next upload in turn, for the caller to listen to; None when none waits. Users take turns."""
         ...
 
-    async def finish(self, upload: Upload, heard: Heard | None) -> Upload | None:
+    async def finish(self, upload: Upload, heard: Analysis | None) -> Upload | None:
         """Keep what was heard, None for no sound. The upload as it is now; None when it was removed meanwhile."""
         ...

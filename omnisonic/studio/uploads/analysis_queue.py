@@ -8,8 +8,8 @@ import msgspec
 
 from omnisonic.models import Upload
 from omnisonic.stores.database.pool import Database
-from omnisonic.studio.uploads import Kept, analysis_statements
-from omnisonic.studio.uploads.analyses import LEASE_S, TRIES, AnalysisQueue, Heard
+from omnisonic.studio.uploads import StoredUpload, analysis_statements
+from omnisonic.studio.uploads.analyses import LEASE_S, TRIES, Analysis, AnalysisQueue
 from omnisonic.studio.uploads.upload_store import FULL_SCALE, kept
 
 
@@ -19,14 +19,14 @@ class PostgresAnalyses:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self) -> Kept | None:
+    async def take(self) -> StoredUpload | None:
         while row := await self._database.row(analysis_statements.TAKE, timedelta(seconds=LEASE_S), TRIES):
             *_, trace, is_tried = row
             if is_tried:
                 return msgspec.structs.replace(kept(row), trace=trace)
         return None
 
-    async def finish(self, upload: Upload, heard: Heard | None) -> Upload | None:
+    async def finish(self, upload: Upload, heard: Analysis | None) -> Upload | None:
         if heard is None:
             values: tuple[object, ...] = (None, None, None, None, None)
         else:

@@ -42,7 +42,7 @@ class ChecksumMismatch(OmnisonicError):
         super().__init__("This part of the file was damaged on its way. Send it again.")
 
 
-class PieceTooLong(OmnisonicError):
+class ChunkTooLong(OmnisonicError):
     """More came than the upload has left."""
 
     code = "upload_too_large"
@@ -86,7 +86,7 @@ class Body:
     checksum: Checksum | None = None
 
 
-class Pieces:
+class Chunks:
     """Cuts `body`, of which at most `room` bytes are wanted, into pieces. They are taken one after another.
 
     Without a checksum a body that breaks off ends there, and `broke_off` says why; with one, that is raised.
@@ -163,7 +163,7 @@ class Pieces:
         self._chunk, self.is_over = chunk, not chunk
         self._read_bytes += len(chunk)
         if self._read_bytes > self._room:
-            raise PieceTooLong
+            raise ChunkTooLong
         if self._body.checksum is not None:
             self._body.checksum.update(chunk)
             if self.is_over:

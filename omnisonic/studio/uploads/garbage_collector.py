@@ -11,7 +11,7 @@ from typing import Final
 
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import Key, Storage
-from omnisonic.studio.uploads.retention import UploadUpkeep
+from omnisonic.studio.uploads.retention import UploadRetention
 
 AT_ONCE: Final = 8
 DELETE_S: Final = 10.0
@@ -24,16 +24,16 @@ BATCH: Final = 40
 _log = logging.getLogger(__name__)
 
 
-class Disposal:
+class GarbageCollector:
     """Deletes what `upkeep` says is loose from `storage`. `left`: what the last sweep could not delete."""
 
-    def __init__(self, upkeep: UploadUpkeep, storage: Storage, *, delete_s: float = DELETE_S) -> None:
+    def __init__(self, upkeep: UploadRetention, storage: Storage, *, delete_s: float = DELETE_S) -> None:
         self._upkeep = upkeep
         self._storage = storage
         self._delete_s = delete_s
         self.left = 0
 
-    async def dispose(self, keys: list[Key], *, within_s: float | None = None) -> None:
+    async def collect(self, keys: list[Key], *, within_s: float | None = None) -> None:
         """Delete these doomed objects now. Never raises: what fails stays due, and is deleted by a sweep.
 
         So does what is not deleted `within_s`.
@@ -41,16 +41,16 @@ class Disposal:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
-                    await self._upkeep.forget_loose(await self._deleted(keys))
+                    await self._upkeep.forget_unreferenced(await self._deleted(keys))
         except Unavailable as problem:
-            _log.warning("disposal.postponed", extra={"reason": problem.message})
+            _log.warning("garbage_collector.postponed", extra={"reason": problem.message})
 
     async def sweep(self) -> int:
         """Delete all that is due; how many objects that were. Errors: `Unavailable` when the rows cannot be read."""
         swept = self.left = 0
-        while keys := await self._upkeep.take_loose(BATCH):
+        while keys := await self._upkeep.take_unreferenced(BATCH):
             deleted = await self._deleted(keys)
-            await self._upkeep.forget_loose(deleted)
+            await self._upkeep.forget_unreferenced(deleted)
             swept += len(deleted)
             self.left += len(keys) - len(deleted)
             if not deleted:
@@ -73,9 +73,9 @@ class Disposal:
             async with asyncio.timeout(self._delete_s):
                 await self._storage.delete(key)
         except (TimeoutError, Unavailable) as problem:
-            _log.warning("disposal.failed", extra={"key": key, "reason": str(problem) or "It took too long."})
+            _log.warning("garbage_collector.failed", extra={"key": key, "reason": str(problem) or "It took too long."})
             return False
         except Exception:  # noqa: BLE001 - whatever is wrong with one object, the others have to go
-            _log.exception("disposal.crashed", extra={"key": key})
+            _log.exception("garbage_collector.crashed", extra={"key": key})
             return False
         return True

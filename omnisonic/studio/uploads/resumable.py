@@ -52,7 +52,7 @@ class TakenOver(OmnisonicError):
         super().__init__("Another request goes on with this upload. Ask for its offset before you send more.")
 
 
-class TooManyPieces(OmnisonicError):
+class TooManyChunks(OmnisonicError):
     """The upload has come in as many pieces as it may, and is not whole."""
 
     code = "too_many_pieces"
@@ -121,11 +121,11 @@ class ResumableStore(Protocol):
         """The loose object `key` is the piece of `size` bytes from `offset` on; `following`, if any, is loose now.
 
         It takes the place of `key` among what arrives at the same time: how many bytes may be put there. Errors:
-        `TakenOver`; `OffsetTaken`; `TooManyPieces`; `Unavailable` when `key` is not loose any more.
+        `TakenOver`; `OffsetTaken`; `TooManyChunks`; `Unavailable` when `key` is not loose any more.
         """
         ...
 
-    async def pieces(self, login: LoginId, resumable: UploadId) -> list[Key]:
+    async def chunks(self, login: LoginId, resumable: UploadId) -> list[Key]:
         """The pieces of which it consists so far, in order."""
         ...
 

@@ -22,7 +22,7 @@ from omnisonic.studio.uploads.resumable import (
     Resumable,
     ResumableStore,
     TakenOver,
-    TooManyPieces,
+    TooManyChunks,
 )
 from omnisonic.studio.uploads.retention import LOOSE_S
 from omnisonic.studio.uploads.upload_store import (
@@ -102,7 +102,7 @@ class PostgresResumables:
             if received != offset or offset + size > whole:
                 raise OffsetTaken
             if count >= MOST_PIECES:
-                raise TooManyPieces
+                raise TooManyChunks
             over = await self._bytes_over(connection, user)
             await bind(connection, key)
             await connection.execute(statements.ADD_PIECE, resumable, offset, size, key)
@@ -140,7 +140,7 @@ class PostgresResumables:
             await connection.execute(statements.FORGET, resumable)
         return upload
 
-    async def pieces(self, login: LoginId, resumable: UploadId) -> list[Key]:
+    async def chunks(self, login: LoginId, resumable: UploadId) -> list[Key]:
         is_there, pieces = await self._row(statements.PIECES, login, uuid_or_none(resumable))
         if not is_there:
             raise NoSuchResumable

@@ -22,11 +22,11 @@ from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.stores.storage import Key, Storage
 from omnisonic.studio.sessions import NoSuchSession
 from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads, UnsupportedMedia, UploadTooLarge
-from omnisonic.studio.uploads.chunks import Body, Pieces, PieceTooLong
-from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, Disposal
+from omnisonic.studio.uploads.chunks import Body, Chunks, ChunkTooLong
+from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, GarbageCollector
 from omnisonic.studio.uploads.quota_reservation import Reservation
 from omnisonic.studio.uploads.resumable import Arrival, Claim, NoSuchResumable, Resumable, ResumableStore
-from omnisonic.studio.uploads.upload_writer import FOLDER, Intake, new_key
+from omnisonic.studio.uploads.upload_writer import FOLDER, UploadWriter, new_key
 
 PIECES: Final = "pieces"
 """Where the keys of pieces are."""
@@ -50,7 +50,9 @@ class Written(msgspec.Struct, frozen=True):
 class ResumableWriter:
     """Writes to `resumables`, whose objects are in `storage`; `disposal` deletes what is left over."""
 
-    def __init__(self, resumables: ResumableStore, intake: Intake, storage: Storage, disposal: Disposal) -> None:
+    def __init__(
+        self, resumables: ResumableStore, intake: UploadWriter, storage: Storage, disposal: GarbageCollector
+    ) -> None:
         self._resumables = resumables
         self._intake = intake
         self._storage = storage
@@ -64,13 +66,13 @@ class ResumableWriter:
         claim = await self._resumables.claim(login, upload, offset=offset)
         room = claim.resumable.size - offset
         if body.declared_bytes is not None and body.declared_bytes > room:
-            raise PieceTooLong
-        pieces = Pieces(body, room, asyncio.get_running_loop().time)
+            raise ChunkTooLong
+        pieces = Chunks(body, room, asyncio.get_running_loop().time)
         async with AsyncExitStack() as stack:
             reservation = await self._reserved(stack, login, claim, pieces)
             return await self._written(login, claim, pieces, reservation)
 
-    async def _reserved(self, stack: AsyncExitStack, login: LoginId, claim: Claim, pieces: Pieces) -> Reservation:
+    async def _reserved(self, stack: AsyncExitStack, login: LoginId, claim: Claim, pieces: Chunks) -> Reservation:
         """Room for the first piece, once whoever was there before has given it up."""
         clock = asyncio.get_running_loop().time
         until_s = clock() + TAKE_OVER_S
@@ -87,7 +89,7 @@ class ResumableWriter:
             await asyncio.sleep(ASK_S)
             await self._still_wanted(login, claim)
 
-    async def _written(self, login: LoginId, claim: Claim, pieces: Pieces, reservation: Reservation) -> Written:
+    async def _written(self, login: LoginId, claim: Claim, pieces: Chunks, reservation: Reservation) -> Written:
         resumable, received = claim.resumable, claim.resumable.received
         while await pieces.begins(partial(self._still_wanted, login, claim)):
             assert reservation.key is not None
@@ -111,7 +113,7 @@ class ResumableWriter:
             await self._resumables.check(login, claim.resumable.id, writer=claim.writer)
 
     async def _append(
-        self, login: LoginId, claim: Claim, pieces: Pieces, reservation: Reservation, *, offset: int
+        self, login: LoginId, claim: Claim, pieces: Chunks, reservation: Reservation, *, offset: int
     ) -> None:
         """Let the piece count, and reserve room for the next one."""
         assert reservation.key is not None
@@ -135,7 +137,7 @@ class ResumableWriter:
 
     async def _finished(self, login: LoginId, resumable: Resumable, last: list[Key], *, offset: int) -> Upload:
         """Make one object and one upload of all pieces: those that count, up to `offset`, and the last one, if any."""
-        kept = await self._resumables.pieces(login, resumable.id)
+        kept = await self._resumables.chunks(login, resumable.id)
         key = new_key(FOLDER)
         try:
             async with self._intake.copying(key):
@@ -155,4 +157,4 @@ class ResumableWriter:
 
     async def dispose(self, keys: list[Key]) -> None:
         """Delete these objects now, or leave them to housekeeping when that takes long."""
-        await self._disposal.dispose(keys, within_s=DISPOSE_S)
+        await self._disposal.collect(keys, within_s=DISPOSE_S)

@@ -24,14 +24,14 @@ class Stale(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-class UploadUpkeep(Protocol):
+class UploadRetention(Protocol):
     """Errors: every method may raise `Unavailable`."""
 
-    async def take_loose(self, limit: int) -> list[Key]:
+    async def take_unreferenced(self, limit: int) -> list[Key]:
         """Some loose objects that are due, for the caller to delete: from now on they cannot become uploads."""
         ...
 
-    async def forget_loose(self, keys: list[Key]) -> None:
+    async def forget_unreferenced(self, keys: list[Key]) -> None:
         """These objects are deleted. Idempotent."""
         ...
 

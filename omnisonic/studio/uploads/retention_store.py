@@ -6,22 +6,22 @@ from omnisonic.models import Upload
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage import Key
 from omnisonic.studio.uploads import resumable_statements, unreferenced_objects, upload_statements
-from omnisonic.studio.uploads.retention import TAKEN_S, Stale, UploadUpkeep
+from omnisonic.studio.uploads.retention import TAKEN_S, Stale, UploadRetention
 from omnisonic.studio.uploads.upload_store import kept
 
 
-class PostgresUpkeep:
-    """An `UploadUpkeep` in `database`."""
+class PostgresRetention:
+    """An `UploadRetention` in `database`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take_loose(self, limit: int) -> list[Key]:
+    async def take_unreferenced(self, limit: int) -> list[Key]:
         return [
             row[0] for row in await self._database.rows(unreferenced_objects.TAKE, limit, timedelta(seconds=TAKEN_S))
         ]
 
-    async def forget_loose(self, keys: list[Key]) -> None:
+    async def forget_unreferenced(self, keys: list[Key]) -> None:
         await self._database.row(unreferenced_objects.FORGET, keys)
 
     async def stale(self, older_than: timedelta) -> Stale:
@@ -39,4 +39,4 @@ class PostgresUpkeep:
         return int(row[0])
 
 
-_fits: type[UploadUpkeep] = PostgresUpkeep
+_fits: type[UploadRetention] = PostgresRetention

@@ -20,7 +20,6 @@ from omnisonic.studio.sessions import Cursor, NoSuchSession, NotSignedIn
 from omnisonic.studio.uploads import (
     LONGEST_PAGE,
     RESERVED_S,
-    Kept,
     Mix,
     NoPeaks,
     NoSuchUpload,
@@ -28,6 +27,7 @@ from omnisonic.studio.uploads import (
     PeaksPending,
     QuotaExceeded,
     Received,
+    StoredUpload,
     TooManyUploads,
     UploaderOnly,
     UploadPage,
@@ -146,7 +146,7 @@ class PostgresUploads:
         last = shown[-1].upload if len(found) > length else None
         return UploadPage(shown, None if last is None else Cursor(last.created_at, last.id))
 
-    async def get(self, login: LoginId, upload: UploadId) -> Kept:
+    async def get(self, login: LoginId, upload: UploadId) -> StoredUpload:
         row = await self._row(statements.GET, login, uuid_or_none(upload))
         if row[0] is None:
             raise NoSuchUpload
@@ -159,7 +159,7 @@ class PostgresUploads:
             raise NoSuchUpload
         return kept(row).upload
 
-    async def remove(self, login: LoginId, upload: UploadId) -> Kept:
+    async def remove(self, login: LoginId, upload: UploadId) -> StoredUpload:
         row = await self._row(statements.REMOVE, login, uuid_or_none(upload))
         if row[0] is not None:
             return kept(row)
@@ -252,9 +252,9 @@ async def given_up(connection: Connection, key: Key) -> bool:
     return False
 
 
-def kept(row: Row | tuple[Any, ...]) -> Kept:
+def kept(row: Row | tuple[Any, ...]) -> StoredUpload:
     """From the columns as `omnisonic.studio.uploads.upload_statements` has them."""
-    return Kept(Upload(*row[:_UPLOAD_COLUMNS]), row[_UPLOAD_COLUMNS])
+    return StoredUpload(Upload(*row[:_UPLOAD_COLUMNS]), row[_UPLOAD_COLUMNS])
 
 
 _fits: type[UploadStore] = PostgresUploads

@@ -13,14 +13,14 @@ from uuid import uuid4
 
 from opentelemetry import metrics
 
-from omnisonic.concurrency.run_shielded import to_the_end
+from omnisonic.concurrency.run_shielded import run_shielded
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, SessionId, UploadId
 from omnisonic.observability.metrics import UPLOADED_BYTES, UPLOADS
 from omnisonic.stores.storage import Key, Label, Storage
 from omnisonic.studio.uploads import Received, UploadStore
 from omnisonic.studio.uploads.content_inspection import Identify, Inspected
-from omnisonic.studio.uploads.garbage_collector import Disposal
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.quota_reservation import Reservation
 
 FOLDER: Final = "uploads"
@@ -31,13 +31,13 @@ GIVE_UP_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Intake:
+class UploadWriter:
     """Takes files of `max_bytes` at most into `storage` and `uploads`; `disposal` deletes what is given up. `identify`
     says what those are whose first bytes are of no well-known kind.
     """
 
     def __init__(
-        self, uploads: UploadStore, storage: Storage, disposal: Disposal, *, max_bytes: int, identify: Identify
+        self, uploads: UploadStore, storage: Storage, disposal: GarbageCollector, *, max_bytes: int, identify: Identify
     ) -> None:
         self.max_bytes = max_bytes
         self._identify = identify
@@ -99,15 +99,15 @@ class Intake:
 
     async def give_up(self, key: Key) -> None:
         """Be without a loose object, even when nobody waits for it any longer. Never raises."""
-        await to_the_end(self._given_up(key))
+        await run_shielded(self._give_up(key))
 
-    async def _given_up(self, key: Key) -> None:
+    async def _give_up(self, key: Key) -> None:
         try:
             async with asyncio.timeout(GIVE_UP_S):
                 if await self._uploads.abandon(key):
-                    await self._disposal.dispose([key])
+                    await self._disposal.collect([key])
         except (TimeoutError, Unavailable):
-            _log.warning("upload.left_loose", extra={"key": key})
+            _log.warning("upload.object_unreferenced", extra={"key": key})
 
 
 def new_key(folder: str) -> Key:

@@ -49,7 +49,7 @@ async def _ended(mixing: Mixing, end: str, job: Job, finished: Finished) -> obje
         case "fail":
             return await mixing.queue.fail(job, "Too late.")
         case "give_back":
-            await mixing.queue.give_back(job)
+            await mixing.queue.release(job)
             return None
         case _:
             return await mixing.queue.beat(job, 1)
@@ -78,7 +78,7 @@ async def test_an_object_that_was_taken_for_forgotten_completes_nothing(mixing: 
     export = await mixing.asked()
     job, finished = await mixing.taken(), await mixing.put()
     await mixing.studio.everything_is_due()
-    assert await mixing.studio.upkeep.take_loose(10) == [finished.key]
+    assert await mixing.studio.upkeep.take_unreferenced(10) == [finished.key]
     with pytest.raises(NoSuchObject):
         await mixing.queue.complete(job, finished)
     assert (await mixing.get(export.id)).status == "processing"
@@ -151,11 +151,11 @@ async def test_what_is_given_back_is_taken_again_at_once_and_was_not_tried(mixin
     for _ in range(TRIES + 2):
         job = await mixing.taken()
         await mixing.queue.beat(job, 30)
-        await mixing.queue.give_back(job)
+        await mixing.queue.release(job)
         waiting = await mixing.get(export.id)
         assert (waiting.status, waiting.progress) == ("pending", 0)
     job = await mixing.taken()
-    await mixing.queue.give_back(job, after_s=60)
+    await mixing.queue.release(job, after_s=60)
     assert await mixing.queue.take() is None
     assert 60 - SLACK_S < await mixing.due_in_s(export.id) <= 60
 
@@ -190,7 +190,7 @@ async def test_a_job_that_is_gone_is_its_workers_no_more(mixing: Mixing, how: st
     assert await mixing.queue.complete(job, finished) is None
     for end in (mixing.queue.postpone, mixing.queue.fail):
         assert await end(job, "No.") is None
-    await mixing.queue.give_back(job)
+    await mixing.queue.release(job)
     assert await mixing.queue.take() is None
     assert await mixing.studio.loose() == {finished.key}
 

@@ -155,7 +155,7 @@ async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThrea
             partial(queue.complete, job, finished),
             partial(queue.postpone, job, "No."),
             partial(queue.fail, job, "No."),
-            partial(queue.give_back, job),
+            partial(queue.release, job),
             partial(queue.drop_old, MONTH, 1),
         ):
             with pytest.raises(Unavailable):

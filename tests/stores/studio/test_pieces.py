@@ -15,8 +15,8 @@ from omnisonic.studio.uploads.chunks import (
     Body,
     Checksum,
     ChecksumMismatch,
-    Pieces,
-    PieceTooLong,
+    Chunks,
+    ChunkTooLong,
 )
 
 MB: Final = 2**20
@@ -46,14 +46,14 @@ class Line:
         return chunk
 
 
-async def cut(line: Line, room: int, checksum: Checksum | None = None) -> tuple[list[tuple[float, int]], Pieces]:
+async def cut(line: Line, room: int, checksum: Checksum | None = None) -> tuple[list[tuple[float, int]], Chunks]:
     """When each piece ended, and its size; and what is said in the end."""
 
     async def patient() -> None:
         waited.append(line.now_s)
 
     waited: list[float] = []
-    pieces, found = Pieces(Body(line.read, None, checksum), room, line.clock), []
+    pieces, found = Chunks(Body(line.read, None, checksum), room, line.clock), []
     while await pieces.begins(patient):
         size = sum([len(chunk) async for chunk in pieces.passed()])
         assert size == pieces.size
@@ -112,7 +112,7 @@ async def test_a_body_that_breaks_off_ends_there_unless_a_checksum_was_promised(
 
 async def test_more_than_is_wanted_is_refused() -> None:
     """By one byte."""
-    with pytest.raises(PieceTooLong):
+    with pytest.raises(ChunkTooLong):
         await cut(Line((0, b"abcd")), 3)
     assert (await cut(Line((0, b"abc")), 3))[1].is_whole
 
@@ -128,5 +128,5 @@ async def test_whoever_waits_for_a_piece_is_asked_whether_they_still_want_it() -
 
     line = Line((NEVER, b"x"))
     with pytest.raises(Unavailable):
-        await Pieces(Body(line.read), 9, line.clock).begins(ask)
+        await Chunks(Body(line.read), 9, line.clock).begins(ask)
     assert asked == sorted(set(asked))

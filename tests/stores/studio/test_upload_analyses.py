@@ -11,12 +11,12 @@ from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
 from omnisonic.studio.uploads import NoPeaks, Peaks, PeaksPending
-from omnisonic.studio.uploads.analyses import LEASE_S, TRIES, Heard
+from omnisonic.studio.uploads.analyses import LEASE_S, TRIES, Analysis
 from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.uploading import Studio, received
 
-HEARD: Final = Heard(2, Peaks(48_000, 12.5, [0.0, 0.5, 1.0]))
+HEARD: Final = Analysis(2, Peaks(48_000, 12.5, [0.0, 0.5, 1.0]))
 LISTENERS: Final = 10
 
 
@@ -53,7 +53,7 @@ async def test_what_is_missing_is_kept_with_what_was_heard(studio: Studio) -> No
     upload = await studio.upload("bo", studio.session)
     assert upload.warning is None
     sentence = "This file was cut off: 2.0 of 4.0 seconds are there."
-    changed = await studio.queue.finish(upload, Heard(2, HEARD.peaks, sentence))
+    changed = await studio.queue.finish(upload, Analysis(2, HEARD.peaks, sentence))
     assert changed is not None
     assert changed.warning == sentence
     assert (await studio.uploads.get(studio.logins["bo"], upload.id)).upload == changed
@@ -62,7 +62,7 @@ async def test_what_is_missing_is_kept_with_what_was_heard(studio: Studio) -> No
 async def test_peaks_beyond_full_scale_are_full_scale(studio: Studio) -> None:
     """A decoder's overshoot fits in a byte."""
     upload = await studio.upload()
-    await studio.queue.finish(upload, Heard(1, Peaks(8000, 0.1, [1.5, -0.1])))
+    await studio.queue.finish(upload, Analysis(1, Peaks(8000, 0.1, [1.5, -0.1])))
     assert (await peaks(studio, upload)).peaks == [1.0, 0.0]
 
 

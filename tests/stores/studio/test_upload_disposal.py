@@ -13,9 +13,9 @@ from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import Key, Storage
 from omnisonic.studio.sessions import NoSuchSession
-from omnisonic.studio.uploads.garbage_collector import AT_ONCE, BATCH, DELETE_S, Disposal
+from omnisonic.studio.uploads.garbage_collector import AT_ONCE, BATCH, DELETE_S, GarbageCollector
 from omnisonic.studio.uploads.retention import TAKEN_S
-from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.retention_store import PostgresRetention
 from tests.stores.conftest import DEADLINE_S
 from tests.stores.storage.shelves import Shelf, local_shelf
 from tests.stores.studio.asking import NOBODY
@@ -70,14 +70,14 @@ class Disposing:
 
     def __init__(self, base: Base, storage: object, *, delete_s: float = DELETE_S) -> None:
         self._base = base
-        self._disposal = Disposal(PostgresUpkeep(base.database), cast("Storage", storage), delete_s=delete_s)
+        self._disposal = GarbageCollector(PostgresRetention(base.database), cast("Storage", storage), delete_s=delete_s)
 
     @property
     def left(self) -> int:
         return self._disposal.left
 
     async def dispose(self, *keys: Key) -> None:
-        await self._base.thread.call(self._disposal.dispose, [*keys], timeout_s=DEADLINE_S)
+        await self._base.thread.call(self._disposal.collect, [*keys], timeout_s=DEADLINE_S)
 
     async def sweep(self) -> int:
         return await self._base.thread.call(self._disposal.sweep, timeout_s=DEADLINE_S)
@@ -163,7 +163,7 @@ async def test_one_object_that_cannot_be_deleted_holds_up_no_other(
     assert await disposing.sweep() == 3
     assert await studio.loose() == set(keys[:3])
     assert disposing.left == 3
-    assert sorted(record.message for record in caplog.records) == ["disposal.crashed"] + ["disposal.failed"] * 2
+    assert sorted(record.message for record in caplog.records) == ["garbage_collector.crashed"] + ["garbage_collector.failed"] * 2
     assert {getattr(record, "key", None) for record in caplog.records} == set(keys[:3])
 
 
@@ -192,4 +192,4 @@ async def test_disposing_never_raises(
         await Disposing(dead, shelves).dispose(new_key())
         with pytest.raises(Unavailable):
             await Disposing(dead, shelves).sweep()
-    assert [record.message for record in caplog.records] == ["disposal.failed", "disposal.postponed"]
+    assert [record.message for record in caplog.records] == ["garbage_collector.failed", "garbage_collector.postponed"]

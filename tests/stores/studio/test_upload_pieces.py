@@ -22,7 +22,7 @@ from omnisonic.studio.uploads.resumable import (
     OffsetTaken,
     Resumable,
     TakenOver,
-    TooManyPieces,
+    TooManyChunks,
 )
 from omnisonic.studio.uploads.resumable_store import PostgresResumables
 from omnisonic.studio.uploads.upload_store import PostgresUploads
@@ -39,14 +39,14 @@ async def test_pieces_become_one_upload(studio: Studio) -> None:
     ada = studio.logins["ada"]
     begun = await studio.resumable("ada", studio.session)
     assert (begun.session, begun.file_name, begun.size) == (studio.session, STEM.file_name, SIZE)
-    assert (begun.received, await studio.resumables.pieces(ada, begun.id)) == (0, [])
+    assert (begun.received, await studio.resumables.chunks(ada, begun.id)) == (0, [])
     life = timedelta(seconds=RESUMABLE_S)
     assert abs(begun.expires_at - datetime.now(UTC) - life) < timedelta(seconds=CLOCKS_S)
     pieces = [await studio.add_piece(begun, offset=offset, size=size) for offset, size in ((0, 900), (900, 99))]
     last, key = await studio.begun(), await studio.begun()
     await studio.resumables.append(ada, begun.id, last, writer=0, offset=999, size=1)
     assert (await studio.resumables.get(ada, begun.id)).received == SIZE
-    assert await studio.resumables.pieces(ada, begun.id) == [*pieces, last]
+    assert await studio.resumables.chunks(ada, begun.id) == [*pieces, last]
     upload = await studio.resumables.finish(ada, begun.id, key, STEM, offset=SIZE)
     assert (upload.id, upload.session_id, upload.file_size) == (begun.id, studio.session, SIZE)
     assert (await studio.uploads.get(studio.logins["bo"], begun.id)).key == key
@@ -68,7 +68,7 @@ async def test_an_unfinished_upload_is_its_uploaders_alone(studio: Studio) -> No
         assert key in await studio.loose()
     with pytest.raises(NoSuchUpload):
         await studio.uploads.get(ada, begun.id)
-    assert await studio.resumables.pieces(ada, begun.id) == [piece]
+    assert await studio.resumables.chunks(ada, begun.id) == [piece]
 
 
 @pytest.mark.parametrize("who", ["a stranger", "signs_out", "falls_idle"])
@@ -103,7 +103,7 @@ async def test_a_piece_begins_where_the_last_one_ended(studio: Studio) -> None:
         with pytest.raises(OffsetTaken):
             await studio.resumables.append(ada, begun.id, key, writer=0, offset=offset, size=size)
     assert (await studio.resumables.get(ada, begun.id)).received == 10
-    assert await studio.resumables.pieces(ada, begun.id) == [first]
+    assert await studio.resumables.chunks(ada, begun.id) == [first]
     assert await studio.loose() == {key}
 
 
@@ -114,7 +114,7 @@ async def test_of_the_same_piece_sent_many_times_at_once_one_is_taken(studio: St
     acts: list[Call] = [partial(append, ada, begun.id, key, writer=0, offset=0, size=7) for key in keys]
     assert await at_once(acts) == ["done"] + ["offset_conflict"] * (AT_ONCE - 1)
     assert (await studio.resumables.get(ada, begun.id)).received == 7
-    (taken,) = await studio.resumables.pieces(ada, begun.id)
+    (taken,) = await studio.resumables.chunks(ada, begun.id)
     assert await studio.loose() == set(keys) - {taken}
 
 
@@ -124,7 +124,7 @@ async def test_an_upload_has_so_many_pieces_and_all_are_let_loose_at_once(studio
     whole, given_up = [await with_most_pieces(studio) for _ in range(2)]
     for begun in (whole, given_up):
         key = await studio.begun()
-        with pytest.raises(TooManyPieces):
+        with pytest.raises(TooManyChunks):
             await studio.resumables.append(ada, begun.id, key, writer=0, offset=MOST_PIECES, size=1)
         assert key in await studio.loose()
         assert (await studio.resumables.get(ada, begun.id)).received == MOST_PIECES

@@ -42,7 +42,7 @@ async def test_the_quota_is_what_all_uploads_of_a_user_add_up_to(studio: Studio)
     for call in (beginnings(store, ada, SIZE + 1), partial(commit, studio, store, SIZE + 1)):
         with pytest.raises(QuotaExceeded):
             await call()
-    await studio.upkeep.forget_loose([await reserved(studio, store, SIZE)])
+    await studio.upkeep.forget_unreferenced([await reserved(studio, store, SIZE)])
     await commit(studio, store, SIZE)
     await store.begin(ada, new_key(), session=None, size=None)
     with pytest.raises(QuotaExceeded):

@@ -12,7 +12,7 @@ from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.studio.uploads import NoSuchUpload
 from omnisonic.studio.uploads.retention import LOOSE_S, TAKEN_S, Stale
-from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.retention_store import PostgresRetention
 from tests.stores.studio.asking import outcome
 from tests.stores.studio.databases import DEAD_URL, base_at
 from tests.stores.studio.uploading import SIZE, STEM, Studio, new_key
@@ -39,7 +39,7 @@ class Committing:
 async def test_what_is_being_put_is_loose_until_it_is_an_upload(studio: Studio) -> None:
     """For two hours it is not due, so that nobody deletes it under whoever puts it."""
     key = await studio.begun()
-    assert (await studio.loose(), await studio.upkeep.take_loose(10)) == ({key}, [])
+    assert (await studio.loose(), await studio.upkeep.take_unreferenced(10)) == ({key}, [])
     due = "SELECT extract(epoch FROM due_at - now())::int FROM loose_objects WHERE object_key = $1"
     assert abs(await studio.base.number(due, key) - LOOSE_S) < 60
     await studio.uploads.commit(studio.logins["ada"], str(uuid4()), key, STEM, session=None)
@@ -50,7 +50,7 @@ async def test_only_what_is_loose_becomes_an_upload(studio: Studio) -> None:
     """Not what was never begun, what somebody took to delete it, or what is an upload already."""
     ada, taken = studio.logins["ada"], await studio.begun()
     await studio.everything_is_due()
-    assert await studio.upkeep.take_loose(10) == [taken]
+    assert await studio.upkeep.take_unreferenced(10) == [taken]
     mine = await studio.key_of((await studio.upload()).id)
     for key in (new_key(), taken, mine):
         with pytest.raises(Unavailable):
@@ -82,7 +82,7 @@ async def test_what_was_forgotten_while_it_was_put_is_loose_again(studio: Studio
     """Housekeeping deleted what was there; whoever then puts the rest and cannot commit leaves no orphan."""
     key = await studio.begun()
     await studio.everything_is_due()
-    await studio.upkeep.forget_loose(await studio.upkeep.take_loose(10))
+    await studio.upkeep.forget_unreferenced(await studio.upkeep.take_unreferenced(10))
     assert await studio.loose() == set()
     assert await studio.uploads.abandon(key)
     assert await studio.loose(due=True) == {key}
@@ -147,12 +147,12 @@ async def test_what_is_due_is_taken_by_one_at_a_time(studio: Studio) -> None:
     taken: list[list[str]] = []
 
     async def take() -> None:
-        taken.append(await studio.upkeep.take_loose(3))
+        taken.append(await studio.upkeep.take_unreferenced(3))
 
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(take)
-    while batch := await studio.upkeep.take_loose(3):
+    while batch := await studio.upkeep.take_unreferenced(3):
         taken.append(batch)
     assert max(map(len, taken)) == 3
     everything = [key for batch in taken for key in batch]
@@ -165,22 +165,22 @@ async def test_what_somebody_is_taking_is_passed_by(studio: Studio) -> None:
     keys = [await studio.begun() for _ in range(3)]
     await studio.everything_is_due()
     async with studio.base.holding("UPDATE loose_objects SET doomed = true WHERE object_key = $1", keys[0]):
-        assert set(await studio.upkeep.take_loose(10)) == set(keys[1:])
+        assert set(await studio.upkeep.take_unreferenced(10)) == set(keys[1:])
 
 
 async def test_what_was_taken_and_not_deleted_is_due_again(studio: Studio) -> None:
     """After a minute, until it is forgotten, which may be said twice; what is not taken is not forgotten."""
     key, other = await studio.begun(), await studio.begun()
     await studio.uploads.abandon(key)
-    assert await studio.upkeep.take_loose(10) == [key]
+    assert await studio.upkeep.take_unreferenced(10) == [key]
     due = "SELECT extract(epoch FROM due_at - now())::int FROM loose_objects WHERE object_key = $1"
     assert abs(await studio.base.number(due, key) - TAKEN_S) < 30
-    assert await studio.upkeep.take_loose(10) == []
+    assert await studio.upkeep.take_unreferenced(10) == []
     passed = timedelta(seconds=TAKEN_S)
     await studio.base.sql("UPDATE loose_objects SET due_at = due_at - $2::interval WHERE object_key = $1", key, passed)
-    assert await studio.upkeep.take_loose(10) == [key]
+    assert await studio.upkeep.take_unreferenced(10) == [key]
     for _ in range(2):
-        await studio.upkeep.forget_loose([key, other])
+        await studio.upkeep.forget_unreferenced([key, other])
     assert await studio.loose() == {other}
 
 
@@ -190,7 +190,7 @@ async def test_what_is_due_longest_goes_first(studio: Studio) -> None:
     for hours, key in enumerate(keys, 1):
         ago = timedelta(hours=hours)
         await studio.base.sql("UPDATE loose_objects SET due_at = now() - $2::interval WHERE object_key = $1", key, ago)
-    assert [(await studio.upkeep.take_loose(1))[0] for _ in keys] == keys[::-1]
+    assert [(await studio.upkeep.take_unreferenced(1))[0] for _ in keys] == keys[::-1]
 
 
 async def test_stale_is_what_is_old_and_in_no_session(studio: Studio) -> None:
@@ -223,10 +223,10 @@ async def test_two_cleaners_at_once_drop_each_upload_once(studio: Studio) -> Non
 async def test_without_a_database_nothing_is_kept_up(thread: AsyncioThread) -> None:
     """Each call says so."""
     async with base_at(DEAD_URL, thread) as dead:
-        upkeep = dead.of(PostgresUpkeep(dead.database))
+        upkeep = dead.of(PostgresRetention(dead.database))
         for call in (
-            partial(upkeep.take_loose, 1),
-            partial(upkeep.forget_loose, [new_key()]),
+            partial(upkeep.take_unreferenced, 1),
+            partial(upkeep.forget_unreferenced, [new_key()]),
             partial(upkeep.stale, MONTH),
             partial(upkeep.drop_stale, MONTH, 1),
             partial(upkeep.drop_expired, 1),

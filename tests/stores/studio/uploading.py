@@ -14,8 +14,8 @@ from omnisonic.studio.uploads.analyses import AnalysisQueue
 from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
 from omnisonic.studio.uploads.resumable import Resumable, ResumableStore
 from omnisonic.studio.uploads.resumable_store import PostgresResumables
-from omnisonic.studio.uploads.retention import UploadUpkeep
-from omnisonic.studio.uploads.retention_store import PostgresUpkeep
+from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.uploads.retention_store import PostgresRetention
 from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.stores.studio.databases import Base
 from tests.stores.studio.people import PostgresPeople
@@ -43,7 +43,7 @@ class Studio:
     people: PostgresPeople
     uploads: UploadStore
     resumables: ResumableStore
-    upkeep: UploadUpkeep
+    upkeep: UploadRetention
     queue: AnalysisQueue
     session: SessionId
     logins: dict[str, LoginId]
@@ -119,7 +119,7 @@ async def opened_studio(base: Base) -> Studio:
     session = await people.store.create(logins["ada"], "Night jam")
     await people.store.invite(logins["ada"], session.id, "digest")
     await people.store.accept(logins["bo"], "digest")
-    stores: tuple[Any, ...] = (PostgresUploads, PostgresResumables, PostgresUpkeep, PostgresAnalyses)
+    stores: tuple[Any, ...] = (PostgresUploads, PostgresResumables, PostgresRetention, PostgresAnalyses)
     uploads, resumables, upkeep, queue = (base.of(store(base.database)) for store in stores)
     persons = {name: person for name, (_, person) in arrived.items()}
     return Studio(people, uploads, resumables, upkeep, queue, session.id, logins, persons)
@@ -151,7 +151,7 @@ def calls_of_pieces(store: ResumableStore, login: LoginId, resumable: UploadId, 
         partial(store.claim, login, resumable, offset=0),
         partial(store.check, login, resumable, writer=0),
         partial(store.append, login, resumable, key, writer=0, offset=0, size=1),
-        partial(store.pieces, login, resumable),
+        partial(store.chunks, login, resumable),
         partial(store.finish, login, resumable, key, STEM, offset=0),
         partial(store.remove, login, resumable),
     ]

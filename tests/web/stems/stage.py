@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Route
 
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.studio.uploads import Peaks
-from omnisonic.studio.uploads.analyses import Heard
+from omnisonic.studio.uploads.analyses import Analysis
 from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
 from tests.cli.running import eventually
 from tests.web.browsing import person
@@ -27,7 +27,7 @@ def listened(site: Web, warning: str | None = None) -> None:
     while (kept := site.do(queue.take())) is not None:
         swell = [step / 100 for step in range(100)]
         peaks = Peaks(RATE_HZ, seconds_of(kept.upload.file_size), swell)
-        site.do(queue.finish(kept.upload, Heard(2, peaks, warning)))
+        site.do(queue.finish(kept.upload, Analysis(2, peaks, warning)))
 
 
 def news(site: Web, kind: str) -> RoomSaid:
