@@ -64,7 +64,7 @@ class RoomStats:
     `hogged` is when (milliseconds since 1970) and for how long (seconds) it did last.
     """
 
-    __slots__ = ("_timed", "_took_ns", "born_s", "dead_letters", "lives", "meter", "last_stall", "turns")
+    __slots__ = ("_timed", "_took_ns", "born_s", "dead_letters", "last_stall", "lives", "meter", "turns")
 
     def __init__(self, born_s: float) -> None:
         self.born_s = born_s

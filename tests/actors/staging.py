@@ -8,7 +8,7 @@ from omnisonic.actors.rooms.mailbox import Join, Mail
 from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.models import Member
 from omnisonic.wire.messages import Envelope
-from tests.actors.links import Ear, Setting, member
+from tests.actors.handles import Ear, Setting, member
 
 NOBODY: Final = member("nobody")
 

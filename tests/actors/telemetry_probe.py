@@ -24,7 +24,7 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.messages import Envelope
-from tests.actors.links import Ear, Setting, member, said, text
+from tests.actors.handles import Ear, Setting, member, said, text
 from tests.actors.staging import Poisoned
 
 SECRET = "do not show this"

@@ -12,7 +12,7 @@ from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.wire.handshake import Request
-from tests.actors.links import Setting, member, read_messages
+from tests.actors.handles import Setting, member, read_messages
 
 
 @dataclass

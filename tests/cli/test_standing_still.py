@@ -16,7 +16,7 @@ from omnisonic.operations.child_process import ProcessDied, ProcessSpec
 from omnisonic.operations.heartbeat import ABSENT_S, LOOK_S, SILENT_S, Silence
 from omnisonic.operations.supervisor import MAX_STILL, run_processes
 from tests.cli.running import alive
-from tests.cli.test_processes import DEADLINE_S, READY, UNTIL_TOLD, Heard, kept_up, spec
+from tests.operations.test_supervisor import DEADLINE_S, READY, UNTIL_TOLD, Heard, kept_up, spec
 from tests.processes import send_signal
 
 SILENT_WITHIN_S: Final = 1.0

@@ -22,8 +22,8 @@ from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import Received
 from omnisonic.studio.uploads.upload_store import PostgresUploads
 from tests.cli.running import START_S, running
-from tests.media.recordings import tone
 from tests.postgres_server import PATIENT, blocking
+from tests.studio.media.recordings import tone
 from tests.valkey_server import ValkeyServer
 
 NO_REDIS: Final = "redis://127.0.0.1:1"

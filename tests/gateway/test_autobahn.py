@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any, Final
 
+import pytest
 import trio
 from kosoku import FailureError, run_fuzzingclient
 
@@ -15,6 +16,8 @@ from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import TEXT, frame
 from tests.rooms import open_stage
+
+pytestmark = pytest.mark.timing
 
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 """The largest message of the cases; the product's own limit is lower."""

@@ -21,6 +21,8 @@ from tests.clients import BINARY, CLOSE, FRAGMENT_OF_TEXT, LAST, MORE, PING, TEX
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage, eventually, open_stage
 
+pytestmark = pytest.mark.timing
+
 WATCH_SLACK_S: Final = 2.0
 """What the watch's own interval and a busy machine may add."""
 

@@ -17,6 +17,8 @@ from tests.postgres_server import PostgresServer, blocking, running_postgres
 from tests.rooms import Stage
 from tests.valkey_server import ValkeyServer
 
+pytestmark = pytest.mark.timing
+
 ANSWER_S: Final = 3.0
 """The porter waits 2 s at most."""
 P99_MS: Final = 50.0

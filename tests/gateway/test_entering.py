@@ -11,6 +11,8 @@ from tests.gateway.asking import asked
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage, becomes, eventually
 
+pytestmark = pytest.mark.timing
+
 ADA: Final = "memberId=ada&displayName=Ada"
 
 

@@ -2,12 +2,15 @@
 
 from contextlib import AsyncExitStack
 
+import pytest
 from trio.testing import MockClock
 
 from omnisonic.actors.rooms.roster import TAKEOVERS, TAKEOVERS_APART_S, TAKEOVERS_WITHIN_S, Roster
 from omnisonic.models import Member
 from tests.clients import Bare, upgrade_request
 from tests.rooms import open_stage
+
+pytestmark = pytest.mark.timing
 
 RELOADS = 5
 ADA = Member("ada", "Ada")

@@ -14,6 +14,8 @@ from tests.clients import FRAGMENT_OF_TEXT, MORE, PING, TEXT, Bare, envelope, ma
 from tests.gateway.latency import latencies_ms, percentile
 from tests.rooms import open_stage
 
+pytestmark = pytest.mark.timing
+
 RATE: Final = RateLimit.of(500, 1_000)
 """What a gateway has by default."""
 P99_MS: Final = 100.0

@@ -14,6 +14,8 @@ from omnisonic.stores.presence.memory import MemoryPresence
 from tests.postgres_server import blocking
 from tests.rooms import Stage, open_stage
 
+pytestmark = pytest.mark.timing
+
 BACK_WITHIN_S: Final = 2.5
 
 

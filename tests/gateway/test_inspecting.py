@@ -12,6 +12,8 @@ from omnisonic.wire.inspection_lines import RoomLine
 from tests.inspectors import TOKEN, HoggingRoom, Inspector, inspector
 from tests.rooms import Stage, eventually, open_stage
 
+pytestmark = pytest.mark.timing
+
 T = TypeVar("T")
 
 
@@ -71,7 +73,17 @@ async def test_the_tree_names_every_task_of_the_gateway(stage: Stage) -> None:
     """All run, and none was restarted."""
     async with inspector(stage) as ins:
         tree = the(words.Tree, await ins.asked(words.AskTree("1")))
-        names = {"mirror", "relay", "leases", "replies", "poller", "dispatcher", "timers", "access_revocation", "acceptor 0"}
+        names = {
+            "mirror",
+            "relay",
+            "leases",
+            "replies",
+            "poller",
+            "dispatcher",
+            "timers",
+            "access_revocation",
+            "acceptor 0",
+        }
         assert names <= {child.name for child in tree.children}
         assert {(child.state, child.restarts) for child in tree.children} == {("running", 0)}
 

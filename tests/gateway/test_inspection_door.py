@@ -11,6 +11,8 @@ from tests.gateway.asking import asked
 from tests.inspectors import TOKEN, inspector
 from tests.rooms import OPTIONS, eventually, open_stage
 
+pytestmark = pytest.mark.timing
+
 HOST = "127.0.0.1"
 
 

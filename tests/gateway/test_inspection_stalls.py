@@ -12,6 +12,8 @@ from omnisonic.wire import inspection as words
 from tests.inspectors import TOKEN, HoggingRoom, Inspector, inspector
 from tests.rooms import DEADLINE_S, Stage, eventually, open_stage
 
+pytestmark = pytest.mark.timing
+
 
 def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
     """The log's events of this name."""

@@ -10,6 +10,8 @@ from tests.clients import CLOSE, PING, PONG, TEXT, envelope, masked_frame
 from tests.gateway.by_hand import ByHand, pass_time
 from tests.rooms import Stage, open_stage
 
+pytestmark = pytest.mark.timing
+
 PING_S, GONE_S, LATE_S = 20.0, 35.0, 1.0
 STAYS_S = 56.0
 """Long past the time at which a client is gone that does not answer, and under the deadline that every test has."""

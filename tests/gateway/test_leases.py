@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import trio
 
 from omnisonic.actors.sync.event_relay import EventRelay
@@ -17,6 +18,8 @@ from tests.clients import Client
 from tests.gateway.conftest import OpenStage
 from tests.rooms import PoisonedRoom, Stage, becomes, eventually, listening, open_stage
 from tests.valkey_server import ValkeyServer
+
+pytestmark = pytest.mark.timing
 
 
 async def put(stage: Stage, member: str = "cy", ttl_s: float = 60.0, status: Status = "active") -> None:

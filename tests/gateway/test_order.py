@@ -21,6 +21,8 @@ from tests.clients import (
 from tests.gateway.conftest import OpenStage
 from tests.rooms import PoisonedRoom, Stage
 
+pytestmark = pytest.mark.timing
+
 
 async def test_binary_and_text_share_one_order(stage: Stage) -> None:
     """And a binary message takes an offset like any other."""

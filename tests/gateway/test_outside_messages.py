@@ -12,6 +12,8 @@ from tests.clients import DEADLINE_S
 from tests.gateway.conftest import OpenStage
 from tests.rooms import PoisonedRoom, Stage, listening
 
+pytestmark = pytest.mark.timing
+
 HERE = "omnisonic:replies:test"
 
 

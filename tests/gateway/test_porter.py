@@ -18,6 +18,8 @@ from tests.clients import TEXT, Bare, envelope, masked_frame, upgrade_request
 from tests.gateway.asking import answered, asked
 from tests.rooms import Stage, eventually, listening, open_stage
 
+pytestmark = pytest.mark.timing
+
 
 @dataclass
 class Asked:

@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+import pytest
 import trio
 import trio.testing
 
@@ -14,6 +15,8 @@ from tests.clients import CLOSE, FRAGMENT_OF_TEXT, LAST, TEXT, Bare, envelope
 from tests.gateway.conftest import OpenStage
 from tests.gateway.latency import latencies_ms
 from tests.rooms import PoisonedRoom, Stage, becomes, eventually, open_stage
+
+pytestmark = pytest.mark.timing
 
 RESTART_MS: Final = 100
 MIRROR_S: Final = 1.0

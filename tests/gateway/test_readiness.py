@@ -19,6 +19,8 @@ from tests.postgres_server import PostgresServer
 from tests.rooms import Stage, becomes, eventually, open_stage
 from tests.valkey_server import ValkeyServer
 
+pytestmark = pytest.mark.timing
+
 ANSWERED_WITHIN_S: Final = 3.0
 SILENT: Final = f"No answer within {CHECK_S:g} s."
 WELL: Final = {"loop": "ok", "presence": "ok", "bus": "ok"}

@@ -18,6 +18,8 @@ from tests.gateway.people import People, Somebody, enter, open_ticket_stage, sho
 from tests.rooms import Stage, becomes, eventually
 from tests.valkey_server import ValkeyServer
 
+pytestmark = pytest.mark.timing
+
 KICKED: Final = (4003, "kicked")
 SOON_S: Final = 1.0
 

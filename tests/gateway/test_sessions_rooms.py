@@ -12,7 +12,9 @@ from tests.clients import upgrade_request
 from tests.gateway.asking import asked
 from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stage, shown, unknown_session
 from tests.rooms import Stage, eventually
-from tests.stores.studio.databases import DEAD_URL
+from tests.studio.databases import DEAD_URL
+
+pytestmark = pytest.mark.timing
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What goes on when nothing happens, and what does not, on a clock that the test moves (SPEC 5.4)."""
 
+import pytest
 import trio
 import trio.testing
 
@@ -7,6 +8,8 @@ from omnisonic.stores.presence.memory import MemoryPresence
 from tests.clients import TEXT, envelope, masked_frame, upgrade_request
 from tests.gateway.by_hand import ByHand, pass_time
 from tests.rooms import open_stage
+
+pytestmark = pytest.mark.timing
 
 TTL_S = 15
 """The shortest `PRESENCE_TTL`."""

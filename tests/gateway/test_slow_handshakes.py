@@ -11,6 +11,8 @@ from tests.clients import Bare
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage, becomes, eventually, open_stage
 
+pytestmark = pytest.mark.timing
+
 HALF_OPEN: Final = 500
 JOIN_S: Final = 0.2
 RECONNECTS: Final = 2_000

@@ -4,12 +4,16 @@ import resource
 import sys
 from typing import Final
 
+import pytest
+
 from omnisonic.actors.connections.keepalive import Timeouts
 from omnisonic.wire.closing import CloseCode
 from tests.clients import Bare
 from tests.gateway.conftest import OpenStage
 from tests.gateway.latency import latencies_ms, percentile
 from tests.rooms import eventually, open_stage
+
+pytestmark = pytest.mark.timing
 
 QUEUE_BYTES: Final = 256 * 1024
 LONG_TEXT: Final = "x" * 32_000

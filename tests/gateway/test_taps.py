@@ -14,6 +14,8 @@ from tests.clients import upgrade_request
 from tests.inspectors import TOKEN, Inspector, inspector
 from tests.rooms import Stage, eventually, open_stage
 
+pytestmark = pytest.mark.timing
+
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:

@@ -23,6 +23,8 @@ from tests.gateway.people import (
 from tests.rooms import Stage, eventually
 from tests.valkey_server import ValkeyServer
 
+pytestmark = pytest.mark.timing
+
 DAY_MS: Final = 86_400_000
 
 

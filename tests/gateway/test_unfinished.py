@@ -11,6 +11,8 @@ from tests.clients import BINARY, CLOSE, FRAGMENT_OF_TEXT, LAST, MORE, PING, TEX
 from tests.gateway.by_hand import ByHand, pass_time
 from tests.rooms import Stage, eventually, open_stage
 
+pytestmark = pytest.mark.timing
+
 SOON_S, WITHIN_S = 8.0, 10.0
 NOTE: Final = masked_frame(TEXT, envelope("note").encode())
 FRAGMENTS: Final = masked_frame(FRAGMENT_OF_TEXT, b'{"type":') + masked_frame(LAST, b'"note"}')

@@ -13,6 +13,8 @@ from tests.gateway.latency import latencies_ms, percentile
 from tests.rooms import Stage, becomes, eventually, open_stage
 from tests.valkey_server import ValkeyServer
 
+pytestmark = pytest.mark.timing
+
 ROOMS: Final = 10
 MEMBERS: Final = 200
 OUTAGE_S: Final = 1.5

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from tests.http.browsing import running_browser
 from tests.system.conftest import without_coverage as without_coverage
 from tests.system.studio import Studio, running_studio
-from tests.web.browsing import running_browser
 
 
 @pytest.fixture(scope="package")

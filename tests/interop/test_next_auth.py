@@ -8,10 +8,10 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.http.browsing import CHROMIUM
 from tests.interop.their_page import bundle, open_page
 from tests.node_packages import NodePackages
 from tests.system.studio import Studio
-from tests.web.browsing import CHROMIUM
 
 PASSWORD: Final = "a good password"
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tests.cli.running import eventually
+from tests.http.sounds import wav
 from tests.python_packages import FOLDER
 from tests.system.studio import Studio
-from tests.web.sounds import wav
 
 PACKAGE: Final = "generated_studio_client"
 GENERATE_S: Final = 120.0

@@ -7,9 +7,9 @@ from typing import Final
 
 import httpx
 
+from tests.http.sounds import wav
 from tests.node_packages import NodePackages
 from tests.system.studio import Studio
-from tests.web.sounds import wav
 
 SOURCES: Final = ("person.ts", "node.d.ts", "tsconfig.json")
 

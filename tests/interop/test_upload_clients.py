@@ -8,10 +8,10 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.http.browsing import CHROMIUM
 from tests.interop.their_page import bundle, open_page
 from tests.node_packages import NodePackages
 from tests.system.studio import Studio
-from tests.web.browsing import CHROMIUM
 
 SIZE: Final = 300_000
 LARGE: Final = 12 * 2**20

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from playwright.sync_api import Page
 
+from tests.http.browsing import CHROMIUM, TIMEOUT_MS, running_browser
 from tests.node_packages import NodePackages
 from tests.system.studio import Studio
-from tests.web.browsing import CHROMIUM, TIMEOUT_MS, running_browser
 
 TEXT: Final = "Can you hear me? ♪"
 NOTE: Final = json.dumps({"type": "note", "payload": {"text": TEXT}})

@@ -6,8 +6,8 @@ from typing import Final
 
 from playwright.sync_api import Browser, Page
 
+from tests.http.browsing import TIMEOUT_MS
 from tests.node_packages import NodePackages
-from tests.web.browsing import TIMEOUT_MS
 
 HTML: Final = '<!doctype html><title>Theirs</title><div id="root"></div><script src="/theirs.js"></script>'
 

@@ -19,9 +19,9 @@ import pytest
 from omnisonic.process.sandbox import UID, missing_layers
 from omnisonic.studio.media.analyser import probe
 from tests.cli.running import alive, eventually
-from tests.media.recordings import tone
 from tests.process.attacks import DEEDS
 from tests.process.other_users import ORDINARY_USER, import_path, ordinary_python
+from tests.studio.media.recordings import tone
 
 DEADLINE_S: Final = 40.0
 IS_ROOT: Final = os.geteuid() == 0
@@ -274,7 +274,7 @@ def test_a_sandbox_that_cannot_be_had_is_an_error() -> None:
     """A second thread would stay outside of it: nothing is decoded, and the reason is told."""
     program = (
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
-        "from omnisonic.studio.media import confined_main, probe\nconfined_main.print_confined(len, probe.LIMITS)"
+        "from omnisonic.studio.media import sandboxed_main, probe\nsandboxed_main.print_sandboxed(len, probe.LIMITS)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S

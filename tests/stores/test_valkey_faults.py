@@ -17,6 +17,8 @@ from tests.stores.conftest import DEADLINE_S, SLACK_S, presence_at
 from tests.tcp_proxy import open_tcp_proxy
 from tests.valkey_server import ValkeyServer, running_valkey
 
+pytestmark = pytest.mark.timing
+
 ADA = PresenceMember("ada", "Ada")
 
 

@@ -16,6 +16,8 @@ from tests.system.musicians import Musician, musician
 from tests.system.studio import Studio, running_studio
 from tests.system.visitors import rejected_status
 
+pytestmark = pytest.mark.timing
+
 TRUE_WITHIN_S = 1.0
 """Whoever must go is gone, and the roster is true, within this time."""
 KICKED = 4003

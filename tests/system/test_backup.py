@@ -16,11 +16,11 @@ import httpx
 
 from omnisonic.operations.embedded.installation import find_postgres
 from tests.cli.running import START_S, Command, running
+from tests.http.sounds import wav
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.system.musicians import PASSWORD
 from tests.system.printed import block, replaced
 from tests.valkey_server import ValkeyServer
-from tests.web.sounds import wav
 
 DATA: Final = "/var/lib/omnisonic"
 ASKED: Final = re.compile(r"^systemctl (stop|start) omnisonic\n", re.MULTILINE)

@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.cli.running import eventually
+from tests.http.browsing import CHROMIUM, TIMEOUT_MS, add_files, join, log, roster, running_browser, say, stem
+from tests.http.conftest import deadline
+from tests.http.sounds import wav
 from tests.system.studio import Studio, running_studio
-from tests.web.browsing import CHROMIUM, TIMEOUT_MS, add_files, join, log, roster, running_browser, say, stem
-from tests.web.conftest import deadline
-from tests.web.sounds import wav
 
 __all__ = ["deadline"]
 

@@ -11,12 +11,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from omnisonic.studio.mixdown import RATE_HZ
 from tests.cli.running import eventually
-from tests.mixdown.sounds import Sound, file_of, sine
+from tests.http.browsing import CHROMIUM, add_files, log, running_browser, stem
+from tests.http.conftest import deadline
+from tests.http.pages.mixdowns.stage import fact, is_heard, mixdowns, newest, render, status
+from tests.studio.mixdown.sounds import Sound, file_of, sine
 from tests.system.studio import Studio, running_studio
 from tests.system.test_browser import Visitors, more_time
-from tests.web.browsing import CHROMIUM, add_files, log, running_browser, stem
-from tests.web.conftest import deadline
-from tests.web.mixdowns.stage import fact, is_heard, mixdowns, newest, render, status
 
 __all__ = ["deadline", "more_time"]
 

@@ -11,11 +11,11 @@ import pytest
 import trio
 
 from tests.cli.running import START_S, running
+from tests.http.oauth_studio import go_there
+from tests.http.openid_provider import CLIENT_SECRET, OpenIdProvider, running_provider
 from tests.otlp_receiver import running_otlp_receiver
 from tests.system.musicians import PASSWORD, musician
 from tests.system.studio import Served
-from tests.web.oauth_studio import go_there
-from tests.web.openid_provider import CLIENT_SECRET, OpenIdProvider, running_provider
 
 ADMIN_TOKEN: Final = "canary-of-the-operator-0f2c9d"
 GUESSED_TOKEN: Final = "canary-of-somebody-else-77ab01"

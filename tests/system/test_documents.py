@@ -26,9 +26,9 @@ from omnisonic.wire import messages, numbers
 from omnisonic.wire.catalogue import messages_table
 from omnisonic.wire.closing import close_table, remedy_table
 from tests.cli.running import START_S, environ, running
+from tests.http.conftest import deadline
 from tests.processes import ended_with_block
 from tests.system.visitors import visitors_of
-from tests.web.conftest import deadline
 
 __all__ = ["deadline"]
 
@@ -62,7 +62,7 @@ def test_every_error_that_a_message_may_get_is_explained() -> None:
     explained = {_unquoted(code) for row in _table(REALTIME, "code", "what was wrong") for code in row[0].split(", ")}
     _, _, entering = REALTIME.read_text().partition("### When the server refuses a connection")
     on_entering = set(re.findall(r"`([a-z_]+)`", entering.split("\n\n")[1]))
-    rooms = [path for path in sorted((ROOT / "actors").glob("*.py")) if not path.name.startswith("inspect")]
+    rooms = [path for path in sorted((ROOT / "actors").rglob("*.py")) if "inspection" not in path.parts]
     parts = [inspect.getsource(part) for part in (messages, numbers, hosting)]
     sources = [*(path.read_text() for path in rooms), *parts]
     in_code = {code for source in sources for code in _error_codes(source)}

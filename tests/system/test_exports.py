@@ -12,8 +12,8 @@ import pytest
 from omnisonic.studio.exports.export_worker import MIXED_PERCENT
 from omnisonic.studio.exports.queue import LEASE_S
 from tests.cli.running import START_S, alive, children, command_line, eventually
-from tests.media.recordings import tone
 from tests.s3_server import running_s3
+from tests.studio.media.recordings import tone
 from tests.system.studio import Studio, running_studio
 from tests.system.test_uploads import rows, signed_in
 

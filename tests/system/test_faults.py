@@ -21,6 +21,8 @@ from tests.rooms import becomes
 from tests.system.musicians import Musician, musician
 from tests.system.studio import Served, Studio, end, running_studio
 
+pytestmark = pytest.mark.timing
+
 NORMAL_WITHIN_S = 2.0
 """Everything is normal again this long after the database is back (RELIABILITY 11)."""
 ANSWERED_WITHIN_S = 1.0

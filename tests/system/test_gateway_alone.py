@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 
+import pytest
 import trio
 
 from tests.cli.running import Command, running
@@ -12,6 +13,8 @@ from tests.rooms import eventually
 from tests.system.studio import SETTINGS, TTL_S
 from tests.system.visitors import visitors_of
 from tests.valkey_server import ValkeyServer
+
+pytestmark = pytest.mark.timing
 
 PRESENCE = "omnisonic:presence:"
 ROSTER = f"{PRESENCE}roster:"

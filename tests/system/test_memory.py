@@ -17,6 +17,8 @@ from tests.rooms import eventually, open_stage
 from tests.system.process_figures import figure_kib
 from tests.system.visitors import Visitors, visitors_of
 
+pytestmark = pytest.mark.timing
+
 MEMBER_BYTES: Final = 16 * 1024
 """Most that an idle member may cost."""
 IDLE_MEMBERS: Final = 1_000

@@ -12,7 +12,16 @@ import soundfile  # type: ignore[import-untyped]
 
 from omnisonic.studio.mixdown import RATE_HZ
 from tests.cli.running import START_S, eventually
-from tests.mixdown.placed_files import AFTER_PAUSE_S, CHIRPS_S, LENGTH_S, PAUSE_S, Packets, encoded, found, written
+from tests.studio.mixdown.placed_files import (
+    AFTER_PAUSE_S,
+    CHIRPS_S,
+    LENGTH_S,
+    PAUSE_S,
+    Packets,
+    encoded,
+    found,
+    written,
+)
 from tests.system.studio import running_studio
 from tests.system.test_uploads import signed_in
 

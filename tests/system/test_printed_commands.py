@@ -15,10 +15,10 @@ from typing import Any, Final
 import pytest
 
 from tests.cli.running import eventually, running
+from tests.http.sounds import wav
 from tests.system.musicians import musician
 from tests.system.printed import ROOT, block
 from tests.system.visitors import Visitors
-from tests.web.sounds import wav
 
 UPLOADS: Final = ROOT / "docs/uploads.md"
 EXPORTS: Final = ROOT / "docs/exports.md"

@@ -20,11 +20,11 @@ from trio_websocket import ConnectionClosed, ConnectionRejected
 
 from omnisonic.settings.settings import Settings
 from tests.clients import Client
+from tests.http.sounds import wav
 from tests.system.musicians import PASSWORD, Musician
 from tests.system.printed import block
 from tests.system.proxies import EMAIL, HOST, Site, running_sites
 from tests.system.visitors import NO_WEB, Visitors, rejected_status
-from tests.web.sounds import wav
 
 PROXIES: Final = ("nginx", "caddy")
 SOUND_S: Final = 120

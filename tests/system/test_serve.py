@@ -17,6 +17,8 @@ from tests.clients import Client
 from tests.rooms import becomes, eventually
 from tests.system.studio import STOP_S, Studio, all_gone, end, running_studio
 
+pytestmark = pytest.mark.timing
+
 TRUE_WITHIN_S = 1.0
 """The mirrored roster is true within this time (SPEC 5.4)."""
 RECONNECT_MS = range(500, 5_001)

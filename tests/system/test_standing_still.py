@@ -15,6 +15,8 @@ from omnisonic.operations.heartbeat import SILENT_S
 from tests.cli.running import Command, completed, eventually, running
 from tests.processes import send_signal
 
+pytestmark = pytest.mark.timing
+
 TOLD_WITHIN_S: Final = 3.0
 AGAIN_WITHIN_S: Final = 15.0
 """A new process is there this long after the old one fell silent (RELIABILITY)."""

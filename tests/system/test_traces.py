@@ -11,11 +11,11 @@ import trio
 
 from omnisonic.observability.metrics import METRICS
 from tests.cli.running import START_S, Command, eventually, running
-from tests.media.recordings import tone
+from tests.http.conftest import deadline
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, running_otlp_receiver
+from tests.studio.media.recordings import tone
 from tests.system.musicians import Musician, musician
 from tests.system.visitors import Visitors
-from tests.web.conftest import deadline
 
 __all__ = ["deadline"]
 

@@ -15,6 +15,8 @@ from tests.clients import BINARY, FRAGMENT_OF_TEXT, LAST, Bare, masked_frame
 from tests.system.process_figures import figure_kib
 from tests.system.visitors import visitors_of
 
+pytestmark = pytest.mark.timing
+
 MEMBERS: Final = 300
 MOST_BYTES: Final = 64 * 1024 * 1024
 """What all of them together may cost."""

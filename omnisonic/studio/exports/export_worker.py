@@ -150,7 +150,9 @@ class ExportWorker:
     ) -> Export | None:
         is_told = isinstance(problem, OmnisonicError)
         _log.warning(
-            "export.incomplete", extra={"export": job.export.id, "reason": reason}, exc_info=None if is_told else problem
+            "export.incomplete",
+            extra={"export": job.export.id, "reason": reason},
+            exc_info=None if is_told else problem,
         )
         return await self._delivery.until_answered(partial(settle, job, reason))
 

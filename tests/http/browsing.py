@@ -1,0 +1,163 @@
+"""People with browsers: each has a profile of their own, signed in or not, and whatever a page complains of is kept."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import httpx
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, sync_playwright
+
+from tests.http.running import Web
+
+BROWSERS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first is the same engine without a window around each page: pages open in less than half of the time."""
+CHROMIUM: Final = next(filter(None, map(shutil.which, BROWSERS)), None)
+ARGUMENTS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TIMEOUT_MS: Final = 20_000
+"""For all that a page shows or does sooner or later. What is promised to be quicker says so where it is waited for."""
+
+expect.set_options(timeout=TIMEOUT_MS)
+Scheme = Literal["dark", "light"]
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """A headless Chromium until the block ends."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """Opens pages, each in a new profile. A page that complains, or asks others for something, fails `check`.
+
+    `origins` are what pages may talk to. What `expects` names is no complaint.
+    """
+
+    browser: Browser
+    base_url: str
+    origins: tuple[str, ...]
+    sign_up: Callable[[str], httpx.Client]
+    pages: list[Page] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def __call__(self, path: str = "/", *, who: str = "", width: int = 1280, height: int = 800, **context: Any) -> Page:
+        """The page at `path`, as `who` sees it: a name, or nothing for a stranger."""
+        profile = self.browser.new_context(viewport={"width": width, "height": height}, **context)
+        if who:
+            cookies = [
+                {"name": cookie.name, "value": cookie.value or "", "url": self.base_url}
+                for cookie in self.sign_up(who).cookies.jar
+            ]
+            profile.add_cookies(cookies)  # type: ignore[arg-type]
+        page = profile.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self._asked(request.url))
+        page.goto(f"{self.base_url}{path}")
+        self.pages.append(page)
+        return page
+
+    def expects(self, pattern: str) -> None:
+        """What a page says in its console about this is as it should be."""
+        self.expected.append(pattern)
+
+    def check(self) -> None:
+        for page in self.pages:
+            page.context.close()
+        assert [line for line in self.complaints if not any(re.search(known, line) for known in self.expected)] == []
+
+    def _asked(self, url: str) -> None:
+        parts = urlsplit(url)
+        if f"{parts.scheme}://{parts.netloc}" not in self.origins:
+            self.complaints.append(url)
+
+
+def visiting(browser: Browser, web: Web, gateway_port: int = 9) -> Visit:
+    """Visits to `web`, whose gateway is at that port."""
+
+    def sign_up(name: str) -> httpx.Client:
+        return person(web, name)
+
+    return Visit(browser, web.url, (web.url, f"ws://127.0.0.1:{gateway_port}"), sign_up)
+
+
+def person(web: Web, name: str) -> httpx.Client:
+    """A client of whoever is called that."""
+    return web.sign_up(f"{name.lower().replace(' ', '.')}@example.com", name=name)
+
+
+def new_session(web: Web, owner: str, *others: str, name: str = "Night jam") -> str:
+    """The id of a new session, shared with `others`."""
+    mine = person(web, owner)
+    session_id = str(mine.post("/api/sessions", json={"name": name}).json()["session"]["id"])
+    for other in others:
+        assert person(web, other).post(f"/api{invite_to(web, owner, session_id)}").status_code == 200
+    return session_id
+
+
+def invite_to(web: Web, owner: str, session_id: str) -> str:
+    """The path of a new invite's link."""
+    answer = person(web, owner).post(f"/api/sessions/{session_id}/invites", json={})
+    return httpx.URL(answer.json()["url"]).path
+
+
+def join(page: Page, shown_as: str = "") -> Page:
+    """Walk into the room of the studio that the page shows."""
+    if shown_as:
+        page.get_by_label("Shown as").fill(shown_as)
+    page.get_by_role("button", name="Join Room").click()
+    expect(page.get_by_text("You came in.")).to_be_visible()
+    return page
+
+
+def say(page: Page, text: str) -> None:
+    page.get_by_label("Message", exact=True).fill(text)
+    page.get_by_role("button", name="Send", exact=True).click()
+
+
+def roster(page: Page) -> Locator:
+    return page.get_by_role("list", name="Who is here").get_by_role("listitem")
+
+
+def log(page: Page) -> Locator:
+    return page.get_by_role("log", name="What was said")
+
+
+def add_files(page: Page, **files: bytes) -> None:
+    """Choose these files in the studio; a name's last `_` stands for its dot."""
+    chosen: list[FilePayload] = [
+        {"name": ".".join(name.rsplit("_", 1)), "mimeType": "application/octet-stream", "buffer": content}
+        for name, content in files.items()
+    ]
+    page.get_by_test_id("upload-input").set_input_files(chosen)
+
+
+def stems(page: Page) -> Locator:
+    return page.get_by_role("list", name="Stems").get_by_role("listitem")
+
+
+def stem(page: Page, name: str) -> Locator:
+    """The stem with that file name."""
+    return page.get_by_role("listitem", name=name, exact=True)
+
+
+def sendings(page: Page) -> Locator:
+    """The files on their way."""
+    return page.get_by_role("list", name="On their way").get_by_role("listitem")

@@ -1,0 +1,337 @@
+"""The studio in a real browser, against a fake gateway: come in, see each other, talk, lose the connection, leave."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.cli.running import eventually
+from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, person, roster, say, visiting
+from tests.http.running import GatewayThread, Web, running_web
+from tests.postgres_server import PostgresServer, fresh_database
+
+ALONE = "Nobody else is here yet. Send them the link."
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+@pytest.fixture
+def site(shared_site: Web) -> Web:
+    return shared_site
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Web, gateway: GatewayThread) -> Iterator[Visit]:
+    gateway.fake.refusal, gateway.fake.is_mute = "", False
+    visit = visiting(browser, site, gateway.fake.port)
+    yield visit
+    visit.check()
+
+
+def test_two_visitors_meet_talk_and_part(visit: Visit, site: Web) -> None:
+    """Each sees the other come, hears what they say under their name, and sees them go."""
+    path = f"/sessions/{new_session(site, 'Ada', 'Bo')}"
+    ada, bo = join(visit(path, who="Ada")), join(visit(path, who="Bo"))
+    expect(log(ada)).to_contain_text("Bo came in.")
+    for page in (ada, bo):
+        expect(roster(page)).to_have_count(2)
+    say(bo, "From the bridge?")
+    expect(log(ada).get_by_role("article")).to_contain_text("Bo")
+    expect(log(ada).get_by_role("article")).to_contain_text("From the bridge?")
+    expect(log(bo).get_by_role("article")).to_have_count(1)
+    expect(bo.locator(".pending")).to_have_count(0)
+    bo.get_by_role("button", name="Leave Room").click()
+    expect(log(ada)).to_contain_text("Bo left.")
+    expect(roster(ada)).to_have_count(1)
+    expect(bo.get_by_role("button", name="Join Room")).to_be_focused()
+
+
+def test_whoever_is_alone_is_told_to_send_the_link(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """The owner is led to an invite, others can copy the page's address; with company the advice is gone."""
+    session = new_session(site, "Ada", "Bo")
+    ada = join(visit(f"/sessions/{session}", who="Ada"))
+    expect(ada.get_by_text(ALONE)).to_be_visible()
+    ada.get_by_role("button", name="Invite somebody").click()
+    expect(ada.get_by_role("dialog", name="People in this session")).to_be_visible()
+    ada.keyboard.press("Escape")
+    gateway.do(gateway.fake.put, session, "Cy")
+    expect(ada.get_by_text(ALONE)).to_be_hidden()
+    ada.get_by_role("button", name="Leave Room").click()
+    gateway.do(gateway.fake.close, session, 1001)
+    bo = join(visit(f"/sessions/{session}", who="Bo"))
+    expect(bo.get_by_role("button", name="Copy link")).to_be_visible()
+
+
+def test_the_door_says_who_is_in_there(visit: Visit, site: Web) -> None:
+    """Whoever looks at a session sees who is in its room, before they come in, also when somebody comes meanwhile."""
+    session = new_session(site, "Ada", "Bo", "Cy")
+    page = visit(f"/sessions/{session}", who="Ada")
+    expect(page.get_by_text("Nobody is in the room yet. Be the first.")).to_be_visible()
+    for name in ("Bo", "Cy"):
+        body = {"roomId": session, "memberId": name, "displayName": name}
+        assert person(site, name).post("/api/presence", json=body).status_code == 200
+    page.reload()
+    expect(page.get_by_text("2 people are in the room.")).to_be_visible()
+    expect(roster(page)).to_have_text(["BBo", "CCy"])
+
+
+def test_the_page_shows_whose_a_member_is(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Where the name that they have chosen is not their account's: in the list, in what is told, and from outside."""
+    session = new_session(site, "Ada", "Bo")
+    ada = join(visit(f"/sessions/{session}", who="Ada"))
+    members = [
+        {"memberId": "m1", "displayName": "Cleo", "status": "active", "account": {"id": "1", "name": "Bo"}},
+        {"memberId": "m2", "displayName": "Dee", "status": "away", "account": {"id": "2", "name": "dee"}},
+        {"memberId": "m3", "displayName": "Eve", "status": "active"},
+    ]
+    for member in members:
+        gateway.do(gateway.fake.tell, session, {"type": "presence.join", "payload": member})
+    expect(roster(ada).filter(has_text="Cleo")).to_contain_text("signed in as Bo")
+    expect(roster(ada).filter(has_text="Dee").locator(".member-about")).to_have_text("away")
+    expect(roster(ada).filter(has_text="Eve").locator(".member-about")).to_be_empty()
+    expect(log(ada)).to_contain_text("Cleo came in, signed in as Bo.")
+    expect(log(ada)).to_contain_text("Eve came in.")
+    body = {"roomId": session, "memberId": "recorder", "displayName": "Ada"}
+    assert person(site, "Bo").post("/api/presence", json=body).status_code == 200
+    outside = visit(f"/sessions/{session}", who="Ada")
+    expect(roster(outside).filter(has_text="Ada")).to_contain_text("signed in as Bo")
+
+
+def test_a_lost_connection_comes_back_by_itself(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """After 1001 it waits as long as the reason says, and then the roster is the room's again."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.put, session, "Ghost")
+    expect(roster(page)).to_have_count(2)
+    gateway.do(gateway.fake.close, session, 1001, json.dumps({"reconnectMs": 600_000}))
+    expect(page.locator("#notice")).to_have_text(re.compile(r"^\s*The studio is restarting. Trying again in \d{3} s."))
+    page.get_by_label("Message", exact=True).fill("kept")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("kept")
+    page.get_by_role("button", name="Try now").click()
+    expect(log(page)).to_contain_text("You are back.")
+    expect(roster(page)).to_have_count(1)
+    gateway.do(gateway.fake.close, session, 1001, json.dumps({"reconnectMs": 1}))
+    expect(log(page).get_by_text("You are back.")).to_have_count(2)
+
+
+def test_every_attempt_has_a_ticket_of_its_own(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """The fake gateway lets no ticket in twice: coming back three times takes four, none of them in an address."""
+    session = new_session(site, "Ada")
+    page = visit(f"/sessions/{session}", who="Ada")
+    addresses: list[str] = []
+    page.on("websocket", lambda socket: addresses.append(socket.url))
+    before = len(gateway.fake.tickets)
+    join(page)
+    for time in range(1, 4):
+        gateway.do(gateway.fake.close, session, 1001, json.dumps({"reconnectMs": 1}))
+        expect(log(page).get_by_text("You are back.")).to_have_count(time)
+    assert len(gateway.fake.tickets) == before + 4
+    assert len(addresses) == 4
+    assert not any("ticket" in address for address in addresses)
+
+
+def test_without_advice_it_backs_off(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Any other close is tried again within a second, the first time."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.close, session, 4008)
+    expect(log(page).get_by_text("You are back.")).to_be_visible(timeout=2_000)
+
+
+def test_a_gateway_that_is_not_there_is_tried_again(browser: Browser, postgres_process: PostgresServer) -> None:
+    """The page says so, keeps trying, and lets the visitor give up."""
+    with fresh_database(postgres_process) as url, running_web(database_url=url, gateway_port=9) as web:
+        visit = visiting(browser, web)
+        visit.expects("ERR_UNSAFE_PORT|ERR_CONNECTION_REFUSED|WebSocket connection")
+        page = visit(f"/sessions/{new_session(web, 'Ada')}", who="Ada")
+        page.get_by_role("button", name="Join Room").click()
+        expect(page.locator("#notice")).to_contain_text("The studio cannot be reached.")
+        expect(page.locator("#state-words")).to_have_text("Reconnecting…")
+        page.get_by_role("button", name="Leave Room").click()
+        expect(page.get_by_role("button", name="Join Room")).to_be_visible()
+        visit.check()
+
+
+@pytest.mark.parametrize(("code", "words"), [(4001, "another tab"), (4003, "removed"), (4004, "closed")])
+def test_some_endings_are_final(visit: Visit, site: Web, gateway: GatewayThread, code: int, words: str) -> None:
+    """Replaced, kicked or closed: it says so and stays out, until asked to join again."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.close, session, code, json.dumps({"reconnectMs": 1}))
+    expect(page.locator("#notice")).to_contain_text(words)
+    expect(page.locator("#state-words")).to_have_text("Disconnected")
+    eventually(lambda: not gateway.fake.rooms[session], what="the page has left")
+    page.get_by_role("button", name="Join again").click()
+    expect(page.locator("#state-words")).to_have_text("Connected")
+
+
+def test_whoever_is_removed_learns_that_it_is_shared_no_more(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """The gateway says 4003, the session is not found any more, and the page leads back to the list."""
+    session = new_session(site, "Ada", "Bo")
+    bo = join(visit(f"/sessions/{session}", who="Bo"))
+    visit.expects("404")
+    bo_id = person(site, "Bo").get("/api/sessions").json()["currentUserId"]
+    assert person(site, "Ada").delete(f"/api/sessions/{session}/collaborators/{bo_id}").status_code == 200
+    gateway.do(gateway.fake.close, session, 4003)
+    expect(bo.get_by_text("This session is not shared with you any more.")).to_be_visible()
+    expect(bo.get_by_role("button", name="Join Room")).to_be_hidden()
+    bo.get_by_role("link", name="Your sessions").click()
+    expect(bo.get_by_role("heading", name="Your sessions")).to_be_visible()
+
+
+def test_whoever_is_signed_out_elsewhere_is_led_to_sign_in_again(
+    visit: Visit, site: Web, gateway: GatewayThread
+) -> None:
+    """No ticket without a sign-in: instead of trying for ever the page says so, and leads back here afterwards."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    visit.expects("401")
+    page.context.clear_cookies()
+    gateway.do(gateway.fake.close, session, 1001, json.dumps({"reconnectMs": 1}))
+    expect(page.get_by_text("You are signed out.")).to_be_visible()
+    page.get_by_role("link", name="Sign in again").click()
+    expect(page.get_by_role("button", name="Continue with email")).to_be_visible()
+    assert page.url.endswith(f"/signin?callbackUrl=%2Fsessions%2F{session}")
+
+
+def test_a_deleted_session_says_so_in_its_room(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Told by the room, before the connection is closed."""
+    session = new_session(site, "Ada", "Bo")
+    bo = join(visit(f"/sessions/{session}", who="Bo"))
+    gateway.do(gateway.fake.tell, session, {"type": "session.deleted", "payload": {"sessionId": session}})
+    expect(bo.get_by_text("This session was deleted.")).to_be_visible()
+    eventually(lambda: not gateway.fake.rooms[session], what="the page has left")
+
+
+def test_a_renamed_session_is_renamed_for_all(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """The name and the tempo of whoever is in the room follow what the room is told."""
+    session = new_session(site, "Ada", "Bo")
+    bo = join(visit(f"/sessions/{session}", who="Bo"))
+    payload = {"id": session, "name": "Dawn jam", "tempoBpm": 98.5, "beatsPerBar": 7}
+    gateway.do(gateway.fake.tell, session, {"type": "session.updated", "payload": payload, "from": None})
+    expect(bo.get_by_role("heading", name="Dawn jam")).to_be_visible()
+    expect(bo.get_by_role("group", name="Tempo and metre")).to_have_text(re.compile(r"98\.5\s*BPM\s*7\s*beats a bar"))
+    expect(bo).to_have_title("Dawn jam · Omnisonic Studio")
+
+
+def test_what_nobody_in_the_room_said_is_not_put_in_a_mouth(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """A message from outside is shown as an event."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.tell, session, {"type": "chat", "payload": {"text": "Take 3 is up."}, "from": None})
+    expect(log(page).locator(".event").last).to_have_text("Take 3 is up.")
+    expect(log(page).get_by_role("article")).to_have_count(0)
+
+
+def test_whoever_is_turned_away_is_told_why_at_the_door(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """The gateway's sentence appears in the form, and nothing is tried again."""
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
+    gateway.fake.refusal = "This room is full."
+    page.get_by_role("button", name="Join Room").click()
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_text("This room is full.")
+    expect(page.get_by_role("button", name="Join Room")).to_be_visible()
+
+
+def test_a_name_is_needed_and_remembered(visit: Visit, site: Web) -> None:
+    """Without one the page says so and puts the cursor there; the one that was used last is offered again."""
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
+    expect(page.get_by_label("Shown as")).to_have_value("Ada")
+    page.get_by_label("Shown as").fill(" ")
+    page.get_by_role("button", name="Join Room").click()
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_text("Type the name that the others see.")
+    expect(page.get_by_label("Shown as")).to_be_focused()
+    join(page, "Countess")
+    expect(roster(page)).to_contain_text("Countess")
+    page.reload()
+    expect(page.get_by_label("Shown as")).to_have_value("Countess")
+
+
+def test_markup_stays_text(visit: Visit, site: Web) -> None:
+    """Names and messages that look like HTML are shown as they were typed, and run nothing."""
+    evil = "<img src=x onerror=alert(1)>"
+    path = f"/sessions/{new_session(site, 'Ada', 'Bo', name=evil)}"
+    ada = join(visit(path, who="Ada"))
+    bo = join(visit(path, who="Bo"), evil)
+    say(bo, f"{evil}</p><script>alert(2)</script>")
+    expect(ada.get_by_role("heading", name=evil)).to_be_visible()
+    expect(log(ada)).to_contain_text(f"{evil} came in.")
+    expect(log(ada).get_by_role("article")).to_contain_text("<script>alert(2)</script>")
+    expect(roster(ada).last).to_contain_text(evil)
+    assert ada.locator("main img, main script").count() == 0
+
+
+def test_a_message_that_was_refused_can_be_sent_again(visit: Visit, site: Web) -> None:
+    """It is shown at once, then marked with the gateway's sentence."""
+    page = join(visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada"))
+    say(page, "forbidden")
+    expect(page.locator(".unsent")).to_contain_text("Not sent. Slow down a little.")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator(".unsent")).to_have_count(1)
+    expect(log(page).get_by_role("article")).to_have_count(1)
+
+
+def test_a_message_on_its_way_when_the_connection_goes_is_marked(
+    visit: Visit, site: Web, gateway: GatewayThread
+) -> None:
+    """Unacknowledged is not sent: it says so instead of pretending, and sending again works."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.fake.is_mute = True
+    say(page, "hello?")
+    expect(page.locator(".pending")).to_have_count(1)
+    gateway.do(gateway.fake.close, session, 1001, json.dumps({"reconnectMs": 1}))
+    expect(page.locator(".unsent")).to_contain_text("The connection was lost.")
+    gateway.fake.is_mute = False
+    expect(page.locator("#state-words")).to_have_text("Connected")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator(".unsent, .pending")).to_have_count(0)
+
+
+def test_whoever_looks_elsewhere_is_away(visit: Visit, site: Web) -> None:
+    """When the page is hidden the room is told, and when it is back too."""
+    path = f"/sessions/{new_session(site, 'Ada', 'Bo')}"
+    ada, bo = join(visit(path, who="Ada")), join(visit(path, who="Bo"))
+    hide = """hidden => {
+        const value = hidden ? "hidden" : "visible";
+        Object.defineProperty(document, "visibilityState", { value, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    bo.evaluate(hide, True)
+    expect(roster(ada).last).to_contain_text("away")
+    bo.evaluate(hide, False)
+    expect(roster(ada).last).not_to_contain_text("away")
+
+
+def test_the_round_trip_is_shown(visit: Visit, site: Web) -> None:
+    """The heartbeat's echo, in milliseconds."""
+    page = join(visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada"))
+    expect(page.locator("#latency")).to_have_text(re.compile(r"^\d+ ms$"))
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_thirty_members_with_long_names_fit(visit: Visit, site: Web, gateway: GatewayThread, width: int) -> None:
+    """Nothing sticks out of the screen, and the controls stay on it."""
+    session = new_session(site, "Ada", name="W" * 120)
+    page = join(visit(f"/sessions/{session}", who="Ada", width=width, height=640), "W" * 64)
+    for number in range(29):
+        name, status = f"Bartholomew-Featherstonehaugh {number}", "away" if number % 3 else "active"
+        gateway.do(gateway.fake.put, session, name, status)
+    say(page, "W" * 400)
+    expect(page.locator("#count")).to_have_text("30")
+    expect(roster(page)).to_have_count(30)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate("document.documentElement.scrollHeight") <= 640
+    for button in ("Send", "Leave Room", "Invite"):
+        expect(page.get_by_role("button", name=button, exact=True)).to_be_in_viewport(ratio=1)
+
+
+def test_the_same_member_has_the_same_colour_on_every_screen(visit: Visit, site: Web) -> None:
+    """Colours come from the person's id, not from who looks; the menu, drawn by the server, has the same one."""
+    path = f"/sessions/{new_session(site, 'Ada', 'Bo')}"
+    ada, bo = join(visit(path, who="Ada")), join(visit(path, who="Bo"))
+    expect(roster(bo)).to_have_count(2)
+    mine, theirs = (page.locator("#roster .avatar", has_text="A").get_attribute("class") for page in (ada, bo))
+    assert mine == theirs == ada.locator("summary .avatar").get_attribute("class")

@@ -1,0 +1,342 @@
+"""The other pages in a real browser: signing in, the list, sharing, changing, deleting; by keyboard, on a phone."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.http.browsing import CHROMIUM, Visit, invite_to, new_session, person, visiting
+from tests.http.running import GatewayThread, Web, running_web
+from tests.postgres_server import PostgresServer, fresh_database
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+@pytest.fixture
+def site(shared_site: Web) -> Web:
+    shared_site.presence.rooms.clear()
+    shared_site.bus.trouble.kind = shared_site.presence.trouble.kind = ""
+    shared_site.forget_everybody()
+    return shared_site
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Web, gateway: GatewayThread) -> Iterator[Visit]:
+    visit = visiting(browser, site, gateway.fake.port)
+    yield visit
+    visit.check()
+
+
+def is_focused(page: Page, role: str, name: str) -> bool:
+    """Whether the keyboard is at this control."""
+    control = page.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type]
+    return bool(control.first.evaluate("control => control === document.activeElement"))
+
+
+def tab_to(page: Page, role: str, name: str) -> None:
+    """Press Tab until the control has the focus."""
+    for _ in range(20):
+        if is_focused(page, role, name):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab never reached {name}")
+
+
+def test_a_new_musician_gets_to_a_session_by_keyboard_alone(visit: Visit, site: Web) -> None:
+    """Sign in, make a session, open it, walk in, talk, leave, sign out: Tab, type and Enter are enough."""
+    page, keys = visit(), visit.pages[0].keyboard
+    tab_to(page, "link", "Sign in")
+    keys.press("Enter")
+    expect(page.get_by_label("Email")).to_be_focused()
+    keys.type("ada@example.com")
+    keys.press("Tab")
+    keys.type("correct horse battery")
+    keys.press("Enter")
+    expect(page.get_by_role("heading", name="Your sessions")).to_be_visible()
+    assert page.url == f"{site.url}/sessions"
+    tab_to(page, "textbox", "New session name")
+    keys.type("Night jam")
+    keys.press("Enter")
+    expect(page.get_by_role("listitem").filter(has_text="Night jam")).to_be_visible()
+    tab_to(page, "link", "Open session")
+    keys.press("Enter")
+    expect(page.get_by_role("heading", name="Night jam")).to_be_visible()
+    tab_to(page, "button", "Join Room")
+    keys.press("Enter")
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    keys.type("one")
+    keys.press("Shift+Enter")
+    keys.type("two")
+    keys.press("Enter")
+    expect(page.locator(".said-text")).to_have_text("one\ntwo")
+    for _ in range(20):
+        keys.press("Shift+Tab")
+        if is_focused(page, "button", "Leave Room"):
+            break
+    keys.press("Enter")
+    expect(page.get_by_role("button", name="Join Room")).to_be_focused()
+    page.locator("summary[aria-label^=Account]").focus()
+    keys.press("Enter")
+    keys.press("Tab")
+    assert is_focused(page, "button", "Sign out")
+    keys.press("Escape")
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+    keys.press("Enter")
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(page.get_by_role("link", name="Sign in").first).to_be_visible()
+    page.goto(f"{site.url}/sessions")
+    expect(page.get_by_role("button", name="Continue with email")).to_be_visible()
+
+
+def test_a_session_is_made_without_leaving_the_list(visit: Visit) -> None:
+    """It is at the top, the field is empty and ready for the next; the first one ends the emptiness."""
+    page = visit("/sessions", who="Ada")
+    expect(page.get_by_text("No sessions yet.")).to_be_visible()
+    for name in ("One", "Two"):
+        page.get_by_placeholder("New session name").fill(name)
+        page.get_by_role("button", name="Create").click()
+        expect(page.get_by_role("listitem").first).to_contain_text(name)
+        expect(page.get_by_placeholder("New session name")).to_have_value("")
+    expect(page.get_by_text("No sessions yet.")).to_be_hidden()
+    expect(page.get_by_role("status")).to_have_text("Two is made.")
+    expect(page.get_by_role("listitem")).to_have_count(2)
+    expect(page.get_by_role("link", name="Open session").first).to_have_accessible_description("Two")
+    page.get_by_role("link", name="Open session").first.click()
+    expect(page.get_by_role("heading", name="Two")).to_be_visible()
+
+
+def test_what_cannot_be_made_says_why(visit: Visit) -> None:
+    """The API's sentence is shown at the field, and what was typed stays."""
+    page = visit("/sessions", who="Ada")
+    visit.expects("400")
+    page.get_by_placeholder("New session name").evaluate("field => field.removeAttribute('maxlength')")
+    page.get_by_placeholder("New session name").fill("x" * 121)
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("at most 120 characters")
+    expect(page.get_by_placeholder("New session name")).to_have_value("x" * 121)
+
+
+def test_the_list_shows_more_when_asked(visit: Visit, site: Web) -> None:
+    """Fifty at first, then the rest, in order, and the keyboard goes on where the new ones begin."""
+    ada = person(site, "Ada")
+    for number in range(53):
+        ada.post("/api/sessions", json={"name": f"Take {number}"})
+    page = visit("/sessions", who="Ada")
+    lines = page.get_by_role("listitem")
+    expect(lines).to_have_count(50)
+    page.get_by_role("link", name="Show more").click()
+    expect(lines).to_have_count(53)
+    expect(page.get_by_role("link", name="Show more")).to_have_count(0)
+    expect(lines.nth(50).get_by_role("link")).to_be_focused()
+    assert lines.locator(".session-name").all_inner_texts() == [f"Take {number}" for number in range(52, -1, -1)]
+
+
+def test_the_list_follows_what_happens(visit: Visit, site: Web) -> None:
+    """Back at the page, who is in the rooms is counted anew, new sessions are there and deleted ones are gone."""
+    first, second = new_session(site, "Ada", name="First"), new_session(site, "Ada", name="Second")
+    page = visit("/sessions", who="Ada")
+    expect(page.get_by_role("listitem")).to_have_count(2)
+    ada = person(site, "Ada")
+    ada.post("/api/presence", json={"roomId": first, "memberId": "m", "displayName": "Bo"})
+    ada.delete(f"/api/sessions/{second}")
+    new_session(site, "Bo", "Ada", name="Third")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.get_by_role("listitem").locator(".session-name")).to_have_text(["Third", "First"])
+    expect(page.get_by_role("listitem").first).to_contain_text("Shared by Bo")
+    expect(page.get_by_role("listitem").last).to_contain_text("1 in the room")
+
+
+def test_a_list_whose_sign_in_has_ended_leads_to_a_new_one(visit: Visit) -> None:
+    """With a sentence, and back to the list."""
+    page = visit("/sessions", who="Ada")
+    visit.expects("401")
+    page.context.clear_cookies()
+    page.get_by_placeholder("New session name").fill("Late")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("alert")).to_have_text("Sign in first, and you get to the page you asked for.")
+    assert page.url.endswith("callbackUrl=%2Fsessions")
+
+
+def test_the_owner_renames_in_place(visit: Visit, site: Web) -> None:
+    """The heading becomes a field and back; Escape changes nothing, a bad name says why."""
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
+    page.get_by_label("More").click()
+    page.get_by_role("button", name="Rename").click()
+    field = page.get_by_label("Session name", exact=True)
+    expect(field).to_be_focused()
+    expect(field).to_have_value("Night jam")
+    field.fill("Nope")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="Night jam")).to_be_focused()
+    page.get_by_label("More").click()
+    page.get_by_role("button", name="Rename").click()
+    field.fill("Dawn jam")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Dawn jam")).to_be_visible()
+    expect(page).to_have_title("Dawn jam · Omnisonic Studio")
+    page.reload()
+    expect(page.get_by_role("heading", name="Dawn jam")).to_be_visible()
+
+
+def test_the_owner_sets_the_tempo(visit: Visit, site: Web) -> None:
+    """A number is kept when the field is left; one that is no tempo is refused and put back."""
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
+    page.get_by_label("BPM").fill("98.5")
+    page.get_by_label("beats a bar").fill("7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("BPM")).to_have_value("98.5")
+    page.get_by_label("BPM").fill("1000")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_text("A tempo goes from 20 to 400.")
+    expect(page.get_by_label("BPM")).to_have_value("98.5")
+    page.reload()
+    expect(page.get_by_label("BPM")).to_have_value("98.5")
+    expect(page.get_by_label("beats a bar")).to_have_value("7")
+
+
+def test_an_invite_link_brings_somebody_in(visit: Visit, site: Web) -> None:
+    """Made in the dialog; whoever opens it signs up on the way, sees what it offers, accepts, and is in the studio."""
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
+    page.get_by_role("button", name="Invite", exact=True).click()
+    page.get_by_role("button", name="Make an invite link").click()
+    expect(page.get_by_text(re.compile("Good until .*, for as many as accept it."))).to_be_visible()
+    link = page.get_by_label("Invite link").input_value()
+    bo = visit(link.removeprefix(site.url))
+    bo.get_by_label("Email").fill("bo@example.com")
+    bo.get_by_label("Password").fill("correct horse battery")
+    bo.get_by_role("button", name="Continue with email").click()
+    expect(bo.get_by_text("Ada invites you to this session.")).to_be_visible()
+    bo.get_by_role("button", name="Accept invite").click()
+    expect(bo.get_by_text("Shared by Ada")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Invite", exact=True).click()
+    expect(page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(2)
+    expect(page.get_by_role("list", name="People")).to_contain_text("bo@example.com")
+
+
+def test_invites_are_withdrawn_by_keyboard(visit: Visit, site: Web) -> None:
+    """One by one, or all; the focus goes on to what is there, and the links lead nowhere."""
+    session = new_session(site, "Ada")
+    links = [invite_to(site, "Ada", session) for _ in range(3)]
+    page = visit(f"/sessions/{session}", who="Ada")
+    page.get_by_role("button", name="Invite", exact=True).press("Enter")
+    lines = page.get_by_role("list", name="Open invites").get_by_role("listitem")
+    expect(lines).to_have_count(3)
+    page.get_by_role("button", name="Withdraw the invite").first.press("Enter")
+    expect(lines).to_have_count(2)
+    expect(page.get_by_role("button", name="Withdraw the invite").first).to_be_focused()
+    expect(page.get_by_text("The invite is withdrawn")).to_be_visible()
+    assert [person(site, "Bo").get(f"/api{link}").status_code for link in links] == [200, 200, 404]
+    page.get_by_role("button", name="Withdraw all").press("Enter")
+    expect(lines).to_have_count(0)
+    expect(page.get_by_role("button", name="Make an invite link")).to_be_focused()
+    assert [person(site, "Bo").get(f"/api{link}").status_code for link in links] == [404, 404, 404]
+
+
+def test_the_link_is_copied(visit: Visit, site: Web) -> None:
+    """To the clipboard, and the button says so."""
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Invite", exact=True).click()
+    page.get_by_role("button", name="Make an invite link").click()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.get_by_label("Invite link").input_value()
+
+
+def test_the_owner_removes_somebody(visit: Visit, site: Web) -> None:
+    """Asked twice, then they are gone from the list, and so are the links."""
+    session = new_session(site, "Ada", "Bo", "Cy")
+    page = visit(f"/sessions/{session}", who="Ada")
+    page.get_by_role("button", name="Invite", exact=True).click()
+    people = page.get_by_role("list", name="People").get_by_role("listitem")
+    expect(people).to_have_count(3)
+    page.get_by_role("button", name="Remove Bo").click()
+    expect(people).to_have_count(3)
+    page.get_by_role("button", name="Remove Bo").click()
+    expect(people).to_have_count(2)
+    expect(page.get_by_text("Bo is removed")).to_be_visible()
+    assert person(site, "Bo").get(f"/sessions/{session}").status_code == 404
+
+
+def test_the_owner_deletes_after_a_question(visit: Visit, site: Web) -> None:
+    """Keeping it is one press away; deleting leads to the list, where it is gone."""
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
+    for answer in ("Keep it", "Delete session"):
+        page.get_by_label("More").click()
+        page.get_by_role("button", name="Delete session").click()
+        dialog = page.get_by_role("dialog", name="Delete this session?")
+        expect(dialog).to_be_visible()
+        dialog.get_by_role("button", name=answer).click()
+        expect(dialog).to_be_hidden()
+    expect(page.get_by_text("No sessions yet.")).to_be_visible()
+
+
+def test_a_collaborator_leaves(visit: Visit, site: Web) -> None:
+    """They see who else is there but can remove nobody; leaving takes the session from their list."""
+    page = visit(f"/sessions/{new_session(site, 'Ada', 'Bo')}", who="Bo")
+    page.get_by_role("button", name="People").click()
+    expect(page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(2)
+    expect(page.get_by_role("button", name=re.compile("Remove|invite"))).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.get_by_label("More").click()
+    page.get_by_role("button", name="Leave session").click()
+    page.get_by_role("dialog", name="Leave this session?").get_by_role("button", name="Leave session").click()
+    expect(page.get_by_text("No sessions yet.")).to_be_visible()
+
+
+def test_signing_in_by_a_provider_is_not_in_the_policy_s_way(
+    browser: Browser, site: Web, postgres_process: PostgresServer
+) -> None:
+    """Browsers hold the page's policy against the redirect that follows its form: the provider's page is reached."""
+    settings = {"GITHUB_CLIENT_ID": "x", "GITHUB_CLIENT_SECRET": "y", "GITHUB_BASE_URL": site.url}
+    with fresh_database(postgres_process) as url, running_web(settings, database_url=url) as web:
+        visit = visiting(browser, web)
+        visit.origins = (web.url, site.url)
+        visit.expects("404")
+        page = visit("/signin")
+        page.get_by_role("button", name="Continue with GitHub").click()
+        expect(page.get_by_role("heading")).to_contain_text("nothing at this address")
+        assert page.url.startswith(f"{site.url}/login/oauth/authorize?")
+        visit.check()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("path", ["/", "/about", "/signin", "/signout", "/sessions", "/sessions/nope", "studio"])
+def test_nothing_sticks_out_of_any_screen(visit: Visit, site: Web, path: str, width: int) -> None:
+    """With the longest names there are, no page scrolls sideways, and its text can be told from its ground."""
+    session = new_session(site, "Ada", name="W" * 120)
+    visit.expects("404")
+    who = "" if path == "/signin" else "Ada"
+    page = visit(f"/sessions/{session}" if path == "studio" else path, who=who, width=width, height=640)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert page.get_by_role("main").count() == 1
+    if path == "studio":
+        page.get_by_role("button", name="Invite", exact=True).click()
+        page.get_by_role("button", name="Make an invite link").click()
+        expect(page.get_by_label("Invite link")).to_be_in_viewport(ratio=1)
+        expect(page.get_by_role("button", name="Copy")).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.querySelector('dialog[open]').scrollWidth") <= width
+
+
+@pytest.mark.parametrize("path", ["/", "/about", "/signin", "/sessions", "studio"])
+def test_every_control_has_a_name_and_is_large_enough(visit: Visit, site: Web, path: str) -> None:
+    """What can be pressed or typed into says what it is, and is 24 px or more each way (WCAG 2.2, 2.5.8)."""
+    session = new_session(site, "Ada")
+    who = "" if path == "/signin" else "Ada"
+    page = visit(f"/sessions/{session}" if path == "studio" else path, who=who, width=390, height=844)
+    for control in page.locator("a, button, input, textarea, summary").filter(visible=True).all():
+        expect(control).to_have_accessible_name(re.compile(r"\w"))
+        box = control.bounding_box()
+        is_in_a_sentence = control.evaluate("control => control.matches('p a:not(.button, .aside), .skip')")
+        assert box is not None
+        assert is_in_a_sentence or (box["width"] >= 24 and box["height"] >= 24), control.inner_text()
+
+
+def test_motion_stops_for_whoever_prefers_so(visit: Visit) -> None:
+    """The desk's meters stand still under reduced motion, and move otherwise."""
+    running = "document.getAnimations().filter(animation => animation.playState === 'running').length"
+    assert visit("/", reduced_motion="reduce").evaluate(running) == 0
+    assert visit("/").evaluate(running) > 0

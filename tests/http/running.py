@@ -1,0 +1,317 @@
+"""The web and the fake gateway, each running for real in a thread of its own, on free loopback ports."""
+
+import asyncio
+import contextlib
+import socket
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import httpx
+import trio
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+from quart import Quart
+
+from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
+from omnisonic.http.app import Stores, create_app
+from omnisonic.http.core.acceptor import ConnectionLimits
+from omnisonic.http.core.connection import Timeouts
+from omnisonic.http.serving import serve_web
+from omnisonic.identity.logins import LoginCookies
+from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus.valkey import ValkeyBus
+from omnisonic.stores.database.pool import Database, Deadlines
+from omnisonic.stores.guard.memory import MemoryGuard
+from omnisonic.stores.guard.valkey import ValkeyGuard
+from omnisonic.stores.presence.valkey import ValkeyPresence
+from omnisonic.stores.storage import Storage
+from omnisonic.stores.storage.local import LocalStorage
+from omnisonic.studio.access.postgres import PostgresAccess
+from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.uploads import UploadStore
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
+from omnisonic.studio.uploads.resumable_store import PostgresResumables
+from omnisonic.studio.uploads.retention_store import PostgresRetention
+from omnisonic.studio.uploads.upload_store import PostgresUploads
+from tests.http.fake_gateway import FakeGateway, fake_gateway
+from tests.http.fakes import FakeBus, FakePresence
+from tests.postgres_server import PATIENT
+
+STOP_TIMEOUT_S: Final = 10.0
+CLIENT_TIMEOUT_S: Final = 10.0
+SECRET: Final = "a secret of the tests, of 32 bytes"
+ADMIN_TOKEN: Final = "an operator's token of the tests"
+NO_DATABASE: Final = "postgresql://nobody@127.0.0.1:9/none"
+"""Where no database is."""
+PASSWORD_HASH: Final = "no hash at all"
+
+T = TypeVar("T")
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class Web:
+    """A running web, what it stands on, and a client for it: a stranger's.
+
+    `presence` and `bus` are what the app uses unless it runs on Valkey. `clock` is that of the guard in memory,
+    `folder` where uploads are unless it was given another storage.
+    """
+
+    port: int
+    app: Quart
+    settings: Settings
+    presence: FakePresence
+    bus: FakeBus
+    stores: Stores
+    database: Database
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+    stop: Callable[[], None]
+    folder: Path
+    client: httpx.Client = field(init=False)
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.client = self.new_client()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def do(self, act: Coroutine[Any, Any, T]) -> T:
+        """Run `act` in the web's own loop, as calls to its stores must be."""
+        return asyncio.run_coroutine_threadsafe(act, self.loop).result(CLIENT_TIMEOUT_S)
+
+    def new_client(self) -> httpx.Client:
+        """A client with cookies of its own."""
+        client = httpx.Client(base_url=self.url, timeout=CLIENT_TIMEOUT_S)
+        self.clients.append(client)
+        return client
+
+    def sign_up(self, email: str, *, name: str | None = None) -> httpx.Client:
+        """A client that is signed in to the account with this address, which is made when it is not there."""
+        client = self.new_client()
+        cookies = LoginCookies(SECRET, secure=False)
+        client.cookies.set(cookies.name, cookies.dump(self.do(self._login(email, name))), domain="127.0.0.1")
+        return client
+
+    async def _login(self, email: str, name: str | None) -> str:
+        """The token of a new sign-in."""
+        accounts = self.stores.accounts
+        entry = await accounts.password_of(email)
+        user = await accounts.register(email, PASSWORD_HASH, name=name) if entry is None else entry.user
+        return await accounts.open_login(user)
+
+    def forget_everybody(self) -> None:
+        """Empty the database, and let all that the guard has counted be over."""
+        self.do(self.database.row("DELETE FROM users"))
+        self.do(GarbageCollector(self.stores.upkeep, self.stores.storage).sweep())
+        self.clock.now_s += 86_400
+
+    def stored(self) -> set[str]:
+        """The keys, and the names of unfinished files, in the folder of uploads."""
+        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()}
+
+    def raw(self, request: bytes) -> bytes:
+        """Send these very bytes, and return all that comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=CLIENT_TIMEOUT_S) as connection:
+            connection.sendall(request)
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@contextmanager
+def running_web(
+    settings: dict[str, str] | None = None,
+    *,
+    database_url: str = NO_DATABASE,
+    redis_url: str | None = None,
+    storage: Storage | None = None,
+    uploads: Callable[[UploadStore], UploadStore] = lambda store: store,
+    admin_token: str | None = ADMIN_TOKEN,
+    gateway_port: int = 9,
+    config: dict[str, object] | None = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    limits: ConnectionLimits | None = None,
+    patience: Timeouts | None = None,
+    deadlines: Deadlines = PATIENT,
+) -> Iterator[Web]:
+    """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own.
+
+    Accounts and sessions are in the database, and without one requests that need it are 503. Presence, bus and guard
+    are on the Valkey at `redis_url`, or fakes. Uploads are in `storage`, or in a folder that goes with the web; their
+    rows are in what `uploads` makes of the store on the database.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = int(listener.getsockname()[1])
+    loaded = Settings.load(settings or {})
+    presence, bus, clock = FakePresence(), FakeBus(), Clock()
+    database = Database(database_url, deadlines=deadlines)
+    folder = tempfile.TemporaryDirectory(prefix="omnisonic-uploads-")
+    storage = storage or LocalStorage(Path(folder.name))
+    stores = _stores(database, redis_url, presence, bus, clock, settings=loaded, storage=storage)
+    asking = asking_client()
+    gateway = gateway_of(loaded, asking)
+    ask_gateway = None if gateway is None else gateway.check
+    stores = replace(stores, uploads=uploads(stores.uploads), ask_gateway=ask_gateway)
+    app = create_app(
+        loaded,
+        stores,
+        secret=SECRET,
+        admin_token=admin_token,
+        gateway_port=gateway_port,
+        web_port=port,
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+    )
+    app.config |= config or {}
+    with folder, serving(app, listener, _opened(database, stores, asking), limits, patience) as (loop, end):
+        web = Web(port, app, loaded, presence, bus, stores, database, clock, loop, end, Path(folder.name))
+        try:
+            yield web
+        finally:
+            for client in web.clients:
+                client.close()
+
+
+def _stores(
+    database: Database,
+    redis_url: str | None,
+    presence: FakePresence,
+    bus: FakeBus,
+    clock: Clock,
+    *,
+    settings: Settings,
+    storage: Storage,
+) -> Stores:
+    use = LoginUse(database)
+    return Stores(
+        presence=presence if redis_url is None else ValkeyPresence(redis_url),
+        bus=bus if redis_url is None else ValkeyBus(redis_url),
+        local_guard=MemoryGuard(),
+        guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
+        accounts=PostgresAccounts(database, use),
+        access=PostgresAccess(database, use),
+        sessions=PostgresSessions(database, use),
+        uploads=PostgresUploads(
+            database,
+            use,
+            quota_bytes=settings.upload_quota_bytes,
+            most_active=settings.upload_max_active_per_user,
+        ),
+        resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
+        exports=PostgresExports(
+            database,
+            use,
+            most_active=settings.export_max_active,
+            most_active_of_user=settings.export_max_active_per_user,
+        ),
+        upkeep=PostgresRetention(database),
+        storage=storage,
+        ping_database=database.ping,
+    )
+
+
+@asynccontextmanager
+async def _opened(database: Database, stores: Stores, asking: httpx.AsyncClient) -> AsyncIterator[None]:
+    await database.open()
+    try:
+        yield
+    finally:
+        await asking.aclose()
+        await database.aclose()
+        for store in (stores.presence, stores.bus, stores.guard, stores.storage):
+            await store.aclose()
+
+
+@contextmanager
+def serving(
+    app: Quart,
+    listener: socket.socket,
+    opened: contextlib.AbstractAsyncContextManager[None],
+    limits: ConnectionLimits | None = None,
+    patience: Timeouts | None = None,
+) -> Iterator[tuple[asyncio.AbstractEventLoop, Callable[[], None]]]:
+    """Serve `app` in a thread until the block ends: its loop, and how to end it before. `opened` is entered there."""
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+    ready = threading.Event()
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+
+        async def until_told() -> None:
+            started.append((asyncio.get_running_loop(), stop))
+            ready.set()
+            await stop.wait()
+
+        async with opened:
+            await serve_web(app, listener, until_told, limits, patience)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert ready.wait(STOP_TIMEOUT_S)
+    (loop, stop) = started[0]
+
+    def end() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join(STOP_TIMEOUT_S)
+        assert not thread.is_alive(), "the web did not stop"
+
+    try:
+        yield loop, end
+    finally:
+        end()
+
+
+@dataclass
+class GatewayThread:
+    """The fake gateway from the outside: `do` runs one of its methods in its own loop."""
+
+    fake: FakeGateway
+    token: trio.lowlevel.TrioToken
+
+    def do(self, act: Callable[..., Awaitable[T]], *args: object) -> T:
+        return trio.from_thread.run(act, *args, trio_token=self.token)
+
+
+@contextmanager
+def running_gateway() -> Iterator[GatewayThread]:
+    """A fake gateway until the block ends."""
+    running: list[tuple[GatewayThread, trio.Event]] = []
+    ready = threading.Event()
+
+    async def run() -> None:
+        async with fake_gateway() as fake:
+            stop = trio.Event()
+            running.append((GatewayThread(fake, trio.lowlevel.current_trio_token()), stop))
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=trio.run, args=(run,))
+    thread.start()
+    assert ready.wait(STOP_TIMEOUT_S)
+    (gateway, stop) = running[0]
+    try:
+        yield gateway
+    finally:
+        gateway.token.run_sync_soon(stop.set)
+        thread.join(STOP_TIMEOUT_S)
+        assert not thread.is_alive(), "the fake gateway did not stop"

@@ -1,0 +1,131 @@
+"""A property-based client finds no difference between the OpenAPI document and the answers (SPEC 3).
+
+schemathesis reads the document, and sends what it allows and what it forbids to every route: answers with a status, a
+media type, a header or a shape that is not declared, our own failures, valid requests refused and invalid ones accepted
+are all differences. The same requests each time.
+"""
+
+import os
+import signal
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from omnisonic.stores.bus.events import Reply
+from tests.http.api.test_sessions import make
+from tests.http.running import Web, running_web
+from tests.postgres_server import PostgresServer, fresh_database
+
+DEADLINE_S: Final = 150
+UNLIMITED: Final = {"REST_RATE_PER_S": "0", "REST_ADDRESS_RATE_PER_S": "0"}
+"""A client that asks thousands of times in a minute, on a guard whose clock stands still."""
+EXAMPLES: Final = 10
+OPTIONS: Final = (
+    "--checks=all",
+    "--mode=all",
+    # It would take the cookie out of a request and put the same one back from the configuration.
+    "--generation-with-security-parameters=false",
+    "--warnings=off",
+    "--no-color",
+    "--no-shrink",
+)
+
+DRAWN: Final = ("--phases=coverage,fuzzing", f"--max-examples={EXAMPLES}")
+"""What is drawn as well as what is derived."""
+BY_ACCESS: Final = {"open": (), "ticket": ("--include-path-regex=^/api/(rooms|presence)",)}
+"""What is asked in each mode: all, and what differs."""
+
+HOOKS: Final = """
+import schemathesis
+
+# Bytes as they are, under the name that tus has for them.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+"""
+
+
+@pytest.fixture(scope="module")
+def shared_web(postgres_process: PostgresServer) -> Iterator[Web]:
+    with fresh_database(postgres_process) as url, running_web(UNLIMITED, database_url=url) as web:
+        yield web
+
+
+@pytest.fixture(scope="module")
+def shared_ticket_web(postgres_process: PostgresServer) -> Iterator[Web]:
+    with (
+        fresh_database(postgres_process) as url,
+        running_web({"ROOM_ACCESS": "ticket", **UNLIMITED}, database_url=url) as web,
+    ):
+        yield web
+
+
+@pytest.fixture(autouse=True)
+def deadline(deadline: None) -> None:
+    """Hundreds of requests take longer than one."""
+    signal.alarm(DEADLINE_S)
+
+
+def differences(url: str, folder: Path, configuration: str = "", *options: str) -> str:
+    """What it finds; nothing when it finds nothing."""
+    (folder / "hooks.py").write_text(HOOKS)
+    (folder / "schemathesis.toml").write_text(f'hooks = "hooks"\n{configuration}')
+    done = subprocess.run(
+        [
+            Path(sysconfig.get_path("scripts")) / "schemathesis",
+            "run",
+            f"{url}/api/openapi.json",
+            *OPTIONS,
+            *options,
+        ],
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stdout
+
+
+def configured(client: httpx.Client, room: str) -> str:
+    """Every request carries the client's cookie, and what is said is said in `room`."""
+    (cookie,) = client.cookies.jar
+    return f"""
+headers = {{ Cookie = "{cookie.name}={cookie.value}" }}
+
+[[operations]]
+include-path = "/api/rooms/{{roomId}}/messages"
+parameters = {{ "path.roomId" = "{room}" }}
+
+[[operations]]
+include-name = "GET /api/export"
+# It wants one of two parameters, which OpenAPI has no words for.
+checks.positive_data_acceptance.expected-statuses = [200, 400, 401, 404, 429, 503]
+"""
+
+
+@pytest.mark.parametrize("access", ["open", "ticket"])
+def test_signed_in_nothing_differs(access: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Sessions are made, found, changed, shared and deleted; rooms are entered and spoken to."""
+    web: Web = request.getfixturevalue("web" if access == "open" else "ticket_web")
+    web.bus.gateway = lambda said: Reply(offset=1)
+    ada = web.sign_up("ada@example.com")
+    room = make(ada)["id"]
+    # Signing out would end it all; strangers do, below.
+    # What tus asks of a request, and how it refuses, is for its own version to say (tests/http/api/test_tus.py).
+    but = ("--exclude-path=/api/auth/signout", "--exclude-path-regex=^/api/upload/tus")
+    found = differences(web.url, tmp_path, configured(ada, room), *DRAWN, *but, *BY_ACCESS[access])
+    assert not found, found
+    assert web.bus.published
+
+
+def test_for_a_stranger_nothing_differs(ticket_web: Web, tmp_path: Path) -> None:
+    """Where it is decided that they get nothing that is what the document says, too."""
+    found = differences(ticket_web.url, tmp_path, "", "--phases=coverage")
+    assert not found, found
+    assert not ticket_web.do(ticket_web.database.rows("SELECT 1 FROM sessions"))

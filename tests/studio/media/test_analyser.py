@@ -1,0 +1,202 @@
+"""Listening in processes of their own: what they may do, and what becomes of those that do harm."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+import pytest
+
+from omnisonic.studio.media.analyser import ANSWER_BYTES, LISTEN_S, CannotAnalyse, analyse_file, probe
+from omnisonic.studio.media.analysis import analyse
+from omnisonic.studio.uploads.analyses import Analysis
+from tests.cli.running import alive, children, eventually
+from tests.hogs import IN_SPARE_TIME, busy_processor
+from tests.postgres_server import blocking
+from tests.processes import ended_with_block
+from tests.studio.media.recordings import silence, tone
+
+UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+"""Measuring coverage needs more than the limits let through."""
+DEADLINE_S: Final = 40.0
+SELF: Final = (
+    "from omnisonic.studio.media.probe import LIMITS; from omnisonic.process.sandbox import limit; limit(LIMITS)\n"
+)
+LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[BinaryIO]:
+    """A file with this in it, at its beginning."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield file
+
+
+def listened(
+    data: bytes, command: Sequence[str] = (), *, within_s: float = LISTEN_S, in_spare_time: bool = False
+) -> Analysis | None:
+    """What a process hears in `data`; `command` instead of the real one."""
+    with opened(data) as file:
+        return blocking(
+            analyse_file(file, command=lambda: command or probe(), within_s=within_s, in_spare_time=in_spare_time)
+        )
+
+
+def python(program: str, *then: str) -> Sequence[str]:
+    """A command that does this and then becomes `then`, or the real one."""
+    become = then or (sys.executable, "-m", "omnisonic.studio.media.probe")
+    return sys.executable, "-c", f"{program}\nimport os; os.execv({become[0]!r}, {become!r})"
+
+
+def test_a_process_hears_what_this_one_would_have_heard() -> None:
+    """Nothing is lost on the way."""
+    data = tone("mp3", "libmp3lame", seconds=3)
+    with opened(data) as file:
+        here = analyse(file)
+    assert here is not None
+    assert listened(data) == here
+
+
+@pytest.mark.parametrize("data", [b"", b"no sound " * 1000])
+def test_no_sound_is_none(data: bytes) -> None:
+    """Nothing has gone wrong."""
+    assert listened(data) is None
+
+
+def test_the_process_knows_nothing_of_us() -> None:
+    """Its environment has no more than a Python needs: what this test is called, for instance, it cannot know."""
+    assert "PYTEST_CURRENT_TEST" in os.environ
+    assert listened(b"", python("import os, sys; 'PYTEST_CURRENT_TEST' in os.environ and sys.exit(3)")) is None
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "open('/dev/null', 'w'); bytearray(2 << 30)",
+        "open({path!r}, 'wb', buffering=0).write(b'x')",
+        "files = [open('/dev/null') for _ in range(100)]",
+    ],
+)
+def test_the_limits_hold(deed: str, tmp_path: Path) -> None:
+    """No gigabytes, nothing written, few files."""
+    program = SELF + deed.format(path=str(tmp_path / "written"))
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=UNMEASURED, capture_output=True, text=True, timeout=DEADLINE_S
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].startswith(("MemoryError", "OSError")), ran.stderr
+
+
+def test_limits_cannot_be_lifted() -> None:
+    """The hard limits are what they should be."""
+    shown = "import resource as r; print(r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_FSIZE))"
+    ran = subprocess.run(
+        [sys.executable, "-c", SELF + shown], env=UNMEASURED, capture_output=True, text=True, timeout=DEADLINE_S
+    )
+    assert ran.stdout == "(120, 121) (0, 0)\n"
+
+
+def test_a_bomb_is_stopped_by_its_time() -> None:
+    """A hundred kilobytes of FLAC keep a processor busy for long; here it has one second."""
+    short = python("import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 3))")
+    assert listened(silence(200_000), short) is None
+
+
+def test_a_process_that_hangs_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """It counts as no sound, for it would hang again."""
+    assert listened(b"", ("/bin/sleep", "60"), within_s=1.0) is None
+    assert [record.message for record in caplog.records] == ["media.given_up"]
+
+
+@LINUX
+def test_others_come_first() -> None:
+    """It listens in nothing but spare time."""
+    heard = listened(tone())
+    said = msgspec.json.encode(heard).decode()
+    assert listened(b"", ("/bin/sh", "-c", f"{IN_SPARE_TIME}; echo '{said}'"), in_spare_time=True) == heard
+
+
+@LINUX
+def test_a_file_is_not_blamed_for_a_busy_machine() -> None:
+    """It wants to be heard later."""
+    with busy_processor(), pytest.raises(CannotAnalyse, match="too busy"):
+        listened(tone(), within_s=0.5, in_spare_time=True)
+
+
+@pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "echo '{}'", "echo nothing"])
+def test_a_decoder_led_astray_has_heard_nothing(said: str) -> None:
+    """It dies by its own hand, or talks nonsense."""
+    assert listened(b"", ("/bin/sh", "-c", said)) is None
+
+
+def test_a_flood_of_words_is_not_kept() -> None:
+    """What is longer than any answer is none."""
+    program = f"import sys; sys.stdout.write('[' * {ANSWER_BYTES * 4})"
+    assert listened(b"", (sys.executable, "-c", program), within_s=2) is None
+
+
+@pytest.mark.parametrize("said", ["exit 1", "kill -KILL $$", "kill -TERM $$"])
+def test_what_is_not_the_files_fault_is_told(said: str) -> None:
+    """A broken installation, and somebody who kills: the file wants to be heard later."""
+    with pytest.raises(CannotAnalyse):
+        listened(tone(), ("/bin/sh", "-c", said))
+
+
+def test_a_process_that_cannot_be_confined_says_why() -> None:
+    """Nothing is decoded, and the file wants to be heard later."""
+    with pytest.raises(CannotAnalyse, match=r"^No sandbox here\.$"):
+        listened(tone(), ("/bin/sh", "-c", "printf 'No sandbox here.'; exit 77"))
+
+
+def test_a_command_that_is_not_there_is_told() -> None:
+    """That is nothing that a file can cause."""
+    with pytest.raises(FileNotFoundError):
+        listened(tone(), ("/nowhere/python",))
+
+
+def test_cancelling_ends_the_process(tmp_path: Path) -> None:
+    """At once, and before the caller goes on."""
+    noted = tmp_path / "pid"
+
+    async def run() -> None:
+        with opened(b"") as file:
+            command = ("/bin/sh", "-c", f"echo $$ > {noted}.new; mv {noted}.new {noted}; exec sleep 60")
+            listening = asyncio.create_task(analyse_file(file, command=lambda: command))
+            await asyncio.to_thread(eventually, noted.exists, what="it listens")
+            listening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await listening
+
+    blocking(run())
+    assert not alive(int(noted.read_text()))
+
+
+@LINUX
+def test_a_process_dies_with_whoever_started_it() -> None:
+    """Even with one that is killed: it listens to a file that never comes."""
+    program = (
+        "import asyncio, os; from omnisonic.studio.media.analyser import listen; print('began', flush=True)\n"
+        "asyncio.run(listen(os.fdopen(os.pipe()[0], 'rb')))"
+    )
+    with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"began\n"
+        eventually(lambda: bool(children(parent.pid)), what="it listens")
+        (child,) = children(parent.pid)
+        eventually(lambda: b"media.probe" in Path(f"/proc/{child}/cmdline").read_bytes(), what="it runs")
+        parent.kill()
+    eventually(lambda: not alive(child), what="it is gone")
+
+
+def test_the_real_command_is_leashed() -> None:
+    """To this process."""
+    assert probe()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))

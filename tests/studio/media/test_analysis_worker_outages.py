@@ -1,0 +1,183 @@
+"""Listening while something fails: a queue and a storage of the test's own, and what is heard is made up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import BinaryIO
+from uuid import uuid4
+
+import pytest
+
+from omnisonic.errors import Unavailable
+from omnisonic.models import Upload
+from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.stores.storage import Digest, Key, Label
+from omnisonic.studio.job_loop import POLL_S
+from omnisonic.studio.media.analyser import CannotAnalyse
+from omnisonic.studio.uploads import StoredUpload
+from omnisonic.studio.uploads.analyses import Analysis
+from omnisonic.studio.uploads.analysis_worker import AT_ONCE, RETRY_S, AnalysisWorker
+from tests.studio.media.test_analysis_worker import HEARD, SOUND, within_deadline
+
+
+class Enough(Exception):
+    """The test has seen what it wanted."""
+
+
+def an_upload() -> StoredUpload:
+    """One that is in no database."""
+    return StoredUpload(
+        Upload(
+            id=str(uuid4()),
+            user_id=str(uuid4()),
+            session_id=None,
+            file_name="a.wav",
+            file_size=5,
+            mime_type="audio/x-wav",
+            sha256="00",
+            duration_seconds=None,
+            sample_rate=None,
+            channels=None,
+            gain_db=0,
+            pan=0,
+            muted=False,
+            offset_seconds=0,
+            created_at=datetime.now(UTC),
+        ),
+        "uploads/a",
+    )
+
+
+@dataclass
+class Queue:
+    """So many uploads wait."""
+
+    waiting: int
+    done: list[Analysis | None] = field(default_factory=list)
+
+    async def take(self) -> StoredUpload | None:
+        self.waiting -= 1
+        return an_upload() if self.waiting >= 0 else None
+
+    async def finish(self, upload: Upload, heard: Analysis | None) -> Upload | None:
+        self.done.append(heard)
+        return upload
+
+
+@dataclass
+class Shelf:
+    """A storage that raises `failure` to whoever asks, the first so many times."""
+
+    failures: int = 0
+    failure: Exception = field(default_factory=lambda: Unavailable("The storage is away."))
+    asked: list[str] = field(default_factory=list)
+
+    def _may_fail(self, what: str) -> None:
+        self.asked.append(what)
+        if len(self.asked) <= self.failures:
+            raise self.failure
+
+    async def read(self, key: Key, begin: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        self._may_fail("read")
+        yield SOUND
+
+    async def ping(self) -> None:
+        self._may_fail("ping")
+
+    async def put(
+        self, key: Key, chunks: AsyncIterator[bytes], label: Label | None = None, *, digest: Digest | None = None
+    ) -> None:
+        raise NotImplementedError
+
+    async def delete(self, key: Key) -> None:
+        raise NotImplementedError
+
+    async def link(self, key: Key, label: Label) -> str | None:
+        raise NotImplementedError
+
+    async def aclose(self) -> None: ...
+
+
+class Naps:
+    """Stands for sleeping: notes for how long, and ends the test once nothing is left to do."""
+
+    def __init__(self) -> None:
+        self.taken_s: list[float] = []
+
+    async def __call__(self, for_s: float) -> None:
+        self.taken_s.append(for_s)
+        if for_s == POLL_S:
+            raise Enough
+        await asyncio.sleep(0)
+
+
+async def silent(_said: RoomSaid) -> None:
+    """Tells nobody."""
+
+
+def ran(queue: Queue, shelf: Shelf, listen: Callable[[BinaryIO], Awaitable[Analysis | None]]) -> list[float]:
+    """Listen until nothing waits any more; the naps meanwhile."""
+    naps = Naps()
+
+    async def run() -> None:
+        # Whoever finds nothing to do first ends it for the others, too: let them finish what they have in hand.
+        try:
+            await AnalysisWorker(queue, shelf, listen, silent, sleep=naps).run()
+        except* Enough:
+            pass
+
+    within_deadline(run())
+    return naps.taken_s
+
+
+def test_while_the_storage_is_away_no_other_uploads_are_taken(caplog: pytest.LogCaptureFixture) -> None:
+    """Each take is one of three tries. The storage is asked until it answers, and only then it goes on."""
+    queue, shelf = Queue(waiting=40), Shelf(failures=8)
+
+    async def listen(_file: BinaryIO) -> Analysis | None:
+        return HEARD
+
+    naps_s = ran(queue, shelf, listen)
+    assert shelf.asked[:8] == ["read"] * AT_ONCE + ["ping"] * (8 - AT_ONCE)
+    assert naps_s.count(RETRY_S) == 8
+    assert 40 - AT_ONCE - (AT_ONCE - 1) <= len(queue.done) <= 40 - AT_ONCE
+    assert {record.message for record in caplog.records} == {"analysis.postponed"}
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [CannotAnalyse("The machine is too busy."), OSError(28, "No space left"), TimeoutError(), Unavailable("Away.")],
+)
+def test_what_is_not_the_files_fault_leaves_it_waiting(problem: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not finished, so that it is taken again; the others are listened to."""
+    queue = Queue(waiting=10)
+    troubles = [problem]
+
+    async def listen(_file: BinaryIO) -> Analysis | None:
+        if troubles:
+            raise troubles.pop()
+        return HEARD
+
+    naps_s = ran(queue, Shelf(), listen)
+    assert naps_s.count(RETRY_S) == 1
+    assert 10 - AT_ONCE <= len(queue.done) <= 9
+    assert None not in queue.done
+    assert len(caplog.records) == 1
+
+
+def test_so_many_files_are_listened_to_at_once_and_no_more() -> None:
+    """The others wait in the database."""
+    queue = Queue(waiting=20)
+    now: list[None] = []
+    most: list[int] = []
+
+    async def listen(_file: BinaryIO) -> Analysis | None:
+        now.append(None)
+        most.append(len(now))
+        await asyncio.sleep(0.01)
+        now.pop()
+        return HEARD
+
+    ran(queue, Shelf(), listen)
+    assert max(most) == AT_ONCE
