@@ -4,10 +4,10 @@ from typing import Final
 
 from omnisonic.errors import InvalidInput
 from omnisonic.wire import messages
+from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SIGNAL_PREFIX
 
 KNOWN_TYPES: Final = 1024
 """Message types whose head is kept ready; there are few in any program, and this bounds a stranger's imagination."""
-_HANDLED: Final = frozenset({"heartbeat", "presence.set", "transport.set"})
 
 
 class RelayPrefixes(dict[str, bytes | None]):
@@ -19,7 +19,7 @@ class RelayPrefixes(dict[str, bytes | None]):
     def __missing__(self, type_: str) -> bytes | None:
         if not 0 < len(type_) <= messages.TYPE_LENGTH:
             raise InvalidInput(f"type must have 1 to {messages.TYPE_LENGTH} characters.", code="invalid_message")
-        if type_ in _HANDLED or type_ in messages.SERVER_TYPES or type_.startswith(messages.SIGNAL_PREFIX):
+        if type_ in HANDLED_TYPES or type_ in SERVER_TYPES or type_.startswith(SIGNAL_PREFIX):
             made = None
         else:
             made = messages.relay_prefix(type_)

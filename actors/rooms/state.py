@@ -36,6 +36,7 @@ from omnisonic.stores.bus.events import Reply
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import BINARY, TEXT, TEXT_HEADERS, frame, header
+from omnisonic.wire.message_types import SERVER_TYPES, SIGNAL_PREFIX
 from omnisonic.wire.messages import (
     MESSAGE_BYTES,
     PLAIN_BYTES,
@@ -170,7 +171,7 @@ class RoomState(Hooks):
 
     def _is_for_all(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
         type_ = envelope.type
-        if type_ in messages.SERVER_TYPES:
+        if type_ in SERVER_TYPES:
             raise InvalidInput(f"Only the server says {type_}.", code="reserved_type")
         if type_ == "transport.set":
             raise InvalidInput("This room has no shared transport.", code="unsupported_type")
@@ -183,7 +184,7 @@ class RoomState(Hooks):
             if shown is not None:
                 self._announce_update(self.roster.update(shown), batch)
             return False
-        if envelope.to is None and type_.startswith(messages.SIGNAL_PREFIX):
+        if envelope.to is None and type_.startswith(SIGNAL_PREFIX):
             raise InvalidInput(f"{type_} goes to one member: say which in `to`.", code="to_required")
         if self._listens and not self.on_message(seat.member, envelope):
             return False

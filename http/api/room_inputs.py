@@ -9,11 +9,12 @@ from omnisonic.errors import InvalidInput
 from omnisonic.http.core.inputs import Input
 from omnisonic.http.core.openapi import id_schema, name_schema
 from omnisonic.models import DISPLAY_NAME_LENGTH, checked_display_name, checked_member_id, checked_room_id
-from omnisonic.wire.messages import DEPTH, SERVER_TYPES, SIGNAL_PREFIX, TYPE_LENGTH, depth, refusal
+from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SIGNAL_PREFIX
+from omnisonic.wire.messages import DEPTH, TYPE_LENGTH, depth, refusal
 from omnisonic.wire.numbers import check_numbers
 
-NOT_FROM_OUTSIDE: Final = SERVER_TYPES | {"heartbeat", "presence.set", "transport.set"}
-"""What only the server says, and what only a member can mean."""
+NOT_FROM_OUTSIDE: Final = SERVER_TYPES | HANDLED_TYPES
+"""What only the server sends, and what only a member can send."""
 
 _Id = WithJsonSchema(id_schema())
 RoomName = Annotated[str, AfterValidator(checked_room_id), _Id]

@@ -14,14 +14,12 @@ from omnisonic.client.pending_requests import PendingRequests
 from omnisonic.client.reconnect_policy import LOST, Ending
 from omnisonic.client.roster import Roster
 from omnisonic.wire.frames import BINARY, CLOSE, PING, TEXT, Frame
+from omnisonic.wire.message_types import STATE_TYPES
 from omnisonic.wire.received import Message, read_binary, read_message
 
 OUR_BEAT: Final = "sentMs"
 """By this a heartbeat's echo is known as one of the client's own."""
 _DATA: Final = frozenset({TEXT, BINARY})
-_NOTED: Final = frozenset(
-    {"welcome", "presence.join", "presence.update", "presence.leave", "ack", "error", "heartbeat"}
-)
 
 
 class Dispatch:
@@ -61,7 +59,7 @@ class Dispatch:
             if opcode in _DATA:
                 try:
                     message = read_message(payload) if opcode == TEXT else read_binary(payload)
-                    if message.type in _NOTED and not self._is_for_all(message):
+                    if message.type in STATE_TYPES and not self._is_for_all(message):
                         continue
                 except (ValueError, RecursionError):
                     self.unreadable += 1

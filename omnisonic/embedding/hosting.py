@@ -8,7 +8,7 @@ Overload and shutdown are the cell's. Crash: the cell starts a new one, which fi
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -23,19 +23,12 @@ from omnisonic.embedding.rooms import Room
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.message_types import GATEWAY_TYPES
 from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, Envelope, too_large
 from omnisonic.wire.received import Message, message_of
 
 OnMessage: TypeAlias = Callable[[Room[Any], Member, Message], Message | bool | None]
 """A hook for the messages of all rooms, called before a room's own `on_message`, with the same answers."""
-
-KEPT_TYPES: Final = frozenset(
-    {
-        "welcome", "presence.join", "presence.update", "presence.leave", "heartbeat", "ack", "error", "history.gap",
-        "room.degraded", "room.restored",
-    }
-)  # fmt: skip
-"""Clients take these from the gateway itself for what they are."""
 
 
 class HostedRoom(ActorRoom):
@@ -247,7 +240,7 @@ def outgoing(type: str, payload: Any, to: MemberId | None) -> Envelope:  # noqa:
     """
     if not 0 < len(type) <= TYPE_LENGTH:
         raise InvalidInput(f"type must have 1 to {TYPE_LENGTH} characters.", code="invalid_message")
-    if type in KEPT_TYPES:
+    if type in GATEWAY_TYPES:
         raise InvalidInput(f"Only the gateway says {type}.", code="reserved_type")
     try:
         data = msgspec.json.encode(payload)

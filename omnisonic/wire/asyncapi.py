@@ -1,4 +1,4 @@
-"""The realtime protocol as an AsyncAPI 3 document, made of the catalogue and the close table (SPEC 5).
+"""The realtime protocol as an AsyncAPI 3 document, made from the tables of message types and close codes (SPEC 5).
 
 `python -m omnisonic.wire.asyncapi` prints it; the web serves it at `/api/asyncapi.json`. As AsyncAPI has it, the
 gateway is the application described: it *receives* what clients say, and *sends* the rest. Built in milliseconds.
@@ -14,8 +14,8 @@ import msgspec.structs
 
 from omnisonic import __version__
 from omnisonic.models import DISPLAY_NAME_LENGTH, ID_LENGTH, STATUSES
-from omnisonic.wire.catalogue import CATALOGUE, MessageType, name_of
 from omnisonic.wire.closing import CLOSE_TABLE
+from omnisonic.wire.message_types import MESSAGE_TYPES, MessageType, name_of
 from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, REPLY_ID_LENGTH, TYPE_LENGTH
 
 ASYNCAPI: Final = "3.0.0"
@@ -119,9 +119,9 @@ def _operation(action: str, summary: str, names: list[str]) -> Schema:
 def _messages() -> dict[str, Schema]:
     """Each message by its name, with `_IS_HEARD`: whether clients say it. What both say is two messages."""
     messages = {
-        _key(row): _server_message(row) if row.sender == "server" else _client_message(row) for row in CATALOGUE
+        _key(row): _server_message(row) if row.sender == "server" else _client_message(row) for row in MESSAGE_TYPES
     }
-    for row in CATALOGUE:
+    for row in MESSAGE_TYPES:
         if row.sender == "both":
             messages[f"{_key(row)}.answer"] = _server_message(row)
     messages[_SAID] = {
@@ -198,7 +198,7 @@ def _key(row: MessageType) -> str:
 
 def _schemas() -> dict[str, Schema]:
     """The payloads, and what they are made of. What the server says has every field, but for what is left out."""
-    rows = [row for row in CATALOGUE if row.payload is not None]
+    rows = [row for row in MESSAGE_TYPES if row.payload is not None]
     shapes = list(dict.fromkeys(row.payload for row in rows if row.payload is not None))
     _, components = msgspec.json.schema_components(shapes, ref_template=_REF)
     lacking = {

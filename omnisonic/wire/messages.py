@@ -24,18 +24,6 @@ DEPTH: Final = 64
 """Arrays and objects may be nested this deep."""
 TYPE_LENGTH: Final = 128
 REPLY_ID_LENGTH: Final = 128
-
-SERVER_TYPES: Final = frozenset(
-    {
-        "welcome", "presence.join", "presence.update", "presence.leave", "ack", "error", "history.gap",
-        "room.degraded", "room.restored", "export.progress", "export.removed", "upload.added", "upload.changed",
-        "upload.removed", "session.updated", "session.deleted", "transport.state",
-    }
-)  # fmt: skip
-"""Only the server says these. A client that does gets the error `reserved_type`."""
-SIGNAL_PREFIX: Final = "signal."
-"""Messages of these types go to one member only, so they must say `to`."""
-
 PLAIN_BYTES: Final = 2 * DEPTH + len('{"type":"","":}')
 """A shorter message cannot be nested too deep, so nobody needs to look."""
 

@@ -1,8 +1,8 @@
-"""The payloads of what rooms are told that is no presence: news of sessions, uploads and mixdowns (SPEC 5.2).
+"""Payloads of the messages about sessions, uploads and mixdowns (SPEC 5.2).
 
-Whoever tells makes them of these shapes, and `omnisonic.wire.catalogue` describes them by the same. The payloads that
-the rooms themselves write are in `omnisonic.wire.messages`, but for two that are put together by hand there: `Welcomed`
-and `Pulse` say what comes out.
+The web and the worker send them to rooms. `omnisonic.wire.message_types` describes them. The payloads that rooms write
+themselves are in `omnisonic.wire.messages`, except two that are written by hand there: `Welcomed` and `Pulse` describe
+the result.
 """
 
 from datetime import datetime

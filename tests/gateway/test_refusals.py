@@ -3,7 +3,8 @@
 import pytest
 
 from omnisonic.actors.connections.rate_limit import RateLimit
-from omnisonic.wire.messages import DEPTH, LARGEST_MESSAGE_BYTES, MESSAGE_BYTES, SERVER_TYPES
+from omnisonic.wire.message_types import SERVER_TYPES
+from omnisonic.wire.messages import DEPTH, LARGEST_MESSAGE_BYTES, MESSAGE_BYTES
 from tests.clients import FRAGMENT_OF_TEXT, LAST, TEXT
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage

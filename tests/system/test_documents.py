@@ -23,8 +23,8 @@ from omnisonic.observability.metrics import metrics_table
 from omnisonic.settings.settings import settings_table
 from omnisonic.studio.exports.telemetry import Step
 from omnisonic.wire import messages, numbers
-from omnisonic.wire.catalogue import messages_table
 from omnisonic.wire.closing import close_table, remedy_table
+from omnisonic.wire.message_types import messages_table
 from tests.cli.running import START_S, environ, running
 from tests.http.conftest import deadline
 from tests.processes import ended_with_block

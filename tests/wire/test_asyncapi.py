@@ -17,9 +17,9 @@ from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.studio.exports.events import progressed, removed
 from omnisonic.wire import messages
 from omnisonic.wire.asyncapi import asyncapi_document
-from omnisonic.wire.catalogue import CATALOGUE
 from omnisonic.wire.closing import CLOSE_TABLE
-from omnisonic.wire.messages import SERVER_TYPES, SIGNAL_PREFIX, Envelope
+from omnisonic.wire.message_types import MESSAGE_TYPES, SERVER_TYPES, SIGNAL_PREFIX
+from omnisonic.wire.messages import Envelope
 from omnisonic.wire.payloads import SessionGone, SharedSession, UploadGone
 from tests.wire.json_values import heard
 
@@ -101,13 +101,13 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 def test_the_catalogue_has_every_type_that_means_something() -> None:
     """Those that only the server may say are the ones that it refuses from clients."""
-    assert {row.name for row in CATALOGUE if row.sender == "server"} == SERVER_TYPES
-    assert [row.name for row in CATALOGUE if row.sender == "client"] == [
+    assert {row.name for row in MESSAGE_TYPES if row.sender == "server"} == SERVER_TYPES
+    assert [row.name for row in MESSAGE_TYPES if row.sender == "client"] == [
         "presence.set",
         f"{SIGNAL_PREFIX}*",
         "transport.set",
     ]
-    assert len({row.name for row in CATALOGUE}) == len(CATALOGUE)
+    assert len({row.name for row in MESSAGE_TYPES}) == len(MESSAGE_TYPES)
 
 
 @pytest.mark.parametrize("message", spoken(), ids=lambda message: str(message["type"]))
@@ -123,7 +123,7 @@ def test_what_the_server_says_is_as_it_is_described(document: dict[str, Any], me
 
 def test_every_type_that_is_said_is_tried_above() -> None:
     """But for those that nothing sends yet."""
-    reserved = {row.name for row in CATALOGUE if row.meaning.startswith("Reserved.")}
+    reserved = {row.name for row in MESSAGE_TYPES if row.reserved}
     assert {message["type"] for message in spoken()} == SERVER_TYPES - reserved | {"heartbeat"}
 
 

@@ -1,7 +1,9 @@
-"""The message types that mean something, one row each: who says it, with what payload, and what it does (SPEC 5.2).
+"""The table of message types: name, direction, payload, meaning (SPEC 5.2).
 
-Both the table in `docs/realtime.md` (`messages_table`) and the AsyncAPI document (`omnisonic.wire.asyncapi`) are made
-of these rows, and the payloads are the very structs that are written to the wire. Nothing here runs while rooms do.
+To add a type, add a row. These are derived from the table: which types a client may not send (`SERVER_TYPES`), which
+ones a room handles itself (`HANDLED_TYPES`), which ones only the gateway sends (`GATEWAY_TYPES`), what the client
+library reads (`STATE_TYPES`), the table in `docs/realtime.md` (`messages_table`), and the AsyncAPI document
+(`omnisonic.wire.asyncapi`). The payloads are the structs that are written to the wire.
 """
 
 from dataclasses import dataclass
@@ -14,13 +16,24 @@ from omnisonic.models import Member, Upload
 from omnisonic.wire.messages import Ack, Error, Leave, PresenceSet
 from omnisonic.wire.payloads import ExportGone, Progress, Pulse, SessionGone, SharedSession, UploadGone, Welcomed
 
+SIGNAL_PREFIX: Final = "signal."
+"""Types that begin so go to one member only: they must have `to`."""
+
 
 @dataclass(frozen=True, slots=True)
 class MessageType:
-    """One row. `payload` is what the sender puts there, None for anything; the server's, where both say it.
+    """One row of the table.
 
-    `direction` is for people. `numbered`: it comes by the room's order, with `from` null and an `offset`. `like` takes
-    the place of a payload too long for a table.
+    Args:
+        name: The `type` of the message; with `*` at the end, all types that begin so.
+        sender: Who sends it.
+        direction: The direction in words, for the documents.
+        meaning: What it means, for the documents (Markdown).
+        payload: Shape of the payload; None for any JSON. Where both send it, the server's.
+        numbered: Relayed in the room's order: `from` is null, and it has an `offset`.
+        reserved: Nobody sends it yet.
+        like: Stands in the documents for a payload that is too long for a table.
+
     """
 
     name: str
@@ -29,23 +42,24 @@ class MessageType:
     meaning: str
     payload: type[msgspec.Struct] | None = None
     numbered: bool = False
+    reserved: bool = False
     like: str = ""
 
     def shape(self) -> str:
-        """The payload as a table shows it, such as `{memberId, reason}`; what may be missing has a question mark."""
+        """The payload as the table shows it: `{memberId, reason}`. A question mark: the field may be missing."""
         if self.payload is None or self.like:
             return self.like
         fields = msgspec.structs.fields(self.payload)
         return "{" + ", ".join(name_of(field) + "?" * self.may_lack(field) for field in fields) + "}"
 
     def may_lack(self, field: msgspec.structs.FieldInfo) -> bool:
-        """Whether a payload need not have it."""
+        """Whether the field may be missing."""
         assert self.payload is not None
         leaves_out = self.sender == "client" or self.payload.__struct_config__.omit_defaults
         return (leaves_out and not field.required) or field.default is msgspec.UNSET
 
 
-CATALOGUE: Final[tuple[MessageType, ...]] = (
+MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
     MessageType(
         "welcome",
         "server",
@@ -88,7 +102,7 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
         "error", "server", "to one", "A stable code, a sentence, and the `id` of the message that failed.", Error
     ),
     MessageType(
-        "signal.*",
+        f"{SIGNAL_PREFIX}*",
         "client",
         "with `to`",
         "WebRTC offers, answers and candidates, relayed unchanged to one member. Without `to` you get an `error`.",
@@ -96,10 +110,10 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
     MessageType(
         "transport.set", "client", "from a client", "Not supported yet. You get the `error` `unsupported_type`."
     ),
-    MessageType("transport.state", "server", "from the server", "Reserved. Nothing sends it yet."),
-    MessageType("history.gap", "server", "from the server", "Reserved. Nothing sends it yet."),
-    MessageType("room.degraded", "server", "from the server", "Reserved. Nothing sends it yet."),
-    MessageType("room.restored", "server", "from the server", "Reserved. Nothing sends it yet."),
+    MessageType("transport.state", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
+    MessageType("history.gap", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
+    MessageType("room.degraded", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
+    MessageType("room.restored", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
     MessageType(
         "export.progress",
         "server",
@@ -155,6 +169,20 @@ CATALOGUE: Final[tuple[MessageType, ...]] = (
 )
 
 
+def _names(*senders: str) -> frozenset[str]:
+    return frozenset(row.name for row in MESSAGE_TYPES if row.sender in senders and not row.name.endswith("*"))
+
+
+SERVER_TYPES: Final = _names("server")
+"""Only the server sends these. A client that does gets the error `reserved_type`."""
+HANDLED_TYPES: Final = _names("client", "both")
+"""Clients send these to the room itself, which handles and does not relay them."""
+GATEWAY_TYPES: Final = _names("server", "both") - {row.name for row in MESSAGE_TYPES if row.numbered}
+"""Only the gateway sends these: clients trust them, so no room of a program may send them either."""
+STATE_TYPES: Final = GATEWAY_TYPES - {row.name for row in MESSAGE_TYPES if row.reserved}
+"""What a client reads to know its room: the roster, answers, the server's clock."""
+
+
 def name_of(field: msgspec.structs.FieldInfo) -> str:
     """What a field is called on the wire."""
     return field.encode_name
@@ -162,7 +190,7 @@ def name_of(field: msgspec.structs.FieldInfo) -> str:
 
 def messages_table() -> str:
     """All rows as a Markdown table, for the documentation."""
-    rows = [f"| `{row.name}` | {row.direction} | {_describe(row)} |" for row in CATALOGUE]
+    rows = [f"| `{row.name}` | {row.direction} | {_describe(row)} |" for row in MESSAGE_TYPES]
     return "\n".join(["| type | direction | payload and meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
