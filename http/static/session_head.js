@@ -68,13 +68,15 @@ export class SessionHead {
     } else {
       this.#fail(`${name === "tempoBpm" ? "A tempo" : "A bar"} goes from ${field.min} to ${field.max}.`);
     }
-    field.value = String(this.#session[name]);
+    // Nobody's typing is overwritten.
+    if (document.activeElement !== field) field.value = String(this.#session[name]);
   }
 
   async #change(change) {
+    // Before the answer, not after it: what has gone wrong meanwhile is not this change's to clear.
+    this.#fail("");
     try {
       const { session } = await ask("PATCH", this.#path, change);
-      this.#fail("");
       this.draw(session);
       return true;
     } catch (problem) {

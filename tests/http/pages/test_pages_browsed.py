@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.http.browsing import CHROMIUM, Visit, invite_to, new_session, person, visiting
 from tests.http.running import GatewayThread, Web, running_web
@@ -194,6 +194,24 @@ def test_the_owner_sets_the_tempo(visit: Visit, site: Web) -> None:
     page.reload()
     expect(page.get_by_label("BPM")).to_have_value("98.5")
     expect(page.get_by_label("beats a bar")).to_have_value("7")
+
+
+def test_what_is_refused_stays_refused_when_an_earlier_change_is_answered(visit: Visit, site: Web) -> None:
+    """The answer to a change that was right does not hide the sentence about one that was not."""
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
+    held: list[Route] = []
+    page.route("**/api/sessions/*", lambda route: held.append(route))
+    page.get_by_label("BPM").fill("98.5")
+    with page.expect_request("**/api/sessions/*"):
+        page.keyboard.press("Enter")
+    page.get_by_label("beats a bar").fill("1000")
+    page.keyboard.press("Enter")
+    refused = page.get_by_role("alert").filter(visible=True)
+    expect(refused).to_have_text("A bar goes from 1 to 32.")
+    with page.expect_response("**/api/sessions/*"):
+        held[0].continue_()
+    expect(page.get_by_label("BPM")).to_have_value("98.5")
+    expect(refused).to_have_text("A bar goes from 1 to 32.")
 
 
 def test_an_invite_link_brings_somebody_in(visit: Visit, site: Web) -> None:
