@@ -32,7 +32,11 @@ def all_is_well(*arguments: str, **settings: str) -> str:
         said = shown.stdout
         return shown.returncode == 0 and "parts wait" not in said
 
-    eventually(is_well, what=f"all is well: {said}")
+    try:
+        eventually(is_well, what="all is well")
+    except AssertionError as failed:
+        failed.add_note(said)
+        raise
     return said
 
 

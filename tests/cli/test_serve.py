@@ -133,7 +133,7 @@ def test_a_studio_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
         with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
             studio.printed("is running")
             assert send_signal(studio.pid, signal.SIGHUP)
-            assert ready(studio)
+            eventually(lambda: ready(studio), what="the studio is ready")
             assert studio.stop() == 0
     finally:
         signal.signal(signal.SIGHUP, before)
