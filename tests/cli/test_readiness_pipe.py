@@ -16,8 +16,8 @@ BEATING = (
     "loop.call_later(0.2, held.wait); loop.run_forever()"
 )
 PART = (
-    "import signal; from omnisonic.cli.readiness_pipe import Lifeline, end_with_supervisor; {first}"
-    "end_with_supervisor(stop_s=0.1); Lifeline().say_ready(); [signal.pause() for _ in range(2)]"
+    "import signal; from omnisonic.cli.readiness_pipe import ReadinessPipe, end_with_supervisor; {first}"
+    "end_with_supervisor(stop_s=0.1); ReadinessPipe().say_ready(); [signal.pause() for _ in range(2)]"
 )
 
 
@@ -60,7 +60,7 @@ def test_a_loop_that_stands_still_falls_silent() -> None:
 def test_a_supervisor_that_does_not_read_makes_no_loop_wait() -> None:
     """Whatever the line takes no more is not said."""
     program = (
-        "from omnisonic.cli.readiness_pipe import Lifeline; line = Lifeline(); "
+        "from omnisonic.cli.readiness_pipe import ReadinessPipe; line = ReadinessPipe(); "
         "[line.say_alive() for _ in range(100_000)]; print('done')"
     )
     ours, theirs = socket.socketpair()

@@ -209,16 +209,16 @@ def test_root_becomes_nobody_in_particular_without_any_right() -> None:
 
 READERS: Final = """
 import os, signal
-from omnisonic.process.sandbox import confine_child, restrict, seal
+from omnisonic.process.sandbox import sandbox_child, restrict, seal
 restrict()
 never, _ = os.pipe()
 parent, quiet, tries = os.getpid(), os.fork(), []
 if quiet == 0:
-    confine_child()
+    sandbox_child()
     os.read(never, 1)
 reader = os.fork()
 if reader == 0:
-    confine_child()
+    sandbox_child()
     for pid in (parent, quiet):
         try:
             os.kill(pid, signal.SIGKILL)

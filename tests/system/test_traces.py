@@ -140,7 +140,7 @@ async def test_what_goes_wrong_in_the_worker_is_logged_under_the_id_of_the_reque
         (listed,) = (await fay.told("GET", f"/api/upload/list?sessionId={session}"))["uploads"]
         await fay.told("PATCH", f"/api/upload/{listed['upload']['id']}", {"muted": True})
         trace = await asked(fay, "/api/export", {"sessionId": session})
-    await trio.to_thread.run_sync(command.printed, rf"rendering\.unmade .*trace_id={trace}")
+    await trio.to_thread.run_sync(command.printed, rf"export\.incomplete .*trace_id={trace}")
     await arrived(lambda: any(span.failed for span in receiver.spans(trace)), "the span that failed")
     assert the(_ours(receiver, trace), "export.render").attributes["status"] == "failed"
 

@@ -184,8 +184,8 @@ def test_cancelling_ends_the_process(tmp_path: Path) -> None:
 def test_a_process_dies_with_whoever_started_it() -> None:
     """Even with one that is killed: it listens to a file that never comes."""
     program = (
-        "import asyncio, os; from omnisonic.studio.media.analyser import listen; print('began', flush=True)\n"
-        "asyncio.run(listen(os.fdopen(os.pipe()[0], 'rb')))"
+        "import asyncio, os; from omnisonic.studio.media.analyser import analyse_file; print('began', flush=True)\n"
+        "asyncio.run(analyse_file(os.fdopen(os.pipe()[0], 'rb')))"
     )
     with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
         assert parent.stdout is not None
