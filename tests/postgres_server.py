@@ -23,7 +23,7 @@ from omnisonic.operations.embedded import POSTGRES_PORTS, free_port
 from omnisonic.operations.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.operations.embedded.installation import find_postgres
 from omnisonic.stores.database.migrations import migrate
-from omnisonic.stores.database.pool import Deadlines
+from omnisonic.stores.database.pool import COMMAND
 from tests.processes import ended_with_block, send_signal
 
 START_TIMEOUT_S: Final = 20.0
@@ -31,7 +31,7 @@ POLL_S: Final = 0.01
 TEMPLATE: Final = "migrated"
 FAST: Final = (("fsync", "off"), ("full_page_writes", "off"), ("shared_buffers", "32MB"))
 """What is in it need not survive the machine; it does survive the server."""
-PATIENT: Final = Deadlines(acquire_s=10.0, query_s=15.0, release_s=5.0)
+PATIENT: Final = COMMAND
 """For tests that use a database without trying its deadlines: a busy machine may be slow."""
 
 T = TypeVar("T")

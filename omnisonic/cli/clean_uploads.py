@@ -23,7 +23,7 @@ from omnisonic.cli.storage import storage_of
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
-from omnisonic.stores.database.pool import Database
+from omnisonic.stores.database.pool import COMMAND, Database
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.retention import UploadRetention
 from omnisonic.studio.uploads.retention_store import PostgresRetention
@@ -54,7 +54,7 @@ def _age(text: str) -> timedelta:
 async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_run: bool, as_json: bool) -> None:
     await refuse_when_behind(database_url)
     async with AsyncExitStack() as after:
-        database = Database(database_url, connections=CONNECTIONS)
+        database = Database(database_url, connections=CONNECTIONS, deadlines=COMMAND)
         await database.open()
         after.push_async_callback(database.aclose)
         storage = storage_of(settings)

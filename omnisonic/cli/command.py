@@ -84,6 +84,7 @@ class ServeCommand(SettingsCommand):
     fields = (
         *EVERYWHERE,
         *DATABASE,
+        "database_timeout_s",
         *ROOMS,
         *WEB,
         *WEB_LIMITS,
@@ -107,6 +108,7 @@ class GatewayCommand(SettingsCommand):
     fields = (
         *EVERYWHERE,
         *DATABASE,
+        "database_timeout_s",
         *ROOMS,
         *GATEWAY,
         "admin_token",
@@ -123,6 +125,7 @@ class WebCommand(SettingsCommand):
     fields = (
         *EVERYWHERE,
         *DATABASE,
+        "database_timeout_s",
         *ROOMS,
         *WEB,
         *WEB_LIMITS,

@@ -12,7 +12,7 @@ from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
 from omnisonic.http.app import Stores
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.valkey import ValkeyBus
-from omnisonic.stores.database.pool import Database
+from omnisonic.stores.database.pool import Database, Deadlines
 from omnisonic.stores.guard.memory import MemoryGuard
 from omnisonic.stores.guard.valkey import ValkeyGuard
 from omnisonic.stores.presence.valkey import ValkeyPresence
@@ -35,7 +35,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
         for opened in (presence, bus, guard, storage):
             after.push_async_callback(opened.aclose)
         gateway = gateway_of(settings, await after.enter_async_context(asking_client()))
-        database = Database(database_url)
+        database = Database(database_url, deadlines=Deadlines.within(settings.database_timeout_s))
         await database.open()
         after.push_async_callback(database.aclose)
         use = LoginUse(database)

@@ -21,7 +21,7 @@ from omnisonic.identity.passwords import LONGEST, hash_password
 from omnisonic.models import checked_name
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
-from omnisonic.stores.database.pool import Database, Row
+from omnisonic.stores.database.pool import COMMAND, Database, Row
 from omnisonic.studio.accounts import AccountStore, EmailTaken
 from omnisonic.studio.accounts.account_store import PostgresAccounts
 from omnisonic.studio.accounts.user_statements import LIST
@@ -102,7 +102,7 @@ async def _with_accounts(url: str, act: Callable[[AccountStore], Awaitable[T]]) 
 
 async def _with_database(url: str, act: Callable[[Database], Awaitable[T]]) -> T:
     await refuse_when_behind(url)
-    database = Database(url, connections=1)
+    database = Database(url, connections=1, deadlines=COMMAND)
     await database.open()
     try:
         return await act(database)

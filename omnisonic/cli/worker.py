@@ -26,7 +26,7 @@ from omnisonic.process.descriptors import allow_descriptors
 from omnisonic.process.sandbox import missing_layers
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.valkey import ValkeyBus
-from omnisonic.stores.database.pool import Database
+from omnisonic.stores.database.pool import COMMAND, Database
 from omnisonic.stores.storage import Storage
 from omnisonic.studio.accounts.account_store import PostgresAccounts
 from omnisonic.studio.exports.export_queue import PostgresExportQueue
@@ -83,7 +83,7 @@ async def _work(
         for opened in (storage, bus):
             after.push_async_callback(opened.aclose)
         connections = CONNECTIONS + 2 * settings.export_worker_concurrency
-        database = Database(database_url, connections=connections)
+        database = Database(database_url, connections=connections, deadlines=COMMAND)
         await database.open()
         after.push_async_callback(database.aclose)
         tell = RoomEvents(bus).tell

@@ -29,7 +29,7 @@ from omnisonic.stores.bus import Bus, round_trip
 from omnisonic.stores.bus.memory import MemoryBus
 from omnisonic.stores.bus.threaded import ThreadedBus
 from omnisonic.stores.bus.valkey import ValkeyBus
-from omnisonic.stores.database.pool import Database
+from omnisonic.stores.database.pool import Database, Deadlines
 from omnisonic.stores.guard import Guard
 from omnisonic.stores.guard.memory import MemoryGuard
 from omnisonic.stores.guard.threaded import ThreadedGuard
@@ -142,10 +142,10 @@ async def open_guard(redis_url: str | None) -> AsyncIterator[Guard]:
 
 
 @asynccontextmanager
-async def open_access(database_url: str) -> AsyncIterator[AccessStore]:
+async def open_access(database_url: str, timeout_s: float) -> AsyncIterator[AccessStore]:
     """Access in the database, in an asyncio thread: at home in trio. A database that is not there yet is no error."""
     async with open_asyncio_thread() as thread:
-        database = Database(database_url)
+        database = Database(database_url, deadlines=Deadlines.within(timeout_s))
         await thread.call(database.open, timeout_s=OPEN_S)
         access = ThreadedAccess(thread, PostgresAccess(database))
         try:
@@ -170,7 +170,10 @@ async def open_door(settings: Settings) -> AsyncIterator[tuple[Admission, Access
             yield OpenAdmission(tickets), None
         return
     key = signing_secret(settings)
-    async with open_guard(settings.redis_url) as guard, open_access(settings.database_url) as access:
+    async with (
+        open_guard(settings.redis_url) as guard,
+        open_access(settings.database_url, settings.database_timeout_s) as access,
+    ):
         cookies = LoginCookies(key, secure=settings.is_https)
         kind = MixedAdmission if settings.access == "open" else TicketAdmission
         yield kind(TicketCheck(key, guard), cookies, access), access

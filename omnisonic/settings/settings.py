@@ -102,6 +102,14 @@ class Settings(LogSettings, ProviderSettings, ExportSettings, StorageSettings, W
     database_url: str | None = Field(
         default=None, repr=False, description="`postgresql://` URL of the database (default: embedded, under `serve`)"
     )
+    database_timeout_s: float = Field(
+        default=2.5,
+        ge=0.5,
+        le=60,
+        allow_inf_nan=False,
+        validation_alias="DATABASE_TIMEOUT_SECONDS",
+        description="seconds after which a request that waits for the database gets 503; more for a slow one",
+    )
     redis_url: str | None = Field(
         default=None,
         repr=False,

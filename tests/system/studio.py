@@ -39,8 +39,9 @@ SETTINGS: Final = {
     "REST_RATE_PER_S": "0",
     "REST_ADDRESS_RATE_PER_S": "0",
     "PARITY_ENABLED": "false",
+    "DATABASE_TIMEOUT_SECONDS": "25",
 }
-"""Rates have tests of their own: here many ask at once. So has the parity service."""
+"""Rates and the parity service have tests of their own. The database may be slow, as the machine may be busy."""
 LISTENING: Final = ("gateway", "web")
 PARTS: Final = (*LISTENING, "worker")
 BACKLOG: Final = 128
@@ -127,7 +128,7 @@ class Apart(Studio):
         super().__init__(ports["web"], ports["gateway"], postgres.url)
         places = {"REDIS_URL": valkey.url, "DATABASE_URL": postgres.url, "NEXTAUTH_SECRET": secrets.token_hex(32)}
         names = {f"{part.upper()}_PORT": str(port) for part, port in ports.items()}
-        self._environ = environ(**places, **names, **SETTINGS, **settings)
+        self._environ = environ(**places, **names, **(SETTINGS | settings))
         self._folder = folder
         self._postgres = postgres
         self._processes = {part: self._started(part) for part in PARTS}
@@ -180,7 +181,7 @@ def running_studio(way: str, folder: Path, **settings: str) -> Iterator[Studio]:
     """A studio that is in service, until the block ends. `way` is `serve` or `apart`."""
     if way == "serve":
         data = folder / "data"
-        with running("serve", OMNISONIC_DATA_DIR=str(data), **SETTINGS, **settings) as command:
+        with running("serve", OMNISONIC_DATA_DIR=str(data), **(SETTINGS | settings)) as command:
             yield Served(command, data)
         return
     with running_valkey(password="outside") as valkey, running_postgres() as postgres:

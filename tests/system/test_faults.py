@@ -37,7 +37,8 @@ LOCKED_S = 2.5
 @pytest.fixture(scope="module", params=["serve", "apart"])
 def studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """A running studio with rooms by ticket that all tests of the module share."""
-    with running_studio(request.param, tmp_path_factory.mktemp(request.param), ROOM_ACCESS="ticket") as studio:
+    settings = {"ROOM_ACCESS": "ticket", "DATABASE_TIMEOUT_SECONDS": "2.5"}
+    with running_studio(request.param, tmp_path_factory.mktemp(request.param), **settings) as studio:
         yield studio
 
 

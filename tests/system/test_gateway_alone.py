@@ -73,7 +73,7 @@ async def test_members_are_not_limited_by_the_usual_number_of_open_files() -> No
 
 
 def _running_gateway(valkey: ValkeyServer, **settings: str) -> AbstractContextManager[Command]:
-    return running("gateway", REDIS_URL=valkey.url, **SETTINGS, **settings)
+    return running("gateway", REDIS_URL=valkey.url, **(SETTINGS | settings))
 
 
 @asynccontextmanager

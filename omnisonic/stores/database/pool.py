@@ -1,9 +1,9 @@
 """The pool of connections to Postgres: queries with a deadline, errors in words. Asyncio, through asyncpg.
 
-Overload: a query waits at most `ACQUIRE_S` for a connection, then `Unavailable`. Crash of the server: queries under way
-are `Unavailable`, and whoever comes when it is back gets new connections. A server that hangs is `Unavailable` after
-`QUERY_S` and `RELEASE_S`. Whether something was done that ended in `Unavailable` is not known, but it was done whole or
-not at all. Shutdown: `aclose`.
+Overload: a query that gets no connection within its deadline is `Unavailable` (`Deadlines`). Crash of the server:
+queries under way are `Unavailable`, and the next ones get new connections. A server that hangs is `Unavailable`, too,
+after the deadlines of a statement and of its end. Whether a statement that ended in `Unavailable` was executed is not
+known, but it was executed as a whole or not at all. Shutdown: `aclose`.
 """
 
 import asyncio
@@ -15,12 +15,9 @@ import asyncpg
 
 from omnisonic.errors import Unavailable
 
-ACQUIRE_S: Final = 0.5
-"""Longest wait for a free connection: with an exhausted pool a busy web, too, answers within a second."""
-QUERY_S: Final = 1.5
-"""Longest a statement may take; then the server is told to cancel it."""
-RELEASE_S: Final = 0.5
-"""Longest wait for that, before the connection is given up: together, an answer is there within about two seconds."""
+TIMEOUT_S: Final = 2.5
+"""Longest wait for the database in all. A fifth of it is for a free connection: with an exhausted pool, a web that is
+busy answers within a second."""
 OPEN_S: Final = 10.0
 """Longest that a connection may take to be opened, though nobody waits for it that long."""
 CLOSE_S: Final = 2.0
@@ -50,14 +47,25 @@ SENTENCE: Final = "The database does not answer now. Try again in a moment."
 
 
 class Deadlines(NamedTuple):
-    """How long whoever asks the database waits at most, in seconds."""
+    """How long a caller of the database waits at most, in seconds.
 
-    acquire_s: float = ACQUIRE_S
-    query_s: float = QUERY_S
-    release_s: float = RELEASE_S
+    `acquire_s` is for a free connection; `query_s` for a statement, which the server is then told to cancel; and
+    `release_s` for the server to do so, before the connection is closed.
+    """
+
+    acquire_s: float
+    query_s: float
+    release_s: float
+
+    @classmethod
+    def within(cls, timeout_s: float) -> "Deadlines":
+        """The deadlines that add up to `timeout_s`."""
+        return cls(0.2 * timeout_s, 0.6 * timeout_s, 0.2 * timeout_s)
 
 
-DEADLINES: Final = Deadlines()
+DEADLINES: Final = Deadlines.within(TIMEOUT_S)
+COMMAND: Final = Deadlines.within(25)
+"""For an operator's command and for work in the background: nobody's request waits for it."""
 
 
 class Database:

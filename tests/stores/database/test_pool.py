@@ -13,7 +13,7 @@ import trio
 
 from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
 from omnisonic.errors import Unavailable
-from omnisonic.stores.database.pool import ACQUIRE_S, QUERY_S, RELEASE_S, Database
+from omnisonic.stores.database.pool import DEADLINES, Database
 from tests.postgres_server import PostgresServer, blocking, running_postgres
 from tests.tcp_proxy import open_tcp_proxy
 
@@ -177,7 +177,7 @@ def test_a_server_that_hangs_is_unavailable_within_about_two_seconds(warm: bool)
             await database.ping()
             return took_s
 
-        longest_s = QUERY_S + RELEASE_S if warm else ACQUIRE_S
+        longest_s = DEADLINES.query_s + DEADLINES.release_s if warm else DEADLINES.acquire_s
         assert using(server.url, hang) < longest_s + 0.4
 
 
@@ -201,7 +201,7 @@ def test_a_server_that_hangs_in_a_transaction_is_unavailable_as_soon() -> None:
             assert row[0] is None
             return took_s
 
-        assert using(server.url, hang) < QUERY_S + RELEASE_S + 0.4
+        assert using(server.url, hang) < DEADLINES.query_s + DEADLINES.release_s + 0.4
 
 
 async def refusal_s(call: Awaitable[object]) -> float:
@@ -216,7 +216,7 @@ def test_a_statement_that_takes_too_long_is_cancelled_on_the_server_as_well(post
     """Or the server would go on working for nobody."""
 
     async def overrun(database: Database) -> None:
-        assert await refusal_s(database.row("SELECT 'overrun', pg_sleep(60)")) < QUERY_S + RELEASE_S
+        assert await refusal_s(database.row("SELECT 'overrun', pg_sleep(60)")) < DEADLINES.query_s + DEADLINES.release_s
         running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%''overrun''%sleep%60)'"
         row = await database.row(running)
         assert row is not None
@@ -285,7 +285,7 @@ def test_a_server_that_is_not_there_yet_is_no_error_to_open() -> None:
     """Only its use is refused, and at once."""
 
     async def nobody(database: Database) -> None:
-        assert await refusal_s(database.ping()) < ACQUIRE_S + 0.2
+        assert await refusal_s(database.ping()) < DEADLINES.acquire_s + 0.2
 
     using("postgresql://nobody@127.0.0.1:9/nothing", nobody)
 
