@@ -48,7 +48,7 @@ def validator(document: dict[str, Any], name: str) -> Any:
 
 def told(said: RoomSaid) -> dict[str, Any]:
     """What a room's members hear of news."""
-    return heard(messages.outside_frame(Envelope(said.type, said.payload), 7))
+    return heard(messages.external_frame(Envelope(said.type, said.payload), 7))
 
 
 def news(type_: str, payload: msgspec.Struct) -> dict[str, Any]:

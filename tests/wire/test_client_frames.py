@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, Message, Ping, TextMessage
 
-from omnisonic.wire.client_frames import LARGEST_BYTES, ServerSplitter, masked
+from omnisonic.wire.client_frames import LARGEST_BYTES, ServerSplitter, masked_frame
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, frame
 
@@ -20,7 +20,7 @@ def fed(data: bytes, cuts: list[int] | None = None) -> tuple[list[Frame], Closin
     for cut in (*sorted(cut % (len(data) + 1) for cut in cuts or ()), len(data)):
         frames += splitter.feed(data[at:cut])
         at = cut
-    return frames, splitter.breach
+    return frames, splitter.violation
 
 
 @given(MESSAGES, st.lists(st.integers(0, 1 << 20), max_size=8))
@@ -59,7 +59,7 @@ def test_wsproto_reads_what_is_masked(payload: bytes, opcode: int) -> None:
     """And so does any server."""
     payload = payload[:125] if opcode in (PING, PONG) else b"a" * len(payload) if opcode == TEXT else payload
     server = Connection(ConnectionType.SERVER)
-    server.receive_data(masked(opcode, payload))
+    server.receive_data(masked_frame(opcode, payload))
     (event,) = server.events()
     told = event.data if isinstance(event, Message) else event.payload  # type: ignore[attr-defined]
     assert (told.encode() if isinstance(told, str) else bytes(told)) == payload
@@ -68,7 +68,7 @@ def test_wsproto_reads_what_is_masked(payload: bytes, opcode: int) -> None:
 @pytest.mark.parametrize("size", [126, 65_535, 65_536])
 def test_a_mask_is_another_one_each_time(size: int) -> None:
     """Nobody can foresee what goes over the wire (RFC 6455 10.3)."""
-    one, other = masked(BINARY, b"a" * size), masked(BINARY, b"a" * size)
+    one, other = masked_frame(BINARY, b"a" * size), masked_frame(BINARY, b"a" * size)
     assert one != other
     assert len(one) == len(other) == size + (8 if size < 65_536 else 14)
 
@@ -103,10 +103,10 @@ def test_a_message_in_fragments_is_bounded_too() -> None:
     splitter = ServerSplitter()
     splitter.feed(b"\x02" + piece[1:])
     splitter.feed(piece)
-    assert splitter.breach is None
+    assert splitter.violation is None
     splitter.feed(piece)
-    assert splitter.breach is not None
-    assert splitter.breach.code is CloseCode.TOO_BIG
+    assert splitter.violation is not None
+    assert splitter.violation.code is CloseCode.TOO_BIG
 
 
 def test_nothing_comes_after_a_close() -> None:

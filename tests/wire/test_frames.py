@@ -99,7 +99,7 @@ class Split:
         odd, self._waiting = self._waiting, b""
         completed = self._engine.feed(odd)
         for _ in range(completed):
-            self._splitter.arrived()
+            self._splitter.complete_unparsed()
         if self.heard.end is None:
             self.heard.messages += self._engine.heard.messages[-completed:] if completed else []
             self.heard.controls += self._engine.heard.controls
@@ -188,8 +188,8 @@ def test_a_frame_behind_a_detour_waits_for_it() -> None:
     assert splitter.feed(fragments) == ([], [], fragments)
     assert splitter.on_slow_path == 1
     assert splitter.feed(whole) == ([], [], whole)
-    splitter.arrived()
-    splitter.arrived()
+    splitter.complete_unparsed()
+    splitter.complete_unparsed()
     assert splitter.on_slow_path == 0
     assert splitter.feed(whole) == ([(TEXT, b"c")], [], b"")
 

@@ -21,11 +21,11 @@ from omnisonic.wire.handshake import (
     Refused,
     Request,
     check_upgrade,
-    closing_answer,
-    http_answer,
+    closing_response,
+    http_response,
     read_request,
-    refusal_answer,
-    upgrade_answer,
+    refusal_response,
+    upgrade_response,
 )
 
 bounded = settings(max_examples=200)
@@ -86,7 +86,7 @@ def test_a_browsers_request_is_read_and_answered() -> None:
     assert request.headers["origin"] == "http://studio.example"
     assert request.subprotocols == ["omnisonic", "ticket.abc"]
     assert check_upgrade(request) == KEY
-    assert f"Sec-WebSocket-Accept: {ACCEPT}\r\n".encode() in upgrade_answer(KEY, request.subprotocols)
+    assert f"Sec-WebSocket-Accept: {ACCEPT}\r\n".encode() in upgrade_response(KEY, request.subprotocols)
 
 
 def test_a_request_may_say_that_it_has_no_body() -> None:
@@ -213,7 +213,7 @@ def test_a_request_that_is_no_proper_upgrade_is_refused(
     """With the status, the code and the header that tell a client how to do better."""
     refused = refusal(request_head)
     assert (refused.status, refused.code) == (status, code)
-    answer = refusal_answer(refused)
+    answer = refusal_response(refused)
     assert answer_header in answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"error": refused.message, "code": code}
 
@@ -225,7 +225,7 @@ def test_a_client_library_accepts_our_answer() -> None:
         ClientRequest(host="studio.example", target="/?roomId=jam", subprotocols=["omnisonic", "ticket.x"])
     )
     request = read_request(sent)
-    client.receive_data(upgrade_answer(check_upgrade(request), request.subprotocols))
+    client.receive_data(upgrade_response(check_upgrade(request), request.subprotocols))
     (event,) = client.events()
     assert isinstance(event, AcceptConnection)
     assert event.subprotocol == "omnisonic"
@@ -234,7 +234,7 @@ def test_a_client_library_accepts_our_answer() -> None:
 @pytest.mark.parametrize("offered", [[], ["chat"], ["ticket.x"], ["Omnisonic"]])
 def test_a_subprotocol_is_named_only_when_it_was_offered(offered: list[str]) -> None:
     """A browser fails a connection whose server speaks what it did not offer."""
-    assert b"Protocol:" not in upgrade_answer(KEY, offered)
+    assert b"Protocol:" not in upgrade_response(KEY, offered)
 
 
 @pytest.mark.parametrize("status", [HTTPStatus.OK, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE])
@@ -243,7 +243,7 @@ def test_an_http_answer_is_one_that_h11_reads(status: HTTPStatus) -> None:
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
     client.send(h11.EndOfMessage())
-    client.receive_data(http_answer(status, {"a": "é"}, Retry_After="5"))
+    client.receive_data(http_response(status, {"a": "é"}, Retry_After="5"))
     response, data, end = client.next_event(), client.next_event(), client.next_event()
     assert isinstance(response, h11.Response)
     assert isinstance(data, h11.Data)
@@ -264,7 +264,7 @@ def test_who_has_to_go_before_the_websocket_is_open_gets_an_http_answer(
     code: CloseCode, status: int, header: bytes
 ) -> None:
     """A close frame would be noise to a client that still waits for its 101."""
-    answer = closing_answer(Closing(code))
+    answer = closing_response(Closing(code))
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert header in answer
 

@@ -36,7 +36,7 @@ bounded = settings(max_examples=300)
 )
 def test_a_question_is_read_as_it_was_written(question: words.Question) -> None:
     """Every kind of it."""
-    assert words.read_question(words.written(question)) == question
+    assert words.read_question(words.encode(question)) == question
 
 
 @bounded
@@ -46,7 +46,7 @@ def test_nothing_else_is_a_question_and_nothing_raises_but_that(text: str | byte
     with pytest.raises(InvalidInput) as wrong:
         words.read_question(text)
     assert wrong.value.code == "bad_request"
-    assert len(words.id_in(text)) <= 64
+    assert len(words.read_id(text)) <= 64
 
 
 def test_the_document_names_every_question_every_answer_and_every_code() -> None:

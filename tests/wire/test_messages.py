@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
 from omnisonic.wire import messages
-from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, PLAIN_BYTES, decode_long, depth, refused_frame
+from omnisonic.wire.json_limits import DEPTH, nesting_depth
+from omnisonic.wire.messages import MESSAGE_BYTES, SHORT_MESSAGE_BYTES, decode_long, refusal_frame
 from tests.wire.json_values import naive_depth, names, nested, values
 
 bounded = settings(max_examples=100)
@@ -26,7 +27,7 @@ def refused(text: bytes) -> InvalidInput:
     except InvalidInput as wrong:
         return wrong
     except msgspec.DecodeError as wrong:
-        return messages.refusal(wrong, text)
+        return messages.explain_decode_error(wrong, text)
     raise AssertionError(f"{text[:80]!r} was taken for a message")
 
 
@@ -149,15 +150,17 @@ def test_no_message_that_is_too_deep_is_shorter_than_the_plain_ones() -> None:
     """The room does not look at the depth of messages under `PLAIN_BYTES`: the shortest deep one is not among them."""
     shortest = '{"type":"","":' + "[" * DEPTH + "]" * DEPTH + "}"
     assert naive_depth(json.loads(shortest)) == DEPTH + 1
-    assert len(shortest) >= PLAIN_BYTES
+    assert len(shortest) >= SHORT_MESSAGE_BYTES
 
 
 @bounded
 @given(values)
 def test_depth_is_what_a_recursive_look_finds(value: object) -> None:
     """Brackets and quotes in strings and keys do not count."""
-    assert depth(json.dumps(value).encode()) == naive_depth(value)
-    assert depth(json.dumps(value, ensure_ascii=False, indent=1).encode(errors="surrogatepass")) == naive_depth(value)
+    assert nesting_depth(json.dumps(value).encode()) == naive_depth(value)
+    assert nesting_depth(json.dumps(value, ensure_ascii=False, indent=1).encode(errors="surrogatepass")) == naive_depth(
+        value
+    )
 
 
 @bounded
@@ -165,7 +168,7 @@ def test_depth_is_what_a_recursive_look_finds(value: object) -> None:
 def test_depth_stops_counting_over_the_limit(left: int, right: int) -> None:
     """The deepest branch decides, and beyond the limit it does not matter by how much."""
     text = f"[{nested(left) or 0},{nested(right) or 0}]".encode()
-    assert depth(text) == min(1 + max(left, right), DEPTH + 1)
+    assert nesting_depth(text) == min(1 + max(left, right), DEPTH + 1)
 
 
 BOMBS: Final = {
@@ -224,7 +227,7 @@ def test_half_a_character_is_refused_in_a_true_sentence(text: bytes) -> None:
     """It is what is wrong; nothing is truncated."""
     told = refused(text)
     assert (told.code, "half a character" in told.message) == ("invalid_json", True)
-    assert b"half a character" in refused_frame(msgspec.DecodeError(), text)
+    assert b"half a character" in refusal_frame(msgspec.DecodeError(), text)
 
 
 @pytest.mark.parametrize("text", [rb'{"type":"a\\ud83d", ', rb'{"type":"\ud83d\ude00"', b'{"type":'])

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
+from omnisonic.wire.json_limits import NUMBER_LENGTH, check_numbers
 from omnisonic.wire.messages import MESSAGE_BYTES
-from omnisonic.wire.numbers import NUMBER_LENGTH, check_numbers
 
 bounded = settings(max_examples=300)
 LARGEST: Final = "179769313486231570"
