@@ -1,4 +1,4 @@
-"""The opening handshake as a client does it (RFC 6455 4.1): against the server's own, and against nonsense."""
+"""The opening handshake of the client (RFC 6455 4.1): with the server's own, and with invalid answers."""
 
 import pytest
 
@@ -47,13 +47,13 @@ def test_the_server_understands_the_request_and_the_client_its_answer() -> None:
     ],
 )
 def test_an_address_is_read_from_its_url(url: str, wanted: tuple[bool, str, int, str, str]) -> None:
-    """With the ports that the schemes stand for."""
+    """Without a port, the scheme's own is used."""
     address = parse_url(url, {})
     assert (address.secure, address.host, address.port, address.target, address.authority) == wanted
 
 
 def test_nothing_can_be_smuggled_into_the_request() -> None:
-    """No header ends its line."""
+    """No header may contain a line break."""
     address = parse_url("ws://a", {})
     for headers in ({"X": "a\r\nY: b"}, {"X\n": "a"}, {"X": "ü"}):
         with pytest.raises(InvalidInput, match="plain ASCII"):
@@ -63,8 +63,8 @@ def test_nothing_can_be_smuggled_into_the_request() -> None:
 @pytest.mark.parametrize(
     "data", [b"HTTP/2 200\r\n\r\n", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n", b"x" * (HEAD_BYTES + 1)]
 )
-def test_what_is_no_answer_is_told(data: bytes) -> None:
-    """Or is longer than any."""
+def test_what_is_no_response_is_refused(data: bytes) -> None:
+    """Another protocol, or a head that is too long."""
     with pytest.raises(InvalidHandshake):
         read_response(bytearray(data))
     assert read_response(bytearray(b"HTTP/1.1 101")) is None
@@ -81,7 +81,7 @@ def test_what_is_no_answer_is_told(data: bytes) -> None:
     ],
 )
 def test_a_101_must_be_the_answer_to_this_request(headers: dict[str, str]) -> None:
-    """And choose only what was offered."""
+    """It may choose only what was offered."""
     key = "dGhlIHNhbXBsZSBub25jZQ=="
     right = {
         "upgrade": "WebSocket",
@@ -93,15 +93,15 @@ def test_a_101_must_be_the_answer_to_this_request(headers: dict[str, str]) -> No
         check_response(HandshakeResponse(101, right | headers), key)
 
 
-def test_a_refusal_is_told_in_the_servers_words() -> None:
-    """Or, where it has none, by its number."""
+def test_a_refusal_is_read_from_its_body() -> None:
+    """Without a sentence there, the status stands in."""
     assert read_refusal(HandshakeResponse(403, {}), b'{"error": "No.", "code": "no"}') == ("no", "No.")
     for body in (b"<html>", b"[]", b""):
         assert read_refusal(HandshakeResponse(403, {}), body) == ("http_403", "The server answered 403.")
 
 
 def test_messages_are_read_as_python_has_them() -> None:
-    """Text by msgspec, or where that cannot by `json`; bytes with their sender; for hooks, what a member says."""
+    """Text by msgspec, or by `json` where msgspec cannot; bytes with their sender; an envelope for hooks."""
     assert read_message(b'{"type":"a","payload":[1,{"b":null}],"from":"bo","offset":3}') == Message(
         "a", [1, {"b": None}], "bo", 3
     )
@@ -114,6 +114,6 @@ def test_messages_are_read_as_python_has_them() -> None:
     for data in (b"", b"\x05abc", b"\x01\xffa"):
         with pytest.raises(ValueError, match=r"."):
             read_binary(data)
-    said = Message("a", None, "ada", None, "bo")
-    assert message_from_envelope(Envelope("a", to="bo"), "ada") == said
-    assert said.replace(type="b").type == "b"
+    message = Message("a", None, "ada", None, "bo")
+    assert message_from_envelope(Envelope("a", to="bo"), "ada") == message
+    assert message.replace(type="b").type == "b"

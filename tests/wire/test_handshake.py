@@ -122,7 +122,7 @@ def test_valid_requests_are_read_as_h11_reads_them(method: str, target: str, hea
 @given(st.integers(0, 60), st.sampled_from((*range(33), 58, 127, 255)), st.booleans())
 @example(0, 32, True)
 def test_nothing_is_accepted_that_h11_refuses(position: int, byte: int, insert: bool) -> None:
-    """One wrong byte anywhere: whoever is lenient here is tricked by a proxy that reads it otherwise."""
+    """One wrong byte anywhere: a proxy may read it differently, so it is refused."""
     good = b"GET /?roomId=jam HTTP/1.1\r\nHost: studio.example\r\nOrigin: http://a\r\n\r\n"
     bad = good[:position] + bytes([byte]) + good[position + (not insert) :]
     assume(bad.count(b"\r\n\r\n") == 1 and bad.endswith(b"\r\n\r\n"))
@@ -167,7 +167,7 @@ def test_a_malformed_header_is_refused(line: str) -> None:
     "name", ["Host", "Origin", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "CONTENT-LENGTH"]
 )
 def test_a_header_that_decides_something_may_not_be_given_twice(name: str) -> None:
-    """Two proxies could each believe another one."""
+    """A proxy might use the other one."""
     refused = refusal(head("GET / HTTP/1.1", f"{name}: a", f"{name.lower()}: a"))
     assert refused.message == f"The header {name.lower()} is given twice."
 
@@ -179,7 +179,7 @@ def test_a_request_without_host_is_refused() -> None:
 
 @pytest.mark.parametrize("ending", ["\x01", "", "a", "\x01" + " " * 5000])
 def test_a_header_full_of_spaces_is_read_at_once(ending: str) -> None:
-    """16 KiB made to be slow cost no more than any other 16 KiB."""
+    """16 KiB that were written to be slow take no longer than any other 16 KiB."""
     request = head("GET / HTTP/1.1", "X:" + " \t" * (HEAD_BYTES // 4) + ending)
     started_s = time.perf_counter()
     with suppress(Refused):
@@ -210,7 +210,7 @@ def test_a_header_full_of_spaces_is_read_at_once(ending: str) -> None:
 def test_a_request_that_is_no_proper_upgrade_is_refused(
     request_head: bytes, status: int, code: str, answer_header: bytes
 ) -> None:
-    """With the status, the code and the header that tell a client how to do better."""
+    """The status, the code and the header say how to do it right."""
     refused = refusal(request_head)
     assert (refused.status, refused.code) == (status, code)
     answer = refusal_response(refused)
@@ -260,10 +260,8 @@ def test_an_http_answer_is_one_that_h11_reads(status: HTTPStatus) -> None:
     (CloseCode.GOING_AWAY, 503, b"Retry-After: 5"),
     (CloseCode.INTERNAL_ERROR, 500, b"Connection: close"),
 ])  # fmt: skip
-def test_who_has_to_go_before_the_websocket_is_open_gets_an_http_answer(
-    code: CloseCode, status: int, header: bytes
-) -> None:
-    """A close frame would be noise to a client that still waits for its 101."""
+def test_a_close_before_the_websocket_is_open_is_an_http_response(code: CloseCode, status: int, header: bytes) -> None:
+    """A client that still waits for its 101 could not read a close frame."""
     answer = closing_response(Closing(code))
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert header in answer
@@ -286,7 +284,7 @@ def test_subprotocols_keep_their_order(header: str, offered: list[str]) -> None:
 
 
 def test_no_subprotocols_are_offered_without_the_header() -> None:
-    """Nothing is made up."""
+    """The list is empty."""
     assert Request("1.1", "GET", "/", "", {}).subprotocols == []
 
 

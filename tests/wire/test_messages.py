@@ -1,4 +1,4 @@
-"""What is read from clients, what is refused and how, and that nothing takes long or goes too deep (SPEC 5.2)."""
+"""Messages of clients: what is read, what is refused and how, and that nothing takes long (SPEC 5.2)."""
 
 import json
 import time
@@ -20,7 +20,7 @@ BOMB_S: Final = 0.5
 """Reading 64 KiB takes a few milliseconds; what takes this long takes it by design."""
 
 
-def refused(text: bytes) -> InvalidInput:
+def explain_refusal(text: bytes) -> InvalidInput:
     """Why `text` is no message."""
     try:
         decode_long(text)
@@ -92,9 +92,9 @@ def test_what_is_relayed_is_json_whatever_a_client_sends(text: bytes) -> None:
         b'\xef\xbb\xbf{"type":"x"}',
     ],
 )
-def test_what_is_not_json_is_told_so(text: bytes) -> None:
+def test_what_is_not_json_gets_that_error(text: bytes) -> None:
     """The code is `invalid_json` and the sentence says where."""
-    wrong = refused(text)
+    wrong = explain_refusal(text)
     assert wrong.code == "invalid_json"
     assert wrong.message.startswith("This is not JSON: ")
     assert wrong.message.endswith(".")
@@ -117,9 +117,9 @@ def test_what_is_not_json_is_told_so(text: bytes) -> None:
         b'{"type":"x","id":true}',
     ],
 )
-def test_json_that_is_no_message_is_told_so(text: bytes) -> None:
+def test_json_that_is_no_message_gets_that_error(text: bytes) -> None:
     """Not an object, no string `type`, a `to` or `id` of another kind: `invalid_message`."""
-    wrong = refused(text)
+    wrong = explain_refusal(text)
     assert wrong.code == "invalid_message"
     assert wrong.message.startswith("This is not a message: ")
 
@@ -130,7 +130,7 @@ def test_a_message_may_have_64_kib_and_not_one_byte_more() -> None:
     fits = fits.replace(b'""', b'"' + b"-" * (MESSAGE_BYTES - len(fits)) + b'"')
     assert len(fits) == MESSAGE_BYTES
     assert decode_long(fits).type == "x"
-    wrong = refused(fits + b" ")
+    wrong = explain_refusal(fits + b" ")
     assert wrong.code == "too_large"
     assert str(MESSAGE_BYTES + 1) in wrong.message
 
@@ -143,7 +143,7 @@ def test_a_message_may_be_nested_64_deep_and_no_deeper(levels: int, code: str | 
     if code is None:
         assert decode_long(text).type == "x"
     else:
-        assert refused(text).code == code
+        assert explain_refusal(text).code == code
 
 
 def test_no_message_that_is_too_deep_is_shorter_than_the_plain_ones() -> None:
@@ -193,7 +193,7 @@ def test_a_bomb_is_refused_at_once(bomb: bytes) -> None:
     """64 KiB made to be slow or deep cost no more than 64 KiB, and are answered with a sentence."""
     assert len(bomb) <= MESSAGE_BYTES
     started_s = time.perf_counter()
-    wrong = refused(bomb)
+    wrong = explain_refusal(bomb)
     assert time.perf_counter() - started_s < BOMB_S
     assert wrong.code in {"too_deep", "invalid_json", "invalid_message"}
     assert len(wrong.message) < 200
@@ -225,12 +225,12 @@ def test_a_presence_that_is_none_is_refused(payload: bytes) -> None:
 )
 def test_half_a_character_is_refused_in_a_true_sentence(text: bytes) -> None:
     """It is what is wrong; nothing is truncated."""
-    told = refused(text)
-    assert (told.code, "half a character" in told.message) == ("invalid_json", True)
+    error = explain_refusal(text)
+    assert (error.code, "half a character" in error.message) == ("invalid_json", True)
     assert b"half a character" in refusal_frame(msgspec.DecodeError(), text)
 
 
 @pytest.mark.parametrize("text", [rb'{"type":"a\\ud83d", ', rb'{"type":"\ud83d\ude00"', b'{"type":'])
-def test_what_has_no_half_a_character_is_not_said_to(text: bytes) -> None:
+def test_text_without_half_a_character_gets_another_error(text: bytes) -> None:
     """A backslash before a backslash begins nothing, and two halves are one."""
-    assert "half a character" not in refused(text).message
+    assert "half a character" not in explain_refusal(text).message
