@@ -230,7 +230,7 @@ class Gateway:
         if not self.options.hosts.allows(request.headers["host"]):
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
         if request.path == "/healthz" and "upgrade" not in request.headers:
-            connection.answer(handshake.http_answer(HTTPStatus.OK, {"ok": True}))
+            connection.answer(handshake.http_response(HTTPStatus.OK, {"ok": True}))
             return
         if request.path == READINESS_PATH and "upgrade" not in request.headers:
             self.readiness.take(connection)
@@ -241,7 +241,7 @@ class Gateway:
         if not self.options.origins.allows(request.headers.get("origin"), host=request.headers["host"]):
             raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of that origin may not connect here.")
         self._check_caps(connection)
-        answer = handshake.upgrade_answer(key, request.subprotocols)
+        answer = handshake.upgrade_response(key, request.subprotocols)
         try:
             decision = self.options.admission.admit(request)
         except InvalidInput as wrong:

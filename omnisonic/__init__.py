@@ -18,7 +18,7 @@ _PLACES = {
     "InvalidInput": "omnisonic.errors",
     "Limits": "omnisonic.embedding.gateway",
     "Member": "omnisonic.models",
-    "Message": "omnisonic.wire.received",
+    "Message": "omnisonic.wire.decoded_message",
     "NotTaken": "omnisonic.client.errors",
     "OmnisonicError": "omnisonic.errors",
     "Refused": "omnisonic.wire.handshake",

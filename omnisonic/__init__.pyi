@@ -18,7 +18,7 @@ from omnisonic.errors import OmnisonicError as OmnisonicError
 from omnisonic.errors import Unavailable as Unavailable
 from omnisonic.models import Member as Member
 from omnisonic.settings.settings import Settings as Settings
+from omnisonic.wire.decoded_message import Message as Message
 from omnisonic.wire.handshake import Refused as Refused
-from omnisonic.wire.received import Message as Message
 
 __version__: str

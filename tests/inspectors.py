@@ -11,7 +11,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from omnisonic.models import Member
-from omnisonic.wire.inspection import Answer, Question, read_answer, written
+from omnisonic.wire.inspection import Answer, Question, encode, read_answer
 from omnisonic.wire.messages import Envelope
 from tests.clients import DEADLINE_S
 from tests.rooms import PoisonedRoom, Stage
@@ -48,7 +48,7 @@ class Inspector:
 
     async def ask(self, question: Question) -> None:
         """Ask, and do not wait for an answer."""
-        await self.send(written(question))
+        await self.send(encode(question))
 
     async def answer(self) -> Answer:
         """The next answer."""

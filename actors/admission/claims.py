@@ -18,7 +18,7 @@ from omnisonic.identity.tickets import SKEW_MS, BadTicket, Ticket, TicketPrinter
 from omnisonic.models import Account, LoginId, MemberId, RoomId, UserId, account_of
 from omnisonic.stores.guard import Guard
 from omnisonic.studio.access import AccessStore, MemberReserved, Standing, own_or_given
-from omnisonic.wire.handshake import Entrance, Refused, Request, tickets_in
+from omnisonic.wire.handshake import Entrance, Refused, Request, find_tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class TicketCheck:
 
     def shown(self, request: Request, fields: Mapping[str, str]) -> Ticket | None:
         """The ticket that `request` shows; None without one. Errors: `Refused` (403) when it is not good."""
-        texts = tickets_in(request, fields)
+        texts = find_tickets(request, fields)
         if not texts:
             return None
         if len(texts) > 1:

@@ -19,7 +19,7 @@ from omnisonic.actors.admission.claims import Admitted, Claim, no_access
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.models import LoginId, RoomId
-from omnisonic.wire.handshake import Refused, refusal_answer
+from omnisonic.wire.handshake import Refused, refusal_response
 
 WAITING: Final = 512
 """Newcomers that may wait at once; the next ones are to come back later."""
@@ -81,7 +81,7 @@ class PendingAdmissions:
                 if self._arrivals.pop(connection, None) is None:
                     return  # it left meanwhile
                 if isinstance(outcome, Refused):
-                    connection.answer(refusal_answer(outcome))
+                    connection.answer(refusal_response(outcome))
                 elif isinstance(outcome, InvalidInput):
                     connection.reject(upgrade, outcome.code, outcome.message)
                 else:

@@ -132,10 +132,10 @@ class Connection:
         self.heard_s = self._owner.clock.now_s
         try:
             if self._has_asked:
-                handshake.check_early(self._head)
+                handshake.check_early_bytes(self._head)
                 self._owner.is_unfinished(self, len(self._head), is_new=False)
                 return
-            end = handshake.end_of_head(self._head, len(data))
+            end = handshake.find_head_end(self._head, len(data))
             if end is None:
                 self._owner.is_unfinished(self, len(self._head), is_new=False)
                 return
@@ -144,7 +144,7 @@ class Connection:
             self._has_asked = True
             self._owner.handle_handshake(self, request)
         except handshake.Refused as refused:
-            self.answer(handshake.refusal_answer(refused))
+            self.answer(handshake.refusal_response(refused))
 
     def _read_frames(self, data: bytes) -> None:
         splitter, owner = self._splitter, self._owner
@@ -168,13 +168,13 @@ class Connection:
             self._enter_slow_path(odd)
         if controls:
             self._handle_control(controls)
-        if splitter.is_behind:
+        if splitter.has_unfinished:
             self._is_behind(is_new=bool(frames or controls) and not splitter.on_slow_path)
 
     def _is_behind(self, *, is_new: bool) -> None:
         """Something was unfinished, and may be still."""
         size = self._splitter.unfinished_bytes
-        self._splitter.is_behind = size > 0
+        self._splitter.has_unfinished = size > 0
         if not self._ended:
             self._owner.is_unfinished(self, size, is_new=is_new)
 
@@ -216,7 +216,7 @@ class Connection:
         """A message came through on the detour."""
         if self._actor is not None and not self._actor.offer(ClientMessages(self, [(opcode, payload)], len(payload))):
             self._refuse_busy()
-        self._splitter.arrived()
+        self._splitter.complete_unparsed()
         self._is_behind(is_new=True)
 
     def closed_on_slow_path(self, close_frame: bytes, closing: Closing) -> None:
@@ -327,7 +327,7 @@ class Connection:
         if self._closing is not None or self._ended:
             return
         if self._head is not None:  # no WebSocket yet
-            self.answer(handshake.closing_answer(closing))
+            self.answer(handshake.closing_response(closing))
             return
         self.leave(closing.word)
         if closing.code is CloseCode.TOO_SLOW and self._send_buffer is not None:
@@ -339,7 +339,7 @@ class Connection:
         if not self.is_open:
             self.end(LOST)
             return
-        self._splitter.give_up()
+        self._splitter.stop_parsing()
         if self._slow_path is not None:
             self._slow_path.give_up()
         if self._head is not None:

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 import trio
 
 from omnisonic.actors.inspection.watchdog import Watchdog
-from omnisonic.wire.handshake import Refused, Request, end_of_head, read_request, refusal_answer
+from omnisonic.wire.handshake import Refused, Request, find_head_end, read_request, refusal_response
 
 LOOKED_AT: Final = 64
 FIRST_BYTES_S: Final = 1.0
@@ -86,7 +86,7 @@ class FallbackAcceptor:
                 request, early = await _head(sock)
             self._let_in(sock, request, early, address)
         except Refused as refused:
-            _answer(sock, refusal_answer(refused))
+            _answer(sock, refusal_response(refused))
         except (OSError, trio.TooSlowError):
             sock.close()
 
@@ -113,7 +113,7 @@ async def _head(sock: socket.socket) -> tuple[Request, bytes]:
         if not data:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "The request has no end.")
         received += data
-        end = end_of_head(received, len(data))
+        end = find_head_end(received, len(data))
         if end is not None:
             return read_request(bytes(received[:end])), bytes(received[end:])
 

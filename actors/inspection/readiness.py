@@ -18,7 +18,7 @@ import trio
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.runtime.dispatcher import Dispatcher
 from omnisonic.errors import Unavailable
-from omnisonic.wire.handshake import Refused, http_answer
+from omnisonic.wire.handshake import Refused, http_response
 
 PATH: Final = "/readyz"
 CHECK_S: Final = 1.0
@@ -94,10 +94,10 @@ async def _try(name: str, check: Check, outcomes: dict[str, str]) -> None:
 def _answer(outcomes: dict[str, str]) -> bytes:
     broken = [name for name, outcome in outcomes.items() if outcome != OK]
     if not broken:
-        return http_answer(HTTPStatus.OK, {"ok": True, "checks": outcomes})
+        return http_response(HTTPStatus.OK, {"ok": True, "checks": outcomes})
     error = f"Not ready: {' and '.join(broken)} cannot be reached."
     body = {"ok": False, "error": error, "code": "unavailable", "checks": outcomes}
-    return http_answer(HTTPStatus.SERVICE_UNAVAILABLE, body, Retry_After=str(RETRY_AFTER_S))
+    return http_response(HTTPStatus.SERVICE_UNAVAILABLE, body, Retry_After=str(RETRY_AFTER_S))
 
 
 class _Turn:

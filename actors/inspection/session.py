@@ -22,7 +22,7 @@ from omnisonic.actors.inspection.watchdog import Watchdog
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
 from omnisonic.wire import inspection as words
-from omnisonic.wire.inspection import Act, Answer, AskTap, Stream
+from omnisonic.wire.inspection import Action, Answer, AskTap, Stream
 from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine
 
 STREAMS: Final = 8
@@ -72,7 +72,7 @@ class InspectionSession:
         async for answer in self._to_write:
             try:
                 with trio.fail_after(WRITE_S):
-                    await self._websocket.send_message(words.written(answer))
+                    await self._websocket.send_message(words.encode(answer))
             except (ConnectionClosed, trio.TooSlowError):
                 self._drop(session, "It does not read.")
                 return
@@ -98,7 +98,7 @@ class InspectionSession:
         try:
             question = words.read_question(text)
         except InvalidInput as wrong:
-            await self._send(words.Failed(words.id_in(text), wrong.code, wrong.message))
+            await self._send(words.Failed(words.read_id(text), wrong.code, wrong.message))
             return
         match question:
             case words.AskRooms() | words.AskRoom() | words.AskTree() if question.every_s is None:
@@ -226,7 +226,7 @@ class InspectionSession:
 
     # Doing
 
-    async def _act(self, question: Act) -> None:
+    async def _act(self, question: Action) -> None:
         match question:
             case words.AskKick():
                 await self._thread_calls.ask(partial(self._inspector.kick, question.room, question.member))

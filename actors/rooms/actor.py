@@ -29,7 +29,7 @@ from omnisonic.models import MemberId
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT, Frame
-from omnisonic.wire.messages import error_frame, reply_id_in, written
+from omnisonic.wire.messages import encode_envelope, error_frame, read_reply_id
 
 CRASHED: Final = "The room could not take this message."
 """What the sender of a message is told that crashed its room."""
@@ -245,13 +245,13 @@ class RoomActor:
             sender = seat.member.member_id if seat else None
             frame = mail.current
             if seat is not None:
-                mail.connection.push(error_frame("room_crashed", CRASHED, reply_id_in(frame)))
+                mail.connection.push(error_frame("room_crashed", CRASHED, read_reply_id(frame)))
             self.mailbox.put_back(mail)
         elif isinstance(mail, Join) and mail.connection is not room.welcomed:
             self._keep(tuple(entry for entry in self.entries if entry.connection is not mail.connection))
             mail.connection.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
         elif isinstance(mail, ExternalMessage):
-            frame = TEXT, written(mail.envelope)
+            frame = TEXT, encode_envelope(mail.envelope)
             mail.reply(Reply(code="room_crashed", message=CRASHED))
         self._events.crashed(self, crash, self._dead_letter(type(mail).__name__, crash, sender, frame))
 

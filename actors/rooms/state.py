@@ -36,10 +36,11 @@ from omnisonic.stores.bus.events import Reply
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import BINARY, TEXT, TEXT_HEADERS, frame, header
+from omnisonic.wire.json_limits import parse_json
 from omnisonic.wire.message_types import SERVER_TYPES, SIGNAL_PREFIX
 from omnisonic.wire.messages import (
     MESSAGE_BYTES,
-    PLAIN_BYTES,
+    SHORT_MESSAGE_BYTES,
     Envelope,
     ReplyId,
     Welcome,
@@ -47,7 +48,6 @@ from omnisonic.wire.messages import (
     decode_long,
     too_large,
 )
-from omnisonic.wire.numbers import parse
 
 LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
@@ -118,11 +118,11 @@ class RoomState(Hooks):
                         is_text = False
                         break
                     try:
-                        envelope = decode(payload) if len(payload) < PLAIN_BYTES else decode_long(payload)
-                        parse(envelope.payload)
+                        envelope = decode(payload) if len(payload) < SHORT_MESSAGE_BYTES else decode_long(payload)
+                        parse_json(envelope.payload)
                         opening = relay_prefixes[envelope.type]
                     except (DecodeError, InvalidInput) as wrong:
-                        replies.append(messages.refused_frame(wrong, payload))
+                        replies.append(messages.refusal_frame(wrong, payload))
                         continue
                     if opening is None or envelope.to is not None or envelope.id is not None or listens:
                         batch.size, self.offset = size, offset
@@ -223,10 +223,10 @@ class RoomState(Hooks):
 
     def _relay_external(self, envelope: Envelope, target: Seat | None, batch: Batch) -> None:
         if target is not None and target.connection is not None:
-            batch.to_one(target.connection, messages.directed_outside_frame(envelope))
+            batch.to_one(target.connection, messages.directed_external_frame(envelope))
             return
         self.offset += 1
-        batch.to_all(messages.outside_frame(envelope, self.offset))
+        batch.to_all(messages.external_frame(envelope, self.offset))
 
     # Who comes and goes
 

@@ -16,7 +16,7 @@ from omnisonic.actors.rooms.mailbox import ClientMessages, ExternalMessage, Join
 from omnisonic.actors.rooms.roster import Roster
 from omnisonic.models import MemberId
 from omnisonic.wire.frames import TEXT, Frame
-from omnisonic.wire.messages import written
+from omnisonic.wire.messages import encode_envelope
 
 SHOWN_BYTES: Final = 4096
 """More of a payload is not shown."""
@@ -89,7 +89,7 @@ class Tap:
                 seat = roster.seat_of(mail.connection)
                 self._see_frames(mail, None if seat is None else seat.member.member_id)
             case ExternalMessage():
-                self._see_frame((TEXT, written(mail.envelope)), None)
+                self._see_frame((TEXT, encode_envelope(mail.envelope)), None)
             case Join():
                 self._pass("join", mail.member.member_id, 0)
             case Leave():

@@ -9,9 +9,9 @@ from omnisonic.errors import InvalidInput
 from omnisonic.http.core.inputs import Input
 from omnisonic.http.core.openapi import id_schema, name_schema
 from omnisonic.models import DISPLAY_NAME_LENGTH, checked_display_name, checked_member_id, checked_room_id
+from omnisonic.wire.json_limits import DEPTH, check_numbers, nesting_depth
 from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SIGNAL_PREFIX
-from omnisonic.wire.messages import DEPTH, TYPE_LENGTH, depth, refusal
-from omnisonic.wire.numbers import check_numbers
+from omnisonic.wire.messages import TYPE_LENGTH, explain_decode_error
 
 NOT_FROM_OUTSIDE: Final = SERVER_TYPES | HANDLED_TYPES
 """What only the server sends, and what only a member can send."""
@@ -55,12 +55,12 @@ def read_saying(body: bytes) -> OutsideMessage:
     """
     try:
         body.decode()
-        deep = depth(body) > DEPTH
+        deep = nesting_depth(body) > DEPTH
         message = None if deep else _decode(body)
     except UnicodeDecodeError:
         raise InvalidInput("This is not JSON: it is not UTF-8.", code="invalid_json") from None
     except msgspec.DecodeError as wrong:
-        raise refusal(wrong, body) from None
+        raise explain_decode_error(wrong, body) from None
     except RecursionError:  # unbalanced brackets, thousands of them
         message = None
     if message is None:

@@ -12,17 +12,17 @@ import trio
 
 from omnisonic.client.errors import EntryRefused
 from omnisonic.client.reconnect_policy import Ending
-from omnisonic.wire.client_frames import ServerSplitter, masked
+from omnisonic.wire.client_frames import ServerSplitter, masked_frame
 from omnisonic.wire.client_handshake import (
     BODY_BYTES,
     SWITCHING,
     Address,
-    Answer,
-    NoHandshake,
-    check_answer,
-    new_key,
-    read_answer,
+    HandshakeResponse,
+    InvalidHandshake,
+    check_response,
+    generate_key,
     read_refusal,
+    read_response,
     upgrade_request,
 )
 from omnisonic.wire.frames import Frame
@@ -70,7 +70,7 @@ class Connection:
 
     async def send(self, opcode: int, payload: bytes) -> None:
         """Send one frame. Errors: `LinkBroken`."""
-        frame = masked(opcode, payload)
+        frame = masked_frame(opcode, payload)
         await trio.lowlevel.checkpoint_if_cancelled()
         async with self._lock:
             if self._is_broken:
@@ -100,12 +100,12 @@ async def open_connection(
         stream = await _connect(address, context)
     except (OSError, ssl.SSLError) as problem:
         raise _unreachable(address, str(problem)) from problem
-    key = new_key()
+    key = generate_key()
     try:
         await stream.send_all(upgrade_request(address, key, subprotocols, headers))
         answer, rest = await _answer(stream)
         await _check(stream, answer, rest, key)
-    except NoHandshake as problem:
+    except InvalidHandshake as problem:
         await trio.aclose_forcefully(stream)
         raise EntryRefused("no_websocket", f"No WebSocket server answers there: {problem}.") from problem
     except (trio.BrokenResourceError, ssl.SSLError) as problem:
@@ -133,9 +133,9 @@ async def _connect(address: Address, context: ssl.SSLContext | None) -> Stream:
     return stream
 
 
-async def _answer(stream: Stream) -> tuple[Answer, bytes]:
+async def _answer(stream: Stream) -> tuple[HandshakeResponse, bytes]:
     received = bytearray()
-    while (answer := read_answer(received)) is None:
+    while (answer := read_response(received)) is None:
         data = await stream.receive_some(READ_BYTES)
         if not data:
             raise trio.BrokenResourceError
@@ -143,10 +143,10 @@ async def _answer(stream: Stream) -> tuple[Answer, bytes]:
     return answer, bytes(received)
 
 
-async def _check(stream: Stream, answer: Answer, body: bytes, key: str) -> None:
+async def _check(stream: Stream, answer: HandshakeResponse, body: bytes, key: str) -> None:
     """See that the answer opens the WebSocket. Errors: `EntryRefused` with what a server says that does not."""
     if answer.status == SWITCHING:
-        check_answer(answer, key)
+        check_response(answer, key)
         return
     length = answer.headers.get("content-length", "")
     wanted = min(int(length), BODY_BYTES) if length.isdecimal() else BODY_BYTES

@@ -13,9 +13,9 @@ from omnisonic.client.inbox import Inbox
 from omnisonic.client.pending_requests import PendingRequests
 from omnisonic.client.reconnect_policy import LOST, Ending
 from omnisonic.client.roster import Roster
+from omnisonic.wire.decoded_message import Message, read_binary, read_message
 from omnisonic.wire.frames import BINARY, CLOSE, PING, TEXT, Frame
 from omnisonic.wire.message_types import STATE_TYPES
-from omnisonic.wire.received import Message, read_binary, read_message
 
 OUR_BEAT: Final = "sentMs"
 """By this a heartbeat's echo is known as one of the client's own."""

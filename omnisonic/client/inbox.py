@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.wire.received import Message
+from omnisonic.wire.decoded_message import Message
 
 INBOX_BYTES: Final = 4_194_304
 PAUSE_S: Final = 0.05

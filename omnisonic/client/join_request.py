@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from omnisonic.client.connection import Connection, open_connection
 from omnisonic.models import Status
-from omnisonic.wire.client_handshake import read_url
+from omnisonic.wire.client_handshake import parse_url
 from omnisonic.wire.handshake import SUBPROTOCOL, TICKET_PREFIX
 
 Ticket: TypeAlias = str | Callable[[], Awaitable[str]]
@@ -32,12 +32,12 @@ class JoinRequest:
             self.member_id = self.member_id or secrets.token_hex(8)
         if self.ticket is None and "displayName=" not in self.url:
             self.name = self.name or self.member_id
-        read_url(self.url, {})  # so that a bad one is told at once
+        parse_url(self.url, {})  # so that a bad one is told at once
 
     async def begin(self) -> Connection:
         """Ask to be let in. Errors: `EntryRefused`, and whatever the function raises that gets tickets."""
         ticket = self.ticket if isinstance(self.ticket, str | None) else await self.ticket()
         fields = {"roomId": self.room, "memberId": self.member_id, "displayName": self.name, "status": self.status}
-        address = read_url(self.url, {name: value for name, value in fields.items() if value is not None})
+        address = parse_url(self.url, {name: value for name, value in fields.items() if value is not None})
         offers = [SUBPROTOCOL] if ticket is None else [SUBPROTOCOL, TICKET_PREFIX + ticket]
         return await open_connection(address, offers, self.headers, self.ssl_context)

@@ -129,7 +129,7 @@ class Reconnector:
     async def _receive(self, connection: Connection, frames: list[tuple[int, bytes]], size: int) -> None:
         """Take what one read brought, and answer it."""
         pongs, ending = self._dispatch.take(frames, size)
-        breach = connection.splitter.breach
+        breach = connection.splitter.violation
         with suppress(ConnectionBroken):
             for payload in pongs:
                 await connection.send(PONG, payload)

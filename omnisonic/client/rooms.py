@@ -18,9 +18,10 @@ from omnisonic.client.reconnector import GIVE_UP_S, Reconnector, State
 from omnisonic.concurrency.background import open_background
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, Status
+from omnisonic.wire.decoded_message import Message
 from omnisonic.wire.frames import BINARY, TEXT
-from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, TYPE_LENGTH, depth, too_large
-from omnisonic.wire.received import Message
+from omnisonic.wire.json_limits import DEPTH, nesting_depth
+from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, too_large
 
 ACK_S: Final = 10.0
 """How long `ask` waits for its answer unless it is told otherwise."""
@@ -238,6 +239,6 @@ def _encode(told: _Outgoing) -> bytes:
         raise InvalidInput(f"The payload is not JSON: {wrong}.", code="invalid_message") from wrong
     if len(data) > MESSAGE_BYTES:
         raise too_large(len(data))
-    if depth(data) > DEPTH:
+    if nesting_depth(data) > DEPTH:
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
     return data

@@ -15,7 +15,7 @@ from omnisonic.actors.admission.admission import Decision
 from omnisonic.actors.admission.claims import Admitted
 from omnisonic.models import LoginId, RoomId
 from omnisonic.wire import handshake
-from omnisonic.wire.handshake import Refused, read_entrance, read_fields, tickets_in
+from omnisonic.wire.handshake import Refused, find_tickets, read_entrance, read_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class HookAdmission:
 
     def admit(self, request: handshake.Request) -> Decision:
         fields = read_fields(request.query)
-        tickets = tickets_in(request, fields)
+        tickets = find_tickets(request, fields)
         if len(tickets) > 1:
             raise Refused(HTTPStatus.FORBIDDEN, "invalid_ticket", "Show one ticket, and only one.")
         asked = Request(request.path, fields, request.headers, tickets.pop() if tickets else None)

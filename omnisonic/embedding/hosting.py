@@ -23,9 +23,9 @@ from omnisonic.embedding.rooms import Room
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.decoded_message import Message, message_from_envelope
 from omnisonic.wire.message_types import GATEWAY_TYPES
 from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, Envelope, too_large
-from omnisonic.wire.received import Message, message_of
 
 OnMessage: TypeAlias = Callable[[Room[Any], Member, Message], Message | bool | None]
 """A hook for the messages of all rooms, called before a room's own `on_message`, with the same answers."""
@@ -135,7 +135,7 @@ class HostedRoom(ActorRoom):
     def on_message(self, member: Member, envelope: Envelope) -> bool:
         if not self._message_hooks:
             return True
-        message = asked = message_of(envelope, member.member_id)
+        message = asked = message_from_envelope(envelope, member.member_id)
         for hook in self._message_hooks:
             decided = apply_answer(hook(self.author, member, message), message, Message, "on_message")
             if decided is None:

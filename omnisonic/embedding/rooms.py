@@ -5,7 +5,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar, cast, get_args
 
 from omnisonic.embedding.hook_contract import require_plain_function
 from omnisonic.models import Member, MemberId, RoomId
-from omnisonic.wire.received import Message
+from omnisonic.wire.decoded_message import Message
 
 State = TypeVar("State")
 

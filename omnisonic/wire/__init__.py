@@ -1,1 +1,1 @@
-"""The realtime wire, sans-IO: frames, messages, handshake and close codes. Nothing here knows a socket or a clock."""
+"""The realtime protocol, sans-IO: frames, messages, handshake and close codes. No sockets, no clock, no tasks."""

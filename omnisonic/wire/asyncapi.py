@@ -1,7 +1,9 @@
-"""The realtime protocol as an AsyncAPI 3 document, made from the tables of message types and close codes (SPEC 5).
+"""The realtime protocol as an AsyncAPI 3.0 document, built from the tables of message types and close codes (SPEC 5).
 
-`python -m omnisonic.wire.asyncapi` prints it; the web serves it at `/api/asyncapi.json`. As AsyncAPI has it, the
-gateway is the application described: it *receives* what clients say, and *sends* the rest. Built in milliseconds.
+`python -m omnisonic.wire.asyncapi` prints it; the web serves it at `/api/asyncapi.json`. In the words of AsyncAPI the
+gateway is the application that is described: it *receives* what clients send, and *sends* the rest.
+
+To add a type, add a row to `omnisonic.wire.message_types`. Building the document takes milliseconds.
 """
 
 import json
@@ -15,12 +17,13 @@ import msgspec.structs
 from omnisonic import __version__
 from omnisonic.models import DISPLAY_NAME_LENGTH, ID_LENGTH, STATUSES
 from omnisonic.wire.closing import CLOSE_TABLE
-from omnisonic.wire.message_types import MESSAGE_TYPES, MessageType, name_of
-from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, REPLY_ID_LENGTH, TYPE_LENGTH
+from omnisonic.wire.json_limits import DEPTH
+from omnisonic.wire.message_types import MESSAGE_TYPES, MessageType, wire_name
+from omnisonic.wire.messages import MESSAGE_BYTES, REPLY_ID_LENGTH, TYPE_LENGTH
 
 ASYNCAPI: Final = "3.0.0"
-HERE: Final = "ws://127.0.0.1:8080/"
-"""Where a gateway listens by itself."""
+DEFAULT_URL: Final = "ws://127.0.0.1:8080/"
+"""Where a gateway listens without settings."""
 JSON_TYPE: Final = "application/json"
 BINARY_TYPE: Final = "application/octet-stream"
 
@@ -36,17 +39,17 @@ _OFFSET: Final = {"type": "integer", "minimum": 1, "description": "Its place in 
 _SAID: Final = "said"
 _RELAYED: Final = "relayed"
 _BINARY: Final = "binary"
-_IS_HEARD: Final = "x-heard"
+_FROM_CLIENT: Final = "x-from-client"
 
 Schema = dict[str, Any]
 
 
-def asyncapi_document(url: str = HERE) -> Schema:
-    """The document, for a gateway at `url`."""
+def asyncapi_document(url: str = DEFAULT_URL) -> Schema:
+    """Build the document for a gateway at `url`, `ws://` or `wss://`."""
     messages = _messages()
     references = {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
-    heard = [name for name, message in messages.items() if message.pop(_IS_HEARD)]
-    told = [name for name in messages if name not in heard]
+    client_names = [name for name, message in messages.items() if message.pop(_FROM_CLIENT)]
+    server_names = [name for name in messages if name not in client_names]
     return {
         "asyncapi": ASYNCAPI,
         "info": {
@@ -60,8 +63,8 @@ def asyncapi_document(url: str = HERE) -> Schema:
         "servers": {"gateway": _server(url)},
         "channels": {"room": _channel(references)},
         "operations": {
-            "hear": _operation("receive", "What clients say.", [*heard, _BINARY]),
-            "tell": _operation("send", "What members are told.", told),
+            "hear": _operation("receive", "What clients say.", [*client_names, _BINARY]),
+            "tell": _operation("send", "What members are told.", server_names),
         },
         "components": {"messages": messages, "schemas": _schemas()},
     }
@@ -117,7 +120,7 @@ def _operation(action: str, summary: str, names: list[str]) -> Schema:
 
 
 def _messages() -> dict[str, Schema]:
-    """Each message by its name, with `_IS_HEARD`: whether clients say it. What both say is two messages."""
+    """Each message by its name. `_FROM_CLIENT` marks what clients send; a type that both send is two messages."""
     messages = {
         _key(row): _server_message(row) if row.sender == "server" else _client_message(row) for row in MESSAGE_TYPES
     }
@@ -128,48 +131,48 @@ def _messages() -> dict[str, Schema]:
         "name": _SAID,
         "summary": "Anything else that a client says: it is relayed, untouched, to everybody else in the room.",
         "payload": _envelope(_TYPE, _ANYTHING, {"to": _TO, "id": _REPLY_ID}),
-        _IS_HEARD: True,
+        _FROM_CLIENT: True,
     }
     messages[_RELAYED] = {
         "name": _RELAYED,
         "summary": "What another member said, or, with `from` null, somebody outside the room.",
         "payload": _envelope(_TYPE, _ANYTHING, {"from": _sender(), "offset": _OFFSET}, "payload", "from"),
-        _IS_HEARD: False,
+        _FROM_CLIENT: False,
     }
     messages[_BINARY] = {
         "name": _BINARY,
         "summary": "Bytes, relayed with the sender's name in front: a byte with its length, and its UTF-8.",
         "contentType": BINARY_TYPE,
         "payload": {"type": "string", "format": "binary"},
-        _IS_HEARD: False,
+        _FROM_CLIENT: False,
     }
     return messages
 
 
 def _server_message(row: MessageType) -> Schema:
-    """What the server says."""
+    """A message that the server sends."""
     more: Schema = {"from": {"type": "null"}, "offset": _OFFSET} if row.numbered else {}
     payload = _ANYTHING if row.payload is None else {"$ref": _REF.format(name=row.payload.__name__)}
-    return _described(row, _envelope(_type_schema(row), payload, more, "payload", *more), is_heard=False)
+    return _describe(row, _envelope(_type_schema(row), payload, more, "payload", *more), from_client=False)
 
 
 def _client_message(row: MessageType) -> Schema:
-    """What clients say."""
-    is_shaped = row.payload is not None and row.sender == "client"
-    payload = {"$ref": _REF.format(name=row.payload.__name__)} if is_shaped and row.payload else _ANYTHING
+    """A message that clients send."""
+    has_schema = row.payload is not None and row.sender == "client"
+    payload = {"$ref": _REF.format(name=row.payload.__name__)} if has_schema and row.payload else _ANYTHING
     required = ["to"] if row.name.endswith("*") else []
     envelope = _envelope(_type_schema(row), payload, {"to": _TO, "id": _REPLY_ID}, *required)
-    return _described(row, envelope, is_heard=True)
+    return _describe(row, envelope, from_client=True)
 
 
-def _described(row: MessageType, envelope: Schema, *, is_heard: bool) -> Schema:
+def _describe(row: MessageType, envelope: Schema, *, from_client: bool) -> Schema:
     return {
         "name": row.name,
         "title": row.name,
         "summary": _plain(row.meaning),
         "payload": envelope,
         "x-direction": row.direction,
-        _IS_HEARD: is_heard,
+        _FROM_CLIENT: from_client,
     }
 
 
@@ -192,30 +195,32 @@ def _sender() -> Schema:
 
 
 def _key(row: MessageType) -> str:
-    """A message's name as the key of an object: letters, digits and dots (AsyncAPI 3.0, Components Object)."""
+    """The key of a message in an object: letters, digits and dots only (AsyncAPI 3.0, Components Object)."""
     return row.name.removesuffix(".*")
 
 
 def _schemas() -> dict[str, Schema]:
-    """The payloads, and what they are made of. What the server says has every field, but for what is left out."""
+    """The schemas of all payloads, and of the structs in them. The server sends each field that is not optional."""
     rows = [row for row in MESSAGE_TYPES if row.payload is not None]
-    shapes = list(dict.fromkeys(row.payload for row in rows if row.payload is not None))
-    _, components = msgspec.json.schema_components(shapes, ref_template=_REF)
-    lacking = {
-        row.payload.__name__: {name_of(field) for field in msgspec.structs.fields(row.payload) if row.may_lack(field)}
+    payloads = list(dict.fromkeys(row.payload for row in rows if row.payload is not None))
+    _, components = msgspec.json.schema_components(payloads, ref_template=_REF)
+    optional = {
+        row.payload.__name__: {
+            wire_name(field) for field in msgspec.structs.fields(row.payload) if row.is_optional(field)
+        }
         for row in rows
         if row.payload is not None
     }
     for name, component in components.items():
         properties = component.get("properties", {})
-        component["required"] = [field for field in properties if field not in lacking.get(name, ())]
+        component["required"] = [field for field in properties if field not in optional.get(name, ())]
         for described in properties.values():
             described.pop("default", None)
     return components
 
 
 def _plain(markdown: str) -> str:
-    """Without links into the page that the text is from."""
+    """The text without links into the page it is from."""
     return markdown.replace("[table of close codes](#close-codes)", "table of close codes")
 
 

@@ -1,7 +1,8 @@
-"""The client's end of frames, sans-IO (RFC 6455 5): cutting a server's bytes into messages, and masking one's own.
+"""WebSocket frames of the client: parsing a server's bytes into messages, and masking its own (RFC 6455 5). Sans-IO.
 
-Nearly all that a room says are whole text frames, many in one read. Those cost a slice each. Fragments are put
-together, control frames come out in their place. After a breach of the protocol, or a close, nothing more comes out.
+Nearly all that a room sends are whole text frames, many in one read; each costs one slice. Fragments are put together,
+and control frames come out between them. After a protocol violation, or a close, nothing more comes out.
+Overload: a message over `LARGEST_BYTES` is a violation (1009).
 """
 
 import os
@@ -12,7 +13,7 @@ from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
 from omnisonic.wire.frames import BINARY, CLOSE, CONTINUATION, CONTROL_BYTES, PING, PONG, TEXT, Frame
 
 LARGEST_BYTES: Final = 16_777_216
-"""A longer message of a server is a breach. The longest that a gateway sends is the welcome to a full room."""
+"""A longer message is a protocol violation. The longest that a gateway sends is the welcome to a full room."""
 
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
@@ -20,30 +21,35 @@ _WHOLE: Final = frozenset({_FIN | TEXT, _FIN | BINARY})
 
 
 class ServerSplitter:
-    """Cuts one server's bytes into messages and control frames. Holds one incomplete message at most."""
+    """Parses one server's bytes into messages and control frames. Buffers at most one incomplete message."""
 
-    __slots__ = ("_held", "_message", "_needed", "_opcode", "_over", "_size", "breach")
+    __slots__ = ("_buffer", "_ended", "_message", "_needed", "_opcode", "_size", "violation")
 
     def __init__(self) -> None:
-        self.breach: Closing | None = None
-        """What the server did wrong, once it has: what to close with."""
-        self._held = bytearray()
+        self.violation: Closing | None = None
+        """The server's protocol violation, as the close to answer it with; None so far."""
+        self._buffer = bytearray()
         self._needed = 0
         self._message: list[bytes] | None = None
         self._opcode = 0
         self._size = 0
-        self._over = False
+        self._ended = False
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take what was received; return each whole message and control frame (opcode and payload), in order."""
-        if self._over:
+        """Parse received bytes. Never raises; a protocol violation is noted in `violation`.
+
+        Returns:
+            Each whole message and control frame, in order. A close is the last one.
+
+        """
+        if self._ended:
             return []
-        if self._held:
-            self._held += data
-            if len(self._held) < self._needed:
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._needed:
                 return []
-            data = bytes(self._held)
-            self._held.clear()
+            data = bytes(self._buffer)
+            self._buffer.clear()
         frames: list[Frame] = []
         add = frames.append
         at, total = 0, len(data)
@@ -52,7 +58,7 @@ class ServerSplitter:
             first, size = data[at], data[at + 1]
             body = at + 2
             if size > 125:
-                size, body = self._long(data, at, size)
+                size, body = self._read_length(data, at, size)
                 if size < 0:
                     break
             end = body + size
@@ -61,17 +67,17 @@ class ServerSplitter:
                 break
             if first in _WHOLE and self._message is None:
                 add((first & 0x0F, data[body:end]))
-            elif not self._other(first, data[body:end], frames):
+            elif not self._take_frame(first, data[body:end], frames):
                 break
             at = end
-        if at < total and not self._over:
-            self._held += data[at:]
+        if at < total and not self._ended:
+            self._buffer += data[at:]
         return frames
 
-    def _long(self, data: bytes, at: int, size: int) -> tuple[int, int]:
-        """Length and start of a payload of over 125 bytes; a length below zero when it is not known yet, or wrong."""
+    def _read_length(self, data: bytes, at: int, size: int) -> tuple[int, int]:
+        """The length and start of a payload of over 125 bytes. The length is -1 when it is incomplete, or wrong."""
         if size & _MASKED:
-            return self._wrong("a server must not mask"), 0
+            return self._fail("a server must not mask"), 0
         width, least = (2, 126) if size == 126 else (8, 65_536)
         body = at + 2 + width
         if len(data) < body:
@@ -79,50 +85,50 @@ class ServerSplitter:
             return -1, 0
         size = int.from_bytes(data[at + 2 : body], "big")
         if size < least:
-            return self._wrong("a length must be as short as it can"), 0
+            return self._fail("a length must be as short as it can"), 0
         if size > LARGEST_BYTES:
-            return self._wrong("the message is too long", CloseCode.TOO_BIG), 0
+            return self._fail("the message is too long", CloseCode.TOO_BIG), 0
         return size, body
 
-    def _other(self, first: int, payload: bytes, frames: list[Frame]) -> bool:
-        """Take a frame that is no whole message. False when nothing may come after it."""
+    def _take_frame(self, first: int, payload: bytes, frames: list[Frame]) -> bool:
+        """Take a frame that is not a whole message. False when nothing may come after it."""
         opcode, final = first & 0x0F, bool(first & _FIN)
         if first & 0x70:
-            self._wrong("no extension was agreed on")
+            self._fail("no extension was agreed on")
         elif opcode in (CLOSE, PING, PONG):
             if not final or len(payload) > CONTROL_BYTES:
-                self._wrong("a control frame must be short and whole")
+                self._fail("a control frame must be short and whole")
             elif opcode == CLOSE and not is_valid_close_body(payload):
-                self._wrong("invalid close frame")
+                self._fail("invalid close frame")
             else:
                 frames.append((opcode, payload))
-                self._over = opcode == CLOSE
+                self._ended = opcode == CLOSE
         elif opcode == CONTINUATION and self._message is not None:
-            self._continue(payload, final, frames)
+            self._add_fragment(payload, final, frames)
         elif opcode in (TEXT, BINARY) and self._message is None:
             self._opcode, self._message, self._size = opcode, [], 0
-            self._continue(payload, final, frames)
+            self._add_fragment(payload, final, frames)
         else:
-            self._wrong("a frame of this kind cannot come here")
-        return not self._over
+            self._fail("a frame of this kind cannot come here")
+        return not self._ended
 
-    def _continue(self, payload: bytes, final: bool, frames: list[Frame]) -> None:
+    def _add_fragment(self, payload: bytes, final: bool, frames: list[Frame]) -> None:
         assert self._message is not None
         self._message.append(payload)
         self._size += len(payload)
         if self._size > LARGEST_BYTES:
-            self._wrong("the message is too long", CloseCode.TOO_BIG)
+            self._fail("the message is too long", CloseCode.TOO_BIG)
         elif final:
             frames.append((self._opcode, b"".join(self._message)))
             self._message = None
 
-    def _wrong(self, reason: str, code: CloseCode = CloseCode.PROTOCOL_ERROR) -> int:
-        self.breach, self._over = Closing(code, reason), True
+    def _fail(self, reason: str, code: CloseCode = CloseCode.PROTOCOL_ERROR) -> int:
+        self.violation, self._ended = Closing(code, reason), True
         return -1
 
 
-def masked(opcode: int, payload: bytes) -> bytes:
-    """A whole frame as a client sends it, masked with a key that nobody can foresee (RFC 6455 5.3)."""
+def masked_frame(opcode: int, payload: bytes) -> bytes:
+    """A whole frame as a client sends it, masked with a fresh, unpredictable key (RFC 6455 5.3)."""
     size = len(payload)
     if size < 126:
         head = bytes((_FIN | opcode, _MASKED | size))

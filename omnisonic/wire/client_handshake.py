@@ -1,4 +1,8 @@
-"""The opening handshake as a client does it, sans-IO (RFC 6455 4.1, RFC 9112, SPEC 5.1)."""
+"""The opening handshake of the client (RFC 6455 4.1, RFC 9112, SPEC 5.1). Sans-IO.
+
+The client sends `upgrade_request`, feeds what arrives to `read_response`, and checks a 101 with `check_response`.
+Any other status is a refusal: `read_refusal` reads the code and the sentence from its body.
+"""
 
 import base64
 import hashlib
@@ -14,20 +18,21 @@ from omnisonic.errors import InvalidInput
 from omnisonic.wire.handshake import HEAD_BYTES, SUBPROTOCOL
 
 BODY_BYTES: Final = 65_536
-"""This much of an answer's body is read: it says in a sentence why the server refused."""
+"""Most bytes that are read of a refusal's body."""
 SWITCHING: Final = 101
+"""The status that opens the WebSocket."""
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 _PORTS: Final = {"ws": 80, "wss": 443}
 
 
-class NoHandshake(Exception):
-    """What came is not the answer of a WebSocket server."""
+class InvalidHandshake(Exception):
+    """The server's answer is not a valid WebSocket handshake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is, and what to ask it for."""
+    """A server's address, taken from a URL. `target` is the path and query of the request."""
 
     secure: bool
     host: str
@@ -36,23 +41,25 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """The value of `Host`."""
+        """The value of the `Host` header: the port is left out when it is the scheme's own."""
         name = f"[{self.host}]" if ":" in self.host else self.host
         return name if self.port == _PORTS["wss" if self.secure else "ws"] else f"{name}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer's head. Header names are in lower case."""
+class HandshakeResponse:
+    """The head of the server's HTTP response. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
 
 
-def read_url(url: str, fields: Mapping[str, str]) -> Address:
-    """The address in a `ws://` or `wss://` URL, `fields` put into its query.
+def parse_url(url: str, fields: Mapping[str, str]) -> Address:
+    """Read a `ws://` or `wss://` URL, and put `fields` into its query, in place of fields with the same names.
 
-    Errors: `InvalidInput` (`invalid_url`) when it is none.
+    Raises:
+        InvalidInput: `invalid_url`.
+
     """
     try:
         parts = urlsplit(url)
@@ -68,13 +75,18 @@ def read_url(url: str, fields: Mapping[str, str]) -> Address:
     return Address(parts.scheme == "wss", parts.hostname, port or _PORTS[parts.scheme], target)
 
 
-def new_key() -> str:
-    """A `Sec-WebSocket-Key` that was never used before."""
+def generate_key() -> str:
+    """Generate a `Sec-WebSocket-Key`: 16 random bytes in base64 (RFC 6455 4.1)."""
     return base64.b64encode(os.urandom(16)).decode()
 
 
 def upgrade_request(address: Address, key: str, subprotocols: Sequence[str], headers: Mapping[str, str]) -> bytes:
-    """The request that asks for a WebSocket. Errors: `InvalidInput` (`invalid_header`)."""
+    """The request that asks for a WebSocket.
+
+    Raises:
+        InvalidInput: `invalid_header`: a value has a line break, or is not ASCII.
+
+    """
     fields = {
         "Host": address.authority,
         "Upgrade": "websocket",
@@ -90,33 +102,43 @@ def upgrade_request(address: Address, key: str, subprotocols: Sequence[str], hea
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
-def read_answer(received: bytearray) -> Answer | None:
-    """Take the answer's head off what was received; None when it is not whole yet. Errors: `NoHandshake`."""
+def read_response(received: bytearray) -> HandshakeResponse | None:
+    """Remove the head of the response from `received`, and return it; None when it is not whole yet.
+
+    Raises:
+        InvalidHandshake: It is not HTTP/1.x, or longer than `HEAD_BYTES`.
+
+    """
     end = received.find(b"\r\n\r\n")
     if (len(received) if end < 0 else end) > HEAD_BYTES:
-        raise NoHandshake("the answer's head is too long")
+        raise InvalidHandshake("the answer's head is too long")
     if end < 0:
         return None
     start, *lines = received[:end].decode("latin-1").split("\r\n")
     del received[: end + 4]
     version, _, status = start.partition(" ")
     if not version.startswith("HTTP/1.") or not status[:3].isdecimal() or status[3:4] not in ("", " "):
-        raise NoHandshake("the answer is not HTTP/1.1")
+        raise InvalidHandshake("the answer is not HTTP/1.1")
     pairs = (line.partition(":") for line in lines)
-    return Answer(int(status[:3]), {name.lower(): value.strip() for name, _, value in pairs})
+    return HandshakeResponse(int(status[:3]), {name.lower(): value.strip() for name, _, value in pairs})
 
 
-def check_answer(answer: Answer, key: str) -> None:
-    """See that a 101 opens the WebSocket that was asked for (RFC 6455 4.1). Errors: `NoHandshake`."""
-    headers = answer.headers
+def check_response(response: HandshakeResponse, key: str) -> None:
+    """Check that a 101 accepts the request with this `key` (RFC 6455 4.1).
+
+    Raises:
+        InvalidHandshake: It does not, or it chose a subprotocol or an extension that was not offered.
+
+    """
+    headers = response.headers
     tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}
     if headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
-        raise NoHandshake("the server did not switch to the WebSocket protocol")
+        raise InvalidHandshake("the server did not switch to the WebSocket protocol")
     digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
     if headers.get("sec-websocket-accept") != base64.b64encode(digest).decode():
-        raise NoHandshake("the server's answer is not to this request")
+        raise InvalidHandshake("the server's answer is not to this request")
     if headers.get("sec-websocket-protocol", SUBPROTOCOL) != SUBPROTOCOL or "sec-websocket-extensions" in headers:
-        raise NoHandshake("the server chose what was not offered")
+        raise InvalidHandshake("the server chose what was not offered")
 
 
 class _Refusal(msgspec.Struct):
@@ -124,10 +146,10 @@ class _Refusal(msgspec.Struct):
     code: str = ""
 
 
-def read_refusal(answer: Answer, body: bytes) -> tuple[str, str]:
-    """The stable code and the sentence in a refusing answer; made up when the server says none."""
+def read_refusal(response: HandshakeResponse, body: bytes) -> tuple[str, str]:
+    """The stable code and the sentence of a refusal. Without them in the body, the status stands in."""
     try:
-        told = msgspec.json.decode(body, type=_Refusal)
+        refusal = msgspec.json.decode(body, type=_Refusal)
     except ValueError:
-        told = _Refusal()
-    return told.code or f"http_{answer.status}", told.error or f"The server answered {answer.status}."
+        refusal = _Refusal()
+    return refusal.code or f"http_{response.status}", refusal.error or f"The server answered {response.status}."

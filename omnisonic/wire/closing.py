@@ -1,4 +1,8 @@
-"""Why a connection is closed: one row for each code, with what the client should do then (SPEC 5.3, RFC 6455 7.4)."""
+"""Close codes of the WebSocket: what each means, and what to do about it (SPEC 5.3, RFC 6455 7.4). Sans-IO.
+
+To add a code, add it to `CloseCode` and a row to `CLOSE_TABLE`. The tables in the documentation, the `reason` of
+`presence.leave`, and the client's decision to reconnect are derived from it.
+"""
 
 import struct
 from dataclasses import dataclass
@@ -30,9 +34,14 @@ class CloseCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CloseRow:
-    """One line of the table: the word used in logs and as `presence.leave` reason, what it means, what to do.
+    """One row of the table.
 
-    `reconnect` is for the client, `remedy` for whoever runs the server and sees many of them.
+    Args:
+        word: Stable word, used in logs and as the `reason` of `presence.leave`.
+        meaning: What happened, for the documentation.
+        reconnect: Whether the client may reconnect by itself.
+        remedy: What an operator does who sees many of them, for the documentation.
+
     """
 
     word: str
@@ -122,14 +131,14 @@ def close_table() -> str:
 
 
 def remedy_table() -> str:
-    """What to do about many of each code, as a Markdown table for the documentation."""
+    """What an operator does about many of each code, as a Markdown table for the documentation."""
     rows = [f"| {code.value} | `{row.word}` | {row.remedy} |" for code, row in CLOSE_TABLE.items()]
     return "\n".join(["| code | word | when there are many of them |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A close as it goes over the wire. `reason` is for people, or JSON where the table says so."""
+    """The code and reason of a close frame. `reason` is for people, or JSON where the table says so."""
 
     code: CloseCode
     reason: str = ""
@@ -140,13 +149,13 @@ class Closing:
         return CLOSE_TABLE[self.code].word
 
     def payload(self) -> bytes:
-        """The body of the close frame, the reason cut to what fits at a character's boundary."""
+        """The body of the close frame. A long reason is cut between characters to `REASON_BYTES`."""
         reason = (self.reason or self.word).encode()[:REASON_BYTES].decode(errors="ignore")
         return struct.pack("!H", self.code) + reason.encode()
 
 
 def is_valid_close_body(body: bytes) -> bool:
-    """Whether a peer may send this as the body of a close frame (RFC 6455 5.5.1 and 7.4)."""
+    """Whether a peer may send this body of a close frame (RFC 6455 5.5.1 and 7.4; 1012 to 1014 are IANA's)."""
     if not body:
         return True
     if len(body) == 1:
@@ -157,7 +166,7 @@ def is_valid_close_body(body: bytes) -> bool:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether `data` is UTF-8."""
+    """Whether `data` is UTF-8. Fast for ASCII."""
     if data.isascii():
         return True
     try:

@@ -1,15 +1,18 @@
-"""Reading the `Cookie` header as browsers write it (RFC 6265 5.4), the same on the web and on the gateway. Pure.
+"""The `Cookie` header, read in the same way by the web and by the gateway (RFC 6265 5.4). Sans-IO.
 
-Other people's cookies stand in the same header as ours, and browsers send whatever a page or a proxy has set: JSON,
-brackets, spaces, accents, a value without a name. What cannot be read is passed over and never hides what can.
+Browsers send cookies of other programs in the same header, with whatever values those have: JSON, brackets, spaces,
+accents, no name. A pair that cannot be read is skipped and never hides another one.
 """
 
 
 def read_cookie(header: str, name: str) -> str | None:
-    """The value of the cookie `name` in a `Cookie` header, of several headers joined by `;`; None without one.
+    """The value of the cookie `name`, without quotation marks around it; None when there is no such cookie.
 
-    Of cookies with the same name the first counts: browsers send the one with the longest path first. Quotation marks
-    around a value are not part of it.
+    Args:
+        header: The value of the `Cookie` header; several headers are joined by `;`.
+        name: The cookie's name, compared with its case. Of several with this name the first counts: browsers send the
+            one with the longest path first.
+
     """
     for pair in header.split(";"):
         found, separator, value = pair.partition("=")

@@ -1,7 +1,9 @@
-"""The opening handshake, sans-IO (RFC 6455 4.2, RFC 9112, SPEC 5.1).
+"""The opening handshake of the server (RFC 6455 4.2, RFC 9112, SPEC 5.1). Sans-IO.
 
-A request head either is exactly what it must be, or is refused: nothing is guessed, no body is read, and a connection
-carries one request only. `Entrance` is what the query, or a ticket, says about who wants to enter where.
+A request head is valid, or it is refused: nothing is guessed, because a proxy might guess differently. No body is read,
+and a connection carries one request only. Each refusal is a `Refused`, which `refusal_response` turns into HTTP.
+
+Overload: a head over `HEAD_BYTES` gets 431. All checks take linear time.
 """
 
 import base64
@@ -23,19 +25,30 @@ from omnisonic.wire.closing import CloseCode, Closing
 HEAD_BYTES: Final = 16_384
 """A longer request head is refused with 431."""
 QUERY_FIELDS: Final = 32
+"""A query with more fields is refused."""
 SUBPROTOCOL: Final = "omnisonic"
 TICKET_PREFIX: Final = "ticket."
-"""A ticket may be offered as a subprotocol, with this in front: there it stands in no log of addresses."""
+"""A ticket may be offered as a subprotocol with this prefix. Subprotocols do not show up in access logs."""
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 _REQUEST_LINE: Final = re.compile(r"([A-Z]{1,20}) ([\x21-\x7e]{1,8192}) HTTP/(1\.[01])")
 _HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)")
-_GIVEN_ONCE: Final = frozenset({"roomId", "memberId", "displayName", "status", "ticket"})
-_ONCE: Final = frozenset({"host", "origin", "upgrade", "sec-websocket-key", "sec-websocket-version", "content-length"})
+_SINGLE_FIELDS: Final = frozenset({"roomId", "memberId", "displayName", "status", "ticket"})
+_SINGLE_HEADERS: Final = frozenset(
+    {"host", "origin", "upgrade", "sec-websocket-key", "sec-websocket-version", "content-length"}
+)
 
 
 class Refused(OmnisonicError):
-    """The request is answered with an HTTP error instead of an upgrade."""
+    """The request is answered with an HTTP error instead of the upgrade.
+
+    Args:
+        status: The HTTP status.
+        code: Stable code for programs.
+        message: Sentence for people.
+        headers: Headers of the response, with `_` for `-`.
+
+    """
 
     def __init__(self, status: HTTPStatus | int, code: str, message: str, **headers: str) -> None:
         super().__init__(message)
@@ -46,9 +59,7 @@ class Refused(OmnisonicError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request head. Header names are in lower case; a header given several times is joined by commas, cookies by
-    semicolons.
-    """
+    """A request head. Header names are in lower case. A repeated header is joined by commas, `cookie` by semicolons."""
 
     version: str
     method: str
@@ -58,7 +69,7 @@ class Request:
 
     @property
     def subprotocols(self) -> list[str]:
-        """What the client offers to speak, in its order of preference."""
+        """The subprotocols that the client offers, in its order of preference."""
         return [offer.strip() for offer in self.headers.get("sec-websocket-protocol", "").split(",") if offer.strip()]
 
 
@@ -70,10 +81,15 @@ class Entrance:
     member: Member
 
 
-def end_of_head(received: bytearray, new: int) -> int | None:
-    """Where the request head ends in `received`, of which `new` bytes are new; None when it is not whole yet.
+def find_head_end(received: bytearray, new: int) -> int | None:
+    """Find the end of the request head in `received`. Only the last `new` bytes are searched.
 
-    Errors: `Refused` (431) when it is longer than `HEAD_BYTES`.
+    Returns:
+        The length of the head with its empty line; None when it is not whole yet.
+
+    Raises:
+        Refused: 431: it is longer than `HEAD_BYTES`.
+
     """
     end = received.find(b"\r\n\r\n", max(0, len(received) - new - 3))
     if (len(received) if end < 0 else end) > HEAD_BYTES:
@@ -81,8 +97,13 @@ def end_of_head(received: bytearray, new: int) -> int | None:
     return end + 4 if end >= 0 else None
 
 
-def check_early(received: bytearray) -> None:
-    """See that a client that is kept waiting does not send too much. Errors: `Refused` (431)."""
+def check_early_bytes(received: bytearray) -> None:
+    """Check how much a client has sent before it got the answer to its request.
+
+    Raises:
+        Refused: 431: over `HEAD_BYTES`.
+
+    """
     if len(received) > HEAD_BYTES:
         raise Refused(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "Wait for the answer before you send more."
@@ -90,7 +111,12 @@ def check_early(received: bytearray) -> None:
 
 
 def read_request(head: bytes) -> Request:
-    """The request in `head`, which ends with its empty line. Errors: `Refused` (400)."""
+    """Parse a request head, its empty line included (RFC 9112 2 to 5).
+
+    Raises:
+        Refused: 400: it is malformed, a header that decides something is repeated, or `Host` is missing.
+
+    """
     lines = head[:-4].decode("latin-1").split("\r\n")
     start = _REQUEST_LINE.fullmatch(lines[0])
     if start is None:
@@ -103,7 +129,7 @@ def read_request(head: bytes) -> Request:
         name, value = header[1].lower(), header[2].strip(" \t")
         if name not in headers:
             headers[name] = value
-        elif name in _ONCE:
+        elif name in _SINGLE_HEADERS:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", f"The header {name} is given twice.")
         else:
             headers[name] += ("; " if name == "cookie" else ", ") + value  # RFC 9110 5.2, RFC 9113 8.2.3
@@ -114,7 +140,15 @@ def read_request(head: bytes) -> Request:
 
 
 def check_upgrade(request: Request) -> str:
-    """The `Sec-WebSocket-Key` of a request that asks for a WebSocket as it must. Errors: `Refused`."""
+    """Check that a request asks for a WebSocket as RFC 6455 4.2.1 says.
+
+    Returns:
+        Its `Sec-WebSocket-Key`.
+
+    Raises:
+        Refused: 426 without `Upgrade: websocket` or with another version; 405 for another method; otherwise 400.
+
+    """
     headers = request.headers
     if headers.get("upgrade", "").lower() != "websocket":
         raise Refused(
@@ -129,7 +163,7 @@ def check_upgrade(request: Request) -> str:
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Connect with GET.", Allow="GET")
     if "upgrade" not in {token.strip() for token in headers.get("connection", "").lower().split(",")}:
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "The header Connection must say Upgrade.")
-    # Some devices send the length of the body that there is not.
+    # Some devices send `Content-Length: 0`.
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "A WebSocket handshake has no body.")
     if headers.get("sec-websocket-version") != "13":
@@ -150,7 +184,12 @@ def check_upgrade(request: Request) -> str:
 
 
 def read_fields(query: str) -> dict[str, str]:
-    """The fields of a query. Errors: `InvalidInput` (`invalid_query`) for too many, or one of ours given twice."""
+    """Parse a query into its fields. Of a repeated field that is not ours, the last one counts.
+
+    Raises:
+        InvalidInput: `invalid_query`: not UTF-8, more than `QUERY_FIELDS`, or one of ours is repeated.
+
+    """
     try:
         fields = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS)
     except UnicodeDecodeError:
@@ -159,22 +198,25 @@ def read_fields(query: str) -> dict[str, str]:
         raise InvalidInput(f"The query may have at most {QUERY_FIELDS} fields.", code="invalid_query") from None
     values: dict[str, str] = {}
     for name, value in fields:
-        if name in values and name in _GIVEN_ONCE:
+        if name in values and name in _SINGLE_FIELDS:
             raise InvalidInput(f"{name} must be given once.", code="invalid_query")
         values[name] = value
     return values
 
 
-def tickets_in(request: Request, fields: Mapping[str, str]) -> set[str]:
-    """Every ticket that a request shows, in its subprotocols and in the fields of its query."""
+def find_tickets(request: Request, fields: Mapping[str, str]) -> set[str]:
+    """Find every ticket of a request, in its subprotocols and in the fields of its query."""
     offered = {offer.removeprefix(TICKET_PREFIX) for offer in request.subprotocols if offer.startswith(TICKET_PREFIX)}
     return {ticket for ticket in offered | {fields.get("ticket", "")} if ticket}
 
 
 def read_entrance(values: Mapping[str, str]) -> Entrance:
-    """Who wants to enter where, as these fields say. Those that are not known are ignored.
+    """Read who wants to enter which room from the fields of a query. Unknown fields are ignored.
 
-    Errors: `InvalidInput` whose code names what is missing or not allowed.
+    Raises:
+        InvalidInput: A field is missing (`invalid_query`), or not allowed (`invalid_room_id`, `invalid_member_id`,
+            `invalid_display_name`, `invalid_status`).
+
     """
     missing = [name for name in ("roomId", "memberId", "displayName") if name not in values]
     if missing:
@@ -189,21 +231,21 @@ def read_entrance(values: Mapping[str, str]) -> Entrance:
     )
 
 
-def upgrade_answer(key: str, subprotocols: list[str]) -> bytes:
-    """The 101 that opens the WebSocket; `omnisonic` is spoken when it was offered."""
+def upgrade_response(key: str, subprotocols: list[str]) -> bytes:
+    """The 101 that opens the WebSocket (RFC 6455 4.2.2). It chooses the subprotocol `omnisonic` when offered."""
     accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest())
-    spoken = b"Sec-WebSocket-Protocol: omnisonic\r\n" if SUBPROTOCOL in subprotocols else b""
+    subprotocol = b"Sec-WebSocket-Protocol: omnisonic\r\n" if SUBPROTOCOL in subprotocols else b""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
         + accept
         + b"\r\n"
-        + spoken
+        + subprotocol
         + b"\r\n"
     )
 
 
-def http_answer(status: HTTPStatus, body: object, **headers: str) -> bytes:
-    """A whole HTTP answer with a JSON body, after which the connection is closed."""
+def http_response(status: HTTPStatus, body: object, **headers: str) -> bytes:
+    """A whole HTTP response with a JSON body, for a connection that is closed after it. `headers` have `_` for `-`."""
     content = msgspec.json.encode(body)
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",
@@ -217,16 +259,16 @@ def http_answer(status: HTTPStatus, body: object, **headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
-def refusal_answer(refused: Refused) -> bytes:
-    """The HTTP answer to a refused request, in the shape of SPEC 3's errors."""
-    return http_answer(refused.status, {"error": refused.message, "code": refused.code}, **refused.headers)
+def refusal_response(refused: Refused) -> bytes:
+    """The HTTP response to a refused request, in the shape of SPEC 3's errors."""
+    return http_response(refused.status, {"error": refused.message, "code": refused.code}, **refused.headers)
 
 
-def closing_answer(closing: Closing) -> bytes:
-    """The HTTP answer to a client that has to be closed before its WebSocket is open."""
+def closing_response(closing: Closing) -> bytes:
+    """The HTTP response for a connection that must be closed before its WebSocket is open: 500 or 503."""
     if closing.code is CloseCode.INTERNAL_ERROR:
-        return refusal_answer(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The connection failed here."))
+        return refusal_response(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The connection failed here."))
     refused = Refused(
         HTTPStatus.SERVICE_UNAVAILABLE, closing.word, "This server does not let anybody in now.", Retry_After="5"
     )
-    return refusal_answer(refused)
+    return refusal_response(refused)

@@ -1,8 +1,10 @@
-"""The words of `/inspect`, sans-IO: what an operator asks a gateway, and what it answers (docs/inspecting.md).
+"""The protocol of `/inspect`: the questions of an operator, and the answers of a gateway (docs/inspecting.md). Sans-IO.
 
-Each is one JSON object in one text message, with a `type` and the `id` of the question, so that several questions go
-on one socket. A question with `everyS`, and a tap, is answered again and again until `stop`, or until it ends by
-itself; then `end` is the last answer. Times are ISO 8601 (UTC), durations are in the unit that a name ends in.
+Each is one JSON object in one text message. It has a `type`, and the `id` of the question, so that several questions
+share a connection. A tap, and a question with `everyS`, is a stream: it is answered again and again until `stop`, or
+until it ends by itself. Its last answer is `end`. Times are ISO 8601 (UTC); the name of a duration ends in its unit.
+
+To add a question, add a struct to `Question` and a row to docs/inspecting.md; a test compares the two.
 """
 
 from datetime import datetime
@@ -44,26 +46,26 @@ class _Question(msgspec.Struct, frozen=True, rename="camel", tag_field="type", f
 
 
 class AskRooms(_Question, frozen=True, tag="rooms"):
-    """All rooms, in parts; once, or every `everyS`."""
+    """List all rooms, in parts; once, or every `everyS` seconds."""
 
     every_s: EveryS | None = None
 
 
 class AskRoom(_Question, frozen=True, tag="room"):
-    """One room with its members; once, or every `everyS`."""
+    """Show one room with its members; once, or every `everyS` seconds."""
 
     room: Name
     every_s: EveryS | None = None
 
 
 class AskTree(_Question, frozen=True, tag="tree"):
-    """The gateway and what it supervises, but for the rooms; once, or every `everyS`."""
+    """Show the gateway and what it supervises, without the rooms; once, or every `everyS` seconds."""
 
     every_s: EveryS | None = None
 
 
 class AskTap(_Question, frozen=True, tag="tap"):
-    """Watch what passes in a room: for `forS`, at most `most` messages, `perS` of them a second."""
+    """Show the messages of a room as they pass: for `forS` seconds, at most `most`, and at most `perS` a second."""
 
     room: Name
     for_s: Annotated[float, Meta(gt=0, le=600)] = 30.0
@@ -73,33 +75,33 @@ class AskTap(_Question, frozen=True, tag="tap"):
 
 
 class AskKick(_Question, frozen=True, tag="kick"):
-    """Send a member out (4003)."""
+    """Remove a member from a room (4003)."""
 
     room: Name
     member: Name
 
 
 class AskClose(_Question, frozen=True, tag="close"):
-    """Send everybody out of a room (4004)."""
+    """Close a room: everybody in it is removed (4004)."""
 
     room: Name
 
 
 class AskRestart(_Question, frozen=True, tag="restart"):
-    """Throw a room's state away and start it again with everybody in it."""
+    """Restart a room: it loses its state and keeps its members."""
 
     room: Name
 
 
 class AskDeadLetters(_Question, frozen=True, tag="deadLetters"):
-    """The dead letters of one room, or of all; with `payload` what was said."""
+    """List the dead letters of one room, or of all; with `payload`, the messages themselves."""
 
     room: Name | None = None
     payload: bool = False
 
 
 class AskReplay(_Question, frozen=True, tag="replay"):
-    """Say a dead letter again, as who said it."""
+    """Send a dead letter to its room again, in the name of its sender."""
 
     letter: int
 
@@ -111,8 +113,8 @@ class AskStop(_Question, frozen=True, tag="stop"):
 
 
 Stream: TypeAlias = AskRooms | AskRoom | AskTree | AskTap
-Act: TypeAlias = AskKick | AskClose | AskRestart | AskReplay
-Question: TypeAlias = Stream | Act | AskDeadLetters | AskStop
+Action: TypeAlias = AskKick | AskClose | AskRestart | AskReplay
+Question: TypeAlias = Stream | Action | AskDeadLetters | AskStop
 
 
 class _Answer(msgspec.Struct, frozen=True, rename="camel", tag_field="type"):
@@ -120,7 +122,7 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel", tag_field="type"):
 
 
 class Rooms(_Answer, frozen=True, tag="rooms"):
-    """A part of all rooms; the last one has `more` false, the gateway's own line, and rooms that were closed lately."""
+    """A part of all rooms. The last one has `more` false, the gateway's line, and recently closed rooms."""
 
     rooms: tuple[RoomLine, ...]
     more: bool
@@ -135,7 +137,7 @@ class RoomAnswer(_Answer, frozen=True, tag="room"):
 
 
 class Tree(_Answer, frozen=True, tag="tree"):
-    """What the gateway supervises. Its rooms are asked for by `rooms`."""
+    """The gateway and what it supervises, without the rooms."""
 
     gateway: GatewayLine
     children: tuple[ChildLine, ...]
@@ -143,7 +145,7 @@ class Tree(_Answer, frozen=True, tag="tree"):
 
 
 class Passed(_Answer, frozen=True, tag="passed", omit_defaults=True):
-    """A message on its way to a room. `missed`: those since the last one that were over `perS`."""
+    """A message on its way to a room. `missed` counts the messages since the last one that were over `perS`."""
 
     at: datetime
     kind: str
@@ -156,18 +158,18 @@ class Passed(_Answer, frozen=True, tag="passed", omit_defaults=True):
 
 
 class DeadLetterAnswer(_Answer, frozen=True, tag="deadLetters"):
-    """Dead letters, oldest first, and how many there have been in all."""
+    """Dead letters, oldest first, and how many there were in total."""
 
     letters: tuple[LetterLine, ...]
     total: int
 
 
 class Done(_Answer, frozen=True, tag="done"):
-    """It is done."""
+    """The action is done."""
 
 
 class End(_Answer, frozen=True, tag="end", omit_defaults=True):
-    """A stream is over: `stopped`, `time`, `most`, `room gone`. Of a tap also what it counted."""
+    """A stream has ended: `stopped`, `time`, `most`, `room gone`. The end of a tap has its counts."""
 
     reason: str
     passed: int = 0
@@ -175,9 +177,9 @@ class End(_Answer, frozen=True, tag="end", omit_defaults=True):
 
 
 class NotAnswering(_Answer, frozen=True, tag="notAnswering"):
-    """The gateway's loop did not answer in time. `room` keeps it busy, for `forS` by now; None: it is not a room.
+    """The gateway's event loop did not answer in time.
 
-    `at` is where in the code, innermost first.
+    `room` has kept it busy for `forS` seconds; None when it is not a room. `at` is where in the code, innermost first.
     """
 
     room: str | None
@@ -186,7 +188,7 @@ class NotAnswering(_Answer, frozen=True, tag="notAnswering"):
 
 
 class Failed(_Answer, frozen=True, tag="error"):
-    """It was not done. `id` is empty when the question had none that could be read."""
+    """The question failed. `id` is empty when the question had none that could be read."""
 
     code: str
     message: str
@@ -204,7 +206,12 @@ class _Identified(msgspec.Struct):
 
 
 def read_question(text: str | bytes) -> Question:
-    """The question in a message. Errors: `InvalidInput` (`bad_request`)."""
+    """Decode a question.
+
+    Raises:
+        InvalidInput: `bad_request`.
+
+    """
     try:
         question: Question = _questions.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as wrong:
@@ -212,8 +219,8 @@ def read_question(text: str | bytes) -> Question:
     return question
 
 
-def id_in(text: str | bytes) -> str:
-    """The `id` of what is no question, to answer it by; empty when it has none."""
+def read_id(text: str | bytes) -> str:
+    """Read the `id` of a message that is not a valid question, for the answer; empty when it has none."""
     try:
         return msgspec.json.decode(text, type=_Identified).id[:64]
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -221,11 +228,16 @@ def id_in(text: str | bytes) -> str:
 
 
 def read_answer(text: str | bytes) -> Answer:
-    """The answer in a message. Errors: `msgspec.DecodeError`: another version speaks."""
+    """Decode an answer.
+
+    Raises:
+        msgspec.DecodeError: It is not an answer; the gateway may be of another version.
+
+    """
     answer: Answer = _answers.decode(text)
     return answer
 
 
-def written(words: Question | Answer) -> str:
-    """A question or an answer as the text of a message."""
-    return _encoder.encode(words).decode()
+def encode(message: Question | Answer) -> str:
+    """Encode a question or an answer as the text of a message."""
+    return _encoder.encode(message).decode()

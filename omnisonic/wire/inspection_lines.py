@@ -1,4 +1,7 @@
-"""What `/inspect` tells of rooms, members, tasks, gateways and dead letters: a line each (docs/inspecting.md)."""
+"""Parts of the answers of `/inspect`: one line for each room, member, task, gateway or dead letter. Sans-IO.
+
+`omnisonic.wire.inspection` has the answers; docs/inspecting.md explains them to operators.
+"""
 
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -6,20 +9,21 @@ from typing import Literal, TypeAlias
 import msgspec
 
 State: TypeAlias = Literal["stuck", "restarting", "crashed", "hogged", "behind", "live", "quiet", "empty"]
-"""`stuck`: its handler keeps the gateway busy now; `restarting`: it crashed and comes back; `crashed`, `hogged`: it did
-in the last minute; `behind`: more waits than one turn handles; `live`: something was said, or somebody came or went,
-in the last 10 s; `quiet`: nothing of that; `empty`: nobody is in it."""
+"""`stuck`: its handler keeps the gateway busy now. `restarting`: it crashed and is being restarted. `crashed`: it
+crashed in the last minute. `hogged`: its handler kept the gateway busy in the last minute. `behind`: more messages wait
+than one turn handles. `live`: there was a message, a join or a leave in the last 10 s. `quiet`: there was none.
+`empty`: it has no members."""
 
 
 class Ended(msgspec.Struct, frozen=True, rename="camel"):
-    """One life of an actor that ended, and why."""
+    """One earlier run of an actor: when it ended, and why."""
 
     at: datetime
     reason: str
 
 
 class RoomLine(msgspec.Struct, frozen=True, rename="camel"):
-    """A room in a row. Rates are over the last 10 s, handler times over 128 of the last turns."""
+    """A room. Rates are over the last 10 s, handler times over 128 of the last turns."""
 
     room: str
     incarnation: int
@@ -42,7 +46,7 @@ class RoomLine(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class MemberLine(msgspec.Struct, frozen=True, rename="camel"):
-    """A member. Without a connection here (`connected` false: a lease) there is neither address nor queue."""
+    """A member. With `connected` false it is present over REST only, and has neither an address nor a queue."""
 
     member: str
     display_name: str
@@ -55,7 +59,7 @@ class MemberLine(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RoomDetail(msgspec.Struct, frozen=True, rename="camel"):
-    """A room as it is, with its members and what became of its earlier lives (the last 8)."""
+    """A room with its members and the last 8 of its earlier runs."""
 
     line: RoomLine
     epoch: str
@@ -88,7 +92,7 @@ class ClosedRoom(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class GatewayLine(msgspec.Struct, frozen=True, rename="camel"):
-    """A gateway in a row. `answerMs` is how long its loop took to answer; totals are at most a second old."""
+    """A gateway. `answerMs` is how long its event loop took to answer. Totals are at most one second old."""
 
     name: str
     pid: int
@@ -108,7 +112,7 @@ class GatewayLine(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LetterLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A dead letter. `payload` is the message itself as text, when it was asked for."""
+    """A dead letter. `payload` is the message itself as text, when the question asked for it."""
 
     letter: int
     room: str

@@ -17,7 +17,7 @@ from omnisonic.wire.messages import Ack, Error, Leave, PresenceSet
 from omnisonic.wire.payloads import ExportGone, Progress, Pulse, SessionGone, SharedSession, UploadGone, Welcomed
 
 SIGNAL_PREFIX: Final = "signal."
-"""Types that begin so go to one member only: they must have `to`."""
+"""Types with this prefix go to one member only: they must have `to`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class MessageType:
     """One row of the table.
 
     Args:
-        name: The `type` of the message; with `*` at the end, all types that begin so.
+        name: The `type` of the message; with `*` at the end, all types that start with what is before it.
         sender: Who sends it.
         direction: The direction in words, for the documents.
         meaning: What it means, for the documents (Markdown).
         payload: Shape of the payload; None for any JSON. Where both send it, the server's.
         numbered: Relayed in the room's order: `from` is null, and it has an `offset`.
         reserved: Nobody sends it yet.
-        like: Stands in the documents for a payload that is too long for a table.
+        like: Words for a payload that is too long for the table in the documents.
 
     """
 
@@ -50,9 +50,9 @@ class MessageType:
         if self.payload is None or self.like:
             return self.like
         fields = msgspec.structs.fields(self.payload)
-        return "{" + ", ".join(name_of(field) + "?" * self.may_lack(field) for field in fields) + "}"
+        return "{" + ", ".join(wire_name(field) + "?" * self.is_optional(field) for field in fields) + "}"
 
-    def may_lack(self, field: msgspec.structs.FieldInfo) -> bool:
+    def is_optional(self, field: msgspec.structs.FieldInfo) -> bool:
         """Whether the field may be missing."""
         assert self.payload is not None
         leaves_out = self.sender == "client" or self.payload.__struct_config__.omit_defaults
@@ -169,22 +169,22 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
 )
 
 
-def _names(*senders: str) -> frozenset[str]:
+def _select_names(*senders: str) -> frozenset[str]:
     return frozenset(row.name for row in MESSAGE_TYPES if row.sender in senders and not row.name.endswith("*"))
 
 
-SERVER_TYPES: Final = _names("server")
+SERVER_TYPES: Final = _select_names("server")
 """Only the server sends these. A client that does gets the error `reserved_type`."""
-HANDLED_TYPES: Final = _names("client", "both")
+HANDLED_TYPES: Final = _select_names("client", "both")
 """Clients send these to the room itself, which handles and does not relay them."""
-GATEWAY_TYPES: Final = _names("server", "both") - {row.name for row in MESSAGE_TYPES if row.numbered}
+GATEWAY_TYPES: Final = _select_names("server", "both") - {row.name for row in MESSAGE_TYPES if row.numbered}
 """Only the gateway sends these: clients trust them, so no room of a program may send them either."""
 STATE_TYPES: Final = GATEWAY_TYPES - {row.name for row in MESSAGE_TYPES if row.reserved}
 """What a client reads to know its room: the roster, answers, the server's clock."""
 
 
-def name_of(field: msgspec.structs.FieldInfo) -> str:
-    """What a field is called on the wire."""
+def wire_name(field: msgspec.structs.FieldInfo) -> str:
+    """The name of a field on the wire."""
     return field.encode_name
 
 

@@ -1,8 +1,11 @@
-"""Messages, sans-IO: reading a client's envelope, and writing the server's (SPEC 5.2).
+"""Messages: reading what clients send, and writing what the server sends (SPEC 5.2). Sans-IO.
 
-A payload goes on as the bytes it came as, once it is known to be JSON of a decent depth (and its numbers to be good,
-`omnisonic.wire.numbers`). A relayed message is written as `head(type) + payload + tail(from) + offset + "}"`, whose
-parts are made once and kept.
+A payload is never decoded here. It is relayed as the bytes that arrived, once it is known to be JSON within the limits
+of `omnisonic.wire.json_limits`. A relayed message is put together from ready-made parts:
+`relay_prefix(type) + payload + relay_suffix(sender) + offset + "}"`. Rooms keep the prefixes and suffixes.
+
+Too large, too deep, or not JSON: the sender gets an `error`, and nothing is relayed. Longer than
+`LARGEST_MESSAGE_BYTES`: the connection is closed (1009).
 """
 
 import re
@@ -14,24 +17,24 @@ import msgspec
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
 from omnisonic.wire.frames import TEXT, Frame, frame
-from omnisonic.wire.numbers import STRINGS, check_digits, no_double
+from omnisonic.wire.json_limits import DEPTH, check_digits, invalid_number, nesting_depth
 
 MESSAGE_BYTES: Final = 65_536
 """A longer message is answered with an error and not relayed."""
 LARGEST_MESSAGE_BYTES: Final = 1_048_576
 """A longer message closes the connection."""
-DEPTH: Final = 64
-"""Arrays and objects may be nested this deep."""
 TYPE_LENGTH: Final = 128
+"""Most characters of a `type`."""
 REPLY_ID_LENGTH: Final = 128
-PLAIN_BYTES: Final = 2 * DEPTH + len('{"type":"","":}')
-"""A shorter message cannot be nested too deep, so nobody needs to look."""
+"""Most characters of an `id`."""
+SHORT_MESSAGE_BYTES: Final = 2 * DEPTH + len('{"type":"","":}')
+"""A shorter message cannot be nested too deep, so its depth is not checked."""
 
 ReplyId: TypeAlias = str | int
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """What a client says. `to` is a member id; `id` asks for an `ack`."""
+    """A message as a client sends it. `to` is a member id; `id` asks for an `ack`."""
 
     type: str
     payload: msgspec.Raw = msgspec.Raw(b"null")
@@ -40,14 +43,14 @@ class Envelope(msgspec.Struct, gc=False):
 
 
 class PresenceSet(msgspec.Struct, rename="camel"):
-    """The payload of `presence.set`: what is absent stays as it is."""
+    """The payload of `presence.set`. A field that is absent stays as it is."""
 
     status: str | None = None
     display_name: str | None = None
 
 
 class Welcome(msgspec.Struct, rename="camel"):
-    """The payload of `welcome`, but for `members`, which is written from ready-made lines."""
+    """The payload of `welcome`, except `members`, which `welcome_frame` adds from ready-made JSON."""
 
     room_id: RoomId
     member_id: MemberId
@@ -67,7 +70,7 @@ class Leave(msgspec.Struct, rename="camel"):
 
 
 class Error(msgspec.Struct, omit_defaults=True):
-    """The payload of `error`: a stable code, a sentence, and the `id` of the message it is about, if it had one."""
+    """The payload of `error`: a stable code, a sentence, and the `id` of the message that failed, if it had one."""
 
     code: str
     message: str
@@ -75,7 +78,7 @@ class Error(msgspec.Struct, omit_defaults=True):
 
 
 class Ack(msgspec.Struct):
-    """The payload of `ack`: the `id` of a message that was taken, and its place in the room's order."""
+    """The payload of `ack`: the `id` of a message that the room accepted, and its place in the room's order."""
 
     id: ReplyId
     offset: int
@@ -84,29 +87,37 @@ class Ack(msgspec.Struct):
 _encode: Final = msgspec.json.Encoder().encode
 _decode_presence: Final = msgspec.json.Decoder(PresenceSet).decode
 
-
 decode: Final = msgspec.json.Decoder(Envelope).decode
-"""The envelope in a message of at most `PLAIN_BYTES`. Errors: `msgspec.DecodeError`, which `refusal` explains."""
+"""Decode the envelope of a message shorter than `SHORT_MESSAGE_BYTES`.
+
+Raises `msgspec.DecodeError`, which `explain_decode_error` turns into a code and a sentence.
+"""
 
 
 def decode_long(text: bytes) -> Envelope:
-    """The envelope in a message of any length. Errors: as `decode`, and `InvalidInput`."""
+    """Decode the envelope of a message of any length.
+
+    Raises:
+        msgspec.DecodeError: It is not JSON, or not an envelope.
+        InvalidInput: `too_large`, `too_deep`, `invalid_number`, or `invalid_message` for an `id` that is too long.
+
+    """
     if len(text) > MESSAGE_BYTES:
         raise too_large(len(text))
-    if text.count(b"[") + text.count(b"{") > DEPTH and depth(text) > DEPTH:
+    if text.count(b"[") + text.count(b"{") > DEPTH and nesting_depth(text) > DEPTH:
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
     try:
         envelope = decode(text)
     except RecursionError:  # unbalanced brackets, thousands of them
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep") from None
-    if envelope.id is not None and len(str(envelope.id)) > REPLY_ID_LENGTH:  # it does not fit into a short message
+    if envelope.id is not None and len(str(envelope.id)) > REPLY_ID_LENGTH:  # a short message has no room for it
         raise InvalidInput(f"id must have at most {REPLY_ID_LENGTH} characters.", code="invalid_message")
     check_digits(text)
     return envelope
 
 
-def reply_id_in(frame_: Frame) -> ReplyId | None:
-    """The `id` that a client gave a message, None without one or when the message cannot be read."""
+def read_reply_id(frame_: Frame) -> ReplyId | None:
+    """The `id` of a client's message; None without one, or when the message cannot be read."""
     opcode, text = frame_
     if opcode != TEXT:
         return None
@@ -116,88 +127,82 @@ def reply_id_in(frame_: Frame) -> ReplyId | None:
         return None
 
 
-def written(envelope: Envelope) -> bytes:
-    """The envelope as the text it is read from."""
+def encode_envelope(envelope: Envelope) -> bytes:
+    """Encode an envelope as the text that it is read from."""
     return _encode(envelope)
 
 
-def refusal(wrong: msgspec.DecodeError, text: bytes) -> InvalidInput:
-    """What to tell a client whose message `text` could not be decoded: `invalid_message` or `invalid_json`."""
-    if _HALF.search(_WHOLE.sub(b" ", text)):
+def explain_decode_error(error: msgspec.DecodeError, text: bytes) -> InvalidInput:
+    """The code and sentence for a client whose message `text` could not be decoded.
+
+    Returns:
+        `invalid_json`, also for half a surrogate pair, which other parsers may refuse (RFC 8259 8.2);
+        `invalid_message` for JSON that is not an envelope.
+
+    """
+    if _SURROGATE.search(_SURROGATE_PAIR.sub(b" ", text)):
         return InvalidInput(
             "This message has half a character: \\ud800 to \\udfff are halves, and two make one.", code="invalid_json"
         )
-    if isinstance(wrong, msgspec.ValidationError):
-        return InvalidInput(f"This is not a message: {_plainly(wrong)}", code="invalid_message")
-    return InvalidInput(f"This is not JSON: {_plainly(wrong)}", code="invalid_json")
+    if isinstance(error, msgspec.ValidationError):
+        return InvalidInput(f"This is not a message: {_sentence(error)}", code="invalid_message")
+    return InvalidInput(f"This is not JSON: {_sentence(error)}", code="invalid_json")
 
 
 def too_large(size: int) -> InvalidInput:
-    """What to tell a client whose message has `size` bytes."""
+    """The error for a client whose message has `size` bytes."""
     return InvalidInput(f"A message must be at most {MESSAGE_BYTES} bytes; this has {size}.", code="too_large")
 
 
 def read_presence(payload: msgspec.Raw) -> PresenceSet:
-    """The payload of a `presence.set`. Errors: `InvalidInput` (`invalid_message`)."""
+    """Decode the payload of a `presence.set`.
+
+    Raises:
+        InvalidInput: `invalid_message`.
+
+    """
     try:
         return _decode_presence(payload)
-    except msgspec.DecodeError as wrong:
-        raise InvalidInput(f"This is no presence: {_plainly(wrong)}", code="invalid_message") from None
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"This is no presence: {_sentence(error)}", code="invalid_message") from None
 
 
-def _plainly(wrong: Exception) -> str:
-    return str(wrong).rstrip(".") + "."
+def _sentence(error: Exception) -> str:
+    return str(error).rstrip(".") + "."
 
 
-_WHOLE: Final = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-"""A backslash that begins nothing, and a character that is written in two halves."""
-_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def depth(text: bytes) -> int:
-    """How deep arrays and objects are nested in `text`, or `DEPTH + 1` when it is more than `DEPTH`.
-
-    Takes one pass over the brackets for each level, each at the speed of `bytes.replace`: at most `DEPTH` passes.
-    """
-    brackets = STRINGS.sub(b"", text).translate(_BRACKETS, _NO_BRACKET)
-    level = 0
-    while brackets and level <= DEPTH:
-        shorter = brackets.replace(b"[]", b"")
-        if len(shorter) == len(brackets):
-            break  # not balanced, which the decoder will say better
-        brackets, level = shorter, level + 1
-    return level
+_SURROGATE_PAIR: Final = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+"""An escaped backslash, or a character that is escaped as two surrogates."""
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def relay_prefix(type_: str) -> bytes:
-    """What comes before the payload of a relayed message."""
+    """The part of a relayed message before its payload."""
     return b'{"type":' + _encode(type_) + b',"payload":'
 
 
 def relay_suffix(sender: MemberId) -> bytes:
-    """What comes between the payload and the offset of a relayed message."""
+    """The part of a relayed message between its payload and its offset."""
     return b',"from":' + _encode(sender) + b',"offset":'
 
 
 def directed_suffix(sender: MemberId) -> bytes:
-    """The end of a message to one member: it has no place in the room's order, so it carries no offset."""
+    """The part of a message to one member after its payload. It has no place in the room's order, so no offset."""
     return b',"from":' + _encode(sender) + b"}"
 
 
-def outside_frame(envelope: Envelope, offset: int) -> bytes:
-    """What was said to everyone from outside the room: nobody in it is the sender."""
-    return _outside(envelope, b',"from":null,"offset":%d}' % offset)
+def external_frame(envelope: Envelope, offset: int) -> bytes:
+    """A message to everyone from outside the room; its `from` is null."""
+    return _external_frame(envelope, b',"from":null,"offset":%d}' % offset)
 
 
-def directed_outside_frame(envelope: Envelope) -> bytes:
-    """What was said to one member from outside the room."""
-    return _outside(envelope, b',"from":null}')
+def directed_external_frame(envelope: Envelope) -> bytes:
+    """A message to one member from outside the room; its `from` is null."""
+    return _external_frame(envelope, b',"from":null}')
 
 
-def _outside(envelope: Envelope, end: bytes) -> bytes:
-    return frame(TEXT, b"".join((relay_prefix(envelope.type), envelope.payload, end)))
+def _external_frame(envelope: Envelope, suffix: bytes) -> bytes:
+    return frame(TEXT, b"".join((relay_prefix(envelope.type), envelope.payload, suffix)))
 
 
 def _message(type_: bytes, payload: bytes) -> bytes:
@@ -210,12 +215,12 @@ def member_line(member: Member) -> bytes:
 
 
 def join_frame(line: bytes) -> bytes:
-    """`presence.join` for the member of this `member_line`."""
+    """`presence.join` for the member with this `member_line`."""
     return _message(b"presence.join", line)
 
 
 def update_frame(line: bytes) -> bytes:
-    """`presence.update` for the member of this `member_line`."""
+    """`presence.update` for the member with this `member_line`."""
     return _message(b"presence.update", line)
 
 
@@ -225,39 +230,42 @@ def leave_frame(member_id: MemberId, reason: str) -> bytes:
 
 
 def welcome_frame(welcome: Welcome, member_lines: Sequence[bytes]) -> bytes:
-    """`welcome`, with everyone who is there, the newcomer included."""
+    """`welcome`, with the `member_line` of everyone in the room, the newcomer included."""
     return _message(b"welcome", _encode(welcome)[:-1] + b',"members":[' + b",".join(member_lines) + b"]}")
 
 
 def heartbeat_frame(now_ms: int, echo: msgspec.Raw) -> bytes:
-    """`heartbeat`: the server's clock in milliseconds since 1970, and what the client sent, for its clock offset."""
+    """`heartbeat`: the server's clock in milliseconds since 1970, and what the client sent."""
     return _message(b"heartbeat", b'{"ts":%d,"echo":%b}' % (now_ms, bytes(echo)))
 
 
 def ack_frame(reply_id: ReplyId, offset: int) -> bytes:
-    """`ack`: the message was taken, and this is its place in the room's order."""
+    """`ack`: the room accepted the message, and `offset` is its place in the room's order."""
     return _message(b"ack", _encode(Ack(reply_id, offset)))
 
 
 def error_frame(code: str, message: str, reply_id: ReplyId | None = None) -> bytes:
-    """`error`: a stable code and a sentence, with the `id` of the message it is about when it had one."""
+    """`error`: a stable code and a sentence, with the `id` of the message that failed when it had one."""
     return _message(b"error", _encode(Error(code, message, reply_id)))
 
 
-def refused_frame(wrong: msgspec.DecodeError | InvalidInput, text: bytes) -> bytes:
-    """`error` for a message that `decode`, `decode_long` or `parse` did not take."""
-    if isinstance(wrong, InvalidInput) and wrong.code != no_double().code:
-        return error_frame(wrong.code, wrong.message)
+def refusal_frame(error: msgspec.DecodeError | InvalidInput, text: bytes) -> bytes:
+    """`error` for the message `text`, from what `decode`, `decode_long` or `parse_json` raised.
+
+    A message that can be decoded has an `id` for the answer, and only its numbers are wrong.
+    """
+    if isinstance(error, InvalidInput) and error.code != invalid_number().code:
+        return error_frame(error.code, error.message)
     try:
         reply_id = decode(text).id
-    except msgspec.DecodeError as unread:
-        told, reply_id = refusal(unread, text), None
+    except msgspec.DecodeError as decode_error:
+        explained, reply_id = explain_decode_error(decode_error, text), None
     else:
-        told = no_double()
-    return error_frame(told.code, told.message, reply_id)
+        explained = invalid_number()
+    return error_frame(explained.code, explained.message, reply_id)
 
 
 def binary_head(sender: MemberId) -> bytes:
-    """What comes before a relayed binary message: one byte of length, and the sender's id in UTF-8."""
+    """The part of a relayed binary message before its bytes: the length of the sender's id in one byte, and the id."""
     name = sender.encode()
     return bytes((len(name),)) + name

@@ -57,7 +57,7 @@ class Peer:
     async def upgrade(self) -> None:
         """Open the WebSocket."""
         key = handshake.check_upgrade(await self.asked())
-        await self.stream.send_all(handshake.upgrade_answer(key, self.request.subprotocols))
+        await self.stream.send_all(handshake.upgrade_response(key, self.request.subprotocols))
 
     async def welcome(self, member_id: str = "ada") -> None:
         """Open the WebSocket, and welcome whoever it is."""
@@ -76,7 +76,7 @@ class Peer:
     async def answer(self, status: int, body: object, **headers: str) -> None:
         """Answer with HTTP instead."""
         await self.asked()
-        await self.stream.send_all(handshake.http_answer(HTTPStatus(status), body, **headers))
+        await self.stream.send_all(handshake.http_response(HTTPStatus(status), body, **headers))
 
 
 @asynccontextmanager

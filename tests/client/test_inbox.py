@@ -6,7 +6,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import omnisonic
 from omnisonic.client.inbox import Inbox
-from omnisonic.wire.received import Message
+from omnisonic.wire.decoded_message import Message
 from tests.clients import DEADLINE_S
 
 

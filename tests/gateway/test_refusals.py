@@ -3,8 +3,9 @@
 import pytest
 
 from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.wire.json_limits import DEPTH
 from omnisonic.wire.message_types import SERVER_TYPES
-from omnisonic.wire.messages import DEPTH, LARGEST_MESSAGE_BYTES, MESSAGE_BYTES
+from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES, MESSAGE_BYTES
 from tests.clients import FRAGMENT_OF_TEXT, LAST, TEXT
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage

@@ -119,7 +119,7 @@ async def test_an_inspector_that_does_not_read_is_dropped_and_keeps_nobody_waiti
         await lazy.head()
         lazy.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for number in range(150):
-            await lazy.send(0x81, words.written(words.AskRooms(str(number))).encode())
+            await lazy.send(0x81, words.encode(words.AskRooms(str(number))).encode())
             if number == 100:
                 async with inspector(stage) as ins, stage.crowd(2, room="other") as (ada, bo):
                     assert isinstance(await ins.asked(words.AskTree("1")), words.Tree)

@@ -1,4 +1,4 @@
-"""What clients send, good and bad: random frames as bytes, and the ways a stream of them may be cut."""
+"""Random client frames, valid and invalid, for tests, and the ways a stream of them may arrive in chunks."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ class ClientFrame:
     form: int = 0
     high_bit: bool = False
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         """The bytes on the wire."""
         size = len(self.payload)
         masked = 0 if self.mask is None else 0x80
@@ -37,9 +37,9 @@ class ClientFrame:
             head = struct.pack("!BBH", self.first, masked | 126, size)
         else:
             head = struct.pack("!BBQ", self.first, masked | 127, size | self.high_bit << 63)
-        return head + (self.mask or b"") + self._masked()
+        return head + (self.mask or b"") + self._mask_payload()
 
-    def _masked(self) -> bytes:
+    def _mask_payload(self) -> bytes:
         if self.mask is None:
             return self.payload
         size = len(self.payload)
@@ -88,7 +88,7 @@ def messages(draw: st.DrawFn) -> list[ClientFrame]:
     return frames
 
 
-BREACHES: Final = (
+VIOLATIONS: Final = (
     [ClientFrame(FIN | TEXT, b"no mask", mask=None)],
     [ClientFrame(FIN | TEXT, b"-" * 200, mask=None)],
     [ClientFrame(FIN | 0x40 | TEXT, b"first reserved bit")],
@@ -120,9 +120,9 @@ BREACHES: Final = (
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[ClientFrame]:
-    """Legal messages, then perhaps a close or a breach of the protocol, then perhaps more, which nobody may hear."""
+    """Valid messages, then perhaps a close or a protocol violation, then perhaps more, which must be ignored."""
     parts: list[list[ClientFrame]] = draw(st.lists(st.one_of(messages(), pings.map(lambda ping: [ping])), max_size=6))
-    end = draw(st.one_of(st.none(), closes.map(lambda close: [close]), st.sampled_from(BREACHES)))
+    end = draw(st.one_of(st.none(), closes.map(lambda close: [close]), st.sampled_from(VIOLATIONS)))
     if end is not None:
         parts.append(end)
         parts += draw(st.lists(messages(), max_size=2))
@@ -131,16 +131,16 @@ def conversations(draw: st.DrawFn) -> list[ClientFrame]:
 
 @st.composite
 def wild_frames(draw: st.DrawFn) -> list[ClientFrame]:
-    """Frames of which each bit is anybody's guess."""
+    """Frames with random headers and length forms."""
     firsts = st.one_of(st.sampled_from((TEXT, FIN, FIN | TEXT, FIN | BINARY, FIN | PING)), st.integers(0, 255))
     payloads = st.one_of(st.binary(max_size=130), texts)
     plain = draw(st.lists(st.builds(ClientFrame, firsts, payloads, mask=masks), min_size=1, max_size=8))
-    odd = draw(st.sampled_from((0, 0, 16, 64)))
-    return [replace(frame, form=odd) if odd and len(frame.payload) < 65_536 else frame for frame in plain]
+    form = draw(st.sampled_from((0, 0, 16, 64)))
+    return [replace(frame, form=form) if form and len(frame.payload) < 65_536 else frame for frame in plain]
 
 
 def in_chunks(stream: bytes, cuts: Sequence[int]) -> Iterator[bytes]:
-    """The stream in pieces of these sizes, over and over; not more than a hundred or so pieces."""
+    """The stream in chunks of these sizes, in turn; about a hundred chunks at most."""
     least = len(stream) // 100
     at = 0
     for size in cycle(cuts):

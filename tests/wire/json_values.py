@@ -1,4 +1,4 @@
-"""Any JSON value, how deep it is nested, and what a client reads in a server's frame."""
+"""Random JSON values, their nesting depth, and a client that reads a server's frame."""
 
 import json
 from typing import Any
@@ -17,8 +17,8 @@ values = st.recursive(
 names = st.text(min_size=1, max_size=20)
 
 
-def heard(sent: bytes) -> dict[str, Any]:
-    """The message that a client gets from this frame."""
+def read_frame(sent: bytes) -> dict[str, Any]:
+    """The message that wsproto's client reads from this frame."""
     client = Connection(ConnectionType.CLIENT)
     client.receive_data(sent)
     (event,) = client.events()
@@ -29,7 +29,7 @@ def heard(sent: bytes) -> dict[str, Any]:
 
 
 def naive_depth(value: object) -> int:
-    """How deep `value` is nested, by looking at each of its values."""
+    """How deep `value` is nested, counted recursively."""
     match value:
         case list():
             return 1 + max(map(naive_depth, value), default=0)

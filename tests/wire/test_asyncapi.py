@@ -21,7 +21,7 @@ from omnisonic.wire.closing import CLOSE_TABLE
 from omnisonic.wire.message_types import MESSAGE_TYPES, SERVER_TYPES, SIGNAL_PREFIX
 from omnisonic.wire.messages import Envelope
 from omnisonic.wire.payloads import SessionGone, SharedSession, UploadGone
-from tests.wire.json_values import heard
+from tests.wire.json_values import read_frame
 
 OFFICIAL: Final = Path(__file__).with_name("asyncapi-3.0.0.json.gz")
 """Its origin and licence: asyncapi-3.0.0.NOTICE.md."""
@@ -35,61 +35,61 @@ SHARED: Final = SharedSession("s", "Night jam", 120, 4, Person("p", "Ada", None,
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    """As a program gets it."""
+    """The document as a program reads it."""
     document: dict[str, Any] = json.loads(json.dumps(asyncapi_document()))
     return document
 
 
 def validator(document: dict[str, Any], name: str) -> Any:
-    """What takes only messages of this name, and with no field that the document does not tell of."""
+    """A validator for messages of this name that allows no field which the document does not describe."""
     schema = document["components"]["messages"][name]["payload"]
     return jsonschema_rs.validator_for(_strict(schema | {"components": document["components"]}))
 
 
-def told(said: RoomSaid) -> dict[str, Any]:
-    """What a room's members hear of news."""
-    return heard(messages.outside_frame(Envelope(said.type, said.payload), 7))
+def event_message(event: RoomSaid) -> dict[str, Any]:
+    """The message that members get for an event."""
+    return read_frame(messages.external_frame(Envelope(event.type, event.payload), 7))
 
 
-def news(type_: str, payload: msgspec.Struct) -> dict[str, Any]:
-    return told(RoomSaid("s", type_, msgspec.Raw(msgspec.json.encode(payload))))
+def session_message(type_: str, payload: msgspec.Struct) -> dict[str, Any]:
+    return event_message(RoomSaid("s", type_, msgspec.Raw(msgspec.json.encode(payload))))
 
 
-def spoken() -> list[dict[str, Any]]:
-    """Whatever the server says, at least once of each type."""
+def server_messages() -> list[dict[str, Any]]:
+    """Messages of the server, at least one of each type."""
     line = messages.member_line(MEMBER)
     welcome = messages.Welcome("jam", "ada", 60, "epoch", 3, 1_700_000_000_000)
     return [
-        heard(messages.welcome_frame(welcome, [line, line])),
-        heard(messages.join_frame(line)),
-        heard(messages.update_frame(line)),
-        heard(messages.leave_frame("ada", "left")),
-        heard(messages.heartbeat_frame(1, msgspec.Raw(b'{"sent": 1}'))),
-        heard(messages.ack_frame("a", 1)),
-        heard(messages.ack_frame(7, 1)),
-        heard(messages.error_frame("too_deep", "No.")),
-        heard(messages.error_frame("too_deep", "No.", 7)),
-        told(progressed(EXPORT)),
-        told(progressed(msgspec.structs.replace(EXPORT, status="completed"))),
-        told(progressed(msgspec.structs.replace(EXPORT, status="failed", error_message="It was silent."))),
-        told(removed(EXPORT)),
-        news("upload.added", UPLOAD),
-        news("upload.changed", UPLOAD),
-        news("upload.removed", UploadGone("u", "s")),
-        news("session.updated", SHARED),
-        news("session.deleted", SessionGone("s")),
+        read_frame(messages.welcome_frame(welcome, [line, line])),
+        read_frame(messages.join_frame(line)),
+        read_frame(messages.update_frame(line)),
+        read_frame(messages.leave_frame("ada", "left")),
+        read_frame(messages.heartbeat_frame(1, msgspec.Raw(b'{"sent": 1}'))),
+        read_frame(messages.ack_frame("a", 1)),
+        read_frame(messages.ack_frame(7, 1)),
+        read_frame(messages.error_frame("too_deep", "No.")),
+        read_frame(messages.error_frame("too_deep", "No.", 7)),
+        event_message(progressed(EXPORT)),
+        event_message(progressed(msgspec.structs.replace(EXPORT, status="completed"))),
+        event_message(progressed(msgspec.structs.replace(EXPORT, status="failed", error_message="It was silent."))),
+        event_message(removed(EXPORT)),
+        session_message("upload.added", UPLOAD),
+        session_message("upload.changed", UPLOAD),
+        session_message("upload.removed", UploadGone("u", "s")),
+        session_message("session.updated", SHARED),
+        session_message("session.deleted", SessionGone("s")),
     ]
 
 
 def test_it_is_valid(document: dict[str, Any]) -> None:
-    """By the schema of those who make AsyncAPI; which is no schema that takes everything."""
+    """By the official schema, which does refuse a document that is wrong."""
     official = jsonschema_rs.validator_for(json.loads(gzip.decompress(OFFICIAL.read_bytes())))
     official.validate(document)
     assert not official.is_valid(document | {"operations": {"hear": {"action": "listen"}}})
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
-    """Which a schema cannot see."""
+def test_every_reference_can_be_resolved(document: dict[str, Any]) -> None:
+    """A schema cannot check that."""
     found: list[str] = []
     _collect(document, found)
     assert len(found) > 40
@@ -99,8 +99,8 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
             place = place[step]
 
 
-def test_the_catalogue_has_every_type_that_means_something() -> None:
-    """Those that only the server may say are the ones that it refuses from clients."""
+def test_the_table_has_every_type() -> None:
+    """The types that only the server sends are those that it refuses from clients."""
     assert {row.name for row in MESSAGE_TYPES if row.sender == "server"} == SERVER_TYPES
     assert [row.name for row in MESSAGE_TYPES if row.sender == "client"] == [
         "presence.set",
@@ -110,21 +110,21 @@ def test_the_catalogue_has_every_type_that_means_something() -> None:
     assert len({row.name for row in MESSAGE_TYPES}) == len(MESSAGE_TYPES)
 
 
-@pytest.mark.parametrize("message", spoken(), ids=lambda message: str(message["type"]))
-def test_what_the_server_says_is_as_it_is_described(document: dict[str, Any], message: dict[str, Any]) -> None:
-    """Every field is told of, and every one that is said to be there is there."""
+@pytest.mark.parametrize("message", server_messages(), ids=lambda message: str(message["type"]))
+def test_messages_of_the_server_are_as_described(document: dict[str, Any], message: dict[str, Any]) -> None:
+    """No field is undescribed, and no required field is missing."""
     name = "heartbeat.answer" if message["type"] == "heartbeat" else message["type"]
     validator(document, name).validate(message)
     for field in set(message["payload"]) if name != "error" else {"code"}:
         if field in document["components"]["schemas"][_schema_of(document, name)]["required"]:
-            lacking = {key: value for key, value in message["payload"].items() if key != field}
-            assert not validator(document, name).is_valid(message | {"payload": lacking})
+            reduced = {key: value for key, value in message["payload"].items() if key != field}
+            assert not validator(document, name).is_valid(message | {"payload": reduced})
 
 
-def test_every_type_that_is_said_is_tried_above() -> None:
-    """But for those that nothing sends yet."""
+def test_every_type_is_among_the_messages_above() -> None:
+    """Except reserved ones, which nothing sends yet."""
     reserved = {row.name for row in MESSAGE_TYPES if row.reserved}
-    assert {message["type"] for message in spoken()} == SERVER_TYPES - reserved | {"heartbeat"}
+    assert {message["type"] for message in server_messages()} == SERVER_TYPES - reserved | {"heartbeat"}
 
 
 @pytest.mark.parametrize(("name", "message", "is_right"), [
@@ -159,8 +159,8 @@ def test_the_gateway_receives_what_clients_say_and_sends_the_rest(document: dict
     assert hear | tell == set(document["components"]["messages"])
 
 
-def test_it_tells_of_every_close_code(document: dict[str, Any]) -> None:
-    """With its word, and whether to come back."""
+def test_it_has_every_close_code(document: dict[str, Any]) -> None:
+    """With its word, and whether to reconnect."""
     codes = document["channels"]["room"]["x-close-codes"]
     assert {int(code): (row["word"], row["reconnect"]) for code, row in codes.items()} == {
         code.value: (row.word, row.reconnect) for code, row in CLOSE_TABLE.items()
@@ -174,7 +174,7 @@ def test_it_names_the_gateway_that_it_is_asked_for() -> None:
 
 
 def test_a_command_prints_it(document: dict[str, Any]) -> None:
-    """For whoever makes clients of it."""
+    """For those who generate clients from it."""
     ran = subprocess.run(
         [sys.executable, "-m", "omnisonic.wire.asyncapi"], capture_output=True, timeout=DEADLINE_S, check=True
     )
@@ -187,7 +187,7 @@ def _schema_of(document: dict[str, Any], name: str) -> str:
 
 
 def _strict(schema: Any) -> Any:
-    """The schema, with no room for what it does not tell of."""
+    """The schema without additional properties."""
     if isinstance(schema, list):
         return [_strict(each) for each in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""The client's end of frames (RFC 6455 5): a server's bytes, however they arrive, and one's own, masked."""
+"""Frames of the client (RFC 6455 5): a server's bytes in any chunks, and the client's own frames, masked."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, Message, Ping, TextMessage
 
-from omnisonic.wire.client_frames import LARGEST_BYTES, ServerSplitter, masked
+from omnisonic.wire.client_frames import LARGEST_BYTES, ServerSplitter, masked_frame
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, frame
 
@@ -14,13 +14,13 @@ SIZES = st.sampled_from([0, 1, 125, 126, 127, 1000, 65_535, 65_536])
 MESSAGES = st.lists(st.tuples(st.sampled_from([TEXT, BINARY]), SIZES), max_size=6)
 
 
-def fed(data: bytes, cuts: list[int] | None = None) -> tuple[list[Frame], Closing | None]:
-    """What comes out when `data` arrives in pieces that are cut there, and what was wrong."""
+def feed(data: bytes, cuts: list[int] | None = None) -> tuple[list[Frame], Closing | None]:
+    """The frames of `data` when it arrives in chunks with these `cuts`, and the violation."""
     splitter, frames, at = ServerSplitter(), [], 0
     for cut in (*sorted(cut % (len(data) + 1) for cut in cuts or ()), len(data)):
         frames += splitter.feed(data[at:cut])
         at = cut
-    return frames, splitter.breach
+    return frames, splitter.violation
 
 
 @given(MESSAGES, st.lists(st.integers(0, 1 << 20), max_size=8))
@@ -31,27 +31,27 @@ def test_messages_come_out_whole_and_in_order_however_they_arrive(
     sent: list[Frame] = []
     for number, (opcode, size) in enumerate(wanted):
         sent += [(opcode, bytes([97 + number]) * size), (PING, b"%d" % number)]
-    assert fed(b"".join(frame(*each) for each in sent), cuts) == (sent, None)
+    assert feed(b"".join(frame(*each) for each in sent), cuts) == (sent, None)
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.lists(st.integers(0, 2000), max_size=5))
 def test_fragments_are_put_together_and_control_frames_may_come_between(pieces: list[bytes], cuts: list[int]) -> None:
-    """As a proxy may cut a message (RFC 6455 5.4)."""
+    """A proxy may split a message (RFC 6455 5.4)."""
     data = b""
     for number, piece in enumerate(pieces):
         first, last = number == 0, number == len(pieces) - 1
         whole = frame(BINARY if first else 0, piece)
         data += (whole if last else bytes((whole[0] & 0x7F,)) + whole[1:]) + (b"" if last else frame(PING, b"x"))
-    assert fed(data, cuts) == ([(PING, b"x")] * (len(pieces) - 1) + [(BINARY, b"".join(pieces))], None)
+    assert feed(data, cuts) == ([(PING, b"x")] * (len(pieces) - 1) + [(BINARY, b"".join(pieces))], None)
 
 
 def test_it_reads_what_wsproto_writes() -> None:
     """A full protocol engine at the other end."""
     server = Connection(ConnectionType.SERVER)
     events = [TextMessage("über", message_finished=False), TextMessage("all"), Ping(b"?"), BytesMessage(b"\0" * 70_000)]
-    frames, breach = fed(b"".join(server.send(event) for event in events))
+    frames, violation = feed(b"".join(server.send(event) for event in events))
     assert frames == [(TEXT, "überall".encode()), (PING, b"?"), (BINARY, b"\0" * 70_000)]
-    assert breach is None
+    assert violation is None
 
 
 @given(st.binary(max_size=300), st.sampled_from([TEXT, BINARY, PING, PONG]))
@@ -59,16 +59,16 @@ def test_wsproto_reads_what_is_masked(payload: bytes, opcode: int) -> None:
     """And so does any server."""
     payload = payload[:125] if opcode in (PING, PONG) else b"a" * len(payload) if opcode == TEXT else payload
     server = Connection(ConnectionType.SERVER)
-    server.receive_data(masked(opcode, payload))
+    server.receive_data(masked_frame(opcode, payload))
     (event,) = server.events()
-    told = event.data if isinstance(event, Message) else event.payload  # type: ignore[attr-defined]
-    assert (told.encode() if isinstance(told, str) else bytes(told)) == payload
+    data = event.data if isinstance(event, Message) else event.payload  # type: ignore[attr-defined]
+    assert (data.encode() if isinstance(data, str) else bytes(data)) == payload
 
 
 @pytest.mark.parametrize("size", [126, 65_535, 65_536])
-def test_a_mask_is_another_one_each_time(size: int) -> None:
-    """Nobody can foresee what goes over the wire (RFC 6455 10.3)."""
-    one, other = masked(BINARY, b"a" * size), masked(BINARY, b"a" * size)
+def test_each_frame_has_another_mask(size: int) -> None:
+    """The bytes on the wire are unpredictable (RFC 6455 10.3)."""
+    one, other = masked_frame(BINARY, b"a" * size), masked_frame(BINARY, b"a" * size)
     assert one != other
     assert len(one) == len(other) == size + (8 if size < 65_536 else 14)
 
@@ -89,12 +89,12 @@ def test_a_mask_is_another_one_each_time(size: int) -> None:
         (b"\x82\x7f" + (LARGEST_BYTES + 1).to_bytes(8, "big"), CloseCode.TOO_BIG),
     ],
 )
-def test_a_breach_is_told_and_nothing_comes_after_it(data: bytes, code: CloseCode) -> None:
+def test_a_violation_is_reported_and_nothing_comes_after_it(data: bytes, code: CloseCode) -> None:
     """What was whole before it still counts."""
-    frames, breach = fed(frame(TEXT, b"before") + data + frame(TEXT, b"after"))
+    frames, violation = feed(frame(TEXT, b"before") + data + frame(TEXT, b"after"))
     assert frames == [(TEXT, b"before")]
-    assert breach is not None
-    assert breach.code is code
+    assert violation is not None
+    assert violation.code is code
 
 
 def test_a_message_in_fragments_is_bounded_too() -> None:
@@ -103,13 +103,13 @@ def test_a_message_in_fragments_is_bounded_too() -> None:
     splitter = ServerSplitter()
     splitter.feed(b"\x02" + piece[1:])
     splitter.feed(piece)
-    assert splitter.breach is None
+    assert splitter.violation is None
     splitter.feed(piece)
-    assert splitter.breach is not None
-    assert splitter.breach.code is CloseCode.TOO_BIG
+    assert splitter.violation is not None
+    assert splitter.violation.code is CloseCode.TOO_BIG
 
 
 def test_nothing_comes_after_a_close() -> None:
     """It is the last frame of a connection."""
     close = frame(CLOSE, b"\x03\xe8bye")
-    assert fed(close + frame(TEXT, b"after")) == ([(CLOSE, b"\x03\xe8bye")], None)
+    assert feed(close + frame(TEXT, b"after")) == ([(CLOSE, b"\x03\xe8bye")], None)

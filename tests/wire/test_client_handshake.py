@@ -1,28 +1,28 @@
-"""The opening handshake as a client does it (RFC 6455 4.1): against the server's own, and against nonsense."""
+"""The opening handshake of the client (RFC 6455 4.1): with the server's own, and with invalid answers."""
 
 import pytest
 
 from omnisonic.errors import InvalidInput
 from omnisonic.wire import handshake
 from omnisonic.wire.client_handshake import (
-    Answer,
-    NoHandshake,
-    check_answer,
-    new_key,
-    read_answer,
+    HandshakeResponse,
+    InvalidHandshake,
+    check_response,
+    generate_key,
+    parse_url,
     read_refusal,
-    read_url,
+    read_response,
     upgrade_request,
 )
+from omnisonic.wire.decoded_message import Message, message_from_envelope, read_binary, read_message
 from omnisonic.wire.handshake import HEAD_BYTES
 from omnisonic.wire.messages import Envelope
-from omnisonic.wire.received import Message, message_of, read_binary, read_message
 
 
 def test_the_server_understands_the_request_and_the_client_its_answer() -> None:
     """Back to back, with a room's name that has to be quoted, and a ticket."""
-    address = read_url("ws://127.0.0.1:8080/rooms?a=1&roomId=old", {"roomId": "Jäm & Toast", "memberId": "ada"})
-    key = new_key()
+    address = parse_url("ws://127.0.0.1:8080/rooms?a=1&roomId=old", {"roomId": "Jäm & Toast", "memberId": "ada"})
+    key = generate_key()
     request = handshake.read_request(upgrade_request(address, key, ["omnisonic", "ticket.x"], {"Cookie": "a=b"}))
     assert handshake.check_upgrade(request) == key
     assert request.query == "a=1&roomId=J%C3%A4m%20%26%20Toast&memberId=ada"
@@ -30,10 +30,10 @@ def test_the_server_understands_the_request_and_the_client_its_answer() -> None:
         handshake.read_entrance({**handshake.read_fields(request.query), "displayName": "A"}).room_id == "Jäm & Toast"
     )
     assert (request.path, request.headers["host"], request.headers["cookie"]) == ("/rooms", "127.0.0.1:8080", "a=b")
-    received = bytearray(handshake.upgrade_answer(key, request.subprotocols) + b"early")
-    answer = read_answer(received)
+    received = bytearray(handshake.upgrade_response(key, request.subprotocols) + b"early")
+    answer = read_response(received)
     assert answer is not None
-    check_answer(answer, key)
+    check_response(answer, key)
     assert received == b"early"
 
 
@@ -47,27 +47,27 @@ def test_the_server_understands_the_request_and_the_client_its_answer() -> None:
     ],
 )
 def test_an_address_is_read_from_its_url(url: str, wanted: tuple[bool, str, int, str, str]) -> None:
-    """With the ports that the schemes stand for."""
-    address = read_url(url, {})
+    """Without a port, the scheme's own is used."""
+    address = parse_url(url, {})
     assert (address.secure, address.host, address.port, address.target, address.authority) == wanted
 
 
 def test_nothing_can_be_smuggled_into_the_request() -> None:
-    """No header ends its line."""
-    address = read_url("ws://a", {})
+    """No header may contain a line break."""
+    address = parse_url("ws://a", {})
     for headers in ({"X": "a\r\nY: b"}, {"X\n": "a"}, {"X": "ü"}):
         with pytest.raises(InvalidInput, match="plain ASCII"):
-            upgrade_request(address, new_key(), [], headers)
+            upgrade_request(address, generate_key(), [], headers)
 
 
 @pytest.mark.parametrize(
     "data", [b"HTTP/2 200\r\n\r\n", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n", b"x" * (HEAD_BYTES + 1)]
 )
-def test_what_is_no_answer_is_told(data: bytes) -> None:
-    """Or is longer than any."""
-    with pytest.raises(NoHandshake):
-        read_answer(bytearray(data))
-    assert read_answer(bytearray(b"HTTP/1.1 101")) is None
+def test_what_is_no_response_is_refused(data: bytes) -> None:
+    """Another protocol, or a head that is too long."""
+    with pytest.raises(InvalidHandshake):
+        read_response(bytearray(data))
+    assert read_response(bytearray(b"HTTP/1.1 101")) is None
 
 
 @pytest.mark.parametrize(
@@ -81,27 +81,27 @@ def test_what_is_no_answer_is_told(data: bytes) -> None:
     ],
 )
 def test_a_101_must_be_the_answer_to_this_request(headers: dict[str, str]) -> None:
-    """And choose only what was offered."""
+    """It may choose only what was offered."""
     key = "dGhlIHNhbXBsZSBub25jZQ=="
     right = {
         "upgrade": "WebSocket",
         "connection": "keep-alive, Upgrade",
         "sec-websocket-accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",  # RFC 6455 1.3
     }
-    check_answer(Answer(101, right), key)
-    with pytest.raises(NoHandshake):
-        check_answer(Answer(101, right | headers), key)
+    check_response(HandshakeResponse(101, right), key)
+    with pytest.raises(InvalidHandshake):
+        check_response(HandshakeResponse(101, right | headers), key)
 
 
-def test_a_refusal_is_told_in_the_servers_words() -> None:
-    """Or, where it has none, by its number."""
-    assert read_refusal(Answer(403, {}), b'{"error": "No.", "code": "no"}') == ("no", "No.")
+def test_a_refusal_is_read_from_its_body() -> None:
+    """Without a sentence there, the status stands in."""
+    assert read_refusal(HandshakeResponse(403, {}), b'{"error": "No.", "code": "no"}') == ("no", "No.")
     for body in (b"<html>", b"[]", b""):
-        assert read_refusal(Answer(403, {}), body) == ("http_403", "The server answered 403.")
+        assert read_refusal(HandshakeResponse(403, {}), body) == ("http_403", "The server answered 403.")
 
 
 def test_messages_are_read_as_python_has_them() -> None:
-    """Text by msgspec, or where that cannot by `json`; bytes with their sender; for hooks, what a member says."""
+    """Text by msgspec, or by `json` where msgspec cannot; bytes with their sender; an envelope for hooks."""
     assert read_message(b'{"type":"a","payload":[1,{"b":null}],"from":"bo","offset":3}') == Message(
         "a", [1, {"b": None}], "bo", 3
     )
@@ -114,6 +114,6 @@ def test_messages_are_read_as_python_has_them() -> None:
     for data in (b"", b"\x05abc", b"\x01\xffa"):
         with pytest.raises(ValueError, match=r"."):
             read_binary(data)
-    said = Message("a", None, "ada", None, "bo")
-    assert message_of(Envelope("a", to="bo"), "ada") == said
-    assert said.replace(type="b").type == "b"
+    message = Message("a", None, "ada", None, "bo")
+    assert message_from_envelope(Envelope("a", to="bo"), "ada") == message
+    assert message.replace(type="b").type == "b"

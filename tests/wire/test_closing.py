@@ -1,4 +1,4 @@
-"""Close codes: the table is whole, what goes out fits a control frame, and what comes in is judged as the RFC says."""
+"""Close codes: the table is complete, our close frames fit, and a peer's are checked as RFC 6455 says."""
 
 import re
 import struct
@@ -27,7 +27,7 @@ def test_every_close_code_has_a_row(code: CloseCode) -> None:
 
 
 def test_no_two_codes_share_a_word() -> None:
-    """The word is what a client may go by."""
+    """Clients may rely on the word."""
     assert len({row.word for row in CLOSE_TABLE.values()}) == len(CloseCode) == len(CLOSE_TABLE)
 
 
@@ -42,17 +42,17 @@ def test_the_codes_that_forbid_to_reconnect_say_so() -> None:
 def test_a_close_payload_fits_and_keeps_whole_characters(code: CloseCode, reason: str) -> None:
     """At most 125 bytes, of UTF-8, that begin the reason; the word stands in for an empty one."""
     payload = Closing(code, reason).payload()
-    said = reason or CLOSE_TABLE[code].word
+    text = reason or CLOSE_TABLE[code].word
     assert len(payload) <= 2 + REASON_BYTES
     assert struct.unpack("!H", payload[:2]) == (code,)
-    assert said.startswith(payload[2:].decode())
-    assert len(said.encode()) - len(payload[2:]) < 4 or len(payload) > REASON_BYTES - 2
+    assert text.startswith(payload[2:].decode())
+    assert len(text.encode()) - len(payload[2:]) < 4 or len(payload) > REASON_BYTES - 2
     assert is_valid_close_body(payload)
 
 
 @pytest.mark.parametrize(("character", "kept"), [("a", 123), ("é", 61), ("€", 41), ("🎸", 30)])
 def test_a_long_reason_is_cut_between_characters(character: str, kept: int) -> None:
-    """123 bytes of reason, and not one of a character that does not fit whole."""
+    """At most 123 bytes of reason, and whole characters only."""
     assert Closing(CloseCode.NORMAL, character * 200).payload()[2:].decode() == character * kept
 
 
@@ -62,7 +62,7 @@ def test_a_long_reason_is_cut_between_characters(character: str, kept: int) -> N
 def test_a_close_body_is_valid_when_wsproto_says_so(body: bytes) -> None:
     """The same bodies are refused: one byte, codes nobody may send, a reason that is not UTF-8."""
     server = Connection(ConnectionType.SERVER)
-    server.receive_data(ClientFrame(FIN | CLOSE, body).encoded())
+    server.receive_data(ClientFrame(FIN | CLOSE, body).encode())
     list(server.events())
     accepted = server.state is ConnectionState.REMOTE_CLOSING
     if body[:2] == struct.pack("!H", REGISTERED_LATER):

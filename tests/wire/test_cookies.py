@@ -32,7 +32,7 @@ NEIGHBOURS = [
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
 def test_no_other_cookie_hides_ours(neighbour: str) -> None:
-    """Before it, behind it, on both sides, with and without a space."""
+    """Before it, after it, on both sides, with and without a space."""
     cookies = LoginCookies(SECRET, secure=False)
     signed = f"omnisonic={cookies.dump('token')}"
     for header in (

@@ -30,7 +30,7 @@ def test_names_come_through_the_query_as_they_are(room_id: str, name: str, statu
 
 
 def test_a_member_is_active_unless_they_say_otherwise() -> None:
-    """And keys that nobody knows are ignored, be they doubled."""
+    """Unknown fields are ignored, even repeated ones."""
     assert read_entrance(read_fields(urlencode(GOOD) + "&x=1&x=2&ticket=")).member == Member("ada", "Ada", "active")
 
 

@@ -21,11 +21,11 @@ from omnisonic.wire.handshake import (
     Refused,
     Request,
     check_upgrade,
-    closing_answer,
-    http_answer,
+    closing_response,
+    http_response,
     read_request,
-    refusal_answer,
-    upgrade_answer,
+    refusal_response,
+    upgrade_response,
 )
 
 bounded = settings(max_examples=200)
@@ -86,7 +86,7 @@ def test_a_browsers_request_is_read_and_answered() -> None:
     assert request.headers["origin"] == "http://studio.example"
     assert request.subprotocols == ["omnisonic", "ticket.abc"]
     assert check_upgrade(request) == KEY
-    assert f"Sec-WebSocket-Accept: {ACCEPT}\r\n".encode() in upgrade_answer(KEY, request.subprotocols)
+    assert f"Sec-WebSocket-Accept: {ACCEPT}\r\n".encode() in upgrade_response(KEY, request.subprotocols)
 
 
 def test_a_request_may_say_that_it_has_no_body() -> None:
@@ -122,7 +122,7 @@ def test_valid_requests_are_read_as_h11_reads_them(method: str, target: str, hea
 @given(st.integers(0, 60), st.sampled_from((*range(33), 58, 127, 255)), st.booleans())
 @example(0, 32, True)
 def test_nothing_is_accepted_that_h11_refuses(position: int, byte: int, insert: bool) -> None:
-    """One wrong byte anywhere: whoever is lenient here is tricked by a proxy that reads it otherwise."""
+    """One wrong byte anywhere: a proxy may read it differently, so it is refused."""
     good = b"GET /?roomId=jam HTTP/1.1\r\nHost: studio.example\r\nOrigin: http://a\r\n\r\n"
     bad = good[:position] + bytes([byte]) + good[position + (not insert) :]
     assume(bad.count(b"\r\n\r\n") == 1 and bad.endswith(b"\r\n\r\n"))
@@ -167,7 +167,7 @@ def test_a_malformed_header_is_refused(line: str) -> None:
     "name", ["Host", "Origin", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "CONTENT-LENGTH"]
 )
 def test_a_header_that_decides_something_may_not_be_given_twice(name: str) -> None:
-    """Two proxies could each believe another one."""
+    """A proxy might use the other one."""
     refused = refusal(head("GET / HTTP/1.1", f"{name}: a", f"{name.lower()}: a"))
     assert refused.message == f"The header {name.lower()} is given twice."
 
@@ -179,7 +179,7 @@ def test_a_request_without_host_is_refused() -> None:
 
 @pytest.mark.parametrize("ending", ["\x01", "", "a", "\x01" + " " * 5000])
 def test_a_header_full_of_spaces_is_read_at_once(ending: str) -> None:
-    """16 KiB made to be slow cost no more than any other 16 KiB."""
+    """16 KiB that were written to be slow take no longer than any other 16 KiB."""
     request = head("GET / HTTP/1.1", "X:" + " \t" * (HEAD_BYTES // 4) + ending)
     started_s = time.perf_counter()
     with suppress(Refused):
@@ -210,10 +210,10 @@ def test_a_header_full_of_spaces_is_read_at_once(ending: str) -> None:
 def test_a_request_that_is_no_proper_upgrade_is_refused(
     request_head: bytes, status: int, code: str, answer_header: bytes
 ) -> None:
-    """With the status, the code and the header that tell a client how to do better."""
+    """The status, the code and the header say how to do it right."""
     refused = refusal(request_head)
     assert (refused.status, refused.code) == (status, code)
-    answer = refusal_answer(refused)
+    answer = refusal_response(refused)
     assert answer_header in answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"error": refused.message, "code": code}
 
@@ -225,7 +225,7 @@ def test_a_client_library_accepts_our_answer() -> None:
         ClientRequest(host="studio.example", target="/?roomId=jam", subprotocols=["omnisonic", "ticket.x"])
     )
     request = read_request(sent)
-    client.receive_data(upgrade_answer(check_upgrade(request), request.subprotocols))
+    client.receive_data(upgrade_response(check_upgrade(request), request.subprotocols))
     (event,) = client.events()
     assert isinstance(event, AcceptConnection)
     assert event.subprotocol == "omnisonic"
@@ -234,7 +234,7 @@ def test_a_client_library_accepts_our_answer() -> None:
 @pytest.mark.parametrize("offered", [[], ["chat"], ["ticket.x"], ["Omnisonic"]])
 def test_a_subprotocol_is_named_only_when_it_was_offered(offered: list[str]) -> None:
     """A browser fails a connection whose server speaks what it did not offer."""
-    assert b"Protocol:" not in upgrade_answer(KEY, offered)
+    assert b"Protocol:" not in upgrade_response(KEY, offered)
 
 
 @pytest.mark.parametrize("status", [HTTPStatus.OK, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE])
@@ -243,7 +243,7 @@ def test_an_http_answer_is_one_that_h11_reads(status: HTTPStatus) -> None:
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
     client.send(h11.EndOfMessage())
-    client.receive_data(http_answer(status, {"a": "é"}, Retry_After="5"))
+    client.receive_data(http_response(status, {"a": "é"}, Retry_After="5"))
     response, data, end = client.next_event(), client.next_event(), client.next_event()
     assert isinstance(response, h11.Response)
     assert isinstance(data, h11.Data)
@@ -260,11 +260,9 @@ def test_an_http_answer_is_one_that_h11_reads(status: HTTPStatus) -> None:
     (CloseCode.GOING_AWAY, 503, b"Retry-After: 5"),
     (CloseCode.INTERNAL_ERROR, 500, b"Connection: close"),
 ])  # fmt: skip
-def test_who_has_to_go_before_the_websocket_is_open_gets_an_http_answer(
-    code: CloseCode, status: int, header: bytes
-) -> None:
-    """A close frame would be noise to a client that still waits for its 101."""
-    answer = closing_answer(Closing(code))
+def test_a_close_before_the_websocket_is_open_is_an_http_response(code: CloseCode, status: int, header: bytes) -> None:
+    """A client that still waits for its 101 could not read a close frame."""
+    answer = closing_response(Closing(code))
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert header in answer
 
@@ -286,7 +284,7 @@ def test_subprotocols_keep_their_order(header: str, offered: list[str]) -> None:
 
 
 def test_no_subprotocols_are_offered_without_the_header() -> None:
-    """Nothing is made up."""
+    """The list is empty."""
     assert Request("1.1", "GET", "/", "", {}).subprotocols == []
 
 

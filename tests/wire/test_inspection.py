@@ -1,4 +1,4 @@
-"""The words of `/inspect`: what is written is read again, and what is no question is refused."""
+"""The protocol of `/inspect`: what is encoded is decoded again, and invalid questions are refused."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
-from omnisonic.wire import inspection as words
+from omnisonic.wire import inspection
 from omnisonic.wire.inspection_lines import State
 from tests.wire.json_values import values
 
@@ -21,49 +21,49 @@ bounded = settings(max_examples=300)
 @pytest.mark.parametrize(
     "question",
     [
-        words.AskRooms("1"),
-        words.AskRooms("1", 2.5),
-        words.AskRoom("x" * 64, "jam", 0.5),
-        words.AskTree("1"),
-        words.AskTap("1", "jam", 600, 10_000, 100, payload=True),
-        words.AskKick("1", "jam", "ada"),
-        words.AskClose("1", "jam"),
-        words.AskRestart("1", "jam"),
-        words.AskDeadLetters("1", None, payload=True),
-        words.AskReplay("1", 7),
-        words.AskStop("1", "2"),
+        inspection.AskRooms("1"),
+        inspection.AskRooms("1", 2.5),
+        inspection.AskRoom("x" * 64, "jam", 0.5),
+        inspection.AskTree("1"),
+        inspection.AskTap("1", "jam", 600, 10_000, 100, payload=True),
+        inspection.AskKick("1", "jam", "ada"),
+        inspection.AskClose("1", "jam"),
+        inspection.AskRestart("1", "jam"),
+        inspection.AskDeadLetters("1", None, payload=True),
+        inspection.AskReplay("1", 7),
+        inspection.AskStop("1", "2"),
     ],
 )
-def test_a_question_is_read_as_it_was_written(question: words.Question) -> None:
-    """Every kind of it."""
-    assert words.read_question(words.written(question)) == question
+def test_a_question_is_decoded_as_it_was_encoded(question: inspection.Question) -> None:
+    """Each type of question."""
+    assert inspection.read_question(inspection.encode(question)) == question
 
 
 @bounded
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=200), values.map(json.dumps)))
 def test_nothing_else_is_a_question_and_nothing_raises_but_that(text: str | bytes) -> None:
-    """Whatever comes, it has an id or an empty one."""
+    """Any input has an id, or an empty one."""
     with pytest.raises(InvalidInput) as wrong:
-        words.read_question(text)
+        inspection.read_question(text)
     assert wrong.value.code == "bad_request"
-    assert len(words.id_in(text)) <= 64
+    assert len(inspection.read_id(text)) <= 64
 
 
 def test_the_document_names_every_question_every_answer_and_every_code() -> None:
-    """Those that there are, and no other."""
+    """All of them, and no others."""
     text = DOCUMENT.read_text()
-    told = {
+    documented = {
         title: set(re.findall(r"^\| `(\w+)` \|", text.partition(f"| {title} |")[2].partition("\n\n")[0], re.MULTILINE))
         for title in ("question", "answer", "code")
     }
-    assert told["question"] == {each.__struct_config__.tag for each in get_args(words.Question)}
-    assert told["answer"] == {each.__struct_config__.tag for each in get_args(words.Answer)}
+    assert documented["question"] == {each.__struct_config__.tag for each in get_args(inspection.Question)}
+    assert documented["answer"] == {each.__struct_config__.tag for each in get_args(inspection.Answer)}
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text.partition("| code |")[2], re.MULTILINE))
-    assert rows == words.ERROR_CODES
+    assert rows == inspection.ERROR_CODES
 
 
 def test_the_document_names_every_state() -> None:
-    """In a table of its own."""
+    """In its own table."""
     rows = re.findall(
         r"^\| `(\w+)` \|", DOCUMENT.read_text().partition("| state |")[2].partition("\n\n")[0], re.MULTILINE
     )

@@ -1,4 +1,4 @@
-"""What is read from clients, what is refused and how, and that nothing takes long or goes too deep (SPEC 5.2)."""
+"""Messages of clients: what is read, what is refused and how, and that nothing takes long (SPEC 5.2)."""
 
 import json
 import time
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
 from omnisonic.wire import messages
-from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, PLAIN_BYTES, decode_long, depth, refused_frame
+from omnisonic.wire.json_limits import DEPTH, nesting_depth
+from omnisonic.wire.messages import MESSAGE_BYTES, SHORT_MESSAGE_BYTES, decode_long, refusal_frame
 from tests.wire.json_values import naive_depth, names, nested, values
 
 bounded = settings(max_examples=100)
@@ -19,14 +20,14 @@ BOMB_S: Final = 0.5
 """Reading 64 KiB takes a few milliseconds; what takes this long takes it by design."""
 
 
-def refused(text: bytes) -> InvalidInput:
+def explain_refusal(text: bytes) -> InvalidInput:
     """Why `text` is no message."""
     try:
         decode_long(text)
     except InvalidInput as wrong:
         return wrong
     except msgspec.DecodeError as wrong:
-        return messages.refusal(wrong, text)
+        return messages.explain_decode_error(wrong, text)
     raise AssertionError(f"{text[:80]!r} was taken for a message")
 
 
@@ -91,9 +92,9 @@ def test_what_is_relayed_is_json_whatever_a_client_sends(text: bytes) -> None:
         b'\xef\xbb\xbf{"type":"x"}',
     ],
 )
-def test_what_is_not_json_is_told_so(text: bytes) -> None:
+def test_what_is_not_json_gets_that_error(text: bytes) -> None:
     """The code is `invalid_json` and the sentence says where."""
-    wrong = refused(text)
+    wrong = explain_refusal(text)
     assert wrong.code == "invalid_json"
     assert wrong.message.startswith("This is not JSON: ")
     assert wrong.message.endswith(".")
@@ -116,9 +117,9 @@ def test_what_is_not_json_is_told_so(text: bytes) -> None:
         b'{"type":"x","id":true}',
     ],
 )
-def test_json_that_is_no_message_is_told_so(text: bytes) -> None:
+def test_json_that_is_no_message_gets_that_error(text: bytes) -> None:
     """Not an object, no string `type`, a `to` or `id` of another kind: `invalid_message`."""
-    wrong = refused(text)
+    wrong = explain_refusal(text)
     assert wrong.code == "invalid_message"
     assert wrong.message.startswith("This is not a message: ")
 
@@ -129,7 +130,7 @@ def test_a_message_may_have_64_kib_and_not_one_byte_more() -> None:
     fits = fits.replace(b'""', b'"' + b"-" * (MESSAGE_BYTES - len(fits)) + b'"')
     assert len(fits) == MESSAGE_BYTES
     assert decode_long(fits).type == "x"
-    wrong = refused(fits + b" ")
+    wrong = explain_refusal(fits + b" ")
     assert wrong.code == "too_large"
     assert str(MESSAGE_BYTES + 1) in wrong.message
 
@@ -142,22 +143,24 @@ def test_a_message_may_be_nested_64_deep_and_no_deeper(levels: int, code: str | 
     if code is None:
         assert decode_long(text).type == "x"
     else:
-        assert refused(text).code == code
+        assert explain_refusal(text).code == code
 
 
 def test_no_message_that_is_too_deep_is_shorter_than_the_plain_ones() -> None:
     """The room does not look at the depth of messages under `PLAIN_BYTES`: the shortest deep one is not among them."""
     shortest = '{"type":"","":' + "[" * DEPTH + "]" * DEPTH + "}"
     assert naive_depth(json.loads(shortest)) == DEPTH + 1
-    assert len(shortest) >= PLAIN_BYTES
+    assert len(shortest) >= SHORT_MESSAGE_BYTES
 
 
 @bounded
 @given(values)
 def test_depth_is_what_a_recursive_look_finds(value: object) -> None:
     """Brackets and quotes in strings and keys do not count."""
-    assert depth(json.dumps(value).encode()) == naive_depth(value)
-    assert depth(json.dumps(value, ensure_ascii=False, indent=1).encode(errors="surrogatepass")) == naive_depth(value)
+    assert nesting_depth(json.dumps(value).encode()) == naive_depth(value)
+    assert nesting_depth(json.dumps(value, ensure_ascii=False, indent=1).encode(errors="surrogatepass")) == naive_depth(
+        value
+    )
 
 
 @bounded
@@ -165,7 +168,7 @@ def test_depth_is_what_a_recursive_look_finds(value: object) -> None:
 def test_depth_stops_counting_over_the_limit(left: int, right: int) -> None:
     """The deepest branch decides, and beyond the limit it does not matter by how much."""
     text = f"[{nested(left) or 0},{nested(right) or 0}]".encode()
-    assert depth(text) == min(1 + max(left, right), DEPTH + 1)
+    assert nesting_depth(text) == min(1 + max(left, right), DEPTH + 1)
 
 
 BOMBS: Final = {
@@ -190,7 +193,7 @@ def test_a_bomb_is_refused_at_once(bomb: bytes) -> None:
     """64 KiB made to be slow or deep cost no more than 64 KiB, and are answered with a sentence."""
     assert len(bomb) <= MESSAGE_BYTES
     started_s = time.perf_counter()
-    wrong = refused(bomb)
+    wrong = explain_refusal(bomb)
     assert time.perf_counter() - started_s < BOMB_S
     assert wrong.code in {"too_deep", "invalid_json", "invalid_message"}
     assert len(wrong.message) < 200
@@ -222,12 +225,12 @@ def test_a_presence_that_is_none_is_refused(payload: bytes) -> None:
 )
 def test_half_a_character_is_refused_in_a_true_sentence(text: bytes) -> None:
     """It is what is wrong; nothing is truncated."""
-    told = refused(text)
-    assert (told.code, "half a character" in told.message) == ("invalid_json", True)
-    assert b"half a character" in refused_frame(msgspec.DecodeError(), text)
+    error = explain_refusal(text)
+    assert (error.code, "half a character" in error.message) == ("invalid_json", True)
+    assert b"half a character" in refusal_frame(msgspec.DecodeError(), text)
 
 
 @pytest.mark.parametrize("text", [rb'{"type":"a\\ud83d", ', rb'{"type":"\ud83d\ude00"', b'{"type":'])
-def test_what_has_no_half_a_character_is_not_said_to(text: bytes) -> None:
+def test_text_without_half_a_character_gets_another_error(text: bytes) -> None:
     """A backslash before a backslash begins nothing, and two halves are one."""
-    assert "half a character" not in refused(text).message
+    assert "half a character" not in explain_refusal(text).message

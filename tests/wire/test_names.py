@@ -54,10 +54,10 @@ def test_what_real_names_have_is_allowed(name: str) -> None:
 @pytest.mark.parametrize("name", FAKED + UNSEEN, ids=ascii)
 def test_what_fakes_or_cannot_be_seen_is_refused(check: Callable[[str], str], name: str) -> None:
     """In names and in ids, with a code that says which."""
-    with pytest.raises(InvalidInput) as told:
+    with pytest.raises(InvalidInput) as error:
         check(name)
     what = check.__name__.removeprefix("checked_").removeprefix("session_")
-    assert told.value.code == f"invalid_{what}"
+    assert error.value.code == f"invalid_{what}"
 
 
 @pytest.mark.parametrize("check", IDS, ids=lambda check: check.__name__)
@@ -68,13 +68,13 @@ def test_an_id_has_no_marks_of_direction(check: Callable[[str], str], mark: str)
         check(f"jam{mark}")
 
 
-def test_who_is_called_by_what_cannot_be_seen_is_somebody() -> None:
-    """Providers let people be called so."""
+def test_a_name_that_cannot_be_seen_becomes_somebody() -> None:
+    """Some providers allow such names."""
     for name in ("\u3164", "\u2800\u200b", "\u200f"):
         assert default_display_name(Person("1", name, None, None)) == "Somebody"
 
 
-def test_half_of_a_character_is_told_as_such() -> None:
-    """Some program has cut a name in the middle of an emoji."""
+def test_half_a_character_is_named_in_the_error() -> None:
+    """A program may have cut a name in the middle of an emoji."""
     with pytest.raises(InvalidInput, match="half a character"):
         checked_display_name("Ada \ud83d")

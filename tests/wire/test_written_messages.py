@@ -1,4 +1,4 @@
-"""What the server says is JSON of the shape that SPEC 5.2 promises, in frames that a client reads."""
+"""Messages of the server are JSON as SPEC 5.2 says, in frames that a client reads."""
 
 import json
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omnisonic.models import Member
 from omnisonic.wire import messages
 from omnisonic.wire.message_types import SERVER_TYPES
-from tests.wire.json_values import heard, names, values
+from tests.wire.json_values import names, read_frame, values
 
 bounded = settings(max_examples=100)
 members = st.builds(Member, names, st.text(max_size=64), st.sampled_from(("active", "away")))
@@ -24,16 +24,16 @@ def as_json(member: Member) -> dict[str, str]:
 def test_join_and_update_show_the_member(member: Member) -> None:
     """Both have the payload of SPEC 5.2."""
     line = messages.member_line(member)
-    assert heard(messages.join_frame(line)) == {"type": "presence.join", "payload": as_json(member)}
-    assert heard(messages.update_frame(line)) == {"type": "presence.update", "payload": as_json(member)}
+    assert read_frame(messages.join_frame(line)) == {"type": "presence.join", "payload": as_json(member)}
+    assert read_frame(messages.update_frame(line)) == {"type": "presence.update", "payload": as_json(member)}
 
 
 @bounded
 @given(names, st.lists(members, max_size=5), names, st.integers(0, 1 << 53))
-def test_welcome_tells_who_is_there(member_id: str, others: list[Member], room_id: str, offset: int) -> None:
+def test_welcome_lists_who_is_there(member_id: str, others: list[Member], room_id: str, offset: int) -> None:
     """Every field of SPEC 5.2, and the members as they are shown."""
     welcome = messages.Welcome(room_id, member_id, 60, "epoch", offset, 1_700_000_000_000)
-    message = heard(messages.welcome_frame(welcome, [messages.member_line(each) for each in others]))
+    message = read_frame(messages.welcome_frame(welcome, [messages.member_line(each) for each in others]))
     assert message == {
         "type": "welcome",
         "payload": {
@@ -54,7 +54,7 @@ def test_welcome_tells_who_is_there(member_id: str, others: list[Member], room_i
 @given(names)
 def test_leave_names_the_member_and_the_reason(member_id: str) -> None:
     """`presence.leave` has both."""
-    message = heard(messages.leave_frame(member_id, "left"))
+    message = read_frame(messages.leave_frame(member_id, "left"))
     assert message == {"type": "presence.leave", "payload": {"memberId": member_id, "reason": "left"}}
 
 
@@ -62,22 +62,25 @@ def test_leave_names_the_member_and_the_reason(member_id: str) -> None:
 @given(values)
 def test_heartbeat_echoes_what_the_client_sent(echo: object) -> None:
     """The server's clock, and the client's payload untouched."""
-    message = heard(messages.heartbeat_frame(17, msgspec.Raw(json.dumps(echo).encode())))
+    message = read_frame(messages.heartbeat_frame(17, msgspec.Raw(json.dumps(echo).encode())))
     assert message == {"type": "heartbeat", "payload": {"ts": 17, "echo": echo}}
 
 
 @bounded
 @given(st.one_of(st.integers(), st.text()), st.integers(0, 1 << 53))
 def test_ack_says_which_and_where(reply_id: str | int, offset: int) -> None:
-    """The id comes back as it came, be it ever so large."""
-    assert heard(messages.ack_frame(reply_id, offset)) == {"type": "ack", "payload": {"id": reply_id, "offset": offset}}
+    """The id comes back unchanged, however large."""
+    assert read_frame(messages.ack_frame(reply_id, offset)) == {
+        "type": "ack",
+        "payload": {"id": reply_id, "offset": offset},
+    }
 
 
 def test_error_leaves_out_an_id_that_was_not_given() -> None:
     """A message without an `id` gets an error without one."""
-    assert heard(messages.error_frame("c", "m."))["payload"] == {"code": "c", "message": "m."}
-    assert heard(messages.error_frame("c", "m.", 0))["payload"] == {"code": "c", "message": "m.", "id": 0}
-    assert heard(messages.error_frame("c", "m.", ""))["payload"] == {"code": "c", "message": "m.", "id": ""}
+    assert read_frame(messages.error_frame("c", "m."))["payload"] == {"code": "c", "message": "m."}
+    assert read_frame(messages.error_frame("c", "m.", 0))["payload"] == {"code": "c", "message": "m.", "id": 0}
+    assert read_frame(messages.error_frame("c", "m.", ""))["payload"] == {"code": "c", "message": "m.", "id": ""}
 
 
 @bounded
@@ -98,6 +101,6 @@ def test_a_binary_message_begins_with_its_sender(sender: str) -> None:
 
 
 def test_the_servers_types_are_those_of_the_contract() -> None:
-    """A client that could say one of them could lie to the others."""
+    """A client that could send one of them could deceive the others."""
     assert {"welcome", "ack", "error", "presence.join", "presence.update", "presence.leave"} <= SERVER_TYPES
     assert {"presence.set", "heartbeat", "transport.set"}.isdisjoint(SERVER_TYPES)

@@ -16,7 +16,7 @@ from omnisonic.cli.rooms.table import View, printable
 from omnisonic.wire import inspection as words
 
 
-def act(places: Sequence[GatewayAddress], question: words.Act, sentence: str, *, as_json: bool) -> bool:
+def act(places: Sequence[GatewayAddress], question: words.Action, sentence: str, *, as_json: bool) -> bool:
     """Do it, and say `sentence`; whether it was done somewhere. Errors: `NotInspected` when it was nowhere."""
     found = trio.run(asked_all, places, partial(_done, question))
     done = [place.name for place, outcome in found if not isinstance(outcome, NotInspected)]
@@ -40,7 +40,7 @@ def tap(places: Sequence[GatewayAddress], question: words.AskTap, *, as_json: bo
     return True if several else complain(problems)
 
 
-async def _done(question: words.Act, talk: Talk) -> None:
+async def _done(question: words.Action, talk: Talk) -> None:
     (answer,) = await talk.once(question)
     if isinstance(answer, words.NotAnswering):
         raise NotInspected(View(talk.place.name, stall=answer).sentence())

@@ -13,7 +13,7 @@ import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.wire.inspection import Answer, Done, End, Failed, Question, Rooms, read_answer, written
+from omnisonic.wire.inspection import Answer, Done, End, Failed, Question, Rooms, encode, read_answer
 
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 10.0
@@ -67,7 +67,7 @@ class Talk:
     async def stream(self, question: Question, *, wait_s: float = ANSWER_S) -> AsyncIterator[Answer]:
         """The answers as they come, one each `wait_s` at least, up to its `end`. Errors: `NotInspected`."""
         try:
-            await self._websocket.send_message(written(question))
+            await self._websocket.send_message(encode(question))
             while True:
                 with trio.fail_after(wait_s):
                     answer = read_answer(await self._websocket.get_message())

@@ -13,8 +13,8 @@ from omnisonic.wire.frames import BINARY, CLOSE, TEXT, frame
 from tests.actors.wired import Stage
 from tests.wire.client_frames import FIN, ClientFrame
 
-NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encoded()
-LEFT = ClientFrame(FIN | CLOSE, b"\x03\xe8").encoded()
+NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encode()
+LEFT = ClientFrame(FIN | CLOSE, b"\x03\xe8").encode()
 LONG = 10_000
 QUEUED = 200_000
 
@@ -67,7 +67,7 @@ def test_what_is_queued_comes_whole_and_before_the_close(stage: Stage) -> None:
     assert stage.owner.ended == []
     assert read(stage.rest()) == ([told(number) for number in range(count)], 1001)
     assert stage.owner.ended == []  # the client's own close is waited for
-    stage.send(ClientFrame(FIN | CLOSE, b"\x03\xe9").encoded())
+    stage.send(ClientFrame(FIN | CLOSE, b"\x03\xe9").encode())
     assert stage.owner.ended == [stage.connection]
 
 

@@ -13,7 +13,7 @@ from tests.actors.wired import Stage
 from tests.wire.client_frames import FIN, ClientFrame
 
 bounded = settings(max_examples=200)
-NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encoded()
+NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encode()
 PER_S, BURST = 10.0, 5
 
 
@@ -57,21 +57,21 @@ def test_who_goes_on_regardless_is_closed(stage: Stage) -> None:
 
 def test_pings_cost_as_much_as_messages(stage: Stage) -> None:
     """A flood of them is closed like any other."""
-    stage.send(ClientFrame(FIN | 0x9).encoded(), 2 * BURST + 1)
+    stage.send(ClientFrame(FIN | 0x9).encode(), 2 * BURST + 1)
     assert stage.connection.closing is not None
     assert stage.connection.closing.code is CloseCode.RATE_LIMIT
 
 
 def test_fragments_cost_as_much_as_messages(stage: Stage) -> None:
     """They are more work to put together than a message is to relay."""
-    stage.send(ClientFrame(TEXT, b"-").encoded() + ClientFrame(0).encoded() * 2 * BURST)
+    stage.send(ClientFrame(TEXT, b"-").encode() + ClientFrame(0).encode() * 2 * BURST)
     assert stage.connection.closing is not None
     assert stage.connection.closing.code is CloseCode.RATE_LIMIT
 
 
 def test_long_messages_cost_more(stage: Stage) -> None:
     """One more for each 4 KiB: it is work for everyone in the room."""
-    long = ClientFrame(FIN | TEXT, b"-" * 3 * COST_BYTES).encoded()
+    long = ClientFrame(FIN | TEXT, b"-" * 3 * COST_BYTES).encode()
     stage.send(long)
     assert stage.taken == 1
     stage.send(NOTE)

@@ -12,8 +12,9 @@ from omnisonic.errors import InvalidInput
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT, Frame
+from omnisonic.wire.json_limits import DEPTH
 from omnisonic.wire.message_types import SERVER_TYPES
-from omnisonic.wire.messages import DEPTH, MESSAGE_BYTES, TYPE_LENGTH
+from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH
 from tests.actors.handles import Ear, binary, member, said, text
 from tests.actors.staging import Poisoned, Stage
 

@@ -1,4 +1,4 @@
-"""Numbers in payloads: what is no IEEE double is refused, wherever it stands, and nothing else is."""
+"""Numbers in payloads: whatever is not an IEEE double is refused anywhere, and nothing else is."""
 
 import json
 import math
@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
+from omnisonic.wire.json_limits import NUMBER_LENGTH, check_numbers
 from omnisonic.wire.messages import MESSAGE_BYTES
-from omnisonic.wire.numbers import NUMBER_LENGTH, check_numbers
 
 bounded = settings(max_examples=300)
 LARGEST: Final = "179769313486231570"
@@ -21,7 +21,7 @@ LARGEST: Final = "179769313486231570"
 SMALLEST: Final = format(Decimal(math.ulp(0.0)), "f")
 """The smallest double in all its digits, which are 1,074 decimals."""
 BOMB_S: Final = 0.5
-"""Of the processor. Looking at 64 KiB takes a millisecond or two."""
+"""CPU time. Checking 64 KiB takes a millisecond or two."""
 
 GOOD: Final = [
     "0", "-0.0", "1.50", "1e308", "-1E+308", "1e-999", "0e999", "1e0000000001", "123456789012345678901234567890",
@@ -91,18 +91,18 @@ def test_it_agrees_with_a_parser_that_looks_at_every_number(payload: str) -> Non
     """Python's own, which hands over each number as it is written."""
     seen: list[str] = []
 
-    def see(number: str) -> Any:
+    def collect(number: str) -> Any:
         seen.append(number)
         return 0
 
-    json.loads(payload, parse_float=see, parse_int=see)
+    json.loads(payload, parse_float=collect, parse_int=collect)
     assert is_refused(payload) == any(map(is_bad, seen))
 
 
 @bounded
 @given(st.integers(0, 100), st.integers(290, 330), st.integers(0, 100))
 def test_no_long_row_of_digits_is_overlooked(before: int, length: int, behind: int) -> None:
-    """Wherever it begins, up to the very digit from which on it is no double any more."""
+    """At any position, and exactly from the digit on that makes it too large."""
     assert is_refused(f'["{"x" * before}",{"9" * length},"{"9" * behind}"]') == (length > 308)
 
 
@@ -119,8 +119,8 @@ def test_no_long_row_of_digits_is_overlooked(before: int, length: int, behind: i
     ],
     ids=lambda payload: payload[:12],
 )
-def test_looking_closely_takes_no_long_time(payload: str) -> None:
-    """64 KiB made to be slow to look at are not."""
+def test_checking_numbers_is_fast(payload: str) -> None:
+    """64 KiB that were written to be slow are not."""
     assert len(payload) <= MESSAGE_BYTES
     started_s = time.thread_time()
     is_refused(payload)
