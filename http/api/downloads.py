@@ -25,7 +25,7 @@ from omnisonic.models import LoginId, UploadId
 from omnisonic.settings.settings import Networks
 from omnisonic.stores.storage import Storage
 from omnisonic.stores.storage.disposition import attachment
-from omnisonic.studio.uploads import UploadStore
+from omnisonic.studio.uploads.upload_store import UploadStore
 
 SANDBOX: Final = "default-src 'none'; sandbox"
 

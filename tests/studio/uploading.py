@@ -9,27 +9,24 @@ from uuid import uuid4
 from omnisonic.models import LoginId, Person, SessionId, Upload, UploadId
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
-from omnisonic.studio.uploads import Mix, Received, UploadStore
-from omnisonic.studio.uploads.analyses import AnalysisQueue
-from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
-from omnisonic.studio.uploads.resumable import Resumable, ResumableStore
-from omnisonic.studio.uploads.resumable_store import PostgresResumables
+from omnisonic.studio.uploads import Mix, ReceivedFile
+from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
+from omnisonic.studio.uploads.resumable_store import Resumable, ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
-from omnisonic.studio.uploads.retention_store import PostgresRetention
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.databases import Base
 from tests.studio.people import PostgresPeople
 
 SIZE: Final = 1000
 """Bytes of a file, where it does not matter."""
-STEM: Final = Received("Bø's take.wav", SIZE, "audio/x-wav", "ab" * 32)
+STEM: Final = ReceivedFile("Bø's take.wav", SIZE, "audio/x-wav", "ab" * 32)
 
 Call = Callable[[], Awaitable[object]]
 
 
-def received(size: int = SIZE, *, name: str = STEM.file_name, mime_type: str = STEM.mime_type) -> Received:
+def received(size: int = SIZE, *, name: str = STEM.file_name, mime_type: str = STEM.mime_type) -> ReceivedFile:
     """A file that has come."""
-    return Received(name, size, mime_type, STEM.sha256)
+    return ReceivedFile(name, size, mime_type, STEM.sha256)
 
 
 def new_key() -> Key:
@@ -55,11 +52,11 @@ class Studio:
 
     def uploads_under(self, quota_bytes: int, use: LoginUse | None = None) -> UploadStore:
         """The uploads, for a studio that gives each user so much."""
-        return self.base.of(PostgresUploads(self.base.database, use, quota_bytes=quota_bytes))
+        return self.base.of(UploadStore(self.base.database, use, quota_bytes=quota_bytes))
 
     def resumables_under(self, quota_bytes: int, use: LoginUse | None = None) -> ResumableStore:
         """As above."""
-        return self.base.of(PostgresResumables(self.base.database, use, quota_bytes=quota_bytes))
+        return self.base.of(ResumableStore(self.base.database, use, quota_bytes=quota_bytes))
 
     async def begun(self, name: str = "ada", session: SessionId | None = None) -> Key:
         """The key of something that `name` is uploading."""
@@ -67,7 +64,7 @@ class Studio:
         await self.uploads.begin(self.logins[name], key, session=session, size=None)
         return key
 
-    async def upload(self, name: str = "ada", session: SessionId | None = None, file: Received = STEM) -> Upload:
+    async def upload(self, name: str = "ada", session: SessionId | None = None, file: ReceivedFile = STEM) -> Upload:
         """What `name` has uploaded."""
         key = await self.begun(name, session)
         return await self.uploads.commit(self.logins[name], str(uuid4()), key, file, session=session)
@@ -119,7 +116,7 @@ async def opened_studio(base: Base) -> Studio:
     session = await people.store.create(logins["ada"], "Night jam")
     await people.store.invite(logins["ada"], session.id, "digest")
     await people.store.accept(logins["bo"], "digest")
-    stores: tuple[Any, ...] = (PostgresUploads, PostgresResumables, PostgresRetention, PostgresAnalyses)
+    stores: tuple[Any, ...] = (UploadStore, ResumableStore, UploadRetention, AnalysisQueue)
     uploads, resumables, upkeep, queue = (base.of(store(base.database)) for store in stores)
     persons = {name: person for name, (_, person) in arrived.items()}
     return Studio(people, uploads, resumables, upkeep, queue, session.id, logins, persons)

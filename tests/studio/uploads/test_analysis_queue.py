@@ -10,9 +10,8 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
-from omnisonic.studio.uploads import NoPeaks, Peaks, PeaksPending
-from omnisonic.studio.uploads.analyses import LEASE_S, TRIES, Analysis
-from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
+from omnisonic.studio.uploads import Analysis, NoPeaks, Peaks, PeaksPending
+from omnisonic.studio.uploads.analysis_queue import LEASE_S, TRIES, AnalysisQueue
 from tests.studio.databases import DEAD_URL, base_at
 from tests.studio.uploading import Studio, received
 
@@ -143,7 +142,7 @@ async def test_without_a_database_there_is_nothing_to_listen_to(thread: AsyncioT
     """Both calls say so."""
     upload = await studio.upload()
     async with base_at(DEAD_URL, thread) as dead:
-        queue = dead.of(PostgresAnalyses(dead.database))
+        queue = dead.of(AnalysisQueue(dead.database))
         for call in (queue.take, partial(queue.finish, upload, None)):
             with pytest.raises(Unavailable):
                 await call()

@@ -14,8 +14,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import Key, Storage
 from omnisonic.studio.sessions import NoSuchSession
 from omnisonic.studio.uploads.garbage_collector import AT_ONCE, BATCH, DELETE_S, GarbageCollector
-from omnisonic.studio.uploads.retention import TAKEN_S
-from omnisonic.studio.uploads.retention_store import PostgresRetention
+from omnisonic.studio.uploads.retention import TAKEN_S, UploadRetention
 from tests.stores.conftest import DEADLINE_S
 from tests.stores.storage.shelves import Shelf, local_shelf
 from tests.studio.asking import NOBODY
@@ -70,7 +69,7 @@ class Disposing:
 
     def __init__(self, base: Base, storage: object, *, delete_s: float = DELETE_S) -> None:
         self._base = base
-        self._disposal = GarbageCollector(PostgresRetention(base.database), cast("Storage", storage), delete_s=delete_s)
+        self._disposal = GarbageCollector(UploadRetention(base.database), cast("Storage", storage), delete_s=delete_s)
 
     @property
     def left(self) -> int:

@@ -8,7 +8,8 @@ import pytest
 
 from omnisonic.models import LoginId
 from omnisonic.stores.storage import Key
-from omnisonic.studio.uploads import QuotaExceeded, UploadStore
+from omnisonic.studio.uploads import QuotaExceeded
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.asking import at_once
 from tests.studio.uploading import SIZE, STEM, Call, Studio, new_key, received
 

@@ -7,8 +7,8 @@ import pytest
 
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import Key
-from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads, UploadStore
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.asking import at_once
 from tests.studio.uploading import SIZE, Call, Studio, new_key, received
 
@@ -99,14 +99,14 @@ async def test_a_piece_counts_as_what_its_upload_was_said_to_be(studio: Studio) 
 async def test_so_many_files_of_a_user_arrive_at_once(studio: Studio) -> None:
     """In whichever way; one that is here, given up or lost with its process makes room, and a copy takes none."""
     base, ada = studio.base, studio.logins["ada"]
-    store = base.of(PostgresUploads(base.database, most_active=FEW))
+    store = base.of(UploadStore(base.database, most_active=FEW))
     acts: list[Call] = [partial(store.begin, ada, new_key(), session=None, size=None) for _ in range(MANY)]
     assert await at_once(acts) == ["done"] * FEW + ["too_many_uploads"] * (MANY - FEW)
     await begun(studio, store, 0, "bo")
     first, second = [row[0] for row in await base.sql(
         "SELECT object_key FROM loose_objects WHERE user_id = $1", studio.persons["ada"].id
     )]  # fmt: skip
-    await store.note_copy(new_key())
+    await store.begin_copy(new_key())
     await store.abandon(first)
     third = await begun(studio, store, 0)
     await base.sql(OVER, second)

@@ -14,18 +14,18 @@ from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import login_id, new_token
 from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
 from omnisonic.studio.uploads import NoSuchUpload, QuotaExceeded, TooManyUploads
-from omnisonic.studio.uploads.resumable import (
-    MOST_PIECES,
+from omnisonic.studio.uploads.resumable_store import (
+    MAX_CHUNKS,
     RESUMABLE_S,
-    Arrival,
+    NextChunk,
     NoSuchResumable,
-    OffsetTaken,
+    OffsetConflict,
     Resumable,
+    ResumableStore,
     TakenOver,
     TooManyChunks,
 )
-from omnisonic.studio.uploads.resumable_store import PostgresResumables
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.studio.databases import DEAD_URL, base_at
 from tests.studio.uploading import SIZE, STEM, Call, Studio, calls_of_pieces, new_key, received
@@ -100,7 +100,7 @@ async def test_a_piece_begins_where_the_last_one_ended(studio: Studio) -> None:
     begun, ada = await studio.resumable(), studio.logins["ada"]
     first, key = await studio.add_piece(begun, size=10), await studio.begun()
     for offset, size in ((0, 10), (9, 1), (11, 1), (-1, 1), (10, SIZE - 9)):
-        with pytest.raises(OffsetTaken):
+        with pytest.raises(OffsetConflict):
             await studio.resumables.append(ada, begun.id, key, writer=0, offset=offset, size=size)
     assert (await studio.resumables.get(ada, begun.id)).received == 10
     assert await studio.resumables.chunks(ada, begun.id) == [first]
@@ -125,28 +125,28 @@ async def test_an_upload_has_so_many_pieces_and_all_are_let_loose_at_once(studio
     for begun in (whole, given_up):
         key = await studio.begun()
         with pytest.raises(TooManyChunks):
-            await studio.resumables.append(ada, begun.id, key, writer=0, offset=MOST_PIECES, size=1)
+            await studio.resumables.append(ada, begun.id, key, writer=0, offset=MAX_CHUNKS, size=1)
         assert key in await studio.loose()
-        assert (await studio.resumables.get(ada, begun.id)).received == MOST_PIECES
-    size = MOST_PIECES + 1
+        assert (await studio.resumables.get(ada, begun.id)).received == MAX_CHUNKS
+    size = MAX_CHUNKS + 1
     received_all = msgspec.structs.replace(STEM, file_size=size)
-    await studio.resumables.finish(ada, whole.id, await studio.begun(), received_all, offset=MOST_PIECES)
-    assert len(await studio.resumables.remove(ada, given_up.id)) == MOST_PIECES
-    assert await studio.base.number("SELECT count(*) FROM loose_objects WHERE doomed") == 2 * MOST_PIECES
+    await studio.resumables.finish(ada, whole.id, await studio.begun(), received_all, offset=MAX_CHUNKS)
+    assert len(await studio.resumables.remove(ada, given_up.id)) == MAX_CHUNKS
+    assert await studio.base.number("SELECT count(*) FROM loose_objects WHERE doomed") == 2 * MAX_CHUNKS
     assert (await studio.resumables.get(studio.logins["bo"], other.id)).received == 0
 
 
 async def with_most_pieces(studio: Studio) -> Resumable:
     """An upload that lacks one byte, and came byte by byte."""
-    begun = await studio.resumables.create(studio.logins["ada"], "a.flac", MOST_PIECES + 1, None)
+    begun = await studio.resumables.create(studio.logins["ada"], "a.flac", MAX_CHUNKS + 1, None)
     await studio.base.number(
         f"""
         WITH piece AS (
             INSERT INTO upload_pieces (resumable_id, begins_at, size, object_key)
             SELECT '{begun.id}', number, 1, 'pieces/{begun.id}/' || number
-            FROM generate_series(0, {MOST_PIECES - 1}) AS number
+            FROM generate_series(0, {MAX_CHUNKS - 1}) AS number
         )
-        UPDATE resumable_uploads SET received = {MOST_PIECES}, piece_count = {MOST_PIECES}
+        UPDATE resumable_uploads SET received = {MAX_CHUNKS}, piece_count = {MAX_CHUNKS}
         WHERE id = '{begun.id}' RETURNING received
         """
     )
@@ -158,7 +158,7 @@ async def test_whoever_claims_it_last_is_its_only_writer(studio: Studio) -> None
     begun, ada = await studio.resumable(), studio.logins["ada"]
     first = await studio.resumables.claim(ada, begun.id, offset=0)
     await studio.add_piece(begun, size=10, writer=first.writer)
-    with pytest.raises(OffsetTaken):
+    with pytest.raises(OffsetConflict):
         await studio.resumables.claim(ada, begun.id, offset=0)
     await studio.resumables.check(ada, begun.id, writer=first.writer)
     second = await studio.resumables.claim(ada, begun.id, offset=10)
@@ -171,7 +171,7 @@ async def test_whoever_claims_it_last_is_its_only_writer(studio: Studio) -> None
     await studio.resumables.append(ada, begun.id, key, writer=second.writer, offset=10, size=1)
     assert (await studio.resumables.get(ada, begun.id)).received == 11
     whole = await studio.begun()
-    with pytest.raises(OffsetTaken):
+    with pytest.raises(OffsetConflict):
         await studio.resumables.finish(ada, begun.id, whole, STEM, offset=10)
     assert (await studio.resumables.finish(ada, begun.id, whole, STEM, offset=11)).id == begun.id
 
@@ -208,15 +208,15 @@ async def test_a_claim_says_whether_another_request_sends(studio: Studio) -> Non
 
 async def test_what_follows_a_piece_takes_its_place(studio: Studio) -> None:
     """Among the files that arrive at once, and in the quota: to the byte, and no more than there is."""
-    most_active = studio.base.of(PostgresUploads(studio.base.database, quota_bytes=SIZE, most_active=1))
+    most_active = studio.base.of(UploadStore(studio.base.database, quota_bytes=SIZE, most_active=1))
     pieces, ada = studio.resumables_under(SIZE), studio.logins["ada"]
     begun, key, following, beyond = await pieces.create(ada, "take.wav", SIZE, None), new_key(), new_key(), new_key()
     await most_active.begin(ada, key, session=None, size=900, resumable=begun.id)
     append = partial(pieces.append, ada, begun.id, writer=0)
-    assert await append(key, offset=0, size=900, following=Arrival(following, 100)) == 100
+    assert await append(key, offset=0, size=900, following=NextChunk(following, 100)) == 100
     with pytest.raises(TooManyUploads):
         await most_active.begin(ada, new_key(), session=None, size=0, resumable=begun.id)
-    assert await append(following, offset=900, size=50, following=Arrival(beyond, 60)) == 50
+    assert await append(following, offset=900, size=50, following=NextChunk(beyond, 60)) == 50
     with pytest.raises(QuotaExceeded):
         await most_active.reserve(beyond, least=51, most=60)
     assert await studio.loose() == {beyond}
@@ -239,9 +239,9 @@ async def test_only_what_is_whole_is_finished(studio: Studio) -> None:
     """A file of another size than was promised is not these pieces'; it can go on."""
     begun, ada, key = await studio.resumable(), studio.logins["ada"], await studio.begun()
     for size in (SIZE - 1, SIZE + 1):
-        with pytest.raises(OffsetTaken):
+        with pytest.raises(OffsetConflict):
             await studio.resumables.finish(ada, begun.id, key, received(size), offset=0)
-    with pytest.raises(OffsetTaken):
+    with pytest.raises(OffsetConflict):
         await studio.resumables.finish(ada, begun.id, key, STEM, offset=1)
     assert (await studio.resumables.finish(ada, begun.id, key, STEM, offset=0)).id == begun.id
 
@@ -329,7 +329,7 @@ async def test_finishing_and_deleting_the_session_do_not_wait_for_each_other(stu
 async def test_without_a_database_no_piece_is_lost_sight_of(thread: AsyncioThread) -> None:
     """Each call says that it does not answer now, not that there is nothing."""
     async with base_at(DEAD_URL, thread) as dead:
-        store = dead.of(PostgresResumables(dead.database))
+        store = dead.of(ResumableStore(dead.database))
         calls = calls_of_pieces(store, STRANGER, NOBODY, new_key())
         calls.append(partial(store.create, STRANGER, "take.wav", SIZE, None))
         for call in calls:

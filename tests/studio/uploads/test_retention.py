@@ -11,8 +11,8 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.studio.uploads import NoSuchUpload
-from omnisonic.studio.uploads.retention import LOOSE_S, TAKEN_S, Stale
-from omnisonic.studio.uploads.retention_store import PostgresRetention
+from omnisonic.studio.uploads.retention import TAKEN_S, Stale, UploadRetention
+from omnisonic.studio.uploads.unreferenced_objects import UNREFERENCED_S
 from tests.studio.asking import outcome
 from tests.studio.databases import DEAD_URL, base_at
 from tests.studio.uploading import SIZE, STEM, Studio, new_key
@@ -41,7 +41,7 @@ async def test_what_is_being_put_is_loose_until_it_is_an_upload(studio: Studio) 
     key = await studio.begun()
     assert (await studio.loose(), await studio.upkeep.take_unreferenced(10)) == ({key}, [])
     due = "SELECT extract(epoch FROM due_at - now())::int FROM loose_objects WHERE object_key = $1"
-    assert abs(await studio.base.number(due, key) - LOOSE_S) < 60
+    assert abs(await studio.base.number(due, key) - UNREFERENCED_S) < 60
     await studio.uploads.commit(studio.logins["ada"], str(uuid4()), key, STEM, session=None)
     assert await studio.loose() == set()
 
@@ -201,10 +201,10 @@ async def test_stale_is_what_is_old_and_in_no_session(studio: Studio) -> None:
         await studio.age(upload.id, days)
     await studio.age(young.id, 29.9)
     await studio.age(shared.id, 300)
-    assert await studio.upkeep.stale(MONTH) == Stale(3, 3 * SIZE)
+    assert await studio.upkeep.count_stale(MONTH) == Stale(3, 3 * SIZE)
     batches = [[upload.id for upload in await studio.upkeep.drop_stale(MONTH, 2)] for _ in range(3)]
     assert [set(batch) for batch in batches] == [{stale[1].id, stale[2].id}, {stale[0].id}, set()]
-    assert await studio.upkeep.stale(MONTH) == Stale(0, 0)
+    assert await studio.upkeep.count_stale(MONTH) == Stale(0, 0)
     left = (await studio.uploads.list(studio.logins["ada"], None, limit=10)).uploads
     assert {kept.upload.id for kept in left} == {young.id, shared.id}
 
@@ -223,11 +223,11 @@ async def test_two_cleaners_at_once_drop_each_upload_once(studio: Studio) -> Non
 async def test_without_a_database_nothing_is_kept_up(thread: AsyncioThread) -> None:
     """Each call says so."""
     async with base_at(DEAD_URL, thread) as dead:
-        upkeep = dead.of(PostgresRetention(dead.database))
+        upkeep = dead.of(UploadRetention(dead.database))
         for call in (
             partial(upkeep.take_unreferenced, 1),
             partial(upkeep.forget_unreferenced, [new_key()]),
-            partial(upkeep.stale, MONTH),
+            partial(upkeep.count_stale, MONTH),
             partial(upkeep.drop_stale, MONTH, 1),
             partial(upkeep.drop_expired, 1),
         ):

@@ -14,7 +14,7 @@ from omnisonic.identity.logins import login_id, new_token
 from omnisonic.stores.storage import Label
 from omnisonic.studio.sessions import Cursor, NoSuchSession, NotSignedIn
 from omnisonic.studio.uploads import LONGEST_PAGE, Mix, NoSuchUpload, PeaksPending, UploaderOnly
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.studio.databases import DEAD_URL, base_at
 from tests.studio.uploading import STEM, Call, Studio, calls_about, calls_into, new_key, received
@@ -304,7 +304,7 @@ async def test_an_upload_id_is_used_once(studio: Studio) -> None:
 async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread) -> None:
     """Nobody is taken for a stranger, and nothing for missing."""
     async with base_at(DEAD_URL, thread) as dead:
-        store = dead.of(PostgresUploads(dead.database, quota_bytes=1))
+        store = dead.of(UploadStore(dead.database, quota_bytes=1))
         calls = calls_about(store, STRANGER, NOBODY) + calls_into(store, STRANGER, NOBODY, new_key())
         calls += [partial(store.list, STRANGER, None, limit=1), partial(store.abandon, new_key())]
         for call in calls:
