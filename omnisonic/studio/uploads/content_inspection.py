@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import filetype  # type: ignore[import-untyped]
 
 from omnisonic.errors import InvalidInput
-from omnisonic.stores.storage.blocks import in_blocks
+from omnisonic.stores.storage import in_blocks
 from omnisonic.studio.media.id3 import HEADER_BYTES as TAG_HEADER_BYTES
 from omnisonic.studio.media.id3 import MOST_TAGS, tag_bytes
 from omnisonic.studio.uploads import ReceivedFile, UnsupportedMedia, UploadTooLarge

@@ -10,7 +10,7 @@ from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import CHUNK_BYTES, StorageRefused
 from omnisonic.stores.storage.s3 import PING_S
-from omnisonic.stores.storage.s3_placing import PART_BYTES
+from omnisonic.stores.storage.s3_upload import PART_BYTES
 from tests.s3_server import SECRET_KEY, S3Server
 from tests.stores.storage.s3_proxy import Fault, Way, open_s3_proxy
 from tests.stores.storage.shelves import DEADLINE_S, STEM, Feed, Shelf, bucket_at, s3_shelf

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from omnisonic.stores.storage import CHUNK_BYTES, LINK_S, NoSuchObject
-from omnisonic.stores.storage.s3_placing import PART_BYTES
+from omnisonic.stores.storage.s3_upload import PART_BYTES
 from tests.stores.storage.shelves import STEM, Feed, Shelf, reading
 
 MIB = 1_048_576
