@@ -1,7 +1,7 @@
 """The access store on Postgres: each call is one statement. Asyncio.
 
-Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Shutdown:
-`aclose`, or whoever opened the database closes it.
+Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Shutdown: `aclose`, or
+whoever opened the database closes it.
 """
 
 from collections.abc import Sequence
@@ -49,9 +49,9 @@ SELECT place FROM pass WHERE place NOT IN (SELECT place FROM held) ORDER BY plac
 
 
 class PostgresAccess:
-    """An `AccessStore` in `database`; `aclose` closes it. A session's room is called by its id.
+    """An `AccessStore` in `database`, which `aclose` closes. The room of a session has the session's id.
 
-    With `use` it notes that a sign-in is used when it is asked about one.
+    With `use`, `standing` notes that the sign-in is used.
     """
 
     def __init__(self, database: Database, use: LoginUse | None = None) -> None:
