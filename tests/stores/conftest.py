@@ -68,9 +68,9 @@ class BusInThread(InThread):
     async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[BusEvent]]:
         """As `Bus.subscribe`."""
         subscription = InThread(self._thread, cast("Bus", self._target).subscribe(*channels))
-        heard = InThread(self._thread, await subscription.__getattr__("__aenter__")())
+        events = InThread(self._thread, await subscription.__getattr__("__aenter__")())
         try:
-            yield _Iterated(heard.__getattr__("__anext__"))
+            yield _Iterated(events.__getattr__("__anext__"))
         finally:
             with trio.CancelScope(shield=True):
                 await subscription.__getattr__("__aexit__")(None, None, None)

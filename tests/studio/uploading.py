@@ -40,7 +40,7 @@ class Studio:
     people: PostgresPeople
     uploads: UploadStore
     resumables: ResumableStore
-    upkeep: UploadRetention
+    retention: UploadRetention
     queue: AnalysisQueue
     session: SessionId
     logins: dict[str, LoginId]
@@ -70,13 +70,13 @@ class Studio:
         return await self.uploads.commit(self.logins[name], str(uuid4()), key, file, session=session)
 
     async def resumable(self, name: str = "ada", session: SessionId | None = None, size: int = SIZE) -> Resumable:
-        """What `name` has begun to upload in pieces."""
+        """What `name` has begun to upload in chunks."""
         return await self.resumables.create(self.logins[name], STEM.file_name, size, session)
 
-    async def add_piece(
+    async def add_chunk(
         self, resumable: Resumable, name: str = "ada", *, size: int, offset: int = 0, writer: int = 0
     ) -> Key:
-        """The key of a piece that `name` has sent."""
+        """The key of a chunk that `name` has sent."""
         key = await self.begun(name)
         await self.resumables.append(self.logins[name], resumable.id, key, writer=writer, offset=offset, size=size)
         return key
@@ -85,13 +85,13 @@ class Studio:
         ((key,),) = await self.base.sql("SELECT object_key FROM uploads WHERE id = $1", upload)
         return str(key)
 
-    async def loose(self, *, due: bool = False) -> set[Key]:
-        """What is loose, or what of it is due."""
+    async def unreferenced(self, *, due: bool = False) -> set[Key]:
+        """What is unreferenced, or what of it is due."""
         statement = "SELECT object_key FROM loose_objects WHERE NOT $1 OR due_at <= now() AND doomed"
         return {row[0] for row in await self.base.sql(statement, due)}
 
     async def everything_is_due(self) -> None:
-        """As if hours had passed for all that is loose."""
+        """As if hours had passed for all that is unreferenced."""
         await self.base.sql("UPDATE loose_objects SET due_at = now() - interval '1 second'")
 
     async def age(self, upload: UploadId, days: float) -> None:
@@ -117,9 +117,9 @@ async def opened_studio(base: Base) -> Studio:
     await people.store.invite(logins["ada"], session.id, "digest")
     await people.store.accept(logins["bo"], "digest")
     stores: tuple[Any, ...] = (UploadStore, ResumableStore, UploadRetention, AnalysisQueue)
-    uploads, resumables, upkeep, queue = (base.of(store(base.database)) for store in stores)
+    uploads, resumables, retention, queue = (base.of(store(base.database)) for store in stores)
     persons = {name: person for name, (_, person) in arrived.items()}
-    return Studio(people, uploads, resumables, upkeep, queue, session.id, logins, persons)
+    return Studio(people, uploads, resumables, retention, queue, session.id, logins, persons)
 
 
 def calls_about(store: UploadStore, login: LoginId, upload: UploadId) -> list[Call]:
@@ -133,7 +133,7 @@ def calls_about(store: UploadStore, login: LoginId, upload: UploadId) -> list[Ca
 
 
 def calls_into(store: UploadStore, login: LoginId, session: SessionId, key: Key) -> list[Call]:
-    """Each method that takes a session, ready to be called; `key` is loose."""
+    """Each method that takes a session, ready to be called; `key` is unreferenced."""
     return [
         partial(store.begin, login, new_key(), session=session, size=SIZE),
         partial(store.commit, login, str(uuid4()), key, STEM, session=session),
@@ -141,8 +141,8 @@ def calls_into(store: UploadStore, login: LoginId, session: SessionId, key: Key)
     ]
 
 
-def calls_of_pieces(store: ResumableStore, login: LoginId, resumable: UploadId, key: Key) -> list[Call]:
-    """Each method that takes a resumable, ready to be called; `key` is loose."""
+def calls_about_resumable(store: ResumableStore, login: LoginId, resumable: UploadId, key: Key) -> list[Call]:
+    """Each method that takes a resumable, ready to be called; `key` is unreferenced."""
     return [
         partial(store.get, login, resumable),
         partial(store.claim, login, resumable, offset=0),
