@@ -52,14 +52,14 @@ from omnisonic.stores.guard import Guard
 from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.storage import Storage
 from omnisonic.studio.access import AccessStore
-from omnisonic.studio.accounts import AccountStore
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.exports import ExportStore
 from omnisonic.studio.media.identifier import Identifier
 from omnisonic.studio.sessions import SessionStore
-from omnisonic.studio.uploads import UploadStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
-from omnisonic.studio.uploads.resumable import ResumableStore
+from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.studio.uploads.upload_writer import UploadWriter
 
 MAX_BODY_BYTES: Final = 65_536

@@ -23,9 +23,8 @@ from omnisonic.http.core.framework import at_the_end
 from omnisonic.http.core.openapi import COOKIE, answers
 from omnisonic.models import LoginId, UploadId
 from omnisonic.settings.settings import Networks
-from omnisonic.stores.storage import Storage
-from omnisonic.stores.storage.disposition import attachment
-from omnisonic.studio.uploads import UploadStore
+from omnisonic.stores.storage import Storage, attachment
+from omnisonic.studio.uploads.upload_store import UploadStore
 
 SANDBOX: Final = "default-src 'none'; sandbox"
 

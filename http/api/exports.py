@@ -25,7 +25,7 @@ from omnisonic.models import Export, ExportId, LoginId
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.exports import MEDIA_TYPES, ExportStore, StoredExport, TooManyExports, TooManyExportsOfUser
 from omnisonic.studio.exports.events import progressed, removed
-from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, GarbageCollector
+from omnisonic.studio.uploads.garbage_collector import COLLECT_S, GarbageCollector
 
 WAIT_S: Final = 25.0
 """How long a download waits for the export to be made: proxies give up after 30 s."""
@@ -95,7 +95,7 @@ class Exports:
         made = await self._store.remove(self._login(), export_id)
         await self._news.tell(removed(made.export))
         if made.key is not None:
-            await self._disposal.collect([made.key], within_s=DISPOSE_S)
+            await self._disposal.collect([made.key], within_s=COLLECT_S)
         return answer(Ok())
 
     @answers(

@@ -25,7 +25,7 @@ from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.models import LoginId
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.guard import Allowance, Guard
-from omnisonic.studio.accounts import AccountStore
+from omnisonic.studio.accounts.account_store import AccountStore
 
 UNCOUNTED: Final = ("/static/", "/files/", "/healthz", "/readyz")
 """How the paths begin that do not count."""

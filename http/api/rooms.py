@@ -173,7 +173,7 @@ class Rooms:
             raise Refusal(
                 401, "invalid_token", "This is not the operator's token.", headers={"WWW-Authenticate": "Bearer"}
             )
-        await self._stores.guard.give_back("operator", address)
+        await self._stores.guard.release("operator", address)
 
     async def _said(self, room: RoomId, message: OutsideMessage) -> Reply:
         """What the gateway that has the room says of it; `room_empty` when none has. Errors: `Unavailable`."""

@@ -35,11 +35,10 @@ from omnisonic.http.core.request_body import PIECES_PATH, reader
 from omnisonic.http.core.stopping import answered_before_the_stop
 from omnisonic.models import LoginId, Upload, UploadId, plain_id
 from omnisonic.stores.storage import NoSuchObject, Storage
-from omnisonic.studio.uploads import NoSuchUpload, UploadTooLarge
+from omnisonic.studio.uploads import NoSuchUpload, UploadTooLarge, checked_file_name
 from omnisonic.studio.uploads.chunks import Body, Checksum
-from omnisonic.studio.uploads.file_names import checked_file_name
-from omnisonic.studio.uploads.resumable import NoSuchResumable, OffsetTaken, ResumableStore
-from omnisonic.studio.uploads.resumable_writer import ResumableWriter, Written
+from omnisonic.studio.uploads.resumable_store import NoSuchResumable, OffsetConflict, ResumableStore
+from omnisonic.studio.uploads.resumable_writer import ResumableWriter, WriteResult
 
 PIECE_TYPE: Final = "application/offset+octet-stream"
 
@@ -141,15 +140,15 @@ class Tus:
         written = await self._written(login, upload_id, body, offset)
         if written.upload is not None:
             await tell(self._news, "upload.added", written.upload)
-        if written.broke_off is not None:
-            raise written.broke_off
+        if written.interruption is not None:
+            raise written.interruption
         headers = {"Upload-Offset": str(written.received)}
         return _bare(204, headers if written.upload else headers | expires(written.resumable.expires_at))
 
     @answers(None, 400, 401, 404, 412, 503, bare=[204], headers=VersionHeader, security=COOKIE)
     async def remove(self, upload_id: UploadId) -> Response:
         """Forget an upload that is not finished."""
-        await self._writer.dispose(await self._resumable.remove(self._login(), upload_id))
+        await self._writer.collect(await self._resumable.remove(self._login(), upload_id))
         return _bare(204, {})
 
     async def _check_version(self) -> None:
@@ -162,7 +161,7 @@ class Tus:
             message = f"Speak version {VERSION} of tus: send Tus-Resumable."
             raise Refusal(412, "unsupported_tus_version", message, headers={"Tus-Version": VERSION})
 
-    async def _written(self, login: LoginId, upload_id: UploadId, body: Body, offset: int) -> Written:
+    async def _written(self, login: LoginId, upload_id: UploadId, body: Body, offset: int) -> WriteResult:
         try:
             return await self._writer.write(login, upload_id, body, offset=offset)
         except (NoSuchResumable, NoSuchUpload, NoSuchObject) as gone:
@@ -171,7 +170,7 @@ class Tus:
                 await self._finished(login, upload_id)
             except NoSuchUpload:
                 raise gone from None
-            raise OffsetTaken from None
+            raise OffsetConflict from None
 
     async def _finished(self, login: LoginId, upload_id: UploadId) -> Upload:
         """The upload that it became. Errors: `NoSuchUpload`."""

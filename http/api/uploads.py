@@ -28,9 +28,17 @@ from omnisonic.http.core.stopping import answered_before_the_stop
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.studio.uploads import LONGEST_PAGE, Mix, Peaks, PeaksPending, StoredUpload, UploadStore, UploadTooLarge
-from omnisonic.studio.uploads.file_names import checked_file_name
-from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, GarbageCollector
+from omnisonic.studio.uploads import (
+    LONGEST_PAGE,
+    Mix,
+    Peaks,
+    PeaksPending,
+    StoredUpload,
+    UploadTooLarge,
+    checked_file_name,
+)
+from omnisonic.studio.uploads.garbage_collector import COLLECT_S, GarbageCollector
+from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.studio.uploads.upload_writer import FOLDER, UploadWriter, new_key
 from omnisonic.wire.payloads import UploadGone
 
@@ -80,8 +88,8 @@ class Uploads:
         await form.open_file()
         name, key = checked_file_name(form.file_name), new_key(FOLDER)
         intake = self._parts.intake
-        async with intake.arriving(login, key, session=form.session_id, size=size) as reservation:
-            received = await intake.put(key, reservation.counted(form.file()), name)
+        async with intake.open_object(login, key, session=form.session_id, size=size) as reservation:
+            received = await intake.put(key, reservation.count(form.file()), name)
             await form.finish()
             upload = await self._parts.store.commit(login, str(uuid4()), key, received, session=form.session_id)
         await tell(self._news, "upload.added", upload)
@@ -119,7 +127,7 @@ class Uploads:
         if kept.upload.session_id is not None:
             said = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, kept.upload.session_id)))
             await self._news.tell(RoomSaid(kept.upload.session_id, "upload.removed", said))
-        await self._parts.disposal.collect([kept.key], within_s=DISPOSE_S)
+        await self._parts.disposal.collect([kept.key], within_s=COLLECT_S)
         return answer(Ok())
 
     @answers(Peaks, 400, 401, 404, 409, 503, security=COOKIE)

@@ -18,7 +18,8 @@ from omnisonic.identity.emails import LONGEST as LONGEST_EMAIL
 from omnisonic.identity.emails import PATTERN, checked_email, normal_email
 from omnisonic.identity.passwords import LONGEST, needs_rehash
 from omnisonic.stores.guard import Guard
-from omnisonic.studio.accounts import AccountStore, EmailTaken, PasswordEntry
+from omnisonic.studio.accounts import EmailTaken, PasswordEntry
+from omnisonic.studio.accounts.account_store import AccountStore
 
 _EMAIL_SCHEMA: Final = {"type": "string", "maxLength": LONGEST_EMAIL, "pattern": f"^\\s*{PATTERN}\\s*$"}
 

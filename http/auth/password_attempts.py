@@ -118,7 +118,7 @@ class PasswordAttempts:
         for name in names:
             # What is not settled counts: it only makes the next minute stricter.
             with suppress(Unavailable):
-                await self._guard.settle(*name, slot, counts=counts)
+                await self._guard.resolve(*name, slot, counts=counts)
 
 
 def _too_many() -> Unavailable:

@@ -51,7 +51,8 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS, Bus
 from omnisonic.stores.bus.events import LoginEnded, encode
 from omnisonic.stores.guard import Guard
-from omnisonic.studio.accounts import AccountStore, NotLinked
+from omnisonic.studio.accounts import NotLinked
+from omnisonic.studio.accounts.account_store import AccountStore
 
 PATH: Final = "/api/auth"
 BUS_TIMEOUT_S: Final = 1.0

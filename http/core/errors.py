@@ -37,7 +37,7 @@ from omnisonic.studio.uploads import (
     UploadTooLarge,
 )
 from omnisonic.studio.uploads.chunks import ChecksumMismatch, ChunkTooLong
-from omnisonic.studio.uploads.resumable import NoSuchResumable, OffsetTaken, TakenOver, TooManyChunks
+from omnisonic.studio.uploads.resumable_store import NoSuchResumable, OffsetConflict, TakenOver, TooManyChunks
 
 BUSY_RETRY_S: Final = 5.0
 """When to come back with an upload more."""
@@ -72,7 +72,7 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     NoSuchObject: 404,
     NoPeaks: 404,
     UploaderOnly: 403,
-    OffsetTaken: 409,
+    OffsetConflict: 409,
     TakenOver: 409,
     TooManyChunks: 400,
     ChunkTooLong: 413,

@@ -17,7 +17,7 @@ from omnisonic.http.core.csp import live_page
 from omnisonic.http.core.csrf import Csrf
 from omnisonic.models import DISPLAY_NAME_LENGTH, Person, called
 from omnisonic.settings.settings import Settings
-from omnisonic.studio.accounts import AccountStore
+from omnisonic.studio.accounts.account_store import AccountStore
 
 COLOURS: Final = 10
 HTML: Final = "text/html; charset=utf-8"

@@ -26,7 +26,6 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import COMMAND, Database
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.retention import UploadRetention
-from omnisonic.studio.uploads.retention_store import PostgresRetention
 
 BATCH: Final = 50
 CONNECTIONS: Final = 2
@@ -59,8 +58,8 @@ async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_r
         after.push_async_callback(database.aclose)
         storage = storage_of(settings)
         after.push_async_callback(storage.aclose)
-        upkeep = PostgresRetention(database)
-        stale = await upkeep.stale(age)
+        upkeep = UploadRetention(database)
+        stale = await upkeep.count_stale(age)
         if dry_run:
             _say(
                 as_json,

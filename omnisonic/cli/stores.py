@@ -17,13 +17,13 @@ from omnisonic.stores.guard.memory import MemoryGuard
 from omnisonic.stores.guard.valkey import ValkeyGuard
 from omnisonic.stores.presence.valkey import ValkeyPresence
 from omnisonic.studio.access.postgres import PostgresAccess
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.exports.export_store import PostgresExports
 from omnisonic.studio.sessions.postgres import PostgresSessions
-from omnisonic.studio.uploads.resumable_store import PostgresResumables
-from omnisonic.studio.uploads.retention_store import PostgresRetention
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.resumable_store import ResumableStore
+from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.uploads.upload_store import UploadStore
 
 
 @asynccontextmanager
@@ -44,17 +44,17 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             bus=bus,
             guard=guard,
             local_guard=MemoryGuard(),
-            accounts=PostgresAccounts(database, use),
+            accounts=AccountStore(database, use),
             access=PostgresAccess(database, use),
             sessions=PostgresSessions(database, use),
-            uploads=PostgresUploads(
+            uploads=UploadStore(
                 database,
                 use,
                 quota_bytes=settings.upload_quota_bytes,
                 most_active=settings.upload_max_active_per_user,
             ),
-            resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
-            upkeep=PostgresRetention(database),
+            resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes),
+            upkeep=UploadRetention(database),
             exports=PostgresExports(
                 database,
                 use,

@@ -22,9 +22,9 @@ from omnisonic.models import checked_name
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import COMMAND, Database, Row
-from omnisonic.studio.accounts import AccountStore, EmailTaken
-from omnisonic.studio.accounts.account_store import PostgresAccounts
-from omnisonic.studio.accounts.user_statements import LIST
+from omnisonic.studio.accounts import EmailTaken
+from omnisonic.studio.accounts.account_statements import LIST_USERS
+from omnisonic.studio.accounts.account_store import AccountStore
 
 SHORTEST: Final = 8
 """Fewest characters in a password that an operator gives."""
@@ -70,7 +70,7 @@ def replace_password(settings: Settings, email: str) -> None:
 def show(settings: Settings, *, as_json: bool) -> None:
     """Print all accounts. Errors: `BadSettings`, and what the database says."""
     configure_logs(settings, "users")
-    rows = asyncio.run(_with_database(database_of(settings), lambda database: database.rows(LIST)))
+    rows = asyncio.run(_with_database(database_of(settings), lambda database: database.rows(LIST_USERS)))
     accounts = [_account(row) for row in rows]
     if as_json:
         typer.echo(json.dumps({"users": accounts}, ensure_ascii=False))
@@ -97,7 +97,7 @@ def _account(row: Row) -> dict[str, Any]:
 
 
 async def _with_accounts(url: str, act: Callable[[AccountStore], Awaitable[T]]) -> T:
-    return await _with_database(url, lambda database: act(PostgresAccounts(database)))
+    return await _with_database(url, lambda database: act(AccountStore(database)))
 
 
 async def _with_database(url: str, act: Callable[[Database], Awaitable[T]]) -> T:

@@ -28,16 +28,16 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.database.pool import COMMAND, Database
 from omnisonic.stores.storage import Storage
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.exports.export_queue import PostgresExportQueue
 from omnisonic.studio.exports.export_worker import ExportWorker
 from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.media.analyser import analyse_file
 from omnisonic.studio.mixdown.mixer import mix
-from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
+from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AT_ONCE, AnalysisWorker
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
-from omnisonic.studio.uploads.retention_store import PostgresRetention
+from omnisonic.studio.uploads.retention import UploadRetention
 
 CONNECTIONS: Final = AT_ONCE + 1
 """To the database: one for housekeeping. Each mixdown has two more: one for its heartbeat."""
@@ -88,9 +88,7 @@ async def _work(
         after.push_async_callback(database.aclose)
         tell = RoomEvents(bus).tell
         yields = settings.rooms_first
-        listening = AnalysisWorker(
-            PostgresAnalyses(database), storage, partial(analyse_file, in_spare_time=yields), tell
-        )
+        listening = AnalysisWorker(AnalysisQueue(database), storage, partial(analyse_file, in_spare_time=yields), tell)
         queue, instruments = PostgresExportQueue(database), ExportTelemetry()
         rendering = ExportWorker(
             queue,
@@ -113,9 +111,9 @@ async def _work(
 
 
 def _todo(settings: Settings, database: Database, storage: Storage) -> Mapping[str, Chore]:
-    upkeep = PostgresRetention(database)
+    upkeep = UploadRetention(database)
     return chores(
-        PostgresAccounts(database),
+        AccountStore(database),
         upkeep,
         PostgresExportQueue(database),
         GarbageCollector(upkeep, storage),

@@ -1,11 +1,10 @@
-"""One client of a server that speaks Redis (7 or later) or Valkey: commands with a deadline, errors in words.
+"""The client of a Valkey or Redis server (7 or later): commands with a deadline, errors as sentences.
 
-Presence, bus and guard share it, each with its own instance. It belongs to the asyncio loop that first uses it.
+Presence, bus and guard use it, each with its own instance. It belongs to the asyncio loop that first uses it.
 
-Overload: a command waits for one of the connections, and that wait counts against its deadline. Crash of the
-server, or silence: `Unavailable`, at once or when the deadline passes; nothing is retried here, and the next call
-connects anew. A command that is given up takes its connection with it, so that no later command can read its answer.
-Shutdown: `aclose`.
+Overload: a command waits for one of the connections, and that wait counts against its deadline. Crash of the server, or
+silence: `Unavailable`, at once or when the deadline passes; nothing is retried here, and the next call connects anew. A
+command that is given up takes its connection with it, so that no later command can read its answer. Shutdown: `aclose`.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from omnisonic.errors import InvalidInput, Unavailable
 
 TIMEOUT_S: Final = 0.25
-"""A mirror call that got no answer by then is given up (RELIABILITY 2)."""
+"""The deadline of a command of the presence mirror (RELIABILITY 2)."""
 CONNECTIONS: Final = 32
 CONNECT_TIMEOUT_S: Final = 1.0
 """For opening a connection, where no shorter deadline holds, and for closing one."""
@@ -50,11 +49,11 @@ _REASONS: Final[Mapping[type[Exception], str]] = {
     TimeoutError: "did not answer in time",
     ResponseError: "answered with an error",
 }
-"""What to say of each failure; the first class that fits. The server's own words are left out: they may quote us."""
+"""The text for each failure; the first class that fits. The server's own text is left out: it may contain secrets."""
 
 
 class Connection(Protocol):
-    """The part of redis-py's connection that someone needs who reads one himself. Errors: `FAILURES`."""
+    """The part of redis-py's connection that a subscription uses. Every method raises `FAILURES`."""
 
     async def connect(self) -> None: ...
 
@@ -100,7 +99,7 @@ class ValkeyClient:
             raise self.unavailable(failure) from failure
 
     def new_connection(self) -> Connection:
-        """A connection outside the pool, not yet open, for whoever needs one to itself. Close it yourself."""
+        """A connection outside the pool, not yet open, for a caller that needs its own. The caller closes it."""
         return self._connect()
 
     def unavailable(self, failure: Exception) -> Unavailable:

@@ -19,7 +19,7 @@ from fastapi import Cookie, FastAPI, HTTPException
 from redis.asyncio import Redis
 
 from omnisonic.identity.logins import LoginCookies, login_id
-from omnisonic.stores.presence.valkey import _READ_ROOM
+from omnisonic.stores.presence.valkey_scripts import READ_ROOM
 from omnisonic.studio.sessions.session_statements import GET
 
 cookies = LoginCookies(os.environ["NEXTAUTH_SECRET"], secure=False)
@@ -54,7 +54,7 @@ async def session(id: str, omnisonic: str = Cookie()) -> dict[str, Any]:  # noqa
 @app.get("/api/presence")
 async def presence(roomId: str) -> dict[str, Any]:  # noqa: N803 - the contract's name
     """Everyone in a room."""
-    entries = await stores["redis"].eval(_READ_ROOM, 1, f"omnisonic:presence:room:{roomId}")
+    entries = await stores["redis"].eval(READ_ROOM, 1, f"omnisonic:presence:room:{roomId}")
     members: dict[str, Any] = {}
     for _key, json, _left_ms in entries:
         found = msgspec.json.decode(json)

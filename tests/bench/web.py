@@ -28,7 +28,7 @@ from omnisonic.models import PresenceMember
 from omnisonic.stores.database.migrations import migrate
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.presence.valkey import ValkeyPresence
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from tests.postgres_server import running_postgres
 from tests.valkey_server import running_valkey
@@ -45,7 +45,7 @@ async def furnish(database_url: str, redis_url: str) -> tuple[str, str]:
     """A user with a session in whose room a band is; the cookie's value and the session's id."""
     database, presence = Database(database_url), ValkeyPresence(redis_url, timeout_s=START_S)
     await database.open()
-    accounts = PostgresAccounts(database)
+    accounts = AccountStore(database)
     token = await accounts.open_login(await accounts.register("ada@example.com", "no password"))
     session = await PostgresSessions(database).create(login_id(token), "Night jam")
     band = [PresenceMember(f"m{number}", f"Member {number}") for number in range(MEMBERS)]

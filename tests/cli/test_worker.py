@@ -17,10 +17,10 @@ from omnisonic.stores.bus.events import RoomSaid, decode
 from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage.local import LocalStorage
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
-from omnisonic.studio.uploads import Received
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads import ReceivedFile
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.cli.running import START_S, running
 from tests.postgres_server import PATIENT, blocking
 from tests.studio.media.recordings import tone
@@ -58,7 +58,7 @@ async def chunks(data: bytes) -> AsyncIterator[bytes]:
 
 async def uploaded(database: Database, folder: Path, data: bytes) -> tuple[LoginId, Upload]:
     """Somebody, and what they have just uploaded into their session."""
-    accounts, uploads, storage = PostgresAccounts(database), PostgresUploads(database), LocalStorage(folder)
+    accounts, uploads, storage = AccountStore(database), UploadStore(database), LocalStorage(folder)
     login = login_id(await accounts.open_login(await accounts.register("ada@example.com", "x")))
     session = await PostgresSessions(database).create(login, "Jam")
     upload = str(uuid4())
@@ -66,7 +66,7 @@ async def uploaded(database: Database, folder: Path, data: bytes) -> tuple[Login
     await uploads.begin(login, key, session=session.id, size=len(data))
     await storage.put(key, chunks(data))
     await storage.aclose()
-    received = Received("a.flac", len(data), "audio/x-flac", "00")
+    received = ReceivedFile("a.flac", len(data), "audio/x-flac", "00")
     return login, await uploads.commit(login, upload, key, received, session=session.id)
 
 
@@ -86,7 +86,7 @@ def test_the_worker_listens_and_tells_the_room(database_url: str, valkey: Valkey
                 assert (said.room, said.type) == (upload.session_id, "upload.changed")
                 changed = msgspec.json.decode(said.payload, type=Upload)
                 assert (changed.id, changed.channels, changed.duration_seconds) == (upload.id, 2, 2.0)
-                peaks = await PostgresUploads(database).peaks(login, upload.id)
+                peaks = await UploadStore(database).peaks(login, upload.id)
                 assert len(peaks.peaks) == 690
         finally:
             await bus.aclose()

@@ -18,7 +18,7 @@ from omnisonic.models import LoginId, SessionId, UserId
 from omnisonic.operations.gateway_process import open_door, open_presence_and_bus
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import Database
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from tests.clients import Bare, upgrade_request
@@ -102,7 +102,7 @@ async def open_people(database_url: str) -> AsyncIterator[People]:
         await becomes(lambda: _answers(in_thread), wanted=True)
         use = LoginUse(database)
         yield People(
-            InThread(thread, PostgresAccounts(database, use)),
+            InThread(thread, AccountStore(database, use)),
             InThread(thread, PostgresSessions(database, use)),
             in_thread.rows,
         )

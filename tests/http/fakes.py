@@ -9,7 +9,7 @@ import msgspec
 from omnisonic.errors import Unavailable
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 from omnisonic.observability.trace_context import Trace
-from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery, Gap, Heard
+from omnisonic.stores.bus import ROOM_EVENTS, Bus, BusEvent, Delivery, Gap
 from omnisonic.stores.bus.events import Reply, RoomEvent, RoomSaid, decode
 from omnisonic.stores.presence import Lease, LeaseBound, PresenceStore
 
@@ -118,7 +118,7 @@ class FakeBus:
         self.trouble = Trouble()
         self.published: list[Delivery] = []
         self.gateway: Callable[[RoomSaid], Reply | None] | None = None
-        self._listeners: list[tuple[tuple[str, ...], asyncio.Queue[Heard]]] = []
+        self._listeners: list[tuple[tuple[str, ...], asyncio.Queue[BusEvent]]] = []
 
     async def publish(self, channel: str, data: bytes) -> int:
         await self.trouble.strike()
@@ -151,9 +151,9 @@ class FakeBus:
         return len(heard)
 
     @asynccontextmanager
-    async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[Heard]]:
+    async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[BusEvent]]:
         await self.trouble.strike()
-        listener = (channels, asyncio.Queue[Heard]())
+        listener = (channels, asyncio.Queue[BusEvent]())
         self._listeners.append(listener)
         try:
             yield _drain(listener[1])
@@ -164,7 +164,7 @@ class FakeBus:
         pass
 
 
-async def _drain(queue: asyncio.Queue[Heard]) -> AsyncIterator[Heard]:
+async def _drain(queue: asyncio.Queue[BusEvent]) -> AsyncIterator[BusEvent]:
     while True:
         yield await queue.get()
 

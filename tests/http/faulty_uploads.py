@@ -13,7 +13,14 @@ from omnisonic.models import LoginId, SessionId, Upload, UploadId
 from omnisonic.stores.storage import Digest, Key, Label, Storage
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.sessions import Cursor
-from omnisonic.studio.uploads import Mix, Peaks, Received, StoredUpload, UploadPage, UploadStore
+from omnisonic.studio.uploads import (
+    Mix,
+    Peaks,
+    ReceivedFile,
+    StoredUpload,
+    UploadPage,
+)
+from omnisonic.studio.uploads.upload_store import UploadStore
 
 Moment: TypeAlias = Literal["never", "first", "middle", "whole", "before", "after", "delete", "abandon"]
 """Of a put: before its first block, before its second, once it is kept. Of a commit: before it is done, or after.
@@ -89,7 +96,7 @@ class FaultyStorage:
         await self._inner.aclose()
 
 
-class FaultyUploads:
+class FaultyUploads(UploadStore):
     """An upload store on the one within."""
 
     def __init__(self, inner: UploadStore, fault: Fault) -> None:
@@ -110,11 +117,11 @@ class FaultyUploads:
     async def reserve(self, key: Key, *, least: int, most: int) -> int:
         return await self._inner.reserve(key, least=least, most=most)
 
-    async def note_copy(self, key: Key) -> None:
-        await self._inner.note_copy(key)
+    async def begin_copy(self, key: Key) -> None:
+        await self._inner.begin_copy(key)
 
     async def commit(
-        self, login: LoginId, upload: UploadId, key: Key, received: Received, *, session: SessionId | None
+        self, login: LoginId, upload: UploadId, key: Key, received: ReceivedFile, *, session: SessionId | None
     ) -> Upload:
         await self._fault.strike("before")
         made = await self._inner.commit(login, upload, key, received, session=session)
@@ -149,4 +156,3 @@ def away() -> Unavailable:
 
 
 _storage_fits: type[Storage] = FaultyStorage
-_uploads_fit: type[UploadStore] = FaultyUploads

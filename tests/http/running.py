@@ -32,15 +32,14 @@ from omnisonic.stores.presence.valkey import ValkeyPresence
 from omnisonic.stores.storage import Storage
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.access.postgres import PostgresAccess
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.exports.export_store import PostgresExports
 from omnisonic.studio.sessions.postgres import PostgresSessions
-from omnisonic.studio.uploads import UploadStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
-from omnisonic.studio.uploads.resumable_store import PostgresResumables
-from omnisonic.studio.uploads.retention_store import PostgresRetention
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.resumable_store import ResumableStore
+from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.http.fake_gateway import FakeGateway, fake_gateway
 from tests.http.fakes import FakeBus, FakePresence
 from tests.postgres_server import PATIENT
@@ -207,23 +206,23 @@ def _stores(
         bus=bus if redis_url is None else ValkeyBus(redis_url),
         local_guard=MemoryGuard(),
         guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
-        accounts=PostgresAccounts(database, use),
+        accounts=AccountStore(database, use),
         access=PostgresAccess(database, use),
         sessions=PostgresSessions(database, use),
-        uploads=PostgresUploads(
+        uploads=UploadStore(
             database,
             use,
             quota_bytes=settings.upload_quota_bytes,
             most_active=settings.upload_max_active_per_user,
         ),
-        resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
+        resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes),
         exports=PostgresExports(
             database,
             use,
             most_active=settings.export_max_active,
             most_active_of_user=settings.export_max_active_per_user,
         ),
-        upkeep=PostgresRetention(database),
+        upkeep=UploadRetention(database),
         storage=storage,
         ping_database=database.ping,
     )

@@ -19,16 +19,16 @@ from omnisonic.models import ExportId, LoginId, UploadId
 from omnisonic.operations.housekeeping import BATCH, JITTER, RETRY_S, SWEEP_S, Chore, chores, keep_house
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage.local import LocalStorage
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.exports.export_queue import PostgresExportQueue
 from omnisonic.studio.exports.export_store import PostgresExports
 from omnisonic.studio.exports.queue import Finished, Job
 from omnisonic.studio.sessions.postgres import PostgresSessions
-from omnisonic.studio.uploads import Received
+from omnisonic.studio.uploads import ReceivedFile
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
-from omnisonic.studio.uploads.resumable_store import PostgresResumables
-from omnisonic.studio.uploads.retention_store import PostgresRetention
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.resumable_store import ResumableStore
+from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
@@ -83,9 +83,9 @@ class House:
 
     database: Database
     storage: LocalStorage
-    accounts: PostgresAccounts
-    uploads: PostgresUploads
-    resumables: PostgresResumables
+    accounts: AccountStore
+    uploads: UploadStore
+    resumables: ResumableStore
     folder: Path
 
     async def upload(self, login: LoginId) -> UploadId:
@@ -93,7 +93,7 @@ class House:
         key = f"uploads/{uuid4()}"
         await self.uploads.begin(login, key, session=None, size=5)
         await self.storage.put(key, chunks(b"sound"))
-        received = Received("a.wav", 5, "audio/x-wav", "00")
+        received = ReceivedFile("a.wav", 5, "audio/x-wav", "00")
         return (await self.uploads.commit(login, str(uuid4()), key, received, session=None)).id
 
     async def begin_and_leave(self, login: LoginId) -> UploadId:
@@ -119,7 +119,7 @@ class House:
 
     async def keep(self) -> None:
         """Do all chores once."""
-        upkeep = PostgresRetention(self.database)
+        upkeep = UploadRetention(self.database)
         todo = chores(
             self.accounts,
             upkeep,
@@ -150,9 +150,9 @@ async def house_at(url: str, folder: Path) -> AsyncIterator[House]:
         yield House(
             database,
             storage,
-            PostgresAccounts(database),
-            PostgresUploads(database),
-            PostgresResumables(database),
+            AccountStore(database),
+            UploadStore(database),
+            ResumableStore(database),
             folder,
         )
     finally:

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread, open_asyncio_thread
-from omnisonic.stores.bus import Bus, Heard
+from omnisonic.stores.bus import Bus, BusEvent
 from omnisonic.stores.bus.memory import MemoryBus
 from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.presence import PresenceStore
@@ -65,22 +65,22 @@ class BusInThread(InThread):
     """A bus in the asyncio thread, with subscriptions that a trio test can iterate over."""
 
     @asynccontextmanager
-    async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[Heard]]:
+    async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[BusEvent]]:
         """As `Bus.subscribe`."""
         subscription = InThread(self._thread, cast("Bus", self._target).subscribe(*channels))
-        heard = InThread(self._thread, await subscription.__getattr__("__aenter__")())
+        events = InThread(self._thread, await subscription.__getattr__("__aenter__")())
         try:
-            yield _Iterated(heard.__getattr__("__anext__"))
+            yield _Iterated(events.__getattr__("__anext__"))
         finally:
             with trio.CancelScope(shield=True):
                 await subscription.__getattr__("__aexit__")(None, None, None)
 
 
 @dataclass
-class _Iterated(AsyncIterator[Heard]):
-    following: Callable[[], Awaitable[Heard]]
+class _Iterated(AsyncIterator[BusEvent]):
+    following: Callable[[], Awaitable[BusEvent]]
 
-    async def __anext__(self) -> Heard:
+    async def __anext__(self) -> BusEvent:
         return await self.following()
 
 

@@ -135,13 +135,13 @@ async def test_of_fifty_tries_at_once_five_count(watch: Watch) -> None:
 
 async def test_a_try_given_back_is_free_again(watch: Watch) -> None:
     """One for each; giving back what was never taken is nothing, and makes no room for more."""
-    await watch.guard.give_back("password", "ada")
+    await watch.guard.release("password", "ada")
     assert [await watch.take() for _ in range(LIMIT)] == [0.0] * LIMIT
-    await watch.guard.give_back("password", "ada")
+    await watch.guard.release("password", "ada")
     assert await watch.take() == 0
     assert await watch.take() > 0
     for _ in range(2 * LIMIT):
-        await watch.guard.give_back("password", "ada")
+        await watch.guard.release("password", "ada")
     assert [await watch.take() == 0 for _ in range(LIMIT + 1)] == [True] * LIMIT + [False]
 
 
@@ -150,14 +150,14 @@ async def test_a_slot_is_free_again_when_its_try_did_not_count(watch: Watch) -> 
     assert [await watch.reserve(str(number)) for number in range(LIMIT)] == [0.0] * LIMIT
     assert await watch.reserve("x") == UNDER_WAY
     for number in range(LIMIT - 1):
-        await watch.guard.settle("password", "ada", str(number), counts=True)
+        await watch.guard.resolve("password", "ada", str(number), counts=True)
     assert await watch.reserve("x") == UNDER_WAY
-    await watch.guard.settle("password", "ada", "4", counts=False)
+    await watch.guard.resolve("password", "ada", "4", counts=False)
     assert await watch.reserve("x") == 0
-    await watch.guard.settle("password", "ada", "x", counts=True)
+    await watch.guard.resolve("password", "ada", "x", counts=True)
     assert LONG_S - 10 < await watch.reserve("y") <= LONG_S
-    await watch.guard.settle("password", "ada", "never reserved", counts=False)
-    await watch.guard.settle("password", "nobody", "x", counts=True)
+    await watch.guard.resolve("password", "ada", "never reserved", counts=False)
+    await watch.guard.resolve("password", "nobody", "x", counts=True)
     assert await watch.reserve("y") > 0
     assert await watch.guard.reserve("password", "bo", "x", limit=LIMIT, window_s=LONG_S, longest_s=LONG_S) == 0
 
@@ -189,7 +189,7 @@ async def test_a_slot_is_free_again_when_its_window_is_over(watch: Watch) -> Non
     """Also when it counted."""
     for slot in ("x", "y"):
         assert await watch.reserve(slot, limit=2, window_s=SHORT_S) == 0
-        await watch.guard.settle("password", "ada", slot, counts=True)
+        await watch.guard.resolve("password", "ada", slot, counts=True)
 
     async def is_free() -> bool:
         return await watch.reserve("z", limit=2, window_s=SHORT_S) == 0
@@ -251,10 +251,10 @@ async def test_allowances_in_memory_are_bounded() -> None:
 
     assert [await spend(str(number)) for number in range(MOST_ALLOWANCES)] == [0.0] * MOST_ALLOWANCES
     assert [await spend(name) > 0 for name in ("a", "b", "c", "0", "0")] == [False, False, True, False, True]
-    assert len(guard._whole_at_s) == MOST_ALLOWANCES + 1
+    assert len(guard._full_at_s) == MOST_ALLOWANCES + 1
     clock.now_s += SWEEP_EVERY_S
     assert await spend("d") == 0
-    assert len(guard._whole_at_s) == 1
+    assert len(guard._full_at_s) == 1
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -297,12 +297,12 @@ async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, threa
     await guard.first_use("ticket", "x", ttl_s=30)
     await guard.take("password", "ada", limit=LIMIT, window_s=60)
     await guard.take("password", "ada", limit=LIMIT, window_s=60)
-    await guard.give_back("password", "ada")
+    await guard.release("password", "ada")
     lives_ms = valkey.lives_ms()
     assert lives_ms.keys() == {"omnisonic:guard:used:ticket:x", "omnisonic:guard:tries:password:ada"}
     assert 25_000 < lives_ms["omnisonic:guard:used:ticket:x"] <= 30_000
     assert 55_000 < lives_ms["omnisonic:guard:tries:password:ada"] <= 60_000
-    await guard.give_back("password", "ada")
+    await guard.release("password", "ada")
     assert valkey.lives_ms().keys() == {"omnisonic:guard:used:ticket:x"}
     await guard.reserve("password", "ada", "x", limit=LIMIT, window_s=60, longest_s=20)
     lives_ms = valkey.lives_ms()
@@ -343,9 +343,9 @@ async def test_a_guard_that_does_not_answer_lets_nobody_pass(valkey: ValkeyServe
     questions: list[Callable[[], Awaitable[object]]] = [
         lambda: guard.first_use("ticket", "x", ttl_s=1),
         lambda: guard.take("password", "ada", limit=1, window_s=1),
-        lambda: guard.give_back("password", "ada"),
+        lambda: guard.release("password", "ada"),
         lambda: guard.reserve("password", "ada", "x", limit=1, window_s=1, longest_s=1),
-        lambda: guard.settle("password", "ada", "x", counts=True),
+        lambda: guard.resolve("password", "ada", "x", counts=True),
         lambda: guard.spend([Allowance("requests", "ada", rate_per_s=1, burst=1)]),
     ]
     for fault in (valkey.pause, valkey.kill):

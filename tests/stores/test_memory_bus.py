@@ -25,10 +25,10 @@ async def test_a_cancelled_listener_loses_nothing() -> None:
     """Giving up waiting is safe: the next call hears what was published meanwhile."""
     bus = MemoryBus()
     with trio.fail_after(DEADLINE_S):
-        async with bus.subscribe("news") as heard:
+        async with bus.subscribe("news") as events:
             with trio.CancelScope() as scope:
                 scope.cancel()
-                await anext(heard)
+                await anext(events)
             assert scope.cancelled_caught
             await bus.publish("news", b"kept")
-            assert await anext(heard) == Delivery("news", b"kept")
+            assert await anext(events) == Delivery("news", b"kept")

@@ -193,7 +193,7 @@ async def test_an_emptied_server_has_forgotten_the_owner(valkey: ValkeyServer, t
 
 
 async def test_a_server_that_refuses_writes_is_unavailable(valkey: ValkeyServer, thread: AsyncioThread) -> None:
-    """Out of memory, or a replica: the reason is told in words."""
+    """Out of memory, or a replica: the reason is in the message."""
     with trio.fail_after(DEADLINE_S), valkey.client as client:
         async with presence_at(valkey.url, thread) as store:
             client.config_set("maxmemory", "1")

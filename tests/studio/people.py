@@ -7,8 +7,7 @@ from uuid import uuid4
 
 from omnisonic.identity.logins import IDLE_S, login_id, new_token
 from omnisonic.models import LoginId, Person, UserId
-from omnisonic.studio.accounts import AccountStore
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.sessions import INVITE_S, SessionStore
 from omnisonic.studio.sessions.memory import MemorySessions
 from omnisonic.studio.sessions.postgres import PostgresSessions
@@ -66,7 +65,7 @@ class PostgresPeople:
     def __init__(self, base: Base) -> None:
         self.base = base
         self.store: SessionStore = base.of(PostgresSessions(base.database))
-        self.accounts: AccountStore = base.of(PostgresAccounts(base.database))
+        self.accounts: AccountStore = base.of(AccountStore(base.database))
 
     async def arrives(self, name: str) -> tuple[LoginId, Person]:
         email = f"{name}@example.com"

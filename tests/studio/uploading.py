@@ -9,27 +9,24 @@ from uuid import uuid4
 from omnisonic.models import LoginId, Person, SessionId, Upload, UploadId
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
-from omnisonic.studio.uploads import Mix, Received, UploadStore
-from omnisonic.studio.uploads.analyses import AnalysisQueue
-from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
-from omnisonic.studio.uploads.resumable import Resumable, ResumableStore
-from omnisonic.studio.uploads.resumable_store import PostgresResumables
+from omnisonic.studio.uploads import Mix, ReceivedFile
+from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
+from omnisonic.studio.uploads.resumable_store import Resumable, ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
-from omnisonic.studio.uploads.retention_store import PostgresRetention
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.databases import Base
 from tests.studio.people import PostgresPeople
 
 SIZE: Final = 1000
 """Bytes of a file, where it does not matter."""
-STEM: Final = Received("Bø's take.wav", SIZE, "audio/x-wav", "ab" * 32)
+STEM: Final = ReceivedFile("Bø's take.wav", SIZE, "audio/x-wav", "ab" * 32)
 
 Call = Callable[[], Awaitable[object]]
 
 
-def received(size: int = SIZE, *, name: str = STEM.file_name, mime_type: str = STEM.mime_type) -> Received:
+def received(size: int = SIZE, *, name: str = STEM.file_name, mime_type: str = STEM.mime_type) -> ReceivedFile:
     """A file that has come."""
-    return Received(name, size, mime_type, STEM.sha256)
+    return ReceivedFile(name, size, mime_type, STEM.sha256)
 
 
 def new_key() -> Key:
@@ -43,7 +40,7 @@ class Studio:
     people: PostgresPeople
     uploads: UploadStore
     resumables: ResumableStore
-    upkeep: UploadRetention
+    retention: UploadRetention
     queue: AnalysisQueue
     session: SessionId
     logins: dict[str, LoginId]
@@ -55,11 +52,11 @@ class Studio:
 
     def uploads_under(self, quota_bytes: int, use: LoginUse | None = None) -> UploadStore:
         """The uploads, for a studio that gives each user so much."""
-        return self.base.of(PostgresUploads(self.base.database, use, quota_bytes=quota_bytes))
+        return self.base.of(UploadStore(self.base.database, use, quota_bytes=quota_bytes))
 
     def resumables_under(self, quota_bytes: int, use: LoginUse | None = None) -> ResumableStore:
         """As above."""
-        return self.base.of(PostgresResumables(self.base.database, use, quota_bytes=quota_bytes))
+        return self.base.of(ResumableStore(self.base.database, use, quota_bytes=quota_bytes))
 
     async def begun(self, name: str = "ada", session: SessionId | None = None) -> Key:
         """The key of something that `name` is uploading."""
@@ -67,19 +64,19 @@ class Studio:
         await self.uploads.begin(self.logins[name], key, session=session, size=None)
         return key
 
-    async def upload(self, name: str = "ada", session: SessionId | None = None, file: Received = STEM) -> Upload:
+    async def upload(self, name: str = "ada", session: SessionId | None = None, file: ReceivedFile = STEM) -> Upload:
         """What `name` has uploaded."""
         key = await self.begun(name, session)
         return await self.uploads.commit(self.logins[name], str(uuid4()), key, file, session=session)
 
     async def resumable(self, name: str = "ada", session: SessionId | None = None, size: int = SIZE) -> Resumable:
-        """What `name` has begun to upload in pieces."""
+        """What `name` has begun to upload in chunks."""
         return await self.resumables.create(self.logins[name], STEM.file_name, size, session)
 
-    async def add_piece(
+    async def add_chunk(
         self, resumable: Resumable, name: str = "ada", *, size: int, offset: int = 0, writer: int = 0
     ) -> Key:
-        """The key of a piece that `name` has sent."""
+        """The key of a chunk that `name` has sent."""
         key = await self.begun(name)
         await self.resumables.append(self.logins[name], resumable.id, key, writer=writer, offset=offset, size=size)
         return key
@@ -88,13 +85,13 @@ class Studio:
         ((key,),) = await self.base.sql("SELECT object_key FROM uploads WHERE id = $1", upload)
         return str(key)
 
-    async def loose(self, *, due: bool = False) -> set[Key]:
-        """What is loose, or what of it is due."""
+    async def unreferenced(self, *, due: bool = False) -> set[Key]:
+        """What is unreferenced, or what of it is due."""
         statement = "SELECT object_key FROM loose_objects WHERE NOT $1 OR due_at <= now() AND doomed"
         return {row[0] for row in await self.base.sql(statement, due)}
 
     async def everything_is_due(self) -> None:
-        """As if hours had passed for all that is loose."""
+        """As if hours had passed for all that is unreferenced."""
         await self.base.sql("UPDATE loose_objects SET due_at = now() - interval '1 second'")
 
     async def age(self, upload: UploadId, days: float) -> None:
@@ -119,10 +116,10 @@ async def opened_studio(base: Base) -> Studio:
     session = await people.store.create(logins["ada"], "Night jam")
     await people.store.invite(logins["ada"], session.id, "digest")
     await people.store.accept(logins["bo"], "digest")
-    stores: tuple[Any, ...] = (PostgresUploads, PostgresResumables, PostgresRetention, PostgresAnalyses)
-    uploads, resumables, upkeep, queue = (base.of(store(base.database)) for store in stores)
+    stores: tuple[Any, ...] = (UploadStore, ResumableStore, UploadRetention, AnalysisQueue)
+    uploads, resumables, retention, queue = (base.of(store(base.database)) for store in stores)
     persons = {name: person for name, (_, person) in arrived.items()}
-    return Studio(people, uploads, resumables, upkeep, queue, session.id, logins, persons)
+    return Studio(people, uploads, resumables, retention, queue, session.id, logins, persons)
 
 
 def calls_about(store: UploadStore, login: LoginId, upload: UploadId) -> list[Call]:
@@ -136,7 +133,7 @@ def calls_about(store: UploadStore, login: LoginId, upload: UploadId) -> list[Ca
 
 
 def calls_into(store: UploadStore, login: LoginId, session: SessionId, key: Key) -> list[Call]:
-    """Each method that takes a session, ready to be called; `key` is loose."""
+    """Each method that takes a session, ready to be called; `key` is unreferenced."""
     return [
         partial(store.begin, login, new_key(), session=session, size=SIZE),
         partial(store.commit, login, str(uuid4()), key, STEM, session=session),
@@ -144,8 +141,8 @@ def calls_into(store: UploadStore, login: LoginId, session: SessionId, key: Key)
     ]
 
 
-def calls_of_pieces(store: ResumableStore, login: LoginId, resumable: UploadId, key: Key) -> list[Call]:
-    """Each method that takes a resumable, ready to be called; `key` is loose."""
+def calls_about_resumable(store: ResumableStore, login: LoginId, resumable: UploadId, key: Key) -> list[Call]:
+    """Each method that takes a resumable, ready to be called; `key` is unreferenced."""
     return [
         partial(store.get, login, resumable),
         partial(store.claim, login, resumable, offset=0),

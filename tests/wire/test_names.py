@@ -13,7 +13,7 @@ from omnisonic.models import (
     checked_session_name,
     default_display_name,
 )
-from omnisonic.studio.uploads.file_names import checked_file_name
+from omnisonic.studio.uploads import checked_file_name
 
 NAMES: list[Callable[[str], str]] = [checked_display_name, checked_session_name, checked_file_name]
 IDS: list[Callable[[str], str]] = [checked_room_id, checked_member_id]

@@ -1,8 +1,7 @@
 """The bus in this process, for a gateway alone, for embedding and for tests. Trio.
 
-Overload: a subscriber that does not keep up has `QUEUE_LENGTH` messages waiting for it; those beyond are dropped and
-show as one `Gap` in their place. The publisher never waits. Crash and shutdown: what waits is forgotten with the
-process; leaving the block ends the subscription.
+Overload: at most `QUEUE_LENGTH` messages wait for a slow subscriber; more are dropped and replaced by one `Gap`. The
+publisher never waits. Crash and shutdown: what waits is lost with the process; leaving the block ends the subscription.
 """
 
 from collections import deque
@@ -12,7 +11,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.stores.bus import Bus, Delivery, Gap, Heard
+from omnisonic.stores.bus import Bus, BusEvent, Delivery, Gap
 
 QUEUE_LENGTH: Final = 1024
 
@@ -24,16 +23,16 @@ class MemoryBus:
         self._subscriptions: set[Subscription] = set()
 
     async def publish(self, channel: str, data: bytes) -> int:
-        listening = [each for each in self._subscriptions if channel in each.channels]
-        for subscription in listening:
+        subscriptions = [each for each in self._subscriptions if channel in each.channels]
+        for subscription in subscriptions:
             subscription.put(Delivery(channel, data))
-        return len(listening)
+        return len(subscriptions)
 
-    def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[Heard]]:
-        return self._subscribed(frozenset(channels))
+    def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[BusEvent]]:
+        return self._subscribe(frozenset(channels))
 
     @asynccontextmanager
-    async def _subscribed(self, channels: frozenset[str]) -> AsyncIterator[AsyncIterator[Heard]]:
+    async def _subscribe(self, channels: frozenset[str]) -> AsyncIterator[AsyncIterator[BusEvent]]:
         subscription = Subscription(channels)
         self._subscriptions.add(subscription)
         try:
@@ -46,18 +45,18 @@ class MemoryBus:
         pass
 
 
-class Subscription(AsyncIterator[Heard]):
-    """What one subscriber has yet to hear. One task at a time may iterate over it."""
+class Subscription(AsyncIterator[BusEvent]):
+    """The queue of one subscriber. One task at a time may iterate over it."""
 
     def __init__(self, channels: frozenset[str]) -> None:
         self.channels = channels
-        self._waiting: deque[Heard] = deque()
+        self._waiting: deque[BusEvent] = deque()
         self._closed = False
         self._parked = trio.lowlevel.ParkingLot()
 
-    def put(self, heard: Heard) -> None:
+    def put(self, event: BusEvent) -> None:
         if len(self._waiting) < QUEUE_LENGTH:
-            self._waiting.append(heard)
+            self._waiting.append(event)
         elif len(self._waiting) == QUEUE_LENGTH:
             self._waiting.append(Gap())
         self._parked.unpark_all()
@@ -67,7 +66,7 @@ class Subscription(AsyncIterator[Heard]):
         self._waiting.clear()
         self._parked.unpark_all()
 
-    async def __anext__(self) -> Heard:
+    async def __anext__(self) -> BusEvent:
         await trio.lowlevel.checkpoint()
         while not self._waiting:
             if self._closed:

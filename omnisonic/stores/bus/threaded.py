@@ -1,7 +1,7 @@
 """A bus whose adapter is asyncio code, for a trio program: it lives in an `AsyncioThread`.
 
-Overload: what waits on the trio side is bounded as in `omnisonic.stores.bus.memory`; beyond that there is a `Gap`.
-Crash: what the pump over there raises is raised here, in the block. Shutdown: leaving the block ends the pump.
+Overload: the queue on trio's side is bounded as in `omnisonic.stores.bus.memory`; beyond that there is a `Gap`. Crash:
+what the pump in the other thread raises is raised here, in the block. Shutdown: leaving the block ends the pump.
 """
 
 import math
@@ -13,7 +13,7 @@ import trio
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.stores.bus import Bus, Heard
+from omnisonic.stores.bus import Bus, BusEvent
 from omnisonic.stores.bus.memory import Subscription
 
 PUBLISH_S: Final = 0.5
@@ -29,11 +29,11 @@ class ThreadedBus:
     async def publish(self, channel: str, data: bytes) -> int:
         return await self._thread.call(self._bus.publish, channel, data, timeout_s=PUBLISH_S)
 
-    def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[Heard]]:
-        return self._subscribed(channels)
+    def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[BusEvent]]:
+        return self._subscribe(channels)
 
     @asynccontextmanager
-    async def _subscribed(self, channels: tuple[str, ...]) -> AsyncIterator[AsyncIterator[Heard]]:
+    async def _subscribe(self, channels: tuple[str, ...]) -> AsyncIterator[AsyncIterator[BusEvent]]:
         pump = _Pump(self._thread, self._bus, channels)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pump.run)
@@ -52,7 +52,7 @@ class ThreadedBus:
 
 
 class _Pump:
-    """Carries what is heard over there to `subscription`, which belongs to trio's side."""
+    """Moves events from the asyncio thread into `subscription`, which belongs to trio's side."""
 
     def __init__(self, thread: AsyncioThread, bus: Bus, channels: tuple[str, ...]) -> None:
         self.subscription = Subscription(frozenset(channels))
@@ -63,19 +63,19 @@ class _Pump:
         self._channels = channels
 
     async def run(self) -> None:
-        """Pump until cancelled. Not being let in is kept as `refusal`: raised here, it would come out as a group."""
+        """Pump until cancelled. `Unavailable` on entering becomes `refusal`: raised here, it would be in a group."""
         try:
-            await self._thread.call(self._carry, timeout_s=math.inf)
+            await self._thread.call(self._pump_events, timeout_s=math.inf)
         except Unavailable as refusal:
             self.refusal = refusal
             self.subscription.close()
             self.entered.set()
 
-    async def _carry(self) -> None:
-        async with self._bus.subscribe(*self._channels) as heard_there:
+    async def _pump_events(self) -> None:
+        async with self._bus.subscribe(*self._channels) as events:
             self._thread.tell_trio(self.entered.set)
-            async for heard in heard_there:
-                self._thread.tell_trio(self.subscription.put, heard)
+            async for event in events:
+                self._thread.tell_trio(self.subscription.put, event)
 
 
 _fits: type[Bus] = ThreadedBus

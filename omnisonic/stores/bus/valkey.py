@@ -1,9 +1,10 @@
 """The bus on the pub/sub of Valkey or Redis: between processes and machines. Asyncio.
 
-Each subscription has a connection of its own and reads it only as fast as it is asked to, so nothing is kept here:
-what a slow subscriber has not read waits in the socket, and a server that has kept too much for it hangs up, which
-shows as a `Gap`. Crash of the server: the subscription connects again without end. Silence: after `QUIET_S` it asks
-for a sign of life, and after as long again it connects anew. Shutdown: leaving the block closes the connection.
+Each subscription has a connection of its own and reads it only when the subscriber does. Overload: what a slow
+subscriber has not read waits in the socket, and a server that has to buffer too much closes the connection, which shows
+as a `Gap`. Crash of the server: the subscription reconnects without end. A server that does not answer: after `QUIET_S`
+without a message it gets a PING, and after as long again the subscription reconnects. Shutdown: leaving the block
+closes the connection.
 """
 
 import asyncio
@@ -12,11 +13,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
-from omnisonic.stores.bus import Bus, Delivery, Gap, Heard
+from omnisonic.stores.bus import Bus, BusEvent, Delivery, Gap
 from omnisonic.stores.valkey import CONNECT_TIMEOUT_S, FAILURES, TIMEOUT_S, Connection, ValkeyClient
 
 QUIET_S: Final = 0.5
-"""Without a word for this long, the server is asked; without an answer for as long again, it is taken to hang."""
+"""After this long without a message the server gets a PING; after as long again it counts as hanging."""
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
 
@@ -24,11 +25,12 @@ LONGEST_PAUSE_S: Final = 1.0
 class ValkeyBus:
     """A `Bus` on the server at `url`. Publishing has a deadline of `timeout_s`, subscribing `CONNECT_TIMEOUT_S`.
 
-    The first publish, which opens a connection, has no longer: nothing is published in order to start. A gateway only
-    subscribes then, and does so again when that fails. Whoever publishes later does it inside somebody's request, and
-    whoever should have heard finds out by other means: a hanging server costs the request no more than it may.
+    The first publish, which opens a connection, has the same deadline. Publishing happens inside requests, and
+    subscribers that miss an event find out by other means: so a server that hangs delays a request by no more.
 
-    Errors: `InvalidInput` when `url` is not a Redis URL.
+    Raises:
+        InvalidInput: `url` is not a Redis URL.
+
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, jitter: Callable[[], float] = random.random) -> None:
@@ -38,11 +40,11 @@ class ValkeyBus:
     async def publish(self, channel: str, data: bytes) -> int:
         return int(await self._valkey.command("PUBLISH", channel, data))
 
-    def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[Heard]]:
-        return self._subscribed(channels)
+    def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[BusEvent]]:
+        return self._subscribe(channels)
 
     @asynccontextmanager
-    async def _subscribed(self, channels: tuple[str, ...]) -> AsyncIterator[AsyncIterator[Heard]]:
+    async def _subscribe(self, channels: tuple[str, ...]) -> AsyncIterator[AsyncIterator[BusEvent]]:
         subscription = _Subscription(self._valkey, channels, self._jitter)
         try:
             await subscription.connect()
@@ -57,7 +59,7 @@ class ValkeyBus:
         await self._valkey.aclose()
 
 
-class _Subscription(AsyncIterator[Heard]):
+class _Subscription(AsyncIterator[BusEvent]):
     """The messages of some channels, and a `Gap` after each reconnection. One task at a time may iterate over it.
 
     Being cancelled loses nothing: a message read in part is read to its end by the next call.
@@ -68,7 +70,7 @@ class _Subscription(AsyncIterator[Heard]):
         self._channels = channels
         self._jitter = jitter
         self._connection: Connection | None = None
-        self._asked = False
+        self._is_pinged = False
         self._failures = 0
         self._closed = False
 
@@ -85,13 +87,13 @@ class _Subscription(AsyncIterator[Heard]):
             await connection.disconnect(nowait=True)
             raise
         self._connection = connection
-        self._asked = False
+        self._is_pinged = False
 
     async def close(self) -> None:
         self._closed = True
-        await self._hang_up()
+        await self._disconnect()
 
-    async def __anext__(self) -> Heard:
+    async def __anext__(self) -> BusEvent:
         while not self._closed:
             try:
                 if self._connection is None:
@@ -102,7 +104,7 @@ class _Subscription(AsyncIterator[Heard]):
                     return delivery
             except FAILURES:
                 self._failures += 1
-                await self._hang_up()
+                await self._disconnect()
         raise StopAsyncIteration
 
     async def _read(self, connection: Connection) -> Delivery | None:
@@ -111,25 +113,25 @@ class _Subscription(AsyncIterator[Heard]):
             async with asyncio.timeout(QUIET_S):
                 kind, *rest = await connection.read_response(disconnect_on_error=False)
         except TimeoutError:
-            if self._asked:
+            if self._is_pinged:
                 raise
-            self._asked = True
+            self._is_pinged = True
             await connection.send_command("PING")
             return None
-        self._asked = False
+        self._is_pinged = False
         self._failures = 0
         if kind != b"message":
             return None
         channel, data = rest
         return Delivery(channel.decode(), data)
 
-    async def _hang_up(self) -> None:
+    async def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.disconnect(nowait=True)
 
     def _pause_s(self) -> float:
-        """Doubling, bounded, and anywhere in the upper half, so that processes do not come back all at once."""
+        """Exponential backoff, bounded, with jitter, so that processes do not reconnect all at once."""
         return min(FIRST_PAUSE_S * 2.0 ** min(max(self._failures - 1, 0), 32), LONGEST_PAUSE_S) * (
             0.5 + self._jitter() / 2
         )

@@ -1,7 +1,7 @@
-"""The migrations of the database: numbered, forward only, each applied once and remembered (DESIGN 4).
+"""The migrations of the database: numbered, forward only, each applied once and recorded (DESIGN 4).
 
-They are the SQL files in the package's folder `migrations`, and what was applied stands in the table
-`schema_migrations`, which is made here. Asyncio, through asyncpg, on connections of its own.
+They are the SQL files in the package's folder `migrations`. The table `schema_migrations`, which is created here,
+records what was applied. Asyncio, through asyncpg, on connections of its own.
 
 Overload: two programs that migrate at once take turns, by an advisory lock. Crash: a migration and its row are one
 transaction, so it was applied whole or not at all; the lock goes with the connection. Shutdown: cancel at any time.
@@ -24,9 +24,9 @@ import asyncpg
 from omnisonic.errors import OmnisonicError
 
 LOCK: Final = 0x6F6D6E69
-"""The number of the advisory lock, for whoever migrates: "omni" in ASCII."""
+"""The number of the advisory lock that migrating holds: "omni" in ASCII."""
 START_S: Final = 5.0
-"""How long a database that does not answer yet is waited for: it may be coming up."""
+"""How long to wait for a database that does not answer yet: it may be starting."""
 RETRY_S: Final = 0.1
 CONNECT_S: Final = 2.0
 FILE_NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
@@ -50,7 +50,7 @@ class DatabaseUnreachable(OmnisonicError):
 
 
 class DatabaseBehind(OmnisonicError):
-    """There are migrations that were not applied."""
+    """Some migrations were not applied yet."""
 
     code = "database_behind"
 
@@ -62,20 +62,20 @@ class DatabaseAhead(OmnisonicError):
 
 
 class MigrationChanged(OmnisonicError):
-    """A migration that was applied does not read as it did then."""
+    """The file of an applied migration has changed."""
 
     code = "migration_changed"
 
 
 class MigrationFailed(OmnisonicError):
-    """The database refused a migration; those before it were applied, this one was not."""
+    """The database refused a migration. Those before it were applied, this one was not."""
 
     code = "migration_failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step forward. `number` counts from 1."""
+    """One migration. `number` counts from 1."""
 
     number: int
     name: str
@@ -83,7 +83,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """What it read, as SHA-256 in hexadecimal."""
+        """SHA-256 of its text, in hexadecimal."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
     def __str__(self) -> str:
@@ -91,7 +91,7 @@ class Migration:
 
 
 def known_migrations(folder: Traversable | None = None) -> list[Migration]:
-    """The migrations of this version, or those in `folder`, in order. Errors: `ValueError` when a number is amiss."""
+    """The migrations of this version, or those in `folder`, in order. Errors: `ValueError` for a missing number."""
     listed = (folder or files("omnisonic") / "migrations").iterdir()
     named = [(matched, file) for file in listed if (matched := FILE_NAME.fullmatch(file.name))]
     found = [Migration(int(matched[1]), matched[2], file.read_text(encoding="utf-8")) for matched, file in named]
@@ -102,7 +102,7 @@ def known_migrations(folder: Traversable | None = None) -> list[Migration]:
 
 
 async def migrate(url: str, migrations: Sequence[Migration] | None = None) -> list[Migration]:
-    """Apply what was not applied yet, in order; gives what that was.
+    """Apply the migrations that were not applied yet, in order. Returns them.
 
     Errors: `DatabaseUnreachable`; `DatabaseAhead` and `MigrationChanged` before anything is applied; `MigrationFailed`.
     """
@@ -110,7 +110,7 @@ async def migrate(url: str, migrations: Sequence[Migration] | None = None) -> li
     async with _connection(url) as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
         await connection.execute(TABLE)
-        applied = await _applied(connection)
+        applied = await _read_applied(connection)
         _check_history(known, applied)
         waiting = [migration for migration in known if migration.number not in applied]
         for migration in waiting:
@@ -123,14 +123,14 @@ async def status(url: str, migrations: Sequence[Migration] | None = None) -> lis
     known = known_migrations() if migrations is None else migrations
     async with _connection(url) as connection:
         there = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
-        applied = await _applied(connection) if there else {}
+        applied = await _read_applied(connection) if there else {}
     _check_history(known, applied)
     times = {number: row["applied_at"] for number, row in applied.items()}
     return [(migration, times.get(migration.number)) for migration in known]
 
 
 async def check_migrated(url: str, migrations: Sequence[Migration] | None = None) -> None:
-    """See that the database is as this version needs it. Errors: those of `status`, and `DatabaseBehind`."""
+    """Check that the database is as this version needs it. Errors: those of `status`, and `DatabaseBehind`."""
     if any(applied_at is None for _, applied_at in await status(url, migrations)):
         raise DatabaseBehind("The database is behind: run `omnisonic migrate`.")
 
@@ -149,7 +149,7 @@ async def _apply(connection: Connection, migration: Migration) -> None:
         raise MigrationFailed(f"Migration {migration} cannot be applied: {problem.args[0]}.") from problem
 
 
-async def _applied(connection: Connection) -> dict[int, asyncpg.Record]:
+async def _read_applied(connection: Connection) -> dict[int, asyncpg.Record]:
     rows = await connection.fetch("SELECT number, name, checksum, applied_at FROM schema_migrations ORDER BY number")
     return {row["number"]: row for row in rows}
 
@@ -181,13 +181,13 @@ async def _connection(url: str) -> AsyncIterator[Connection]:
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,
     ) as gone:
-        raise DatabaseUnreachable(f"The database at {_place(url)} went away: try again when it is back.") from gone
+        raise DatabaseUnreachable(f"The database at {_address(url)} went away: try again when it is back.") from gone
     finally:
         connection.terminate()
 
 
 async def connect(url: str, *, start_s: float = START_S) -> Connection:
-    """Connect, and while nobody answers, try again for `start_s`.
+    """Connect. While the database does not answer, try again for `start_s`.
 
     Errors: `DatabaseUnreachable` at once when the database refuses, and after `start_s` when it does not answer.
     """
@@ -197,31 +197,31 @@ async def connect(url: str, *, start_s: float = START_S) -> Connection:
             return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=None)
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as no:
             if asyncio.get_running_loop().time() >= deadline_s:
-                raise DatabaseUnreachable(_unanswered(url, no)) from no
+                raise DatabaseUnreachable(_timeout_message(url, no)) from no
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as refusal:
-            raise DatabaseUnreachable(_refused(url, refusal)) from refusal
+            raise DatabaseUnreachable(_refusal_message(url, refusal)) from refusal
         await asyncio.sleep(RETRY_S)
 
 
-def _unanswered(url: str, problem: Exception) -> str:
+def _timeout_message(url: str, problem: Exception) -> str:
     reason = "it refuses connections" if isinstance(problem, ConnectionRefusedError) else "it does not answer"
-    return f"The database at {_place(url)} cannot be reached, {reason}: start it, or correct DATABASE_URL."
+    return f"The database at {_address(url)} cannot be reached, {reason}: start it, or correct DATABASE_URL."
 
 
-def _refused(url: str, refusal: Exception) -> str:
-    place = _place(url)
+def _refusal_message(url: str, refusal: Exception) -> str:
+    address = _address(url)
     match refusal:
         case asyncpg.InvalidAuthorizationSpecificationError():
-            return f"The database at {place} does not accept the user or the password in DATABASE_URL: correct them."
+            return f"The database at {address} does not accept the user or the password in DATABASE_URL: correct them."
         case asyncpg.InvalidCatalogNameError():
-            return f"There is no database of that name at {place}: create it, or correct DATABASE_URL."
+            return f"There is no database of that name at {address}: create it, or correct DATABASE_URL."
         case asyncpg.TooManyConnectionsError():
-            return f"The database at {place} has no connection left: close some, or raise its max_connections."
+            return f"The database at {address} has no connection left: close some, or raise its max_connections."
         case _:
-            return f"The database at {place} cannot be used ({type(refusal).__name__}): correct DATABASE_URL."
+            return f"The database at {address} cannot be used ({type(refusal).__name__}): correct DATABASE_URL."
 
 
-def _place(url: str) -> str:
-    """Where the database is, without who enters it and how."""
+def _address(url: str) -> str:
+    """Host and port of the database, without user and password."""
     parts: Any = urlsplit(url)
     return f"{parts.hostname or 'localhost'}:{parts.port or 5432}"

@@ -19,7 +19,7 @@ TIMEOUT_S: Final = 2.5
 """Longest wait for the database in all. A fifth of it is for a free connection: with an exhausted pool, a web that is
 busy answers within a second."""
 OPEN_S: Final = 10.0
-"""Longest that a connection may take to be opened, though nobody waits for it that long."""
+"""Longest that opening a connection may take. No query waits that long, see `_open_connection`."""
 CLOSE_S: Final = 2.0
 CONNECTIONS: Final = 10
 
@@ -35,13 +35,12 @@ FAILURES: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    # A replica that has taken over but is not the primary yet; two that stood in each other's way.
+    # A replica that is not the primary yet; a deadlock.
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TransactionRollbackError,
 )
-"""All that the server being away, stopping, starting or refusing is raised as, but for what asyncpg says of a
-connection that it has lost already: that is an `InterfaceError`, like being misused."""
-
+"""What asyncpg raises when the server is away, stopping, starting or refusing. For a connection that is lost already it
+raises `InterfaceError`, as for programming errors."""
 
 SENTENCE: Final = "The database does not answer now. Try again in a moment."
 
@@ -69,7 +68,7 @@ COMMAND: Final = Deadlines.within(25)
 
 
 class Database:
-    """A pool at `url`. Open it in the loop that uses it."""
+    """A pool of connections to `url`. Open it in the loop that uses it."""
 
     def __init__(self, url: str, *, connections: int = CONNECTIONS, deadlines: Deadlines = DEADLINES) -> None:
         self._url = url
@@ -79,15 +78,15 @@ class Database:
         self._unclaimed: list[Opening] = []
 
     async def open(self) -> None:
-        """Make the pool. It connects when it is first asked to, so a server that is not there yet is no error."""
+        """Create the pool. It connects with the first query, so a server that is not up yet is no error."""
         self._pool = await asyncpg.create_pool(
             self._url,
             min_size=0,
             max_size=self._connections,
             command_timeout=self._deadlines.query_s,
             timeout=self._deadlines.acquire_s,
-            connect=self._connected,
-            reset=_keep,
+            connect=self._open_connection,
+            reset=_reset_nothing,
             server_settings={"application_name": "omnisonic"},
         )
 
@@ -96,10 +95,10 @@ class Database:
         """A connection, each statement on it by itself. Errors: `Unavailable`, also for what fails inside."""
         assert self._pool is not None, "open() comes first"
         try:
-            connection = await _acquired(self._pool, self._deadlines.acquire_s)
+            connection = await _acquire(self._pool, self._deadlines.acquire_s)
             try:
                 yield connection
-            except asyncpg.InternalClientError as problem:  # asyncpg has lost its thread with the connection
+            except asyncpg.InternalClientError as problem:  # the protocol state of the connection is broken
                 connection.terminate()
                 raise ConnectionResetError from problem
             except asyncpg.InterfaceError as problem:
@@ -118,7 +117,7 @@ class Database:
             try:
                 yield connection
             except TimeoutError:
-                # There is no use in asking for a rollback: without its connection it comes to that by itself.
+                # No rollback: the server does not answer, and rolls back when the connection is closed.
                 connection.terminate()
                 raise
 
@@ -146,14 +145,14 @@ class Database:
             except TimeoutError:
                 self._pool.terminate()
             for opening in self._unclaimed:
-                opening.add_done_callback(_let_go)
+                opening.add_done_callback(_close_unclaimed)
             self._unclaimed.clear()
 
-    async def _connected(self, *args: Any, **options: Any) -> "asyncpg.Connection[Row]":
-        """A new connection. What nobody waits for any more goes on being opened, for the next one who wants one.
+    async def _open_connection(self, *args: Any, **options: Any) -> "asyncpg.Connection[Row]":
+        """Open a connection. When the caller gives up, opening continues, and the next caller gets the connection.
 
-        So a server that takes longer than anybody waits is reached all the same; and asyncpg complains of what is cut
-        off.
+        So a server that is slower than callers wait is reached in the end; and asyncpg logs errors when opening is
+        cancelled.
         """
         while self._unclaimed:
             opening = self._unclaimed.pop()
@@ -168,7 +167,7 @@ class Database:
             raise
 
 
-async def _acquired(pool: "asyncpg.Pool[Row]", within_s: float) -> "asyncpg.pool.PoolConnectionProxy[Row]":
+async def _acquire(pool: "asyncpg.Pool[Row]", within_s: float) -> "asyncpg.pool.PoolConnectionProxy[Row]":
     try:
         return await pool.acquire(timeout=within_s)
     except asyncpg.InterfaceError as problem:  # it is closed, or the server wants what asyncpg cannot do
@@ -176,23 +175,23 @@ async def _acquired(pool: "asyncpg.Pool[Row]", within_s: float) -> "asyncpg.pool
 
 
 def _has_failed(opening: Opening) -> bool:
-    """Whether there is no connection to be had of it."""
+    """Whether it will not give a usable connection."""
     return opening.done() and (opening.cancelled() or opening.exception() is not None or opening.result().is_closed())
 
 
-def _let_go(opening: Opening) -> None:
-    """Close what nobody claimed, if it was opened."""
+def _close_unclaimed(opening: Opening) -> None:
+    """Close a connection that no caller took, if it was opened."""
     if not _has_failed(opening):
         opening.result().terminate()
 
 
 def _is_lost(connection: Connection) -> bool:
-    """Whether it was lost under its user, who may have been told that it is "released" for that reason."""
+    """Whether the connection was lost. asyncpg may raise that it was "released" for that reason."""
     try:
         return connection.is_closed()
     except asyncpg.InterfaceError:
         return True
 
 
-async def _keep(_connection: Any) -> None:
-    """Nothing here sets a connection's state, so there is none to reset: it would cost a round trip a query."""
+async def _reset_nothing(_connection: Any) -> None:
+    """No statement changes the state of a connection, so there is nothing to reset. That saves a round trip a query."""

@@ -1,7 +1,10 @@
-"""Ids in texts: only a UUID in its usual form names a row. Whoever reads one from outside brings it into that form."""
+"""UUIDs in texts from outside. Only the usual form names a row."""
 
 import re
 from typing import Final
+
+NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
+"""The id of nothing. In order it is before all others."""
 
 _UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -1,9 +1,9 @@
-"""The guard: what must not happen twice, and what must not happen too often, however many processes there are.
+"""The guard: nonces and rate limits, shared by all processes.
 
-Tickets and OAuth states are good once; bad passwords and requests are counted. Adapters:
-`omnisonic.stores.guard.memory` (this process) and `omnisonic.stores.guard.valkey` (shared by all). The one in memory
-never suspends and so works anywhere; the other is asyncio code, and `omnisonic.stores.guard.threaded` brings it to a
-trio program.
+Tickets and OAuth states are nonces: each works once. Bad passwords and requests are counted. Adapters:
+`omnisonic.stores.guard.memory` (this process) and `omnisonic.stores.guard.valkey` (shared). The one in memory never
+suspends and works under trio and asyncio; the other is asyncio code, and `omnisonic.stores.guard.threaded` brings it to
+a trio program.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 UNDER_WAY: Final = -1.0
-"""What `reserve` answers when only tries that are still under way stand in the way: some of them may be given back."""
+"""What `reserve` returns when tries that are under way use up the limit: some of them may not count in the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """So many of a `kind` a second for one `name`, `burst` at once after a rest."""
+    """A rate limit: `rate_per_s` of a `kind` for one `name`, and `burst` at once after a pause."""
 
     kind: str
     name: str
@@ -25,37 +25,56 @@ class Allowance:
 
 
 class Guard(Protocol):
-    """Errors: every method may raise `Unavailable`; who asks then lets nobody pass."""
+    """Nonces and rate limits, by `kind` and `name`.
+
+    Raises:
+        Unavailable: Every method, when the store does not answer. Callers then let nobody pass.
+
+    """
 
     async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
-        """Whether this `name` of this `kind` is used for the first time within `ttl_s`. Asking is using."""
+        """Use this `name` of this `kind`. False when it was used within `ttl_s` before."""
         ...
 
     async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
-        """Count one more try. 0 when it is within `limit` tries in any `window_s` seconds (and is counted), else the
-        seconds until the next one would be (and nothing is counted).
+        """Count one more try.
+
+        Returns:
+            0 when it is within `limit` tries in any `window_s` seconds. Otherwise the seconds until the next one would
+            be, and it is not counted.
+
         """
         ...
 
-    async def give_back(self, kind: str, name: str) -> None:
-        """Uncount the latest counted try: it was no bad one."""
+    async def release(self, kind: str, name: str) -> None:
+        """Uncount the latest counted try: it was not a bad one."""
         ...
 
     async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
-        """Count one more try that begins now and is under way until it is settled, `longest_s` at most. 0 when it is
-        within `limit` tries in any `window_s` seconds; `UNDER_WAY`, or else the seconds until the next one would be,
-        when it is not, and nothing is counted. `slot` is a name of the caller's for this try, never used before.
+        """Count one more try, which is under way until `resolve`, at most `longest_s`.
+
+        `slot` is the caller's name for this try, never used before.
+
+        Returns:
+            0 when it is within `limit` tries in any `window_s` seconds. Otherwise it is not counted: `UNDER_WAY`, or
+            the seconds until the next try would be within the limit.
+
         """
         ...
 
-    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
-        """The try is over. It goes on counting, or it is as if it had never been."""
+    async def resolve(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+        """End the try. It stays counted, or is uncounted."""
         ...
 
     async def spend(self, allowances: Sequence[Allowance]) -> float:
-        """Take one from each. 0 when each had one left, else the seconds until each has, and nothing is taken."""
+        """Take one from each allowance.
+
+        Returns:
+            0 when each had one left. Otherwise the seconds until each has, and nothing is taken.
+
+        """
         ...
 
     async def aclose(self) -> None:
-        """Let go of the connections. Safe to call twice."""
+        """Close the connections. Safe to call twice."""
         ...

@@ -1,8 +1,8 @@
 """The guard in this process, for a gateway alone, for embedding and for tests.
 
 No method ever suspends, so it works under trio, asyncio or neither; one thread at a time may use it. Overload: it is as
-large as what was used and tried within the times given; a later call sweeps the rest out. Crash and shutdown: all is
-forgotten, so whoever starts again within a ticket's life takes it a second time; where that matters, share Valkey.
+large as what was used and tried within the times given; a later call removes the rest. Crash and shutdown: all is
+forgotten, so after a restart a ticket that has not expired works a second time; where that matters, use Valkey.
 """
 
 import time
@@ -14,9 +14,9 @@ from typing import Final, TypeAlias
 from omnisonic.stores.guard import UNDER_WAY, Allowance, Guard
 
 SWEEP_EVERY_S: Final = 60.0
-"""How long what is over may take up memory while something new comes."""
+"""How long expired entries may stay in memory while new ones come."""
 MOST_ALLOWANCES: Final = 20_000
-"""Allowances that are not whole, and are kept apart."""
+"""Most names with an allowance of their own."""
 EVERYBODY_ELSE: Final = "\0"
 _ROUNDING_S: Final = 1e-6
 
@@ -25,7 +25,7 @@ _Name: TypeAlias = tuple[str, str]
 
 @dataclass(slots=True)
 class _Tries:
-    """When somebody tried, and when the last of it is over."""
+    """When the tries of one name were, and when the last of them expires."""
 
     at_s: deque[float] = field(default_factory=deque)
     end_s: float = 0.0
@@ -33,7 +33,7 @@ class _Tries:
 
 @dataclass(slots=True)
 class _Slots:
-    """When each try began that counts, by its slot, oldest first; until when some are under way; when all is over."""
+    """When each counted try began, by its slot, oldest first; until when some are under way; when all expire."""
 
     begun_s: dict[str, float] = field(default_factory=dict)
     under_way_until_s: dict[str, float] = field(default_factory=dict)
@@ -41,25 +41,25 @@ class _Slots:
 
 
 class MemoryGuard:
-    """A `Guard` of dictionaries. `clock` tells monotonic seconds. Never raises `Unavailable`."""
+    """A `Guard` of dictionaries. `clock` returns monotonic seconds. Never raises `Unavailable`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._used_until_s: dict[_Name, float] = {}
         self._tries: dict[_Name, _Tries] = {}
         self._slots: dict[_Name, _Slots] = {}
-        self._whole_at_s: dict[_Name, float] = {}
+        self._full_at_s: dict[_Name, float] = {}
         self._swept_at_s = clock()
 
     async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
-        now_s = self._swept()
+        now_s = self._sweep()
         if self._used_until_s.get((kind, name), now_s) > now_s:
             return False
         self._used_until_s[kind, name] = now_s + ttl_s
         return True
 
     async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
-        now_s = self._swept()
+        now_s = self._sweep()
         tries = self._tries.setdefault((kind, name), _Tries())
         while tries.at_s and tries.at_s[0] <= now_s - window_s:
             tries.at_s.popleft()
@@ -69,13 +69,13 @@ class MemoryGuard:
             return 0.0
         return tries.at_s[-limit] + window_s - now_s if limit > 0 else window_s
 
-    async def give_back(self, kind: str, name: str) -> None:
+    async def release(self, kind: str, name: str) -> None:
         tries = self._tries.get((kind, name))
         if tries is not None and tries.at_s:
             tries.at_s.pop()
 
     async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
-        now_s = self._swept()
+        now_s = self._sweep()
         slots = self._slots.setdefault((kind, name), _Slots())
         slots.begun_s = {each: at_s for each, at_s in slots.begun_s.items() if at_s > now_s - window_s}
         slots.under_way_until_s = {each: end_s for each, end_s in slots.under_way_until_s.items() if end_s > now_s}
@@ -87,7 +87,7 @@ class MemoryGuard:
             return UNDER_WAY
         return list(slots.begun_s.values())[-limit] + window_s - now_s if limit > 0 else window_s
 
-    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+    async def resolve(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
         slots = self._slots.get((kind, name))
         if slots is not None:
             slots.under_way_until_s.pop(slot, None)
@@ -95,37 +95,37 @@ class MemoryGuard:
                 slots.begun_s.pop(slot, None)
 
     async def spend(self, allowances: Sequence[Allowance]) -> float:
-        # GCRA (ITU-T I.371): all that is kept is when an allowance would be whole again.
-        now_s = self._swept()
+        # GCRA (ITU-T I.371): the only state is when an allowance would be full again.
+        now_s = self._sweep()
         after: dict[_Name, float] = {}
         wait_s = 0.0
         for each in allowances:
             name, interval_s = self._name_of(each), 1 / each.rate_per_s
-            after[name] = max(self._whole_at_s.get(name, now_s), now_s) + interval_s
+            after[name] = max(self._full_at_s.get(name, now_s), now_s) + interval_s
             wait_s = max(wait_s, after[name] - each.burst * interval_s - now_s)
         if wait_s > _ROUNDING_S:
             return wait_s
-        self._whole_at_s |= after
+        self._full_at_s |= after
         return 0.0
 
     def _name_of(self, allowance: Allowance) -> _Name:
-        """What an allowance is kept by. When there are too many, newcomers of a kind share one."""
+        """The key of an allowance. When there are too many names, new ones of a kind share one."""
         name = allowance.kind, allowance.name
-        if name in self._whole_at_s or len(self._whole_at_s) < MOST_ALLOWANCES:
+        if name in self._full_at_s or len(self._full_at_s) < MOST_ALLOWANCES:
             return name
         return allowance.kind, EVERYBODY_ELSE
 
     async def aclose(self) -> None:
         pass
 
-    def _swept(self) -> float:
-        """The time, once what is over by then has been swept out, if that was long ago."""
+    def _sweep(self) -> float:
+        """Remove expired entries, if the last sweep was long ago. Returns the time."""
         now_s = self._clock()
         if now_s - self._swept_at_s >= SWEEP_EVERY_S:
             self._swept_at_s = now_s
             self._used_until_s = {name: until_s for name, until_s in self._used_until_s.items() if until_s > now_s}
             self._tries = {name: tries for name, tries in self._tries.items() if tries.end_s > now_s}
-            self._whole_at_s = {name: at_s for name, at_s in self._whole_at_s.items() if at_s > now_s}
+            self._full_at_s = {name: at_s for name, at_s in self._full_at_s.items() if at_s > now_s}
             self._slots = {name: slots for name, slots in self._slots.items() if slots.end_s > now_s}
         return now_s
 

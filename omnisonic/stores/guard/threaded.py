@@ -1,6 +1,7 @@
 """A guard whose adapter is asyncio code, for a trio program: it lives in an `AsyncioThread`.
 
-Every call has a deadline on this side too, since cancellation does not cross by itself. Errors: `Unavailable`.
+Every call has a deadline on trio's side, too, because cancellation does not cross threads by itself. Errors:
+`Unavailable`.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.stores.guard import Allowance, Guard
 
 CALL_S: Final = 1.0
-"""A call is given up after this long whatever happens over there; the guard's own deadlines are shorter."""
+"""The deadline of a call on trio's side; the guard's own deadlines are shorter."""
 
 
 class ThreadedGuard:
@@ -26,15 +27,15 @@ class ThreadedGuard:
     async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
         return await self._thread.call(self._guard.take, kind, name, limit=limit, window_s=window_s, timeout_s=CALL_S)
 
-    async def give_back(self, kind: str, name: str) -> None:
-        await self._thread.call(self._guard.give_back, kind, name, timeout_s=CALL_S)
+    async def release(self, kind: str, name: str) -> None:
+        await self._thread.call(self._guard.release, kind, name, timeout_s=CALL_S)
 
     async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
         times = {"window_s": window_s, "longest_s": longest_s}
         return await self._thread.call(self._guard.reserve, kind, name, slot, limit=limit, **times, timeout_s=CALL_S)
 
-    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
-        await self._thread.call(self._guard.settle, kind, name, slot, counts=counts, timeout_s=CALL_S)
+    async def resolve(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+        await self._thread.call(self._guard.resolve, kind, name, slot, counts=counts, timeout_s=CALL_S)
 
     async def spend(self, allowances: Sequence[Allowance]) -> float:
         return await self._thread.call(self._guard.spend, allowances, timeout_s=CALL_S)

@@ -1,19 +1,19 @@
 """The guard on Valkey, or Redis 7 and later: shared by every gateway and web process. Asyncio.
 
-Keys, all beginning `omnisonic:guard:`, both parts of a name percent-encoded so that no two names can meet:
-- `used:KIND:NAME`: there once it was used, for as long as it must not be used again;
-- `slots:KIND:NAME` and `underway:KIND:NAME`: sorted sets of tries that are reserved, by when they began, and of those
-  under way, by when they are taken to be over;
-- `whole:KIND:NAME`: when an allowance would be whole again, in microseconds of the server's clock (GCRA, ITU-T I.371);
+Keys, all beginning `omnisonic:guard:`, both parts of a name percent-encoded so that no two names collide:
+- `used:KIND:NAME`: exists for as long as the name must not be used again;
+- `slots:KIND:NAME` and `underway:KIND:NAME`: sorted sets of reserved tries, by when they began, and of those under way,
+  by when they are over at the latest;
+- `whole:KIND:NAME`: when an allowance would be full again, in microseconds of the server's clock (GCRA, ITU-T I.371);
 - `tries:KIND:NAME`: a list of the times of the tries that count, oldest first, in microseconds of the server's clock.
 
-No key is ever without a time to live, and each step is one command or one script, so that two processes never both come
-first. When the server's clock is set back, tries from what is now the future are forgotten, lest they keep somebody
-out for as long as it was set back.
+No key is ever without a time to live, and each step is one command or one script, so that two processes are never both
+first. When the server's clock is set back, tries that are in the future then are forgotten, so that they do not lock a
+user out for that time.
 
-Overload and crash of the server: `Unavailable` (`omnisonic.stores.valkey`). What was asked may have been done all the
-same: a ticket is used up then, or a try counted, never the other way round. A server that comes back empty has
-forgotten what was used; tickets outlive that only by their own seconds. Shutdown: `aclose`.
+Overload and crash of the server: `Unavailable` (`omnisonic.stores.valkey`). The call may have been done all the same:
+then a ticket is used up, or a try counted, never the other way round. A server that comes back empty has forgotten what
+was used; a ticket works again then until it expires, seconds later. Shutdown: `aclose`.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ from omnisonic.stores.guard import UNDER_WAY, Allowance, Guard
 from omnisonic.stores.valkey import ValkeyClient
 
 TIMEOUT_S: Final = 0.75
-"""A person waits at the door: longer than for the mirror, whose rooms go on, and less than they would notice."""
+"""A person waits for the answer: longer than for the presence mirror, for which no one waits, and hardly noticeable."""
 CONNECTIONS: Final = 8
-"""Its steps are short, so a crowd is served sooner by a few connections than by one new one each."""
+"""Its commands are short, so a few connections serve many callers sooner than one new connection each."""
 
 _PREFIX: Final = "omnisonic:guard:"
 
@@ -84,8 +84,8 @@ end
 return math.max(1, tonumber(redis.call('ZRANGE', KEYS[1], -limit, -limit, 'WITHSCORES')[2]) + window - now)
 """
 
-_SETTLE: Final = """
--- KEYS: where the slot is to be no more. ARGV: the slot.
+_RESOLVE: Final = """
+-- KEYS: the sets to remove the slot from. ARGV: the slot.
 for _, key in ipairs(KEYS) do
     redis.call('ZREM', key, ARGV[1])
 end
@@ -93,7 +93,7 @@ end
 
 
 _SPEND: Final = """
--- KEYS: when each allowance is whole. ARGV: for each the microseconds that one takes, and those that all take. Returns
+-- KEYS: when each allowance is full. ARGV: for each the microseconds that one takes, and those that all take. Returns
 -- microseconds to wait.
 local clock = redis.call('TIME')
 local now, wait, after = clock[1] * 1000000 + clock[2], 0, {}
@@ -132,7 +132,7 @@ class ValkeyGuard:
         wait_us: Any = await self._valkey.command("EVAL", _TAKE, 1, key, limit, round(window_s * 1e6))
         return int(wait_us) / 1e6
 
-    async def give_back(self, kind: str, name: str) -> None:
+    async def release(self, kind: str, name: str) -> None:
         await self._valkey.command("RPOP", _key("tries", kind, name))
 
     async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
@@ -141,9 +141,9 @@ class ValkeyGuard:
         wait_us: Any = await self._valkey.command("EVAL", _RESERVE, 2, *keys, *words)
         return UNDER_WAY if wait_us < 0 else int(wait_us) / 1e6
 
-    async def settle(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
+    async def resolve(self, kind: str, name: str, slot: str, *, counts: bool) -> None:
         keys = [_key("underway", kind, name), *([] if counts else [_key("slots", kind, name)])]
-        await self._valkey.command("EVAL", _SETTLE, len(keys), *keys, slot)
+        await self._valkey.command("EVAL", _RESOLVE, len(keys), *keys, slot)
 
     async def spend(self, allowances: Sequence[Allowance]) -> float:
         keys = [_key("whole", each.kind, each.name) for each in allowances]
@@ -155,7 +155,7 @@ class ValkeyGuard:
 
 
 def _key(*names: str) -> str:
-    """A key of these names, without any character that has a meaning in it; any text is a name."""
+    """A key of these names, percent-encoded; any text can be a name."""
     return _PREFIX + ":".join(quote(name.encode(errors="surrogatepass"), safe="") for name in names)
 
 

@@ -1,19 +1,20 @@
-"""The presence store: who is in which room, as the REST roster tells it (SPEC 3, 5.4).
+"""The presence store: who is in which room, for the REST roster (SPEC 3, 5.4).
 
 Two kinds of entries, both with a time to live:
-- a gateway's **roster** of a room: written whole, by the mirror, under the gateway's name (`owner`);
-- a **lease**: one member that something without a socket said is there (`POST /api/presence`).
+- a gateway's **roster** of a room: written whole, by the presence mirror, under the gateway's name (`owner`);
+- a **lease**: one member who is present without a socket (`POST /api/presence`).
 
-`members` is both together, one line a member; where both name the same member, the gateway's line wins. A lease may be
-bounded (`LeaseBound`), so that leases can neither fill a room nor the store. Where people are known, a lease belongs to
-the person who put it, and a roster's line says whose seat it is (`RosterLine`): nobody else may change the one, or put
-a lease beside the other. Adapters: `omnisonic.stores.presence.memory` (in this process) and
-`omnisonic.stores.presence.valkey` (anything that speaks Redis 7). The adapters are asyncio code where they do I/O; the
-one in memory never suspends and so works anywhere.
+`members` merges both, one line for each member; where both name the same member, the gateway's line wins. `LeaseBound`
+limits the number of leases, so that they fill neither a room nor the store. Where users are known, a lease belongs to
+the person who put it, and a roster's line names the person of the member (`RosterLine`): nobody else can change that
+lease, or put a lease for that member. Adapters: `omnisonic.stores.presence.memory` (in this process) and
+`omnisonic.stores.presence.valkey` (shared). The one in memory never suspends and works under trio and asyncio; the
+other is asyncio code, and `omnisonic.stores.presence.threaded` brings it to a trio program.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Protocol
 
 from omnisonic.errors import OmnisonicError
@@ -21,7 +22,7 @@ from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 
 
 class TooManyLeases(OmnisonicError):
-    """As many leases as may be are held in the room, by this holder or by all."""
+    """The room has as many leases as allowed, of this holder or in all."""
 
     code = "too_many_leases"
 
@@ -30,18 +31,18 @@ class TooManyLeases(OmnisonicError):
 
 
 class RosterLine(PresenceMember, frozen=True, rename="camel", omit_defaults=True):
-    """A member as a gateway writes them. `person` is whose seat it is (None: anybody's), and is never read back."""
+    """A member as a gateway writes them. `person` is the user who is this member, if any. It is never read back."""
 
     person: UserId | None = None
 
     def plain(self) -> PresenceMember:
-        """What everybody may know."""
+        """The member without `person`: what everybody may know."""
         return PresenceMember(self.member_id, self.display_name, self.status, self.last_seen, account=self.account)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A member present without a socket, for `ttl_s` more seconds. `person` is whose lease it is; None: anybody's."""
+    """A member present without a socket, for `ttl_s` more seconds. `person` owns the lease; None: anybody."""
 
     member: PresenceMember
     ttl_s: float
@@ -50,7 +51,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class LeaseBound:
-    """How many leases may be in a room: `of_holder` that `holder` has put, a person or an address; `of_room` in all."""
+    """Most leases in a room: `of_holder` put by `holder`, a person or an address, and `of_room` in all."""
 
     holder: str
     of_holder: int
@@ -67,18 +68,18 @@ class PresenceStore(Protocol):
     async def write_rosters(
         self, owner: str, rosters: Mapping[RoomId, Sequence[PresenceMember]], *, ttl_s: float
     ) -> None:
-        """Replace all that `owner` says of each of these rooms, for `ttl_s` seconds. An empty roster removes it.
+        """Replace the rosters of `owner` in these rooms, for `ttl_s` seconds. An empty roster is removed.
 
         Lines may be `RosterLine`s.
         """
         ...
 
     async def forget_owner(self, owner: str) -> None:
-        """Remove every roster that `owner` wrote: a gateway that starts cleans up after the one that was killed."""
+        """Remove every roster of `owner`: a gateway that starts cleans up after one that was killed."""
         ...
 
     async def beat(self, owner: str, *, ttl_s: float) -> bool:
-        """Say that `owner` lives. False when the store did not remember it: it is new, or was emptied."""
+        """Record that `owner` lives. False when the store did not know it: it is new, or was emptied."""
         ...
 
     async def put_lease(
@@ -90,19 +91,23 @@ class PresenceStore(Protocol):
         person: UserId | None = None,
         bound: LeaseBound | None = None,
     ) -> bool:
-        """Say that `member` is there for `ttl_s` seconds, replacing their earlier lease if they had one.
+        """Put a lease for `member` for `ttl_s` seconds, replacing an earlier one.
 
-        False, and nothing is changed, when that earlier lease is another person's, or the member's seat in a roster.
-        Errors: `TooManyLeases` when it would be one more than `bound` allows.
+        Returns:
+            False, with nothing changed, when that lease or the member's line in a roster is another person's.
+
+        Raises:
+            TooManyLeases: It would be one more than `bound` allows.
+
         """
         ...
 
     async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
-        """Take the lease back. False when there was none, or only another person's."""
+        """Remove the lease. False when there was none, or only another person's."""
         ...
 
     async def end_leases(self, room: RoomId, person: UserId | None) -> None:
-        """Take back every lease of this person in the room; for None every lease in it."""
+        """Remove every lease of this person in the room; for None every lease in it."""
         ...
 
     async def leases(self, room: RoomId) -> list[Lease]:
@@ -110,7 +115,7 @@ class PresenceStore(Protocol):
         ...
 
     async def members(self, room: RoomId) -> list[PresenceMember]:
-        """Everyone in the room, one line a member, in the order of their member ids."""
+        """Everyone in the room, one line for each member, in the order of their member ids."""
         ...
 
     async def head_counts(self, rooms: Sequence[RoomId]) -> list[int]:
@@ -122,5 +127,23 @@ class PresenceStore(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Let go of the connections. Safe to call twice."""
+        """Close the connections. Safe to call twice."""
         ...
+
+
+def merge_members(
+    rosters: Iterable[Iterable[PresenceMember]], leases: Iterable[PresenceMember]
+) -> list[PresenceMember]:
+    """Merge rosters and leases into one line for each member, in the order of their ids.
+
+    A roster's line wins over a lease; of two rosters' lines, the one seen last.
+    """
+    seen: dict[MemberId, PresenceMember] = {}
+    for roster in rosters:
+        for member in roster:
+            earlier = seen.get(member.member_id)
+            if earlier is None or earlier.last_seen < member.last_seen:
+                seen[member.member_id] = member
+    for member in leases:
+        seen.setdefault(member.member_id, member)
+    return sorted(seen.values(), key=attrgetter("member_id"))

@@ -1,8 +1,8 @@
 """The presence store in this process, for a gateway alone, for embedding and for tests.
 
-No method ever suspends, so it works under trio, asyncio or neither; one thread at a time may use it. What has expired
-is never seen again, and a later write sweeps it out. Overload: it is as large as the rosters written into it.
-Crash and shutdown: all is forgotten, which is right, since whoever it spoke of lived in the same process.
+No method ever suspends, so it works under trio, asyncio or neither; one thread at a time may use it. Expired entries
+are never returned, and a later write removes them. Overload: it is as large as the rosters written into it. Crash and
+shutdown: all is forgotten, together with the members, who were in the same process.
 """
 
 import time
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
-from omnisonic.stores.presence import Lease, LeaseBound, PresenceStore, RosterLine, TooManyLeases
-from omnisonic.stores.presence.merging import merged
+from omnisonic.stores.presence import Lease, LeaseBound, PresenceStore, RosterLine, TooManyLeases, merge_members
 
 SWEEP_EVERY_S: Final = 60.0
-"""How long an expired entry may take up memory while others are written."""
+"""How long an expired entry may stay in memory while others are written."""
 
 T = TypeVar("T")
 
@@ -29,8 +28,8 @@ class _Timed(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A lease, whose it is, and who put it."""
+class _StoredLease:
+    """A lease, the person it belongs to, and who put it."""
 
     member: PresenceMember
     person: UserId | None
@@ -38,12 +37,12 @@ class _Held:
 
 
 class MemoryPresence:
-    """A `PresenceStore` of dictionaries. `clock` tells monotonic seconds. Never raises `Unavailable`."""
+    """A `PresenceStore` of dictionaries. `clock` returns monotonic seconds. Never raises `Unavailable`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._rosters: dict[RoomId, dict[str, _Timed[tuple[PresenceMember, ...]]]] = {}
-        self._leases: dict[RoomId, dict[MemberId, _Timed[_Held]]] = {}
+        self._leases: dict[RoomId, dict[MemberId, _Timed[_StoredLease]]] = {}
         self._beats: dict[str, _Timed[None]] = {}
         self._swept_at_s = clock()
 
@@ -79,12 +78,12 @@ class MemoryPresence:
         bound: LeaseBound | None = None,
     ) -> bool:
         self._sweep()
-        if self._is_anothers(room, member.member_id, person) or self._sits(room, member.member_id, person):
+        if self._is_anothers(room, member.member_id, person) or self._is_others_seat(room, member.member_id, person):
             return False
         if bound is not None:
             self._check_bound(room, member.member_id, bound)
-        held = _Held(member, person, None if bound is None else bound.holder)
-        self._leases.setdefault(room, {})[member.member_id] = _Timed(held, self._clock() + ttl_s)
+        lease = _StoredLease(member, person, None if bound is None else bound.holder)
+        self._leases.setdefault(room, {})[member.member_id] = _Timed(lease, self._clock() + ttl_s)
         return True
 
     async def drop_lease(self, room: RoomId, member_id: MemberId, *, person: UserId | None = None) -> bool:
@@ -110,7 +109,7 @@ class MemoryPresence:
         rosters = _live(self._rosters.get(room, {}), now_s)
         leases = _live(self._leases.get(room, {}), now_s)
         lines = (map(_plain, roster.value) for roster in rosters.values())
-        return merged(lines, (lease.value.member for lease in leases.values()))
+        return merge_members(lines, (lease.value.member for lease in leases.values()))
 
     async def head_counts(self, rooms: Sequence[RoomId]) -> list[int]:
         return [len(await self.members(room)) for room in rooms]
@@ -122,7 +121,7 @@ class MemoryPresence:
         pass
 
     def _check_bound(self, room: RoomId, member_id: MemberId, bound: LeaseBound) -> None:
-        """Errors: `TooManyLeases`, when the others in the room leave no place for a lease of this member."""
+        """Errors: `TooManyLeases`, when the others in the room leave no room for a lease of this member."""
         live = _live(self._leases.get(room, {}), self._clock())
         holders = [lease.value.holder for name, lease in live.items() if name != member_id]
         if len(holders) >= bound.of_room or holders.count(bound.holder) >= bound.of_holder:
@@ -132,8 +131,8 @@ class MemoryPresence:
         lease = self._leases.get(room, {}).get(member_id)
         return lease is not None and lease.ends_at_s > self._clock() and lease.value.person not in (None, person)
 
-    def _sits(self, room: RoomId, member_id: MemberId, person: UserId | None) -> bool:
-        """Whether another person than this one sits there by a connection."""
+    def _is_others_seat(self, room: RoomId, member_id: MemberId, person: UserId | None) -> bool:
+        """Whether the member is connected as another person."""
         rosters = _live(self._rosters.get(room, {}), self._clock())
         return any(
             isinstance(line, RosterLine) and line.member_id == member_id and line.person not in (None, person)
@@ -146,8 +145,8 @@ class MemoryPresence:
         if now_s - self._swept_at_s < SWEEP_EVERY_S:
             return
         self._swept_at_s = now_s
-        self._rosters = {room: live for room, kept in self._rosters.items() if (live := _live(kept, now_s))}
-        self._leases = {room: seats for room, held in self._leases.items() if (seats := _live(held, now_s))}
+        self._rosters = {room: live for room, rosters in self._rosters.items() if (live := _live(rosters, now_s))}
+        self._leases = {room: held for room, leases in self._leases.items() if (held := _live(leases, now_s))}
         self._beats = _live(self._beats, now_s)
 
 
@@ -160,7 +159,7 @@ def _live(entries: Mapping[str, _Timed[T]], now_s: float) -> dict[str, _Timed[T]
 
 
 def _discard(rooms: dict[RoomId, dict[str, _Timed[T]]], room: RoomId, name: str) -> _Timed[T] | None:
-    """Take `name` out of `room`, and the room with it when it was the last."""
+    """Remove `name` from `room`, and the room when that was the last entry."""
     entries = rooms.get(room, {})
     entry = entries.pop(name, None)
     if room in rooms and not entries:

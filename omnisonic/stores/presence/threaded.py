@@ -1,6 +1,7 @@
 """A presence store whose adapter is asyncio code, for a trio program: it lives in an `AsyncioThread`.
 
-Every call has a deadline on this side too, since cancellation does not cross by itself. Errors: `Unavailable`.
+Every call has a deadline on trio's side, too, because cancellation does not cross threads by itself. Errors:
+`Unavailable`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from omnisonic.models import MemberId, PresenceMember, RoomId, UserId
 from omnisonic.stores.presence import Lease, LeaseBound, PresenceStore
 
 CALL_S: Final = 1.0
-"""A call is given up after this long whatever happens over there; the store's own deadlines are shorter."""
+"""The deadline of a call on trio's side; the store's own deadlines are shorter."""
 
 T = TypeVar("T")
 

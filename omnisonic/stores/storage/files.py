@@ -1,7 +1,7 @@
-"""One file on its way to the disk, or from it. Everything here blocks, and belongs in a thread.
+"""Writes and reads one file. Everything here blocks, and belongs in a thread. Errors: `OSError`.
 
-Each is used by one thread at a time, which a lock sees to: whoever gives up on a thread that hangs in the disk may end
-the file, and the descriptor is not closed under that thread. Errors: `OSError`.
+A lock lets one thread at a time use each file. So a caller that gives up on a thread that hangs in the disk can discard
+the file, and the descriptor is not closed while that thread uses it.
 """
 
 import contextlib
@@ -17,19 +17,18 @@ from omnisonic.process.disk import DISK, Disk
 from omnisonic.stores.storage import Digest
 
 PART: Final = ".part"
-"""What a file is called, after its name, while it is being written."""
+"""The suffix of the part: the file while it is being written."""
 
 _log = logging.getLogger(__name__)
 
 
-class Arriving:
-    """A file that appears at `path`, under `root`, whole or not at all.
+class FileWriter:
+    """Writes a file that appears at `path`, under `root`, whole or not at all. `digest` is updated with its bytes.
 
-    The kernel's lock on the part tells one that is being written from one that a crash has left, which is begun anew.
+    A kernel lock on the part tells one that is being written from one that a crash has left, which is written anew.
     """
 
     def __init__(self, root: Path, path: Path, digest: Digest | None = None, *, disk: Disk = DISK) -> None:
-        """`digest` is updated with all that is written."""
         self._disk = disk
         self._digest = digest
         self._root = root
@@ -40,13 +39,13 @@ class Arriving:
         self._is_there = False
         self._is_over = False
 
-    def begin(self) -> None:
-        """Open the part. Errors: `BlockingIOError` when another one writes it."""
+    def open(self) -> None:
+        """Open the part. Errors: `BlockingIOError` when another process or writer has it."""
         with self._lock:
             if self._is_over:
                 return
             self._make_folders()
-            file = _opened(self._part, os.O_WRONLY | os.O_CREAT)
+            file = _open(self._part, os.O_WRONLY | os.O_CREAT)
             try:
                 self._claim(file)
                 file.truncate()
@@ -56,7 +55,7 @@ class Arriving:
             self._file = file
 
     def write(self, block: bytes) -> None:
-        """Append to it."""
+        """Append a block."""
         with self._lock:
             if self._file is None:
                 return
@@ -67,7 +66,7 @@ class Arriving:
                 self._digest.update(block)
 
     def sync(self) -> None:
-        """See that what is written so far is on the disk, while more is written."""
+        """Sync to the disk what is written so far. Another thread may write more meanwhile."""
         with self._lock:
             if self._file is None:
                 return
@@ -77,8 +76,8 @@ class Arriving:
         finally:
             os.close(own)
 
-    def keep(self) -> None:
-        """Let it appear. When this returns, no crash can undo it."""
+    def commit(self) -> None:
+        """Make the file appear. When this returns, no crash can undo it."""
         with self._lock:
             if self._file is None:
                 return
@@ -89,8 +88,8 @@ class Arriving:
             self._file.close()
             self._file = None
 
-    def undo(self) -> None:
-        """Leave nothing of it, whatever has been done so far; what is called later does nothing. Never raises."""
+    def discard(self) -> None:
+        """Delete the file, also after `commit`. Later calls do nothing. Never raises."""
         with self._lock:
             self._is_over = True
             try:
@@ -104,14 +103,14 @@ class Arriving:
                 self._close()
 
     def _make_folders(self) -> None:
-        """Make what is missing on the way to it, from above, each so that no crash can undo it."""
+        """Create the missing folders from above, each so that no crash can undo it."""
         missing = [folder for folder in (self._path.parent, *self._path.parent.parents) if not folder.is_dir()]
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
             self._disk.sync_folder(folder.parent)
 
     def _claim(self, file: FileIO) -> None:
-        """Lock `file`, and see that it still is the part: whoever held the lock may have moved it on."""
+        """Lock `file`, and check that it still is the part: the last holder of the lock may have renamed it."""
         self._disk.lock(file)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), self._part.stat()):
@@ -121,12 +120,12 @@ class Arriving:
     def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            with contextlib.suppress(OSError):  # what a full disk says of data that nobody wants any more
+            with contextlib.suppress(OSError):  # a full disk, for data that is not needed any more
                 file.close()
 
 
-class Leaving:
-    """The file at `path`, from the byte `begin` on."""
+class FileReader:
+    """Reads the file at `path`, from the byte `begin` on."""
 
     def __init__(self, path: Path, begin: int) -> None:
         self._path = path
@@ -136,10 +135,10 @@ class Leaving:
         self._is_over = False
 
     def open(self) -> None:
-        """Errors: `FileNotFoundError`."""
+        """Open it. Errors: `FileNotFoundError`."""
         with self._lock:
             if not self._is_over:
-                self._file = _opened(self._path, os.O_RDONLY)
+                self._file = _open(self._path, os.O_RDONLY)
                 self._file.seek(self._begin)
 
     def read(self, size: int) -> bytes:
@@ -148,7 +147,7 @@ class Leaving:
             return b"" if self._file is None else self._file.read(size) or b""
 
     def close(self) -> None:
-        """Let go of it. Idempotent."""
+        """Close it. Idempotent."""
         with self._lock:
             self._is_over = True
             if self._file is not None:
@@ -156,12 +155,12 @@ class Leaving:
 
 
 def part_of(path: Path) -> Path:
-    """Where the file is written that is to appear at `path`."""
+    """Where the file that will appear at `path` is written."""
     return path.with_name(path.name + PART)
 
 
 def remove(path: Path) -> None:
-    """Be without the file, and without what was written of it. Idempotent."""
+    """Delete the file and its part. Idempotent."""
     if not path.parent.is_dir():
         return
     for one in (part_of(path), path):
@@ -169,7 +168,7 @@ def remove(path: Path) -> None:
     DISK.sync_folder(path.parent)
 
 
-def _opened(path: Path, flags: int) -> FileIO:
+def _open(path: Path, flags: int) -> FileIO:
     def private(name: str, _flags: int) -> int:
         return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 

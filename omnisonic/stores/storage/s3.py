@@ -1,11 +1,11 @@
 """Objects in a bucket of S3, or of a server that speaks it, such as MinIO. Asyncio, through aiobotocore.
 
-A small object is put at once, a large one in parts. Each part waits on this machine's disk until it is whole, is sent
-with its checksum, and only then more is asked for: whatever the size, a put has less than 1 MiB in memory.
+A small object is put at once, a large one in parts. Each part waits on this machine's disk until it is complete, and is
+sent with its checksum before more is read: whatever the size, a put has less than 1 MiB in memory.
 
-Overload: calls wait for one of the connections, and that wait counts against their deadlines. Crash of the server, or
-silence: botocore tries again, then `Unavailable`; a read goes on where it was cut off. What a failed put has left is
-removed at once where that is possible (`UNDO_S`), and else when somebody deletes the key; so is what a crash of this
+Overload: calls wait for one of the connections, and that wait counts against their deadlines. A server that crashes or
+does not answer: botocore tries again, then `Unavailable`; a read continues where it was interrupted. What a failed put
+has left is deleted at once where possible (`UNDO_S`), otherwise when the key is deleted; so is what a crash of this
 process leaves. Shutdown: `aclose`.
 """
 
@@ -23,32 +23,30 @@ from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.stores.storage import LINK_S, READ_BYTES, Digest, Key, Label, Storage, StorageFull
-from omnisonic.stores.storage.blocks import in_blocks
-from omnisonic.stores.storage.disposition import attachment
-from omnisonic.stores.storage.s3_errors import FAILURES, code_of, told
-from omnisonic.stores.storage.s3_placing import CALL_S, Placing
+from omnisonic.stores.storage import LINK_S, READ_BYTES, Digest, Key, Label, Storage, StorageFull, attachment, in_blocks
+from omnisonic.stores.storage.s3_errors import FAILURES, code_of, storage_error
+from omnisonic.stores.storage.s3_upload import CALL_S, ObjectUpload
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 CONNECT_S: Final = 3.0
 SILENCE_S: Final = 20.0
-"""Longest that the server may say nothing when it is its turn."""
+"""Longest time without a byte from the server."""
 ATTEMPTS: Final = 3
 """How often botocore tries."""
 PING_S: Final = 5.0
 UNDO_S: Final = 10.0
-"""How long whoever has failed to put an object waits for what is left of it to be removed."""
+"""How long a failed put waits until what is left of the object is deleted."""
 CLOSE_S: Final = 3.0
 """How long `aclose` waits for that."""
 RESUMES: Final = 3
-"""How often a read that brings nothing more is begun again."""
+"""How often a read that returns nothing more is started again."""
 CONNECTIONS: Final = 200
 """Each download holds one for as long as it lasts."""
 
 _PING: Final = "ping"
-"""An object of one byte, there for a moment."""
+"""The key of an object of one byte, which `ping` puts and deletes."""
 
 T = TypeVar("T")
 
@@ -57,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Where objects are, and what opens it. Without an `endpoint` it is Amazon's, without keys the machine's role."""
+    """A bucket and its credentials. Without an `endpoint` it is Amazon's; without keys the machine's role is used."""
 
     name: str
     region: str
@@ -65,11 +63,11 @@ class Bucket:
     access_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     addressing: Literal["virtual", "path"] = "path"
-    """Where the bucket is named. With `virtual`, in the host: links then go to its region, not to Amazon's hub."""
+    """Where the bucket's name is in URLs. `virtual`: in the host, so that links go to the bucket's own region."""
 
     @property
     def server(self) -> str:
-        """What an operator calls whoever keeps it."""
+        """The name of the server, for operators."""
         return urlsplit(self.endpoint).netloc if self.endpoint else f"S3 in {self.region}"
 
 
@@ -88,46 +86,46 @@ class S3Storage:
     async def put(
         self, key: Key, chunks: AsyncIterator[bytes], label: Label | None = None, *, digest: Digest | None = None
     ) -> None:
-        placing = Placing(self._asking, self._bucket.name, key, label)
+        upload = ObjectUpload(self._open_client, self._bucket.name, key, label)
         try:
             async for block in in_blocks(chunks):
                 if digest is not None:
                     await asyncio.to_thread(digest.update, block)
-                await placing.add(block)
-            await placing.finish()
+                await upload.add(block)
+            await upload.finish()
         except BaseException:
-            if placing.is_begun:
-                await self._undo(placing)
+            if upload.is_begun:
+                await self._undo(upload)
             raise
         finally:
-            placing.close()
+            upload.close()
 
     async def read(self, key: Key, begin: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         position, resumes = begin, 0
         while end is None or position < end:
             try:
-                async with self._body(key, position, end) as body:
+                async with self._open_body(key, position, end) as body:
                     async for block in body:
                         position += len(block)
                         resumes = 0
                         yield block
                 end = position
             except Unavailable:
-                # Servers hang up on readers that pause for long, as a player does.
+                # Servers close connections whose reader pauses for long, as a player does.
                 resumes += 1
                 if resumes > RESUMES or position == begin:
                     raise
 
     async def delete(self, key: Key) -> None:
-        async with self._asking(CALL_S) as client:
+        async with self._open_client(CALL_S) as client:
             await client.delete_object(Bucket=self._bucket.name, Key=key)
             found = await client.list_multipart_uploads(Bucket=self._bucket.name, Prefix=key)
             left = [one.get("UploadId", "") for one in found.get("Uploads", []) if one.get("Key") == key]
-            for upload in left:
-                await client.abort_multipart_upload(Bucket=self._bucket.name, Key=key, UploadId=upload)
+            for upload_id in left:
+                await client.abort_multipart_upload(Bucket=self._bucket.name, Key=key, UploadId=upload_id)
 
     async def link(self, key: Key, label: Label) -> str | None:
-        async with self._asking(CALL_S) as client:
+        async with self._open_client(CALL_S) as client:
             return await client.generate_presigned_url(
                 "get_object",
                 Params={
@@ -141,7 +139,7 @@ class S3Storage:
 
     async def ping(self) -> None:
         try:
-            async with self._asking(PING_S) as client:
+            async with self._open_client(PING_S) as client:
                 await client.put_object(Bucket=self._bucket.name, Key=_PING, Body=b".")
                 await client.delete_object(Bucket=self._bucket.name, Key=_PING)
         except StorageFull as full:
@@ -158,18 +156,18 @@ class S3Storage:
             await self._open.aclose()
 
     @asynccontextmanager
-    async def _asking(self, deadline_s: float) -> "AsyncIterator[S3Client]":
-        """The client, for calls that have `deadline_s` together. Errors: those of storage."""
+    async def _open_client(self, deadline_s: float) -> "AsyncIterator[S3Client]":
+        """The client, for calls that have `deadline_s` together. Errors: those of `Storage`."""
         try:
             async with asyncio.timeout(deadline_s):
-                yield await self._opened()
+                yield await self._connect()
         except FAILURES as failure:
-            raise self._told(failure) from failure
+            raise self._storage_error(failure) from failure
 
     @asynccontextmanager
-    async def _body(self, key: Key, begin: int, end: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The bytes of an object, once. Errors: those of storage, also while they are read."""
-        async with self._asking(CALL_S) as client:
+    async def _open_body(self, key: Key, begin: int, end: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes of an object, by one request. Errors: those of `Storage`, also while they are read."""
+        async with self._open_client(CALL_S) as client:
             wanted = f"bytes={begin}-{'' if end is None else end - 1}"
             try:
                 answer = await client.get_object(Bucket=self._bucket.name, Key=key, Range=wanted)
@@ -184,26 +182,26 @@ class S3Storage:
         try:
             yield body.iter_chunks(READ_BYTES)
         except FAILURES as failure:
-            raise self._told(failure) from failure
+            raise self._storage_error(failure) from failure
         finally:
             body.close()
 
-    async def _undo(self, placing: Placing) -> None:
-        """Remove what is left of a failed put. It goes on when nobody waits for it any longer."""
-        undoing = asyncio.create_task(self._removed(placing))
+    async def _undo(self, upload: ObjectUpload) -> None:
+        """Delete what is left of a failed put. It continues when the caller is cancelled."""
+        undoing = asyncio.create_task(self._delete_remains(upload))
         self._undoing.add(undoing)
         undoing.add_done_callback(self._undoing.discard)
         await asyncio.wait({undoing}, timeout=UNDO_S)
 
-    async def _removed(self, placing: Placing) -> None:
-        await placing.settle()
+    async def _delete_remains(self, upload: ObjectUpload) -> None:
+        await upload.wait_until_sent()
         try:
             async with asyncio.timeout(UNDO_S):
-                await self.delete(placing.key)
+                await self.delete(upload.key)
         except (OmnisonicError, TimeoutError) as problem:
-            _log.warning("What is left of %s could not be removed at once: %s", placing.key, problem)
+            _log.warning("What is left of %s could not be removed at once: %s", upload.key, problem)
 
-    async def _opened(self) -> "S3Client":
+    async def _connect(self) -> "S3Client":
         if self._client is None:
             async with self._opening:
                 if self._is_closed:
@@ -215,8 +213,8 @@ class S3Storage:
                     self._client = client
         return self._client
 
-    def _told(self, failure: Exception) -> OmnisonicError:
-        error = told(failure, bucket=self._bucket.name, server=self._bucket.server)
+    def _storage_error(self, failure: Exception) -> OmnisonicError:
+        error = storage_error(failure, bucket=self._bucket.name, server=self._bucket.server)
         if isinstance(error, Unavailable):
             _log.warning("The S3 store %s: %s", self._bucket.server, getattr(error, "reason", type(failure).__name__))
         return error

@@ -1,4 +1,4 @@
-"""What an S3 server, or the way to it, says when it fails, in the errors of storage. Pure."""
+"""Translates failures of an S3 server, or of the connection to it, into the errors of `Storage`. Pure."""
 
 from http import HTTPStatus
 from typing import Final
@@ -18,7 +18,7 @@ from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.stores.storage import NoSuchObject, StorageFull, StorageRefused
 
 FAILURES: Final = (BotoCoreError, ClientError, aiohttp.ClientError, OSError)
-"""All that is raised when the server is away, is slow or refuses. `TimeoutError` is an `OSError`."""
+"""All that is raised when the server cannot be reached, is slow or refuses. `TimeoutError` is an `OSError`."""
 
 _REASONS: Final = {
     "NoSuchBucket": "has no bucket {bucket!r}",
@@ -33,24 +33,24 @@ _REASONS: Final = {
     "AuthorizationHeaderMalformed": "has the bucket in another region",
     "NotImplemented": "does not know the call {call}, which uploads need",
 }
-"""Refusals by their code. The server's own words are left out: they may quote us."""
+"""Refusals by their code. The server's own text is left out: it may contain our secrets."""
 _FULL: Final = ("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage")
 _REFUSED: Final = (301, 400, 401, 403, 404, 405, 501)
-"""Statuses after which asking again is no use."""
+"""Statuses after which a retry does not help."""
 _BRIEF: Final = ("RequestTimeout", "IncompleteBody", "BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch")
 """Codes that come with such a status when bytes were lost on the way."""
 SENTENCE: Final = "The studio's storage does not answer now. Try again in a moment."
 
 
 def code_of(failure: BaseException) -> str:
-    """The server's code for what is wrong; empty when it did not come to that."""
+    """The server's error code; empty when it sent none."""
     return str(failure.response.get("Error", {}).get("Code", "")) if isinstance(failure, ClientError) else ""
 
 
-def told(failure: Exception, *, bucket: str, server: str) -> OmnisonicError:
+def storage_error(failure: Exception, *, bucket: str, server: str) -> OmnisonicError:
     """The error to raise for `failure`, one of `FAILURES`."""
     if isinstance(failure, ClientError):
-        return _answered(failure, bucket, server)
+        return _refusal(failure, bucket, server)
     if isinstance(failure, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
         return StorageRefused(f"There are no credentials for the S3 store {server}.")
     if isinstance(failure, SSLError):
@@ -60,7 +60,7 @@ def told(failure: Exception, *, bucket: str, server: str) -> OmnisonicError:
     return Unavailable(SENTENCE)
 
 
-def _answered(failure: ClientError, bucket: str, server: str) -> OmnisonicError:
+def _refusal(failure: ClientError, bucket: str, server: str) -> OmnisonicError:
     code = code_of(failure)
     status = int(failure.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code == "NoSuchKey":

@@ -1,7 +1,7 @@
-"""Access: what somebody is to a room, and whether a sign-in still opens one (SPEC 5.1). What the database is asked.
+"""Access: who may enter a room, and whether a sign-in still gives the right to be there (SPEC 5.1).
 
-A session's room is its members' alone, whoever may enter others. Adapters: `omnisonic.studio.access.postgres`
-(asyncio), and `omnisonic.studio.access.threaded`, which brings it to trio.
+Only its members may enter a session's room, whatever holds for other rooms. Adapters:
+`omnisonic.studio.access.postgres` (asyncio), and `omnisonic.studio.access.threaded`, which brings it to trio.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
 
 
 class Pass(NamedTuple):
-    """By which sign-in somebody is in a room. `room` is None where no role is needed: then the sign-in is all."""
+    """The right to be in a room: a sign-in, and the room, or None where the sign-in needs no role."""
 
     login: LoginId
     room: RoomId | None
@@ -21,11 +21,15 @@ class Pass(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What somebody is to a room, when it is asked.
+    """The rights of a user in a room at one moment.
 
-    `is_sessions`: the room is a session's, whatever form of its id it is called by. `person` is whose sign-in it is,
-    None when there is none or it has ended. `has_role`: they have one in that session, and this is the form of its id
-    that its room is called by. `is_own`, `is_reserved`: the member id is their own user's, or that of another user.
+    Attributes:
+        is_sessions: The room is a session's, in whatever form its id is written.
+        person: Whose sign-in it is; None without one, or when it has ended.
+        has_role: They have a role in that session, and the room is written in the usual form of its id.
+        is_reserved: The wanted member id is another user's id.
+        is_own: The wanted member id is their own user's id.
+
     """
 
     is_sessions: bool
@@ -36,19 +40,19 @@ class Standing:
 
     @property
     def is_anybodys(self) -> bool:
-        """Whether, where rooms are open, they are here as nobody known: in a room that is no session's, and not by
-        their own user's id, by which nobody else may be anywhere.
+        """Whether the sign-in does not matter where rooms are open: the room is not a session's, and the member id is
+        not their own user's id, which nobody else may use.
         """
         return not self.is_sessions and not self.is_own
 
 
 def own_or_given(member_id: MemberId, person: Person) -> MemberId:
-    """The member id of `person`, who gives this one: their own user's id as it is written here, others as they are."""
+    """`member_id` as `person` uses it: their own user's id is brought into its usual form, others stay as they are."""
     return person.id if uuid_meant(member_id) == person.id else member_id
 
 
 class MemberReserved(InvalidInput):
-    """Somebody wants to be in a room by the id of another user. Ids of users are theirs."""
+    """The wanted member id is another user's id."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -57,16 +61,21 @@ class MemberReserved(InvalidInput):
 
 
 class AccessStore(Protocol):
-    """Errors: every method may raise `Unavailable`."""
+    """Answers who may be in a room.
+
+    Raises:
+        Unavailable: Every method, when the store does not answer.
+
+    """
 
     async def standing(
         self, room: RoomId, *, login: LoginId | None = None, member_id: MemberId | None = None
     ) -> Standing:
-        """What whoever is signed in by `login` is to the room, and whether they may be there by `member_id`."""
+        """The rights of the user of `login` in the room, and whether they may use `member_id`."""
         ...
 
     async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
-        """Those of `passes` that open their room no more. The sign-ins of the others count as used just now."""
+        """Those of `passes` that are not valid any more. The sign-ins of the others count as used now."""
         ...
 
     async def ping(self) -> None:
@@ -74,5 +83,5 @@ class AccessStore(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Let go of the connections. Safe to call twice."""
+        """Close the connections. Safe to call twice."""
         ...

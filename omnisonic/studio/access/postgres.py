@@ -1,7 +1,7 @@
-"""Access on Postgres: one statement a question, however many passes it is about. Asyncio.
+"""The access store on Postgres: each call is one statement. Asyncio.
 
-Overload and crash of the server: `Unavailable` (`omnisonic.stores.database.pool`). Shutdown: `aclose`, or whoever
-opened the database closes it.
+Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Shutdown: `aclose`, or
+whoever opened the database closes it.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,47 @@ from typing import Final
 from omnisonic.identity.logins import TOUCH_S
 from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
 from omnisonic.stores.database.pool import Database
-from omnisonic.stores.database.uuids import uuid_or_none
+from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
 from omnisonic.studio.access import AccessStore, Pass, Standing
 from omnisonic.studio.accounts.login_activity import LoginUse
-from omnisonic.studio.sessions.member_statements import LAPSED, STANDING
 
-_NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
+_STANDING: Final = """
+-- $1 sign-in, $2 session, $3 the user's id that is wanted as member id; each may be NULL. Always one row.
+SELECT EXISTS (SELECT FROM sessions WHERE id = $2::uuid) AS is_sessions,
+    person.id::text AS id, person.name, person.email, person.image,
+    EXISTS (SELECT FROM session_members WHERE session_id = $2::uuid AND user_id = person.id) AS has_role,
+    EXISTS (SELECT FROM users WHERE id = $3::uuid AND id IS DISTINCT FROM person.id) AS is_reserved
+FROM (VALUES ($1::text)) AS asked (login)
+LEFT JOIN live_logins AS login ON login.id = asked.login
+LEFT JOIN users AS person ON person.id = login.user_id
+"""
+
+_LAPSED: Final = """
+-- $1 sign-ins and $2 sessions, in pairs, $3 after how long a use is noted again. The places, from 1 on, of the pairs
+-- that do not hold. Without a session only the sign-in must hold.
+WITH pass AS MATERIALIZED (
+    SELECT login, session, place FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS pass (login, session, place)
+), held AS MATERIALIZED (
+    SELECT pass.place, pass.login
+    FROM pass
+    JOIN live_logins AS login ON login.id = pass.login
+    LEFT JOIN session_members AS member ON member.session_id = pass.session AND member.user_id = login.user_id
+    WHERE pass.session IS NULL OR member.user_id IS NOT NULL
+), unnoted AS (
+    -- One that is locked is being noted, or ended, by another transaction.
+    SELECT id FROM logins WHERE id IN (SELECT login FROM held) AND seen_at < now() - $3::interval
+    FOR NO KEY UPDATE SKIP LOCKED
+), noted AS (
+    UPDATE logins SET seen_at = now() FROM unnoted WHERE logins.id = unnoted.id
+)
+SELECT place FROM pass WHERE place NOT IN (SELECT place FROM held) ORDER BY place
+"""
 
 
 class PostgresAccess:
-    """An `AccessStore` in `database`; `aclose` closes it. A session's room is called by its id.
+    """An `AccessStore` in `database`, which `aclose` closes. The room of a session has the session's id.
 
-    With `use` it notes that a sign-in is used when it is asked about one.
+    With `use`, `standing` notes that the sign-in is used.
     """
 
     def __init__(self, database: Database, use: LoginUse | None = None) -> None:
@@ -34,7 +63,7 @@ class PostgresAccess:
     ) -> Standing:
         session = uuid_meant(room)
         user = None if member_id is None else uuid_meant(member_id)
-        row = await self._database.row(STANDING, login, session, user)
+        row = await self._database.row(_STANDING, login, session, user)
         assert row is not None
         person = None if row["id"] is None else Person(row["id"], row["name"], row["email"], row["image"])
         if self._use is not None and login is not None and person is not None:
@@ -51,9 +80,9 @@ class PostgresAccess:
         if not passes:
             return []
         logins = [each.login for each in passes]
-        sessions = [None if each.room is None else uuid_or_none(each.room) or _NO_SESSION for each in passes]
-        rows = await self._database.rows(LAPSED, logins, sessions, timedelta(seconds=TOUCH_S))
-        return [passes[row[0] - 1] for row in rows]
+        sessions = [None if each.room is None else uuid_or_none(each.room) or NIL_UUID for each in passes]
+        rows = await self._database.rows(_LAPSED, logins, sessions, timedelta(seconds=TOUCH_S))
+        return [passes[row["place"] - 1] for row in rows]
 
     async def ping(self) -> None:
         await self._database.ping()

@@ -1,6 +1,7 @@
 """An access store whose adapter is asyncio code, for a trio program: it lives in an `AsyncioThread`.
 
-Every call has a deadline on this side too, since cancellation does not cross by itself. Errors: `Unavailable`.
+Every call has a deadline on trio's side, too, because cancellation does not cross threads by itself. Errors:
+`Unavailable`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from omnisonic.models import LoginId, MemberId, RoomId
 from omnisonic.studio.access import AccessStore, Pass, Standing
 
 CALL_S: Final = 2.0
-"""A call is given up after this long whatever happens over there: somebody waits at the door."""
+"""The deadline of a call on trio's side: somebody waits to enter a room."""
 
 
 class ThreadedAccess:

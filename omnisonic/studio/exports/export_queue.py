@@ -15,9 +15,8 @@ from omnisonic.stores.storage import Key, NoSuchObject
 from omnisonic.studio.exports import export_statements as statements
 from omnisonic.studio.exports.export_store import made
 from omnisonic.studio.exports.queue import BACKOFF_S, CRASHED, LEASE_S, MOST_STEMS, TRIES, ExportQueue, Finished, Job
-from omnisonic.studio.uploads import unreferenced_objects
-from omnisonic.studio.uploads.retention import LOOSE_S
-from omnisonic.studio.uploads.upload_store import given_up, kept
+from omnisonic.studio.uploads.unreferenced_objects import abandon_object, register_object, try_bind_object
+from omnisonic.studio.uploads.upload_store import stored_upload
 
 _LEASE: Final = timedelta(seconds=LEASE_S)
 _BACKOFF: Final = [timedelta(seconds=pause_s) for pause_s in BACKOFF_S]
@@ -57,11 +56,12 @@ class PostgresExportQueue:
         return None if row is None else stems[row[0] - 1]
 
     async def note(self, key: Key) -> None:
-        await self._database.row(unreferenced_objects.NOTE, key, timedelta(seconds=LOOSE_S))
+        async with self._database.connection() as connection:
+            await register_object(connection, key)
 
     async def abandon(self, key: Key) -> bool:
         async with self._database.connection() as connection:
-            return await given_up(connection, key)
+            return await abandon_object(connection, key)
 
     async def complete(self, job: Job, finished: Finished) -> Export | None:
         measured = finished.duration_seconds, finished.loudness_lufs, finished.peak_dbfs, finished.warning
@@ -69,7 +69,7 @@ class PostgresExportQueue:
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(statements.COMPLETE, job.export.id, job.lease, *values)
             if row is not None:
-                if await connection.fetchrow(unreferenced_objects.BIND, finished.key) is None:
+                if not await try_bind_object(connection, finished.key):
                     raise NoSuchObject  # and nothing is completed
                 return made(row).export
         settled = await self._database.row(statements.SETTLED, job.export.id, job.lease)
@@ -102,7 +102,7 @@ class PostgresExportQueue:
 def _job(export: Export, trace: Trace | None, lease: str, rows: Sequence[Row]) -> Job:
     """From the columns of a session, and of its uploads."""
     tempo_bpm, beats_per_bar = rows[0][:_UPLOAD]
-    stems = [kept(row[_UPLOAD:]) for row in rows if row[_UPLOAD] is not None]
+    stems = [stored_upload(row) for row in rows if row["id"] is not None]
     return Job(export, lease, tempo_bpm, beats_per_bar, stems, trace)
 
 

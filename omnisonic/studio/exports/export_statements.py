@@ -5,7 +5,7 @@ Who may see an export: everybody with a role in its session. `due_at` is NULL fo
 
 from typing import Final
 
-from omnisonic.studio.sessions.member_statements import asked
+from omnisonic.studio.sessions.session_statements import asked
 from omnisonic.studio.uploads import upload_statements
 from omnisonic.studio.user_turns import next_in_turn
 

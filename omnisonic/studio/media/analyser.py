@@ -19,7 +19,7 @@ from omnisonic.process.cpu_starvation import is_cpu_starved
 from omnisonic.process.idle_priority import use_only_idle_time
 from omnisonic.process.sandbox import EXIT_NOT_SANDBOXED
 from omnisonic.studio.media.sandboxed_process import FILES_FAULT, bare_environment, end, sandboxed_command
-from omnisonic.studio.uploads.analyses import Analysis
+from omnisonic.studio.uploads import Analysis
 
 LISTEN_S: Final = 150.0
 ANSWER_BYTES: Final = 65_536

@@ -16,8 +16,7 @@ from av.error import FFmpegError
 from omnisonic.studio.media.decoding import LONGEST_S, NoSound, shape_of
 from omnisonic.studio.media.sound import Sound
 from omnisonic.studio.media.waveform import Waveform
-from omnisonic.studio.uploads import Peaks
-from omnisonic.studio.uploads.analyses import Analysis
+from omnisonic.studio.uploads import Analysis, Peaks
 
 SAMPLE_BYTES: Final = 2
 

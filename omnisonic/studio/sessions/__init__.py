@@ -1,7 +1,7 @@
 """Music sessions: who owns them, who shares them (SPEC 3). Adapters: `omnisonic.studio.sessions.memory`, `.postgres`.
 
-Every call says by which sign-in it is made, and looks that up in the same step as what it does: there is no moment
-between. Owners may do everything; collaborators see the session and may leave it; for all others it does not exist.
+Every call takes the caller's sign-in and checks it in the same step as what it does, so that no change comes between.
+Owners may do everything. Collaborators see the session and may leave it. For all others it does not exist.
 """
 
 from datetime import datetime
@@ -13,16 +13,16 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.models import Invite, InviteId, LoginId, Person, Session, SessionId, UserId
 
 INVITE_S: Final = 7 * 24 * 60 * 60
-"""An invite is good for a week, for as many as accept it."""
+"""How long an invite is valid: a week. Any number of users may accept it."""
 MOST_INVITES: Final = 50
-"""Invites to one session that may hold at once."""
+"""Most valid invites to one session."""
 LONGEST_PAGE: Final = 100
 """Most sessions in one listing, however many are asked for."""
 DEFAULT_TEMPO_BPM: Final = 120.0
 DEFAULT_BEATS_PER_BAR: Final = 4
 
 People: TypeAlias = list[Person]
-"""`list` is a method below."""
+"""An alias, because `list` is a method below."""
 Invites: TypeAlias = list[Invite]
 
 
@@ -45,7 +45,7 @@ class NoSuchSession(OmnisonicError):
 
 
 class NoSuchInvite(OmnisonicError):
-    """The invite was never made, has run out, or was taken back."""
+    """The invite was never created, has expired, or was withdrawn."""
 
     code = "invite_not_found"
 
@@ -54,7 +54,7 @@ class NoSuchInvite(OmnisonicError):
 
 
 class TooManyInvites(OmnisonicError):
-    """As many invites to the session hold as may."""
+    """The session has as many valid invites as allowed."""
 
     code = "too_many_invites"
 
@@ -81,9 +81,9 @@ class OwnerOnly(OmnisonicError):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A place in the order of sessions, newest first: just after the session made at that time with that id.
+    """A position in a list, newest first: just after the item created at that time with that id.
 
-    With an id that is no UUID it is just after all sessions made at that time.
+    With an id that is no UUID it is just after all items created at that time.
     """
 
     created_at: datetime
@@ -91,14 +91,14 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """One session, and who asked for it."""
+    """One session, and the user who asked for it."""
 
     user: UserId
     session: Session
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """Some sessions of one user, newest first; `next_before` is None when they are the last."""
+    """Some sessions of one user, newest first. `next_before` is where the next page begins, None on the last page."""
 
     user: UserId
     sessions: list[Session]
@@ -106,7 +106,7 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What an invite offers to whoever has its link. Nothing of it says more than the owner wants them to know."""
+    """What everybody who has the link of an invite may see. The owner's e-mail address is not in it."""
 
     session_name: str
     owner: Person
@@ -114,7 +114,7 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What is to be different; None stays as it is."""
+    """Changes to a session. None leaves a value unchanged."""
 
     name: str | None = None
     tempo_bpm: float | None = None
@@ -122,26 +122,36 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class SessionStore(Protocol):
-    """Errors: every method may raise `NotSignedIn` and `Unavailable`; those that take a session `NoSuchSession`.
+    """Sessions, their collaborators and invites. An id that is no UUID is treated as an unknown id.
 
-    An id that is no UUID is that of no session. `participants` of the answers is None: rosters are kept elsewhere. The
-    owner's address is in what the owner is answered, and in nobody else's.
+    `participants` of the returned sessions is None: the presence store has the rosters. Only the owner sees the owner's
+    e-mail address.
+
+    Raises:
+        Unavailable: Every method, when the store does not answer.
+        NotSignedIn: Every method that takes a sign-in, when it has ended.
+        NoSuchSession: Every method that takes a session, when the user has no role in it.
+
     """
 
     async def list(self, login: LoginId, *, limit: int, before: Cursor | None = None) -> Listing:
-        """The user's own sessions and those shared with them, `createdAt` descending."""
+        """List the user's own sessions and those shared with them, `createdAt` descending."""
         ...
 
-    async def get(self, login: LoginId, session: SessionId) -> Session: ...
+    async def get(self, login: LoginId, session: SessionId) -> Session:
+        """Read one session."""
+        ...
 
     async def find(self, login: LoginId, session: SessionId) -> Found:
-        """As `get`, with who asks."""
+        """As `get`, with the user who asks."""
         ...
 
-    async def create(self, login: LoginId, name: str) -> Session: ...
+    async def create(self, login: LoginId, name: str) -> Session:
+        """Create a session owned by the user."""
+        ...
 
     async def change(self, login: LoginId, session: SessionId, change: Change) -> Session:
-        """Errors: `OwnerOnly`."""
+        """Change it. Errors: `OwnerOnly`."""
         ...
 
     async def delete(self, login: LoginId, session: SessionId) -> None:
@@ -149,11 +159,11 @@ class SessionStore(Protocol):
         ...
 
     async def invite(self, login: LoginId, session: SessionId, digest: str) -> Invite:
-        """Make an invite whose secret has this `digest`. Errors: `OwnerOnly`, `TooManyInvites`."""
+        """Create an invite whose secret has this `digest`. Errors: `OwnerOnly`, `TooManyInvites`."""
         ...
 
     async def invites(self, login: LoginId, session: SessionId) -> Invites:
-        """The session's invites that hold, the newest first. Errors: `OwnerOnly`."""
+        """List the session's valid invites, newest first. Errors: `OwnerOnly`."""
         ...
 
     async def withdraw(self, login: LoginId, session: SessionId, invite: InviteId | None = None) -> None:
@@ -161,25 +171,25 @@ class SessionStore(Protocol):
         ...
 
     async def offer(self, digest: str) -> Offer:
-        """What an invite offers; anybody who has its secret may look, and nothing changes. Errors: `NoSuchInvite`."""
+        """Read what an invite offers, without accepting it. The secret is enough for that. Errors: `NoSuchInvite`."""
         ...
 
     async def accept(self, login: LoginId, digest: str) -> SessionId:
-        """Become a collaborator by an invite. The owner stays the owner, and a collaborator is one already.
+        """Become a collaborator by an invite. Nothing changes for the owner and for collaborators.
 
         Errors: `NoSuchInvite`.
         """
         ...
 
     async def collaborators(self, login: LoginId, session: SessionId) -> People:
-        """All collaborators, those who came first at the top; the owner is not one.
+        """List all collaborators, in the order in which they joined. The owner is not one.
 
-        Their addresses are the owner's to see; a collaborator sees their own.
+        Only the owner sees their e-mail addresses; a collaborator sees their own.
         """
         ...
 
     async def remove(self, login: LoginId, session: SessionId, user: UserId) -> None:
-        """Take the role from a collaborator, and take the session's invites back, lest they return by one.
+        """Remove a collaborator, and withdraw the session's invites, so that they cannot return by one.
 
         Owners may remove anybody, collaborators themselves (then the invites stay). Errors: `OwnerOnly`,
         `NoSuchCollaborator`.

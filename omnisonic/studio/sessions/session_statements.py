@@ -1,16 +1,50 @@
-"""The table `sessions`. Its rows come as `Session` has them: the session's own columns, its owner's, and the role."""
+"""The tables `sessions`, `session_members` and `invites`.
+
+Most statements begin with `asked`: one row, as soon as the sign-in holds, with the role of the user in the session. So
+one statement tells strangers, other users, collaborators and owners apart, and acts only for those who may.
+
+Statements that accept an invite, or delete a session's invites, lock the session's row first. So each sees what the
+others have done, and never do two wait for each other.
+"""
 
 from typing import Final
 
-from omnisonic.studio.sessions.member_statements import asked
+_ASKED: Final = """
+-- $1 sign-in, $2 session.
+WITH asked AS MATERIALIZED (
+    SELECT login.user_id, session.id AS session_id, session.owner_id = login.user_id AS owns
+    FROM live_logins AS login
+    LEFT JOIN session_members AS member ON member.user_id = login.user_id AND member.session_id = $2
+    LEFT JOIN sessions AS session ON session.id = member.session_id
+    WHERE login.id = $1
+)
+"""
 
-GET: Final = """
--- $1 sign-in, $2 session. One row, as soon as the sign-in holds; NULLs when they have no role in the session. The user
--- comes last.
-SELECT session.id::text, session.name, session.created_at, session.updated_at, session.tempo_bpm, session.beats_per_bar,
-    owner.id::text, owner.name, owner.email, owner.image,
-    CASE WHEN owner.id = login.user_id THEN 'owner' ELSE 'collaborator' END,
-    login.user_id::text
+
+def asked(rest: str) -> str:
+    """A statement that begins with `asked` (user_id, session_id, owns); `session_id` is NULL when they have no role."""
+    return _ASKED + rest
+
+
+def columns(session: str) -> str:
+    """The columns of `sessions AS {session}` and, with the prefix `owner_`, of `users AS owner`."""
+    own = "name", "created_at", "updated_at", "tempo_bpm", "beats_per_bar"
+    owners = "name", "email", "image"
+    return ", ".join(
+        [
+            f"{session}.id::text",
+            *(f"{session}.{name}" for name in own),
+            "owner.id::text AS owner_id",
+            *(f"owner.{name} AS owner_{name}" for name in owners),
+        ]
+    )
+
+
+GET: Final = f"""
+-- $1 sign-in, $2 session. One row, as soon as the sign-in holds; NULLs but for the user when they have no role in
+-- the session.
+SELECT {columns("session")},
+    CASE WHEN owner.id = login.user_id THEN 'owner' ELSE 'collaborator' END AS role, login.user_id::text
 FROM live_logins AS login
 LEFT JOIN session_members AS member ON member.user_id = login.user_id AND member.session_id = $2
 LEFT JOIN sessions AS session ON session.id = member.session_id
@@ -18,14 +52,12 @@ LEFT JOIN users AS owner ON owner.id = session.owner_id
 WHERE login.id = $1
 """
 
-LIST: Final = """
--- $1 sign-in, $2 and $3 the time and the id to begin after, $4 how many. The user comes last in each row, and even when
--- there are no sessions. The places come from the index alone, and no more of them than are asked for; the constant
--- tells the planner that they are few.
-SELECT session.id::text, session.name, session.created_at, session.updated_at, session.tempo_bpm, session.beats_per_bar,
-    owner.id::text, owner.name, owner.email, owner.image,
-    CASE WHEN owner.id = login.user_id THEN 'owner' ELSE 'collaborator' END,
-    login.user_id::text
+LIST: Final = f"""
+-- $1 sign-in, $2 and $3 the time and the id to begin after, $4 how many. One row at least, with the user, as soon as
+-- the sign-in holds. The places come from the index alone, no more of them than wanted; the constant tells the planner
+-- that they are few.
+SELECT {columns("session")},
+    CASE WHEN owner.id = login.user_id THEN 'owner' ELSE 'collaborator' END AS role, login.user_id::text
 FROM live_logins AS login
 LEFT JOIN LATERAL (
     SELECT first.session_id FROM (
@@ -41,7 +73,7 @@ WHERE login.id = $1
 ORDER BY session.created_at DESC, session.id DESC
 """
 
-CREATE: Final = """
+CREATE: Final = f"""
 -- $1 sign-in, $2 name.
 WITH made AS (
     INSERT INTO sessions (owner_id, name, created_at, updated_at)
@@ -50,12 +82,11 @@ WITH made AS (
 ), seated AS (
     INSERT INTO session_members (session_id, user_id, created_at) SELECT id, owner_id, created_at FROM made
 )
-SELECT made.id::text, made.name, made.created_at, made.updated_at, made.tempo_bpm, made.beats_per_bar,
-    owner.id::text, owner.name, owner.email, owner.image, 'owner'
+SELECT {columns("made")}, 'owner' AS role
 FROM made JOIN users AS owner ON owner.id = made.owner_id
 """
 
-CHANGE: Final = asked("""
+CHANGE: Final = asked(f"""
 , changed AS (
     -- $3 name, $4 tempo, $5 beats; NULL stays.
     UPDATE sessions AS session
@@ -64,8 +95,7 @@ CHANGE: Final = asked("""
     FROM asked WHERE session.id = asked.session_id AND asked.owns
     RETURNING session.*
 )
-SELECT changed.id::text, changed.name, changed.created_at, changed.updated_at, changed.tempo_bpm, changed.beats_per_bar,
-    owner.id::text, owner.name, owner.email, owner.image, 'owner', asked.owns
+SELECT {columns("changed")}, 'owner' AS role, asked.owns
 FROM asked
 LEFT JOIN changed ON true
 LEFT JOIN users AS owner ON owner.id = changed.owner_id
@@ -75,5 +105,115 @@ DELETE: Final = asked("""
 , gone AS (
     DELETE FROM sessions AS session USING asked WHERE session.id = asked.session_id AND asked.owns RETURNING session.id
 )
-SELECT asked.owns, gone.id IS NOT NULL AS gone FROM asked LEFT JOIN gone ON true
+SELECT asked.owns, gone.id IS NOT NULL AS is_gone FROM asked LEFT JOIN gone ON true
 """)
+
+LIST_COLLABORATORS: Final = asked("""
+-- `sees_email`: whether the user may see the address of this collaborator.
+SELECT asked.session_id IS NOT NULL AS is_there, asked.owns OR person.id = asked.user_id AS sees_email,
+    person.id::text, person.name, person.email, person.image
+FROM asked
+LEFT JOIN session_members AS member ON member.session_id = asked.session_id
+    AND member.user_id <> (SELECT owner_id FROM sessions WHERE id = asked.session_id)
+LEFT JOIN users AS person ON person.id = member.user_id
+ORDER BY member.joined_at, member.user_id
+""")
+
+REMOVE_COLLABORATOR: Final = asked("""
+, locked AS MATERIALIZED (
+    SELECT session.id FROM sessions AS session JOIN asked ON asked.session_id = session.id
+    FOR NO KEY UPDATE OF session
+), gone AS (
+    -- $3 user.
+    DELETE FROM session_members AS member USING locked, asked
+    WHERE member.session_id = locked.id AND member.user_id = $3
+        AND (asked.owns AND asked.user_id <> $3 OR NOT asked.owns AND asked.user_id = $3)
+    RETURNING member.session_id
+), taken_back AS (
+    DELETE FROM invites USING gone, asked WHERE invites.session_id = gone.session_id AND asked.owns
+)
+SELECT locked.id IS NOT NULL AS is_there, asked.owns, asked.user_id = $3 AS leaves,
+    gone.session_id IS NOT NULL AS is_gone
+FROM asked LEFT JOIN locked ON true LEFT JOIN gone ON true
+""")
+
+LOCK_AS_OWNER: Final = asked("""
+, locked AS MATERIALIZED (
+    SELECT session.id FROM sessions AS session JOIN asked ON asked.session_id = session.id
+    WHERE asked.owns FOR NO KEY UPDATE OF session
+)
+SELECT asked.owns, locked.id IS NOT NULL AS is_there FROM asked LEFT JOIN locked ON true
+""")
+"""The role of the user. For an owner the session is locked, so that its invites are counted one after the other."""
+
+CREATE_INVITE: Final = """
+-- $1 session, $2 digest, $3 for how long, $4 most invites. No row when there are as many.
+INSERT INTO invites (digest, session_id, expires_at)
+SELECT $2, $1::uuid, clock_timestamp() + $3::interval
+WHERE (SELECT count(*) FROM invites WHERE session_id = $1 AND expires_at > now()) < $4
+RETURNING id::text, created_at, expires_at
+"""
+
+LIST_INVITES: Final = asked("""
+-- Those that still hold, the newest first. One row at least, as soon as the sign-in holds.
+SELECT asked.owns, invite.id::text, invite.created_at, invite.expires_at
+FROM asked
+LEFT JOIN invites AS invite ON asked.owns AND invite.session_id = asked.session_id AND invite.expires_at > now()
+ORDER BY invite.created_at DESC, invite.id DESC
+""")
+
+WITHDRAW_INVITES: Final = asked("""
+, locked AS MATERIALIZED (
+    SELECT session.id FROM sessions AS session JOIN asked ON asked.session_id = session.id
+    WHERE asked.owns FOR NO KEY UPDATE OF session
+), gone AS (
+    -- $3 the invite; NULL is all of them.
+    DELETE FROM invites USING locked
+    WHERE invites.session_id = locked.id AND ($3::uuid IS NULL OR invites.id = $3)
+    RETURNING invites.expires_at > now() AS held
+)
+SELECT asked.owns, locked.id IS NOT NULL AS is_there, EXISTS (SELECT FROM gone WHERE held) AS is_gone
+FROM asked LEFT JOIN locked ON true
+""")
+
+READ_OFFER: Final = """
+-- $1 digest. The session and its owner, for who has the link; no row when the invite has expired.
+SELECT session.name AS session_name, owner.id::text, owner.name, owner.email, owner.image, invite.expires_at
+FROM invites AS invite
+JOIN sessions AS session ON session.id = invite.session_id
+JOIN users AS owner ON owner.id = session.owner_id
+WHERE invite.digest = $1 AND invite.expires_at > now()
+"""
+
+ACCEPT_INVITE: Final = """
+-- $1 sign-in, $2 digest.
+WITH login AS MATERIALIZED (
+    SELECT user_id FROM live_logins WHERE id = $1
+), locked AS MATERIALIZED (
+    SELECT session.id, session.created_at
+    FROM sessions AS session
+    WHERE session.id = (SELECT session_id FROM invites WHERE digest = $2) AND EXISTS (SELECT FROM login)
+    FOR NO KEY UPDATE
+), invite AS MATERIALIZED (
+    -- Locked as well, so that the row is read as it is now: the last holder of the session's lock may have deleted it.
+    SELECT invite.session_id, locked.created_at
+    FROM locked JOIN invites AS invite ON invite.session_id = locked.id
+    WHERE invite.digest = $2 AND invite.expires_at > now()
+    FOR KEY SHARE OF invite
+), seated AS (
+    INSERT INTO session_members (session_id, user_id, created_at)
+    SELECT invite.session_id, login.user_id, invite.created_at FROM invite, login
+    ON CONFLICT DO NOTHING
+)
+SELECT invite.session_id::text FROM login LEFT JOIN invite ON true
+"""
+
+SWEEP_INVITES: Final = """
+-- $1 how many at most.
+WITH old AS (
+    SELECT digest FROM invites WHERE expires_at < now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM invites USING old WHERE invites.digest = old.digest RETURNING 1
+)
+SELECT count(*) AS swept FROM gone
+"""

@@ -1,33 +1,36 @@
-"""Uploads: files that people bring, alone or into a session (SPEC 3). Adapter: `omnisonic.studio.uploads.upload_store`.
+"""Uploads: audio, image and video files, in a session or without one (SPEC 3). Here are the models and errors.
 
-Rows are here and bytes in a `Storage`, and no crash may leave one without the other for good. So an object is noted as
-*loose* before it is put, and is loose no more in the transaction that makes its row; a row that goes, however it goes,
-leaves its object loose. Whoever keeps house deletes what has been loose for too long
-(`omnisonic.studio.uploads.retention`).
+An upload is a row in the database and an object in the storage. Neither may stay without the other after a crash, so an
+object is registered as *unreferenced* before it is put. The transaction that inserts its row removes that registration,
+and deleting the row, in whatever way, registers the object again. The garbage collector deletes what stays unreferenced
+for too long (`omnisonic.studio.uploads.unreferenced_objects`, `.garbage_collector`).
 
-Who shares a session sees, plays and mixes all its uploads; their uploader and the session's owner may remove them. An
-upload without a session is its uploader's alone.
+Everybody who shares a session can see, play and mix all its uploads. The uploader and the session's owner can remove
+them. An upload without a session belongs to its uploader alone.
 """
 
-from typing import Final, Protocol
+import re
+from typing import Final
 
 import msgspec
 
-from omnisonic.errors import OmnisonicError
-from omnisonic.models import LoginId, SessionId, Upload, UploadId
+from omnisonic.errors import InvalidInput, OmnisonicError
+from omnisonic.models import Upload, checked_name
 from omnisonic.observability.trace_context import Trace
 from omnisonic.stores.storage import Key, Label
 from omnisonic.studio.sessions import Cursor
 
 RESERVED_S: Final = 60.0
-"""How long bytes that arrive are reserved without being renewed, as when the process is killed that takes them in."""
+"""How long reserved quota stays reserved without renewal, for example after the receiving process was killed."""
 LONGEST_PAGE: Final = 200
 """Most uploads in one listing."""
 GAIN_DB: Final = (-60.0, 12.0)
 PAN: Final = (-1.0, 1.0)
-"""From all left to all right."""
+"""From left to right."""
 OFFSET_S: Final = (0.0, 3600.0)
 """Where in the session the stem begins."""
+MAX_FILE_NAME: Final = 255
+"""Most characters in a file name: the limit of most file systems."""
 
 
 class NoSuchUpload(OmnisonicError):
@@ -40,7 +43,7 @@ class NoSuchUpload(OmnisonicError):
 
 
 class UploaderOnly(OmnisonicError):
-    """A collaborator wants to remove what another one brought."""
+    """A collaborator wants to remove an upload of somebody else."""
 
     code = "uploader_only"
 
@@ -49,7 +52,7 @@ class UploaderOnly(OmnisonicError):
 
 
 class UploadTooLarge(OmnisonicError):
-    """The file is larger than this studio takes."""
+    """The file is larger than this studio accepts."""
 
     code = "upload_too_large"
 
@@ -58,7 +61,7 @@ class UploadTooLarge(OmnisonicError):
 
 
 class QuotaExceeded(OmnisonicError):
-    """All that this user has uploaded would be more than each user may have."""
+    """The user's uploads would take more space than each user may have."""
 
     code = "upload_quota_exceeded"
 
@@ -67,7 +70,7 @@ class QuotaExceeded(OmnisonicError):
 
 
 class TooManyUploads(OmnisonicError):
-    """As many files of this user are arriving as may at once."""
+    """The user already uploads as many files at the same time as allowed."""
 
     code = "too_many_uploads"
 
@@ -77,7 +80,7 @@ class TooManyUploads(OmnisonicError):
 
 
 class UnsupportedMedia(OmnisonicError):
-    """The file is neither sound nor picture nor film, whatever it is called."""
+    """The file is not audio, image or video, judged by its content and not by its name."""
 
     code = "unsupported_media_type"
 
@@ -86,7 +89,7 @@ class UnsupportedMedia(OmnisonicError):
 
 
 class PeaksPending(OmnisonicError):
-    """The file has not been looked at yet."""
+    """The file has not been analysed yet."""
 
     code = "peaks_pending"
 
@@ -95,7 +98,7 @@ class PeaksPending(OmnisonicError):
 
 
 class NoPeaks(OmnisonicError):
-    """There is no sound in the file that can be played."""
+    """The file has no sound that can be decoded."""
 
     code = "no_peaks"
 
@@ -103,8 +106,11 @@ class NoPeaks(OmnisonicError):
         super().__init__("There is no sound in this file to draw.")
 
 
-class Received(msgspec.Struct, frozen=True):
-    """What was put: its name for people, its size in bytes, its media type by content, its SHA-256 in hexadecimal."""
+class ReceivedFile(msgspec.Struct, frozen=True):
+    """A file that was put into the storage.
+
+    `file_name` is for people, `file_size` in bytes, `mime_type` by content, `sha256` hexadecimal.
+    """
 
     file_name: str
     file_size: int
@@ -113,7 +119,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class StoredUpload(msgspec.Struct, frozen=True):
-    """An upload, and where its bytes are. `trace`, for whoever listens to it: the trace in which it arrived."""
+    """An upload and the key of its object. `trace` is that of the request that uploaded it; its analysis joins it."""
 
     upload: Upload
     key: Key
@@ -125,14 +131,14 @@ class StoredUpload(msgspec.Struct, frozen=True):
 
 
 class UploadPage(msgspec.Struct, frozen=True):
-    """Some uploads, newest first; `next_before` is None when they are the last."""
+    """Some uploads, newest first. `next_before` is where the next page begins, None on the last page."""
 
     uploads: list[StoredUpload]
     next_before: Cursor | None
 
 
 class Mix(msgspec.Struct, frozen=True):
-    """How a stem is to sit in the mix; None stays as it is."""
+    """Changes to how a stem sits in the mix. None leaves a value unchanged."""
 
     gain_db: float | None = None
     pan: float | None = None
@@ -141,81 +147,29 @@ class Mix(msgspec.Struct, frozen=True):
 
 
 class Peaks(msgspec.Struct, frozen=True, rename="camel"):
-    """A waveform: the loudest sample of each of equally long stretches, from 0 to 1, at most 1000 of them."""
+    """A waveform: the peak of each of at most 1000 stretches of equal length, from 0 to 1."""
 
     sample_rate: int
     duration_seconds: float
     peaks: list[float]
 
 
-class UploadStore(Protocol):
-    """Errors: every method but `abandon` may raise `NotSignedIn`; all of them `Unavailable`.
+class Analysis(msgspec.Struct, frozen=True):
+    """What the analyser found in a file: channels and waveform. `warning` is a sentence on what is missing."""
 
-    Those that take an upload raise `NoSuchUpload`, those that take a session `NoSuchSession` when the user has no role
-    in it. An id that is no UUID is that of nothing.
+    channels: int
+    peaks: Peaks
+    warning: str | None = None
+
+
+def checked_file_name(text: str) -> str:
+    """The last component of the path `text`, trimmed. Nothing is stored under this name, it is only shown.
+
+    Raises:
+        InvalidInput: `invalid_file_name`.
+
     """
-
-    async def begin(
-        self,
-        login: LoginId,
-        key: Key,
-        *,
-        session: SessionId | None,
-        size: int | None,
-        resumable: UploadId | None = None,
-    ) -> int:
-        """Note `key` as loose, before anything is put there; it stays so for `LOOSE_S`, longer than any put takes.
-
-        `size` is what is coming, in bytes, when that is known; so much of the quota is reserved for `RESERVED_S`. Of a
-        piece of a `resumable` only what goes beyond that one's size counts. How many bytes may be put: ask for more by
-        `reserve`. Errors: `QuotaExceeded`, `TooManyUploads`.
-        """
-        ...
-
-    async def reserve(self, key: Key, *, least: int, most: int) -> int:
-        """Reserve between `least` and `most` bytes in all for what arrives at `key`, for another `RESERVED_S`.
-
-        How many that are. Errors: `QuotaExceeded` when `least` are not left; `Unavailable` when it took too long.
-        """
-        ...
-
-    async def note_copy(self, key: Key) -> None:
-        """Note `key` as loose, for a copy of what has arrived and counts already."""
-        ...
-
-    async def commit(
-        self, login: LoginId, upload: UploadId, key: Key, received: Received, *, session: SessionId | None
-    ) -> Upload:
-        """Make the row of what was put at `key`, which is loose no more: both or neither.
-
-        Errors: `QuotaExceeded`; `Unavailable` when the key is not loose any more, for it took too long.
-        """
-        ...
-
-    async def abandon(self, key: Key) -> bool:
-        """Give the object `key` up, put or not: it is loose, due now, and cannot become an upload any more.
-
-        False when it became an upload (or a piece of one) after all, though that may not have been told.
-        """
-        ...
-
-    async def list(
-        self, login: LoginId, session: SessionId | None, *, limit: int, before: Cursor | None = None
-    ) -> UploadPage:
-        """The uploads of a session, or with None all of the user's own, `createdAt` descending."""
-        ...
-
-    async def get(self, login: LoginId, upload: UploadId) -> StoredUpload: ...
-
-    async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> Upload: ...
-
-    async def remove(self, login: LoginId, upload: UploadId) -> StoredUpload:
-        """Delete the row, which leaves the object loose and due: of many at once one succeeds.
-
-        Errors: `UploaderOnly`.
-        """
-        ...
-
-    async def peaks(self, login: LoginId, upload: UploadId) -> Peaks:
-        """Errors: `PeaksPending`, `NoPeaks`."""
-        ...
+    name = re.split(r"[/\\]", text)[-1].strip()
+    if name in (".", ".."):
+        raise InvalidInput("fileName must be that of a file.", code="invalid_file_name")
+    return checked_name(name, name="fileName", longest=MAX_FILE_NAME)

@@ -1,40 +1,85 @@
-"""The queue of uploads to listen to, on Postgres. Overload, crash and shutdown: as
-`omnisonic.studio.uploads.upload_store`.
+"""The queue of uploads that wait to be analysed, in the table `uploads` on Postgres.
+
+Several workers may take at once: each gets another upload. Overload: uploads wait in the table. Crash: an upload that
+was taken and not finished is taken again after `LEASE_S`, `TRIES` times in all; then it counts as having no sound. A
+database that does not answer: `Unavailable`. Shutdown: whoever opened the database closes it.
 """
 
 from datetime import timedelta
+from typing import Final
 
 import msgspec
 
 from omnisonic.models import Upload
 from omnisonic.stores.database.pool import Database
-from omnisonic.studio.uploads import StoredUpload, analysis_statements
-from omnisonic.studio.uploads.analyses import LEASE_S, TRIES, Analysis, AnalysisQueue
-from omnisonic.studio.uploads.upload_store import FULL_SCALE, kept
+from omnisonic.studio.uploads import Analysis, StoredUpload
+from omnisonic.studio.uploads.upload_statements import COLUMNS
+from omnisonic.studio.uploads.upload_store import FULL_SCALE, stored_upload
+from omnisonic.studio.user_turns import next_in_turn
+
+LEASE_S: Final = 300
+TRIES: Final = 3
+
+_NEXT: Final = next_in_turn(
+    "uploads",
+    due="analysis_due_at",
+    tries="analysis_tries",
+    is_leased="analysis_tries > 0",
+    turn="analysed_at",
+    most_tries="$2",
+)
+
+_TAKE: Final = f"""
+-- $1 how long nobody else may take it, $2 how often it is tried. What was tried too often does not wait any more.
+WITH {_NEXT}
+UPDATE uploads AS upload
+SET analysis_due_at = CASE WHEN next.is_tried THEN now() + $1::interval END, analysis_tries = analysis_tries + 1
+FROM next WHERE upload.id = next.id
+RETURNING {COLUMNS}, upload.trace, next.is_tried
+"""
+
+_FINISH: Final = f"""
+-- $1 upload, $2 duration in seconds, $3 sample rate, $4 channels, $5 peaks, $6 warning: NULLs when there is no sound,
+-- which does not erase what another worker has found.
+UPDATE uploads AS upload
+SET analysis_due_at = NULL, duration_seconds = coalesce($2, duration_seconds), sample_rate = coalesce($3, sample_rate),
+    channels = coalesce($4, channels), peaks = coalesce($5, peaks),
+    warning = coalesce($6, warning)
+WHERE upload.id = $1
+RETURNING {COLUMNS}
+"""
 
 
-class PostgresAnalyses:
-    """An `AnalysisQueue` in `database`."""
+class AnalysisQueue:
+    """The uploads in `database` that wait to be analysed.
+
+    Raises:
+        Unavailable: Every method, when the database does not answer.
+
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self) -> StoredUpload | None:
-        while row := await self._database.row(analysis_statements.TAKE, timedelta(seconds=LEASE_S), TRIES):
-            *_, trace, is_tried = row
-            if is_tried:
-                return msgspec.structs.replace(kept(row), trace=trace)
+        """Take the next upload for `LEASE_S`; None when none waits. Users take turns."""
+        while row := await self._database.row(_TAKE, timedelta(seconds=LEASE_S), TRIES):
+            if row["is_tried"]:
+                return msgspec.structs.replace(stored_upload(row), trace=row["trace"])
         return None
 
-    async def finish(self, upload: Upload, heard: Analysis | None) -> Upload | None:
-        if heard is None:
+    async def finish(self, upload: Upload, analysis: Analysis | None) -> Upload | None:
+        """Store the analysis; None means no sound.
+
+        Returns:
+            The upload as it is now, or None when it was removed meanwhile.
+
+        """
+        if analysis is None:
             values: tuple[object, ...] = (None, None, None, None, None)
         else:
-            peaks = bytes(round(max(0.0, min(1.0, peak)) * FULL_SCALE) for peak in heard.peaks.peaks)
-            about = heard.peaks
-            values = (about.duration_seconds, about.sample_rate, heard.channels, peaks, heard.warning)
-        row = await self._database.row(analysis_statements.FINISH, upload.id, *values)
-        return None if row is None else kept(row).upload
-
-
-_fits: type[AnalysisQueue] = PostgresAnalyses
+            waveform = analysis.peaks
+            peaks = bytes(round(max(0.0, min(1.0, peak)) * FULL_SCALE) for peak in waveform.peaks)
+            values = (waveform.duration_seconds, waveform.sample_rate, analysis.channels, peaks, analysis.warning)
+        row = await self._database.row(_FINISH, upload.id, *values)
+        return None if row is None else stored_upload(row).upload

@@ -1,9 +1,10 @@
-"""Listens to what people have uploaded, one file after the other, and tells its room what was heard. Asyncio. Each
-is a span, `upload.analyse`, in the trace in which the file arrived.
+"""The analysis worker: analyses uploads and publishes the result to the rooms of their sessions. Asyncio.
 
-Overload: `AT_ONCE` files at a time, the others wait in the queue (`omnisonic.studio.uploads.analyses`). Several workers
-may do so at once. Crash, or a store that does not answer: the file is listened to again when its lease is over; while
-the store is away, no others are taken. Shutdown: cancel at any time; what was being listened to is taken again, too.
+Each analysis is a span, `upload.analyse`, in the trace in which the file was uploaded.
+
+Overload: `AT_ONCE` files at a time; the others wait in the queue (`omnisonic.studio.uploads.analysis_queue`), which
+several workers may share. Crash, or a store that does not answer: the file is analysed again when its lease is over;
+while the storage does not answer, no others are taken. Shutdown: cancel at any time; the file is analysed again, too.
 """
 
 import asyncio
@@ -22,40 +23,40 @@ from omnisonic.observability.trace_context import continued
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.storage import NoSuchObject, Storage
 from omnisonic.studio.job_loop import JobLoop
-from omnisonic.studio.uploads import StoredUpload
-from omnisonic.studio.uploads.analyses import Analysis, AnalysisQueue
+from omnisonic.studio.uploads import Analysis, StoredUpload
+from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 
 AT_ONCE: Final = 2
 RETRY_S: Final = 10.0
-"""How long after something failed that the file could not help."""
+"""The pause after a failure that is not the file's fault."""
 COPY_S: Final = 120.0
-"""Longest that a file may take to come out of the storage: with listening to it, less than its lease."""
+"""Longest time to download a file from the storage: together with its analysis, less than its lease."""
 CHANGED: Final = "upload.changed"
 
-Listen: TypeAlias = Callable[[BinaryIO], Awaitable[Analysis | None]]
-"""What is in a file that stands at its beginning; None for no sound. Raises what is not the file's fault."""
-Tell: TypeAlias = Callable[[RoomSaid], Awaitable[None]]
-"""Tells a room. Never raises."""
+Analyse: TypeAlias = Callable[[BinaryIO], Awaitable[Analysis | None]]
+"""Analyses a file from its beginning; None for no sound. Raises what is not the file's fault."""
+Publish: TypeAlias = Callable[[RoomSaid], Awaitable[None]]
+"""Publishes a message to a room. Never raises."""
 
 _log = logging.getLogger(__name__)
 
 
 class AnalysisWorker:
-    """Takes uploads from `queue`, reads them from `storage`, and keeps what `listen` hears in them."""
+    """Takes uploads from `queue`, downloads them from `storage`, and stores what `analyse` finds in them."""
 
     def __init__(
         self,
         queue: AnalysisQueue,
         storage: Storage,
-        listen: Listen,
-        tell: Tell,
+        analyse: Analyse,
+        publish: Publish,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._queue = queue
         self._storage = storage
-        self._listen = listen
-        self._tell = tell
+        self._analyse = analyse
+        self._publish = publish
         self._jobs = JobLoop(
             self.analyse_next,
             storage,
@@ -68,42 +69,46 @@ class AnalysisWorker:
         self._tracer = trace.get_tracer("studio-worker")
 
     async def run(self) -> None:
-        """Listen to all that comes. Never returns."""
+        """Analyse all uploads that come. Never returns."""
         await self._jobs.run()
 
     async def analyse_next(self) -> bool:
-        """Listen to the upload that has waited longest; whether there was one.
+        """Analyse the next upload in turn. False when none waits.
 
-        Errors: `Unavailable`, `TimeoutError`, and what `listen` raises: it is taken again later.
+        Raises:
+            Unavailable, TimeoutError: A store does not answer; the upload is taken again later.
+            Exception: What `analyse` raises; the upload is taken again later.
+
         """
-        kept = await self._queue.take()
-        if kept is None:
+        stored = await self._queue.take()
+        if stored is None:
             return False
-        about: dict[str, AttributeValue] = {"upload": kept.upload.id, "bytes": kept.upload.file_size}
-        with self._tracer.start_as_current_span("upload.analyse", continued(kept.trace), attributes=about):
-            changed = await self._queue.finish(kept.upload, await self._analyse(kept))
+        attributes: dict[str, AttributeValue] = {"upload": stored.upload.id, "bytes": stored.upload.file_size}
+        with self._tracer.start_as_current_span("upload.analyse", continued(stored.trace), attributes=attributes):
+            changed = await self._queue.finish(stored.upload, await self._analyse_object(stored))
             if changed is not None:
-                await self._tell_room(changed)
+                await self._publish_change(changed)
         return True
 
-    async def _analyse(self, kept: StoredUpload) -> Analysis | None:
-        # Decoders want to go back and forth, and some formats say at their end what is at their beginning.
-        # A file without a name: nothing of it is left, however this process ends.
+    async def _analyse_object(self, stored: StoredUpload) -> Analysis | None:
+        """Download the object into a temporary file and analyse that. None when it is gone, or has no sound."""
+        # A file, because decoders seek: some formats have their header at the end. Without a name, so that nothing is
+        # left of it, however this process ends.
         with tempfile.TemporaryFile(prefix="omnisonic-") as file:
             try:
                 async with asyncio.timeout(COPY_S):
-                    await self._copy(kept, file)
+                    await self._download(stored, file)
             except NoSuchObject:
-                return None  # removed meanwhile, or lost: there is nothing to be heard
+                return None  # removed meanwhile, or lost
             file.seek(0)
-            return await self._listen(file)
+            return await self._analyse(file)
 
-    async def _copy(self, kept: StoredUpload, file: BinaryIO) -> None:
-        async with aclosing(self._storage.read(kept.key)) as chunks:  # type: ignore[type-var]
+    async def _download(self, stored: StoredUpload, file: BinaryIO) -> None:
+        async with aclosing(self._storage.read(stored.key)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
                 await asyncio.to_thread(file.write, chunk)
         await asyncio.to_thread(file.flush)
 
-    async def _tell_room(self, upload: Upload) -> None:
+    async def _publish_change(self, upload: Upload) -> None:
         if upload.session_id is not None:
-            await self._tell(RoomSaid(upload.session_id, CHANGED, msgspec.Raw(msgspec.json.encode(upload))))
+            await self._publish(RoomSaid(upload.session_id, CHANGED, msgspec.Raw(msgspec.json.encode(upload))))

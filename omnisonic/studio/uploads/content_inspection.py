@@ -1,8 +1,10 @@
-"""What a file is, found out while it passes by: its size, its SHA-256, and its media type by its first bytes. Where
-those are of no kind that is known here, somebody else is asked what the file is (`omnisonic.studio.media.identifier`).
+"""Content inspection: size, SHA-256 and media type of a file, computed while it is stored.
 
-Overload: about one block is held; of a file that begins with tags, as many as hold them, `MOST_TAG_BYTES` at most.
-Nothing here waits for anything but the chunks themselves, and for the answer.
+The first bytes tell the media type. When they are of no kind that is known here, `identify` is asked, which tries to
+decode them in a sandbox (`omnisonic.studio.media.identifier`).
+
+Overload: about one block is in memory; of a file that begins with tags, as many blocks as hold them, at most
+`MOST_TAG_BYTES`. Crash and shutdown: nothing is kept.
 """
 
 import hashlib
@@ -12,28 +14,30 @@ from typing import Final, TypeAlias
 import filetype  # type: ignore[import-untyped]
 
 from omnisonic.errors import InvalidInput
-from omnisonic.stores.storage.blocks import in_blocks
+from omnisonic.stores.storage import in_blocks
 from omnisonic.studio.media.id3 import HEADER_BYTES as TAG_HEADER_BYTES
 from omnisonic.studio.media.id3 import MOST_TAGS, tag_bytes
-from omnisonic.studio.uploads import Received, UnsupportedMedia, UploadTooLarge
+from omnisonic.studio.uploads import ReceivedFile, UnsupportedMedia, UploadTooLarge
 
 HEAD_BYTES: Final = 8192
-"""How much of a file says what it is."""
+"""How many bytes from its beginning tell the type of a file."""
 MOST_TAG_BYTES: Final = 4_194_304
-"""What is behind longer tags is taken for MP3, which is what most tags are before."""
+"""A file with longer tags is treated as MP3: most tags are in front of MP3."""
 TAGGED: Final = "audio/mpeg"
-TAKEN: Final = ("audio/", "image/", "video/")
+ACCEPTED: Final = ("audio/", "image/", "video/")
 
 USUAL: Final = {"audio/x-wav": "audio/wav", "audio/x-flac": "audio/flac", "audio/x-aiff": "audio/aiff"}
-"""Names that browsers know for those that the library gives."""
+"""Media types that browsers know, by the ones that the library returns."""
 
 Identify: TypeAlias = Callable[[bytes], Awaitable[str | None]]
-"""The media type of a file that begins so, None when nothing in it can be decoded. Errors: `Unavailable`."""
+"""Returns the media type of a file that begins so, None when it cannot be decoded. Errors: `Unavailable`."""
 
 
-class Inspected:
-    """`chunks`, looked at. First `open`, which tells the `mime_type`; put all of `blocks` with the `digest`; then ask
-    what was `received`.
+class ContentInspection:
+    """Inspects one file, whose bytes are `chunks`.
+
+    First `open`, which finds the `mime_type`. Then put all of `blocks` with the `digest`. After that, `received_file`
+    says what was put.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes], *, max_bytes: int, identify: Identify) -> None:
@@ -46,58 +50,63 @@ class Inspected:
         self._identify = identify
 
     async def open(self) -> None:
-        """Read the first block. Errors: `UnsupportedMedia`, `InvalidInput` (`empty_file`), `Unavailable`, and those of
-        the chunks.
+        """Read the first block and find the media type.
+
+        Raises:
+            UnsupportedMedia
+            InvalidInput: `empty_file`.
+            Unavailable: The file could not be identified now.
+
         """
         self._first = await anext(self._blocks, b"")
         if not self._first:
             raise InvalidInput("The file is empty.", code="empty_file")
-        tags = await self._tags()
+        tags = await self._read_tags()
         head = self._first[tags:]
-        mime_type = _known(head[:HEAD_BYTES]) if head else None
+        mime_type = _guess(head[:HEAD_BYTES]) if head else None
         if mime_type is None and head:
             mime_type = await self._identify(head)
         if mime_type is None and tags:
             mime_type = TAGGED
-        if mime_type is None or not mime_type.startswith(TAKEN):
+        if mime_type is None or not mime_type.startswith(ACCEPTED):
             raise UnsupportedMedia
         self.mime_type = mime_type
 
-    async def _tags(self) -> int:
-        """How long the tags are that the file begins with; they are in the first block then, with what follows."""
+    async def _read_tags(self) -> int:
+        """Read the tags at the beginning, and what follows, into the first block. Returns the length of the tags."""
         end = 0
         for _ in range(MOST_TAGS):
-            await self._read_on(end + TAG_HEADER_BYTES)
+            await self._extend(end + TAG_HEADER_BYTES)
             size = tag_bytes(self._first[end : end + TAG_HEADER_BYTES])
             if not size:
                 break
             end += size
-        await self._read_on(end + HEAD_BYTES)
+        await self._extend(end + HEAD_BYTES)
         return end
 
-    async def _read_on(self, wanted: int) -> None:
-        """See that so much is there, if the file has it and it is not too much."""
+    async def _extend(self, wanted: int) -> None:
+        """Extend the first block to `wanted` bytes, if the file has them and they are not more than the limit."""
         while len(self._first) < min(wanted, MOST_TAG_BYTES) and (block := await anext(self._blocks, b"")):
             self._first += block
 
     async def blocks(self) -> AsyncIterator[bytes]:
-        """All of it, in blocks of `CHUNK_BYTES` or a little more. Errors: `UploadTooLarge`, and those of the chunks."""
-        yield self._counted(self._first)
+        """The whole file, in blocks of about `CHUNK_BYTES`. Errors: `UploadTooLarge`, those of the chunks."""
+        yield self._count(self._first)
         async for block in self._blocks:
-            yield self._counted(block)
+            yield self._count(block)
 
-    def received(self, file_name: str) -> Received:
-        """What went by, under this name."""
-        return Received(file_name, self._size, self.mime_type, self.digest.hexdigest())
+    def received_file(self, file_name: str) -> ReceivedFile:
+        """Describe the file that has passed through `blocks`."""
+        return ReceivedFile(file_name, self._size, self.mime_type, self.digest.hexdigest())
 
-    def _counted(self, block: bytes) -> bytes:
+    def _count(self, block: bytes) -> bytes:
         self._size += len(block)
         if self._size > self._max_bytes:
             raise UploadTooLarge(self._max_bytes)
         return block
 
 
-def _known(head: bytes) -> str | None:
-    """The media type of a file that begins so; None when that is not known here."""
+def _guess(head: bytes) -> str | None:
+    """The media type of a file that begins with `head`; None when it is of no well-known kind."""
     kind = filetype.guess(head)
     return None if kind is None else USUAL.get(kind.mime, str(kind.mime))

@@ -1,8 +1,8 @@
-"""The tables `resumable_uploads` and `upload_pieces`: uploads that arrive in pieces."""
+"""The tables `resumable_uploads` and `upload_pieces`: unfinished uploads and their chunks."""
 
 from typing import Final
 
-_COLUMNS: Final = """resumable.id::text, resumable.session_id::text, resumable.file_name, resumable.size,
+_COLUMNS: Final = """resumable.id::text, resumable.session_id::text AS session, resumable.file_name, resumable.size,
     resumable.received, resumable.expires_at"""
 
 CREATE: Final = f"""
@@ -22,25 +22,25 @@ WHERE login.id = $1
 """
 
 LOCK_SESSION: Final = """
--- $1 resumable. The session is locked before the resumable, as it is by whoever deletes the session, so that the two
--- do not wait for each other.
+-- $1 resumable. The session is locked before the resumable, in the same order as when the session is deleted, so that
+-- the two do not wait for each other.
 SELECT FROM sessions WHERE id = (SELECT session_id FROM resumable_uploads WHERE id = $1) FOR KEY SHARE
 """
 
 LOCK: Final = """
 -- $1 user, $2 resumable.
-SELECT session_id::text, size, received, writer, piece_count FROM resumable_uploads
+SELECT session_id::text AS session, size, received, writer, piece_count FROM resumable_uploads
 WHERE id = $2 AND user_id = $1 AND expires_at > now() FOR UPDATE
 """
 
 CLAIM: Final = f"""
--- $1 resumable, which is locked. The number of its writer, who is a new one; whether another one seems to send, too;
--- then the resumable.
+-- $1 resumable, which is locked. The number of its new writer, whether another request seems to send too, and the
+-- resumable.
 UPDATE resumable_uploads AS resumable SET writer = writer + 1 WHERE id = $1
 RETURNING writer, EXISTS (
     SELECT FROM loose_objects AS loose
     WHERE loose.resumable_id = resumable.id AND loose.reserved_until > now() AND NOT loose.doomed
-), {_COLUMNS}
+) AS is_contested, {_COLUMNS}
 """
 
 WRITER: Final = """
@@ -51,18 +51,19 @@ LEFT JOIN resumable_uploads AS resumable
 WHERE login.id = $1
 """
 
-PIECES: Final = """
--- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds: whether it is there, and its pieces in order.
-SELECT resumable.id IS NOT NULL, ARRAY(
+CHUNKS: Final = """
+-- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds: whether it is there, and the keys of its
+-- chunks in order.
+SELECT resumable.id IS NOT NULL AS is_there, ARRAY(
     SELECT piece.object_key FROM upload_pieces AS piece WHERE piece.resumable_id = resumable.id ORDER BY piece.begins_at
-)
+) AS keys
 FROM live_logins AS login
 LEFT JOIN resumable_uploads AS resumable
     ON resumable.id = $2 AND resumable.user_id = login.user_id AND resumable.expires_at > now()
 WHERE login.id = $1
 """
 
-ADD_PIECE: Final = """
+ADD_CHUNK: Final = """
 -- $1 resumable, $2 offset, $3 size, $4 key.
 WITH piece AS (
     INSERT INTO upload_pieces (resumable_id, begins_at, size, object_key) VALUES ($1, $2, $3, $4)
@@ -70,30 +71,21 @@ WITH piece AS (
 UPDATE resumable_uploads SET received = received + $3, piece_count = piece_count + 1 WHERE id = $1
 """
 
-FORGET: Final = """
+DELETE: Final = """
 -- $1 resumable.
 DELETE FROM resumable_uploads WHERE id = $1
 """
 
 REMOVE: Final = """
--- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds: whether it is gone, and its pieces.
+-- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds: whether it is gone, and the keys of its
+-- chunks.
 WITH login AS MATERIALIZED (SELECT user_id FROM live_logins WHERE id = $1), gone AS (
     DELETE FROM resumable_uploads AS resumable USING login
     WHERE resumable.id = $2 AND resumable.user_id = login.user_id AND resumable.expires_at > now()
     RETURNING resumable.id
 )
-SELECT gone.id IS NOT NULL, ARRAY(
+SELECT gone.id IS NOT NULL AS is_gone, ARRAY(
     SELECT piece.object_key FROM upload_pieces AS piece WHERE piece.resumable_id = gone.id ORDER BY piece.begins_at
-)
+) AS keys
 FROM login LEFT JOIN gone ON true
-"""
-
-DROP_EXPIRED: Final = """
--- $1 how many.
-WITH expired AS MATERIALIZED (
-    SELECT id FROM resumable_uploads WHERE expires_at <= now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-), gone AS (
-    DELETE FROM resumable_uploads AS resumable USING expired WHERE resumable.id = expired.id RETURNING resumable.id
-)
-SELECT count(*) FROM gone
 """

@@ -1,44 +1,121 @@
-"""The resumable uploads on Postgres. Overload, crash and shutdown: as `omnisonic.studio.uploads.upload_store`."""
+"""Resumable uploads, on Postgres: uploads in chunks that continue where they were interrupted (tus 1.0).
 
-from datetime import timedelta
+Each chunk is an object of its own; the row says how many bytes have arrived. `finish` turns the chunks into one upload
+with the id of the resumable. Until then they belong to their uploader alone.
 
+When several requests send bytes of one upload at the same time, in whatever processes, the last one that has begun is
+the writer and the chunks of the others are refused. Whichever of them has a whole file first may finish it.
+
+Overload, crash and shutdown: as `omnisonic.studio.uploads.upload_store`.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
 from asyncpg.exceptions import ForeignKeyViolationError
 
+from omnisonic.errors import OmnisonicError
 from omnisonic.models import LoginId, SessionId, Upload, UploadId, UserId
 from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import uuid_or_none
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
-from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
-from omnisonic.studio.uploads import Received, unreferenced_objects
+from omnisonic.studio.sessions import NoSuchSession
+from omnisonic.studio.uploads import ReceivedFile, unreferenced_objects
 from omnisonic.studio.uploads import resumable_statements as statements
-from omnisonic.studio.uploads.resumable import (
-    MOST_PIECES,
-    RESUMABLE_S,
-    Arrival,
-    Claim,
-    NoSuchResumable,
-    OffsetTaken,
-    Resumable,
-    ResumableStore,
-    TakenOver,
-    TooManyChunks,
-)
-from omnisonic.studio.uploads.retention import LOOSE_S
+from omnisonic.studio.uploads.unreferenced_objects import UNREFERENCED_S, bind_object
 from omnisonic.studio.uploads.upload_store import (
     ANY_BYTES,
     RESERVED,
-    bind,
-    bytes_over,
+    bytes_over_quota,
     check_quota,
+    find_uploader,
+    insert_upload,
     lock_user,
-    make_upload,
-    uploader,
 )
 
+RESUMABLE_S: Final = 86_400
+"""How long an upload may stay unfinished: a day from when it was created."""
 
-class PostgresResumables:
-    """A `ResumableStore` in `database`. `quota_bytes` and `use` as `PostgresUploads` has them."""
+MAX_CHUNKS: Final = 10_000
+"""Most chunks of an unfinished upload: as many as S3 accepts of one object."""
+
+
+class NoSuchResumable(OmnisonicError):
+    """The user has no such unfinished upload: it was never created, has expired, was finished or removed."""
+
+    code = "upload_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such unfinished upload. Begin it anew.")
+
+
+class OffsetConflict(OmnisonicError):
+    """The chunk does not begin where the last one ended."""
+
+    code = "offset_conflict"
+
+    def __init__(self) -> None:
+        super().__init__("The upload goes on at another offset. Ask for it, and continue there.")
+
+
+class TakenOver(OmnisonicError):
+    """Another request has become the writer of this upload."""
+
+    code = "upload_taken_over"
+
+    def __init__(self) -> None:
+        super().__init__("Another request goes on with this upload. Ask for its offset before you send more.")
+
+
+class TooManyChunks(OmnisonicError):
+    """The upload has as many chunks as allowed and is not complete."""
+
+    code = "too_many_pieces"
+
+    def __init__(self) -> None:
+        super().__init__(f"This upload came in {MAX_CHUNKS:,} parts. Begin it anew, and send larger ones.")
+
+
+class Resumable(msgspec.Struct, frozen=True):
+    """An unfinished upload: its whole size and how much of it has arrived, in bytes."""
+
+    id: UploadId
+    session: SessionId | None
+    file_name: str
+    size: int
+    received: int
+    expires_at: datetime
+
+
+class NextChunk(msgspec.Struct, frozen=True):
+    """The chunk that will be put at `key`, of at most `size` bytes."""
+
+    key: Key
+    size: int
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A request's right to add chunks, until the next request claims it: the number of the writer, and the upload.
+
+    `is_contested`: another request has bytes reserved for this upload.
+    """
+
+    writer: int
+    is_contested: bool
+    resumable: Resumable
+
+
+class ResumableStore:
+    """The resumable uploads in `database`. `quota_bytes` and `use` as for `UploadStore`.
+
+    Raises:
+        Unavailable: Every method, when the database does not answer.
+        NotSignedIn: Every method, when the sign-in has ended.
+        NoSuchResumable: Every method that takes a resumable.
+
+    """
 
     def __init__(self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0) -> None:
         self._database = database
@@ -46,40 +123,42 @@ class PostgresResumables:
         self._quota_bytes = quota_bytes
 
     async def create(self, login: LoginId, file_name: str, size: int, session: SessionId | None) -> Resumable:
+        """Create one of `size` bytes, which count towards the quota. Errors: `NoSuchSession`, `QuotaExceeded`."""
         life = timedelta(seconds=RESUMABLE_S)
         try:
             async with self._database.transaction() as connection:
-                user = await uploader(connection, self._use, login, session)
+                user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
                 await check_quota(connection, user, size, self._quota_bytes)
                 row = await connection.fetchrow(statements.CREATE, user, session, file_name, size, life)
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
         assert row is not None
-        return Resumable(*row)
+        return _resumable(row)
 
     async def get(self, login: LoginId, resumable: UploadId) -> Resumable:
-        row = await self._row(statements.GET, login, uuid_or_none(resumable))
-        if row[0] is None:
+        """Read one, to see how much of it has arrived."""
+        row = await self._use.fetch_row(statements.GET, login, uuid_or_none(resumable))
+        if row["id"] is None:
             raise NoSuchResumable
-        return Resumable(*row)
+        return _resumable(row)
 
     async def claim(self, login: LoginId, resumable: UploadId, *, offset: int) -> Claim:
+        """Become the only writer. Errors: `OffsetConflict` unless exactly `offset` bytes have arrived."""
         async with self._database.transaction() as connection:
-            user = await uploader(connection, self._use, login, None)
-            _, _, received, _, _ = await _locked(connection, user, resumable)
-            if received != offset:
-                raise OffsetTaken
+            user = await find_uploader(connection, self._use, login, None)
+            if (await _lock_resumable(connection, user, resumable))["received"] != offset:
+                raise OffsetConflict
             row = await connection.fetchrow(statements.CLAIM, resumable)
         assert row is not None
-        writer, is_contested, *columns = row
-        return Claim(writer, is_contested, Resumable(*columns))
+        return Claim(row["writer"], row["is_contested"], _resumable(row))
 
     async def check(self, login: LoginId, resumable: UploadId, *, writer: int) -> None:
-        (last,) = await self._row(statements.WRITER, login, uuid_or_none(resumable))
-        if last is None:
+        """Check that `writer` is still the writer. Errors: `TakenOver`."""
+        row = await self._use.fetch_row(statements.WRITER, login, uuid_or_none(resumable))
+        if row["writer"] is None:
             raise NoSuchResumable
-        if last != writer:
+        if row["writer"] != writer:
             raise TakenOver
 
     async def append(
@@ -91,85 +170,99 @@ class PostgresResumables:
         writer: int,
         offset: int,
         size: int,
-        following: Arrival | None = None,
+        following: NextChunk | None = None,
     ) -> int:
-        async with self._database.transaction() as connection:
-            user = await uploader(connection, self._use, login, None)
-            await lock_user(connection, user)
-            _, whole, received, last, count = await _locked(connection, user, resumable)
-            if last != writer:
-                raise TakenOver
-            if received != offset or offset + size > whole:
-                raise OffsetTaken
-            if count >= MOST_PIECES:
-                raise TooManyChunks
-            over = await self._bytes_over(connection, user)
-            await bind(connection, key)
-            await connection.execute(statements.ADD_PIECE, resumable, offset, size, key)
-            return 0 if following is None else await self._follow(connection, user, resumable, following, over)
+        """Make the unreferenced object `key` the chunk of `size` bytes that begins at `offset`.
 
-    async def _follow(
-        self, connection: Connection, user: UserId, resumable: UploadId, following: Arrival, over: int
+        The next chunk, if any, is registered in its place.
+
+        Returns:
+            How many bytes of `following` may be put.
+
+        Raises:
+            TakenOver, OffsetConflict, TooManyChunks
+            Unavailable: `key` is not registered any more: it took too long.
+
+        """
+        async with self._database.transaction() as connection:
+            user = await find_uploader(connection, self._use, login, None)
+            await lock_user(connection, user)
+            locked = await _lock_resumable(connection, user, resumable)
+            if locked["writer"] != writer:
+                raise TakenOver
+            if locked["received"] != offset or offset + size > locked["size"]:
+                raise OffsetConflict
+            if locked["piece_count"] >= MAX_CHUNKS:
+                raise TooManyChunks
+            over = await bytes_over_quota(connection, user, self._quota_bytes)
+            await bind_object(connection, key)
+            await connection.execute(statements.ADD_CHUNK, resumable, offset, size, key)
+            if following is None:
+                return 0
+            return await self._register_next(connection, user, resumable, following, over)
+
+    async def _register_next(
+        self, connection: Connection, user: UserId, resumable: UploadId, following: NextChunk, over: int
     ) -> int:
-        """Note what follows a piece as loose; how many bytes of it may arrive: what was `over` before is no matter."""
-        values = following.key, timedelta(seconds=LOOSE_S), user, resumable, following.size, RESERVED
-        await connection.execute(unreferenced_objects.ARRIVE, *values)
+        """Register the next chunk. Returns how many bytes of it may arrive; what was `over` before is ignored."""
+        values = following.key, timedelta(seconds=UNREFERENCED_S), user, resumable, following.size, RESERVED
+        await connection.execute(unreferenced_objects.REGISTER_ARRIVAL, *values)
         if not self._quota_bytes:
             return ANY_BYTES
-        more = await self._bytes_over(connection, user) - over
+        more = await bytes_over_quota(connection, user, self._quota_bytes) - over
         if more <= 0:
             return following.size
         granted = max(0, following.size - more)
         await connection.fetchrow(unreferenced_objects.RESERVE, following.key, granted, RESERVED)
         return granted
 
-    async def _bytes_over(self, connection: Connection, user: UserId) -> int:
-        return await bytes_over(connection, user, self._quota_bytes) if self._quota_bytes else 0
+    async def chunks(self, login: LoginId, resumable: UploadId) -> list[Key]:
+        """The keys of the chunks so far, in order."""
+        row = await self._use.fetch_row(statements.CHUNKS, login, uuid_or_none(resumable))
+        if not row["is_there"]:
+            raise NoSuchResumable
+        return list(row["keys"])
 
-    async def finish(self, login: LoginId, resumable: UploadId, key: Key, received: Received, *, offset: int) -> Upload:
+    async def finish(self, login: LoginId, resumable: UploadId, key: Key, file: ReceivedFile, *, offset: int) -> Upload:
+        """Insert the upload of what was put at `key`, and delete the resumable; its chunks are due at once.
+
+        `file` was joined from the chunks up to `offset` and a last one, which was not appended. Its bytes do not count
+        twice towards the quota.
+
+        Raises:
+            OffsetConflict: It is not complete, or another request has continued it elsewhere.
+            OmnisonicError: As `UploadStore.commit`.
+
+        """
         async with self._database.transaction() as connection:
-            user = await uploader(connection, self._use, login, None)
+            user = await find_uploader(connection, self._use, login, None)
             await lock_user(connection, user)
             await connection.execute(statements.LOCK_SESSION, uuid_or_none(resumable))
-            session, whole, arrived, _, _ = await _locked(connection, user, resumable)
-            await uploader(connection, self._use, login, session)  # the role may be lost meanwhile
-            if received.file_size != whole or arrived != offset:
-                raise OffsetTaken
-            await check_quota(connection, user, received.file_size, self._quota_bytes, but=resumable)
-            upload = await make_upload(connection, resumable, user, session, key, received)
-            await connection.execute(statements.FORGET, resumable)
+            locked = await _lock_resumable(connection, user, resumable)
+            session = locked["session"]
+            await find_uploader(connection, self._use, login, session)  # the role may be lost meanwhile
+            if file.file_size != locked["size"] or locked["received"] != offset:
+                raise OffsetConflict
+            await check_quota(connection, user, file.file_size, self._quota_bytes, except_resumable=resumable)
+            upload = await insert_upload(connection, resumable, user, session, key, file)
+            await connection.execute(statements.DELETE, resumable)
         return upload
 
-    async def chunks(self, login: LoginId, resumable: UploadId) -> list[Key]:
-        is_there, pieces = await self._row(statements.PIECES, login, uuid_or_none(resumable))
-        if not is_there:
-            raise NoSuchResumable
-        return list(pieces)
-
     async def remove(self, login: LoginId, resumable: UploadId) -> list[Key]:
-        row = await self._row(statements.REMOVE, login, uuid_or_none(resumable))
-        if not row[0]:
+        """Delete it. Returns the keys of its chunks, which are unreferenced and due."""
+        row = await self._use.fetch_row(statements.REMOVE, login, uuid_or_none(resumable))
+        if not row["is_gone"]:
             raise NoSuchResumable
-        return list(row[1])
-
-    async def _row(self, statement: str, login: LoginId, *values: object) -> Row:
-        """The one row of a statement that has one whenever the sign-in holds. Errors: `NotSignedIn`."""
-        row = await self._database.row(statement, login, *values)
-        if row is None:
-            raise NotSignedIn
-        self._use.note(login)
-        return row
+        return list(row["keys"])
 
 
-async def _locked(connection: Connection, user: UserId, resumable: UploadId) -> Row:
-    """Its session, size, bytes arrived, writer and number of pieces, for this transaction to change.
-
-    Errors: `NoSuchResumable`.
-    """
+async def _lock_resumable(connection: Connection, user: UserId, resumable: UploadId) -> Row:
+    """Lock the row for this transaction: session, size, received, writer, piece_count. Errors: `NoSuchResumable`."""
     row = await connection.fetchrow(statements.LOCK, user, uuid_or_none(resumable))
     if row is None:
         raise NoSuchResumable
     return row
 
 
-_fits: type[ResumableStore] = PostgresResumables
+def _resumable(row: Row) -> Resumable:
+    return Resumable(**{field: row[field] for field in Resumable.__struct_fields__})

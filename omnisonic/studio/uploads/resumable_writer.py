@@ -1,12 +1,12 @@
-"""Takes what a request brings into a resumable upload, and makes the upload once all of it is here. Asyncio.
+"""The resumable writer: stores the chunks of a resumable upload, and joins them once all are here. Asyncio.
 
-Each piece counts from the moment that its object is stored and its row is written, while the request still runs. Of
-several requests at once the last one that has begun goes on; the others are told at their next piece, or soon when they
-are silent. Offsets never count what is not stored.
+A chunk counts as soon as its object is stored and its row is written, while the request still runs. Of several requests
+at once the last one that has begun continues. The others get `TakenOver` at their next chunk, or soon when they send
+nothing. Offsets never count bytes that are not stored.
 
-Overload: as the storage and the rows; bytes wait in the socket. Crash: what was not a piece yet is loose, and deleted
-later; its reservation ends with its lease. A client that vanishes keeps what has come, unless it promised a checksum.
-Shutdown: the body ends, and what has come is kept.
+Overload: the storage and the database set the pace; bytes wait in the socket. Crash: the object of an unfinished chunk
+is unreferenced and deleted later; its reservation ends after `RESERVED_S`. When a client vanishes, the bytes that have
+come are kept, unless the request has a checksum. Shutdown: the body ends, and the bytes that have come are kept.
 """
 
 import asyncio
@@ -23,101 +23,105 @@ from omnisonic.stores.storage import Key, Storage
 from omnisonic.studio.sessions import NoSuchSession
 from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads, UnsupportedMedia, UploadTooLarge
 from omnisonic.studio.uploads.chunks import Body, Chunks, ChunkTooLong
-from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, GarbageCollector
-from omnisonic.studio.uploads.quota_reservation import Reservation
-from omnisonic.studio.uploads.resumable import Arrival, Claim, NoSuchResumable, Resumable, ResumableStore
-from omnisonic.studio.uploads.upload_writer import FOLDER, UploadWriter, new_key
+from omnisonic.studio.uploads.garbage_collector import COLLECT_S, GarbageCollector
+from omnisonic.studio.uploads.resumable_store import Claim, NextChunk, NoSuchResumable, Resumable, ResumableStore
+from omnisonic.studio.uploads.upload_writer import FOLDER, Reservation, UploadWriter, new_key
 
-PIECES: Final = "pieces"
-"""Where the keys of pieces are."""
+CHUNK_FOLDER: Final = "pieces"
+"""The folder of the keys of chunks."""
 TAKE_OVER_S: Final = 5.0
-"""How long a request waits for the one that it takes over from, when there is no room for both."""
-ASK_S: Final = 0.5
-"""The time between two looks whether there is room."""
+"""How long a request waits for the one that it takes over from, when the quota has no room for both."""
+RETRY_S: Final = 0.5
+"""The time between two attempts to reserve room."""
 FINAL: Final = (UnsupportedMedia, UploadTooLarge, QuotaExceeded, NoSuchSession, InvalidInput)
-"""What no repetition mends."""
+"""Errors that a repetition does not mend: the resumable is deleted."""
 
 
-class Written(msgspec.Struct, frozen=True):
-    """How much has arrived now, and what the upload became when that is all. `broke_off`: why the body ended early."""
+class WriteResult(msgspec.Struct, frozen=True):
+    """How many bytes have arrived now, and the upload when that is all. `interruption`: why the body ended early."""
 
     resumable: Resumable
     received: int
     upload: Upload | None = None
-    broke_off: OmnisonicError | None = None
+    interruption: OmnisonicError | None = None
 
 
 class ResumableWriter:
-    """Writes to `resumables`, whose objects are in `storage`; `disposal` deletes what is left over."""
+    """Writes to `resumables`, whose objects are in `storage`; `collector` deletes what is left over."""
 
     def __init__(
-        self, resumables: ResumableStore, intake: UploadWriter, storage: Storage, disposal: GarbageCollector
+        self, resumables: ResumableStore, writer: UploadWriter, storage: Storage, collector: GarbageCollector
     ) -> None:
         self._resumables = resumables
-        self._intake = intake
+        self._writer = writer
         self._storage = storage
-        self._disposal = disposal
+        self._collector = collector
 
-    async def write(self, login: LoginId, upload: UploadId, body: Body, *, offset: int) -> Written:
-        """Take what `body` brings from `offset` on.
+    async def write(self, login: LoginId, upload: UploadId, body: Body, *, offset: int) -> WriteResult:
+        """Store `body`, whose first byte is the one at `offset` of the upload.
 
-        Errors: those of `ResumableStore`, `Intake.put` and `Pieces`; `QuotaExceeded`, `TooManyUploads`.
+        Raises:
+            QuotaExceeded, TooManyUploads
+            OmnisonicError: The errors of `ResumableStore`, `UploadWriter.put` and `Chunks`.
+
         """
         claim = await self._resumables.claim(login, upload, offset=offset)
         room = claim.resumable.size - offset
         if body.declared_bytes is not None and body.declared_bytes > room:
             raise ChunkTooLong
-        pieces = Chunks(body, room, asyncio.get_running_loop().time)
+        chunks = Chunks(body, room, asyncio.get_running_loop().time)
         async with AsyncExitStack() as stack:
-            reservation = await self._reserved(stack, login, claim, pieces)
-            return await self._written(login, claim, pieces, reservation)
+            reservation = await self._open_first(stack, login, claim, chunks)
+            return await self._write_chunks(login, claim, chunks, reservation)
 
-    async def _reserved(self, stack: AsyncExitStack, login: LoginId, claim: Claim, pieces: Chunks) -> Reservation:
-        """Room for the first piece, once whoever was there before has given it up."""
+    async def _open_first(self, stack: AsyncExitStack, login: LoginId, claim: Claim, chunks: Chunks) -> Reservation:
+        """Reserve room for the first chunk, once the request before this one has given its room up."""
         clock = asyncio.get_running_loop().time
         until_s = clock() + TAKE_OVER_S
         while True:
-            size, resumable = pieces.most_bytes(), claim.resumable.id
-            arriving = self._intake.arriving(login, new_key(PIECES), size=size, resumable=resumable)
+            size, resumable = chunks.max_bytes(), claim.resumable.id
+            opening = self._writer.open_object(login, new_key(CHUNK_FOLDER), size=size, resumable=resumable)
             try:
-                return await stack.enter_async_context(arriving)
+                return await stack.enter_async_context(opening)
             except (QuotaExceeded, TooManyUploads):
                 if not claim.is_contested:
                     raise
                 if clock() >= until_s:
                     raise Unavailable("Another request still sends this upload. Try again in a moment.") from None
-            await asyncio.sleep(ASK_S)
-            await self._still_wanted(login, claim)
+            await asyncio.sleep(RETRY_S)
+            await self._check_claim(login, claim)
 
-    async def _written(self, login: LoginId, claim: Claim, pieces: Chunks, reservation: Reservation) -> Written:
+    async def _write_chunks(
+        self, login: LoginId, claim: Claim, chunks: Chunks, reservation: Reservation
+    ) -> WriteResult:
         resumable, received = claim.resumable, claim.resumable.received
-        while await pieces.begins(partial(self._still_wanted, login, claim)):
+        while await chunks.wait_for_next(partial(self._check_claim, login, claim)):
             assert reservation.key is not None
-            await self._storage.put(reservation.key, reservation.counted(pieces.passed()))
-            if pieces.is_whole:
+            await self._storage.put(reservation.key, reservation.count(chunks.blocks()))
+            if chunks.is_whole:
                 break
-            await self._append(login, claim, pieces, reservation, offset=received)
-            received += pieces.size
+            await self._append(login, claim, chunks, reservation, offset=received)
+            received += chunks.size
         upload = None
-        if pieces.is_whole:
-            last = [reservation.key] if pieces.size and reservation.key is not None else []
-            upload = await self._finished(login, resumable, last, offset=received)
+        if chunks.is_whole:
+            last = [reservation.key] if chunks.size and reservation.key is not None else []
+            upload = await self._finish(login, resumable, last, offset=received)
             received = resumable.size
         if reservation.key is not None:
-            await self._intake.give_up(reservation.key)
-        return Written(resumable, received, upload, pieces.broke_off)
+            await self._writer.abandon(reservation.key)
+        return WriteResult(resumable, received, upload, chunks.interruption)
 
-    async def _still_wanted(self, login: LoginId, claim: Claim) -> None:
-        """Errors: `TakenOver`; `NoSuchResumable`; `NotSignedIn`. A database that is away says nothing."""
+    async def _check_claim(self, login: LoginId, claim: Claim) -> None:
+        """Raise `TakenOver`, `NoSuchResumable` or `NotSignedIn`. Passes while the database does not answer."""
         with suppress(Unavailable):
             await self._resumables.check(login, claim.resumable.id, writer=claim.writer)
 
     async def _append(
-        self, login: LoginId, claim: Claim, pieces: Chunks, reservation: Reservation, *, offset: int
+        self, login: LoginId, claim: Claim, chunks: Chunks, reservation: Reservation, *, offset: int
     ) -> None:
-        """Let the piece count, and reserve room for the next one."""
+        """Add the row of the chunk that was put, and reserve room for the next one."""
         assert reservation.key is not None
-        following = None if pieces.is_over else Arrival(new_key(PIECES), pieces.most_bytes())
+        following = None if chunks.is_over else NextChunk(new_key(CHUNK_FOLDER), chunks.max_bytes())
         append = partial(
             self._resumables.append,
             login,
@@ -125,36 +129,36 @@ class ResumableWriter:
             reservation.key,
             writer=claim.writer,
             offset=offset,
-            size=pieces.size,
+            size=chunks.size,
             following=following,
         )
         try:
-            await reservation.hand_on(None if following is None else following.key, append)
+            await reservation.move_to(None if following is None else following.key, append)
         except BaseException:
             if following is not None:
-                await self._intake.give_up(following.key)  # nobody knows whether it was noted
+                await self._writer.abandon(following.key)  # it may have been registered
             raise
 
-    async def _finished(self, login: LoginId, resumable: Resumable, last: list[Key], *, offset: int) -> Upload:
-        """Make one object and one upload of all pieces: those that count, up to `offset`, and the last one, if any."""
-        kept = await self._resumables.chunks(login, resumable.id)
+    async def _finish(self, login: LoginId, resumable: Resumable, last: list[Key], *, offset: int) -> Upload:
+        """Join the chunks up to `offset` and the last one, if any, into one object, and make it an upload."""
+        chunks = await self._resumables.chunks(login, resumable.id)
         key = new_key(FOLDER)
         try:
-            async with self._intake.copying(key):
-                received = await self._intake.put(key, self._joined(kept + last), resumable.file_name)
-                upload = await self._resumables.finish(login, resumable.id, key, received, offset=offset)
+            async with self._writer.open_copy(key):
+                file = await self._writer.put(key, self._join(chunks + last), resumable.file_name)
+                upload = await self._resumables.finish(login, resumable.id, key, file, offset=offset)
         except FINAL:
             with suppress(NoSuchResumable):
-                await self.dispose(await self._resumables.remove(login, resumable.id))
+                await self.collect(await self._resumables.remove(login, resumable.id))
             raise
-        await self.dispose(kept)
+        await self.collect(chunks)
         return upload
 
-    async def _joined(self, pieces: list[Key]) -> AsyncIterator[bytes]:
-        for piece in pieces:
-            async for chunk in self._storage.read(piece):
-                yield chunk
+    async def _join(self, chunks: list[Key]) -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            async for block in self._storage.read(chunk):
+                yield block
 
-    async def dispose(self, keys: list[Key]) -> None:
-        """Delete these objects now, or leave them to housekeeping when that takes long."""
-        await self._disposal.collect(keys, within_s=DISPOSE_S)
+    async def collect(self, keys: list[Key]) -> None:
+        """Delete these objects now, or leave them to housekeeping when that takes longer than `COLLECT_S`."""
+        await self._collector.collect(keys, within_s=COLLECT_S)

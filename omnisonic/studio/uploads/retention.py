@@ -1,20 +1,64 @@
-"""What housekeeping asks of the uploads' rows. Adapter: `omnisonic.studio.uploads.retention_store`.
+"""Retention: which rows of uploads have outlived their use, and which unreferenced objects are due, on Postgres.
 
-Several may keep house at once: each takes other rows. Crash: what was taken and not done is due again after `TAKEN_S`.
+Several processes may run housekeeping at once: each takes other rows. Crash: objects that were taken and not deleted
+are due again after `TAKEN_S`. Overload and a database that does not answer: `Unavailable`
+(`omnisonic.stores.database.pool`). Shutdown: whoever opened the database closes it.
 """
 
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from omnisonic.models import Upload
+from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage import Key
+from omnisonic.studio.uploads.upload_statements import COLUMNS
+from omnisonic.studio.uploads.upload_store import stored_upload
 
-LOOSE_S: Final = 7200
-"""How long an object that is being put may be loose: longer than any put takes."""
 TAKEN_S: Final = 60
-"""How long whoever took loose objects has time to delete them, before others may take them."""
+"""How long a process has time to delete the objects that it took, before others may take them."""
+
+_TAKE_UNREFERENCED: Final = """
+-- $1 how many, $2 for how long nobody else may take them.
+WITH due AS MATERIALIZED (
+    SELECT object_key FROM loose_objects WHERE due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE loose_objects AS loose SET due_at = now() + $2::interval, doomed = true
+FROM due WHERE loose.object_key = due.object_key
+RETURNING loose.object_key
+"""
+
+_FORGET_UNREFERENCED: Final = """
+-- $1 keys.
+DELETE FROM loose_objects WHERE object_key = ANY($1::text[]) AND doomed
+"""
+
+_COUNT_STALE: Final = """
+-- $1 age.
+SELECT count(*) AS uploads, coalesce(sum(file_size), 0)::bigint AS size_bytes FROM uploads
+WHERE session_id IS NULL AND created_at < now() - $1::interval
+"""
+
+_DROP_STALE: Final = f"""
+-- $1 age, $2 how many.
+WITH stale AS MATERIALIZED (
+    SELECT id FROM uploads WHERE session_id IS NULL AND created_at < now() - $1::interval
+    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+DELETE FROM uploads AS upload USING stale WHERE upload.id = stale.id
+RETURNING {COLUMNS}
+"""
+
+_DROP_EXPIRED: Final = """
+-- $1 how many.
+WITH expired AS MATERIALIZED (
+    SELECT id FROM resumable_uploads WHERE expires_at <= now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM resumable_uploads AS resumable USING expired WHERE resumable.id = expired.id RETURNING resumable.id
+)
+SELECT count(*) AS dropped FROM gone
+"""
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -24,25 +68,39 @@ class Stale(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-class UploadRetention(Protocol):
-    """Errors: every method may raise `Unavailable`."""
+class UploadRetention:
+    """Drops rows from `database` that are too old, and tells which objects to delete.
+
+    Raises:
+        Unavailable: Every method, when the database does not answer.
+
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def take_unreferenced(self, limit: int) -> list[Key]:
-        """Some loose objects that are due, for the caller to delete: from now on they cannot become uploads."""
-        ...
+        """Take at most `limit` unreferenced objects that are due, to delete them. They cannot be bound from now on."""
+        rows = await self._database.rows(_TAKE_UNREFERENCED, limit, timedelta(seconds=TAKEN_S))
+        return [row["object_key"] for row in rows]
 
     async def forget_unreferenced(self, keys: list[Key]) -> None:
-        """These objects are deleted. Idempotent."""
-        ...
+        """Remove the registrations of objects that are deleted. Idempotent."""
+        await self._database.row(_FORGET_UNREFERENCED, keys)
 
-    async def stale(self, older_than: timedelta) -> Stale:
-        """What `drop_stale` would drop in all."""
-        ...
+    async def count_stale(self, older_than: timedelta) -> Stale:
+        """Count what `drop_stale` would drop in all."""
+        row = await self._database.row(_COUNT_STALE, older_than)
+        assert row is not None
+        return Stale(uploads=row["uploads"], size_bytes=row["size_bytes"])
 
     async def drop_stale(self, older_than: timedelta, limit: int) -> list[Upload]:
-        """Delete some of the uploads without a session that are older, oldest first; their objects are due."""
-        ...
+        """Delete at most `limit` older uploads without a session, oldest first. Their objects are due at once."""
+        rows = await self._database.rows(_DROP_STALE, older_than, limit)
+        return [stored_upload(row).upload for row in rows]
 
     async def drop_expired(self, limit: int) -> int:
-        """Delete some unfinished resumable uploads whose time is over; how many. Their parts are loose and due."""
-        ...
+        """Delete at most `limit` expired resumable uploads, and return how many. Their chunks are due at once."""
+        row = await self._database.row(_DROP_EXPIRED, limit)
+        assert row is not None
+        return int(row["dropped"])

@@ -1,4 +1,4 @@
-"""The table `uploads`. Its rows come as `Upload` has them, then the key of the object.
+"""The table `uploads`, as `UploadStore` reads and writes it. Columns have the names of the fields of `Upload`.
 
 Who may see an upload: everybody with a role in its session, and its uploader.
 """
@@ -17,19 +17,19 @@ _HAS_ROLE: Final = """EXISTS (
 _SESSION_S: Final = _HAS_ROLE.format(session="upload.session_id")
 _GIVEN_ROLE: Final = f"($2::uuid IS NULL OR {_HAS_ROLE.format(session='$2')})"
 
-ASK: Final = f"""
+FIND_UPLOADER: Final = f"""
 -- $1 sign-in, $2 session or NULL. A row, as soon as the sign-in holds: the user, and whether they may upload there.
-SELECT login.user_id, {_GIVEN_ROLE} FROM live_logins AS login WHERE login.id = $1
+SELECT login.user_id::text, {_GIVEN_ROLE} AS has_role FROM live_logins AS login WHERE login.id = $1
 """
 
 LOCK_USER: Final = """
--- $1 user. A row, unless the account was deleted just now. Whoever counts what a user keeps waits for others who do.
+-- $1 user. A row, unless the account was deleted just now. Transactions that count the bytes of one user take turns.
 SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE
 """
 
-KEPT: Final = """
--- $1 user, $2 a resumable upload and $3 a key that do not count. What the user keeps, is about to, or sends now, in
--- bytes.
+USED_BYTES: Final = """
+-- $1 user, $2 a resumable upload and $3 a key that do not count. The bytes of the user's uploads, of their unfinished
+-- ones, and of those that arrive now.
 SELECT ((SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1)
     + (SELECT coalesce(sum(greatest(resumable.size, resumable.received + coalesce(arriving.bytes, 0))), 0)
        FROM resumable_uploads AS resumable
@@ -45,8 +45,8 @@ SELECT ((SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1)
 """
 
 CREATE: Final = f"""
--- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256, $9 trace. Pictures make no
--- sound.
+-- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256, $9 trace. Images are not
+-- analysed.
 INSERT INTO uploads AS upload
     (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, trace, analysis_due_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $7 NOT LIKE 'image/%' THEN now() END)
@@ -54,8 +54,9 @@ RETURNING {COLUMNS}
 """
 
 LIST_OWN: Final = f"""
--- $1 sign-in, $2 and $3 the time and the id to begin after, $4 how many. The last column: whether it may be asked.
-SELECT upload.*, true
+-- $1 sign-in, $2 and $3 the time and the id to begin after, $4 how many. One row at least, as soon as the sign-in
+-- holds.
+SELECT upload.*, true AS has_role
 FROM live_logins AS login
 LEFT JOIN LATERAL (
     SELECT {COLUMNS} FROM uploads AS upload
@@ -68,13 +69,13 @@ ORDER BY upload.created_at DESC, upload.id DESC
 
 LIST_OF_SESSION: Final = f"""
 -- As above; $5 session.
-SELECT upload.*, asked.has_role
+SELECT upload.*, caller.has_role
 FROM (
     SELECT {_HAS_ROLE.format(session="$5")} AS has_role FROM live_logins AS login WHERE login.id = $1
-) AS asked
+) AS caller
 LEFT JOIN LATERAL (
     SELECT {COLUMNS} FROM uploads AS upload
-    WHERE asked.has_role AND upload.session_id = $5 AND (upload.created_at, upload.id) < ($2, $3::uuid)
+    WHERE caller.has_role AND upload.session_id = $5 AND (upload.created_at, upload.id) < ($2, $3::uuid)
     ORDER BY upload.created_at DESC, upload.id DESC LIMIT $4
 ) AS upload ON true
 ORDER BY upload.created_at DESC, upload.id DESC
@@ -90,15 +91,15 @@ WHERE login.id = $1
 
 PEAKS: Final = f"""
 -- $1 sign-in, $2 upload. As above.
-SELECT upload.id IS NOT NULL, upload.analysis_due_at IS NOT NULL, upload.sample_rate, upload.duration_seconds,
-    upload.peaks
+SELECT upload.id IS NOT NULL AS is_there, upload.analysis_due_at IS NOT NULL AS is_pending, upload.sample_rate,
+    upload.duration_seconds, upload.peaks
 FROM live_logins AS login
 LEFT JOIN uploads AS upload ON upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
 WHERE login.id = $1
 """
 
 CHANGE: Final = f"""
--- $1 sign-in, $2 upload, $3 gain, $4 pan, $5 muted, $6 offset. What is in a session is mixed by who shares the session.
+-- $1 sign-in, $2 upload, $3 gain, $4 pan, $5 muted, $6 offset. Everybody who shares a session mixes its uploads.
 WITH login AS MATERIALIZED (SELECT user_id FROM live_logins WHERE id = $1), upload AS (
     UPDATE uploads AS upload
     SET gain_db = coalesce($3, gain_db), pan = coalesce($4, pan), muted = coalesce($5, muted),
@@ -111,31 +112,16 @@ SELECT {COLUMNS} FROM login LEFT JOIN upload ON true
 """
 
 REMOVE: Final = f"""
--- $1 sign-in, $2 upload. Whether it is there for them, whether they may remove it, and it, once it is gone.
-WITH asked AS MATERIALIZED (
+-- $1 sign-in, $2 upload. The deleted upload, whether it was there for them, and whether they may remove it.
+WITH wanted AS MATERIALIZED (
     SELECT upload.id, upload.user_id = login.user_id OR session.owner_id = login.user_id AS may
     FROM live_logins AS login
     LEFT JOIN uploads AS upload ON upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
     LEFT JOIN sessions AS session ON session.id = upload.session_id
     WHERE login.id = $1
 ), upload AS (
-    DELETE FROM uploads AS upload USING asked WHERE upload.id = asked.id AND asked.may RETURNING upload.*
+    DELETE FROM uploads AS upload USING wanted WHERE upload.id = wanted.id AND wanted.may RETURNING upload.*
 )
-SELECT {COLUMNS}, asked.id IS NOT NULL, coalesce(asked.may, false) FROM asked LEFT JOIN upload ON true
-"""
-
-STALE: Final = """
--- $1 age.
-SELECT count(*), coalesce(sum(file_size), 0)::bigint FROM uploads
-WHERE session_id IS NULL AND created_at < now() - $1::interval
-"""
-
-DROP_STALE: Final = f"""
--- $1 age, $2 how many.
-WITH stale AS MATERIALIZED (
-    SELECT id FROM uploads WHERE session_id IS NULL AND created_at < now() - $1::interval
-    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
-)
-DELETE FROM uploads AS upload USING stale WHERE upload.id = stale.id
-RETURNING {COLUMNS}
+SELECT {COLUMNS}, wanted.id IS NOT NULL AS is_there, coalesce(wanted.may, false) AS may
+FROM wanted LEFT JOIN upload ON true
 """

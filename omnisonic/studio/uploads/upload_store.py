@@ -1,11 +1,11 @@
-"""The upload store on Postgres. What counts bytes holds the user's row, so that two at once cannot both just fit.
+"""The upload store, on Postgres. Transactions that count a user's bytes lock the user's row, one after the other.
 
-Overload and crash of the server: `Unavailable` (`omnisonic.stores.database.pool`); what breaks off is done whole or not
-at all. Shutdown: whoever opened the database closes it.
+Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Crash: a transaction is
+done whole or not at all. Shutdown: whoever opened the database closes it.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from asyncpg.exceptions import ForeignKeyViolationError, UniqueViolationError
 
@@ -13,7 +13,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, SessionId, Upload, UploadId, UserId
 from omnisonic.observability.trace_context import current_trace
 from omnisonic.stores.database.pool import Connection, Database, Row
-from omnisonic.stores.database.uuids import uuid_or_none
+from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.sessions import Cursor, NoSuchSession, NotSignedIn
@@ -26,34 +26,46 @@ from omnisonic.studio.uploads import (
     Peaks,
     PeaksPending,
     QuotaExceeded,
-    Received,
+    ReceivedFile,
     StoredUpload,
     TooManyUploads,
     UploaderOnly,
     UploadPage,
-    UploadStore,
     unreferenced_objects,
 )
 from omnisonic.studio.uploads import upload_statements as statements
-from omnisonic.studio.uploads.retention import LOOSE_S
+from omnisonic.studio.uploads.unreferenced_objects import (
+    TOO_LATE,
+    UNREFERENCED_S,
+    abandon_object,
+    bind_object,
+    register_object,
+)
 
 FULL_SCALE: Final = 255
 """What the loudest sample is as a byte."""
 ANY_BYTES: Final = 2**62
-"""What may be put where there is no quota."""
+"""How many bytes may be put where there is no quota."""
 RESERVED: Final = timedelta(seconds=RESERVED_S)
-_TOO_LATE: Final = "The upload took too long. Send it again."
 _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before all uploads."""
-_NOBODY_S: Final = "00000000-0000-0000-0000-000000000000"
-"""What an id is that is no UUID: that of nothing."""
-_UPLOAD_COLUMNS: Final = 16
 
 
-class PostgresUploads:
-    """An `UploadStore` in `database`; `use` is shared.
+class UploadStore:
+    """The uploads in `database`. An id that is no UUID is treated as an unknown id.
 
-    `quota_bytes` is what a user may keep, `most_active` how many files of one may arrive at once; 0 for any.
+    Args:
+        database: An open pool.
+        use: Notes that sign-ins are used; stores on the same database may share it.
+        quota_bytes: How much each user may keep; 0 for no limit.
+        most_active: How many files of one user may arrive at the same time; 0 for no limit.
+
+    Raises:
+        Unavailable: Every method, when the database does not answer.
+        NotSignedIn: Every method that takes a sign-in, when it has ended.
+        NoSuchUpload: Every method that takes an upload, when this user cannot see it.
+        NoSuchSession: Every method that takes a session, when this user has no role in it.
+
     """
 
     def __init__(
@@ -73,130 +85,170 @@ class PostgresUploads:
         size: int | None,
         resumable: UploadId | None = None,
     ) -> int:
+        """Register `key` as unreferenced, before anything is put there, and reserve quota for `RESERVED_S`.
+
+        `size` is how many bytes will come, if known. For a chunk of a `resumable` upload only the bytes beyond the size
+        of that upload count.
+
+        Returns:
+            How many bytes may be put; `reserve` asks for more.
+
+        Raises:
+            QuotaExceeded, TooManyUploads
+
+        """
         try:
             async with self._database.transaction() as connection:
-                user = await uploader(connection, self._use, login, session)
+                user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
-                if (
-                    self._most_active
-                    and await connection.fetchval(unreferenced_objects.ARRIVING, user) >= self._most_active
-                ):
-                    raise TooManyUploads(self._most_active)
-                values = user, resumable, size or 0, RESERVED
-                await connection.execute(unreferenced_objects.ARRIVE, key, timedelta(seconds=LOOSE_S), *values)
+                if self._most_active:
+                    arrivals = await connection.fetchval(unreferenced_objects.COUNT_ARRIVALS, user)
+                    if arrivals >= self._most_active:
+                        raise TooManyUploads(self._most_active)
+                values = timedelta(seconds=UNREFERENCED_S), user, resumable, size or 0, RESERVED
+                await connection.execute(unreferenced_objects.REGISTER_ARRIVAL, key, *values)
                 await check_quota(connection, user, 0, self._quota_bytes)
         except ForeignKeyViolationError:
             raise NoSuchUpload from None  # the resumable was finished or removed just now
         return (size or 0) if self._quota_bytes else ANY_BYTES
 
     async def reserve(self, key: Key, *, least: int, most: int) -> int:
+        """Reserve between `least` and `most` bytes in all for what arrives at `key`, for another `RESERVED_S`.
+
+        Returns:
+            How many bytes are reserved.
+
+        Raises:
+            QuotaExceeded: Fewer than `least` are left.
+            Unavailable: `key` is not registered any more: the upload took too long.
+
+        """
         async with self._database.transaction() as connection:
             user = await connection.fetchval(unreferenced_objects.SENDER, key)
             if user is None:
-                raise Unavailable(_TOO_LATE)
+                raise Unavailable(TOO_LATE)
             await lock_user(connection, user)
             if await connection.fetchrow(unreferenced_objects.RESERVE, key, most, RESERVED) is None:
-                raise Unavailable(_TOO_LATE)
+                raise Unavailable(TOO_LATE)
             if not self._quota_bytes:
                 return ANY_BYTES
-            granted = most - await bytes_over(connection, user, self._quota_bytes)
+            granted = most - await bytes_over_quota(connection, user, self._quota_bytes)
             if granted < least:
                 raise QuotaExceeded
             if granted < most:
                 await connection.fetchrow(unreferenced_objects.RESERVE, key, granted, RESERVED)
         return int(granted)
 
-    async def note_copy(self, key: Key) -> None:
-        await self._database.row(unreferenced_objects.NOTE, key, timedelta(seconds=LOOSE_S))
+    async def begin_copy(self, key: Key) -> None:
+        """Register `key` as unreferenced, for a copy of bytes that have arrived and count towards the quota already."""
+        async with self._database.connection() as connection:
+            await register_object(connection, key)
 
     async def commit(
-        self, login: LoginId, upload: UploadId, key: Key, received: Received, *, session: SessionId | None
+        self, login: LoginId, upload: UploadId, key: Key, file: ReceivedFile, *, session: SessionId | None
     ) -> Upload:
+        """Insert the row of what was put at `key` and remove the registration: both or neither.
+
+        Raises:
+            QuotaExceeded
+            Unavailable: `key` is not registered any more: the upload took too long.
+
+        """
         try:
             async with self._database.transaction() as connection:
-                user = await uploader(connection, self._use, login, session)
+                user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
-                await check_quota(connection, user, received.file_size, self._quota_bytes, key=key)
-                return await make_upload(connection, upload, user, session, key, received)
+                await check_quota(connection, user, file.file_size, self._quota_bytes, except_key=key)
+                return await insert_upload(connection, upload, user, session, key, file)
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
 
     async def abandon(self, key: Key) -> bool:
+        """Mark the object `key` for deletion, put or not: it is due now and cannot become an upload any more.
+
+        Returns:
+            False when it became an upload, or a chunk of one, after all; a commit that raised may have been done.
+
+        """
         async with self._database.connection() as connection:
-            return await given_up(connection, key)
+            return await abandon_object(connection, key)
 
     async def list(
         self, login: LoginId, session: SessionId | None, *, limit: int, before: Cursor | None = None
     ) -> UploadPage:
-        place = before or _FIRST
+        """List the uploads of a session, or with None all of the user's own, newest first."""
+        cursor = before or _FIRST
         length = max(1, min(limit, LONGEST_PAGE))
-        after_id = uuid_or_none(place.id) or _NOBODY_S
-        values = (login, place.created_at, after_id, length + 1)
+        values = cursor.created_at, uuid_or_none(cursor.id) or NIL_UUID, length + 1
         if session is None:
-            rows = await self._database.rows(statements.LIST_OWN, *values)
+            rows = await self._use.fetch_rows(statements.LIST_OWN, login, *values)
         else:
-            rows = await self._database.rows(statements.LIST_OF_SESSION, *values, uuid_or_none(session) or _NOBODY_S)
-        if not rows:
-            raise NotSignedIn
-        self._use.note(login)
-        if not rows[0][-1]:
+            session_id = uuid_or_none(session) or NIL_UUID
+            rows = await self._use.fetch_rows(statements.LIST_OF_SESSION, login, *values, session_id)
+        if not rows[0]["has_role"]:
             raise NoSuchSession
-        found = [kept(row) for row in rows if row[0] is not None]
-        shown = found[:length]
-        last = shown[-1].upload if len(found) > length else None
-        return UploadPage(shown, None if last is None else Cursor(last.created_at, last.id))
+        uploads = [stored_upload(row) for row in rows if row["id"] is not None]
+        page = uploads[:length]
+        last = page[-1].upload if len(uploads) > length else None
+        return UploadPage(page, None if last is None else Cursor(last.created_at, last.id))
 
     async def get(self, login: LoginId, upload: UploadId) -> StoredUpload:
-        row = await self._row(statements.GET, login, uuid_or_none(upload))
-        if row[0] is None:
+        """Read one upload."""
+        row = await self._use.fetch_row(statements.GET, login, uuid_or_none(upload))
+        if row["id"] is None:
             raise NoSuchUpload
-        return kept(row)
+        return stored_upload(row)
 
     async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> Upload:
+        """Change how a stem sits in the mix."""
         values = mix.gain_db, mix.pan, mix.muted, mix.offset_seconds
-        row = await self._row(statements.CHANGE, login, uuid_or_none(upload), *values)
-        if row[0] is None:
+        row = await self._use.fetch_row(statements.CHANGE, login, uuid_or_none(upload), *values)
+        if row["id"] is None:
             raise NoSuchUpload
-        return kept(row).upload
+        return stored_upload(row).upload
 
     async def remove(self, login: LoginId, upload: UploadId) -> StoredUpload:
-        row = await self._row(statements.REMOVE, login, uuid_or_none(upload))
-        if row[0] is not None:
-            return kept(row)
-        is_there, may = row[-2:]
-        raise UploaderOnly if is_there and not may else NoSuchUpload
+        """Delete the row; the object is unreferenced then, and due. Of several calls at once one succeeds.
+
+        Raises:
+            UploaderOnly
+
+        """
+        row = await self._use.fetch_row(statements.REMOVE, login, uuid_or_none(upload))
+        if row["id"] is not None:
+            return stored_upload(row)
+        raise UploaderOnly if row["is_there"] and not row["may"] else NoSuchUpload
 
     async def peaks(self, login: LoginId, upload: UploadId) -> Peaks:
-        is_there, waits, sample_rate, duration_s, peaks = await self._row(statements.PEAKS, login, uuid_or_none(upload))
-        if not is_there:
+        """Read the waveform.
+
+        Raises:
+            PeaksPending, NoPeaks
+
+        """
+        row = await self._use.fetch_row(statements.PEAKS, login, uuid_or_none(upload))
+        if not row["is_there"]:
             raise NoSuchUpload
-        if peaks is None:
-            raise PeaksPending if waits else NoPeaks
-        return Peaks(sample_rate, duration_s, [round(peak / FULL_SCALE, 3) for peak in peaks])
-
-    async def _row(self, statement: str, login: LoginId, *values: object) -> Row:
-        """The one row of a statement that has one whenever the sign-in holds. Errors: `NotSignedIn`."""
-        row = await self._database.row(statement, login, *values)
-        if row is None:
-            raise NotSignedIn
-        self._use.note(login)
-        return row
+        if row["peaks"] is None:
+            raise PeaksPending if row["is_pending"] else NoPeaks
+        peaks = [round(peak / FULL_SCALE, 3) for peak in row["peaks"]]
+        return Peaks(sample_rate=row["sample_rate"], duration_seconds=row["duration_seconds"], peaks=peaks)
 
 
-async def uploader(connection: Connection, use: LoginUse, login: LoginId, session: SessionId | None) -> UserId:
-    """Who uploads by this sign-in, into that session. Errors: `NotSignedIn`, `NoSuchSession`."""
-    session_id = None if session is None else uuid_or_none(session) or _NOBODY_S
-    row = await connection.fetchrow(statements.ASK, login, session_id)
+async def find_uploader(connection: Connection, use: LoginUse, login: LoginId, session: SessionId | None) -> UserId:
+    """The user who is signed in and may upload to that session. Errors: `NotSignedIn`, `NoSuchSession`."""
+    session_id = None if session is None else uuid_or_none(session) or NIL_UUID
+    row = await connection.fetchrow(statements.FIND_UPLOADER, login, session_id)
     if row is None:
         raise NotSignedIn
     use.note(login)
-    if not row[1]:
+    if not row["has_role"]:
         raise NoSuchSession
-    return str(row[0])
+    return str(row["user_id"])
 
 
 async def lock_user(connection: Connection, user: UserId) -> None:
-    """Let nobody else count what this user keeps until the transaction ends. Errors: `NotSignedIn` without account."""
+    """Let no other transaction count this user's bytes. Errors: `NotSignedIn` when the account is deleted."""
     if await connection.fetchrow(statements.LOCK_USER, user) is None:
         raise NotSignedIn
 
@@ -207,54 +259,43 @@ async def check_quota(
     size: int,
     quota_bytes: int,
     *,
-    but: UploadId | None = None,
-    key: Key | None = None,
+    except_resumable: UploadId | None = None,
+    except_key: Key | None = None,
 ) -> None:
-    """See that the user may keep `size` bytes more. Errors: `QuotaExceeded`.
+    """Check that the user may keep `size` bytes more, not counting one resumable upload or key.
 
-    The resumable `but` does not count, nor does what is reserved for `key`.
+    Raises:
+        QuotaExceeded
+
     """
-    if quota_bytes and await connection.fetchval(statements.KEPT, user, but, key) + size > quota_bytes:
+    if not quota_bytes:
+        return
+    if await connection.fetchval(statements.USED_BYTES, user, except_resumable, except_key) + size > quota_bytes:
         raise QuotaExceeded
 
 
-async def bytes_over(connection: Connection, user: UserId, quota_bytes: int) -> int:
-    """By how much all that the user keeps, is about to or sends now is more than they may."""
-    kept_bytes: int = await connection.fetchval(statements.KEPT, user, None, None)
-    return max(0, kept_bytes - quota_bytes)
+async def bytes_over_quota(connection: Connection, user: UserId, quota_bytes: int) -> int:
+    """How many bytes the user's uploads, finished, unfinished and arriving, are over the quota; 0 without a quota."""
+    if not quota_bytes:
+        return 0
+    used: int = await connection.fetchval(statements.USED_BYTES, user, None, None)
+    return max(0, used - quota_bytes)
 
 
-async def make_upload(
-    connection: Connection, upload: UploadId, user: UserId, session: SessionId | None, key: Key, received: Received
+async def insert_upload(
+    connection: Connection, upload: UploadId, user: UserId, session: SessionId | None, key: Key, file: ReceivedFile
 ) -> Upload:
-    """The row of what was put at `key`, which is loose no more. Errors: `Unavailable` when it was not loose."""
-    await bind(connection, key)
-    values = received.file_name, received.file_size, received.mime_type, received.sha256
+    """Insert the row of what was put at `key`, and remove the registration. Errors: `Unavailable`."""
+    await bind_object(connection, key)
+    values = file.file_name, file.file_size, file.mime_type, file.sha256
     try:
         row = await connection.fetchrow(statements.CREATE, upload, user, session, key, *values, current_trace())
     except UniqueViolationError as problem:  # an id is used only once
         raise Unavailable("The upload was stored already. Look at the list.") from problem
     assert row is not None
-    return kept(row).upload
+    return stored_upload(row).upload
 
 
-async def bind(connection: Connection, key: Key) -> None:
-    """Let `key` be loose no more. Errors: `Unavailable` when it is not, or is being deleted."""
-    if await connection.fetchrow(unreferenced_objects.BIND, key) is None:
-        raise Unavailable(_TOO_LATE)
-
-
-async def given_up(connection: Connection, key: Key) -> bool:
-    """Let `key` be loose and due; False when a row has it."""
-    for statement in (unreferenced_objects.ABANDON, unreferenced_objects.ABANDON_FORGOTTEN):
-        if await connection.fetchrow(statement, key) is not None:
-            return True
-    return False
-
-
-def kept(row: Row | tuple[Any, ...]) -> StoredUpload:
-    """From the columns as `omnisonic.studio.uploads.upload_statements` has them."""
-    return StoredUpload(Upload(*row[:_UPLOAD_COLUMNS]), row[_UPLOAD_COLUMNS])
-
-
-_fits: type[UploadStore] = PostgresUploads
+def stored_upload(row: Row) -> StoredUpload:
+    """An upload from a row with `upload_statements.COLUMNS`."""
+    return StoredUpload(Upload(**{field: row[field] for field in Upload.__struct_fields__}), row["object_key"])

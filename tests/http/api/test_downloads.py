@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from omnisonic.http.api.download_links import DownloadLinks
-from omnisonic.stores.storage import LINK_S
-from omnisonic.stores.storage.disposition import attachment
+from omnisonic.stores.storage import LINK_S, attachment
 from tests.http.api.test_uploads import SOUND, brought, send
 from tests.http.running import SECRET, Web, running_web
 

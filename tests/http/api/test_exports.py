@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.stores.storage.disposition import attachment
+from omnisonic.stores.storage import attachment
 from tests.http import making
 from tests.http.api.test_sessions import make
 from tests.http.api.test_sessions_sharing import share, user_id

@@ -15,7 +15,7 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import StorageFull, StorageRefused
-from omnisonic.stores.storage.files import Arriving
+from omnisonic.stores.storage.files import FileWriter
 from omnisonic.stores.storage.local import LocalStorage
 from tests.recording_disk import RecordingDisk
 from tests.stores.storage.shelves import DEADLINE_S, local_shelf
@@ -128,13 +128,13 @@ async def test_nothing_follows_a_link_out_of_the_folder(thread: AsyncioThread, t
 async def test_two_that_write_the_same_key_never_mix(thread: AsyncioThread, tmp_path: Path) -> None:
     """The second is refused and harms nothing; once the first has given up, the key is free."""
     path = tmp_path / "uploads/a-1"
-    first = Arriving(tmp_path, path)
-    first.begin()
+    first = FileWriter(tmp_path, path)
+    first.open()
     first.write(b"first")
     async with local_shelf(thread, tmp_path) as shelf:
         with pytest.raises(Unavailable):
             await shelf.put("uploads/a-1", b"second")
-        first.keep()
+        first.commit()
         assert await shelf.read("uploads/a-1") == b"first"
         await shelf.put("uploads/a-1", b"second")
         assert await shelf.read("uploads/a-1") == b"second"
@@ -182,14 +182,14 @@ async def test_what_is_under_way_when_it_is_closed_ends(thread: AsyncioThread, t
 def test_a_file_that_was_given_up_does_nothing_more(tmp_path: Path) -> None:
     """Whatever a thread that was late still calls."""
     for steps in range(4):
-        file = Arriving(tmp_path, tmp_path / "uploads/a-1")
-        for step in (file.begin, partial(file.write, b"x"), file.keep)[:steps]:
+        file = FileWriter(tmp_path, tmp_path / "uploads/a-1")
+        for step in (file.open, partial(file.write, b"x"), file.commit)[:steps]:
             step()
-        file.undo()
-        file.begin()
+        file.discard()
+        file.open()
         file.write(b"late")
-        file.keep()
-        file.undo()
+        file.commit()
+        file.discard()
         assert modes(tmp_path).keys() <= {"uploads"}
 
 
@@ -233,30 +233,30 @@ async def test_an_object_is_on_the_disk_before_it_is_kept(thread: AsyncioThread,
 def test_whoever_locks_a_part_that_has_become_an_object_leaves_it_alone(tmp_path: Path) -> None:
     """Between opening and locking it, the other one has finished: its object is not begun anew."""
     path = tmp_path / "uploads" / "a-1"
-    first = Arriving(tmp_path, path)
-    first.begin()
+    first = FileWriter(tmp_path, path)
+    first.open()
     first.write(b"first")
-    second = Arriving(tmp_path, path, disk=RecordingDisk(tmp_path, before_lock=first.keep))
+    second = FileWriter(tmp_path, path, disk=RecordingDisk(tmp_path, before_lock=first.commit))
     with pytest.raises(BlockingIOError):
-        second.begin()
+        second.open()
     assert path.read_bytes() == b"first"
 
 
 def test_whoever_locks_a_part_that_is_not_there_any_more_does_not_write_it(tmp_path: Path) -> None:
     """Between opening and locking it, the other one has finished, and a third has begun the next."""
     path = tmp_path / "uploads" / "a-1"
-    first, third = Arriving(tmp_path, path), Arriving(tmp_path, path)
-    first.begin()
+    first, third = FileWriter(tmp_path, path), FileWriter(tmp_path, path)
+    first.open()
     first.write(b"first")
 
     def overtake() -> None:
-        first.keep()
-        third.begin()
+        first.commit()
+        third.open()
         third.write(b"third")
 
-    second = Arriving(tmp_path, path, disk=RecordingDisk(tmp_path, before_lock=overtake))
+    second = FileWriter(tmp_path, path, disk=RecordingDisk(tmp_path, before_lock=overtake))
     with pytest.raises(BlockingIOError):
-        second.begin()
-    second.undo()
-    third.keep()
+        second.open()
+    second.discard()
+    third.commit()
     assert path.read_bytes() == b"third"

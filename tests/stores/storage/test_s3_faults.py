@@ -10,7 +10,7 @@ from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import CHUNK_BYTES, StorageRefused
 from omnisonic.stores.storage.s3 import PING_S
-from omnisonic.stores.storage.s3_placing import PART_BYTES
+from omnisonic.stores.storage.s3_upload import PART_BYTES
 from tests.s3_server import SECRET_KEY, S3Server
 from tests.stores.storage.s3_proxy import Fault, Way, open_s3_proxy
 from tests.stores.storage.shelves import DEADLINE_S, STEM, Feed, Shelf, bucket_at, s3_shelf
@@ -230,7 +230,7 @@ async def test_a_slow_way_to_the_server_is_no_silence(thread: AsyncioThread, s3:
 
 @pytest.mark.parametrize("times", [1, 3])
 async def test_a_read_that_is_cut_off_goes_on_where_it_was(thread: AsyncioThread, s3: S3Server, times: int) -> None:
-    """Servers hang up on whoever reads slowly; nothing is heard twice and nothing is missing."""
+    """Servers hang up on whoever reads slowly; nothing is read twice and nothing is missing."""
     data = noise(3_000_000)
     async with open_s3_proxy(s3.port) as proxy, s3_shelf(thread, s3, bucket_at(proxy.port)) as shelf:
         await shelf.put("uploads/a-1", data)

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from omnisonic.stores.storage import CHUNK_BYTES, LINK_S, NoSuchObject
-from omnisonic.stores.storage.s3_placing import PART_BYTES
+from omnisonic.stores.storage.s3_upload import PART_BYTES
 from tests.stores.storage.shelves import STEM, Feed, Shelf, reading
 
 MIB = 1_048_576
@@ -59,7 +59,7 @@ async def test_a_range_is_read_without_the_rest(shelf: Shelf, begin: int, end: i
 
 
 async def test_a_read_that_is_not_ended_lets_go(shelf: Shelf) -> None:
-    """Whoever has heard enough closes the iterator; the object is there for the next, and can be deleted."""
+    """A reader that has enough closes the iterator; the object is there for the next, and can be deleted."""
     data = noise(4 * MIB)
     await shelf.put("uploads/a-1", data)
 
@@ -162,15 +162,15 @@ async def test_many_are_put_and_read_at_once(shelf: Shelf) -> None:
     async with trio.open_nursery() as nursery:
         for key, data in stems.items():
             nursery.start_soon(shelf.put, key, data)
-    heard: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
 
     async def hear(key: str) -> None:
-        heard[key] = await shelf.read(key)
+        contents[key] = await shelf.read(key)
 
     async with trio.open_nursery() as nursery:
         for key in stems:
             nursery.start_soon(hear, key)
-    assert heard == stems
+    assert contents == stems
 
 
 async def test_a_ping_leaves_nothing(shelf: Shelf) -> None:

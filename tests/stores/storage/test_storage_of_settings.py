@@ -7,11 +7,10 @@ import pytest
 
 from omnisonic.cli.storage import storage_of
 from omnisonic.settings.settings import Settings
-from omnisonic.stores.storage import Label
-from omnisonic.stores.storage.disposition import attachment
+from omnisonic.stores.storage import Label, attachment
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.stores.storage.s3 import S3Storage
-from omnisonic.stores.storage.spool import READ_BYTES, Spool
+from omnisonic.stores.storage.s3_upload import SPOOL_READ_BYTES, Spool
 from tests.postgres_server import blocking
 from tests.s3_server import Kind, S3Server
 from tests.stores.storage.shelves import given
@@ -90,7 +89,7 @@ def test_a_spool_is_read_again_and_again_and_then_forgotten() -> None:
 
     async def use() -> None:
         spool = Spool()
-        for data in (noise(2 * READ_BYTES + 5), b"", b"123456789"):
+        for data in (noise(2 * SPOOL_READ_BYTES + 5), b"", b"123456789"):
             await spool.write(data)
             for _ in range(2):
                 assert b"".join([block async for block in spool]) == data

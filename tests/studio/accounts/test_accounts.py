@@ -12,8 +12,14 @@ import trio
 from omnisonic.errors import InvalidInput
 from omnisonic.identity.logins import IDLE_S, LONGEST_S, login_id, new_token
 from omnisonic.models import Person
-from omnisonic.studio.accounts import AccountStore, EmailTaken, Identity, NotLinked, PasswordChanged, PasswordEntry
-from omnisonic.studio.accounts.account_store import SWEPT_AT_ONCE, PostgresAccounts
+from omnisonic.studio.accounts import (
+    EmailTaken,
+    Identity,
+    NotLinked,
+    PasswordChanged,
+    PasswordEntry,
+)
+from omnisonic.studio.accounts.account_store import SWEPT_AT_ONCE, AccountStore
 from tests.studio.databases import Base
 
 ADA: Final = "ada@example.com"
@@ -26,7 +32,7 @@ CLOCKS_S: Final = 5
 @pytest.fixture
 def accounts(base: Base) -> AccountStore:
     """The account store, with nobody in it."""
-    return base.of(PostgresAccounts(base.database))
+    return base.of(AccountStore(base.database))
 
 
 async def test_an_account_is_found_by_its_address_in_any_case(accounts: AccountStore) -> None:

@@ -21,7 +21,7 @@ from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.database.pool import Connection, Database
 from omnisonic.stores.storage import Digest, Key, Label
 from omnisonic.stores.storage.local import LocalStorage
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.exports.events import PROGRESS
 from omnisonic.studio.exports.export_queue import PostgresExportQueue
 from omnisonic.studio.exports.export_store import PostgresExports
@@ -30,8 +30,8 @@ from omnisonic.studio.exports.queue import Finished, Job
 from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.mixdown import Mixed, Project
 from omnisonic.studio.sessions.postgres import PostgresSessions
-from omnisonic.studio.uploads import Received
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads import ReceivedFile
+from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.wire.payloads import Progress
 from tests.postgres_server import PATIENT, blocking
 from tests.studio.exports.clock import Busy, Clock, Threads
@@ -181,7 +181,7 @@ class Desk:
     session: SessionId
     database: Database
     sessions: PostgresSessions
-    uploads: PostgresUploads
+    uploads: UploadStore
     exports: PostgresExports
     queue: Line
     storage: Shelf
@@ -201,7 +201,7 @@ class Desk:
         key = f"uploads/{upload}"
         await self.uploads.begin(self.login, key, session=self.session, size=None)
         await self.storage.put(key, chunks(content))
-        received = Received(name, len(content), mime_type, "00")
+        received = ReceivedFile(name, len(content), mime_type, "00")
         return await self.uploads.commit(self.login, upload, key, received, session=self.session)
 
     async def ask(self, format_: ExportFormat = "wav") -> Export:
@@ -281,10 +281,10 @@ async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
     asyncio.get_running_loop().set_default_executor(Threads(busy))
     await database.open()
     try:
-        accounts, sessions = PostgresAccounts(database), PostgresSessions(database)
+        accounts, sessions = AccountStore(database), PostgresSessions(database)
         login = login_id(await accounts.open_login(await accounts.register("ada@example.com", "x")))
         session = await sessions.create(login, "Night jam")
-        stores = PostgresUploads(database), PostgresExports(database), Line(database)
+        stores = UploadStore(database), PostgresExports(database), Line(database)
         yield Desk(login, session.id, database, sessions, *stores, storage, folder, Clock(busy))
     finally:
         await storage.aclose()

@@ -32,7 +32,7 @@ async def test_whoever_comes_late_ends_nothing(mixing: Mixing, end: str) -> None
     assert (job.export.id, job.lease != late.lease) == (export.id, True)
     assert not await _ended(mixing, end, late, finished)
     assert (await mixing.get(export.id)).status == "processing"
-    assert await mixing.studio.loose() == {finished.key}
+    assert await mixing.studio.unreferenced() == {finished.key}
     made = await mixing.queue.complete(job, finished)
     assert made is not None
     assert not await _ended(mixing, end, late, await mixing.put())
@@ -68,7 +68,7 @@ async def test_what_is_made_is_bound_to_its_export(mixing: Mixing) -> None:
     assert made.completed_at >= made.created_at
     kept = await mixing.exports.get(mixing.logins["bo"], export.id)
     assert (kept.export, kept.key, kept.sha256) == (made, finished.key, SHA256)
-    assert await mixing.studio.loose() == set()
+    assert await mixing.studio.unreferenced() == set()
     await mixing.lease_ends()
     assert await mixing.queue.take() is None
 
@@ -78,7 +78,7 @@ async def test_an_object_that_was_taken_for_forgotten_completes_nothing(mixing: 
     export = await mixing.asked()
     job, finished = await mixing.taken(), await mixing.put()
     await mixing.studio.everything_is_due()
-    assert await mixing.studio.upkeep.take_unreferenced(10) == [finished.key]
+    assert await mixing.studio.retention.take_unreferenced(10) == [finished.key]
     with pytest.raises(NoSuchObject):
         await mixing.queue.complete(job, finished)
     assert (await mixing.get(export.id)).status == "processing"
@@ -107,11 +107,11 @@ async def test_what_became_an_export_is_not_given_up(mixing: Mixing) -> None:
     _, key = await mixing.made()
     assert not await mixing.queue.abandon(key)
     assert not await mixing.studio.uploads.abandon(key)
-    assert await mixing.studio.loose() == set()
+    assert await mixing.studio.unreferenced() == set()
     other, forgotten = (await mixing.put()).key, new_key()
     for lost in (other, forgotten):
         assert await mixing.queue.abandon(lost)
-    assert await mixing.studio.loose(due=True) == {other, forgotten}
+    assert await mixing.studio.unreferenced(due=True) == {other, forgotten}
 
 
 async def test_what_does_not_work_is_tried_again_each_time_later(mixing: Mixing) -> None:
@@ -192,7 +192,7 @@ async def test_a_job_that_is_gone_is_its_workers_no_more(mixing: Mixing, how: st
         assert await end(job, "No.") is None
     await mixing.queue.release(job)
     assert await mixing.queue.take() is None
-    assert await mixing.studio.loose() == {finished.key}
+    assert await mixing.studio.unreferenced() == {finished.key}
 
 
 async def test_an_export_removed_as_it_is_completed_leaves_its_object_due(mixing: Mixing) -> None:
@@ -212,4 +212,4 @@ async def test_an_export_removed_as_it_is_completed_leaves_its_object_due(mixing
             nursery.start_soon(mixing.exports.remove, mixing.logins["ada"], export.id)
         with pytest.raises(NoSuchExport):
             await mixing.get(export.id)
-        assert finished.key in await mixing.studio.loose(due=completed != [None])
+        assert finished.key in await mixing.studio.unreferenced(due=completed != [None])

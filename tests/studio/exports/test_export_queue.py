@@ -137,7 +137,7 @@ async def test_what_is_over_and_old_is_dropped_in_batches(mixing: Mixing) -> Non
     assert [await mixing.queue.drop_old(MONTH, 2) for _ in range(3)] == [2, 1, 0]
     left = {export.id for export in await mixing.exports.list(mixing.logins["ada"], mixing.session)}
     assert left == {young.id, processing.id, waiting.id}
-    assert len(await mixing.studio.loose(due=True)) == len(old)
+    assert len(await mixing.studio.unreferenced(due=True)) == len(old)
 
 
 async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread, mixing: Mixing) -> None:

@@ -119,10 +119,10 @@ async def test_whoever_asked_for_an_export_or_the_owner_removes_it(mixing: Mixin
     for name, export in (("ada", bos), ("bo", own), ("ada", adas)):
         made = await mixing.exports.remove(mixing.logins[name], export.id)
         assert made.export == export
-        assert made.key in await mixing.studio.loose(due=True)
+        assert made.key in await mixing.studio.unreferenced(due=True)
         with pytest.raises(NoSuchExport):
             await mixing.exports.get(mixing.logins[name], export.id)
-    assert key in await mixing.studio.loose(due=True)
+    assert key in await mixing.studio.unreferenced(due=True)
 
 
 async def test_what_an_account_that_is_gone_has_asked_for_is_the_owners(mixing: Mixing) -> None:
@@ -138,7 +138,7 @@ async def test_of_fifty_removals_at_once_one_succeeds(mixing: Mixing) -> None:
     export, key = await mixing.made("bo")
     remove: list[Call] = [partial(mixing.exports.remove, mixing.logins[name], export.id) for name in ("ada", "bo")]
     assert await at_once(remove * (AT_ONCE // 2)) == ["done"] + ["export_not_found"] * (AT_ONCE - 1)
-    assert await mixing.studio.loose(due=True) == {key}
+    assert await mixing.studio.unreferenced(due=True) == {key}
 
 
 async def test_of_many_asked_at_once_no_more_than_may_be_are_made(mixing: Mixing) -> None:
@@ -202,7 +202,7 @@ async def test_exports_go_with_their_session_and_their_objects_are_due(mixing: M
     for gone in (export, waiting):
         with pytest.raises(NoSuchExport):
             await mixing.get(gone.id)
-    assert await mixing.studio.loose(due=True) == {key}
+    assert await mixing.studio.unreferenced(due=True) == {key}
 
 
 async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread) -> None:

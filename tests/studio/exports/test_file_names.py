@@ -3,7 +3,7 @@
 import pytest
 
 from omnisonic.studio.exports.file_names import FALLBACK, LONGEST_BYTES, file_name_of
-from omnisonic.studio.uploads.file_names import checked_file_name
+from omnisonic.studio.uploads import checked_file_name
 
 
 @pytest.mark.parametrize(

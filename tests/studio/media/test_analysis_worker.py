@@ -16,13 +16,20 @@ from omnisonic.models import LoginId, SessionId, Upload
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage.local import LocalStorage
-from omnisonic.studio.accounts.account_store import PostgresAccounts
+from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
-from omnisonic.studio.uploads import NoPeaks, NoSuchUpload, Peaks, PeaksPending, Received, StoredUpload
-from omnisonic.studio.uploads.analyses import Analysis
-from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
+from omnisonic.studio.uploads import (
+    Analysis,
+    NoPeaks,
+    NoSuchUpload,
+    Peaks,
+    PeaksPending,
+    ReceivedFile,
+    StoredUpload,
+)
+from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AnalysisWorker
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
@@ -52,9 +59,9 @@ class Desk:
 
     login: LoginId
     session: SessionId
-    uploads: PostgresUploads
+    uploads: UploadStore
     storage: LocalStorage
-    queue: PostgresAnalyses
+    queue: AnalysisQueue
     told: list[RoomSaid] = field(default_factory=list)
     listened_to: list[bytes] = field(default_factory=list)
 
@@ -65,7 +72,7 @@ class Desk:
         key = f"uploads/{upload}"
         await self.uploads.begin(self.login, key, session=session, size=None)
         await self.storage.put(key, chunks(SOUND))
-        received = Received("a.wav", len(SOUND), mime_type, "00")
+        received = ReceivedFile("a.wav", len(SOUND), mime_type, "00")
         return StoredUpload(await self.uploads.commit(self.login, upload, key, received, session=session), key)
 
     def listening(
@@ -91,10 +98,10 @@ async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
     database, storage = Database(url, deadlines=PATIENT), LocalStorage(folder)
     await database.open()
     try:
-        accounts, sessions = PostgresAccounts(database), PostgresSessions(database)
+        accounts, sessions = AccountStore(database), PostgresSessions(database)
         login = login_id(await accounts.open_login(await accounts.register("ada@example.com", "x")))
         session = await sessions.create(login, "Jam")
-        yield Desk(login, session.id, PostgresUploads(database), storage, PostgresAnalyses(database))
+        yield Desk(login, session.id, UploadStore(database), storage, AnalysisQueue(database))
     finally:
         await storage.aclose()
         await database.aclose()

@@ -15,8 +15,8 @@ from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.storage import Digest, Key, Label
 from omnisonic.studio.job_loop import POLL_S
 from omnisonic.studio.media.analyser import CannotAnalyse
-from omnisonic.studio.uploads import StoredUpload
-from omnisonic.studio.uploads.analyses import Analysis
+from omnisonic.studio.uploads import Analysis, StoredUpload
+from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AT_ONCE, RETRY_S, AnalysisWorker
 from tests.studio.media.test_analysis_worker import HEARD, SOUND, within_deadline
 
@@ -50,7 +50,7 @@ def an_upload() -> StoredUpload:
 
 
 @dataclass
-class Queue:
+class Queue(AnalysisQueue):
     """So many uploads wait."""
 
     waiting: int
@@ -60,8 +60,8 @@ class Queue:
         self.waiting -= 1
         return an_upload() if self.waiting >= 0 else None
 
-    async def finish(self, upload: Upload, heard: Analysis | None) -> Upload | None:
-        self.done.append(heard)
+    async def finish(self, upload: Upload, analysis: Analysis | None) -> Upload | None:
+        self.done.append(analysis)
         return upload
 
 

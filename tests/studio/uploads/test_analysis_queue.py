@@ -1,4 +1,4 @@
-"""What the queue of uploads to listen to promises (`omnisonic.studio.uploads.analyses`), on a real Postgres."""
+"""What the queue of uploads to analyse promises (`omnisonic.studio.uploads.analysis_queue`), on a real Postgres."""
 
 from datetime import timedelta
 from functools import partial
@@ -10,18 +10,17 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
-from omnisonic.studio.uploads import NoPeaks, Peaks, PeaksPending
-from omnisonic.studio.uploads.analyses import LEASE_S, TRIES, Analysis
-from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
+from omnisonic.studio.uploads import Analysis, NoPeaks, Peaks, PeaksPending
+from omnisonic.studio.uploads.analysis_queue import LEASE_S, TRIES, AnalysisQueue
 from tests.studio.databases import DEAD_URL, base_at
 from tests.studio.uploading import Studio, received
 
-HEARD: Final = Analysis(2, Peaks(48_000, 12.5, [0.0, 0.5, 1.0]))
+ANALYSIS: Final = Analysis(2, Peaks(48_000, 12.5, [0.0, 0.5, 1.0]))
 LISTENERS: Final = 10
 
 
 async def lease_ends(studio: Studio) -> None:
-    """As if whoever took an upload had not been heard of for long."""
+    """As if whoever took an upload had been silent for long."""
     lease = timedelta(seconds=LEASE_S)
     await studio.base.sql("UPDATE uploads SET analysis_due_at = analysis_due_at - $1::interval", lease)
 
@@ -38,13 +37,13 @@ async def test_what_was_heard_is_there_for_all(studio: Studio) -> None:
     assert (taken.upload, taken.key) == (upload, await studio.key_of(upload.id))
     with pytest.raises(PeaksPending):
         await peaks(studio, upload)
-    changed = await studio.queue.finish(taken.upload, HEARD)
+    changed = await studio.queue.finish(taken.upload, ANALYSIS)
     assert changed is not None
     assert (changed.channels, changed.sample_rate, changed.duration_seconds) == (2, 48_000, 12.5)
     assert (await studio.uploads.get(studio.logins["bo"], upload.id)).upload == changed
     seen = await peaks(studio, upload)
     assert (seen.sample_rate, seen.duration_seconds) == (48_000, 12.5)
-    assert seen.peaks == pytest.approx(HEARD.peaks.peaks, abs=0.003)
+    assert seen.peaks == pytest.approx(ANALYSIS.peaks.peaks, abs=0.003)
     assert await studio.queue.take() is None
 
 
@@ -53,7 +52,7 @@ async def test_what_is_missing_is_kept_with_what_was_heard(studio: Studio) -> No
     upload = await studio.upload("bo", studio.session)
     assert upload.warning is None
     sentence = "This file was cut off: 2.0 of 4.0 seconds are there."
-    changed = await studio.queue.finish(upload, Analysis(2, HEARD.peaks, sentence))
+    changed = await studio.queue.finish(upload, Analysis(2, ANALYSIS.peaks, sentence))
     assert changed is not None
     assert changed.warning == sentence
     assert (await studio.uploads.get(studio.logins["bo"], upload.id)).upload == changed
@@ -67,7 +66,7 @@ async def test_peaks_beyond_full_scale_are_full_scale(studio: Studio) -> None:
 
 
 async def test_no_sound_is_told_from_not_listened_to_yet(studio: Studio) -> None:
-    """Pictures are not listened to at all; a film may turn out to be silent."""
+    """Images are not analysed at all; a film may turn out to be silent."""
     picture, film = [await studio.upload(file=received(mime_type=mime)) for mime in ("image/png", "video/mp4")]
     taken = await studio.queue.take()
     assert taken is not None
@@ -90,8 +89,8 @@ async def test_each_is_taken_once_the_longest_waiting_first(studio: Studio) -> N
     taken: list[str | None] = []
 
     async def take() -> None:
-        kept = await studio.queue.take()
-        taken.append(None if kept is None else kept.upload.id)
+        stored = await studio.queue.take()
+        taken.append(None if stored is None else stored.upload.id)
 
     async with trio.open_nursery() as nursery:
         for _ in range(LISTENERS):
@@ -122,20 +121,20 @@ async def test_what_a_worker_dropped_is_taken_again_but_not_for_ever(studio: Stu
 
 
 async def test_a_worker_that_comes_late_takes_nothing_away(studio: Studio) -> None:
-    """Another one took its upload and heard it; that the first one heard nothing does not count."""
+    """Another one took its upload and analysed it; that the first one found nothing does not count."""
     upload = await studio.upload()
-    heard = await studio.queue.finish(upload, HEARD)
+    heard = await studio.queue.finish(upload, ANALYSIS)
     assert await studio.queue.finish(upload, None) == heard
     assert (await peaks(studio, upload)).sample_rate == 48_000
 
 
 async def test_what_was_removed_meanwhile_is_nobodys(studio: Studio) -> None:
-    """The worker is told, and has nobody to tell."""
+    """The worker gets None, and has nothing to publish."""
     upload = await studio.upload()
     taken = await studio.queue.take()
     assert taken is not None
     await studio.uploads.remove(studio.logins["ada"], upload.id)
-    assert await studio.queue.finish(taken.upload, HEARD) is None
+    assert await studio.queue.finish(taken.upload, ANALYSIS) is None
     assert await studio.queue.take() is None
 
 
@@ -143,7 +142,7 @@ async def test_without_a_database_there_is_nothing_to_listen_to(thread: AsyncioT
     """Both calls say so."""
     upload = await studio.upload()
     async with base_at(DEAD_URL, thread) as dead:
-        queue = dead.of(PostgresAnalyses(dead.database))
+        queue = dead.of(AnalysisQueue(dead.database))
         for call in (queue.take, partial(queue.finish, upload, None)):
             with pytest.raises(Unavailable):
                 await call()

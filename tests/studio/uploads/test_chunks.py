@@ -1,4 +1,4 @@
-"""Where a body is cut into pieces (`omnisonic.studio.uploads.chunks`), by a clock that goes only when it is waited."""
+"""Where a body is cut into chunks (`omnisonic.studio.uploads.chunks`), by a clock that goes only when it is waited."""
 
 import base64
 import hashlib
@@ -9,8 +9,8 @@ import pytest
 
 from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.studio.uploads.chunks import (
-    PIECE_BYTES,
-    PIECE_S,
+    CHUNK_BYTES,
+    CHUNK_S,
     SILENCE_S,
     Body,
     Checksum,
@@ -47,48 +47,48 @@ class Line:
 
 
 async def cut(line: Line, room: int, checksum: Checksum | None = None) -> tuple[list[tuple[float, int]], Chunks]:
-    """When each piece ended, and its size; and what is said in the end."""
+    """When each chunk ended, and its size; and the splitter in the end."""
 
     async def patient() -> None:
         waited.append(line.now_s)
 
     waited: list[float] = []
-    pieces, found = Chunks(Body(line.read, None, checksum), room, line.clock), []
-    while await pieces.begins(patient):
-        size = sum([len(chunk) async for chunk in pieces.passed()])
-        assert size == pieces.size
+    chunks, found = Chunks(Body(line.read, None, checksum), room, line.clock), []
+    while await chunks.wait_for_next(patient):
+        size = sum([len(block) async for block in chunks.blocks()])
+        assert size == chunks.size
         found.append((line.now_s, size))
-    return found, pieces
+    return found, chunks
 
 
-async def test_a_piece_ends_when_nothing_more_comes_for_a_moment() -> None:
+async def test_a_chunk_ends_when_nothing_more_comes_for_a_moment() -> None:
     """The next one begins with the next chunk, however long that takes; the clients' last word ends the last one."""
-    found, pieces = await cut(Line((0, b"a"), (0.9, b"b"), (60, b"c"), (60.5, b"d")), 10)
+    found, chunks = await cut(Line((0, b"a"), (0.9, b"b"), (60, b"c"), (60.5, b"d")), 10)
     assert found == [(0.9 + SILENCE_S, 2), (60.5, 2)]
-    assert (pieces.is_over, pieces.is_whole, pieces.broke_off) == (True, False, None)
+    assert (chunks.is_over, chunks.is_whole, chunks.interruption) == (True, False, None)
 
 
-async def test_a_piece_ends_after_some_seconds_though_more_keeps_coming() -> None:
+async def test_a_chunk_ends_after_some_seconds_though_more_keeps_coming() -> None:
     """The chunk that comes then is the next one's."""
-    found, pieces = await cut(Line(*((step / 2, b"x") for step in range(15))), 15)
-    assert found == [(PIECE_S, 10), (7.0, 5)]
-    assert pieces.is_whole
+    found, chunks = await cut(Line(*((step / 2, b"x") for step in range(15))), 15)
+    assert found == [(CHUNK_S, 10), (7.0, 5)]
+    assert chunks.is_whole
 
 
-async def test_a_piece_ends_before_it_is_too_large() -> None:
+async def test_a_chunk_ends_before_it_is_too_large() -> None:
     """Nothing is lost or cut."""
     found, _ = await cut(Line(*((0, bytes(MB)) for _ in range(100))), 100 * MB)
-    assert [size for _, size in found] == [PIECE_BYTES, 100 * MB - PIECE_BYTES]
+    assert [size for _, size in found] == [CHUNK_BYTES, 100 * MB - CHUNK_BYTES]
 
 
-async def test_once_all_has_come_the_piece_waits_for_the_end_of_the_body() -> None:
-    """However long: a full offset is told only by the step that finishes the upload."""
-    found, pieces = await cut(Line((0, b"abc"), (30, b"")), 3)
+async def test_once_all_has_come_the_chunk_waits_for_the_end_of_the_body() -> None:
+    """However long: a full offset is answered only by the step that finishes the upload."""
+    found, chunks = await cut(Line((0, b"abc"), (30, b"")), 3)
     assert found == [(30, 3)]
-    assert pieces.is_whole
+    assert chunks.is_whole
 
 
-async def test_with_a_checksum_all_is_one_piece() -> None:
+async def test_with_a_checksum_all_is_one_chunk() -> None:
     """However long it takes, or how large it is."""
     data = bytes(MB)
     digest = hashlib.sha1(data * 100, usedforsecurity=False).digest()
@@ -102,10 +102,10 @@ async def test_with_a_checksum_all_is_one_piece() -> None:
 
 
 async def test_a_body_that_breaks_off_ends_there_unless_a_checksum_was_promised() -> None:
-    """What has come is a piece, and why no more came is kept."""
+    """What has come is a chunk, and why no more came is stored."""
     problem = Unavailable("The line is cut.")
-    found, pieces = await cut(Line((0, b"ab"), problem=problem), 9)
-    assert (found, pieces.broke_off, pieces.is_whole) == ([(0, 2)], problem, False)
+    found, chunks = await cut(Line((0, b"ab"), problem=problem), 9)
+    assert (found, chunks.interruption, chunks.is_whole) == ([(0, 2)], problem, False)
     with pytest.raises(Unavailable):
         await cut(Line((0, b"ab"), problem=problem), 9, Checksum("sha1 AAAA"))
 
@@ -117,7 +117,7 @@ async def test_more_than_is_wanted_is_refused() -> None:
     assert (await cut(Line((0, b"abc")), 3))[1].is_whole
 
 
-async def test_whoever_waits_for_a_piece_is_asked_whether_they_still_want_it() -> None:
+async def test_whoever_waits_for_a_chunk_is_asked_whether_they_still_want_it() -> None:
     """Again and again, and may end it."""
     asked: list[float] = []
 
@@ -128,5 +128,5 @@ async def test_whoever_waits_for_a_piece_is_asked_whether_they_still_want_it() -
 
     line = Line((NEVER, b"x"))
     with pytest.raises(Unavailable):
-        await Chunks(Body(line.read), 9, line.clock).begins(ask)
+        await Chunks(Body(line.read), 9, line.clock).wait_for_next(ask)
     assert asked == sorted(set(asked))

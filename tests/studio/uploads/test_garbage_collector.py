@@ -1,4 +1,4 @@
-"""Loose objects go, the object first and then the note of it (`omnisonic.studio.uploads.garbage_collector`)."""
+"""Unreferenced objects go, the object first and then the note of it (`omnisonic.studio.uploads.garbage_collector`)."""
 
 import asyncio
 from collections import Counter
@@ -14,8 +14,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import Key, Storage
 from omnisonic.studio.sessions import NoSuchSession
 from omnisonic.studio.uploads.garbage_collector import AT_ONCE, BATCH, DELETE_S, GarbageCollector
-from omnisonic.studio.uploads.retention import TAKEN_S
-from omnisonic.studio.uploads.retention_store import PostgresRetention
+from omnisonic.studio.uploads.retention import TAKEN_S, UploadRetention
 from tests.stores.conftest import DEADLINE_S
 from tests.stores.storage.shelves import Shelf, local_shelf
 from tests.studio.asking import NOBODY
@@ -65,26 +64,26 @@ async def shelf(thread: AsyncioThread, tmp_path: Path) -> AsyncIterator[Shelf]:
         yield shelf
 
 
-class Disposing:
-    """A disposal in the asyncio thread."""
+class Collecting:
+    """A garbage collector in the asyncio thread."""
 
     def __init__(self, base: Base, storage: object, *, delete_s: float = DELETE_S) -> None:
         self._base = base
-        self._disposal = GarbageCollector(PostgresRetention(base.database), cast("Storage", storage), delete_s=delete_s)
+        self._collector = GarbageCollector(UploadRetention(base.database), cast("Storage", storage), delete_s=delete_s)
 
     @property
     def left(self) -> int:
-        return self._disposal.left
+        return self._collector.left
 
-    async def dispose(self, *keys: Key) -> None:
-        await self._base.thread.call(self._disposal.collect, [*keys], timeout_s=DEADLINE_S)
+    async def collect(self, *keys: Key) -> None:
+        await self._base.thread.call(self._collector.collect, [*keys], timeout_s=DEADLINE_S)
 
     async def sweep(self) -> int:
-        return await self._base.thread.call(self._disposal.sweep, timeout_s=DEADLINE_S)
+        return await self._base.thread.call(self._collector.sweep, timeout_s=DEADLINE_S)
 
 
 async def given_up(studio: Studio, count: int) -> list[Key]:
-    """The keys of loose objects that are due."""
+    """The keys of unreferenced objects that are due."""
     keys = [await studio.begun() for _ in range(count)]
     for key in keys:
         assert await studio.uploads.abandon(key)
@@ -93,32 +92,32 @@ async def given_up(studio: Studio, count: int) -> list[Key]:
 
 async def test_an_object_that_could_not_be_committed_is_swept(studio: Studio, shelf: Shelf) -> None:
     """It was stored, then there was no session for it, and the process died: in the end nothing is left of it."""
-    ada, key, disposing = studio.logins["ada"], await studio.begun(), Disposing(studio.base, shelf.store)
+    ada, key, collecting = studio.logins["ada"], await studio.begun(), Collecting(studio.base, shelf.store)
     upload = await studio.upload()
     mine = await studio.key_of(upload.id)
     for each in (key, mine):
         await shelf.put(each, b"sound")
     with pytest.raises(NoSuchSession):
         await studio.uploads.commit(ada, NOBODY, key, STEM, session=NOBODY)
-    assert await disposing.sweep() == 0
+    assert await collecting.sweep() == 0
     assert set(shelf.place.objects()) == {key, mine}
     await studio.everything_is_due()
-    assert await disposing.sweep() == 1
+    assert await collecting.sweep() == 1
     assert set(shelf.place.objects()) == {mine}
-    assert await studio.loose() == set()
+    assert await studio.unreferenced() == set()
     await studio.uploads.remove(ada, upload.id)
-    assert await disposing.sweep() == 1
+    assert await collecting.sweep() == 1
     assert shelf.is_empty()
 
 
 async def test_a_sweep_takes_batch_after_batch(studio: Studio, shelves: Shelves) -> None:
     """All that is due, each once, and only so many at the same time."""
-    keys, disposing = await given_up(studio, BATCH + 3), Disposing(studio.base, shelves)
+    keys, collecting = await given_up(studio, BATCH + 3), Collecting(studio.base, shelves)
     await studio.begun()
-    assert await disposing.sweep() == len(keys)
+    assert await collecting.sweep() == len(keys)
     assert shelves.deleted == Counter(keys)
     assert shelves.most_at_once == AT_ONCE
-    assert (len(await studio.loose()), disposing.left) == (1, 0)
+    assert (len(await studio.unreferenced()), collecting.left) == (1, 0)
 
 
 async def test_a_batch_is_done_before_others_may_take_it() -> None:
@@ -131,7 +130,7 @@ async def test_two_sweeps_at_once_share_the_work(studio: Studio, shelves: Shelve
     keys, swept = await given_up(studio, 2 * BATCH), []
 
     async def sweep() -> None:
-        swept.append(await Disposing(studio.base, shelves).sweep())
+        swept.append(await Collecting(studio.base, shelves).sweep())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sweep)
@@ -142,27 +141,27 @@ async def test_two_sweeps_at_once_share_the_work(studio: Studio, shelves: Shelve
 
 async def test_a_store_that_is_away_is_asked_next_time(studio: Studio, shelves: Shelves) -> None:
     """One batch shows it; nothing is forgotten, and when it is back all of it goes."""
-    keys, disposing = await given_up(studio, BATCH + 3), Disposing(studio.base, shelves)
+    keys, collecting = await given_up(studio, BATCH + 3), Collecting(studio.base, shelves)
     shelves.is_away = True
-    assert await disposing.sweep() == 0
-    assert (shelves.asked, disposing.left) == (BATCH, BATCH)
-    assert await studio.loose() == set(keys)
+    assert await collecting.sweep() == 0
+    assert (shelves.asked, collecting.left) == (BATCH, BATCH)
+    assert await studio.unreferenced() == set(keys)
     shelves.is_away = False
     await studio.everything_is_due()
-    assert await disposing.sweep() == len(keys)
-    assert (await studio.loose(), disposing.left) == (set(), 0)
+    assert await collecting.sweep() == len(keys)
+    assert (await studio.unreferenced(), collecting.left) == (set(), 0)
 
 
 async def test_one_object_that_cannot_be_deleted_holds_up_no_other(
     studio: Studio, shelves: Shelves, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Refused, hanging or failing in a way that nobody knew of: it stays, the others go, and the log says so."""
-    keys, disposing = await given_up(studio, 6), Disposing(studio.base, shelves, delete_s=0.05)
+    keys, collecting = await given_up(studio, 6), Collecting(studio.base, shelves, delete_s=0.05)
     shelves.raising = {keys[0]: Unavailable("Not now."), keys[1]: ValueError("Whatever.")}
     shelves.hanging = {keys[2]}
-    assert await disposing.sweep() == 3
-    assert await studio.loose() == set(keys[:3])
-    assert disposing.left == 3
+    assert await collecting.sweep() == 3
+    assert await studio.unreferenced() == set(keys[:3])
+    assert collecting.left == 3
     assert (
         sorted(record.message for record in caplog.records)
         == ["garbage_collector.crashed"] + ["garbage_collector.failed"] * 2
@@ -170,29 +169,29 @@ async def test_one_object_that_cannot_be_deleted_holds_up_no_other(
     assert {getattr(record, "key", None) for record in caplog.records} == set(keys[:3])
 
 
-async def test_what_is_disposed_of_is_gone_at_once(studio: Studio, shelf: Shelf) -> None:
+async def test_what_is_collected_is_gone_at_once(studio: Studio, shelf: Shelf) -> None:
     """The removed upload's object, and what was not there; what fails stays due."""
-    upload, disposing = await studio.upload(), Disposing(studio.base, shelf.store)
+    upload, collecting = await studio.upload(), Collecting(studio.base, shelf.store)
     key = await studio.key_of(upload.id)
     await shelf.put(key, b"sound")
     await studio.uploads.remove(studio.logins["ada"], upload.id)
-    await disposing.dispose(key, *await given_up(studio, 1))
-    await disposing.dispose()
+    await collecting.collect(key, *await given_up(studio, 1))
+    await collecting.collect()
     assert shelf.is_empty()
-    assert await studio.loose() == set()
+    assert await studio.unreferenced() == set()
 
 
-async def test_disposing_never_raises(
+async def test_collecting_never_raises(
     studio: Studio, shelves: Shelves, thread: AsyncioThread, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither without the store nor without the database, where sweeping does."""
     (key,) = await given_up(studio, 1)
     shelves.is_away = True
-    await Disposing(studio.base, shelves).dispose(key)
-    assert await studio.loose(due=True) == {key}
+    await Collecting(studio.base, shelves).collect(key)
+    assert await studio.unreferenced(due=True) == {key}
     async with base_at(DEAD_URL, thread) as dead:
         shelves.is_away = False
-        await Disposing(dead, shelves).dispose(new_key())
+        await Collecting(dead, shelves).collect(new_key())
         with pytest.raises(Unavailable):
-            await Disposing(dead, shelves).sweep()
+            await Collecting(dead, shelves).sweep()
     assert [record.message for record in caplog.records] == ["garbage_collector.failed", "garbage_collector.postponed"]

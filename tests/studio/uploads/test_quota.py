@@ -8,7 +8,8 @@ import pytest
 
 from omnisonic.models import LoginId
 from omnisonic.stores.storage import Key
-from omnisonic.studio.uploads import QuotaExceeded, UploadStore
+from omnisonic.studio.uploads import QuotaExceeded
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.asking import at_once
 from tests.studio.uploading import SIZE, STEM, Call, Studio, new_key, received
 
@@ -42,7 +43,7 @@ async def test_the_quota_is_what_all_uploads_of_a_user_add_up_to(studio: Studio)
     for call in (beginnings(store, ada, SIZE + 1), partial(commit, studio, store, SIZE + 1)):
         with pytest.raises(QuotaExceeded):
             await call()
-    await studio.upkeep.forget_unreferenced([await reserved(studio, store, SIZE)])
+    await studio.retention.forget_unreferenced([await reserved(studio, store, SIZE)])
     await commit(studio, store, SIZE)
     await store.begin(ada, new_key(), session=None, size=None)
     with pytest.raises(QuotaExceeded):
@@ -60,32 +61,33 @@ async def test_a_removed_upload_makes_room(studio: Studio) -> None:
 
 
 async def test_of_many_at_once_no_more_than_fit_are_taken(studio: Studio) -> None:
-    """Each fits alone: uploads and promises of pieces together stay within the quota."""
-    store, pieces, ada = studio.uploads_under(QUOTA_BYTES), studio.resumables_under(QUOTA_BYTES), studio.logins["ada"]
+    """Each fits alone: uploads and promises of chunks together stay within the quota."""
+    store, ada = studio.uploads_under(QUOTA_BYTES), studio.logins["ada"]
+    resumables = studio.resumables_under(QUOTA_BYTES)
     keys = [await studio.begun() for _ in range(5)]
     acts: list[Call] = [partial(store.commit, ada, str(uuid4()), key, STEM, session=None) for key in keys]
-    acts += [partial(pieces.create, ada, "take.wav", SIZE, None) for _ in range(4)]
+    acts += [partial(resumables.create, ada, "take.wav", SIZE, None) for _ in range(4)]
     assert await at_once(acts) == ["done"] * 3 + ["upload_quota_exceeded"] * 6
-    kept = await studio.base.number(
+    stored = await studio.base.number(
         "SELECT (SELECT count(*) FROM uploads) + (SELECT count(*) FROM resumable_uploads)",
     )
-    assert kept == 3
+    assert stored == 3
 
 
-async def test_what_is_promised_in_pieces_counts_until_its_time_is_over(studio: Studio) -> None:
+async def test_what_is_promised_in_chunks_counts_until_its_time_is_over(studio: Studio) -> None:
     """From when it is begun, and not twice when it is finished; after a day, or removed, it counts no more."""
-    store, pieces, ada = studio.uploads_under(SIZE), studio.resumables_under(SIZE), studio.logins["ada"]
-    first = await pieces.create(ada, "take.wav", SIZE, None)
-    for call in (beginnings(store, ada, 1), partial(pieces.create, ada, "take.wav", 1, None)):
+    store, resumables, ada = studio.uploads_under(SIZE), studio.resumables_under(SIZE), studio.logins["ada"]
+    first = await resumables.create(ada, "take.wav", SIZE, None)
+    for call in (beginnings(store, ada, 1), partial(resumables.create, ada, "take.wav", 1, None)):
         with pytest.raises(QuotaExceeded):
             await call()
-    await pieces.remove(ada, first.id)
-    second = await pieces.create(ada, "take.wav", SIZE, None)
+    await resumables.remove(ada, first.id)
+    second = await resumables.create(ada, "take.wav", SIZE, None)
     await studio.expire(second.id)
-    third = await pieces.create(ada, "take.wav", SIZE, None)
-    upload = await pieces.finish(ada, third.id, await studio.begun(), STEM, offset=0)
+    third = await resumables.create(ada, "take.wav", SIZE, None)
+    upload = await resumables.finish(ada, third.id, await studio.begun(), STEM, offset=0)
     with pytest.raises(QuotaExceeded):
-        await pieces.create(ada, "take.wav", 1, None)
+        await resumables.create(ada, "take.wav", 1, None)
     await studio.uploads.remove(ada, upload.id)
     await beginnings(store, ada, SIZE)()
 

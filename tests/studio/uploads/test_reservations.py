@@ -7,8 +7,8 @@ import pytest
 
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import Key
-from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads, UploadStore
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.asking import at_once
 from tests.studio.uploading import SIZE, Call, Studio, new_key, received
 
@@ -53,7 +53,7 @@ async def test_of_many_that_grow_at_once_no_more_than_fits_is_granted(studio: St
 
 
 async def test_what_was_reserved_does_not_count_twice_when_it_is_kept(studio: Studio) -> None:
-    """And what is kept of less than was reserved leaves the rest to others."""
+    """And what is stored of less than was reserved leaves the rest to others."""
     store, ada = studio.uploads_under(QUOTA_BYTES), studio.logins["ada"]
     key = await begun(studio, store, QUOTA_BYTES)
     await store.commit(ada, "6d9bd2d4-22ab-4c8e-9c37-5a0a9a6ddf4d", key, received(SIZE), session=None)
@@ -81,32 +81,32 @@ async def test_a_reservation_ends_with_its_lease(studio: Studio) -> None:
 
 async def test_a_piece_counts_as_what_its_upload_was_said_to_be(studio: Studio) -> None:
     """Once; what is sent twice at the same time counts twice, and what has arrived is not sent again."""
-    store, pieces, ada = studio.uploads_under(SIZE + 2), studio.resumables_under(SIZE + 2), studio.logins["ada"]
-    resumable = await pieces.create(ada, "take.wav", SIZE, None)
+    store, resumables, ada = studio.uploads_under(SIZE + 2), studio.resumables_under(SIZE + 2), studio.logins["ada"]
+    resumable = await resumables.create(ada, "take.wav", SIZE, None)
     begin = partial(store.begin, ada, session=None, resumable=resumable.id)
     key = new_key()
     await begin(key, size=SIZE)
     with pytest.raises(QuotaExceeded):
         await begin(new_key(), size=3)
     await begin(new_key(), size=2)
-    await pieces.append(ada, resumable.id, key, writer=0, offset=0, size=SIZE)
+    await resumables.append(ada, resumable.id, key, writer=0, offset=0, size=SIZE)
     with pytest.raises(QuotaExceeded):
         await begin(new_key(), size=1)
-    await pieces.remove(ada, resumable.id)
+    await resumables.remove(ada, resumable.id)
     await begun(studio, store, SIZE)
 
 
 async def test_so_many_files_of_a_user_arrive_at_once(studio: Studio) -> None:
     """In whichever way; one that is here, given up or lost with its process makes room, and a copy takes none."""
     base, ada = studio.base, studio.logins["ada"]
-    store = base.of(PostgresUploads(base.database, most_active=FEW))
+    store = base.of(UploadStore(base.database, most_active=FEW))
     acts: list[Call] = [partial(store.begin, ada, new_key(), session=None, size=None) for _ in range(MANY)]
     assert await at_once(acts) == ["done"] * FEW + ["too_many_uploads"] * (MANY - FEW)
     await begun(studio, store, 0, "bo")
     first, second = [row[0] for row in await base.sql(
         "SELECT object_key FROM loose_objects WHERE user_id = $1", studio.persons["ada"].id
     )]  # fmt: skip
-    await store.note_copy(new_key())
+    await store.begin_copy(new_key())
     await store.abandon(first)
     third = await begun(studio, store, 0)
     await base.sql(OVER, second)

@@ -11,8 +11,8 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.studio.uploads import NoSuchUpload
-from omnisonic.studio.uploads.retention import LOOSE_S, TAKEN_S, Stale
-from omnisonic.studio.uploads.retention_store import PostgresRetention
+from omnisonic.studio.uploads.retention import TAKEN_S, Stale, UploadRetention
+from omnisonic.studio.uploads.unreferenced_objects import UNREFERENCED_S
 from tests.studio.asking import outcome
 from tests.studio.databases import DEAD_URL, base_at
 from tests.studio.uploading import SIZE, STEM, Studio, new_key
@@ -36,26 +36,26 @@ class Committing:
         )
 
 
-async def test_what_is_being_put_is_loose_until_it_is_an_upload(studio: Studio) -> None:
+async def test_what_is_being_put_is_unreferenced_until_it_is_an_upload(studio: Studio) -> None:
     """For two hours it is not due, so that nobody deletes it under whoever puts it."""
     key = await studio.begun()
-    assert (await studio.loose(), await studio.upkeep.take_unreferenced(10)) == ({key}, [])
+    assert (await studio.unreferenced(), await studio.retention.take_unreferenced(10)) == ({key}, [])
     due = "SELECT extract(epoch FROM due_at - now())::int FROM loose_objects WHERE object_key = $1"
-    assert abs(await studio.base.number(due, key) - LOOSE_S) < 60
+    assert abs(await studio.base.number(due, key) - UNREFERENCED_S) < 60
     await studio.uploads.commit(studio.logins["ada"], str(uuid4()), key, STEM, session=None)
-    assert await studio.loose() == set()
+    assert await studio.unreferenced() == set()
 
 
-async def test_only_what_is_loose_becomes_an_upload(studio: Studio) -> None:
+async def test_only_what_is_unreferenced_becomes_an_upload(studio: Studio) -> None:
     """Not what was never begun, what somebody took to delete it, or what is an upload already."""
     ada, taken = studio.logins["ada"], await studio.begun()
     await studio.everything_is_due()
-    assert await studio.upkeep.take_unreferenced(10) == [taken]
+    assert await studio.retention.take_unreferenced(10) == [taken]
     mine = await studio.key_of((await studio.upload()).id)
     for key in (new_key(), taken, mine):
         with pytest.raises(Unavailable):
             await studio.uploads.commit(ada, str(uuid4()), key, STEM, session=None)
-    assert await studio.loose() == {taken}
+    assert await studio.unreferenced() == {taken}
     assert len((await studio.uploads.list(ada, None, limit=10)).uploads) == 1
 
 
@@ -64,28 +64,28 @@ async def test_what_is_given_up_is_due_and_becomes_nothing(studio: Studio) -> No
     key = await studio.begun()
     assert await studio.uploads.abandon(key)
     assert await studio.uploads.abandon(key)
-    assert await studio.loose(due=True) == {key}
+    assert await studio.unreferenced(due=True) == {key}
     with pytest.raises(Unavailable):
         await studio.uploads.commit(studio.logins["ada"], str(uuid4()), key, STEM, session=None)
 
 
 async def test_what_became_an_upload_is_not_given_up(studio: Studio) -> None:
-    """Nor what became a piece of one."""
+    """Nor what became a chunk of one."""
     upload, resumable = await studio.upload(), await studio.resumable()
-    for key in (await studio.key_of(upload.id), await studio.add_piece(resumable, size=1)):
+    for key in (await studio.key_of(upload.id), await studio.add_chunk(resumable, size=1)):
         assert not await studio.uploads.abandon(key)
-    assert await studio.loose() == set()
+    assert await studio.unreferenced() == set()
     assert (await studio.uploads.get(studio.logins["ada"], upload.id)).upload == upload
 
 
-async def test_what_was_forgotten_while_it_was_put_is_loose_again(studio: Studio) -> None:
+async def test_what_was_forgotten_while_it_was_put_is_unreferenced_again(studio: Studio) -> None:
     """Housekeeping deleted what was there; whoever then puts the rest and cannot commit leaves no orphan."""
     key = await studio.begun()
     await studio.everything_is_due()
-    await studio.upkeep.forget_unreferenced(await studio.upkeep.take_unreferenced(10))
-    assert await studio.loose() == set()
+    await studio.retention.forget_unreferenced(await studio.retention.take_unreferenced(10))
+    assert await studio.unreferenced() == set()
     assert await studio.uploads.abandon(key)
-    assert await studio.loose(due=True) == {key}
+    assert await studio.unreferenced(due=True) == {key}
 
 
 async def test_giving_up_waits_for_a_commit_whose_end_is_not_known(studio: Studio) -> None:
@@ -104,7 +104,7 @@ async def test_giving_up_waits_for_a_commit_whose_end_is_not_known(studio: Studi
         await studio.base.once_waiting(2)
     assert (committing.outcome, given_up) == ("done", [False])
     assert (await studio.uploads.get(studio.logins["ada"], committing.upload)).key == key
-    assert await studio.loose() == set()
+    assert await studio.unreferenced() == set()
 
 
 async def test_a_commit_that_comes_too_late_makes_nothing(studio: Studio) -> None:
@@ -118,7 +118,7 @@ async def test_a_commit_that_comes_too_late_makes_nothing(studio: Studio) -> Non
     assert committing.outcome == "unavailable"
     with pytest.raises(NoSuchUpload):
         await studio.uploads.get(studio.logins["ada"], committing.upload)
-    assert await studio.loose(due=True) == {key}
+    assert await studio.unreferenced(due=True) == {key}
 
 
 @pytest.mark.parametrize("how", ["removed", "account", "stale", "row"])
@@ -132,10 +132,10 @@ async def test_however_a_row_goes_its_object_is_due(studio: Studio, how: str) ->
     elif how == "account":
         await studio.lose_account("bo")
     elif how == "stale":
-        await studio.upkeep.drop_stale(MONTH, 10)
+        await studio.retention.drop_stale(MONTH, 10)
     else:
         await studio.base.sql("DELETE FROM uploads")
-    assert await studio.loose(due=True) == {key}
+    assert await studio.unreferenced(due=True) == {key}
 
 
 async def test_what_is_due_is_taken_by_one_at_a_time(studio: Studio) -> None:
@@ -147,12 +147,12 @@ async def test_what_is_due_is_taken_by_one_at_a_time(studio: Studio) -> None:
     taken: list[list[str]] = []
 
     async def take() -> None:
-        taken.append(await studio.upkeep.take_unreferenced(3))
+        taken.append(await studio.retention.take_unreferenced(3))
 
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(take)
-    while batch := await studio.upkeep.take_unreferenced(3):
+    while batch := await studio.retention.take_unreferenced(3):
         taken.append(batch)
     assert max(map(len, taken)) == 3
     everything = [key for batch in taken for key in batch]
@@ -165,23 +165,23 @@ async def test_what_somebody_is_taking_is_passed_by(studio: Studio) -> None:
     keys = [await studio.begun() for _ in range(3)]
     await studio.everything_is_due()
     async with studio.base.holding("UPDATE loose_objects SET doomed = true WHERE object_key = $1", keys[0]):
-        assert set(await studio.upkeep.take_unreferenced(10)) == set(keys[1:])
+        assert set(await studio.retention.take_unreferenced(10)) == set(keys[1:])
 
 
 async def test_what_was_taken_and_not_deleted_is_due_again(studio: Studio) -> None:
     """After a minute, until it is forgotten, which may be said twice; what is not taken is not forgotten."""
     key, other = await studio.begun(), await studio.begun()
     await studio.uploads.abandon(key)
-    assert await studio.upkeep.take_unreferenced(10) == [key]
+    assert await studio.retention.take_unreferenced(10) == [key]
     due = "SELECT extract(epoch FROM due_at - now())::int FROM loose_objects WHERE object_key = $1"
     assert abs(await studio.base.number(due, key) - TAKEN_S) < 30
-    assert await studio.upkeep.take_unreferenced(10) == []
+    assert await studio.retention.take_unreferenced(10) == []
     passed = timedelta(seconds=TAKEN_S)
     await studio.base.sql("UPDATE loose_objects SET due_at = due_at - $2::interval WHERE object_key = $1", key, passed)
-    assert await studio.upkeep.take_unreferenced(10) == [key]
+    assert await studio.retention.take_unreferenced(10) == [key]
     for _ in range(2):
-        await studio.upkeep.forget_unreferenced([key, other])
-    assert await studio.loose() == {other}
+        await studio.retention.forget_unreferenced([key, other])
+    assert await studio.unreferenced() == {other}
 
 
 async def test_what_is_due_longest_goes_first(studio: Studio) -> None:
@@ -190,7 +190,7 @@ async def test_what_is_due_longest_goes_first(studio: Studio) -> None:
     for hours, key in enumerate(keys, 1):
         ago = timedelta(hours=hours)
         await studio.base.sql("UPDATE loose_objects SET due_at = now() - $2::interval WHERE object_key = $1", key, ago)
-    assert [(await studio.upkeep.take_unreferenced(1))[0] for _ in keys] == keys[::-1]
+    assert [(await studio.retention.take_unreferenced(1))[0] for _ in keys] == keys[::-1]
 
 
 async def test_stale_is_what_is_old_and_in_no_session(studio: Studio) -> None:
@@ -201,12 +201,12 @@ async def test_stale_is_what_is_old_and_in_no_session(studio: Studio) -> None:
         await studio.age(upload.id, days)
     await studio.age(young.id, 29.9)
     await studio.age(shared.id, 300)
-    assert await studio.upkeep.stale(MONTH) == Stale(3, 3 * SIZE)
-    batches = [[upload.id for upload in await studio.upkeep.drop_stale(MONTH, 2)] for _ in range(3)]
+    assert await studio.retention.count_stale(MONTH) == Stale(3, 3 * SIZE)
+    batches = [[upload.id for upload in await studio.retention.drop_stale(MONTH, 2)] for _ in range(3)]
     assert [set(batch) for batch in batches] == [{stale[1].id, stale[2].id}, {stale[0].id}, set()]
-    assert await studio.upkeep.stale(MONTH) == Stale(0, 0)
+    assert await studio.retention.count_stale(MONTH) == Stale(0, 0)
     left = (await studio.uploads.list(studio.logins["ada"], None, limit=10)).uploads
-    assert {kept.upload.id for kept in left} == {young.id, shared.id}
+    assert {stored.upload.id for stored in left} == {young.id, shared.id}
 
 
 async def test_two_cleaners_at_once_drop_each_upload_once(studio: Studio) -> None:
@@ -215,21 +215,21 @@ async def test_two_cleaners_at_once_drop_each_upload_once(studio: Studio) -> Non
     for upload in uploads:
         await studio.age(upload.id, 31)
     async with studio.base.holding("DELETE FROM uploads WHERE id = $1", uploads[0].id):
-        dropped = await studio.upkeep.drop_stale(MONTH, 10)
+        dropped = await studio.retention.drop_stale(MONTH, 10)
     assert {upload.id for upload in dropped} == {upload.id for upload in uploads[1:]}
-    assert len(await studio.loose(due=True)) == len(uploads)
+    assert len(await studio.unreferenced(due=True)) == len(uploads)
 
 
 async def test_without_a_database_nothing_is_kept_up(thread: AsyncioThread) -> None:
     """Each call says so."""
     async with base_at(DEAD_URL, thread) as dead:
-        upkeep = dead.of(PostgresRetention(dead.database))
+        retention = dead.of(UploadRetention(dead.database))
         for call in (
-            partial(upkeep.take_unreferenced, 1),
-            partial(upkeep.forget_unreferenced, [new_key()]),
-            partial(upkeep.stale, MONTH),
-            partial(upkeep.drop_stale, MONTH, 1),
-            partial(upkeep.drop_expired, 1),
+            partial(retention.take_unreferenced, 1),
+            partial(retention.forget_unreferenced, [new_key()]),
+            partial(retention.count_stale, MONTH),
+            partial(retention.drop_stale, MONTH, 1),
+            partial(retention.drop_expired, 1),
         ):
             with pytest.raises(Unavailable):
                 await call()

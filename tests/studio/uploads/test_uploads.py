@@ -14,7 +14,7 @@ from omnisonic.identity.logins import login_id, new_token
 from omnisonic.stores.storage import Label
 from omnisonic.studio.sessions import Cursor, NoSuchSession, NotSignedIn
 from omnisonic.studio.uploads import LONGEST_PAGE, Mix, NoSuchUpload, PeaksPending, UploaderOnly
-from omnisonic.studio.uploads.upload_store import PostgresUploads
+from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.studio.databases import DEAD_URL, base_at
 from tests.studio.uploading import STEM, Call, Studio, calls_about, calls_into, new_key, received
@@ -25,7 +25,7 @@ SHAPES: Final = ["", "jam", "{}", "{0}{0}", "{0} ", "\n{0}", "{{{0}}}", "urn:uui
 
 
 async def test_an_upload_is_as_it_was_received(studio: Studio) -> None:
-    """Committing, getting and listing all give it, unmixed, not listened to yet, made now, in UTC."""
+    """Committing, getting and listing all give it, unmixed, not analysed yet, made now, in UTC."""
     key, upload_id, ada = await studio.begun(), str(uuid4()), studio.logins["ada"]
     upload = await studio.uploads.commit(ada, upload_id, key, STEM, session=studio.session)
     assert (upload.id, upload.user_id, upload.session_id) == (upload_id, studio.persons["ada"].id, studio.session)
@@ -35,11 +35,11 @@ async def test_an_upload_is_as_it_was_received(studio: Studio) -> None:
     assert (upload.duration_seconds, upload.sample_rate, upload.channels) == (None, None, None)
     assert upload.created_at.tzinfo == UTC
     assert abs(upload.created_at - datetime.now(UTC)) < timedelta(seconds=CLOCKS_S)
-    kept = await studio.uploads.get(ada, upload_id)
-    assert (kept.upload, kept.key, kept.label) == (upload, key, Label(STEM.mime_type, STEM.file_name))
+    stored = await studio.uploads.get(ada, upload_id)
+    assert (stored.upload, stored.key, stored.label) == (upload, key, Label(STEM.mime_type, STEM.file_name))
     for listed in (None, studio.session):
         page = await studio.uploads.list(ada, listed, limit=10)
-        assert (page.uploads, page.next_before) == ([kept], None)
+        assert (page.uploads, page.next_before) == ([stored], None)
 
 
 async def test_who_shares_a_session_sees_and_mixes_all_its_uploads(studio: Studio) -> None:
@@ -69,7 +69,7 @@ async def test_another_sessions_uploads_do_not_exist(studio: Studio) -> None:
                 await call()
     assert (await studio.uploads.list(cy, None, limit=10)).uploads == []
     assert (await studio.uploads.get(studio.logins["ada"], upload.id)).upload == upload
-    assert await studio.loose() == {key}
+    assert await studio.unreferenced() == {key}
 
 
 async def test_an_upload_without_a_session_is_its_uploaders_alone(studio: Studio) -> None:
@@ -98,7 +98,7 @@ async def test_without_a_sign_in_every_call_is_refused(studio: Studio, who: str)
             with pytest.raises(NotSignedIn):
                 await call()
     assert (await studio.uploads.get(studio.logins["ada"], upload.id)).upload == upload
-    assert await studio.loose() == {key}
+    assert await studio.unreferenced() == {key}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -118,24 +118,24 @@ async def test_an_id_that_is_no_uuid_is_that_of_nothing(studio: Studio, shape: s
 
 
 async def test_an_upload_is_removed_by_its_uploader_or_the_sessions_owner(studio: Studio) -> None:
-    """Another collaborator is told so, and it stays."""
+    """Another collaborator gets that error, and it stays."""
     adas, bos, own = [await studio.upload(name, studio.session) for name in ("ada", "bo", "bo")]
     with pytest.raises(UploaderOnly):
         await studio.uploads.remove(studio.logins["bo"], adas.id)
     for name, upload in (("ada", bos), ("bo", own), ("ada", adas)):
-        kept = await studio.uploads.remove(studio.logins[name], upload.id)
-        assert kept.upload == upload
-        assert kept.key in await studio.loose(due=True)
+        stored = await studio.uploads.remove(studio.logins[name], upload.id)
+        assert stored.upload == upload
+        assert stored.key in await studio.unreferenced(due=True)
         with pytest.raises(NoSuchUpload):
             await studio.uploads.get(studio.logins[name], upload.id)
 
 
 async def test_of_fifty_removals_at_once_one_succeeds(studio: Studio) -> None:
-    """The others find nothing, and the object is loose once."""
+    """The others find nothing, and the object is unreferenced once."""
     upload = await studio.upload("bo", studio.session)
     remove: list[Call] = [partial(studio.uploads.remove, studio.logins[name], upload.id) for name in ("ada", "bo")]
     assert await at_once(remove * (AT_ONCE // 2)) == ["done"] + ["upload_not_found"] * (AT_ONCE - 1)
-    assert len(await studio.loose(due=True)) == 1
+    assert len(await studio.unreferenced(due=True)) == 1
 
 
 async def test_what_is_removed_cannot_be_changed_at_the_same_time(studio: Studio) -> None:
@@ -174,8 +174,8 @@ async def test_changes_at_once_are_all_kept(studio: Studio) -> None:
             partial(studio.uploads.change, bo, upload.id, Mix(offset_seconds=number)),
         ]
         assert await at_once([*acts]) == ["done", "done"]
-        kept = (await studio.uploads.get(ada, upload.id)).upload
-        assert (kept.gain_db, kept.offset_seconds) == (-number, number)
+        stored = (await studio.uploads.get(ada, upload.id)).upload
+        assert (stored.gain_db, stored.offset_seconds) == (-number, number)
 
 
 async def test_who_has_left_keeps_what_they_brought(studio: Studio) -> None:
@@ -189,21 +189,21 @@ async def test_who_has_left_keeps_what_they_brought(studio: Studio) -> None:
         await studio.uploads.get(bo, adas.id)
     with pytest.raises(NoSuchUpload):
         await studio.uploads.change(bo, bos.id, Mix(muted=True))
-    assert [kept.upload for kept in (await studio.uploads.list(bo, None, limit=10)).uploads] == [bos]
+    assert [stored.upload for stored in (await studio.uploads.list(bo, None, limit=10)).uploads] == [bos]
     assert (await studio.uploads.remove(bo, bos.id)).upload == bos
 
 
 async def test_a_deleted_session_leaves_its_uploads_to_their_uploaders(studio: Studio) -> None:
-    """Each has their own again, in no session; nothing becomes loose."""
+    """Each has their own again, in no session; nothing becomes unreferenced."""
     uploads = {name: await studio.upload(name, studio.session) for name in ("ada", "bo")}
     await studio.people.store.delete(studio.logins["ada"], studio.session)
     for name, upload in uploads.items():
-        (kept,) = (await studio.uploads.list(studio.logins[name], None, limit=10)).uploads
-        assert (kept.upload.id, kept.upload.session_id) == (upload.id, None)
+        (stored,) = (await studio.uploads.list(studio.logins[name], None, limit=10)).uploads
+        assert (stored.upload.id, stored.upload.session_id) == (upload.id, None)
         assert (await studio.uploads.change(studio.logins[name], upload.id, Mix(muted=True))).muted
     with pytest.raises(NoSuchUpload):
         await studio.uploads.remove(studio.logins["ada"], uploads["bo"].id)
-    assert await studio.loose() == set()
+    assert await studio.unreferenced() == set()
 
 
 async def test_a_session_deleted_meanwhile_takes_no_upload(studio: Studio) -> None:
@@ -257,9 +257,9 @@ async def test_the_list_is_newest_first_page_by_page(studio: Studio) -> None:
         before = page.next_before
         await studio.uploads.remove(ada, page.uploads[0].upload.id)
     assert seen == everything
-    assert [kept.upload.file_name for kept in seen][-3:] == ["take 1", "take 0", "take 6"]
-    assert sorted(seen, key=lambda kept: (kept.upload.created_at, kept.upload.id), reverse=True) == seen
-    assert {kept.upload.file_name for kept in seen} == {f"take {number}" for number in range(7)}
+    assert [stored.upload.file_name for stored in seen][-3:] == ["take 1", "take 0", "take 6"]
+    assert sorted(seen, key=lambda stored: (stored.upload.created_at, stored.upload.id), reverse=True) == seen
+    assert {stored.upload.file_name for stored in seen} == {f"take {number}" for number in range(7)}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4])
@@ -284,27 +284,27 @@ async def test_the_list_of_a_session_has_everybodys(studio: Studio) -> None:
     await studio.upload("ada")
     bo = studio.logins["bo"]
     first = await studio.uploads.list(bo, studio.session, limit=2)
-    assert [kept.upload for kept in first.uploads] == [uploads[2], uploads[1]]
+    assert [stored.upload for stored in first.uploads] == [uploads[2], uploads[1]]
     last = await studio.uploads.list(bo, studio.session, limit=2, before=first.next_before)
-    assert ([kept.upload for kept in last.uploads], last.next_before) == ([uploads[0]], None)
+    assert ([stored.upload for stored in last.uploads], last.next_before) == ([uploads[0]], None)
     odd = await studio.uploads.list(bo, studio.session, limit=2, before=Cursor(uploads[1].created_at, "no uuid"))
-    assert [kept.upload for kept in odd.uploads] == [uploads[0]]
+    assert [stored.upload for stored in odd.uploads] == [uploads[0]]
     assert len((await studio.uploads.list(bo, studio.session, limit=-1)).uploads) == 1
 
 
 async def test_an_upload_id_is_used_once(studio: Studio) -> None:
-    """A second commit of it makes nothing, and its object stays loose."""
+    """A second commit of it makes nothing, and its object stays unreferenced."""
     upload, key, ada = await studio.upload("ada"), await studio.begun(), studio.logins["ada"]
     with pytest.raises(Unavailable):
         await studio.uploads.commit(ada, upload.id, key, STEM, session=None)
-    assert await studio.loose() == {key}
+    assert await studio.unreferenced() == {key}
     assert len((await studio.uploads.list(ada, None, limit=10)).uploads) == 1
 
 
 async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread) -> None:
     """Nobody is taken for a stranger, and nothing for missing."""
     async with base_at(DEAD_URL, thread) as dead:
-        store = dead.of(PostgresUploads(dead.database, quota_bytes=1))
+        store = dead.of(UploadStore(dead.database, quota_bytes=1))
         calls = calls_about(store, STRANGER, NOBODY) + calls_into(store, STRANGER, NOBODY, new_key())
         calls += [partial(store.list, STRANGER, None, limit=1), partial(store.abandon, new_key())]
         for call in calls:

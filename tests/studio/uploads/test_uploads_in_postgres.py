@@ -15,7 +15,7 @@ from omnisonic.stores.database.pool import Database
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.uploads import upload_statements as statements
 from tests.stores.conftest import DEADLINE_S
-from tests.studio.uploading import SIZE, Call, Studio, calls_about, calls_into, calls_of_pieces
+from tests.studio.uploading import SIZE, Call, Studio, calls_about, calls_about_resumable, calls_into
 
 MANY: Final = 20_000
 PAGE: Final = 50
@@ -36,7 +36,7 @@ def every_call(studio: Studio, use: LoginUse, login: LoginId, upload: str, key: 
         *calls_into(uploads, login, studio.session, key),
         partial(uploads.list, login, None, limit=1),
         partial(resumables.create, login, "take.wav", SIZE, studio.session),
-        *calls_of_pieces(resumables, login, upload, key),
+        *calls_about_resumable(resumables, login, upload, key),
     ]
 
 

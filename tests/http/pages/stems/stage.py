@@ -12,9 +12,8 @@ import msgspec
 from playwright.sync_api import Page, Route
 
 from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.studio.uploads import Peaks
-from omnisonic.studio.uploads.analyses import Analysis
-from omnisonic.studio.uploads.analysis_queue import PostgresAnalyses
+from omnisonic.studio.uploads import Analysis, Peaks
+from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from tests.cli.running import eventually
 from tests.http.browsing import person
 from tests.http.running import GatewayThread, Web
@@ -23,7 +22,7 @@ from tests.http.sounds import RATE_HZ, seconds_of, wav
 
 def listened(site: Web, warning: str | None = None) -> None:
     """Somebody has listened to all that is there; `warning` is what is missing in it."""
-    queue = PostgresAnalyses(site.database)
+    queue = AnalysisQueue(site.database)
     while (kept := site.do(queue.take())) is not None:
         swell = [step / 100 for step in range(100)]
         peaks = Peaks(RATE_HZ, seconds_of(kept.upload.file_size), swell)
