@@ -34,7 +34,7 @@ from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.accounts.account_store import PostgresAccounts
 from omnisonic.studio.accounts.login_activity import LoginUse
-from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import UploadStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -217,7 +217,7 @@ def _stores(
             most_active=settings.upload_max_active_per_user,
         ),
         resumable=PostgresResumables(database, use, quota_bytes=settings.upload_quota_bytes),
-        exports=PostgresExports(
+        exports=ExportStore(
             database,
             use,
             most_active=settings.export_max_active,

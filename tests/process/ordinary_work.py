@@ -25,7 +25,7 @@ async def main() -> None:
             [sound],
             cast("BinaryIO", output),
             "wav",
-            told=lambda _: None,
+            on_progress=lambda _: None,
             within_s=DEADLINE_S,
             in_spare_time=False,
         )

@@ -8,10 +8,8 @@ from uuid import uuid4
 
 from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId
 from omnisonic.stores.storage import Key
-from omnisonic.studio.exports import ExportStore
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.export_store import PostgresExports
-from omnisonic.studio.exports.queue import ExportQueue, Finished, Job
+from omnisonic.studio.exports.export_queue import ExportQueue, Finished, Job
+from omnisonic.studio.exports.export_store import ExportStore
 from tests.studio.uploading import Studio
 
 SIZE: Final = 4096
@@ -38,7 +36,7 @@ class Mixing:
     def exports_under(self, most_active: int) -> ExportStore:
         """The exports, for a studio that makes so many of a session at once."""
         base = self.studio.base
-        return base.of(PostgresExports(base.database, most_active=most_active))
+        return base.of(ExportStore(base.database, most_active=most_active))
 
     async def asked(self, name: str = "ada", format_: ExportFormat = "wav") -> Export:
         """What `name` has asked for."""
@@ -86,8 +84,8 @@ class Mixing:
 def opened_mixing(studio: Studio) -> Mixing:
     """The same three people, and no exports."""
     base = studio.base
-    exports = base.of(PostgresExports(base.database))
-    return Mixing(studio, exports, base.of(PostgresExportQueue(base.database)))
+    exports = base.of(ExportStore(base.database))
+    return Mixing(studio, exports, base.of(ExportQueue(base.database)))
 
 
 def calls_about(store: ExportStore, login: LoginId, export: ExportId) -> list[Callable[[], Awaitable[object]]]:

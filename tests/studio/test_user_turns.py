@@ -8,8 +8,8 @@ import trio
 
 from omnisonic.models import SessionId
 from omnisonic.studio.exports import TooManyExportsOfUser
-from omnisonic.studio.exports.export_store import PostgresExports
-from omnisonic.studio.exports.queue import Job
+from omnisonic.studio.exports.export_queue import Job
+from omnisonic.studio.exports.export_store import ExportStore
 from tests.studio.asking import at_once
 from tests.studio.exporting import Mixing, opened_mixing
 from tests.studio.uploading import Call, Studio
@@ -112,7 +112,7 @@ async def test_another_users_upload_is_listened_to_next_but_one(studio: Studio) 
 async def test_a_user_has_so_many_in_the_making_and_no_more(mixing: Mixing) -> None:
     """In all sessions together, asked for at the same time; others have their own; one that ends makes room."""
     base, ada = mixing.studio.base, mixing.logins["ada"]
-    store = base.of(PostgresExports(base.database, most_active_of_user=LEAST))
+    store = base.of(ExportStore(base.database, most_active_of_user=LEAST))
     sessions: list[SessionId] = [(await mixing.studio.people.store.create(ada, f"{n}")).id for n in range(MANY)]
     acts: list[Call] = [partial(store.create, ada, session, "wav") for session in sessions]
     assert await at_once(acts) == ["done"] * LEAST + ["too_many_exports_of_user"] * (MANY - LEAST)

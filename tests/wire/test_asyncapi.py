@@ -14,7 +14,7 @@ import pytest
 
 from omnisonic.models import Export, Member, Person, Upload
 from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.studio.exports.events import progressed, removed
+from omnisonic.studio.exports import progress_event, removal_event
 from omnisonic.wire import messages
 from omnisonic.wire.asyncapi import asyncapi_document
 from omnisonic.wire.catalogue import CATALOGUE
@@ -69,10 +69,10 @@ def spoken() -> list[dict[str, Any]]:
         heard(messages.ack_frame(7, 1)),
         heard(messages.error_frame("too_deep", "No.")),
         heard(messages.error_frame("too_deep", "No.", 7)),
-        told(progressed(EXPORT)),
-        told(progressed(msgspec.structs.replace(EXPORT, status="completed"))),
-        told(progressed(msgspec.structs.replace(EXPORT, status="failed", error_message="It was silent."))),
-        told(removed(EXPORT)),
+        told(progress_event(EXPORT)),
+        told(progress_event(msgspec.structs.replace(EXPORT, status="completed"))),
+        told(progress_event(msgspec.structs.replace(EXPORT, status="failed", error_message="It was silent."))),
+        told(removal_event(EXPORT)),
         news("upload.added", UPLOAD),
         news("upload.changed", UPLOAD),
         news("upload.removed", UploadGone("u", "s")),

@@ -47,13 +47,13 @@ async def mix(
     output: BinaryIO,
     format_: ExportFormat,
     *,
-    told: Callable[[float], None],
+    on_progress: Callable[[float], None],
     within_s: float,
     bits: Bits = 24,
     command: Callable[[], Sequence[str]] = mixing,
     in_spare_time: bool = True,
 ) -> Mixed:
-    """Mix `files`, each the sound of the stem in its place, into `output`; `told` hears how much is done, from 0 to 1.
+    """Mix `files`, each the sound of the stem in its place, into `output`; `on_progress` hears how much is done.
 
     All are real files, each opened for itself; afterwards they stand anywhere. When this raises, what is in `output` is
     of no use. Call it from the program's main thread: the process is leashed to the thread that started it. Errors:
@@ -79,7 +79,7 @@ async def mix(
         async with asyncio.timeout(within_s):
             process.stdin.write(_order.encode(order))
             process.stdin.close()
-            last = await _followed(process.stdout, told)
+            last = await _followed(process.stdout, on_progress)
             exit_code = await process.wait()
     except TimeoutError:
         if is_cpu_starved(process.pid, within_s):
@@ -90,7 +90,7 @@ async def mix(
     return _understood(last, exit_code)
 
 
-async def _followed(output: asyncio.StreamReader, told: Callable[[float], None]) -> News | None:
+async def _followed(output: asyncio.StreamReader, on_progress: Callable[[float], None]) -> News | None:
     """The last news; None when it ended without. Errors: `MixFailed` when it says what is no news."""
     while True:
         try:
@@ -100,7 +100,7 @@ async def _followed(output: asyncio.StreamReader, told: Callable[[float], None])
             raise MixFailed("Mixing has gone wrong. Try again.") from None
         if not isinstance(news, Progress):
             return news
-        told(news.done)
+        on_progress(news.done)
 
 
 def _understood(news: News | None, exit_code: int) -> Mixed:

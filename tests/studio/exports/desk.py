@@ -22,11 +22,10 @@ from omnisonic.stores.database.pool import Connection, Database
 from omnisonic.stores.storage import Digest, Key, Label
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.accounts.account_store import PostgresAccounts
-from omnisonic.studio.exports.events import PROGRESS
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports import PROGRESS
+from omnisonic.studio.exports.export_queue import ExportQueue, Finished, Job
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.exports.export_worker import ExportWorker
-from omnisonic.studio.exports.queue import Finished, Job
 from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.mixdown import Mixed, Project
 from omnisonic.studio.sessions.postgres import PostgresSessions
@@ -108,7 +107,7 @@ class Shelf(LocalStorage):
             await asyncio.Event().wait()
 
 
-class Line(PostgresExportQueue):
+class Line(ExportQueue):
     """A queue on a line that loses the first answers to `complete`, or all about heartbeats.
 
     `forgotten`: so many objects are taken for forgotten before they can be an export's.
@@ -120,10 +119,10 @@ class Line(PostgresExportQueue):
         self.has_no_beats = False
         self.forgotten = 0
 
-    async def beat(self, job: Job, progress: int) -> bool:
+    async def renew(self, job: Job, progress: int) -> bool:
         if self.has_no_beats:
             raise Unavailable("The database is away.")
-        return await super().beat(job, progress)
+        return await super().renew(job, progress)
 
     async def complete(self, job: Job, finished: Finished) -> Export | None:
         if self.forgotten:
@@ -156,7 +155,7 @@ class Mixes:
         format_: ExportFormat,
         /,
         *,
-        told: Callable[[float], None],
+        on_progress: Callable[[float], None],
         within_s: float,
     ) -> Mixed:
         self.projects.append(project)
@@ -166,7 +165,7 @@ class Mixes:
         self.most = max(self.most, self.begun - self.ended)
         try:
             if self.meanwhile is not None:
-                await self.meanwhile(told)
+                await self.meanwhile(on_progress)
             output.write(SOUND + format_.encode())
             return MIXED
         finally:
@@ -182,7 +181,7 @@ class Desk:
     database: Database
     sessions: PostgresSessions
     uploads: PostgresUploads
-    exports: PostgresExports
+    exports: ExportStore
     queue: Line
     storage: Shelf
     folder: Path
@@ -211,29 +210,29 @@ class Desk:
     async def get(self, export: Export) -> Export:
         return (await self.exports.get(self.login, export.id)).export
 
-    def rendering(
-        self, *, at_once: int = 2, copy_s: float = DEADLINE_S, instruments: ExportTelemetry | None = None
+    def worker(
+        self, *, at_once: int = 2, copy_s: float = DEADLINE_S, telemetry: ExportTelemetry | None = None
     ) -> ExportWorker:
         """A worker."""
         return ExportWorker(
             self.queue,
             self.storage,
             self.mixes,
-            self.tell,
+            self.announce,
             at_once=at_once,
             mix_s=77,
             copy_s=copy_s,
             sleep=self.clock.sleep,
-            instruments=instruments,
+            telemetry=telemetry,
         )
 
-    async def tell(self, said: RoomSaid) -> None:
+    async def announce(self, said: RoomSaid) -> None:
         assert (said.room, said.type) == (self.session, PROGRESS)
         self.told.append((self.clock.now_s, msgspec.json.decode(said.payload, type=Progress)))
 
-    async def render(self, instruments: ExportTelemetry | None = None) -> None:
+    async def render(self, telemetry: ExportTelemetry | None = None) -> None:
         """Make the one that waits, while time passes."""
-        working = asyncio.create_task(self.rendering(instruments=instruments).render_next())
+        working = asyncio.create_task(self.worker(telemetry=telemetry).render_next())
         await self.clock.until(working.done)
         assert await working
 
@@ -284,7 +283,7 @@ async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
         accounts, sessions = PostgresAccounts(database), PostgresSessions(database)
         login = login_id(await accounts.open_login(await accounts.register("ada@example.com", "x")))
         session = await sessions.create(login, "Night jam")
-        stores = PostgresUploads(database), PostgresExports(database), Line(database)
+        stores = PostgresUploads(database), ExportStore(database), Line(database)
         yield Desk(login, session.id, database, sessions, *stores, storage, folder, Clock(busy))
     finally:
         await storage.aclose()

@@ -1,4 +1,4 @@
-"""How jobs end, whoever says so and however often (`omnisonic.studio.exports.queue`), on a real Postgres."""
+"""How jobs end, whoever says so and however often (`omnisonic.studio.exports.export_queue`), on a real Postgres."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ import trio
 from omnisonic.models import Export
 from omnisonic.stores.storage import NoSuchObject
 from omnisonic.studio.exports import NoSuchExport
-from omnisonic.studio.exports.queue import BACKOFF_S, CRASHED, TRIES, Finished, Job
+from omnisonic.studio.exports.export_queue import BACKOFF_S, CRASHED, TRIES, Finished, Job
 from tests.studio.exporting import SHA256, SIZE, WARNING, Mixing, opened_mixing
 from tests.studio.uploading import Studio, new_key
 
@@ -52,7 +52,7 @@ async def _ended(mixing: Mixing, end: str, job: Job, finished: Finished) -> obje
             await mixing.queue.release(job)
             return None
         case _:
-            return await mixing.queue.beat(job, 1)
+            return await mixing.queue.renew(job, 1)
 
 
 async def test_what_is_made_is_bound_to_its_export(mixing: Mixing) -> None:
@@ -119,7 +119,7 @@ async def test_what_does_not_work_is_tried_again_each_time_later(mixing: Mixing)
     export = await mixing.asked()
     for pause_s in BACKOFF_S:
         job = await mixing.taken()
-        await mixing.queue.beat(job, 50)
+        await mixing.queue.renew(job, 50)
         waiting = await mixing.queue.postpone(job, "Not now.")
         assert waiting is not None
         assert (waiting.status, waiting.progress, waiting.error_message) == ("pending", 0, None)
@@ -150,7 +150,7 @@ async def test_what_is_given_back_is_taken_again_at_once_and_was_not_tried(mixin
     export = await mixing.asked()
     for _ in range(TRIES + 2):
         job = await mixing.taken()
-        await mixing.queue.beat(job, 30)
+        await mixing.queue.renew(job, 30)
         await mixing.queue.release(job)
         waiting = await mixing.get(export.id)
         assert (waiting.status, waiting.progress) == ("pending", 0)
@@ -186,7 +186,7 @@ async def test_a_job_that_is_gone_is_its_workers_no_more(mixing: Mixing, how: st
         await mixing.studio.people.store.delete(mixing.logins["ada"], mixing.session)
     else:
         await mixing.studio.lose_account("ada")
-    assert not await mixing.queue.beat(job, 10)
+    assert not await mixing.queue.renew(job, 10)
     assert await mixing.queue.complete(job, finished) is None
     for end in (mixing.queue.postpone, mixing.queue.fail):
         assert await end(job, "No.") is None

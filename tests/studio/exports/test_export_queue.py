@@ -1,4 +1,4 @@
-"""What the queue of exports promises its workers (`omnisonic.studio.exports.queue`), on a real Postgres."""
+"""What the queue of exports promises its workers (`omnisonic.studio.exports.export_queue`), on a real Postgres."""
 
 from datetime import timedelta
 from functools import partial
@@ -9,8 +9,7 @@ import trio
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.queue import LEASE_S, MOST_STEMS, Job
+from omnisonic.studio.exports.export_queue import LEASE_S, MOST_STEMS, ExportQueue, Job
 from omnisonic.studio.sessions import Change
 from omnisonic.studio.uploads import Mix
 from tests.studio.databases import DEAD_URL, base_at
@@ -101,7 +100,7 @@ async def test_a_beat_renews_the_lease_and_notes_the_progress(mixing: Mixing) ->
     job = await mixing.taken()
     assert LEASE_S - SLACK_S < await mixing.due_in_s(export.id) <= LEASE_S
     await mixing.studio.base.sql("UPDATE exports SET due_at = now() + interval '1 second'")
-    assert await mixing.queue.beat(job, 42)
+    assert await mixing.queue.renew(job, 42)
     assert LEASE_S - SLACK_S < await mixing.due_in_s(export.id) <= LEASE_S
     assert (await mixing.get(export.id)).progress == 42
     assert await mixing.queue.take() is None
@@ -113,13 +112,13 @@ async def test_a_stem_that_is_gone_is_told(mixing: Mixing) -> None:
     uploads = [await studio.upload("ada", studio.session, received(name=name)) for name in ("a", "b", "c")]
     await mixing.asked()
     job = await mixing.taken()
-    assert await mixing.queue.gone(job, uploads) is None
-    assert await mixing.queue.gone(job, []) is None
+    assert await mixing.queue.find_missing(job, uploads) is None
+    assert await mixing.queue.find_missing(job, []) is None
     await studio.uploads.remove(ada, uploads[2].id)
     await studio.uploads.remove(ada, uploads[1].id)
-    assert await mixing.queue.gone(job, uploads) == uploads[1]
-    assert await mixing.queue.gone(job, [uploads[2], uploads[0]]) == uploads[2]
-    assert await mixing.queue.gone(job, uploads[:1]) is None
+    assert await mixing.queue.find_missing(job, uploads) == uploads[1]
+    assert await mixing.queue.find_missing(job, [uploads[2], uploads[0]]) == uploads[2]
+    assert await mixing.queue.find_missing(job, uploads[:1]) is None
 
 
 async def test_what_is_over_and_old_is_dropped_in_batches(mixing: Mixing) -> None:
@@ -145,11 +144,11 @@ async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThrea
     await mixing.asked()
     job, finished = await mixing.taken(), await mixing.put()
     async with base_at(DEAD_URL, thread) as dead:
-        queue = dead.of(PostgresExportQueue(dead.database))
+        queue = dead.of(ExportQueue(dead.database))
         for call in (
             queue.take,
-            partial(queue.beat, job, 1),
-            partial(queue.gone, job, []),
+            partial(queue.renew, job, 1),
+            partial(queue.find_missing, job, []),
             partial(queue.note, finished.key),
             partial(queue.abandon, finished.key),
             partial(queue.complete, job, finished),

@@ -10,9 +10,9 @@ import pytest
 
 from omnisonic.models import ExportFormat
 from omnisonic.studio.exports import MEDIA_TYPES
-from omnisonic.studio.exports.heartbeat import TELL_S
-from omnisonic.studio.exports.queue import BEAT_S, CRASHED, MOST_STEMS, TRIES
-from omnisonic.studio.exports.sources import MOST_BYTES
+from omnisonic.studio.exports.export_queue import BEAT_S, CRASHED, MOST_STEMS, TRIES
+from omnisonic.studio.exports.heartbeat import PROGRESS_S
+from omnisonic.studio.exports.transfer import MOST_BYTES
 from omnisonic.studio.mixdown import Project, Stem, TooLong, UnusableStem
 from omnisonic.studio.sessions import Change
 from omnisonic.studio.uploads import Mix
@@ -42,7 +42,7 @@ def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_pat
             measured = made.duration_seconds, made.loudness_lufs, made.peak_dbfs, made.warning
             assert measured == (MIXED.duration_s, MIXED.loudness_lufs, MIXED.peak_dbfs, MIXED.warning)
             assert desk.statuses == ["processing", "completed"]
-            assert not await desk.rendering().render_next()
+            assert not await desk.worker().render_next()
 
     within_deadline(run())
 
@@ -151,7 +151,7 @@ def test_what_cannot_be_mixed_has_failed_for_good(
             assert desk.mixes.begun == desk.mixes.ended
             assert {key for key in await desk.loose() if key.startswith("exports/")} == set()
             await desk.lease_ends()
-            assert not await desk.rendering().render_next()
+            assert not await desk.worker().render_next()
 
     within_deadline(run())
     assert [record.message for record in caplog.records] == ["export.incomplete"]
@@ -186,7 +186,7 @@ def test_the_room_hears_how_far_it_is_but_not_too_often(database_url: str, tmp_p
             assert (progress[0], 20 < len(progress) < 60) == (0, True)
             assert 94 <= progress[-1] <= 95
             times_s = [at_s for at_s, _ in making]
-            assert min(after - before for before, after in pairwise(times_s)) >= TELL_S * 0.99
+            assert min(after - before for before, after in pairwise(times_s)) >= PROGRESS_S * 0.99
             assert noted == [94]
 
     within_deadline(run())
@@ -248,7 +248,7 @@ def test_several_workers_make_each_export_once(database_url: str, tmp_path: Path
         async with desk_at(database_url, tmp_path) as desk:
             await desk.upload()
             exports = [await desk.ask() for _ in range(10)]
-            workers = [desk.rendering(), desk.rendering(), desk.rendering()]
+            workers = [desk.worker(), desk.worker(), desk.worker()]
             await asyncio.gather(*(worker.render_next() for worker in workers * 4))
             for export in exports:
                 await desk.check_is_made(export)
@@ -268,7 +268,7 @@ def test_so_many_are_made_at_once_and_no_more(database_url: str, tmp_path: Path)
 
             desk.mixes.meanwhile = take_a_while
             exports = [await desk.ask() for _ in range(7)]
-            working = asyncio.create_task(desk.rendering(at_once=3).run())
+            working = asyncio.create_task(desk.worker(at_once=3).run())
             await desk.clock.until(lambda: len(desk.objects()) == len(exports))
             working.cancel()
             await asyncio.wait({working})

@@ -9,9 +9,9 @@ import pytest
 
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import StorageFull
-from omnisonic.studio.exports.export_worker import DISK_FULL, RETRY_S
-from omnisonic.studio.exports.publishing import HOLD_S
-from omnisonic.studio.exports.queue import CRASHED, LEASE_S, TRIES
+from omnisonic.studio.exports.export_queue import CRASHED, LEASE_S, TRIES
+from omnisonic.studio.exports.export_worker import DISK_FULL
+from omnisonic.studio.exports.transfer import HOLD_S, RETRY_S
 from omnisonic.studio.job_loop import POLL_S
 from omnisonic.studio.mixdown import MixFailed
 from tests.studio.exports.desk import desk_at, within_deadline
@@ -81,7 +81,7 @@ def test_stems_that_take_too_long_to_come_are_fetched_again_later(database_url: 
             await desk.upload()
             export = await desk.ask()
             desk.storage.hangs = True
-            assert await desk.rendering(copy_s=0.01).render_next()
+            assert await desk.worker(copy_s=0.01).render_next()
             assert ((await desk.get(export)).status, await desk.tries(export)) == ("pending", 1)
             assert desk.mixes.begun == 0
 
@@ -97,7 +97,7 @@ def test_while_the_storage_is_away_nothing_is_taken(database_url: str, tmp_path:
             exports = [await desk.ask() for _ in range(3)]
             desk.storage.asked.clear()
             desk.storage.is_away = True
-            working = asyncio.create_task(desk.rendering().run())
+            working = asyncio.create_task(desk.worker().run())
             await desk.clock.until(lambda: desk.storage.asked.count("ping") > 20)
             assert desk.storage.asked.count("read") == 2
             assert desk.statuses[-1] == "pending"
@@ -127,7 +127,7 @@ def test_a_finished_mixdown_waits_for_the_storage(
 
             desk.mixes.meanwhile = go_away
             export = await desk.ask()
-            working = asyncio.create_task(desk.rendering().render_next())
+            working = asyncio.create_task(desk.worker().render_next())
             await desk.clock.until(lambda: desk.clock.now_s > 10 * LEASE_S)
             assert ((await desk.get(export)).status, await desk.queue.take()) == ("processing", None)
             assert desk.storage.asked.count("put") == 1
@@ -148,7 +148,7 @@ def test_no_finished_mixdown_waits_for_ever(database_url: str, tmp_path: Path) -
         async with desk_at(database_url, tmp_path) as desk:
             export = await desk.ask()
             desk.storage.is_away = True
-            working = asyncio.create_task(desk.rendering().render_next())
+            working = asyncio.create_task(desk.worker().render_next())
             await desk.clock.until(working.done)
             with pytest.raises(Unavailable):
                 await working
@@ -222,7 +222,7 @@ def test_whoever_is_told_to_stop_gives_back_what_it_has(database_url: str, tmp_p
 
             desk.mixes.meanwhile = hang
             export = await desk.ask()
-            working = asyncio.create_task(desk.rendering().render_next())
+            working = asyncio.create_task(desk.worker().render_next())
             await desk.clock.until(lambda: desk.mixes.begun == 1 if at == "mix" else "put" in desk.storage.asked)
             working.cancel()
             await asyncio.wait({working})
@@ -250,7 +250,7 @@ def test_a_worker_that_cannot_give_back_stops_all_the_same(tmp_path: Path, datab
 
             desk.mixes.meanwhile = lose_the_database
             await desk.ask()
-            working = asyncio.create_task(desk.rendering().render_next())
+            working = asyncio.create_task(desk.worker().render_next())
             await desk.clock.until(lambda: desk.mixes.begun == 1)
             working.cancel()
             await asyncio.wait({working})

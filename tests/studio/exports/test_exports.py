@@ -12,7 +12,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import login_id, new_token
 from omnisonic.models import ExportFormat
 from omnisonic.studio.exports import LONGEST_LIST, NoSuchExport, RequesterOnly, TooManyExports
-from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.sessions import Change, NoSuchSession, NotSignedIn
 from tests.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.studio.databases import DEAD_URL, base_at
@@ -208,7 +208,7 @@ async def test_exports_go_with_their_session_and_their_objects_are_due(mixing: M
 async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread) -> None:
     """Nobody is taken for a stranger, and nothing for missing."""
     async with base_at(DEAD_URL, thread) as dead:
-        store = dead.of(PostgresExports(dead.database))
+        store = dead.of(ExportStore(dead.database))
         for call in calls_about(store, STRANGER, NOBODY) + calls_into(store, STRANGER, NOBODY):
             with pytest.raises(Unavailable):
                 await call()

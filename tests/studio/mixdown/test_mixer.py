@@ -83,7 +83,7 @@ class Session:
             self.files,
             self.output,
             "wav",
-            told=tell,
+            on_progress=tell,
             within_s=within_s,
             command=run,
             in_spare_time=in_spare_time,
@@ -283,7 +283,8 @@ def test_a_process_dies_with_whoever_started_it() -> None:
         "class Pipe:\n  def __init__(self, end): self.end = end\n"
         "  def fileno(self): return self.end\n  def seek(self, _): pass\n"
         "ends = os.pipe(); print('began', flush=True)\n"
-        "asyncio.run(mix(Project(120, 4, [Stem('a')]), [Pipe(ends[0])], Pipe(ends[1]), 'wav', told=print, within_s=60))"
+        "asyncio.run(mix(Project(120, 4, [Stem('a')]), [Pipe(ends[0])], Pipe(ends[1]), 'wav', "
+        "on_progress=print, within_s=60))"
     )
     with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
         assert parent.stdout is not None
