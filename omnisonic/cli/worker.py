@@ -89,13 +89,13 @@ async def _work(
         announce = RoomEvents(bus).tell
         yields = settings.rooms_first
         analysing = AnalysisWorker(
-            PostgresAnalyses(database), storage, partial(analyse_file, in_spare_time=yields), announce
+            PostgresAnalyses(database), storage, partial(analyse_file, at_idle_priority=yields), announce
         )
         queue, telemetry = ExportQueue(database), ExportTelemetry()
         exporting = ExportWorker(
             queue,
             storage,
-            partial(mix, in_spare_time=yields),
+            partial(mix, at_idle_priority=yields),
             announce,
             at_once=settings.export_worker_concurrency,
             mix_s=settings.export_max_duration_seconds,

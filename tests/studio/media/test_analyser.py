@@ -13,8 +13,8 @@ from typing import BinaryIO, Final
 import msgspec
 import pytest
 
-from omnisonic.studio.media.analyser import ANSWER_BYTES, LISTEN_S, CannotAnalyse, analyse_file, probe
-from omnisonic.studio.media.analysis import analyse
+from omnisonic.studio.media.analyser import ANALYSE_S, OUTPUT_BYTES, CannotAnalyse, analyse_file, probe_command
+from omnisonic.studio.media.probe import analyse
 from omnisonic.studio.uploads.analyses import Analysis
 from tests.cli.running import alive, children, eventually
 from tests.hogs import IN_SPARE_TIME, busy_processor
@@ -41,12 +41,14 @@ def opened(data: bytes) -> Iterator[BinaryIO]:
 
 
 def listened(
-    data: bytes, command: Sequence[str] = (), *, within_s: float = LISTEN_S, in_spare_time: bool = False
+    data: bytes, command: Sequence[str] = (), *, within_s: float = ANALYSE_S, at_idle_priority: bool = False
 ) -> Analysis | None:
     """What a process hears in `data`; `command` instead of the real one."""
     with opened(data) as file:
         return blocking(
-            analyse_file(file, command=lambda: command or probe(), within_s=within_s, in_spare_time=in_spare_time)
+            analyse_file(
+                file, command=lambda: command or probe_command(), within_s=within_s, at_idle_priority=at_idle_priority
+            )
         )
 
 
@@ -122,14 +124,14 @@ def test_others_come_first() -> None:
     """It listens in nothing but spare time."""
     heard = listened(tone())
     said = msgspec.json.encode(heard).decode()
-    assert listened(b"", ("/bin/sh", "-c", f"{IN_SPARE_TIME}; echo '{said}'"), in_spare_time=True) == heard
+    assert listened(b"", ("/bin/sh", "-c", f"{IN_SPARE_TIME}; echo '{said}'"), at_idle_priority=True) == heard
 
 
 @LINUX
 def test_a_file_is_not_blamed_for_a_busy_machine() -> None:
     """It wants to be heard later."""
     with busy_processor(), pytest.raises(CannotAnalyse, match="too busy"):
-        listened(tone(), within_s=0.5, in_spare_time=True)
+        listened(tone(), within_s=0.5, at_idle_priority=True)
 
 
 @pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "echo '{}'", "echo nothing"])
@@ -140,7 +142,7 @@ def test_a_decoder_led_astray_has_heard_nothing(said: str) -> None:
 
 def test_a_flood_of_words_is_not_kept() -> None:
     """What is longer than any answer is none."""
-    program = f"import sys; sys.stdout.write('[' * {ANSWER_BYTES * 4})"
+    program = f"import sys; sys.stdout.write('[' * {OUTPUT_BYTES * 4})"
     assert listened(b"", (sys.executable, "-c", program), within_s=2) is None
 
 
@@ -184,8 +186,8 @@ def test_cancelling_ends_the_process(tmp_path: Path) -> None:
 def test_a_process_dies_with_whoever_started_it() -> None:
     """Even with one that is killed: it listens to a file that never comes."""
     program = (
-        "import asyncio, os; from omnisonic.studio.media.analyser import listen; print('began', flush=True)\n"
-        "asyncio.run(listen(os.fdopen(os.pipe()[0], 'rb')))"
+        "import asyncio, os; from omnisonic.studio.media.analyser import analyse_file; print('began', flush=True)\n"
+        "asyncio.run(analyse_file(os.fdopen(os.pipe()[0], 'rb')))"
     )
     with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
         assert parent.stdout is not None
@@ -199,4 +201,4 @@ def test_a_process_dies_with_whoever_started_it() -> None:
 
 def test_the_real_command_is_leashed() -> None:
     """To this process."""
-    assert probe()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))
+    assert probe_command()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))

@@ -10,8 +10,8 @@ import av
 import pytest
 from av import logging
 
-from omnisonic.studio.media.analysis import analyse
 from omnisonic.studio.media.decoding import LONGEST_S
+from omnisonic.studio.media.probe import analyse
 from omnisonic.studio.uploads.analyses import Analysis
 from tests.http.sounds import wav
 from tests.studio.media.recordings import LEVEL, SILENT_SAMPLES, recorded, samples, silence, silent_film, tone

@@ -37,7 +37,6 @@ def test_a_pause_is_silent() -> None:
     made = timeline()
     assert placed(made, 0.0, 0.1, 2.2, 2.3) == [NOTHING, NOTHING, Place(2_000, 0), NOTHING]
     assert made.end_s == pytest.approx(2.4)
-    assert made.silent_s == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

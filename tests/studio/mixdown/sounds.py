@@ -9,7 +9,7 @@ import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from omnisonic.studio.mixdown import RATE_HZ, Bits, Mixed, Project, Stem
-from omnisonic.studio.mixdown.rendering import render
+from omnisonic.studio.mixdown.process import render
 
 Sound: TypeAlias = NDArray[np.float64]
 """One row a frame, one column a channel."""
@@ -58,7 +58,7 @@ def made(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bits: Bit
     project = Project(*TEMPO, [stem for stem, _ in stems])
     for _, file in stems:
         file.seek(0)
-    mixed = render(project, [file for _, file in stems], output, format_, bits=bits, told=lambda _: None)
+    mixed = render(project, [file for _, file in stems], output, format_, bits=bits, on_progress=lambda _: None)
     return output.getvalue(), mixed
 
 

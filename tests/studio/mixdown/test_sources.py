@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from omnisonic.studio.mixdown import RATE_HZ, Stem, UnusableStem
-from omnisonic.studio.mixdown.channels import fold
-from omnisonic.studio.mixdown.track import Track
+from omnisonic.studio.mixdown.blocks import downmix
+from omnisonic.studio.mixdown.tracks import Track
 from tests.http.sounds import png, wav
 from tests.studio.media.recordings import silence, silent_film, tone
 from tests.studio.mixdown.sounds import Sound, file_of, file_of_bytes, level_db, made, mix, noise, samples_in, sine
@@ -88,8 +88,8 @@ def test_no_channel_is_lost_when_a_file_does_not_name_them(channels: int) -> Non
     for channel in range(channels):
         sound = np.zeros((channels, 10), np.float32)
         sound[channel] = 1
-        assert fold(sound, ("NONE",) * channels).any()
-    assert abs(fold(np.ones((channels, 10), np.float32), ("NONE",) * channels)).max() == pytest.approx(1)
+        assert downmix(sound, ("NONE",) * channels).any()
+    assert abs(downmix(np.ones((channels, 10), np.float32), ("NONE",) * channels)).max() == pytest.approx(1)
 
 
 def test_a_file_that_says_nothing_of_its_eight_channels_is_mixed() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omnisonic.studio.mixdown import RATE_HZ, Stem
-from omnisonic.studio.mixdown.panning import gains
+from omnisonic.studio.mixdown.tracks import pan_gains
 from tests.studio.media.recordings import recorded
 from tests.studio.mixdown.sounds import (
     Sound,
@@ -72,7 +72,7 @@ def test_panning_keeps_the_power(pan: float, channels: int) -> None:
 
 def test_two_channels_in_the_middle_are_untouched() -> None:
     """To the last bit of what the mix is kept in."""
-    assert [np.float32(gain) for gain in gains(2, 0, 0)] == [1, 1]
+    assert [np.float32(gain) for gain in pan_gains(2, 0, 0)] == [1, 1]
 
 
 @pytest.mark.parametrize("offset_s", [0.0, 1 / RATE_HZ, 0.1234567, 0.70000001, 2.5])
