@@ -52,7 +52,7 @@ def samples_in(data: bytes) -> tuple[Sound, int]:
     return np.asarray(sound, np.float64), rate
 
 
-def made(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bits: Bits = 24) -> tuple[bytes, Mixed]:
+def render_mix(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bits: Bits = 24) -> tuple[bytes, Mixed]:
     """The file of this mix, and what was said of it."""
     output = io.BytesIO()
     project = Project(*TEMPO, [stem for stem, _ in stems])
@@ -64,7 +64,7 @@ def made(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bits: Bit
 
 def mix(*stems: tuple[Stem, BinaryIO]) -> Sound:
     """What is heard in this mix."""
-    data, mixed = made(stems)
+    data, mixed = render_mix(stems)
     sound, rate = samples_in(data)
     assert rate == RATE_HZ
     assert sound.shape == (round(mixed.duration_s * RATE_HZ), 2)

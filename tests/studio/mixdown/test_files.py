@@ -17,7 +17,7 @@ from omnisonic.models import ExportFormat
 from omnisonic.studio.mixdown import RATE_HZ, Project, Stem
 from omnisonic.studio.mixdown.file_writers import wav_header
 from omnisonic.studio.mixdown.process import render
-from tests.studio.mixdown.sounds import file_of, level_db, made, noise, samples_in, sine
+from tests.studio.mixdown.sounds import file_of, level_db, noise, render_mix, samples_in, sine
 
 KINDS: Any = [("wav", 24), ("wav", 16), ("flac", 24), ("flac", 16), ("mp3", 24)]
 SUBTYPES = {16: "PCM_16", 24: "PCM_24"}
@@ -27,7 +27,7 @@ FRAMES = 100_001
 def a_mix(format_: ExportFormat, bits: Any = 24) -> bytes:
     """Two stems, whose length is that of no block and no frame of any codec."""
     tone = file_of(sine(440, 2.5)[:FRAMES])
-    return made([(Stem("a"), tone), (Stem("b", -12, 0.5), file_of(noise(1)))], format_, bits)[0]
+    return render_mix([(Stem("a"), tone), (Stem("b", -12, 0.5), file_of(noise(1)))], format_, bits)[0]
 
 
 @pytest.mark.parametrize(("format_", "bits"), KINDS)
@@ -78,7 +78,7 @@ def test_wav_and_flac_hold_the_same_samples() -> None:
 
 def test_silence_is_digital_silence() -> None:
     """Without dither, loudness or peak."""
-    data, mixed = made([(Stem("a"), file_of(np.zeros((RATE_HZ, 1))))])
+    data, mixed = render_mix([(Stem("a"), file_of(np.zeros((RATE_HZ, 1))))])
     assert not samples_in(data)[0].any()
     assert (mixed.duration_s, mixed.loudness_lufs, mixed.peak_dbfs) == (1.0, None, None)
 
@@ -126,7 +126,7 @@ def test_the_peak_is_the_highest_sample_on_either_side_of_zero(format_: ExportFo
     """A sound that goes much further down than up, or up than down."""
     lopsided = sine(440, 1, level_db=-40, channels=2)
     lopsided[20_000] = side * 0.5
-    _, mixed = made([(Stem("a"), file_of(lopsided))], format_, bits)
+    _, mixed = render_mix([(Stem("a"), file_of(lopsided))], format_, bits)
     assert mixed.peak_dbfs == pytest.approx(20 * np.log10(0.5), abs=0.01)
 
 

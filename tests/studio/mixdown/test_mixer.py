@@ -22,7 +22,7 @@ from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.postgres_server import blocking
 from tests.processes import ended_with_block, send_signal
 from tests.studio.media.recordings import silence, silent_film
-from tests.studio.mixdown.sounds import file_of, made, noise, sine
+from tests.studio.mixdown.sounds import file_of, noise, render_mix, sine
 
 DEADLINE_S: Final = 40.0
 LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
@@ -59,7 +59,7 @@ class Session:
         self.files = [self._file(sound) for sound in sounds]
         self.output = self._file(b"left over from an earlier try " * 1_000)
         self.project = Project(120, 4, [Stem(f"{number}.wav") for number in range(len(sounds))])
-        self.told: list[float] = []
+        self.progress: list[float] = []
 
     def _file(self, data: bytes) -> BinaryIO:
         file: BinaryIO = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
@@ -76,7 +76,7 @@ class Session:
         at_idle_priority: bool = False,
     ) -> Mixed:
         """Have it mixed; by `command` instead of the real one."""
-        tell, run = told or self.told.append, (lambda: command) if command else mixing_command
+        tell, run = told or self.progress.append, (lambda: command) if command else mixing_command
         return await mix(
             self.project,
             self.files,
@@ -88,7 +88,7 @@ class Session:
             at_idle_priority=at_idle_priority,
         )
 
-    def written(self) -> bytes:
+    def output_bytes(self) -> bytes:
         """What is in the output."""
         self.output.seek(0)
         return self.output.read()
@@ -126,14 +126,14 @@ def test_a_process_mixes_what_this_one_would_have_mixed() -> None:
     sounds = [sound(8), file_of(sine(440, 9, rate=44_100), 44_100).read()]
     with Session(*sounds) as session:
         mixed = within_deadline(session.mix())
-        here, mixed_here = made(
+        here, mixed_here = render_mix(
             [(stem, file_of_bytes) for stem, file_of_bytes in zip(session.project.stems, session.files, strict=True)]
         )
         assert mixed == mixed_here
-        assert session.written() == here
-        assert session.told == sorted(session.told)
-        assert all(0 <= done <= 1 for done in session.told)
-        assert session.told
+        assert session.output_bytes() == here
+        assert session.progress == sorted(session.progress)
+        assert all(0 <= done <= 1 for done in session.progress)
+        assert session.progress
 
 
 def test_what_is_missing_is_said_through_both_processes() -> None:
