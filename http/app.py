@@ -53,7 +53,7 @@ from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.storage import Storage
 from omnisonic.studio.access import AccessStore
 from omnisonic.studio.accounts.account_store import AccountStore
-from omnisonic.studio.exports import ExportStore
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.media.identifier import Identifier
 from omnisonic.studio.sessions import SessionStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector

@@ -1,7 +1,7 @@
 """`/api/export`: mixdowns are asked for, followed, fetched and removed (SPEC 3).
 
-They are made by a worker (`omnisonic.studio.exports.queue`); the live room is told of each step. Who fetches one that
-is still being made waits for it here, looking at its row now and then: nobody has to tell this process that it is made.
+They are made by a worker (`omnisonic.studio.exports.export_queue`); the live room is told of each step. A
+download of an export that is still being made waits here and looks at its row now and then.
 Overload: one look every `LOOK_S` for each who waits. Outages: 503. Shutdown: who waits is answered like everybody else.
 """
 
@@ -23,8 +23,15 @@ from omnisonic.http.core.openapi import COOKIE, answers
 from omnisonic.http.core.responses import ExportAnswer, ExportList, Ok, answer
 from omnisonic.models import Export, ExportId, LoginId
 from omnisonic.settings.settings import Settings
-from omnisonic.studio.exports import MEDIA_TYPES, ExportStore, StoredExport, TooManyExports, TooManyExportsOfUser
-from omnisonic.studio.exports.events import progressed, removed
+from omnisonic.studio.exports import (
+    MEDIA_TYPES,
+    StoredExport,
+    TooManyExports,
+    TooManyExportsOfUser,
+    progress_event,
+    removal_event,
+)
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.uploads.garbage_collector import COLLECT_S, GarbageCollector
 
 WAIT_S: Final = 25.0
@@ -71,7 +78,7 @@ class Exports:
             export = await self._store.create(login, wanted.session_id, wanted.format)
         except (TooManyExports, TooManyExportsOfUser) as busy:
             raise Refusal(429, busy.code, busy.message, headers=retry_after(BUSY_RETRY_S)) from None
-        await self._news.tell(progressed(export))
+        await self._news.tell(progress_event(export))
         return answer(self._linked(export), 202)
 
     @answers((ExportAnswer, ExportList), 400, 401, 404, 503, query=ExportQuery, security=COOKIE)
@@ -93,7 +100,7 @@ class Exports:
         """Remove an export for good, or give up making it. Whoever asked for it, or the session's owner."""
         no_body()
         made = await self._store.remove(self._login(), export_id)
-        await self._news.tell(removed(made.export))
+        await self._news.tell(removal_event(made.export))
         if made.key is not None:
             await self._disposal.collect([made.key], within_s=COLLECT_S)
         return answer(Ok())

@@ -26,7 +26,7 @@ from omnisonic.models import (
     Upload,
     UserId,
 )
-from omnisonic.studio.exports.events import download_path
+from omnisonic.studio.exports import download_path
 
 JSON_TYPE: Final = "application/json"
 

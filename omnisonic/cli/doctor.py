@@ -274,7 +274,7 @@ async def _tried_out(storage: Storage, key: str) -> bool:
 
 async def _decoders(_settings: Settings) -> str:
     with tempfile.TemporaryFile() as nothing:
-        await analyse_file(nothing, in_spare_time=False)
+        await analyse_file(nothing, at_idle_priority=False)
     if missing := missing_layers():
         return f"They are confined as far as this system can: it lacks {' and '.join(missing)}."
     return "They are confined: no files, no network, no other processes."

@@ -19,7 +19,7 @@ from omnisonic.stores.presence.valkey import ValkeyPresence
 from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
-from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
@@ -55,7 +55,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             ),
             resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes),
             upkeep=UploadRetention(database),
-            exports=PostgresExports(
+            exports=ExportStore(
                 database,
                 use,
                 most_active=settings.export_max_active,

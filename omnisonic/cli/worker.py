@@ -29,7 +29,7 @@ from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.database.pool import COMMAND, Database
 from omnisonic.stores.storage import Storage
 from omnisonic.studio.accounts.account_store import AccountStore
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
+from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.exports.export_worker import ExportWorker
 from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.media.analyser import analyse_file
@@ -86,23 +86,25 @@ async def _work(
         database = Database(database_url, connections=connections, deadlines=COMMAND)
         await database.open()
         after.push_async_callback(database.aclose)
-        tell = RoomEvents(bus).tell
+        announce = RoomEvents(bus).tell
         yields = settings.rooms_first
-        listening = AnalysisWorker(AnalysisQueue(database), storage, partial(analyse_file, in_spare_time=yields), tell)
-        queue, instruments = PostgresExportQueue(database), ExportTelemetry()
-        rendering = ExportWorker(
+        analysing = AnalysisWorker(
+            AnalysisQueue(database), storage, partial(analyse_file, at_idle_priority=yields), announce
+        )
+        queue, telemetry = ExportQueue(database), ExportTelemetry()
+        exporting = ExportWorker(
             queue,
             storage,
-            partial(mix, in_spare_time=yields),
-            tell,
+            partial(mix, at_idle_priority=yields),
+            announce,
             at_once=settings.export_worker_concurrency,
             mix_s=settings.export_max_duration_seconds,
-            instruments=instruments,
+            telemetry=telemetry,
         )
         async with asyncio.TaskGroup() as tasks:
-            endless = [keep_house(_todo(settings, database, storage)), listening.run(), rendering.run()]
+            endless = [keep_house(_todo(settings, database, storage)), analysing.run(), exporting.run()]
             if is_measured:
-                endless.append(instruments.watch(queue, asyncio.sleep))
+                endless.append(telemetry.watch_queue(queue, asyncio.sleep))
             work = [tasks.create_task(each) for each in endless]
             ready()
             await stop.wait()
@@ -115,7 +117,7 @@ def _todo(settings: Settings, database: Database, storage: Storage) -> Mapping[s
     return chores(
         AccountStore(database),
         upkeep,
-        PostgresExportQueue(database),
+        ExportQueue(database),
         GarbageCollector(upkeep, storage),
         upload_retention=timedelta(days=settings.upload_retention_days),
         export_retention=timedelta(days=settings.export_retention_days),

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from omnisonic.errors import Unavailable
 from omnisonic.studio.accounts.account_store import AccountStore
-from omnisonic.studio.exports.queue import ExportQueue
+from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.retention import UploadRetention
 

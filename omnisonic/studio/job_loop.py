@@ -1,8 +1,8 @@
-"""Does one job after the other, several at once, for as long as it runs. Asyncio.
+"""The job loop: does one job after the other, several at once, until it is cancelled. Asyncio.
 
 Overload: `at_once` jobs; the others wait in their queue, which several workers may share. After a failure that is not
-the job's own, nothing is taken before the storage answers, for each take may count as a try. Crash of a job: noted, and
-on with the next. Shutdown: cancel at any time.
+the job's fault, no job is taken until the storage answers, because each take may count as an attempt. Crash of a job:
+logged, and the loop goes on. Shutdown: cancel at any time.
 """
 
 import asyncio
@@ -14,13 +14,21 @@ from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import Storage
 
 POLL_S: Final = 1.0
-"""How long after nothing was found the queue is asked again."""
+"""The time between two looks at an empty queue."""
 
 
 class JobLoop:
-    """Calls `do_next`, which says whether there was a job. Every job needs `storage`.
+    """Calls `do_next` again and again.
 
-    `retry_s` passes after a failure that is not the job's own; `postponed` and `failed` are how the log calls it.
+    Args:
+        do_next: Does the next job; returns False when there was none.
+        storage: What every job needs.
+        postponed: The log event for a job that failed because something was unavailable.
+        failed: The log event for a job that crashed.
+        at_once: How many jobs are done at once.
+        retry_s: How long to wait after a failure.
+        sleep: Waits; another clock in tests.
+
     """
 
     def __init__(
@@ -44,12 +52,12 @@ class JobLoop:
         self._log = logging.getLogger(do_next.__module__)
 
     async def run(self) -> None:
-        """Do all that comes, `at_once` at a time. Never returns."""
+        """Do all jobs that come, `at_once` at a time. Never returns."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._at_once):
-                tasks.create_task(self._go_on())
+                tasks.create_task(self._work())
 
-    async def _go_on(self) -> NoReturn:
+    async def _work(self) -> NoReturn:
         pause_s = 0.0
         while True:
             if pause_s:
@@ -61,6 +69,6 @@ class JobLoop:
             except (Unavailable, TimeoutError) as problem:
                 pause_s = self._retry_s
                 self._log.warning(self._postponed, extra={"reason": str(problem) or "It took too long."})
-            except Exception:  # noqa: BLE001 - whatever it was, the other jobs want to be done, too
+            except Exception:  # noqa: BLE001 - one job's crash must not stop the others
                 pause_s = self._retry_s
                 self._log.exception(self._failed)

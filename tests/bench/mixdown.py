@@ -30,10 +30,9 @@ import soundfile  # type: ignore[import-untyped]
 
 from omnisonic.process.idle_priority import use_only_idle_time
 from omnisonic.studio.media.sandboxed_process import bare_environment
-from omnisonic.studio.mixdown import Project, Stem
-from omnisonic.studio.mixdown.ipc import Order
-from omnisonic.studio.mixdown.mixer import ONE_THREAD, mixing
-from omnisonic.studio.mixdown.panning import gains
+from omnisonic.studio.mixdown import MixRequest, Project, Stem
+from omnisonic.studio.mixdown.mixer import ONE_THREAD, mixing_command
+from omnisonic.studio.mixdown.tracks import pan_gains
 from tests.bench.felt import rooms
 from tests.bench.uploads import resident_mb
 from tests.cli.running import alive, children
@@ -119,8 +118,8 @@ def ours(folder: Path, stems: list[Stem], *, is_watched: bool = True) -> Run:
     fds = [os.open(folder / stem.name, os.O_RDONLY) for stem in stems]
     output = os.open(folder / "ours.wav", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
-        order = Order(Project(120, 4, stems), "wav", 24, fds, output)
-        return measured(mixing(), msgspec.json.encode(order), (*fds, output), is_watched=is_watched)
+        order = MixRequest(Project(120, 4, stems), "wav", 24, fds, output)
+        return measured(mixing_command(), msgspec.json.encode(order), (*fds, output), is_watched=is_watched)
     finally:
         for fd in (*fds, output):
             os.close(fd)
@@ -131,7 +130,7 @@ def ffmpeg(folder: Path, stems: list[Stem]) -> Run:
     inputs: list[str] = []
     chains: list[str] = []
     for number, (stem, (_, rate, channels, _, _)) in enumerate(zip(stems, KINDS, strict=True)):
-        left, right = gains(channels, 0, stem.pan)
+        left, right = pan_gains(channels, 0, stem.pan)
         inputs += ["-i", str(folder / stem.name)]
         resample = "aresample=48000," if rate != 48_000 else ""
         pan = f"pan=stereo|c0={left:.9f}*c0|c1={right:.9f}*c{channels - 1}"

@@ -8,8 +8,7 @@ from uuid import uuid4
 from omnisonic.models import Export
 from omnisonic.stores.storage import Label
 from omnisonic.studio.exports import MEDIA_TYPES
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.queue import Finished, Job
+from omnisonic.studio.exports.export_queue import ExportQueue, Finished, Job
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from tests.http.running import Web
 
@@ -21,7 +20,7 @@ PEAK_DBFS: Final = -1.0
 
 def taken(web: Web) -> Job:
     """The export that has waited longest, in the worker's hands."""
-    job = web.do(PostgresExportQueue(web.database).take())
+    job = web.do(ExportQueue(web.database).take())
     assert isinstance(job, Job), job
     return job
 
@@ -36,7 +35,7 @@ def make(web: Web, content: bytes = SOUND, *, job: Job | None = None, warning: s
 
 def fail(web: Web, reason: str) -> Export:
     """The export that has waited longest, once it has failed for that reason."""
-    failed = web.do(PostgresExportQueue(web.database).fail(taken(web), reason))
+    failed = web.do(ExportQueue(web.database).fail(taken(web), reason))
     assert failed is not None
     return failed
 
@@ -45,7 +44,7 @@ async def _made(web: Web, job: Job, content: bytes, warning: str | None) -> Expo
     async def chunks() -> AsyncIterator[bytes]:
         yield content
 
-    queue, key = PostgresExportQueue(web.database), f"exports/{uuid4()}"
+    queue, key = ExportQueue(web.database), f"exports/{uuid4()}"
     await queue.note(key)
     label = Label(MEDIA_TYPES[job.export.format], job.export.file_name)
     await web.stores.storage.put(key, chunks(), label)

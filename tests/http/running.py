@@ -34,7 +34,7 @@ from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
-from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import ResumableStore
@@ -216,7 +216,7 @@ def _stores(
             most_active=settings.upload_max_active_per_user,
         ),
         resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes),
-        exports=PostgresExports(
+        exports=ExportStore(
             database,
             use,
             most_active=settings.export_max_active,

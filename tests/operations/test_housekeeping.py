@@ -20,9 +20,8 @@ from omnisonic.operations.housekeeping import BATCH, JITTER, RETRY_S, SWEEP_S, C
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.accounts.account_store import AccountStore
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.export_store import PostgresExports
-from omnisonic.studio.exports.queue import Finished, Job
+from omnisonic.studio.exports.export_queue import ExportQueue, Finished, Job
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import ReceivedFile
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -108,8 +107,8 @@ class House:
     async def export(self, login: LoginId) -> ExportId:
         """A mixdown of a session of its own, made."""
         session = await PostgresSessions(self.database).create(login, "Jam")
-        await PostgresExports(self.database).create(login, session.id, "wav")
-        queue, key = PostgresExportQueue(self.database), f"exports/{uuid4()}"
+        await ExportStore(self.database).create(login, session.id, "wav")
+        queue, key = ExportQueue(self.database), f"exports/{uuid4()}"
         job = await queue.take()
         assert isinstance(job, Job)
         await queue.note(key)
@@ -123,7 +122,7 @@ class House:
         todo = chores(
             self.accounts,
             upkeep,
-            PostgresExportQueue(self.database),
+            ExportQueue(self.database),
             GarbageCollector(upkeep, self.storage),
             upload_retention=RETENTION,
             export_retention=RETENTION / 2,

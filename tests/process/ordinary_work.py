@@ -15,7 +15,7 @@ DEADLINE_S = 30.0
 async def main() -> None:
     """Print what came of it."""
     sound = os.fdopen(os.dup(0), "rb")  # the process that mixes has a standard input of its own
-    heard = await analyse_file(sound, in_spare_time=False)
+    heard = await analyse_file(sound, at_idle_priority=False)
     assert heard is not None
     with tempfile.TemporaryFile() as output:
         project = Project(120, 4, [Stem("a")])
@@ -25,9 +25,9 @@ async def main() -> None:
             [sound],
             cast("BinaryIO", output),
             "wav",
-            told=lambda _: None,
+            on_progress=lambda _: None,
             within_s=DEADLINE_S,
-            in_spare_time=False,
+            at_idle_priority=False,
         )
     print(f"{heard.channels} channels, {mixed.duration_s} s")
 

@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 from omnisonic.process.sandbox import UID, missing_layers
-from omnisonic.studio.media.analyser import probe
+from omnisonic.studio.media.analyser import probe_command
 from tests.cli.running import alive, eventually
 from tests.process.attacks import DEEDS
 from tests.process.other_users import ORDINARY_USER, import_path, ordinary_python
@@ -274,7 +274,7 @@ def test_a_sandbox_that_cannot_be_had_is_an_error() -> None:
     """A second thread would stay outside of it: nothing is decoded, and the reason is told."""
     program = (
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
-        "from omnisonic.studio.media import sandboxed_main, probe\nsandboxed_main.print_sandboxed(len, probe.LIMITS)"
+        "from omnisonic.studio.media import probe\nprobe.print_sandboxed(len, probe.LIMITS)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S
@@ -286,4 +286,4 @@ def test_every_deed_is_tried() -> None:
     """None is forgotten."""
     tried = {*FILES, *OTHERS, *ALONE, "connect", "unix", "abstract", "exec", "become-root", "memory"}
     assert set(DEEDS) == tried | {"kill-all", "start-thread", "abort"}
-    assert probe()[-1] == "omnisonic.studio.media.probe"
+    assert probe_command()[-1] == "omnisonic.studio.media.probe"

@@ -8,10 +8,8 @@ from uuid import uuid4
 
 from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId
 from omnisonic.stores.storage import Key
-from omnisonic.studio.exports import ExportStore
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.export_store import PostgresExports
-from omnisonic.studio.exports.queue import ExportQueue, Finished, Job
+from omnisonic.studio.exports.export_queue import ExportQueue, Finished, Job
+from omnisonic.studio.exports.export_store import ExportStore
 from tests.studio.uploading import Studio
 
 SIZE: Final = 4096
@@ -38,13 +36,13 @@ class Mixing:
     def exports_under(self, most_active: int) -> ExportStore:
         """The exports, for a studio that makes so many of a session at once."""
         base = self.studio.base
-        return base.of(PostgresExports(base.database, most_active=most_active))
+        return base.of(ExportStore(base.database, most_active=most_active))
 
-    async def asked(self, name: str = "ada", format_: ExportFormat = "wav") -> Export:
+    async def request(self, name: str = "ada", format_: ExportFormat = "wav") -> Export:
         """What `name` has asked for."""
         return await self.exports.create(self.logins[name], self.session, format_)
 
-    async def taken(self) -> Job:
+    async def take(self) -> Job:
         """The job that has waited longest, in the hands of the caller."""
         job = await self.queue.take()
         assert isinstance(job, Job), job
@@ -56,10 +54,10 @@ class Mixing:
         await self.queue.note(key)
         return Finished(key, SIZE, SHA256, 12.5, -14.25, -1.5, WARNING)
 
-    async def made(self, name: str = "ada") -> tuple[Export, Key]:
+    async def make_export(self, name: str = "ada") -> tuple[Export, Key]:
         """What `name` has asked for, once it is made, and its object."""
-        await self.asked(name)
-        job, finished = await self.taken(), await self.put()
+        await self.request(name)
+        job, finished = await self.take(), await self.put()
         export = await self.queue.complete(job, finished)
         assert export is not None
         return export, finished.key
@@ -67,7 +65,7 @@ class Mixing:
     async def get(self, export: ExportId) -> Export:
         return (await self.exports.get(self.logins["ada"], export)).export
 
-    async def lease_ends(self) -> None:
+    async def expire_leases(self) -> None:
         """As if whoever has a job had not been heard of for long, and what waits had waited long enough."""
         await self.studio.base.sql("UPDATE exports SET due_at = now() WHERE due_at > now()")
 
@@ -86,8 +84,8 @@ class Mixing:
 def opened_mixing(studio: Studio) -> Mixing:
     """The same three people, and no exports."""
     base = studio.base
-    exports = base.of(PostgresExports(base.database))
-    return Mixing(studio, exports, base.of(PostgresExportQueue(base.database)))
+    exports = base.of(ExportStore(base.database))
+    return Mixing(studio, exports, base.of(ExportQueue(base.database)))
 
 
 def calls_about(store: ExportStore, login: LoginId, export: ExportId) -> list[Callable[[], Awaitable[object]]]:

@@ -9,8 +9,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from omnisonic.studio.exports.export_queue import LEASE_S
 from omnisonic.studio.exports.export_worker import MIXED_PERCENT
-from omnisonic.studio.exports.queue import LEASE_S
 from tests.cli.running import START_S, alive, children, command_line, eventually
 from tests.s3_server import running_s3
 from tests.studio.media.recordings import tone

@@ -14,7 +14,7 @@ import pytest
 
 from omnisonic.models import Export, Member, Person, Upload
 from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.studio.exports.events import progressed, removed
+from omnisonic.studio.exports import progress_event, removal_event
 from omnisonic.wire import messages
 from omnisonic.wire.asyncapi import asyncapi_document
 from omnisonic.wire.closing import CLOSE_TABLE
@@ -69,10 +69,10 @@ def server_messages() -> list[dict[str, Any]]:
         read_frame(messages.ack_frame(7, 1)),
         read_frame(messages.error_frame("too_deep", "No.")),
         read_frame(messages.error_frame("too_deep", "No.", 7)),
-        event_message(progressed(EXPORT)),
-        event_message(progressed(msgspec.structs.replace(EXPORT, status="completed"))),
-        event_message(progressed(msgspec.structs.replace(EXPORT, status="failed", error_message="It was silent."))),
-        event_message(removed(EXPORT)),
+        event_message(progress_event(EXPORT)),
+        event_message(progress_event(msgspec.structs.replace(EXPORT, status="completed"))),
+        event_message(progress_event(msgspec.structs.replace(EXPORT, status="failed", error_message="It was silent."))),
+        event_message(removal_event(EXPORT)),
         session_message("upload.added", UPLOAD),
         session_message("upload.changed", UPLOAD),
         session_message("upload.removed", UploadGone("u", "s")),

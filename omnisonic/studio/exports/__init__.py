@@ -1,24 +1,29 @@
-"""Exports: mixdowns of a session, asked for by whoever shares it, and made by a worker (SPEC 3).
+"""Exports: mixdowns of a session, requested by its members and made by a worker (SPEC 3). Errors, events and models.
 
-Adapter: `omnisonic.studio.exports.export_store`. A row is a job (`omnisonic.studio.exports.queue`) until it is
-completed or has failed; then it is history. The finished file is an object in a `Storage`, and no crash leaves one
-without the other for good: it is loose until the step that completes the row (`omnisonic.studio.uploads`).
+A row of `exports` is a job (`omnisonic.studio.exports.export_queue`) until it is completed or has failed; then it is
+history (`omnisonic.studio.exports.export_store`). The finished file is an object in a `Storage`. Until the statement
+that completes the row, the object counts as unreferenced (`omnisonic.studio.uploads`), so no crash leaves one without
+the other for good.
 
-Who shares the session asks for exports and hears all of them; whoever asked for one, and the session's owner, may
-remove it, which ends it when it is still being made.
+Every member of the session may request exports and sees all of them. The requester and the session's owner may remove
+an export. Removing one that is still being made stops the work.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId
+from omnisonic.models import Export, ExportFormat, ExportId
+from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.storage import Key
+from omnisonic.wire.payloads import ExportGone, Progress
 
 MEDIA_TYPES: Final[dict[ExportFormat, str]] = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}
 LONGEST_LIST: Final = 100
 """Most exports in the list of a session."""
+PROGRESS: Final = "export.progress"
+REMOVED: Final = "export.removed"
 
 
 class NoSuchExport(OmnisonicError):
@@ -31,7 +36,7 @@ class NoSuchExport(OmnisonicError):
 
 
 class RequesterOnly(OmnisonicError):
-    """A collaborator wants to remove the export that another one has asked for."""
+    """A collaborator wants to remove an export that somebody else requested."""
 
     code = "requester_only"
 
@@ -40,7 +45,7 @@ class RequesterOnly(OmnisonicError):
 
 
 class TooManyExports(OmnisonicError):
-    """As many exports of this session as may be made at the same time are being made."""
+    """The session has as many exports in the making as it may have."""
 
     code = "too_many_exports"
 
@@ -50,7 +55,7 @@ class TooManyExports(OmnisonicError):
 
 
 class TooManyExportsOfUser(OmnisonicError):
-    """As many exports as this user may have in the making, in all sessions, are being made."""
+    """The user has as many exports in the making, in all sessions, as they may have."""
 
     code = "too_many_exports_of_user"
 
@@ -59,31 +64,46 @@ class TooManyExportsOfUser(OmnisonicError):
         super().__init__(f"You have {many} in the making already. Wait until one is finished.")
 
 
+class CannotRender(OmnisonicError):
+    """The export cannot be made of the session as it is now. Trying again does not help."""
+
+    code = "cannot_render"
+
+
+class RenderLater(OmnisonicError):
+    """The export could not be made this time. It is tried again later."""
+
+    code = "render_later"
+
+
 class StoredExport(msgspec.Struct, frozen=True):
-    """An export, and where its file is: at `key`, with that SHA-256, once it is completed."""
+    """An export with the `key` and the SHA-256 of its file; both are None until it is completed."""
 
     export: Export
     key: Key | None
     sha256: str | None
 
 
-class ExportStore(Protocol):
-    """Errors: every method may raise `NotSignedIn` and `Unavailable`.
+def missing_source(file_name: str) -> CannotRender:
+    """The error for a stem whose file was removed or lost while the export was being made."""
+    return CannotRender(f'"{file_name}" is not there any more. Remove it if it is still listed, then render again.')
 
-    Those that take an export raise `NoSuchExport`, those that take a session `NoSuchSession` when the user has no role
-    in it. An id that is no UUID is that of nothing.
-    """
 
-    async def create(self, login: LoginId, session: SessionId, format_: ExportFormat) -> Export:
-        """Ask for an export, which is `pending`. Errors: `TooManyExports`, `TooManyExportsOfUser`."""
-        ...
+def download_path(export: ExportId) -> str:
+    """The path where the web serves the file of an export."""
+    return f"/api/export/{export}/download"
 
-    async def get(self, login: LoginId, export: ExportId) -> StoredExport: ...
 
-    async def list(self, login: LoginId, session: SessionId) -> list[Export]:
-        """The exports of a session, `createdAt` descending, `LONGEST_LIST` at most."""
-        ...
+def progress_event(export: Export) -> RoomSaid:
+    """The event that tells the room the state of `export` (SPEC 5.2)."""
+    url = download_path(export.id) if export.status == "completed" else None
+    payload = Progress(
+        export.id, export.session_id, export.status, export.progress, export.format, url, export.error_message
+    )
+    return RoomSaid(export.session_id, PROGRESS, msgspec.Raw(msgspec.json.encode(payload)))
 
-    async def remove(self, login: LoginId, export: ExportId) -> StoredExport:
-        """Delete it, made or not; its file is loose and due. Of many at once one succeeds. Errors: `RequesterOnly`."""
-        ...
+
+def removal_event(export: Export) -> RoomSaid:
+    """The event that tells the room that `export` was removed, finished or not (SPEC 5.2)."""
+    payload = ExportGone(export.id, export.session_id)
+    return RoomSaid(export.session_id, REMOVED, msgspec.Raw(msgspec.json.encode(payload)))

@@ -1,10 +1,12 @@
-"""Makes the exports that were asked for, and tells their rooms (SPEC 5.2). Asyncio; run by the worker.
+"""The export worker: takes requested exports from the queue, mixes them, and tells their rooms (SPEC 5.2). Asyncio.
 
-Several at a time, the others wait in the queue (`omnisonic.studio.exports.queue`); several workers may do so at once.
-What is a file's fault, or takes too long, has failed for good, with a sentence; what is nobody's is tried again later;
-while the storage or the database is away no others are taken, and that counts as no try. Overload: so many at once,
-their stems bounded (`omnisonic.studio.exports.sources`). Crash: the job is taken again when its lease is over.
-Shutdown: cancel at any time; what was being made is given back at once.
+It makes several exports at once; several workers may share the queue (`omnisonic.studio.exports.export_queue`). A
+failure that is a file's fault, or a mix that takes too long, is permanent and has a sentence for the user. Other
+failures are retried later. While the storage or the database is unavailable no other jobs are taken, and the attempt
+does not count.
+
+Overload: `at_once` exports, each with bounded stems (`omnisonic.studio.exports.transfer`). Crash: the job is taken
+again when its lease has run out. Shutdown: cancel at any time; unfinished jobs are released at once.
 """
 
 import asyncio
@@ -19,35 +21,43 @@ from typing import BinaryIO, Final, Protocol, cast
 from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.models import Export, ExportFormat
 from omnisonic.stores.storage import Storage, StorageFull
-from omnisonic.studio.exports.events import progressed
-from omnisonic.studio.exports.failures import CannotRender, RenderLater
-from omnisonic.studio.exports.heartbeat import Heartbeat, JobLost, Sleep, Tell
-from omnisonic.studio.exports.publishing import ExportPublisher
-from omnisonic.studio.exports.queue import CRASHED, ExportQueue, Job
-from omnisonic.studio.exports.sources import COPY_S, audible, copied
+from omnisonic.studio.exports import CannotRender, RenderLater, progress_event
+from omnisonic.studio.exports.export_queue import CRASHED, ExportQueue, Job
+from omnisonic.studio.exports.heartbeat import Announce, Heartbeat, JobLost, Sleep
 from omnisonic.studio.exports.telemetry import ExportTelemetry
+from omnisonic.studio.exports.transfer import COPY_S, RETRY_S, ExportPublisher, copy_stems, select_audible
 from omnisonic.studio.job_loop import JobLoop
 from omnisonic.studio.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
 from omnisonic.studio.uploads import StoredUpload
 
 AT_ONCE: Final = 2
 MIX_S: Final = 600.0
-RETRY_S: Final = 5.0
-"""How long after the storage or the database was away."""
 COPIED_PERCENT: Final = 5
-"""How far an export is when its stems are there."""
+"""Progress when the stems are copied."""
 MIXED_PERCENT: Final = 95
-"""And when it only has to be put."""
+"""Progress when only publishing is left."""
 DISK_FULL: Final = "The studio's disk is full. Ask whoever runs it to make room, then render again."
 
 _log = logging.getLogger(__name__)
 
 
 class Mixer(Protocol):
-    """Mixes files as the project's stems say, in their order, into `output`.
+    """Mixes `files` into `output`: `omnisonic.studio.mixdown.mixer.mix`, or a fake in tests. Cancelling ends it.
 
-    `told` hears which part is done, from 0 to 1. Cancelling ends it at once.
-    Errors: `UnusableStem`; `TooLong` when it took more than `within_s`; `MixFailed`; `OSError`.
+    Args:
+        project: Tempo, and the mix settings of the stems.
+        files: The stems in the order of the project.
+        output: Where the mixdown is written.
+        format_: The file format.
+        on_progress: Called with the part that is done, from 0 to 1.
+        within_s: Longest time.
+
+    Raises:
+        UnusableStem: One of the files cannot be mixed.
+        TooLong: It took longer than `within_s`.
+        MixFailed: There is no mixdown, and no file is to blame.
+        OSError: The mixdown cannot be written.
+
     """
 
     def __call__(
@@ -58,15 +68,25 @@ class Mixer(Protocol):
         format_: ExportFormat,
         /,
         *,
-        told: Callable[[float], None],
+        on_progress: Callable[[float], None],
         within_s: float,
     ) -> Awaitable[Mixed]: ...
 
 
 class ExportWorker:
-    """Takes jobs from `queue`, mixes what is in `storage` by `mix`, and puts it there. Tells the rooms by `tell`.
+    """Makes the exports in `queue`.
 
-    `at_once` of them, each `mix_s` at most.
+    Args:
+        queue: Where the jobs are.
+        storage: Where the stems are and the mixdowns go.
+        mix: Mixes one export.
+        announce: Sends an event to a room.
+        at_once: How many exports are made at once.
+        mix_s: Longest time for mixing one export.
+        copy_s: Longest time for copying its stems.
+        sleep: Waits; another clock in tests.
+        telemetry: Spans and metrics.
+
     """
 
     def __init__(
@@ -74,22 +94,22 @@ class ExportWorker:
         queue: ExportQueue,
         storage: Storage,
         mix: Mixer,
-        tell: Tell,
+        announce: Announce,
         *,
         at_once: int = AT_ONCE,
         mix_s: float = MIX_S,
         copy_s: float = COPY_S,
         sleep: Sleep = asyncio.sleep,
-        instruments: ExportTelemetry | None = None,
+        telemetry: ExportTelemetry | None = None,
     ) -> None:
         self._queue = queue
         self._storage = storage
         self._mix = mix
-        self._tell = tell
+        self._announce = announce
         self._mix_s = mix_s
         self._copy_s = copy_s
         self._sleep = sleep
-        self._instruments = instruments or ExportTelemetry()
+        self._telemetry = telemetry or ExportTelemetry()
         self._jobs = JobLoop(
             self.render_next,
             storage,
@@ -99,91 +119,93 @@ class ExportWorker:
             retry_s=RETRY_S,
             sleep=sleep,
         )
-        self._delivery = ExportPublisher(queue, storage, sleep=sleep)
+        self._publisher = ExportPublisher(queue, storage, sleep=sleep)
 
     async def run(self) -> None:
-        """Make all that is asked for. Never returns."""
+        """Make all exports that are requested. Never returns."""
         await self._jobs.run()
 
     async def render_next(self) -> bool:
-        """Make the export that has waited longest, or say why not; whether there was one.
+        """Make the next export, or end it with a reason. False when no job waits.
 
-        Errors: `Unavailable`, once the job is given back.
+        Raises:
+            Unavailable: The storage or the database does not answer; the job was released.
+
         """
         taken = await self._queue.take()
         if taken is None:
             return False
         if isinstance(taken, Export):
-            await self._tell(progressed(taken))
+            await self._announce(progress_event(taken))
             return True
-        with self._instruments.rendering(taken) as attempt:
-            await self._tell(progressed(taken.export))
-            ended = await self._ended(taken)
-            attempt.ended(ended)
+        with self._telemetry.trace_attempt(taken) as attempt:
+            await self._announce(progress_event(taken.export))
+            ended = await self._make_export(taken)
+            attempt.end(ended)
             if ended is not None:
-                await self._tell(progressed(ended))
+                await self._announce(progress_event(ended))
         return True
 
-    async def _ended(self, job: Job) -> Export | None:
-        """The export as it is when this try is over; None when it is not ours any more. Errors: `Unavailable`."""
-        heart = Heartbeat(self._queue, job, self._tell, sleep=self._sleep)
+    async def _make_export(self, job: Job) -> Export | None:
+        """Make one attempt; the export as it is afterwards, None when it is not ours any more."""
+        heartbeat = Heartbeat(self._queue, job, self._announce, sleep=self._sleep)
         try:
-            return await heart.keep(self._mix_stems(job, heart))
+            return await heartbeat.run(self._mix_stems(job, heartbeat))
         except JobLost:
             _log.info("export.lease_lost", extra={"export": job.export.id})
             return None
         except (CannotRender, UnusableStem, TooLong) as problem:
-            return await self._settled(job, self._queue.fail, problem.message, problem)
+            return await self._end_job(job, self._queue.fail, problem.message, problem)
         except (RenderLater, StorageFull, MixFailed) as problem:
-            return await self._settled(job, self._queue.postpone, problem.message, problem)
+            return await self._end_job(job, self._queue.postpone, problem.message, problem)
         except Unavailable:
-            await heart.release()
+            await heartbeat.release()
             raise
         except OSError as problem:
             reason = DISK_FULL if problem.errno in (errno.ENOSPC, errno.EDQUOT) else CRASHED
-            return await self._settled(job, self._queue.postpone, reason, problem)
-        except Exception as problem:  # noqa: BLE001 - it is tried again, and then has failed
-            return await self._settled(job, self._queue.postpone, CRASHED, problem)
+            return await self._end_job(job, self._queue.postpone, reason, problem)
+        except Exception as problem:  # noqa: BLE001 - it is retried, and then has failed
+            return await self._end_job(job, self._queue.postpone, CRASHED, problem)
 
-    async def _settled(
-        self, job: Job, settle: Callable[[Job, str], Awaitable[Export | None]], reason: str, problem: Exception
+    async def _end_job(
+        self, job: Job, end: Callable[[Job, str], Awaitable[Export | None]], reason: str, problem: Exception
     ) -> Export | None:
-        is_told = isinstance(problem, OmnisonicError)
+        is_expected = isinstance(problem, OmnisonicError)
         _log.warning(
             "export.incomplete",
             extra={"export": job.export.id, "reason": reason},
-            exc_info=None if is_told else problem,
+            exc_info=None if is_expected else problem,
         )
-        return await self._delivery.until_answered(partial(settle, job, reason))
+        return await self._publisher.retry_until_answered(partial(end, job, reason))
 
-    async def _mix_stems(self, job: Job, heart: Heartbeat) -> Export | None:
-        """Copy, mix, deliver."""
-        stems = audible(job.stems)
-        heart.sources = [kept.upload for kept in stems]
-        project = Project(job.tempo_bpm, job.beats_per_bar, [_stem(kept) for kept in stems])
+    async def _mix_stems(self, job: Job, heartbeat: Heartbeat) -> Export | None:
+        """Copy the stems, mix them, and publish the mixdown."""
+        stems = select_audible(job.stems)
+        heartbeat.sources = [stored.upload for stored in stems]
+        project = Project(job.tempo_bpm, job.beats_per_bar, [_stem_of(stored) for stored in stems])
 
-        def copying(part: float) -> None:
-            heart.reach(part * COPIED_PERCENT)
+        def on_copy(part: float) -> None:
+            heartbeat.set_progress(part * COPIED_PERCENT)
 
-        def mixing(part: float) -> None:
-            heart.reach(COPIED_PERCENT + part * (MIXED_PERCENT - COPIED_PERCENT))
+        def on_mix(part: float) -> None:
+            heartbeat.set_progress(COPIED_PERCENT + part * (MIXED_PERCENT - COPIED_PERCENT))
 
         with tempfile.TemporaryFile(prefix="omnisonic-") as opened:
             output = cast("BinaryIO", opened)
             async with AsyncExitStack() as copies:
-                with self._instruments.step("copy"):
-                    copying_all = copied(self._storage, stems, copying, within_s=self._copy_s)
-                    files = await copies.enter_async_context(copying_all)
-                with self._instruments.step("mix"):
+                with self._telemetry.trace_step("copy"):
+                    copying = copy_stems(self._storage, stems, on_copy, within_s=self._copy_s)
+                    files = await copies.enter_async_context(copying)
+                with self._telemetry.trace_step("mix"):
                     mixed = await self._mix(
-                        project, files, output, job.export.format, told=mixing, within_s=self._mix_s
+                        project, files, output, job.export.format, on_progress=on_mix, within_s=self._mix_s
                     )
-            heart.reach(MIXED_PERCENT)
-            await self._delivery.until_answered(heart.check)
-            with self._instruments.step("deliver"):
-                return await self._delivery.publish(job, output, mixed, heart)
+            heartbeat.set_progress(MIXED_PERCENT)
+            await self._publisher.retry_until_answered(heartbeat.check)
+            with self._telemetry.trace_step("deliver"):
+                return await self._publisher.publish(job, output, mixed, heartbeat)
 
 
-def _stem(kept: StoredUpload) -> Stem:
-    upload = kept.upload
+def _stem_of(stored: StoredUpload) -> Stem:
+    upload = stored.upload
     return Stem(upload.file_name, upload.gain_db, upload.pan, upload.offset_seconds)

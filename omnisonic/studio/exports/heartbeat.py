@@ -1,9 +1,10 @@
-"""The heartbeat of a job: it renews the lease, notes and tells how far the export is, and stops the work when there is
-no use in it any more. Asyncio. Owned by whoever has the job.
+"""The heartbeat of a job: renews its lease, stores and announces progress, and stops the work when it is obsolete.
 
-Overload: progress is told every `TELL_S` at most, and never waits for. Crash, or a database that does not answer: the
-work goes on; it counts if the lease still holds when it is done. Shutdown: when `keep` is cancelled, the job is given
-back before anything else is waited for.
+Asyncio. Owned by the task that works on the job.
+
+Overload: progress is announced every `PROGRESS_S` at most. Crash, or the database unavailable: the work goes on, and
+its result counts if the lease is still valid at the end. Shutdown: when `run` is cancelled, the job is released before
+anything else is waited for.
 """
 
 import asyncio
@@ -18,18 +19,17 @@ from omnisonic.concurrency.run_shielded import run_shielded
 from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
 from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.studio.exports.events import progressed
-from omnisonic.studio.exports.failures import CannotRender, source_gone
-from omnisonic.studio.exports.queue import BEAT_S, ExportQueue, Job
+from omnisonic.studio.exports import CannotRender, missing_source, progress_event
+from omnisonic.studio.exports.export_queue import BEAT_S, ExportQueue, Job
 
-TELL_S: Final = 0.2
-"""The time between two words to the room: with two exports at once they are ten a second."""
-GIVE_BACK_S: Final = 3.0
-"""How long giving a job back may take; then its lease runs out by itself."""
+PROGRESS_S: Final = 0.2
+"""The time between two progress events of an export: with two exports at once there are ten a second."""
+RELEASE_TIMEOUT_S: Final = 3.0
+"""How long releasing a job may take; after that its lease runs out by itself."""
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-Tell: TypeAlias = Callable[[RoomSaid], Awaitable[None]]
-"""Tells a room. Never raises."""
+Announce: TypeAlias = Callable[[RoomSaid], Awaitable[None]]
+"""Sends an event to its room. Never raises."""
 
 T = TypeVar("T")
 
@@ -37,52 +37,66 @@ _log = logging.getLogger(__name__)
 
 
 class JobLost(Exception):
-    """The export was removed, or another worker has it: nobody waits for what is made here."""
+    """The export was removed, or another worker has the job: the result of this attempt is not needed."""
 
 
 class Heartbeat:
-    """Keeps `job` the caller's while it works. `sources`: the uploads that have to stay there meanwhile."""
+    """Keeps `job` leased while its owner works on it.
 
-    def __init__(self, queue: ExportQueue, job: Job, tell: Tell, *, sleep: Sleep) -> None:
+    `sources` are the uploads that must stay in the session meanwhile.
+    """
+
+    def __init__(self, queue: ExportQueue, job: Job, announce: Announce, *, sleep: Sleep) -> None:
         self.sources: list[Upload] = []
         self._queue = queue
         self._job = job
-        self._tell = tell
+        self._announce = announce
         self._sleep = sleep
         self._progress = 0
-        self._is_held = False
+        self._is_ending = False
 
-    def reach(self, progress: float) -> None:
-        """The export is so far, in percent. It never goes back."""
-        self._progress = max(self._progress, min(99, int(progress)))
+    def set_progress(self, percent: float) -> None:
+        """Set how far the export is. It never goes back."""
+        self._progress = max(self._progress, min(99, int(percent)))
 
     async def check(self) -> None:
-        """Renew the lease, and see that there is still use in the work.
+        """Renew the lease, and check that the result is still needed.
 
-        Errors: `JobLost`; `CannotRender` when one of the sources is gone; `Unavailable`.
+        Raises:
+            JobLost: The export was removed, or another worker has the job.
+            CannotRender: One of the sources was removed.
+            Unavailable: The database does not answer.
+
         """
-        if not await self._queue.beat(self._job, self._progress):
+        if not await self._queue.renew(self._job, self._progress):
             raise JobLost
-        gone = await self._queue.gone(self._job, self.sources) if self.sources else None
-        if gone is not None:
-            raise source_gone(gone.file_name)
+        missing = await self._queue.find_missing(self._job, self.sources) if self.sources else None
+        if missing is not None:
+            raise missing_source(missing.file_name)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """While the work says what has become of the job, it is no news that it is not being worked on any more."""
-        self._is_held = True
+    def ending(self) -> Iterator[None]:
+        """While the block ends the job, a failing check is expected and does not stop the work."""
+        self._is_ending = True
         try:
             yield
         finally:
-            self._is_held = False
+            self._is_ending = False
 
-    async def keep(self, work: Coroutine[Any, Any, T]) -> T:
-        """What comes of `work`. Errors: its own; `JobLost`; `CannotRender` when one of the sources is gone."""
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` with a heartbeat, and return its result.
+
+        Raises:
+            JobLost: As `check`; the work was cancelled.
+            CannotRender: As `check`; the work was cancelled.
+            Exception: Whatever `work` raises.
+
+        """
         working = asyncio.create_task(work)
         tasks: list[asyncio.Task[Any]] = [
             working,
-            asyncio.create_task(self._beat()),
-            asyncio.create_task(self._say()),
+            asyncio.create_task(self._keep_checking()),
+            asyncio.create_task(self._announce_progress()),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -97,24 +111,24 @@ class Heartbeat:
             raise
         finally:
             for task in tasks:
-                if not task.cancelling():  # a second time would cut its tidying up short
+                if not task.cancelling():  # a second cancellation would interrupt its cleanup
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def release(self) -> None:
-        """Let others take the job at once. Never raises."""
+        """Give the job back, so that others can take it at once. Never raises."""
         await run_shielded(self._release())
 
     async def _release(self) -> None:
         try:
-            async with asyncio.timeout(GIVE_BACK_S):
+            async with asyncio.timeout(RELEASE_TIMEOUT_S):
                 await self._queue.release(self._job)
                 waiting = msgspec.structs.replace(self._job.export, status="pending", progress=0)
-                await self._tell(progressed(waiting))
+                await self._announce(progress_event(waiting))
         except (TimeoutError, Unavailable):
             _log.warning("export.not_released", extra={"export": self._job.export.id})
 
-    async def _beat(self) -> None:
+    async def _keep_checking(self) -> None:
         while True:
             await self._sleep(BEAT_S)
             try:
@@ -122,13 +136,13 @@ class Heartbeat:
             except (TimeoutError, Unavailable) as problem:
                 _log.warning("export.heartbeat_failed", extra={"reason": str(problem) or "It took too long."})
             except (JobLost, CannotRender):
-                if not self._is_held:
+                if not self._is_ending:
                     raise
 
-    async def _say(self) -> None:
-        told = 0
+    async def _announce_progress(self) -> None:
+        announced = 0
         while True:
-            await self._sleep(TELL_S)
-            if self._progress > told:
-                told = self._progress
-                await self._tell(progressed(msgspec.structs.replace(self._job.export, progress=told)))
+            await self._sleep(PROGRESS_S)
+            if self._progress > announced:
+                announced = self._progress
+                await self._announce(progress_event(msgspec.structs.replace(self._job.export, progress=announced)))

@@ -1,7 +1,7 @@
-"""What is seen of mixdowns from outside: spans in the trace of whoever asked, and metrics (SPEC 7).
+"""Telemetry of exports: spans in the trace of the request, and metrics (SPEC 7).
 
-One `ExportTelemetry` a worker. Spans: `export.render` for each try, and within it `export.copy`, `export.mix` and
-`export.deliver`. Names of sessions and files are not shown. Without OpenTelemetry's SDK all of it does nothing.
+One `ExportTelemetry` a worker. Spans: `export.render` for each attempt, and within it `export.copy`, `export.mix` and
+`export.deliver`. Names of sessions and files do not appear in them. Without OpenTelemetry's SDK nothing is recorded.
 """
 
 import time
@@ -19,43 +19,43 @@ from omnisonic.errors import Unavailable
 from omnisonic.models import Export, ExportStatus
 from omnisonic.observability.metrics import EXPORT_SECONDS, EXPORTS, EXPORTS_WAITING
 from omnisonic.observability.trace_context import continued
+from omnisonic.studio.exports.export_queue import ExportQueue, Job
 from omnisonic.studio.exports.heartbeat import Sleep
-from omnisonic.studio.exports.queue import ExportQueue, Job
 
-LOOK_S: Final = 15.0
-"""How often the queue is counted: four times as often as metrics are sent."""
+COUNT_S: Final = 15.0
+"""The time between two counts of the queue: four times as often as metrics are sent."""
 
 Step: TypeAlias = Literal["copy", "mix", "deliver"]
 
 
 @dataclass(slots=True)
 class Attempt:
-    """How one try to make an export ends; `pending` when it is tried again, `lost` when it was another worker's."""
+    """How one attempt to make an export ends: `pending` when it is retried, `lost` when another worker has it."""
 
     status: ExportStatus | Literal["lost"] = "pending"
 
-    def ended(self, export: Export | None) -> None:
-        """Like this, or not ours any more."""
+    def end(self, export: Export | None) -> None:
+        """Record the export as it is after the attempt; None when it is not ours any more."""
         self.status = "lost" if export is None else export.status
 
 
 class ExportTelemetry:
-    """The spans and metrics of the exports that one worker makes. `waiting` is how many wait in the queue.
+    """The spans and metrics of one worker's exports. `waiting` is how many jobs wait in the queue.
 
-    `traces` and `meters` are OpenTelemetry's global ones when not given.
+    `traces` and `meters` default to OpenTelemetry's global ones.
     """
 
     def __init__(self, traces: TracerProvider | None = None, meters: MeterProvider | None = None) -> None:
         self.waiting = 0
         self._tracer = trace.get_tracer("studio-worker", tracer_provider=traces)
         meter = metrics.get_meter("studio-worker", meter_provider=meters)
-        self._tries = EXPORTS.counter(meter)
+        self._attempts = EXPORTS.counter(meter)
         self._seconds = EXPORT_SECONDS.histogram(meter)
         EXPORTS_WAITING.observe(meter, lambda: self.waiting)
 
     @contextmanager
-    def rendering(self, job: Job) -> Iterator[Attempt]:
-        """The block makes this export, and notes how it ended."""
+    def trace_attempt(self, job: Job) -> Iterator[Attempt]:
+        """A span around an attempt; the block records how the attempt ended."""
         attempt, began_s = Attempt(), time.perf_counter()
         attributes: dict[str, AttributeValue] = {
             "export": job.export.id,
@@ -72,16 +72,16 @@ class ExportTelemetry:
                 if attempt.status == "failed":
                     span.set_status(Status(StatusCode.ERROR))
                 about = {"status": attempt.status}
-                self._tries.add(1, about)
+                self._attempts.add(1, about)
                 self._seconds.record(time.perf_counter() - began_s, about)
 
-    def step(self, step: Step) -> AbstractContextManager[Span]:
-        """The block is this step of it."""
+    def trace_step(self, step: Step) -> AbstractContextManager[Span]:
+        """A span around one step of an attempt."""
         return self._tracer.start_as_current_span(f"export.{step}")
 
-    async def watch(self, queue: ExportQueue, sleep: Sleep) -> None:
-        """Count what waits in the queue, now and then. Never returns."""
+    async def watch_queue(self, queue: ExportQueue, sleep: Sleep) -> None:
+        """Count the waiting jobs every `COUNT_S`. Never returns."""
         while True:
-            with suppress(Unavailable):  # the last count is still the best there is
-                self.waiting = await queue.waiting()
-            await sleep(LOOK_S)
+            with suppress(Unavailable):  # the last count stays
+                self.waiting = await queue.count_waiting()
+            await sleep(COUNT_S)

@@ -1,1 +1,1 @@
-"""Listening to files (PyAV): how long, how many channels, the waveform. In processes of their own, under limits."""
+"""Analysis of media files with PyAV: format, duration, channels and waveform, in sandboxed processes of their own."""

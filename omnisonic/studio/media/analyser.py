@@ -1,9 +1,10 @@
-"""Listens to files, each in a process of its own (`omnisonic.studio.media.probe`) in a sandbox, that knows nothing: no
-secrets in its environment, no name of the file, only the open file itself. Asyncio.
+"""The analyser: analyses each file in a sandboxed process (`omnisonic.studio.media.probe`). Asyncio.
 
-Overload: a file that takes longer than `LISTEN_S` is one without sound, unless there was hardly any processor time to
-spare for it. Crash of the decoder: the same. Crash of this process: the other one goes with it
-(`omnisonic.studio.media.sandboxed_process`). Shutdown: cancelling ends it at once.
+The process gets no secrets in its environment and no name of the file, only the open file.
+
+Overload: a file that takes longer than `ANALYSE_S` counts as one without sound, unless the machine had hardly any
+processor time for it. Crash of the decoder: the same. Crash of this process: the kernel ends the other
+(`omnisonic.studio.media.sandboxed_process`). Shutdown: cancelling ends the process at once.
 """
 
 import asyncio
@@ -18,53 +19,67 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.process.cpu_starvation import is_cpu_starved
 from omnisonic.process.idle_priority import use_only_idle_time
 from omnisonic.process.sandbox import EXIT_NOT_SANDBOXED
-from omnisonic.studio.media.sandboxed_process import FILES_FAULT, bare_environment, end, sandboxed_command
+from omnisonic.studio.media.sandboxed_process import DECODER_SIGNALS, bare_environment, kill, sandboxed_command
 from omnisonic.studio.uploads import Analysis
 
-LISTEN_S: Final = 150.0
-ANSWER_BYTES: Final = 65_536
+ANALYSE_S: Final = 150.0
+OUTPUT_BYTES: Final = 65_536
 """More than a thousand peaks take."""
 
-NOTHING: Final = b"null"
+NO_RESULT: Final = b"null"
 
 _log = logging.getLogger(__name__)
 _decoder: msgspec.json.Decoder[Analysis | None] = msgspec.json.Decoder(Analysis | None)
 
 
 class CannotAnalyse(OmnisonicError):
-    """The file was not listened to, which is not its fault."""
+    """The file was not analysed, and the file is not to blame."""
 
     code = "cannot_listen"
 
 
-def probe() -> Sequence[str]:
-    """The command that listens to its standard input."""
+def probe_command() -> Sequence[str]:
+    """The command of the analysing process."""
     return sandboxed_command("omnisonic.studio.media.probe")
 
 
 async def analyse_file(
     file: BinaryIO,
     *,
-    command: Callable[[], Sequence[str]] = probe,
-    within_s: float = LISTEN_S,
-    in_spare_time: bool = True,
+    command: Callable[[], Sequence[str]] = probe_command,
+    within_s: float = ANALYSE_S,
+    at_idle_priority: bool = True,
 ) -> Analysis | None:
-    """What is in `file`, which stands at its beginning; None when no sound in it can be played.
+    """Analyse `file` in another process.
 
-    Call it from the program's main thread: the process is leashed to the thread that started it.
-    Errors: `CannotAnalyse`, `OSError`.
+    Call it from the program's main thread: the process ends with the thread that started it.
+
+    Args:
+        file: A real file, at its beginning.
+        command: The command to run; another one in tests.
+        within_s: Longest time.
+        at_idle_priority: Use only processor time that nobody else wants.
+
+    Returns:
+        The analysis; None when the file has no sound that can be decoded.
+
+    Raises:
+        CannotAnalyse: The machine is too busy, has no sandbox, or the program failed.
+        OSError: The process cannot be started.
+
     """
-    answer = await answer_of(file, command(), within_s=within_s, in_spare_time=in_spare_time)
+    output = await run_sandboxed(file, command(), within_s=within_s, at_idle_priority=at_idle_priority)
     try:
-        return _decoder.decode(answer)
+        return _decoder.decode(output)
     except msgspec.DecodeError:
-        _log.warning("media.decoder_output_invalid", extra={"answer_bytes": len(answer)})
+        _log.warning("media.decoder_output_invalid", extra={"answer_bytes": len(output)})
         return None
 
 
-async def answer_of(file: BinaryIO, command: Sequence[str], *, within_s: float, in_spare_time: bool) -> bytes:
-    """What this command, which is one of ours, prints about its standard input; `null` when decoding that went wrong,
-    or took too long. Errors: `CannotAnalyse`, `OSError`.
+async def run_sandboxed(file: BinaryIO, command: Sequence[str], *, within_s: float, at_idle_priority: bool) -> bytes:
+    """Run one of our commands with `file` as its standard input, and return what it prints.
+
+    Returns `null` when the decoder crashed or took too long. Raises as `analyse_file`.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -73,37 +88,37 @@ async def answer_of(file: BinaryIO, command: Sequence[str], *, within_s: float, 
         stderr=asyncio.subprocess.DEVNULL,
         env=bare_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
-    if in_spare_time:
+    if at_idle_priority:
         use_only_idle_time(process.pid)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(within_s):
-            answer = await _answer(process.stdout)
+            output = await _read_output(process.stdout)
             exit_code = await process.wait()
     except TimeoutError:
         if is_cpu_starved(process.pid, within_s):
             raise CannotAnalyse("This machine is too busy to listen to a file. Try again later.") from None
         _log.warning("media.given_up", extra={"after_s": within_s})
-        return NOTHING
+        return NO_RESULT
     finally:
-        await end(process, process.stdout)
-    return _understood(answer, exit_code)
+        await kill(process, process.stdout)
+    return _check_exit(output, exit_code)
 
 
-def _understood(answer: bytes, exit_code: int) -> bytes:
-    if -exit_code in FILES_FAULT:
+def _check_exit(output: bytes, exit_code: int) -> bytes:
+    if -exit_code in DECODER_SIGNALS:
         _log.warning("media.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
-        return NOTHING
+        return NO_RESULT
     if exit_code == EXIT_NOT_SANDBOXED:
-        raise CannotAnalyse(answer.decode(errors="replace"))
+        raise CannotAnalyse(output.decode(errors="replace"))
     if exit_code != 0:
         raise CannotAnalyse(f"Listening to a file ended with exit code {exit_code}. Try again.")
-    return answer
+    return output
 
 
-async def _answer(output: asyncio.StreamReader) -> bytes:
-    """All that it prints, or the first `ANSWER_BYTES`, which are none of an answer."""
+async def _read_output(output: asyncio.StreamReader) -> bytes:
+    """All that it prints, or the first `OUTPUT_BYTES`, which are not valid JSON."""
     try:
-        return await output.readexactly(ANSWER_BYTES)
+        return await output.readexactly(OUTPUT_BYTES)
     except asyncio.IncompleteReadError as end:
         return end.partial

@@ -1,11 +1,12 @@
-"""Opens files and decodes their sound. Blocking, and as long and as large as the file makes it: call it only in a
-process in the sandbox (`omnisonic.process.sandbox`).
+"""The decoder: opens a file and decodes its sound with PyAV. Blocking, and as slow and large as the file makes it.
 
-A file may be made to do harm. So it is given to the decoder as bytes without a name, as one of a few formats that hold
-their sound themselves, and nothing else may be opened: a playlist could name files of this machine, or of others. Of
-FFmpeg's hundreds of decoders only `CODECS` are used; those of pictures are not even asked what a film holds.
-Broken files: what can be decoded is decoded, and what cannot is counted. What encoders add before and behind the sound
-(MP3, AAC, Opus) is taken away as far as the file tells of it: FFmpeg does so, but for the end of what is in MP4.
+Call it only in a process in the sandbox (`omnisonic.process.sandbox`). A file may be made to do harm. So the decoder
+gets it as bytes without a name, may read it only as one of `FORMATS`, which contain their sound, and may open nothing
+else: a playlist could name other files. Of FFmpeg's hundreds of decoders only `CODECS` are used, none of them for
+pictures.
+
+Broken files: packets that cannot be decoded are counted and skipped. What encoders add before and after the sound (MP3,
+AAC, Opus) is removed as far as the file declares it: FFmpeg does so, except for the end of MP4.
 """
 
 import math
@@ -31,7 +32,7 @@ FORMATS: Final = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,eac3,flac,flv,m4v,matroska,webm,mov,mp4,m4a,3gp,3g2,mp3,mp2,"
     "mpeg,mpegts,ogg,tta,w64,wav,wv"
 )
-"""As FFmpeg calls them. None of them leads to other files."""
+"""FFmpeg's names. None of them leads to other files."""
 CODECS: Final = (
     "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,ape,dsd_lsbf,dsd_lsbf_planar,dsd_msbf,"
     "dsd_msbf_planar,eac3,flac,gsm,gsm_ms,libopencore_amrnb,libopencore_amrwb,libopus,mp1,mp1float,mp2,mp2float,mp3,"
@@ -40,7 +41,7 @@ CODECS: Final = (
     "pcm_s32le_planar,pcm_s64be,pcm_s64le,pcm_s8,pcm_s8_planar,pcm_u16be,pcm_u16le,pcm_u24be,pcm_u24le,pcm_u32be,"
     "pcm_u32le,pcm_u8,tta,vorbis,wavpack,wmalossless,wmapro,wmav1,wmav2"
 )
-"""What musicians' programs write, as FFmpeg calls its decoders."""
+"""FFmpeg's decoders for what musicians' programs write."""
 OPTIONS: Final = {"format_whitelist": FORMATS, "protocol_whitelist": "none", "codec_whitelist": CODECS}
 
 
@@ -66,21 +67,21 @@ ALONE: Final = frozenset(
         "wv",
     ]
 )
-"""The formats that hold one sound and nothing else: it begins where the file does. What their times begin with is what
-was taken away."""
+"""The formats that contain one sound and nothing else: it begins where the file does. Their first time is the length of
+the priming that was removed."""
 SPLICED: Final = ("mpeg", "mpegts")
-"""The formats whose clock may be another one in the middle, as of a broadcast."""
+"""The formats whose clock may change in the middle, as in a recorded broadcast."""
 SPLICED_GAP_S: Final = 10.0
-"""The longest pause in one of these, as FFmpeg's own programs have it."""
+"""The longest pause in one of these, as in FFmpeg's own programs."""
 EXACT: Final = frozenset(
     ["aiff", "ape", "au", "caf", "dsf", "flac", "matroska", "mov", "ogg", "tta", "w64", "wav", "wv"]
 )
-"""The formats that know how long they are, by the first of their names; MP3 does when it says what to take away."""
+"""The formats that know their length, by FFmpeg's first name; MP3 does when it declares what to remove."""
 CLOCK_S: Final = 0.000_02
-"""What is nearer to each other than that is the same: a sample."""
+"""Times that are nearer to each other are the same: one sample."""
 MOST_PADDING_S: Final = 0.1
-"""How much an encoder may put behind the sound: two packets. What is longer than its file says, by more than that, is
-none of it."""
+"""The most that an encoder adds after the sound: two packets. A sound that is longer than its file says by more than
+that is not padded."""
 
 
 class NoSound(Exception):
@@ -88,9 +89,10 @@ class NoSound(Exception):
 
 
 class Decoder:
-    """The sound in `file`, which can be read and sought, and which nobody else reads meanwhile.
+    """Decodes the sound in `file`, which must be seekable, and which nobody else reads meanwhile.
 
-    One thread at a time may use it. Close it; that does not close the file. Errors: `NoSound` when it is made.
+    One thread at a time may use it. Close it; that does not close the file. Creating it raises `NoSound` when there is
+    no sound that can be decoded.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -99,7 +101,7 @@ class Decoder:
                 file, "r", container_options=dict(OPTIONS), metadata_errors="replace", buffer_size=READ_BYTES
             )
         except (FFmpegError, ValueError, MemoryError) as problem:
-            # PyAV has no other word for what a decoder cannot make sense of.
+            # PyAV raises all of these for files that it cannot read.
             raise NoSound from problem
         stream = self._container.streams.best("audio")
         if not isinstance(stream, AudioStream) or not _is_allowed(stream.codec_context):
@@ -111,9 +113,9 @@ class Decoder:
         self.undecodable = 0
         """How many packets could not be decoded so far."""
         self.broke_off = False
-        """Whether the file could not be read on, though it has not ended."""
+        """Whether reading failed before the end of the file."""
         self.begins_at: int | None = None
-        """Where its first packet is in the file, in bytes; None before it was read."""
+        """The position of its first packet in the file, in bytes; None before it was read."""
         self._is_exact = self.format in EXACT
         self._first: Packet[Any] | None = None
         self._others_start_at_s = math.inf
@@ -124,17 +126,15 @@ class Decoder:
 
     @property
     def length_s(self) -> float:
-        """What the file says of its length, true or not; 0 when it says nothing."""
+        """The length that the file declares, true or not; 0 when it declares none."""
         if self._stream.duration is not None:
             return max(self._stream.duration * self._tick_s, 0.0)
-        # Where there is no other word (Matroska), it is when all has ended.
+        # Matroska declares only the end of all streams.
         return max(((self._container.duration or 0) - max(self._container.start_time or 0, 0)) / av.time_base, 0.0)
 
     @property
     def exact_length_s(self) -> float | None:
-        """How long its sound is without priming, by what the file says; None when that is a guess. Ask when all is
-        decoded.
-        """
+        """The length that the file declares, without priming; None when it is a guess. Valid once all is decoded."""
         if not self._is_exact or (self._stream.duration is None and len(self._container.streams) > 1):
             return None
         context = self._stream.codec_context
@@ -143,12 +143,12 @@ class Decoder:
 
     @property
     def starts_at_s(self) -> float | None:
-        """When its sound begins, by its own clock."""
+        """When its sound begins, by the file's clock."""
         return None if self._stream.start_time is None else self._stream.start_time * self._tick_s
 
     @property
     def lead_s(self) -> float:
-        """How much later its sound begins than the rest of it. Less than 0: it begins before everything is to begin."""
+        """How much later the sound begins than the other streams. Negative for priming."""
         starts_at_s, first = self.starts_at_s, self._container.start_time
         if starts_at_s is None or first is None or self.format in ALONE:
             return 0.0
@@ -157,26 +157,26 @@ class Decoder:
 
     @property
     def longest_gap_s(self) -> float:
-        """What is longer is none, but another clock."""
+        """A longer gap is not a pause, but a change of the clock."""
         return SPLICED_GAP_S if self.format in SPLICED else LONGEST_S
 
     def begins_at_s(self, frame: AudioFrame) -> float | None:
-        """When it begins, by the file's clock; None when it does not say."""
+        """When `frame` begins, by the file's clock; None when the file does not say."""
         return None if frame.pts is None else frame.pts * self._tick_s
 
     def frames(self) -> Iterator[AudioFrame]:
-        """All that can be decoded, once, up to where the file cannot be read on."""
-        decoded = self._decoded()
+        """Decode the sound, once, up to the end or to where reading fails."""
+        decoded = self._decode()
         if self.format != "mov" or not self._stream.duration:
             return decoded
-        return self._without_padding(decoded, (self._stream.start_time or 0) + self._stream.duration)
+        return self._strip_padding(decoded, (self._stream.start_time or 0) + self._stream.duration)
 
     def close(self) -> None:
-        """Let go of the decoder."""
+        """Close the decoder."""
         self._container.close()
 
     def _look_ahead(self) -> None:
-        """Find out when the pictures begin. Only their decoder could tell FFmpeg, and is not used."""
+        """Find when the pictures begin. FFmpeg would need their decoder, which is not used."""
         packet = self._next_packet()
         while packet is not None and packet.stream != self._stream:
             if packet.pts is not None and packet.time_base is not None:
@@ -185,7 +185,7 @@ class Decoder:
         self._first = packet
 
     def _next_packet(self) -> "Packet[Any] | None":
-        """Of any stream; None at the end, and where the file cannot be read on."""
+        """The next packet of any stream; None at the end, and when reading fails."""
         try:
             return next(self._packets, None)
         except FFmpegError as problem:
@@ -199,7 +199,7 @@ class Decoder:
             if packet.stream == self._stream:
                 yield packet
 
-    def _decoded(self) -> Iterator[AudioFrame]:
+    def _decode(self) -> Iterator[AudioFrame]:
         is_first = True
         for packet in self._sound_packets():
             if is_first:
@@ -214,8 +214,8 @@ class Decoder:
                 if isinstance(frame, AudioFrame) and frame.samples:
                     yield frame
 
-    def _without_padding(self, frames: Iterator[AudioFrame], end: int) -> Iterator[AudioFrame]:
-        """The frames up to `end`, by the file's clock, unless there are too many behind it for it to be true."""
+    def _strip_padding(self, frames: Iterator[AudioFrame], end: int) -> Iterator[AudioFrame]:
+        """The frames up to `end`, by the file's clock, unless too much follows for `end` to be true."""
         late = list[AudioFrame]()
         late_s = 0.0
         for frame in frames:
@@ -232,11 +232,11 @@ class Decoder:
         for frame in late:
             left_s = (end - frame.pts) * self._tick_s if frame.pts is not None else 0.0
             if (samples := min(round(left_s * frame.sample_rate), frame.samples)) > 0:
-                yield part_of(frame, 0, samples)
+                yield cut_frame(frame, 0, samples)
 
 
-def part_of(frame: AudioFrame, begin: int, end: int) -> AudioFrame:
-    """These samples of it."""
+def cut_frame(frame: AudioFrame, begin: int, end: int) -> AudioFrame:
+    """The samples of `frame` from `begin` to before `end`."""
     if (begin, end) == (0, frame.samples):
         return frame
     part = AudioFrame(format=frame.format.name, layout=frame.layout, samples=end - begin)
@@ -250,10 +250,10 @@ def part_of(frame: AudioFrame, begin: int, end: int) -> AudioFrame:
 
 
 def _is_allowed(decoder: AudioCodecContext | None) -> bool:
-    """Whether it may decode; None is for what FFmpeg has no decoder for."""
+    """Whether this decoder may be used. None: FFmpeg has no decoder."""
     return decoder is not None and decoder.codec.name in CODECS.split(",")
 
 
 def shape_of(frame: AudioFrame) -> tuple[str, str, int, int]:
-    """What two frames must have in common for their samples to belong together."""
+    """Format, layout, channels and rate: frames with the same shape can be joined."""
     return frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate

@@ -1,7 +1,7 @@
-"""`python -m omnisonic.studio.media.identification < HEAD`: prints what the file is that begins so, as a line of JSON:
-what FFmpeg calls a container whose sound can be decoded, or `null`.
+"""`python -m omnisonic.studio.media.identification < HEAD`: prints the format of a file as JSON, or `null`.
 
-As `omnisonic.studio.media.probe`, with less of everything: only the beginning is decoded.
+`HEAD` is the beginning of the file. The format is FFmpeg's name of a container whose sound can be decoded. Like
+`omnisonic.studio.media.probe`, with lower limits: only the beginning is decoded.
 """
 
 from contextlib import closing
@@ -12,19 +12,19 @@ from av.error import FFmpegError
 
 from omnisonic.process.sandbox import Limits
 from omnisonic.studio.media.decoding import Decoder, NoSound
-from omnisonic.studio.media.sandboxed_main import print_sandboxed
+from omnisonic.studio.media.sandboxed_process import print_sandboxed
 
 LIMITS: Final = Limits(cpu_s=5, memory_bytes=536_870_912, descriptors=16, written_bytes=0)
 BARE: Final = ("aac", "ac3", "eac3", "mp3")
-"""Packets and nothing else: anything has a few bytes that look like one."""
+"""Formats of packets without a header: a few bytes of anything may look like one."""
 STREAMS: Final = ("mpeg", "mpegts")
-"""Nearly so."""
+"""Formats with hardly any header."""
 CERTAIN_FRAMES: Final = 5
-"""So many without a fault in a row are no chance; of what is bare, from the first byte on."""
+"""So many faultless frames in a row are no coincidence; in a bare format, from the first byte on."""
 
 
 def identify(head: BinaryIO) -> str | None:
-    """What the file is that begins so; None when no sound in it can be decoded."""
+    """The format of the file that begins with `head`; None when no sound in it can be decoded."""
     try:
         with closing(Decoder(head)) as decoder:
             has_header = decoder.format not in (*BARE, *STREAMS)

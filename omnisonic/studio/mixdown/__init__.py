@@ -1,5 +1,7 @@
-"""Mixdowns: what the stems of a session sound like together, as one file. This module has the words; who wants a mix
-asks `omnisonic.studio.mixdown.mixer`, which has it made in a process of its own (`omnisonic.studio.mixdown.process`).
+"""Mixdowns: the stems of a session mixed into one file. Models, errors, and the messages between the two processes.
+
+`omnisonic.studio.mixdown.mixer` starts a process for each mix (`omnisonic.studio.mixdown.process`). It sends one
+`MixRequest` as JSON and receives `Report`s, one JSON object a line.
 """
 
 from typing import Final, Literal, TypeAlias
@@ -7,18 +9,19 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from omnisonic.errors import OmnisonicError
+from omnisonic.models import ExportFormat
 
 RATE_HZ: Final = 48_000
-"""Of every mix."""
+"""Sample rate of every mix."""
 Bits: TypeAlias = Literal[16, 24]
-"""Of a sample in WAV and FLAC."""
+"""Bits of a sample in WAV and FLAC."""
 
 
 class Stem(msgspec.Struct, frozen=True):
-    """How a file sits in the mix. Muted ones are left out by whoever asks for it.
+    """The mix settings of a file. Muted files are left out by the caller.
 
-    `pan` goes from -1 (left) to 1 (right) (`omnisonic.studio.mixdown.panning`). `offset_s`, at least 0, is where the
-    file begins.
+    `pan` goes from -1 (left) to 1 (right) (`omnisonic.studio.mixdown.tracks.pan_gains`). `offset_s`, at least 0, is
+    where the file begins.
     """
 
     name: str
@@ -33,7 +36,7 @@ class Stem(msgspec.Struct, frozen=True):
 
 
 class Project(msgspec.Struct, frozen=True):
-    """What is to be mixed. Without stems: eight bars of click."""
+    """What is to be mixed. A project without stems gives eight bars of click."""
 
     tempo_bpm: float
     beats_per_bar: int
@@ -41,9 +44,11 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class Mixed(msgspec.Struct, frozen=True):
-    """What became of it: `loudness_lufs` is the integrated loudness (ITU-R BS.1770-5), None when the mix is too quiet
-    or too short to have one; `peak_dbfs` the highest sample, None when all is digital silence; `warning`, in sentences,
-    what of the files is missing, None when nothing is.
+    """The measurements of a finished mix.
+
+    `loudness_lufs` is the integrated loudness (ITU-R BS.1770-5), None when the mix is too quiet or too short to have
+    one. `peak_dbfs` is the highest sample, None for digital silence. `warning` says in sentences what of the files is
+    missing, None when nothing is.
     """
 
     duration_s: float
@@ -53,7 +58,7 @@ class Mixed(msgspec.Struct, frozen=True):
 
 
 class UnusableStem(OmnisonicError):
-    """It is a file's fault that there is no mix. The message names it where that is known, and says what to do."""
+    """There is no mix because of a file. The message names the file where it is known, and says what to do."""
 
     code = "unusable_stem"
 
@@ -68,3 +73,40 @@ class MixFailed(OmnisonicError):
     """There is no mix, and no file is to blame."""
 
     code = "mix_failed"
+
+
+class MixRequest(msgspec.Struct, frozen=True):
+    """Asks the process for a mix. `files` and `output` are descriptors; `files` in the order of the project's stems."""
+
+    project: Project
+    format: ExportFormat
+    bits: Bits
+    files: list[int]
+    output: int
+
+
+class Progress(msgspec.Struct, frozen=True, tag_field="report", tag="progress"):
+    """The part that is done, from 0 to 1."""
+
+    done: float
+
+
+class Done(msgspec.Struct, frozen=True, tag_field="report", tag="mixed"):
+    """The mix is in its file. The last report."""
+
+    mixed: Mixed
+
+
+class Unusable(msgspec.Struct, frozen=True, tag_field="report", tag="unusable"):
+    """There is no mix because of a file. The last report."""
+
+    sentence: str
+
+
+class Failed(msgspec.Struct, frozen=True, tag_field="report", tag="failed"):
+    """There is no mix, and no file is to blame. The last report."""
+
+    sentence: str
+
+
+Report: TypeAlias = Progress | Done | Unusable | Failed

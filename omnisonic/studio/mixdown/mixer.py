@@ -1,9 +1,10 @@
-"""Has mixes made, each in a process of its own (`omnisonic.studio.mixdown.process`) that knows nothing: no secrets in
-its environment, no names of files but those of the stems, only the open files themselves. Asyncio.
+"""The mixer: starts a process for each mix (`omnisonic.studio.mixdown.process`), and follows its reports. Asyncio.
 
-Overload: a mix that takes longer than it may is given up; it runs while nobody else wants the processor, and when it
-hardly got any, that is told, for no file is to blame (`MixFailed`). Crash of the process: told. Crash of this one: the
-other goes with it (`omnisonic.studio.media.sandboxed_process`). Shutdown: cancelling ends the other one at once.
+The process gets no secrets in its environment and no names of files but those of the stems, only the open files.
+
+Overload: a mix that takes longer than it may is stopped. It runs at idle priority; when it hardly got any processor
+time, no file is to blame (`MixFailed`). Crash of the process: `UnusableStem` or `MixFailed`. Crash of this one: the
+kernel ends the other (`omnisonic.studio.media.sandboxed_process`). Shutdown: cancelling ends the process at once.
 """
 
 import asyncio
@@ -17,27 +18,39 @@ import msgspec
 from omnisonic.models import ExportFormat
 from omnisonic.process.cpu_starvation import is_cpu_starved
 from omnisonic.process.idle_priority import use_only_idle_time
-from omnisonic.studio.media.sandboxed_process import FILES_FAULT, bare_environment, end, sandboxed_command
-from omnisonic.studio.mixdown import Bits, Mixed, MixFailed, Project, TooLong, UnusableStem
-from omnisonic.studio.mixdown.ipc import Done, Failed, News, Order, Progress, Unusable
+from omnisonic.studio.media.sandboxed_process import DECODER_SIGNALS, bare_environment, kill, sandboxed_command
+from omnisonic.studio.mixdown import (
+    Bits,
+    Done,
+    Failed,
+    Mixed,
+    MixFailed,
+    MixRequest,
+    Progress,
+    Project,
+    Report,
+    TooLong,
+    Unusable,
+    UnusableStem,
+)
 
 ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
-"""numpy's products of matrices are small here: its threads would wait for each other longer than they work (five
-times)."""
-ASTRAY: Final = (
+"""numpy's products of matrices are small here: its threads would wait for each other five times longer than they
+work."""
+UNDECODABLE: Final = (
     "One of these files cannot be mixed: decoding it takes far too long, or fails. Mute one after the other."
 )
 TOO_BUSY: Final = "The studio's machine was too busy with other things to mix. Try again later."
 
-# It may write bytecode, which it does before it touches any file: only it imports numpy, half of whose time that saves.
+# The process may write bytecode, before it touches any file: only it imports numpy, half of whose time that saves.
 
 _log = logging.getLogger(__name__)
-_order = msgspec.json.Encoder()
-_news: msgspec.json.Decoder[News] = msgspec.json.Decoder(News)
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 
 
-def mixing() -> Sequence[str]:
-    """The command that mixes."""
+def mixing_command() -> Sequence[str]:
+    """The command of the mixing process."""
     return sandboxed_command("omnisonic.studio.mixdown.process")
 
 
@@ -47,22 +60,38 @@ async def mix(
     output: BinaryIO,
     format_: ExportFormat,
     *,
-    told: Callable[[float], None],
+    on_progress: Callable[[float], None],
     within_s: float,
     bits: Bits = 24,
-    command: Callable[[], Sequence[str]] = mixing,
-    in_spare_time: bool = True,
+    command: Callable[[], Sequence[str]] = mixing_command,
+    at_idle_priority: bool = True,
 ) -> Mixed:
-    """Mix `files`, each the sound of the stem in its place, into `output`; `told` hears how much is done, from 0 to 1.
+    """Mix `files` into `output`, in another process.
 
-    All are real files, each opened for itself; afterwards they stand anywhere. When this raises, what is in `output` is
-    of no use. Call it from the program's main thread: the process is leashed to the thread that started it. Errors:
-    `UnusableStem`, `TooLong`, `MixFailed`, `OSError` when the process cannot be started.
+    Call it from the program's main thread: the process ends with the thread that started it.
+
+    Args:
+        project: Tempo, and the mix settings of the stems.
+        files: The sound of each stem, in the order of the project: real files, each opened on its own.
+        output: A real file. Its content is of no use when this raises.
+        format_: The file format.
+        on_progress: Called with the part that is done, from 0 to 1.
+        within_s: Longest time.
+        bits: Bits of a sample in WAV and FLAC.
+        command: The command to run; another one in tests.
+        at_idle_priority: Use only processor time that nobody else wants.
+
+    Raises:
+        UnusableStem: One of the files cannot be mixed.
+        TooLong: It took longer than `within_s`.
+        MixFailed: There is no mix, and no file is to blame.
+        OSError: The process cannot be started.
+
     """
     for file in (*files, output):
         file.seek(0)
     numbers = [file.fileno() for file in files]
-    order = Order(project, format_, bits, numbers, output.fileno())
+    request = MixRequest(project, format_, bits, numbers, output.fileno())
     process = await asyncio.create_subprocess_exec(
         *command(),
         stdin=asyncio.subprocess.PIPE,
@@ -71,47 +100,47 @@ async def mix(
         env=bare_environment() | ONE_THREAD,
         pass_fds=(*numbers, output.fileno()),
     )
-    if in_spare_time:
+    if at_idle_priority:
         use_only_idle_time(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         async with asyncio.timeout(within_s):
-            process.stdin.write(_order.encode(order))
+            process.stdin.write(_encoder.encode(request))
             process.stdin.close()
-            last = await _followed(process.stdout, told)
+            last = await _read_reports(process.stdout, on_progress)
             exit_code = await process.wait()
     except TimeoutError:
         if is_cpu_starved(process.pid, within_s):
             raise MixFailed(TOO_BUSY) from None
         raise TooLong(f"The mix was not done within {within_s:.0f} seconds. Mute some of the files.") from None
     finally:
-        await end(process, process.stdout)
-    return _understood(last, exit_code)
+        await kill(process, process.stdout)
+    return _check_result(last, exit_code)
 
 
-async def _followed(output: asyncio.StreamReader, told: Callable[[float], None]) -> News | None:
-    """The last news; None when it ended without. Errors: `MixFailed` when it says what is no news."""
+async def _read_reports(output: asyncio.StreamReader, on_progress: Callable[[float], None]) -> Report | None:
+    """Read up to the last report; None when there is none. Raises `MixFailed` when a line is no report."""
     while True:
         try:
             line = await output.readline()
-            news = _news.decode(line) if line else None
-        except (ValueError, msgspec.DecodeError):  # a line that is longer than any, or none of ours
+            report = _decoder.decode(line) if line else None
+        except (ValueError, msgspec.DecodeError):  # a line that is too long, or no report
             raise MixFailed("Mixing has gone wrong. Try again.") from None
-        if not isinstance(news, Progress):
-            return news
-        told(news.done)
+        if not isinstance(report, Progress):
+            return report
+        on_progress(report.done)
 
 
-def _understood(news: News | None, exit_code: int) -> Mixed:
-    match news:
+def _check_result(report: Report | None, exit_code: int) -> Mixed:
+    match report:
         case Done(mixed) if exit_code == 0:
             return mixed
         case Unusable(sentence):
             raise UnusableStem(sentence)
         case Failed(sentence):
             raise MixFailed(sentence)
-    if -exit_code in FILES_FAULT:
+    if -exit_code in DECODER_SIGNALS:
         _log.warning("mixdown.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
-        raise UnusableStem(ASTRAY)
+        raise UnusableStem(UNDECODABLE)
     raise MixFailed(f"Mixing ended with exit code {exit_code}. Try again.")

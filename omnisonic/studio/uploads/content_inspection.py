@@ -15,8 +15,8 @@ import filetype  # type: ignore[import-untyped]
 
 from omnisonic.errors import InvalidInput
 from omnisonic.stores.storage import in_blocks
-from omnisonic.studio.media.id3 import HEADER_BYTES as TAG_HEADER_BYTES
-from omnisonic.studio.media.id3 import MOST_TAGS, tag_bytes
+from omnisonic.studio.media.containers import MOST_TAGS, tag_bytes
+from omnisonic.studio.media.containers import TAG_HEADER_BYTES as TAG_HEADER_BYTES
 from omnisonic.studio.uploads import ReceivedFile, UnsupportedMedia, UploadTooLarge
 
 HEAD_BYTES: Final = 8192

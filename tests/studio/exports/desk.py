@@ -22,11 +22,10 @@ from omnisonic.stores.database.pool import Connection, Database
 from omnisonic.stores.storage import Digest, Key, Label
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.accounts.account_store import AccountStore
-from omnisonic.studio.exports.events import PROGRESS
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports import PROGRESS
+from omnisonic.studio.exports.export_queue import ExportQueue, Finished, Job
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.exports.export_worker import ExportWorker
-from omnisonic.studio.exports.queue import Finished, Job
 from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.mixdown import Mixed, Project
 from omnisonic.studio.sessions.postgres import PostgresSessions
@@ -71,16 +70,16 @@ class CountedDatabase(Database):
                 yield connection
 
 
-class Shelf(LocalStorage):
+class FailingStorage(LocalStorage):
     """A storage that is away when it is told to be, or raises `failures` to whoever puts, one after the other."""
 
     def __init__(self, folder: Path, busy: Busy) -> None:
         super().__init__(folder)
         self._threads = Threads(busy)
-        self.is_away = False
+        self.is_unavailable = False
         self.hangs = False
         self.failures: list[Exception] = []
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
     async def put(
         self, key: Key, chunks: AsyncIterator[bytes], label: Label | None = None, *, digest: Digest | None = None
@@ -101,14 +100,14 @@ class Shelf(LocalStorage):
         await super().ping()
 
     async def _ask(self, what: str) -> None:
-        self.asked.append(what)
-        if self.is_away:
+        self.calls.append(what)
+        if self.is_unavailable:
             raise Unavailable("The storage is away.")
         while self.hangs:
             await asyncio.Event().wait()
 
 
-class Line(PostgresExportQueue):
+class FailingQueue(ExportQueue):
     """A queue on a line that loses the first answers to `complete`, or all about heartbeats.
 
     `forgotten`: so many objects are taken for forgotten before they can be an export's.
@@ -117,13 +116,13 @@ class Line(PostgresExportQueue):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.lost_answers = 0
-        self.has_no_beats = False
+        self.fails_to_renew = False
         self.forgotten = 0
 
-    async def beat(self, job: Job, progress: int) -> bool:
-        if self.has_no_beats:
+    async def renew(self, job: Job, progress: int) -> bool:
+        if self.fails_to_renew:
             raise Unavailable("The database is away.")
-        return await super().beat(job, progress)
+        return await super().renew(job, progress)
 
     async def complete(self, job: Job, finished: Finished) -> Export | None:
         if self.forgotten:
@@ -137,12 +136,12 @@ class Line(PostgresExportQueue):
 
 
 @dataclass
-class Mixes:
+class FakeMixer:
     """A mixer that notes what it is given; `meanwhile` happens while it mixes, and may raise."""
 
     meanwhile: Callable[[Callable[[float], None]], Awaitable[object]] | None = None
     projects: list[Project] = field(default_factory=list)
-    heard: list[list[bytes]] = field(default_factory=list)
+    received: list[list[bytes]] = field(default_factory=list)
     begun: int = 0
     ended: int = 0
     most: int = 0
@@ -156,17 +155,17 @@ class Mixes:
         format_: ExportFormat,
         /,
         *,
-        told: Callable[[float], None],
+        on_progress: Callable[[float], None],
         within_s: float,
     ) -> Mixed:
         self.projects.append(project)
-        self.heard.append([file.read() for file in files])
+        self.received.append([file.read() for file in files])
         self.limits_s.append(within_s)
         self.begun += 1
         self.most = max(self.most, self.begun - self.ended)
         try:
             if self.meanwhile is not None:
-                await self.meanwhile(told)
+                await self.meanwhile(on_progress)
             output.write(SOUND + format_.encode())
             return MIXED
         finally:
@@ -182,18 +181,18 @@ class Desk:
     database: Database
     sessions: PostgresSessions
     uploads: UploadStore
-    exports: PostgresExports
-    queue: Line
-    storage: Shelf
+    exports: ExportStore
+    queue: FailingQueue
+    storage: FailingStorage
     folder: Path
     clock: Clock
-    mixes: Mixes = field(default_factory=Mixes)
-    told: list[tuple[float, Progress]] = field(default_factory=list)
+    mixes: FakeMixer = field(default_factory=FakeMixer)
+    announced: list[tuple[float, Progress]] = field(default_factory=list)
 
     @property
     def statuses(self) -> list[str]:
         """What the room was told, without repetition."""
-        return [status for status, _ in itertools.groupby(said.status for _, said in self.told)]
+        return [status for status, _ in itertools.groupby(said.status for _, said in self.announced)]
 
     async def upload(self, name: str = "a.wav", content: bytes = b"stem", mime_type: str = "audio/x-wav") -> Upload:
         """A stem of the session."""
@@ -204,36 +203,36 @@ class Desk:
         received = ReceivedFile(name, len(content), mime_type, "00")
         return await self.uploads.commit(self.login, upload, key, received, session=self.session)
 
-    async def ask(self, format_: ExportFormat = "wav") -> Export:
+    async def request(self, format_: ExportFormat = "wav") -> Export:
         """An export that waits."""
         return await self.exports.create(self.login, self.session, format_)
 
     async def get(self, export: Export) -> Export:
         return (await self.exports.get(self.login, export.id)).export
 
-    def rendering(
-        self, *, at_once: int = 2, copy_s: float = DEADLINE_S, instruments: ExportTelemetry | None = None
+    def make_worker(
+        self, *, at_once: int = 2, copy_s: float = DEADLINE_S, telemetry: ExportTelemetry | None = None
     ) -> ExportWorker:
         """A worker."""
         return ExportWorker(
             self.queue,
             self.storage,
             self.mixes,
-            self.tell,
+            self.announce,
             at_once=at_once,
             mix_s=77,
             copy_s=copy_s,
             sleep=self.clock.sleep,
-            instruments=instruments,
+            telemetry=telemetry,
         )
 
-    async def tell(self, said: RoomSaid) -> None:
+    async def announce(self, said: RoomSaid) -> None:
         assert (said.room, said.type) == (self.session, PROGRESS)
-        self.told.append((self.clock.now_s, msgspec.json.decode(said.payload, type=Progress)))
+        self.announced.append((self.clock.now_s, msgspec.json.decode(said.payload, type=Progress)))
 
-    async def render(self, instruments: ExportTelemetry | None = None) -> None:
+    async def render_next(self, telemetry: ExportTelemetry | None = None) -> None:
         """Make the one that waits, while time passes."""
-        working = asyncio.create_task(self.rendering(instruments=instruments).render_next())
+        working = asyncio.create_task(self.make_worker(telemetry=telemetry).render_next())
         await self.clock.until(working.done)
         assert await working
 
@@ -247,16 +246,16 @@ class Desk:
         kept = await self.uploads.remove(self.login, upload.id)
         await self.storage.delete(kept.key)
 
-    async def lease_ends(self) -> None:
+    async def expire_leases(self) -> None:
         """As if what is being made, or waits, were due now."""
         await self.database.row("UPDATE exports SET due_at = now() WHERE due_at > now()")
 
-    async def loose(self) -> dict[Key, bool]:
+    async def unreferenced(self) -> dict[Key, bool]:
         """What is loose, and whether it is due."""
         rows = await self.database.rows("SELECT object_key, doomed AND due_at <= now() FROM loose_objects")
         return {row[0]: row[1] for row in rows}
 
-    def objects(self) -> dict[Key, bytes]:
+    def stored_objects(self) -> dict[Key, bytes]:
         """The mixdowns in the storage, by their keys."""
         paths = (self.folder / "exports").glob("*")
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths if not path.suffix}
@@ -266,10 +265,10 @@ class Desk:
         made = await self.exports.get(self.login, export.id)
         assert (made.export.status, made.export.progress, made.export.file_size) == ("completed", 100, len(content))
         assert made.key is not None
-        assert self.objects()[made.key] == content
+        assert self.stored_objects()[made.key] == content
         assert made.sha256 == hashlib.sha256(content).hexdigest()
-        assert made.key not in await self.loose()
-        _, last = next((at_s, said) for at_s, said in reversed(self.told) if said.export_id == export.id)
+        assert made.key not in await self.unreferenced()
+        _, last = next((at_s, said) for at_s, said in reversed(self.announced) if said.export_id == export.id)
         assert (last.status, last.progress, last.url) == ("completed", 100, f"/api/export/{export.id}/download")
 
 
@@ -277,14 +276,14 @@ class Desk:
 async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
     """A desk with nothing on it, closed with the block."""
     busy = Busy()
-    database, storage = CountedDatabase(url, busy), Shelf(folder, busy)
+    database, storage = CountedDatabase(url, busy), FailingStorage(folder, busy)
     asyncio.get_running_loop().set_default_executor(Threads(busy))
     await database.open()
     try:
         accounts, sessions = AccountStore(database), PostgresSessions(database)
         login = login_id(await accounts.open_login(await accounts.register("ada@example.com", "x")))
         session = await sessions.create(login, "Night jam")
-        stores = UploadStore(database), PostgresExports(database), Line(database)
+        stores = UploadStore(database), ExportStore(database), FailingQueue(database)
         yield Desk(login, session.id, database, sessions, *stores, storage, folder, Clock(busy))
     finally:
         await storage.aclose()

@@ -1,4 +1,4 @@
-"""What the queue of exports promises its workers (`omnisonic.studio.exports.queue`), on a real Postgres."""
+"""What the queue of exports promises its workers (`omnisonic.studio.exports.export_queue`), on a real Postgres."""
 
 from datetime import timedelta
 from functools import partial
@@ -9,8 +9,7 @@ import trio
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.queue import LEASE_S, MOST_STEMS, Job
+from omnisonic.studio.exports.export_queue import LEASE_S, MOST_STEMS, ExportQueue, Job
 from omnisonic.studio.sessions import Change
 from omnisonic.studio.uploads import Mix
 from tests.studio.databases import DEAD_URL, base_at
@@ -31,8 +30,8 @@ def mixing(studio: Studio) -> Mixing:
 
 async def test_each_is_taken_once_the_longest_waiting_first(mixing: Mixing) -> None:
     """However many workers ask at the same time."""
-    exports = [await mixing.asked() for _ in range(WORKERS - 2)]
-    first = await mixing.taken()
+    exports = [await mixing.request() for _ in range(WORKERS - 2)]
+    first = await mixing.take()
     assert first.export.id == exports[0].id
     taken: list[Job] = []
 
@@ -51,13 +50,13 @@ async def test_each_is_taken_once_the_longest_waiting_first(mixing: Mixing) -> N
 async def test_a_job_is_the_session_as_it_is_when_it_is_taken(mixing: Mixing) -> None:
     """Its tempo and its stems as they are mixed, oldest first, but muted ones last; nothing of elsewhere."""
     studio, ada = mixing.studio, mixing.logins["ada"]
-    export = await mixing.asked()
+    export = await mixing.request()
     second = await studio.upload("bo", studio.session)
     first, third = [await studio.upload("ada", studio.session) for _ in range(2)]
     await studio.upload("ada")
     second = await studio.uploads.change(ada, second.id, Mix(gain_db=-3, pan=1, muted=True, offset_seconds=2.5))
     await studio.people.store.change(ada, studio.session, Change(tempo_bpm=93.5, beats_per_bar=7))
-    job = await mixing.taken()
+    job = await mixing.take()
     assert (job.tempo_bpm, job.beats_per_bar) == (93.5, 7)
     assert [stem.upload for stem in job.stems] == [first, third, second]
     assert [stem.key for stem in job.stems] == [await studio.key_of(stem.id) for stem in (first, third, second)]
@@ -72,14 +71,14 @@ async def test_what_may_hold_sound_is_a_stem(mixing: Mixing) -> None:
     _, silent, wav, film = [await studio.upload("ada", studio.session, received(mime_type=mime)) for mime in types]
     for upload in (silent, wav):
         await studio.queue.finish(upload, None)
-    await mixing.asked()
-    assert [stem.upload.id for stem in (await mixing.taken()).stems] == [wav.id, film.id]
+    await mixing.request()
+    assert [stem.upload.id for stem in (await mixing.take()).stems] == [wav.id, film.id]
 
 
 async def test_a_session_without_uploads_has_no_stems(mixing: Mixing) -> None:
     """It is a job all the same."""
-    await mixing.asked()
-    assert (await mixing.taken()).stems == []
+    await mixing.request()
+    assert (await mixing.take()).stems == []
 
 
 async def test_no_job_has_more_stems_than_can_be_told_to_be_too_many(mixing: Mixing) -> None:
@@ -91,17 +90,17 @@ async def test_no_job_has_more_stems_than_can_be_told_to_be_too_many(mixing: Mix
         "FROM uploads, generate_series(1, $1::int) AS n",
         MOST_STEMS + 5,
     )
-    await mixing.asked()
-    assert len((await mixing.taken()).stems) == MOST_STEMS + 1
+    await mixing.request()
+    assert len((await mixing.take()).stems) == MOST_STEMS + 1
 
 
 async def test_a_beat_renews_the_lease_and_notes_the_progress(mixing: Mixing) -> None:
     """Everybody sees how far it is; it is nobody else's as long as it beats."""
-    export = await mixing.asked()
-    job = await mixing.taken()
+    export = await mixing.request()
+    job = await mixing.take()
     assert LEASE_S - SLACK_S < await mixing.due_in_s(export.id) <= LEASE_S
     await mixing.studio.base.sql("UPDATE exports SET due_at = now() + interval '1 second'")
-    assert await mixing.queue.beat(job, 42)
+    assert await mixing.queue.renew(job, 42)
     assert LEASE_S - SLACK_S < await mixing.due_in_s(export.id) <= LEASE_S
     assert (await mixing.get(export.id)).progress == 42
     assert await mixing.queue.take() is None
@@ -111,27 +110,27 @@ async def test_a_stem_that_is_gone_is_told(mixing: Mixing) -> None:
     """The first of those that are asked for, by its name; nothing while all are there."""
     studio, ada = mixing.studio, mixing.logins["ada"]
     uploads = [await studio.upload("ada", studio.session, received(name=name)) for name in ("a", "b", "c")]
-    await mixing.asked()
-    job = await mixing.taken()
-    assert await mixing.queue.gone(job, uploads) is None
-    assert await mixing.queue.gone(job, []) is None
+    await mixing.request()
+    job = await mixing.take()
+    assert await mixing.queue.find_missing(job, uploads) is None
+    assert await mixing.queue.find_missing(job, []) is None
     await studio.uploads.remove(ada, uploads[2].id)
     await studio.uploads.remove(ada, uploads[1].id)
-    assert await mixing.queue.gone(job, uploads) == uploads[1]
-    assert await mixing.queue.gone(job, [uploads[2], uploads[0]]) == uploads[2]
-    assert await mixing.queue.gone(job, uploads[:1]) is None
+    assert await mixing.queue.find_missing(job, uploads) == uploads[1]
+    assert await mixing.queue.find_missing(job, [uploads[2], uploads[0]]) == uploads[2]
+    assert await mixing.queue.find_missing(job, uploads[:1]) is None
 
 
 async def test_what_is_over_and_old_is_dropped_in_batches(mixing: Mixing) -> None:
     """Made or failed, oldest first, with its object; what is young, waits or is being made stays."""
-    old = [(await mixing.made())[0] for _ in range(2)]
-    await mixing.asked()
-    failed = await mixing.queue.fail(await mixing.taken(), "No.")
+    old = [(await mixing.make_export())[0] for _ in range(2)]
+    await mixing.request()
+    failed = await mixing.queue.fail(await mixing.take(), "No.")
     assert failed is not None
-    young, _ = await mixing.made()
-    await mixing.asked()
-    processing = (await mixing.taken()).export
-    waiting = await mixing.asked()
+    young, _ = await mixing.make_export()
+    await mixing.request()
+    processing = (await mixing.take()).export
+    waiting = await mixing.request()
     for days, export in zip((31, 33, 32, 29.9, 40, 40), (*old, failed, young, processing, waiting), strict=True):
         await mixing.age(export.id, days)
     assert [await mixing.queue.drop_old(MONTH, 2) for _ in range(3)] == [2, 1, 0]
@@ -142,14 +141,14 @@ async def test_what_is_over_and_old_is_dropped_in_batches(mixing: Mixing) -> Non
 
 async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread, mixing: Mixing) -> None:
     """No job is taken for lost, and no export for made."""
-    await mixing.asked()
-    job, finished = await mixing.taken(), await mixing.put()
+    await mixing.request()
+    job, finished = await mixing.take(), await mixing.put()
     async with base_at(DEAD_URL, thread) as dead:
-        queue = dead.of(PostgresExportQueue(dead.database))
+        queue = dead.of(ExportQueue(dead.database))
         for call in (
             queue.take,
-            partial(queue.beat, job, 1),
-            partial(queue.gone, job, []),
+            partial(queue.renew, job, 1),
+            partial(queue.find_missing, job, []),
             partial(queue.note, finished.key),
             partial(queue.abandon, finished.key),
             partial(queue.complete, job, finished),

@@ -10,9 +10,9 @@ import pytest
 
 from omnisonic.models import ExportFormat
 from omnisonic.studio.exports import MEDIA_TYPES
-from omnisonic.studio.exports.heartbeat import TELL_S
-from omnisonic.studio.exports.queue import BEAT_S, CRASHED, MOST_STEMS, TRIES
-from omnisonic.studio.exports.sources import MOST_BYTES
+from omnisonic.studio.exports.export_queue import BEAT_S, CRASHED, MOST_STEMS, TRIES
+from omnisonic.studio.exports.heartbeat import PROGRESS_S
+from omnisonic.studio.exports.transfer import MOST_BYTES
 from omnisonic.studio.mixdown import Project, Stem, TooLong, UnusableStem
 from omnisonic.studio.sessions import Change
 from omnisonic.studio.uploads import Mix
@@ -33,16 +33,16 @@ def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_pat
             await desk.upload("d.png", b"picture", "image/png")
             await desk.uploads.change(desk.login, muted.id, Mix(muted=True))
             await desk.uploads.change(desk.login, film.id, Mix(gain_db=-3, pan=0.5, offset_seconds=1.25))
-            export = await desk.ask(format_)
-            await desk.render()
+            export = await desk.request(format_)
+            await desk.render_next()
             assert desk.mixes.projects == [Project(93.5, 7, [Stem("a.wav"), Stem("c.mp4", -3, 0.5, 1.25)])]
-            assert (desk.mixes.heard, desk.mixes.limits_s) == ([[b"first", b"third"]], [77])
+            assert (desk.mixes.received, desk.mixes.limits_s) == ([[b"first", b"third"]], [77])
             await desk.check_is_made(export, SOUND + format_.encode())
             made = await desk.get(export)
             measured = made.duration_seconds, made.loudness_lufs, made.peak_dbfs, made.warning
             assert measured == (MIXED.duration_s, MIXED.loudness_lufs, MIXED.peak_dbfs, MIXED.warning)
             assert desk.statuses == ["processing", "completed"]
-            assert not await desk.rendering().render_next()
+            assert not await desk.make_worker().render_next()
 
     within_deadline(run())
 
@@ -52,8 +52,8 @@ def test_without_stems_there_is_a_click_to_mix(database_url: str, tmp_path: Path
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
-            export = await desk.ask()
-            await desk.render()
+            export = await desk.request()
+            await desk.render_next()
             assert desk.mixes.projects == [Project(120, 4)]
             await desk.check_is_made(export)
 
@@ -141,17 +141,17 @@ def test_what_cannot_be_mixed_has_failed_for_good(
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
             sentence = await trouble(desk)
-            export = await desk.ask()
-            await desk.render()
+            export = await desk.request()
+            await desk.render_next()
             failed = await desk.get(export)
             assert (failed.status, failed.error_message) == ("failed", sentence)
             assert desk.statuses == ["processing", "failed"]
-            assert desk.told[-1][1].error_message == sentence
-            assert (desk.objects(), await desk.tries(export)) == ({}, 1)
+            assert desk.announced[-1][1].error_message == sentence
+            assert (desk.stored_objects(), await desk.tries(export)) == ({}, 1)
             assert desk.mixes.begun == desk.mixes.ended
-            assert {key for key in await desk.loose() if key.startswith("exports/")} == set()
-            await desk.lease_ends()
-            assert not await desk.rendering().render_next()
+            assert {key for key in await desk.unreferenced() if key.startswith("exports/")} == set()
+            await desk.expire_leases()
+            assert not await desk.make_worker().render_next()
 
     within_deadline(run())
     assert [record.message for record in caplog.records] == ["export.incomplete"]
@@ -177,16 +177,16 @@ def test_the_room_hears_how_far_it_is_but_not_too_often(database_url: str, tmp_p
             noted: list[int] = []
             desk.mixes.meanwhile = advance
             await desk.upload()
-            export = await desk.ask()
-            await desk.render()
+            export = await desk.request()
+            await desk.render_next()
             await desk.check_is_made(export)
-            making = [(at_s, said.progress) for at_s, said in desk.told if said.status == "processing"]
+            making = [(at_s, said.progress) for at_s, said in desk.announced if said.status == "processing"]
             progress = [progress for _, progress in making]
             assert progress == sorted(set(progress))
             assert (progress[0], 20 < len(progress) < 60) == (0, True)
             assert 94 <= progress[-1] <= 95
             times_s = [at_s for at_s, _ in making]
-            assert min(after - before for before, after in pairwise(times_s)) >= TELL_S * 0.99
+            assert min(after - before for before, after in pairwise(times_s)) >= PROGRESS_S * 0.99
             assert noted == [94]
 
     within_deadline(run())
@@ -199,7 +199,7 @@ def test_what_is_not_ours_any_more_is_stopped(database_url: str, tmp_path: Path,
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
-            export = await desk.ask()
+            export = await desk.request()
 
             async def lose(_told: Callable[[float], None]) -> None:
                 if how == "removed":
@@ -207,16 +207,16 @@ def test_what_is_not_ours_any_more_is_stopped(database_url: str, tmp_path: Path,
                 elif how == "session deleted":
                     await desk.sessions.delete(desk.login, desk.session)
                 else:
-                    await desk.lease_ends()
+                    await desk.expire_leases()
                     assert await desk.queue.take()
                 if when == "in time":
                     await asyncio.Event().wait()
 
             desk.mixes.meanwhile = lose
-            await desk.render()
+            await desk.render_next()
             assert desk.mixes.ended == 1
-            assert (desk.statuses, desk.objects(), await desk.loose()) == (["processing"], {}, {})
-            assert "put" not in desk.storage.asked
+            assert (desk.statuses, desk.stored_objects(), await desk.unreferenced()) == (["processing"], {}, {})
+            assert "put" not in desk.storage.calls
             assert desk.clock.naps_s.count(BEAT_S) == 1
             if how == "taken by another":
                 assert (await desk.get(export)).status == "processing"
@@ -229,13 +229,13 @@ def test_what_killed_its_workers_is_told_by_the_next(database_url: str, tmp_path
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
-            export = await desk.ask()
+            export = await desk.request()
             for _ in range(TRIES):
                 assert await desk.queue.take()
-                await desk.lease_ends()
-            await desk.render()
+                await desk.expire_leases()
+            await desk.render_next()
             assert desk.mixes.begun == 0
-            ((_, said),) = desk.told
+            ((_, said),) = desk.announced
             assert (said.export_id, said.status, said.error_message) == (export.id, "failed", CRASHED)
 
     within_deadline(run())
@@ -247,12 +247,12 @@ def test_several_workers_make_each_export_once(database_url: str, tmp_path: Path
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
             await desk.upload()
-            exports = [await desk.ask() for _ in range(10)]
-            workers = [desk.rendering(), desk.rendering(), desk.rendering()]
+            exports = [await desk.request() for _ in range(10)]
+            workers = [desk.make_worker(), desk.make_worker(), desk.make_worker()]
             await asyncio.gather(*(worker.render_next() for worker in workers * 4))
             for export in exports:
                 await desk.check_is_made(export)
-            assert (len(desk.objects()), desk.mixes.begun, await desk.loose()) == (10, 10, {})
+            assert (len(desk.stored_objects()), desk.mixes.begun, await desk.unreferenced()) == (10, 10, {})
 
     within_deadline(run())
 
@@ -267,9 +267,9 @@ def test_so_many_are_made_at_once_and_no_more(database_url: str, tmp_path: Path)
                 await desk.clock.sleep(1.0)
 
             desk.mixes.meanwhile = take_a_while
-            exports = [await desk.ask() for _ in range(7)]
-            working = asyncio.create_task(desk.rendering(at_once=3).run())
-            await desk.clock.until(lambda: len(desk.objects()) == len(exports))
+            exports = [await desk.request() for _ in range(7)]
+            working = asyncio.create_task(desk.make_worker(at_once=3).run())
+            await desk.clock.until(lambda: len(desk.stored_objects()) == len(exports))
             working.cancel()
             await asyncio.wait({working})
             assert desk.mixes.most == 3

@@ -9,9 +9,9 @@ import pytest
 
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import StorageFull
-from omnisonic.studio.exports.export_worker import DISK_FULL, RETRY_S
-from omnisonic.studio.exports.publishing import HOLD_S
-from omnisonic.studio.exports.queue import CRASHED, LEASE_S, TRIES
+from omnisonic.studio.exports.export_queue import CRASHED, LEASE_S, TRIES
+from omnisonic.studio.exports.export_worker import DISK_FULL
+from omnisonic.studio.exports.transfer import HOLD_S, RETRY_S
 from omnisonic.studio.job_loop import POLL_S
 from omnisonic.studio.mixdown import MixFailed
 from tests.studio.exports.desk import desk_at, within_deadline
@@ -38,14 +38,14 @@ def test_what_is_nobodys_fault_is_tried_again_but_not_for_ever(
                 raise problem
 
             desk.mixes.meanwhile = fail
-            export = await desk.ask()
+            export = await desk.request()
             for _ in range(TRIES):
-                await desk.render()
-                await desk.lease_ends()
+                await desk.render_next()
+                await desk.expire_leases()
             failed = await desk.get(export)
             assert (failed.status, failed.error_message) == ("failed", reason)
             assert desk.statuses == ["processing", "pending"] * (TRIES - 1) + ["processing", "failed"]
-            assert (desk.objects(), await desk.loose()) == ({}, {})
+            assert (desk.stored_objects(), await desk.unreferenced()) == ({}, {})
 
     within_deadline(run())
     assert [record.message for record in caplog.records] == ["export.incomplete"] * TRIES
@@ -56,18 +56,18 @@ def test_a_full_storage_is_told_after_some_tries(database_url: str, tmp_path: Pa
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
-            export = await desk.ask()
+            export = await desk.request()
             desk.storage.failures = [StorageFull(), StorageFull()]
             for _ in range(3):
-                await desk.render()
-                await desk.lease_ends()
+                await desk.render_next()
+                await desk.expire_leases()
             await desk.check_is_made(export)
-            assert list((await desk.loose()).values()) == [True, True]
+            assert list((await desk.unreferenced()).values()) == [True, True]
             desk.storage.failures = [StorageFull()] * TRIES
-            other = await desk.ask()
+            other = await desk.request()
             for _ in range(TRIES):
-                await desk.render()
-                await desk.lease_ends()
+                await desk.render_next()
+                await desk.expire_leases()
             assert (await desk.get(other)).error_message == StorageFull().message
 
     within_deadline(run())
@@ -79,9 +79,9 @@ def test_stems_that_take_too_long_to_come_are_fetched_again_later(database_url: 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
             await desk.upload()
-            export = await desk.ask()
+            export = await desk.request()
             desk.storage.hangs = True
-            assert await desk.rendering(copy_s=0.01).render_next()
+            assert await desk.make_worker(copy_s=0.01).render_next()
             assert ((await desk.get(export)).status, await desk.tries(export)) == ("pending", 1)
             assert desk.mixes.begun == 0
 
@@ -94,16 +94,16 @@ def test_while_the_storage_is_away_nothing_is_taken(database_url: str, tmp_path:
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
             await desk.upload()
-            exports = [await desk.ask() for _ in range(3)]
-            desk.storage.asked.clear()
-            desk.storage.is_away = True
-            working = asyncio.create_task(desk.rendering().run())
-            await desk.clock.until(lambda: desk.storage.asked.count("ping") > 20)
-            assert desk.storage.asked.count("read") == 2
+            exports = [await desk.request() for _ in range(3)]
+            desk.storage.calls.clear()
+            desk.storage.is_unavailable = True
+            working = asyncio.create_task(desk.make_worker().run())
+            await desk.clock.until(lambda: desk.storage.calls.count("ping") > 20)
+            assert desk.storage.calls.count("read") == 2
             assert desk.statuses[-1] == "pending"
             for export in exports:
                 assert ((await desk.get(export)).status, await desk.tries(export)) == ("pending", 0)
-            desk.storage.is_away = False
+            desk.storage.is_unavailable = False
             await desk.clock.until(lambda: desk.clock.naps_s.count(POLL_S) > 1)
             working.cancel()
             await asyncio.wait({working})
@@ -123,19 +123,19 @@ def test_a_finished_mixdown_waits_for_the_storage(
         async with desk_at(database_url, tmp_path) as desk:
 
             async def go_away(_told: Callable[[float], None]) -> None:
-                desk.storage.is_away = True
+                desk.storage.is_unavailable = True
 
             desk.mixes.meanwhile = go_away
-            export = await desk.ask()
-            working = asyncio.create_task(desk.rendering().render_next())
+            export = await desk.request()
+            working = asyncio.create_task(desk.make_worker().render_next())
             await desk.clock.until(lambda: desk.clock.now_s > 10 * LEASE_S)
             assert ((await desk.get(export)).status, await desk.queue.take()) == ("processing", None)
-            assert desk.storage.asked.count("put") == 1
-            desk.storage.is_away = False
+            assert desk.storage.calls.count("put") == 1
+            desk.storage.is_unavailable = False
             await desk.clock.until(working.done)
             await desk.check_is_made(export)
-            assert (desk.mixes.begun, len(desk.objects())) == (1, 1)
-            assert list((await desk.loose()).values()) == [True]
+            assert (desk.mixes.begun, len(desk.stored_objects())) == (1, 1)
+            assert list((await desk.unreferenced()).values()) == [True]
 
     within_deadline(run())
     assert {record.message for record in caplog.records} == {"export.suspended"}
@@ -146,16 +146,16 @@ def test_no_finished_mixdown_waits_for_ever(database_url: str, tmp_path: Path) -
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
-            export = await desk.ask()
-            desk.storage.is_away = True
-            working = asyncio.create_task(desk.rendering().render_next())
+            export = await desk.request()
+            desk.storage.is_unavailable = True
+            working = asyncio.create_task(desk.make_worker().render_next())
             await desk.clock.until(working.done)
             with pytest.raises(Unavailable):
                 await working
             assert HOLD_S <= desk.clock.now_s < HOLD_S * 1.1
             assert ((await desk.get(export)).status, await desk.tries(export)) == ("pending", 0)
-            desk.storage.is_away = False
-            await desk.render()
+            desk.storage.is_unavailable = False
+            await desk.render_next()
             await desk.check_is_made(export)
 
     within_deadline(run())
@@ -166,11 +166,11 @@ def test_what_the_database_did_not_hear_is_said_again(database_url: str, tmp_pat
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
-            export = await desk.ask()
+            export = await desk.request()
             desk.queue.lost_answers = 3
-            await desk.render()
+            await desk.render_next()
             await desk.check_is_made(export)
-            assert (len(desk.objects()), await desk.loose()) == (1, {})
+            assert (len(desk.stored_objects()), await desk.unreferenced()) == (1, {})
 
     within_deadline(run())
 
@@ -180,11 +180,11 @@ def test_an_object_that_was_taken_for_forgotten_is_put_anew(database_url: str, t
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
-            export = await desk.ask()
+            export = await desk.request()
             desk.queue.forgotten = 2
-            await desk.render()
+            await desk.render_next()
             await desk.check_is_made(export)
-            assert (desk.mixes.begun, list((await desk.loose()).values())) == (1, [True, True])
+            assert (desk.mixes.begun, list((await desk.unreferenced()).values())) == (1, [True, True])
 
     within_deadline(run())
 
@@ -197,12 +197,12 @@ def test_without_an_answer_to_its_heartbeats_the_work_goes_on(database_url: str,
 
             async def take_a_while(_told: Callable[[float], None]) -> None:
                 await desk.clock.sleep(3 * LEASE_S)
-                desk.queue.has_no_beats = False
+                desk.queue.fails_to_renew = False
 
             desk.mixes.meanwhile = take_a_while
-            desk.queue.has_no_beats = True
-            export = await desk.ask()
-            await desk.render()
+            desk.queue.fails_to_renew = True
+            export = await desk.request()
+            await desk.render_next()
             await desk.check_is_made(export)
 
     within_deadline(run())
@@ -221,19 +221,19 @@ def test_whoever_is_told_to_stop_gives_back_what_it_has(database_url: str, tmp_p
                     await asyncio.Event().wait()
 
             desk.mixes.meanwhile = hang
-            export = await desk.ask()
-            working = asyncio.create_task(desk.rendering().render_next())
-            await desk.clock.until(lambda: desk.mixes.begun == 1 if at == "mix" else "put" in desk.storage.asked)
+            export = await desk.request()
+            working = asyncio.create_task(desk.make_worker().render_next())
+            await desk.clock.until(lambda: desk.mixes.begun == 1 if at == "mix" else "put" in desk.storage.calls)
             working.cancel()
             await asyncio.wait({working})
             assert working.cancelled()
             assert desk.mixes.ended == 1
             assert (await desk.tries(export), desk.statuses) == (0, ["processing", "pending"])
-            assert list((await desk.loose()).values()) == [True] * (at == "put")
+            assert list((await desk.unreferenced()).values()) == [True] * (at == "put")
             desk.storage.hangs, desk.mixes.meanwhile = False, None
-            await desk.render()
+            await desk.render_next()
             await desk.check_is_made(export)
-            assert len(desk.objects()) == 1
+            assert len(desk.stored_objects()) == 1
 
     within_deadline(run())
 
@@ -249,8 +249,8 @@ def test_a_worker_that_cannot_give_back_stops_all_the_same(tmp_path: Path, datab
                 await asyncio.Event().wait()
 
             desk.mixes.meanwhile = lose_the_database
-            await desk.ask()
-            working = asyncio.create_task(desk.rendering().render_next())
+            await desk.request()
+            working = asyncio.create_task(desk.make_worker().render_next())
             await desk.clock.until(lambda: desk.mixes.begun == 1)
             working.cancel()
             await asyncio.wait({working})

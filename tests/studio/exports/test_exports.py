@@ -12,7 +12,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import login_id, new_token
 from omnisonic.models import ExportFormat
 from omnisonic.studio.exports import LONGEST_LIST, NoSuchExport, RequesterOnly, TooManyExports
-from omnisonic.studio.exports.export_store import PostgresExports
+from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.sessions import Change, NoSuchSession, NotSignedIn
 from tests.studio.asking import CLOCKS_S, NOBODY, at_once, outcome
 from tests.studio.databases import DEAD_URL, base_at
@@ -33,7 +33,7 @@ def mixing(studio: Studio) -> Mixing:
 @pytest.mark.parametrize("format_", ["wav", "flac", "mp3"])
 async def test_an_export_waits_until_it_is_made(mixing: Mixing, format_: ExportFormat) -> None:
     """Creating, getting and listing all give it, as who asked for it, now, in UTC, called after the session."""
-    export = await mixing.asked("bo", format_)
+    export = await mixing.request("bo", format_)
     assert (export.session_id, export.user_id) == (mixing.session, mixing.studio.persons["bo"].id)
     assert (export.format, export.status, export.progress) == (format_, "pending", 0)
     assert (export.file_name, export.error_message, export.completed_at) == (f"Night jam.{format_}", None, None)
@@ -48,15 +48,15 @@ async def test_an_export_waits_until_it_is_made(mixing: Mixing, format_: ExportF
 
 async def test_an_export_is_called_as_its_session_was(mixing: Mixing) -> None:
     """What somebody downloads later is what was asked for."""
-    export = await mixing.asked()
+    export = await mixing.request()
     await mixing.studio.people.store.change(mixing.logins["ada"], mixing.session, Change("AC/DC"))
     assert (await mixing.get(export.id)).file_name == "Night jam.wav"
-    assert (await mixing.asked()).file_name == "AC-DC.wav"
+    assert (await mixing.request()).file_name == "AC-DC.wav"
 
 
 async def test_the_list_is_newest_first_and_no_longer_than_a_list(mixing: Mixing) -> None:
     """Also when several have one time; what else there is can be got still."""
-    oldest = await mixing.asked()
+    oldest = await mixing.request()
     await mixing.studio.base.sql(
         "INSERT INTO exports (session_id, format, file_name) "
         "SELECT session_id, format, file_name FROM exports, generate_series(1, $1::int)",
@@ -71,7 +71,7 @@ async def test_the_list_is_newest_first_and_no_longer_than_a_list(mixing: Mixing
 
 async def test_another_sessions_exports_do_not_exist(mixing: Mixing) -> None:
     """Without a role, the answer is as for what was never there, and nothing happens."""
-    export, cy = await mixing.asked(), mixing.logins["cy"]
+    export, cy = await mixing.request(), mixing.logins["cy"]
     for export_id in (export.id, NOBODY):
         for call in calls_about(mixing.exports, cy, export_id):
             with pytest.raises(NoSuchExport):
@@ -86,7 +86,7 @@ async def test_another_sessions_exports_do_not_exist(mixing: Mixing) -> None:
 @pytest.mark.parametrize("who", ["a stranger", "signs_out", "falls_idle"])
 async def test_without_a_sign_in_every_call_is_refused(mixing: Mixing, who: str) -> None:
     """Also about what does not exist, and nothing happens."""
-    export, login = await mixing.asked("bo"), STRANGER
+    export, login = await mixing.request("bo"), STRANGER
     if who != "a stranger":
         login = mixing.logins["bo"]
         await getattr(mixing.studio.people, who)(login)
@@ -100,7 +100,7 @@ async def test_without_a_sign_in_every_call_is_refused(mixing: Mixing, who: str)
 @pytest.mark.parametrize("shape", ["", "jam", "{0} ", "{{{0}}}", "urn:uuid:{0}", "'--", "\0"])
 async def test_an_id_that_is_no_uuid_is_that_of_nothing(mixing: Mixing, shape: str) -> None:
     """Also one that Postgres would read as a UUID."""
-    export, ada = await mixing.asked(), mixing.logins["ada"]
+    export, ada = await mixing.request(), mixing.logins["ada"]
     for call in calls_about(mixing.exports, ada, shape.format(export.id)):
         with pytest.raises(NoSuchExport):
             await call()
@@ -112,7 +112,7 @@ async def test_an_id_that_is_no_uuid_is_that_of_nothing(mixing: Mixing, shape: s
 
 async def test_whoever_asked_for_an_export_or_the_owner_removes_it(mixing: Mixing) -> None:
     """Another collaborator is told so, and it stays."""
-    (adas, key), (bos, _), (own, _) = [await mixing.made(name) for name in ("ada", "bo", "bo")]
+    (adas, key), (bos, _), (own, _) = [await mixing.make_export(name) for name in ("ada", "bo", "bo")]
     with pytest.raises(RequesterOnly):
         await mixing.exports.remove(mixing.logins["bo"], adas.id)
     assert await mixing.get(adas.id) == adas
@@ -127,7 +127,7 @@ async def test_whoever_asked_for_an_export_or_the_owner_removes_it(mixing: Mixin
 
 async def test_what_an_account_that_is_gone_has_asked_for_is_the_owners(mixing: Mixing) -> None:
     """It is not lost with them; only the owner may remove it."""
-    export, key = await mixing.made("bo")
+    export, key = await mixing.make_export("bo")
     await mixing.studio.lose_account("bo")
     assert (await mixing.get(export.id)).user_id is None
     assert (await mixing.exports.remove(mixing.logins["ada"], export.id)).key == key
@@ -135,7 +135,7 @@ async def test_what_an_account_that_is_gone_has_asked_for_is_the_owners(mixing: 
 
 async def test_of_fifty_removals_at_once_one_succeeds(mixing: Mixing) -> None:
     """The others find nothing, and the object is loose once."""
-    export, key = await mixing.made("bo")
+    export, key = await mixing.make_export("bo")
     remove: list[Call] = [partial(mixing.exports.remove, mixing.logins[name], export.id) for name in ("ada", "bo")]
     assert await at_once(remove * (AT_ONCE // 2)) == ["done"] + ["export_not_found"] * (AT_ONCE - 1)
     assert await mixing.studio.unreferenced(due=True) == {key}
@@ -156,12 +156,12 @@ async def test_what_is_over_or_removed_makes_room(mixing: Mixing) -> None:
     """Made, failed and removed exports do not count; what is being made does."""
     store, ada = mixing.exports_under(1), mixing.logins["ada"]
     await store.create(ada, mixing.session, "wav")
-    job = await mixing.taken()
+    job = await mixing.take()
     with pytest.raises(TooManyExports, match="a mixdown"):
         await store.create(ada, mixing.session, "wav")
     assert await mixing.queue.complete(job, await mixing.put())
     await store.create(ada, mixing.session, "wav")
-    assert await mixing.queue.fail(await mixing.taken(), "No.")
+    assert await mixing.queue.fail(await mixing.take(), "No.")
     third = await store.create(ada, mixing.session, "wav")
     await store.remove(ada, third.id)
     await store.create(ada, mixing.session, "wav")
@@ -197,7 +197,7 @@ async def test_an_account_deleted_meanwhile_asks_for_nothing(mixing: Mixing) -> 
 
 async def test_exports_go_with_their_session_and_their_objects_are_due(mixing: Mixing) -> None:
     """Those that are made and those that wait."""
-    (export, key), waiting = await mixing.made(), await mixing.asked()
+    (export, key), waiting = await mixing.make_export(), await mixing.request()
     await mixing.studio.people.store.delete(mixing.logins["ada"], mixing.session)
     for gone in (export, waiting):
         with pytest.raises(NoSuchExport):
@@ -208,7 +208,7 @@ async def test_exports_go_with_their_session_and_their_objects_are_due(mixing: M
 async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread) -> None:
     """Nobody is taken for a stranger, and nothing for missing."""
     async with base_at(DEAD_URL, thread) as dead:
-        store = dead.of(PostgresExports(dead.database))
+        store = dead.of(ExportStore(dead.database))
         for call in calls_about(store, STRANGER, NOBODY) + calls_into(store, STRANGER, NOBODY):
             with pytest.raises(Unavailable):
                 await call()

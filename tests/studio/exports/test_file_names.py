@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnisonic.studio.exports.file_names import FALLBACK, LONGEST_BYTES, file_name_of
+from omnisonic.studio.exports.export_store import FALLBACK_NAME, LONGEST_NAME_BYTES, file_name_of
 from omnisonic.studio.uploads import checked_file_name
 
 
@@ -15,10 +15,10 @@ from omnisonic.studio.uploads import checked_file_name
         ("../../etc/passwd", "-..-etc-passwd.wav"),
         ('C:\\mix "1"?*', "C-mix -1-.wav"),
         ("a\x00b\r\nc\u202ed", "a b c d.wav"),
-        ("...", f"{FALLBACK}.wav"),
-        ("/", f"{FALLBACK}.wav"),
-        ("\u2028", f"{FALLBACK}.wav"),
-        ("", f"{FALLBACK}.wav"),
+        ("...", f"{FALLBACK_NAME}.wav"),
+        ("/", f"{FALLBACK_NAME}.wav"),
+        ("\u2028", f"{FALLBACK_NAME}.wav"),
+        ("", f"{FALLBACK_NAME}.wav"),
         ("v1.", "v1.wav"),
         ("con", "con mix.wav"),
         ("LPT1.demo", "LPT1.demo mix.wav"),
@@ -34,5 +34,5 @@ def test_a_long_name_is_cut_between_letters(letter: str) -> None:
     """To what file systems take, which count bytes."""
     name = file_name_of(letter * 120, "flac")
     assert name.endswith(f"{letter}.flac")
-    assert LONGEST_BYTES - 4 < len(name.encode()) - len(".flac") <= LONGEST_BYTES or letter == "a"
+    assert LONGEST_NAME_BYTES - 4 < len(name.encode()) - len(".flac") <= LONGEST_NAME_BYTES or letter == "a"
     assert checked_file_name(name) == name

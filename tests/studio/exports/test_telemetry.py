@@ -17,7 +17,7 @@ from tests.studio.exports.desk import Desk, desk_at, within_deadline
 
 
 class Watched:
-    """A worker's instruments, and what is seen through them."""
+    """The telemetry of a worker, and what it has recorded."""
 
     def __init__(self) -> None:
         self._exporter, self._reader = InMemorySpanExporter(), InMemoryMetricReader()
@@ -25,7 +25,7 @@ class Watched:
         self.traces.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracer = self.traces.get_tracer("test")
         meters = MeterProvider([self._reader], shutdown_on_exit=False)
-        self.instruments = ExportTelemetry(self.traces, meters)
+        self.telemetry = ExportTelemetry(self.traces, meters)
 
     def spans(self) -> dict[str, ReadableSpan]:
         """By their names; the last of each."""
@@ -50,8 +50,8 @@ def test_a_mixdown_is_made_in_the_trace_in_which_it_was_asked_for(database_url: 
         async with desk_at(database_url, tmp_path) as desk:
             await desk.upload()
             with watched.tracer.start_as_current_span("request") as request:
-                export = await desk.ask()
-            await desk.render(watched.instruments)
+                export = await desk.request()
+            await desk.render_next(watched.telemetry)
         spans = watched.spans()
         render = spans["export.render"]
         assert render.parent is not None
@@ -78,8 +78,8 @@ def test_one_that_was_asked_for_in_no_trace_has_one_of_its_own(database_url: str
     async def run() -> None:
         watched = Watched()
         async with desk_at(database_url, tmp_path) as desk:
-            await desk.ask()
-            await desk.render(watched.instruments)
+            await desk.request()
+            await desk.render_next(watched.telemetry)
         assert watched.spans()["export.render"].parent is None
 
     within_deadline(run())
@@ -91,17 +91,17 @@ def test_each_try_is_counted_by_how_it_ended(database_url: str, tmp_path: Path) 
     async def run() -> None:
         watched = Watched()
         async with desk_at(database_url, tmp_path) as desk:
-            await desk.ask()
-            await desk.render(watched.instruments)
+            await desk.request()
+            await desk.render_next(watched.telemetry)
             await _muted(desk)
-            await desk.ask()
-            await desk.render(watched.instruments)
+            await desk.request()
+            await desk.render_next(watched.telemetry)
             assert not watched.spans()["export.render"].status.is_ok
-            await desk.ask("mp3")
+            await desk.request("mp3")
             desk.mixes.meanwhile = _raise
             await desk.uploads.change(desk.login, (await _stems(desk))[0], Mix(muted=False))
             with pytest.raises(Unavailable):
-                await desk.render(watched.instruments)
+                await desk.render_next(watched.telemetry)
         points = watched.points()
         counted = {point.attributes["status"]: point.value for point in points["omnisonic.exports"]}
         timed = {point.attributes["status"]: point.count for point in points["omnisonic.export.duration"]}
@@ -120,17 +120,17 @@ def test_the_queue_is_counted_now_and_then(database_url: str, tmp_path: Path) ->
             nonlocal looks
             looks += 1
             if looks == 1:
-                await desk.ask("mp3")
+                await desk.request("mp3")
             elif looks == 2:
-                assert watched.instruments.waiting == 2
+                assert watched.telemetry.waiting == 2
                 await desk.database.aclose()
             else:
                 raise EOFError
 
         async with desk_at(database_url, tmp_path) as desk:
-            await desk.ask()
+            await desk.request()
             with pytest.raises(EOFError):
-                await watched.instruments.watch(desk.queue, pause)
+                await watched.telemetry.watch_queue(desk.queue, pause)
         assert [point.value for point in watched.points()["omnisonic.exports_waiting"]] == [2]
 
     within_deadline(run())

@@ -13,8 +13,8 @@ from typing import BinaryIO, Final
 import msgspec
 import pytest
 
-from omnisonic.studio.media.analyser import ANSWER_BYTES, LISTEN_S, CannotAnalyse, analyse_file, probe
-from omnisonic.studio.media.analysis import analyse
+from omnisonic.studio.media.analyser import ANALYSE_S, OUTPUT_BYTES, CannotAnalyse, analyse_file, probe_command
+from omnisonic.studio.media.probe import analyse
 from omnisonic.studio.uploads import Analysis
 from tests.cli.running import alive, children, eventually
 from tests.hogs import IN_SPARE_TIME, busy_processor
@@ -32,7 +32,7 @@ LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ha
 
 
 @contextmanager
-def opened(data: bytes) -> Iterator[BinaryIO]:
+def open_file(data: bytes) -> Iterator[BinaryIO]:
     """A file with this in it, at its beginning."""
     with tempfile.TemporaryFile() as file:
         file.write(data)
@@ -40,13 +40,15 @@ def opened(data: bytes) -> Iterator[BinaryIO]:
         yield file
 
 
-def listened(
-    data: bytes, command: Sequence[str] = (), *, within_s: float = LISTEN_S, in_spare_time: bool = False
+def analyse_data(
+    data: bytes, command: Sequence[str] = (), *, within_s: float = ANALYSE_S, at_idle_priority: bool = False
 ) -> Analysis | None:
     """What a process hears in `data`; `command` instead of the real one."""
-    with opened(data) as file:
+    with open_file(data) as file:
         return blocking(
-            analyse_file(file, command=lambda: command or probe(), within_s=within_s, in_spare_time=in_spare_time)
+            analyse_file(
+                file, command=lambda: command or probe_command(), within_s=within_s, at_idle_priority=at_idle_priority
+            )
         )
 
 
@@ -59,22 +61,22 @@ def python(program: str, *then: str) -> Sequence[str]:
 def test_a_process_hears_what_this_one_would_have_heard() -> None:
     """Nothing is lost on the way."""
     data = tone("mp3", "libmp3lame", seconds=3)
-    with opened(data) as file:
+    with open_file(data) as file:
         here = analyse(file)
     assert here is not None
-    assert listened(data) == here
+    assert analyse_data(data) == here
 
 
 @pytest.mark.parametrize("data", [b"", b"no sound " * 1000])
 def test_no_sound_is_none(data: bytes) -> None:
     """Nothing has gone wrong."""
-    assert listened(data) is None
+    assert analyse_data(data) is None
 
 
 def test_the_process_knows_nothing_of_us() -> None:
     """Its environment has no more than a Python needs: what this test is called, for instance, it cannot know."""
     assert "PYTEST_CURRENT_TEST" in os.environ
-    assert listened(b"", python("import os, sys; 'PYTEST_CURRENT_TEST' in os.environ and sys.exit(3)")) is None
+    assert analyse_data(b"", python("import os, sys; 'PYTEST_CURRENT_TEST' in os.environ and sys.exit(3)")) is None
 
 
 @LINUX
@@ -108,59 +110,59 @@ def test_limits_cannot_be_lifted() -> None:
 def test_a_bomb_is_stopped_by_its_time() -> None:
     """A hundred kilobytes of FLAC keep a processor busy for long; here it has one second."""
     short = python("import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 3))")
-    assert listened(silence(200_000), short) is None
+    assert analyse_data(silence(200_000), short) is None
 
 
 def test_a_process_that_hangs_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     """It counts as no sound, for it would hang again."""
-    assert listened(b"", ("/bin/sleep", "60"), within_s=1.0) is None
+    assert analyse_data(b"", ("/bin/sleep", "60"), within_s=1.0) is None
     assert [record.message for record in caplog.records] == ["media.given_up"]
 
 
 @LINUX
 def test_others_come_first() -> None:
     """It listens in nothing but spare time."""
-    heard = listened(tone())
+    heard = analyse_data(tone())
     said = msgspec.json.encode(heard).decode()
-    assert listened(b"", ("/bin/sh", "-c", f"{IN_SPARE_TIME}; echo '{said}'"), in_spare_time=True) == heard
+    assert analyse_data(b"", ("/bin/sh", "-c", f"{IN_SPARE_TIME}; echo '{said}'"), at_idle_priority=True) == heard
 
 
 @LINUX
 def test_a_file_is_not_blamed_for_a_busy_machine() -> None:
     """It wants to be heard later."""
     with busy_processor(), pytest.raises(CannotAnalyse, match="too busy"):
-        listened(tone(), within_s=0.5, in_spare_time=True)
+        analyse_data(tone(), within_s=0.5, at_idle_priority=True)
 
 
 @pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "echo '{}'", "echo nothing"])
 def test_a_decoder_led_astray_has_heard_nothing(said: str) -> None:
     """It dies by its own hand, or talks nonsense."""
-    assert listened(b"", ("/bin/sh", "-c", said)) is None
+    assert analyse_data(b"", ("/bin/sh", "-c", said)) is None
 
 
 def test_a_flood_of_words_is_not_kept() -> None:
     """What is longer than any answer is none."""
-    program = f"import sys; sys.stdout.write('[' * {ANSWER_BYTES * 4})"
-    assert listened(b"", (sys.executable, "-c", program), within_s=2) is None
+    program = f"import sys; sys.stdout.write('[' * {OUTPUT_BYTES * 4})"
+    assert analyse_data(b"", (sys.executable, "-c", program), within_s=2) is None
 
 
 @pytest.mark.parametrize("said", ["exit 1", "kill -KILL $$", "kill -TERM $$"])
 def test_what_is_not_the_files_fault_is_told(said: str) -> None:
     """A broken installation, and somebody who kills: the file wants to be heard later."""
     with pytest.raises(CannotAnalyse):
-        listened(tone(), ("/bin/sh", "-c", said))
+        analyse_data(tone(), ("/bin/sh", "-c", said))
 
 
 def test_a_process_that_cannot_be_confined_says_why() -> None:
     """Nothing is decoded, and the file wants to be heard later."""
     with pytest.raises(CannotAnalyse, match=r"^No sandbox here\.$"):
-        listened(tone(), ("/bin/sh", "-c", "printf 'No sandbox here.'; exit 77"))
+        analyse_data(tone(), ("/bin/sh", "-c", "printf 'No sandbox here.'; exit 77"))
 
 
 def test_a_command_that_is_not_there_is_told() -> None:
     """That is nothing that a file can cause."""
     with pytest.raises(FileNotFoundError):
-        listened(tone(), ("/nowhere/python",))
+        analyse_data(tone(), ("/nowhere/python",))
 
 
 def test_cancelling_ends_the_process(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_cancelling_ends_the_process(tmp_path: Path) -> None:
     noted = tmp_path / "pid"
 
     async def run() -> None:
-        with opened(b"") as file:
+        with open_file(b"") as file:
             command = ("/bin/sh", "-c", f"echo $$ > {noted}.new; mv {noted}.new {noted}; exec sleep 60")
             listening = asyncio.create_task(analyse_file(file, command=lambda: command))
             await asyncio.to_thread(eventually, noted.exists, what="it listens")
@@ -199,4 +201,4 @@ def test_a_process_dies_with_whoever_started_it() -> None:
 
 def test_the_real_command_is_leashed() -> None:
     """To this process."""
-    assert probe()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))
+    assert probe_command()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))

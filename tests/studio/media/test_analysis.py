@@ -10,14 +10,14 @@ import av
 import pytest
 from av import logging
 
-from omnisonic.studio.media.analysis import analyse
 from omnisonic.studio.media.decoding import LONGEST_S
+from omnisonic.studio.media.probe import analyse
 from omnisonic.studio.uploads import Analysis
 from tests.http.sounds import wav
 from tests.studio.media.recordings import LEVEL, SILENT_SAMPLES, recorded, samples, silence, silent_film, tone
 
 
-def heard(data: bytes) -> Analysis:
+def analyse_data(data: bytes) -> Analysis:
     """What is in this file, which has sound."""
     found = analyse(io.BytesIO(data))
     assert found is not None
@@ -43,7 +43,7 @@ def heard(data: bytes) -> Analysis:
 )
 def test_sound_is_heard_in_files_and_films_of_many_kinds(container: str, codec: str, rate: int, film: bool) -> None:
     """Length, rate and loudness are the tone's, as nearly as the codec keeps them."""
-    found = heard(tone(container, codec, seconds=2, rate=rate, film=film))
+    found = analyse_data(tone(container, codec, seconds=2, rate=rate, film=film))
     assert found.channels == 2
     assert found.peaks.sample_rate == rate
     assert found.peaks.duration_seconds == pytest.approx(2, abs=0.05)
@@ -54,7 +54,7 @@ def test_sound_is_heard_in_files_and_films_of_many_kinds(container: str, codec: 
 @pytest.mark.parametrize(("layout", "channels"), [("mono", 1), ("stereo", 2), ("5.1", 6)])
 def test_the_channels_are_counted(layout: str, channels: int) -> None:
     """From one to as many as a cinema has."""
-    assert heard(tone(layout=layout)).channels == channels
+    assert analyse_data(tone(layout=layout)).channels == channels
 
 
 def test_the_waveform_shows_where_it_is_loud() -> None:
@@ -62,7 +62,7 @@ def test_the_waveform_shows_where_it_is_loud() -> None:
     quiet, loud = samples(0.5, channels=2), samples(0.5, channels=2)
     both = array("h", bytes(len(quiet.tobytes()))) + loud
     both[::2] = array("h", bytes(len(both)))
-    peaks = heard(recorded(both)).peaks.peaks
+    peaks = analyse_data(recorded(both)).peaks.peaks
     middle = len(peaks) // 2
     assert set(peaks[: middle - 1]) == {0.0}
     assert min(peaks[middle + 1 : -1]) > LEVEL * 0.9
@@ -70,7 +70,7 @@ def test_the_waveform_shows_where_it_is_loud() -> None:
 
 def test_one_sample_is_a_sound() -> None:
     """The shortest that there is."""
-    found = heard(recorded(array("h", [16_384]), rate=8000, layout="mono"))
+    found = analyse_data(recorded(array("h", [16_384]), rate=8000, layout="mono"))
     assert found == Analysis(1, found.peaks)
     assert found.peaks.peaks == [0.5]
     assert found.peaks.duration_seconds == 1 / 8000
@@ -90,7 +90,7 @@ def test_where_there_is_no_sound_none_is_heard(data: bytes) -> None:
 def test_of_a_file_that_was_cut_off_the_beginning_is_heard(container: str, codec: str) -> None:
     """As long as it is."""
     whole = tone(container, codec, seconds=4, rate=48_000)
-    found = heard(whole[: len(whole) // 2])
+    found = analyse_data(whole[: len(whole) // 2])
     assert found.peaks.duration_seconds == pytest.approx(2, abs=0.3)
 
 
@@ -98,7 +98,7 @@ def test_a_broken_stretch_does_not_hide_the_rest() -> None:
     """Some of a song is overwritten with noise."""
     song = bytearray(tone("mp3", "libmp3lame", seconds=4))
     song[len(song) // 2 : len(song) // 2 + 3000] = random.Random(1).randbytes(3000)
-    assert heard(bytes(song)).peaks.duration_seconds == pytest.approx(4, abs=0.7)
+    assert analyse_data(bytes(song)).peaks.duration_seconds == pytest.approx(4, abs=0.7)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -118,7 +118,7 @@ def test_garbage_is_heard_or_not_but_never_fails(seed: int) -> None:
 def test_titles_in_no_encoding_at_all_do_no_harm() -> None:
     """A tag that is not UTF-8."""
     tagged = tone("flac", "flac", title="canary").replace(b"canary", b"\xff\xfe\xff\xfe\xff\xfe")
-    assert heard(tagged).channels == 2
+    assert analyse_data(tagged).channels == 2
 
 
 def test_a_playlist_cannot_name_other_files(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_no_decoder_of_pictures_is_asked_what_a_film_holds() -> None:
     logging.set_level(logging.VERBOSE)
     try:
         with logging.Capture() as said:
-            assert heard(film).channels == 2
+            assert analyse_data(film).channels == 2
     finally:
         logging.set_level(level)
     assert any("Codec (mpeg4) not on whitelist" in words for _, _, words in said)

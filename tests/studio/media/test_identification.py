@@ -12,8 +12,7 @@ import pytest
 from omnisonic.errors import Unavailable
 from omnisonic.studio.media.decoding import FORMATS
 from omnisonic.studio.media.identification import identify
-from omnisonic.studio.media.identifier import Identifier, identification
-from omnisonic.studio.media.media_types import MEDIA_TYPES
+from omnisonic.studio.media.identifier import MEDIA_TYPES, Identifier, identification_command
 from tests.http.sounds import png
 from tests.postgres_server import blocking
 from tests.studio.media.recordings import silent_film, tone
@@ -38,7 +37,7 @@ FILES: Final[dict[str, tuple[Callable[[], bytes], str]]] = {
 
 def identified(head: bytes, command: Sequence[str] = (), *, wait_s: float = 20.0) -> str | None:
     """What a process says of it."""
-    return blocking(Identifier(command=lambda: command or identification(), wait_s=wait_s).media_type(head))
+    return blocking(Identifier(command=lambda: command or identification_command(), wait_s=wait_s).media_type(head))
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
+from omnisonic.studio.media.containers import MOST_LINKS, find_links
 from omnisonic.studio.media.decoding import LONGEST_S, NoSound
-from omnisonic.studio.media.ogg import MOST_LINKS, find_links
 from omnisonic.studio.media.sound import Sound
 from tests.studio.media.broken_files import chunk, chunks_of, tagged, wav_of
 from tests.studio.media.recordings import silence, tone

@@ -5,7 +5,7 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnisonic.studio.media.waveform import FIRST_STRETCH, MOST_PEAKS, Waveform
+from omnisonic.studio.media.probe import FIRST_STRETCH, MOST_PEAKS, Waveform
 
 
 def drawn(samples: list[int], *, channels: int = 1, parts: int = 10_000) -> Waveform:

@@ -9,7 +9,7 @@ import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from omnisonic.studio.mixdown import RATE_HZ, Bits, Mixed, Project, Stem
-from omnisonic.studio.mixdown.rendering import render
+from omnisonic.studio.mixdown.process import render
 
 Sound: TypeAlias = NDArray[np.float64]
 """One row a frame, one column a channel."""
@@ -52,19 +52,19 @@ def samples_in(data: bytes) -> tuple[Sound, int]:
     return np.asarray(sound, np.float64), rate
 
 
-def made(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bits: Bits = 24) -> tuple[bytes, Mixed]:
+def render_mix(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bits: Bits = 24) -> tuple[bytes, Mixed]:
     """The file of this mix, and what was said of it."""
     output = io.BytesIO()
     project = Project(*TEMPO, [stem for stem, _ in stems])
     for _, file in stems:
         file.seek(0)
-    mixed = render(project, [file for _, file in stems], output, format_, bits=bits, told=lambda _: None)
+    mixed = render(project, [file for _, file in stems], output, format_, bits=bits, on_progress=lambda _: None)
     return output.getvalue(), mixed
 
 
 def mix(*stems: tuple[Stem, BinaryIO]) -> Sound:
     """What is heard in this mix."""
-    data, mixed = made(stems)
+    data, mixed = render_mix(stems)
     sound, rate = samples_in(data)
     assert rate == RATE_HZ
     assert sound.shape == (round(mixed.duration_s * RATE_HZ), 2)

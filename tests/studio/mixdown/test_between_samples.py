@@ -5,7 +5,7 @@ import pytest
 
 from omnisonic.studio.mixdown import RATE_HZ, Stem
 from omnisonic.studio.mixdown.blocks import Block
-from omnisonic.studio.mixdown.track import _at_one_rate
+from omnisonic.studio.mixdown.tracks import resample_to_first
 from tests.studio.mixdown.sounds import Sound, file_of, mix, noise, sine
 
 RATES_HZ = (44_100, 32_000, 96_000)
@@ -54,7 +54,7 @@ def test_nothing_is_lost_where_a_file_changes_its_rate(between_hz: int) -> None:
     parts = [
         Block(sine(1_000, 1, rate=rate).T.astype(np.float32), rate, ("FC",)) for rate in (RATE_HZ, between_hz, RATE_HZ)
     ]
-    sound = np.concatenate(list(_at_one_rate(parts[0], iter(parts[1:]))), axis=1)[0]
+    sound = np.concatenate(list(resample_to_first(parts[0], iter(parts[1:]))), axis=1)[0]
     assert abs(len(sound) - 3 * RATE_HZ) <= 1
     whole = sine(1_000, 3)[: len(sound), 0]
     for seam in (RATE_HZ, 2 * RATE_HZ):
@@ -68,6 +68,6 @@ def test_the_end_of_a_part_at_another_rate_is_heard() -> None:
     click[0, -20] = 0.5
     quiet = np.zeros((1, RATE_HZ), np.float32)
     parts = [Block(quiet, RATE_HZ, ("FC",)), Block(click, 32_000, ("FC",)), Block(quiet, RATE_HZ, ("FC",))]
-    sound = np.concatenate(list(_at_one_rate(parts[0], iter(parts[1:]))), axis=1)[0]
+    sound = np.concatenate(list(resample_to_first(parts[0], iter(parts[1:]))), axis=1)[0]
     assert abs(sound).argmax() == 2 * RATE_HZ - 30
     assert abs(sound).max() > 0.25

@@ -15,9 +15,9 @@ import soundfile  # type: ignore[import-untyped]
 
 from omnisonic.models import ExportFormat
 from omnisonic.studio.mixdown import RATE_HZ, Project, Stem
-from omnisonic.studio.mixdown.rendering import render
-from omnisonic.studio.mixdown.wav import header
-from tests.studio.mixdown.sounds import file_of, level_db, made, noise, samples_in, sine
+from omnisonic.studio.mixdown.file_writers import wav_header
+from omnisonic.studio.mixdown.process import render
+from tests.studio.mixdown.sounds import file_of, level_db, noise, render_mix, samples_in, sine
 
 KINDS: Any = [("wav", 24), ("wav", 16), ("flac", 24), ("flac", 16), ("mp3", 24)]
 SUBTYPES = {16: "PCM_16", 24: "PCM_24"}
@@ -27,7 +27,7 @@ FRAMES = 100_001
 def a_mix(format_: ExportFormat, bits: Any = 24) -> bytes:
     """Two stems, whose length is that of no block and no frame of any codec."""
     tone = file_of(sine(440, 2.5)[:FRAMES])
-    return made([(Stem("a"), tone), (Stem("b", -12, 0.5), file_of(noise(1)))], format_, bits)[0]
+    return render_mix([(Stem("a"), tone), (Stem("b", -12, 0.5), file_of(noise(1)))], format_, bits)[0]
 
 
 @pytest.mark.parametrize(("format_", "bits"), KINDS)
@@ -78,7 +78,7 @@ def test_wav_and_flac_hold_the_same_samples() -> None:
 
 def test_silence_is_digital_silence() -> None:
     """Without dither, loudness or peak."""
-    data, mixed = made([(Stem("a"), file_of(np.zeros((RATE_HZ, 1))))])
+    data, mixed = render_mix([(Stem("a"), file_of(np.zeros((RATE_HZ, 1))))])
     assert not samples_in(data)[0].any()
     assert (mixed.duration_s, mixed.loudness_lufs, mixed.peak_dbfs) == (1.0, None, None)
 
@@ -89,7 +89,7 @@ def test_beyond_4_gigabytes_it_is_rf64(tmp_path: Path) -> None:
     frames = 5 * 3600 * RATE_HZ
     file = tmp_path / "long.wav"
     with file.open("wb") as output:
-        output.write(header(frames * 6, 24))
+        output.write(wav_header(frames * 6, 24))
         output.truncate(output.tell() + frames * 6)
     with soundfile.SoundFile(file) as sound:
         assert (sound.format, sound.frames, sound.channels) == ("RF64", frames, 2)
@@ -98,16 +98,16 @@ def test_beyond_4_gigabytes_it_is_rf64(tmp_path: Path) -> None:
     assert head[:4] == b"RF64"
     assert struct.unpack_from("<QQ", head, 20) == (file.stat().st_size - 8, frames * 6)
     most = (0xFFFF_FFFF - len(head) + 8) // 6 * 6
-    assert header(most, 24)[:4] == b"RIFF"
-    assert header(most + 6, 24)[:4] == b"RF64"
-    assert len(header(0, 16)) == len(header(1 << 40, 24)) == len(head)
+    assert wav_header(most, 24)[:4] == b"RIFF"
+    assert wav_header(most + 6, 24)[:4] == b"RF64"
+    assert len(wav_header(0, 16)) == len(wav_header(1 << 40, 24)) == len(head)
 
 
 @pytest.mark.parametrize("format_", ["wav", "flac", "mp3"])
 def test_without_stems_it_is_eight_bars_of_click(format_: ExportFormat) -> None:
     """At the session's tempo, to the sample; the first beat of each bar is louder."""
     output, heard = io.BytesIO(), list[float]()
-    mixed = render(Project(93.0, 3), [], output, format_, told=heard.append)
+    mixed = render(Project(93.0, 3), [], output, format_, on_progress=heard.append)
     sound = samples_in(output.getvalue())[0]
     beat = 60 / 93 * RATE_HZ
     assert len(sound) == round(24 * beat) == round(mixed.duration_s * RATE_HZ)
@@ -126,7 +126,7 @@ def test_the_peak_is_the_highest_sample_on_either_side_of_zero(format_: ExportFo
     """A sound that goes much further down than up, or up than down."""
     lopsided = sine(440, 1, level_db=-40, channels=2)
     lopsided[20_000] = side * 0.5
-    _, mixed = made([(Stem("a"), file_of(lopsided))], format_, bits)
+    _, mixed = render_mix([(Stem("a"), file_of(lopsided))], format_, bits)
     assert mixed.peak_dbfs == pytest.approx(20 * np.log10(0.5), abs=0.01)
 
 
@@ -139,7 +139,7 @@ def test_a_file_that_understates_its_length_is_not_done_before_it_is() -> None:
     whole[at : at + 8] = (fields - fields % 2**36 + RATE_HZ // 2).to_bytes(8, "big")
     told: list[float] = []
     output = io.BytesIO()
-    mixed = render(Project(120, 4, [Stem("a")]), [io.BytesIO(bytes(whole))], output, "wav", told=told.append)
+    mixed = render(Project(120, 4, [Stem("a")]), [io.BytesIO(bytes(whole))], output, "wav", on_progress=told.append)
     assert mixed.duration_s == 4
     assert told == sorted(told)
     assert told[-1] == 1

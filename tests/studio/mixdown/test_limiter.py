@@ -12,15 +12,21 @@ from hypothesis import strategies as st
 
 from omnisonic.studio.mixdown import RATE_HZ, Stem
 from omnisonic.studio.mixdown.blocks import Samples
-from omnisonic.studio.mixdown.limiter import AHEAD_FRAMES, CEILING, RELEASE_DB_PER_S, Limiter
-from omnisonic.studio.mixdown.true_peak import MOST_OVERSHOOT, peaks_between
+from omnisonic.studio.mixdown.mastering import (
+    AHEAD_FRAMES,
+    CEILING,
+    MOST_OVERSHOOT,
+    RELEASE_DB_PER_S,
+    Limiter,
+    true_peaks,
+)
 from tests.studio.mixdown.sounds import Sound, file_of, mix, noise, sine
 
 
 def limited(sound: Samples, *, block: int = 5_000) -> Samples:
     """All of it, in blocks of so many frames."""
     limiter = Limiter()
-    parts = [limiter.go_on(sound[:, at : at + block]) for at in range(0, sound.shape[1], block)]
+    parts = [limiter.process(sound[:, at : at + block]) for at in range(0, sound.shape[1], block)]
     return np.concatenate([*parts, limiter.finish()], axis=1)
 
 
@@ -143,8 +149,8 @@ def test_it_does_not_matter_in_which_blocks_the_mix_comes(spikes: dict[int, floa
 def test_the_bound_that_spares_looking_closer_holds() -> None:
     """The worst sound that there is gets as high as it says between its samples, and is found."""
     worst = np.sign(np.sinc(np.arange(-500, 500) - 0.5))[np.newaxis].astype(np.float32)
-    assert 0.98 * MOST_OVERSHOOT < peaks_between(worst, 1.0).max() <= MOST_OVERSHOOT * 1.0001
-    assert not peaks_between(worst, MOST_OVERSHOOT + 0.01).any()
+    assert 0.98 * MOST_OVERSHOOT < true_peaks(worst, 1.0).max() <= MOST_OVERSHOOT * 1.0001
+    assert not true_peaks(worst, MOST_OVERSHOOT + 0.01).any()
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
@@ -152,6 +158,6 @@ def test_a_peak_between_samples_counts_on_either_side_of_zero(side: float) -> No
     """Two samples under the ceiling, between which the sound is over it, and nothing on the other side."""
     sound = np.zeros((2, 4_000), np.float32)
     sound[:, 2_000:2_002] = side * 0.85
-    assert peaks_between(sound, CEILING).max() > CEILING * 1.1
+    assert true_peaks(sound, CEILING).max() > CEILING * 1.1
     assert true_peak_db(sound.T.astype(np.float64)) > -1 + 0.5
     assert true_peak_db(limited(sound).T.astype(np.float64)) <= -0.9

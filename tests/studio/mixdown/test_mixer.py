@@ -14,16 +14,15 @@ from typing import BinaryIO, Final
 import msgspec
 import pytest
 
-from omnisonic.studio.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
-from omnisonic.studio.mixdown.ipc import Done, Failed, Order
-from omnisonic.studio.mixdown.mixer import ASTRAY, mix, mixing
+from omnisonic.studio.mixdown import Done, Failed, Mixed, MixFailed, MixRequest, Project, Stem, TooLong, UnusableStem
+from omnisonic.studio.mixdown.mixer import UNDECODABLE, mix, mixing_command
 from omnisonic.studio.mixdown.process import LIMITS
 from tests.cli.running import alive, children, eventually
 from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.postgres_server import blocking
 from tests.processes import ended_with_block, send_signal
 from tests.studio.media.recordings import silence, silent_film
-from tests.studio.mixdown.sounds import file_of, made, noise, sine
+from tests.studio.mixdown.sounds import file_of, noise, render_mix, sine
 
 DEADLINE_S: Final = 40.0
 LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
@@ -33,20 +32,20 @@ UNMEASURED = {name: value for name, value in os.environ.items() if not name.star
 
 STARVE: Final = """
 import omnisonic.studio.mixdown.process as process
-import omnisonic.studio.mixdown.reader as reader
-class Greedy(reader.Part):
+import omnisonic.studio.mixdown.readers as readers
+class Greedy(readers.StemReader):
     def read(self, frames): return bytearray(process.LIMITS.memory_bytes)
-reader.Part = Greedy
+readers.StemReader = Greedy
 process.main()
 """
 """A mix whose reader wants more memory than it may have."""
 DEADLY: Final = """
 import os, signal
 import omnisonic.studio.mixdown.process as process
-import omnisonic.studio.mixdown.reader as reader
-class Deadly(reader.Part):
+import omnisonic.studio.mixdown.readers as readers
+class Deadly(readers.StemReader):
     def read(self, frames): os.kill(os.getpid(), signal.SIG{signal})
-reader.Part = Deadly
+readers.StemReader = Deadly
 process.main()
 """
 """A mix whose readers die."""
@@ -60,7 +59,7 @@ class Session:
         self.files = [self._file(sound) for sound in sounds]
         self.output = self._file(b"left over from an earlier try " * 1_000)
         self.project = Project(120, 4, [Stem(f"{number}.wav") for number in range(len(sounds))])
-        self.told: list[float] = []
+        self.progress: list[float] = []
 
     def _file(self, data: bytes) -> BinaryIO:
         file: BinaryIO = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
@@ -74,22 +73,22 @@ class Session:
         *,
         within_s: float = DEADLINE_S,
         told: Callable[[float], None] | None = None,
-        in_spare_time: bool = False,
+        at_idle_priority: bool = False,
     ) -> Mixed:
         """Have it mixed; by `command` instead of the real one."""
-        tell, run = told or self.told.append, (lambda: command) if command else mixing
+        tell, run = told or self.progress.append, (lambda: command) if command else mixing_command
         return await mix(
             self.project,
             self.files,
             self.output,
             "wav",
-            told=tell,
+            on_progress=tell,
             within_s=within_s,
             command=run,
-            in_spare_time=in_spare_time,
+            at_idle_priority=at_idle_priority,
         )
 
-    def written(self) -> bytes:
+    def output_bytes(self) -> bytes:
         """What is in the output."""
         self.output.seek(0)
         return self.output.read()
@@ -127,14 +126,14 @@ def test_a_process_mixes_what_this_one_would_have_mixed() -> None:
     sounds = [sound(8), file_of(sine(440, 9, rate=44_100), 44_100).read()]
     with Session(*sounds) as session:
         mixed = within_deadline(session.mix())
-        here, mixed_here = made(
+        here, mixed_here = render_mix(
             [(stem, file_of_bytes) for stem, file_of_bytes in zip(session.project.stems, session.files, strict=True)]
         )
         assert mixed == mixed_here
-        assert session.written() == here
-        assert session.told == sorted(session.told)
-        assert all(0 <= done <= 1 for done in session.told)
-        assert session.told
+        assert session.output_bytes() == here
+        assert session.progress == sorted(session.progress)
+        assert all(0 <= done <= 1 for done in session.progress)
+        assert session.progress
 
 
 def test_what_is_missing_is_said_through_both_processes() -> None:
@@ -170,7 +169,7 @@ def test_a_bomb_is_stopped_by_its_time() -> None:
     """A hundred kilobytes of FLAC keep a processor busy for long; here it has one second."""
     with Session(silence(200_000)) as session, pytest.raises(UnusableStem) as raised:
         within_deadline(session.mix(python("import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 3))")))
-    assert raised.value.message == ASTRAY
+    assert raised.value.message == UNDECODABLE
 
 
 @LINUX
@@ -210,14 +209,14 @@ def test_others_come_first() -> None:
         mixed = within_deadline(session.mix())
         said = msgspec.json.encode(Done(mixed)).decode()
         command = ("/bin/sh", "-c", f"{IN_SPARE_TIME}; echo '{said}'")
-        assert within_deadline(session.mix(command, in_spare_time=True)) == mixed
+        assert within_deadline(session.mix(command, at_idle_priority=True)) == mixed
 
 
 @LINUX
 def test_a_machine_that_is_too_busy_to_mix_is_nobodys_fault() -> None:
     """It is said, and no file is named."""
     with busy_processor(), Session(sound(20)) as session, pytest.raises(MixFailed, match="too busy"):
-        within_deadline(session.mix(within_s=1.0, in_spare_time=True))
+        within_deadline(session.mix(within_s=1.0, at_idle_priority=True))
 
 
 @pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "kill -XCPU $$"])
@@ -283,7 +282,8 @@ def test_a_process_dies_with_whoever_started_it() -> None:
         "class Pipe:\n  def __init__(self, end): self.end = end\n"
         "  def fileno(self): return self.end\n  def seek(self, _): pass\n"
         "ends = os.pipe(); print('began', flush=True)\n"
-        "asyncio.run(mix(Project(120, 4, [Stem('a')]), [Pipe(ends[0])], Pipe(ends[1]), 'wav', told=print, within_s=60))"
+        "asyncio.run(mix(Project(120, 4, [Stem('a')]), [Pipe(ends[0])], Pipe(ends[1]), 'wav', "
+        "on_progress=print, within_s=60))"
     )
     with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
         assert parent.stdout is not None
@@ -310,11 +310,11 @@ def test_limits_cannot_be_lifted() -> None:
 
 def test_the_real_command_is_leashed() -> None:
     """To this process."""
-    assert mixing()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))
+    assert mixing_command()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))
 
 
 def test_news_are_lines_that_anybody_can_read() -> None:
     """JSON, and so is the order."""
-    order = Order(Project(120, 4, [Stem("a")]), "wav", 24, [3], 4)
-    assert msgspec.json.decode(msgspec.json.encode(order), type=Order) == order
-    assert msgspec.json.encode(Failed("No.")) == b'{"news":"failed","sentence":"No."}'
+    order = MixRequest(Project(120, 4, [Stem("a")]), "wav", 24, [3], 4)
+    assert msgspec.json.decode(msgspec.json.encode(order), type=MixRequest) == order
+    assert msgspec.json.encode(Failed("No.")) == b'{"report":"failed","sentence":"No."}'

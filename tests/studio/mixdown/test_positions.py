@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pytest
 
-from omnisonic.studio.media.analysis import analyse
+from omnisonic.studio.media.probe import analyse
 from omnisonic.studio.mixdown import RATE_HZ, Stem
 from tests.studio.mixdown.placed_files import (
     AFTER_PAUSE_S,

@@ -9,11 +9,21 @@ import numpy as np
 import pytest
 
 from omnisonic.studio.mixdown import RATE_HZ, Stem, UnusableStem
-from omnisonic.studio.mixdown.channels import fold
-from omnisonic.studio.mixdown.track import Track
+from omnisonic.studio.mixdown.blocks import downmix
+from omnisonic.studio.mixdown.tracks import Track
 from tests.http.sounds import png, wav
 from tests.studio.media.recordings import silence, silent_film, tone
-from tests.studio.mixdown.sounds import Sound, file_of, file_of_bytes, level_db, made, mix, noise, samples_in, sine
+from tests.studio.mixdown.sounds import (
+    Sound,
+    file_of,
+    file_of_bytes,
+    level_db,
+    mix,
+    noise,
+    render_mix,
+    samples_in,
+    sine,
+)
 
 STANDARD: Final = bytes.fromhex("0100000000001000800000aa00389b71")
 
@@ -88,8 +98,8 @@ def test_no_channel_is_lost_when_a_file_does_not_name_them(channels: int) -> Non
     for channel in range(channels):
         sound = np.zeros((channels, 10), np.float32)
         sound[channel] = 1
-        assert fold(sound, ("NONE",) * channels).any()
-    assert abs(fold(np.ones((channels, 10), np.float32), ("NONE",) * channels)).max() == pytest.approx(1)
+        assert downmix(sound, ("NONE",) * channels).any()
+    assert abs(downmix(np.ones((channels, 10), np.float32), ("NONE",) * channels)).max() == pytest.approx(1)
 
 
 def test_a_file_that_says_nothing_of_its_eight_channels_is_mixed() -> None:
@@ -128,14 +138,14 @@ def test_of_a_file_that_was_cut_off_the_beginning_is_mixed(kind: str, subtype: s
 def test_a_file_without_any_sound_is_named(data: bytes) -> None:
     """And it is said what to do about it."""
     with pytest.raises(UnusableStem, match=r"no sound in 'notes.txt' that can be mixed\. Remove it or mute it\."):
-        made([(Stem("song.wav"), file_of(sine(440, 1))), (Stem("notes.txt"), file_of_bytes(data))])
+        render_mix([(Stem("song.wav"), file_of(sine(440, 1))), (Stem("notes.txt"), file_of_bytes(data))])
 
 
 @pytest.mark.parametrize("name", ["\u05e9\u05d9\u05e8\u200f.wav", "it's.wav", "caf\u00e9 \U0001f3b8.wav"])
 def test_a_name_is_said_as_people_write_it(name: str) -> None:
     """Whatever its script, its marks and its quotes: not as programs write it."""
     with pytest.raises(UnusableStem) as raised:
-        made([(Stem(name), file_of_bytes(b""))])
+        render_mix([(Stem(name), file_of_bytes(b""))])
     assert raised.value.message.startswith(f"There is no sound in '{name}' that can be mixed.")
 
 
@@ -176,7 +186,7 @@ def test_garbage_is_mixed_or_named_but_nothing_else(seed: int) -> None:
     for at, byte in zip(noisy.integers(0, len(broken), 40), noisy.integers(0, 256, 40), strict=True):
         broken[at] = byte
     with contextlib.suppress(UnusableStem):
-        data, _ = made([(Stem("broken"), io.BytesIO(bytes(broken)))])
+        data, _ = render_mix([(Stem("broken"), io.BytesIO(bytes(broken)))])
         assert len(samples_in(data)[0])
 
 
@@ -185,17 +195,17 @@ def test_a_mix_says_in_which_files_something_is_missing() -> None:
     whole = file_of(noise(4)).read()
     cut_off = whole[: len(whole) // 2]
     names = [(f"{number}.wav", cut_off if number % 2 else whole) for number in range(4)]
-    _, mixed = made([(Stem(name), file_of_bytes(data)) for name, data in names])
+    _, mixed = render_mix([(Stem(name), file_of_bytes(data)) for name, data in names])
     assert mixed.warning == (
         "'1.wav' was cut off: 2.0 of 4.0 seconds are there. '3.wav' was cut off: 2.0 of 4.0 seconds are there."
     )
-    assert made([(Stem("a"), file_of_bytes(whole))])[1].warning is None
+    assert render_mix([(Stem("a"), file_of_bytes(whole))])[1].warning is None
 
 
 def test_of_many_files_with_something_missing_some_are_named() -> None:
     """And the others counted."""
     whole = file_of(noise(1)).read()
-    _, mixed = made([(Stem(f"{number}.wav"), file_of_bytes(whole[: len(whole) // 2])) for number in range(13)])
+    _, mixed = render_mix([(Stem(f"{number}.wav"), file_of_bytes(whole[: len(whole) // 2])) for number in range(13)])
     assert mixed.warning is not None
     assert "'9.wav'" in mixed.warning
     assert mixed.warning.endswith("Something is missing in 3 more.")

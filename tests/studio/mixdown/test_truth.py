@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omnisonic.studio.mixdown import RATE_HZ, Stem
-from omnisonic.studio.mixdown.panning import gains
+from omnisonic.studio.mixdown.tracks import pan_gains
 from tests.studio.media.recordings import recorded
 from tests.studio.mixdown.sounds import (
     Sound,
@@ -17,9 +17,9 @@ from tests.studio.mixdown.sounds import (
     file_of_bytes,
     impulse,
     level_db,
-    made,
     mix,
     noise,
+    render_mix,
     samples_in,
     sine,
     spectrum_db,
@@ -72,7 +72,7 @@ def test_panning_keeps_the_power(pan: float, channels: int) -> None:
 
 def test_two_channels_in_the_middle_are_untouched() -> None:
     """To the last bit of what the mix is kept in."""
-    assert [np.float32(gain) for gain in gains(2, 0, 0)] == [1, 1]
+    assert [np.float32(gain) for gain in pan_gains(2, 0, 0)] == [1, 1]
 
 
 @pytest.mark.parametrize("offset_s", [0.0, 1 / RATE_HZ, 0.1234567, 0.70000001, 2.5])
@@ -131,7 +131,7 @@ def test_what_encoders_put_before_the_sound_is_taken_away(container: str, codec:
 def test_loudness_is_what_ebu_says_it_is(parts: list[tuple[float, float]], lufs: float) -> None:
     """Cases 1 to 4 of EBU Tech 3341, table 1."""
     sound = np.concatenate([sine(1_000, seconds, level_db=level, channels=2) for level, seconds in parts])
-    _, mixed = made([(Stem("a"), file_of(sound))])
+    _, mixed = render_mix([(Stem("a"), file_of(sound))])
     assert mixed.loudness_lufs == pytest.approx(lufs, abs=0.1)
 
 
@@ -158,14 +158,14 @@ def lufs_of(sound: Sound) -> float:
 def test_loudness_is_what_the_recommendation_computes() -> None:
     """Of a mix that swells and falls silent, with different sides."""
     swelling = noise(12) * (0.02 + np.sin(np.linspace(0, 9, 12 * RATE_HZ)) ** 2)[:, np.newaxis]
-    data, mixed = made([(Stem("a", pan=0.3), file_of(swelling)), (Stem("b", offset_s=3), file_of(sine(80, 6)))])
+    data, mixed = render_mix([(Stem("a", pan=0.3), file_of(swelling)), (Stem("b", offset_s=3), file_of(sine(80, 6)))])
     assert mixed.loudness_lufs == pytest.approx(lufs_of(samples_in(data)[0]), abs=0.05)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg command")
 def test_loudness_agrees_with_the_ffmpeg_command(tmp_path: Path) -> None:
     """Another version of FFmpeg than the one that measured, on the file as it was written."""
-    data, mixed = made([(Stem("a", 3, -0.4), file_of(noise(8))), (Stem("b", offset_s=2), file_of(sine(300, 7)))])
+    data, mixed = render_mix([(Stem("a", 3, -0.4), file_of(noise(8))), (Stem("b", offset_s=2), file_of(sine(300, 7)))])
     (tmp_path / "mix.wav").write_bytes(data)
     command = ["ffmpeg", "-nostats", "-i", str(tmp_path / "mix.wav"), "-af", "ebur128", "-f", "null", "-"]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stderr
@@ -175,7 +175,7 @@ def test_loudness_agrees_with_the_ffmpeg_command(tmp_path: Path) -> None:
 
 def test_peak_is_that_of_the_samples_in_the_file() -> None:
     """As another library reads them."""
-    data, mixed = made([(Stem("a"), file_of(noise(1)))])
+    data, mixed = render_mix([(Stem("a"), file_of(noise(1)))])
     assert mixed.peak_dbfs == pytest.approx(20 * math.log10(abs(samples_in(data)[0]).max()), abs=1e-9)
 
 
@@ -185,7 +185,7 @@ def test_dither_makes_a_steady_noise_of_what_rounding_takes_away(bits: int) -> N
     step²."""
     step = 2.0 ** (1 - bits)
     tone = sine(1_000, 4, level_db=20 * math.log10(step / 3), channels=2)
-    data, _ = made([(Stem("a"), file_of(tone, subtype="DOUBLE"))], bits=16 if bits == 16 else 24)
+    data, _ = render_mix([(Stem("a"), file_of(tone, subtype="DOUBLE"))], bits=16 if bits == 16 else 24)
     heard = samples_in(data)[0]
     assert 10 ** (level_db(1_000, heard[:, 0]) / 20) == pytest.approx(step / 3, rel=0.03)
     error = (heard - tone) / step

@@ -9,9 +9,8 @@ import msgspec
 from playwright.sync_api import Locator, Page
 
 from omnisonic.models import Export
-from omnisonic.studio.exports.events import progressed
-from omnisonic.studio.exports.export_queue import PostgresExportQueue
-from omnisonic.studio.exports.queue import Job
+from omnisonic.studio.exports import progress_event
+from omnisonic.studio.exports.export_queue import ExportQueue, Job
 from tests.http import making
 from tests.http.browsing import person
 from tests.http.running import GatewayThread, Web
@@ -51,12 +50,12 @@ def taken(site: Web, progress: int = 0) -> Job:
 
 def beat(site: Web, job: Job, progress: int) -> None:
     """It is made as far as that now."""
-    assert site.do(PostgresExportQueue(site.database).beat(job, progress))
+    assert site.do(ExportQueue(site.database).renew(job, progress))
 
 
 def hear(gateway: GatewayThread, export: Export, **changes: Any) -> None:
     """Let whoever is in the room hear how far this is, with these changes."""
-    said = progressed(msgspec.structs.replace(export, **changes))
+    said = progress_event(msgspec.structs.replace(export, **changes))
     gateway.do(gateway.fake.tell, said.room, {"type": said.type, "payload": msgspec.json.decode(said.payload)})
 
 

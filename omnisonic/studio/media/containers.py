@@ -1,0 +1,248 @@
+"""The structure of files, where FFmpeg needs help: ID3 tags, chunks, the links of a chained Ogg. Blocking.
+
+Nothing is decoded. Chunks (WAV, RF64, W64, AIFF, CAF) are walked up to the samples, at most `MOST_CHUNKS`, to find two
+things: a chunk of an odd size without the padding byte that must follow it, behind which FFmpeg loses its way; and
+samples that were cut off, which FFmpeg does not report. The pages of Ogg are walked by their headers, at most
+`MOST_PAGES`; broken pages are skipped. The result are `Part`s of the file; `FileParts` reads them as one file.
+
+This module imports only the standard library: the web reads tags, too.
+"""
+
+import io
+import struct
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Final, NamedTuple
+
+TAG_HEADER_BYTES: Final = 10
+TAG_FOOTER_BYTES: Final = 10
+HAS_FOOTER: Final = 0x10
+MOST_TAGS: Final = 8
+"""One after the other."""
+
+MOST_CHUNKS: Final = 1_000
+UNKNOWN_SIZES: Final = (-1, 0, 0xFFFF_FFFF)
+"""What is written by programs that do not know the size yet, and by RF64, which has it elsewhere."""
+KNOWN_CHUNKS: Final = (
+    b"data",
+    b"fmt ",
+    b"fact",
+    b"LIST",
+    b"bext",
+    b"cue ",
+    b"smpl",
+    b"inst",
+    b"iXML",
+    b"id3 ",
+    b"ID3 ",
+    b"JUNK",
+)
+"""Chunks that follow others in a WAV."""
+
+OGG_CAPTURE: Final = b"OggS"
+PAGE_HEADER_BYTES: Final = 27
+MOST_SEGMENTS: Final = 255
+FLAGS_AT: Final = 5
+SEGMENTS_AT: Final = 26
+IS_FIRST: Final = 0x02
+"""The flag of the first page of a stream. Streams that sound together all begin before any of them goes on."""
+MOST_PAGES: Final = 1_000_000
+"""Four gigabytes in pages of the usual size."""
+MOST_LINKS: Final = 1_000
+"""Two days of songs."""
+SEARCHED_BYTES: Final = 65_536
+
+
+class Part(NamedTuple):
+    """The bytes of a file from `begin` to before `end`."""
+
+    begin: int
+    end: int
+
+
+class FileParts(io.RawIOBase):
+    """Parts of `file`, and bytes that it lacks, read as one file, without copying.
+
+    What cannot be read in `file` is an error here. One thread at a time may use either. Each read seeks first, so the
+    position of `file` does not matter. Closing this does not close `file`.
+    """
+
+    def __init__(self, file: BinaryIO, parts: Sequence[Part | bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self._parts: list[tuple[int, Part | bytes]] = []
+        self._size = self._at = 0
+        for part in parts:
+            self._parts.append((self._size, part))
+            self._size += len(part) if isinstance(part, bytes) else part.end - part.begin
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """As for every file. Raises `OSError` before the beginning."""
+        at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if at < 0:
+            raise OSError("There is nothing before the beginning.")
+        self._at = at
+        return at
+
+    def tell(self) -> int:
+        """Where the next byte comes from."""
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        """As for every file; a read ends where a part ends."""
+        view = memoryview(buffer).cast("B")
+        for begin, part in self._parts:
+            within = self._at - begin
+            if isinstance(part, bytes):
+                found = part[within : within + len(view)] if 0 <= within < len(part) else b""
+            elif 0 <= within < part.end - part.begin:
+                self._file.seek(part.begin + within)
+                found = self._file.read(min(len(view), part.end - part.begin - within))
+            else:
+                continue
+            if found:
+                view[: len(found)] = found
+                self._at += len(found)
+                return len(found)
+        return 0
+
+
+def size_of(file: BinaryIO) -> int:
+    """The size in bytes. The file is at its end afterwards."""
+    return file.seek(0, io.SEEK_END)
+
+
+def read_at(file: BinaryIO, begin: int, size: int) -> bytes:
+    """Read `size` bytes from `begin` on; fewer at the end."""
+    file.seek(begin)
+    return file.read(size)
+
+
+def tag_bytes(head: bytes) -> int:
+    """The length of the tag (ID3v2.4, 3.1) that `head` begins with; 0 for none. `TAG_HEADER_BYTES` are enough. Pure."""
+    if len(head) < TAG_HEADER_BYTES or not head.startswith(b"ID3") or max(head[6:TAG_HEADER_BYTES]) > 0x7F:
+        return 0
+    size = 0
+    for byte in head[6:TAG_HEADER_BYTES]:
+        size = size << 7 | byte
+    return TAG_HEADER_BYTES + size + (TAG_FOOTER_BYTES if head[5] & HAS_FOOTER else 0)
+
+
+class ChunkFormat(NamedTuple):
+    """A format of chunks: where the first chunk is, the header of each, and the name of the one with the samples."""
+
+    first: int
+    header: struct.Struct
+    samples: bytes
+    is_padded: bool = True
+
+
+WAV: Final = ChunkFormat(12, struct.Struct("<4sI"), b"data")
+AIFF: Final = ChunkFormat(12, struct.Struct(">4sI"), b"SSND")
+CAF: Final = ChunkFormat(8, struct.Struct(">4sq"), b"data", is_padded=False)
+W64: Final = b"riff"
+W64_SIZE: Final = struct.Struct("<16xQ")
+"""Of the whole file, after the identifier of the format."""
+CHUNK_FORMATS: Final = {b"RIFF": WAV, b"RF64": WAV, b"BW64": WAV, b"FORM": AIFF, b"caff": CAF}
+
+
+class Walk(NamedTuple):
+    """The parts that make a readable file, and the share of its samples that is there: 1 for all."""
+
+    parts: list[Part | bytes]
+    share: float
+
+
+def walk_chunks(file: BinaryIO, begin: int = 0) -> Walk:
+    """Walk the chunks of the file that begins at `begin`. A file of another format is one part."""
+    size = size_of(file)
+    kind = CHUNK_FORMATS.get(read_at(file, begin, 4))
+    parts = list[Part | bytes]()
+    if kind is None:
+        return Walk([Part(begin, size)], _share_of_w64(file, begin, size))
+    at = begin + kind.first
+    for _ in range(MOST_CHUNKS):
+        header = read_at(file, at, kind.header.size)
+        if len(header) < kind.header.size:
+            break
+        name, length = kind.header.unpack(header)
+        body = at + kind.header.size
+        if name == kind.samples:
+            is_cut_off = length not in UNKNOWN_SIZES and length > size - body
+            return Walk([*parts, Part(begin, size)], (size - body) / length if is_cut_off else 1.0)
+        if length < 0:
+            break
+        at = body + length
+        if kind.is_padded and length % 2:
+            if kind is WAV and _lacks_padding(file, at):
+                parts += [Part(begin, at), b"\0"]
+                begin = at
+            else:
+                at += 1
+    return Walk([*parts, Part(begin, size)], 1.0)
+
+
+def _lacks_padding(file: BinaryIO, at: int) -> bool:
+    """Whether the next chunk begins where the padding byte should be."""
+    return read_at(file, at, 4) in KNOWN_CHUNKS and read_at(file, at + 1, 4) not in KNOWN_CHUNKS
+
+
+def _share_of_w64(file: BinaryIO, begin: int, size: int) -> float:
+    """The share that is there, of a W64 file; 1 for any other."""
+    header = read_at(file, begin, W64_SIZE.size)
+    if not header.startswith(W64) or len(header) < W64_SIZE.size:
+        return 1.0
+    (length,) = W64_SIZE.unpack(header)
+    return min((size - begin) / length, 1.0) if length else 1.0
+
+
+class Links(NamedTuple):
+    """The links of an Ogg file. `is_whole`: the file ends where its last page does, and was walked to its end."""
+
+    parts: list[Part]
+    is_whole: bool
+
+
+def find_links(file: BinaryIO, begin: int = 0) -> Links:
+    """Find the links of the Ogg file that begins at `begin` (RFC 3533, 4).
+
+    A chained Ogg file has several recordings one after the other, as radio stations make them. FFmpeg goes on from link
+    to link only while codec, rate and channels stay the same, so each link is decoded as a file of its own. A file with
+    more than `MOST_PAGES` or `MOST_LINKS` is cut there.
+    """
+    size, links = size_of(file), list[Part]()
+    at, had_data = begin, False
+    for _ in range(MOST_PAGES):
+        header = read_at(file, at, PAGE_HEADER_BYTES + MOST_SEGMENTS)
+        if len(header) < PAGE_HEADER_BYTES:
+            break
+        if not header.startswith(OGG_CAPTURE):
+            at = _find_page(file, at + 1, size)
+            continue
+        is_first = bool(header[FLAGS_AT] & IS_FIRST)
+        if is_first and had_data:
+            links.append(Part(begin, at))
+            begin = at
+            if len(links) == MOST_LINKS:
+                return Links(links, is_whole=False)
+        had_data = not is_first
+        count = header[SEGMENTS_AT]
+        at += PAGE_HEADER_BYTES + count + sum(header[PAGE_HEADER_BYTES : PAGE_HEADER_BYTES + count])
+    return Links([*links, Part(begin, size)], at == size)
+
+
+def _find_page(file: BinaryIO, begin: int, size: int) -> int:
+    """Where the next page begins; the file's end when there is none."""
+    while begin < size:
+        found = read_at(file, begin, SEARCHED_BYTES + len(OGG_CAPTURE) - 1).find(OGG_CAPTURE)
+        if found >= 0:
+            return begin + found
+        begin += SEARCHED_BYTES
+    return size
