@@ -58,7 +58,7 @@ from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
 OVERFLOW: Final = 1024
 """This many over the cap are taken to be told so; those beyond are just closed."""
-LOOK_S: Final = 0.25
+TIMERS_S: Final = 0.25
 """How often the gateway looks at the time."""
 RECONNECT_MS: Final = (500, 5_000)
 """Clients that are told to come back spread over this many milliseconds."""
@@ -109,10 +109,10 @@ class Gateway:
         self._nursery = nursery
         self._dispatcher = Dispatcher()
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
-        self.sampler = TurnTracer()
-        self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery)
+        self.tracer = TurnTracer()
+        self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.tracer, nursery)
         self.unfinished = UnfinishedMessages(options.timeouts.message_s, options.unfinished_bytes)
-        self._watch = Keepalive(options.timeouts, self.unfinished)
+        self._keepalive = Keepalive(options.timeouts, self.unfinished)
         self.pending = PendingAdmissions(nursery, self._admit)
         self.revocation = AccessRevocation(self.pending, options.access, recheck_s=options.recheck_s)
         self.readiness = Readiness(nursery, self._dispatcher)
@@ -154,18 +154,18 @@ class Gateway:
         await self.start_child("timers", self._run_timers)
         await self.start_child("access_revocation", self.revocation.run)
         await self.start_child("stats_sampler", self._monitoring.stats_sampler.run)
-        self._monitoring.start(listeners, self._take)
+        self._monitoring.start(listeners, self._add_connection)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
 
     async def start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], Awaitable[None]]) -> None:
         """Run a task beside the others, restarted when it crashes; returns once it is in service."""
-        await self._nursery.start(supervise, ChildSpec(name, run), _report, self._monitoring.record(name))
+        await self._nursery.start(supervise, ChildSpec(name, run), _log_crash, self._monitoring.start_record(name))
 
     async def _accept(self, listener: socket.socket, task_status: trio.TaskStatus[None]) -> None:
         with trio.CancelScope() as scope:
             self._accepting.add(scope)
-            await accept_forever(listener, self._take, task_status)
+            await accept_forever(listener, self._add_connection, task_status)
         listener.close()
 
     async def shutdown(self, deadline_s: float = SHUTDOWN_S) -> None:
@@ -213,7 +213,7 @@ class Gateway:
 
     # Connections come
 
-    def _take(self, sock: socket.socket, address: str) -> None:
+    def _add_connection(self, sock: socket.socket, address: str) -> None:
         if 0 < self.options.max_connections <= len(self.connections) - OVERFLOW:
             sock.close()
             return
@@ -221,7 +221,7 @@ class Gateway:
         connection = Connection(sock, address, self, now_s)
         self.connections.add(connection)
         self._addresses[address] += 1
-        self._watch.greets(connection, now_s)
+        self._keepalive.watch_handshake(connection, now_s)
         self.counters.connections += 1
         self._poller.watch(connection.fd, connection)
 
@@ -230,12 +230,12 @@ class Gateway:
         if not self.options.hosts.allows(request.headers["host"]):
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
         if request.path == "/healthz" and "upgrade" not in request.headers:
-            connection.answer(handshake.http_answer(HTTPStatus.OK, {"ok": True}))
+            connection.send_http_answer(handshake.http_answer(HTTPStatus.OK, {"ok": True}))
             return
         if request.path == READINESS_PATH and "upgrade" not in request.headers:
-            self.readiness.take(connection)
+            self.readiness.add(connection)
             return
-        if self._monitoring.takes(connection, request):
+        if self._monitoring.handle_handshake(connection, request):
             return
         key = handshake.check_upgrade(request)
         if not self.options.origins.allows(request.headers.get("origin"), host=request.headers["host"]):
@@ -250,12 +250,12 @@ class Gateway:
         if isinstance(decision, Admitted):
             self._admit(connection, decision, answer)
         else:
-            self.pending.take(connection, decision, answer)
+            self.pending.add(connection, decision, answer)
 
     def _admit(self, connection: Connection, admitted: Admitted, answer: bytes) -> None:
         entrance = admitted.entrance
-        self._watch.is_in(connection)
-        room = self.registry.room(entrance.room_id)
+        self._keepalive.watch_silence(connection)
+        room = self.registry.get_or_make(entrance.room_id)
         connection.enter(room, entrance.member, answer, admitted.person, admitted.login)
         if connection.is_open:
             self.revocation.watch(connection, by_role=admitted.by_role)
@@ -281,33 +281,33 @@ class Gateway:
         self._nursery.start_soon(slow_path.run)
         return slow_path
 
-    def is_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
-        self._watch.is_unfinished(connection, size, trio.current_time(), is_new=is_new)
+    def on_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
+        self._keepalive.note_unfinished(connection, size, trio.current_time(), is_new=is_new)
 
-    def is_closing(self, connection: Connection) -> None:
-        self._watch.closes(connection, trio.current_time())
-        self.pending.left(connection)
-        self.readiness.left(connection)
+    def on_closing(self, connection: Connection) -> None:
+        self._keepalive.watch_closing(connection, trio.current_time())
+        self.pending.discard(connection)
+        self.readiness.discard(connection)
         if connection.closing is not None and connection.member is not None:
-            self.counters.closed(connection.closing.code)
+            self.counters.count_close(connection.closing.code)
 
-    def has_ended(self, connection: Connection) -> None:
+    def on_end(self, connection: Connection) -> None:
         self._poller.forget(connection.fd)
-        self._watch.ended(connection)
-        self.pending.left(connection)
-        self.readiness.left(connection)
-        self.revocation.ended(connection)
+        self._keepalive.discard(connection)
+        self.pending.discard(connection)
+        self.readiness.discard(connection)
+        self.revocation.discard(connection)
         self.connections.discard(connection)
         if connection.room_id is not None:
             code, reason = connection.close_info
-            self.sampler.connection(connection.room_id, trio.current_time() - connection.opened_s, code, reason)
+            self.tracer.trace_connection(connection.room_id, trio.current_time() - connection.opened_s, code, reason)
         self._addresses[connection.address] -= 1
         if not self._addresses[connection.address]:
             del self._addresses[connection.address]
         if not self.connections:
             self._all_gone.set()
 
-    def has_crashed(self, connection: Connection, crash: Exception) -> None:
+    def on_crash(self, connection: Connection, crash: Exception) -> None:
         self.counters.connection_crashes += 1
         _log.error("connection.crashed", extra={"address": connection.address}, exc_info=crash)
 
@@ -316,11 +316,11 @@ class Gateway:
     async def _run_timers(self, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         while True:
-            await trio.sleep(LOOK_S)
+            await trio.sleep(TIMERS_S)
             now_s = trio.current_time()
-            self._watch.look(now_s)
+            self._keepalive.close_overdue(now_s)
             self.registry.sweep(now_s, self.options.empty_room_s)
 
 
-def _report(name: str, crash: BaseException, attempt: int) -> None:
+def _log_crash(name: str, crash: BaseException, attempt: int) -> None:
     _log.error("actor.crashed", extra={"actor": name, "attempt": attempt}, exc_info=crash)

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Protocol, TypeAlias
 
-from omnisonic.actors.admission.claims import Admitted, Claim, LoginClaim, TicketCheck, TicketClaim, invalid_ticket
+from omnisonic.actors.admission.claims import (
+    Admitted,
+    Claim,
+    LoginClaim,
+    TicketCheck,
+    TicketClaim,
+    invalid_ticket_refusal,
+)
 from omnisonic.errors import InvalidInput
 from omnisonic.identity.logins import LoginCookies
 from omnisonic.identity.tickets import Ticket
@@ -42,10 +49,10 @@ class OpenAdmission:
 
     def admit(self, request: Request) -> Decision:
         fields = read_fields(request.query)
-        ticket = None if self._tickets is None else self._tickets.shown(request, fields)
+        ticket = None if self._tickets is None else self._tickets.read_ticket(request, fields)
         if ticket is None or self._tickets is None:
             return Admitted(read_entrance(fields))
-        return TicketClaim(_entrance_by(ticket, fields), ticket, self._tickets)
+        return TicketClaim(_read_ticket_entrance(ticket, fields), ticket, self._tickets)
 
 
 class TicketAdmission:
@@ -60,16 +67,16 @@ class TicketAdmission:
         try:
             fields = read_fields(request.query)
         except InvalidInput:
-            if self._tickets.shown(request, {}) is None:
-                self._login(request)  # a stranger is told nothing else
+            if self._tickets.read_ticket(request, {}) is None:
+                self._read_login(request)  # a stranger is told nothing else
             raise
-        ticket = self._tickets.shown(request, fields)
+        ticket = self._tickets.read_ticket(request, fields)
         if ticket is not None:
-            return TicketClaim(_entrance_by(ticket, fields), ticket, self._tickets, self._access)
-        login = self._login(request)
+            return TicketClaim(_read_ticket_entrance(ticket, fields), ticket, self._tickets, self._access)
+        login = self._read_login(request)
         return LoginClaim(read_entrance(fields), self._access, login)
 
-    def _login(self, request: Request) -> LoginId:
+    def _read_login(self, request: Request) -> LoginId:
         """The sign-in whose cookie came with the request. Errors: `Refused`."""
         login = self._cookies.login_in(request.headers.get("cookie", ""))
         if login is None:
@@ -96,21 +103,21 @@ class MixedAdmission(TicketAdmission):
 
     def admit(self, request: Request) -> Decision:
         fields = read_fields(request.query)
-        ticket = self._tickets.shown(request, fields)
+        ticket = self._tickets.read_ticket(request, fields)
         if ticket is not None:
-            return TicketClaim(_entrance_by(ticket, fields), ticket, self._tickets, self._access, is_open=True)
+            return TicketClaim(_read_ticket_entrance(ticket, fields), ticket, self._tickets, self._access, is_open=True)
         entrance = read_entrance(fields)
         if uuid_meant(entrance.room_id) is None and uuid_meant(entrance.member.member_id) is None:
             return Admitted(entrance)
         try:
-            return LoginClaim(entrance, self._access, self._login(request), is_open=True)
+            return LoginClaim(entrance, self._access, self._read_login(request), is_open=True)
         except Refused as refused:
             return LoginClaim(entrance, self._access, "", is_open=True, refused=refused)
 
 
-def _entrance_by(ticket: Ticket, fields: Mapping[str, str]) -> Entrance:
+def _read_ticket_entrance(ticket: Ticket, fields: Mapping[str, str]) -> Entrance:
     """Who enters where by `ticket`; the query may say it, too. Errors: `Refused` (403) when it says something else."""
     named = {"roomId": ticket.room_id, "memberId": ticket.member_id, "displayName": ticket.display_name}
     if any(plain_id(fields.get(name, value)) != plain_id(value) for name, value in named.items()):
-        raise invalid_ticket("This ticket is for another room, member or name than the query says.")
+        raise invalid_ticket_refusal("This ticket is for another room, member or name than the query says.")
     return read_entrance({**fields, **named})

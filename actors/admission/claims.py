@@ -61,24 +61,24 @@ class TicketCheck:
         self._guard = guard
         self._now_ms = now_ms
 
-    def shown(self, request: Request, fields: Mapping[str, str]) -> Ticket | None:
+    def read_ticket(self, request: Request, fields: Mapping[str, str]) -> Ticket | None:
         """The ticket that `request` shows; None without one. Errors: `Refused` (403) when it is not good."""
         texts = tickets_in(request, fields)
         if not texts:
             return None
         if len(texts) > 1:
-            raise invalid_ticket("Show one ticket, and only one.")
+            raise invalid_ticket_refusal("Show one ticket, and only one.")
         try:
             return self._printer.read(texts.pop(), now_ms=self._now_ms())
         except BadTicket as bad:
-            raise invalid_ticket(bad.message) from None
+            raise invalid_ticket_refusal(bad.message) from None
 
     async def use(self, ticket: Ticket) -> None:
         """Note that `ticket` is used. Errors: `Refused` (403) when it was before; `Unavailable`."""
         # Whose clock is behind ours takes it for longer.
         ttl_s = (ticket.expires_ms - self._now_ms() + 2 * SKEW_MS) / 1000
         if not await self._guard.first_use("ticket", ticket.id, ttl_s=ttl_s):
-            raise invalid_ticket("This ticket has been used; ask for another one.")
+            raise invalid_ticket_refusal("This ticket has been used; ask for another one.")
 
 
 class LoginClaim:
@@ -104,7 +104,7 @@ class LoginClaim:
         self._refused = refused
 
     async def resolve(self) -> Admitted:
-        standing = await _standing(self._access, self._entrance, self.login)
+        standing = await _read_standing(self._access, self._entrance, self.login)
         if self._is_open and standing.is_anybodys:
             if standing.is_reserved:
                 raise MemberReserved
@@ -112,7 +112,7 @@ class LoginClaim:
         if self._refused is not None:
             raise self._refused
         needs_role = standing.is_sessions or not self._is_open
-        return _known(self._entrance, standing, self.login, needs_role=needs_role)
+        return _admit_known(self._entrance, standing, self.login, needs_role=needs_role)
 
 
 class TicketClaim:
@@ -145,42 +145,42 @@ class TicketClaim:
             self._is_used = True
         if self._access is None:
             account = Account(self._ticket.person, None)
-            entrance = _as(self._entrance, self._ticket.member_id, account)
+            entrance = _with_identity(self._entrance, self._ticket.member_id, account)
             return Admitted(entrance, self._ticket.person, self.login, by_role=False)
-        standing = await _standing(self._access, self._entrance, self.login)
+        standing = await _read_standing(self._access, self._entrance, self.login)
         if standing.person is None or standing.person.id != self._ticket.person:
-            raise no_access()
+            raise no_access_refusal()
         needs_role = standing.is_sessions or not self._is_open
-        return _known(self._entrance, standing, self.login, needs_role=needs_role)
+        return _admit_known(self._entrance, standing, self.login, needs_role=needs_role)
 
 
-async def _standing(access: AccessStore, entrance: Entrance, login: LoginId) -> Standing:
+async def _read_standing(access: AccessStore, entrance: Entrance, login: LoginId) -> Standing:
     member_id = entrance.member.member_id
     return await access.standing(entrance.room_id, login=login or None, member_id=member_id)
 
 
-def _known(entrance: Entrance, standing: Standing, login: LoginId, *, needs_role: bool) -> Admitted:
+def _admit_known(entrance: Entrance, standing: Standing, login: LoginId, *, needs_role: bool) -> Admitted:
     """Let somebody known in, with their account. Errors: `Refused` (403), `MemberReserved`."""
     person = standing.person
     if person is None or (needs_role and not standing.has_role):
-        raise no_access()
+        raise no_access_refusal()
     if standing.is_reserved:
         raise MemberReserved
     member_id = own_or_given(entrance.member.member_id, person)
-    return Admitted(_as(entrance, member_id, account_of(person)), person.id, login, by_role=needs_role)
+    return Admitted(_with_identity(entrance, member_id, account_of(person)), person.id, login, by_role=needs_role)
 
 
-def _as(entrance: Entrance, member_id: MemberId, account: Account) -> Entrance:
+def _with_identity(entrance: Entrance, member_id: MemberId, account: Account) -> Entrance:
     return replace(entrance, member=msgspec.structs.replace(entrance.member, member_id=member_id, account=account))
 
 
-def no_access() -> Refused:
+def no_access_refusal() -> Refused:
     """What to tell somebody without a role in a session, and just so somebody who asks for one that is not there."""
     return Refused(
         HTTPStatus.FORBIDDEN, "no_access", "There is no such session, or it is not shared with you; ask its owner."
     )
 
 
-def invalid_ticket(message: str) -> Refused:
+def invalid_ticket_refusal(message: str) -> Refused:
     """What to tell somebody whose ticket is not good."""
     return Refused(HTTPStatus.FORBIDDEN, "invalid_ticket", message)

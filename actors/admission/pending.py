@@ -15,29 +15,29 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.claims import Admitted, Claim, no_access
+from omnisonic.actors.admission.claims import Admitted, Claim, no_access_refusal
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.models import LoginId, RoomId
 from omnisonic.wire.handshake import Refused, refusal_answer
 
-WAITING: Final = 512
+MAX_PENDING: Final = 512
 """Newcomers that may wait at once; the next ones are to come back later."""
-ANSWER_S: Final = 2.0
+CHECK_TIMEOUT_S: Final = 2.0
 """A newcomer waits no longer than this for guard and database together."""
 RETRY_AFTER_S: Final = 1.0
 
 
-class _Arrival:
+class _Check:
     """A newcomer who waits."""
 
-    __slots__ = ("claim", "has_ended", "is_stale", "scope")
+    __slots__ = ("claim", "is_revoked", "is_stale", "scope")
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.scope = trio.CancelScope()
         self.is_stale = False
-        self.has_ended = False
+        self.is_revoked = False
 
 
 class PendingAdmissions:
@@ -45,54 +45,54 @@ class PendingAdmissions:
 
     def __init__(self, nursery: trio.Nursery, let_in: Callable[[Connection, Admitted, bytes], None]) -> None:
         self._nursery = nursery
-        self._let_in = let_in
-        self._arrivals: dict[Connection, _Arrival] = {}
+        self._admit = let_in
+        self._checks: dict[Connection, _Check] = {}
 
     def __len__(self) -> int:
-        return len(self._arrivals)
+        return len(self._checks)
 
-    def take(self, connection: Connection, claim: Claim, upgrade: bytes) -> None:
+    def add(self, connection: Connection, claim: Claim, upgrade: bytes) -> None:
         """Let `connection` wait for what comes of `claim`; `upgrade` is what opens its WebSocket. Errors: `Refused`."""
-        if len(self._arrivals) >= WAITING:
-            raise _later("Too many want to enter just now; try again in a moment.", RETRY_AFTER_S)
-        arrival = self._arrivals[connection] = _Arrival(claim)
-        self._nursery.start_soon(self._check, connection, arrival, upgrade)
+        if len(self._checks) >= MAX_PENDING:
+            raise _make_unavailable("Too many want to enter just now; try again in a moment.", RETRY_AFTER_S)
+        arrival = self._checks[connection] = _Check(claim)
+        self._nursery.start_soon(self._run_check, connection, arrival, upgrade)
 
-    def left(self, connection: Connection) -> None:
+    def discard(self, connection: Connection) -> None:
         """Forget a connection that is gone, if it waits."""
-        arrival = self._arrivals.pop(connection, None)
+        arrival = self._checks.pop(connection, None)
         if arrival is not None:
             arrival.scope.cancel()
 
-    def login_ended(self, login: LoginId) -> None:
+    def revoke_login(self, login: LoginId) -> None:
         """A sign-in has ended: whoever waits by it waits in vain."""
-        for arrival in self._arrivals.values():
-            arrival.has_ended |= arrival.claim.login == login
+        for arrival in self._checks.values():
+            arrival.is_revoked |= arrival.claim.login == login
 
-    def rights_changed(self, room_id: RoomId | None = None) -> None:
+    def mark_stale(self, room_id: RoomId | None = None) -> None:
         """Somebody's role in this room's session has ended, or maybe in any: what was asked before is asked again."""
-        for arrival in self._arrivals.values():
+        for arrival in self._checks.values():
             arrival.is_stale |= room_id is None or arrival.claim.room_id == room_id
 
-    async def _check(self, connection: Connection, arrival: _Arrival, upgrade: bytes) -> None:
+    async def _run_check(self, connection: Connection, arrival: _Check, upgrade: bytes) -> None:
         with arrival.scope:
             try:
-                outcome = await _outcome(arrival)
-                if self._arrivals.pop(connection, None) is None:
+                outcome = await _resolve_claim(arrival)
+                if self._checks.pop(connection, None) is None:
                     return  # it left meanwhile
                 if isinstance(outcome, Refused):
-                    connection.answer(refusal_answer(outcome))
+                    connection.send_http_answer(refusal_answer(outcome))
                 elif isinstance(outcome, InvalidInput):
                     connection.reject(upgrade, outcome.code, outcome.message)
                 else:
-                    self._let_in(connection, outcome, upgrade)
+                    self._admit(connection, outcome, upgrade)
             except Exception as crash:  # noqa: BLE001 - a claim is asked by adapters, and only its newcomer is to pay
                 connection.on_crash(crash)
 
 
-async def _outcome(arrival: _Arrival) -> Admitted | Refused | InvalidInput:
+async def _resolve_claim(arrival: _Check) -> Admitted | Refused | InvalidInput:
     """What comes of the claim, true now."""
-    with trio.move_on_after(ANSWER_S):
+    with trio.move_on_after(CHECK_TIMEOUT_S):
         while True:
             arrival.is_stale = False
             try:
@@ -100,14 +100,16 @@ async def _outcome(arrival: _Arrival) -> Admitted | Refused | InvalidInput:
             except (Refused, InvalidInput) as wrong:
                 return wrong
             except Unavailable as problem:
-                return _later("Who may enter cannot be checked now; try again in a moment.", problem.retry_after_s)
-            if arrival.has_ended:
-                return no_access()
+                return _make_unavailable(
+                    "Who may enter cannot be checked now; try again in a moment.", problem.retry_after_s
+                )
+            if arrival.is_revoked:
+                return no_access_refusal()
             if not arrival.is_stale:
                 return admitted
-    return _later("Who may enter could not be checked in time; try again in a moment.", RETRY_AFTER_S)
+    return _make_unavailable("Who may enter could not be checked in time; try again in a moment.", RETRY_AFTER_S)
 
 
-def _later(message: str, retry_after_s: float) -> Refused:
+def _make_unavailable(message: str, retry_after_s: float) -> Refused:
     wait_s = str(max(1, math.ceil(retry_after_s)))
     return Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", message, Retry_After=wait_s)

@@ -26,7 +26,7 @@ RECHECK_S: Final = 60.0
 CHUNK: Final = 1_000
 """Rights that are asked about in one question."""
 RETRY_S: Final = 1.0
-ANSWER_S: Final = 10.0
+CHECK_TIMEOUT_S: Final = 10.0
 """A question is given up after this long, and asked again."""
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class AccessRevocation:
         if connection.person is not None:
             self._by_person.setdefault(connection.person, set()).add(connection)
 
-    def ended(self, connection: Connection) -> None:
+    def discard(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
         self._without_role.discard(connection)
         if connection.login is not None:
@@ -65,26 +65,26 @@ class AccessRevocation:
         if connection.person is not None:
             _discard(self._by_person, connection.person, connection)
 
-    def login_ended(self, login: LoginId) -> None:
+    def revoke_login(self, login: LoginId) -> None:
         """A sign-in has ended: everything that was entered by it is closed."""
-        self._pending.login_ended(login)
+        self._pending.revoke_login(login)
         for connection in list(self._by_login.get(login, ())):
-            _send_out(connection)
+            _kick(connection)
 
-    def role_lost(self, room_id: RoomId, person: UserId) -> None:
+    def revoke_role(self, room_id: RoomId, person: UserId) -> None:
         """A person has no role in the room's session any more."""
-        self._pending.rights_changed(room_id)
+        self._pending.mark_stale(room_id)
         for connection in list(self._by_person.get(person, ())):
             if connection.room_id == room_id:
-                _send_out(connection)
+                _kick(connection)
 
-    def room_closed(self, room_id: RoomId) -> None:
+    def revoke_room(self, room_id: RoomId) -> None:
         """Nobody has a role there any more; the room itself sends everybody out."""
-        self._pending.rights_changed(room_id)
+        self._pending.mark_stale(room_id)
 
-    def missed(self) -> None:
+    def recheck_soon(self) -> None:
         """Rights may have ended unheard: ask about all of them soon."""
-        self._pending.rights_changed()
+        self._pending.mark_stale()
         self._wake.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -100,10 +100,10 @@ class AccessRevocation:
     async def _recheck(self, access: AccessStore) -> None:
         passes = list({self._pass_of(each): None for connections in self._by_login.values() for each in connections})
         for start in range(0, len(passes), CHUNK):
-            for lapsed in await _expire_stale_checks(access, passes[start : start + CHUNK]):
+            for lapsed in await _find_lapsed(access, passes[start : start + CHUNK]):
                 for connection in list(self._by_login.get(lapsed.login, ())):
                     if self._pass_of(connection) == lapsed:
-                        _send_out(connection)
+                        _kick(connection)
 
     def _pass_of(self, connection: Connection) -> Pass:
         assert connection.login is not None
@@ -111,12 +111,12 @@ class AccessRevocation:
         return Pass(connection.login, None if connection in self._without_role else connection.room_id)
 
 
-async def _expire_stale_checks(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
+async def _find_lapsed(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
     """Those of `passes` that open nothing any more. Waits for the database for as long as it takes."""
     is_down = False
     while True:
         try:
-            with trio.move_on_after(ANSWER_S):
+            with trio.move_on_after(CHECK_TIMEOUT_S):
                 return await access.lapsed(passes)
         except Unavailable as problem:
             if not is_down:
@@ -125,7 +125,7 @@ async def _expire_stale_checks(access: AccessStore, passes: Sequence[Pass]) -> l
         await trio.sleep(RETRY_S)
 
 
-def _send_out(connection: Connection) -> None:
+def _kick(connection: Connection) -> None:
     connection.close(Closing(CloseCode.KICKED))
 
 

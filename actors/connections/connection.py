@@ -38,7 +38,7 @@ class Connection:
         "_closing",
         "_ended",
         "_full_at_s",
-        "_has_asked",
+        "_has_request",
         "_head",
         "_limited",
         "_owner",
@@ -50,7 +50,7 @@ class Connection:
         "_splitter",
         "address",
         "fd",
-        "heard_s",
+        "last_received_s",
         "login",
         "member",
         "opened_s",
@@ -61,7 +61,7 @@ class Connection:
     def __init__(self, sock: socket.socket, address: str, owner: ConnectionOwner, now_s: float) -> None:
         self.fd = sock.fileno()
         self.address = address
-        self.heard_s = now_s
+        self.last_received_s = now_s
         self.member: Member | None = None
         self.room_id: RoomId | None = None
         self.person: UserId | None = None
@@ -73,7 +73,7 @@ class Connection:
         self._recv = sock.recv
         self._splitter = Splitter()
         self._head: bytearray | None = bytearray()
-        self._has_asked = False
+        self._has_request = False
         self._send_buffer: SendBuffer | None = None
         self._actor: RoomActor | None = None
         self._slow_path: SlowPath | None = None
@@ -129,28 +129,28 @@ class Connection:
             return  # refused: whatever it still says, nobody listens
         assert self._head is not None
         self._head += data
-        self.heard_s = self._owner.clock.now_s
+        self.last_received_s = self._owner.clock.now_s
         try:
-            if self._has_asked:
+            if self._has_request:
                 handshake.check_early(self._head)
-                self._owner.is_unfinished(self, len(self._head), is_new=False)
+                self._owner.on_unfinished(self, len(self._head), is_new=False)
                 return
             end = handshake.end_of_head(self._head, len(data))
             if end is None:
-                self._owner.is_unfinished(self, len(self._head), is_new=False)
+                self._owner.on_unfinished(self, len(self._head), is_new=False)
                 return
             request = handshake.read_request(bytes(self._head[:end]))
             del self._head[:end]
-            self._has_asked = True
+            self._has_request = True
             self._owner.handle_handshake(self, request)
         except handshake.Refused as refused:
-            self.answer(handshake.refusal_answer(refused))
+            self.send_http_answer(handshake.refusal_answer(refused))
 
     def _read_frames(self, data: bytes) -> None:
         splitter, owner = self._splitter, self._owner
         frames, controls, odd = splitter.feed(data)
         actor, now_s, rate = self._actor, owner.clock.now_s, owner.rate
-        self.heard_s = now_s
+        self.last_received_s = now_s
         cost = len(frames) + len(controls) + len(data) // COST_BYTES
         if odd:
             cost += splitter.count_unparsed()  # a fragment is as much work as a message
@@ -159,7 +159,7 @@ class Connection:
         if actor is None:
             pass  # closing: only the client's own close still matters
         elif full_at_s - now_s > rate.burst_s:
-            self._over_rate(full_at_s - now_s > 2 * rate.burst_s)
+            self._refuse_over_rate(full_at_s - now_s > 2 * rate.burst_s)
         elif frames:
             self._limited = False
             if not actor.offer(ClientMessages(self, frames, len(data))):
@@ -169,19 +169,19 @@ class Connection:
         if controls:
             self._handle_control(controls)
         if splitter.is_behind:
-            self._is_behind(is_new=bool(frames or controls) and not splitter.on_slow_path)
+            self._note_unfinished(is_new=bool(frames or controls) and not splitter.on_slow_path)
 
-    def _is_behind(self, *, is_new: bool) -> None:
+    def _note_unfinished(self, *, is_new: bool) -> None:
         """Something was unfinished, and may be still."""
         size = self._splitter.unfinished_bytes
         self._splitter.is_behind = size > 0
         if not self._ended:
-            self._owner.is_unfinished(self, size, is_new=is_new)
+            self._owner.on_unfinished(self, size, is_new=is_new)
 
     def _refuse_busy(self) -> None:
         self.push(messages.error_frame("room_busy", "This room has more to do than it can; say it again later."))
 
-    def _over_rate(self, far: bool) -> None:
+    def _refuse_over_rate(self, far: bool) -> None:
         if far:
             self.close(Closing(CloseCode.RATE_LIMIT, "sending faster than allowed"))
         elif not self._limited:
@@ -193,13 +193,13 @@ class Connection:
             if opcode == PING:
                 self.push(frame(PONG, payload))
             elif opcode == CLOSE:
-                self._closed_by_client(payload)
+                self._handle_client_close(payload)
 
-    def _closed_by_client(self, body: bytes) -> None:
+    def _handle_client_close(self, body: bytes) -> None:
         if self._closing is None:
             if is_valid_close_body(body):
                 self.leave("left")
-                self._seal(frame(CLOSE, body[:2]), Closing(CloseCode.NORMAL))
+                self._send_last(frame(CLOSE, body[:2]), Closing(CloseCode.NORMAL))
             else:
                 self.close(Closing(CloseCode.PROTOCOL_ERROR, "invalid close frame"))
         if self._send_buffer is None or self._send_buffer.size == 0:
@@ -212,18 +212,18 @@ class Connection:
             self._slow_path = self._owner.start_slow_path(self)
         self._slow_path.feed(odd)
 
-    def arrived(self, opcode: int, payload: bytes) -> None:
+    def receive_message(self, opcode: int, payload: bytes) -> None:
         """A message came through on the detour."""
         if self._actor is not None and not self._actor.offer(ClientMessages(self, [(opcode, payload)], len(payload))):
             self._refuse_busy()
         self._splitter.arrived()
-        self._is_behind(is_new=True)
+        self._note_unfinished(is_new=True)
 
-    def closed_on_slow_path(self, close_frame: bytes, closing: Closing) -> None:
+    def close_on_slow_path(self, close_frame: bytes, closing: Closing) -> None:
         """The detour ends the connection, with this frame: the client closed there, or broke the protocol."""
         if self._closing is None:
             self.leave(closing.word)
-            self._seal(close_frame, closing)
+            self._send_last(close_frame, closing)
 
     # Writing
 
@@ -283,7 +283,7 @@ class Connection:
         login: LoginId | None = None,
     ) -> None:
         """Open the WebSocket with `answer` and take this member's seat in the room, as `person` by their `login`."""
-        early = self._open(answer)
+        early = self._open_websocket(answer)
         if self._ended:
             return
         self.member, self.room_id = member, actor.room_id
@@ -295,21 +295,21 @@ class Connection:
 
     def reject(self, answer: bytes, code: str, message: str) -> None:
         """Open the WebSocket only to say what is wrong, for a browser cannot read a refused handshake."""
-        early = self._open(answer + messages.error_frame(code, message))
+        early = self._open_websocket(answer + messages.error_frame(code, message))
         self.close(Closing(CloseCode.POLICY, code))
         if early and not self._ended:
             self._read_frames(early)
 
-    def _open(self, answer: bytes) -> bytes:
+    def _open_websocket(self, answer: bytes) -> bytes:
         """Open the WebSocket with `answer`; what the client sent without waiting for it."""
         early, self._head = self._head, None
-        self._owner.is_unfinished(self, 0, is_new=False)
+        self._owner.on_unfinished(self, 0, is_new=False)
         self.push(answer)
         return bytes(early or b"")
 
-    def answer(self, data: bytes) -> None:
+    def send_http_answer(self, data: bytes) -> None:
         """Send an HTTP answer instead of a WebSocket, and close."""
-        self._seal(data, Closing(CloseCode.POLICY))
+        self._send_last(data, Closing(CloseCode.POLICY))
 
     def leave(self, reason: str) -> None:
         """Give up the seat, if there is one."""
@@ -327,12 +327,12 @@ class Connection:
         if self._closing is not None or self._ended:
             return
         if self._head is not None:  # no WebSocket yet
-            self.answer(handshake.closing_answer(closing))
+            self.send_http_answer(handshake.closing_answer(closing))
             return
         self.leave(closing.word)
         if closing.code is CloseCode.TOO_SLOW and self._send_buffer is not None:
-            self._send_buffer.cut()
-        self._seal(frame(CLOSE, closing.payload()), closing)
+            self._send_buffer.drop_unsent()
+        self._send_last(frame(CLOSE, closing.payload()), closing)
 
     def give_up(self, closing: Closing) -> None:
         """Close, and drop at once what the client has not finished; it is not heard any more."""
@@ -346,7 +346,7 @@ class Connection:
             self._head.clear()
         self.close(closing)
 
-    def _seal(self, last: bytes, closing: Closing) -> None:
+    def _send_last(self, last: bytes, closing: Closing) -> None:
         """Send `last`, and nothing after it."""
         self._closing = closing
         if self._send_buffer is None:
@@ -355,7 +355,7 @@ class Connection:
             self._send_buffer.add(last, 0, self._owner.clock.now_s)
         if self._ended:
             return
-        self._owner.is_closing(self)
+        self._owner.on_closing(self)
         if self._send_buffer is None:
             self._send_buffer = SendBuffer()
             self._finish_sending()
@@ -372,20 +372,20 @@ class Connection:
         if self._ended:
             return
         self._ended = True
-        self._owner.has_ended(self)
+        self._owner.on_end(self)
         self._sock.close()
         if self._slow_path is not None:
             self._slow_path.feed(b"")
         self.leave(reason)
 
-    def hand_over(self) -> tuple[socket.socket, bytes]:
+    def detach_socket(self) -> tuple[socket.socket, bytes]:
         """Give the socket away, with what was read after the request's head. This is no connection any more."""
         early, self._head = bytes(self._head or b""), None
         self._ended = True
-        self._owner.has_ended(self)
+        self._owner.on_end(self)
         return self._sock, early
 
     def on_crash(self, crash: Exception) -> None:
         """A handler raised: this client pays for it, and only this one."""
-        self._owner.has_crashed(self, crash)
+        self._owner.on_crash(self, crash)
         self.close(Closing(CloseCode.INTERNAL_ERROR, "the connection failed here"))

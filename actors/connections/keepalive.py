@@ -25,7 +25,7 @@ STANDSTILL_S: Final = 1.0
 class Timeouts:
     """How long the gateway waits for what, in seconds."""
 
-    greeting_s: float = 8.0
+    handshake_s: float = 8.0
     """For a handshake: it is cut within 10 s, the watch's own pace included (RELIABILITY 19)."""
     message_s: float = 8.0
     """For the end of a message, from its first byte: within 10 s, as the handshake."""
@@ -43,61 +43,61 @@ class Keepalive:
     def __init__(self, timeouts: Timeouts, unfinished: UnfinishedMessages) -> None:
         self._timeouts = timeouts
         self._unfinished = unfinished
-        self._greeting: Deadlines[Connection] = Deadlines()
+        self._handshakes: Deadlines[Connection] = Deadlines()
         self._closing: Deadlines[Connection] = Deadlines()
-        self._quiet: Deadlines[Connection] = Deadlines()
+        self._silent: Deadlines[Connection] = Deadlines()
         self._pinged: Deadlines[Connection] = Deadlines()
         self._pinged_s: dict[Connection, float] = {}
-        self._looked_s: float | None = None
+        self._last_check_s: float | None = None
 
-    def greets(self, connection: Connection, now_s: float) -> None:
+    def watch_handshake(self, connection: Connection, now_s: float) -> None:
         """It is new: its handshake must come soon."""
-        self._greeting.set(connection, now_s + self._timeouts.greeting_s)
+        self._handshakes.set(connection, now_s + self._timeouts.handshake_s)
 
-    def is_in(self, connection: Connection) -> None:
+    def watch_silence(self, connection: Connection) -> None:
         """Its handshake is done: it must not fall silent."""
-        self._greeting.discard(connection)
-        self._quiet.set(connection, connection.heard_s + self._timeouts.ping_s)
+        self._handshakes.discard(connection)
+        self._silent.set(connection, connection.last_received_s + self._timeouts.ping_s)
 
-    def is_unfinished(self, connection: Connection, size: int, now_s: float, *, is_new: bool) -> None:
+    def note_unfinished(self, connection: Connection, size: int, now_s: float, *, is_new: bool) -> None:
         """It has begun something of which `size` bytes have come, or none when it has ended it."""
         self._unfinished.note(connection, size, now_s, is_new=is_new)
 
-    def closes(self, connection: Connection, now_s: float) -> None:
+    def watch_closing(self, connection: Connection, now_s: float) -> None:
         """It is being closed: the client must answer soon."""
         self._forget(connection)
         self._closing.set(connection, now_s + self._timeouts.closing_s)
 
-    def ended(self, connection: Connection) -> None:
+    def discard(self, connection: Connection) -> None:
         """It is gone, and due for nothing more."""
         self._forget(connection)
         self._closing.discard(connection)
         self._unfinished.discard(connection)
 
-    def look(self, now_s: float) -> None:
+    def close_overdue(self, now_s: float) -> None:
         """Do what is due at `now_s`."""
-        stood_still = self._looked_s is not None and now_s - self._looked_s > STANDSTILL_S
-        self._looked_s = None if stood_still else now_s
+        stood_still = self._last_check_s is not None and now_s - self._last_check_s > STANDSTILL_S
+        self._last_check_s = None if stood_still else now_s
         if stood_still:
             return
-        for connection in self._greeting.take_due(now_s) + self._closing.take_due(now_s):
+        for connection in self._handshakes.take_due(now_s) + self._closing.take_due(now_s):
             connection.end(LOST)
-        self._unfinished.look(now_s)
+        self._unfinished.close_overdue(now_s)
         for connection in self._pinged.take_due(now_s):
-            if connection.heard_s < self._pinged_s.pop(connection):
+            if connection.last_received_s < self._pinged_s.pop(connection):
                 connection.close(Closing(CloseCode.NO_PONG, "no answer to a ping"))
             else:
-                self._quiet.set(connection, connection.heard_s + self._timeouts.ping_s)
-        for connection in self._quiet.take_due(now_s):
-            due_s = connection.heard_s + self._timeouts.ping_s
+                self._silent.set(connection, connection.last_received_s + self._timeouts.ping_s)
+        for connection in self._silent.take_due(now_s):
+            due_s = connection.last_received_s + self._timeouts.ping_s
             if due_s > now_s:
-                self._quiet.set(connection, due_s)
+                self._silent.set(connection, due_s)
             else:
                 self._pinged_s[connection] = now_s
                 self._pinged.set(connection, now_s + self._timeouts.pong_s)
                 connection.push(PING_FRAME)
 
     def _forget(self, connection: Connection) -> None:
-        for deadlines in (self._greeting, self._quiet, self._pinged):
+        for deadlines in (self._handshakes, self._silent, self._pinged):
             deadlines.discard(connection)
         self._pinged_s.pop(connection, None)

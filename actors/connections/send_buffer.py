@@ -33,7 +33,7 @@ class SendBuffer:
         self._sent = sent or self._sent
         self.size += len(data) - sent
 
-    def cut(self) -> None:
+    def drop_unsent(self) -> None:
         """Drop what has not been begun: the chunk that is partly sent has to be finished, or frames would break."""
         keep = self._chunks[0] if self._chunks and self._sent else None
         since_s = self.since_s

@@ -18,7 +18,7 @@ from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, TEXT
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
-_OPENING: Final = (
+_UPGRADE_REQUEST: Final = (
     b"GET / HTTP/1.1\r\nHost: detour\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
@@ -30,9 +30,9 @@ PENDING_MESSAGES: Final = 2
 class SlowPathOwner(Protocol):
     """The connection that takes the detour."""
 
-    def arrived(self, opcode: int, payload: bytes) -> None: ...
+    def receive_message(self, opcode: int, payload: bytes) -> None: ...
 
-    def closed_on_slow_path(self, close_frame: bytes, closing: Closing) -> None: ...
+    def close_on_slow_path(self, close_frame: bytes, closing: Closing) -> None: ...
 
     def push(self, data: bytes) -> None: ...
 
@@ -52,8 +52,8 @@ class SlowPath(trio.abc.Stream):
         self._received = bytearray()
         self._more = trio.Event()
         self._ended = False
-        self._asked = False
-        self._opened = False
+        self._is_request_sent = False
+        self._is_open = False
 
     def feed(self, odd: bytes) -> None:
         """Take what the client sent; nothing at all means that it is gone."""
@@ -78,30 +78,30 @@ class SlowPath(trio.abc.Stream):
         try:
             async with trio.open_nursery() as nursery:
                 request = await wrap_server_stream(nursery, self, max_message_size=self._largest_bytes)
-                await self._hand_over(await request.accept())
+                await self._receive_messages(await request.accept())
                 nursery.cancel_scope.cancel()
         except Exception as crash:  # noqa: BLE001 - one connection's fault must not end the others
             self._connection.on_crash(crash)
 
-    async def _hand_over(self, websocket: WebSocketConnection) -> None:
+    async def _receive_messages(self, websocket: WebSocketConnection) -> None:
         while True:
             try:
                 message = await websocket.get_message()
             except ConnectionClosed as closed:
                 if closed.reason is not None:  # a breach of the protocol, which trio-websocket tells only to us
-                    self._connection.close(_closing(closed.reason.code, closed.reason.reason or ""))
+                    self._connection.close(_make_closing(closed.reason.code, closed.reason.reason or ""))
                 return
             if isinstance(message, str):
-                self._connection.arrived(TEXT, message.encode())
+                self._connection.receive_message(TEXT, message.encode())
             else:
-                self._connection.arrived(BINARY, message)
+                self._connection.receive_message(BINARY, message)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         await trio.lowlevel.checkpoint()
-        if not self._asked:
-            self._asked = True
-            return _OPENING
-        while not self._received or not self._opened:
+        if not self._is_request_sent:
+            self._is_request_sent = True
+            return _UPGRADE_REQUEST
+        while not self._received or not self._is_open:
             if self._ended:
                 return b""
             self._more = trio.Event()
@@ -113,11 +113,11 @@ class SlowPath(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint()
-        if not self._opened:
-            self._opened = True  # the answer to the opening that was played
+        if not self._is_open:
+            self._is_open = True  # the answer to the opening that was played
             self._more.set()
         elif data[0] == _CLOSE_BYTE:
-            self._connection.closed_on_slow_path(bytes(data), _closing(int.from_bytes(data[2:4], "big")))
+            self._connection.close_on_slow_path(bytes(data), _make_closing(int.from_bytes(data[2:4], "big")))
         else:
             self._connection.push(bytes(data))
 
@@ -130,7 +130,7 @@ class SlowPath(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-def _closing(code: int, reason: str = "") -> Closing:
+def _make_closing(code: int, reason: str = "") -> Closing:
     """The row of the table that a close by trio-websocket is; a code of the client's own is a normal leave."""
     try:
         return Closing(CloseCode(code), reason)

@@ -14,9 +14,9 @@ from omnisonic.wire.closing import CloseCode, Closing
 
 UNFINISHED_BYTES: Final = 8_388_608
 """What all unfinished messages may have together. Text takes up to four times its bytes on the detour."""
-ROOM: Final = 0.25
+FREED_SHARE: Final = 0.25
 """The part of the budget that is made free when it is used up, so that one look at everybody is worth it."""
-AS_BAD_AGAIN_S: Final = 2.0
+WEIGHT_DOUBLES_S: Final = 2.0
 """A message that is unfinished for so long weighs twice its bytes, and so on."""
 
 
@@ -50,13 +50,13 @@ class UnfinishedMessages:
             self._begun[sender] = begun_s, size
             self.size += size - before
         if self.size > self._budget_bytes:
-            self._make_room(now_s)
+            self._free_budget(now_s)
 
     def discard(self, sender: Sender) -> None:
         """Forget it, if it is known."""
         self.size -= self._begun.pop(sender, (0.0, 0))[1]
 
-    def look(self, now_s: float) -> None:
+    def close_overdue(self, now_s: float) -> None:
         """Close those whose message has not ended in time."""
         while self._begun:
             oldest, (begun_s, _) = next(iter(self._begun.items()))
@@ -64,13 +64,13 @@ class UnfinishedMessages:
                 return
             self._give_up(oldest, "a message was not finished in time")
 
-    def _make_room(self, now_s: float) -> None:
+    def _free_budget(self, now_s: float) -> None:
         def weight(sender: Sender) -> float:
             begun_s, size = self._begun[sender]
-            return size * (1 + (now_s - begun_s) / AS_BAD_AGAIN_S)
+            return size * (1 + (now_s - begun_s) / WEIGHT_DOUBLES_S)
 
         for sender in sorted(self._begun, key=weight, reverse=True):
-            if self.size <= self._budget_bytes * (1 - ROOM):
+            if self.size <= self._budget_bytes * (1 - FREED_SHARE):
                 return
             self._give_up(sender, "too many messages are unfinished here")
 

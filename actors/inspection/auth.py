@@ -38,7 +38,7 @@ class _Failures:
     """When an address showed wrong tokens, and whether it was logged that it does so too often."""
 
     at_s: deque[float] = field(default_factory=deque)
-    is_told: bool = False
+    is_logged: bool = False
 
 
 class InspectionAuth:
@@ -51,7 +51,7 @@ class InspectionAuth:
         self._wrong: dict[str, _Failures] = {}
 
     @property
-    def is_there(self) -> bool:
+    def is_enabled(self) -> bool:
         """Whether anybody can ever come in."""
         return self._token is not None
 
@@ -69,12 +69,12 @@ class InspectionAuth:
             raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of other sites may not connect here.")
         shown = _bearer_token(request)
         if not shown:
-            raise _unauthorized()
+            raise _make_unauthorized()
         self._check_failures(address, now_s)
         if not hmac.compare_digest(_digest(shown), self._token):
             self._wrong.setdefault(address, _Failures()).at_s.append(now_s)
             _log.warning("inspector.refused", extra={"address": address, "problem": "The token is wrong."})
-            raise _unauthorized()
+            raise _make_unauthorized()
         self._wrong.pop(address, None)
         if inside >= INSPECTORS:
             raise Refused(
@@ -92,13 +92,13 @@ class InspectionAuth:
             return
         while tries.at_s and tries.at_s[0] <= now_s - WITHIN_S:
             tries.at_s.popleft()
-            tries.is_told = False
+            tries.is_logged = False
         if not tries.at_s:
             del self._wrong[address]
         elif len(tries.at_s) >= TRIES:
             wait_s = math.ceil(tries.at_s[0] + WITHIN_S - now_s)
-            if not tries.is_told:  # once, and not for each try that follows
-                tries.is_told = True
+            if not tries.is_logged:  # once, and not for each try that follows
+                tries.is_logged = True
                 _log.warning("inspector.refused", extra={"address": address, "problem": "It tried too often."})
             raise Refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -114,7 +114,7 @@ def _bearer_token(request: Request) -> bytes:
     return shown.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
 
-def _unauthorized() -> Refused:
+def _make_unauthorized() -> Refused:
     return Refused(
         HTTPStatus.UNAUTHORIZED,
         "invalid_token",

@@ -18,7 +18,7 @@ import trio
 from omnisonic.actors.inspection.watchdog import Watchdog
 from omnisonic.wire.handshake import Refused, Request, end_of_head, read_request, refusal_answer
 
-LOOKED_AT: Final = 64
+MAX_PENDING: Final = 64
 FIRST_BYTES_S: Final = 1.0
 """Whoever says nothing for so long is no inspector."""
 HEAD_S: Final = 5.0
@@ -26,7 +26,7 @@ PAUSE_S: Final = 0.05
 READ_BYTES: Final = 4096
 FIRST_BYTES: Final = b"GET /inspect"
 
-LetIn: TypeAlias = Callable[[socket.socket, Request, bytes, str], None]
+AdmitInspector: TypeAlias = Callable[[socket.socket, Request, bytes, str], None]
 """Takes an inspector: its socket, its request, what came after that, and its address. Errors: `Refused`."""
 
 
@@ -37,15 +37,15 @@ class FallbackAcceptor:
         self,
         listeners: Sequence[socket.socket],
         watchdog: Watchdog,
-        let_in: LetIn,
+        let_in: AdmitInspector,
         give_back: Callable[[socket.socket, str], None],
     ) -> None:
         self._listeners = listeners
         self._watchdog = watchdog
-        self._let_in = let_in
-        self._give_back = give_back
+        self._admit = let_in
+        self._release = give_back
         self.is_running = False
-        self._looked_at = 0
+        self._pending = 0
 
     async def run(self) -> None:
         """Take newcomers until the loop goes on, and see to those that were taken."""
@@ -56,7 +56,7 @@ class FallbackAcceptor:
                 await trio.sleep(PAUSE_S)
 
     def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
-        while self._looked_at < LOOKED_AT:
+        while self._pending < MAX_PENDING:
             try:
                 sock, address = listener.accept()
             except OSError:  # nobody is there, or not any more
@@ -64,12 +64,12 @@ class FallbackAcceptor:
             sock.setblocking(False)
             if sock.family in (socket.AF_INET, socket.AF_INET6):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._looked_at += 1
-            nursery.start_soon(self._look_at, sock, str(address[0]) if address else "")
+            self._pending += 1
+            nursery.start_soon(self._check_newcomer, sock, str(address[0]) if address else "")
 
-    async def _look_at(self, sock: socket.socket, address: str) -> None:
+    async def _check_newcomer(self, sock: socket.socket, address: str) -> None:
         try:
-            is_inspector = await _says(sock, FIRST_BYTES)
+            is_inspector = await _peek_matches(sock, FIRST_BYTES)
         except OSError:
             sock.close()
             return
@@ -77,21 +77,21 @@ class FallbackAcceptor:
             sock.close()
             raise
         finally:
-            self._looked_at -= 1
+            self._pending -= 1
         if not is_inspector:
-            self._give_back(sock, address)
+            self._release(sock, address)
             return
         try:
             with trio.fail_after(HEAD_S):
-                request, early = await _head(sock)
-            self._let_in(sock, request, early, address)
+                request, early = await _read_head(sock)
+            self._admit(sock, request, early, address)
         except Refused as refused:
-            _answer(sock, refusal_answer(refused))
+            _send_answer(sock, refusal_answer(refused))
         except (OSError, trio.TooSlowError):
             sock.close()
 
 
-async def _says(sock: socket.socket, first: bytes) -> bool:
+async def _peek_matches(sock: socket.socket, first: bytes) -> bool:
     """Whether what the peer sends begins with `first`. Nothing of it is read. Errors: `OSError`."""
     seen = b""
     with trio.move_on_after(FIRST_BYTES_S):
@@ -104,7 +104,7 @@ async def _says(sock: socket.socket, first: bytes) -> bool:
     return seen == first
 
 
-async def _head(sock: socket.socket) -> tuple[Request, bytes]:
+async def _read_head(sock: socket.socket) -> tuple[Request, bytes]:
     """The request, and what came after it. Errors: `Refused`, `OSError`."""
     received = bytearray()
     while True:
@@ -118,7 +118,7 @@ async def _head(sock: socket.socket) -> tuple[Request, bytes]:
             return read_request(bytes(received[:end])), bytes(received[end:])
 
 
-def _answer(sock: socket.socket, answer: bytes) -> None:
+def _send_answer(sock: socket.socket, answer: bytes) -> None:
     """Send it, as far as it goes at once, and close."""
     try:
         sock.send(answer)

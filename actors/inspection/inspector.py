@@ -103,10 +103,12 @@ class Inspector:
 
     def closed(self) -> tuple[ClosedRoom, ...]:
         """Rooms that failed too often, lately."""
-        since_ms = self._parts.now_ms() - reports.LATELY_MS
+        since_ms = self._parts.now_ms() - reports.RECENT_MS
         closed = self._parts.registry.closed.items()
         return tuple(
-            ClosedRoom(room, reports.at(life.at_ms), life.reason) for room, life in closed if life.at_ms > since_ms
+            ClosedRoom(room, reports.to_datetime(life.at_ms), life.reason)
+            for room, life in closed
+            if life.at_ms > since_ms
         )
 
     def dead_letters(self, room_id: RoomId | None, *, payload: bool) -> tuple[tuple[LetterLine, ...], int]:
@@ -139,7 +141,7 @@ class Inspector:
         actor = self._room(room_id)
         if not actor.is_alive:
             raise InvalidInput("That room has crashed and is being started again already.", code="restarting")
-        actor.renew()
+        actor.reset()
 
     def replay(self, number: int) -> RoomId:
         """Say a dead letter again, as who said it, if they are still there; in which room."""
@@ -150,7 +152,7 @@ class Inspector:
             raise InvalidInput(f"The letter is a {letter.kind}, and nobody said that.", code="not_replayable")
         actor = self._room(letter.room_id)
         if letter.kind == ExternalMessage.__name__:
-            actor.tell(ExternalMessage(decode(letter.frame[1]), _say_nothing))
+            actor.tell(ExternalMessage(decode(letter.frame[1]), _ignore_reply))
             return letter.room_id
         for entry in actor.entries:
             if entry.member.member_id == letter.sender and entry.connection is not None:
@@ -185,5 +187,5 @@ class Inspector:
         return Moment(trio.current_time(), self._parts.now_ms())
 
 
-def _say_nothing(_reply: Reply) -> None:
+def _ignore_reply(_reply: Reply) -> None:
     """Who said it first has had its answer."""

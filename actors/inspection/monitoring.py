@@ -66,7 +66,7 @@ class Monitoring:
         )
         self._inspection = InspectionServer(door, Inspector(parts), self._watchdog)
 
-    def record(self, name: str) -> ChildRecord:
+    def start_record(self, name: str) -> ChildRecord:
         """Where to write down what becomes of a task."""
         record = self.children[name] = ChildRecord(name, self._now_ms)
         return record
@@ -75,7 +75,7 @@ class Monitoring:
         """Begin to watch over the loop. `take` is given the newcomers that the loop did not come to take itself."""
         self._watchdog.start(partial(self._inspection.start_fallback_acceptor, listeners, take))
 
-    def takes(self, connection: Connection, request: Request) -> bool:
+    def handle_handshake(self, connection: Connection, request: Request) -> bool:
         """Take a connection that wants to inspect; False when it wants something else. Errors: `Refused`."""
         if request.path != PATH:
             return False

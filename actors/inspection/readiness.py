@@ -37,17 +37,17 @@ class Readiness:
     """Of one gateway. `checks` may be added to before the gateway starts; belongs to the gateway's loop."""
 
     def __init__(self, nursery: trio.Nursery, dispatcher: Dispatcher) -> None:
-        self.checks: dict[str, Check] = {"loop": partial(_turn, dispatcher)}
+        self.checks: dict[str, Check] = {"loop": partial(_wait_for_turn, dispatcher)}
         self._nursery = nursery
         self._waiting: set[Connection] = set()
         self._outcomes: dict[str, str] = {}
         self._fresh_until_s = 0.0
         self._is_probing = False
 
-    def take(self, connection: Connection) -> None:
+    def add(self, connection: Connection) -> None:
         """Answer `connection` when it is known how the gateway is. Errors: `Refused` when too many wait for that."""
         if trio.current_time() < self._fresh_until_s:
-            connection.answer(_answer(self._outcomes))
+            connection.send_http_answer(_make_answer(self._outcomes))
             return
         if len(self._waiting) >= ASKERS:
             raise Refused(
@@ -61,7 +61,7 @@ class Readiness:
             self._is_probing = True
             self._nursery.start_soon(self._probe)
 
-    def left(self, connection: Connection) -> None:
+    def discard(self, connection: Connection) -> None:
         """Forget a connection that is gone, if it waits."""
         self._waiting.discard(connection)
 
@@ -71,15 +71,15 @@ class Readiness:
             with trio.move_on_after(CHECK_S):
                 async with trio.open_nursery() as nursery:
                     for name, check in self.checks.items():
-                        nursery.start_soon(_try, name, check, outcomes)
+                        nursery.start_soon(_run_check, name, check, outcomes)
         finally:
             self._is_probing = False
         self._outcomes, self._fresh_until_s = outcomes, trio.current_time() + FRESH_S
         for connection in list(self._waiting):
-            connection.answer(_answer(outcomes))
+            connection.send_http_answer(_make_answer(outcomes))
 
 
-async def _try(name: str, check: Check, outcomes: dict[str, str]) -> None:
+async def _run_check(name: str, check: Check, outcomes: dict[str, str]) -> None:
     try:
         await check()
     except Unavailable:
@@ -91,7 +91,7 @@ async def _try(name: str, check: Check, outcomes: dict[str, str]) -> None:
         outcomes[name] = OK
 
 
-def _answer(outcomes: dict[str, str]) -> bytes:
+def _make_answer(outcomes: dict[str, str]) -> bytes:
     broken = [name for name, outcome in outcomes.items() if outcome != OK]
     if not broken:
         return http_answer(HTTPStatus.OK, {"ok": True, "checks": outcomes})
@@ -100,20 +100,20 @@ def _answer(outcomes: dict[str, str]) -> bytes:
     return http_answer(HTTPStatus.SERVICE_UNAVAILABLE, body, Retry_After=str(RETRY_AFTER_S))
 
 
-class _Turn:
+class _TurnProbe:
     """An actor whose only mail is to have its turn."""
 
     def __init__(self) -> None:
         self.is_ready = False
         self.done = trio.Event()
 
-    def turn(self) -> bool:
+    def run_turn(self) -> bool:
         self.done.set()
         return False
 
 
-async def _turn(dispatcher: Dispatcher) -> None:
+async def _wait_for_turn(dispatcher: Dispatcher) -> None:
     """Return after a turn of the dispatcher."""
-    probe = _Turn()
-    dispatcher.ready(probe)
+    probe = _TurnProbe()
+    dispatcher.schedule(probe)
     await probe.done.wait()

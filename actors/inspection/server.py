@@ -33,8 +33,8 @@ from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.handshake import Request, check_upgrade
 from omnisonic.wire.inspection import QUESTION_BYTES
 
-GREETING_S: Final = 5.0
-FAREWELL_S: Final = 0.5
+HANDSHAKE_S: Final = 5.0
+CLOSE_S: Final = 0.5
 STOP_S: Final = 2.0
 
 _log = logging.getLogger(__name__)
@@ -47,13 +47,13 @@ class InspectionServer:
     """The inspectors of one gateway. Belongs to the gateway's loop but for what says otherwise."""
 
     def __init__(self, door: InspectionAuth, inspector: Inspector, watchdog: Watchdog) -> None:
-        self._door = door
+        self._auth = door
         self._inspector = inspector
         self._watchdog = watchdog
         self._thread_calls = ThreadCalls()
         self._newcomers: queue.SimpleQueue[Newcomer] = queue.SimpleQueue()
         self._inside: set[socket.socket] = set()
-        self._standing_in: FallbackAcceptor | None = None
+        self._fallback_acceptor: FallbackAcceptor | None = None
         self._thread: threading.Thread | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._more = trio.Event()
@@ -66,20 +66,20 @@ class InspectionServer:
 
     def handle_handshake(self, connection: Connection, request: Request, now_s: float) -> None:
         """Let an inspector in whose request head is whole. Errors: `Refused`."""
-        self._door.check(request, connection.address, len(self), now_s)
+        self._auth.check(request, connection.address, len(self), now_s)
         key = check_upgrade(request)
-        sock, early = connection.hand_over()
+        sock, early = connection.detach_socket()
         self._inside.add(sock)
-        self._newcomers.put((sock, _opening(key) + early, connection.address))
+        self._newcomers.put((sock, _make_request(key) + early, connection.address))
         self._wake_thread()
 
     def start_fallback_acceptor(
         self, listeners: Sequence[socket.socket], take: Callable[[socket.socket, str], None]
     ) -> None:
         """The loop is held up: let inspectors in without it. Called by the watchdog, in its thread."""
-        if self._door.is_there and self._standing_in is None:
+        if self._auth.is_enabled and self._fallback_acceptor is None:
             give_back = partial(self._thread_calls.tell, take)
-            self._standing_in = FallbackAcceptor(listeners, self._watchdog, self._admit, give_back)
+            self._fallback_acceptor = FallbackAcceptor(listeners, self._watchdog, self._admit, give_back)
             self._wake_thread()
 
     def _wake_thread(self) -> None:
@@ -127,7 +127,7 @@ class InspectionServer:
             while not self._stopping:
                 while not self._newcomers.empty():
                     nursery.start_soon(self._receive, *self._newcomers.get())
-                stand_in = self._standing_in
+                stand_in = self._fallback_acceptor
                 if stand_in is not None and not stand_in.is_running:
                     stand_in.is_running = True
                     nursery.start_soon(self._run_fallback_acceptor, stand_in)
@@ -137,10 +137,10 @@ class InspectionServer:
 
     async def _receive(self, sock: socket.socket, opening: bytes, address: str) -> None:
         """One inspector, from the handshake to the end."""
-        stream = _Opened(trio.SocketStream(trio.socket.from_stdlib_socket(sock)), opening)
+        stream = _PrefixedStream(trio.SocketStream(trio.socket.from_stdlib_socket(sock)), opening)
         try:
             async with trio.open_nursery() as nursery:
-                with trio.fail_after(GREETING_S):
+                with trio.fail_after(HANDSHAKE_S):
                     request = await wrap_server_stream(
                         nursery, stream, max_message_size=QUESTION_BYTES, message_queue_size=1
                     )
@@ -151,7 +151,7 @@ class InspectionServer:
                         websocket, address, self._inspector, self._thread_calls, self._watchdog
                     ).run()
                 finally:
-                    with trio.move_on_after(FAREWELL_S, shield=True), suppress(ConnectionClosed):
+                    with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionClosed):
                         await websocket.aclose(CloseCode.GOING_AWAY)
                     nursery.cancel_scope.cancel()
         except Exception as crash:  # noqa: BLE001 - one inspector's fault must not end the others
@@ -165,17 +165,17 @@ class InspectionServer:
         try:
             await stand_in.run()
         finally:
-            self._standing_in = None
+            self._fallback_acceptor = None
 
     def _admit(self, sock: socket.socket, request: Request, early: bytes, address: str) -> None:
         assert self._nursery is not None
-        self._door.check(request, address, len(self), trio.current_time())
+        self._auth.check(request, address, len(self), trio.current_time())
         key = check_upgrade(request)
         self._inside.add(sock)
-        self._nursery.start_soon(self._receive, sock, _opening(key) + early, address)
+        self._nursery.start_soon(self._receive, sock, _make_request(key) + early, address)
 
 
-class _Opened(trio.abc.Stream):
+class _PrefixedStream(trio.abc.Stream):
     """A stream that begins with bytes which were read from it before."""
 
     def __init__(self, stream: trio.SocketStream, opening: bytes) -> None:
@@ -200,7 +200,7 @@ class _Opened(trio.abc.Stream):
         await self._stream.aclose()
 
 
-def _opening(key: str) -> bytes:
+def _make_request(key: str) -> bytes:
     """The request's head again, as far as trio-websocket needs it: nobody's token goes further than the door."""
     return (
         "GET /inspect HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -27,15 +27,15 @@ class TapStream:
         self._question = question
         self._outgoing = outgoing
         self._inspector = inspector
-        self._home = trio.lowlevel.current_trio_token()
+        self._own_loop = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
         self._reason = "time"
         self._dropped = 0
         self._tap: Tap | None = None
 
-    async def open(self, thread_calls: ThreadCalls) -> None:
+    async def start(self, thread_calls: ThreadCalls) -> None:
         """Begin to watch. Errors: `InvalidInput`, `NotAnswered`."""
-        self._tap = await thread_calls.ask(self._opened)
+        self._tap = await thread_calls.ask(self._open_tap)
 
     async def run(self, thread_calls: ThreadCalls) -> End:
         """Watch until it has been enough; what was counted."""
@@ -48,17 +48,17 @@ class TapStream:
         missed = self._tap.passed - self._tap.shown + self._dropped
         return End(self._question.id, self._reason, self._tap.passed, missed)
 
-    def _opened(self) -> Tap:
+    def _open_tap(self) -> Tap:
         """The tap. Runs in the gateway's loop, as what it calls does."""
         asked = self._question
         bounds = Bounds(asked.per_s, asked.most, trio.current_time() + asked.for_s, asked.payload)
         return self._inspector.tap(
-            asked.room, bounds, partial(self._go_home, self._show), partial(self._go_home, self._end)
+            asked.room, bounds, partial(self._call_in_own_loop, self._show), partial(self._call_in_own_loop, self._end)
         )
 
-    def _go_home(self, call: Callable[[T], None], told: T) -> None:
+    def _call_in_own_loop(self, call: Callable[[T], None], told: T) -> None:
         with suppress(trio.RunFinishedError):
-            self._home.run_sync_soon(call, told)
+            self._own_loop.run_sync_soon(call, told)
 
     def _show(self, sample: Sample) -> None:
         passed = Passed(

@@ -55,11 +55,11 @@ class ThreadCalls:
             try:
                 answer = errand.question()
             except Exception as crash:  # noqa: BLE001 - it is the asker's to deal with
-                _send(home, back, crash)
+                _call_soon(home, back, crash)
             else:
-                _send(home, back, None, answer)
+                _call_soon(home, back, None, answer)
 
-        if not _send(self._token, there):
+        if not _call_soon(self._token, there):
             raise NotAnswered
         with trio.move_on_after(self._answer_s):
             await errand.done.wait()
@@ -72,10 +72,10 @@ class ThreadCalls:
 
     def tell(self, call: Callable[..., None], *arguments: object) -> None:
         """Have `call` run over there whenever the loop comes to it. Nobody waits; it must not raise."""
-        _send(self._token, call, *arguments)
+        _call_soon(self._token, call, *arguments)
 
 
-def _send(token: trio.lowlevel.TrioToken, call: Callable[..., None], *arguments: object) -> bool:
+def _call_soon(token: trio.lowlevel.TrioToken, call: Callable[..., None], *arguments: object) -> bool:
     """Have a loop call it soon. False when that loop has ended."""
     try:
         token.run_sync_soon(call, *arguments)

@@ -25,7 +25,7 @@ import trio
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.stats import STALL_S
 
-LOOK_S: Final = 0.1
+CHECK_S: Final = 0.1
 LOOP_S: Final = 1.0
 """The loop is asked this often whether it lives, and is late when it takes as long."""
 STEPS: Final = 12
@@ -66,17 +66,17 @@ class Watchdog:
         self._token = trio.lowlevel.current_trio_token()
         self._stopped = threading.Event()
         self._turn = -1
-        self._hog: object = None
+        self._stalled_actor: object = None
         self._turn_since_s = 0.0
         self._asked_s: float | None = None
         self._answered_s = clock()
-        self._stalls: Callable[[], None] = lambda: None
-        self._told: Stall | None = None
-        self._tell_after_s = STALL_S
+        self._on_stall: Callable[[], None] = lambda: None
+        self._last_stall: Stall | None = None
+        self._log_after_s = STALL_S
 
     def start(self, stalls: Callable[[], None] = lambda: None) -> None:
         """Begin to watch. `stalls` is called at each look, in the watchdog's thread, while the loop is held up."""
-        self._stalls = stalls
+        self._on_stall = stalls
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
@@ -85,37 +85,37 @@ class Watchdog:
 
     def stall(self) -> Stall | None:
         """What holds the loop up now, as of the last look; None when nothing does."""
-        stall = self._seen(self._clock())
-        return None if stall is None else Stall(stall.room, stall.for_s, self._where())
+        stall = self._detect(self._clock())
+        return None if stall is None else Stall(stall.room, stall.for_s, self._read_stack())
 
     def _watch(self) -> None:
-        while not self._stopped.wait(LOOK_S):
-            self.look()
+        while not self._stopped.wait(CHECK_S):
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look once, and log what is new."""
         now_s = self._clock()
         self._ask_loop(now_s)
         turn = self._dispatcher.turns
         if self._dispatcher.running is None or turn != self._turn:
             self._turn, self._turn_since_s = turn, now_s
-        stall = self._seen(now_s)
-        if stall is not None and (self._told is None or stall.room == self._told.room):
-            if stall.for_s >= self._tell_after_s:
-                while self._tell_after_s <= stall.for_s:
-                    self._tell_after_s *= 2
-                self._log_stall(Stall(stall.room, stall.for_s, self._where()))
-            self._told, self._hog = stall, self._dispatcher.running or self._hog
+        stall = self._detect(now_s)
+        if stall is not None and (self._last_stall is None or stall.room == self._last_stall.room):
+            if stall.for_s >= self._log_after_s:
+                while self._log_after_s <= stall.for_s:
+                    self._log_after_s *= 2
+                self._log_stall(Stall(stall.room, stall.for_s, self._read_stack()))
+            self._last_stall, self._stalled_actor = stall, self._dispatcher.running or self._stalled_actor
             if stall.for_s >= LOOP_S:
-                self._stalls()
-        elif self._told is not None:
-            self._log_stall_end(self._told)
-            self._hog = None
+                self._on_stall()
+        elif self._last_stall is not None:
+            self._log_stall_end(self._last_stall)
+            self._stalled_actor = None
             if self._asked_s is not None:
                 self._asked_s = now_s  # what is left over from one hog is not another's
-            self._told, self._tell_after_s = None, STALL_S
+            self._last_stall, self._log_after_s = None, STALL_S
 
-    def _seen(self, now_s: float) -> Stall | None:
+    def _detect(self, now_s: float) -> Stall | None:
         running = self._dispatcher.running
         turn_s = now_s - self._turn_since_s
         if running is not None and self._dispatcher.turns == self._turn and turn_s >= STALL_S:
@@ -138,7 +138,7 @@ class Watchdog:
         """The loop lives. Runs in it."""
         self._answered_s, self._asked_s = self._clock(), None
 
-    def _where(self) -> str:
+    def _read_stack(self) -> str:
         """Where the loop's thread is, innermost call first."""
         frame: FrameType | None = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - documented
         if frame is None:
@@ -146,7 +146,7 @@ class Watchdog:
         told = []
         for step in reversed(traceback.extract_stack(frame, STEPS)):
             told.append(f"{step.filename.rpartition('/')[2]}:{step.lineno} in {step.name}")
-            if step.name == RoomActor.turn.__name__:
+            if step.name == RoomActor.run_turn.__name__:
                 break  # what is around a room's turn is always the same
         return " < ".join(told)
 
@@ -162,6 +162,6 @@ class Watchdog:
         if stall.room is None:
             _log.warning("gateway.stalled", extra=fields)
         else:
-            if isinstance(self._hog, RoomActor):
-                self._hog.stats.record_stall(stall.for_s, self._now_ms())
+            if isinstance(self._stalled_actor, RoomActor):
+                self._stalled_actor.stats.record_stall(stall.for_s, self._now_ms())
             _log.warning("room.stalled", extra={"room": stall.room, **fields})

@@ -20,7 +20,7 @@ from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.mailbox import ClientMessages, Control, ExternalMessage, Join, Leave, Mail, Mailbox, Outside
 from omnisonic.actors.rooms.roster import Entry
 from omnisonic.actors.rooms.state import Handoff, RoomContext, RoomState
-from omnisonic.actors.rooms.stats import ASKED_FOR, TURNS, UNTIMED, RoomStats
+from omnisonic.actors.rooms.stats import OPERATOR_RESTART, TURNS, UNTIMED, RoomStats
 from omnisonic.actors.rooms.tap import Tap
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.supervisor import RestartWindow
@@ -41,11 +41,11 @@ class RoomActorEvents(Protocol):
     """Whom a cell tells what happened. Called in the cell's turn; must not wait and must not raise."""
 
     @property
-    def has_mail(self) -> Callable[["RoomActor"], None]: ...
+    def schedule(self) -> Callable[["RoomActor"], None]: ...
 
-    def roster_changed(self, actor: "RoomActor") -> None: ...
+    def on_roster_change(self, actor: "RoomActor") -> None: ...
 
-    def crashed(self, actor: "RoomActor", crash: Exception, letter: DeadLetter) -> None: ...
+    def on_crash(self, actor: "RoomActor", crash: Exception, letter: DeadLetter) -> None: ...
 
 
 class RoomActor:
@@ -74,8 +74,8 @@ class RoomActor:
         self._context = context
         self._room_class = room_class
         self._events = events
-        self._sampler = sampler
-        self._has_mail = events.has_mail
+        self._tracer = sampler
+        self._schedule = events.schedule
         self._room: RoomState | None = room_class(context)
 
     @property
@@ -101,21 +101,21 @@ class RoomActor:
         """Put control mail in the mailbox."""
         self.mailbox.tell(mail)
         if not self.is_ready:
-            self._has_mail(self)
+            self._schedule(self)
 
     def offer(self, said: ClientMessages) -> bool:
         """Put what a member said in the mailbox. False when it is full: the sender is to be told."""
         taken = self.mailbox.offer(said)
         if taken and not self.is_ready:
-            self._has_mail(self)
+            self._schedule(self)
         return taken
 
-    def turn(self) -> bool:
+    def run_turn(self) -> bool:
         """Handle the mail that is there, up to a bound. True when there is more."""
         room = self._room
         if room is None:
             return False
-        sampler = self._sampler
+        sampler = self._tracer
         started_ns = time.time_ns() if sampler.left <= 0 else 0
         stats, taps = self.stats, self.taps
         turns = stats.turns
@@ -130,7 +130,7 @@ class RoomActor:
             while queue and handled < TURN_FRAMES:
                 mail = take()
                 if taps is not None:
-                    _show(taps, mail, room)
+                    _show_to_taps(taps, mail, room)
                 if type(mail) is ClientMessages:
                     handled += len(mail.frames)
                     relay(mail, batch)
@@ -140,17 +140,17 @@ class RoomActor:
         except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only the room is to pay for it
             assert mail is not None
             self._end_turn(room, batch)
-            _end(spans, room)
+            _end_spans(spans, room)
             self._handle_crash(room, mail, crash)
             if began_ns:
                 stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
             return False
         self.messages += handled
         self._end_turn(room, batch)
-        _end(spans, room)
+        _end_spans(spans, room)
         sampler.left -= handled
         if started_ns:
-            sampler.turn(self.room_id, started_ns, handled, len(room.roster))
+            sampler.trace_turn(self.room_id, started_ns, handled, len(room.roster))
         if began_ns:
             stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
         return len(queue) > 0
@@ -161,20 +161,20 @@ class RoomActor:
             room.handle(mail, batch)
             return
         what = mail.envelope.type if isinstance(mail, ExternalMessage) else type(mail).__name__
-        span = self._sampler.told(self.room_id, what, mail.trace)
+        span = self._tracer.start_external_span(self.room_id, what, mail.trace)
         spans.append(span)
         with use_span(span):
             room.handle(mail, batch)
 
-    def renew(self) -> None:
+    def reset(self) -> None:
         """Throw the room's state away, as an operator wants it, and make a new one. It must be alive.
 
         The estate goes, too: what is wrong with the room may be in it.
         """
         assert self._room is not None
         self.handoff.left = None
-        self._keep(self._room.roster.entries())
-        self.stats.record_end(ASKED_FOR, self._context.now_ms())
+        self._save_entries(self._room.roster.entries())
+        self.stats.record_end(OPERATOR_RESTART, self._context.now_ms())
         self.restart()
 
     def restart(self) -> None:
@@ -183,13 +183,13 @@ class RoomActor:
         try:
             self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
         except Exception as crash:  # noqa: BLE001 - as in a turn: a room that cannot start has crashed again
-            self._events.crashed(self, crash, self._dead_letter("Restart", crash))
+            self._events.on_crash(self, crash, self._dead_letter("Restart", crash))
             return
         for entry in self.entries:
             if entry.connection is not None and not entry.connection.is_open:
                 self.mailbox.tell(Leave(entry.connection, "lost"))
         if self.mailbox and not self.is_ready:
-            self._has_mail(self)
+            self._schedule(self)
 
     def close(self, closing: Closing) -> None:
         """Close every connection of a room that is past saving, those still waiting to enter included."""
@@ -224,11 +224,11 @@ class RoomActor:
             self._note_roster(room)
 
     def _note_roster(self, room: RoomState) -> None:
-        self._keep(room.roster.entries())
+        self._save_entries(room.roster.entries())
         self.next_expiry_s = room.roster.next_expiry_s()
-        self._events.roster_changed(self)
+        self._events.on_roster_change(self)
 
-    def _keep(self, entries: tuple[Entry, ...]) -> None:
+    def _save_entries(self, entries: tuple[Entry, ...]) -> None:
         """What a new room would start from."""
         self.entries = entries
         if entries:
@@ -238,7 +238,7 @@ class RoomActor:
 
     def _handle_crash(self, room: RoomState, mail: Mail, crash: Exception) -> None:
         self._room = None
-        self._keep(room.roster.entries())
+        self._save_entries(room.roster.entries())
         sender, frame = None, None
         if isinstance(mail, ClientMessages):
             seat = room.roster.seat_of(mail.connection)
@@ -248,12 +248,12 @@ class RoomActor:
                 mail.connection.push(error_frame("room_crashed", CRASHED, reply_id_in(frame)))
             self.mailbox.put_back(mail)
         elif isinstance(mail, Join) and mail.connection is not room.welcomed:
-            self._keep(tuple(entry for entry in self.entries if entry.connection is not mail.connection))
+            self._save_entries(tuple(entry for entry in self.entries if entry.connection is not mail.connection))
             mail.connection.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
         elif isinstance(mail, ExternalMessage):
             frame = TEXT, written(mail.envelope)
             mail.reply(Reply(code="room_crashed", message=CRASHED))
-        self._events.crashed(self, crash, self._dead_letter(type(mail).__name__, crash, sender, frame))
+        self._events.on_crash(self, crash, self._dead_letter(type(mail).__name__, crash, sender, frame))
 
     def _dead_letter(
         self, kind: str, crash: Exception, sender: MemberId | None = None, frame: Frame | None = None
@@ -264,16 +264,16 @@ class RoomActor:
         return DeadLetter(self.room_id, self.incarnation, sender, kind, frame, reason, now_ms)
 
 
-def _end(spans: list[Span], room: RoomState) -> None:
+def _end_spans(spans: list[Span], room: RoomState) -> None:
     """What was told into the room is on its way to everybody."""
     for span in spans:
         span.set_attribute("members", len(room.roster))
         span.end()
 
 
-def _show(taps: list[Tap], mail: Mail, room: RoomState) -> None:
+def _show_to_taps(taps: list[Tap], mail: Mail, room: RoomState) -> None:
     for tap in taps:
-        tap.see(mail, room.roster)
+        tap.show_mail(mail, room.roster)
 
 
 def new_epoch() -> str:

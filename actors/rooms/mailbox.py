@@ -107,7 +107,7 @@ class ExternalMessage:
 class Tick:
     """Time has come for what the room does by itself. `begun` is called when the room comes to it."""
 
-    begun: Callable[[], None]
+    on_start: Callable[[], None]
 
 
 Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | ExternalMessage

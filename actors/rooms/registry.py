@@ -17,7 +17,7 @@ from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
 from omnisonic.actors.rooms.state import RoomContext, RoomState
 from omnisonic.actors.runtime.counters import Counters
 from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
-from omnisonic.actors.runtime.supervisor import Backoff, EndedLife
+from omnisonic.actors.runtime.supervisor import Backoff, EndedRun
 from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode, Closing
@@ -34,15 +34,15 @@ _log = logging.getLogger(__name__)
 class RosterWatcher(Protocol):
     """Is told of rosters that changed, to mirror them, and of rooms that are new, to fill in their leases."""
 
-    def roster_changed(self, actor: RoomActor) -> None: ...
+    def on_roster_change(self, actor: RoomActor) -> None: ...
 
-    def room_made(self, actor: RoomActor) -> None: ...
+    def on_room_made(self, actor: RoomActor) -> None: ...
 
 
 class Scheduler(Protocol):
     """Gives rooms their turns."""
 
-    def ready(self, actor: RoomActor) -> None: ...
+    def schedule(self, actor: RoomActor) -> None: ...
 
 
 @dataclass(slots=True)
@@ -72,15 +72,15 @@ class Registry:
         nursery: trio.Nursery,
     ) -> None:
         self.dead_letters = DeadLetters()
-        self.closed: dict[RoomId, EndedLife] = {}
+        self.closed: dict[RoomId, EndedRun] = {}
         self.watchers: list[RosterWatcher] = []
         self._actors: dict[RoomId, RoomActor] = {}
         self._relay_prefixes = RelayPrefixes()
         self._make_context = make_context
         self._room_class = room_class
-        self.has_mail = scheduler.ready
+        self.schedule = scheduler.schedule
         self._counters = counters
-        self._sampler = sampler
+        self._tracer = sampler
         self.past = Totals()
         self._nursery = nursery
         self._backoff = Backoff()
@@ -95,14 +95,14 @@ class Registry:
         """The room, if there is one."""
         return self._actors.get(room_id)
 
-    def room(self, room_id: RoomId) -> RoomActor:
+    def get_or_make(self, room_id: RoomId) -> RoomActor:
         """The room, made now if there is none."""
         actor = self._actors.get(room_id)
         if actor is None:
             context = self._make_context(room_id, new_epoch(), self._relay_prefixes)
-            actor = self._actors[room_id] = RoomActor(context, self._room_class, self, self._sampler)
+            actor = self._actors[room_id] = RoomActor(context, self._room_class, self, self._tracer)
             for watcher in self.watchers:
-                watcher.room_made(actor)
+                watcher.on_room_made(actor)
         return actor
 
     def sweep(self, now_s: float, empty_s: float = EMPTY_S) -> None:
@@ -125,16 +125,16 @@ class Registry:
             del self._actors[actor.room_id]
             self.past.add(actor)
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         for watcher in self.watchers:
-            watcher.roster_changed(actor)
+            watcher.on_roster_change(actor)
 
-    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
+    def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         self.dead_letters.add(letter)
-        allowed = actor.window.allows(trio.current_time())
+        allowed = actor.window.record_crash(trio.current_time())
         event = "room.crashed" if allowed else "room.closed"
         fields = {"room": actor.room_id, "incarnation": actor.incarnation, "letter": letter.type}
-        with self._sampler.crash(actor.room_id, crash):
+        with self._tracer.trace_crash(actor.room_id, crash):
             _log.error(event, extra=fields, exc_info=crash)
         if allowed:
             self._counters.room_restarts += 1
@@ -143,12 +143,12 @@ class Registry:
         self._forget(actor)
         self._remember_closed(actor, letter)
         actor.close(Closing(CloseCode.INTERNAL_ERROR, "this room failed too often"))
-        self.roster_changed(actor)
+        self.on_roster_change(actor)
 
     def _remember_closed(self, actor: RoomActor, letter: DeadLetter) -> None:
         """Remember a room that could not be saved; the oldest are forgotten."""
         self.closed.pop(actor.room_id, None)
-        self.closed[actor.room_id] = EndedLife(letter.at_ms, letter.reason)
+        self.closed[actor.room_id] = EndedRun(letter.at_ms, letter.reason)
         while len(self.closed) > CLOSED:
             del self.closed[next(iter(self.closed))]
 

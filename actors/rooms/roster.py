@@ -42,12 +42,12 @@ class Seat:
     __slots__ = (
         "binary_head",
         "connection",
-        "directed_tail",
+        "directed_suffix",
         "lease_until_s",
         "line",
         "member",
         "person",
-        "tail",
+        "relay_suffix",
         "takeovers",
     )
 
@@ -57,8 +57,8 @@ class Seat:
         self.person = entry.person
         self.takeovers: deque[float] | None = None
         """When others wanted the seat of a link that was here, the latest ones; None as long as nobody did."""
-        self.tail = relay_suffix(entry.member.member_id)
-        self.directed_tail = directed_suffix(entry.member.member_id)
+        self.relay_suffix = relay_suffix(entry.member.member_id)
+        self.directed_suffix = directed_suffix(entry.member.member_id)
         self.binary_head = binary_head(entry.member.member_id)
         self.put(entry.member)
 
@@ -108,7 +108,7 @@ class Roster:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._seats: dict[MemberId, Seat] = {}
-        self._by_link: dict[ConnectionHandle, Seat] = {}
+        self._by_connection: dict[ConnectionHandle, Seat] = {}
         for entry in entries:
             self._add(Seat(entry))
 
@@ -124,17 +124,17 @@ class Roster:
     @property
     def connections(self) -> KeysView[ConnectionHandle]:
         """Every connection in the room, in the order they came."""
-        return self._by_link.keys()
+        return self._by_connection.keys()
 
     def seat_of(self, connection: ConnectionHandle) -> Seat | None:
         """The seat that `link` holds."""
-        return self._by_link.get(connection)
+        return self._by_connection.get(connection)
 
     def seat_named(self, member_id: MemberId) -> Seat | None:
         """The seat of this member."""
         return self._seats.get(member_id)
 
-    def is_anothers(self, member_id: MemberId, person: UserId | None) -> bool:
+    def belongs_to_other(self, member_id: MemberId, person: UserId | None) -> bool:
         """Whether this member's seat belongs to somebody else than `person`."""
         seat = self._seats.get(member_id)
         return seat is not None and seat.person is not None and seat.person != person
@@ -153,14 +153,14 @@ class Roster:
             return Joined(self._add(Seat(Entry(member, connection, None, person))))
         old, changed = seat.connection, seat.member != member
         if old is not None:
-            del self._by_link[old]
+            del self._by_connection[old]
         seat.connection, seat.person = connection, person
-        self._by_link[connection] = seat
+        self._by_connection[connection] = seat
         if changed:
             seat.put(member)
         return Replaced(seat, old, changed)
 
-    def is_fought_over(self, member_id: MemberId, now_s: float) -> bool:
+    def record_takeover(self, member_id: MemberId, now_s: float) -> bool:
         """Note that somebody wants this member's seat, and say whether that was too often lately.
 
         Where nobody is connected by that id it is never so. Tries that are refused count, too: whoever goes on without
@@ -179,7 +179,7 @@ class Roster:
 
     def leave(self, connection: ConnectionHandle, reason: str, now_s: float) -> Left | None:
         """The link is gone. None when it held no seat any more, or a lease still holds it."""
-        seat = self._by_link.pop(connection, None)
+        seat = self._by_connection.pop(connection, None)
         if seat is None:
             return None
         seat.connection = None
@@ -200,7 +200,7 @@ class Roster:
         seat = self._seats.get(member.member_id)
         if seat is None:
             return Joined(self._add(Seat(Entry(member, None, until_s, person))))
-        if self.is_anothers(member.member_id, person):
+        if self.belongs_to_other(member.member_id, person):
             return None
         seat.lease_until_s = until_s
         if seat.connection is None:
@@ -227,7 +227,7 @@ class Roster:
     def _add(self, seat: Seat) -> Seat:
         self._seats[seat.member.member_id] = seat
         if seat.connection is not None:
-            self._by_link[seat.connection] = seat
+            self._by_connection[seat.connection] = seat
         return seat
 
     def _remove(self, seat: Seat, reason: str) -> Left:

@@ -64,7 +64,7 @@ class RoomState(Hooks):
         self.welcomed: ConnectionHandle | None = None
         """Who has been taken in, while `on_join` is told of it: when that raises, it is not the newcomer's fault."""
         own = type(self)
-        self._listens = own.on_message is not Hooks.on_message or own.on_binary is not Hooks.on_binary
+        self._has_message_hooks = own.on_message is not Hooks.on_message or own.on_binary is not Hooks.on_binary
 
     def handle(self, mail: Mail, batch: Batch) -> None:
         """Do what `mail` asks, and write down in `batch` what everyone gets."""
@@ -76,13 +76,13 @@ class RoomState(Hooks):
             case Leave():
                 self._handle_leave(self.roster.leave(mail.connection, mail.reason, self.context.now_s()), batch)
             case PutLease() | DropLease() | DropLeasesOf() | SyncLeases() | Expire():
-                self._announce_lease(mail, batch)
+                self._handle_lease(mail, batch)
             case Dismiss():
                 self._dismiss(mail.closing, batch)
             case ExternalMessage():
                 self._handle_external(mail, batch)
             case Tick():
-                mail.begun()
+                mail.on_start()
                 self.on_tick()
             case _ as never:
                 assert_never(never)
@@ -95,7 +95,12 @@ class RoomState(Hooks):
         seat = self.roster.seat_of(connection)
         if seat is None:
             return  # replaced, or sent out, after it spoke
-        pieces, relay_prefixes, tail, listens = batch.pieces, self.context.relay_prefixes, seat.tail, self._listens
+        pieces, relay_prefixes, tail, listens = (
+            batch.pieces,
+            self.context.relay_prefixes,
+            seat.relay_suffix,
+            self._has_message_hooks,
+        )
         text_heads, offset = TEXT_HEADERS, self.offset
         size = start = batch.size
         replies: list[bytes] = []
@@ -150,11 +155,11 @@ class RoomState(Hooks):
     def _handle_message(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
         """Deal with a message that may not be for everyone. True when it is to be relayed."""
         try:
-            relayed = self._is_for_all(seat, envelope, batch, replies)
+            relayed = self._route_message(seat, envelope, batch, replies)
             if envelope.id is not None:
                 replies.append(messages.ack_frame(envelope.id, self.offset + relayed))
         except InvalidInput as wrong:
-            replies.append(_error(wrong, envelope.id))
+            replies.append(_make_error(wrong, envelope.id))
             return False
         return relayed
 
@@ -165,10 +170,10 @@ class RoomState(Hooks):
                 raise too_large(len(data))
             return self.on_binary(seat.member, data)
         except InvalidInput as wrong:
-            replies.append(_error(wrong))
+            replies.append(_make_error(wrong))
             return None
 
-    def _is_for_all(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
+    def _route_message(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
         type_ = envelope.type
         if type_ in messages.SERVER_TYPES:
             raise InvalidInput(f"Only the server says {type_}.", code="reserved_type")
@@ -178,14 +183,14 @@ class RoomState(Hooks):
             replies.append(messages.heartbeat_frame(self.context.now_ms(), envelope.payload))
             return False
         if type_ == "presence.set":
-            wanted = _wanted(seat.member, envelope)
+            wanted = _apply_presence(seat.member, envelope)
             shown = None if wanted == seat.member else self.on_presence(wanted, seat.member)
             if shown is not None:
                 self._announce_update(self.roster.update(shown), batch)
             return False
         if envelope.to is None and type_.startswith(messages.SIGNAL_PREFIX):
             raise InvalidInput(f"{type_} goes to one member: say which in `to`.", code="to_required")
-        if self._listens and not self.on_message(seat.member, envelope):
+        if self._has_message_hooks and not self.on_message(seat.member, envelope):
             return False
         if envelope.to is None:
             return True
@@ -196,7 +201,7 @@ class RoomState(Hooks):
         target = self.roster.seat_named(to)
         if target is None or target.connection is None:
             raise InvalidInput("The member it is for is not connected here.", code="unknown_member")
-        frame_ = frame(TEXT, b"".join((messages.relay_prefix(envelope.type), envelope.payload, seat.directed_tail)))
+        frame_ = frame(TEXT, b"".join((messages.relay_prefix(envelope.type), envelope.payload, seat.directed_suffix)))
         if target is seat:
             replies.append(frame_)
         else:
@@ -233,9 +238,9 @@ class RoomState(Hooks):
         connection = join.connection
         try:
             self._check_place(join, batch)
-            member = self._checked_presence(join.member)
+            member = self._check_presence(join.member)
         except InvalidInput as wrong:
-            batch.begin(connection, _error(wrong))
+            batch.begin(connection, _make_error(wrong))
             batch.dismiss(connection, Closing(CloseCode.POLICY, wrong.code))
             return
         event = self.roster.join(member, connection, join.person)
@@ -246,7 +251,7 @@ class RoomState(Hooks):
                 batch.dismiss(event.old, Closing(CloseCode.REPLACED))
             if event.changed:
                 batch.to_all(messages.update_frame(event.seat.line))
-        batch.begin(connection, self._send_welcome(event.seat))
+        batch.begin(connection, self._make_welcome(event.seat))
         batch.roster_changed = True
         if isinstance(event, Joined):
             self.welcomed = connection
@@ -256,17 +261,17 @@ class RoomState(Hooks):
     def _check_place(self, join: Join, batch: Batch) -> None:
         """Errors: `InvalidInput` (`member_taken`, `room_full`, `seat_contested`) when there is no place for them."""
         member_id = join.member.member_id
-        if self._is_taken(member_id, join.person, batch):
+        if self._check_taken(member_id, join.person, batch):
             raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
         if 0 < self.context.max_members <= len(self.roster) and member_id not in self.roster:
             raise InvalidInput("This room is full.", code="room_full")
-        if self.roster.is_fought_over(member_id, self.context.now_s()):
+        if self.roster.record_takeover(member_id, self.context.now_s()):
             raise InvalidInput(
                 "Two of your connections take this memberId from each other. Close one, and try again in two minutes.",
                 code="seat_contested",
             )
 
-    def _checked_presence(self, wanted: Member) -> Member:
+    def _check_presence(self, wanted: Member) -> Member:
         """How others see a member who comes, or is here already and keeps their name when another one is refused.
 
         Errors: `InvalidInput` when a newcomer is refused.
@@ -285,7 +290,7 @@ class RoomState(Hooks):
             raise InvalidInput("This room does not let you in under that name.", code="name_refused")
         return replace(wanted, display_name=before.display_name)
 
-    def _send_welcome(self, seat: Seat) -> bytes:
+    def _make_welcome(self, seat: Seat) -> bytes:
         context = self.context
         welcome = Welcome(
             context.room_id, seat.member.member_id, context.ttl_s, context.epoch, self.offset, context.now_ms()
@@ -310,19 +315,19 @@ class RoomState(Hooks):
         if event is not None and event.member is not None:
             self.on_leave(event.member, event.reason)
 
-    def _announce_lease(self, mail: LeaseMail, batch: Batch) -> None:
+    def _handle_lease(self, mail: LeaseMail, batch: Batch) -> None:
         match mail:
             case PutLease():
-                if not self._is_taken(mail.member.member_id, mail.person, batch):
+                if not self._check_taken(mail.member.member_id, mail.person, batch):
                     self._put_lease(mail.member, mail.until_s, mail.person, batch)
             case DropLease():
-                if not self.roster.is_anothers(mail.member_id, mail.person):
+                if not self.roster.belongs_to_other(mail.member_id, mail.person):
                     self._handle_leave(self.roster.drop_lease(mail.member_id), batch)
             case DropLeasesOf():
                 for seat in [seat for seat in self.roster if seat.person == mail.person]:
                     self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)
             case SyncLeases():
-                self._sync(mail.leases, batch)
+                self._sync_leases(mail.leases, batch)
             case Expire():
                 self._expire(batch)
             case _ as never:
@@ -330,16 +335,16 @@ class RoomState(Hooks):
 
     def _put_lease(self, member: Member, until_s: float, person: UserId | None, batch: Batch) -> None:
         try:
-            shown = self._checked_presence(member)
+            shown = self._check_presence(member)
         except InvalidInput:
             return  # the room does not let them in under that name
         self._announce_update(self.roster.put_lease(shown, until_s, person), batch)
 
-    def _is_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
+    def _check_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
         """Whether the seat is another person's, and is really held still."""
-        if self.roster.is_anothers(member_id, person):
+        if self.roster.belongs_to_other(member_id, person):
             self._expire(batch)
-        return self.roster.is_anothers(member_id, person)
+        return self.roster.belongs_to_other(member_id, person)
 
     def _expire(self, batch: Batch) -> None:
         for left in self.roster.expire(self.context.now_s()):
@@ -355,7 +360,7 @@ class RoomState(Hooks):
         for event in left:  # all are out by now, whatever a hook does
             self._announce_leave(event)
 
-    def _sync(self, leases: tuple[Entry, ...], batch: Batch) -> None:
+    def _sync_leases(self, leases: tuple[Entry, ...], batch: Batch) -> None:
         """Make the leases what the store says: it may have heard what this room did not."""
         named = {entry.member.member_id for entry in leases}
         for seat in [seat for seat in self.roster if seat.member.member_id not in named]:
@@ -365,7 +370,7 @@ class RoomState(Hooks):
                 self._put_lease(entry.member, entry.lease_until_s, entry.person, batch)
 
 
-def _wanted(member: Member, envelope: Envelope) -> Member:
+def _apply_presence(member: Member, envelope: Envelope) -> Member:
     """The member as `presence.set` wants them shown. Errors: `InvalidInput`."""
     wish = messages.read_presence(envelope.payload)
     return Member(
@@ -376,5 +381,5 @@ def _wanted(member: Member, envelope: Envelope) -> Member:
     )
 
 
-def _error(wrong: InvalidInput, reply_id: ReplyId | None = None) -> bytes:
+def _make_error(wrong: InvalidInput, reply_id: ReplyId | None = None) -> bytes:
     return messages.error_frame(wrong.code, wrong.message, reply_id)

@@ -9,7 +9,7 @@ from array import array
 from collections import deque
 from typing import Final, TypeAlias
 
-from omnisonic.actors.runtime.supervisor import LIVES, EndedLife
+from omnisonic.actors.runtime.supervisor import ENDED_RUNS, EndedRun
 
 TURNS: Final = 128
 """Turns whose length is remembered, four bytes each. All are timed until there are so many, then one in eight."""
@@ -19,7 +19,7 @@ MARKS: Final = 11
 """One a second, so that they span 10 s."""
 STALL_S: Final = 0.25
 """A turn that takes this long keeps everybody waiting, and is remembered."""
-ASKED_FOR: Final = "an operator asked for it"
+OPERATOR_RESTART: Final = "an operator asked for it"
 """Why a life ended that nothing was wrong with."""
 _STALL_NS: Final = int(STALL_S * 1e9)
 
@@ -64,14 +64,14 @@ class RoomStats:
     `hogged` is when (milliseconds since 1970) and for how long (seconds) it did last.
     """
 
-    __slots__ = ("_timed", "_took_ns", "born_s", "dead_letters", "last_stall", "lives", "meter", "turns")
+    __slots__ = ("_timed", "_took_ns", "born_s", "dead_letters", "ended_runs", "last_stall", "meter", "turns")
 
     def __init__(self, born_s: float) -> None:
         self.born_s = born_s
         self.turns = 0
         self.dead_letters = 0
         self.last_stall: tuple[int, float] | None = None
-        self.lives: deque[EndedLife] = deque(maxlen=LIVES)
+        self.ended_runs: deque[EndedRun] = deque(maxlen=ENDED_RUNS)
         self.meter = Meter(born_s)
         self._timed = 0
         self._took_ns = array("f", bytes(4 * TURNS))
@@ -90,7 +90,7 @@ class RoomStats:
 
     def record_end(self, reason: str, now_ms: int) -> None:
         """A life has ended."""
-        self.lives.append(EndedLife(now_ms, reason))
+        self.ended_runs.append(EndedRun(now_ms, reason))
 
     def handler_ms(self) -> tuple[float, float]:
         """The median and the 99th percentile of how long the last turns took, in milliseconds."""

@@ -74,7 +74,7 @@ class Tap:
         self._left = bounds.per_s
         self._has_ended = False
 
-    def see(self, mail: Mail, roster: Roster) -> None:
+    def show_mail(self, mail: Mail, roster: Roster) -> None:
         """Show what is in `mail`, within the bounds."""
         if self._has_ended:
             return
@@ -87,16 +87,16 @@ class Tap:
         match mail:
             case ClientMessages():
                 seat = roster.seat_of(mail.connection)
-                self._see_frames(mail, None if seat is None else seat.member.member_id)
+                self._show_frames(mail, None if seat is None else seat.member.member_id)
             case ExternalMessage():
-                self._see_frame((TEXT, written(mail.envelope)), None)
+                self._show_frame((TEXT, written(mail.envelope)), None)
             case Join():
-                self._pass("join", mail.member.member_id, 0)
+                self._show_sample("join", mail.member.member_id, 0)
             case Leave():
                 seat = roster.seat_of(mail.connection)
-                self._pass("leave", None if seat is None else seat.member.member_id, 0)
+                self._show_sample("leave", None if seat is None else seat.member.member_id, 0)
             case _:
-                self._pass(type(mail).__name__, None, 0)
+                self._show_sample(type(mail).__name__, None, 0)
 
     def close(self, reason: str) -> None:
         """Show nothing more. Only the first call counts."""
@@ -104,12 +104,12 @@ class Tap:
             self._has_ended = True
             self._end(self, reason)
 
-    def _see_frames(self, said: ClientMessages, sender: MemberId | None) -> None:
+    def _show_frames(self, said: ClientMessages, sender: MemberId | None) -> None:
         # A letter that was put back after a crash is seen again: what is left of it is given to the room again.
         for frame in said.frames:
-            self._see_frame(frame, sender)
+            self._show_frame(frame, sender)
 
-    def _see_frame(self, frame: Frame, sender: MemberId | None) -> None:
+    def _show_frame(self, frame: Frame, sender: MemberId | None) -> None:
         opcode, content = frame
         if self._left <= 0 or self._has_ended:
             self.passed += 1
@@ -117,16 +117,16 @@ class Tap:
             return
         if opcode != TEXT:
             payload = content[: SHOWN_BYTES // 3].hex(" ") if self._bounds.payload else None
-            self._pass("binary", sender, len(content), payload=payload)
+            self._show_sample("binary", sender, len(content), payload=payload)
             return
         try:
             head = _read_head(content)
         except (msgspec.DecodeError, RecursionError):
             head = _Head("(not a message)")
         payload = content.decode(errors="replace") if self._bounds.payload else None
-        self._pass("text", sender, len(content), message=head.type, to=head.to, payload=payload)
+        self._show_sample("text", sender, len(content), message=head.type, to=head.to, payload=payload)
 
-    def _pass(
+    def _show_sample(
         self,
         kind: str,
         sender: MemberId | None,

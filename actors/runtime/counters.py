@@ -14,6 +14,6 @@ class Counters:
     connection_crashes: int = 0
     closes: dict[CloseCode, int] = field(default_factory=dict)
 
-    def closed(self, code: CloseCode) -> None:
+    def count_close(self, code: CloseCode) -> None:
         """Note that a connection was closed by this end."""
         self.closes[code] = self.closes.get(code, 0) + 1

@@ -18,7 +18,7 @@ class Actor(Protocol):
 
     is_ready: bool
 
-    def turn(self) -> bool:
+    def run_turn(self) -> bool:
         """Handle some mail without waiting. True when there is more."""
         ...
 
@@ -34,26 +34,26 @@ class Dispatcher:
         self.turns = 0
         self._queue: deque[Actor] = deque()
         self._wake = trio.Event()
-        self._driven = False
+        self._wake_up_deferred = False
 
     @property
     def has_work(self) -> bool:
         return bool(self._queue)
 
-    def ready(self, actor: Actor) -> None:
+    def schedule(self, actor: Actor) -> None:
         """Let `actor` have a turn soon."""
         if actor.is_ready:
             return
         actor.is_ready = True
         self._queue.append(actor)
-        if not self._driven:
+        if not self._wake_up_deferred:
             self._wake.set()
 
-    def drive(self) -> None:
+    def defer_wake_up(self) -> None:
         """The caller will call `turn` before it waits for anything: nobody needs to be woken until then."""
-        self._driven = True
+        self._wake_up_deferred = True
 
-    def turn(self) -> None:
+    def run_turns(self) -> None:
         """Give every actor that is ready now one turn."""
         try:
             for _ in range(len(self._queue)):
@@ -61,11 +61,11 @@ class Dispatcher:
                 actor.is_ready = False
                 self.turns += 1
                 self.running = actor
-                if actor.turn():
-                    self.ready(actor)
+                if actor.run_turn():
+                    self.schedule(actor)
         finally:
             self.running = None
-        self._driven = False
+        self._wake_up_deferred = False
         if self._queue:
             self._wake.set()
 
@@ -75,5 +75,5 @@ class Dispatcher:
         while True:
             await self._wake.wait()
             self._wake = trio.Event()
-            self.turn()
+            self.run_turns()
             await trio.lowlevel.checkpoint()

@@ -107,7 +107,7 @@ class SelectorSource:
         self._selector.close()
 
 
-def best_source() -> EventSource:
+def open_event_source() -> EventSource:
     """The fastest source that this system has."""
     return EpollSource() if hasattr(select, "epoll") else SelectorSource()
 
@@ -121,7 +121,7 @@ class Poller:
         self.now_s = clock()
         self._clock = clock
         self._dispatcher = dispatcher
-        self._source = source or best_source()
+        self._source = source or open_event_source()
         self._owners: dict[int, Pollable] = {}
 
     def __len__(self) -> int:
@@ -157,7 +157,7 @@ class Poller:
         events = poll()
         if not events:
             return False
-        dispatcher.drive()
+        dispatcher.defer_wake_up()
         sweeps = SWEEPS
         while events:
             self.now_s = self._clock()
@@ -174,7 +174,7 @@ class Poller:
                     owner.on_crash(crash)
             sweeps -= 1
             events = poll() if sweeps else []
-        dispatcher.turn()
+        dispatcher.run_turns()
         return True
 
     def close(self) -> None:

@@ -23,12 +23,12 @@ LONGEST_BACKOFF_S: Final = 0.08
 """A crashed room is back within 100 ms (SPEC 5.4), so the longest pause stays under that."""
 
 
-LIVES: Final = 8
+ENDED_RUNS: Final = 8
 """Earlier lives whose ends are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
-class EndedLife:
+class EndedRun:
     """Why and when (milliseconds since 1970) an actor's life ended."""
 
     at_ms: int
@@ -47,7 +47,7 @@ class RestartWindow:
         self._within_s = within_s
         self._crashes: deque[float] = deque()
 
-    def allows(self, now_s: float) -> bool:
+    def record_crash(self, now_s: float) -> bool:
         """Note a crash at `now_s` (monotonic seconds). False when it was one too many."""
         self._crashes.append(now_s)
         while self._crashes[0] <= now_s - self._within_s:
@@ -96,19 +96,19 @@ class ChildRecord:
         self.state = "starting"
         self.since_s = trio.current_time()
         self.restarts = 0
-        self.lives: deque[EndedLife] = deque(maxlen=LIVES)
+        self.ended_runs: deque[EndedRun] = deque(maxlen=ENDED_RUNS)
         self._now_ms = now_ms
 
-    def begins(self) -> None:
+    def record_start(self) -> None:
         """A life begins."""
         self.state = "running"
         self.since_s = trio.current_time()
 
-    def crashed(self, crash: BaseException, *, allowed: bool) -> None:
+    def record_crash(self, crash: BaseException, *, allowed: bool) -> None:
         """A life has ended by a crash; another one begins if it is allowed to."""
         self.state = "restarting" if allowed else "failed"
         self.restarts += allowed
-        self.lives.append(EndedLife(self._now_ms(), repr(crash)))
+        self.ended_runs.append(EndedRun(self._now_ms(), repr(crash)))
 
 
 class CrashReport(Protocol):
@@ -137,13 +137,13 @@ async def supervise(
     record = record or ChildRecord(child.name, lambda: time.time_ns() // 1_000_000)
     while True:
         try:
-            record.begins()
+            record.record_start()
             await child.run(in_service)
         except Exception as crash:
             if not in_service.seen:
                 raise
-            allowed = window.allows(trio.current_time())
-            record.crashed(crash, allowed=allowed)
+            allowed = window.record_crash(trio.current_time())
+            record.record_crash(crash, allowed=allowed)
             report(child.name, crash, len(window))
             if not allowed:
                 raise TooManyRestarts(

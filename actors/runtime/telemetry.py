@@ -29,7 +29,7 @@ _ROOT: Final = Context()
 """What begins in a room begins a trace, whatever span the program around the gateway is in."""
 
 
-class Measured(Protocol):
+class MetricsSource(Protocol):
     """What can be read off a gateway at any time, at the cost of adding up."""
 
     def measure(self) -> dict[str, float]:
@@ -49,7 +49,7 @@ class TurnTracer:
         self._tracer = trace.get_tracer("realtime-gateway")
         self._fan_out = FAN_OUT.histogram(metrics.get_meter("realtime-gateway"))
 
-    def turn(self, room: str, started_ns: int, messages: int, members: int) -> None:
+    def trace_turn(self, room: str, started_ns: int, messages: int, members: int) -> None:
         """A turn that began at `started_ns` (since 1970) and ended now is the sample."""
         self.left = MESSAGES_PER_SPAN
         if started_ns < self._due_ns:
@@ -61,13 +61,13 @@ class TurnTracer:
         span.set_attributes({"room": room, "messages": messages, "members": members})
         span.end(now_ns)
 
-    def told(self, room: str, what: str, trace_: Trace) -> Span:
+    def start_external_span(self, room: str, what: str, trace_: Trace) -> Span:
         """The room begins to handle what was told from outside, in this trace. Whoever asks ends the span."""
         attributes = {"room": room, "type": what}
         return self._tracer.start_span("ws.message", continued(trace_), kind=SpanKind.CONSUMER, attributes=attributes)
 
     @contextmanager
-    def crash(self, room: str, crash: BaseException) -> Iterator[None]:
+    def trace_crash(self, room: str, crash: BaseException) -> Iterator[None]:
         """A message killed its room. Always a span, in which the block tells of it."""
         about = {"room": room, "error.type": type(crash).__name__}
         with self._tracer.start_as_current_span("ws.message", _ROOT, attributes=about) as span:
@@ -75,7 +75,7 @@ class TurnTracer:
             span.set_status(Status(StatusCode.ERROR, type(crash).__name__))
             yield
 
-    def connection(self, room: str, lasted_s: float, code: int, reason: str) -> None:
+    def trace_connection(self, room: str, lasted_s: float, code: int, reason: str) -> None:
         """A connection has ended."""
         now_ns = time.time_ns()
         span = self._tracer.start_span(
@@ -89,12 +89,12 @@ class TurnTracer:
         span.end(now_ns)
 
 
-def publish_metrics(measured: Measured) -> None:
+def publish_metrics(measured: MetricsSource) -> None:
     """Make every number that `measured` has a metric, read when metrics are collected."""
     meter = metrics.get_meter("realtime-gateway")
     for name, metric in OF_GATEWAYS.items():
-        metric.observe(meter, partial(_read, measured, name))
+        metric.observe(meter, partial(_read_metric, measured, name))
 
 
-def _read(measured: Measured, name: str) -> float:
+def _read_metric(measured: MetricsSource, name: str) -> float:
     return measured.measure()[name]

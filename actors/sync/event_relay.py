@@ -65,11 +65,11 @@ class EventRelay:
         """Whether there are leases that are still to be read."""
         return bool(self._unread) or self._reading is not None
 
-    def room_made(self, actor: RoomActor) -> None:
+    def on_room_made(self, actor: RoomActor) -> None:
         """Read this room's leases soon."""
         self._read_soon(actor.room_id)
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         """Of no concern here."""
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -78,13 +78,13 @@ class EventRelay:
         while True:
             with suppress(Unavailable):
                 async with self._bus.subscribe(ROOM_EVENTS) as events:
-                    self._missed()
+                    self._resync()
                     async for heard in events:
                         match heard:
                             case Delivery():
-                                self._tell(heard.data)
+                                self._handle_event(heard.data)
                             case Gap():
-                                self._missed()
+                                self._resync()
             await trio.sleep(RETRY_S)
 
     async def send_replies(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -119,10 +119,10 @@ class EventRelay:
         if actor is None or room_id in self._unread:
             return  # an event came in meanwhile: what was read may be older than it, so it is read again
         now_s = trio.current_time()
-        entries = (Entry(_plain(each.member), None, now_s + each.ttl_s, each.person) for each in leases)
+        entries = (Entry(_to_member(each.member), None, now_s + each.ttl_s, each.person) for each in leases)
         actor.tell(SyncLeases(tuple(entries)))
 
-    def _tell(self, data: bytes) -> None:
+    def _handle_event(self, data: bytes) -> None:
         if not is_utf8(data):  # msgspec does not look into payloads
             _log.warning("relay.unknown_event", extra={"problem": "It is not UTF-8."})
             return
@@ -133,12 +133,12 @@ class EventRelay:
             return
         match event:
             case LoginEnded():
-                self._revocation.login_ended(event.login)
+                self._revocation.revoke_login(event.login)
                 return
             case RoleLost():
-                self._revocation.role_lost(event.room, event.person)
+                self._revocation.revoke_role(event.room, event.person)
             case RoomClosed():
-                self._revocation.room_closed(event.room)
+                self._revocation.revoke_room(event.room)
             case LeasePut() | LeaseDropped() | RoomSaid():
                 pass
             case _ as never:
@@ -150,14 +150,14 @@ class EventRelay:
     def _tell_room(self, actor: RoomActor, event: LeasePut | LeaseDropped | RoomSaid | RoomClosed | RoleLost) -> None:
         match event:
             case LeasePut():
-                self._leases_change(actor)
+                self._note_lease_change(actor)
                 actor.tell(PutLease(event.member, trio.current_time() + event.ttl_s, event.person, event.trace))
             case LeaseDropped():
-                self._leases_change(actor)
+                self._note_lease_change(actor)
                 actor.tell(DropLease(event.member_id, event.person, event.trace))
             case RoomSaid():
                 envelope = Envelope(event.type, event.payload, event.to)
-                actor.tell(ExternalMessage(envelope, self._replier(event.reply_to), event.trace))
+                actor.tell(ExternalMessage(envelope, self._make_reply(event.reply_to), event.trace))
             case RoleLost():
                 actor.tell(DropLeasesOf(event.person, event.trace))
             case RoomClosed():
@@ -165,8 +165,8 @@ class EventRelay:
             case _ as never:
                 assert_never(never)
 
-    def _replier(self, channel: str | None) -> Callable[[Reply], None]:
-        return _say_nothing if channel is None else partial(self._reply, channel)
+    def _make_reply(self, channel: str | None) -> Callable[[Reply], None]:
+        return _ignore_reply if channel is None else partial(self._reply, channel)
 
     def _reply(self, channel: str, reply: Reply) -> None:
         try:
@@ -174,13 +174,13 @@ class EventRelay:
         except trio.WouldBlock:
             _log.warning("relay.reply_dropped")
 
-    def _missed(self) -> None:
+    def _resync(self) -> None:
         """Events may have been missed: read the truth again."""
         for actor in self._registry:
             self._read_soon(actor.room_id)
-        self._revocation.missed()
+        self._revocation.recheck_soon()
 
-    def _leases_change(self, actor: RoomActor) -> None:
+    def _note_lease_change(self, actor: RoomActor) -> None:
         if self._reading == actor.room_id:
             self._read_soon(actor.room_id)
 
@@ -189,9 +189,9 @@ class EventRelay:
         self._wake.set()
 
 
-def _say_nothing(_reply: Reply) -> None:
+def _ignore_reply(_reply: Reply) -> None:
     """Nobody wants to know what became of it."""
 
 
-def _plain(member: Member) -> Member:
+def _to_member(member: Member) -> Member:
     return Member(member.member_id, member.display_name, member.status, account=member.account)

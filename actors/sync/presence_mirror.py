@@ -28,7 +28,7 @@ COALESCE_S: Final = 0.05
 BEAT_S: Final = 0.5
 """How often the store is asked whether it still remembers this gateway: it has been emptied when it does not."""
 RETRY_S: Final = 0.25
-FAREWELL_S: Final = 1.0
+LAST_WRITE_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("realtime-gateway")
@@ -46,12 +46,12 @@ class PresenceMirror:
         self._wake = trio.Event()
         self._is_up = True
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         """Write this room's roster soon."""
         self._stale_since_s.setdefault(actor.room_id, trio.current_time())
         self._wake.set()
 
-    def room_made(self, actor: RoomActor) -> None:
+    def on_room_made(self, actor: RoomActor) -> None:
         """A room without anybody in it needs no line."""
 
     @property
@@ -83,21 +83,21 @@ class PresenceMirror:
                     beat_at_s = now_s + BEAT_S
                 await self._write()
             except Unavailable as problem:
-                self._is_down(problem)
+                self._note_down(problem)
                 await trio.sleep(RETRY_S)
             else:
-                self._is_back()
+                self._note_up()
                 await trio.sleep(COALESCE_S)
                 with trio.move_on_at(min(beat_at_s, refresh_at_s)):
                     await self._wake.wait()
 
-    async def say_farewell(self) -> None:
+    async def remove_rosters(self) -> None:
         """Take this gateway's rosters out of the store. The store not answering is no reason to wait."""
-        with trio.move_on_after(FAREWELL_S):
+        with trio.move_on_after(LAST_WRITE_S):
             try:
                 await self._store.forget_owner(self._owner)
             except Unavailable as problem:
-                self._is_down(problem)
+                self._note_down(problem)
 
     async def _clean_up(self) -> None:
         """Remove what a gateway of this name left behind that could not say farewell."""
@@ -105,7 +105,7 @@ class PresenceMirror:
             try:
                 await self._store.forget_owner(self._owner)
             except Unavailable as problem:
-                self._is_down(problem)
+                self._note_down(problem)
                 await trio.sleep(RETRY_S)
             else:
                 return
@@ -145,14 +145,14 @@ class PresenceMirror:
     def _mark_all(self) -> None:
         for actor in self._registry:
             if actor.entries:
-                self.roster_changed(actor)
+                self.on_roster_change(actor)
 
-    def _is_down(self, problem: Unavailable) -> None:
+    def _note_down(self, problem: Unavailable) -> None:
         if self._is_up:
             self._is_up = False
             _log.warning("mirror.down", extra={"problem": problem.message})
 
-    def _is_back(self) -> None:
+    def _note_up(self) -> None:
         if not self._is_up:
             self._is_up = True
             self._mark_all()

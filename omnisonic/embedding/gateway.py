@@ -156,7 +156,7 @@ async def open_gateway(
                 hosting.registry = gateway.registry
                 ticker = Ticker(gateway.registry)
                 gateway.registry.watchers.append(ticker)
-                hosting.ticks = ticker.roster_changed
+                hosting.ticks = ticker.on_roster_change
                 await gateway.start_child("ticker", ticker.run)
                 await gateway.start([listener])
                 yield RunningGateway(gateway, hosting, host, listener.getsockname()[1])

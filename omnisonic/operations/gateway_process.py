@@ -89,7 +89,7 @@ async def open_gateway(
                 with trio.CancelScope(shield=True):
                     await gateway.shutdown()
                     nursery.cancel_scope.cancel()
-                    await mirror.say_farewell()
+                    await mirror.remove_rosters()
 
 
 def gateway_options(settings: Settings, admission: Admission, access: AccessStore | None = None) -> GatewayOptions:

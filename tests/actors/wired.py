@@ -41,29 +41,29 @@ class Host:
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         pass
 
-    def is_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
+    def on_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
         pass
 
-    def is_closing(self, connection: Connection) -> None:
+    def on_closing(self, connection: Connection) -> None:
         pass
 
-    def has_ended(self, connection: Connection) -> None:
+    def on_end(self, connection: Connection) -> None:
         self.ended.append(connection)
 
-    def has_crashed(self, connection: Connection, crash: Exception) -> None:
+    def on_crash(self, connection: Connection, crash: Exception) -> None:
         self.crashes.append(crash)
 
 
 class NoEvents:
     """Nobody runs the room: its mail is counted in the mailbox."""
 
-    def has_mail(self, actor: RoomActor) -> None:
+    def schedule(self, actor: RoomActor) -> None:
         pass
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         pass
 
-    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
+    def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         raise crash
 
 

@@ -82,7 +82,7 @@ async def test_a_sign_out_closes_what_was_entered_by_ticket(stage: Stage) -> Non
 async def test_a_gap_sends_nobody_out_of_an_open_gateway(stage: Stage) -> None:
     """There is no database to ask."""
     async with await enter(stage, ADA, "jam") as ada:
-        stage.gateway.revocation.missed()
+        stage.gateway.revocation.recheck_soon()
         await ada.say("note", id=1)
         assert (await ada.next("ack"))["payload"]["id"] == 1
 

@@ -170,13 +170,13 @@ async def test_a_dispatcher_that_gives_no_turns_is_not_ready(autojump_clock: Moc
     dispatcher, asker = Dispatcher(), Asker()
     async with trio.open_nursery() as nursery:
         readiness = Readiness(nursery, dispatcher)
-        readiness.take(cast("Any", asker))
+        readiness.add(cast("Any", asker))
         await trio.sleep(CHECK_S + FRESH_S)
         (answer,) = asker.answers
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert SILENT.encode() in answer
         nursery.start_soon(dispatcher.run)
-        readiness.take(cast("Any", asker))
+        readiness.add(cast("Any", asker))
         await trio.sleep(CHECK_S)
         assert asker.answers[1].startswith(b"HTTP/1.1 200 ")
         nursery.cancel_scope.cancel()

@@ -122,7 +122,7 @@ async def test_rights_that_end_unheard_end_all_the_same(stage: Stage, people: Pe
     ):
         await people.sessions.remove(ada.login, room, bo.person)
         await people.accounts.end_login(cy.login)
-        stage.gateway.revocation.missed()
+        stage.gateway.revocation.recheck_soon()
         assert await bo_in_session.closed() == (4003, "kicked")
         assert await cy_in_open.closed() == (4003, "kicked")
         await settled(stage.gateway.revocation)

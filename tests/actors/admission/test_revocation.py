@@ -73,7 +73,7 @@ async def test_many_rights_are_asked_about_in_chunks(autojump_clock: MockClock) 
     async with trio.open_nursery() as nursery:
         door = Door(nursery, answers, *guests)
         await trio.testing.wait_all_tasks_blocked()
-        door.revocation.missed()
+        door.revocation.recheck_soon()
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert [len(passes) for passes in answers.asked] == [CHUNK, CHUNK, 2]
@@ -88,7 +88,7 @@ async def test_a_database_that_is_down_is_asked_until_it_answers(autojump_clock:
     async with trio.open_nursery() as nursery:
         door = Door(nursery, answers, ada, bo)
         await trio.testing.wait_all_tasks_blocked()
-        door.revocation.missed()
+        door.revocation.recheck_soon()
         await trio.sleep(3.5 * RETRY_S)
         assert (len(answers.asked), ada.closing) == (4, None)
         answers.is_down = False
@@ -117,9 +117,9 @@ async def test_who_needs_no_role_is_asked_about_by_the_sign_in_alone(autojump_cl
         for guest in (open_room, ended):
             door.revocation.watch(cast("Connection", guest), by_role=False)
         await trio.testing.wait_all_tasks_blocked()
-        door.revocation.missed()
+        door.revocation.recheck_soon()
         await trio.testing.wait_all_tasks_blocked()
-        door.revocation.ended(cast("Connection", open_room))
+        door.revocation.discard(cast("Connection", open_room))
         nursery.cancel_scope.cancel()
     assert [sorted(passes, key=str) for passes in answers.asked] == [
         [Pass("ada", "session"), Pass("ada", None), Pass("ended", None)]
@@ -134,8 +134,8 @@ async def test_who_has_gone_is_not_in_the_index() -> None:
         door = Door(nursery, None, *guests)
         assert len(door.revocation) == 3
         for guest in guests:
-            door.revocation.ended(cast("Connection", guest))
+            door.revocation.discard(cast("Connection", guest))
         assert len(door.revocation) == 0
-        door.revocation.login_ended("one")
+        door.revocation.revoke_login("one")
         assert [guest.closing for guest in guests] == [None] * 4
         nursery.cancel_scope.cancel()

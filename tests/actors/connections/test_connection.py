@@ -101,7 +101,7 @@ def test_a_message_that_a_room_cannot_take_is_not_lost_in_silence(stage: Stage) 
     assert (stage.taken, stage.errors()) == (DATA_FRAMES, [])
     stage.send(NOTE)
     assert stage.errors() == ["room_busy"]
-    stage.connection.arrived(TEXT, b'{"type":"note"}')
+    stage.connection.receive_message(TEXT, b'{"type":"note"}')
     assert stage.errors() == ["room_busy"]
     assert stage.taken == DATA_FRAMES
     assert stage.connection.is_open

@@ -38,13 +38,13 @@ class Stage:
         self.busy, self.clock = Busy(), Clock()
         self.dog = Watchdog(self.busy, lambda: 17, self.clock)
         self._caplog = caplog
-        self.dog.look()
+        self.dog.check()
 
     async def look(self, *after_s: float, answers: bool = True) -> None:
         """Look again and again, so much later each time. `answers`: the loop comes round in between."""
         for seconds in after_s:
             self.clock.now_s += seconds
-            self.dog.look()
+            self.dog.check()
             if answers:
                 await trio.testing.wait_all_tasks_blocked()
 

@@ -19,7 +19,7 @@ from omnisonic.actors.rooms.mailbox import (
     PutLease,
 )
 from omnisonic.actors.rooms.state import RoomContext
-from omnisonic.actors.rooms.stats import ASKED_FOR
+from omnisonic.actors.rooms.stats import OPERATOR_RESTART
 from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.stores.bus.events import Reply
@@ -52,14 +52,14 @@ class Diary:
     letters: list[DeadLetter] = field(default_factory=list)
     crashes: list[Exception] = field(default_factory=list)
 
-    def has_mail(self, actor: RoomActor) -> None:
+    def schedule(self, actor: RoomActor) -> None:
         self.told.append("mail")
         actor.is_ready = True
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         self.told.append("roster")
 
-    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
+    def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         self.letters.append(letter)
         self.crashes.append(crash)
 
@@ -86,7 +86,7 @@ class Stage:
     def run(self) -> None:
         """Turns until there is no more mail, or the room crashed."""
         self.actor.is_ready = False
-        while self.actor.turn():
+        while self.actor.run_turn():
             pass
 
     def say(self, name: str, *types: str) -> ClientMessages:
@@ -240,11 +240,11 @@ def test_a_room_that_an_operator_renews_keeps_its_people_and_nothing_else() -> N
     stage.say("ada", "note")
     stage.run()
     stage.actor.handoff.left = "whatever may be wrong"
-    stage.actor.renew()
+    stage.actor.reset()
     assert [context.handoff.left for context in stage.contexts] == [None, None]
     assert (stage.contexts[1].offset, stage.actor.incarnation) == (1, 2)
     assert stage.present() == ["ada", "bob"]
-    assert [life.reason for life in stage.actor.stats.lives] == [ASKED_FOR]
+    assert [life.reason for life in stage.actor.stats.ended_runs] == [OPERATOR_RESTART]
     stage.say("bob", "note")
     stage.run()
     assert [message["offset"] for message in stage.ears["ada"].heard()] == [2]
@@ -270,9 +270,9 @@ def test_a_room_with_much_to_do_lets_the_others_have_a_turn() -> None:
     stage = Stage("ada", "bob")
     for _ in range(5):
         stage.say("ada", *["note"] * (TURN_FRAMES // 4))
-    assert stage.actor.turn()
+    assert stage.actor.run_turn()
     assert len(stage.ears["bob"].heard()) == TURN_FRAMES
-    assert not stage.actor.turn()
+    assert not stage.actor.run_turn()
     assert len(stage.ears["bob"].heard()) == TURN_FRAMES // 4
 
 
@@ -298,7 +298,7 @@ def test_a_room_past_saving_closes_everyone() -> None:
     assert [ear.closing and ear.closing.code for ear in ears] == [CloseCode.INTERNAL_ERROR] * 3
     assert stage.actor.entries == ()
     assert not stage.actor.mailbox
-    assert not stage.actor.turn()
+    assert not stage.actor.run_turn()
 
 
 def test_who_is_told_to_go_gets_their_last_words_first() -> None:

@@ -70,8 +70,8 @@ def test_the_owner_of_a_seat_survives_a_crash() -> None:
     roster.join(member("ada"), Ear("ada"), "one")
     roster.put_lease(member("bob"), 9.0, "two")
     again = Roster(roster.entries())
-    assert [again.is_anothers(name, "one") for name in ("ada", "bob", "cy")] == [False, True, False]
-    assert [again.is_anothers(name, None) for name in ("ada", "bob", "cy")] == [True, True, False]
+    assert [again.belongs_to_other(name, "one") for name in ("ada", "bob", "cy")] == [False, True, False]
+    assert [again.belongs_to_other(name, None) for name in ("ada", "bob", "cy")] == [True, True, False]
 
 
 def test_a_lease_for_a_seat_of_another_person_changes_nothing() -> None:
@@ -108,7 +108,7 @@ def test_somebody_elses_lease_is_taken_as_soon_as_the_one_before_has_run_out() -
     stage.setting.clock.now_s += 5
     stage.turn(PutLease(member("ada"), stage.setting.clock.now_s + 5, "two"))
     assert stage.types() == {"bob": ["presence.join", "presence.leave", "presence.join"]}
-    assert stage.room.roster.is_anothers("ada", "one")
+    assert stage.room.roster.belongs_to_other("ada", "one")
 
 
 def test_all_leases_of_a_person_end_with_their_role() -> None:

@@ -161,8 +161,8 @@ def test_a_seat_says_its_member_in_every_message_of_theirs() -> None:
     ada = Ear("ada")
     event = roster.join(member("ada"), ada)
     seat = event.seat
-    assert seat.tail == b',"from":"ada","offset":'
-    assert seat.directed_tail == b',"from":"ada"}'
+    assert seat.relay_suffix == b',"from":"ada","offset":'
+    assert seat.directed_suffix == b',"from":"ada"}'
     assert seat.binary_head == b"\x03ada"
     roster.update(Member("ada", "Ada L.", "away"))
     assert seat.line == b'{"memberId":"ada","displayName":"Ada L.","status":"away"}'

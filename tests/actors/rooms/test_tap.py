@@ -22,7 +22,7 @@ class Stage:
 
     def see(self, *letters: Mail) -> None:
         for letter in letters:
-            self.tap.see(letter, self.roster)
+            self.tap.show_mail(letter, self.roster)
 
 
 def test_a_message_is_shown_without_what_it_says() -> None:
