@@ -24,29 +24,26 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.admission import Admission, OpenAdmission
-from omnisonic.actors.admission.claims import Admitted
+from omnisonic.actors.admission.admission import Admission, Admitted, OpenAdmission
 from omnisonic.actors.admission.pending import PendingAdmissions
 from omnisonic.actors.admission.revocation import RECHECK_S, AccessRevocation
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.connections.keepalive import Keepalive, Timeouts
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.keepalive import UNFINISHED_BYTES, Keepalive, Timeouts, UnfinishedMessages
 from omnisonic.actors.connections.slow_path import SlowPath
-from omnisonic.actors.connections.unfinished_messages import UNFINISHED_BYTES, UnfinishedMessages
+from omnisonic.actors.connections.socket_connection import RateLimit, SocketConnection
 from omnisonic.actors.inspection.auth import InspectionAuth
 from omnisonic.actors.inspection.monitoring import Monitoring
 from omnisonic.actors.inspection.readiness import PATH as READINESS_PATH
 from omnisonic.actors.inspection.readiness import Readiness
 from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.registry import EMPTY_S, Registry
-from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.acceptor import accept_forever
-from omnisonic.actors.runtime.counters import Counters
-from omnisonic.actors.runtime.dispatcher import Dispatcher
-from omnisonic.actors.runtime.poller import Poller
+from omnisonic.actors.runtime.scheduler import Dispatcher, Poller
 from omnisonic.actors.runtime.supervisor import ChildSpec, supervise
-from omnisonic.actors.runtime.telemetry import TurnTracer
+from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
@@ -218,7 +215,7 @@ class Gateway:
             sock.close()
             return
         now_s = trio.current_time()
-        connection = Connection(sock, address, self, now_s)
+        connection = SocketConnection(sock, address, self, now_s)
         self.connections.add(connection)
         self._addresses[address] += 1
         self._keepalive.watch_handshake(connection, now_s)
@@ -276,7 +273,7 @@ class Gateway:
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         self._poller.set_writing(connection.fd, writing=writing)
 
-    def start_slow_path(self, connection: Connection) -> SlowPath:
+    def start_slow_path(self, connection: SocketConnection) -> SlowPath:
         slow_path = SlowPath(connection, self.options.largest_message_bytes)
         self._nursery.start_soon(slow_path.run)
         return slow_path

@@ -15,7 +15,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.claims import Admitted, Claim, no_access_refusal
+from omnisonic.actors.admission.admission import Admitted, Claim, no_access_refusal
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.models import LoginId, RoomId

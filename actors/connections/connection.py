@@ -1,49 +1,75 @@
-"""A connection: one client's socket from its first byte to its last (SPEC 5, DESIGN 2).
+"""A connection: one client from accept to close (SPEC 5.1, 5.3).
 
-It greets (the opening handshake), is in one room, and closes; all of it as plain calls, mostly the poller's, without a
-task. What a client sends before it is let in waits in `_head`, and is bounded like a request's head.
-Whole frames go straight to the room's cell; what the splitter finds odd goes to trio-websocket on a detour (`detour`).
-Writing is at once; what the kernel refuses waits in an outbox with a limit in bytes. What a client has begun and not
-ended is told to the host, who has a limit for all of them together.
+This is the part that runs when a connection begins and ends: the handshake, entering a room, leaving, closing. Reading
+and sending are in `omnisonic.actors.connections.socket_connection`. What a client sends before it is admitted waits in
+`_head`, and is bounded like the head of a request.
 
-Overload: a client that sends too fast is told, then closed (4009); one that does not read is closed (4008). Crash: what
-a handler raises closes this connection with 1011. Shutdown: the gateway closes it with 1001. However it ends, its room
-is told once.
+Overload: what is queued for a client that does not read is dropped when it is closed (4008). Crash: what a handler
+raises closes this connection with 1011. Shutdown: the gateway closes it with 1001. However it ends, its room gets one
+`Leave`.
 """
 
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from omnisonic.actors.connections.owner import ConnectionOwner
-from omnisonic.actors.connections.rate_limit import COST_BYTES
 from omnisonic.actors.connections.send_buffer import SendBuffer
-from omnisonic.actors.connections.slow_path import SlowPath
 from omnisonic.actors.rooms.actor import RoomActor
-from omnisonic.actors.rooms.mailbox import ClientMessages, Join, Leave
+from omnisonic.actors.rooms.mailbox import Join, Leave
 from omnisonic.models import LoginId, Member, RoomId, UserId
 from omnisonic.wire import handshake, messages
-from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
-from omnisonic.wire.frames import CLOSE, PING, PONG, Frame, Splitter, frame
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.frames import CLOSE, Splitter, frame
+from omnisonic.wire.handshake import Request
 
-READ_BYTES: Final = 65_536
+if TYPE_CHECKING:
+    from omnisonic.actors.connections.slow_path import SlowPath
+    from omnisonic.actors.connections.socket_connection import RateLimit, SocketConnection
+
 LOST: Final = "lost"
-"""Why somebody left whose connection ended without a close frame."""
+"""Reason of a leave when the connection ended without a close frame."""
+
+
+class Clock(Protocol):
+    """Knows the time of the current sweep, in monotonic seconds, at the cost of an attribute."""
+
+    @property
+    def now_s(self) -> float: ...
+
+
+class ConnectionOwner(Protocol):
+    """The gateway, or whatever stands in for it in a test."""
+
+    rate: "RateLimit"
+    queue_bytes: int
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def handle_handshake(self, connection: "Connection", request: Request) -> None: ...
+
+    def set_writing(self, connection: "Connection", *, writing: bool) -> None: ...
+
+    def start_slow_path(self, connection: "SocketConnection") -> "SlowPath": ...
+
+    def on_unfinished(self, connection: "Connection", size: int, *, is_new: bool) -> None: ...
+
+    def on_closing(self, connection: "Connection") -> None: ...
+
+    def on_end(self, connection: "Connection") -> None: ...
+
+    def on_crash(self, connection: "Connection", crash: Exception) -> None: ...
 
 
 class Connection:
-    """One client. `heard_s` is when the last byte came from it."""
+    """One client. `last_received_s` is when its last byte came."""
 
     __slots__ = (
         "_actor",
         "_closing",
         "_ended",
-        "_full_at_s",
         "_has_request",
         "_head",
-        "_limited",
         "_owner",
-        "_recv",
-        "_send",
         "_send_buffer",
         "_slow_path",
         "_sock",
@@ -56,7 +82,7 @@ class Connection:
         "opened_s",
         "person",
         "room_id",
-    )  # fmt: skip
+    )
 
     def __init__(self, sock: socket.socket, address: str, owner: ConnectionOwner, now_s: float) -> None:
         self.fd = sock.fileno()
@@ -69,8 +95,6 @@ class Connection:
         self.opened_s = now_s
         self._owner = owner
         self._sock = sock
-        self._send = sock.send
-        self._recv = sock.recv
         self._splitter = Splitter()
         self._head: bytearray | None = bytearray()
         self._has_request = False
@@ -79,8 +103,6 @@ class Connection:
         self._slow_path: SlowPath | None = None
         self._closing: Closing | None = None
         self._ended = False
-        self._full_at_s = 0.0
-        self._limited = False
 
     @property
     def is_open(self) -> bool:
@@ -106,23 +128,15 @@ class Connection:
         """When the oldest byte came that waits for the kernel to take it; None when none does."""
         return None if self._send_buffer is None else self._send_buffer.since_s
 
-    # Reading
+    def push(self, data: bytes) -> None:
+        """Send whole frames now; the send buffer keeps what the kernel does not take."""
+        raise NotImplementedError
 
-    def on_readable(self) -> None:
-        """Read once."""
-        try:
-            data = self._recv(READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self.end(LOST)
-            return
-        if self._head is not None:
-            self._read_head(data)
-        else:
-            self._read_frames(data)
+    def _read_frames(self, data: bytes) -> None:
+        """Handle what the client sent."""
+        raise NotImplementedError
+
+    # Entering and leaving
 
     def _read_head(self, data: bytes) -> None:
         if self._closing is not None:
@@ -145,134 +159,6 @@ class Connection:
             self._owner.handle_handshake(self, request)
         except handshake.Refused as refused:
             self.send_http_answer(handshake.refusal_answer(refused))
-
-    def _read_frames(self, data: bytes) -> None:
-        splitter, owner = self._splitter, self._owner
-        frames, controls, odd = splitter.feed(data)
-        actor, now_s, rate = self._actor, owner.clock.now_s, owner.rate
-        self.last_received_s = now_s
-        cost = len(frames) + len(controls) + len(data) // COST_BYTES
-        if odd:
-            cost += splitter.count_unparsed()  # a fragment is as much work as a message
-        full_at_s = max(now_s, self._full_at_s)
-        self._full_at_s = full_at_s = full_at_s + cost * rate.interval_s
-        if actor is None:
-            pass  # closing: only the client's own close still matters
-        elif full_at_s - now_s > rate.burst_s:
-            self._refuse_over_rate(full_at_s - now_s > 2 * rate.burst_s)
-        elif frames:
-            self._limited = False
-            if not actor.offer(ClientMessages(self, frames, len(data))):
-                self._refuse_busy()
-        if odd and self._actor is not None:
-            self._enter_slow_path(odd)
-        if controls:
-            self._handle_control(controls)
-        if splitter.is_behind:
-            self._note_unfinished(is_new=bool(frames or controls) and not splitter.on_slow_path)
-
-    def _note_unfinished(self, *, is_new: bool) -> None:
-        """Something was unfinished, and may be still."""
-        size = self._splitter.unfinished_bytes
-        self._splitter.is_behind = size > 0
-        if not self._ended:
-            self._owner.on_unfinished(self, size, is_new=is_new)
-
-    def _refuse_busy(self) -> None:
-        self.push(messages.error_frame("room_busy", "This room has more to do than it can; say it again later."))
-
-    def _refuse_over_rate(self, far: bool) -> None:
-        if far:
-            self.close(Closing(CloseCode.RATE_LIMIT, "sending faster than allowed"))
-        elif not self._limited:
-            self._limited = True
-            self.push(messages.error_frame("rate_limited", "You send faster than allowed: this message was dropped."))
-
-    def _handle_control(self, controls: list[Frame]) -> None:
-        for opcode, payload in controls:
-            if opcode == PING:
-                self.push(frame(PONG, payload))
-            elif opcode == CLOSE:
-                self._handle_client_close(payload)
-
-    def _handle_client_close(self, body: bytes) -> None:
-        if self._closing is None:
-            if is_valid_close_body(body):
-                self.leave("left")
-                self._send_last(frame(CLOSE, body[:2]), Closing(CloseCode.NORMAL))
-            else:
-                self.close(Closing(CloseCode.PROTOCOL_ERROR, "invalid close frame"))
-        if self._send_buffer is None or self._send_buffer.size == 0:
-            self.end(LOST)
-
-    # The detour over trio-websocket
-
-    def _enter_slow_path(self, odd: bytes) -> None:
-        if self._slow_path is None:
-            self._slow_path = self._owner.start_slow_path(self)
-        self._slow_path.feed(odd)
-
-    def receive_message(self, opcode: int, payload: bytes) -> None:
-        """A message came through on the detour."""
-        if self._actor is not None and not self._actor.offer(ClientMessages(self, [(opcode, payload)], len(payload))):
-            self._refuse_busy()
-        self._splitter.arrived()
-        self._note_unfinished(is_new=True)
-
-    def close_on_slow_path(self, close_frame: bytes, closing: Closing) -> None:
-        """The detour ends the connection, with this frame: the client closed there, or broke the protocol."""
-        if self._closing is None:
-            self.leave(closing.word)
-            self._send_last(close_frame, closing)
-
-    # Writing
-
-    def push(self, data: bytes) -> None:
-        """Send whole frames now; what the kernel refuses waits."""
-        if self._send_buffer is not None:
-            self._queue(data)
-            return
-        try:
-            sent = self._send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.end(LOST)
-            return
-        if sent != len(data):
-            self._send_buffer = SendBuffer()
-            self._send_buffer.add(data, sent, self._owner.clock.now_s)
-            self._owner.set_writing(self, writing=True)
-            self._check_queue()
-
-    def _queue(self, data: bytes) -> None:
-        if self._closing is None and not self._ended and self._send_buffer is not None:
-            self._send_buffer.add(data, 0, self._owner.clock.now_s)
-            self._check_queue()
-
-    def _check_queue(self) -> None:
-        limit = self._owner.queue_bytes
-        if limit and self.queued_bytes > limit:
-            self.close(Closing(CloseCode.TOO_SLOW, "you do not read what the room says"))
-
-    def on_writable(self) -> None:
-        """Send what waited."""
-        if self._send_buffer is None or self._ended:
-            return
-        try:
-            empty = self._send_buffer.flush(self._send)
-        except OSError:
-            self.end(LOST)
-            return
-        if not empty:
-            return
-        self._owner.set_writing(self, writing=False)
-        if self._closing is None:
-            self._send_buffer = None
-        else:
-            self._finish_sending()
-
-    # Entering and leaving
 
     def enter(
         self,

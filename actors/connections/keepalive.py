@@ -1,24 +1,123 @@
-"""The watch over time: what takes too long, and clients that have gone silent (SPEC 5.3, 5.4).
+"""Time limits of connections: handshakes, silent clients, unfinished messages and closes (SPEC 5.3, 5.4).
 
-Handshakes, closes and unfinished messages take too long at some time; a client that says nothing is pinged, and closed
-when it does not answer. Owned by the gateway and looked at a few times a second. It costs a dictionary entry a
-connection and no task. Overload: each look handles what is due, and no more. After a standstill of the whole process
-one look is left out: what clients have sent meanwhile has to be read first. Crash: the gateway's task that looks is
-restarted. Shutdown: nothing to do.
+A handshake, a close and an unfinished message have a time limit. A client that sends nothing is pinged, and closed when
+it does not answer. Owned by the gateway, which calls `close_overdue` several times a second. A connection costs one
+dictionary entry and no task.
+
+`UnfinishedMessages` counts the bytes that clients have begun to send and not ended, wherever they are; it holds none.
+
+Overload: each check handles what is due, and no more. Over the budget of unfinished bytes connections are closed until
+a quarter of it is free again, beginning with the largest and oldest messages. After a standstill of the whole process
+one check is skipped: what clients have sent meanwhile is read first. Crash: the gateway's timer task restarts.
+Shutdown: nothing to do.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from omnisonic.actors.connections.connection import LOST, Connection
-from omnisonic.actors.connections.unfinished_messages import UnfinishedMessages
-from omnisonic.actors.runtime.deadlines import Deadlines
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import PING, frame
 
 PING_FRAME: Final = frame(PING, b"")
 STANDSTILL_S: Final = 1.0
 """When the last look is longer ago, the process has stood still."""
+PRECISION_S: Final = 0.1
+UNFINISHED_BYTES: Final = 8_388_608
+"""What all unfinished messages may have together. Text takes up to four times its bytes on the detour."""
+FREED_SHARE: Final = 0.25
+"""The part of the budget that is made free when it is used up, so that one look at everybody is worth it."""
+WEIGHT_DOUBLES_S: Final = 2.0
+"""A message that is unfinished for so long weighs twice its bytes, and so on."""
+
+T = TypeVar("T")
+
+
+class Deadlines(Generic[T]):
+    """Things with a deadline each. A thing falls due up to `PRECISION_S` after its deadline, and never before."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, dict[T, None]] = {}
+        self._slot_of: dict[T, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._slot_of)
+
+    def set(self, thing: T, due_s: float) -> None:
+        """`thing` is due at `due_s`, whenever it was due before."""
+        self.discard(thing)
+        self._slot_of[thing] = slot = math.ceil(due_s / PRECISION_S)
+        self._slots.setdefault(slot, {})[thing] = None
+
+    def discard(self, thing: T) -> None:
+        """Forget `thing`, if it is known."""
+        slot = self._slot_of.pop(thing, None)
+        if slot is not None:
+            things = self._slots[slot]
+            del things[thing]
+            if not things:
+                del self._slots[slot]
+
+    def take_due(self, now_s: float) -> list[T]:
+        """Everything that is due, in the order of the deadlines; it is forgotten with that."""
+        due: list[T] = []
+        for slot in sorted(slot for slot in self._slots if slot * PRECISION_S <= now_s):
+            due += self._slots.pop(slot)
+        for thing in due:
+            del self._slot_of[thing]
+        return due
+
+
+class UnfinishedMessages:
+    """Who has begun a message (or a handshake) when, and how much of it has come. `size` is what all have together."""
+
+    def __init__(self, within_s: float, budget_bytes: int = UNFINISHED_BYTES) -> None:
+        self.size = 0
+        self._within_s = within_s
+        self._budget_bytes = budget_bytes
+        self._begun: dict[Connection, tuple[float, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._begun)
+
+    def note(self, sender: Connection, size: int, now_s: float, *, is_new: bool) -> None:
+        """Of what `sender` has begun `size` bytes are here; 0 when it is whole. `is_new`: it began just now."""
+        begun_s, before = self._begun.get(sender, (now_s, 0))
+        if size == 0 or is_new:
+            self.discard(sender)
+            begun_s, before = now_s, 0
+        if size:
+            self._begun[sender] = begun_s, size
+            self.size += size - before
+        if self.size > self._budget_bytes:
+            self._free_budget(now_s)
+
+    def discard(self, sender: Connection) -> None:
+        """Forget it, if it is known."""
+        self.size -= self._begun.pop(sender, (0.0, 0))[1]
+
+    def close_overdue(self, now_s: float) -> None:
+        """Close those whose message has not ended in time."""
+        while self._begun:
+            oldest, (begun_s, _) = next(iter(self._begun.items()))
+            if begun_s + self._within_s > now_s:
+                return
+            self._give_up(oldest, "a message was not finished in time")
+
+    def _free_budget(self, now_s: float) -> None:
+        def weight(sender: Connection) -> float:
+            begun_s, size = self._begun[sender]
+            return size * (1 + (now_s - begun_s) / WEIGHT_DOUBLES_S)
+
+        for sender in sorted(self._begun, key=weight, reverse=True):
+            if self.size <= self._budget_bytes * (1 - FREED_SHARE):
+                return
+            self._give_up(sender, "too many messages are unfinished here")
+
+    def _give_up(self, sender: Connection, why: str) -> None:
+        self.discard(sender)
+        sender.give_up(Closing(CloseCode.TRY_AGAIN_LATER, why))
 
 
 @dataclass(frozen=True, slots=True)

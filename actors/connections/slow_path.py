@@ -9,7 +9,7 @@ Overload: the poller stops at the room's rate limit; messages are handed over on
 with 1011. Shutdown: cancelled with the gateway's nursery, or by the connection's end (`feed(b"")`).
 """
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
@@ -17,6 +17,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, TEXT
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    from omnisonic.actors.connections.socket_connection import SocketConnection
 
 _UPGRADE_REQUEST: Final = (
     b"GET / HTTP/1.1\r\nHost: detour\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -27,26 +30,10 @@ PENDING_MESSAGES: Final = 2
 """This many of the largest messages may wait for trio-websocket; more comes only from a client that floods."""
 
 
-class SlowPathOwner(Protocol):
-    """The connection that takes the detour."""
-
-    def receive_message(self, opcode: int, payload: bytes) -> None: ...
-
-    def close_on_slow_path(self, close_frame: bytes, closing: Closing) -> None: ...
-
-    def push(self, data: bytes) -> None: ...
-
-    def close(self, closing: Closing) -> None: ...
-
-    def on_crash(self, crash: Exception) -> None: ...
-
-    def end(self, reason: str) -> None: ...
-
-
 class SlowPath(trio.abc.Stream):
     """One connection's odd bytes on their way through trio-websocket."""
 
-    def __init__(self, connection: SlowPathOwner, largest_bytes: int = LARGEST_MESSAGE_BYTES) -> None:
+    def __init__(self, connection: "SocketConnection", largest_bytes: int = LARGEST_MESSAGE_BYTES) -> None:
         self._connection = connection
         self._largest_bytes = largest_bytes
         self._received = bytearray()

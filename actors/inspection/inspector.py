@@ -22,8 +22,8 @@ from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import ClientMessages, Dismiss, ExternalMessage
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.tap import Bounds, Sample, Tap
-from omnisonic.actors.runtime.counters import Counters
 from omnisonic.actors.runtime.supervisor import ChildRecord
+from omnisonic.actors.runtime.telemetry import Counters
 from omnisonic.errors import InvalidInput
 from omnisonic.models import MemberId, RoomId
 from omnisonic.stores.bus.events import Reply

@@ -16,10 +16,11 @@ from omnisonic.actors.inspection.auth import PATH, InspectionAuth
 from omnisonic.actors.inspection.inspector import GatewayParts, Inspector
 from omnisonic.actors.inspection.server import InspectionServer
 from omnisonic.actors.inspection.stats_sampler import StatsSampler
-from omnisonic.actors.inspection.watchdog import Busy, Watchdog
+from omnisonic.actors.inspection.watchdog import Watchdog
 from omnisonic.actors.rooms.registry import Registry
-from omnisonic.actors.runtime.counters import Counters
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.supervisor import ChildRecord
+from omnisonic.actors.runtime.telemetry import Counters
 from omnisonic.wire.handshake import Request
 
 
@@ -44,7 +45,7 @@ class Monitoring:
     def __init__(
         self,
         gateway: MonitoredGateway,
-        dispatcher: Busy,
+        dispatcher: Dispatcher,
         door: InspectionAuth,
         now_ms: Callable[[], int],
         notes: Mapping[str, Callable[[], str]],

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 import trio
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.errors import Unavailable
 from omnisonic.wire.handshake import Refused, http_answer
 

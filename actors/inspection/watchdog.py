@@ -18,12 +18,13 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.stats import STALL_S
+from omnisonic.actors.runtime.scheduler import Dispatcher
 
 CHECK_S: Final = 0.1
 LOOP_S: Final = 1.0
@@ -32,16 +33,6 @@ STEPS: Final = 12
 """Of the stack, this many innermost calls are told."""
 
 _log = logging.getLogger(__name__)
-
-
-class Busy(Protocol):
-    """The dispatcher: who has its turn, and which turn that is."""
-
-    @property
-    def running(self) -> object: ...
-
-    @property
-    def turns(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +48,7 @@ class Watchdog:
     """Watches over one loop. Made on its thread; `stall` may be asked from any."""
 
     def __init__(
-        self, dispatcher: Busy, now_ms: Callable[[], int], clock: Callable[[], float] = time.monotonic
+        self, dispatcher: Dispatcher, now_ms: Callable[[], int], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._dispatcher = dispatcher
         self._now_ms = now_ms

@@ -17,9 +17,10 @@ from typing import Final, Protocol
 from opentelemetry.trace import Span, use_span
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import Handoff, RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages, Control, ExternalMessage, Join, Leave, Mail, Mailbox, Outside
 from omnisonic.actors.rooms.roster import Entry
-from omnisonic.actors.rooms.state import Handoff, RoomContext, RoomState
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.rooms.stats import OPERATOR_RESTART, TURNS, UNTIMED, RoomStats
 from omnisonic.actors.rooms.tap import Tap
 from omnisonic.actors.runtime.dead_letters import DeadLetter

@@ -1,20 +1,47 @@
-"""A batch: what one turn of a room puts on the wire, for everyone at once. Pure (DESIGN 2, points 1 and 5).
+"""A batch: what one turn of a room sends, for all members at once (DESIGN 2, points 1 and 5). Pure.
 
-All frames of a turn form one common stream, joined once. Most members get those very bytes. For the others the batch
-keeps a short list of edits to the stream: a speaker does not hear their own words, a newcomer gets a `welcome` instead
-of what came before, a reply goes to one member only. So the cost of a turn is one join, plus the edits, plus one write
-a member; and the order of messages is the same for everyone by construction.
+All frames of a turn form one common stream, joined once. Most members get exactly these bytes. For the others the
+batch keeps a short list of edits to the stream: a sender does not get their own messages, a newcomer gets a `welcome`
+instead of what came before, a reply goes to one member only. So a turn costs one join, the edits, and one write for
+each member, and all members get the messages in the same order.
+
+`RelayPrefixes` holds the beginnings of relayed messages, made once for each message type.
+
+Overload: the mailbox bounds what one turn handles. Crash: what the batch holds is still sent. Shutdown: nothing to do.
 """
 
 from typing import Final, TypeAlias
 
-from omnisonic.actors.rooms.connection_handle import ConnectionHandle
+from omnisonic.actors.rooms.roster import ConnectionHandle
+from omnisonic.errors import InvalidInput
+from omnisonic.wire import messages
 from omnisonic.wire.closing import Closing
 
 Edit: TypeAlias = tuple[int, int, bytes]
 """Leave out the stream from one offset to another, and put these bytes there instead."""
 
 END: Final = 1 << 62
+KNOWN_TYPES: Final = 1024
+"""Message types whose head is kept ready; there are few in any program, and this bounds a stranger's imagination."""
+_HANDLED: Final = frozenset({"heartbeat", "presence.set", "transport.set"})
+
+
+class RelayPrefixes(dict[str, bytes | None]):
+    """The head of a relayed message by type, made once; None for the types that are not simply relayed.
+
+    Errors: `InvalidInput` (`invalid_message`) for a type that is no name.
+    """
+
+    def __missing__(self, type_: str) -> bytes | None:
+        if not 0 < len(type_) <= messages.TYPE_LENGTH:
+            raise InvalidInput(f"type must have 1 to {messages.TYPE_LENGTH} characters.", code="invalid_message")
+        if type_ in _HANDLED or type_ in messages.SERVER_TYPES or type_.startswith(messages.SIGNAL_PREFIX):
+            made = None
+        else:
+            made = messages.relay_prefix(type_)
+        if len(self) < KNOWN_TYPES:
+            self[type_] = made
+        return made
 
 
 class Batch:

@@ -1,11 +1,39 @@
-"""A room's hooks: what a subclass of `omnisonic.actors.rooms.state.Room` may define, to listen or to step in.
+"""What a room class is given (`RoomContext`) and which hooks it may define (`Hooks`).
 
-All are called in the room's turn, on the trio thread, and must not wait. Raising crashes the room: it is restarted, and
-the letter that it was handling goes to the dead letters.
+All hooks are called in the room's turn, on the trio thread, and must not wait. A hook that raises crashes the room: the
+room restarts, and the message it was handling goes to the dead letters.
 """
 
-from omnisonic.models import Member
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.roster import Entry
+from omnisonic.models import Member, RoomId
 from omnisonic.wire.messages import Envelope
+
+
+@dataclass(slots=True)
+class Handoff:
+    """What a room leaves to the one that is started after it: whatever it wants to. Its cell keeps it, unlooked at."""
+
+    left: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomContext:
+    """What a room is given: its name, its limits, the clocks, and what the room before it left behind."""
+
+    room_id: RoomId
+    epoch: str
+    ttl_s: int
+    max_members: int
+    now_s: Callable[[], float]
+    now_ms: Callable[[], int]
+    relay_prefixes: RelayPrefixes
+    offset: int = 0
+    entries: tuple[Entry, ...] = ()
+    handoff: Handoff = field(default_factory=Handoff)
 
 
 class Hooks:

@@ -12,13 +12,14 @@ from typing import Final, Protocol
 import trio
 
 from omnisonic.actors.rooms.actor import RoomActor, new_epoch
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Expire
-from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
-from omnisonic.actors.rooms.state import RoomContext, RoomState
-from omnisonic.actors.runtime.counters import Counters
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.supervisor import Backoff, EndedRun
-from omnisonic.actors.runtime.telemetry import TurnTracer
+from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode, Closing
 
@@ -37,12 +38,6 @@ class RosterWatcher(Protocol):
     def on_roster_change(self, actor: RoomActor) -> None: ...
 
     def on_room_made(self, actor: RoomActor) -> None: ...
-
-
-class Scheduler(Protocol):
-    """Gives rooms their turns."""
-
-    def schedule(self, actor: RoomActor) -> None: ...
 
 
 @dataclass(slots=True)
@@ -66,7 +61,7 @@ class Registry:
         self,
         make_context: Callable[[RoomId, str, RelayPrefixes], RoomContext],
         room_class: Callable[[RoomContext], RoomState],
-        scheduler: Scheduler,
+        dispatcher: Dispatcher,
         counters: Counters,
         sampler: TurnTracer,
         nursery: trio.Nursery,
@@ -78,7 +73,7 @@ class Registry:
         self._relay_prefixes = RelayPrefixes()
         self._make_context = make_context
         self._room_class = room_class
-        self.schedule = scheduler.schedule
+        self.schedule = dispatcher.schedule
         self._counters = counters
         self._tracer = sampler
         self.past = Totals()

@@ -9,14 +9,31 @@ or a socket: a link is any hashable value, times are seconds on whatever clock t
 from collections import deque
 from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from omnisonic.actors.rooms.connection_handle import ConnectionHandle
 from omnisonic.models import Member, MemberId, UserId
+from omnisonic.wire.closing import Closing
 from omnisonic.wire.messages import binary_head, directed_suffix, member_line, relay_suffix
 
 EXPIRED: Final = "expired"
 REMOVED: Final = "removed"
+
+
+class ConnectionHandle(Protocol):
+    """One way to one member. Nothing here waits, and nothing raises. Compared by identity."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is pushed may still arrive."""
+        ...
+
+    def push(self, data: bytes) -> None:
+        """Send whole frames, now or as soon as the kernel takes them. Dropped when the link is not open."""
+        ...
+
+    def close(self, closing: Closing) -> None:
+        """Send a close frame after what was pushed, and nothing after it. Only the first close counts."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

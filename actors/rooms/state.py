@@ -1,20 +1,18 @@
-"""A room: what it does with each letter, as pure state. No trio, no clock of its own, no socket (DESIGN 3).
+"""A room: what it does with each message in its mailbox, as pure state. No trio, no socket, no clock (DESIGN 3).
 
-`handle` takes one letter and writes down in a batch what everyone is to get. It never awaits. When it raises, the cell
-around it (`omnisonic.actors.rooms.actor`) keeps what was handled before, sets the letter aside and starts a new room
-from the roster as it was.
+`handle` takes one message from the mailbox and writes down in a batch what each member gets. It never awaits.
+
+Overload: the actor around it (`omnisonic.actors.rooms.actor`) bounds what one turn handles. Crash: when `handle`
+raises, the actor keeps what was handled before, puts the message into the dead letters, and starts a new room with the
+same roster. Shutdown: nothing to do.
 """
 
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from msgspec import DecodeError
-from msgspec.structs import replace
 
 from omnisonic.actors.rooms.batch import Batch
-from omnisonic.actors.rooms.connection_handle import ConnectionHandle
-from omnisonic.actors.rooms.context import Handoff as Handoff
-from omnisonic.actors.rooms.context import RoomContext as RoomContext
-from omnisonic.actors.rooms.hooks import Hooks
+from omnisonic.actors.rooms.hooks import Hooks, RoomContext
 from omnisonic.actors.rooms.mailbox import (
     ClientMessages,
     Dismiss,
@@ -29,9 +27,10 @@ from omnisonic.actors.rooms.mailbox import (
     SyncLeases,
     Tick,
 )
-from omnisonic.actors.rooms.roster import Entry, Joined, Left, Roster, Seat, Updated
+from omnisonic.actors.rooms.membership import RoomMembership, make_error
+from omnisonic.actors.rooms.roster import Seat
 from omnisonic.errors import InvalidInput
-from omnisonic.models import Member, MemberId, UserId, checked_display_name, checked_status
+from omnisonic.models import Member, MemberId, checked_display_name, checked_status
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
@@ -40,29 +39,21 @@ from omnisonic.wire.messages import (
     MESSAGE_BYTES,
     PLAIN_BYTES,
     Envelope,
-    ReplyId,
-    Welcome,
     decode,
     decode_long,
     too_large,
 )
 from omnisonic.wire.numbers import parse
 
-LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
-
-class RoomState(Hooks):
-    """One room's roster and order of messages. Subclass it and define its hooks (`Hooks`) to listen or to step in.
+class RoomState(RoomMembership):
+    """One room: its roster and the order of its messages. Subclass it and define hooks (`Hooks`) to react to them.
 
     `offset` counts the messages relayed to the whole room, from 1; `epoch` names the count.
     """
 
     def __init__(self, context: RoomContext) -> None:
-        self.context = context
-        self.roster = Roster(context.entries)
-        self.offset = context.offset
-        self.welcomed: ConnectionHandle | None = None
-        """Who has been taken in, while `on_join` is told of it: when that raises, it is not the newcomer's fault."""
+        super().__init__(context)
         own = type(self)
         self._has_message_hooks = own.on_message is not Hooks.on_message or own.on_binary is not Hooks.on_binary
 
@@ -159,7 +150,7 @@ class RoomState(Hooks):
             if envelope.id is not None:
                 replies.append(messages.ack_frame(envelope.id, self.offset + relayed))
         except InvalidInput as wrong:
-            replies.append(_make_error(wrong, envelope.id))
+            replies.append(make_error(wrong, envelope.id))
             return False
         return relayed
 
@@ -170,7 +161,7 @@ class RoomState(Hooks):
                 raise too_large(len(data))
             return self.on_binary(seat.member, data)
         except InvalidInput as wrong:
-            replies.append(_make_error(wrong))
+            replies.append(make_error(wrong))
             return None
 
     def _route_message(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
@@ -232,143 +223,6 @@ class RoomState(Hooks):
         self.offset += 1
         batch.to_all(messages.outside_frame(envelope, self.offset))
 
-    # Who comes and goes
-
-    def _join(self, join: Join, batch: Batch) -> None:
-        connection = join.connection
-        try:
-            self._check_place(join, batch)
-            member = self._check_presence(join.member)
-        except InvalidInput as wrong:
-            batch.begin(connection, _make_error(wrong))
-            batch.dismiss(connection, Closing(CloseCode.POLICY, wrong.code))
-            return
-        event = self.roster.join(member, connection, join.person)
-        if isinstance(event, Joined):
-            batch.to_all(messages.join_frame(event.seat.line))
-        else:
-            if event.old is not None:
-                batch.dismiss(event.old, Closing(CloseCode.REPLACED))
-            if event.changed:
-                batch.to_all(messages.update_frame(event.seat.line))
-        batch.begin(connection, self._make_welcome(event.seat))
-        batch.roster_changed = True
-        if isinstance(event, Joined):
-            self.welcomed = connection
-            self.on_join(event.seat.member)
-            self.welcomed = None
-
-    def _check_place(self, join: Join, batch: Batch) -> None:
-        """Errors: `InvalidInput` (`member_taken`, `room_full`, `seat_contested`) when there is no place for them."""
-        member_id = join.member.member_id
-        if self._check_taken(member_id, join.person, batch):
-            raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
-        if 0 < self.context.max_members <= len(self.roster) and member_id not in self.roster:
-            raise InvalidInput("This room is full.", code="room_full")
-        if self.roster.record_takeover(member_id, self.context.now_s()):
-            raise InvalidInput(
-                "Two of your connections take this memberId from each other. Close one, and try again in two minutes.",
-                code="seat_contested",
-            )
-
-    def _check_presence(self, wanted: Member) -> Member:
-        """How others see a member who comes, or is here already and keeps their name when another one is refused.
-
-        Errors: `InvalidInput` when a newcomer is refused.
-        """
-        seat = self.roster.seat_named(wanted.member_id)
-        before = None if seat is None else seat.member
-        if wanted == before:
-            return wanted
-        try:
-            if (shown := self.on_presence(wanted, before)) is not None:
-                return shown
-        except InvalidInput:
-            if before is None:
-                raise
-        if before is None:
-            raise InvalidInput("This room does not let you in under that name.", code="name_refused")
-        return replace(wanted, display_name=before.display_name)
-
-    def _make_welcome(self, seat: Seat) -> bytes:
-        context = self.context
-        welcome = Welcome(
-            context.room_id, seat.member.member_id, context.ttl_s, context.epoch, self.offset, context.now_ms()
-        )
-        return messages.welcome_frame(welcome, [each.line for each in self.roster])
-
-    def _announce_update(self, event: Joined | Updated | None, batch: Batch) -> None:
-        if event is not None:
-            make = messages.join_frame if isinstance(event, Joined) else messages.update_frame
-            batch.to_all(make(event.seat.line))
-        batch.roster_changed = True
-        if isinstance(event, Joined):
-            self.on_join(event.seat.member)
-
-    def _handle_leave(self, event: Left | None, batch: Batch) -> None:
-        if event is not None:
-            batch.to_all(messages.leave_frame(event.member_id, event.reason))
-        batch.roster_changed = True
-        self._announce_leave(event)
-
-    def _announce_leave(self, event: Left | None) -> None:
-        if event is not None and event.member is not None:
-            self.on_leave(event.member, event.reason)
-
-    def _handle_lease(self, mail: LeaseMail, batch: Batch) -> None:
-        match mail:
-            case PutLease():
-                if not self._check_taken(mail.member.member_id, mail.person, batch):
-                    self._put_lease(mail.member, mail.until_s, mail.person, batch)
-            case DropLease():
-                if not self.roster.belongs_to_other(mail.member_id, mail.person):
-                    self._handle_leave(self.roster.drop_lease(mail.member_id), batch)
-            case DropLeasesOf():
-                for seat in [seat for seat in self.roster if seat.person == mail.person]:
-                    self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)
-            case SyncLeases():
-                self._sync_leases(mail.leases, batch)
-            case Expire():
-                self._expire(batch)
-            case _ as never:
-                assert_never(never)
-
-    def _put_lease(self, member: Member, until_s: float, person: UserId | None, batch: Batch) -> None:
-        try:
-            shown = self._check_presence(member)
-        except InvalidInput:
-            return  # the room does not let them in under that name
-        self._announce_update(self.roster.put_lease(shown, until_s, person), batch)
-
-    def _check_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
-        """Whether the seat is another person's, and is really held still."""
-        if self.roster.belongs_to_other(member_id, person):
-            self._expire(batch)
-        return self.roster.belongs_to_other(member_id, person)
-
-    def _expire(self, batch: Batch) -> None:
-        for left in self.roster.expire(self.context.now_s()):
-            self._handle_leave(left, batch)
-
-    def _dismiss(self, closing: Closing, batch: Batch) -> None:
-        left: list[Left | None] = []
-        for connection in list(self.roster.connections):
-            batch.dismiss(connection, closing)
-            left.append(self.roster.leave(connection, closing.word, self.context.now_s()))
-        left += [self.roster.drop_lease(seat.member.member_id) for seat in list(self.roster)]
-        batch.roster_changed = True
-        for event in left:  # all are out by now, whatever a hook does
-            self._announce_leave(event)
-
-    def _sync_leases(self, leases: tuple[Entry, ...], batch: Batch) -> None:
-        """Make the leases what the store says: it may have heard what this room did not."""
-        named = {entry.member.member_id for entry in leases}
-        for seat in [seat for seat in self.roster if seat.member.member_id not in named]:
-            self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)
-        for entry in leases:
-            if entry.lease_until_s is not None:
-                self._put_lease(entry.member, entry.lease_until_s, entry.person, batch)
-
 
 def _apply_presence(member: Member, envelope: Envelope) -> Member:
     """The member as `presence.set` wants them shown. Errors: `InvalidInput`."""
@@ -379,7 +233,3 @@ def _apply_presence(member: Member, envelope: Envelope) -> Member:
         member.status if wish.status is None else checked_status(wish.status),
         account=member.account,
     )
-
-
-def _make_error(wrong: InvalidInput, reply_id: ReplyId | None = None) -> bytes:
-    return messages.error_frame(wrong.code, wrong.message, reply_id)

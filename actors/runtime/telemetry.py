@@ -9,6 +9,7 @@ and cookies never are.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
@@ -18,6 +19,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from omnisonic.observability.metrics import FAN_OUT, OF_GATEWAYS
 from omnisonic.observability.trace_context import Trace, continued
+from omnisonic.wire.closing import CloseCode
 
 MESSAGES_PER_SPAN: Final = 100
 """One message in this many has a span: 1 %."""
@@ -27,6 +29,20 @@ SPANS_PER_S: Final = 50
 
 _ROOT: Final = Context()
 """What begins in a room begins a trace, whatever span the program around the gateway is in."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the gateway started."""
+
+    connections: int = 0
+    room_restarts: int = 0
+    connection_crashes: int = 0
+    closes: dict[CloseCode, int] = field(default_factory=dict)
+
+    def count_close(self, code: CloseCode) -> None:
+        """Note that a connection was closed by this end."""
+        self.closes[code] = self.closes.get(code, 0) + 1
 
 
 class MetricsSource(Protocol):

@@ -13,7 +13,7 @@ from typing import Any, Final, TypedDict, Unpack
 import trio
 
 from omnisonic.actors.admission.admission import OpenAdmission
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import SHUTDOWN_S, Gateway, GatewayOptions
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage

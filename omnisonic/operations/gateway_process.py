@@ -11,11 +11,11 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission
-from omnisonic.actors.admission.claims import TicketCheck
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.admission.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission, TicketCheck
+from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import Gateway, GatewayOptions
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.hooks import RoomContext
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.telemetry import publish_metrics
 from omnisonic.actors.sync.event_relay import EventRelay
 from omnisonic.actors.sync.presence_mirror import PresenceMirror

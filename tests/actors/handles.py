@@ -8,9 +8,9 @@ from typing import Any
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages
-from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
-from omnisonic.actors.rooms.state import RoomContext
 from omnisonic.models import Member
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import BINARY, TEXT, Frame

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Join, Mail
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.models import Member
 from omnisonic.wire.messages import Envelope
 from tests.actors.handles import Ear, Setting, member

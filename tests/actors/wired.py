@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.actors.connections.slow_path import SlowPath
+from omnisonic.actors.connections.socket_connection import RateLimit, SocketConnection
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.dead_letters import DeadLetter
@@ -35,7 +35,7 @@ class Host:
     def handle_handshake(self, connection: Connection, request: Request) -> None:
         raise AssertionError("nobody greets here")
 
-    def start_slow_path(self, connection: Connection) -> SlowPath:
+    def start_slow_path(self, connection: SocketConnection) -> SlowPath:
         return SlowPath(connection)  # which nobody runs
 
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
@@ -76,7 +76,7 @@ class Stage:
         self.client.setblocking(False)
         self.owner = Host(rate)
         self.actor = RoomActor(Setting().context(), RoomState, NoEvents(), TurnTracer())
-        self.connection = Connection(near, "127.0.0.1", self.owner, self.owner.clock.now_s)
+        self.connection = SocketConnection(near, "127.0.0.1", self.owner, self.owner.clock.now_s)
         self.connection.enter(self.actor, member("ada"), b"")
 
     def send(self, data: bytes, times: int = 1) -> None:

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from omnisonic.actors.connections.keepalive import Timeouts
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import GatewayOptions
 from omnisonic.actors.rooms.mailbox import Dismiss
 from omnisonic.actors.rooms.state import RoomState

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import trio
 
-from omnisonic.actors.admission.claims import Admitted
+from omnisonic.actors.admission.admission import Admitted
 from omnisonic.actors.admission.pending import CHECK_TIMEOUT_S, MAX_PENDING
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, RoomId

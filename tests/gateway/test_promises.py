@@ -8,8 +8,9 @@ import trio
 import trio.testing
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Join, Mail
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.wire.closing import CloseCode
 from tests.clients import CLOSE, FRAGMENT_OF_TEXT, LAST, TEXT, Bare, envelope
 from tests.gateway.conftest import OpenStage

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from omnisonic.actors.inspection.readiness import ASKERS, CHECK_S, FRESH_S, Readiness
-from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.errors import Unavailable
 from omnisonic.operations.gateway_process import open_presence_and_bus
 from omnisonic.stores.bus.memory import MemoryBus

@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.wire.messages import DEPTH, LARGEST_MESSAGE_BYTES, MESSAGE_BYTES, SERVER_TYPES
 from tests.clients import FRAGMENT_OF_TEXT, LAST, TEXT
 from tests.gateway.conftest import OpenStage

@@ -6,7 +6,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.rooms.mailbox import DATA_FRAMES
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, CLOSE, TEXT, frame

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.connections.rate_limit import COST_BYTES, RateLimit
+from omnisonic.actors.connections.socket_connection import COST_BYTES, RateLimit
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT
 from tests.actors.wired import Stage

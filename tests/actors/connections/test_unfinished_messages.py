@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.connections.unfinished_messages import FREED_SHARE, UnfinishedMessages
+from omnisonic.actors.connections.connection import Connection
+from omnisonic.actors.connections.keepalive import FREED_SHARE, UnfinishedMessages
 from omnisonic.wire.closing import CloseCode, Closing
 
 bounded = settings(max_examples=300)
@@ -12,15 +13,15 @@ BUDGET_BYTES = 100
 WITHIN_S = 8.0
 
 
-class Client:
+class Client(Connection):
     """Somebody who has begun a message."""
 
     def __init__(self, unfinished: UnfinishedMessages) -> None:
         self._unfinished = unfinished
-        self.closing: Closing | None = None
+        self._closing = None
 
     def give_up(self, closing: Closing) -> None:
-        self.closing = closing
+        self._closing = closing
         self._unfinished.note(self, 0, 0.0, is_new=False)  # as a connection does that has dropped what it held
 
 
@@ -72,7 +73,7 @@ def test_the_sum_is_what_all_have_together_and_never_over_the_budget(script: lis
     for number, size, is_new in script:
         client = clients[number]
         for each in clients:
-            each.closing = None
+            each._closing = None
         if is_new or not size:
             model.pop(client, None)
         if size:

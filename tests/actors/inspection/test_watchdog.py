@@ -8,26 +8,27 @@ import pytest
 import trio.testing
 
 from omnisonic.actors.inspection.watchdog import LOOP_S, Watchdog
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from tests.actors.handles import Clock
 
 
 @dataclass
-class Cell:
-    """An actor with a name."""
+class FakeActor:
+    """An actor with a name, and no mail."""
 
     room_id: str
+    is_ready: bool = False
+
+    def run_turn(self) -> bool:
+        return False
 
 
-@dataclass
-class Busy:
-    """A dispatcher, as far as it is looked at."""
-
-    running: Cell | None = None
-    turns: int = 0
+class Busy(Dispatcher):
+    """A dispatcher whose turns the test begins and ends."""
 
     def turn(self, room: str | None) -> None:
         """Another one has its turn, or nobody has."""
-        self.running = None if room is None else Cell(room)
+        self.running = None if room is None else FakeActor(room)
         self.turns += room is not None
 
 

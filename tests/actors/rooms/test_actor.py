@@ -8,6 +8,7 @@ import pytest
 
 from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomActor
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import (
     DATA_FRAMES,
     ClientMessages,
@@ -18,7 +19,6 @@ from omnisonic.actors.rooms.mailbox import (
     Mail,
     PutLease,
 )
-from omnisonic.actors.rooms.state import RoomContext
 from omnisonic.actors.rooms.stats import OPERATOR_RESTART
 from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from omnisonic.actors.runtime.telemetry import TurnTracer
@@ -159,7 +159,7 @@ def test_a_poison_from_outside_is_set_aside_and_whoever_said_it_is_told() -> Non
     stage.run()
     assert [(reply.offset, reply.code) for reply in replies] == [(2, ""), (0, "room_crashed")]
     (letter,) = stage.diary.letters
-    assert (letter.type, letter.kind, letter.sender) == ("poison", "Told", None)
+    assert (letter.type, letter.kind, letter.sender) == ("poison", "ExternalMessage", None)
     stage.actor.restart()
     stage.run()
     heard = [(message["type"], message["offset"]) for message in stage.ears["bob"].heard()]
@@ -188,7 +188,7 @@ def test_the_poison_is_in_the_dead_letters() -> None:
     stage.say("ada", "a", "poison", "b")
     stage.run()
     (letter,) = stage.diary.letters
-    assert (letter.room_id, letter.incarnation, letter.sender, letter.kind) == ("jam", 1, "ada", "Said")
+    assert (letter.room_id, letter.incarnation, letter.sender, letter.kind) == ("jam", 1, "ada", "ClientMessages")
     assert letter.frame == text("poison")
     assert letter.type == "poison"
     assert (letter.reason, letter.at_ms) == ("ValueError('poison')", 17)
@@ -230,7 +230,7 @@ def test_a_room_that_cannot_start_again_has_crashed_again() -> None:
     stage.run()
     stage.actor.restart()
     assert not stage.actor.is_alive
-    assert [letter.kind for letter in stage.diary.letters] == ["Said", "Restart"]
+    assert [letter.kind for letter in stage.diary.letters] == ["ClientMessages", "Restart"]
     assert stage.present() == ["ada", "mallory"]
 
 
@@ -348,7 +348,7 @@ def test_dead_letters_are_a_ring() -> None:
     """The newest push out the oldest; the total goes on; a message that is not JSON is known by its kind."""
     letters = DeadLetters(most=2)
     for number in range(3):
-        letters.add(DeadLetter("jam" if number else "other", number, "ada", "Said", (1, b"nonsense"), "", 0))
+        letters.add(DeadLetter("jam" if number else "other", number, "ada", "ClientMessages", (1, b"nonsense"), "", 0))
     assert [letter.incarnation for letter in letters] == [1, 2]
     assert (len(letters), letters.total, len(letters.of("jam")), letters.of("other")) == (2, 3, 2, [])
-    assert letters.of("jam")[0].type == "Said"
+    assert letters.of("jam")[0].type == "ClientMessages"

@@ -7,13 +7,12 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Join, Leave, PutLease
 from omnisonic.actors.rooms.registry import EMPTY_S, Registry
-from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
-from omnisonic.actors.rooms.state import RoomContext
-from omnisonic.actors.runtime.counters import Counters
-from omnisonic.actors.runtime.dispatcher import Dispatcher
-from omnisonic.actors.runtime.telemetry import TurnTracer
+from omnisonic.actors.runtime.scheduler import Dispatcher
+from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode
 from tests.actors.handles import Ear, member, said, text

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.batch import KNOWN_TYPES, Batch, RelayPrefixes
 from omnisonic.actors.rooms.mailbox import Join
-from omnisonic.actors.rooms.relay_prefixes import KNOWN_TYPES, RelayPrefixes
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member

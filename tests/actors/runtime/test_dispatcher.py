@@ -5,7 +5,7 @@ from collections.abc import Callable
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.scheduler import Dispatcher
 
 
 class Player:

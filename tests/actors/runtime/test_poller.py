@@ -9,8 +9,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from omnisonic.actors.runtime.dispatcher import Dispatcher
-from omnisonic.actors.runtime.poller import SWEEPS, EpollSource, EventSource, Poller, SelectorSource, open_event_source
+from omnisonic.actors.runtime.scheduler import (
+    SWEEPS,
+    Dispatcher,
+    EpollSource,
+    EventSource,
+    Poller,
+    SelectorSource,
+    open_event_source,
+)
 
 DEADLINE_S = 5.0
 
