@@ -1,14 +1,14 @@
-"""The gateway: everybody's way in, and the root of the supervision tree (SPEC 5, DESIGN 3).
+"""The gateway: accepts connections, and is the root of the supervision tree (SPEC 5, DESIGN 3).
 
-    gateway -> poller, dispatcher, acceptors, watch, bouncer, pulse    (tasks, each restarted by `supervise`)
-            -> oversight                                    (threads: they see what the loop cannot)
-            -> porter                                           (a task for each who waits to enter)
-            -> readiness                            (a task while somebody asks how the gateway is)
-            -> registry -> rooms                                (cells, one for one)
+    gateway -> poller, dispatcher, acceptors, timers, access revocation, stats sampler   (restarted by `supervise`)
+            -> monitoring                           (threads: watchdog and inspection server)
+            -> pending admissions                   (one task for each)
+            -> readiness                            (one task while a probe waits for the answer)
+            -> registry -> rooms                    (one-for-one)
 
-It owns the connections and has it decided who may enter; rooms know nothing of that. Overload: over its caps it
-refuses with 503. Crash: children are restarted; one that cannot be saved ends the gateway. Shutdown: stop accepting,
-tell everybody to come back later with jitter (1001), flush, close.
+It owns the connections and has them admitted; rooms know nothing of that. Overload: over its caps it refuses with 503.
+Crash: children are restarted; one that crashes too often ends the gateway. Shutdown: stop accepting, close everybody
+with 1001 and a random reconnect delay, flush, end.
 """
 
 import logging
@@ -54,11 +54,11 @@ from omnisonic.wire.handshake import Refused, Request
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
 OVERFLOW: Final = 1024
-"""This many over the cap are taken to be told so; those beyond are just closed."""
+"""This many connections over the cap get an answer; more are closed without one."""
 TIMERS_S: Final = 0.25
-"""How often the gateway looks at the time."""
+"""How often time limits are checked."""
 RECONNECT_MS: Final = (500, 5_000)
-"""Clients that are told to come back spread over this many milliseconds."""
+"""At shutdown clients reconnect after a random time in this range."""
 SHUTDOWN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
@@ -66,10 +66,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """What a gateway is told. A limit of 0 is no limit.
+    """How a gateway is set up. A limit of 0 is no limit.
 
-    `access` is asked again and again about everybody who was admitted by a sign-in; None: they may stay. By the
-    `admin_token` operators inspect; None: nobody does.
+    `access` checks regularly everybody who was admitted by a sign-in; None: they may stay. Operators inspect with the
+    `admin_token`; None: nobody can.
     """
 
     hosts: HostPolicy
@@ -116,14 +116,14 @@ class Gateway:
         if options.access is not None:
             self.readiness.checks["database"] = options.access.ping
         self.name = "gateway"
-        door = InspectionAuth(options.admin_token, options.hosts, options.origins)
+        auth = InspectionAuth(options.admin_token, options.hosts, options.origins)
         notes = {
             "poller": lambda: f"{len(self._poller)} sockets",
             "timers": lambda: f"{len(self.pending)} admissions are pending",
             "access_revocation": lambda: f"{len(self.revocation)} people and sign-ins",
             "mirror": lambda: f"{self.mirror_lag_s():.1f} s behind",
         }
-        self._monitoring = Monitoring(self, self._dispatcher, door, options.now_ms, notes)
+        self._monitoring = Monitoring(self, self._dispatcher, auth, options.now_ms, notes)
         self._accepting: set[trio.CancelScope] = set()
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
@@ -144,7 +144,7 @@ class Gateway:
     # Running
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Start everything; returns once connections are being accepted. The listeners are the gateway's now."""
+        """Start everything; returns once connections are being accepted. The gateway closes the listeners."""
         self._listeners = listeners
         await self.start_child("poller", self._poller.run)
         await self.start_child("dispatcher", self._dispatcher.run)
@@ -166,7 +166,7 @@ class Gateway:
         listener.close()
 
     async def shutdown(self, deadline_s: float = SHUTDOWN_S) -> None:
-        """Accept nobody more, tell everybody to come back, and return when all are gone or after `deadline_s`."""
+        """Stop accepting and close everybody with 1001; returns when all are gone or after `deadline_s`."""
         for scope in self._accepting:
             scope.cancel()
         await self._monitoring.stop()
@@ -181,7 +181,7 @@ class Gateway:
             connection.end("going_away")
 
     def close(self) -> None:
-        """Let go of the event source and the listeners. After everything has stopped."""
+        """Close the event source and the listeners. Call it after everything has stopped."""
         self._poller.close()
         for listener in self._listeners:
             listener.close()
@@ -208,7 +208,7 @@ class Gateway:
         """The room of this name, if there is one."""
         return self.registry.get(room_id)
 
-    # Connections come
+    # New connections
 
     def _add_connection(self, sock: socket.socket, address: str) -> None:
         if 0 < self.options.max_connections <= len(self.connections) - OVERFLOW:
@@ -223,7 +223,7 @@ class Gateway:
         self._poller.watch(connection.fd, connection)
 
     def handle_handshake(self, connection: Connection, request: Request) -> None:
-        """Let a client in whose request head is whole, or answer why not. Errors: `Refused`."""
+        """Admit a client whose request head is complete, or answer why not. Errors: `Refused`."""
         if not self.options.hosts.allows(request.headers["host"]):
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
         if request.path == "/healthz" and "upgrade" not in request.headers:
@@ -268,7 +268,7 @@ class Gateway:
                 Retry_After="5",
             )
 
-    # What connections ask
+    # Called by connections
 
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         self._poller.set_writing(connection.fd, writing=writing)
@@ -308,7 +308,7 @@ class Gateway:
         self.counters.connection_crashes += 1
         _log.error("connection.crashed", extra={"address": connection.address}, exc_info=crash)
 
-    # Time passes
+    # Timers
 
     async def _run_timers(self, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()

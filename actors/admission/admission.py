@@ -26,9 +26,9 @@ from omnisonic.wire.handshake import Entrance, Refused, Request, read_entrance, 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Who enters where; `person` by their sign-in `login`, where people are known.
+    """Who enters which room; user `person` by their sign-in `login`, where users are known.
 
-    `by_role`: they may stay as long as they have a role in the room's session. Otherwise as long as the sign-in holds.
+    `by_role`: they may stay while they have a role in the room's session; otherwise while they are signed in.
     """
 
     entrance: Entrance
@@ -38,7 +38,7 @@ class Admitted:
 
 
 class Claim(Protocol):
-    """A right to enter that has to be asked about. `login` is empty when nobody is signed in."""
+    """A right to enter that has to be checked. `login` is empty when nobody is signed in."""
 
     @property
     def login(self) -> LoginId: ...
@@ -47,15 +47,15 @@ class Claim(Protocol):
     def room_id(self) -> RoomId: ...
 
     async def resolve(self) -> Admitted:
-        """Ask, and ask anew when called again: the answer may be another one.
+        """Check it; called again, check it again, because the answer may have changed.
 
-        Errors: `Refused`, `Unavailable`; `InvalidInput` for a query that is told after the upgrade.
+        Errors: `Refused`, `Unavailable`; `InvalidInput` for a query error that is sent after the upgrade.
         """
         ...
 
 
 class TicketCheck:
-    """Knows tickets signed with `secret`, and has each used once."""
+    """Reads tickets signed with `secret`, and lets each be used once."""
 
     def __init__(
         self, secret: str, guard: Guard, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
@@ -65,7 +65,7 @@ class TicketCheck:
         self._now_ms = now_ms
 
     def read_ticket(self, request: Request, fields: Mapping[str, str]) -> Ticket | None:
-        """The ticket that `request` shows; None without one. Errors: `Refused` (403) when it is not good."""
+        """The ticket in `request`; None without one. Errors: `Refused` (403) when it is not valid."""
         texts = tickets_in(request, fields)
         if not texts:
             return None
@@ -77,17 +77,18 @@ class TicketCheck:
             raise invalid_ticket_refusal(bad.message) from None
 
     async def use(self, ticket: Ticket) -> None:
-        """Note that `ticket` is used. Errors: `Refused` (403) when it was before; `Unavailable`."""
-        # Whose clock is behind ours takes it for longer.
+        """Mark `ticket` as used. Errors: `Refused` (403) when it was used before; `Unavailable`."""
+        # A process whose clock is behind ours accepts it for longer.
         ttl_s = (ticket.expires_ms - self._now_ms() + 2 * SKEW_MS) / 1000
         if not await self._guard.first_use("ticket", ticket.id, ttl_s=ttl_s):
             raise invalid_ticket_refusal("This ticket has been used; ask for another one.")
 
 
 class LoginClaim:
-    """Somebody who shows no ticket. `refused` is why their cookie says nothing, if it does not.
+    """A request without a ticket. `refused` is why its cookie does not count, when it does not.
 
-    Where rooms are open (`is_open`) they enter a room that is no session's as nobody known, unless by their own id.
+    Where rooms are open (`is_open`) it enters a room that belongs to no session as an unknown user, unless the
+    member id is the user's own.
     """
 
     def __init__(
@@ -119,9 +120,9 @@ class LoginClaim:
 
 
 class TicketClaim:
-    """Somebody with a ticket that looks good, if it is not used.
+    """A request with a valid ticket, if the ticket was not used before.
 
-    With `access` they need a role there still; where rooms are open (`is_open`) only in a session's.
+    With `access` the user still needs a role there; where rooms are open (`is_open`) only in a session's room.
     """
 
     def __init__(
@@ -163,7 +164,7 @@ async def _read_standing(access: AccessStore, entrance: Entrance, login: LoginId
 
 
 def _admit_known(entrance: Entrance, standing: Standing, login: LoginId, *, needs_role: bool) -> Admitted:
-    """Let somebody known in, with their account. Errors: `Refused` (403), `MemberReserved`."""
+    """Admit a known user, with their account. Errors: `Refused` (403), `MemberReserved`."""
     person = standing.person
     if person is None or (needs_role and not standing.has_role):
         raise no_access_refusal()
@@ -178,14 +179,14 @@ def _with_identity(entrance: Entrance, member_id: MemberId, account: Account) ->
 
 
 def no_access_refusal() -> Refused:
-    """What to tell somebody without a role in a session, and just so somebody who asks for one that is not there."""
+    """The refusal for a user without a role in a session; the same for a session that does not exist."""
     return Refused(
         HTTPStatus.FORBIDDEN, "no_access", "There is no such session, or it is not shared with you; ask its owner."
     )
 
 
 def invalid_ticket_refusal(message: str) -> Refused:
-    """What to tell somebody whose ticket is not good."""
+    """The refusal for a ticket that is not valid."""
     return Refused(HTTPStatus.FORBIDDEN, "invalid_ticket", message)
 
 
@@ -196,17 +197,17 @@ class Admission(Protocol):
     """Decides who may enter a room."""
 
     def admit(self, request: Request) -> Decision:
-        """Let them in, or say what is to be asked.
+        """Admit the request, or return what has to be checked.
 
-        Errors: `Refused` (401, 403) before the upgrade; `InvalidInput` for a query that is told after it.
+        Errors: `Refused` (401, 403) before the upgrade; `InvalidInput` for a query error that is sent after it.
         """
         ...
 
 
 class OpenAdmission:
-    """Anyone may enter, where there are no sessions: without a database.
+    """Anyone may enter: for installations without a database, which have no sessions.
 
-    A ticket, where they can be checked, must be good, and says who it is that enters.
+    A ticket, where tickets can be checked, must be valid, and names who enters.
     """
 
     def __init__(self, tickets: TicketCheck | None = None) -> None:
@@ -221,7 +222,7 @@ class OpenAdmission:
 
 
 class TicketAdmission:
-    """Who has a role in the session that the room belongs to may enter, by a ticket or by the web's cookie."""
+    """Users with a role in the room's session may enter, by a ticket or by the web's cookie."""
 
     def __init__(self, tickets: TicketCheck, cookies: LoginCookies, access: AccessStore) -> None:
         self._tickets = tickets
@@ -233,7 +234,7 @@ class TicketAdmission:
             fields = read_fields(request.query)
         except InvalidInput:
             if self._tickets.read_ticket(request, {}) is None:
-                self._read_login(request)  # a stranger is told nothing else
+                self._read_login(request)  # without a sign-in, the answer says nothing else
             raise
         ticket = self._tickets.read_ticket(request, fields)
         if ticket is not None:
@@ -250,7 +251,7 @@ class TicketAdmission:
                 "ticket_required",
                 "Entering a room here needs a ticket: sign in, and POST /api/rooms/{roomId}/ticket gives one.",
             )
-        if "origin" not in request.headers:  # one that is there has been looked at by the gateway
+        if "origin" not in request.headers:  # the gateway has checked one that is there
             raise Refused(
                 HTTPStatus.FORBIDDEN,
                 "foreign_origin",
@@ -260,10 +261,10 @@ class TicketAdmission:
 
 
 class MixedAdmission(TicketAdmission):
-    """Anyone may enter rooms that are no session's; a session's room is its members' alone.
+    """Anyone may enter rooms that belong to no session; a session's room is for users with a role there.
 
-    Only a room that is called like a UUID can be a session's, and only a member id that is one a user's: about others
-    nothing is asked.
+    Only a room named like a UUID can be a session's, and only a member id like that a user's: others are admitted
+    without a check.
     """
 
     def admit(self, request: Request) -> Decision:
@@ -281,7 +282,7 @@ class MixedAdmission(TicketAdmission):
 
 
 def _read_ticket_entrance(ticket: Ticket, fields: Mapping[str, str]) -> Entrance:
-    """Who enters where by `ticket`; the query may say it, too. Errors: `Refused` (403) when it says something else."""
+    """The entrance that `ticket` names; the query may name it, too. Errors: `Refused` (403) when they differ."""
     named = {"roomId": ticket.room_id, "memberId": ticket.member_id, "displayName": ticket.display_name}
     if any(plain_id(fields.get(name, value)) != plain_id(value) for name, value in named.items()):
         raise invalid_ticket_refusal("This ticket is for another room, member or name than the query says.")

@@ -1,11 +1,11 @@
-"""The porter: lets those in whose right to enter has to be asked about, one task each, while they wait (SPEC 5.1).
+"""Pending admissions: connections whose right to enter is still being checked (SPEC 5.1).
 
-It owns who waits. What is asked may become untrue while it is being asked: whoever is told of rights that end tells the
-porter, and it asks again.
+Each check runs in its own task. Access can be revoked while a check is running: `mark_stale` and `revoke_login` mark
+the affected checks, and they run again, or fail, before anyone is admitted.
 
-Overload: with `WAITING` waiting, or no answer within `ANSWER_S`, newcomers are refused with 503. Guard or database
-down: 503, too; who is in a room stays. Crash of a claim: that newcomer alone gets 500. Shutdown: those who wait are
-refused with the others, and are forgotten.
+Overload: at most `MAX_PENDING` checks; the next connection gets 503. Timeout: 503 after `CHECK_TIMEOUT_S`. Guard or
+database unavailable: 503; members who are in a room stay. Crash of a check: its connection gets 500. Shutdown: pending
+connections are refused like all others.
 """
 
 import math
@@ -22,14 +22,14 @@ from omnisonic.models import LoginId, RoomId
 from omnisonic.wire.handshake import Refused, refusal_answer
 
 MAX_PENDING: Final = 512
-"""Newcomers that may wait at once; the next ones are to come back later."""
+"""Checks that may run at once."""
 CHECK_TIMEOUT_S: Final = 2.0
-"""A newcomer waits no longer than this for guard and database together."""
+"""Time for guard and database together."""
 RETRY_AFTER_S: Final = 1.0
 
 
 class _Check:
-    """A newcomer who waits."""
+    """A check that is running. `is_stale`: run it again; `is_revoked`: refuse."""
 
     __slots__ = ("claim", "is_revoked", "is_stale", "scope")
 
@@ -41,36 +41,36 @@ class _Check:
 
 
 class PendingAdmissions:
-    """Settles claims. `let_in` opens the WebSocket for a connection whose claim is good."""
+    """Runs the checks. `admit` opens the WebSocket of a connection that may enter."""
 
-    def __init__(self, nursery: trio.Nursery, let_in: Callable[[Connection, Admitted, bytes], None]) -> None:
+    def __init__(self, nursery: trio.Nursery, admit: Callable[[Connection, Admitted, bytes], None]) -> None:
         self._nursery = nursery
-        self._admit = let_in
+        self._admit = admit
         self._checks: dict[Connection, _Check] = {}
 
     def __len__(self) -> int:
         return len(self._checks)
 
     def add(self, connection: Connection, claim: Claim, upgrade: bytes) -> None:
-        """Let `connection` wait for what comes of `claim`; `upgrade` is what opens its WebSocket. Errors: `Refused`."""
+        """Check `claim` for `connection`; `upgrade` is the answer that opens its WebSocket. Errors: `Refused`."""
         if len(self._checks) >= MAX_PENDING:
             raise _make_unavailable("Too many want to enter just now; try again in a moment.", RETRY_AFTER_S)
         arrival = self._checks[connection] = _Check(claim)
         self._nursery.start_soon(self._run_check, connection, arrival, upgrade)
 
     def discard(self, connection: Connection) -> None:
-        """Forget a connection that is gone, if it waits."""
+        """Cancel the check of a connection that has ended, if there is one."""
         arrival = self._checks.pop(connection, None)
         if arrival is not None:
             arrival.scope.cancel()
 
     def revoke_login(self, login: LoginId) -> None:
-        """A sign-in has ended: whoever waits by it waits in vain."""
+        """A sign-in has ended: refuse everyone who is waiting by it."""
         for arrival in self._checks.values():
             arrival.is_revoked |= arrival.claim.login == login
 
     def mark_stale(self, room_id: RoomId | None = None) -> None:
-        """Somebody's role in this room's session has ended, or maybe in any: what was asked before is asked again."""
+        """Roles in this room's session have changed (None: in any session): run the affected checks again."""
         for arrival in self._checks.values():
             arrival.is_stale |= room_id is None or arrival.claim.room_id == room_id
 
@@ -79,19 +79,19 @@ class PendingAdmissions:
             try:
                 outcome = await _resolve_claim(arrival)
                 if self._checks.pop(connection, None) is None:
-                    return  # it left meanwhile
+                    return  # it has ended meanwhile
                 if isinstance(outcome, Refused):
                     connection.send_http_answer(refusal_answer(outcome))
                 elif isinstance(outcome, InvalidInput):
                     connection.reject(upgrade, outcome.code, outcome.message)
                 else:
                     self._admit(connection, outcome, upgrade)
-            except Exception as crash:  # noqa: BLE001 - a claim is asked by adapters, and only its newcomer is to pay
+            except Exception as crash:  # noqa: BLE001 - adapters may raise anything, and only this connection may fail
                 connection.on_crash(crash)
 
 
 async def _resolve_claim(arrival: _Check) -> Admitted | Refused | InvalidInput:
-    """What comes of the claim, true now."""
+    """Resolve the claim until the result is not stale."""
     with trio.move_on_after(CHECK_TIMEOUT_S):
         while True:
             arrival.is_stale = False

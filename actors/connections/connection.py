@@ -30,14 +30,14 @@ LOST: Final = "lost"
 
 
 class Clock(Protocol):
-    """Knows the time of the current sweep, in monotonic seconds, at the cost of an attribute."""
+    """Has the time of the current tick, in monotonic seconds, as an attribute."""
 
     @property
     def now_s(self) -> float: ...
 
 
 class ConnectionOwner(Protocol):
-    """The gateway, or whatever stands in for it in a test."""
+    """What a connection calls on its gateway. Nothing here waits."""
 
     rate: "RateLimit"
     queue_bytes: int
@@ -110,22 +110,22 @@ class Connection:
 
     @property
     def closing(self) -> Closing | None:
-        """Why this end closed the connection, once it did."""
+        """Why this end closed the connection; None while it has not."""
         return self._closing
 
     @property
     def close_info(self) -> tuple[int, str]:
-        """The code and the word that this connection ended with; 1006 when it was just gone (RFC 6455 7.1.5)."""
+        """The code and the word that the connection ended with; 1006 without a close frame (RFC 6455 7.1.5)."""
         return (1006, LOST) if self._closing is None else (self._closing.code, self._closing.word)
 
     @property
     def queued_bytes(self) -> int:
-        """How much waits for the kernel to take it."""
+        """How many bytes wait in the send buffer."""
         return 0 if self._send_buffer is None else self._send_buffer.size
 
     @property
     def queued_since_s(self) -> float | None:
-        """When the oldest byte came that waits for the kernel to take it; None when none does."""
+        """Since when the oldest byte waits in the send buffer; None when it is empty."""
         return None if self._send_buffer is None else self._send_buffer.since_s
 
     def push(self, data: bytes) -> None:
@@ -140,7 +140,7 @@ class Connection:
 
     def _read_head(self, data: bytes) -> None:
         if self._closing is not None:
-            return  # refused: whatever it still says, nobody listens
+            return  # refused: what it still sends is ignored
         assert self._head is not None
         self._head += data
         self.last_received_s = self._owner.clock.now_s
@@ -168,7 +168,7 @@ class Connection:
         person: UserId | None = None,
         login: LoginId | None = None,
     ) -> None:
-        """Open the WebSocket with `answer` and take this member's seat in the room, as `person` by their `login`."""
+        """Open the WebSocket with `answer` and enter the room as this member, as user `person` by their `login`."""
         early = self._open_websocket(answer)
         if self._ended:
             return
@@ -180,14 +180,14 @@ class Connection:
             self._read_frames(early)
 
     def reject(self, answer: bytes, code: str, message: str) -> None:
-        """Open the WebSocket only to say what is wrong, for a browser cannot read a refused handshake."""
+        """Open the WebSocket only to send an error, because a browser cannot read a refused handshake."""
         early = self._open_websocket(answer + messages.error_frame(code, message))
         self.close(Closing(CloseCode.POLICY, code))
         if early and not self._ended:
             self._read_frames(early)
 
     def _open_websocket(self, answer: bytes) -> bytes:
-        """Open the WebSocket with `answer`; what the client sent without waiting for it."""
+        """Open the WebSocket with `answer`. Returns what the client has sent without waiting for it."""
         early, self._head = self._head, None
         self._owner.on_unfinished(self, 0, is_new=False)
         self.push(answer)
@@ -198,7 +198,7 @@ class Connection:
         self._send_last(data, Closing(CloseCode.POLICY))
 
     def leave(self, reason: str) -> None:
-        """Give up the seat, if there is one."""
+        """Leave the room, if it is in one."""
         actor, self._actor = self._actor, None
         if actor is not None:
             actor.tell(Leave(self, reason))
@@ -208,7 +208,7 @@ class Connection:
     def close(self, closing: Closing) -> None:
         """Leave, send a close frame after what is queued, and wait a moment for the client's own.
 
-        For a client that is too slow the frame takes the place of what is queued.
+        For a client that is too slow the frame replaces what is queued.
         """
         if self._closing is not None or self._ended:
             return
@@ -221,7 +221,7 @@ class Connection:
         self._send_last(frame(CLOSE, closing.payload()), closing)
 
     def give_up(self, closing: Closing) -> None:
-        """Close, and drop at once what the client has not finished; it is not heard any more."""
+        """Close, and drop at once what the client has not finished; nothing more is read from it."""
         if not self.is_open:
             self.end(LOST)
             return
@@ -247,14 +247,14 @@ class Connection:
             self._finish_sending()
 
     def _finish_sending(self) -> None:
-        """All is sent: let the client see the end, and wait for its own."""
+        """All is sent: end the stream, and wait for the client to do the same."""
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             self.end(LOST)
 
     def end(self, reason: str) -> None:
-        """Let go of the socket, whatever state it is in. Only the first call counts."""
+        """Close the socket, in any state. Only the first call counts."""
         if self._ended:
             return
         self._ended = True
@@ -265,13 +265,13 @@ class Connection:
         self.leave(reason)
 
     def detach_socket(self) -> tuple[socket.socket, bytes]:
-        """Give the socket away, with what was read after the request's head. This is no connection any more."""
+        """Give the socket away, with what was read after the request's head. This connection has ended then."""
         early, self._head = bytes(self._head or b""), None
         self._ended = True
         self._owner.on_end(self)
         return self._sock, early
 
     def on_crash(self, crash: Exception) -> None:
-        """A handler raised: this client pays for it, and only this one."""
+        """A handler raised: close this connection, and only this one."""
         self._owner.on_crash(self, crash)
         self.close(Closing(CloseCode.INTERNAL_ERROR, "the connection failed here"))

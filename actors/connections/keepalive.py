@@ -22,20 +22,23 @@ from omnisonic.wire.frames import PING, frame
 
 PING_FRAME: Final = frame(PING, b"")
 STANDSTILL_S: Final = 1.0
-"""When the last look is longer ago, the process has stood still."""
+"""When the last check is longer ago than this, the process has stood still."""
 PRECISION_S: Final = 0.1
 UNFINISHED_BYTES: Final = 8_388_608
-"""What all unfinished messages may have together. Text takes up to four times its bytes on the detour."""
+"""Budget for all unfinished messages together. On the slow path text takes up to four times its bytes."""
 FREED_SHARE: Final = 0.25
-"""The part of the budget that is made free when it is used up, so that one look at everybody is worth it."""
+"""The share of the budget that is freed when it is used up."""
 WEIGHT_DOUBLES_S: Final = 2.0
-"""A message that is unfinished for so long weighs twice its bytes, and so on."""
+"""After this time an unfinished message weighs twice its bytes, after twice the time three times, and so on."""
 
 T = TypeVar("T")
 
 
 class Deadlines(Generic[T]):
-    """Things with a deadline each. A thing falls due up to `PRECISION_S` after its deadline, and never before."""
+    """Things with one deadline each. A thing is due up to `PRECISION_S` after its deadline, never before. Pure.
+
+    Things due at about the same time are kept together, so every call costs the same however many things there are.
+    """
 
     def __init__(self) -> None:
         self._slots: dict[int, dict[T, None]] = {}
@@ -60,7 +63,7 @@ class Deadlines(Generic[T]):
                 del self._slots[slot]
 
     def take_due(self, now_s: float) -> list[T]:
-        """Everything that is due, in the order of the deadlines; it is forgotten with that."""
+        """Remove and return everything that is due, in the order of the deadlines."""
         due: list[T] = []
         for slot in sorted(slot for slot in self._slots if slot * PRECISION_S <= now_s):
             due += self._slots.pop(slot)
@@ -70,7 +73,7 @@ class Deadlines(Generic[T]):
 
 
 class UnfinishedMessages:
-    """Who has begun a message (or a handshake) when, and how much of it has come. `size` is what all have together."""
+    """Which connection has begun a message or handshake, when, and how many bytes of it are here. `size` is the sum."""
 
     def __init__(self, within_s: float, budget_bytes: int = UNFINISHED_BYTES) -> None:
         self.size = 0
@@ -82,7 +85,7 @@ class UnfinishedMessages:
         return len(self._begun)
 
     def note(self, sender: Connection, size: int, now_s: float, *, is_new: bool) -> None:
-        """Of what `sender` has begun `size` bytes are here; 0 when it is whole. `is_new`: it began just now."""
+        """Record that `size` bytes of an unfinished message are here; 0 when it is whole. `is_new`: it just began."""
         begun_s, before = self._begun.get(sender, (now_s, 0))
         if size == 0 or is_new:
             self.discard(sender)
@@ -98,7 +101,7 @@ class UnfinishedMessages:
         self.size -= self._begun.pop(sender, (0.0, 0))[1]
 
     def close_overdue(self, now_s: float) -> None:
-        """Close those whose message has not ended in time."""
+        """Close connections whose message was not finished in time."""
         while self._begun:
             oldest, (begun_s, _) = next(iter(self._begun.items()))
             if begun_s + self._within_s > now_s:
@@ -122,22 +125,22 @@ class UnfinishedMessages:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long the gateway waits for what, in seconds."""
+    """How long the gateway waits, in seconds."""
 
     handshake_s: float = 8.0
-    """For a handshake: it is cut within 10 s, the watch's own pace included (RELIABILITY 19)."""
+    """For a handshake. It ends within 10 s, the interval of the checks included (RELIABILITY 19)."""
     message_s: float = 8.0
-    """For the end of a message, from its first byte: within 10 s, as the handshake."""
+    """For the end of a message, from its first byte."""
     closing_s: float = 3.0
     """For a client's answer to a close."""
     ping_s: float = 20.0
     """For a silent client, from its last byte, before it is pinged."""
     pong_s: float = 15.0
-    """For a sign of life after a ping."""
+    """For anything from the client after a ping."""
 
 
 class Keepalive:
-    """Which connection is due for what, and when. Times are on the loop's clock."""
+    """The deadlines of all connections. Times are on the loop's clock."""
 
     def __init__(self, timeouts: Timeouts, unfinished: UnfinishedMessages) -> None:
         self._timeouts = timeouts
@@ -150,31 +153,31 @@ class Keepalive:
         self._last_check_s: float | None = None
 
     def watch_handshake(self, connection: Connection, now_s: float) -> None:
-        """It is new: its handshake must come soon."""
+        """It is new: its handshake must be done in time."""
         self._handshakes.set(connection, now_s + self._timeouts.handshake_s)
 
     def watch_silence(self, connection: Connection) -> None:
-        """Its handshake is done: it must not fall silent."""
+        """Its handshake is done: it is pinged when it is silent."""
         self._handshakes.discard(connection)
         self._silent.set(connection, connection.last_received_s + self._timeouts.ping_s)
 
     def note_unfinished(self, connection: Connection, size: int, now_s: float, *, is_new: bool) -> None:
-        """It has begun something of which `size` bytes have come, or none when it has ended it."""
+        """It has `size` bytes of an unfinished message or handshake; 0 when it is whole."""
         self._unfinished.note(connection, size, now_s, is_new=is_new)
 
     def watch_closing(self, connection: Connection, now_s: float) -> None:
-        """It is being closed: the client must answer soon."""
+        """It is being closed: the client must answer in time."""
         self._forget(connection)
         self._closing.set(connection, now_s + self._timeouts.closing_s)
 
     def discard(self, connection: Connection) -> None:
-        """It is gone, and due for nothing more."""
+        """It has ended: forget its deadlines."""
         self._forget(connection)
         self._closing.discard(connection)
         self._unfinished.discard(connection)
 
     def close_overdue(self, now_s: float) -> None:
-        """Do what is due at `now_s`."""
+        """Close or ping every connection that is due at `now_s`."""
         stood_still = self._last_check_s is not None and now_s - self._last_check_s > STANDSTILL_S
         self._last_check_s = None if stood_still else now_s
         if stood_still:

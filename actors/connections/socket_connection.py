@@ -22,12 +22,16 @@ from omnisonic.wire.frames import CLOSE, PING, PONG, Frame, frame
 
 READ_BYTES: Final = 65_536
 COST_BYTES: Final = 4096
-"""A message costs one, and one more for each of these: a long message is more work for everyone."""
+"""A message costs one, and one more for each of these bytes: a long message is more work for everyone."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`interval_s` is what one message costs, in seconds; `burst_s` how far ahead a sender may run. 0 is no limit."""
+    """How fast one connection may send: a generic cell rate algorithm (ITU-T I.371, leaky bucket as a meter).
+
+    A message costs `interval_s`; a sender may be `burst_s` ahead. 0 is no limit. One number for each connection, no
+    timer.
+    """
 
     interval_s: float
     burst_s: float
@@ -70,11 +74,11 @@ class SocketConnection(Connection):
 
     def _read_frames(self, data: bytes) -> None:
         splitter, owner = self._splitter, self._owner
-        frames, controls, odd = splitter.feed(data)
+        frames, controls, unparsed = splitter.feed(data)
         actor, now_s, rate = self._actor, owner.clock.now_s, owner.rate
         self.last_received_s = now_s
         cost = len(frames) + len(controls) + len(data) // COST_BYTES
-        if odd:
+        if unparsed:
             cost += splitter.count_unparsed()  # a fragment is as much work as a message
         full_at_s = max(now_s, self._full_at_s)
         self._full_at_s = full_at_s = full_at_s + cost * rate.interval_s
@@ -86,15 +90,15 @@ class SocketConnection(Connection):
             self._limited = False
             if not actor.offer(ClientMessages(self, frames, len(data))):
                 self._refuse_busy()
-        if odd and self._actor is not None:
-            self._enter_slow_path(odd)
+        if unparsed and self._actor is not None:
+            self._enter_slow_path(unparsed)
         if controls:
             self._handle_control(controls)
         if splitter.is_behind:
             self._note_unfinished(is_new=bool(frames or controls) and not splitter.on_slow_path)
 
     def _note_unfinished(self, *, is_new: bool) -> None:
-        """Something was unfinished, and may be still."""
+        """Tell the owner how much is unfinished now."""
         size = self._splitter.unfinished_bytes
         self._splitter.is_behind = size > 0
         if not self._ended:
@@ -129,20 +133,20 @@ class SocketConnection(Connection):
 
     # The slow path, through trio-websocket
 
-    def _enter_slow_path(self, odd: bytes) -> None:
+    def _enter_slow_path(self, unparsed: bytes) -> None:
         if self._slow_path is None:
             self._slow_path = self._owner.start_slow_path(self)
-        self._slow_path.feed(odd)
+        self._slow_path.feed(unparsed)
 
     def receive_message(self, opcode: int, payload: bytes) -> None:
-        """A message came through on the detour."""
+        """Handle a message that came through the slow path."""
         if self._actor is not None and not self._actor.offer(ClientMessages(self, [(opcode, payload)], len(payload))):
             self._refuse_busy()
         self._splitter.arrived()
         self._note_unfinished(is_new=True)
 
     def close_on_slow_path(self, close_frame: bytes, closing: Closing) -> None:
-        """The detour ends the connection, with this frame: the client closed there, or broke the protocol."""
+        """The slow path ends the connection with this frame: the client closed, or broke the protocol."""
         if self._closing is None:
             self.leave(closing.word)
             self._send_last(close_frame, closing)
@@ -150,7 +154,7 @@ class SocketConnection(Connection):
     # Sending
 
     def push(self, data: bytes) -> None:
-        """Send whole frames now; what the kernel refuses waits."""
+        """Send whole frames now; what the kernel does not take waits in the send buffer."""
         if self._send_buffer is not None:
             self._queue(data)
             return
@@ -178,7 +182,7 @@ class SocketConnection(Connection):
             self.close(Closing(CloseCode.TOO_SLOW, "you do not read what the room says"))
 
     def on_writable(self) -> None:
-        """Send what waited."""
+        """Send what is in the send buffer."""
         if self._send_buffer is None or self._ended:
             return
         try:

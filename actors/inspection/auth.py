@@ -1,12 +1,12 @@
-"""The door to `/inspect`: who may look inside, by the operator's token (SPEC 1, 2).
+"""Authentication for `/inspect`: an operator shows the admin token (SPEC 1, 2).
 
-The token comes in `Authorization: Bearer` and nowhere else, so that it stands in no log of addresses; a page in a
-browser cannot send that header, and is no inspector. Whoever shows no token guesses none: they are refused, and nothing
-is remembered of it, or any page could lock the operator out. Without a token of its own the gateway has no such door
-(404).
+The token is accepted in `Authorization: Bearer` only, so it is in no log of addresses, and no web page can send it. A
+request without a token is refused and not counted as a wrong one; otherwise any web page could lock the operator out.
+Without an admin token `/inspect` does not exist (404).
 
-Overload: an address that has shown `TRIES` wrong tokens within `WITHIN_S` is not listened to any more until then, right
-ones included, or guessing could go on; addresses that are remembered are bounded. Crash and shutdown: all is forgotten.
+Overload: an address that sent `TRIES` wrong tokens within `WITHIN_S` is refused until the window has passed, even with
+the right token, or guessing could continue. The number of remembered addresses is bounded. Crash and shutdown: all is
+forgotten.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ PATH: Final = "/inspect"
 TRIES: Final = 5
 WITHIN_S: Final = 60.0
 ADDRESSES: Final = 10_000
-"""With more of them at once the oldest are forgotten."""
+"""With more addresses the oldest are forgotten."""
 INSPECTORS: Final = 8
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
-"""What a browser says in `Sec-Fetch-Site` of requests that no other site's page made (Fetch Metadata, W3C)."""
+"""Values of `Sec-Fetch-Site` for requests that no other site's page made (Fetch Metadata, W3C)."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class _Failures:
 
 
 class InspectionAuth:
-    """Lets inspectors in. None as `token`: there is nothing to inspect."""
+    """Checks inspectors' tokens. `token` None: `/inspect` does not exist."""
 
     def __init__(self, token: str | None, hosts: HostPolicy, origins: OriginPolicy) -> None:
         self._token = None if not token else _digest(token.encode())
@@ -52,11 +52,11 @@ class InspectionAuth:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether anybody can ever come in."""
+        """Whether there is a token at all."""
         return self._token is not None
 
     def check(self, request: Request, address: str, inside: int, now_s: float) -> None:
-        """See that the request is an operator's; `inside` is how many are in. Errors: `Refused`."""
+        """Check that the request is an operator's; `inside` is how many inspectors there are. Errors: `Refused`."""
         if self._token is None:
             raise Refused(
                 HTTPStatus.NOT_FOUND, "not_found", "There is nothing to inspect here: ADMIN_TOKEN is not set."
@@ -109,7 +109,7 @@ class InspectionAuth:
 
 
 def _bearer_token(request: Request) -> bytes:
-    """The token that is shown; empty without one."""
+    """The token in the request; empty without one."""
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
     return shown.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
@@ -124,5 +124,5 @@ def _make_unauthorized() -> Refused:
 
 
 def _digest(token: bytes) -> bytes:
-    """Of the same length whatever it is of, so that comparing tells nothing."""
+    """A digest of fixed length, so that the comparison reveals nothing about the token."""
     return hashlib.sha256(token).digest()

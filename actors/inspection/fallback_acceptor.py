@@ -1,11 +1,11 @@
-"""The stand-in: while the gateway's loop is held up, it takes newcomers off the listening sockets to find inspectors.
+"""The fallback acceptor: while the gateway's loop is blocked, it accepts connections to find inspectors (SPEC 1).
 
-An operator comes to look just when nothing goes any more, and the loop would not take their connection either. So the
-inspection's thread does, for as long as the watchdog sees a stall: it looks at the first bytes without reading them.
-An inspector it lets in itself; everybody else's socket is given to the gateway untouched, to be taken when it can.
+Operators connect exactly when the loop is blocked, and the loop cannot accept them. So the inspection thread accepts
+for as long as the watchdog sees a stall. It looks at the first bytes without reading them. It serves an inspector
+itself; every other socket goes to the gateway unread.
 
-Overload: `LOOKED_AT` newcomers at once, the others wait in the socket. Crash: of one newcomer, closes that one.
-Shutdown: cancelled with the inspection.
+Overload: at most `MAX_PENDING` sockets at once, the others wait in the listening socket. Crash: closes the one socket.
+Shutdown: cancelled with the inspection server.
 """
 
 import socket
@@ -20,35 +20,35 @@ from omnisonic.wire.handshake import Refused, Request, end_of_head, read_request
 
 MAX_PENDING: Final = 64
 FIRST_BYTES_S: Final = 1.0
-"""Whoever says nothing for so long is no inspector."""
+"""A client that sends nothing for this long is no inspector."""
 HEAD_S: Final = 5.0
 PAUSE_S: Final = 0.05
 READ_BYTES: Final = 4096
 FIRST_BYTES: Final = b"GET /inspect"
 
 AdmitInspector: TypeAlias = Callable[[socket.socket, Request, bytes, str], None]
-"""Takes an inspector: its socket, its request, what came after that, and its address. Errors: `Refused`."""
+"""Admits an inspector: socket, request, bytes after the request, address. Errors: `Refused`."""
 
 
 class FallbackAcceptor:
-    """Stands in for the acceptors of `listeners`. `give_back` takes everybody's socket who is no inspector."""
+    """Accepts from `listeners`. `release` gets every socket that is no inspector's."""
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
         watchdog: Watchdog,
-        let_in: AdmitInspector,
-        give_back: Callable[[socket.socket, str], None],
+        admit: AdmitInspector,
+        release: Callable[[socket.socket, str], None],
     ) -> None:
         self._listeners = listeners
         self._watchdog = watchdog
-        self._admit = let_in
-        self._release = give_back
+        self._admit = admit
+        self._release = release
         self.is_running = False
         self._pending = 0
 
     async def run(self) -> None:
-        """Take newcomers until the loop goes on, and see to those that were taken."""
+        """Accept until the loop runs again, then finish what was accepted."""
         async with trio.open_nursery() as nursery:
             while self._watchdog.stall() is not None:
                 for listener in self._listeners:
@@ -59,7 +59,7 @@ class FallbackAcceptor:
         while self._pending < MAX_PENDING:
             try:
                 sock, address = listener.accept()
-            except OSError:  # nobody is there, or not any more
+            except OSError:  # no connection waits
                 return
             sock.setblocking(False)
             if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -92,20 +92,20 @@ class FallbackAcceptor:
 
 
 async def _peek_matches(sock: socket.socket, first: bytes) -> bool:
-    """Whether what the peer sends begins with `first`. Nothing of it is read. Errors: `OSError`."""
+    """Whether what the peer sends begins with `first`; peeks, reads nothing. Errors: `OSError`."""
     seen = b""
     with trio.move_on_after(FIRST_BYTES_S):
         while len(seen) < len(first) and first.startswith(seen):
             await trio.lowlevel.wait_readable(sock)
             more = sock.recv(len(first), socket.MSG_PEEK)
             if more == seen:
-                break  # it ended, or sends byte by byte: that is for the gateway to judge
+                break  # it ended, or sends byte by byte: the gateway handles that
             seen = more
     return seen == first
 
 
 async def _read_head(sock: socket.socket) -> tuple[Request, bytes]:
-    """The request, and what came after it. Errors: `Refused`, `OSError`."""
+    """Read the request, and what came after it. Errors: `Refused`, `OSError`."""
     received = bytearray()
     while True:
         await trio.lowlevel.wait_readable(sock)
@@ -119,7 +119,7 @@ async def _read_head(sock: socket.socket) -> tuple[Request, bytes]:
 
 
 def _send_answer(sock: socket.socket, answer: bytes) -> None:
-    """Send it, as far as it goes at once, and close."""
+    """Send what the kernel takes at once, and close."""
     try:
         sock.send(answer)
         sock.shutdown(socket.SHUT_WR)

@@ -1,6 +1,6 @@
-"""Reports: what an operator is told of a room, a member, a task or a dead letter, made of what there is. Pure.
+"""Reports: what an operator sees of a room, a member, a task or a dead letter. Pure.
 
-Nothing is changed by looking. Times come as numbers: seconds on the loop's clock, milliseconds since 1970.
+Making a report changes nothing. Times are numbers: seconds on the loop's clock, milliseconds since 1970.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from omnisonic.actors.runtime.supervisor import ChildRecord, EndedRun
 from omnisonic.wire.inspection_lines import ChildLine, Ended, LetterLine, MemberLine, RoomDetail, RoomLine, State
 
 RECENT_MS: Final = 60_000
-"""What happened less long ago is part of how a room is."""
+"""What happened less long ago counts for the state of a room."""
 NOTE_CHARACTERS: Final = 160
 
 
@@ -31,7 +31,7 @@ class Moment:
 
 
 def room_line(actor: RoomActor, moment: Moment, closed: EndedRun | None = None) -> RoomLine:
-    """A room in a row. `closed` is the end of the room of that name that there was before, if it failed."""
+    """A room in a row. `closed` is the end of an earlier room of that name, if it crashed too often."""
     stats = actor.stats
     messages_per_s, deliveries_per_s = stats.meter.per_s(moment.now_s, actor.messages, actor.deliveries)
     state, note = _describe_state(actor, moment, closed, is_live=messages_per_s > 0)
@@ -60,7 +60,7 @@ def room_line(actor: RoomActor, moment: Moment, closed: EndedRun | None = None) 
 
 
 def room_detail(actor: RoomActor, moment: Moment, closed: EndedRun | None = None) -> RoomDetail:
-    """A room with all that is known of it."""
+    """A room in detail."""
     stalled = actor.stats.last_stall
     return RoomDetail(
         line=room_line(actor, moment, closed),
@@ -104,7 +104,7 @@ def to_datetime(ms: int) -> datetime:
 
 
 def _describe_state(actor: RoomActor, moment: Moment, closed: EndedRun | None, *, is_live: bool) -> tuple[State, str]:
-    """How a room is, in a word, and what there is to say about it; the worst comes first."""
+    """The state of a room in a word, and a note about it; the worst comes first."""
     stats, since_ms = actor.stats, moment.now_ms - RECENT_MS
     crashes = [life for life in stats.ended_runs if life.reason != OPERATOR_RESTART and life.at_ms > since_ms]
     if not actor.is_alive:
@@ -128,7 +128,7 @@ def _ago(at_ms: int, moment: Moment) -> str:
 
 
 def _measure_queues(entries: tuple[Entry, ...], now_s: float) -> tuple[int, float]:
-    """The bytes that wait for members, and for how long the oldest of them has waited."""
+    """The bytes that wait in send buffers, and how long the oldest has waited."""
     queued_bytes, since_s = 0, now_s
     for entry in entries:
         connection = entry.connection

@@ -1,13 +1,13 @@
-"""Inspection: serves inspectors from a thread of its own, so that they are answered when the gateway's loop is not.
+"""The inspection server: serves inspectors from a thread of its own, so that it answers while the loop is blocked.
 
-The gateway's poller reads the request's head and lets the inspector in or not (`omnisonic.actors.inspection.auth`);
-then the socket goes to the thread, which has a trio loop and trio-websocket, for this is no hot path. What is asked
-crosses back into the gateway's loop with a deadline (`omnisonic.actors.inspection.thread_call`). While that loop is
-held up, the thread takes inspectors off the listening sockets itself (`omnisonic.actors.inspection.fallback_acceptor`).
+The gateway's poller reads the head of the request and checks the token (`omnisonic.actors.inspection.auth`). Then the
+socket goes to the thread, which has its own trio loop and trio-websocket, because this is no hot path. Questions are
+asked in the gateway's loop, with a deadline (`omnisonic.actors.inspection.thread_call`). While that loop is blocked,
+the thread accepts inspectors itself (`omnisonic.actors.inspection.fallback_acceptor`).
 
-The thread starts with the first inspector, or the first stall. Overload: the door bounds how many there are. Crash: of
-one session, ends that one; of the thread, ends them all, and the next inspector starts another. Shutdown: everybody is
-closed with 1001, and the thread has ended before the gateway has.
+The thread starts with the first inspector, or the first stall. Overload: `auth` bounds the number of inspectors. Crash:
+of a session, ends that session; of the thread, ends all, and the next inspector starts a new thread. Shutdown: all are
+closed with 1001, and the thread ends before the gateway does.
 """
 
 import logging
@@ -44,10 +44,10 @@ Newcomer: TypeAlias = tuple[socket.socket, bytes, str]
 
 
 class InspectionServer:
-    """The inspectors of one gateway. Belongs to the gateway's loop but for what says otherwise."""
+    """The inspectors of one gateway. Belongs to the gateway's loop, except where noted."""
 
-    def __init__(self, door: InspectionAuth, inspector: Inspector, watchdog: Watchdog) -> None:
-        self._auth = door
+    def __init__(self, auth: InspectionAuth, inspector: Inspector, watchdog: Watchdog) -> None:
+        self._auth = auth
         self._inspector = inspector
         self._watchdog = watchdog
         self._thread_calls = ThreadCalls()
@@ -65,7 +65,7 @@ class InspectionServer:
         return len(self._inside)
 
     def handle_handshake(self, connection: Connection, request: Request, now_s: float) -> None:
-        """Let an inspector in whose request head is whole. Errors: `Refused`."""
+        """Admit an inspector whose request head is complete. Errors: `Refused`."""
         self._auth.check(request, connection.address, len(self), now_s)
         key = check_upgrade(request)
         sock, early = connection.detach_socket()
@@ -76,10 +76,10 @@ class InspectionServer:
     def start_fallback_acceptor(
         self, listeners: Sequence[socket.socket], take: Callable[[socket.socket, str], None]
     ) -> None:
-        """The loop is held up: let inspectors in without it. Called by the watchdog, in its thread."""
+        """Accept inspectors while the loop is blocked. Called by the watchdog, in its thread."""
         if self._auth.is_enabled and self._fallback_acceptor is None:
-            give_back = partial(self._thread_calls.tell, take)
-            self._fallback_acceptor = FallbackAcceptor(listeners, self._watchdog, self._admit, give_back)
+            release = partial(self._thread_calls.tell, take)
+            self._fallback_acceptor = FallbackAcceptor(listeners, self._watchdog, self._admit, release)
             self._wake_thread()
 
     def _wake_thread(self) -> None:
@@ -89,7 +89,7 @@ class InspectionServer:
         self._call(self._wake)
 
     async def stop(self) -> None:
-        """End all inspections; returns when the thread has ended, or after `STOP_S`."""
+        """End all sessions; returns when the thread has ended, or after `STOP_S`."""
         self._stopping = True
         self._call(self._wake)
         thread = self._thread
@@ -127,10 +127,10 @@ class InspectionServer:
             while not self._stopping:
                 while not self._newcomers.empty():
                     nursery.start_soon(self._receive, *self._newcomers.get())
-                stand_in = self._fallback_acceptor
-                if stand_in is not None and not stand_in.is_running:
-                    stand_in.is_running = True
-                    nursery.start_soon(self._run_fallback_acceptor, stand_in)
+                acceptor = self._fallback_acceptor
+                if acceptor is not None and not acceptor.is_running:
+                    acceptor.is_running = True
+                    nursery.start_soon(self._run_fallback_acceptor, acceptor)
                 await self._more.wait()
                 self._more = trio.Event()
             nursery.cancel_scope.cancel()
@@ -154,16 +154,16 @@ class InspectionServer:
                     with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionClosed):
                         await websocket.aclose(CloseCode.GOING_AWAY)
                     nursery.cancel_scope.cancel()
-        except Exception as crash:  # noqa: BLE001 - one inspector's fault must not end the others
+        except Exception as crash:  # noqa: BLE001 - a fault of one session must not end the others
             _log.warning("inspector.failed", extra={"address": address}, exc_info=crash)
         finally:
             await trio.aclose_forcefully(stream)
             self._inside.discard(sock)
             _log.info("inspector.disconnected", extra={"address": address})
 
-    async def _run_fallback_acceptor(self, stand_in: FallbackAcceptor) -> None:
+    async def _run_fallback_acceptor(self, acceptor: FallbackAcceptor) -> None:
         try:
-            await stand_in.run()
+            await acceptor.run()
         finally:
             self._fallback_acceptor = None
 
@@ -176,7 +176,7 @@ class InspectionServer:
 
 
 class _PrefixedStream(trio.abc.Stream):
-    """A stream that begins with bytes which were read from it before."""
+    """A stream that begins with bytes that were already read from it."""
 
     def __init__(self, stream: trio.SocketStream, opening: bytes) -> None:
         self._stream = stream
@@ -201,7 +201,7 @@ class _PrefixedStream(trio.abc.Stream):
 
 
 def _make_request(key: str) -> bytes:
-    """The request's head again, as far as trio-websocket needs it: nobody's token goes further than the door."""
+    """The head of the request again, as far as trio-websocket needs it; without the token."""
     return (
         "GET /inspect HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"

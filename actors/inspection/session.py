@@ -1,8 +1,8 @@
-"""A session: one inspector's questions and their answers, in the inspection's thread (docs/inspecting.md).
+"""An inspection session: one inspector's questions and their answers, in the inspection thread (docs/inspecting.md).
 
-Questions are answered in their order; streams run beside them, each a task. Overload: reports wait until the inspector
-reads, and only its own; of what a tap shows is dropped and counted what does not fit. An inspector that does not read
-for `WRITE_S`, or is silent to a ping for `PONG_S`, is dropped. Crash: ends this session. Shutdown: cancelled.
+Questions are answered in order; each stream is a task beside them. Overload: reports wait until the inspector reads;
+what a tap shows is dropped and counted when it does not fit. An inspector that does not read for `WRITE_S`, or does not
+answer a ping for `PONG_S`, is disconnected. Crash: ends this session. Shutdown: cancelled.
 """
 
 import logging
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class InspectionSession:
-    """One inspector. `crossing` leads to the gateway's loop, where `inspector` is."""
+    """One inspector. `thread_calls` lead to the gateway's loop, where `inspector` runs."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class InspectionSession:
         self._streams: dict[str, trio.CancelScope] = {}
 
     async def run(self) -> None:
-        """Answer until the inspector is gone, or is dropped."""
+        """Answer until the inspector disconnects, or is disconnected."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, nursery.cancel_scope)
             nursery.start_soon(self._ping, nursery.cancel_scope)
@@ -115,7 +115,7 @@ class InspectionSession:
                 assert_never(never)
 
     async def _answer(self, id_: str, answer: Callable[[], Awaitable[None]]) -> bool:
-        """Answer by `answer`, or say why not. False when it failed for good."""
+        """Answer by `answer`, or send why not. False when asking again would fail, too."""
         try:
             await answer()
         except InvalidInput as wrong:
@@ -140,7 +140,7 @@ class InspectionSession:
     async def _send(self, answer: Answer) -> None:
         await self._outgoing.send(answer)
 
-    # Looking
+    # Reports
 
     async def _report(self, question: words.AskRooms | words.AskRoom | words.AskTree) -> None:
         match question:
@@ -156,7 +156,7 @@ class InspectionSession:
                 assert_never(never)
 
     async def _report_rooms(self, id_: str) -> None:
-        """All of them, a slice at a time: between any two the gateway does what else there is to do."""
+        """Report all rooms, a slice at a time; the gateway's other tasks run between the slices."""
         began_s = time.perf_counter()
         actors = await self._thread_calls.ask(self._inspector.actors)
         answer_ms = round((time.perf_counter() - began_s) * 1000, 2)
@@ -224,7 +224,7 @@ class InspectionSession:
         scope.cancel()
         await self._send(words.Done(question.id))
 
-    # Doing
+    # Actions
 
     async def _act(self, question: Act) -> None:
         match question:

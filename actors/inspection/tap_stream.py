@@ -1,7 +1,7 @@
-"""A tap's stream: carries what a tap shows out of the gateway's loop to one inspector (docs/inspecting.md).
+"""A tap's stream: carries what a tap shows from the gateway's loop to one inspector (docs/inspecting.md).
 
-The tap is in the gateway's loop, in the room's turn; this is in the inspection's thread. Overload: what does not fit
-into the inspector's queue is counted. It ends after its time whether or not anything passes, or the loop answers.
+The tap runs in the gateway's loop, in the room's turn; the stream runs in the inspection thread. Overload: what does
+not fit into the inspector's queue is counted. It ends after its time, whether or not the loop answers.
 """
 
 from collections.abc import Callable
@@ -34,11 +34,11 @@ class TapStream:
         self._tap: Tap | None = None
 
     async def start(self, thread_calls: ThreadCalls) -> None:
-        """Begin to watch. Errors: `InvalidInput`, `NotAnswered`."""
+        """Open the tap. Errors: `InvalidInput`, `NotAnswered`."""
         self._tap = await thread_calls.ask(self._open_tap)
 
     async def run(self, thread_calls: ThreadCalls) -> End:
-        """Watch until it has been enough; what was counted."""
+        """Run until the tap ends. Returns the counts."""
         assert self._tap is not None
         try:
             with trio.move_on_after(self._question.for_s):
@@ -49,16 +49,16 @@ class TapStream:
         return End(self._question.id, self._reason, self._tap.passed, missed)
 
     def _open_tap(self) -> Tap:
-        """The tap. Runs in the gateway's loop, as what it calls does."""
+        """Make the tap. Runs in the gateway's loop."""
         asked = self._question
         bounds = Bounds(asked.per_s, asked.most, trio.current_time() + asked.for_s, asked.payload)
         return self._inspector.tap(
             asked.room, bounds, partial(self._call_in_own_loop, self._show), partial(self._call_in_own_loop, self._end)
         )
 
-    def _call_in_own_loop(self, call: Callable[[T], None], told: T) -> None:
+    def _call_in_own_loop(self, call: Callable[[T], None], argument: T) -> None:
         with suppress(trio.RunFinishedError):
-            self._own_loop.run_sync_soon(call, told)
+            self._own_loop.run_sync_soon(call, argument)
 
     def _show(self, sample: Sample) -> None:
         passed = Passed(

@@ -1,13 +1,12 @@
-"""The watchdog: a thread that notices when something keeps the gateway's loop busy, and says what (SPEC 1).
+"""The watchdog: a thread that notices when the gateway's loop is blocked, and by what (SPEC 1).
 
-Nothing in the loop can tell, for the loop does not come to it. So a thread looks at the dispatcher, which notes who has
-its turn: the same turn at several looks is a room whose handler hogs the loop. That is logged with the place in the
-code while it lasts, and again when it has ended. Whatever else keeps the loop from answering is noticed by a question
-to it that comes back late.
+A blocked loop cannot notice that itself. So a thread looks at the dispatcher, which records who has its turn: the same
+turn at several checks is a room whose handler blocks the loop. The watchdog logs it with the place in the code while it
+lasts, and again when it has ended. Everything else that blocks the loop is noticed by a question to the loop that is
+answered late.
 
-Overload: it looks `1 / LOOK_S` times a second, whatever there is. A machine that is too busy to let the loop run looks
-like a hog, and rightly so. Crash: there is nothing in it that raises; without it nothing else fails. Shutdown: `stop`,
-or the end of the process.
+Overload: `1 / CHECK_S` checks a second. A machine that is too busy to run the loop looks like a stall, and is one.
+Crash: nothing in it raises; without it nothing else fails. Shutdown: `stop`, or the end of the process.
 """
 
 import logging
@@ -28,16 +27,16 @@ from omnisonic.actors.runtime.scheduler import Dispatcher
 
 CHECK_S: Final = 0.1
 LOOP_S: Final = 1.0
-"""The loop is asked this often whether it lives, and is late when it takes as long."""
+"""The loop is asked this often whether it runs, and is late when it takes as long."""
 STEPS: Final = 12
-"""Of the stack, this many innermost calls are told."""
+"""How many innermost calls of the stack are logged."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The loop is held up: by a room, or by something else (`room` None). `at` is the place, innermost call first."""
+    """The loop is blocked: by a room, or by something else (`room` None). `at` is the place, innermost call first."""
 
     room: str | None
     for_s: float
@@ -45,7 +44,7 @@ class Stall:
 
 
 class Watchdog:
-    """Watches over one loop. Made on its thread; `stall` may be asked from any."""
+    """The watchdog of one loop. Made on its thread; `stall` may be called from any."""
 
     def __init__(
         self, dispatcher: Dispatcher, now_ms: Callable[[], int], clock: Callable[[], float] = time.monotonic
@@ -65,17 +64,17 @@ class Watchdog:
         self._last_stall: Stall | None = None
         self._log_after_s = STALL_S
 
-    def start(self, stalls: Callable[[], None] = lambda: None) -> None:
-        """Begin to watch. `stalls` is called at each look, in the watchdog's thread, while the loop is held up."""
-        self._on_stall = stalls
+    def start(self, on_stall: Callable[[], None] = lambda: None) -> None:
+        """Start the thread. `on_stall` is called at each check, in that thread, while the loop is blocked."""
+        self._on_stall = on_stall
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no more. Does not wait for the thread, which looks once more at most."""
+        """Stop. Does not wait for the thread, which checks at most once more."""
         self._stopped.set()
 
     def stall(self) -> Stall | None:
-        """What holds the loop up now, as of the last look; None when nothing does."""
+        """What blocks the loop, as of the last check; None when nothing does."""
         stall = self._detect(self._clock())
         return None if stall is None else Stall(stall.room, stall.for_s, self._read_stack())
 
@@ -84,7 +83,7 @@ class Watchdog:
             self.check()
 
     def check(self) -> None:
-        """Look once, and log what is new."""
+        """Check once, and log what is new."""
         now_s = self._clock()
         self._ask_loop(now_s)
         turn = self._dispatcher.turns
@@ -103,7 +102,7 @@ class Watchdog:
             self._log_stall_end(self._last_stall)
             self._stalled_actor = None
             if self._asked_s is not None:
-                self._asked_s = now_s  # what is left over from one hog is not another's
+                self._asked_s = now_s  # time that one stall took is not part of the next
             self._last_stall, self._log_after_s = None, STALL_S
 
     def _detect(self, now_s: float) -> Stall | None:
@@ -126,7 +125,7 @@ class Watchdog:
                 self._stopped.set()
 
     def _answer(self) -> None:
-        """The loop lives. Runs in it."""
+        """The loop runs. Called in it."""
         self._answered_s, self._asked_s = self._clock(), None
 
     def _read_stack(self) -> str:
@@ -134,12 +133,12 @@ class Watchdog:
         frame: FrameType | None = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - documented
         if frame is None:
             return ""
-        told = []
+        calls = []
         for step in reversed(traceback.extract_stack(frame, STEPS)):
-            told.append(f"{step.filename.rpartition('/')[2]}:{step.lineno} in {step.name}")
+            calls.append(f"{step.filename.rpartition('/')[2]}:{step.lineno} in {step.name}")
             if step.name == RoomActor.run_turn.__name__:
                 break  # what is around a room's turn is always the same
-        return " < ".join(told)
+        return " < ".join(calls)
 
     def _log_stall(self, stall: Stall) -> None:
         fields = {"for_s": round(stall.for_s, 2), "stack": stall.at}

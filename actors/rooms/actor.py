@@ -1,11 +1,12 @@
-"""A room's cell: everything of a room that outlives a crash of its state (DESIGN 3).
+"""The actor of a room: everything of a room that survives a crash of its state (DESIGN 3).
 
-The cell owns the mailbox, the count of messages, the last good roster and the restart window; the `Room` inside it is
-thrown away when it raises, and another is made from what the cell kept. Connections belong to the gateway, not to the
-room, so none is lost. All of it runs in the dispatcher's turn, on the trio thread, and never awaits.
+The actor owns the mailbox, the count of messages, the last good roster and the restart window. The `RoomState` inside
+it is dropped when it raises; a new one is made from what the actor kept. Connections belong to the gateway, so a crash
+of a room closes none. Everything runs in the dispatcher's turn, on the trio thread, and never awaits.
 
-Overload: the mailbox refuses data, and a turn handles a bounded part of it. Crash: what was handled before goes out,
-the letter is set aside, mail waits until `restart`. Shutdown: the gateway closes the connections; cells just end.
+Overload: the mailbox refuses client messages, and a turn handles a bounded number. Crash: what was handled before is
+sent, the message that crashed the room becomes a dead letter, mail waits until `restart`. Shutdown: the gateway closes
+the connections; there is nothing to do here.
 """
 
 import secrets
@@ -33,13 +34,13 @@ from omnisonic.wire.frames import TEXT, Frame
 from omnisonic.wire.messages import error_frame, reply_id_in, written
 
 CRASHED: Final = "The room could not take this message."
-"""What the sender of a message is told that crashed its room."""
+"""The error that the sender of a message gets when it crashed the room."""
 TURN_FRAMES: Final = 2048
-"""About this many messages are handled in one turn, then the other rooms have theirs."""
+"""About this many messages are handled in one turn; then the other rooms have theirs."""
 
 
 class RoomActorEvents(Protocol):
-    """Whom a cell tells what happened. Called in the cell's turn; must not wait and must not raise."""
+    """What an actor calls when something happens. Called in its turn; must not wait and must not raise."""
 
     @property
     def schedule(self) -> Callable[["RoomActor"], None]: ...
@@ -50,14 +51,14 @@ class RoomActorEvents(Protocol):
 
 
 class RoomActor:
-    """One room, alive or about to be again."""
+    """One room, running or about to restart."""
 
     def __init__(
         self,
         context: RoomContext,
         room_class: Callable[[RoomContext], RoomState],
         events: RoomActorEvents,
-        sampler: TurnTracer,
+        tracer: TurnTracer,
     ) -> None:
         self.mailbox = Mailbox()
         self.window = RestartWindow()
@@ -75,7 +76,7 @@ class RoomActor:
         self._context = context
         self._room_class = room_class
         self._events = events
-        self._tracer = sampler
+        self._tracer = tracer
         self._schedule = events.schedule
         self._room: RoomState | None = room_class(context)
 
@@ -90,7 +91,7 @@ class RoomActor:
 
     @property
     def handoff(self) -> Handoff:
-        """What its rooms leave to each other."""
+        """What one incarnation of the room leaves to the next."""
         return self._context.handoff
 
     @property
@@ -104,9 +105,9 @@ class RoomActor:
         if not self.is_ready:
             self._schedule(self)
 
-    def offer(self, said: ClientMessages) -> bool:
-        """Put what a member said in the mailbox. False when it is full: the sender is to be told."""
-        taken = self.mailbox.offer(said)
+    def offer(self, messages: ClientMessages) -> bool:
+        """Put client messages in the mailbox. False when it is full; the caller then sends an error."""
+        taken = self.mailbox.offer(messages)
         if taken and not self.is_ready:
             self._schedule(self)
         return taken
@@ -116,8 +117,8 @@ class RoomActor:
         room = self._room
         if room is None:
             return False
-        sampler = self._tracer
-        started_ns = time.time_ns() if sampler.left <= 0 else 0
+        tracer = self._tracer
+        started_ns = time.time_ns() if tracer.left <= 0 else 0
         stats, taps = self.stats, self.taps
         turns = stats.turns
         stats.turns = turns + 1
@@ -138,7 +139,7 @@ class RoomActor:
                 else:
                     handled += 1
                     self._handle(room, mail, batch, spans)
-        except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only the room is to pay for it
+        except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only this room may fail
             assert mail is not None
             self._end_turn(room, batch)
             _end_spans(spans, room)
@@ -149,15 +150,15 @@ class RoomActor:
         self.messages += handled
         self._end_turn(room, batch)
         _end_spans(spans, room)
-        sampler.left -= handled
+        tracer.left -= handled
         if started_ns:
-            sampler.trace_turn(self.room_id, started_ns, handled, len(room.roster))
+            tracer.trace_turn(self.room_id, started_ns, handled, len(room.roster))
         if began_ns:
             stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
         return len(queue) > 0
 
     def _handle(self, room: RoomState, mail: Mail, batch: Batch, spans: list[Span]) -> None:
-        """Have the room handle it. What began outside is a span of its trace, which lasts until the turn has ended."""
+        """Have the room handle control mail. What began outside becomes a span of its trace, until the turn ends."""
         if not isinstance(mail, Outside) or mail.trace is None:
             room.handle(mail, batch)
             return
@@ -168,9 +169,9 @@ class RoomActor:
             room.handle(mail, batch)
 
     def reset(self) -> None:
-        """Throw the room's state away, as an operator wants it, and make a new one. It must be alive.
+        """Drop the room's state and make a new one, for an operator. The room must be alive.
 
-        The estate goes, too: what is wrong with the room may be in it.
+        The handoff is dropped, too: the fault may be in it.
         """
         assert self._room is not None
         self.handoff.left = None
@@ -179,7 +180,7 @@ class RoomActor:
         self.restart()
 
     def restart(self) -> None:
-        """Start a new room from what the old one left, and let it see the mail that waited."""
+        """Start a new room state from the last good roster; it then handles the mail that waits."""
         self.incarnation += 1
         try:
             self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
@@ -193,7 +194,7 @@ class RoomActor:
             self._schedule(self)
 
     def close(self, closing: Closing) -> None:
-        """Close every connection of a room that is past saving, those still waiting to enter included."""
+        """Close every connection of a room that crashed too often, and of those about to enter."""
         self._room = None
         connections = [entry.connection for entry in self.entries]
         while self.mailbox:
@@ -230,7 +231,7 @@ class RoomActor:
         self._events.on_roster_change(self)
 
     def _save_entries(self, entries: tuple[Entry, ...]) -> None:
-        """What a new room would start from."""
+        """Keep what a new room state would start from."""
         self.entries = entries
         if entries:
             self.empty_since_s = None
@@ -266,7 +267,7 @@ class RoomActor:
 
 
 def _end_spans(spans: list[Span], room: RoomState) -> None:
-    """What was told into the room is on its way to everybody."""
+    """End the spans of messages from outside: they have been sent to all members."""
     for span in spans:
         span.set_attribute("members", len(room.roster))
         span.end()
@@ -278,5 +279,5 @@ def _show_to_taps(taps: list[Tap], mail: Mail, room: RoomState) -> None:
 
 
 def new_epoch() -> str:
-    """A name for a count of messages that no other count ever has."""
+    """A new, unique name for a count of messages."""
     return secrets.token_urlsafe(9)

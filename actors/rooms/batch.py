@@ -22,14 +22,14 @@ Edit: TypeAlias = tuple[int, int, bytes]
 
 END: Final = 1 << 62
 KNOWN_TYPES: Final = 1024
-"""Message types whose head is kept ready; there are few in any program, and this bounds a stranger's imagination."""
+"""Message types whose prefix is kept. A program has few; the bound is against clients that invent types."""
 _HANDLED: Final = frozenset({"heartbeat", "presence.set", "transport.set"})
 
 
 class RelayPrefixes(dict[str, bytes | None]):
-    """The head of a relayed message by type, made once; None for the types that are not simply relayed.
+    """The prefix of a relayed message by type, made once; None for the types that are not simply relayed.
 
-    Errors: `InvalidInput` (`invalid_message`) for a type that is no name.
+    Errors: `InvalidInput` (`invalid_message`) for a type that is empty or too long.
     """
 
     def __missing__(self, type_: str) -> bytes | None:
@@ -45,10 +45,9 @@ class RelayPrefixes(dict[str, bytes | None]):
 
 
 class Batch:
-    """The common stream of a turn and its edits, growing as the room handles its mail.
+    """The common stream of a turn, and its edits.
 
-    `pieces` and `size` are open to the room, whose hot loop appends to them in place: `size` is always the number of
-    bytes in `pieces`.
+    The hot loop of the room appends to `pieces` in place; `size` is always the number of bytes in `pieces`.
     """
 
     __slots__ = ("dismissed", "edits", "pieces", "roster_changed", "size")
@@ -66,26 +65,26 @@ class Batch:
         self.size += len(frame)
 
     def to_others(self, connection: ConnectionHandle, frame: bytes) -> None:
-        """Everyone but `link` gets `frame`."""
+        """Everyone but `connection` gets `frame`."""
         start = self.size
         self.to_all(frame)
         self.edit(connection, start, self.size)
 
     def to_one(self, connection: ConnectionHandle, frame: bytes) -> None:
-        """Only `link` gets `frame`."""
+        """Only `connection` gets `frame`."""
         self.edit(connection, self.size, self.size, frame)
 
     def begin(self, connection: ConnectionHandle, frame: bytes) -> None:
-        """`link` is new here: it gets `frame`, and of the stream only what comes from now on."""
+        """`connection` is new: it gets `frame`, and of the stream only what follows."""
         self.edits[connection] = [(0, self.size, frame)]
 
     def dismiss(self, connection: ConnectionHandle, closing: Closing) -> None:
-        """`link` gets nothing from now on but the close."""
+        """`connection` gets nothing more but the close."""
         self.edit(connection, self.size, END)
         self.dismissed.append((connection, closing))
 
     def edit(self, connection: ConnectionHandle, start: int, stop: int, instead: bytes = b"") -> None:
-        """For `link`, put `instead` in the place of the stream from `start` to `stop`. In rising order."""
+        """Send `instead` to `connection` in place of the stream from `start` to `stop`. Call in rising order."""
         if start == stop and not instead:
             return
         edits = self.edits.get(connection)
@@ -99,12 +98,12 @@ class Batch:
         return b"".join(self.pieces)
 
     def stream_for(self, connection: ConnectionHandle, stream: bytes) -> bytes:
-        """What `link` gets, given the common `stream`."""
+        """What `connection` gets, given the common `stream`."""
         edits = self.edits.get(connection)
         if edits is None:
             return stream
         if len(edits) == 1 and edits[0][0] == 0 and edits[0][1] >= len(stream):
-            return edits[0][2]  # the only one who spoke
+            return edits[0][2]  # the only sender
         parts: list[bytes] = []
         at = 0
         for start, stop, instead in edits:

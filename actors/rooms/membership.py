@@ -56,7 +56,7 @@ class RoomMembership(Hooks):
             self.welcomed = None
 
     def _check_place(self, join: Join, batch: Batch) -> None:
-        """Errors: `InvalidInput` (`member_taken`, `room_full`, `seat_contested`) when there is no place for them."""
+        """Check that there is a seat. Errors: `InvalidInput` (`member_taken`, `room_full`, `seat_contested`)."""
         member_id = join.member.member_id
         if self._check_taken(member_id, join.person, batch):
             raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
@@ -69,7 +69,7 @@ class RoomMembership(Hooks):
             )
 
     def _check_presence(self, wanted: Member) -> Member:
-        """How others see a member who comes, or is here already and keeps their name when another one is refused.
+        """Ask the hook how to show a member. A member who is here keeps their name when the new one is refused.
 
         Errors: `InvalidInput` when a newcomer is refused.
         """
@@ -138,7 +138,7 @@ class RoomMembership(Hooks):
         self._announce_update(self.roster.put_lease(shown, until_s, person), batch)
 
     def _check_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
-        """Whether the seat is another person's, and is really held still."""
+        """End leases that ran out, and check whether the seat still belongs to another user."""
         if self.roster.belongs_to_other(member_id, person):
             self._expire(batch)
         return self.roster.belongs_to_other(member_id, person)
@@ -154,11 +154,11 @@ class RoomMembership(Hooks):
             left.append(self.roster.leave(connection, closing.word, self.context.now_s()))
         left += [self.roster.drop_lease(seat.member.member_id) for seat in list(self.roster)]
         batch.roster_changed = True
-        for event in left:  # all are out by now, whatever a hook does
+        for event in left:  # all have left by now, even if a hook raises
             self._announce_leave(event)
 
     def _sync_leases(self, leases: tuple[Entry, ...], batch: Batch) -> None:
-        """Make the leases what the store says: it may have heard what this room did not."""
+        """Make the leases equal to the store's, which may know changes that this room missed."""
         named = {entry.member.member_id for entry in leases}
         for seat in [seat for seat in self.roster if seat.member.member_id not in named]:
             self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)

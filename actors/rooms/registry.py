@@ -1,7 +1,8 @@
-"""The registry: the rooms there are, made when somebody enters, forgotten when they have been empty (DESIGN 3).
+"""The registry: all rooms of a gateway, created on the first join, forgotten when empty for a while (DESIGN 3).
 
-It is the rooms' supervisor too: one for one, each with a restart window of its own. A room that crashes too often is
-closed, alone. Making a room is idempotent. Owned by the gateway; its methods run on the trio thread and do not wait.
+It is also the rooms' supervisor: one-for-one, each room with its own restart window. A room that crashes too often is
+closed, and no other. Creating a room is idempotent. Owned by the gateway; its methods run on the trio thread and do not
+wait.
 """
 
 import logging
@@ -27,13 +28,13 @@ EMPTY_S: Final = 60.0
 """A room is forgotten when it has been empty this long (SPEC 5.4)."""
 
 CLOSED: Final = 32
-"""Rooms that failed too often and were closed: so many are remembered."""
+"""How many rooms that crashed too often are remembered."""
 
 _log = logging.getLogger(__name__)
 
 
 class RosterWatcher(Protocol):
-    """Is told of rosters that changed, to mirror them, and of rooms that are new, to fill in their leases."""
+    """Is called when a roster has changed, to mirror it, and when a room is new, to read its leases."""
 
     def on_roster_change(self, actor: RoomActor) -> None: ...
 
@@ -42,7 +43,7 @@ class RosterWatcher(Protocol):
 
 @dataclass(slots=True)
 class Totals:
-    """What rooms have done, those that are forgotten included."""
+    """What rooms have done, including rooms that are forgotten."""
 
     messages: int = 0
     deliveries: int = 0
@@ -55,7 +56,7 @@ class Totals:
 
 
 class Registry:
-    """Every room of one gateway. `past` is what those have done that are forgotten."""
+    """Every room of one gateway. `past` holds the totals of rooms that are forgotten."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Registry:
         room_class: Callable[[RoomContext], RoomState],
         dispatcher: Dispatcher,
         counters: Counters,
-        sampler: TurnTracer,
+        tracer: TurnTracer,
         nursery: trio.Nursery,
     ) -> None:
         self.dead_letters = DeadLetters()
@@ -75,7 +76,7 @@ class Registry:
         self._room_class = room_class
         self.schedule = dispatcher.schedule
         self._counters = counters
-        self._tracer = sampler
+        self._tracer = tracer
         self.past = Totals()
         self._nursery = nursery
         self._backoff = Backoff()
@@ -91,7 +92,7 @@ class Registry:
         return self._actors.get(room_id)
 
     def get_or_make(self, room_id: RoomId) -> RoomActor:
-        """The room, made now if there is none."""
+        """The room of this name; it is made when there is none."""
         actor = self._actors.get(room_id)
         if actor is None:
             context = self._make_context(room_id, new_epoch(), self._relay_prefixes)
@@ -101,7 +102,7 @@ class Registry:
         return actor
 
     def sweep(self, now_s: float, empty_s: float = EMPTY_S) -> None:
-        """Forget rooms that have been empty for `empty_s`, and let rooms look at leases that ran out."""
+        """Forget rooms that have been empty for `empty_s`, and tell rooms to end leases that ran out."""
         for actor in self:
             if actor.next_expiry_s is not None and actor.next_expiry_s <= now_s:
                 actor.tell(Expire())
@@ -109,7 +110,7 @@ class Registry:
                 self._forget(actor)
 
     def totals(self) -> Totals:
-        """What all rooms have done so far."""
+        """What all rooms have done so far, including rooms that are forgotten."""
         totals = replace(self.past)
         for actor in self:
             totals.add(actor)
@@ -141,7 +142,7 @@ class Registry:
         self.on_roster_change(actor)
 
     def _remember_closed(self, actor: RoomActor, letter: DeadLetter) -> None:
-        """Remember a room that could not be saved; the oldest are forgotten."""
+        """Remember a room that crashed too often; the oldest are forgotten."""
         self.closed.pop(actor.room_id, None)
         self.closed[actor.room_id] = EndedRun(letter.at_ms, letter.reason)
         while len(self.closed) > CLOSED:

@@ -1,9 +1,9 @@
-"""The roster: who is in one room, and since which connection. Pure state, owned by the room (SPEC 5.1, 5.2).
+"""The roster: who is in one room, and by which connection. Pure state, owned by the room (SPEC 5.1, 5.2).
 
-A seat is a member's and is held by a connection (`link`), by a lease (somebody who said over REST that they are there),
-or by both. The member is gone when neither holds it any more. Where people are known, a seat belongs to the person who
-took it, and nobody else gets it while it is held; a seat of nobody known is anybody's. Nothing here knows trio, a clock
-or a socket: a link is any hashable value, times are seconds on whatever clock the caller uses.
+A seat belongs to a member. A connection holds it, or a lease (presence reported over REST), or both; the member has
+left when neither holds it any more. Where users are known, a seat belongs to the user who took it, and nobody else gets
+it while it is held; the seat of an unknown user is free to anyone. Nothing here knows trio, a clock or a socket: a
+connection is any hashable `ConnectionHandle`, and times are seconds on the caller's clock.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ REMOVED: Final = "removed"
 
 
 class ConnectionHandle(Protocol):
-    """One way to one member. Nothing here waits, and nothing raises. Compared by identity."""
+    """A connection as its room sees it. Nothing here waits or raises. Compared by identity."""
 
     @property
     def is_open(self) -> bool:
@@ -28,7 +28,7 @@ class ConnectionHandle(Protocol):
         ...
 
     def push(self, data: bytes) -> None:
-        """Send whole frames, now or as soon as the kernel takes them. Dropped when the link is not open."""
+        """Send whole frames, now or as soon as the kernel takes them. Dropped when it is not open."""
         ...
 
     def close(self, closing: Closing) -> None:
@@ -38,7 +38,7 @@ class ConnectionHandle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A seat as it survives a crash of its room."""
+    """A seat, as it survives a crash of its room."""
 
     member: Member
     connection: ConnectionHandle | None
@@ -50,7 +50,7 @@ TAKEOVERS: Final = 10
 """How often a new connection gets the seat of one that is connected, within `TAKEOVERS_WITHIN_S`."""
 TAKEOVERS_WITHIN_S: Final = 120.0
 TAKEOVERS_APART_S: Final = 0.5
-"""Those that come closer together are one: a client that connects many times at once fights with nobody."""
+"""Takeovers closer together than this count as one: one client that connects several times at once is allowed."""
 
 
 class Seat:
@@ -73,14 +73,14 @@ class Seat:
         self.lease_until_s = entry.lease_until_s
         self.person = entry.person
         self.takeovers: deque[float] | None = None
-        """When others wanted the seat of a link that was here, the latest ones; None as long as nobody did."""
+        """When other connections took over this seat while it was connected, the latest; None when none did."""
         self.relay_suffix = relay_suffix(entry.member.member_id)
         self.directed_suffix = directed_suffix(entry.member.member_id)
         self.binary_head = binary_head(entry.member.member_id)
         self.put(entry.member)
 
     def put(self, member: Member) -> None:
-        """Let the member be shown like this from now on."""
+        """Show the member like this from now on."""
         self.member = member
         self.line = member_line(member)
 
@@ -90,14 +90,14 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A member is here who was not before."""
+    """A member has joined."""
 
     seat: Seat
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A member who was here is here by another link: no leave, no second join."""
+    """A member is here by another connection: no leave, no second join."""
 
     seat: Seat
     old: ConnectionHandle | None
@@ -113,7 +113,7 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A member is gone. `reason` is a word of the close table, `expired` or `removed`; `member` as last shown."""
+    """A member has left. `reason` is a word of the close table, `expired` or `removed`; `member` as last shown."""
 
     member_id: MemberId
     reason: str
@@ -144,7 +144,7 @@ class Roster:
         return self._by_connection.keys()
 
     def seat_of(self, connection: ConnectionHandle) -> Seat | None:
-        """The seat that `link` holds."""
+        """The seat that `connection` holds."""
         return self._by_connection.get(connection)
 
     def seat_named(self, member_id: MemberId) -> Seat | None:
@@ -152,7 +152,7 @@ class Roster:
         return self._seats.get(member_id)
 
     def belongs_to_other(self, member_id: MemberId, person: UserId | None) -> bool:
-        """Whether this member's seat belongs to somebody else than `person`."""
+        """Whether this member's seat belongs to another user than `person`."""
         seat = self._seats.get(member_id)
         return seat is not None and seat.person is not None and seat.person != person
 
@@ -161,9 +161,9 @@ class Roster:
         return tuple(seat.entry() for seat in self._seats.values())
 
     def join(self, member: Member, connection: ConnectionHandle, person: UserId | None = None) -> Joined | Replaced:
-        """Seat `member`. A second link of the same member takes the seat over, from a lease as from a link.
+        """Seat `member`. A second connection of the same member takes the seat over.
 
-        The seat must not be another person's (`is_anothers`).
+        The seat must not belong to another user (`belongs_to_other`).
         """
         seat = self._seats.get(member.member_id)
         if seat is None:
@@ -178,10 +178,10 @@ class Roster:
         return Replaced(seat, old, changed)
 
     def record_takeover(self, member_id: MemberId, now_s: float) -> bool:
-        """Note that somebody wants this member's seat, and say whether that was too often lately.
+        """Record that another connection wants this member's seat. True when that happened too often lately.
 
-        Where nobody is connected by that id it is never so. Tries that are refused count, too: whoever goes on without
-        a pause does not get in again, and whoever is in stays.
+        Never true when nobody is connected by that id. Refused attempts count, too: a client that keeps trying does not
+        get in, and the connection that holds the seat keeps it.
         """
         seat = self._seats.get(member_id)
         if seat is None or seat.connection is None:
@@ -189,13 +189,13 @@ class Roster:
         if seat.takeovers is None:
             seat.takeovers = deque(maxlen=TAKEOVERS)
         tries = seat.takeovers
-        is_fought_over = len(tries) == TAKEOVERS and now_s - tries[0] < TAKEOVERS_WITHIN_S
+        is_contested = len(tries) == TAKEOVERS and now_s - tries[0] < TAKEOVERS_WITHIN_S
         if not tries or now_s - tries[-1] >= TAKEOVERS_APART_S:
             tries.append(now_s)
-        return is_fought_over
+        return is_contested
 
     def leave(self, connection: ConnectionHandle, reason: str, now_s: float) -> Left | None:
-        """The link is gone. None when it held no seat any more, or a lease still holds it."""
+        """The connection has ended. None when it held no seat any more, or a lease still holds it."""
         seat = self._by_connection.pop(connection, None)
         if seat is None:
             return None
@@ -213,7 +213,7 @@ class Roster:
         return Updated(seat)
 
     def put_lease(self, member: Member, until_s: float, person: UserId | None = None) -> Joined | Updated | None:
-        """Hold a seat for `member` until `until_s`, with or without a link. A seat of another person stays as it is."""
+        """Hold a seat for `member` until `until_s`, connected or not. The seat of another user does not change."""
         seat = self._seats.get(member.member_id)
         if seat is None:
             return Joined(self._add(Seat(Entry(member, None, until_s, person))))
@@ -225,7 +225,7 @@ class Roster:
         return self.update(member)
 
     def drop_lease(self, member_id: MemberId, reason: str = REMOVED) -> Left | None:
-        """Take the lease back. The member stays while a link holds the seat."""
+        """End the lease. The member stays while a connection holds the seat."""
         seat = self._seats.get(member_id)
         if seat is None or seat.lease_until_s is None:
             return None
@@ -233,7 +233,7 @@ class Roster:
         return self._remove(seat, reason) if seat.connection is None else None
 
     def expire(self, now_s: float) -> list[Left]:
-        """Take back every lease that ran out by `now_s`."""
+        """End every lease that ran out by `now_s`."""
         over = [seat for seat in self._seats.values() if seat.lease_until_s is not None and seat.lease_until_s <= now_s]
         return [left for seat in over if (left := self.drop_lease(seat.member.member_id, EXPIRED))]
 

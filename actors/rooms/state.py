@@ -78,14 +78,14 @@ class RoomState(RoomMembership):
             case _ as never:
                 assert_never(never)
 
-    # What members say
+    # Client messages
 
-    def relay(self, said: ClientMessages, batch: Batch) -> None:
-        """Relay what one member said. The hot path: everything that can be made before is made before."""
-        connection = said.connection
+    def relay(self, received: ClientMessages, batch: Batch) -> None:
+        """Relay the messages of one member. The hot path: whatever can be prepared is prepared before."""
+        connection = received.connection
         seat = self.roster.seat_of(connection)
         if seat is None:
-            return  # replaced, or sent out, after it spoke
+            return  # replaced or removed after it sent this
         pieces, relay_prefixes, tail, listens = (
             batch.pieces,
             self.context.relay_prefixes,
@@ -97,7 +97,7 @@ class RoomState(RoomMembership):
         replies: list[bytes] = []
         is_text = True
         try:
-            for opcode, payload in said.rest:
+            for opcode, payload in received.rest:
                 if opcode == BINARY:
                     data = (
                         self._handle_binary(seat, payload, replies)
@@ -122,7 +122,7 @@ class RoomState(RoomMembership):
                     if opening is None or envelope.to is not None or envelope.id is not None or listens:
                         batch.size, self.offset = size, offset
                         relayed = self._handle_message(seat, envelope, batch, replies)
-                        if batch.size != size:  # an update, which the speaker is to get, too
+                        if batch.size != size:  # an update, which the sender gets, too
                             batch.edit(connection, start, size, b"".join(replies))
                             replies.clear()
                             start = size = batch.size
@@ -144,7 +144,7 @@ class RoomState(RoomMembership):
             self._handle_leave(self.roster.leave(connection, closing.word, self.context.now_s()), batch)
 
     def _handle_message(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
-        """Deal with a message that may not be for everyone. True when it is to be relayed."""
+        """Handle a message that may not be for everyone. True when it has to be relayed to all."""
         try:
             relayed = self._route_message(seat, envelope, batch, replies)
             if envelope.id is not None:
@@ -155,7 +155,7 @@ class RoomState(RoomMembership):
         return relayed
 
     def _handle_binary(self, seat: Seat, data: bytes, replies: list[bytes]) -> bytes | None:
-        """What is to be relayed of a binary message; None when it is kept back or refused."""
+        """Pass a binary message to the hook. Returns what to relay; None when it is dropped or refused."""
         try:
             if len(data) > MESSAGE_BYTES:
                 raise too_large(len(data))
@@ -198,23 +198,23 @@ class RoomState(RoomMembership):
         else:
             batch.to_one(target.connection, frame_)
 
-    # What the web side says
+    # Messages from outside
 
-    def _handle_external(self, told: ExternalMessage, batch: Batch) -> None:
-        """Say it to all or to one, from nobody. Without a connection here there is nobody to tell, and no reply."""
-        envelope = told.envelope
+    def _handle_external(self, mail: ExternalMessage, batch: Batch) -> None:
+        """Send it to all or to one, without a sender. When nobody is connected it is dropped without a reply."""
+        envelope = mail.envelope
         if not self.roster.connections:
             return
         target = None if envelope.to is None else self.roster.seat_named(envelope.to)
         if len(envelope.payload) > MESSAGE_BYTES:
             wrong = too_large(len(envelope.payload))
-            told.reply(Reply(code=wrong.code, message=wrong.message))
+            mail.reply(Reply(code=wrong.code, message=wrong.message))
         elif envelope.to is not None and (target is None or target.connection is None):
-            told.reply(Reply(code="unknown_member", message="The member it is for is not connected here."))
+            mail.reply(Reply(code="unknown_member", message="The member it is for is not connected here."))
         else:
             if self.on_external(envelope):
                 self._relay_external(envelope, target, batch)
-            told.reply(Reply(self.offset))
+            mail.reply(Reply(self.offset))
 
     def _relay_external(self, envelope: Envelope, target: Seat | None, batch: Batch) -> None:
         if target is not None and target.connection is not None:

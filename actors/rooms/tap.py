@@ -1,9 +1,10 @@
-"""A tap: lets an operator watch what passes into a room, as a sample and for a while (SPEC 1).
+"""A tap: shows an operator a sample of the messages that enter a room, for a limited time (SPEC 1).
 
-It sits where the cell hands mail to its room, and is owned by the cell; without one it costs the cell a look. Overload:
-beyond `per_s` messages a second it only counts. It ends by itself: when it has shown `most` messages, or at `until_s`
-with the next message (whoever listens to it keeps the time, too). It never waits and never raises. Payloads are not
-looked at unless they were asked for.
+It sits where the actor hands mail to its room, and belongs to the actor; without a tap this costs one comparison. It
+never waits and never raises. Payloads are not read unless the operator asked for them.
+
+Overload: beyond `per_s` messages a second it only counts. It ends after `most` messages, or with the first message
+after `until_s` (its reader keeps the time, too).
 """
 
 from collections.abc import Callable
@@ -19,12 +20,12 @@ from omnisonic.wire.frames import TEXT, Frame
 from omnisonic.wire.messages import written
 
 SHOWN_BYTES: Final = 4096
-"""More of a payload is not shown."""
+"""This much of a payload is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message that passed. `kind` is `text`, `binary`, or a control letter's; `missed` passed unseen before it."""
+    """A message that passed. `kind` is `text`, `binary`, or control mail; `missed` were not shown before it."""
 
     kind: str
     sender: MemberId | None
@@ -54,7 +55,7 @@ _read_head: Final = msgspec.json.Decoder(_Head).decode
 
 
 class Tap:
-    """One operator's look into one room. `show` is given samples, and must not wait; `end` is called once."""
+    """One operator's tap on one room. `show` gets the samples and must not wait; `end` is called once."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Tap:
         self._has_ended = False
 
     def show_mail(self, mail: Mail, roster: Roster) -> None:
-        """Show what is in `mail`, within the bounds."""
+        """Show the messages in `mail`, within the bounds."""
         if self._has_ended:
             return
         now_s = self._now_s()
@@ -104,9 +105,9 @@ class Tap:
             self._has_ended = True
             self._end(self, reason)
 
-    def _show_frames(self, said: ClientMessages, sender: MemberId | None) -> None:
-        # A letter that was put back after a crash is seen again: what is left of it is given to the room again.
-        for frame in said.frames:
+    def _show_frames(self, mail: ClientMessages, sender: MemberId | None) -> None:
+        # Messages that were put back after a crash are shown again: the room gets them again.
+        for frame in mail.frames:
             self._show_frame(frame, sender)
 
     def _show_frame(self, frame: Frame, sender: MemberId | None) -> None:

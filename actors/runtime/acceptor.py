@@ -1,8 +1,8 @@
-"""The acceptor: takes new connections off a listening socket (one task a socket).
+"""The acceptor: takes new connections off a listening socket. One task for each socket.
 
-Overload: out of descriptors or memory, it tries again after `PAUSE_S`, as trio's own listener does, and says so once in
-`LOG_EVERY_S`.
-Crash: its supervisor starts it again; the socket stays open meanwhile, so nobody is refused. Shutdown: cancelled first.
+Overload: out of descriptors or memory, it tries again after `PAUSE_S`, as trio's own listener does, and logs that once
+in `LOG_EVERY_S`. Crash: its supervisor starts it again; the socket stays open meanwhile, so nobody is refused.
+Shutdown: cancelled first.
 """
 
 import errno
@@ -15,7 +15,7 @@ from typing import Final
 import trio
 
 AT_ONCE: Final = 64
-"""Connections taken in one go, before those that are there have their turn again."""
+"""Connections accepted in a row before other tasks run."""
 PAUSE_S: Final = 0.1
 LOG_EVERY_S: Final = 60.0
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
@@ -49,4 +49,4 @@ async def accept_forever(
                     logged_s = trio.current_time()
                     _log.warning("acceptor.out_of_resources", extra={"problem": problem.strerror})
                 await trio.sleep(PAUSE_S)
-            # anything else is the new connection's own misfortune (accept(2): treat like EAGAIN)
+            # anything else concerns the new connection only (accept(2): treat like EAGAIN)

@@ -23,11 +23,11 @@ from typing import Final, Protocol
 import trio
 
 SWEEPS: Final = 4
-"""Looks at the sockets before rooms run: more make larger batches under load, and longer ticks."""
+"""How often sockets are read before rooms run: more make larger batches under load, and longer ticks."""
 
 
 class Actor(Protocol):
-    """Something that has mail and handles it in turns."""
+    """Has mail, and handles it in turns."""
 
     is_ready: bool
 
@@ -39,7 +39,7 @@ class Actor(Protocol):
 class Dispatcher:
     """The queue of actors that are ready. An actor is in it at most once.
 
-    `running` has its turn at this moment, which is turn number `turns`; any thread may look (the watchdog does).
+    `running` has its turn now, which is turn number `turns`; any thread may read both (the watchdog does).
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Dispatcher:
         return bool(self._queue)
 
     def schedule(self, actor: Actor) -> None:
-        """Let `actor` have a turn soon."""
+        """Give `actor` a turn soon."""
         if actor.is_ready:
             return
         actor.is_ready = True
@@ -63,7 +63,7 @@ class Dispatcher:
             self._wake.set()
 
     def defer_wake_up(self) -> None:
-        """The caller will call `turn` before it waits for anything: nobody needs to be woken until then."""
+        """Do not wake `run`: the caller will call `run_turns` before it waits for anything."""
         self._wake_up_deferred = True
 
     def run_turns(self) -> None:
@@ -103,7 +103,7 @@ class Pollable(Protocol):
 
 
 class EventSource(Protocol):
-    """What the operating system offers to wait for many sockets at once; readiness stays until it is used."""
+    """Waits for many sockets at once; level-triggered: readiness stays until it is used."""
 
     def fileno(self) -> int: ...
 
@@ -239,7 +239,7 @@ class Poller:
                         owner.on_writable()
                     if ready != WRITABLE:
                         owner.on_readable()
-                except Exception as crash:  # noqa: BLE001 - one connection's fault must not end the others
+                except Exception as crash:  # noqa: BLE001 - a fault of one connection must not end the others
                     owner.on_crash(crash)
             sweeps -= 1
             events = poll() if sweeps else []
@@ -247,5 +247,5 @@ class Poller:
         return True
 
     def close(self) -> None:
-        """Let go of the event source."""
+        """Close the event source."""
         self._source.close()

@@ -1,10 +1,10 @@
-"""Supervisors: children that crash are started again, until they crash too often (Erlang/OTP's one-for-one).
+"""Supervisors: children that crash are restarted, until they crash too often (Erlang/OTP's one-for-one).
 
-A trio nursery is all-for-one: one child's exception ends its siblings. So every child runs in a wrapper of its own,
-and only a child that is past saving raises out of it, into the nursery of its supervisor's supervisor.
+A trio nursery is all-for-one: one child's exception ends its siblings. So every child runs in a wrapper of its own.
+Only a child that crashed too often raises out of it, into the nursery of the next supervisor above.
 
-Overload: not applicable, a supervisor carries no traffic. Crash: that is what it is for. Shutdown: cancellation passes
-through untouched and ends every child.
+Overload: does not apply; a supervisor carries no traffic. Crash: the purpose of this module. Shutdown: cancellation
+passes through and ends every child.
 """
 
 import random
@@ -24,12 +24,12 @@ LONGEST_BACKOFF_S: Final = 0.08
 
 
 ENDED_RUNS: Final = 8
-"""Earlier lives whose ends are remembered."""
+"""How many ended runs are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """Why and when (milliseconds since 1970) an actor's life ended."""
+    """Why and when (milliseconds since 1970) a run of an actor ended."""
 
     at_ms: int
     reason: str
@@ -40,7 +40,7 @@ class TooManyRestarts(Exception):
 
 
 class RestartWindow:
-    """Counts crashes in a sliding window: `max_restarts` within `within_s` seconds are forgiven, one more is not."""
+    """Counts crashes in a sliding window: `max_restarts` within `within_s` seconds are allowed, one more is not."""
 
     def __init__(self, max_restarts: int = MAX_RESTARTS, within_s: float = WITHIN_S) -> None:
         self._max_restarts = max_restarts
@@ -48,7 +48,7 @@ class RestartWindow:
         self._crashes: deque[float] = deque()
 
     def record_crash(self, now_s: float) -> bool:
-        """Note a crash at `now_s` (monotonic seconds). False when it was one too many."""
+        """Record a crash at `now_s` (monotonic seconds). False when it was one too many."""
         self._crashes.append(now_s)
         while self._crashes[0] <= now_s - self._within_s:
             self._crashes.popleft()
@@ -75,10 +75,10 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to run and how much crashing to forgive it.
+    """What to run, and how many crashes to allow.
 
     `run` takes trio's `task_status` and calls `started()` once it is in service. Returning is a normal end: a child
-    that returns is not started again.
+    that returns is not restarted.
     """
 
     name: str
@@ -89,7 +89,7 @@ class ChildSpec:
 
 
 class ChildRecord:
-    """What became of one child, kept by `supervise`: `starting`, `running`, `restarting`, `ended` or `failed`."""
+    """The state of one child, kept by `supervise`: `starting`, `running`, `restarting`, `ended` or `failed`."""
 
     def __init__(self, name: str, now_ms: Callable[[], int]) -> None:
         self.name = name
@@ -100,19 +100,19 @@ class ChildRecord:
         self._now_ms = now_ms
 
     def record_start(self) -> None:
-        """A life begins."""
+        """A run begins."""
         self.state = "running"
         self.since_s = trio.current_time()
 
     def record_crash(self, crash: BaseException, *, allowed: bool) -> None:
-        """A life has ended by a crash; another one begins if it is allowed to."""
+        """A run has crashed; another one begins when `allowed`."""
         self.state = "restarting" if allowed else "failed"
         self.restarts += allowed
         self.ended_runs.append(EndedRun(self._now_ms(), repr(crash)))
 
 
 class CrashReport(Protocol):
-    """Is told of each crash before the restart: the child's name, what it raised, and the attempt that follows."""
+    """Called for each crash before the restart: the child's name, what it raised, and the number of the restart."""
 
     def __call__(self, name: str, crash: BaseException, attempt: int) -> None: ...
 
@@ -126,11 +126,16 @@ async def supervise(
 ) -> None:
     """Run `child` until it returns, restarting it when it raises. Start it with `nursery.start`.
 
-    What becomes of it is written into `record`, for whoever wants to know.
+    Args:
+        child: What to run.
+        report: Called for each crash.
+        record: Gets the state of the child.
+        task_status: Trio's; started once the child is in service.
 
-    Errors: a crash before `started()` is a failed start and is raised at once, for restarting cannot mend it. Once it
-    has raised more than `max_restarts` times within `within_s`, `TooManyRestarts` is raised to the caller, whose own
-    supervisor decides. Cancellation passes through.
+    Raises:
+        TooManyRestarts: It raised more than `max_restarts` times within `within_s`.
+        Exception: Whatever it raised before `started()`: a failed start is not repeated.
+
     """
     window = RestartWindow(child.max_restarts, child.within_s)
     in_service = _FirstStart(task_status)
@@ -156,7 +161,7 @@ async def supervise(
 
 
 class _FirstStart(trio.TaskStatus[None]):
-    """Passes on the first `started()` only: a restarted child calls it again, and trio takes it once."""
+    """Passes on the first `started()` only: a restarted child calls it again, and trio accepts it once."""
 
     def __init__(self, task_status: trio.TaskStatus[None]) -> None:
         self.seen = False

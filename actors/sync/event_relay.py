@@ -1,12 +1,12 @@
-"""The relay: brings what happens outside into the rooms (SPEC 3, presence and rooms rows; DESIGN 1).
+"""The event relay: brings events from the bus into the rooms (SPEC 3, presence and rooms rows; DESIGN 1).
 
-It listens on the bus for leases, for what the web side says into rooms, and for rights that have ended, which are the
-bouncer's (`omnisonic.actors.admission.revocation`). It reads a room's leases from the presence store when the room is
-new or when events may have been missed. The store is the truth, the bus only makes it quick.
+It subscribes to leases, to messages that the web side sends into rooms, and to revoked rights, which it passes to
+access revocation. It reads a room's leases from the presence store when the room is new or events may have been lost.
+The store is the truth; the bus only makes it fast.
 
-Overload: the bus drops and says so (`Gap`), and the store is read; what was said into a room is lost, and whoever said
-it gets no reply. Replies that wait for a bus which does not take them are dropped. The store down: the rooms that are
-to be read wait, and are read on its return. Crash: restarted by its supervisor, which is a gap. Shutdown: cancelled.
+Overload: the bus drops events and reports a `Gap`; the store is read again. Messages into rooms are lost then, and
+their sender gets no reply. Replies that the bus does not take are dropped. Store unavailable: rooms wait to be read
+until it is back. Crash: restarted by its supervisor, which counts as a gap. Shutdown: cancelled.
 """
 
 import logging
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 class EventRelay:
-    """Carries events and leases into the rooms of one gateway, and tells its bouncer whose rights have ended."""
+    """Brings events and leases into the rooms of one gateway, and revoked rights to access revocation."""
 
     def __init__(self, store: PresenceStore, bus: Bus, registry: Registry, revocation: AccessRevocation) -> None:
         self._store = store
@@ -62,7 +62,7 @@ class EventRelay:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there are leases that are still to be read."""
+        """Whether some rooms' leases are not read yet."""
         return bool(self._unread) or self._reading is not None
 
     def on_room_made(self, actor: RoomActor) -> None:
@@ -70,32 +70,32 @@ class EventRelay:
         self._read_soon(actor.room_id)
 
     def on_roster_change(self, actor: RoomActor) -> None:
-        """Of no concern here."""
+        """Nothing to do: leases do not depend on it."""
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tell rooms what the bus says, until cancelled. The bus down at first: it is tried again."""
+        """Pass events from the bus to the rooms, until cancelled. Subscribes again when the bus is unavailable."""
         task_status.started()
         while True:
             with suppress(Unavailable):
                 async with self._bus.subscribe(ROOM_EVENTS) as events:
                     self._resync()
-                    async for heard in events:
-                        match heard:
+                    async for event in events:
+                        match event:
                             case Delivery():
-                                self._handle_event(heard.data)
+                                self._handle_event(event.data)
                             case Gap():
                                 self._resync()
             await trio.sleep(RETRY_S)
 
     async def send_replies(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tell those who said something into a room what became of it, until cancelled."""
+        """Publish the replies to messages from outside, until cancelled."""
         task_status.started()
         async for channel, reply in self._replies_out:
             with suppress(Unavailable):
                 await self._bus.publish(channel, msgspec.json.encode(reply))
 
     async def read_leases(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Read the leases of rooms that are to be read, until cancelled."""
+        """Read leases of rooms that need it, until cancelled."""
         task_status.started()
         while True:
             await self._wake.wait()
@@ -175,7 +175,7 @@ class EventRelay:
             _log.warning("relay.reply_dropped")
 
     def _resync(self) -> None:
-        """Events may have been missed: read the truth again."""
+        """Events may have been lost: read everything again."""
         for actor in self._registry:
             self._read_soon(actor.room_id)
         self._revocation.recheck_soon()
@@ -190,7 +190,7 @@ class EventRelay:
 
 
 def _ignore_reply(_reply: Reply) -> None:
-    """Nobody wants to know what became of it."""
+    """The sender did not ask for a reply."""
 
 
 def _to_member(member: Member) -> Member:
