@@ -14,23 +14,22 @@ with 1001 and a random reconnect delay, flush, end.
 import logging
 import random
 import socket
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.admission import Admission, Admitted, OpenAdmission
+from omnisonic.actors.admission.admission import Admitted
 from omnisonic.actors.admission.pending import PendingAdmissions
-from omnisonic.actors.admission.revocation import RECHECK_S, AccessRevocation
+from omnisonic.actors.admission.revocation import AccessRevocation
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.connections.keepalive import UNFINISHED_BYTES, Keepalive, Timeouts, UnfinishedMessages
+from omnisonic.actors.connections.keepalive import Keepalive, UnfinishedMessages
 from omnisonic.actors.connections.slow_path import SlowPath
-from omnisonic.actors.connections.socket_connection import RateLimit, SocketConnection
+from omnisonic.actors.connections.socket_connection import SocketConnection
+from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.inspection.auth import InspectionAuth
 from omnisonic.actors.inspection.monitoring import Monitoring
 from omnisonic.actors.inspection.readiness import PATH as READINESS_PATH
@@ -38,7 +37,7 @@ from omnisonic.actors.inspection.readiness import Readiness
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.hooks import RoomContext
-from omnisonic.actors.rooms.registry import EMPTY_S, Registry
+from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.acceptor import accept_forever
 from omnisonic.actors.runtime.scheduler import Dispatcher, Poller
@@ -46,12 +45,9 @@ from omnisonic.actors.runtime.supervisor import ChildSpec, supervise
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
-from omnisonic.settings.origins import HostPolicy, OriginPolicy
-from omnisonic.studio.access import AccessStore
 from omnisonic.wire import handshake
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.handshake import Refused, Request
-from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
 OVERFLOW: Final = 1024
 """This many connections over the cap get an answer; more are closed without one."""
@@ -62,33 +58,6 @@ RECONNECT_MS: Final = (500, 5_000)
 SHUTDOWN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayOptions:
-    """How a gateway is set up. A limit of 0 is no limit.
-
-    `access` checks regularly everybody who was admitted by a sign-in; None: they may stay. Operators inspect with the
-    `admin_token`; None: nobody can.
-    """
-
-    hosts: HostPolicy
-    origins: OriginPolicy
-    admission: Admission = field(default_factory=OpenAdmission)
-    access: AccessStore | None = None
-    admin_token: str | None = field(default=None, repr=False)
-    recheck_s: float = RECHECK_S
-    ttl_s: int = 60
-    rate: RateLimit = RateLimit(0.0, 0.0)
-    queue_bytes: int = 262_144
-    max_connections: int = 0
-    max_connections_per_address: int = 0
-    max_members_per_room: int = 0
-    largest_message_bytes: int = LARGEST_MESSAGE_BYTES
-    unfinished_bytes: int = UNFINISHED_BYTES
-    timeouts: Timeouts = Timeouts()
-    empty_room_s: float = EMPTY_S
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
 
 class Gateway:

@@ -14,7 +14,8 @@ import trio
 
 from omnisonic.actors.admission.admission import OpenAdmission
 from omnisonic.actors.connections.socket_connection import RateLimit
-from omnisonic.actors.gateway import SHUTDOWN_S, Gateway, GatewayOptions
+from omnisonic.actors.gateway import SHUTDOWN_S, Gateway
+from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage
 from omnisonic.actors.runtime.dead_letters import DeadLetter

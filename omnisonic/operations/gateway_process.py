@@ -13,7 +13,8 @@ import trio
 
 from omnisonic.actors.admission.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission, TicketCheck
 from omnisonic.actors.connections.socket_connection import RateLimit
-from omnisonic.actors.gateway import Gateway, GatewayOptions
+from omnisonic.actors.gateway import Gateway
+from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.telemetry import publish_metrics

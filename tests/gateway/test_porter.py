@@ -31,7 +31,7 @@ class Asked:
     answers: trio.MemoryReceiveChannel[Exception | None]
     count: int = 0
 
-    async def settle(self) -> Admitted:
+    async def resolve(self) -> Admitted:
         self.count += 1
         problem = await self.answers.receive()
         if problem is not None:

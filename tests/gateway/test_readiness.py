@@ -161,7 +161,7 @@ class Asker:
     def __init__(self) -> None:
         self.answers: list[bytes] = []
 
-    def answer(self, data: bytes) -> None:
+    def send_http_answer(self, data: bytes) -> None:
         self.answers.append(data)
 
 
