@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import trio
 
 from omnisonic.actors.inspection.watchdog import Watchdog
+from omnisonic.actors.runtime.acceptor import accept
 from omnisonic.wire.handshake import Refused, Request, end_of_head, read_request, refusal_answer
 
 MAX_PENDING: Final = 64
@@ -58,14 +59,11 @@ class FallbackAcceptor:
     def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         while self._pending < MAX_PENDING:
             try:
-                sock, address = listener.accept()
+                sock, address = accept(listener)
             except OSError:  # no connection waits
                 return
-            sock.setblocking(False)
-            if sock.family in (socket.AF_INET, socket.AF_INET6):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pending += 1
-            nursery.start_soon(self._check_newcomer, sock, str(address[0]) if address else "")
+            nursery.start_soon(self._check_newcomer, sock, address)
 
     async def _check_newcomer(self, sock: socket.socket, address: str) -> None:
         try:

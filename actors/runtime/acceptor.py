@@ -23,6 +23,15 @@ _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, 
 _log = logging.getLogger(__name__)
 
 
+def accept(listener: socket.socket) -> tuple[socket.socket, str]:
+    """Accept one connection: its non-blocking socket, and the peer's address. Errors: as `socket.accept`."""
+    sock, address = listener.accept()
+    sock.setblocking(False)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock, str(address[0]) if address else ""
+
+
 async def accept_forever(
     listener: socket.socket,
     take: Callable[[socket.socket, str], None],
@@ -36,11 +45,7 @@ async def accept_forever(
         await trio.lowlevel.wait_readable(listener)
         try:
             for _ in range(AT_ONCE):
-                sock, address = listener.accept()
-                sock.setblocking(False)
-                if sock.family in (socket.AF_INET, socket.AF_INET6):
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                take(sock, str(address[0]) if address else "")
+                take(*accept(listener))
         except BlockingIOError:
             continue
         except OSError as problem:
