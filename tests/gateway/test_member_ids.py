@@ -7,7 +7,7 @@ import pytest
 
 from omnisonic.models import Account, uuid_meant
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stage, shown
 from tests.rooms import Stage, becomes
 from tests.studio.databases import DEAD_URL

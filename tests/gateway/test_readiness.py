@@ -13,7 +13,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.operations.gateway_process import open_presence_and_bus
 from omnisonic.stores.bus.memory import MemoryBus
 from omnisonic.stores.presence.memory import MemoryPresence
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import open_ticket_stage
 from tests.postgres_server import PostgresServer
 from tests.rooms import Stage, becomes, eventually, open_stage

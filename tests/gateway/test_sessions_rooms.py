@@ -9,7 +9,7 @@ from omnisonic.actors.admission.revocation import AccessRevocation
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LoginEnded, encode
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stage, shown, unknown_session
 from tests.rooms import Stage, eventually
 from tests.studio.databases import DEAD_URL

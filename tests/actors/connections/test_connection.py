@@ -10,7 +10,7 @@ from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.rooms.mailbox import DATA_FRAMES
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, CLOSE, TEXT, frame
-from tests.actors.wired import Stage
+from tests.actors.connection_stage import Stage
 from tests.wire.client_frames import FIN, ClientFrame
 
 NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encoded()

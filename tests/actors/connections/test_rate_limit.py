@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omnisonic.actors.connections.socket_connection import COST_BYTES, RateLimit
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT
-from tests.actors.wired import Stage
+from tests.actors.connection_stage import Stage
 from tests.wire.client_frames import FIN, ClientFrame
 
 bounded = settings(max_examples=200)

@@ -1,4 +1,4 @@
-"""The outbox: whatever the kernel takes and however often, bytes come out whole, in order, and once."""
+"""The send buffer: whatever the kernel takes and however often, bytes come out whole, in order, and once."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""The pulse, the reports and the records of what is supervised: what is told of actors that do something."""
+"""The stats sampler, the reports and the records of supervised tasks."""
 
 import pytest
 import trio

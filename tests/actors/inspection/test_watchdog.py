@@ -1,4 +1,4 @@
-"""The watchdog: what it takes for a hog, and what it says of it. Time is the test's; the hogs that are real are in
+"""The watchdog: what counts as a stall, and what is logged. The tests move the time; real stalls are in
 `tests/gateway/test_inspection_stalls.py`."""
 
 from dataclasses import dataclass
@@ -114,7 +114,7 @@ async def test_a_loop_that_does_not_answer_is_told_without_a_room(caplog: pytest
     assert {what for what, _, _ in stage.told()} == {"gateway.stalls", "gateway.stalled"}
 
 
-async def test_a_hog_that_has_ended_leaves_no_stall_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_stall_that_has_ended_leaves_no_stall_behind(caplog: pytest.LogCaptureFixture) -> None:
     """The loop has much to do then, and answers as soon as it comes to it."""
     stage = Stage(caplog)
     stage.busy.turn("jam")

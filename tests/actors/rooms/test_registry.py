@@ -15,8 +15,8 @@ from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode
-from tests.actors.handles import Ear, member, said, text
-from tests.actors.staging import Poisoned
+from tests.actors.handles import FakeConnection, member, sent, text
+from tests.actors.room_stage import Poisoned
 
 RESTARTED_WITHIN_S = 0.1
 
@@ -44,17 +44,17 @@ class House:
     watcher: Watcher
     counters: Counters
 
-    def enter(self, room_id: RoomId, name: str) -> Ear:
+    def enter(self, room_id: RoomId, name: str) -> FakeConnection:
         """Let somebody enter, and have the welcome out of the way."""
-        ear = Ear(name)
-        self.registry.get_or_make(room_id).tell(Join(ear, member(name)))
+        connection = FakeConnection(name)
+        self.registry.get_or_make(room_id).tell(Join(connection, member(name)))
         self.dispatcher.run_turns()
-        ear.heard()
-        return ear
+        connection.received()
+        return connection
 
-    def say(self, room_id: RoomId, ear: Ear, *types: str) -> None:
+    def say(self, room_id: RoomId, connection: FakeConnection, *types: str) -> None:
         """Let a member say something, and the room handle it."""
-        self.registry.get_or_make(room_id).offer(said(ear, *(text(type_) for type_ in types)))
+        self.registry.get_or_make(room_id).offer(sent(connection, *(text(type_) for type_ in types)))
         self.dispatcher.run_turns()
 
 
@@ -131,8 +131,8 @@ async def test_a_room_is_forgotten_when_it_has_been_empty_for_a_minute(house: Ho
     """Its history with it, but not what it has done."""
     ada, bob = house.enter("jam", "ada"), house.enter("jam", "bob")
     house.say("jam", ada, "note")
-    for ear in (ada, bob):
-        house.registry.get_or_make("jam").tell(Leave(ear, "left"))
+    for connection in (ada, bob):
+        house.registry.get_or_make("jam").tell(Leave(connection, "left"))
     house.dispatcher.run_turns()
     left_s = trio.current_time()
     before = house.registry.totals()
@@ -147,7 +147,7 @@ async def test_a_room_is_forgotten_when_it_has_been_empty_for_a_minute(house: Ho
 async def test_a_room_that_waits_for_its_turn_is_not_forgotten(house: House, autojump_clock: MockClock) -> None:
     """Somebody may be entering it."""
     actor = house.registry.get_or_make("jam")
-    actor.tell(Join(Ear("ada"), member("ada")))
+    actor.tell(Join(FakeConnection("ada"), member("ada")))
     house.registry.sweep(trio.current_time() + 2 * EMPTY_S)
     assert house.registry.get("jam") is actor
 
@@ -187,10 +187,10 @@ async def test_a_room_that_was_forgotten_takes_no_other_with_it(house: House, au
     new = house.registry.get("jam")
     assert new is not None
     assert new is not old
-    eve = Ear("eve")
+    eve = FakeConnection("eve")
     old.tell(Join(eve, member("eve")))
     for _ in range(4):
-        old.offer(said(eve, text("poison")))
+        old.offer(sent(eve, text("poison")))
         house.dispatcher.run_turns()
         await trio.sleep(RESTARTED_WITHIN_S)
     assert eve.closing is not None

@@ -1,4 +1,4 @@
-"""The vitals of a room: rates, percentiles, hogs and earlier lives, in bounded memory."""
+"""The statistics of a room: rates, percentiles, stalls and ended runs, in bounded memory."""
 
 import pytest
 from hypothesis import given, settings

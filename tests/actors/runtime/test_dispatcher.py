@@ -38,7 +38,7 @@ def test_a_busy_actor_queues_again_behind_the_others() -> None:
 
 
 def test_an_actor_is_queued_once() -> None:
-    """However many letters it gets before its turn; afterwards it may queue again."""
+    """However much mail it gets before its turn; afterwards it may queue again."""
     log: list[str] = []
     dispatcher, player = Dispatcher(), Player("a", 1, log)
     dispatcher.schedule(player)

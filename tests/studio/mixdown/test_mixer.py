@@ -18,8 +18,8 @@ from omnisonic.studio.mixdown import Mixed, MixFailed, Project, Stem, TooLong, U
 from omnisonic.studio.mixdown.ipc import Done, Failed, Order
 from omnisonic.studio.mixdown.mixer import ASTRAY, mix, mixing
 from omnisonic.studio.mixdown.process import LIMITS
+from tests.busy_processor import IN_SPARE_TIME, busy_processor
 from tests.cli.running import alive, children, eventually
-from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.postgres_server import blocking
 from tests.processes import ended_with_block, send_signal
 from tests.studio.media.recordings import silence, silent_film

@@ -22,8 +22,8 @@ class HandClock:
     now_s: float = 100.0
 
 
-class Host:
-    """A gateway's part. `ended` are the connections that have let go of their sockets."""
+class FakeOwner:
+    """The gateway's part. `ended` are the connections that have let go of their sockets."""
 
     def __init__(self, rate: RateLimit) -> None:
         self.rate = rate
@@ -74,7 +74,7 @@ class Stage:
         near, self.client = socket.socketpair()
         near.setblocking(False)
         self.client.setblocking(False)
-        self.owner = Host(rate)
+        self.owner = FakeOwner(rate)
         self.actor = RoomActor(Setting().context(), RoomState, NoEvents(), TurnTracer())
         self.connection = SocketConnection(near, "127.0.0.1", self.owner, self.owner.clock.now_s)
         self.connection.enter(self.actor, member("ada"), b"")

@@ -1,4 +1,4 @@
-"""Those who wait at the door: bounded in number and time, and true when they are let in (SPEC 5.1, DESIGN 3)."""
+"""Pending admissions: bounded in number and time, and true when they are let in (SPEC 5.1, DESIGN 3)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LoginEnded, RoleLost, RoomClosed, RoomEvent, encode
 from omnisonic.wire.handshake import HEAD_BYTES, Request, read_entrance, read_fields
 from tests.clients import TEXT, Bare, envelope, masked_frame, upgrade_request
-from tests.gateway.asking import answered, asked
+from tests.gateway.http_answers import answered, asked
 from tests.rooms import Stage, eventually, listening, open_stage
 
 pytestmark = pytest.mark.timing
 
 
 @dataclass
-class Asked:
+class FakeClaim:
     """A claim that is settled when the test says so. Each asking takes one answer."""
 
     admitted: Admitted
@@ -43,16 +43,16 @@ class Asked:
 class Questions:
     """An admission that has to ask about everybody. `answer` settles one asking."""
 
-    claims: list[Asked] = field(default_factory=list)
+    claims: list[FakeClaim] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.answer, self.answers = trio.open_memory_channel[Exception | None](1000)
 
-    def admit(self, request: Request) -> Asked:
+    def admit(self, request: Request) -> FakeClaim:
         fields = read_fields(request.query)
         entrance = read_entrance(fields)
         login = fields.get("login", "login")
-        claim = Asked(Admitted(entrance, "person", login), login, entrance.room_id, self.answers)
+        claim = FakeClaim(Admitted(entrance, "person", login), login, entrance.room_id, self.answers)
         self.claims.append(claim)
         return claim
 
@@ -62,7 +62,7 @@ class Questions:
 
 
 async def waiting(stage: Stage, member: str = "ada", **query: str) -> Bare:
-    """Somebody who waits at the door."""
+    """Somebody whose admission is pending."""
     before = len(stage.gateway.pending)
     bare = await stage.bare()
     await bare.stream.send_all(upgrade_request(stage.target(member, **query), stage.port))
@@ -139,7 +139,7 @@ async def test_too_many_who_wait_are_told_to_come_back() -> None:
 
 
 async def test_an_answer_that_does_not_come_is_503_in_time() -> None:
-    """The porter's patience, and not much more."""
+    """The timeout of a check, and not much more."""
     async with open_stage(admission=Questions()) as stage:
         started_s = trio.current_time()
         status, headers, body = await asked(stage, upgrade_request(stage.target(), stage.port))

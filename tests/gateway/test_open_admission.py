@@ -12,7 +12,7 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LoginEnded, encode
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import SECRET, Somebody, enter, shown
 from tests.rooms import Stage, listening, open_stage
 
