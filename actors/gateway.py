@@ -1,97 +1,63 @@
-"""The gateway: everybody's way in, and the root of the supervision tree (SPEC 5, DESIGN 3).
+"""The gateway: accepts connections, and is the root of the supervision tree (SPEC 5, DESIGN 3).
 
-    gateway -> poller, dispatcher, acceptors, watch, bouncer, pulse    (tasks, each restarted by `supervise`)
-            -> oversight                                    (threads: they see what the loop cannot)
-            -> porter                                           (a task for each who waits to enter)
-            -> readiness                            (a task while somebody asks how the gateway is)
-            -> registry -> rooms                                (cells, one for one)
+    gateway -> poller, dispatcher, acceptors, timers, access revocation, stats sampler   (restarted by `supervise`)
+            -> monitoring                           (threads: watchdog and inspection server)
+            -> pending admissions                   (one task for each)
+            -> readiness                            (one task while a probe waits for the answer)
+            -> registry -> rooms                    (one-for-one)
 
-It owns the connections and has it decided who may enter; rooms know nothing of that. Overload: over its caps it
-refuses with 503. Crash: children are restarted; one that cannot be saved ends the gateway. Shutdown: stop accepting,
-tell everybody to come back later with jitter (1001), flush, close.
+It owns the connections and has them admitted; rooms know nothing of that. Overload: over its caps it refuses with 503.
+Crash: children are restarted; one that crashes too often ends the gateway. Shutdown: stop accepting, close everybody
+with 1001 and a random reconnect delay, flush, end.
 """
 
 import logging
 import random
 import socket
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.admission import Admission, OpenAdmission
-from omnisonic.actors.admission.claims import Admitted
+from omnisonic.actors.admission.admission import Admitted
 from omnisonic.actors.admission.pending import PendingAdmissions
-from omnisonic.actors.admission.revocation import RECHECK_S, AccessRevocation
+from omnisonic.actors.admission.revocation import AccessRevocation
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.connections.keepalive import Keepalive, Timeouts
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.keepalive import Keepalive, UnfinishedMessages
 from omnisonic.actors.connections.slow_path import SlowPath
-from omnisonic.actors.connections.unfinished_messages import UNFINISHED_BYTES, UnfinishedMessages
+from omnisonic.actors.connections.socket_connection import SocketConnection
+from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.inspection.auth import InspectionAuth
 from omnisonic.actors.inspection.monitoring import Monitoring
 from omnisonic.actors.inspection.readiness import PATH as READINESS_PATH
 from omnisonic.actors.inspection.readiness import Readiness
 from omnisonic.actors.rooms.actor import RoomActor
-from omnisonic.actors.rooms.registry import EMPTY_S, Registry
-from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.hooks import RoomContext
+from omnisonic.actors.rooms.registry import Registry
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.acceptor import accept_forever
-from omnisonic.actors.runtime.counters import Counters
-from omnisonic.actors.runtime.dispatcher import Dispatcher
-from omnisonic.actors.runtime.poller import Poller
+from omnisonic.actors.runtime.scheduler import Dispatcher, Poller
 from omnisonic.actors.runtime.supervisor import ChildSpec, supervise
-from omnisonic.actors.runtime.telemetry import TurnTracer
+from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
-from omnisonic.settings.origins import HostPolicy, OriginPolicy
-from omnisonic.studio.access import AccessStore
 from omnisonic.wire import handshake
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.handshake import Refused, Request
-from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
 OVERFLOW: Final = 1024
-"""This many over the cap are taken to be told so; those beyond are just closed."""
-LOOK_S: Final = 0.25
-"""How often the gateway looks at the time."""
+"""This many connections over the cap get an answer; more are closed without one."""
+TIMERS_S: Final = 0.25
+"""How often time limits are checked."""
 RECONNECT_MS: Final = (500, 5_000)
-"""Clients that are told to come back spread over this many milliseconds."""
+"""At shutdown clients reconnect after a random time in this range."""
 SHUTDOWN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayOptions:
-    """What a gateway is told. A limit of 0 is no limit.
-
-    `access` is asked again and again about everybody who was admitted by a sign-in; None: they may stay. By the
-    `admin_token` operators inspect; None: nobody does.
-    """
-
-    hosts: HostPolicy
-    origins: OriginPolicy
-    admission: Admission = field(default_factory=OpenAdmission)
-    access: AccessStore | None = None
-    admin_token: str | None = field(default=None, repr=False)
-    recheck_s: float = RECHECK_S
-    ttl_s: int = 60
-    rate: RateLimit = RateLimit(0.0, 0.0)
-    queue_bytes: int = 262_144
-    max_connections: int = 0
-    max_connections_per_address: int = 0
-    max_members_per_room: int = 0
-    largest_message_bytes: int = LARGEST_MESSAGE_BYTES
-    unfinished_bytes: int = UNFINISHED_BYTES
-    timeouts: Timeouts = Timeouts()
-    empty_room_s: float = EMPTY_S
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
 
 class Gateway:
@@ -109,24 +75,24 @@ class Gateway:
         self._nursery = nursery
         self._dispatcher = Dispatcher()
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
-        self.sampler = TurnTracer()
-        self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.sampler, nursery)
+        self.tracer = TurnTracer()
+        self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.tracer, nursery)
         self.unfinished = UnfinishedMessages(options.timeouts.message_s, options.unfinished_bytes)
-        self._watch = Keepalive(options.timeouts, self.unfinished)
+        self._keepalive = Keepalive(options.timeouts, self.unfinished)
         self.pending = PendingAdmissions(nursery, self._admit)
         self.revocation = AccessRevocation(self.pending, options.access, recheck_s=options.recheck_s)
         self.readiness = Readiness(nursery, self._dispatcher)
         if options.access is not None:
             self.readiness.checks["database"] = options.access.ping
         self.name = "gateway"
-        door = InspectionAuth(options.admin_token, options.hosts, options.origins)
+        auth = InspectionAuth(options.admin_token, options.hosts, options.origins)
         notes = {
             "poller": lambda: f"{len(self._poller)} sockets",
             "timers": lambda: f"{len(self.pending)} admissions are pending",
             "access_revocation": lambda: f"{len(self.revocation)} people and sign-ins",
             "mirror": lambda: f"{self.mirror_lag_s():.1f} s behind",
         }
-        self._monitoring = Monitoring(self, self._dispatcher, door, options.now_ms, notes)
+        self._monitoring = Monitoring(self, self._dispatcher, auth, options.now_ms, notes)
         self._accepting: set[trio.CancelScope] = set()
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
@@ -147,29 +113,29 @@ class Gateway:
     # Running
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Start everything; returns once connections are being accepted. The listeners are the gateway's now."""
+        """Start everything; returns once connections are being accepted. The gateway closes the listeners."""
         self._listeners = listeners
         await self.start_child("poller", self._poller.run)
         await self.start_child("dispatcher", self._dispatcher.run)
         await self.start_child("timers", self._run_timers)
         await self.start_child("access_revocation", self.revocation.run)
         await self.start_child("stats_sampler", self._monitoring.stats_sampler.run)
-        self._monitoring.start(listeners, self._take)
+        self._monitoring.start(listeners, self._add_connection)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
 
     async def start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], Awaitable[None]]) -> None:
         """Run a task beside the others, restarted when it crashes; returns once it is in service."""
-        await self._nursery.start(supervise, ChildSpec(name, run), _report, self._monitoring.record(name))
+        await self._nursery.start(supervise, ChildSpec(name, run), _log_crash, self._monitoring.start_record(name))
 
     async def _accept(self, listener: socket.socket, task_status: trio.TaskStatus[None]) -> None:
         with trio.CancelScope() as scope:
             self._accepting.add(scope)
-            await accept_forever(listener, self._take, task_status)
+            await accept_forever(listener, self._add_connection, task_status)
         listener.close()
 
     async def shutdown(self, deadline_s: float = SHUTDOWN_S) -> None:
-        """Accept nobody more, tell everybody to come back, and return when all are gone or after `deadline_s`."""
+        """Stop accepting and close everybody with 1001; returns when all are gone or after `deadline_s`."""
         for scope in self._accepting:
             scope.cancel()
         await self._monitoring.stop()
@@ -184,7 +150,7 @@ class Gateway:
             connection.end("going_away")
 
     def close(self) -> None:
-        """Let go of the event source and the listeners. After everything has stopped."""
+        """Close the event source and the listeners. Call it after everything has stopped."""
         self._poller.close()
         for listener in self._listeners:
             listener.close()
@@ -211,31 +177,31 @@ class Gateway:
         """The room of this name, if there is one."""
         return self.registry.get(room_id)
 
-    # Connections come
+    # New connections
 
-    def _take(self, sock: socket.socket, address: str) -> None:
+    def _add_connection(self, sock: socket.socket, address: str) -> None:
         if 0 < self.options.max_connections <= len(self.connections) - OVERFLOW:
             sock.close()
             return
         now_s = trio.current_time()
-        connection = Connection(sock, address, self, now_s)
+        connection = SocketConnection(sock, address, self, now_s)
         self.connections.add(connection)
         self._addresses[address] += 1
-        self._watch.greets(connection, now_s)
+        self._keepalive.watch_handshake(connection, now_s)
         self.counters.connections += 1
         self._poller.watch(connection.fd, connection)
 
     def handle_handshake(self, connection: Connection, request: Request) -> None:
-        """Let a client in whose request head is whole, or answer why not. Errors: `Refused`."""
+        """Admit a client whose request head is complete, or answer why not. Errors: `Refused`."""
         if not self.options.hosts.allows(request.headers["host"]):
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
         if request.path == "/healthz" and "upgrade" not in request.headers:
-            connection.answer(handshake.http_response(HTTPStatus.OK, {"ok": True}))
+            connection.send_http_answer(handshake.http_response(HTTPStatus.OK, {"ok": True}))
             return
         if request.path == READINESS_PATH and "upgrade" not in request.headers:
-            self.readiness.take(connection)
+            self.readiness.add(connection)
             return
-        if self._monitoring.takes(connection, request):
+        if self._monitoring.handle_handshake(connection, request):
             return
         key = handshake.check_upgrade(request)
         if not self.options.origins.allows(request.headers.get("origin"), host=request.headers["host"]):
@@ -250,12 +216,12 @@ class Gateway:
         if isinstance(decision, Admitted):
             self._admit(connection, decision, answer)
         else:
-            self.pending.take(connection, decision, answer)
+            self.pending.add(connection, decision, answer)
 
     def _admit(self, connection: Connection, admitted: Admitted, answer: bytes) -> None:
         entrance = admitted.entrance
-        self._watch.is_in(connection)
-        room = self.registry.room(entrance.room_id)
+        self._keepalive.watch_silence(connection)
+        room = self.registry.get_or_make(entrance.room_id)
         connection.enter(room, entrance.member, answer, admitted.person, admitted.login)
         if connection.is_open:
             self.revocation.watch(connection, by_role=admitted.by_role)
@@ -271,56 +237,56 @@ class Gateway:
                 Retry_After="5",
             )
 
-    # What connections ask
+    # Called by connections
 
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         self._poller.set_writing(connection.fd, writing=writing)
 
-    def start_slow_path(self, connection: Connection) -> SlowPath:
+    def start_slow_path(self, connection: SocketConnection) -> SlowPath:
         slow_path = SlowPath(connection, self.options.largest_message_bytes)
         self._nursery.start_soon(slow_path.run)
         return slow_path
 
-    def is_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
-        self._watch.is_unfinished(connection, size, trio.current_time(), is_new=is_new)
+    def on_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
+        self._keepalive.note_unfinished(connection, size, trio.current_time(), is_new=is_new)
 
-    def is_closing(self, connection: Connection) -> None:
-        self._watch.closes(connection, trio.current_time())
-        self.pending.left(connection)
-        self.readiness.left(connection)
+    def on_closing(self, connection: Connection) -> None:
+        self._keepalive.watch_closing(connection, trio.current_time())
+        self.pending.discard(connection)
+        self.readiness.discard(connection)
         if connection.closing is not None and connection.member is not None:
-            self.counters.closed(connection.closing.code)
+            self.counters.count_close(connection.closing.code)
 
-    def has_ended(self, connection: Connection) -> None:
+    def on_end(self, connection: Connection) -> None:
         self._poller.forget(connection.fd)
-        self._watch.ended(connection)
-        self.pending.left(connection)
-        self.readiness.left(connection)
-        self.revocation.ended(connection)
+        self._keepalive.discard(connection)
+        self.pending.discard(connection)
+        self.readiness.discard(connection)
+        self.revocation.discard(connection)
         self.connections.discard(connection)
         if connection.room_id is not None:
             code, reason = connection.close_info
-            self.sampler.connection(connection.room_id, trio.current_time() - connection.opened_s, code, reason)
+            self.tracer.trace_connection(connection.room_id, trio.current_time() - connection.opened_s, code, reason)
         self._addresses[connection.address] -= 1
         if not self._addresses[connection.address]:
             del self._addresses[connection.address]
         if not self.connections:
             self._all_gone.set()
 
-    def has_crashed(self, connection: Connection, crash: Exception) -> None:
+    def on_crash(self, connection: Connection, crash: Exception) -> None:
         self.counters.connection_crashes += 1
         _log.error("connection.crashed", extra={"address": connection.address}, exc_info=crash)
 
-    # Time passes
+    # Timers
 
     async def _run_timers(self, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         while True:
-            await trio.sleep(LOOK_S)
+            await trio.sleep(TIMERS_S)
             now_s = trio.current_time()
-            self._watch.look(now_s)
+            self._keepalive.close_overdue(now_s)
             self.registry.sweep(now_s, self.options.empty_room_s)
 
 
-def _report(name: str, crash: BaseException, attempt: int) -> None:
+def _log_crash(name: str, crash: BaseException, attempt: int) -> None:
     _log.error("actor.crashed", extra={"actor": name, "attempt": attempt}, exc_info=crash)

@@ -1,4 +1,4 @@
-from omnisonic.actors.admission.claims import Admitted as Admitted
+from omnisonic.actors.admission.admission import Admitted as Admitted
 from omnisonic.client.errors import Closed as Closed
 from omnisonic.client.errors import EntryRefused as EntryRefused
 from omnisonic.client.errors import NotTaken as NotTaken

@@ -1,4 +1,4 @@
-"""An operator's end of `/inspect` for tests, and a room that can be made to hog the gateway or to crash."""
+"""An operator's end of `/inspect` for tests, and a room that can be made to block the gateway or to crash."""
 
 import threading
 import time
@@ -19,16 +19,16 @@ from tests.rooms import PoisonedRoom, Stage
 TOKEN: Final = "an operator's token of this test's own"
 
 
-class HoggingRoom(PoisonedRoom):
-    """A room that on `hog` does not let go of the loop for as many seconds as the payload says; poisoned, too.
+class StallingRoom(PoisonedRoom):
+    """A room that on `stall` does not return to the loop for as many seconds as the payload says; poisoned, too.
 
-    `hogs` is set once one does.
+    `stalls` is set once one does.
     """
 
     stalls: ClassVar[threading.Event] = threading.Event()
 
     def on_message(self, member: Member, envelope: Envelope) -> bool:
-        if envelope.type == "hog":
+        if envelope.type == "stall":
             self.stalls.set()
             ends_s = time.perf_counter() + msgspec.json.decode(envelope.payload, type=float)
             while time.perf_counter() < ends_s:

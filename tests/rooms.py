@@ -10,9 +10,11 @@ from urllib.parse import urlencode
 import trio
 from trio_websocket import wrap_client_stream
 
-from omnisonic.actors.gateway import Gateway, GatewayOptions
+from omnisonic.actors.gateway import Gateway
+from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.rooms.actor import RoomActor
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.hooks import RoomContext
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.errors import Unavailable
 from omnisonic.models import Member
 from omnisonic.operations.gateway_process import open_gateway

@@ -1,11 +1,11 @@
-"""The porter: lets those in whose right to enter has to be asked about, one task each, while they wait (SPEC 5.1).
+"""Pending admissions: connections whose right to enter is still being checked (SPEC 5.1).
 
-It owns who waits. What is asked may become untrue while it is being asked: whoever is told of rights that end tells the
-porter, and it asks again.
+Each check runs in its own task. Access can be revoked while a check is running: `mark_stale` and `revoke_login` mark
+the affected checks, and they run again, or fail, before anyone is admitted.
 
-Overload: with `WAITING` waiting, or no answer within `ANSWER_S`, newcomers are refused with 503. Guard or database
-down: 503, too; who is in a room stays. Crash of a claim: that newcomer alone gets 500. Shutdown: those who wait are
-refused with the others, and are forgotten.
+Overload: at most `MAX_PENDING` checks; the next connection gets 503. Timeout: 503 after `CHECK_TIMEOUT_S`. Guard or
+database unavailable: 503; members who are in a room stay. Crash of a check: its connection gets 500. Shutdown: pending
+connections are refused like all others.
 """
 
 import math
@@ -15,84 +15,84 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.claims import Admitted, Claim, no_access
+from omnisonic.actors.admission.admission import Admitted, Claim, no_access_refusal
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.models import LoginId, RoomId
 from omnisonic.wire.handshake import Refused, refusal_response
 
-WAITING: Final = 512
-"""Newcomers that may wait at once; the next ones are to come back later."""
-ANSWER_S: Final = 2.0
-"""A newcomer waits no longer than this for guard and database together."""
+MAX_PENDING: Final = 512
+"""Checks that may run at once."""
+CHECK_TIMEOUT_S: Final = 2.0
+"""Time for guard and database together."""
 RETRY_AFTER_S: Final = 1.0
 
 
-class _Arrival:
-    """A newcomer who waits."""
+class _Check:
+    """A check that is running. `is_stale`: run it again; `is_revoked`: refuse."""
 
-    __slots__ = ("claim", "has_ended", "is_stale", "scope")
+    __slots__ = ("claim", "is_revoked", "is_stale", "scope")
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.scope = trio.CancelScope()
         self.is_stale = False
-        self.has_ended = False
+        self.is_revoked = False
 
 
 class PendingAdmissions:
-    """Settles claims. `let_in` opens the WebSocket for a connection whose claim is good."""
+    """Runs the checks. `admit` opens the WebSocket of a connection that may enter."""
 
-    def __init__(self, nursery: trio.Nursery, let_in: Callable[[Connection, Admitted, bytes], None]) -> None:
+    def __init__(self, nursery: trio.Nursery, admit: Callable[[Connection, Admitted, bytes], None]) -> None:
         self._nursery = nursery
-        self._let_in = let_in
-        self._arrivals: dict[Connection, _Arrival] = {}
+        self._admit = admit
+        self._checks: dict[Connection, _Check] = {}
 
     def __len__(self) -> int:
-        return len(self._arrivals)
+        return len(self._checks)
 
-    def take(self, connection: Connection, claim: Claim, upgrade: bytes) -> None:
-        """Let `connection` wait for what comes of `claim`; `upgrade` is what opens its WebSocket. Errors: `Refused`."""
-        if len(self._arrivals) >= WAITING:
-            raise _later("Too many want to enter just now; try again in a moment.", RETRY_AFTER_S)
-        arrival = self._arrivals[connection] = _Arrival(claim)
-        self._nursery.start_soon(self._check, connection, arrival, upgrade)
+    def add(self, connection: Connection, claim: Claim, upgrade: bytes) -> None:
+        """Check `claim` for `connection`; `upgrade` is the answer that opens its WebSocket. Errors: `Refused`."""
+        if len(self._checks) >= MAX_PENDING:
+            raise _make_unavailable("Too many want to enter just now; try again in a moment.", RETRY_AFTER_S)
+        arrival = self._checks[connection] = _Check(claim)
+        self._nursery.start_soon(self._run_check, connection, arrival, upgrade)
 
-    def left(self, connection: Connection) -> None:
-        """Forget a connection that is gone, if it waits."""
-        arrival = self._arrivals.pop(connection, None)
+    def discard(self, connection: Connection) -> None:
+        """Cancel the check of a connection that has ended, if there is one."""
+        arrival = self._checks.pop(connection, None)
         if arrival is not None:
             arrival.scope.cancel()
 
-    def login_ended(self, login: LoginId) -> None:
-        """A sign-in has ended: whoever waits by it waits in vain."""
-        for arrival in self._arrivals.values():
-            arrival.has_ended |= arrival.claim.login == login
+    def revoke_login(self, login: LoginId) -> None:
+        """A sign-in has ended: refuse everyone who is waiting by it."""
+        for arrival in self._checks.values():
+            arrival.is_revoked |= arrival.claim.login == login
 
-    def rights_changed(self, room_id: RoomId | None = None) -> None:
-        """Somebody's role in this room's session has ended, or maybe in any: what was asked before is asked again."""
-        for arrival in self._arrivals.values():
+    def mark_stale(self, room_id: RoomId | None = None) -> None:
+        """Roles in this room's session have changed (None: in any session): run the affected checks again."""
+        for arrival in self._checks.values():
             arrival.is_stale |= room_id is None or arrival.claim.room_id == room_id
 
-    async def _check(self, connection: Connection, arrival: _Arrival, upgrade: bytes) -> None:
+    async def _run_check(self, connection: Connection, arrival: _Check, upgrade: bytes) -> None:
         with arrival.scope:
             try:
-                outcome = await _outcome(arrival)
-                if self._arrivals.pop(connection, None) is None:
-                    return  # it left meanwhile
+                outcome = await _resolve_claim(arrival)
+                if self._checks.pop(connection, None) is None:
+                    return  # it has ended meanwhile
                 if isinstance(outcome, Refused):
-                    connection.answer(refusal_response(outcome))
+                    connection.send_http_answer(refusal_response(outcome))
                 elif isinstance(outcome, InvalidInput):
                     connection.reject(upgrade, outcome.code, outcome.message)
                 else:
-                    self._let_in(connection, outcome, upgrade)
-            except Exception as crash:  # noqa: BLE001 - a claim is asked by adapters, and only its newcomer is to pay
+                    self._admit(connection, outcome, upgrade)
+            except Exception as crash:  # noqa: BLE001 - adapters may raise anything, and only this connection may fail
                 connection.on_crash(crash)
 
 
-async def _outcome(arrival: _Arrival) -> Admitted | Refused | InvalidInput:
-    """What comes of the claim, true now."""
-    with trio.move_on_after(ANSWER_S):
+async def _resolve_claim(arrival: _Check) -> Admitted | Refused | InvalidInput:
+    """Resolve the claim until the result is not stale."""
+    with trio.move_on_after(CHECK_TIMEOUT_S):
         while True:
             arrival.is_stale = False
             try:
@@ -100,14 +100,16 @@ async def _outcome(arrival: _Arrival) -> Admitted | Refused | InvalidInput:
             except (Refused, InvalidInput) as wrong:
                 return wrong
             except Unavailable as problem:
-                return _later("Who may enter cannot be checked now; try again in a moment.", problem.retry_after_s)
-            if arrival.has_ended:
-                return no_access()
+                return _make_unavailable(
+                    "Who may enter cannot be checked now; try again in a moment.", problem.retry_after_s
+                )
+            if arrival.is_revoked:
+                return no_access_refusal()
             if not arrival.is_stale:
                 return admitted
-    return _later("Who may enter could not be checked in time; try again in a moment.", RETRY_AFTER_S)
+    return _make_unavailable("Who may enter could not be checked in time; try again in a moment.", RETRY_AFTER_S)
 
 
-def _later(message: str, retry_after_s: float) -> Refused:
+def _make_unavailable(message: str, retry_after_s: float) -> Refused:
     wait_s = str(max(1, math.ceil(retry_after_s)))
     return Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", message, Retry_After=wait_s)

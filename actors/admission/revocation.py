@@ -1,11 +1,11 @@
-"""The bouncer: sends people out whose right to be in a room has ended (SPEC 5.1; close code 4003).
+"""Access revocation: closes connections whose right to be in a room has ended (SPEC 5.1; close code 4003).
 
-It owns the index of connections by sign-in and by person, so that sending somebody out costs what they have open and
-not what is open. The relay tells it what the bus says; because the bus may lose events, all rights are asked about
-again after a gap, and from time to time.
+It owns the index of connections by sign-in and by user, so a revocation costs only the connections it closes. The event
+relay reports revocations from the bus. The bus may lose events, so all rights are checked again after a gap and every
+`RECHECK_S`.
 
-Overload: rights are asked about in chunks, one at a time. The database down: nobody is sent out, and it is asked again
-until it answers. Crash: restarted by its supervisor; the index lives on. Shutdown: cancelled.
+Overload: rights are checked in chunks, one chunk at a time. Database unavailable: nobody is closed, and the check is
+repeated until it answers. Crash: restarted by its supervisor; the index is kept. Shutdown: cancelled.
 """
 
 import logging
@@ -22,18 +22,18 @@ from omnisonic.studio.access import AccessStore, Pass
 from omnisonic.wire.closing import CloseCode, Closing
 
 RECHECK_S: Final = 60.0
-"""How often all rights are asked about, whatever the bus says."""
+"""How often all rights are checked, whatever the bus reports."""
 CHUNK: Final = 1_000
-"""Rights that are asked about in one question."""
+"""Rights in one query."""
 RETRY_S: Final = 1.0
-ANSWER_S: Final = 10.0
-"""A question is given up after this long, and asked again."""
+CHECK_TIMEOUT_S: Final = 10.0
+"""A query is cancelled after this time, and repeated."""
 
 _log = logging.getLogger(__name__)
 
 
 class AccessRevocation:
-    """Knows who is in by which right. Without an `access` store rights are never asked about: the doors are open."""
+    """Knows which connection entered by which right. Without an `access` store nothing is checked again."""
 
     def __init__(self, pending: PendingAdmissions, access: AccessStore | None, *, recheck_s: float = RECHECK_S) -> None:
         self._pending = pending
@@ -45,11 +45,11 @@ class AccessRevocation:
         self._wake = trio.Event()
 
     def __len__(self) -> int:
-        """How many people and sign-ins there are in rooms."""
+        """How many users and sign-ins are in rooms."""
         return len(self._by_login) + len(self._by_person)
 
     def watch(self, connection: Connection, *, by_role: bool = True) -> None:
-        """Somebody known has entered, `by_role` into a session's room."""
+        """A connection has entered, `by_role` into a session's room."""
         if not by_role:
             self._without_role.add(connection)
         if connection.login is not None:
@@ -57,38 +57,38 @@ class AccessRevocation:
         if connection.person is not None:
             self._by_person.setdefault(connection.person, set()).add(connection)
 
-    def ended(self, connection: Connection) -> None:
-        """Forget a connection that is gone."""
+    def discard(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
         self._without_role.discard(connection)
         if connection.login is not None:
             _discard(self._by_login, connection.login, connection)
         if connection.person is not None:
             _discard(self._by_person, connection.person, connection)
 
-    def login_ended(self, login: LoginId) -> None:
-        """A sign-in has ended: everything that was entered by it is closed."""
-        self._pending.login_ended(login)
+    def revoke_login(self, login: LoginId) -> None:
+        """A sign-in has ended: close every connection that entered by it."""
+        self._pending.revoke_login(login)
         for connection in list(self._by_login.get(login, ())):
-            _send_out(connection)
+            _kick(connection)
 
-    def role_lost(self, room_id: RoomId, person: UserId) -> None:
-        """A person has no role in the room's session any more."""
-        self._pending.rights_changed(room_id)
+    def revoke_role(self, room_id: RoomId, person: UserId) -> None:
+        """A user has no role in the room's session any more: close their connections to the room."""
+        self._pending.mark_stale(room_id)
         for connection in list(self._by_person.get(person, ())):
             if connection.room_id == room_id:
-                _send_out(connection)
+                _kick(connection)
 
-    def room_closed(self, room_id: RoomId) -> None:
-        """Nobody has a role there any more; the room itself sends everybody out."""
-        self._pending.rights_changed(room_id)
+    def revoke_room(self, room_id: RoomId) -> None:
+        """Nobody has a role there any more. The room itself closes its connections."""
+        self._pending.mark_stale(room_id)
 
-    def missed(self) -> None:
-        """Rights may have ended unheard: ask about all of them soon."""
-        self._pending.rights_changed()
+    def recheck_soon(self) -> None:
+        """Events may have been lost: check all rights soon."""
+        self._pending.mark_stale()
         self._wake.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Ask about all rights whenever events were missed and every `recheck_s`, until cancelled."""
+        """Check all rights when events were lost and every `recheck_s`, until cancelled."""
         task_status.started()
         while True:
             with trio.move_on_after(self._recheck_s):
@@ -100,10 +100,10 @@ class AccessRevocation:
     async def _recheck(self, access: AccessStore) -> None:
         passes = list({self._pass_of(each): None for connections in self._by_login.values() for each in connections})
         for start in range(0, len(passes), CHUNK):
-            for lapsed in await _expire_stale_checks(access, passes[start : start + CHUNK]):
+            for lapsed in await _find_lapsed(access, passes[start : start + CHUNK]):
                 for connection in list(self._by_login.get(lapsed.login, ())):
                     if self._pass_of(connection) == lapsed:
-                        _send_out(connection)
+                        _kick(connection)
 
     def _pass_of(self, connection: Connection) -> Pass:
         assert connection.login is not None
@@ -111,12 +111,12 @@ class AccessRevocation:
         return Pass(connection.login, None if connection in self._without_role else connection.room_id)
 
 
-async def _expire_stale_checks(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
-    """Those of `passes` that open nothing any more. Waits for the database for as long as it takes."""
+async def _find_lapsed(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
+    """Find the `passes` that are not valid any more. Waits for the database as long as it takes."""
     is_down = False
     while True:
         try:
-            with trio.move_on_after(ANSWER_S):
+            with trio.move_on_after(CHECK_TIMEOUT_S):
                 return await access.lapsed(passes)
         except Unavailable as problem:
             if not is_down:
@@ -125,7 +125,7 @@ async def _expire_stale_checks(access: AccessStore, passes: Sequence[Pass]) -> l
         await trio.sleep(RETRY_S)
 
 
-def _send_out(connection: Connection) -> None:
+def _kick(connection: Connection) -> None:
     connection.close(Closing(CloseCode.KICKED))
 
 

@@ -1,7 +1,7 @@
-"""An outbox: the bytes that the kernel refused for now, in whole frames (DESIGN 2, points 3 and 4).
+"""The send buffer: bytes that the kernel did not take yet, in whole frames (DESIGN 2, points 3 and 4).
 
-It exists only while something waits. The bytes of a batch are shared by all who wait for it: an outbox keeps
-references, not copies. Overload is its owner's business, by `size`. It ends with its connection.
+It exists only while something waits. All members that wait for a batch share its bytes: a send buffer keeps references,
+not copies. Overload: its owner decides, by `size`. It ends with its connection.
 """
 
 from collections import deque
@@ -23,18 +23,18 @@ class SendBuffer:
 
     @property
     def since_s(self) -> float | None:
-        """When the oldest byte that waits came; None when none does."""
+        """Since when the oldest byte waits; None when the buffer is empty."""
         return self._since_s[0] if self._since_s else None
 
     def add(self, data: bytes, sent: int = 0, now_s: float = 0.0) -> None:
-        """Keep `data`, of which `sent` bytes have gone out already; that may only be said of the first chunk."""
+        """Keep `data`, of which `sent` bytes are already sent; only the first chunk may be partly sent."""
         self._chunks.append(data)
         self._since_s.append(now_s)
         self._sent = sent or self._sent
         self.size += len(data) - sent
 
-    def cut(self) -> None:
-        """Drop what has not been begun: the chunk that is partly sent has to be finished, or frames would break."""
+    def drop_unsent(self) -> None:
+        """Drop what has not been begun. A chunk that is partly sent stays, because a frame must be sent whole."""
         keep = self._chunks[0] if self._chunks and self._sent else None
         since_s = self.since_s
         self._chunks.clear()

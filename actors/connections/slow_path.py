@@ -1,15 +1,15 @@
-"""The detour: trio-websocket as the authority on every frame that is not plain (DESIGN 2, point 3).
+"""The slow path: trio-websocket decides about every frame that is not plain (DESIGN 2, point 3).
 
-Made for a connection the first time its client sends a fragment, a long frame or a broken one. It is a
-`trio.abc.Stream` under trio-websocket's public `wrap_server_stream`: what the client sent goes in, what trio-websocket
-answers goes out through the connection. The opening handshake was done before, so a plain one is played to it first,
-and its answer is dropped.
+Created the first time a client sends a fragment, a long frame or a broken one. It is a `trio.abc.Stream` for
+trio-websocket's public `wrap_server_stream`: it reads what the client sent, and what it writes goes out through the
+connection. The opening handshake is already done, so the slow path starts with a handshake of its own and drops the
+answer.
 
-Overload: the poller stops at the room's rate limit; messages are handed over one by one. Crash: closes this connection
-with 1011. Shutdown: cancelled with the gateway's nursery, or by the connection's end (`feed(b"")`).
+Overload: the room's rate limit applies; messages are handed over one by one. Crash: closes this connection with 1011.
+Shutdown: cancelled with the gateway's nursery, or ended by the connection (`feed(b"")`).
 """
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
@@ -18,47 +18,34 @@ from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, TEXT
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
-_OPENING: Final = (
-    b"GET / HTTP/1.1\r\nHost: detour\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+if TYPE_CHECKING:
+    from omnisonic.actors.connections.socket_connection import SocketConnection
+
+_UPGRADE_REQUEST: Final = (
+    b"GET / HTTP/1.1\r\nHost: slow-path\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 _CLOSE_BYTE: Final = 0x88
 PENDING_MESSAGES: Final = 2
-"""This many of the largest messages may wait for trio-websocket; more comes only from a client that floods."""
-
-
-class SlowPathOwner(Protocol):
-    """The connection that takes the detour."""
-
-    def arrived(self, opcode: int, payload: bytes) -> None: ...
-
-    def closed_on_slow_path(self, close_frame: bytes, closing: Closing) -> None: ...
-
-    def push(self, data: bytes) -> None: ...
-
-    def close(self, closing: Closing) -> None: ...
-
-    def on_crash(self, crash: Exception) -> None: ...
-
-    def end(self, reason: str) -> None: ...
+"""This many of the largest messages may wait for trio-websocket."""
 
 
 class SlowPath(trio.abc.Stream):
-    """One connection's odd bytes on their way through trio-websocket."""
+    """The stream between one connection and trio-websocket."""
 
-    def __init__(self, connection: SlowPathOwner, largest_bytes: int = LARGEST_MESSAGE_BYTES) -> None:
+    def __init__(self, connection: "SocketConnection", largest_bytes: int = LARGEST_MESSAGE_BYTES) -> None:
         self._connection = connection
         self._largest_bytes = largest_bytes
         self._received = bytearray()
         self._more = trio.Event()
         self._ended = False
-        self._asked = False
-        self._opened = False
+        self._is_request_sent = False
+        self._is_open = False
 
-    def feed(self, odd: bytes) -> None:
-        """Take what the client sent; nothing at all means that it is gone."""
-        if odd:
-            self._received += odd
+    def feed(self, unparsed: bytes) -> None:
+        """Take what the client sent; empty bytes mean that the connection has ended."""
+        if unparsed:
+            self._received += unparsed
         else:
             self._ended = True
         if len(self._received) > PENDING_MESSAGES * self._largest_bytes:
@@ -67,41 +54,41 @@ class SlowPath(trio.abc.Stream):
         self._more.set()
 
     def give_up(self) -> None:
-        """Nothing more is to come through: drop what has not."""
+        """Drop what trio-websocket has not read yet, and end."""
         self._received.clear()
         self.feed(b"")
 
     async def run(self) -> None:
-        """Hand over every message that comes through, until the connection ends."""
+        """Give every message to the connection, until it ends."""
         if self._ended:
             return
         try:
             async with trio.open_nursery() as nursery:
                 request = await wrap_server_stream(nursery, self, max_message_size=self._largest_bytes)
-                await self._hand_over(await request.accept())
+                await self._receive_messages(await request.accept())
                 nursery.cancel_scope.cancel()
-        except Exception as crash:  # noqa: BLE001 - one connection's fault must not end the others
+        except Exception as crash:  # noqa: BLE001 - a fault of one connection must not end the others
             self._connection.on_crash(crash)
 
-    async def _hand_over(self, websocket: WebSocketConnection) -> None:
+    async def _receive_messages(self, websocket: WebSocketConnection) -> None:
         while True:
             try:
                 message = await websocket.get_message()
             except ConnectionClosed as closed:
-                if closed.reason is not None:  # a breach of the protocol, which trio-websocket tells only to us
-                    self._connection.close(_closing(closed.reason.code, closed.reason.reason or ""))
+                if closed.reason is not None:  # a protocol error, which trio-websocket reports only here
+                    self._connection.close(_make_closing(closed.reason.code, closed.reason.reason or ""))
                 return
             if isinstance(message, str):
-                self._connection.arrived(TEXT, message.encode())
+                self._connection.receive_message(TEXT, message.encode())
             else:
-                self._connection.arrived(BINARY, message)
+                self._connection.receive_message(BINARY, message)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         await trio.lowlevel.checkpoint()
-        if not self._asked:
-            self._asked = True
-            return _OPENING
-        while not self._received or not self._opened:
+        if not self._is_request_sent:
+            self._is_request_sent = True
+            return _UPGRADE_REQUEST
+        while not self._received or not self._is_open:
             if self._ended:
                 return b""
             self._more = trio.Event()
@@ -113,11 +100,11 @@ class SlowPath(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint()
-        if not self._opened:
-            self._opened = True  # the answer to the opening that was played
+        if not self._is_open:
+            self._is_open = True  # the answer to our own handshake
             self._more.set()
         elif data[0] == _CLOSE_BYTE:
-            self._connection.closed_on_slow_path(bytes(data), _closing(int.from_bytes(data[2:4], "big")))
+            self._connection.close_on_slow_path(bytes(data), _make_closing(int.from_bytes(data[2:4], "big")))
         else:
             self._connection.push(bytes(data))
 
@@ -130,8 +117,8 @@ class SlowPath(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-def _closing(code: int, reason: str = "") -> Closing:
-    """The row of the table that a close by trio-websocket is; a code of the client's own is a normal leave."""
+def _make_closing(code: int, reason: str = "") -> Closing:
+    """The close for a code of trio-websocket; a code that is not in the table is a normal leave."""
     try:
         return Closing(CloseCode(code), reason)
     except ValueError:

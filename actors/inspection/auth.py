@@ -1,12 +1,12 @@
-"""The door to `/inspect`: who may look inside, by the operator's token (SPEC 1, 2).
+"""Authentication for `/inspect`: an operator shows the admin token (SPEC 1, 2).
 
-The token comes in `Authorization: Bearer` and nowhere else, so that it stands in no log of addresses; a page in a
-browser cannot send that header, and is no inspector. Whoever shows no token guesses none: they are refused, and nothing
-is remembered of it, or any page could lock the operator out. Without a token of its own the gateway has no such door
-(404).
+The token is accepted in `Authorization: Bearer` only, so it is in no log of addresses, and no web page can send it. A
+request without a token is refused and not counted as a wrong one; otherwise any web page could lock the operator out.
+Without an admin token `/inspect` does not exist (404).
 
-Overload: an address that has shown `TRIES` wrong tokens within `WITHIN_S` is not listened to any more until then, right
-ones included, or guessing could go on; addresses that are remembered are bounded. Crash and shutdown: all is forgotten.
+Overload: an address that sent `TRIES` wrong tokens within `WITHIN_S` is refused until the window has passed, even with
+the right token, or guessing could continue. The number of remembered addresses is bounded. Crash and shutdown: all is
+forgotten.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ PATH: Final = "/inspect"
 TRIES: Final = 5
 WITHIN_S: Final = 60.0
 ADDRESSES: Final = 10_000
-"""With more of them at once the oldest are forgotten."""
+"""With more addresses the oldest are forgotten."""
 INSPECTORS: Final = 8
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
-"""What a browser says in `Sec-Fetch-Site` of requests that no other site's page made (Fetch Metadata, W3C)."""
+"""Values of `Sec-Fetch-Site` for requests that no other site's page made (Fetch Metadata, W3C)."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,11 +38,11 @@ class _Failures:
     """When an address showed wrong tokens, and whether it was logged that it does so too often."""
 
     at_s: deque[float] = field(default_factory=deque)
-    is_told: bool = False
+    is_logged: bool = False
 
 
 class InspectionAuth:
-    """Lets inspectors in. None as `token`: there is nothing to inspect."""
+    """Checks inspectors' tokens. `token` None: `/inspect` does not exist."""
 
     def __init__(self, token: str | None, hosts: HostPolicy, origins: OriginPolicy) -> None:
         self._token = None if not token else _digest(token.encode())
@@ -51,12 +51,12 @@ class InspectionAuth:
         self._wrong: dict[str, _Failures] = {}
 
     @property
-    def is_there(self) -> bool:
-        """Whether anybody can ever come in."""
+    def is_enabled(self) -> bool:
+        """Whether there is a token at all."""
         return self._token is not None
 
     def check(self, request: Request, address: str, inside: int, now_s: float) -> None:
-        """See that the request is an operator's; `inside` is how many are in. Errors: `Refused`."""
+        """Check that the request is an operator's; `inside` is how many inspectors there are. Errors: `Refused`."""
         if self._token is None:
             raise Refused(
                 HTTPStatus.NOT_FOUND, "not_found", "There is nothing to inspect here: ADMIN_TOKEN is not set."
@@ -69,12 +69,12 @@ class InspectionAuth:
             raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of other sites may not connect here.")
         shown = _bearer_token(request)
         if not shown:
-            raise _unauthorized()
+            raise _make_unauthorized()
         self._check_failures(address, now_s)
         if not hmac.compare_digest(_digest(shown), self._token):
             self._wrong.setdefault(address, _Failures()).at_s.append(now_s)
             _log.warning("inspector.refused", extra={"address": address, "problem": "The token is wrong."})
-            raise _unauthorized()
+            raise _make_unauthorized()
         self._wrong.pop(address, None)
         if inside >= INSPECTORS:
             raise Refused(
@@ -92,13 +92,13 @@ class InspectionAuth:
             return
         while tries.at_s and tries.at_s[0] <= now_s - WITHIN_S:
             tries.at_s.popleft()
-            tries.is_told = False
+            tries.is_logged = False
         if not tries.at_s:
             del self._wrong[address]
         elif len(tries.at_s) >= TRIES:
             wait_s = math.ceil(tries.at_s[0] + WITHIN_S - now_s)
-            if not tries.is_told:  # once, and not for each try that follows
-                tries.is_told = True
+            if not tries.is_logged:  # once, and not for each try that follows
+                tries.is_logged = True
                 _log.warning("inspector.refused", extra={"address": address, "problem": "It tried too often."})
             raise Refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -109,12 +109,12 @@ class InspectionAuth:
 
 
 def _bearer_token(request: Request) -> bytes:
-    """The token that is shown; empty without one."""
+    """The token in the request; empty without one."""
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
     return shown.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
 
-def _unauthorized() -> Refused:
+def _make_unauthorized() -> Refused:
     return Refused(
         HTTPStatus.UNAUTHORIZED,
         "invalid_token",
@@ -124,5 +124,5 @@ def _unauthorized() -> Refused:
 
 
 def _digest(token: bytes) -> bytes:
-    """Of the same length whatever it is of, so that comparing tells nothing."""
+    """A digest of fixed length, so that the comparison reveals nothing about the token."""
     return hashlib.sha256(token).digest()

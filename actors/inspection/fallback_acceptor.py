@@ -1,11 +1,11 @@
-"""The stand-in: while the gateway's loop is held up, it takes newcomers off the listening sockets to find inspectors.
+"""The fallback acceptor: while the gateway's loop is blocked, it accepts connections to find inspectors (SPEC 1).
 
-An operator comes to look just when nothing goes any more, and the loop would not take their connection either. So the
-inspection's thread does, for as long as the watchdog sees a stall: it looks at the first bytes without reading them.
-An inspector it lets in itself; everybody else's socket is given to the gateway untouched, to be taken when it can.
+Operators connect exactly when the loop is blocked, and the loop cannot accept them. So the inspection thread accepts
+for as long as the watchdog sees a stall. It looks at the first bytes without reading them. It serves an inspector
+itself; every other socket goes to the gateway unread.
 
-Overload: `LOOKED_AT` newcomers at once, the others wait in the socket. Crash: of one newcomer, closes that one.
-Shutdown: cancelled with the inspection.
+Overload: at most `MAX_PENDING` sockets at once, the others wait in the listening socket. Crash: closes the one socket.
+Shutdown: cancelled with the inspection server.
 """
 
 import socket
@@ -16,39 +16,40 @@ from typing import Final, TypeAlias
 import trio
 
 from omnisonic.actors.inspection.watchdog import Watchdog
+from omnisonic.actors.runtime.acceptor import accept
 from omnisonic.wire.handshake import Refused, Request, find_head_end, read_request, refusal_response
 
-LOOKED_AT: Final = 64
+MAX_PENDING: Final = 64
 FIRST_BYTES_S: Final = 1.0
-"""Whoever says nothing for so long is no inspector."""
+"""A client that sends nothing for this long is no inspector."""
 HEAD_S: Final = 5.0
 PAUSE_S: Final = 0.05
 READ_BYTES: Final = 4096
 FIRST_BYTES: Final = b"GET /inspect"
 
-LetIn: TypeAlias = Callable[[socket.socket, Request, bytes, str], None]
-"""Takes an inspector: its socket, its request, what came after that, and its address. Errors: `Refused`."""
+AdmitInspector: TypeAlias = Callable[[socket.socket, Request, bytes, str], None]
+"""Admits an inspector: socket, request, bytes after the request, address. Errors: `Refused`."""
 
 
 class FallbackAcceptor:
-    """Stands in for the acceptors of `listeners`. `give_back` takes everybody's socket who is no inspector."""
+    """Accepts from `listeners`. `release` gets every socket that is no inspector's."""
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
         watchdog: Watchdog,
-        let_in: LetIn,
-        give_back: Callable[[socket.socket, str], None],
+        admit: AdmitInspector,
+        release: Callable[[socket.socket, str], None],
     ) -> None:
         self._listeners = listeners
         self._watchdog = watchdog
-        self._let_in = let_in
-        self._give_back = give_back
+        self._admit = admit
+        self._release = release
         self.is_running = False
-        self._looked_at = 0
+        self._pending = 0
 
     async def run(self) -> None:
-        """Take newcomers until the loop goes on, and see to those that were taken."""
+        """Accept until the loop runs again, then finish what was accepted."""
         async with trio.open_nursery() as nursery:
             while self._watchdog.stall() is not None:
                 for listener in self._listeners:
@@ -56,20 +57,17 @@ class FallbackAcceptor:
                 await trio.sleep(PAUSE_S)
 
     def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
-        while self._looked_at < LOOKED_AT:
+        while self._pending < MAX_PENDING:
             try:
-                sock, address = listener.accept()
-            except OSError:  # nobody is there, or not any more
+                sock, address = accept(listener)
+            except OSError:  # no connection waits
                 return
-            sock.setblocking(False)
-            if sock.family in (socket.AF_INET, socket.AF_INET6):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._looked_at += 1
-            nursery.start_soon(self._look_at, sock, str(address[0]) if address else "")
+            self._pending += 1
+            nursery.start_soon(self._check_newcomer, sock, address)
 
-    async def _look_at(self, sock: socket.socket, address: str) -> None:
+    async def _check_newcomer(self, sock: socket.socket, address: str) -> None:
         try:
-            is_inspector = await _says(sock, FIRST_BYTES)
+            is_inspector = await _peek_matches(sock, FIRST_BYTES)
         except OSError:
             sock.close()
             return
@@ -77,35 +75,35 @@ class FallbackAcceptor:
             sock.close()
             raise
         finally:
-            self._looked_at -= 1
+            self._pending -= 1
         if not is_inspector:
-            self._give_back(sock, address)
+            self._release(sock, address)
             return
         try:
             with trio.fail_after(HEAD_S):
-                request, early = await _head(sock)
-            self._let_in(sock, request, early, address)
+                request, early = await _read_head(sock)
+            self._admit(sock, request, early, address)
         except Refused as refused:
-            _answer(sock, refusal_response(refused))
+            _send_answer(sock, refusal_response(refused))
         except (OSError, trio.TooSlowError):
             sock.close()
 
 
-async def _says(sock: socket.socket, first: bytes) -> bool:
-    """Whether what the peer sends begins with `first`. Nothing of it is read. Errors: `OSError`."""
+async def _peek_matches(sock: socket.socket, first: bytes) -> bool:
+    """Whether what the peer sends begins with `first`; peeks, reads nothing. Errors: `OSError`."""
     seen = b""
     with trio.move_on_after(FIRST_BYTES_S):
         while len(seen) < len(first) and first.startswith(seen):
             await trio.lowlevel.wait_readable(sock)
             more = sock.recv(len(first), socket.MSG_PEEK)
             if more == seen:
-                break  # it ended, or sends byte by byte: that is for the gateway to judge
+                break  # it ended, or sends byte by byte: the gateway handles that
             seen = more
     return seen == first
 
 
-async def _head(sock: socket.socket) -> tuple[Request, bytes]:
-    """The request, and what came after it. Errors: `Refused`, `OSError`."""
+async def _read_head(sock: socket.socket) -> tuple[Request, bytes]:
+    """Read the request, and what came after it. Errors: `Refused`, `OSError`."""
     received = bytearray()
     while True:
         await trio.lowlevel.wait_readable(sock)
@@ -118,8 +116,8 @@ async def _head(sock: socket.socket) -> tuple[Request, bytes]:
             return read_request(bytes(received[:end])), bytes(received[end:])
 
 
-def _answer(sock: socket.socket, answer: bytes) -> None:
-    """Send it, as far as it goes at once, and close."""
+def _send_answer(sock: socket.socket, answer: bytes) -> None:
+    """Send what the kernel takes at once, and close."""
     try:
         sock.send(answer)
         sock.shutdown(socket.SHUT_WR)

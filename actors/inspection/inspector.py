@@ -1,10 +1,9 @@
-"""The inspector: answers an operator's questions about one gateway, and does what they ask, in the gateway's own loop.
+"""The inspector: answers an operator's questions about one gateway and performs actions, in the gateway's own loop.
 
-Every method is a plain call between two tasks, and a short one: questions about all rooms are asked in slices. It is
-asked from another thread (`omnisonic.actors.inspection.thread_call`), so that the loop's being busy is itself an
-answer.
+Every method is a short plain call between two tasks; questions about all rooms are asked in slices. It is called from
+another thread (`omnisonic.actors.inspection.thread_call`), so a blocked loop is noticed, too.
 
-Overload: whoever asks waits for the answer before asking more. Crash: what is raised is the asker's. Shutdown: nothing.
+Overload: a caller waits for an answer before its next question. Crash: raised to the caller. Shutdown: nothing to do.
 """
 
 import os
@@ -22,8 +21,8 @@ from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import ClientMessages, Dismiss, ExternalMessage
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.tap import Bounds, Sample, Tap
-from omnisonic.actors.runtime.counters import Counters
 from omnisonic.actors.runtime.supervisor import ChildRecord
+from omnisonic.actors.runtime.telemetry import Counters
 from omnisonic.errors import InvalidInput
 from omnisonic.models import MemberId, RoomId
 from omnisonic.stores.bus.events import Reply
@@ -39,7 +38,7 @@ TAPS_A_ROOM: Final = 4
 
 @dataclass(frozen=True)
 class GatewayParts:
-    """What there is to see of a gateway. `notes` are what its tasks have to say of themselves, by their names."""
+    """The parts of a gateway that reports are made from. `notes` are remarks of its tasks, by task name."""
 
     registry: Registry
     counters: Counters
@@ -53,7 +52,7 @@ class GatewayParts:
 
 
 class Inspector:
-    """Of one gateway. Errors of what it is told to do: `InvalidInput`, with a code of the wire's table."""
+    """The inspector of one gateway. Actions raise `InvalidInput`, with a code of the wire's table."""
 
     def __init__(self, parts: GatewayParts) -> None:
         self._parts = parts
@@ -63,11 +62,11 @@ class Inspector:
     # Looking
 
     def actors(self) -> Sequence[RoomActor]:
-        """All rooms there are, to be asked about in slices."""
+        """All rooms, to be reported in slices."""
         return list(self._parts.registry)
 
     def lines(self, actors: Sequence[RoomActor]) -> tuple[RoomLine, ...]:
-        """Rooms in rows; at most `SLICE` at once. One that is gone meanwhile is as it was."""
+        """Rooms in rows; at most `SLICE` at once. A room that was forgotten meanwhile is reported as it was."""
         moment, closed = self._moment(), self._parts.registry.closed
         return tuple(reports.room_line(actor, moment, closed.get(actor.room_id)) for actor in actors)
 
@@ -103,10 +102,12 @@ class Inspector:
 
     def closed(self) -> tuple[ClosedRoom, ...]:
         """Rooms that failed too often, lately."""
-        since_ms = self._parts.now_ms() - reports.LATELY_MS
+        since_ms = self._parts.now_ms() - reports.RECENT_MS
         closed = self._parts.registry.closed.items()
         return tuple(
-            ClosedRoom(room, reports.at(life.at_ms), life.reason) for room, life in closed if life.at_ms > since_ms
+            ClosedRoom(room, reports.to_datetime(life.at_ms), life.reason)
+            for room, life in closed
+            if life.at_ms > since_ms
         )
 
     def dead_letters(self, room_id: RoomId | None, *, payload: bool) -> tuple[tuple[LetterLine, ...], int]:
@@ -135,14 +136,14 @@ class Inspector:
         self._room(room_id).tell(Dismiss(Closing(CloseCode.ROOM_CLOSED)))
 
     def restart(self, room_id: RoomId) -> None:
-        """Throw the room's state away, and make a new one of its roster; nobody in it notices."""
+        """Drop the room's state and make a new one from its roster; its members do not notice."""
         actor = self._room(room_id)
         if not actor.is_alive:
             raise InvalidInput("That room has crashed and is being started again already.", code="restarting")
-        actor.renew()
+        actor.reset()
 
     def replay(self, number: int) -> RoomId:
-        """Say a dead letter again, as who said it, if they are still there; in which room."""
+        """Send a dead letter to its room again, as its sender, if they are still there. Returns the room."""
         letter = dict(self._parts.registry.dead_letters.numbered()).get(number)
         if letter is None:
             raise InvalidInput("There is no dead letter of that number any more.", code="unknown_letter")
@@ -150,7 +151,7 @@ class Inspector:
             raise InvalidInput(f"The letter is a {letter.kind}, and nobody said that.", code="not_replayable")
         actor = self._room(letter.room_id)
         if letter.kind == ExternalMessage.__name__:
-            actor.tell(ExternalMessage(decode(letter.frame[1]), _say_nothing))
+            actor.tell(ExternalMessage(decode(letter.frame[1]), _ignore_reply))
             return letter.room_id
         for entry in actor.entries:
             if entry.member.member_id == letter.sender and entry.connection is not None:
@@ -160,7 +161,7 @@ class Inspector:
         raise InvalidInput(f"{letter.sender} is not connected to that room any more.", code="sender_gone")
 
     def tap(self, room_id: RoomId, bounds: Bounds, show: Callable[[Sample], None], end: Callable[[str], None]) -> Tap:
-        """Show what passes in a room, within the bounds; `end` is told why it is over."""
+        """Show messages of a room, within the bounds; `end` gets the reason when it is over."""
         actor = self._room(room_id)
         if self._taps >= TAPS or len(actor.taps or ()) >= TAPS_A_ROOM:
             raise InvalidInput("There are as many taps as there may be; end one.", code="too_many_taps")
@@ -185,5 +186,5 @@ class Inspector:
         return Moment(trio.current_time(), self._parts.now_ms())
 
 
-def _say_nothing(_reply: Reply) -> None:
-    """Who said it first has had its answer."""
+def _ignore_reply(_reply: Reply) -> None:
+    """The first attempt was already answered."""

@@ -1,7 +1,7 @@
-"""The oversight of a gateway: all that sees how it is, put together (SPEC 1).
+"""Monitoring: what observes a gateway, put together (SPEC 1).
 
-The pulse is a task of the gateway; the watchdog and the inspection are threads, because they see what the loop cannot:
-that it does not come round. Overload, crash and shutdown are theirs; none of them holds a room up.
+The stats sampler is a task of the gateway. The watchdog and the inspection server are threads, because they observe
+what the loop cannot: that it is blocked. Overload, crash and shutdown: see each of them; none of them delays a room.
 """
 
 import socket
@@ -16,15 +16,16 @@ from omnisonic.actors.inspection.auth import PATH, InspectionAuth
 from omnisonic.actors.inspection.inspector import GatewayParts, Inspector
 from omnisonic.actors.inspection.server import InspectionServer
 from omnisonic.actors.inspection.stats_sampler import StatsSampler
-from omnisonic.actors.inspection.watchdog import Busy, Watchdog
+from omnisonic.actors.inspection.watchdog import Watchdog
 from omnisonic.actors.rooms.registry import Registry
-from omnisonic.actors.runtime.counters import Counters
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.supervisor import ChildRecord
+from omnisonic.actors.runtime.telemetry import Counters
 from omnisonic.wire.handshake import Request
 
 
 class MonitoredGateway(Protocol):
-    """The gateway, or whatever stands in for it."""
+    """The parts of a gateway that are monitored."""
 
     name: str
 
@@ -39,13 +40,13 @@ class MonitoredGateway(Protocol):
 
 
 class Monitoring:
-    """Of one gateway. `notes` are what its tasks have to say of themselves; `children` is what became of them."""
+    """The monitoring of one gateway. `notes` are remarks of its tasks; `children` are the records of its tasks."""
 
     def __init__(
         self,
         gateway: MonitoredGateway,
-        dispatcher: Busy,
-        door: InspectionAuth,
+        dispatcher: Dispatcher,
+        auth: InspectionAuth,
         now_ms: Callable[[], int],
         notes: Mapping[str, Callable[[], str]],
     ) -> None:
@@ -64,25 +65,25 @@ class Monitoring:
             lambda: gateway.name,
             lambda: len(self._inspection),
         )
-        self._inspection = InspectionServer(door, Inspector(parts), self._watchdog)
+        self._inspection = InspectionServer(auth, Inspector(parts), self._watchdog)
 
-    def record(self, name: str) -> ChildRecord:
-        """Where to write down what becomes of a task."""
+    def start_record(self, name: str) -> ChildRecord:
+        """Create the record of a task."""
         record = self.children[name] = ChildRecord(name, self._now_ms)
         return record
 
     def start(self, listeners: Sequence[socket.socket], take: Callable[[socket.socket, str], None]) -> None:
-        """Begin to watch over the loop. `take` is given the newcomers that the loop did not come to take itself."""
+        """Start the watchdog. `take` gets connections that were accepted while the loop was blocked."""
         self._watchdog.start(partial(self._inspection.start_fallback_acceptor, listeners, take))
 
-    def takes(self, connection: Connection, request: Request) -> bool:
-        """Take a connection that wants to inspect; False when it wants something else. Errors: `Refused`."""
+    def handle_handshake(self, connection: Connection, request: Request) -> bool:
+        """Take a request for `/inspect`; False when it is for something else. Errors: `Refused`."""
         if request.path != PATH:
             return False
         self._inspection.handle_handshake(connection, request, trio.current_time())
         return True
 
     async def stop(self) -> None:
-        """See nothing any more."""
+        """Stop the watchdog and the inspection server."""
         self._watchdog.stop()
         await self._inspection.stop()

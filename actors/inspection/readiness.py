@@ -1,10 +1,11 @@
 """Readiness: `GET /readyz` on the gateway's port, answered by the loop that runs the rooms (SPEC 5.4).
 
-It owns those who have asked and wait. The check `loop` is a turn of the dispatcher, which a gateway that stands still
-does not give; the other checks are calls to what the gateway depends on, each with `CHECK_S`.
+It owns the connections that wait for an answer. The check `loop` is a turn of the dispatcher, which a blocked gateway
+does not give. The other checks are calls to what the gateway depends on, each with the timeout `CHECK_S`.
 
-Overload: however many ask, one probe runs and all get its result, which is good for `FRESH_S`; beyond `ASKERS` who wait
-the next ones get 503. Crash of a check: it has failed, and nothing else has. Shutdown: those who wait get 503.
+Overload: one probe runs at a time and answers everyone; its result is kept for `FRESH_S`. Beyond `ASKERS` waiting
+connections the next ones get 503. Crash of a check: that check has failed, and nothing else. Shutdown: waiting
+connections get 503.
 """
 
 import logging
@@ -16,7 +17,7 @@ from typing import Final, TypeAlias
 import trio
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.errors import Unavailable
 from omnisonic.wire.handshake import Refused, http_response
 
@@ -28,26 +29,26 @@ RETRY_AFTER_S: Final = 1
 OK: Final = "ok"
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
-"""Returns when what it asks is well. Errors: `Unavailable`."""
+"""Returns when the dependency works. Errors: `Unavailable`."""
 
 _log = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Of one gateway. `checks` may be added to before the gateway starts; belongs to the gateway's loop."""
+    """The readiness of one gateway. Add to `checks` before the gateway starts. Belongs to the gateway's loop."""
 
     def __init__(self, nursery: trio.Nursery, dispatcher: Dispatcher) -> None:
-        self.checks: dict[str, Check] = {"loop": partial(_turn, dispatcher)}
+        self.checks: dict[str, Check] = {"loop": partial(_wait_for_turn, dispatcher)}
         self._nursery = nursery
         self._waiting: set[Connection] = set()
         self._outcomes: dict[str, str] = {}
         self._fresh_until_s = 0.0
         self._is_probing = False
 
-    def take(self, connection: Connection) -> None:
-        """Answer `connection` when it is known how the gateway is. Errors: `Refused` when too many wait for that."""
+    def add(self, connection: Connection) -> None:
+        """Answer `connection` when the probe has ended. Errors: `Refused` when too many wait."""
         if trio.current_time() < self._fresh_until_s:
-            connection.answer(_answer(self._outcomes))
+            connection.send_http_answer(_make_answer(self._outcomes))
             return
         if len(self._waiting) >= ASKERS:
             raise Refused(
@@ -61,8 +62,8 @@ class Readiness:
             self._is_probing = True
             self._nursery.start_soon(self._probe)
 
-    def left(self, connection: Connection) -> None:
-        """Forget a connection that is gone, if it waits."""
+    def discard(self, connection: Connection) -> None:
+        """Forget a connection that has ended, if it waits."""
         self._waiting.discard(connection)
 
     async def _probe(self) -> None:
@@ -71,27 +72,27 @@ class Readiness:
             with trio.move_on_after(CHECK_S):
                 async with trio.open_nursery() as nursery:
                     for name, check in self.checks.items():
-                        nursery.start_soon(_try, name, check, outcomes)
+                        nursery.start_soon(_run_check, name, check, outcomes)
         finally:
             self._is_probing = False
         self._outcomes, self._fresh_until_s = outcomes, trio.current_time() + FRESH_S
         for connection in list(self._waiting):
-            connection.answer(_answer(outcomes))
+            connection.send_http_answer(_make_answer(outcomes))
 
 
-async def _try(name: str, check: Check, outcomes: dict[str, str]) -> None:
+async def _run_check(name: str, check: Check, outcomes: dict[str, str]) -> None:
     try:
         await check()
     except Unavailable:
-        outcomes[name] = "It does not answer."  # its own words may hold an address, and anybody may ask here
-    except Exception as crash:  # noqa: BLE001 - a check is asked by adapters, and must not end the gateway
+        outcomes[name] = "It does not answer."  # its message may hold an address, and anybody may ask here
+    except Exception as crash:  # noqa: BLE001 - adapters may raise anything, and must not end the gateway
         _log.error("readiness.failed", extra={"check": name}, exc_info=crash)
         outcomes[name] = "It could not be checked."
     else:
         outcomes[name] = OK
 
 
-def _answer(outcomes: dict[str, str]) -> bytes:
+def _make_answer(outcomes: dict[str, str]) -> bytes:
     broken = [name for name, outcome in outcomes.items() if outcome != OK]
     if not broken:
         return http_response(HTTPStatus.OK, {"ok": True, "checks": outcomes})
@@ -100,20 +101,20 @@ def _answer(outcomes: dict[str, str]) -> bytes:
     return http_response(HTTPStatus.SERVICE_UNAVAILABLE, body, Retry_After=str(RETRY_AFTER_S))
 
 
-class _Turn:
-    """An actor whose only mail is to have its turn."""
+class _TurnProbe:
+    """An actor that only waits for a turn."""
 
     def __init__(self) -> None:
         self.is_ready = False
         self.done = trio.Event()
 
-    def turn(self) -> bool:
+    def run_turn(self) -> bool:
         self.done.set()
         return False
 
 
-async def _turn(dispatcher: Dispatcher) -> None:
+async def _wait_for_turn(dispatcher: Dispatcher) -> None:
     """Return after a turn of the dispatcher."""
-    probe = _Turn()
-    dispatcher.ready(probe)
+    probe = _TurnProbe()
+    dispatcher.schedule(probe)
     await probe.done.wait()

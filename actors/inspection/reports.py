@@ -1,6 +1,6 @@
-"""Reports: what an operator is told of a room, a member, a task or a dead letter, made of what there is. Pure.
+"""Reports: what an operator sees of a room, a member, a task or a dead letter. Pure.
 
-Nothing is changed by looking. Times come as numbers: seconds on the loop's clock, milliseconds since 1970.
+Making a report changes nothing. Times are numbers: seconds on the loop's clock, milliseconds since 1970.
 """
 
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from typing import Final
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomActor
 from omnisonic.actors.rooms.roster import Entry
-from omnisonic.actors.rooms.stats import ASKED_FOR
+from omnisonic.actors.rooms.stats import OPERATOR_RESTART
 from omnisonic.actors.rooms.tap import SHOWN_BYTES
 from omnisonic.actors.runtime.dead_letters import DeadLetter
-from omnisonic.actors.runtime.supervisor import ChildRecord, EndedLife
+from omnisonic.actors.runtime.supervisor import ChildRecord, EndedRun
 from omnisonic.wire.inspection_lines import ChildLine, Ended, LetterLine, MemberLine, RoomDetail, RoomLine, State
 
-LATELY_MS: Final = 60_000
-"""What happened less long ago is part of how a room is."""
+RECENT_MS: Final = 60_000
+"""What happened less long ago counts for the state of a room."""
 NOTE_CHARACTERS: Final = 160
 
 
@@ -30,13 +30,13 @@ class Moment:
     now_ms: int
 
 
-def room_line(actor: RoomActor, moment: Moment, closed: EndedLife | None = None) -> RoomLine:
-    """A room in a row. `closed` is the end of the room of that name that there was before, if it failed."""
+def room_line(actor: RoomActor, moment: Moment, closed: EndedRun | None = None) -> RoomLine:
+    """A room in a row. `closed` is the end of an earlier room of that name, if it crashed too often."""
     stats = actor.stats
     messages_per_s, deliveries_per_s = stats.meter.per_s(moment.now_s, actor.messages, actor.deliveries)
-    state, note = _state(actor, moment, closed, is_live=messages_per_s > 0)
+    state, note = _describe_state(actor, moment, closed, is_live=messages_per_s > 0)
     p50_ms, p99_ms = stats.handler_ms()
-    queued_bytes, lag_s = _queues(actor.entries, moment.now_s)
+    queued_bytes, lag_s = _measure_queues(actor.entries, moment.now_s)
     return RoomLine(
         room=actor.room_id,
         incarnation=actor.incarnation,
@@ -59,8 +59,8 @@ def room_line(actor: RoomActor, moment: Moment, closed: EndedLife | None = None)
     )
 
 
-def room_detail(actor: RoomActor, moment: Moment, closed: EndedLife | None = None) -> RoomDetail:
-    """A room with all that is known of it."""
+def room_detail(actor: RoomActor, moment: Moment, closed: EndedRun | None = None) -> RoomDetail:
+    """A room in detail."""
     stalled = actor.stats.last_stall
     return RoomDetail(
         line=room_line(actor, moment, closed),
@@ -69,8 +69,8 @@ def room_detail(actor: RoomActor, moment: Moment, closed: EndedLife | None = Non
         mailbox_letters=len(actor.mailbox),
         mailbox_bytes=actor.mailbox.size,
         members=tuple(_member_line(entry, moment.now_s) for entry in actor.entries),
-        ended=_ended(actor.stats.lives),
-        last_hog_at=None if stalled is None else at(stalled[0]),
+        ended=_to_ended(actor.stats.ended_runs),
+        last_hog_at=None if stalled is None else to_datetime(stalled[0]),
         last_hog_s=None if stalled is None else round(stalled[1], 3),
     )
 
@@ -78,7 +78,7 @@ def room_detail(actor: RoomActor, moment: Moment, closed: EndedLife | None = Non
 def child_line(record: ChildRecord, note: str, now_s: float) -> ChildLine:
     """A supervised task in a row."""
     uptime_s = round(now_s - record.since_s, 1) if record.state == "running" else 0.0
-    return ChildLine(record.name, record.state, note, uptime_s, record.restarts, _ended(record.lives))
+    return ChildLine(record.name, record.state, note, uptime_s, record.restarts, _to_ended(record.ended_runs))
 
 
 def letter_line(number: int, letter: DeadLetter, *, payload: bool) -> LetterLine:
@@ -93,20 +93,20 @@ def letter_line(number: int, letter: DeadLetter, *, payload: bool) -> LetterLine
         letter.type,
         len(content),
         letter.reason[:NOTE_CHARACTERS],
-        at(letter.at_ms),
+        to_datetime(letter.at_ms),
         shown,
     )
 
 
-def at(ms: int) -> datetime:
+def to_datetime(ms: int) -> datetime:
     """The time, from milliseconds since 1970."""
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def _state(actor: RoomActor, moment: Moment, closed: EndedLife | None, *, is_live: bool) -> tuple[State, str]:
-    """How a room is, in a word, and what there is to say about it; the worst comes first."""
-    stats, since_ms = actor.stats, moment.now_ms - LATELY_MS
-    crashes = [life for life in stats.lives if life.reason != ASKED_FOR and life.at_ms > since_ms]
+def _describe_state(actor: RoomActor, moment: Moment, closed: EndedRun | None, *, is_live: bool) -> tuple[State, str]:
+    """The state of a room in a word, and a note about it; the worst comes first."""
+    stats, since_ms = actor.stats, moment.now_ms - RECENT_MS
+    crashes = [life for life in stats.ended_runs if life.reason != OPERATOR_RESTART and life.at_ms > since_ms]
     if not actor.is_alive:
         return "restarting", crashes[-1].reason if crashes else ""
     if crashes:
@@ -127,8 +127,8 @@ def _ago(at_ms: int, moment: Moment) -> str:
     return f"{max(0, moment.now_ms - at_ms) // 1000} s ago"
 
 
-def _queues(entries: tuple[Entry, ...], now_s: float) -> tuple[int, float]:
-    """The bytes that wait for members, and for how long the oldest of them has waited."""
+def _measure_queues(entries: tuple[Entry, ...], now_s: float) -> tuple[int, float]:
+    """The bytes that wait in send buffers, and how long the oldest has waited."""
     queued_bytes, since_s = 0, now_s
     for entry in entries:
         connection = entry.connection
@@ -140,7 +140,7 @@ def _queues(entries: tuple[Entry, ...], now_s: float) -> tuple[int, float]:
 
 def _member_line(entry: Entry, now_s: float) -> MemberLine:
     member, connection = entry.member, entry.connection
-    queued_bytes, lag_s = _queues((entry,), now_s)
+    queued_bytes, lag_s = _measure_queues((entry,), now_s)
     connection = connection if isinstance(connection, Connection) else None
     return MemberLine(
         member.member_id,
@@ -154,5 +154,5 @@ def _member_line(entry: Entry, now_s: float) -> MemberLine:
     )
 
 
-def _ended(lives: Iterable[EndedLife]) -> tuple[Ended, ...]:
-    return tuple(Ended(at(life.at_ms), life.reason[:NOTE_CHARACTERS]) for life in lives)
+def _to_ended(lives: Iterable[EndedRun]) -> tuple[Ended, ...]:
+    return tuple(Ended(to_datetime(life.at_ms), life.reason[:NOTE_CHARACTERS]) for life in lives)

@@ -1,13 +1,13 @@
-"""Inspection: serves inspectors from a thread of its own, so that they are answered when the gateway's loop is not.
+"""The inspection server: serves inspectors from a thread of its own, so that it answers while the loop is blocked.
 
-The gateway's poller reads the request's head and lets the inspector in or not (`omnisonic.actors.inspection.auth`);
-then the socket goes to the thread, which has a trio loop and trio-websocket, for this is no hot path. What is asked
-crosses back into the gateway's loop with a deadline (`omnisonic.actors.inspection.thread_call`). While that loop is
-held up, the thread takes inspectors off the listening sockets itself (`omnisonic.actors.inspection.fallback_acceptor`).
+The gateway's poller reads the head of the request and checks the token (`omnisonic.actors.inspection.auth`). Then the
+socket goes to the thread, which has its own trio loop and trio-websocket, because this is no hot path. Questions are
+asked in the gateway's loop, with a deadline (`omnisonic.actors.inspection.thread_call`). While that loop is blocked,
+the thread accepts inspectors itself (`omnisonic.actors.inspection.fallback_acceptor`).
 
-The thread starts with the first inspector, or the first stall. Overload: the door bounds how many there are. Crash: of
-one session, ends that one; of the thread, ends them all, and the next inspector starts another. Shutdown: everybody is
-closed with 1001, and the thread has ended before the gateway has.
+The thread starts with the first inspector, or the first stall. Overload: `auth` bounds the number of inspectors. Crash:
+of a session, ends that session; of the thread, ends all, and the next inspector starts a new thread. Shutdown: all are
+closed with 1001, and the thread ends before the gateway does.
 """
 
 import logging
@@ -33,8 +33,8 @@ from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.handshake import Request, check_upgrade
 from omnisonic.wire.inspection import QUESTION_BYTES
 
-GREETING_S: Final = 5.0
-FAREWELL_S: Final = 0.5
+HANDSHAKE_S: Final = 5.0
+CLOSE_S: Final = 0.5
 STOP_S: Final = 2.0
 
 _log = logging.getLogger(__name__)
@@ -44,16 +44,16 @@ Newcomer: TypeAlias = tuple[socket.socket, bytes, str]
 
 
 class InspectionServer:
-    """The inspectors of one gateway. Belongs to the gateway's loop but for what says otherwise."""
+    """The inspectors of one gateway. Belongs to the gateway's loop, except where noted."""
 
-    def __init__(self, door: InspectionAuth, inspector: Inspector, watchdog: Watchdog) -> None:
-        self._door = door
+    def __init__(self, auth: InspectionAuth, inspector: Inspector, watchdog: Watchdog) -> None:
+        self._auth = auth
         self._inspector = inspector
         self._watchdog = watchdog
         self._thread_calls = ThreadCalls()
         self._newcomers: queue.SimpleQueue[Newcomer] = queue.SimpleQueue()
         self._inside: set[socket.socket] = set()
-        self._standing_in: FallbackAcceptor | None = None
+        self._fallback_acceptor: FallbackAcceptor | None = None
         self._thread: threading.Thread | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._more = trio.Event()
@@ -65,21 +65,21 @@ class InspectionServer:
         return len(self._inside)
 
     def handle_handshake(self, connection: Connection, request: Request, now_s: float) -> None:
-        """Let an inspector in whose request head is whole. Errors: `Refused`."""
-        self._door.check(request, connection.address, len(self), now_s)
+        """Admit an inspector whose request head is complete. Errors: `Refused`."""
+        self._auth.check(request, connection.address, len(self), now_s)
         key = check_upgrade(request)
-        sock, early = connection.hand_over()
+        sock, early = connection.detach_socket()
         self._inside.add(sock)
-        self._newcomers.put((sock, _opening(key) + early, connection.address))
+        self._newcomers.put((sock, _make_request(key) + early, connection.address))
         self._wake_thread()
 
     def start_fallback_acceptor(
         self, listeners: Sequence[socket.socket], take: Callable[[socket.socket, str], None]
     ) -> None:
-        """The loop is held up: let inspectors in without it. Called by the watchdog, in its thread."""
-        if self._door.is_there and self._standing_in is None:
-            give_back = partial(self._thread_calls.tell, take)
-            self._standing_in = FallbackAcceptor(listeners, self._watchdog, self._admit, give_back)
+        """Accept inspectors while the loop is blocked. Called by the watchdog, in its thread."""
+        if self._auth.is_enabled and self._fallback_acceptor is None:
+            release = partial(self._thread_calls.tell, take)
+            self._fallback_acceptor = FallbackAcceptor(listeners, self._watchdog, self._admit, release)
             self._wake_thread()
 
     def _wake_thread(self) -> None:
@@ -89,7 +89,7 @@ class InspectionServer:
         self._call(self._wake)
 
     async def stop(self) -> None:
-        """End all inspections; returns when the thread has ended, or after `STOP_S`."""
+        """End all sessions; returns when the thread has ended, or after `STOP_S`."""
         self._stopping = True
         self._call(self._wake)
         thread = self._thread
@@ -127,20 +127,20 @@ class InspectionServer:
             while not self._stopping:
                 while not self._newcomers.empty():
                     nursery.start_soon(self._receive, *self._newcomers.get())
-                stand_in = self._standing_in
-                if stand_in is not None and not stand_in.is_running:
-                    stand_in.is_running = True
-                    nursery.start_soon(self._run_fallback_acceptor, stand_in)
+                acceptor = self._fallback_acceptor
+                if acceptor is not None and not acceptor.is_running:
+                    acceptor.is_running = True
+                    nursery.start_soon(self._run_fallback_acceptor, acceptor)
                 await self._more.wait()
                 self._more = trio.Event()
             nursery.cancel_scope.cancel()
 
     async def _receive(self, sock: socket.socket, opening: bytes, address: str) -> None:
         """One inspector, from the handshake to the end."""
-        stream = _Opened(trio.SocketStream(trio.socket.from_stdlib_socket(sock)), opening)
+        stream = _PrefixedStream(trio.SocketStream(trio.socket.from_stdlib_socket(sock)), opening)
         try:
             async with trio.open_nursery() as nursery:
-                with trio.fail_after(GREETING_S):
+                with trio.fail_after(HANDSHAKE_S):
                     request = await wrap_server_stream(
                         nursery, stream, max_message_size=QUESTION_BYTES, message_queue_size=1
                     )
@@ -151,32 +151,32 @@ class InspectionServer:
                         websocket, address, self._inspector, self._thread_calls, self._watchdog
                     ).run()
                 finally:
-                    with trio.move_on_after(FAREWELL_S, shield=True), suppress(ConnectionClosed):
+                    with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionClosed):
                         await websocket.aclose(CloseCode.GOING_AWAY)
                     nursery.cancel_scope.cancel()
-        except Exception as crash:  # noqa: BLE001 - one inspector's fault must not end the others
+        except Exception as crash:  # noqa: BLE001 - a fault of one session must not end the others
             _log.warning("inspector.failed", extra={"address": address}, exc_info=crash)
         finally:
             await trio.aclose_forcefully(stream)
             self._inside.discard(sock)
             _log.info("inspector.disconnected", extra={"address": address})
 
-    async def _run_fallback_acceptor(self, stand_in: FallbackAcceptor) -> None:
+    async def _run_fallback_acceptor(self, acceptor: FallbackAcceptor) -> None:
         try:
-            await stand_in.run()
+            await acceptor.run()
         finally:
-            self._standing_in = None
+            self._fallback_acceptor = None
 
     def _admit(self, sock: socket.socket, request: Request, early: bytes, address: str) -> None:
         assert self._nursery is not None
-        self._door.check(request, address, len(self), trio.current_time())
+        self._auth.check(request, address, len(self), trio.current_time())
         key = check_upgrade(request)
         self._inside.add(sock)
-        self._nursery.start_soon(self._receive, sock, _opening(key) + early, address)
+        self._nursery.start_soon(self._receive, sock, _make_request(key) + early, address)
 
 
-class _Opened(trio.abc.Stream):
-    """A stream that begins with bytes which were read from it before."""
+class _PrefixedStream(trio.abc.Stream):
+    """A stream that begins with bytes that were already read from it."""
 
     def __init__(self, stream: trio.SocketStream, opening: bytes) -> None:
         self._stream = stream
@@ -200,8 +200,8 @@ class _Opened(trio.abc.Stream):
         await self._stream.aclose()
 
 
-def _opening(key: str) -> bytes:
-    """The request's head again, as far as trio-websocket needs it: nobody's token goes further than the door."""
+def _make_request(key: str) -> bytes:
+    """The head of the request again, as far as trio-websocket needs it; without the token."""
     return (
         "GET /inspect HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"

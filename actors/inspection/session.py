@@ -1,8 +1,8 @@
-"""A session: one inspector's questions and their answers, in the inspection's thread (docs/inspecting.md).
+"""An inspection session: one inspector's questions and their answers, in the inspection thread (docs/inspecting.md).
 
-Questions are answered in their order; streams run beside them, each a task. Overload: reports wait until the inspector
-reads, and only its own; of what a tap shows is dropped and counted what does not fit. An inspector that does not read
-for `WRITE_S`, or is silent to a ping for `PONG_S`, is dropped. Crash: ends this session. Shutdown: cancelled.
+Questions are answered in order; each stream is a task beside them. Overload: reports wait until the inspector reads;
+what a tap shows is dropped and counted when it does not fit. An inspector that does not read for `WRITE_S`, or does not
+answer a ping for `PONG_S`, is disconnected. Crash: ends this session. Shutdown: cancelled.
 """
 
 import logging
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class InspectionSession:
-    """One inspector. `crossing` leads to the gateway's loop, where `inspector` is."""
+    """One inspector. `thread_calls` lead to the gateway's loop, where `inspector` runs."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class InspectionSession:
         self._streams: dict[str, trio.CancelScope] = {}
 
     async def run(self) -> None:
-        """Answer until the inspector is gone, or is dropped."""
+        """Answer until the inspector disconnects, or is disconnected."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, nursery.cancel_scope)
             nursery.start_soon(self._ping, nursery.cancel_scope)
@@ -102,27 +102,27 @@ class InspectionSession:
             return
         match question:
             case words.AskRooms() | words.AskRoom() | words.AskTree() if question.every_s is None:
-                await self._answered(question.id, partial(self._report, question))
+                await self._answer(question.id, partial(self._report, question))
             case words.AskRooms() | words.AskRoom() | words.AskTree() | words.AskTap():
-                await self._answered(question.id, partial(self._begin, question, nursery))
+                await self._answer(question.id, partial(self._start_stream, question, nursery))
             case words.AskKick() | words.AskClose() | words.AskRestart() | words.AskReplay():
-                await self._answered(question.id, partial(self._act, question))
+                await self._answer(question.id, partial(self._act, question))
             case words.AskDeadLetters():
-                await self._answered(question.id, partial(self._dead_letters, question))
+                await self._answer(question.id, partial(self._report_dead_letters, question))
             case words.AskStop():
-                await self._answered(question.id, partial(self._stop, question))
+                await self._answer(question.id, partial(self._stop_stream, question))
             case _ as never:
                 assert_never(never)
 
-    async def _answered(self, id_: str, answer: Callable[[], Awaitable[None]]) -> bool:
-        """Answer by `answer`, or say why not. False when it failed for good."""
+    async def _answer(self, id_: str, answer: Callable[[], Awaitable[None]]) -> bool:
+        """Answer by `answer`, or send why not. False when asking again would fail, too."""
         try:
             await answer()
         except InvalidInput as wrong:
             await self._send(words.Failed(id_, wrong.code, wrong.message))
             return False
         except NotAnswered:
-            await self._send(self._not_answering(id_))
+            await self._send(self._make_not_answering(id_))
         except (ConnectionClosed, trio.BrokenResourceError):
             raise
         except Exception as crash:  # noqa: BLE001 - one question must not end the others
@@ -131,7 +131,7 @@ class InspectionSession:
             return False
         return True
 
-    def _not_answering(self, id_: str) -> words.NotAnswering:
+    def _make_not_answering(self, id_: str) -> words.NotAnswering:
         stall = self._watchdog.stall()
         if stall is None:
             return words.NotAnswering(id_, None, ANSWER_S, "")
@@ -140,23 +140,23 @@ class InspectionSession:
     async def _send(self, answer: Answer) -> None:
         await self._outgoing.send(answer)
 
-    # Looking
+    # Reports
 
     async def _report(self, question: words.AskRooms | words.AskRoom | words.AskTree) -> None:
         match question:
             case words.AskRooms():
-                await self._rooms(question.id)
+                await self._report_rooms(question.id)
             case words.AskRoom():
                 detail = await self._thread_calls.ask(partial(self._inspector.detail, question.room))
                 await self._send(words.RoomAnswer(question.id, detail))
             case words.AskTree():
-                gateway, children, closed = await self._thread_calls.ask(self._tree)
+                gateway, children, closed = await self._thread_calls.ask(self._read_tree)
                 await self._send(words.Tree(question.id, gateway, children, closed))
             case _ as never:
                 assert_never(never)
 
-    async def _rooms(self, id_: str) -> None:
-        """All of them, a slice at a time: between any two the gateway does what else there is to do."""
+    async def _report_rooms(self, id_: str) -> None:
+        """Report all rooms, a slice at a time; the gateway's other tasks run between the slices."""
         began_s = time.perf_counter()
         actors = await self._thread_calls.ask(self._inspector.actors)
         answer_ms = round((time.perf_counter() - began_s) * 1000, 2)
@@ -167,31 +167,31 @@ class InspectionSession:
         gateway = msgspec.structs.replace(gateway, answer_ms=answer_ms)
         await self._send(words.Rooms(id_, (), more=False, gateway=gateway, closed=closed))
 
-    def _tree(self) -> tuple[GatewayLine, tuple[ChildLine, ...], tuple[ClosedRoom, ...]]:
+    def _read_tree(self) -> tuple[GatewayLine, tuple[ChildLine, ...], tuple[ClosedRoom, ...]]:
         return self._inspector.gateway(), self._inspector.children(), self._inspector.closed()
 
-    async def _dead_letters(self, question: words.AskDeadLetters) -> None:
+    async def _report_dead_letters(self, question: words.AskDeadLetters) -> None:
         look = partial(self._inspector.dead_letters, question.room, payload=question.payload)
         letters, total = await self._thread_calls.ask(look)
         await self._send(words.DeadLetterAnswer(question.id, letters, total))
         if question.payload:
-            self._note("read dead letters", room=question.room)
+            self._log_act("read dead letters", room=question.room)
 
     # Streams
 
-    async def _begin(self, question: Stream, nursery: trio.Nursery) -> None:
+    async def _start_stream(self, question: Stream, nursery: trio.Nursery) -> None:
         if question.id in self._streams:
             raise InvalidInput("A stream of that id is running.", code="duplicate_id")
         if len(self._streams) >= STREAMS:
             raise InvalidInput(f"There are {STREAMS} streams already; stop one.", code="too_many_streams")
         scope = self._streams[question.id] = trio.CancelScope()
-        nursery.start_soon(self._stream, question, scope)
+        nursery.start_soon(self._run_stream, question, scope)
 
-    async def _stream(self, question: Stream, scope: trio.CancelScope) -> None:
+    async def _run_stream(self, question: Stream, scope: trio.CancelScope) -> None:
         end: words.End | None = words.End(question.id, "stopped")
         with scope:
             if isinstance(question, AskTap):
-                end = await self._tap(question)
+                end = await self._run_tap(question)
             else:
                 end = await self._repeat(question)
         del self._streams[question.id]
@@ -200,49 +200,49 @@ class InspectionSession:
 
     async def _repeat(self, question: words.AskRooms | words.AskRoom | words.AskTree) -> words.End | None:
         assert question.every_s is not None
-        while await self._answered(question.id, partial(self._report, question)):  # noqa: ASYNC110 - a pace, no wait
+        while await self._answer(question.id, partial(self._report, question)):  # noqa: ASYNC110 - a pace, no wait
             await trio.sleep(question.every_s)
         return words.End(question.id, "room gone")
 
-    async def _tap(self, question: AskTap) -> words.End | None:
+    async def _run_tap(self, question: AskTap) -> words.End | None:
         stream = TapStream(question, self._outgoing, self._inspector)
         try:
-            await stream.open(self._thread_calls)
+            await stream.start(self._thread_calls)
         except InvalidInput as wrong:
             await self._send(words.Failed(question.id, wrong.code, wrong.message))
             return None
         except NotAnswered:
-            await self._send(self._not_answering(question.id))
+            await self._send(self._make_not_answering(question.id))
             return words.End(question.id, "not answering")
-        self._note("tap", room=question.room, payload=question.payload)
+        self._log_act("tap", room=question.room, payload=question.payload)
         return await stream.run(self._thread_calls)
 
-    async def _stop(self, question: words.AskStop) -> None:
+    async def _stop_stream(self, question: words.AskStop) -> None:
         scope = self._streams.get(question.stream)
         if scope is None:
             raise InvalidInput("No stream of that id is running.", code="unknown_stream")
         scope.cancel()
         await self._send(words.Done(question.id))
 
-    # Doing
+    # Actions
 
     async def _act(self, question: Action) -> None:
         match question:
             case words.AskKick():
                 await self._thread_calls.ask(partial(self._inspector.kick, question.room, question.member))
-                self._note("kick", room=question.room, member=question.member)
+                self._log_act("kick", room=question.room, member=question.member)
             case words.AskClose():
                 await self._thread_calls.ask(partial(self._inspector.close, question.room))
-                self._note("close", room=question.room)
+                self._log_act("close", room=question.room)
             case words.AskRestart():
                 await self._thread_calls.ask(partial(self._inspector.restart, question.room))
-                self._note("restart", room=question.room)
+                self._log_act("restart", room=question.room)
             case words.AskReplay():
                 room = await self._thread_calls.ask(partial(self._inspector.replay, question.letter))
-                self._note("replay", room=room, letter=question.letter)
+                self._log_act("replay", room=room, letter=question.letter)
             case _ as never:
                 assert_never(never)
         await self._send(words.Done(question.id))
 
-    def _note(self, act: str, **fields: RoomId | int | None) -> None:
+    def _log_act(self, act: str, **fields: RoomId | int | None) -> None:
         _log.warning("inspector.acted", extra={"act": act, "address": self._address, **fields})

@@ -1,7 +1,7 @@
-"""The pulse: once a second it takes the marks that rates are made of, and adds the gateway's totals up (SPEC 1).
+"""The stats sampler: once a second it sets the marks that rates are computed from, and adds up totals (SPEC 1).
 
-So nobody has to go through all rooms to say how a gateway is. Owned by the gateway, a task of its own. Overload: it
-goes through the rooms in slices, and others have their turn in between. Crash: restarted; marks are a second late.
+So a report about the gateway does not visit all rooms. A task of the gateway. Overload: it visits the rooms in slices,
+and other tasks run in between. Crash: restarted; the marks are a second late. Shutdown: cancelled.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import trio
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.stats import Meter
 
-BEAT_S: Final = 1.0
+INTERVAL_S: Final = 1.0
 SLICE: Final = 200
 """Rooms at once: a tenth of a millisecond."""
 
@@ -30,7 +30,7 @@ class GatewayStats:
 
 
 class StatsSampler:
-    """Of one gateway. `figures` are those of the last beat."""
+    """The sampler of one gateway. `figures` are those of the last sample."""
 
     def __init__(self, registry: Registry) -> None:
         self.figures = GatewayStats()
@@ -38,14 +38,14 @@ class StatsSampler:
         self._meter = Meter(trio.current_time())
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Beat until cancelled."""
+        """Take samples until cancelled."""
         task_status.started()
         while True:
             await self.sample()
-            await trio.sleep(BEAT_S)
+            await trio.sleep(INTERVAL_S)
 
     async def sample(self) -> None:
-        """Go through all rooms once."""
+        """Take one sample of all rooms."""
         messages, deliveries = self._registry.past.messages, self._registry.past.deliveries
         actors, members = list(self._registry), 0
         for start in range(0, len(actors), SLICE):

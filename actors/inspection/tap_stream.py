@@ -1,7 +1,7 @@
-"""A tap's stream: carries what a tap shows out of the gateway's loop to one inspector (docs/inspecting.md).
+"""A tap's stream: carries what a tap shows from the gateway's loop to one inspector (docs/inspecting.md).
 
-The tap is in the gateway's loop, in the room's turn; this is in the inspection's thread. Overload: what does not fit
-into the inspector's queue is counted. It ends after its time whether or not anything passes, or the loop answers.
+The tap runs in the gateway's loop, in the room's turn; the stream runs in the inspection thread. Overload: what does
+not fit into the inspector's queue is counted. It ends after its time, whether or not the loop answers.
 """
 
 from collections.abc import Callable
@@ -27,18 +27,18 @@ class TapStream:
         self._question = question
         self._outgoing = outgoing
         self._inspector = inspector
-        self._home = trio.lowlevel.current_trio_token()
+        self._own_loop = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
         self._reason = "time"
         self._dropped = 0
         self._tap: Tap | None = None
 
-    async def open(self, thread_calls: ThreadCalls) -> None:
-        """Begin to watch. Errors: `InvalidInput`, `NotAnswered`."""
-        self._tap = await thread_calls.ask(self._opened)
+    async def start(self, thread_calls: ThreadCalls) -> None:
+        """Open the tap. Errors: `InvalidInput`, `NotAnswered`."""
+        self._tap = await thread_calls.ask(self._open_tap)
 
     async def run(self, thread_calls: ThreadCalls) -> End:
-        """Watch until it has been enough; what was counted."""
+        """Run until the tap ends. Returns the counts."""
         assert self._tap is not None
         try:
             with trio.move_on_after(self._question.for_s):
@@ -48,17 +48,17 @@ class TapStream:
         missed = self._tap.passed - self._tap.shown + self._dropped
         return End(self._question.id, self._reason, self._tap.passed, missed)
 
-    def _opened(self) -> Tap:
-        """The tap. Runs in the gateway's loop, as what it calls does."""
+    def _open_tap(self) -> Tap:
+        """Make the tap. Runs in the gateway's loop."""
         asked = self._question
         bounds = Bounds(asked.per_s, asked.most, trio.current_time() + asked.for_s, asked.payload)
         return self._inspector.tap(
-            asked.room, bounds, partial(self._go_home, self._show), partial(self._go_home, self._end)
+            asked.room, bounds, partial(self._call_in_own_loop, self._show), partial(self._call_in_own_loop, self._end)
         )
 
-    def _go_home(self, call: Callable[[T], None], told: T) -> None:
+    def _call_in_own_loop(self, call: Callable[[T], None], argument: T) -> None:
         with suppress(trio.RunFinishedError):
-            self._home.run_sync_soon(call, told)
+            self._own_loop.run_sync_soon(call, argument)
 
     def _show(self, sample: Sample) -> None:
         passed = Passed(

@@ -1,9 +1,9 @@
-"""A crossing: questions from one trio loop to another, in another thread, with a deadline (SPEC 1).
+"""Thread calls: run a function in another thread's trio loop and wait for the result, with a deadline (SPEC 1).
 
-A question is a plain call that runs in the other loop between its tasks, and must not wait there. Overload: who asks
-waits for the answer before asking the next, so at most one question of each asker is on its way. The other loop busy:
-`NotAnswered` at the deadline, and the question is not asked any more when the loop comes to it. Crash: what the
-question raises is raised to who asked. Shutdown: a loop that has ended does not answer.
+The function runs in the other loop between its tasks, and must not wait there. Overload: a caller waits for its result,
+so it has at most one call under way. Other loop blocked: `NotAnswered` at the deadline, and the call is dropped when
+the loop gets to it. Crash: what the function raises is raised to the caller. Shutdown: a loop that has ended does not
+answer.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class NotAnswered(Exception):
 
 @dataclass(slots=True)
 class _Call(Generic[T]):
-    """A question on its way, and what came of it. Belongs to whoever asked, but for `is_abandoned`, a plain flag."""
+    """A call under way, and its result. Belongs to the caller, except `is_abandoned`, a plain flag."""
 
     question: Callable[[], T]
     done: trio.Event = field(default_factory=trio.Event)
@@ -33,50 +33,50 @@ class _Call(Generic[T]):
 
 
 class ThreadCalls:
-    """The way into the loop in which it was made."""
+    """Calls into the loop in which it was made."""
 
     def __init__(self, answer_s: float = ANSWER_S) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self._answer_s = answer_s
 
     async def ask(self, question: Callable[[], T]) -> T:
-        """What `question` returns over there. Errors: `NotAnswered`, and what it raises."""
-        errand = _Call(question)
-        home = trio.lowlevel.current_trio_token()
+        """Run `question` in that loop and return its result. Errors: `NotAnswered`, and what it raises."""
+        call = _Call(question)
+        caller = trio.lowlevel.current_trio_token()
 
-        def back(error: Exception | None, *answers: T) -> None:
-            errand.error = error
-            errand.answers.extend(answers)
-            errand.done.set()
+        def finish(error: Exception | None, *answers: T) -> None:
+            call.error = error
+            call.answers.extend(answers)
+            call.done.set()
 
-        def there() -> None:
-            if errand.is_abandoned:
+        def run() -> None:
+            if call.is_abandoned:
                 return
             try:
-                answer = errand.question()
-            except Exception as crash:  # noqa: BLE001 - it is the asker's to deal with
-                _send(home, back, crash)
+                answer = call.question()
+            except Exception as crash:  # noqa: BLE001 - it is raised to the caller
+                _call_soon(caller, finish, crash)
             else:
-                _send(home, back, None, answer)
+                _call_soon(caller, finish, None, answer)
 
-        if not _send(self._token, there):
+        if not _call_soon(self._token, run):
             raise NotAnswered
         with trio.move_on_after(self._answer_s):
-            await errand.done.wait()
-        if errand.error is not None:
-            raise errand.error
-        if not errand.answers:
-            errand.is_abandoned = True
+            await call.done.wait()
+        if call.error is not None:
+            raise call.error
+        if not call.answers:
+            call.is_abandoned = True
             raise NotAnswered
-        return errand.answers[0]
+        return call.answers[0]
 
     def tell(self, call: Callable[..., None], *arguments: object) -> None:
-        """Have `call` run over there whenever the loop comes to it. Nobody waits; it must not raise."""
-        _send(self._token, call, *arguments)
+        """Run `call` in that loop soon. Does not wait for it; it must not raise."""
+        _call_soon(self._token, call, *arguments)
 
 
-def _send(token: trio.lowlevel.TrioToken, call: Callable[..., None], *arguments: object) -> bool:
-    """Have a loop call it soon. False when that loop has ended."""
+def _call_soon(token: trio.lowlevel.TrioToken, call: Callable[..., None], *arguments: object) -> bool:
+    """Have a loop run `call` soon. False when that loop has ended."""
     try:
         token.run_sync_soon(call, *arguments)
     except trio.RunFinishedError:

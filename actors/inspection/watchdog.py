@@ -1,13 +1,12 @@
-"""The watchdog: a thread that notices when something keeps the gateway's loop busy, and says what (SPEC 1).
+"""The watchdog: a thread that notices when the gateway's loop is blocked, and by what (SPEC 1).
 
-Nothing in the loop can tell, for the loop does not come to it. So a thread looks at the dispatcher, which notes who has
-its turn: the same turn at several looks is a room whose handler hogs the loop. That is logged with the place in the
-code while it lasts, and again when it has ended. Whatever else keeps the loop from answering is noticed by a question
-to it that comes back late.
+A blocked loop cannot notice that itself. So a thread looks at the dispatcher, which records who has its turn: the same
+turn at several checks is a room whose handler blocks the loop. The watchdog logs it with the place in the code while it
+lasts, and again when it has ended. Everything else that blocks the loop is noticed by a question to the loop that is
+answered late.
 
-Overload: it looks `1 / LOOK_S` times a second, whatever there is. A machine that is too busy to let the loop run looks
-like a hog, and rightly so. Crash: there is nothing in it that raises; without it nothing else fails. Shutdown: `stop`,
-or the end of the process.
+Overload: `1 / CHECK_S` checks a second. A machine that is too busy to run the loop looks like a stall, and is one.
+Crash: nothing in it raises; without it nothing else fails. Shutdown: `stop`, or the end of the process.
 """
 
 import logging
@@ -18,35 +17,26 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.stats import STALL_S
+from omnisonic.actors.runtime.scheduler import Dispatcher
 
-LOOK_S: Final = 0.1
+CHECK_S: Final = 0.1
 LOOP_S: Final = 1.0
-"""The loop is asked this often whether it lives, and is late when it takes as long."""
+"""The loop is asked this often whether it runs, and is late when it takes as long."""
 STEPS: Final = 12
-"""Of the stack, this many innermost calls are told."""
+"""How many innermost calls of the stack are logged."""
 
 _log = logging.getLogger(__name__)
 
 
-class Busy(Protocol):
-    """The dispatcher: who has its turn, and which turn that is."""
-
-    @property
-    def running(self) -> object: ...
-
-    @property
-    def turns(self) -> int: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The loop is held up: by a room, or by something else (`room` None). `at` is the place, innermost call first."""
+    """The loop is blocked: by a room, or by something else (`room` None). `at` is the place, innermost call first."""
 
     room: str | None
     for_s: float
@@ -54,10 +44,10 @@ class Stall:
 
 
 class Watchdog:
-    """Watches over one loop. Made on its thread; `stall` may be asked from any."""
+    """The watchdog of one loop. Made on its thread; `stall` may be called from any."""
 
     def __init__(
-        self, dispatcher: Busy, now_ms: Callable[[], int], clock: Callable[[], float] = time.monotonic
+        self, dispatcher: Dispatcher, now_ms: Callable[[], int], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._dispatcher = dispatcher
         self._now_ms = now_ms
@@ -66,56 +56,56 @@ class Watchdog:
         self._token = trio.lowlevel.current_trio_token()
         self._stopped = threading.Event()
         self._turn = -1
-        self._hog: object = None
+        self._stalled_actor: object = None
         self._turn_since_s = 0.0
         self._asked_s: float | None = None
         self._answered_s = clock()
-        self._stalls: Callable[[], None] = lambda: None
-        self._told: Stall | None = None
-        self._tell_after_s = STALL_S
+        self._on_stall: Callable[[], None] = lambda: None
+        self._last_stall: Stall | None = None
+        self._log_after_s = STALL_S
 
-    def start(self, stalls: Callable[[], None] = lambda: None) -> None:
-        """Begin to watch. `stalls` is called at each look, in the watchdog's thread, while the loop is held up."""
-        self._stalls = stalls
+    def start(self, on_stall: Callable[[], None] = lambda: None) -> None:
+        """Start the thread. `on_stall` is called at each check, in that thread, while the loop is blocked."""
+        self._on_stall = on_stall
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no more. Does not wait for the thread, which looks once more at most."""
+        """Stop. Does not wait for the thread, which checks at most once more."""
         self._stopped.set()
 
     def stall(self) -> Stall | None:
-        """What holds the loop up now, as of the last look; None when nothing does."""
-        stall = self._seen(self._clock())
-        return None if stall is None else Stall(stall.room, stall.for_s, self._where())
+        """What blocks the loop, as of the last check; None when nothing does."""
+        stall = self._detect(self._clock())
+        return None if stall is None else Stall(stall.room, stall.for_s, self._read_stack())
 
     def _watch(self) -> None:
-        while not self._stopped.wait(LOOK_S):
-            self.look()
+        while not self._stopped.wait(CHECK_S):
+            self.check()
 
-    def look(self) -> None:
-        """Look once, and log what is new."""
+    def check(self) -> None:
+        """Check once, and log what is new."""
         now_s = self._clock()
         self._ask_loop(now_s)
         turn = self._dispatcher.turns
         if self._dispatcher.running is None or turn != self._turn:
             self._turn, self._turn_since_s = turn, now_s
-        stall = self._seen(now_s)
-        if stall is not None and (self._told is None or stall.room == self._told.room):
-            if stall.for_s >= self._tell_after_s:
-                while self._tell_after_s <= stall.for_s:
-                    self._tell_after_s *= 2
-                self._log_stall(Stall(stall.room, stall.for_s, self._where()))
-            self._told, self._hog = stall, self._dispatcher.running or self._hog
+        stall = self._detect(now_s)
+        if stall is not None and (self._last_stall is None or stall.room == self._last_stall.room):
+            if stall.for_s >= self._log_after_s:
+                while self._log_after_s <= stall.for_s:
+                    self._log_after_s *= 2
+                self._log_stall(Stall(stall.room, stall.for_s, self._read_stack()))
+            self._last_stall, self._stalled_actor = stall, self._dispatcher.running or self._stalled_actor
             if stall.for_s >= LOOP_S:
-                self._stalls()
-        elif self._told is not None:
-            self._log_stall_end(self._told)
-            self._hog = None
+                self._on_stall()
+        elif self._last_stall is not None:
+            self._log_stall_end(self._last_stall)
+            self._stalled_actor = None
             if self._asked_s is not None:
-                self._asked_s = now_s  # what is left over from one hog is not another's
-            self._told, self._tell_after_s = None, STALL_S
+                self._asked_s = now_s  # time that one stall took is not part of the next
+            self._last_stall, self._log_after_s = None, STALL_S
 
-    def _seen(self, now_s: float) -> Stall | None:
+    def _detect(self, now_s: float) -> Stall | None:
         running = self._dispatcher.running
         turn_s = now_s - self._turn_since_s
         if running is not None and self._dispatcher.turns == self._turn and turn_s >= STALL_S:
@@ -135,20 +125,20 @@ class Watchdog:
                 self._stopped.set()
 
     def _answer(self) -> None:
-        """The loop lives. Runs in it."""
+        """The loop runs. Called in it."""
         self._answered_s, self._asked_s = self._clock(), None
 
-    def _where(self) -> str:
+    def _read_stack(self) -> str:
         """Where the loop's thread is, innermost call first."""
         frame: FrameType | None = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - documented
         if frame is None:
             return ""
-        told = []
+        calls = []
         for step in reversed(traceback.extract_stack(frame, STEPS)):
-            told.append(f"{step.filename.rpartition('/')[2]}:{step.lineno} in {step.name}")
-            if step.name == RoomActor.turn.__name__:
+            calls.append(f"{step.filename.rpartition('/')[2]}:{step.lineno} in {step.name}")
+            if step.name == RoomActor.run_turn.__name__:
                 break  # what is around a room's turn is always the same
-        return " < ".join(told)
+        return " < ".join(calls)
 
     def _log_stall(self, stall: Stall) -> None:
         fields = {"for_s": round(stall.for_s, 2), "stack": stall.at}
@@ -162,6 +152,6 @@ class Watchdog:
         if stall.room is None:
             _log.warning("gateway.stalled", extra=fields)
         else:
-            if isinstance(self._hog, RoomActor):
-                self._hog.stats.record_stall(stall.for_s, self._now_ms())
+            if isinstance(self._stalled_actor, RoomActor):
+                self._stalled_actor.stats.record_stall(stall.for_s, self._now_ms())
             _log.warning("room.stalled", extra={"room": stall.room, **fields})

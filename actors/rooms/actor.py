@@ -1,11 +1,12 @@
-"""A room's cell: everything of a room that outlives a crash of its state (DESIGN 3).
+"""The actor of a room: everything of a room that survives a crash of its state (DESIGN 3).
 
-The cell owns the mailbox, the count of messages, the last good roster and the restart window; the `Room` inside it is
-thrown away when it raises, and another is made from what the cell kept. Connections belong to the gateway, not to the
-room, so none is lost. All of it runs in the dispatcher's turn, on the trio thread, and never awaits.
+The actor owns the mailbox, the count of messages, the last good roster and the restart window. The `RoomState` inside
+it is dropped when it raises; a new one is made from what the actor kept. Connections belong to the gateway, so a crash
+of a room closes none. Everything runs in the dispatcher's turn, on the trio thread, and never awaits.
 
-Overload: the mailbox refuses data, and a turn handles a bounded part of it. Crash: what was handled before goes out,
-the letter is set aside, mail waits until `restart`. Shutdown: the gateway closes the connections; cells just end.
+Overload: the mailbox refuses client messages, and a turn handles a bounded number. Crash: what was handled before is
+sent, the message that crashed the room becomes a dead letter, mail waits until `restart`. Shutdown: the gateway closes
+the connections; there is nothing to do here.
 """
 
 import secrets
@@ -17,10 +18,11 @@ from typing import Final, Protocol
 from opentelemetry.trace import Span, use_span
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import Handoff, RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages, Control, ExternalMessage, Join, Leave, Mail, Mailbox, Outside
 from omnisonic.actors.rooms.roster import Entry
-from omnisonic.actors.rooms.state import Handoff, RoomContext, RoomState
-from omnisonic.actors.rooms.stats import ASKED_FOR, TURNS, UNTIMED, RoomStats
+from omnisonic.actors.rooms.state import RoomState
+from omnisonic.actors.rooms.stats import OPERATOR_RESTART, TURNS, UNTIMED, RoomStats
 from omnisonic.actors.rooms.tap import Tap
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.supervisor import RestartWindow
@@ -32,31 +34,31 @@ from omnisonic.wire.frames import TEXT, Frame
 from omnisonic.wire.messages import encode_envelope, error_frame, read_reply_id
 
 CRASHED: Final = "The room could not take this message."
-"""What the sender of a message is told that crashed its room."""
+"""The error that the sender of a message gets when it crashed the room."""
 TURN_FRAMES: Final = 2048
-"""About this many messages are handled in one turn, then the other rooms have theirs."""
+"""About this many messages are handled in one turn; then the other rooms have theirs."""
 
 
 class RoomActorEvents(Protocol):
-    """Whom a cell tells what happened. Called in the cell's turn; must not wait and must not raise."""
+    """What an actor calls when something happens. Called in its turn; must not wait and must not raise."""
 
     @property
-    def has_mail(self) -> Callable[["RoomActor"], None]: ...
+    def schedule(self) -> Callable[["RoomActor"], None]: ...
 
-    def roster_changed(self, actor: "RoomActor") -> None: ...
+    def on_roster_change(self, actor: "RoomActor") -> None: ...
 
-    def crashed(self, actor: "RoomActor", crash: Exception, letter: DeadLetter) -> None: ...
+    def on_crash(self, actor: "RoomActor", crash: Exception, letter: DeadLetter) -> None: ...
 
 
 class RoomActor:
-    """One room, alive or about to be again."""
+    """One room, running or about to restart."""
 
     def __init__(
         self,
         context: RoomContext,
         room_class: Callable[[RoomContext], RoomState],
         events: RoomActorEvents,
-        sampler: TurnTracer,
+        tracer: TurnTracer,
     ) -> None:
         self.mailbox = Mailbox()
         self.window = RestartWindow()
@@ -74,8 +76,8 @@ class RoomActor:
         self._context = context
         self._room_class = room_class
         self._events = events
-        self._sampler = sampler
-        self._has_mail = events.has_mail
+        self._tracer = tracer
+        self._schedule = events.schedule
         self._room: RoomState | None = room_class(context)
 
     @property
@@ -89,7 +91,7 @@ class RoomActor:
 
     @property
     def handoff(self) -> Handoff:
-        """What its rooms leave to each other."""
+        """What one incarnation of the room leaves to the next."""
         return self._context.handoff
 
     @property
@@ -101,22 +103,22 @@ class RoomActor:
         """Put control mail in the mailbox."""
         self.mailbox.tell(mail)
         if not self.is_ready:
-            self._has_mail(self)
+            self._schedule(self)
 
-    def offer(self, said: ClientMessages) -> bool:
-        """Put what a member said in the mailbox. False when it is full: the sender is to be told."""
-        taken = self.mailbox.offer(said)
+    def offer(self, messages: ClientMessages) -> bool:
+        """Put client messages in the mailbox. False when it is full; the caller then sends an error."""
+        taken = self.mailbox.offer(messages)
         if taken and not self.is_ready:
-            self._has_mail(self)
+            self._schedule(self)
         return taken
 
-    def turn(self) -> bool:
+    def run_turn(self) -> bool:
         """Handle the mail that is there, up to a bound. True when there is more."""
         room = self._room
         if room is None:
             return False
-        sampler = self._sampler
-        started_ns = time.time_ns() if sampler.left <= 0 else 0
+        tracer = self._tracer
+        started_ns = time.time_ns() if tracer.left <= 0 else 0
         stats, taps = self.stats, self.taps
         turns = stats.turns
         stats.turns = turns + 1
@@ -130,69 +132,69 @@ class RoomActor:
             while queue and handled < TURN_FRAMES:
                 mail = take()
                 if taps is not None:
-                    _show(taps, mail, room)
+                    _show_to_taps(taps, mail, room)
                 if type(mail) is ClientMessages:
                     handled += len(mail.frames)
                     relay(mail, batch)
                 else:
                     handled += 1
                     self._handle(room, mail, batch, spans)
-        except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only the room is to pay for it
+        except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only this room may fail
             assert mail is not None
             self._end_turn(room, batch)
-            _end(spans, room)
+            _end_spans(spans, room)
             self._handle_crash(room, mail, crash)
             if began_ns:
                 stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
             return False
         self.messages += handled
         self._end_turn(room, batch)
-        _end(spans, room)
-        sampler.left -= handled
+        _end_spans(spans, room)
+        tracer.left -= handled
         if started_ns:
-            sampler.turn(self.room_id, started_ns, handled, len(room.roster))
+            tracer.trace_turn(self.room_id, started_ns, handled, len(room.roster))
         if began_ns:
             stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
         return len(queue) > 0
 
     def _handle(self, room: RoomState, mail: Mail, batch: Batch, spans: list[Span]) -> None:
-        """Have the room handle it. What began outside is a span of its trace, which lasts until the turn has ended."""
+        """Have the room handle control mail. What began outside becomes a span of its trace, until the turn ends."""
         if not isinstance(mail, Outside) or mail.trace is None:
             room.handle(mail, batch)
             return
         what = mail.envelope.type if isinstance(mail, ExternalMessage) else type(mail).__name__
-        span = self._sampler.told(self.room_id, what, mail.trace)
+        span = self._tracer.start_external_span(self.room_id, what, mail.trace)
         spans.append(span)
         with use_span(span):
             room.handle(mail, batch)
 
-    def renew(self) -> None:
-        """Throw the room's state away, as an operator wants it, and make a new one. It must be alive.
+    def reset(self) -> None:
+        """Drop the room's state and make a new one, for an operator. The room must be alive.
 
-        The estate goes, too: what is wrong with the room may be in it.
+        The handoff is dropped, too: the fault may be in it.
         """
         assert self._room is not None
         self.handoff.left = None
-        self._keep(self._room.roster.entries())
-        self.stats.record_end(ASKED_FOR, self._context.now_ms())
+        self._save_entries(self._room.roster.entries())
+        self.stats.record_end(OPERATOR_RESTART, self._context.now_ms())
         self.restart()
 
     def restart(self) -> None:
-        """Start a new room from what the old one left, and let it see the mail that waited."""
+        """Start a new room state from the last good roster; it then handles the mail that waits."""
         self.incarnation += 1
         try:
             self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
         except Exception as crash:  # noqa: BLE001 - as in a turn: a room that cannot start has crashed again
-            self._events.crashed(self, crash, self._dead_letter("Restart", crash))
+            self._events.on_crash(self, crash, self._dead_letter("Restart", crash))
             return
         for entry in self.entries:
             if entry.connection is not None and not entry.connection.is_open:
                 self.mailbox.tell(Leave(entry.connection, "lost"))
         if self.mailbox and not self.is_ready:
-            self._has_mail(self)
+            self._schedule(self)
 
     def close(self, closing: Closing) -> None:
-        """Close every connection of a room that is past saving, those still waiting to enter included."""
+        """Close every connection of a room that crashed too often, and of those about to enter."""
         self._room = None
         connections = [entry.connection for entry in self.entries]
         while self.mailbox:
@@ -224,12 +226,12 @@ class RoomActor:
             self._note_roster(room)
 
     def _note_roster(self, room: RoomState) -> None:
-        self._keep(room.roster.entries())
+        self._save_entries(room.roster.entries())
         self.next_expiry_s = room.roster.next_expiry_s()
-        self._events.roster_changed(self)
+        self._events.on_roster_change(self)
 
-    def _keep(self, entries: tuple[Entry, ...]) -> None:
-        """What a new room would start from."""
+    def _save_entries(self, entries: tuple[Entry, ...]) -> None:
+        """Keep what a new room state would start from."""
         self.entries = entries
         if entries:
             self.empty_since_s = None
@@ -238,7 +240,7 @@ class RoomActor:
 
     def _handle_crash(self, room: RoomState, mail: Mail, crash: Exception) -> None:
         self._room = None
-        self._keep(room.roster.entries())
+        self._save_entries(room.roster.entries())
         sender, frame = None, None
         if isinstance(mail, ClientMessages):
             seat = room.roster.seat_of(mail.connection)
@@ -248,12 +250,12 @@ class RoomActor:
                 mail.connection.push(error_frame("room_crashed", CRASHED, read_reply_id(frame)))
             self.mailbox.put_back(mail)
         elif isinstance(mail, Join) and mail.connection is not room.welcomed:
-            self._keep(tuple(entry for entry in self.entries if entry.connection is not mail.connection))
+            self._save_entries(tuple(entry for entry in self.entries if entry.connection is not mail.connection))
             mail.connection.close(Closing(CloseCode.INTERNAL_ERROR, "the room could not take you in"))
         elif isinstance(mail, ExternalMessage):
             frame = TEXT, encode_envelope(mail.envelope)
             mail.reply(Reply(code="room_crashed", message=CRASHED))
-        self._events.crashed(self, crash, self._dead_letter(type(mail).__name__, crash, sender, frame))
+        self._events.on_crash(self, crash, self._dead_letter(type(mail).__name__, crash, sender, frame))
 
     def _dead_letter(
         self, kind: str, crash: Exception, sender: MemberId | None = None, frame: Frame | None = None
@@ -264,18 +266,18 @@ class RoomActor:
         return DeadLetter(self.room_id, self.incarnation, sender, kind, frame, reason, now_ms)
 
 
-def _end(spans: list[Span], room: RoomState) -> None:
-    """What was told into the room is on its way to everybody."""
+def _end_spans(spans: list[Span], room: RoomState) -> None:
+    """End the spans of messages from outside: they have been sent to all members."""
     for span in spans:
         span.set_attribute("members", len(room.roster))
         span.end()
 
 
-def _show(taps: list[Tap], mail: Mail, room: RoomState) -> None:
+def _show_to_taps(taps: list[Tap], mail: Mail, room: RoomState) -> None:
     for tap in taps:
-        tap.see(mail, room.roster)
+        tap.show_mail(mail, room.roster)
 
 
 def new_epoch() -> str:
-    """A name for a count of messages that no other count ever has."""
+    """A new, unique name for a count of messages."""
     return secrets.token_urlsafe(9)

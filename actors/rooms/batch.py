@@ -1,27 +1,53 @@
-"""A batch: what one turn of a room puts on the wire, for everyone at once. Pure (DESIGN 2, points 1 and 5).
+"""A batch: what one turn of a room sends, for all members at once (DESIGN 2, points 1 and 5). Pure.
 
-All frames of a turn form one common stream, joined once. Most members get those very bytes. For the others the batch
-keeps a short list of edits to the stream: a speaker does not hear their own words, a newcomer gets a `welcome` instead
-of what came before, a reply goes to one member only. So the cost of a turn is one join, plus the edits, plus one write
-a member; and the order of messages is the same for everyone by construction.
+All frames of a turn form one common stream, joined once. Most members get exactly these bytes. For the others the
+batch keeps a short list of edits to the stream: a sender does not get their own messages, a newcomer gets a `welcome`
+instead of what came before, a reply goes to one member only. So a turn costs one join, the edits, and one write for
+each member, and all members get the messages in the same order.
+
+`RelayPrefixes` holds the beginnings of relayed messages, made once for each message type.
+
+Overload: the mailbox bounds what one turn handles. Crash: what the batch holds is still sent. Shutdown: nothing to do.
 """
 
 from typing import Final, TypeAlias
 
-from omnisonic.actors.rooms.connection_handle import ConnectionHandle
+from omnisonic.actors.rooms.roster import ConnectionHandle
+from omnisonic.errors import InvalidInput
+from omnisonic.wire import messages
 from omnisonic.wire.closing import Closing
+from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SIGNAL_PREFIX
 
 Edit: TypeAlias = tuple[int, int, bytes]
 """Leave out the stream from one offset to another, and put these bytes there instead."""
 
 END: Final = 1 << 62
+KNOWN_TYPES: Final = 1024
+"""Message types whose prefix is kept. A program has few; the bound is against clients that invent types."""
+
+
+class RelayPrefixes(dict[str, bytes | None]):
+    """The prefix of a relayed message by type, made once; None for the types that are not simply relayed.
+
+    Errors: `InvalidInput` (`invalid_message`) for a type that is empty or too long.
+    """
+
+    def __missing__(self, type_: str) -> bytes | None:
+        if not 0 < len(type_) <= messages.TYPE_LENGTH:
+            raise InvalidInput(f"type must have 1 to {messages.TYPE_LENGTH} characters.", code="invalid_message")
+        if type_ in HANDLED_TYPES or type_ in SERVER_TYPES or type_.startswith(SIGNAL_PREFIX):
+            made = None
+        else:
+            made = messages.relay_prefix(type_)
+        if len(self) < KNOWN_TYPES:
+            self[type_] = made
+        return made
 
 
 class Batch:
-    """The common stream of a turn and its edits, growing as the room handles its mail.
+    """The common stream of a turn, and its edits.
 
-    `pieces` and `size` are open to the room, whose hot loop appends to them in place: `size` is always the number of
-    bytes in `pieces`.
+    The hot loop of the room appends to `pieces` in place; `size` is always the number of bytes in `pieces`.
     """
 
     __slots__ = ("dismissed", "edits", "pieces", "roster_changed", "size")
@@ -39,26 +65,26 @@ class Batch:
         self.size += len(frame)
 
     def to_others(self, connection: ConnectionHandle, frame: bytes) -> None:
-        """Everyone but `link` gets `frame`."""
+        """Everyone but `connection` gets `frame`."""
         start = self.size
         self.to_all(frame)
         self.edit(connection, start, self.size)
 
     def to_one(self, connection: ConnectionHandle, frame: bytes) -> None:
-        """Only `link` gets `frame`."""
+        """Only `connection` gets `frame`."""
         self.edit(connection, self.size, self.size, frame)
 
     def begin(self, connection: ConnectionHandle, frame: bytes) -> None:
-        """`link` is new here: it gets `frame`, and of the stream only what comes from now on."""
+        """`connection` is new: it gets `frame`, and of the stream only what follows."""
         self.edits[connection] = [(0, self.size, frame)]
 
     def dismiss(self, connection: ConnectionHandle, closing: Closing) -> None:
-        """`link` gets nothing from now on but the close."""
+        """`connection` gets nothing more but the close."""
         self.edit(connection, self.size, END)
         self.dismissed.append((connection, closing))
 
     def edit(self, connection: ConnectionHandle, start: int, stop: int, instead: bytes = b"") -> None:
-        """For `link`, put `instead` in the place of the stream from `start` to `stop`. In rising order."""
+        """Send `instead` to `connection` in place of the stream from `start` to `stop`. Call in rising order."""
         if start == stop and not instead:
             return
         edits = self.edits.get(connection)
@@ -72,12 +98,12 @@ class Batch:
         return b"".join(self.pieces)
 
     def stream_for(self, connection: ConnectionHandle, stream: bytes) -> bytes:
-        """What `link` gets, given the common `stream`."""
+        """What `connection` gets, given the common `stream`."""
         edits = self.edits.get(connection)
         if edits is None:
             return stream
         if len(edits) == 1 and edits[0][0] == 0 and edits[0][1] >= len(stream):
-            return edits[0][2]  # the only one who spoke
+            return edits[0][2]  # the only sender
         parts: list[bytes] = []
         at = 0
         for start, stop, instead in edits:

@@ -1,12 +1,12 @@
-"""A room's mailbox: one queue in order of arrival, with two rules of admission (DESIGN 3).
+"""A room's mailbox: one queue in order of arrival, with two rules for what it takes (DESIGN 3).
 
-Control mail (who comes, who goes, what the web side says) is never refused: it is little, and a room that missed some
-of it would lie. Data (what members say) is refused at its limits, and the sender is told. Both wait in one queue,
-because a member who says something and leaves must be heard first. `trace` in a letter is the trace of what happened
-outside, which goes on in the room's turn.
+Control mail (joins, leaves, leases, what the web side sends) is never refused: there is little of it, and the roster
+would be wrong without it. Client messages are refused at the limits, and their sender gets an error. Both are in one
+queue, so that a member's last message is handled before their leave. `trace` is the trace of what happened outside; it
+continues in the room's turn.
 
-Overload: data is refused. Crash: the mailbox outlives the room's state; the letter that killed it is set aside and
-the rest of it is put back in front. Shutdown: what is left is dropped with the room.
+Overload: client messages are refused. Crash: the mailbox survives the room's state; the message that crashed it is
+taken out, the rest is put back in front. Shutdown: what is left is dropped with the room.
 """
 
 from collections import deque
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from operator import length_hint
 from typing import Final, TypeAlias
 
-from omnisonic.actors.rooms.connection_handle import ConnectionHandle
-from omnisonic.actors.rooms.roster import Entry
+from omnisonic.actors.rooms.roster import ConnectionHandle, Entry
 from omnisonic.models import Member, MemberId, UserId
 from omnisonic.observability.trace_context import Trace
 from omnisonic.stores.bus.events import Reply
@@ -25,14 +24,14 @@ from omnisonic.wire.frames import Frame
 from omnisonic.wire.messages import Envelope
 
 DATA_FRAMES: Final = 16_384
-"""Frames that may wait in one room: far more than a turn handles, far less than would hurt."""
+"""Frames that may wait in one room: far more than one turn handles."""
 DATA_BYTES: Final = 16_777_216
 """Bytes that may wait in one room."""
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A connection enters as this member. `person` is who that is, where people are known."""
+    """A connection enters as this member. `person` is the user, where users are known."""
 
     connection: ConnectionHandle
     member: Member
@@ -41,7 +40,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """A connection is gone. `reason` is a word of the close table."""
+    """A connection has ended. `reason` is a word of the close table."""
 
     connection: ConnectionHandle
     reason: str
@@ -49,7 +48,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class PutLease:
-    """Somebody is present without a connection until `until_s` (the room's clock)."""
+    """A member is present without a connection until `until_s` (the room's clock)."""
 
     member: Member
     until_s: float
@@ -59,7 +58,7 @@ class PutLease:
 
 @dataclass(frozen=True, slots=True)
 class DropLease:
-    """Somebody's lease is taken back, by `person`."""
+    """A member's lease ends; `person` ended it."""
 
     member_id: MemberId
     person: UserId | None = None
@@ -68,7 +67,7 @@ class DropLease:
 
 @dataclass(frozen=True, slots=True)
 class DropLeasesOf:
-    """A person has no role here any more: all their leases are taken back."""
+    """A user has no role here any more: all their leases end."""
 
     person: UserId
     trace: Trace | None = None
@@ -76,19 +75,19 @@ class DropLeasesOf:
 
 @dataclass(frozen=True, slots=True)
 class SyncLeases:
-    """These are all the leases there are, as the presence store tells it: any other has ended unseen."""
+    """All leases that the presence store has for this room: any other lease has ended."""
 
     leases: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Look for leases that have run out."""
+    """End the leases that have run out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Close everybody's connection, and take back every lease."""
+    """Close every connection, and end every lease."""
 
     closing: Closing
     trace: Trace | None = None
@@ -96,7 +95,7 @@ class Dismiss:
 
 @dataclass(frozen=True, slots=True)
 class ExternalMessage:
-    """The web side says something into the room. `reply` is called with what became of it, or never: nobody is here."""
+    """The web side sends a message into the room. `reply` gets the outcome; it is not called when nobody is here."""
 
     envelope: Envelope
     reply: Callable[[Reply], None]
@@ -105,9 +104,9 @@ class ExternalMessage:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has come for what the room does by itself. `begun` is called when the room comes to it."""
+    """The room's timer is due. `on_start` is called when the room begins to handle it."""
 
-    begun: Callable[[], None]
+    on_start: Callable[[], None]
 
 
 Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | ExternalMessage
@@ -118,7 +117,7 @@ Control: TypeAlias = (
 
 
 class ClientMessages:
-    """What one read of one connection brought. The room consumes `rest`; what it crashes on is then `current`."""
+    """The messages of one read of one connection. The room consumes `rest`; after a crash `current` caused it."""
 
     __slots__ = ("connection", "frames", "rest", "size")
 
@@ -143,7 +142,7 @@ Mail: TypeAlias = ClientMessages | Control
 
 
 class Mailbox:
-    """The queue of one room. `queue` is open for a look; letters go in and out by the methods."""
+    """The queue of one room. `queue` may be read; mail goes in and out by the methods."""
 
     __slots__ = ("frames", "high_water", "queue", "size")
 
@@ -160,32 +159,32 @@ class Mailbox:
         """Take control mail. Never refused."""
         self.queue.append(mail)
 
-    def offer(self, said: ClientMessages) -> bool:
-        """Take data. False when there is no room for it: nothing of it was taken."""
-        frames = self.frames + len(said.frames)
-        size = self.size + said.size
+    def offer(self, messages: ClientMessages) -> bool:
+        """Take client messages. False when they do not fit: then none of them was taken."""
+        frames = self.frames + len(messages.frames)
+        size = self.size + messages.size
         if frames > DATA_FRAMES or size > DATA_BYTES:
             return False
         self.frames = frames
         self.size = size
         if frames > self.high_water:
             self.high_water = frames
-        self.queue.append(said)
+        self.queue.append(messages)
         return True
 
     def take(self) -> Mail:
-        """The oldest letter. Errors: `IndexError` when there is none."""
+        """Take out the oldest mail. Errors: `IndexError` when there is none."""
         mail = self.queue.popleft()
         if type(mail) is ClientMessages:
             self.frames -= len(mail.frames)
             self.size -= mail.size
         return mail
 
-    def put_back(self, said: ClientMessages) -> None:
-        """Put what is left of a letter back in front, to be handled first."""
-        rest = list(said.rest)
+    def put_back(self, messages: ClientMessages) -> None:
+        """Put the frames that were not begun back in front, to be handled first."""
+        rest = list(messages.rest)
         if rest:
-            left = ClientMessages(said.connection, rest, said.size)
+            left = ClientMessages(messages.connection, rest, messages.size)
             self.frames += len(rest)
             self.size += left.size
             self.queue.appendleft(left)

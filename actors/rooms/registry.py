@@ -1,7 +1,8 @@
-"""The registry: the rooms there are, made when somebody enters, forgotten when they have been empty (DESIGN 3).
+"""The registry: all rooms of a gateway, created on the first join, forgotten when empty for a while (DESIGN 3).
 
-It is the rooms' supervisor too: one for one, each with a restart window of its own. A room that crashes too often is
-closed, alone. Making a room is idempotent. Owned by the gateway; its methods run on the trio thread and do not wait.
+It is also the rooms' supervisor: one-for-one, each room with its own restart window. A room that crashes too often is
+closed, and no other. Creating a room is idempotent. Owned by the gateway; its methods run on the trio thread and do not
+wait.
 """
 
 import logging
@@ -12,13 +13,14 @@ from typing import Final, Protocol
 import trio
 
 from omnisonic.actors.rooms.actor import RoomActor, new_epoch
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Expire
-from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
-from omnisonic.actors.rooms.state import RoomContext, RoomState
-from omnisonic.actors.runtime.counters import Counters
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
-from omnisonic.actors.runtime.supervisor import Backoff, EndedLife
-from omnisonic.actors.runtime.telemetry import TurnTracer
+from omnisonic.actors.runtime.scheduler import Dispatcher
+from omnisonic.actors.runtime.supervisor import Backoff, EndedRun
+from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode, Closing
 
@@ -26,28 +28,22 @@ EMPTY_S: Final = 60.0
 """A room is forgotten when it has been empty this long (SPEC 5.4)."""
 
 CLOSED: Final = 32
-"""Rooms that failed too often and were closed: so many are remembered."""
+"""How many rooms that crashed too often are remembered."""
 
 _log = logging.getLogger(__name__)
 
 
 class RosterWatcher(Protocol):
-    """Is told of rosters that changed, to mirror them, and of rooms that are new, to fill in their leases."""
+    """Is called when a roster has changed, to mirror it, and when a room is new, to read its leases."""
 
-    def roster_changed(self, actor: RoomActor) -> None: ...
+    def on_roster_change(self, actor: RoomActor) -> None: ...
 
-    def room_made(self, actor: RoomActor) -> None: ...
-
-
-class Scheduler(Protocol):
-    """Gives rooms their turns."""
-
-    def ready(self, actor: RoomActor) -> None: ...
+    def on_room_made(self, actor: RoomActor) -> None: ...
 
 
 @dataclass(slots=True)
 class Totals:
-    """What rooms have done, those that are forgotten included."""
+    """What rooms have done, including rooms that are forgotten."""
 
     messages: int = 0
     deliveries: int = 0
@@ -60,27 +56,27 @@ class Totals:
 
 
 class Registry:
-    """Every room of one gateway. `past` is what those have done that are forgotten."""
+    """Every room of one gateway. `past` holds the totals of rooms that are forgotten."""
 
     def __init__(
         self,
         make_context: Callable[[RoomId, str, RelayPrefixes], RoomContext],
         room_class: Callable[[RoomContext], RoomState],
-        scheduler: Scheduler,
+        dispatcher: Dispatcher,
         counters: Counters,
-        sampler: TurnTracer,
+        tracer: TurnTracer,
         nursery: trio.Nursery,
     ) -> None:
         self.dead_letters = DeadLetters()
-        self.closed: dict[RoomId, EndedLife] = {}
+        self.closed: dict[RoomId, EndedRun] = {}
         self.watchers: list[RosterWatcher] = []
         self._actors: dict[RoomId, RoomActor] = {}
         self._relay_prefixes = RelayPrefixes()
         self._make_context = make_context
         self._room_class = room_class
-        self.has_mail = scheduler.ready
+        self.schedule = dispatcher.schedule
         self._counters = counters
-        self._sampler = sampler
+        self._tracer = tracer
         self.past = Totals()
         self._nursery = nursery
         self._backoff = Backoff()
@@ -95,18 +91,18 @@ class Registry:
         """The room, if there is one."""
         return self._actors.get(room_id)
 
-    def room(self, room_id: RoomId) -> RoomActor:
-        """The room, made now if there is none."""
+    def get_or_make(self, room_id: RoomId) -> RoomActor:
+        """The room of this name; it is made when there is none."""
         actor = self._actors.get(room_id)
         if actor is None:
             context = self._make_context(room_id, new_epoch(), self._relay_prefixes)
-            actor = self._actors[room_id] = RoomActor(context, self._room_class, self, self._sampler)
+            actor = self._actors[room_id] = RoomActor(context, self._room_class, self, self._tracer)
             for watcher in self.watchers:
-                watcher.room_made(actor)
+                watcher.on_room_made(actor)
         return actor
 
     def sweep(self, now_s: float, empty_s: float = EMPTY_S) -> None:
-        """Forget rooms that have been empty for `empty_s`, and let rooms look at leases that ran out."""
+        """Forget rooms that have been empty for `empty_s`, and tell rooms to end leases that ran out."""
         for actor in self:
             if actor.next_expiry_s is not None and actor.next_expiry_s <= now_s:
                 actor.tell(Expire())
@@ -114,7 +110,7 @@ class Registry:
                 self._forget(actor)
 
     def totals(self) -> Totals:
-        """What all rooms have done so far."""
+        """What all rooms have done so far, including rooms that are forgotten."""
         totals = replace(self.past)
         for actor in self:
             totals.add(actor)
@@ -125,16 +121,16 @@ class Registry:
             del self._actors[actor.room_id]
             self.past.add(actor)
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         for watcher in self.watchers:
-            watcher.roster_changed(actor)
+            watcher.on_roster_change(actor)
 
-    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
+    def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         self.dead_letters.add(letter)
-        allowed = actor.window.allows(trio.current_time())
+        allowed = actor.window.record_crash(trio.current_time())
         event = "room.crashed" if allowed else "room.closed"
         fields = {"room": actor.room_id, "incarnation": actor.incarnation, "letter": letter.type}
-        with self._sampler.crash(actor.room_id, crash):
+        with self._tracer.trace_crash(actor.room_id, crash):
             _log.error(event, extra=fields, exc_info=crash)
         if allowed:
             self._counters.room_restarts += 1
@@ -143,12 +139,12 @@ class Registry:
         self._forget(actor)
         self._remember_closed(actor, letter)
         actor.close(Closing(CloseCode.INTERNAL_ERROR, "this room failed too often"))
-        self.roster_changed(actor)
+        self.on_roster_change(actor)
 
     def _remember_closed(self, actor: RoomActor, letter: DeadLetter) -> None:
-        """Remember a room that could not be saved; the oldest are forgotten."""
+        """Remember a room that crashed too often; the oldest are forgotten."""
         self.closed.pop(actor.room_id, None)
-        self.closed[actor.room_id] = EndedLife(letter.at_ms, letter.reason)
+        self.closed[actor.room_id] = EndedRun(letter.at_ms, letter.reason)
         while len(self.closed) > CLOSED:
             del self.closed[next(iter(self.closed))]
 

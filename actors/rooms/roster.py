@@ -1,27 +1,44 @@
-"""The roster: who is in one room, and since which connection. Pure state, owned by the room (SPEC 5.1, 5.2).
+"""The roster: who is in one room, and by which connection. Pure state, owned by the room (SPEC 5.1, 5.2).
 
-A seat is a member's and is held by a connection (`link`), by a lease (somebody who said over REST that they are there),
-or by both. The member is gone when neither holds it any more. Where people are known, a seat belongs to the person who
-took it, and nobody else gets it while it is held; a seat of nobody known is anybody's. Nothing here knows trio, a clock
-or a socket: a link is any hashable value, times are seconds on whatever clock the caller uses.
+A seat belongs to a member. A connection holds it, or a lease (presence reported over REST), or both; the member has
+left when neither holds it any more. Where users are known, a seat belongs to the user who took it, and nobody else gets
+it while it is held; the seat of an unknown user is free to anyone. Nothing here knows trio, a clock or a socket: a
+connection is any hashable `ConnectionHandle`, and times are seconds on the caller's clock.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from omnisonic.actors.rooms.connection_handle import ConnectionHandle
 from omnisonic.models import Member, MemberId, UserId
+from omnisonic.wire.closing import Closing
 from omnisonic.wire.messages import binary_head, directed_suffix, member_line, relay_suffix
 
 EXPIRED: Final = "expired"
 REMOVED: Final = "removed"
 
 
+class ConnectionHandle(Protocol):
+    """A connection as its room sees it. Nothing here waits or raises. Compared by identity."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is pushed may still arrive."""
+        ...
+
+    def push(self, data: bytes) -> None:
+        """Send whole frames, now or as soon as the kernel takes them. Dropped when it is not open."""
+        ...
+
+    def close(self, closing: Closing) -> None:
+        """Send a close frame after what was pushed, and nothing after it. Only the first close counts."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A seat as it survives a crash of its room."""
+    """A seat, as it survives a crash of its room."""
 
     member: Member
     connection: ConnectionHandle | None
@@ -33,7 +50,7 @@ TAKEOVERS: Final = 10
 """How often a new connection gets the seat of one that is connected, within `TAKEOVERS_WITHIN_S`."""
 TAKEOVERS_WITHIN_S: Final = 120.0
 TAKEOVERS_APART_S: Final = 0.5
-"""Those that come closer together are one: a client that connects many times at once fights with nobody."""
+"""Takeovers closer together than this count as one: one client that connects several times at once is allowed."""
 
 
 class Seat:
@@ -42,12 +59,12 @@ class Seat:
     __slots__ = (
         "binary_head",
         "connection",
-        "directed_tail",
+        "directed_suffix",
         "lease_until_s",
         "line",
         "member",
         "person",
-        "tail",
+        "relay_suffix",
         "takeovers",
     )
 
@@ -56,14 +73,14 @@ class Seat:
         self.lease_until_s = entry.lease_until_s
         self.person = entry.person
         self.takeovers: deque[float] | None = None
-        """When others wanted the seat of a link that was here, the latest ones; None as long as nobody did."""
-        self.tail = relay_suffix(entry.member.member_id)
-        self.directed_tail = directed_suffix(entry.member.member_id)
+        """When other connections took over this seat while it was connected, the latest; None when none did."""
+        self.relay_suffix = relay_suffix(entry.member.member_id)
+        self.directed_suffix = directed_suffix(entry.member.member_id)
         self.binary_head = binary_head(entry.member.member_id)
         self.put(entry.member)
 
     def put(self, member: Member) -> None:
-        """Let the member be shown like this from now on."""
+        """Show the member like this from now on."""
         self.member = member
         self.line = member_line(member)
 
@@ -73,14 +90,14 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A member is here who was not before."""
+    """A member has joined."""
 
     seat: Seat
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A member who was here is here by another link: no leave, no second join."""
+    """A member is here by another connection: no leave, no second join."""
 
     seat: Seat
     old: ConnectionHandle | None
@@ -96,7 +113,7 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A member is gone. `reason` is a word of the close table, `expired` or `removed`; `member` as last shown."""
+    """A member has left. `reason` is a word of the close table, `expired` or `removed`; `member` as last shown."""
 
     member_id: MemberId
     reason: str
@@ -108,7 +125,7 @@ class Roster:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._seats: dict[MemberId, Seat] = {}
-        self._by_link: dict[ConnectionHandle, Seat] = {}
+        self._by_connection: dict[ConnectionHandle, Seat] = {}
         for entry in entries:
             self._add(Seat(entry))
 
@@ -124,18 +141,18 @@ class Roster:
     @property
     def connections(self) -> KeysView[ConnectionHandle]:
         """Every connection in the room, in the order they came."""
-        return self._by_link.keys()
+        return self._by_connection.keys()
 
     def seat_of(self, connection: ConnectionHandle) -> Seat | None:
-        """The seat that `link` holds."""
-        return self._by_link.get(connection)
+        """The seat that `connection` holds."""
+        return self._by_connection.get(connection)
 
     def seat_named(self, member_id: MemberId) -> Seat | None:
         """The seat of this member."""
         return self._seats.get(member_id)
 
-    def is_anothers(self, member_id: MemberId, person: UserId | None) -> bool:
-        """Whether this member's seat belongs to somebody else than `person`."""
+    def belongs_to_other(self, member_id: MemberId, person: UserId | None) -> bool:
+        """Whether this member's seat belongs to another user than `person`."""
         seat = self._seats.get(member_id)
         return seat is not None and seat.person is not None and seat.person != person
 
@@ -144,27 +161,27 @@ class Roster:
         return tuple(seat.entry() for seat in self._seats.values())
 
     def join(self, member: Member, connection: ConnectionHandle, person: UserId | None = None) -> Joined | Replaced:
-        """Seat `member`. A second link of the same member takes the seat over, from a lease as from a link.
+        """Seat `member`. A second connection of the same member takes the seat over.
 
-        The seat must not be another person's (`is_anothers`).
+        The seat must not belong to another user (`belongs_to_other`).
         """
         seat = self._seats.get(member.member_id)
         if seat is None:
             return Joined(self._add(Seat(Entry(member, connection, None, person))))
         old, changed = seat.connection, seat.member != member
         if old is not None:
-            del self._by_link[old]
+            del self._by_connection[old]
         seat.connection, seat.person = connection, person
-        self._by_link[connection] = seat
+        self._by_connection[connection] = seat
         if changed:
             seat.put(member)
         return Replaced(seat, old, changed)
 
-    def is_fought_over(self, member_id: MemberId, now_s: float) -> bool:
-        """Note that somebody wants this member's seat, and say whether that was too often lately.
+    def record_takeover(self, member_id: MemberId, now_s: float) -> bool:
+        """Record that another connection wants this member's seat. True when that happened too often lately.
 
-        Where nobody is connected by that id it is never so. Tries that are refused count, too: whoever goes on without
-        a pause does not get in again, and whoever is in stays.
+        Never true when nobody is connected by that id. Refused attempts count, too: a client that keeps trying does not
+        get in, and the connection that holds the seat keeps it.
         """
         seat = self._seats.get(member_id)
         if seat is None or seat.connection is None:
@@ -172,14 +189,14 @@ class Roster:
         if seat.takeovers is None:
             seat.takeovers = deque(maxlen=TAKEOVERS)
         tries = seat.takeovers
-        is_fought_over = len(tries) == TAKEOVERS and now_s - tries[0] < TAKEOVERS_WITHIN_S
+        is_contested = len(tries) == TAKEOVERS and now_s - tries[0] < TAKEOVERS_WITHIN_S
         if not tries or now_s - tries[-1] >= TAKEOVERS_APART_S:
             tries.append(now_s)
-        return is_fought_over
+        return is_contested
 
     def leave(self, connection: ConnectionHandle, reason: str, now_s: float) -> Left | None:
-        """The link is gone. None when it held no seat any more, or a lease still holds it."""
-        seat = self._by_link.pop(connection, None)
+        """The connection has ended. None when it held no seat any more, or a lease still holds it."""
+        seat = self._by_connection.pop(connection, None)
         if seat is None:
             return None
         seat.connection = None
@@ -196,11 +213,11 @@ class Roster:
         return Updated(seat)
 
     def put_lease(self, member: Member, until_s: float, person: UserId | None = None) -> Joined | Updated | None:
-        """Hold a seat for `member` until `until_s`, with or without a link. A seat of another person stays as it is."""
+        """Hold a seat for `member` until `until_s`, connected or not. The seat of another user does not change."""
         seat = self._seats.get(member.member_id)
         if seat is None:
             return Joined(self._add(Seat(Entry(member, None, until_s, person))))
-        if self.is_anothers(member.member_id, person):
+        if self.belongs_to_other(member.member_id, person):
             return None
         seat.lease_until_s = until_s
         if seat.connection is None:
@@ -208,7 +225,7 @@ class Roster:
         return self.update(member)
 
     def drop_lease(self, member_id: MemberId, reason: str = REMOVED) -> Left | None:
-        """Take the lease back. The member stays while a link holds the seat."""
+        """End the lease. The member stays while a connection holds the seat."""
         seat = self._seats.get(member_id)
         if seat is None or seat.lease_until_s is None:
             return None
@@ -216,7 +233,7 @@ class Roster:
         return self._remove(seat, reason) if seat.connection is None else None
 
     def expire(self, now_s: float) -> list[Left]:
-        """Take back every lease that ran out by `now_s`."""
+        """End every lease that ran out by `now_s`."""
         over = [seat for seat in self._seats.values() if seat.lease_until_s is not None and seat.lease_until_s <= now_s]
         return [left for seat in over if (left := self.drop_lease(seat.member.member_id, EXPIRED))]
 
@@ -227,7 +244,7 @@ class Roster:
     def _add(self, seat: Seat) -> Seat:
         self._seats[seat.member.member_id] = seat
         if seat.connection is not None:
-            self._by_link[seat.connection] = seat
+            self._by_connection[seat.connection] = seat
         return seat
 
     def _remove(self, seat: Seat, reason: str) -> Left:

@@ -1,9 +1,10 @@
-"""A tap: lets an operator watch what passes into a room, as a sample and for a while (SPEC 1).
+"""A tap: shows an operator a sample of the messages that enter a room, for a limited time (SPEC 1).
 
-It sits where the cell hands mail to its room, and is owned by the cell; without one it costs the cell a look. Overload:
-beyond `per_s` messages a second it only counts. It ends by itself: when it has shown `most` messages, or at `until_s`
-with the next message (whoever listens to it keeps the time, too). It never waits and never raises. Payloads are not
-looked at unless they were asked for.
+It sits where the actor hands mail to its room, and belongs to the actor; without a tap this costs one comparison. It
+never waits and never raises. Payloads are not read unless the operator asked for them.
+
+Overload: beyond `per_s` messages a second it only counts. It ends after `most` messages, or with the first message
+after `until_s` (its reader keeps the time, too).
 """
 
 from collections.abc import Callable
@@ -19,12 +20,12 @@ from omnisonic.wire.frames import TEXT, Frame
 from omnisonic.wire.messages import encode_envelope
 
 SHOWN_BYTES: Final = 4096
-"""More of a payload is not shown."""
+"""This much of a payload is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message that passed. `kind` is `text`, `binary`, or a control letter's; `missed` passed unseen before it."""
+    """A message that passed. `kind` is `text`, `binary`, or control mail; `missed` were not shown before it."""
 
     kind: str
     sender: MemberId | None
@@ -54,7 +55,7 @@ _read_head: Final = msgspec.json.Decoder(_Head).decode
 
 
 class Tap:
-    """One operator's look into one room. `show` is given samples, and must not wait; `end` is called once."""
+    """One operator's tap on one room. `show` gets the samples and must not wait; `end` is called once."""
 
     def __init__(
         self,
@@ -74,8 +75,8 @@ class Tap:
         self._left = bounds.per_s
         self._has_ended = False
 
-    def see(self, mail: Mail, roster: Roster) -> None:
-        """Show what is in `mail`, within the bounds."""
+    def show_mail(self, mail: Mail, roster: Roster) -> None:
+        """Show the messages in `mail`, within the bounds."""
         if self._has_ended:
             return
         now_s = self._now_s()
@@ -87,16 +88,16 @@ class Tap:
         match mail:
             case ClientMessages():
                 seat = roster.seat_of(mail.connection)
-                self._see_frames(mail, None if seat is None else seat.member.member_id)
+                self._show_frames(mail, None if seat is None else seat.member.member_id)
             case ExternalMessage():
-                self._see_frame((TEXT, encode_envelope(mail.envelope)), None)
+                self._show_frame((TEXT, encode_envelope(mail.envelope)), None)
             case Join():
-                self._pass("join", mail.member.member_id, 0)
+                self._show_sample("join", mail.member.member_id, 0)
             case Leave():
                 seat = roster.seat_of(mail.connection)
-                self._pass("leave", None if seat is None else seat.member.member_id, 0)
+                self._show_sample("leave", None if seat is None else seat.member.member_id, 0)
             case _:
-                self._pass(type(mail).__name__, None, 0)
+                self._show_sample(type(mail).__name__, None, 0)
 
     def close(self, reason: str) -> None:
         """Show nothing more. Only the first call counts."""
@@ -104,12 +105,12 @@ class Tap:
             self._has_ended = True
             self._end(self, reason)
 
-    def _see_frames(self, said: ClientMessages, sender: MemberId | None) -> None:
-        # A letter that was put back after a crash is seen again: what is left of it is given to the room again.
-        for frame in said.frames:
-            self._see_frame(frame, sender)
+    def _show_frames(self, mail: ClientMessages, sender: MemberId | None) -> None:
+        # Messages that were put back after a crash are shown again: the room gets them again.
+        for frame in mail.frames:
+            self._show_frame(frame, sender)
 
-    def _see_frame(self, frame: Frame, sender: MemberId | None) -> None:
+    def _show_frame(self, frame: Frame, sender: MemberId | None) -> None:
         opcode, content = frame
         if self._left <= 0 or self._has_ended:
             self.passed += 1
@@ -117,16 +118,16 @@ class Tap:
             return
         if opcode != TEXT:
             payload = content[: SHOWN_BYTES // 3].hex(" ") if self._bounds.payload else None
-            self._pass("binary", sender, len(content), payload=payload)
+            self._show_sample("binary", sender, len(content), payload=payload)
             return
         try:
             head = _read_head(content)
         except (msgspec.DecodeError, RecursionError):
             head = _Head("(not a message)")
         payload = content.decode(errors="replace") if self._bounds.payload else None
-        self._pass("text", sender, len(content), message=head.type, to=head.to, payload=payload)
+        self._show_sample("text", sender, len(content), message=head.type, to=head.to, payload=payload)
 
-    def _pass(
+    def _show_sample(
         self,
         kind: str,
         sender: MemberId | None,

@@ -1,8 +1,8 @@
-"""The acceptor: takes new connections off a listening socket (one task a socket).
+"""The acceptor: takes new connections off a listening socket. One task for each socket.
 
-Overload: out of descriptors or memory, it tries again after `PAUSE_S`, as trio's own listener does, and says so once in
-`LOG_EVERY_S`.
-Crash: its supervisor starts it again; the socket stays open meanwhile, so nobody is refused. Shutdown: cancelled first.
+Overload: out of descriptors or memory, it tries again after `PAUSE_S`, as trio's own listener does, and logs that once
+in `LOG_EVERY_S`. Crash: its supervisor starts it again; the socket stays open meanwhile, so nobody is refused.
+Shutdown: cancelled first.
 """
 
 import errno
@@ -15,12 +15,21 @@ from typing import Final
 import trio
 
 AT_ONCE: Final = 64
-"""Connections taken in one go, before those that are there have their turn again."""
+"""Connections accepted in a row before other tasks run."""
 PAUSE_S: Final = 0.1
 LOG_EVERY_S: Final = 60.0
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 _log = logging.getLogger(__name__)
+
+
+def accept(listener: socket.socket) -> tuple[socket.socket, str]:
+    """Accept one connection: its non-blocking socket, and the peer's address. Errors: as `socket.accept`."""
+    sock, address = listener.accept()
+    sock.setblocking(False)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock, str(address[0]) if address else ""
 
 
 async def accept_forever(
@@ -36,11 +45,7 @@ async def accept_forever(
         await trio.lowlevel.wait_readable(listener)
         try:
             for _ in range(AT_ONCE):
-                sock, address = listener.accept()
-                sock.setblocking(False)
-                if sock.family in (socket.AF_INET, socket.AF_INET6):
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                take(sock, str(address[0]) if address else "")
+                take(*accept(listener))
         except BlockingIOError:
             continue
         except OSError as problem:
@@ -49,4 +54,4 @@ async def accept_forever(
                     logged_s = trio.current_time()
                     _log.warning("acceptor.out_of_resources", extra={"problem": problem.strerror})
                 await trio.sleep(PAUSE_S)
-            # anything else is the new connection's own misfortune (accept(2): treat like EAGAIN)
+            # anything else concerns the new connection only (accept(2): treat like EAGAIN)

@@ -1,6 +1,6 @@
-"""Dead letters: what killed a room, or could not be delivered, kept for whoever comes to look (DESIGN 3).
+"""Dead letters: messages that crashed a room or could not be delivered, kept for operators (DESIGN 3).
 
-A ring: the newest letters push out the oldest. Owned by the gateway, written by its cells. On shutdown it is gone.
+A ring: the newest push out the oldest. Owned by the gateway, written by the actors of its rooms. Lost at shutdown.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from omnisonic.models import MemberId, RoomId
 from omnisonic.wire.frames import Frame
 
 LETTERS: Final = 128
-"""How many are kept; each holds one message of at most 64 KiB."""
+"""How many are kept; each holds at most one message of 64 KiB."""
 
 
 class _Typed(msgspec.Struct):
@@ -23,7 +23,7 @@ class _Typed(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A letter that was set aside. `frame` is the message when a member said it, else None."""
+    """A message that was taken out. `frame` is the client's message; None when it was control mail."""
 
     room_id: RoomId
     incarnation: int
@@ -35,7 +35,7 @@ class DeadLetter:
 
     @property
     def type(self) -> str:
-        """The message's type, or the kind of control letter it was."""
+        """The message's type, or the kind of control mail."""
         if self.frame is None:
             return self.kind
         try:
@@ -60,7 +60,7 @@ class DeadLetters:
         return [letter for letter in self._letters if letter.room_id == room_id]
 
     def numbered(self) -> Iterator[tuple[int, DeadLetter]]:
-        """Every letter with its number, which it keeps; the first one ever was 1."""
+        """Every dead letter with its number, which does not change; the first one ever was 1."""
         return enumerate(list(self._letters), self.total - len(self._letters) + 1)
 
     def __iter__(self) -> Iterator[DeadLetter]:

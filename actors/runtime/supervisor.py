@@ -1,10 +1,10 @@
-"""Supervisors: children that crash are started again, until they crash too often (Erlang/OTP's one-for-one).
+"""Supervisors: children that crash are restarted, until they crash too often (Erlang/OTP's one-for-one).
 
-A trio nursery is all-for-one: one child's exception ends its siblings. So every child runs in a wrapper of its own,
-and only a child that is past saving raises out of it, into the nursery of its supervisor's supervisor.
+A trio nursery is all-for-one: one child's exception ends its siblings. So every child runs in a wrapper of its own.
+Only a child that crashed too often raises out of it, into the nursery of the next supervisor above.
 
-Overload: not applicable, a supervisor carries no traffic. Crash: that is what it is for. Shutdown: cancellation passes
-through untouched and ends every child.
+Overload: does not apply; a supervisor carries no traffic. Crash: the purpose of this module. Shutdown: cancellation
+passes through and ends every child.
 """
 
 import random
@@ -23,13 +23,13 @@ LONGEST_BACKOFF_S: Final = 0.08
 """A crashed room is back within 100 ms (SPEC 5.4), so the longest pause stays under that."""
 
 
-LIVES: Final = 8
-"""Earlier lives whose ends are remembered."""
+ENDED_RUNS: Final = 8
+"""How many ended runs are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
-class EndedLife:
-    """Why and when (milliseconds since 1970) an actor's life ended."""
+class EndedRun:
+    """Why and when (milliseconds since 1970) a run of an actor ended."""
 
     at_ms: int
     reason: str
@@ -40,15 +40,15 @@ class TooManyRestarts(Exception):
 
 
 class RestartWindow:
-    """Counts crashes in a sliding window: `max_restarts` within `within_s` seconds are forgiven, one more is not."""
+    """Counts crashes in a sliding window: `max_restarts` within `within_s` seconds are allowed, one more is not."""
 
     def __init__(self, max_restarts: int = MAX_RESTARTS, within_s: float = WITHIN_S) -> None:
         self._max_restarts = max_restarts
         self._within_s = within_s
         self._crashes: deque[float] = deque()
 
-    def allows(self, now_s: float) -> bool:
-        """Note a crash at `now_s` (monotonic seconds). False when it was one too many."""
+    def record_crash(self, now_s: float) -> bool:
+        """Record a crash at `now_s` (monotonic seconds). False when it was one too many."""
         self._crashes.append(now_s)
         while self._crashes[0] <= now_s - self._within_s:
             self._crashes.popleft()
@@ -75,10 +75,10 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to run and how much crashing to forgive it.
+    """What to run, and how many crashes to allow.
 
     `run` takes trio's `task_status` and calls `started()` once it is in service. Returning is a normal end: a child
-    that returns is not started again.
+    that returns is not restarted.
     """
 
     name: str
@@ -89,30 +89,30 @@ class ChildSpec:
 
 
 class ChildRecord:
-    """What became of one child, kept by `supervise`: `starting`, `running`, `restarting`, `ended` or `failed`."""
+    """The state of one child, kept by `supervise`: `starting`, `running`, `restarting`, `ended` or `failed`."""
 
     def __init__(self, name: str, now_ms: Callable[[], int]) -> None:
         self.name = name
         self.state = "starting"
         self.since_s = trio.current_time()
         self.restarts = 0
-        self.lives: deque[EndedLife] = deque(maxlen=LIVES)
+        self.ended_runs: deque[EndedRun] = deque(maxlen=ENDED_RUNS)
         self._now_ms = now_ms
 
-    def begins(self) -> None:
-        """A life begins."""
+    def record_start(self) -> None:
+        """A run begins."""
         self.state = "running"
         self.since_s = trio.current_time()
 
-    def crashed(self, crash: BaseException, *, allowed: bool) -> None:
-        """A life has ended by a crash; another one begins if it is allowed to."""
+    def record_crash(self, crash: BaseException, *, allowed: bool) -> None:
+        """A run has crashed; another one begins when `allowed`."""
         self.state = "restarting" if allowed else "failed"
         self.restarts += allowed
-        self.lives.append(EndedLife(self._now_ms(), repr(crash)))
+        self.ended_runs.append(EndedRun(self._now_ms(), repr(crash)))
 
 
 class CrashReport(Protocol):
-    """Is told of each crash before the restart: the child's name, what it raised, and the attempt that follows."""
+    """Called for each crash before the restart: the child's name, what it raised, and the number of the restart."""
 
     def __call__(self, name: str, crash: BaseException, attempt: int) -> None: ...
 
@@ -126,24 +126,29 @@ async def supervise(
 ) -> None:
     """Run `child` until it returns, restarting it when it raises. Start it with `nursery.start`.
 
-    What becomes of it is written into `record`, for whoever wants to know.
+    Args:
+        child: What to run.
+        report: Called for each crash.
+        record: Gets the state of the child.
+        task_status: Trio's; started once the child is in service.
 
-    Errors: a crash before `started()` is a failed start and is raised at once, for restarting cannot mend it. Once it
-    has raised more than `max_restarts` times within `within_s`, `TooManyRestarts` is raised to the caller, whose own
-    supervisor decides. Cancellation passes through.
+    Raises:
+        TooManyRestarts: It raised more than `max_restarts` times within `within_s`.
+        Exception: Whatever it raised before `started()`: a failed start is not repeated.
+
     """
     window = RestartWindow(child.max_restarts, child.within_s)
     in_service = _FirstStart(task_status)
     record = record or ChildRecord(child.name, lambda: time.time_ns() // 1_000_000)
     while True:
         try:
-            record.begins()
+            record.record_start()
             await child.run(in_service)
         except Exception as crash:
             if not in_service.seen:
                 raise
-            allowed = window.allows(trio.current_time())
-            record.crashed(crash, allowed=allowed)
+            allowed = window.record_crash(trio.current_time())
+            record.record_crash(crash, allowed=allowed)
             report(child.name, crash, len(window))
             if not allowed:
                 raise TooManyRestarts(
@@ -156,7 +161,7 @@ async def supervise(
 
 
 class _FirstStart(trio.TaskStatus[None]):
-    """Passes on the first `started()` only: a restarted child calls it again, and trio takes it once."""
+    """Passes on the first `started()` only: a restarted child calls it again, and trio accepts it once."""
 
     def __init__(self, task_status: trio.TaskStatus[None]) -> None:
         self.seen = False

@@ -1,14 +1,15 @@
-"""A gateway's spans and metrics (SPEC 7). Rooms and connections only add to plain numbers; telemetry is made here.
+"""A gateway's counters, spans and metrics (SPEC 7). Rooms and connections only add to plain numbers.
 
-Spans: `ws.message` for one message in `MESSAGES_PER_SPAN`, at most `SPANS_PER_S`, for every crash, and, in the trace
-of whoever said it, for all that is told into a room from outside; `ws.connection` with its `ws.close` when a connection
-has ended. Metrics are read off the gateway when they are collected. Names and ids of rooms are shown; payloads, tickets
+Spans: `ws.message` for one message in `MESSAGES_PER_SPAN`, at most `SPANS_PER_S`, for every crash, and for every
+message from outside the room, as part of its sender's trace. `ws.connection` with `ws.close` when a connection has
+ended. Metrics are read from the gateway when they are collected. Names and ids of rooms are in them; payloads, tickets
 and cookies never are.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
@@ -18,19 +19,34 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from omnisonic.observability.metrics import FAN_OUT, OF_GATEWAYS
 from omnisonic.observability.trace_context import Trace, continued
+from omnisonic.wire.closing import CloseCode
 
 MESSAGES_PER_SPAN: Final = 100
 """One message in this many has a span: 1 %."""
 SPANS_PER_S: Final = 50
-"""At most this many samples a second: a busy gateway tells enough by them, and has better things to do."""
+"""At most this many sampled spans a second."""
 
 
 _ROOT: Final = Context()
-"""What begins in a room begins a trace, whatever span the program around the gateway is in."""
+"""A span of a room begins a trace of its own, whatever span the program around the gateway is in."""
 
 
-class Measured(Protocol):
-    """What can be read off a gateway at any time, at the cost of adding up."""
+@dataclass(slots=True)
+class Counters:
+    """Totals since the gateway started."""
+
+    connections: int = 0
+    room_restarts: int = 0
+    connection_crashes: int = 0
+    closes: dict[CloseCode, int] = field(default_factory=dict)
+
+    def count_close(self, code: CloseCode) -> None:
+        """Count a connection that this end closed."""
+        self.closes[code] = self.closes.get(code, 0) + 1
+
+
+class MetricsSource(Protocol):
+    """The gateway, as the metrics read it."""
 
     def measure(self) -> dict[str, float]:
         """The current value of each metric, by its name without the prefix."""
@@ -38,7 +54,7 @@ class Measured(Protocol):
 
 
 class TurnTracer:
-    """Decides which turns of rooms become spans. `left` is how many messages go by until the next one does."""
+    """Decides which turns become spans. `left` is how many messages remain until the next span."""
 
     __slots__ = ("_due_ns", "_fan_out", "_pause_ns", "_tracer", "left")
 
@@ -49,8 +65,8 @@ class TurnTracer:
         self._tracer = trace.get_tracer("realtime-gateway")
         self._fan_out = FAN_OUT.histogram(metrics.get_meter("realtime-gateway"))
 
-    def turn(self, room: str, started_ns: int, messages: int, members: int) -> None:
-        """A turn that began at `started_ns` (since 1970) and ended now is the sample."""
+    def trace_turn(self, room: str, started_ns: int, messages: int, members: int) -> None:
+        """Make a span of a turn that began at `started_ns` (since 1970) and ended now."""
         self.left = MESSAGES_PER_SPAN
         if started_ns < self._due_ns:
             return
@@ -61,22 +77,22 @@ class TurnTracer:
         span.set_attributes({"room": room, "messages": messages, "members": members})
         span.end(now_ns)
 
-    def told(self, room: str, what: str, trace_: Trace) -> Span:
-        """The room begins to handle what was told from outside, in this trace. Whoever asks ends the span."""
+    def start_external_span(self, room: str, what: str, trace_: Trace) -> Span:
+        """Start the span of a message from outside, in its trace. The caller ends the span."""
         attributes = {"room": room, "type": what}
         return self._tracer.start_span("ws.message", continued(trace_), kind=SpanKind.CONSUMER, attributes=attributes)
 
     @contextmanager
-    def crash(self, room: str, crash: BaseException) -> Iterator[None]:
-        """A message killed its room. Always a span, in which the block tells of it."""
+    def trace_crash(self, room: str, crash: BaseException) -> Iterator[None]:
+        """Make a span of a crash. The block runs inside the span."""
         about = {"room": room, "error.type": type(crash).__name__}
         with self._tracer.start_as_current_span("ws.message", _ROOT, attributes=about) as span:
             span.record_exception(crash)
             span.set_status(Status(StatusCode.ERROR, type(crash).__name__))
             yield
 
-    def connection(self, room: str, lasted_s: float, code: int, reason: str) -> None:
-        """A connection has ended."""
+    def trace_connection(self, room: str, lasted_s: float, code: int, reason: str) -> None:
+        """Make the spans of a connection that has ended."""
         now_ns = time.time_ns()
         span = self._tracer.start_span(
             "ws.connection", _ROOT, start_time=now_ns - int(lasted_s * 1e9), attributes={"room": room}
@@ -89,12 +105,12 @@ class TurnTracer:
         span.end(now_ns)
 
 
-def publish_metrics(measured: Measured) -> None:
-    """Make every number that `measured` has a metric, read when metrics are collected."""
+def publish_metrics(measured: MetricsSource) -> None:
+    """Register a metric for every number of `measured`, read when metrics are collected."""
     meter = metrics.get_meter("realtime-gateway")
     for name, metric in OF_GATEWAYS.items():
-        metric.observe(meter, partial(_read, measured, name))
+        metric.observe(meter, partial(_read_metric, measured, name))
 
 
-def _read(measured: Measured, name: str) -> float:
+def _read_metric(measured: MetricsSource, name: str) -> float:
     return measured.measure()[name]

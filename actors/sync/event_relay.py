@@ -1,12 +1,12 @@
-"""The relay: brings what happens outside into the rooms (SPEC 3, presence and rooms rows; DESIGN 1).
+"""The event relay: brings events from the bus into the rooms (SPEC 3, presence and rooms rows; DESIGN 1).
 
-It listens on the bus for leases, for what the web side says into rooms, and for rights that have ended, which are the
-bouncer's (`omnisonic.actors.admission.revocation`). It reads a room's leases from the presence store when the room is
-new or when events may have been missed. The store is the truth, the bus only makes it quick.
+It subscribes to leases, to messages that the web side sends into rooms, and to revoked rights, which it passes to
+access revocation. It reads a room's leases from the presence store when the room is new or events may have been lost.
+The store is the truth; the bus only makes it fast.
 
-Overload: the bus drops and says so (`Gap`), and the store is read; what was said into a room is lost, and whoever said
-it gets no reply. Replies that wait for a bus which does not take them are dropped. The store down: the rooms that are
-to be read wait, and are read on its return. Crash: restarted by its supervisor, which is a gap. Shutdown: cancelled.
+Overload: the bus drops events and reports a `Gap`; the store is read again. Messages into rooms are lost then, and
+their sender gets no reply. Replies that the bus does not take are dropped. Store unavailable: rooms wait to be read
+until it is back. Crash: restarted by its supervisor, which counts as a gap. Shutdown: cancelled.
 """
 
 import logging
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 class EventRelay:
-    """Carries events and leases into the rooms of one gateway, and tells its bouncer whose rights have ended."""
+    """Brings events and leases into the rooms of one gateway, and revoked rights to access revocation."""
 
     def __init__(self, store: PresenceStore, bus: Bus, registry: Registry, revocation: AccessRevocation) -> None:
         self._store = store
@@ -62,40 +62,40 @@ class EventRelay:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there are leases that are still to be read."""
+        """Whether some rooms' leases are not read yet."""
         return bool(self._unread) or self._reading is not None
 
-    def room_made(self, actor: RoomActor) -> None:
+    def on_room_made(self, actor: RoomActor) -> None:
         """Read this room's leases soon."""
         self._read_soon(actor.room_id)
 
-    def roster_changed(self, actor: RoomActor) -> None:
-        """Of no concern here."""
+    def on_roster_change(self, actor: RoomActor) -> None:
+        """Nothing to do: leases do not depend on it."""
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tell rooms what the bus says, until cancelled. The bus down at first: it is tried again."""
+        """Pass events from the bus to the rooms, until cancelled. Subscribes again when the bus is unavailable."""
         task_status.started()
         while True:
             with suppress(Unavailable):
                 async with self._bus.subscribe(ROOM_EVENTS) as events:
-                    self._missed()
-                    async for heard in events:
-                        match heard:
+                    self._resync()
+                    async for event in events:
+                        match event:
                             case Delivery():
-                                self._tell(heard.data)
+                                self._handle_event(event.data)
                             case Gap():
-                                self._missed()
+                                self._resync()
             await trio.sleep(RETRY_S)
 
     async def send_replies(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tell those who said something into a room what became of it, until cancelled."""
+        """Publish the replies to messages from outside, until cancelled."""
         task_status.started()
         async for channel, reply in self._replies_out:
             with suppress(Unavailable):
                 await self._bus.publish(channel, msgspec.json.encode(reply))
 
     async def read_leases(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Read the leases of rooms that are to be read, until cancelled."""
+        """Read leases of rooms that need it, until cancelled."""
         task_status.started()
         while True:
             await self._wake.wait()
@@ -119,10 +119,10 @@ class EventRelay:
         if actor is None or room_id in self._unread:
             return  # an event came in meanwhile: what was read may be older than it, so it is read again
         now_s = trio.current_time()
-        entries = (Entry(_plain(each.member), None, now_s + each.ttl_s, each.person) for each in leases)
+        entries = (Entry(_to_member(each.member), None, now_s + each.ttl_s, each.person) for each in leases)
         actor.tell(SyncLeases(tuple(entries)))
 
-    def _tell(self, data: bytes) -> None:
+    def _handle_event(self, data: bytes) -> None:
         if not is_utf8(data):  # msgspec does not look into payloads
             _log.warning("relay.unknown_event", extra={"problem": "It is not UTF-8."})
             return
@@ -133,12 +133,12 @@ class EventRelay:
             return
         match event:
             case LoginEnded():
-                self._revocation.login_ended(event.login)
+                self._revocation.revoke_login(event.login)
                 return
             case RoleLost():
-                self._revocation.role_lost(event.room, event.person)
+                self._revocation.revoke_role(event.room, event.person)
             case RoomClosed():
-                self._revocation.room_closed(event.room)
+                self._revocation.revoke_room(event.room)
             case LeasePut() | LeaseDropped() | RoomSaid():
                 pass
             case _ as never:
@@ -150,14 +150,14 @@ class EventRelay:
     def _tell_room(self, actor: RoomActor, event: LeasePut | LeaseDropped | RoomSaid | RoomClosed | RoleLost) -> None:
         match event:
             case LeasePut():
-                self._leases_change(actor)
+                self._note_lease_change(actor)
                 actor.tell(PutLease(event.member, trio.current_time() + event.ttl_s, event.person, event.trace))
             case LeaseDropped():
-                self._leases_change(actor)
+                self._note_lease_change(actor)
                 actor.tell(DropLease(event.member_id, event.person, event.trace))
             case RoomSaid():
                 envelope = Envelope(event.type, event.payload, event.to)
-                actor.tell(ExternalMessage(envelope, self._replier(event.reply_to), event.trace))
+                actor.tell(ExternalMessage(envelope, self._make_reply(event.reply_to), event.trace))
             case RoleLost():
                 actor.tell(DropLeasesOf(event.person, event.trace))
             case RoomClosed():
@@ -165,8 +165,8 @@ class EventRelay:
             case _ as never:
                 assert_never(never)
 
-    def _replier(self, channel: str | None) -> Callable[[Reply], None]:
-        return _say_nothing if channel is None else partial(self._reply, channel)
+    def _make_reply(self, channel: str | None) -> Callable[[Reply], None]:
+        return _ignore_reply if channel is None else partial(self._reply, channel)
 
     def _reply(self, channel: str, reply: Reply) -> None:
         try:
@@ -174,13 +174,13 @@ class EventRelay:
         except trio.WouldBlock:
             _log.warning("relay.reply_dropped")
 
-    def _missed(self) -> None:
-        """Events may have been missed: read the truth again."""
+    def _resync(self) -> None:
+        """Events may have been lost: read everything again."""
         for actor in self._registry:
             self._read_soon(actor.room_id)
-        self._revocation.missed()
+        self._revocation.recheck_soon()
 
-    def _leases_change(self, actor: RoomActor) -> None:
+    def _note_lease_change(self, actor: RoomActor) -> None:
         if self._reading == actor.room_id:
             self._read_soon(actor.room_id)
 
@@ -189,9 +189,9 @@ class EventRelay:
         self._wake.set()
 
 
-def _say_nothing(_reply: Reply) -> None:
-    """Nobody wants to know what became of it."""
+def _ignore_reply(_reply: Reply) -> None:
+    """The sender did not ask for a reply."""
 
 
-def _plain(member: Member) -> Member:
+def _to_member(member: Member) -> Member:
     return Member(member.member_id, member.display_name, member.status, account=member.account)

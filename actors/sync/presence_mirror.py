@@ -1,12 +1,12 @@
-"""The presence mirror: writes rosters to the presence store, so that the REST side can read them (SPEC 5.4).
+"""The presence mirror: writes rosters to the presence store, so that the REST API can read them (SPEC 5.4).
 
-Rooms only say that their roster changed; the mirror reads it when it gets to it, so that any number of changes in a
-while is one write. It is the only one who waits for the store; rooms never do.
+Rooms only report that their roster changed; the mirror reads it later, so any number of changes in a short time is one
+write. Only the mirror waits for the store; rooms never do.
 
-Overload: writes coalesce, at most `BATCH_ROOMS` rooms a call. The store slow, hanging or down: each call is given up at
-its deadline, what was to be written stays to be written, and on the store's return everything is written again. The
-store emptied: the next beat finds that it has forgotten this gateway, and everything is written again. Crash: restarted
-by its supervisor; then, too. Shutdown: a last write, within `FAREWELL_S`, says that nobody is here any more.
+Overload: writes coalesce, at most `BATCH_ROOMS` rooms a call. Store slow or unavailable: each call ends at its deadline
+and what was not written stays to be written; when the store is back, everything is written again. Store emptied: the
+next beat finds that the store does not know this gateway, and everything is written again. Crash: restarted by its
+supervisor, the same. Shutdown: a last write, within `LAST_WRITE_S`, removes this gateway's rosters.
 """
 
 import logging
@@ -26,16 +26,16 @@ BATCH_ROOMS: Final = 100
 COALESCE_S: Final = 0.05
 """After a write, changes gather for this long before the next."""
 BEAT_S: Final = 0.5
-"""How often the store is asked whether it still remembers this gateway: it has been emptied when it does not."""
+"""How often the store is asked whether it still knows this gateway; if not, it has been emptied."""
 RETRY_S: Final = 0.25
-FAREWELL_S: Final = 1.0
+LAST_WRITE_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("realtime-gateway")
 
 
 class PresenceMirror:
-    """Keeps the store's rosters of one gateway (`owner`) like the rooms'. Times are seconds."""
+    """Keeps the store's rosters of one gateway (`owner`) equal to the rooms'. Times are seconds."""
 
     def __init__(self, store: PresenceStore, registry: Registry, *, owner: str, ttl_s: int) -> None:
         self._store = store
@@ -46,17 +46,17 @@ class PresenceMirror:
         self._wake = trio.Event()
         self._is_up = True
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         """Write this room's roster soon."""
         self._stale_since_s.setdefault(actor.room_id, trio.current_time())
         self._wake.set()
 
-    def room_made(self, actor: RoomActor) -> None:
-        """A room without anybody in it needs no line."""
+    def on_room_made(self, actor: RoomActor) -> None:
+        """Nothing to do: an empty room is not in the store."""
 
     @property
     def lag_s(self) -> float:
-        """How long the roster that has waited longest has been untrue in the store; 0 when none is."""
+        """How long the oldest unwritten change has waited; 0 when there is none."""
         if not self._stale_since_s:
             return 0.0
         return trio.current_time() - min(self._stale_since_s.values())
@@ -83,29 +83,29 @@ class PresenceMirror:
                     beat_at_s = now_s + BEAT_S
                 await self._write()
             except Unavailable as problem:
-                self._is_down(problem)
+                self._note_down(problem)
                 await trio.sleep(RETRY_S)
             else:
-                self._is_back()
+                self._note_up()
                 await trio.sleep(COALESCE_S)
                 with trio.move_on_at(min(beat_at_s, refresh_at_s)):
                     await self._wake.wait()
 
-    async def say_farewell(self) -> None:
-        """Take this gateway's rosters out of the store. The store not answering is no reason to wait."""
-        with trio.move_on_after(FAREWELL_S):
+    async def remove_rosters(self) -> None:
+        """Remove this gateway's rosters from the store. Waits at most `LAST_WRITE_S`."""
+        with trio.move_on_after(LAST_WRITE_S):
             try:
                 await self._store.forget_owner(self._owner)
             except Unavailable as problem:
-                self._is_down(problem)
+                self._note_down(problem)
 
     async def _clean_up(self) -> None:
-        """Remove what a gateway of this name left behind that could not say farewell."""
+        """Remove the rosters of an earlier gateway of this name that did not shut down cleanly."""
         while True:
             try:
                 await self._store.forget_owner(self._owner)
             except Unavailable as problem:
-                self._is_down(problem)
+                self._note_down(problem)
                 await trio.sleep(RETRY_S)
             else:
                 return
@@ -126,7 +126,7 @@ class PresenceMirror:
                 raise
 
     def _members(self, room_id: RoomId) -> Sequence[RosterLine]:
-        """Who is in the room by a connection. Leases are in the store already."""
+        """The members with a connection. Leases are in the store already."""
         actor = self._registry.get(room_id)
         if actor is None:
             return ()
@@ -145,14 +145,14 @@ class PresenceMirror:
     def _mark_all(self) -> None:
         for actor in self._registry:
             if actor.entries:
-                self.roster_changed(actor)
+                self.on_roster_change(actor)
 
-    def _is_down(self, problem: Unavailable) -> None:
+    def _note_down(self, problem: Unavailable) -> None:
         if self._is_up:
             self._is_up = False
             _log.warning("mirror.down", extra={"problem": problem.message})
 
-    def _is_back(self) -> None:
+    def _note_up(self) -> None:
         if not self._is_up:
             self._is_up = True
             self._mark_all()

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias, cast
 
-from omnisonic.actors.admission.admission import Decision
-from omnisonic.actors.admission.claims import Admitted
+from omnisonic.actors.admission.admission import Admitted, Decision
 from omnisonic.models import LoginId, RoomId
 from omnisonic.wire import handshake
 from omnisonic.wire.handshake import Refused, find_tickets, read_entrance, read_fields

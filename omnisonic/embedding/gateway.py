@@ -13,8 +13,9 @@ from typing import Any, Final, TypedDict, Unpack
 import trio
 
 from omnisonic.actors.admission.admission import OpenAdmission
-from omnisonic.actors.connections.rate_limit import RateLimit
-from omnisonic.actors.gateway import SHUTDOWN_S, Gateway, GatewayOptions
+from omnisonic.actors.connections.socket_connection import RateLimit
+from omnisonic.actors.gateway import SHUTDOWN_S, Gateway
+from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage
 from omnisonic.actors.runtime.dead_letters import DeadLetter
@@ -156,7 +157,7 @@ async def open_gateway(
                 hosting.registry = gateway.registry
                 ticker = Ticker(gateway.registry)
                 gateway.registry.watchers.append(ticker)
-                hosting.ticks = ticker.roster_changed
+                hosting.ticks = ticker.on_roster_change
                 await gateway.start_child("ticker", ticker.run)
                 await gateway.start([listener])
                 yield RunningGateway(gateway, hosting, host, listener.getsockname()[1])

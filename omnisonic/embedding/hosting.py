@@ -14,9 +14,9 @@ import msgspec
 
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages, Expire, Mail
 from omnisonic.actors.rooms.registry import Registry
-from omnisonic.actors.rooms.state import RoomContext
 from omnisonic.actors.rooms.state import RoomState as ActorRoom
 from omnisonic.embedding.hook_contract import apply_answer, require_no_answer, require_state
 from omnisonic.embedding.rooms import Room

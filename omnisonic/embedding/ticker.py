@@ -43,10 +43,10 @@ class Ticker:
         self._wake = trio.Event()
         self._count = 0
 
-    def room_made(self, actor: RoomActor) -> None:
+    def on_room_made(self, actor: RoomActor) -> None:
         """Nobody is in it yet."""
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         """Begin to tell it the time, if somebody is there and it wants to know."""
         interval_s = _interval_s(actor)
         if actor.entries and interval_s and actor not in self._ticking:

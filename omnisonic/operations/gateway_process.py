@@ -11,11 +11,12 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.admission.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission
-from omnisonic.actors.admission.claims import TicketCheck
-from omnisonic.actors.connections.rate_limit import RateLimit
-from omnisonic.actors.gateway import Gateway, GatewayOptions
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.admission.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission, TicketCheck
+from omnisonic.actors.connections.socket_connection import RateLimit
+from omnisonic.actors.gateway import Gateway
+from omnisonic.actors.gateway_options import GatewayOptions
+from omnisonic.actors.rooms.hooks import RoomContext
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.telemetry import publish_metrics
 from omnisonic.actors.sync.event_relay import EventRelay
 from omnisonic.actors.sync.presence_mirror import PresenceMirror
@@ -89,7 +90,7 @@ async def open_gateway(
                 with trio.CancelScope(shield=True):
                     await gateway.shutdown()
                     nursery.cancel_scope.cancel()
-                    await mirror.say_farewell()
+                    await mirror.remove_rosters()
 
 
 def gateway_options(settings: Settings, admission: Admission, access: AccessStore | None = None) -> GatewayOptions:

@@ -142,7 +142,7 @@ class SupervisedProcess:
             child.close()
         if self._stopping.is_set() or (self._spec.once and child.succeeded):
             return
-        if child.stood_still and not self._stood_still.allows(trio.current_time()):
+        if child.stood_still and not self._stood_still.record_crash(trio.current_time()):
             often = f"It did so more than {MAX_STILL} times in {STILL_WITHIN_S:g} s, so everything is stopped."
             self.failure = ProcessDied(f"{child.epitaph()} {often}")
             return

@@ -1,1 +1,1 @@
-"""The actors, each alone: with plain objects for links, and with clocks that the tests move."""
+"""The actors, each alone: with plain objects for connections, and with clocks that the tests move."""

@@ -1,4 +1,4 @@
-"""The far end of a room for tests: a link that writes down what it is given, and letters to a room from members."""
+"""Fakes for a room's tests: a connection that records what it gets, and messages from members."""
 
 import json
 from collections.abc import Callable
@@ -8,16 +8,16 @@ from typing import Any
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages
-from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
-from omnisonic.actors.rooms.state import RoomContext
 from omnisonic.models import Member
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import BINARY, TEXT, Frame
 
 
-class Ear:
-    """A link whose other end only listens. Compared by identity, as links are."""
+class FakeConnection:
+    """A connection that only records. Compared by identity, as connections are."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -26,7 +26,7 @@ class Ear:
         self.pushes: list[bytes] = []
 
     def __repr__(self) -> str:
-        return f"Ear({self.name!r})"
+        return f"FakeConnection({self.name!r})"
 
     def push(self, data: bytes) -> None:
         if self.closing is None:
@@ -36,14 +36,14 @@ class Ear:
         if self.closing is None:
             self.is_open, self.closing = False, closing
 
-    def heard(self) -> list[Any]:
+    def received(self) -> list[Any]:
         """All messages since the last look, as a client reads them: objects, or bytes when they are binary."""
         data, self.pushes = b"".join(self.pushes), []
         return read_messages(data)
 
     def types(self) -> list[str]:
         """The types of all messages since the last look."""
-        return [message["type"] for message in self.heard()]
+        return [message["type"] for message in self.received()]
 
 
 def read_messages(data: bytes) -> list[Any]:
@@ -68,7 +68,7 @@ def binary(payload: bytes) -> Frame:
     return BINARY, payload
 
 
-def said(connection: Ear, *frames: Frame) -> ClientMessages:
+def sent(connection: FakeConnection, *frames: Frame) -> ClientMessages:
     """What one read of a member's socket brought."""
     return ClientMessages(connection, list(frames), sum(len(payload) for _, payload in frames))
 

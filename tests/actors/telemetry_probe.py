@@ -24,8 +24,8 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.messages import Envelope
-from tests.actors.handles import Ear, Setting, member, said, text
-from tests.actors.staging import Poisoned
+from tests.actors.handles import FakeConnection, Setting, member, sent, text
+from tests.actors.room_stage import Poisoned
 
 SECRET = "do not show this"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -43,14 +43,14 @@ class Events:
     def __init__(self, sampler: TurnTracer) -> None:
         self._sampler = sampler
 
-    def has_mail(self, actor: RoomActor) -> None:
+    def schedule(self, actor: RoomActor) -> None:
         pass
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         pass
 
-    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
-        with self._sampler.crash(actor.room_id, crash):
+    def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
+        with self._sampler.trace_crash(actor.room_id, crash):
             LOG.error("room.crashed")
 
 
@@ -73,24 +73,24 @@ def spans_of(work: str, exporter: InMemorySpanExporter) -> list[dict[str, Any]]:
     exporter.clear()
     sampler = TurnTracer() if work == "burst" else TurnTracer(spans_per_s=math.inf)
     actor = RoomActor(Setting().context(), Poisoned, Events(sampler), sampler)
-    ears = [Ear("ada"), Ear("bob")]
-    for ear in ears:
-        actor.tell(Join(ear, member(ear.name)))
-    actor.turn()
+    connections = [FakeConnection("ada"), FakeConnection("bob")]
+    for connection in connections:
+        actor.tell(Join(connection, member(connection.name)))
+    actor.run_turn()
     if work in ("messages", "burst"):
         for _ in range(10 * MESSAGES_PER_SPAN):
-            actor.offer(said(ears[0], text("note", SECRET)))
-            actor.turn()
+            actor.offer(sent(connections[0], text("note", SECRET)))
+            actor.run_turn()
     elif work == "crash":
-        actor.offer(said(ears[0], text("poison", SECRET)))
-        actor.turn()
+        actor.offer(sent(connections[0], text("poison", SECRET)))
+        actor.run_turn()
     elif work == "told":
         for type_ in ("cue", "poison"):
             actor.tell(ExternalMessage(Envelope(type_, Raw(SECRET.encode())), unheard, TRACE))
         actor.tell(ExternalMessage(Envelope("untraced", Raw(b"1")), unheard))
-        actor.turn()
+        actor.run_turn()
     else:
-        sampler.connection("jam", 2.5, CloseCode.TOO_SLOW, "too_slow")
+        sampler.trace_connection("jam", 2.5, CloseCode.TOO_SLOW, "too_slow")
     return [_plain(span) for span in exporter.get_finished_spans()]
 
 

@@ -15,7 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.cli.running import completed, environ
 from tests.cli.terminals import drawn
-from tests.inspectors import TOKEN, HoggingRoom
+from tests.inspectors import TOKEN, StallingRoom
 from tests.processes import ended_with_block
 from tests.rooms import Stage, eventually, open_stage
 
@@ -25,7 +25,7 @@ ESCAPE = "\x1b"
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     """A gateway that may be inspected, in this process."""
-    async with open_stage(admin_token=TOKEN, room_class=HoggingRoom) as stage:
+    async with open_stage(admin_token=TOKEN, room_class=StallingRoom) as stage:
         yield stage
 
 
@@ -135,19 +135,19 @@ async def test_a_crashing_room_is_named_everywhere(stage: Stage) -> None:
 @pytest.mark.parametrize("command", ["ls", "tree"])
 async def test_a_stuck_room_is_named_while_it_is_stuck(stage: Stage, command: str) -> None:
     """Though the gateway's loop answers nobody: on standard error in a sentence, in the output as `stuck`; exit 1."""
-    HoggingRoom.stalls.clear()
+    StallingRoom.stalls.clear()
     found: list[subprocess.CompletedProcess[str]] = []
 
     def look() -> None:
-        assert HoggingRoom.stalls.wait(5)
+        assert StallingRoom.stalls.wait(5)
         found.append(completed("rooms", command, *at(stage), ADMIN_TOKEN=TOKEN))
 
     async with stage.crowd(2) as (ada, bo), trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, look)
         await wait_all_tasks_blocked()
-        await ada.say("hog", 5.0)
+        await ada.say("stall", 5.0)
         with trio.fail_after(20):
-            while (await bo.frame())[1].find(b'"hog"') < 0:
+            while (await bo.frame())[1].find(b'"stall"') < 0:
                 pass
     (done,) = found
     assert done.returncode == 1

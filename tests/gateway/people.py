@@ -1,4 +1,4 @@
-"""People with accounts and sessions in a real database, and what they show at the gateway's door."""
+"""People with accounts and sessions in a real database, and what they show to the gateway."""
 
 import secrets
 import time

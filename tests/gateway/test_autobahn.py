@@ -10,8 +10,9 @@ import trio
 from kosoku import FailureError, run_fuzzingclient
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages, Join, Leave, Mail
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import TEXT, frame

@@ -10,8 +10,8 @@ import trio
 import trio.testing
 
 from omnisonic.actors.connections.keepalive import Timeouts
-from omnisonic.actors.connections.rate_limit import RateLimit
-from omnisonic.actors.gateway import GatewayOptions
+from omnisonic.actors.connections.socket_connection import RateLimit
+from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.rooms.mailbox import Dismiss
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.models import Member
@@ -279,6 +279,6 @@ async def test_nothing_comes_after_a_close(stage: Stage) -> None:
 def test_the_patience_of_a_gateway_is_that_of_the_contract() -> None:
     """Handshakes are cut within 10 s, the silent are gone within 40, and rooms are forgotten after 60."""
     default = {field.name: field.default for field in fields(GatewayOptions)}
-    assert default["patience"] == Timeouts(greeting_s=8.0, closing_s=3.0, ping_s=20.0, pong_s=15.0)
+    assert default["timeouts"] == Timeouts(handshake_s=8.0, closing_s=3.0, ping_s=20.0, pong_s=15.0)
     assert default["empty_room_s"] == 60.0
     assert default["queue_bytes"] == 256 * 1024

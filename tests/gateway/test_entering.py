@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from tests.clients import Bare, upgrade_request
-from tests.gateway.asking import asked
 from tests.gateway.conftest import OpenStage
+from tests.gateway.http_answers import asked
 from tests.rooms import Stage, becomes, eventually
 
 pytestmark = pytest.mark.timing

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.wire.closing import CloseCode
 from tests.clients import FRAGMENT_OF_TEXT, MORE, PING, TEXT, Bare, envelope, masked_frame
 from tests.gateway.latency import latencies_ms, percentile

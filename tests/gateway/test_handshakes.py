@@ -5,7 +5,7 @@ from typing import NoReturn
 import pytest
 
 from tests.clients import upgrade_request
-from tests.gateway.asking import answered, asked
+from tests.gateway.http_answers import answered, asked
 from tests.rooms import Stage, eventually, open_stage
 
 pytestmark = pytest.mark.timing

@@ -9,7 +9,7 @@ import trio
 from omnisonic.actors.inspection.session import STREAMS
 from omnisonic.wire import inspection as words
 from omnisonic.wire.inspection_lines import RoomLine
-from tests.inspectors import TOKEN, HoggingRoom, Inspector, inspector
+from tests.inspectors import TOKEN, Inspector, StallingRoom, inspector
 from tests.rooms import Stage, eventually, open_stage
 
 pytestmark = pytest.mark.timing
@@ -20,7 +20,7 @@ T = TypeVar("T")
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     """A gateway that may be inspected."""
-    async with open_stage(admin_token=TOKEN, room_class=HoggingRoom) as stage:
+    async with open_stage(admin_token=TOKEN, room_class=StallingRoom) as stage:
         yield stage
 
 

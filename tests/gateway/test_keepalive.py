@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from tests.clients import CLOSE, PING, PONG, TEXT, envelope, masked_frame
-from tests.gateway.by_hand import ByHand, pass_time
+from tests.gateway.bare_client import ByHand, pass_time
 from tests.rooms import Stage, open_stage
 
 pytestmark = pytest.mark.timing

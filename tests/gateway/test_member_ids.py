@@ -7,7 +7,7 @@ import pytest
 
 from omnisonic.models import Account, uuid_meant
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stage, shown
 from tests.rooms import Stage, becomes
 from tests.studio.databases import DEAD_URL
@@ -99,7 +99,7 @@ async def test_the_room_says_whose_a_member_is(stage: Stage, ana: Somebody, ben:
         await ben_inside.say("presence.set", wish)
         updated = (await first.next("presence.update"))["payload"]
         assert updated == joined | {"displayName": "Ana!"}
-        stage.room(room).renew()  # what a crash leaves is enough to say it again
+        stage.room(room).reset()  # what a crash leaves is enough to say it again
         async with await enter(stage, ben, room, member_id="bass") as third:
             assert updated in third.welcome["payload"]["members"]
 

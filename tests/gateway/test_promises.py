@@ -8,8 +8,9 @@ import trio
 import trio.testing
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Join, Mail
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.wire.closing import CloseCode
 from tests.clients import CLOSE, FRAGMENT_OF_TEXT, LAST, TEXT, Bare, envelope
 from tests.gateway.conftest import OpenStage
@@ -161,7 +162,7 @@ async def test_a_room_that_cannot_be_restarted_is_closed_alone() -> None:
                 assert (await member.closed())[0] == 1011
         await cy.say("note")
         assert (await di.next("note"))["offset"] == 1
-        assert [letter.kind for letter in stage.gateway.registry.dead_letters] == ["Said", *["Restart"] * 3]
+        assert [letter.kind for letter in stage.gateway.registry.dead_letters] == ["ClientMessages", *["Restart"] * 3]
 
 
 async def test_an_empty_room_is_remembered_for_a_while(stage: Stage) -> None:

@@ -8,12 +8,12 @@ import trio
 from trio.testing import MockClock
 
 from omnisonic.actors.inspection.readiness import ASKERS, CHECK_S, FRESH_S, Readiness
-from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.errors import Unavailable
 from omnisonic.operations.gateway_process import open_presence_and_bus
 from omnisonic.stores.bus.memory import MemoryBus
 from omnisonic.stores.presence.memory import MemoryPresence
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import open_ticket_stage
 from tests.postgres_server import PostgresServer
 from tests.rooms import Stage, becomes, eventually, open_stage
@@ -161,7 +161,7 @@ class Asker:
     def __init__(self) -> None:
         self.answers: list[bytes] = []
 
-    def answer(self, data: bytes) -> None:
+    def send_http_answer(self, data: bytes) -> None:
         self.answers.append(data)
 
 
@@ -170,13 +170,13 @@ async def test_a_dispatcher_that_gives_no_turns_is_not_ready(autojump_clock: Moc
     dispatcher, asker = Dispatcher(), Asker()
     async with trio.open_nursery() as nursery:
         readiness = Readiness(nursery, dispatcher)
-        readiness.take(cast("Any", asker))
+        readiness.add(cast("Any", asker))
         await trio.sleep(CHECK_S + FRESH_S)
         (answer,) = asker.answers
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert SILENT.encode() in answer
         nursery.start_soon(dispatcher.run)
-        readiness.take(cast("Any", asker))
+        readiness.add(cast("Any", asker))
         await trio.sleep(CHECK_S)
         assert asker.answers[1].startswith(b"HTTP/1.1 200 ")
         nursery.cancel_scope.cancel()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.wire.json_limits import DEPTH
 from omnisonic.wire.message_types import SERVER_TYPES
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES, MESSAGE_BYTES

@@ -9,7 +9,7 @@ from omnisonic.actors.admission.revocation import AccessRevocation
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LoginEnded, encode
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stage, shown, unknown_session
 from tests.rooms import Stage, eventually
 from tests.studio.databases import DEAD_URL
@@ -122,7 +122,7 @@ async def test_rights_that_end_unheard_end_all_the_same(stage: Stage, people: Pe
     ):
         await people.sessions.remove(ada.login, room, bo.person)
         await people.accounts.end_login(cy.login)
-        stage.gateway.revocation.missed()
+        stage.gateway.revocation.recheck_soon()
         assert await bo_in_session.closed() == (4003, "kicked")
         assert await cy_in_open.closed() == (4003, "kicked")
         await settled(stage.gateway.revocation)

@@ -38,7 +38,7 @@ async def trickle(bare: Bare) -> NoReturn:
 
 async def test_half_open_handshakes_hurt_no_newcomer_and_are_cut(stage_over: OpenStage) -> None:
     """Five hundred of them, silent or in the middle of a line: joins stay quick, and each is let go in time."""
-    async with stage_over(timeouts=Timeouts(greeting_s=1.0)) as stage:
+    async with stage_over(timeouts=Timeouts(handshake_s=1.0)) as stage:
         relay_prefixes = [b"", b"GET /?roomId=jam", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"]
         half_open = [await begin(stage, relay_prefixes[number % 3]) for number in range(HALF_OPEN)]
         await eventually(lambda: len(stage.gateway.connections) == HALF_OPEN)
@@ -55,7 +55,7 @@ async def test_half_open_handshakes_hurt_no_newcomer_and_are_cut(stage_over: Ope
 async def test_a_handshake_that_trickles_is_cut_all_the_same(stage_over: OpenStage) -> None:
     """A byte now and then does not buy more time: the delay counts from the first."""
     async with (
-        stage_over(timeouts=Timeouts(greeting_s=0.3)) as stage,
+        stage_over(timeouts=Timeouts(handshake_s=0.3)) as stage,
         await begin(stage, b"GET / HTTP/1.1\r\nX: ") as bare,
     ):
         with trio.fail_after(GREETING_SLACK_S), pytest.raises(trio.BrokenResourceError):

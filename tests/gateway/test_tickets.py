@@ -10,7 +10,7 @@ import trio
 
 from omnisonic.identity.tickets import LIFE_MS, SKEW_MS
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import (
     PAGE,
     People,
@@ -283,7 +283,7 @@ async def test_somebody_else_does_not_get_a_members_seat(stage: Stage, people: P
 
 
 async def test_nothing_is_left_of_those_who_were_refused(stage: Stage, ada: Somebody, room: str) -> None:
-    """No connection, no room, nobody at the porter's and nobody at the bouncer's."""
+    """No connection, no room, no pending admission, nothing to revoke."""
     for ticket in (ada.ticket(unknown_session()), ada.ticket(room, secret="x" * 40)):
         await by_ticket(stage, ticket)
     assert await by_ticket(stage, ada.ticket(room)) == (101, "")

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from tests.clients import BINARY, CLOSE, FRAGMENT_OF_TEXT, LAST, MORE, PING, TEXT, envelope, masked_frame
-from tests.gateway.by_hand import ByHand, pass_time
+from tests.gateway.bare_client import ByHand, pass_time
 from tests.rooms import Stage, eventually, open_stage
 
 pytestmark = pytest.mark.timing
@@ -82,7 +82,7 @@ async def test_a_client_that_always_has_a_message_under_way_stays(
 
 
 async def test_what_is_unfinished_is_counted_wherever_it_is() -> None:
-    """In a head, in a frame, on the detour; and is none of it any more when it is whole, or its client gone."""
+    """In a head, in a frame, on the slow path; and is none of it any more when it is whole, or its client gone."""
     async with open_stage() as stage, await stage.bare() as head, await stage.bare_member("bo") as bo:
         sizes = []
         begun = [(head, b"GET / HTTP/1.1\r\n"), (bo, NOTE[:9]), (bo, NOTE[9:])]

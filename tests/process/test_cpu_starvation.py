@@ -11,8 +11,8 @@ import pytest
 
 from omnisonic.process.cpu_starvation import is_cpu_starved
 from omnisonic.process.idle_priority import use_only_idle_time
+from tests.busy_processor import FOR_EVER, busy_processor
 from tests.cli.running import children, eventually
-from tests.hogs import FOR_EVER, busy_processor
 from tests.processes import ended_with_block, send_signal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how its processes are")

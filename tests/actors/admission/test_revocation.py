@@ -1,4 +1,4 @@
-"""The bouncer's questions: in chunks, each right once, patient with a database that is down (SPEC 5.1)."""
+"""Access revocation: rights are checked in chunks, each once, and again while the database is down (SPEC 5.1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from omnisonic.wire.closing import CloseCode, Closing
 
 @dataclass(eq=False)
 class Guest:
-    """A connection as the bouncer sees it."""
+    """A connection as access revocation sees it."""
 
     login: str | None
     person: str | None = None
@@ -53,8 +53,8 @@ class Answers:
         pass
 
 
-class Door:
-    """A bouncer at work, with guests inside."""
+class House:
+    """Access revocation, with guests in rooms."""
 
     def __init__(self, nursery: trio.Nursery, access: Answers | None, *guests: Guest) -> None:
         self.revocation = AccessRevocation(
@@ -71,9 +71,9 @@ async def test_many_rights_are_asked_about_in_chunks(autojump_clock: MockClock) 
     guests += [Guest("login 0"), Guest("login 0", room_id="duo")]
     answers = Answers({"login 0", f"login {2 * CHUNK}"})
     async with trio.open_nursery() as nursery:
-        door = Door(nursery, answers, *guests)
+        house = House(nursery, answers, *guests)
         await trio.testing.wait_all_tasks_blocked()
-        door.revocation.missed()
+        house.revocation.recheck_soon()
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert [len(passes) for passes in answers.asked] == [CHUNK, CHUNK, 2]
@@ -86,9 +86,9 @@ async def test_a_database_that_is_down_is_asked_until_it_answers(autojump_clock:
     ada, bo = Guest("ended"), Guest("holds")
     answers = Answers({"ended"}, is_down=True)
     async with trio.open_nursery() as nursery:
-        door = Door(nursery, answers, ada, bo)
+        house = House(nursery, answers, ada, bo)
         await trio.testing.wait_all_tasks_blocked()
-        door.revocation.missed()
+        house.revocation.recheck_soon()
         await trio.sleep(3.5 * RETRY_S)
         assert (len(answers.asked), ada.closing) == (4, None)
         answers.is_down = False
@@ -102,7 +102,7 @@ async def test_rights_are_asked_about_from_time_to_time(autojump_clock: MockCloc
     """Also when nothing is heard at all."""
     answers = Answers()
     async with trio.open_nursery() as nursery:
-        Door(nursery, answers, Guest("ada"))
+        House(nursery, answers, Guest("ada"))
         await trio.sleep(3.5 * RECHECK_S / 10)
         nursery.cancel_scope.cancel()
     assert answers.asked == [[Pass("ada", "jam")]] * 3
@@ -113,13 +113,13 @@ async def test_who_needs_no_role_is_asked_about_by_the_sign_in_alone(autojump_cl
     open_room, sessions, ended = Guest("ada"), Guest("ada", room_id="session"), Guest("ended")
     answers = Answers({"ended"})
     async with trio.open_nursery() as nursery:
-        door = Door(nursery, answers, sessions)
+        house = House(nursery, answers, sessions)
         for guest in (open_room, ended):
-            door.revocation.watch(cast("Connection", guest), by_role=False)
+            house.revocation.watch(cast("Connection", guest), by_role=False)
         await trio.testing.wait_all_tasks_blocked()
-        door.revocation.missed()
+        house.revocation.recheck_soon()
         await trio.testing.wait_all_tasks_blocked()
-        door.revocation.ended(cast("Connection", open_room))
+        house.revocation.discard(cast("Connection", open_room))
         nursery.cancel_scope.cancel()
     assert [sorted(passes, key=str) for passes in answers.asked] == [
         [Pass("ada", "session"), Pass("ada", None), Pass("ended", None)]
@@ -131,11 +131,11 @@ async def test_who_has_gone_is_not_in_the_index() -> None:
     """Nothing is kept of them, and people without a sign-in were never in it."""
     async with trio.open_nursery() as nursery:
         guests = [Guest("one", "ada"), Guest("one", "ada"), Guest("two", "ada"), Guest(None)]
-        door = Door(nursery, None, *guests)
-        assert len(door.revocation) == 3
+        house = House(nursery, None, *guests)
+        assert len(house.revocation) == 3
         for guest in guests:
-            door.revocation.ended(cast("Connection", guest))
-        assert len(door.revocation) == 0
-        door.revocation.login_ended("one")
+            house.revocation.discard(cast("Connection", guest))
+        assert len(house.revocation) == 0
+        house.revocation.revoke_login("one")
         assert [guest.closing for guest in guests] == [None] * 4
         nursery.cancel_scope.cancel()

@@ -4,8 +4,7 @@ import secrets
 
 import pytest
 
-from omnisonic.actors.admission.admission import OpenAdmission
-from omnisonic.actors.admission.claims import Admitted, TicketCheck, TicketClaim
+from omnisonic.actors.admission.admission import Admitted, OpenAdmission, TicketCheck, TicketClaim
 from omnisonic.identity.tickets import LIFE_MS, SKEW_MS, Ticket, TicketPrinter
 from omnisonic.stores.guard.memory import MemoryGuard
 from omnisonic.wire.handshake import Refused, Request

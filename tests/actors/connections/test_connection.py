@@ -6,11 +6,11 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
-from omnisonic.actors.connections.rate_limit import RateLimit
+from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.rooms.mailbox import DATA_FRAMES
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, CLOSE, TEXT, frame
-from tests.actors.wired import Stage
+from tests.actors.connection_stage import Stage
 from tests.wire.client_frames import FIN, ClientFrame
 
 NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encode()
@@ -101,7 +101,7 @@ def test_a_message_that_a_room_cannot_take_is_not_lost_in_silence(stage: Stage) 
     assert (stage.taken, stage.errors()) == (DATA_FRAMES, [])
     stage.send(NOTE)
     assert stage.errors() == ["room_busy"]
-    stage.connection.arrived(TEXT, b'{"type":"note"}')
+    stage.connection.receive_message(TEXT, b'{"type":"note"}')
     assert stage.errors() == ["room_busy"]
     assert stage.taken == DATA_FRAMES
     assert stage.connection.is_open

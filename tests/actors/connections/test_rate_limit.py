@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.connections.rate_limit import COST_BYTES, RateLimit
+from omnisonic.actors.connections.socket_connection import COST_BYTES, RateLimit
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT
-from tests.actors.wired import Stage
+from tests.actors.connection_stage import Stage
 from tests.wire.client_frames import FIN, ClientFrame
 
 bounded = settings(max_examples=200)

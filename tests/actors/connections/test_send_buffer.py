@@ -1,4 +1,4 @@
-"""The outbox: whatever the kernel takes and however often, bytes come out whole, in order, and once."""
+"""The send buffer: whatever the kernel takes and however often, bytes come out whole, in order, and once."""
 
 import pytest
 from hypothesis import given, settings
@@ -56,7 +56,7 @@ def test_random_partial_sends_lose_and_reorder_nothing(
             kernel.room = argument
             assert send_buffer.flush(kernel.send) == (len(kernel.taken) == len(expected))
         else:
-            send_buffer.cut()
+            send_buffer.drop_unsent()
             begun = next(end for end in _ends(queued) if end >= len(kernel.taken))
             expected = expected[:begun]
             queued = _up_to(queued, begun)
@@ -81,7 +81,7 @@ def test_a_cut_finishes_the_frame_that_was_begun() -> None:
     send_buffer, kernel = SendBuffer(), Kernel()
     send_buffer.add(b"begun", 2)
     send_buffer.add(b"waiting")
-    send_buffer.cut()
+    send_buffer.drop_unsent()
     send_buffer.add(b"close")
     kernel.room = 100
     assert send_buffer.flush(kernel.send)
@@ -109,7 +109,7 @@ def test_it_knows_since_when_the_oldest_byte_has_waited() -> None:
     kernel.room = 6
     send_buffer.flush(kernel.send)
     assert send_buffer.since_s == 2.0
-    send_buffer.cut()
+    send_buffer.drop_unsent()
     assert (send_buffer.since_s, send_buffer.size) == (2.0, 2)
     kernel.room = 6
     send_buffer.flush(kernel.send)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.connections.unfinished_messages import ROOM, UnfinishedMessages
+from omnisonic.actors.connections.connection import Connection
+from omnisonic.actors.connections.keepalive import FREED_SHARE, UnfinishedMessages
 from omnisonic.wire.closing import CloseCode, Closing
 
 bounded = settings(max_examples=300)
@@ -12,15 +13,15 @@ BUDGET_BYTES = 100
 WITHIN_S = 8.0
 
 
-class Client:
+class Client(Connection):
     """Somebody who has begun a message."""
 
     def __init__(self, unfinished: UnfinishedMessages) -> None:
         self._unfinished = unfinished
-        self.closing: Closing | None = None
+        self._closing = None
 
     def give_up(self, closing: Closing) -> None:
-        self.closing = closing
+        self._closing = closing
         self._unfinished.note(self, 0, 0.0, is_new=False)  # as a connection does that has dropped what it held
 
 
@@ -56,7 +57,7 @@ def test_a_message_that_grows_is_as_old_as_its_first_byte() -> None:
     for second in range(9):
         unfinished.note(slow, second + 1, float(second), is_new=second == 0)
         unfinished.note(quick, 5, float(second), is_new=True)
-        unfinished.look(second + 0.5)
+        unfinished.close_overdue(second + 0.5)
         assert slow.closing is None or second == 8
     assert slow.closing == Closing(CloseCode.TRY_AGAIN_LATER, "a message was not finished in time")
     assert (quick.closing, unfinished.size) == (None, 5)
@@ -72,7 +73,7 @@ def test_the_sum_is_what_all_have_together_and_never_over_the_budget(script: lis
     for number, size, is_new in script:
         client = clients[number]
         for each in clients:
-            each.closing = None
+            each._closing = None
         if is_new or not size:
             model.pop(client, None)
         if size:
@@ -80,7 +81,7 @@ def test_the_sum_is_what_all_have_together_and_never_over_the_budget(script: lis
         is_over = sum(model.values()) > BUDGET_BYTES
         unfinished.note(client, size, 0.0, is_new=is_new)
         model = {client: size for client, size in model.items() if client.closing is None}
-        assert sum(model.values()) <= BUDGET_BYTES * (1 - ROOM if is_over else 1)
+        assert sum(model.values()) <= BUDGET_BYTES * (1 - FREED_SHARE if is_over else 1)
         assert (unfinished.size, len(unfinished)) == (sum(model.values()), len(model))
 
 
@@ -92,5 +93,5 @@ def test_a_client_that_is_gone_counts_no_more(size: int) -> None:
     unfinished.note(client, size, 0.0, is_new=True)
     unfinished.discard(client)
     unfinished.discard(client)
-    unfinished.look(100.0)
+    unfinished.close_overdue(100.0)
     assert (unfinished.size, len(unfinished), client.closing) == (0, 0, None)

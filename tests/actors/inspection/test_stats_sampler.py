@@ -1,4 +1,4 @@
-"""The pulse, the reports and the records of what is supervised: what is told of actors that do something."""
+"""The stats sampler, the reports and the records of supervised tasks."""
 
 import pytest
 import trio
@@ -69,7 +69,7 @@ def test_a_room_that_is_renewed_keeps_its_people_and_its_count() -> None:
     stage.say("ada", "a")
     stage.run()
     stage.actor.handoff.left = "what is wrong may be in it"
-    stage.actor.renew()
+    stage.actor.reset()
     assert stage.actor.handoff.left is None
     stage.say("ada", "b")
     stage.run()

@@ -1,4 +1,4 @@
-"""A crossing between two loops in two threads: answers, errors and deadlines."""
+"""Calls between two loops in two threads: answers, errors and deadlines."""
 
 import threading
 from functools import partial

@@ -1,4 +1,4 @@
-"""The watchdog: what it takes for a hog, and what it says of it. Time is the test's; the hogs that are real are in
+"""The watchdog: what counts as a stall, and what is logged. The tests move the time; real stalls are in
 `tests/gateway/test_inspection_stalls.py`."""
 
 from dataclasses import dataclass
@@ -8,26 +8,27 @@ import pytest
 import trio.testing
 
 from omnisonic.actors.inspection.watchdog import LOOP_S, Watchdog
+from omnisonic.actors.runtime.scheduler import Dispatcher
 from tests.actors.handles import Clock
 
 
 @dataclass
-class Cell:
-    """An actor with a name."""
+class FakeActor:
+    """An actor with a name, and no mail."""
 
     room_id: str
+    is_ready: bool = False
+
+    def run_turn(self) -> bool:
+        return False
 
 
-@dataclass
-class Busy:
-    """A dispatcher, as far as it is looked at."""
-
-    running: Cell | None = None
-    turns: int = 0
+class Busy(Dispatcher):
+    """A dispatcher whose turns the test begins and ends."""
 
     def turn(self, room: str | None) -> None:
         """Another one has its turn, or nobody has."""
-        self.running = None if room is None else Cell(room)
+        self.running = None if room is None else FakeActor(room)
         self.turns += room is not None
 
 
@@ -38,13 +39,13 @@ class Stage:
         self.busy, self.clock = Busy(), Clock()
         self.dog = Watchdog(self.busy, lambda: 17, self.clock)
         self._caplog = caplog
-        self.dog.look()
+        self.dog.check()
 
     async def look(self, *after_s: float, answers: bool = True) -> None:
         """Look again and again, so much later each time. `answers`: the loop comes round in between."""
         for seconds in after_s:
             self.clock.now_s += seconds
-            self.dog.look()
+            self.dog.check()
             if answers:
                 await trio.testing.wait_all_tasks_blocked()
 
@@ -113,7 +114,7 @@ async def test_a_loop_that_does_not_answer_is_told_without_a_room(caplog: pytest
     assert {what for what, _, _ in stage.told()} == {"gateway.stalls", "gateway.stalled"}
 
 
-async def test_a_hog_that_has_ended_leaves_no_stall_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_stall_that_has_ended_leaves_no_stall_behind(caplog: pytest.LogCaptureFixture) -> None:
     """The loop has much to do then, and answers as soon as it comes to it."""
     stage = Stage(caplog)
     stage.busy.turn("jam")

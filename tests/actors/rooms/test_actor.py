@@ -1,4 +1,4 @@
-"""A cell: its room may crash, its mail, its members and their order may not be lost (SPEC 5.4, DESIGN 3)."""
+"""A room's actor: its state may crash, its mail, its members and their order may not be lost (SPEC 5.4, DESIGN 3)."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import pytest
 
 from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomActor
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import (
     DATA_FRAMES,
     ClientMessages,
@@ -18,16 +19,15 @@ from omnisonic.actors.rooms.mailbox import (
     Mail,
     PutLease,
 )
-from omnisonic.actors.rooms.state import RoomContext
-from omnisonic.actors.rooms.stats import ASKED_FOR
+from omnisonic.actors.rooms.stats import OPERATOR_RESTART
 from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT
 from omnisonic.wire.messages import Envelope
-from tests.actors.handles import Ear, Setting, member, said, text
-from tests.actors.staging import Poisoned
+from tests.actors.handles import FakeConnection, Setting, member, sent, text
+from tests.actors.room_stage import Poisoned
 
 
 class Fragile(Poisoned):
@@ -46,38 +46,38 @@ class Fragile(Poisoned):
 
 @dataclass
 class Diary:
-    """Writes down what a cell tells, and has it run when asked."""
+    """Records what an actor reports."""
 
-    told: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     crashes: list[Exception] = field(default_factory=list)
 
-    def has_mail(self, actor: RoomActor) -> None:
-        self.told.append("mail")
+    def schedule(self, actor: RoomActor) -> None:
+        self.calls.append("mail")
         actor.is_ready = True
 
-    def roster_changed(self, actor: RoomActor) -> None:
-        self.told.append("roster")
+    def on_roster_change(self, actor: RoomActor) -> None:
+        self.calls.append("roster")
 
-    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
+    def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         self.letters.append(letter)
         self.crashes.append(crash)
 
 
 class Stage:
-    """A cell with members in it."""
+    """An actor with members in its room."""
 
     def __init__(self, *names: str) -> None:
         self.setting, self.diary = Setting(), Diary()
         self.contexts: list[RoomContext] = []
         self.actor = RoomActor(self.setting.context(), self._make, self.diary, TurnTracer())
-        self.ears = {name: Ear(name) for name in names}
-        for name, ear in self.ears.items():
-            self.actor.tell(Join(ear, member(name)))
+        self.connections = {name: FakeConnection(name) for name in names}
+        for name, connection in self.connections.items():
+            self.actor.tell(Join(connection, member(name)))
         self.run()
-        for ear in self.ears.values():
-            ear.heard()
-        self.diary.told.clear()
+        for connection in self.connections.values():
+            connection.received()
+        self.diary.calls.clear()
 
     def _make(self, context: RoomContext) -> Fragile:
         self.contexts.append(context)
@@ -86,29 +86,29 @@ class Stage:
     def run(self) -> None:
         """Turns until there is no more mail, or the room crashed."""
         self.actor.is_ready = False
-        while self.actor.turn():
+        while self.actor.run_turn():
             pass
 
     def say(self, name: str, *types: str) -> ClientMessages:
         """Put words of a member in the mailbox."""
-        letter = said(self.ears[name], *(text(type_) for type_ in types))
-        assert self.actor.offer(letter)
-        return letter
+        mail = sent(self.connections[name], *(text(type_) for type_ in types))
+        assert self.actor.offer(mail)
+        return mail
 
     def types(self) -> dict[str, list[str]]:
-        return {name: ear.types() for name, ear in self.ears.items()}
+        return {name: connection.types() for name, connection in self.connections.items()}
 
     def present(self) -> list[str]:
         return [entry.member.member_id for entry in self.actor.entries]
 
 
 def test_mail_asks_for_a_turn_once() -> None:
-    """A cell that waits for its turn does not ask again."""
+    """An actor that waits for its turn does not ask again."""
     stage = Stage("ada")
     stage.say("ada", "a")
     stage.say("ada", "b")
     stage.actor.tell(Expire())
-    assert stage.diary.told == ["mail"]
+    assert stage.diary.calls == ["mail"]
 
 
 def test_a_crash_costs_the_poison_only() -> None:
@@ -125,12 +125,12 @@ def test_a_crash_costs_the_poison_only() -> None:
     stage.actor.restart()
     stage.run()
     assert stage.actor.is_alive
-    assert stage.ears["cyd"].heard() == [
+    assert stage.connections["cyd"].received() == [
         {"type": type_, "payload": None, "from": name, "offset": offset}
         for type_, name, offset in (("a2", "ada", 2), ("b1", "bob", 3), ("a3", "ada", 4))
     ]
     assert stage.types() == {"ada": ["b1"], "bob": ["a2", "a3"], "cyd": []}
-    assert all(ear.is_open for ear in stage.ears.values())
+    assert all(connection.is_open for connection in stage.connections.values())
 
 
 @pytest.mark.parametrize("reply_id", [7, "seven", None])
@@ -139,10 +139,10 @@ def test_the_sender_of_a_poison_is_told_with_the_id_of_the_message(reply_id: int
     stage = Stage("ada", "bob")
     poison = {"type": "poison"} if reply_id is None else {"type": "poison", "id": reply_id}
     frames = [(TEXT, json.dumps(each).encode()) for each in ({"type": "a1", "id": 1}, poison)]
-    assert stage.actor.offer(said(stage.ears["ada"], *frames))
+    assert stage.actor.offer(sent(stage.connections["ada"], *frames))
     stage.run()
     assert not stage.actor.is_alive
-    ack, error = stage.ears["ada"].heard()
+    ack, error = stage.connections["ada"].received()
     assert (ack["type"], ack["payload"]) == ("ack", {"id": 1, "offset": 1})
     wanted = {"code": "room_crashed", "message": "The room could not take this message."}
     assert (error["type"], error["payload"]) == ("error", wanted if reply_id is None else {**wanted, "id": reply_id})
@@ -162,7 +162,7 @@ def test_a_poison_from_outside_is_set_aside_and_whoever_said_it_is_told() -> Non
     assert (letter.type, letter.kind, letter.sender) == ("poison", "ExternalMessage", None)
     stage.actor.restart()
     stage.run()
-    heard = [(message["type"], message["offset"]) for message in stage.ears["bob"].heard()]
+    heard = [(message["type"], message["offset"]) for message in stage.connections["bob"].received()]
     assert heard == [("a1", 1), ("cue", 2), ("cue 2", 3), ("a2", 4)]
     assert replies[2:] == [Reply(3)]
     assert len(stage.diary.letters) == 1
@@ -211,7 +211,7 @@ def test_one_poison_after_another_costs_one_letter_each() -> None:
 def test_somebody_whose_join_kills_the_room_does_not_get_in() -> None:
     """Closed with 1011, and not in the roster of the next room, which would die of it again."""
     stage = Stage("ada")
-    eve = Ear("eve")
+    eve = FakeConnection("eve")
     stage.actor.tell(Join(eve, member("eve")))
     stage.run()
     assert eve.closing is not None
@@ -240,28 +240,30 @@ def test_a_room_that_an_operator_renews_keeps_its_people_and_nothing_else() -> N
     stage.say("ada", "note")
     stage.run()
     stage.actor.handoff.left = "whatever may be wrong"
-    stage.actor.renew()
+    stage.actor.reset()
     assert [context.handoff.left for context in stage.contexts] == [None, None]
     assert (stage.contexts[1].offset, stage.actor.incarnation) == (1, 2)
     assert stage.present() == ["ada", "bob"]
-    assert [life.reason for life in stage.actor.stats.lives] == [ASKED_FOR]
+    assert [life.reason for life in stage.actor.stats.ended_runs] == [OPERATOR_RESTART]
     stage.say("bob", "note")
     stage.run()
-    assert [message["offset"] for message in stage.ears["ada"].heard()] == [2]
+    assert [message["offset"] for message in stage.connections["ada"].received()] == [2]
     assert stage.diary.letters == []
 
 
 def test_who_left_while_the_room_was_down_is_gone_when_it_is_back() -> None:
-    """By the letter that waited, or because the link is not open any more: no ghosts."""
+    """By the mail that waited, or because the connection is not open any more: no ghosts."""
     stage = Stage("ada", "bob", "cyd")
     stage.say("ada", "poison")
     stage.run()
-    stage.actor.tell(Leave(stage.ears["bob"], "left"))
-    stage.ears["cyd"].is_open = False
+    stage.actor.tell(Leave(stage.connections["bob"], "left"))
+    stage.connections["cyd"].is_open = False
     stage.actor.restart()
     stage.run()
     assert stage.present() == ["ada"]
-    left = [message["payload"] for message in stage.ears["ada"].heard() if message["type"] == "presence.leave"]
+    left = [
+        message["payload"] for message in stage.connections["ada"].received() if message["type"] == "presence.leave"
+    ]
     assert left == [{"memberId": "bob", "reason": "left"}, {"memberId": "cyd", "reason": "lost"}]
 
 
@@ -270,18 +272,18 @@ def test_a_room_with_much_to_do_lets_the_others_have_a_turn() -> None:
     stage = Stage("ada", "bob")
     for _ in range(5):
         stage.say("ada", *["note"] * (TURN_FRAMES // 4))
-    assert stage.actor.turn()
-    assert len(stage.ears["bob"].heard()) == TURN_FRAMES
-    assert not stage.actor.turn()
-    assert len(stage.ears["bob"].heard()) == TURN_FRAMES // 4
+    assert stage.actor.run_turn()
+    assert len(stage.connections["bob"].received()) == TURN_FRAMES
+    assert not stage.actor.run_turn()
+    assert len(stage.connections["bob"].received()) == TURN_FRAMES // 4
 
 
 def test_a_mailbox_over_its_limit_refuses_words_and_takes_a_leave() -> None:
     """The sender can be told, and nobody becomes a ghost."""
     stage = Stage("ada", "bob")
     stage.say("ada", *["note"] * DATA_FRAMES)
-    assert not stage.actor.offer(said(stage.ears["bob"], text("note")))
-    stage.actor.tell(Leave(stage.ears["bob"], "left"))
+    assert not stage.actor.offer(sent(stage.connections["bob"], text("note")))
+    stage.actor.tell(Leave(stage.connections["bob"], "left"))
     stage.run()
     assert stage.present() == ["ada"]
 
@@ -291,31 +293,33 @@ def test_a_room_past_saving_closes_everyone() -> None:
     stage = Stage("ada", "bob")
     stage.say("ada", "poison", "a")
     stage.run()
-    waiting = Ear("cyd")
+    waiting = FakeConnection("cyd")
     stage.actor.tell(Join(waiting, member("cyd")))
     stage.actor.close(Closing(CloseCode.INTERNAL_ERROR))
-    ears = [*stage.ears.values(), waiting]
-    assert [ear.closing and ear.closing.code for ear in ears] == [CloseCode.INTERNAL_ERROR] * 3
+    connections = [*stage.connections.values(), waiting]
+    assert [connection.closing and connection.closing.code for connection in connections] == [
+        CloseCode.INTERNAL_ERROR
+    ] * 3
     assert stage.actor.entries == ()
     assert not stage.actor.mailbox
-    assert not stage.actor.turn()
+    assert not stage.actor.run_turn()
 
 
 def test_who_is_told_to_go_gets_their_last_words_first() -> None:
     """What a replaced member was due in the turn they were replaced in is pushed before the close."""
     stage = Stage("ada", "bob")
     stage.say("bob", "goodbye")
-    stage.actor.tell(Join(Ear("ada again"), member("ada")))
+    stage.actor.tell(Join(FakeConnection("ada again"), member("ada")))
     stage.run()
-    assert stage.ears["ada"].types() == ["goodbye"]
-    assert stage.ears["ada"].closing == Closing(CloseCode.REPLACED)
+    assert stage.connections["ada"].types() == ["goodbye"]
+    assert stage.connections["ada"].closing == Closing(CloseCode.REPLACED)
 
 
 def test_a_cell_knows_since_when_it_is_empty() -> None:
     """From the start, not while somebody is there, and again when the last one left."""
     stage = Stage()
     assert stage.actor.empty_since_s == 100.0
-    ada = Ear("ada")
+    ada = FakeConnection("ada")
     stage.actor.tell(Join(ada, member("ada")))
     stage.run()
     assert stage.actor.empty_since_s is None
@@ -323,7 +327,7 @@ def test_a_cell_knows_since_when_it_is_empty() -> None:
     stage.actor.tell(Leave(ada, "left"))
     stage.run()
     assert stage.actor.empty_since_s == 130.0
-    assert stage.diary.told.count("roster") == 2
+    assert stage.diary.calls.count("roster") == 2
 
 
 def test_a_cell_knows_when_the_next_lease_runs_out() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.wire.closing import CloseCode, Closing
-from tests.actors.handles import Ear
+from tests.actors.handles import FakeConnection
 
 bounded = settings(max_examples=400)
 CLOSING = Closing(CloseCode.KICKED)
@@ -18,7 +18,7 @@ KINDS = ("all", "others", "one", "begin", "dismiss", "speak")
 class Inbox:
     """What one member is to get, written down frame by frame."""
 
-    ear: Ear
+    connection: FakeConnection
     frames: list[bytes] = field(default_factory=list)
     is_dismissed: bool = False
     is_touched: bool = False
@@ -33,19 +33,19 @@ def apply(batch: Batch, inboxes: list[Inbox], kind: str, who: Inbox, frame: byte
     if kind == "all":
         batch.to_all(frame)
     elif kind == "others":
-        batch.to_others(who.ear, frame)
+        batch.to_others(who.connection, frame)
     elif kind == "one":
-        batch.to_one(who.ear, frame)
+        batch.to_one(who.connection, frame)
     elif kind == "begin":
-        batch.begin(who.ear, frame)
+        batch.begin(who.connection, frame)
         who.frames.clear()
     elif kind == "dismiss":
-        batch.dismiss(who.ear, CLOSING)
+        batch.dismiss(who.connection, CLOSING)
     else:  # as a room relays: two frames in place, and a reply to the speaker
         start = batch.size
         batch.pieces += (frame, frame)
         batch.size += 2 * len(frame)
-        batch.edit(who.ear, start, batch.size, b"reply")
+        batch.edit(who.connection, start, batch.size, b"reply")
         who.put(b"reply")
     for inbox in inboxes:
         is_who = inbox is who
@@ -60,7 +60,7 @@ def apply(batch: Batch, inboxes: list[Inbox], kind: str, who: Inbox, frame: byte
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 3), st.binary(min_size=1, max_size=4)), max_size=20))
 def test_everyone_gets_what_a_list_for_each_of_them_would_hold(script: list[tuple[str, int, bytes]]) -> None:
     """Speakers do not hear themselves, newcomers hear nothing old, who was sent out hears nothing more."""
-    batch, inboxes = Batch(), [Inbox(Ear(name)) for name in "abcd"]
+    batch, inboxes = Batch(), [Inbox(FakeConnection(name)) for name in "abcd"]
     for kind, number, frame in script:
         who = inboxes[number]
         if who.is_dismissed or (kind == "begin" and who.is_touched):
@@ -69,21 +69,23 @@ def test_everyone_gets_what_a_list_for_each_of_them_would_hold(script: list[tupl
     stream = batch.stream()
     assert len(stream) == batch.size
     for inbox in inboxes:
-        assert batch.stream_for(inbox.ear, stream) == b"".join(inbox.frames)
-    assert {connection for connection, _ in batch.dismissed} == {inbox.ear for inbox in inboxes if inbox.is_dismissed}
+        assert batch.stream_for(inbox.connection, stream) == b"".join(inbox.frames)
+    assert {connection for connection, _ in batch.dismissed} == {
+        inbox.connection for inbox in inboxes if inbox.is_dismissed
+    }
 
 
 def test_who_has_no_edits_shares_the_very_bytes() -> None:
     """A turn costs one join, however many members there are."""
     batch = Batch()
-    batch.to_others(Ear("ada"), b"one")
+    batch.to_others(FakeConnection("ada"), b"one")
     stream = batch.stream()
-    assert batch.stream_for(Ear("bob"), stream) is stream
+    assert batch.stream_for(FakeConnection("bob"), stream) is stream
 
 
 def test_an_empty_turn_is_empty_for_everyone() -> None:
     """Nothing said, nothing sent."""
-    batch, ada = Batch(), Ear("ada")
+    batch, ada = Batch(), FakeConnection("ada")
     batch.edit(ada, 0, 0)
     assert batch.edits == {}
     assert batch.stream_for(ada, batch.stream()) == b""

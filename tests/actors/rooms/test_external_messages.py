@@ -1,4 +1,4 @@
-"""What is said into a room from outside: from nobody, in the room's order, and with a reply (SPEC 3, rooms rows)."""
+"""Messages into a room from outside: without a sender, in the room's order, and with a reply (SPEC 3, rooms rows)."""
 
 import msgspec
 
@@ -7,15 +7,15 @@ from omnisonic.actors.rooms.state import RoomState
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import MESSAGE_BYTES, Envelope
-from tests.actors.handles import Ear, member, said, text
-from tests.actors.staging import Stage
+from tests.actors.handles import FakeConnection, member, sent, text
+from tests.actors.room_stage import Stage
 
 
 class Replies(list[Reply]):
     """What became of what was said."""
 
     def told(self, type_: str, payload: bytes = b"null", to: str | None = None) -> ExternalMessage:
-        """A letter from the web side."""
+        """A message from the web side."""
         return ExternalMessage(Envelope(type_, msgspec.Raw(payload), to), self.append)
 
 
@@ -23,10 +23,12 @@ def test_everyone_hears_it_from_nobody_in_the_rooms_order() -> None:
     """It counts like any other message, and the payload's bytes are untouched."""
     stage, replies = Stage("ada", "bob"), Replies()
     stage.turn(
-        said(stage.ears["ada"], text("note")), replies.told("cue", b'{"bar": 1e2}'), said(stage.ears["bob"], text("ok"))
+        sent(stage.connections["ada"], text("note")),
+        replies.told("cue", b'{"bar": 1e2}'),
+        sent(stage.connections["bob"], text("ok")),
     )
     cue = {"type": "cue", "payload": {"bar": 100}, "from": None, "offset": 2}
-    heard = stage.heard()
+    heard = stage.received()
     assert heard["ada"] == [cue, {"type": "ok", "payload": None, "from": "bob", "offset": 3}]
     assert heard["bob"] == [{"type": "note", "payload": None, "from": "ada", "offset": 1}, cue]
     assert replies == [Reply(2)]
@@ -43,7 +45,7 @@ def test_to_one_member_nobody_else_hears_it_and_it_has_no_offset() -> None:
     """As members' own messages to one."""
     stage, replies = Stage("ada", "bob"), Replies()
     stage.turn(replies.told("cue", b"7", to="bob"))
-    assert stage.heard() == {"ada": [], "bob": [{"type": "cue", "payload": 7, "from": None}]}
+    assert stage.received() == {"ada": [], "bob": [{"type": "cue", "payload": 7, "from": None}]}
     assert replies == [Reply(0)]
 
 
@@ -67,7 +69,7 @@ def test_a_payload_that_is_too_large_is_refused() -> None:
 def test_a_room_without_connections_is_silent() -> None:
     """Another gateway may have that room with people in it: that one replies."""
     stage, replies = Stage("ada"), Replies()
-    stage.turn(PutLease(member("eve"), 1e9), Leave(stage.ears["ada"], "left"), replies.told("cue"))
+    stage.turn(PutLease(member("eve"), 1e9), Leave(stage.connections["ada"], "left"), replies.told("cue"))
     assert replies == []
     assert stage.room.offset == 0
 
@@ -75,10 +77,12 @@ def test_a_room_without_connections_is_silent() -> None:
 def test_a_goodbye_is_heard_before_the_room_closes() -> None:
     """`session.deleted`, then 4004, in one turn."""
     stage, replies = Stage("ada"), Replies()
-    ear = Ear("bob")
-    stage.turn(Join(ear, member("bob")), replies.told("session.deleted"), Dismiss(Closing(CloseCode.ROOM_CLOSED)))
-    assert ear.types() == ["welcome", "session.deleted"]
-    assert ear.closing == Closing(CloseCode.ROOM_CLOSED)
+    connection = FakeConnection("bob")
+    stage.turn(
+        Join(connection, member("bob")), replies.told("session.deleted"), Dismiss(Closing(CloseCode.ROOM_CLOSED))
+    )
+    assert connection.types() == ["welcome", "session.deleted"]
+    assert connection.closing == Closing(CloseCode.ROOM_CLOSED)
 
 
 class Picky(RoomState):

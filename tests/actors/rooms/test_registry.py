@@ -7,17 +7,16 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Join, Leave, PutLease
 from omnisonic.actors.rooms.registry import EMPTY_S, Registry
-from omnisonic.actors.rooms.relay_prefixes import RelayPrefixes
-from omnisonic.actors.rooms.state import RoomContext
-from omnisonic.actors.runtime.counters import Counters
-from omnisonic.actors.runtime.dispatcher import Dispatcher
-from omnisonic.actors.runtime.telemetry import TurnTracer
+from omnisonic.actors.runtime.scheduler import Dispatcher
+from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode
-from tests.actors.handles import Ear, member, said, text
-from tests.actors.staging import Poisoned
+from tests.actors.handles import FakeConnection, member, sent, text
+from tests.actors.room_stage import Poisoned
 
 RESTARTED_WITHIN_S = 0.1
 
@@ -29,10 +28,10 @@ class Watcher:
     made: list[RoomId] = field(default_factory=list)
     changed: list[RoomId] = field(default_factory=list)
 
-    def room_made(self, actor: RoomActor) -> None:
+    def on_room_made(self, actor: RoomActor) -> None:
         self.made.append(actor.room_id)
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         self.changed.append(actor.room_id)
 
 
@@ -45,18 +44,18 @@ class House:
     watcher: Watcher
     counters: Counters
 
-    def enter(self, room_id: RoomId, name: str) -> Ear:
+    def enter(self, room_id: RoomId, name: str) -> FakeConnection:
         """Let somebody enter, and have the welcome out of the way."""
-        ear = Ear(name)
-        self.registry.room(room_id).tell(Join(ear, member(name)))
-        self.dispatcher.turn()
-        ear.heard()
-        return ear
+        connection = FakeConnection(name)
+        self.registry.get_or_make(room_id).tell(Join(connection, member(name)))
+        self.dispatcher.run_turns()
+        connection.received()
+        return connection
 
-    def say(self, room_id: RoomId, ear: Ear, *types: str) -> None:
+    def say(self, room_id: RoomId, connection: FakeConnection, *types: str) -> None:
         """Let a member say something, and the room handle it."""
-        self.registry.room(room_id).offer(said(ear, *(text(type_) for type_ in types)))
-        self.dispatcher.turn()
+        self.registry.get_or_make(room_id).offer(sent(connection, *(text(type_) for type_ in types)))
+        self.dispatcher.run_turns()
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ async def house(nursery: trio.Nursery) -> House:
 
 async def test_making_a_room_twice_makes_it_once(house: House, autojump_clock: MockClock) -> None:
     """Two connections at once enter the same room, and its leases are read once."""
-    assert house.registry.room("jam") is house.registry.room("jam") is house.registry.get("jam")
+    assert house.registry.get_or_make("jam") is house.registry.get_or_make("jam") is house.registry.get("jam")
     assert house.registry.get("other") is None
     assert house.watcher.made == ["jam"]
     assert len(house.registry) == 1
@@ -87,11 +86,11 @@ async def test_a_crashed_room_is_back_within_100_ms(
     ada, bob = house.enter("jam", "ada"), house.enter("jam", "bob")
     started_s = trio.current_time()
     house.say("jam", ada, "poison", "after")
-    actor = house.registry.room("jam")
+    actor = house.registry.get_or_make("jam")
     assert not actor.is_alive
     await trio.sleep(started_s + RESTARTED_WITHIN_S - trio.current_time())
     assert actor.is_alive
-    house.dispatcher.turn()
+    house.dispatcher.run_turns()
     assert bob.types()[-1:] == ["after"]
     assert house.counters.room_restarts == 1
     assert [letter.type for letter in house.registry.dead_letters] == ["poison"]
@@ -103,7 +102,7 @@ async def test_the_fourth_crash_within_five_seconds_ends_that_room_alone(
 ) -> None:
     """1011 to its members, the mirror is told, its neighbour loses nothing, and whoever comes next gets a new room."""
     ada, neighbour, listener = house.enter("jam", "ada"), house.enter("next", "bob"), house.enter("next", "cyd")
-    epoch = house.registry.room("jam").epoch
+    epoch = house.registry.get_or_make("jam").epoch
     for crash in range(4):
         house.say("jam", ada, "poison")
         house.say("next", neighbour, f"note {crash}")
@@ -115,7 +114,7 @@ async def test_the_fourth_crash_within_five_seconds_ends_that_room_alone(
     assert listener.types() == ["note 0", "note 1", "note 2", "note 3"]
     assert [record.message for record in caplog.records] == ["room.crashed"] * 3 + ["room.closed"]
     house.enter("jam", "ada")
-    assert house.registry.room("jam").epoch != epoch
+    assert house.registry.get_or_make("jam").epoch != epoch
 
 
 async def test_crashes_far_apart_are_forgiven_for_ever(house: House, autojump_clock: MockClock) -> None:
@@ -125,16 +124,16 @@ async def test_crashes_far_apart_are_forgiven_for_ever(house: House, autojump_cl
         house.say("jam", ada, "poison")
         await trio.sleep(2.0)
     assert ada.is_open
-    assert house.registry.room("jam").incarnation == 13
+    assert house.registry.get_or_make("jam").incarnation == 13
 
 
 async def test_a_room_is_forgotten_when_it_has_been_empty_for_a_minute(house: House, autojump_clock: MockClock) -> None:
     """Its history with it, but not what it has done."""
     ada, bob = house.enter("jam", "ada"), house.enter("jam", "bob")
     house.say("jam", ada, "note")
-    for ear in (ada, bob):
-        house.registry.room("jam").tell(Leave(ear, "left"))
-    house.dispatcher.turn()
+    for connection in (ada, bob):
+        house.registry.get_or_make("jam").tell(Leave(connection, "left"))
+    house.dispatcher.run_turns()
     left_s = trio.current_time()
     before = house.registry.totals()
     house.registry.sweep(left_s + EMPTY_S - 1)
@@ -147,8 +146,8 @@ async def test_a_room_is_forgotten_when_it_has_been_empty_for_a_minute(house: Ho
 
 async def test_a_room_that_waits_for_its_turn_is_not_forgotten(house: House, autojump_clock: MockClock) -> None:
     """Somebody may be entering it."""
-    actor = house.registry.room("jam")
-    actor.tell(Join(Ear("ada"), member("ada")))
+    actor = house.registry.get_or_make("jam")
+    actor.tell(Join(FakeConnection("ada"), member("ada")))
     house.registry.sweep(trio.current_time() + 2 * EMPTY_S)
     assert house.registry.get("jam") is actor
 
@@ -156,12 +155,12 @@ async def test_a_room_that_waits_for_its_turn_is_not_forgotten(house: House, aut
 async def test_leases_are_looked_at_when_they_run_out(house: House, autojump_clock: MockClock) -> None:
     """Not before, and without anybody saying anything."""
     ada = house.enter("jam", "ada")
-    house.registry.room("jam").tell(PutLease(member("eve"), trio.current_time() + 3))
-    house.dispatcher.turn()
+    house.registry.get_or_make("jam").tell(PutLease(member("eve"), trio.current_time() + 3))
+    house.dispatcher.run_turns()
     house.registry.sweep(trio.current_time() + 2)
     await trio.sleep(3)
     house.registry.sweep(trio.current_time())
-    house.dispatcher.turn()
+    house.dispatcher.run_turns()
     assert ada.types() == ["presence.join", "presence.leave"]
 
 
@@ -170,7 +169,7 @@ async def test_a_room_that_is_closed_while_its_restart_waits_stays_closed(
 ) -> None:
     """Crashes come faster than restarts only by hand, but then nothing is left over."""
     ada = house.enter("jam", "ada")
-    actor = house.registry.room("jam")
+    actor = house.registry.get_or_make("jam")
     for _ in range(4):
         house.say("jam", ada, "poison")
         actor.restart()
@@ -181,18 +180,18 @@ async def test_a_room_that_is_closed_while_its_restart_waits_stays_closed(
 
 async def test_a_room_that_was_forgotten_takes_no_other_with_it(house: House, autojump_clock: MockClock) -> None:
     """A new room has its name by now: what becomes of the old one, which somebody still held, is not the new one's."""
-    old = house.registry.room("jam")
+    old = house.registry.get_or_make("jam")
     house.registry.sweep(trio.current_time() + EMPTY_S)
     assert house.registry.get("jam") is None
     ada = house.enter("jam", "ada")
     new = house.registry.get("jam")
     assert new is not None
     assert new is not old
-    eve = Ear("eve")
+    eve = FakeConnection("eve")
     old.tell(Join(eve, member("eve")))
     for _ in range(4):
-        old.offer(said(eve, text("poison")))
-        house.dispatcher.turn()
+        old.offer(sent(eve, text("poison")))
+        house.dispatcher.run_turns()
         await trio.sleep(RESTARTED_WITHIN_S)
     assert eve.closing is not None
     assert eve.closing.code is CloseCode.INTERNAL_ERROR

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from omnisonic.actors.rooms.roster import EXPIRED, REMOVED, Entry, Joined, Left, Replaced, Roster, Updated
 from omnisonic.models import Member
-from tests.actors.handles import Ear, member
+from tests.actors.handles import FakeConnection, member
 
 members = st.builds(
     Member, st.sampled_from("abcd"), st.sampled_from(("Ada", "Bob")), st.sampled_from(("active", "away"))
@@ -21,7 +21,7 @@ class Line:
     """What the model knows of one member."""
 
     member: Member
-    connection: Ear | None = None
+    connection: FakeConnection | None = None
     until_s: float | None = None
 
 
@@ -32,13 +32,13 @@ class RosterAndModel(RuleBasedStateMachine):
         super().__init__()
         self.roster = Roster()
         self.lines: dict[str, Line] = {}
-        self.gone: list[Ear] = []
+        self.gone: list[FakeConnection] = []
         self.now_s = 0.0
 
     @rule(who=members)
     def join(self, who: Member) -> None:
         """A connection enters; another one of the same member is replaced by it."""
-        connection, line = Ear(who.member_id), self.lines.get(who.member_id)
+        connection, line = FakeConnection(who.member_id), self.lines.get(who.member_id)
         event = self.roster.join(who, connection)
         if line is None:
             self.lines[who.member_id] = Line(who, connection)
@@ -131,7 +131,7 @@ class RosterAndModel(RuleBasedStateMachine):
 
     @invariant()
     def is_the_same(self) -> None:
-        """One entry a member, in the order they came; each held by something, each link in one seat."""
+        """One entry a member, in the order they came; each held by something, each connection in one seat."""
         entries = self.roster.entries()
         assert list(entries) == [Entry(line.member, line.connection, line.until_s) for line in self.lines.values()]
         assert all(entry.connection is not None or entry.lease_until_s is not None for entry in entries)
@@ -158,11 +158,11 @@ TestRosterAndModel.settings = settings(max_examples=100, stateful_step_count=30)
 def test_a_seat_says_its_member_in_every_message_of_theirs() -> None:
     """The ready-made parts follow the member's id; the line follows what is shown."""
     roster = Roster()
-    ada = Ear("ada")
+    ada = FakeConnection("ada")
     event = roster.join(member("ada"), ada)
     seat = event.seat
-    assert seat.tail == b',"from":"ada","offset":'
-    assert seat.directed_tail == b',"from":"ada"}'
+    assert seat.relay_suffix == b',"from":"ada","offset":'
+    assert seat.directed_suffix == b',"from":"ada"}'
     assert seat.binary_head == b"\x03ada"
     roster.update(Member("ada", "Ada L.", "away"))
     assert seat.line == b'{"memberId":"ada","displayName":"Ada L.","status":"away"}'

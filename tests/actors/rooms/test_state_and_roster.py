@@ -4,8 +4,8 @@ from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, Expire, Join, Lea
 from omnisonic.actors.rooms.roster import Entry
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing
-from tests.actors.handles import Ear, member, said, text
-from tests.actors.staging import Stage
+from tests.actors.handles import FakeConnection, member, sent, text
+from tests.actors.room_stage import Stage
 
 ADA = {"memberId": "ada", "displayName": "Ada", "status": "active"}
 BOB = {"memberId": "bob", "displayName": "Bob", "status": "active"}
@@ -14,9 +14,9 @@ BOB = {"memberId": "bob", "displayName": "Bob", "status": "active"}
 def test_a_newcomer_is_welcomed_first_and_the_others_see_them_join() -> None:
     """The welcome tells where the room is and who is there, the newcomer included."""
     stage = Stage("ada")
-    stage.turn(said(stage.ears["ada"], text("note")))
+    stage.turn(sent(stage.connections["ada"], text("note")))
     bob = stage.enter("bob")
-    assert bob.heard() == [
+    assert bob.received() == [
         {
             "type": "welcome",
             "payload": {
@@ -32,15 +32,20 @@ def test_a_newcomer_is_welcomed_first_and_the_others_see_them_join() -> None:
             },
         }
     ]
-    assert stage.ears["ada"].heard() == [{"type": "presence.join", "payload": BOB}]
+    assert stage.connections["ada"].received() == [{"type": "presence.join", "payload": BOB}]
 
 
 def test_a_newcomer_hears_what_is_said_after_the_welcome_and_nothing_before() -> None:
     """In one turn: words, a join, words. The welcome's offset is where the newcomer's hearing begins."""
     stage = Stage("ada")
-    ada, bob = stage.ears["ada"], Ear("bob")
-    stage.turn(said(ada, text("before")), Join(bob, member("bob")), said(ada, text("after")), said(bob, text("hi")))
-    welcome, after = bob.heard()
+    ada, bob = stage.connections["ada"], FakeConnection("bob")
+    stage.turn(
+        sent(ada, text("before")),
+        Join(bob, member("bob")),
+        sent(ada, text("after")),
+        sent(bob, text("hi")),
+    )
+    welcome, after = bob.received()
     assert (welcome["payload"]["offset"], after["type"], after["offset"]) == (1, "after", 2)
     assert ada.types() == ["presence.join", "hi"]
 
@@ -48,34 +53,36 @@ def test_a_newcomer_hears_what_is_said_after_the_welcome_and_nothing_before() ->
 def test_the_same_member_again_replaces_the_first_connection() -> None:
     """Closed with 4001; the others see neither a leave nor a second join, and the roster has one entry."""
     stage = Stage("ada", "bob")
-    old, new = stage.ears["ada"], Ear("ada again")
+    old, new = stage.connections["ada"], FakeConnection("ada again")
     stage.turn(Join(new, member("ada")))
     assert old.closing is not None
     assert old.closing.code is CloseCode.REPLACED
     assert new.types() == ["welcome"]
     assert stage.types() == {"ada": [], "bob": []}
     stage.turn(Leave(old, "replaced"))
-    assert stage.heard()["bob"] == []
+    assert stage.received()["bob"] == []
     assert stage.shown() == [member("ada"), member("bob")]
 
 
 def test_a_replacement_under_another_name_is_an_update() -> None:
     """For the others; the newcomer reads it in the welcome."""
     stage = Stage("ada", "bob")
-    new = Ear("ada again")
+    new = FakeConnection("ada again")
     stage.turn(Join(new, Member("ada", "Countess")))
     assert new.types() == ["welcome"]
-    (update,) = stage.ears["bob"].heard()
+    (update,) = stage.connections["bob"].received()
     assert (update["type"], update["payload"]["displayName"]) == ("presence.update", "Countess")
 
 
 def test_fifty_connections_of_one_member_in_a_turn_leave_the_newest() -> None:
     """One join for the others, one roster entry, and every older connection closed."""
     stage = Stage("bob")
-    ears = [Ear(str(number)) for number in range(50)]
-    stage.turn(*(Join(ear, member("ada")) for ear in ears))
-    assert [ear.closing.code if ear.closing else None for ear in ears] == [CloseCode.REPLACED] * 49 + [None]
-    assert ears[-1].types() == ["welcome"]
+    connections = [FakeConnection(str(number)) for number in range(50)]
+    stage.turn(*(Join(connection, member("ada")) for connection in connections))
+    assert [connection.closing.code if connection.closing else None for connection in connections] == [
+        CloseCode.REPLACED
+    ] * 49 + [None]
+    assert connections[-1].types() == ["welcome"]
     assert stage.types() == {"bob": ["presence.join"]}
     assert stage.shown() == [member("bob"), member("ada")]
 
@@ -83,21 +90,23 @@ def test_fifty_connections_of_one_member_in_a_turn_leave_the_newest() -> None:
 def test_a_leave_is_told_once_with_its_reason() -> None:
     """A second leave of the same connection is no news."""
     stage = Stage("ada", "bob")
-    ada = stage.ears["ada"]
+    ada = stage.connections["ada"]
     batch = stage.turn(Leave(ada, "left"), Leave(ada, "lost"))
     assert batch.roster_changed
-    assert stage.ears["bob"].heard() == [{"type": "presence.leave", "payload": {"memberId": "ada", "reason": "left"}}]
+    assert stage.connections["bob"].received() == [
+        {"type": "presence.leave", "payload": {"memberId": "ada", "reason": "left"}}
+    ]
 
 
 def test_a_full_room_takes_nobody_else_in() -> None:
     """An error and close 1008; a member who is there already may come again."""
     stage = Stage("ada", "bob", max_members=2)
     cyd = stage.enter("cyd")
-    (error,) = cyd.heard()
+    (error,) = cyd.received()
     assert error["payload"]["code"] == "room_full"
     assert cyd.closing is not None
     assert cyd.closing.code is CloseCode.POLICY
-    assert stage.heard() == {"ada": [], "bob": []}
+    assert stage.received() == {"ada": [], "bob": []}
     assert stage.enter("ada").types() == ["welcome"]
 
 
@@ -112,7 +121,7 @@ def test_a_lease_is_seen_coming_and_going() -> None:
     assert stage.types() == {"ada": ["presence.join", "presence.update"]}
     stage.setting.clock.now_s += 1
     stage.turn(Expire())
-    (leave,) = stage.ears["ada"].heard()
+    (leave,) = stage.connections["ada"].received()
     assert leave["payload"] == {"memberId": "eve", "reason": "expired"}
 
 
@@ -121,14 +130,14 @@ def test_a_lease_that_is_taken_back_ends_at_once() -> None:
     stage = Stage("ada")
     stage.turn(PutLease(member("eve"), 1e9))
     stage.turn(DropLease("eve"), DropLease("eve"))
-    assert [message["payload"].get("reason") for message in stage.ears["ada"].heard()] == [None, "removed"]
+    assert [message["payload"].get("reason") for message in stage.connections["ada"].received()] == [None, "removed"]
 
 
 def test_a_member_with_a_lease_stays_when_the_connection_is_gone() -> None:
     """And is not seen joining when another connection comes."""
     stage = Stage("ada", "bob")
     stage.turn(PutLease(member("ada"), 1e9))
-    stage.turn(Leave(stage.ears["ada"], "lost"))
+    stage.turn(Leave(stage.connections["ada"], "lost"))
     stage.enter("ada")
     assert stage.types()["bob"] == []
 
@@ -137,9 +146,9 @@ def test_the_stores_leases_replace_those_the_room_knew() -> None:
     """New ones join, changed ones are updated, others leave; connections are not touched."""
     stage = Stage("ada")
     stage.turn(PutLease(member("old"), 1e9), PutLease(member("eve"), 1e9), PutLease(member("ada"), 1e9))
-    stage.heard()
+    stage.received()
     stage.turn(SyncLeases((Entry(Member("eve", "Eva"), None, 2e9), Entry(member("new"), None, 2e9))))
-    told = [(message["type"], message["payload"]["memberId"]) for message in stage.ears["ada"].heard()]
+    told = [(message["type"], message["payload"]["memberId"]) for message in stage.connections["ada"].received()]
     assert told == [("presence.leave", "old"), ("presence.update", "eve"), ("presence.join", "new")]
     assert [entry.lease_until_s for entry in stage.room.roster.entries()] == [None, 2e9, 2e9]
 
@@ -148,8 +157,10 @@ def test_a_room_that_is_closed_closes_every_connection() -> None:
     """With the code it was told, and it leaves no lease behind."""
     stage = Stage("ada", "bob")
     stage.turn(PutLease(member("eve"), 1e9))
-    stage.heard()
+    stage.received()
     stage.turn(Dismiss(Closing(CloseCode.ROOM_CLOSED)))
-    assert [ear.closing and ear.closing.code for ear in stage.ears.values()] == [CloseCode.ROOM_CLOSED] * 2
+    assert [connection.closing and connection.closing.code for connection in stage.connections.values()] == [
+        CloseCode.ROOM_CLOSED
+    ] * 2
     assert stage.types() == {"ada": [], "bob": []}
     assert stage.shown() == []

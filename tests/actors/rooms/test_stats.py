@@ -1,11 +1,11 @@
-"""The vitals of a room: rates, percentiles, hogs and earlier lives, in bounded memory."""
+"""The statistics of a room: rates, percentiles, stalls and ended runs, in bounded memory."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnisonic.actors.rooms.stats import TURNS, Meter, RoomStats
-from omnisonic.actors.runtime.supervisor import LIVES
+from omnisonic.actors.runtime.supervisor import ENDED_RUNS
 
 bounded = settings(max_examples=200)
 
@@ -90,4 +90,4 @@ def test_only_the_last_lives_are_remembered() -> None:
     stats = RoomStats(0.0)
     for number in range(100):
         stats.record_end(str(number), number)
-    assert [life.at_ms for life in stats.lives] == list(range(100 - LIVES, 100))
+    assert [life.at_ms for life in stats.ended_runs] == list(range(100 - ENDED_RUNS, 100))

@@ -11,8 +11,8 @@ from omnisonic.actors.rooms.state import RoomState
 from omnisonic.models import Member
 from omnisonic.wire.frames import TEXT, Frame
 from omnisonic.wire.messages import Envelope
-from tests.actors.handles import binary, said, text
-from tests.actors.staging import Poisoned, Stage
+from tests.actors.handles import binary, sent, text
+from tests.actors.room_stage import Poisoned, Stage
 
 bounded = settings(max_examples=150)
 NAMES = ("ada", "bob", "cyd")
@@ -38,8 +38,8 @@ def test_a_room_class_hears_messages_before_the_others_do() -> None:
         text("heartbeat"),
         text("ack"),
     ]
-    stage.turn(said(stage.ears["ada"], *words, binary(b"-")))
-    heard = stage.heard()
+    stage.turn(sent(stage.connections["ada"], *words, binary(b"-")))
+    heard = stage.received()
     assert isinstance(stage.room, Picky)
     assert stage.room.log == [("ada", "a"), ("ada", "secret"), ("ada", "secret"), ("ada", "b")]
     assert [each if isinstance(each, bytes) else each["type"] for each in heard["bob"]] == ["a", "b", b"\x03ada-"]
@@ -54,10 +54,10 @@ def test_a_crash_leaves_whole_frames_for_everyone(before: int, words: list[str])
     """Whatever was handled before the poison is sent: `Stage` checks that the batch agrees with itself."""
     stage = Stage("ada", "bob", "cyd", room_class=Poisoned)
     frames = [_word(word, number) for number, word in enumerate(words)]
-    letters = [said(stage.ears["bob"], text(f"before {number}")) for number in range(before)]
+    mails = [sent(stage.connections["bob"], text(f"before {number}")) for number in range(before)]
     with pytest.raises(ValueError, match="poison"):
-        stage.turn(*letters, said(stage.ears["ada"], *frames, text("poison"), text("after")))
-    heard = stage.heard()
+        stage.turn(*mails, sent(stage.connections["ada"], *frames, text("poison"), text("after")))
+    heard = stage.received()
     relayed = before + sum(word in ("note", "ack") for word in words)
     assert [each["offset"] for each in heard["cyd"] if "offset" in each] == list(range(1, relayed + 1))
     assert stage.room.offset == relayed
@@ -75,14 +75,14 @@ def _word(word: str, number: int) -> Frame:
     }[word]
 
 
-def test_only_the_poison_and_what_is_behind_it_is_left_of_a_letter() -> None:
-    """The letter knows which frame it was, for the dead letters."""
+def test_only_the_poison_and_what_is_behind_it_is_left_of_a_mail() -> None:
+    """The mail knows which frame it was, for the dead mails."""
     stage = Stage("ada", "bob", room_class=Poisoned)
-    letter = said(stage.ears["ada"], text("a"), text("poison"), text("b"))
+    mail = sent(stage.connections["ada"], text("a"), text("poison"), text("b"))
     with pytest.raises(ValueError, match="poison"):
-        stage.turn(letter)
-    assert letter.current == text("poison")
-    assert list(letter.rest) == [text("b")]
+        stage.turn(mail)
+    assert mail.current == text("poison")
+    assert list(mail.rest) == [text("b")]
 
 
 @bounded
@@ -95,7 +95,7 @@ def test_everyone_hears_what_a_room_that_sends_one_by_one_would_send(
     """All of a turn goes out at once, yet for each member nothing is lost, doubled or out of order."""
     stage = Stage(*NAMES, room_class=Poisoned if listens else RoomState)
     expected: dict[str, list[str]] = {name: [] for name in NAMES}
-    letters: list[ClientMessages] = []
+    mails: list[ClientMessages] = []
     for number, (name, kinds) in enumerate(script):
         frames: list[Frame] = []
         for position, kind in enumerate(kinds):
@@ -109,9 +109,9 @@ def test_everyone_hears_what_a_room_that_sends_one_by_one_would_send(
                 expected[each].append(f"{kind} {tag}")
             if kind == "ack":
                 expected[name].append(f"acked {tag}")
-        letters.append(said(stage.ears[name], *frames))
-    stage.turn(*letters)
-    for name, messages in stage.heard().items():
+        mails.append(sent(stage.connections[name], *frames))
+    stage.turn(*mails)
+    for name, messages in stage.received().items():
         assert sorted(map(_label, messages)) == sorted(map(_without_tag_of_errors, expected[name]))
         relayed = [
             _label(message) for message in messages if _label(message).startswith(("note", "ack ", "binary", "to"))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from omnisonic.actors.runtime.dispatcher import Dispatcher
+from omnisonic.actors.runtime.scheduler import Dispatcher
 
 
 class Player:
@@ -18,7 +18,7 @@ class Player:
         self._log = log
         self._then = then
 
-    def turn(self) -> bool:
+    def run_turn(self) -> bool:
         self._log.append(self._name)
         self._turns -= 1
         self._then()
@@ -30,23 +30,23 @@ def test_a_busy_actor_queues_again_behind_the_others() -> None:
     log: list[str] = []
     dispatcher = Dispatcher()
     for player in (Player("busy", 100, log), Player("a", 2, log), Player("b", 1, log)):
-        dispatcher.ready(player)
-    dispatcher.turn()
-    dispatcher.turn()
+        dispatcher.schedule(player)
+    dispatcher.run_turns()
+    dispatcher.run_turns()
     assert log == ["busy", "a", "b", "busy", "a"]
     assert dispatcher.has_work
 
 
 def test_an_actor_is_queued_once() -> None:
-    """However many letters it gets before its turn; afterwards it may queue again."""
+    """However much mail it gets before its turn; afterwards it may queue again."""
     log: list[str] = []
     dispatcher, player = Dispatcher(), Player("a", 1, log)
-    dispatcher.ready(player)
-    dispatcher.ready(player)
-    dispatcher.turn()
+    dispatcher.schedule(player)
+    dispatcher.schedule(player)
+    dispatcher.run_turns()
     assert log == ["a"]
     assert not player.is_ready
-    dispatcher.ready(player)
+    dispatcher.schedule(player)
     assert dispatcher.has_work
 
 
@@ -55,10 +55,10 @@ def test_mail_that_a_turn_makes_waits_for_the_next_round() -> None:
     log: list[str] = []
     dispatcher = Dispatcher()
     echo = Player("echo", 1, log)
-    dispatcher.ready(Player("voice", 1, log, then=lambda: dispatcher.ready(echo)))
-    dispatcher.turn()
+    dispatcher.schedule(Player("voice", 1, log, then=lambda: dispatcher.schedule(echo)))
+    dispatcher.run_turns()
     assert log == ["voice"]
-    dispatcher.turn()
+    dispatcher.run_turns()
     assert log == ["voice", "echo"]
 
 
@@ -69,10 +69,10 @@ async def test_mail_from_anywhere_wakes_the_dispatcher() -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(dispatcher.run)
         await wait_all_tasks_blocked()
-        dispatcher.ready(Player("a", 3, log))
+        dispatcher.schedule(Player("a", 3, log))
         await wait_all_tasks_blocked()
         assert log == ["a", "a", "a"]
-        dispatcher.ready(Player("b", 1, log))
+        dispatcher.schedule(Player("b", 1, log))
         await wait_all_tasks_blocked()
         assert log[-1] == "b"
         nursery.cancel_scope.cancel()
@@ -84,7 +84,7 @@ async def test_a_busy_actor_lets_other_tasks_run() -> None:
     dispatcher = Dispatcher()
     async with trio.open_nursery() as nursery:
         await nursery.start(dispatcher.run)
-        dispatcher.ready(Player("busy", 1_000_000, log))
+        dispatcher.schedule(Player("busy", 1_000_000, log))
         while len(log) < 10:
             await trio.lowlevel.checkpoint()
         assert dispatcher.has_work
@@ -97,11 +97,11 @@ async def test_who_drives_is_not_woken_for() -> None:
     dispatcher = Dispatcher()
     async with trio.open_nursery() as nursery:
         await nursery.start(dispatcher.run)
-        dispatcher.drive()
-        dispatcher.ready(Player("a", 2, log))
+        dispatcher.defer_wake_up()
+        dispatcher.schedule(Player("a", 2, log))
         await wait_all_tasks_blocked()
         assert log == []
-        dispatcher.turn()
+        dispatcher.run_turns()
         assert log == ["a"]
         await wait_all_tasks_blocked()
         assert log == ["a", "a"]

@@ -9,8 +9,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from omnisonic.actors.runtime.dispatcher import Dispatcher
-from omnisonic.actors.runtime.poller import SWEEPS, EpollSource, EventSource, Poller, SelectorSource, best_source
+from omnisonic.actors.runtime.scheduler import (
+    SWEEPS,
+    Dispatcher,
+    EpollSource,
+    EventSource,
+    Poller,
+    SelectorSource,
+    open_event_source,
+)
 
 DEADLINE_S = 5.0
 
@@ -82,7 +89,7 @@ class Stage:
         self.poller.close()
 
 
-@pytest.fixture(params=[EpollSource, SelectorSource, best_source], ids=["epoll", "selectors", "best"])
+@pytest.fixture(params=[EpollSource, SelectorSource, open_event_source], ids=["epoll", "selectors", "best"])
 async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     """A poller on each kind of source."""
     if request.param is EpollSource and not hasattr(select, "epoll"):
@@ -193,14 +200,14 @@ async def test_rooms_run_in_the_tick_their_mail_came_in(stage: Stage) -> None:
     class Room:
         is_ready = False
 
-        def turn(self) -> bool:
+        def run_turn(self) -> bool:
             log.append(owner.received)
             return False
 
     class Speaker(Owner):
         def on_readable(self) -> None:
             super().on_readable()
-            stage.dispatcher.ready(room)
+            stage.dispatcher.schedule(room)
 
     room = Room()
     owner = Speaker(*socket.socketpair(), stage.poller)

@@ -208,7 +208,7 @@ def test_the_window_forgives_three_in_any_five_seconds(gaps_s: list[float]) -> N
         now_s += gap_s
         crashes_s.append(now_s)
         recent = [crash_s for crash_s in crashes_s if crash_s > now_s - 5.0]
-        assert window.allows(now_s) == (len(recent) <= 3)
+        assert window.record_crash(now_s) == (len(recent) <= 3)
         assert len(window) == len(recent)
 
 

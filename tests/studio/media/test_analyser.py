@@ -16,8 +16,8 @@ import pytest
 from omnisonic.studio.media.analyser import ANALYSE_S, OUTPUT_BYTES, CannotAnalyse, analyse_file, probe_command
 from omnisonic.studio.media.probe import analyse
 from omnisonic.studio.uploads import Analysis
+from tests.busy_processor import IN_SPARE_TIME, busy_processor
 from tests.cli.running import alive, children, eventually
-from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.postgres_server import blocking
 from tests.processes import ended_with_block
 from tests.studio.media.recordings import silence, tone

@@ -17,8 +17,8 @@ import pytest
 from omnisonic.studio.mixdown import Done, Failed, Mixed, MixFailed, MixRequest, Project, Stem, TooLong, UnusableStem
 from omnisonic.studio.mixdown.mixer import UNDECODABLE, mix, mixing_command
 from omnisonic.studio.mixdown.process import LIMITS
+from tests.busy_processor import IN_SPARE_TIME, busy_processor
 from tests.cli.running import alive, children, eventually
-from tests.hogs import IN_SPARE_TIME, busy_processor
 from tests.postgres_server import blocking
 from tests.processes import ended_with_block, send_signal
 from tests.studio.media.recordings import silence, silent_film

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.actors.runtime.deadlines import PRECISION_S, Deadlines
+from omnisonic.actors.connections.keepalive import PRECISION_S, Deadlines
 
 bounded = settings(max_examples=200)
 seconds = st.integers(0, 400).map(lambda tenths: tenths / 8)

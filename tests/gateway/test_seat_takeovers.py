@@ -51,18 +51,18 @@ def test_whoever_reloads_a_page_does_not_notice() -> None:
     roster.join(ADA, "tab 0")  # type: ignore[arg-type]
     for minutes in (0, 2, 4):
         for second in range(RELOADS):
-            assert not roster.is_fought_over("ada", minutes * 60.0 + second)
+            assert not roster.record_takeover("ada", minutes * 60.0 + second)
     for second in range(TAKEOVERS + 1):
-        assert not roster.is_fought_over("bob", float(second))
+        assert not roster.record_takeover("bob", float(second))
 
 
 def test_refused_tries_count_and_a_pause_ends_it() -> None:
     """A library that tries every ten seconds is kept out as long as it does, and two minutes longer."""
     roster = Roster([])
     roster.join(ADA, "tab")  # type: ignore[arg-type]
-    assert [roster.is_fought_over("ada", float(n)) for n in range(TAKEOVERS + 1)] == [False] * TAKEOVERS + [True]
+    assert [roster.record_takeover("ada", float(n)) for n in range(TAKEOVERS + 1)] == [False] * TAKEOVERS + [True]
     last_s = 0.0
     for n in range(100):
         last_s = TAKEOVERS + 1 + 10.0 * n
-        assert roster.is_fought_over("ada", last_s)
-    assert not roster.is_fought_over("ada", last_s + TAKEOVERS_WITHIN_S)
+        assert roster.record_takeover("ada", last_s)
+    assert not roster.record_takeover("ada", last_s + TAKEOVERS_WITHIN_S)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.connections.rate_limit import RateLimit
 from omnisonic.actors.connections.slow_path import SlowPath
+from omnisonic.actors.connections.socket_connection import RateLimit, SocketConnection
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.dead_letters import DeadLetter
@@ -22,8 +22,8 @@ class HandClock:
     now_s: float = 100.0
 
 
-class Host:
-    """A gateway's part. `ended` are the connections that have let go of their sockets."""
+class FakeOwner:
+    """The gateway's part. `ended` are the connections that have let go of their sockets."""
 
     def __init__(self, rate: RateLimit) -> None:
         self.rate = rate
@@ -35,35 +35,35 @@ class Host:
     def handle_handshake(self, connection: Connection, request: Request) -> None:
         raise AssertionError("nobody greets here")
 
-    def start_slow_path(self, connection: Connection) -> SlowPath:
+    def start_slow_path(self, connection: SocketConnection) -> SlowPath:
         return SlowPath(connection)  # which nobody runs
 
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         pass
 
-    def is_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
+    def on_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
         pass
 
-    def is_closing(self, connection: Connection) -> None:
+    def on_closing(self, connection: Connection) -> None:
         pass
 
-    def has_ended(self, connection: Connection) -> None:
+    def on_end(self, connection: Connection) -> None:
         self.ended.append(connection)
 
-    def has_crashed(self, connection: Connection, crash: Exception) -> None:
+    def on_crash(self, connection: Connection, crash: Exception) -> None:
         self.crashes.append(crash)
 
 
 class NoEvents:
     """Nobody runs the room: its mail is counted in the mailbox."""
 
-    def has_mail(self, actor: RoomActor) -> None:
+    def schedule(self, actor: RoomActor) -> None:
         pass
 
-    def roster_changed(self, actor: RoomActor) -> None:
+    def on_roster_change(self, actor: RoomActor) -> None:
         pass
 
-    def crashed(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
+    def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         raise crash
 
 
@@ -74,9 +74,9 @@ class Stage:
         near, self.client = socket.socketpair()
         near.setblocking(False)
         self.client.setblocking(False)
-        self.owner = Host(rate)
+        self.owner = FakeOwner(rate)
         self.actor = RoomActor(Setting().context(), RoomState, NoEvents(), TurnTracer())
-        self.connection = Connection(near, "127.0.0.1", self.owner, self.owner.clock.now_s)
+        self.connection = SocketConnection(near, "127.0.0.1", self.owner, self.owner.clock.now_s)
         self.connection.enter(self.actor, member("ada"), b"")
 
     def send(self, data: bytes, times: int = 1) -> None:

@@ -1,26 +1,95 @@
-"""The poller: one task that waits for all sockets at once (DESIGN 2, point 2).
+"""The scheduler: reads all sockets that are ready, then runs all rooms that have mail (DESIGN 2, point 2; DESIGN 3).
 
-It sleeps in trio until its own epoll (or whatever `selectors` has, where there is no epoll) says that a socket has
-something, reads what is ready, looks again until nothing more is ready, and only then lets the rooms that got mail run,
-in the same tick. Under load that makes large batches; when idle it makes no difference and no delay. The same poller
-writes what the kernel refused, as soon as it takes it again. A socket belongs to the poller from its first byte.
+The poller is one task. It sleeps in trio until its own epoll (or what `selectors` offers, where there is no epoll)
+reports a socket, reads what is ready, and repeats until nothing more is ready. Then, in the same tick, the dispatcher
+gives each room that got mail one turn. Under load this makes large batches; when idle it adds no delay. The poller also
+writes what the kernel did not take before, as soon as it takes it. A socket belongs to the poller from its first byte.
 
-Overload: a socket is read at most `SWEEPS` times a tick, and other tasks run after every tick. Crash: what one socket's
-handler raises is reported and costs that socket only. Shutdown: cancelled; sockets are closed by their owners.
+The dispatcher runs rooms one at a time, in the order their mail came, as Akka's dispatchers and the BEAM's schedulers
+do. Mail that does not come through the poller wakes the dispatcher's own task.
+
+Overload: a socket is read at most `SWEEPS` times a tick; a room handles a bounded part of its mail and queues again
+behind the others; other tasks run after every tick. Crash: what a socket's handler raises is reported and costs that
+socket only; a room's actor contains what its room raises. Shutdown: cancelled; sockets are closed by their owners.
 """
 
 import select
 import selectors
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 import trio
 
-from omnisonic.actors.runtime.dispatcher import Dispatcher
-
 SWEEPS: Final = 4
-"""Looks at the sockets before rooms run: more make larger batches under load, and longer ticks."""
+"""How often sockets are read before rooms run: more make larger batches under load, and longer ticks."""
+
+
+class Actor(Protocol):
+    """Has mail, and handles it in turns."""
+
+    is_ready: bool
+
+    def run_turn(self) -> bool:
+        """Handle some mail without waiting. True when there is more."""
+        ...
+
+
+class Dispatcher:
+    """The queue of actors that are ready. An actor is in it at most once.
+
+    `running` has its turn now, which is turn number `turns`; any thread may read both (the watchdog does).
+    """
+
+    def __init__(self) -> None:
+        self.running: Actor | None = None
+        self.turns = 0
+        self._queue: deque[Actor] = deque()
+        self._wake = trio.Event()
+        self._wake_up_deferred = False
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._queue)
+
+    def schedule(self, actor: Actor) -> None:
+        """Give `actor` a turn soon."""
+        if actor.is_ready:
+            return
+        actor.is_ready = True
+        self._queue.append(actor)
+        if not self._wake_up_deferred:
+            self._wake.set()
+
+    def defer_wake_up(self) -> None:
+        """Do not wake `run`: the caller will call `run_turns` before it waits for anything."""
+        self._wake_up_deferred = True
+
+    def run_turns(self) -> None:
+        """Give every actor that is ready now one turn."""
+        try:
+            for _ in range(len(self._queue)):
+                actor = self._queue.popleft()
+                actor.is_ready = False
+                self.turns += 1
+                self.running = actor
+                if actor.run_turn():
+                    self.schedule(actor)
+        finally:
+            self.running = None
+        self._wake_up_deferred = False
+        if self._queue:
+            self._wake.set()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run actors whose mail did not come through the poller."""
+        task_status.started()
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            self.run_turns()
+            await trio.lowlevel.checkpoint()
 
 
 class Pollable(Protocol):
@@ -34,7 +103,7 @@ class Pollable(Protocol):
 
 
 class EventSource(Protocol):
-    """What the operating system offers to wait for many sockets at once; readiness stays until it is used."""
+    """Waits for many sockets at once; level-triggered: readiness stays until it is used."""
 
     def fileno(self) -> int: ...
 
@@ -107,7 +176,7 @@ class SelectorSource:
         self._selector.close()
 
 
-def best_source() -> EventSource:
+def open_event_source() -> EventSource:
     """The fastest source that this system has."""
     return EpollSource() if hasattr(select, "epoll") else SelectorSource()
 
@@ -121,7 +190,7 @@ class Poller:
         self.now_s = clock()
         self._clock = clock
         self._dispatcher = dispatcher
-        self._source = source or best_source()
+        self._source = source or open_event_source()
         self._owners: dict[int, Pollable] = {}
 
     def __len__(self) -> int:
@@ -157,7 +226,7 @@ class Poller:
         events = poll()
         if not events:
             return False
-        dispatcher.drive()
+        dispatcher.defer_wake_up()
         sweeps = SWEEPS
         while events:
             self.now_s = self._clock()
@@ -170,13 +239,13 @@ class Poller:
                         owner.on_writable()
                     if ready != WRITABLE:
                         owner.on_readable()
-                except Exception as crash:  # noqa: BLE001 - one connection's fault must not end the others
+                except Exception as crash:  # noqa: BLE001 - a fault of one connection must not end the others
                     owner.on_crash(crash)
             sweeps -= 1
             events = poll() if sweeps else []
-        dispatcher.turn()
+        dispatcher.run_turns()
         return True
 
     def close(self) -> None:
-        """Let go of the event source."""
+        """Close the event source."""
         self._source.close()

@@ -6,7 +6,7 @@ import trio.testing
 
 from omnisonic.stores.presence.memory import MemoryPresence
 from tests.clients import TEXT, envelope, masked_frame, upgrade_request
-from tests.gateway.by_hand import ByHand, pass_time
+from tests.gateway.bare_client import ByHand, pass_time
 from tests.rooms import open_stage
 
 pytestmark = pytest.mark.timing

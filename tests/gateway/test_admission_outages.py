@@ -10,7 +10,7 @@ from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.memory import QUEUE_LENGTH
 from omnisonic.stores.database.migrations import migrate
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.latency import latencies_ms, percentile
 from tests.gateway.people import PAGE, People, enter, open_people, open_ticket_stage, shown
 from tests.postgres_server import PostgresServer, blocking, running_postgres
@@ -20,7 +20,7 @@ from tests.valkey_server import ValkeyServer
 pytestmark = pytest.mark.timing
 
 ANSWER_S: Final = 3.0
-"""The porter waits 2 s at most."""
+"""A pending admission waits 2 s at most."""
 P99_MS: Final = 50.0
 
 
@@ -37,7 +37,7 @@ LATER: Final = (503, "unavailable", True)
 async def test_a_database_that_hangs_costs_newcomers_only(
     database_url: str, people: People, postgres_process: PostgresServer
 ) -> None:
-    """They get 503 within the porter's patience; those inside talk on, and are not sent out by a re-check."""
+    """They get 503 within the timeout; members who are inside stay, also after a re-check."""
     ada = await people.sign_up("ada")
     room = await people.session(ada)
     async with (

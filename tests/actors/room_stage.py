@@ -1,14 +1,15 @@
-"""A room and its links, without the cell around them: letters in, messages out, turn by turn."""
+"""A room's state without its actor: mail in, messages out, turn by turn."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Join, Mail
-from omnisonic.actors.rooms.state import RoomContext, RoomState
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.models import Member
 from omnisonic.wire.messages import Envelope
-from tests.actors.handles import Ear, Setting, member
+from tests.actors.handles import FakeConnection, Setting, member
 
 NOBODY: Final = member("nobody")
 
@@ -26,7 +27,7 @@ class Poisoned(RoomState):
 
 
 class Stage:
-    """A room with ears in it. `turn` is what a cell does with the mail of one turn."""
+    """A room with connections in it. `turn` is what a cell does with the mail of one turn."""
 
     def __init__(
         self,
@@ -37,22 +38,22 @@ class Stage:
     ) -> None:
         self.setting = setting or Setting()
         self.room = room_class(self.setting.context(max_members=max_members))
-        self.ears = {name: self.enter(name) for name in names}
-        for ear in self.ears.values():
-            ear.heard()
+        self.connections = {name: self.enter(name) for name in names}
+        for connection in self.connections.values():
+            connection.received()
 
-    def enter(self, name: str) -> Ear:
+    def enter(self, name: str) -> FakeConnection:
         """Let somebody join, in a turn of their own."""
-        ear = Ear(name)
-        self.turn(Join(ear, member(name)))
-        return ear
+        connection = FakeConnection(name)
+        self.turn(Join(connection, member(name)))
+        return connection
 
-    def turn(self, *letters: Mail) -> Batch:
+    def turn(self, *mails: Mail) -> Batch:
         """Handle this mail and push what comes of it."""
         batch = Batch()
         try:
-            for letter in letters:
-                self.room.handle(letter, batch)
+            for mail in mails:
+                self.room.handle(mail, batch)
         finally:
             self._push(batch)
         return batch
@@ -66,13 +67,13 @@ class Stage:
             connection.push(batch.stream_for(connection, stream))
             connection.close(closing)
 
-    def heard(self) -> dict[str, list[Any]]:
-        """What everyone heard since the last look."""
-        return {name: ear.heard() for name, ear in self.ears.items()}
+    def received(self) -> dict[str, list[Any]]:
+        """What everyone received since the last look."""
+        return {name: connection.received() for name, connection in self.connections.items()}
 
     def types(self) -> dict[str, list[str]]:
-        """The types of what everyone heard since the last look."""
-        return {name: ear.types() for name, ear in self.ears.items()}
+        """The types of what everyone received since the last look."""
+        return {name: connection.types() for name, connection in self.connections.items()}
 
     def shown(self) -> Sequence[Member]:
         """The roster as the others see it."""

@@ -13,7 +13,7 @@ from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LeasePut, LoginEnded, RoleLost, RoomClosed, RoomEvent, RoomSaid, encode
 from omnisonic.stores.bus.memory import QUEUE_LENGTH
 from tests.clients import Bare, upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import People, Somebody, enter, open_ticket_stage, shown
 from tests.rooms import Stage, becomes, eventually
 from tests.valkey_server import ValkeyServer

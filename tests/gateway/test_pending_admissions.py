@@ -1,4 +1,4 @@
-"""Those who wait at the door: bounded in number and time, and true when they are let in (SPEC 5.1, DESIGN 3)."""
+"""Pending admissions: bounded in number and time, and true when they are let in (SPEC 5.1, DESIGN 3)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,22 +7,22 @@ from functools import partial
 import pytest
 import trio
 
-from omnisonic.actors.admission.claims import Admitted
-from omnisonic.actors.admission.pending import ANSWER_S, WAITING
+from omnisonic.actors.admission.admission import Admitted
+from omnisonic.actors.admission.pending import CHECK_TIMEOUT_S, MAX_PENDING
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, RoomId
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LoginEnded, RoleLost, RoomClosed, RoomEvent, encode
 from omnisonic.wire.handshake import HEAD_BYTES, Request, read_entrance, read_fields
 from tests.clients import TEXT, Bare, envelope, masked_frame, upgrade_request
-from tests.gateway.asking import answered, asked
+from tests.gateway.http_answers import answered, asked
 from tests.rooms import Stage, eventually, listening, open_stage
 
 pytestmark = pytest.mark.timing
 
 
 @dataclass
-class Asked:
+class FakeClaim:
     """A claim that is settled when the test says so. Each asking takes one answer."""
 
     admitted: Admitted
@@ -31,7 +31,7 @@ class Asked:
     answers: trio.MemoryReceiveChannel[Exception | None]
     count: int = 0
 
-    async def settle(self) -> Admitted:
+    async def resolve(self) -> Admitted:
         self.count += 1
         problem = await self.answers.receive()
         if problem is not None:
@@ -43,16 +43,16 @@ class Asked:
 class Questions:
     """An admission that has to ask about everybody. `answer` settles one asking."""
 
-    claims: list[Asked] = field(default_factory=list)
+    claims: list[FakeClaim] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.answer, self.answers = trio.open_memory_channel[Exception | None](1000)
 
-    def admit(self, request: Request) -> Asked:
+    def admit(self, request: Request) -> FakeClaim:
         fields = read_fields(request.query)
         entrance = read_entrance(fields)
         login = fields.get("login", "login")
-        claim = Asked(Admitted(entrance, "person", login), login, entrance.room_id, self.answers)
+        claim = FakeClaim(Admitted(entrance, "person", login), login, entrance.room_id, self.answers)
         self.claims.append(claim)
         return claim
 
@@ -62,7 +62,7 @@ class Questions:
 
 
 async def waiting(stage: Stage, member: str = "ada", **query: str) -> Bare:
-    """Somebody who waits at the door."""
+    """Somebody whose admission is pending."""
     before = len(stage.gateway.pending)
     bare = await stage.bare()
     await bare.stream.send_all(upgrade_request(stage.target(member, **query), stage.port))
@@ -122,16 +122,16 @@ async def test_too_many_who_wait_are_told_to_come_back() -> None:
     questions = Questions()
     async with open_stage(admission=questions) as stage, trio.open_nursery() as nursery:
         bares: list[Bare] = []
-        for number in range(WAITING):
+        for number in range(MAX_PENDING):
             bare = await stage.bare()
             await bare.stream.send_all(upgrade_request(stage.target(f"m{number}"), stage.port))
             bares.append(bare)
-        await eventually(lambda: len(stage.gateway.pending) == WAITING)
+        await eventually(lambda: len(stage.gateway.pending) == MAX_PENDING)
         status, headers, body = await asked(stage, upgrade_request(stage.target("late"), stage.port))
         assert (status, body["code"]) == (503, "unavailable")
         assert int(headers["retry-after"]) > 0
         questions.settle()
-        await eventually(lambda: len(stage.gateway.pending) == WAITING - 1)
+        await eventually(lambda: len(stage.gateway.pending) == MAX_PENDING - 1)
         async with await waiting(stage, "late"):
             for bare in bares:
                 nursery.start_soon(bare.aclose)
@@ -139,12 +139,12 @@ async def test_too_many_who_wait_are_told_to_come_back() -> None:
 
 
 async def test_an_answer_that_does_not_come_is_503_in_time() -> None:
-    """The porter's patience, and not much more."""
+    """The timeout of a check, and not much more."""
     async with open_stage(admission=Questions()) as stage:
         started_s = trio.current_time()
         status, headers, body = await asked(stage, upgrade_request(stage.target(), stage.port))
         assert (status, body["code"], headers["retry-after"]) == (503, "unavailable", "1")
-        assert ANSWER_S <= trio.current_time() - started_s < ANSWER_S + 1
+        assert CHECK_TIMEOUT_S <= trio.current_time() - started_s < CHECK_TIMEOUT_S + 1
 
 
 async def test_a_store_that_says_when_to_come_back_is_believed() -> None:
@@ -176,7 +176,7 @@ async def test_who_leaves_while_waiting_is_forgotten() -> None:
     questions = Questions()
     async with open_stage(admission=questions) as stage:
         await (await waiting(stage)).aclose()
-        await eventually(lambda: len(stage.gateway.pending) == 0, deadline_s=ANSWER_S / 2)
+        await eventually(lambda: len(stage.gateway.pending) == 0, deadline_s=CHECK_TIMEOUT_S / 2)
         assert not stage.gateway.connections
         async with await waiting(stage, "bo") as bo:
             questions.settle()
@@ -205,7 +205,7 @@ async def publish(stage: Stage, event: RoomEvent) -> None:
 
 def gap(stage: Stage) -> None:
     """Events may have been missed."""
-    stage.gateway.revocation.missed()
+    stage.gateway.revocation.recheck_soon()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.wire.handshake import Refused, Request
 from omnisonic.wire.inspection import AskTree, Tree
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.inspectors import TOKEN, inspector
 from tests.rooms import OPTIONS, eventually, open_stage
 
@@ -22,7 +22,7 @@ def request(token: str | None = TOKEN, **headers: str) -> Request:
     return Request("1.1", "GET", "/inspect", "", {"host": HOST, **shown, **headers})
 
 
-def door(token: str | None = TOKEN) -> InspectionAuth:
+def make_auth(token: str | None = TOKEN) -> InspectionAuth:
     return InspectionAuth(token, HostPolicy(frozenset({HOST})), OriginPolicy(frozenset({"http://ok.example"})))
 
 
@@ -39,8 +39,8 @@ def refusal(
 
 def test_the_right_token_opens() -> None:
     """However the scheme is written."""
-    assert refusal(door(), request()) == ""
-    assert refusal(door(), request(None, authorization=f"bearer {TOKEN}")) == ""
+    assert refusal(make_auth(), request()) == ""
+    assert refusal(make_auth(), request(None, authorization=f"bearer {TOKEN}")) == ""
 
 
 @pytest.mark.parametrize(
@@ -60,19 +60,19 @@ def test_the_right_token_opens() -> None:
 )
 def test_anything_else_is_401(headers: dict[str, str]) -> None:
     """Missing, empty, too long, too short, by another scheme, or in another place."""
-    assert refusal(door(), request(None, **headers)) == "401 invalid_token"
+    assert refusal(make_auth(), request(None, **headers)) == "401 invalid_token"
 
 
 @pytest.mark.parametrize("token", [None, ""])
 def test_without_a_token_of_its_own_there_is_no_door(token: str | None) -> None:
     """404, whatever is shown; an empty token is none."""
-    assert refusal(door(token), request("")) == "404 not_found"
-    assert refusal(door(token), request()) == "404 not_found"
+    assert refusal(make_auth(token), request("")) == "404 not_found"
+    assert refusal(make_auth(token), request()) == "404 not_found"
 
 
 def test_an_address_that_tries_too_often_is_not_listened_to() -> None:
     """Not even with the right token, until its time is over; other addresses are."""
-    made = door()
+    made = make_auth()
     for second in range(TRIES):
         assert refusal(made, request("wrong"), second) == "401 invalid_token"
     assert refusal(made, request("wrong"), TRIES) == "429 too_many_tries"
@@ -95,7 +95,7 @@ def test_an_address_that_tries_too_often_is_not_listened_to() -> None:
 )
 def test_what_a_page_can_send_locks_nobody_out(headers: dict[str, str]) -> None:
     """Without a token nothing is guessed, and from another site nothing is listened to: the operator comes in."""
-    made = door()
+    made = make_auth()
     for _ in range(10 * TRIES):
         assert refusal(made, request(None, **headers))[:3] in ("401", "403")
     assert refusal(made, request()) == ""
@@ -106,12 +106,12 @@ def test_what_a_page_can_send_locks_nobody_out(headers: dict[str, str]) -> None:
 ])  # fmt: skip
 def test_another_sites_page_is_refused_whatever_it_shows(site: str, code: str) -> None:
     """Browsers say it in `Sec-Fetch-Site`, which no page can change."""
-    assert refusal(door(), request(**{"sec-fetch-site": site})) == code
+    assert refusal(make_auth(), request(**{"sec-fetch-site": site})) == code
 
 
 def test_the_right_token_forgets_the_wrong_ones() -> None:
     """Who mistypes now and then is never locked out."""
-    made = door()
+    made = make_auth()
     for _ in range(3):
         for _ in range(TRIES - 1):
             assert refusal(made, request("wrong")) == "401 invalid_token"
@@ -120,20 +120,20 @@ def test_the_right_token_forgets_the_wrong_ones() -> None:
 
 def test_pages_are_no_inspectors() -> None:
     """An `Origin` is a browser; an allowed one still has to show the token."""
-    assert refusal(door(), request(origin="http://evil.example")) == "403 foreign_origin"
-    assert refusal(door(), request(origin="null")) == "403 foreign_origin"
-    assert refusal(door(), request(None, origin="http://ok.example")) == "401 invalid_token"
+    assert refusal(make_auth(), request(origin="http://evil.example")) == "403 foreign_origin"
+    assert refusal(make_auth(), request(origin="null")) == "403 foreign_origin"
+    assert refusal(make_auth(), request(None, origin="http://ok.example")) == "401 invalid_token"
 
 
 def test_another_host_is_not_answered() -> None:
     """DNS rebinding."""
-    assert refusal(door(), request(host="evil.example")) == "421 wrong_host"
+    assert refusal(make_auth(), request(host="evil.example")) == "421 wrong_host"
 
 
 def test_inspectors_are_bounded() -> None:
     """One more is to come back later."""
-    assert refusal(door(), request(), inside=INSPECTORS - 1) == ""
-    assert refusal(door(), request(), inside=INSPECTORS) == "503 too_many_inspectors"
+    assert refusal(make_auth(), request(), inside=INSPECTORS - 1) == ""
+    assert refusal(make_auth(), request(), inside=INSPECTORS) == "503 too_many_inspectors"
 
 
 async def test_a_wrong_token_is_refused_before_the_upgrade_and_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LoginEnded, encode
 from tests.clients import upgrade_request
-from tests.gateway.asking import asked
+from tests.gateway.http_answers import asked
 from tests.gateway.people import SECRET, Somebody, enter, shown
 from tests.rooms import Stage, listening, open_stage
 
@@ -82,7 +82,7 @@ async def test_a_sign_out_closes_what_was_entered_by_ticket(stage: Stage) -> Non
 async def test_a_gap_sends_nobody_out_of_an_open_gateway(stage: Stage) -> None:
     """There is no database to ask."""
     async with await enter(stage, ADA, "jam") as ada:
-        stage.gateway.revocation.missed()
+        stage.gateway.revocation.recheck_soon()
         await ada.say("note", id=1)
         assert (await ada.next("ack"))["payload"]["id"] == 1
 

@@ -4,23 +4,23 @@ from omnisonic.actors.rooms.mailbox import DropLease, DropLeasesOf, Expire, Join
 from omnisonic.actors.rooms.roster import Entry, Roster
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode
-from tests.actors.handles import Ear, member
-from tests.actors.staging import Stage
+from tests.actors.handles import FakeConnection, member
+from tests.actors.room_stage import Stage
 
 
-def enter(stage: Stage, name: str, person: str | None, what: str = "") -> Ear:
+def enter(stage: Stage, name: str, person: str | None, what: str = "") -> FakeConnection:
     """A connection enters as the member `name`, in a turn of its own."""
-    ear = Ear(what or name)
-    stage.turn(Join(ear, member(name), person))
-    return ear
+    connection = FakeConnection(what or name)
+    stage.turn(Join(connection, member(name), person))
+    return connection
 
 
-def is_taken(ear: Ear) -> bool:
+def is_taken(connection: FakeConnection) -> bool:
     """Whether somebody was told that the seat is another's, and was closed for good."""
-    (error,) = ear.heard()
+    (error,) = connection.received()
     assert error["type"] == "error"
-    assert ear.closing is not None
-    assert (ear.closing.code, ear.closing.reason) == (CloseCode.POLICY, error["payload"]["code"])
+    assert connection.closing is not None
+    assert (connection.closing.code, connection.closing.reason) == (CloseCode.POLICY, error["payload"]["code"])
     return bool(error["payload"]["code"] == "member_taken")
 
 
@@ -28,13 +28,13 @@ def test_another_person_is_not_given_the_seat_and_nobody_hears_of_it() -> None:
     """Neither somebody else nor somebody unknown; who has the seat stays as they are."""
     stage = Stage("bob")
     ada = enter(stage, "ada", "one")
-    ada.heard()
-    stage.heard()
+    ada.received()
+    stage.received()
     for person in ("two", None):
         thief = enter(stage, "ada", person, "thief")
         assert is_taken(thief)
         stage.turn(Leave(thief, "policy"))
-    assert (ada.is_open, ada.heard(), stage.types()) == (True, [], {"bob": []})
+    assert (ada.is_open, ada.received(), stage.types()) == (True, [], {"bob": []})
     assert stage.shown() == [member("bob"), member("ada")]
 
 
@@ -67,22 +67,22 @@ def test_a_seat_is_free_when_it_is_left() -> None:
 def test_the_owner_of_a_seat_survives_a_crash() -> None:
     """The restarted room knows as much as the one before."""
     roster = Roster()
-    roster.join(member("ada"), Ear("ada"), "one")
+    roster.join(member("ada"), FakeConnection("ada"), "one")
     roster.put_lease(member("bob"), 9.0, "two")
     again = Roster(roster.entries())
-    assert [again.is_anothers(name, "one") for name in ("ada", "bob", "cy")] == [False, True, False]
-    assert [again.is_anothers(name, None) for name in ("ada", "bob", "cy")] == [True, True, False]
+    assert [again.belongs_to_other(name, "one") for name in ("ada", "bob", "cy")] == [False, True, False]
+    assert [again.belongs_to_other(name, None) for name in ("ada", "bob", "cy")] == [True, True, False]
 
 
 def test_a_lease_for_a_seat_of_another_person_changes_nothing() -> None:
     """It is neither put, nor shown, nor taken back; also when the store tells it with all the others."""
     stage = Stage("bob")
     ada = enter(stage, "ada", "one")
-    ada.heard()
-    stage.heard()
+    ada.received()
+    stage.received()
     mallory = Member("ada", "Mallory")
     stage.turn(PutLease(mallory, 1e9, "two"), PutLease(mallory, 1e9), SyncLeases((Entry(mallory, None, 1e9, "two"),)))
-    assert (ada.heard(), stage.types()) == ([], {"bob": []})
+    assert (ada.received(), stage.types()) == ([], {"bob": []})
     stage.turn(Leave(ada, "left"))
     assert stage.types() == {"bob": ["presence.leave"]}
 
@@ -108,7 +108,7 @@ def test_somebody_elses_lease_is_taken_as_soon_as_the_one_before_has_run_out() -
     stage.setting.clock.now_s += 5
     stage.turn(PutLease(member("ada"), stage.setting.clock.now_s + 5, "two"))
     assert stage.types() == {"bob": ["presence.join", "presence.leave", "presence.join"]}
-    assert stage.room.roster.is_anothers("ada", "one")
+    assert stage.room.roster.belongs_to_other("ada", "one")
 
 
 def test_all_leases_of_a_person_end_with_their_role() -> None:
@@ -118,9 +118,9 @@ def test_all_leases_of_a_person_end_with_their_role() -> None:
     stage.turn(
         PutLease(member("ada"), 1e9, "one"), PutLease(member("eve"), 1e9, "one"), PutLease(member("cy"), 1e9, "two")
     )
-    ada.heard()
-    stage.heard()
+    ada.received()
+    stage.received()
     stage.turn(DropLeasesOf("one"))
-    assert [left["payload"]["memberId"] for left in stage.heard()["bob"]] == ["eve"]
+    assert [left["payload"]["memberId"] for left in stage.received()["bob"]] == ["eve"]
     stage.turn(Leave(ada, "kicked"))
     assert stage.shown() == [member("bob"), member("cy")]

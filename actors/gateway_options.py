@@ -1,0 +1,41 @@
+"""The options of a gateway: who may connect, its limits and its time limits. Frozen; read when the gateway starts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from omnisonic.actors.admission.admission import Admission, OpenAdmission
+from omnisonic.actors.admission.revocation import RECHECK_S
+from omnisonic.actors.connections.keepalive import UNFINISHED_BYTES, Timeouts
+from omnisonic.actors.connections.socket_connection import RateLimit
+from omnisonic.actors.rooms.registry import EMPTY_S
+from omnisonic.settings.origins import HostPolicy, OriginPolicy
+from omnisonic.studio.access import AccessStore
+from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """How a gateway is set up. A limit of 0 is no limit.
+
+    `access` checks regularly everybody who was admitted by a sign-in; None: they may stay. Operators inspect with the
+    `admin_token`; None: nobody can.
+    """
+
+    hosts: HostPolicy
+    origins: OriginPolicy
+    admission: Admission = field(default_factory=OpenAdmission)
+    access: AccessStore | None = None
+    admin_token: str | None = field(default=None, repr=False)
+    recheck_s: float = RECHECK_S
+    ttl_s: int = 60
+    rate: RateLimit = RateLimit(0.0, 0.0)
+    queue_bytes: int = 262_144
+    max_connections: int = 0
+    max_connections_per_address: int = 0
+    max_members_per_room: int = 0
+    largest_message_bytes: int = LARGEST_MESSAGE_BYTES
+    unfinished_bytes: int = UNFINISHED_BYTES
+    timeouts: Timeouts = Timeouts()
+    empty_room_s: float = EMPTY_S
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000

@@ -1,0 +1,172 @@
+"""Who is in a room: entering, leaving, and leases, as pure state. No trio, no clock of its own, no socket (DESIGN 3).
+
+Owned by the room's actor. What changes is written down in the turn's batch. Overload, crash and shutdown: see
+`omnisonic.actors.rooms.state`, whose `RoomState` adds the messages.
+"""
+
+from typing import TypeAlias, assert_never
+
+from msgspec.structs import replace
+
+from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.hooks import Hooks, RoomContext
+from omnisonic.actors.rooms.mailbox import DropLease, DropLeasesOf, Expire, Join, PutLease, SyncLeases
+from omnisonic.actors.rooms.roster import ConnectionHandle, Entry, Joined, Left, Roster, Seat, Updated
+from omnisonic.errors import InvalidInput
+from omnisonic.models import Member, MemberId, UserId
+from omnisonic.wire import messages
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.messages import ReplyId, Welcome
+
+LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
+
+
+class RoomMembership(Hooks):
+    """The roster of one room and the rules for entering it. `offset` counts the messages relayed to the whole room."""
+
+    def __init__(self, context: RoomContext) -> None:
+        self.context = context
+        self.roster = Roster(context.entries)
+        self.offset = context.offset
+        self.welcomed: ConnectionHandle | None = None
+        """The connection that has entered, while its `on_join` runs: a crash there is not the newcomer's fault."""
+
+    def _join(self, join: Join, batch: Batch) -> None:
+        connection = join.connection
+        try:
+            self._check_place(join, batch)
+            member = self._check_presence(join.member)
+        except InvalidInput as wrong:
+            batch.begin(connection, make_error(wrong))
+            batch.dismiss(connection, Closing(CloseCode.POLICY, wrong.code))
+            return
+        event = self.roster.join(member, connection, join.person)
+        if isinstance(event, Joined):
+            batch.to_all(messages.join_frame(event.seat.line))
+        else:
+            if event.old is not None:
+                batch.dismiss(event.old, Closing(CloseCode.REPLACED))
+            if event.changed:
+                batch.to_all(messages.update_frame(event.seat.line))
+        batch.begin(connection, self._make_welcome(event.seat))
+        batch.roster_changed = True
+        if isinstance(event, Joined):
+            self.welcomed = connection
+            self.on_join(event.seat.member)
+            self.welcomed = None
+
+    def _check_place(self, join: Join, batch: Batch) -> None:
+        """Check that there is a seat. Errors: `InvalidInput` (`member_taken`, `room_full`, `seat_contested`)."""
+        member_id = join.member.member_id
+        if self._check_taken(member_id, join.person, batch):
+            raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
+        if 0 < self.context.max_members <= len(self.roster) and member_id not in self.roster:
+            raise InvalidInput("This room is full.", code="room_full")
+        if self.roster.record_takeover(member_id, self.context.now_s()):
+            raise InvalidInput(
+                "Two of your connections take this memberId from each other. Close one, and try again in two minutes.",
+                code="seat_contested",
+            )
+
+    def _check_presence(self, wanted: Member) -> Member:
+        """Ask the hook how to show a member. A member who is here keeps their name when the new one is refused.
+
+        Errors: `InvalidInput` when a newcomer is refused.
+        """
+        seat = self.roster.seat_named(wanted.member_id)
+        before = None if seat is None else seat.member
+        if wanted == before:
+            return wanted
+        try:
+            if (shown := self.on_presence(wanted, before)) is not None:
+                return shown
+        except InvalidInput:
+            if before is None:
+                raise
+        if before is None:
+            raise InvalidInput("This room does not let you in under that name.", code="name_refused")
+        return replace(wanted, display_name=before.display_name)
+
+    def _make_welcome(self, seat: Seat) -> bytes:
+        context = self.context
+        welcome = Welcome(
+            context.room_id, seat.member.member_id, context.ttl_s, context.epoch, self.offset, context.now_ms()
+        )
+        return messages.welcome_frame(welcome, [each.line for each in self.roster])
+
+    def _announce_update(self, event: Joined | Updated | None, batch: Batch) -> None:
+        if event is not None:
+            make = messages.join_frame if isinstance(event, Joined) else messages.update_frame
+            batch.to_all(make(event.seat.line))
+        batch.roster_changed = True
+        if isinstance(event, Joined):
+            self.on_join(event.seat.member)
+
+    def _handle_leave(self, event: Left | None, batch: Batch) -> None:
+        if event is not None:
+            batch.to_all(messages.leave_frame(event.member_id, event.reason))
+        batch.roster_changed = True
+        self._announce_leave(event)
+
+    def _announce_leave(self, event: Left | None) -> None:
+        if event is not None and event.member is not None:
+            self.on_leave(event.member, event.reason)
+
+    def _handle_lease(self, mail: LeaseMail, batch: Batch) -> None:
+        match mail:
+            case PutLease():
+                if not self._check_taken(mail.member.member_id, mail.person, batch):
+                    self._put_lease(mail.member, mail.until_s, mail.person, batch)
+            case DropLease():
+                if not self.roster.belongs_to_other(mail.member_id, mail.person):
+                    self._handle_leave(self.roster.drop_lease(mail.member_id), batch)
+            case DropLeasesOf():
+                for seat in [seat for seat in self.roster if seat.person == mail.person]:
+                    self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)
+            case SyncLeases():
+                self._sync_leases(mail.leases, batch)
+            case Expire():
+                self._expire(batch)
+            case _ as never:
+                assert_never(never)
+
+    def _put_lease(self, member: Member, until_s: float, person: UserId | None, batch: Batch) -> None:
+        try:
+            shown = self._check_presence(member)
+        except InvalidInput:
+            return  # the room does not let them in under that name
+        self._announce_update(self.roster.put_lease(shown, until_s, person), batch)
+
+    def _check_taken(self, member_id: MemberId, person: UserId | None, batch: Batch) -> bool:
+        """End leases that ran out, and check whether the seat still belongs to another user."""
+        if self.roster.belongs_to_other(member_id, person):
+            self._expire(batch)
+        return self.roster.belongs_to_other(member_id, person)
+
+    def _expire(self, batch: Batch) -> None:
+        for left in self.roster.expire(self.context.now_s()):
+            self._handle_leave(left, batch)
+
+    def _dismiss(self, closing: Closing, batch: Batch) -> None:
+        left: list[Left | None] = []
+        for connection in list(self.roster.connections):
+            batch.dismiss(connection, closing)
+            left.append(self.roster.leave(connection, closing.word, self.context.now_s()))
+        left += [self.roster.drop_lease(seat.member.member_id) for seat in list(self.roster)]
+        batch.roster_changed = True
+        for event in left:  # all have left by now, even if a hook raises
+            self._announce_leave(event)
+
+    def _sync_leases(self, leases: tuple[Entry, ...], batch: Batch) -> None:
+        """Make the leases equal to the store's, which may know changes that this room missed."""
+        named = {entry.member.member_id for entry in leases}
+        for seat in [seat for seat in self.roster if seat.member.member_id not in named]:
+            self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)
+        for entry in leases:
+            if entry.lease_until_s is not None:
+                self._put_lease(entry.member, entry.lease_until_s, entry.person, batch)
+
+
+def make_error(wrong: InvalidInput, reply_id: ReplyId | None = None) -> bytes:
+    """The `error` frame that tells a client about `wrong`."""
+    return messages.error_frame(wrong.code, wrong.message, reply_id)
