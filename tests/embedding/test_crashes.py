@@ -174,7 +174,7 @@ async def test_a_room_that_cannot_begin_again_is_closed_alone(name: str, caplog:
                 await ada.wait_for("reconnecting")
                 await ada.wait_for("connected")
             kinds = [letter.kind for letter in gateway.dead_letters("jam")]
-            assert kinds == ["Said", "Restart", "Restart", "Restart"]
+            assert kinds == ["ClientMessages", "Restart", "Restart", "Restart"]
             await ada.ask("note")
         await bo.ask("note")
         assert bo.state == "connected"
