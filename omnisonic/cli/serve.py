@@ -115,15 +115,15 @@ async def _serve(studio: Studio) -> None:
         specs = [*stores, *_parts(studio, _environ(studio, urls))]
         await run_processes(
             specs,
-            hear=partial(_hear, output),
-            report=output.report,
+            on_line=partial(_print_line, output),
+            on_restart=output.report,
             stop=stop,
             started=partial(_welcome, studio, output),
         )
         nursery.cancel_scope.cancel()
 
 
-def _hear(output: Output, part: str, line: str) -> None:
+def _print_line(output: Output, part: str, line: str) -> None:
     """Print what a part says, but for advice that does not hold here: the embedded Valkey never saves."""
     if NO_ADVICE not in line:
         output.line(part, line)

@@ -168,7 +168,7 @@ async def test_valkey_runs_as_that_account_too(tmp_path: Path, name: str) -> Non
         stop.set()
 
     with trio.fail_after(DEADLINE_S):
-        await run_processes([spec], hear=lambda *_: None, stop=stop, started=look)
+        await run_processes([spec], on_line=lambda *_: None, stop=stop, started=look)
     assert found == [pwd.getpwnam(name).pw_uid]
 
 

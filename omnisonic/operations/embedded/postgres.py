@@ -84,7 +84,7 @@ class EmbeddedPostgres:
         leash = (sys.executable, "-m", "omnisonic.process.die_with_parent", *whose, *where, str(os.getpid()))
         server = self._cluster.command(self._port, [("max_connections", str(self._max_connections))])
         return ProcessSpec(
-            "postgres", leash + server, server_environ(), in_service=self._answers, stop_signal=signal.SIGINT
+            "postgres", leash + server, server_environ(), wait_ready=self._wait_until_ready, stop_signal=signal.SIGINT
         )
 
     async def end_stale(self) -> None:
@@ -106,7 +106,7 @@ class EmbeddedPostgres:
                 return
             await trio.sleep(PROBE_INTERVAL_S)
 
-    async def _answers(self, _lifeline: trio.SocketStream) -> None:
+    async def _wait_until_ready(self, _readiness_pipe: trio.SocketStream) -> None:
         """Return once it answers a query, to its password."""
         while True:
             if self._cluster.is_ready and await trio.to_thread.run_sync(self._asked, abandon_on_cancel=True):

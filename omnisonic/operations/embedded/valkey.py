@@ -66,7 +66,7 @@ class EmbeddedValkey:
         write_private(self._folder / CONFIGURATION, "\n".join(settings) + "\n")
         leash = (sys.executable, "-m", "omnisonic.process.die_with_parent", *self._whose(), str(os.getpid()))
         server = (self._binary, str(place / CONFIGURATION))
-        return ProcessSpec("valkey", leash + server, server_environ(), in_service=self._answers)
+        return ProcessSpec("valkey", leash + server, server_environ(), wait_ready=self._wait_until_ready)
 
     def _whose(self) -> tuple[str, ...]:
         """Give the account the folder; how the leash is told to run the server as it, there."""
@@ -85,7 +85,7 @@ class EmbeddedValkey:
         with trio.move_on_after(STALE_TIMEOUT_S), contextlib.suppress(OSError, trio.BrokenResourceError):
             await _ask(port, f"AUTH {password}\r\nSHUTDOWN NOSAVE\r\n")
 
-    async def _answers(self, _lifeline: trio.SocketStream) -> None:
+    async def _wait_until_ready(self, _readiness_pipe: trio.SocketStream) -> None:
         """Return once it answers to the password."""
         while True:
             with contextlib.suppress(OSError, trio.BrokenResourceError):
