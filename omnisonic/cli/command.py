@@ -71,7 +71,8 @@ class SettingsCommand(TyperCommand):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the section. The settings are imported only here: they cost more than all else of `--help`."""
-        from omnisonic.settings.settings import explain, variable_of
+        from omnisonic.settings.fields import variable_of
+        from omnisonic.settings.settings import explain
 
         super().format_epilog(ctx, formatter)
         with formatter.section("Environment"):

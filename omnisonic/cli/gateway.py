@@ -19,8 +19,8 @@ from omnisonic.cli.schema_check import refuse_when_behind
 from omnisonic.errors import BadSettings
 from omnisonic.operations.gateway_process import run_gateway
 from omnisonic.operations.heartbeat import BEAT_S
+from omnisonic.process.cpu_priority import shorten_time_slice
 from omnisonic.process.descriptors import WANTED, allow_descriptors
-from omnisonic.process.time_slice import shorten_time_slice
 from omnisonic.settings.settings import Settings
 
 GC_THRESHOLDS: Final = (50_000, 20, 50)

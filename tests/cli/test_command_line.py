@@ -20,7 +20,8 @@ from omnisonic.cli.command import (
     WebCommand,
     WorkerCommand,
 )
-from omnisonic.settings.settings import Settings, variable_of
+from omnisonic.settings.fields import variable_of
+from omnisonic.settings.settings import Settings
 from tests.cli.running import completed, environ, running
 from tests.postgres_server import PostgresServer
 from tests.processes import ended_with_block
