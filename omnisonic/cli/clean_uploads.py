@@ -17,9 +17,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from omnisonic.cli.schema_check import refuse_when_behind
-from omnisonic.cli.service_urls import database_of
-from omnisonic.cli.storage import storage_of
+from omnisonic.cli.service_urls import find_database_url
+from omnisonic.cli.startup_checks import check_schema
+from omnisonic.cli.storage import create_storage
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
@@ -41,7 +41,7 @@ def run(settings: Settings, *, dry_run: bool, older_than: str, as_json: bool) ->
     """
     configure_logs(settings, "clean-uploads")
     age = _age(older_than) if older_than else timedelta(days=settings.upload_retention_days)
-    asyncio.run(_clean(settings, database_of(settings), age, dry_run=dry_run, as_json=as_json))
+    asyncio.run(_clean(settings, find_database_url(settings), age, dry_run=dry_run, as_json=as_json))
 
 
 def _age(text: str) -> timedelta:
@@ -52,12 +52,12 @@ def _age(text: str) -> timedelta:
 
 
 async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_run: bool, as_json: bool) -> None:
-    await refuse_when_behind(database_url)
+    await check_schema(database_url)
     async with AsyncExitStack() as after:
         database = Database(database_url, connections=CONNECTIONS)
         await database.open()
         after.push_async_callback(database.aclose)
-        storage = storage_of(settings)
+        storage = create_storage(settings)
         after.push_async_callback(storage.aclose)
         upkeep = PostgresRetention(database)
         stale = await upkeep.stale(age)

@@ -21,8 +21,8 @@ import httpx
 import typer
 
 from omnisonic.cli.rooms.gateway_urls import local_gateway
-from omnisonic.cli.service_urls import database_of, redis_of
-from omnisonic.cli.storage import storage_of
+from omnisonic.cli.service_urls import find_database_url, find_redis_url
+from omnisonic.cli.storage import create_storage
 from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
 from omnisonic.http.api.gateway_readiness import GatewayReadiness, asking_client, known_name, local_url
 from omnisonic.observability.logs import configure_logs
@@ -181,7 +181,7 @@ async def _sign_in(settings: Settings) -> str:
 
 async def _database(settings: Settings) -> str:
     began_s = time.perf_counter()
-    steps = await status(database_of(settings))
+    steps = await status(find_database_url(settings))
     took_ms = (time.perf_counter() - began_s) * 1000
     if waiting := sum(applied_at is None for _, applied_at in steps):
         raise Ailing(f"{waiting} of {len(steps)} migrations are waiting.", "Run `omnisonic migrate`.")
@@ -189,7 +189,7 @@ async def _database(settings: Settings) -> str:
 
 
 async def _redis(settings: Settings) -> str:
-    url = redis_of(settings)
+    url = find_redis_url(settings)
     if url is None:
         raise Ailing("There is none.", "Set REDIS_URL, or start `omnisonic serve`, which brings one.")
     bus = ValkeyBus(url, timeout_s=SLOW_S)
@@ -211,7 +211,7 @@ async def _redis(settings: Settings) -> str:
 async def _storage(settings: Settings) -> str:
     if settings.storage_type == "local" and not settings.local_storage_dir.exists():
         return _makeable(settings.local_storage_dir.absolute())
-    storage = storage_of(settings)
+    storage = create_storage(settings)
     # Without a folder of its own, which would be left.
     key = f"doctor-{secrets.token_hex(_KEY_BYTES)}"
     try:

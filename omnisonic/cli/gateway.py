@@ -12,10 +12,9 @@ from typing import Final, NoReturn
 
 import trio
 
-from omnisonic.cli.announcement import announcement
+from omnisonic.cli.lifecycle import ReadinessPipe, ready_printer, stop_with_supervisor
 from omnisonic.cli.listening_sockets import inherited_listener, open_listener, url_of
-from omnisonic.cli.readiness_pipe import ReadinessPipe, end_with_supervisor
-from omnisonic.cli.schema_check import refuse_when_behind
+from omnisonic.cli.startup_checks import check_schema
 from omnisonic.errors import BadSettings
 from omnisonic.operations.gateway_process import run_gateway
 from omnisonic.operations.heartbeat import BEAT_S
@@ -46,13 +45,13 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     Errors: `CannotListen`, those of `run_gateway`, and with a database `DatabaseBehind`.
     """
     if supervised:
-        end_with_supervisor()
+        stop_with_supervisor()
     if fd is None:
         listener = open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY")
     else:
         listener = inherited_listener(fd)
     url = url_of(listener, "ws")
-    ready = _ready if supervised else announcement(settings, "gateway", url, url=url)
+    ready = _ready if supervised else ready_printer(settings, "gateway", url, url=url)
     _allow_descriptors(settings.max_connections)
     settings.check_admin_token()
     if settings.access == "ticket" or settings.database_url is not None:
@@ -69,27 +68,27 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
 def _ready() -> None:
     """Tell the supervisor that the gateway is in service, and from now on that its loop goes on."""
     line = ReadinessPipe()
-    line.say_ready()
+    line.send_ready()
     trio.lowlevel.spawn_system_task(_go_on, line)
 
 
 async def _go_on(line: ReadinessPipe) -> NoReturn:
     while True:
-        line.say_alive()
+        line.send_alive()
         await trio.sleep(BEAT_S)
 
 
 def _check_rights(settings: Settings) -> None:
     """See, before anything runs, that nobody could forge tickets and that the database knows of sessions.
 
-    Errors: `BadSettings`, and those of `refuse_when_behind`.
+    Errors: `BadSettings`, and those of `check_schema`.
     """
     settings.check_secret()
     if settings.redis_url is None:
         wanting = "ROOM_ACCESS=ticket" if settings.access == "ticket" else "a gateway with DATABASE_URL"
         raise BadSettings([f"REDIS_URL is not set, and {wanting} needs it: by it the web says who may stay no longer."])
     if settings.database_url is not None:
-        asyncio.run(refuse_when_behind(settings.database_url))
+        asyncio.run(check_schema(settings.database_url))
 
 
 def _allow_descriptors(connections: int) -> None:

@@ -10,8 +10,8 @@ from datetime import datetime
 
 import typer
 
-from omnisonic.cli.readiness_pipe import end_with_supervisor
-from omnisonic.cli.service_urls import database_of
+from omnisonic.cli.lifecycle import stop_with_supervisor
+from omnisonic.cli.service_urls import find_database_url
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.migrations import Migration, migrate, status
@@ -24,8 +24,8 @@ def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
     """
     configure_logs(settings, "migrate")
     if supervised:
-        end_with_supervisor()
-    applied = asyncio.run(migrate(database_of(settings)))
+        stop_with_supervisor()
+    applied = asyncio.run(migrate(find_database_url(settings)))
     if as_json:
         typer.echo(json.dumps({"applied": [{"number": step.number, "name": step.name} for step in applied]}))
     elif applied:
@@ -37,7 +37,7 @@ def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
 def show(settings: Settings, *, as_json: bool) -> None:
     """Print each migration and when it was applied. Errors: `BadSettings`, and those of `status`."""
     configure_logs(settings, "migrate")
-    steps = asyncio.run(status(database_of(settings)))
+    steps = asyncio.run(status(find_database_url(settings)))
     if as_json:
         listed = [
             {"number": step.number, "name": step.name, "appliedAt": applied_at and _time(applied_at)}

@@ -12,10 +12,8 @@ from typing import Final, Literal
 
 from quart import Quart
 
-from omnisonic.cli.announcement import announcement
+from omnisonic.cli.lifecycle import ready_printer, start_heartbeats, stop_on_signals, stop_with_supervisor
 from omnisonic.cli.listening_sockets import inherited_listener, open_listener, url_of
-from omnisonic.cli.readiness_pipe import end_with_supervisor, ready_in_asyncio
-from omnisonic.cli.stop_signal import stop_signal
 from omnisonic.http.core.acceptor import ConnectionLimits
 from omnisonic.http.serving import serve_web
 from omnisonic.process.descriptors import allow_descriptors
@@ -36,19 +34,19 @@ def open_site(
     `fd` is an inherited listening socket; `supervised`: standard input is a lifeline. Errors: `CannotListen`.
     """
     if supervised:
-        end_with_supervisor()
+        stop_with_supervisor()
     if fd is None:
         host, port = getattr(settings, f"{part}_host"), getattr(settings, f"{part}_port")
         listener = open_listener(host, port, setting=part.upper())
     else:
         listener = inherited_listener(fd)
     url = url_of(listener, "http")
-    return listener, ready_in_asyncio if supervised else announcement(settings, part, url, url=url)
+    return listener, start_heartbeats if supervised else ready_printer(settings, part, url, url=url)
 
 
 async def serve_site(app: Quart, listener: socket.socket, ready: Callable[[], None], settings: Settings) -> None:
     """Serve `app` until a signal. The listener is closed with it."""
-    stop = stop_signal()
+    stop = stop_on_signals()
     wanted = ConnectionLimits(
         settings.web_max_connections, settings.web_max_connections_per_address, settings.trusted_proxies
     )

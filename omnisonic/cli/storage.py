@@ -15,7 +15,7 @@ MINIO_REGION = "us-east-1"
 """What MinIO and its like call where they are, unless somebody has told them another name."""
 
 
-def storage_of(settings: Settings) -> Storage:
+def create_storage(settings: Settings) -> Storage:
     """The storage, which nothing is asked of yet: one that is not there is no error. Close it (`aclose`)."""
     if settings.storage_type == "local":
         return LocalStorage(settings.local_storage_dir)

@@ -7,7 +7,7 @@ block.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from omnisonic.cli.storage import storage_of
+from omnisonic.cli.storage import create_storage
 from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
 from omnisonic.http.app import Stores
 from omnisonic.settings.settings import Settings
@@ -31,7 +31,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
     """The stores at these URLs, for the running loop. Errors: `InvalidInput` when one is no URL of its kind."""
     async with AsyncExitStack() as after:
         presence, bus, guard = ValkeyPresence(redis_url), ValkeyBus(redis_url), ValkeyGuard(redis_url)
-        storage = storage_of(settings)
+        storage = create_storage(settings)
         for opened in (presence, bus, guard, storage):
             after.push_async_callback(opened.aclose)
         gateway = gateway_of(settings, await after.enter_async_context(asking_client()))

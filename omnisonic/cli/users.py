@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from omnisonic.cli.schema_check import refuse_when_behind
-from omnisonic.cli.service_urls import database_of
+from omnisonic.cli.service_urls import find_database_url
+from omnisonic.cli.startup_checks import check_schema
 from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.identity.emails import checked_email
 from omnisonic.identity.passwords import LONGEST, hash_password
@@ -45,7 +45,7 @@ def add(settings: Settings, email: str, *, name: str | None) -> None:
     email = checked_email(email)
     if name is not None:
         name = checked_name(name.strip(), name="name", longest=NAME_LENGTH)
-    url = database_of(settings)
+    url = find_database_url(settings)
     password_hash = hash_password(_asked_password(email))
     try:
         asyncio.run(_with_accounts(url, lambda accounts: accounts.register(email, password_hash, name=name)))
@@ -60,7 +60,7 @@ def replace_password(settings: Settings, email: str) -> None:
     """Give an account another password, and end its sign-ins. Errors: as `add`, and `NoSuchAccount`."""
     configure_logs(settings, "users")
     email = checked_email(email)
-    url = database_of(settings)
+    url = find_database_url(settings)
     password_hash = hash_password(_asked_password(email))
     if asyncio.run(_with_accounts(url, lambda accounts: accounts.set_password(email, password_hash))) is None:
         raise NoSuchAccount(f"There is no account with the e-mail address {email}: add it without --replace.")
@@ -70,7 +70,7 @@ def replace_password(settings: Settings, email: str) -> None:
 def show(settings: Settings, *, as_json: bool) -> None:
     """Print all accounts. Errors: `BadSettings`, and what the database says."""
     configure_logs(settings, "users")
-    rows = asyncio.run(_with_database(database_of(settings), lambda database: database.rows(LIST)))
+    rows = asyncio.run(_with_database(find_database_url(settings), lambda database: database.rows(LIST)))
     accounts = [_account(row) for row in rows]
     if as_json:
         typer.echo(json.dumps({"users": accounts}, ensure_ascii=False))
@@ -101,7 +101,7 @@ async def _with_accounts(url: str, act: Callable[[AccountStore], Awaitable[T]]) 
 
 
 async def _with_database(url: str, act: Callable[[Database], Awaitable[T]]) -> T:
-    await refuse_when_behind(url)
+    await check_schema(url)
     database = Database(url, connections=1)
     await database.open()
     try:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from quart import Quart
 
-from omnisonic.cli.schema_check import refuse_when_behind
+from omnisonic.cli.startup_checks import check_schema
 from omnisonic.cli.stores import open_stores
 from omnisonic.errors import BadSettings, OmnisonicError
 from omnisonic.http.app import create_app as create_quart
@@ -73,7 +73,7 @@ class StudioWeb:
         if self._app is not None:
             raise RuntimeError("The studio runs already.")
         settings = self.settings
-        await refuse_when_behind(self._database_url)
+        await check_schema(self._database_url)
         async with open_stores(settings, self._redis_url, self._database_url) as stores:
             token = settings.admin_token
             self._app = create_quart(

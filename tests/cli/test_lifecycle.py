@@ -11,13 +11,13 @@ from omnisonic.operations.heartbeat import ALIVE, BEAT_S, READY
 from tests.processes import ended_with_block
 
 BEATING = (
-    "import asyncio, os, threading; from omnisonic.cli.readiness_pipe import ready_in_asyncio; "
-    "held = threading.Event(); loop = asyncio.new_event_loop(); loop.call_soon(ready_in_asyncio); "
+    "import asyncio, os, threading; from omnisonic.cli.lifecycle import start_heartbeats; "
+    "held = threading.Event(); loop = asyncio.new_event_loop(); loop.call_soon(start_heartbeats); "
     "loop.call_later(0.2, held.wait); loop.run_forever()"
 )
 PART = (
-    "import signal; from omnisonic.cli.readiness_pipe import Lifeline, end_with_supervisor; {first}"
-    "end_with_supervisor(stop_s=0.1); Lifeline().say_ready(); [signal.pause() for _ in range(2)]"
+    "import signal; from omnisonic.cli.lifecycle import Lifeline, stop_with_supervisor; {first}"
+    "stop_with_supervisor(stop_s=0.1); Lifeline().send_ready(); [signal.pause() for _ in range(2)]"
 )
 
 
@@ -60,8 +60,8 @@ def test_a_loop_that_stands_still_falls_silent() -> None:
 def test_a_supervisor_that_does_not_read_makes_no_loop_wait() -> None:
     """Whatever the line takes no more is not said."""
     program = (
-        "from omnisonic.cli.readiness_pipe import Lifeline; line = Lifeline(); "
-        "[line.say_alive() for _ in range(100_000)]; print('done')"
+        "from omnisonic.cli.lifecycle import Lifeline; line = Lifeline(); "
+        "[line.send_alive() for _ in range(100_000)]; print('done')"
     )
     ours, theirs = socket.socketpair()
     with ours, theirs:
