@@ -54,7 +54,7 @@ def test_a_gateway_that_stands_still_is_told_and_started_again(named: tuple[Comm
     studio, settings = named
     url = f"http://127.0.0.1:{studio.port('Studio')}/readyz"
     well, usual_s = doctor(settings)
-    assert well["gateway"]["detail"].endswith("and its rooms go on.")
+    assert well["gateway"]["detail"].endswith("and its rooms respond.")
     assert httpx.get(url, timeout=TOLD_WITHIN_S).json()["checks"]["gateway"] == "ok"
     before = studio.part("gateway")
     began_s = time.monotonic()
