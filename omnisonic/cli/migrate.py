@@ -1,6 +1,6 @@
-"""`omnisonic migrate`: brings the database to what this version needs, or shows what it has (DESIGN 4).
+"""`omnisonic migrate`: applies the migrations that this version needs, or lists them (DESIGN 4).
 
-Under `serve` it is the piece of work that is done before the parts start. Crash and Ctrl-C: `database.migrations`.
+`serve` runs it before the parts start. Crash and Ctrl-C: see `omnisonic.stores.database.migrations`.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from omnisonic.stores.database.migrations import Migration, migrate, status
 
 
 def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
-    """Apply what is waiting, and print it. `supervised`: standard input is a lifeline.
+    """Apply the pending migrations, and print them. `supervised`: standard input is a readiness pipe.
 
-    Errors: `BadSettings`, and those of `migrate`.
+    Raises `BadSettings`, and the errors of `migrate`.
     """
     configure_logs(settings, "migrate")
     if supervised:
@@ -35,7 +35,7 @@ def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
 
 
 def show(settings: Settings, *, as_json: bool) -> None:
-    """Print each migration and when it was applied. Errors: `BadSettings`, and those of `status`."""
+    """Print each migration and when it was applied. Raises `BadSettings`, and the errors of `status`."""
     configure_logs(settings, "migrate")
     steps = asyncio.run(status(find_database_url(settings)))
     if as_json:

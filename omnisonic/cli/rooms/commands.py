@@ -184,9 +184,9 @@ def dead_letters(
 
 def _places(gateways: list[str] | None, token_file: Path | None) -> "list[GatewayAddress]":
     """Where to ask; the settings first, for a sentence about a bad one comes at once."""
-    from omnisonic.cli.read_settings import settings_of_command
+    from omnisonic.cli.read_settings import read_command_settings
 
-    settings = settings_of_command()
+    settings = read_command_settings()
     from omnisonic.cli.rooms.gateway_urls import places_of
     from omnisonic.observability.logs import configure_logs
 
