@@ -1,7 +1,7 @@
 """Omnisonic Studio: realtime rooms for musicians, on supervised actors.
 
-In a program of your own: `open_gateway` runs rooms in it, `connect` is a member of one, `create_app` is the studio's
-web as an ASGI app (docs/embedding.md). Each name is imported when it is first used; `__init__.pyi` says what they are.
+For your own programs: `open_gateway` runs rooms, `connect` joins one, and `create_app` is the studio's web as an ASGI
+app (docs/embedding.md). Each name is imported when it is first used; `__init__.pyi` lists them for type checkers.
 """
 
 from importlib import import_module
@@ -9,8 +9,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PLACES = {
-    "Admitted": "omnisonic.actors.admission.admission",
+_MODULES = {
+    "Admitted": "omnisonic.actors.admission.claims",
     "BadSettings": "omnisonic.errors",
     "ClientRoom": "omnisonic.client.rooms",
     "Closed": "omnisonic.client.errors",
@@ -36,12 +36,12 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    place = _PLACES.get(name)
-    if place is None:
+    module = _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(place), name)
+    value = globals()[name] = getattr(import_module(module), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+    return sorted({*globals(), *_MODULES})

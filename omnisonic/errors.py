@@ -1,11 +1,23 @@
-"""The errors that cross a boundary of the product, each with a stable code (SPEC 3 and 5.2).
+"""The errors that users see, each with a stable code (SPEC 3 and 5.2).
 
-A message is one sentence that a musician or an operator can act on; a code never changes once released.
+A message is a sentence that tells a musician or an operator what to do. A code never changes after its release.
 """
 
 
 class OmnisonicError(Exception):
-    """Something went wrong that its reader can act on. `code` is stable, the message may be reworded."""
+    """Base class of the errors that Omnisonic raises on purpose.
+
+    Attributes:
+        code: A stable word for programs.
+        message: A sentence for people, which may change between versions.
+
+    Example:
+        try:
+            await room.ask("chat", {"text": "Hello"})
+        except omnisonic.OmnisonicError as problem:
+            print(problem.code, problem.message)
+
+    """
 
     code = "internal"
 
@@ -15,7 +27,18 @@ class OmnisonicError(Exception):
 
 
 class InvalidInput(OmnisonicError):
-    """What the caller sent cannot be accepted. `code` says which part."""
+    """An argument or a message cannot be accepted. `code` says which part of it.
+
+    Hooks of a room raise it to refuse a message; its sender gets an `error` with this code and sentence.
+
+    Args:
+        message: A sentence for the sender.
+        code: A word for programs.
+
+    Example:
+        raise omnisonic.InvalidInput("It is somebody else's turn.", code="not_your_turn")
+
+    """
 
     def __init__(self, message: str, *, code: str = "invalid_input") -> None:
         super().__init__(message)
@@ -23,7 +46,15 @@ class InvalidInput(OmnisonicError):
 
 
 class BadSettings(OmnisonicError):
-    """The environment cannot be used. `problems` holds one sentence for each bad variable."""
+    """The settings cannot be used. `problems` holds one sentence for each bad variable.
+
+    Example:
+        try:
+            settings = omnisonic.Settings.load()
+        except omnisonic.BadSettings as bad:
+            print(bad.message)
+
+    """
 
     code = "bad_settings"
 
@@ -33,7 +64,18 @@ class BadSettings(OmnisonicError):
 
 
 class Unavailable(OmnisonicError):
-    """Something that this part depends on does not answer now; try again after `retry_after_s`."""
+    """A service that is needed does not answer now. Try again later.
+
+    Hooks may raise it: `admit`, and the function that `connect` gets as `ticket`, are called again later.
+
+    Args:
+        message: A sentence that says what does not answer.
+        retry_after_s: When another attempt makes sense, in seconds.
+
+    Example:
+        raise omnisonic.Unavailable("The ticket office does not answer.", retry_after_s=5)
+
+    """
 
     code = "unavailable"
 

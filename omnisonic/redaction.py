@@ -1,10 +1,10 @@
-"""What must never be written down: passwords in URLs, tickets, tokens, invites, cookies and `Authorization` (SPEC 7).
+"""Hides secrets in what is written to logs, spans and standard error (SPEC 7).
 
-Pure functions over what is about to be written (a log line, a span's attribute, a sentence on stderr). Two nets, for
-either alone has holes: a value is hidden whole when its *name* is a secret's, and text is searched for secrets
-wherever they usually stand: in URLs, query strings, headers, and their `repr`.
+Secrets are passwords in URLs, tickets, tokens, invites, cookies and `Authorization`. There are two checks, because
+either alone has gaps: a value is hidden completely when its *name* is that of a secret, and all text is searched for
+secrets in the places where they usually are (URLs, query strings, headers, and their `repr`).
 
-Too much may be hidden now and then; too little must not. Nothing here raises.
+It sometimes hides too much, so that it never hides too little. Pure; nothing here raises.
 """
 
 import re
@@ -51,14 +51,14 @@ _PATTERNS: Final = tuple(
 
 
 def redacted_text(text: str) -> str:
-    """`text` without the secrets that it holds."""
+    """`text` with its secrets replaced by `***`."""
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
 
 
 def redacted(value: object, *, name: str = "") -> object:
-    """`value`, called `name`, without its secrets: numbers as they are, containers searched, all else as its text."""
+    """`value` with its secrets hidden. `name` is what it is called. What is no number or container becomes text."""
     if _SECRET_NAME.search(name):
         return HIDDEN
     match value:
@@ -75,7 +75,7 @@ def redacted(value: object, *, name: str = "") -> object:
 
 
 def _redacted_items(items: list[object]) -> list[object]:
-    """A pair whose first half names a secret is a header."""
+    """The items with secrets hidden. A pair is taken for a header: its first item is the name of the second."""
     if len(items) == 2 and isinstance(items[0], str | bytes):
         name = items[0] if isinstance(items[0], str) else items[0].decode("latin-1")
         return [name, redacted(items[1], name=name)]

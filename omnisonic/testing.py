@@ -1,10 +1,14 @@
-"""A pytest plugin for programs that use Omnisonic: `omnisonic_gateway`, a real gateway on a free port for each test.
+"""A pytest plugin with the fixture `omnisonic_gateway`: a real gateway on a free port for each test that asks for it.
 
-It is there as soon as the package is installed, and needs pytest-trio only when it is used. Nothing of Omnisonic is
-imported before. A test that asks for it is a trio test (`trio_mode = true`, or `@pytest.mark.trio`):
+The plugin is active when the package is installed. It imports nothing until a test uses it, and needs pytest-trio only
+then. A test with the fixture is a trio test (`trio_mode = true`, or `@pytest.mark.trio`).
 
-    async def test_the_band_hears_ada(omnisonic_gateway):
-        async with omnisonic.connect(omnisonic_gateway.url, room="jam", name="Ada") as ada: ...
+Example:
+    @pytest.mark.trio
+    async def test_ada_can_join(omnisonic_gateway: omnisonic.RunningGateway) -> None:
+        async with omnisonic.connect(omnisonic_gateway.url, room="jam", name="Ada") as room:
+            assert room.state == "connected"
+
 """
 
 from collections.abc import AsyncIterator
@@ -18,13 +22,25 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def omnisonic_gateway_options() -> dict[str, Any]:
-    """What `omnisonic_gateway` is opened with. A fixture of this name of your own says otherwise (`admit=`, …)."""
+    """The arguments for `open_gateway`, by default none. Define a fixture with this name to pass others.
+
+    Example:
+        @pytest.fixture
+        def omnisonic_gateway_options() -> dict[str, object]:
+            return {"room_class": Parrot}
+
+    """
     return {}
 
 
 @pytest.fixture
 async def omnisonic_gateway(omnisonic_gateway_options: dict[str, Any]) -> "AsyncIterator[RunningGateway]":
-    """A gateway on a free port of loopback, closed after the test: `.url`, `.say`, `.members`, and so on."""
+    """A gateway on a free port of 127.0.0.1, closed after the test.
+
+    Yields:
+        A `RunningGateway`, opened with `omnisonic_gateway_options`.
+
+    """
     from omnisonic.embedding.gateway import open_gateway
 
     async with open_gateway(**omnisonic_gateway_options) as gateway:

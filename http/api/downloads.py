@@ -22,7 +22,7 @@ from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.framework import at_the_end
 from omnisonic.http.core.openapi import COOKIE, answers
 from omnisonic.models import LoginId, UploadId
-from omnisonic.settings.settings import Networks
+from omnisonic.settings.fields import Networks
 from omnisonic.stores.storage import Storage, attachment
 from omnisonic.studio.uploads.upload_store import UploadStore
 

@@ -46,7 +46,7 @@ from omnisonic.http.core.forms import Post, read_post
 from omnisonic.http.core.openapi import COOKIE_IF_ANY, answers
 from omnisonic.http.core.responses import Ok, answer, answer_encoded
 from omnisonic.models import LoginId, UserId
-from omnisonic.settings.providers import PROVIDERS
+from omnisonic.settings.fields import PROVIDERS
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS, Bus
 from omnisonic.stores.bus.events import LoginEnded, encode

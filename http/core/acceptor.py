@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from omnisonic.http.core.client_address import site_of
-from omnisonic.settings.settings import Networks
+from omnisonic.settings.fields import Networks
 
 AT_ONCE: Final = 64
 """Connections taken in one go, before those that are there have their turn again."""

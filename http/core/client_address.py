@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, TypeAlias
 
-from omnisonic.settings.settings import Networks
+from omnisonic.settings.fields import Networks
 
 IPV6_SITE_BITS: Final = 64
 """An IPv6 subscriber has at least this network to take addresses from (RFC 6177), so they count as one."""

@@ -1,8 +1,7 @@
-"""`omnisonic clean-uploads`: deletes stale uploads once, as the worker does by itself
-(`omnisonic.operations.housekeeping`).
+"""`omnisonic clean-uploads`: deletes stale uploads once, as the worker does (`omnisonic.operations.housekeeping`).
 
-A stale row goes first, which leaves its object due, and then the object; a store that is away keeps nothing from being
-deleted later. Two at once take turns batch by batch. Crash and Ctrl-C: what was begun is finished by the next one.
+It deletes the rows first, which marks their objects for deletion, and then the objects. Storage unavailable: the
+objects are deleted later. Two at once take turns, batch by batch. Crash and Ctrl-C: the next run finishes the work.
 """
 
 import asyncio
@@ -17,9 +16,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from omnisonic.cli.schema_check import refuse_when_behind
-from omnisonic.cli.service_urls import database_of
-from omnisonic.cli.storage import storage_of
+from omnisonic.cli.service_urls import find_database_url
+from omnisonic.cli.startup_checks import check_schema
+from omnisonic.cli.storage import create_storage
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
@@ -34,16 +33,19 @@ _UNITS: Final = {"d": "days", "h": "hours"}
 
 
 def run(settings: Settings, *, dry_run: bool, older_than: str, as_json: bool) -> None:
-    """Delete, and print how much that was.
+    """Delete stale uploads, and print how many.
 
-    Errors: `BadSettings`, `InvalidInput`, and what the database says; `Unavailable` when objects could not be deleted.
+    Raises:
+        BadSettings, InvalidInput: A setting or an argument cannot be used.
+        Unavailable: Some objects could not be deleted now.
+
     """
     configure_logs(settings, "clean-uploads")
-    age = _age(older_than) if older_than else timedelta(days=settings.upload_retention_days)
-    asyncio.run(_clean(settings, database_of(settings), age, dry_run=dry_run, as_json=as_json))
+    age = _parse_age(older_than) if older_than else timedelta(days=settings.upload_retention_days)
+    asyncio.run(_clean(settings, find_database_url(settings), age, dry_run=dry_run, as_json=as_json))
 
 
-def _age(text: str) -> timedelta:
+def _parse_age(text: str) -> timedelta:
     found = _AGE.fullmatch(text)
     if found is None or not int(found[1]):
         raise InvalidInput("--older-than must be a number of days or hours, such as 30d or 12h.")
@@ -51,51 +53,51 @@ def _age(text: str) -> timedelta:
 
 
 async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_run: bool, as_json: bool) -> None:
-    await refuse_when_behind(database_url)
+    await check_schema(database_url)
     async with AsyncExitStack() as after:
         database = Database(database_url, connections=CONNECTIONS, deadlines=COMMAND)
         await database.open()
         after.push_async_callback(database.aclose)
-        storage = storage_of(settings)
+        storage = create_storage(settings)
         after.push_async_callback(storage.aclose)
-        upkeep = UploadRetention(database)
-        stale = await upkeep.count_stale(age)
+        retention = UploadRetention(database)
+        stale = await retention.count_stale(age)
         if dry_run:
-            _say(
+            _print(
                 as_json,
-                f"{_counted(stale.uploads)} would be deleted, {stale.size_bytes:,} bytes.",
+                f"{_count_stale(stale.uploads)} would be deleted, {stale.size_bytes:,} bytes.",
                 {"uploads": stale.uploads, "bytes": stale.size_bytes, "dryRun": True},
             )
             return
-        uploads, size_bytes = await _drop_stale(upkeep, age, stale.uploads)
-        await upkeep.drop_expired(BATCH)
-        disposal = GarbageCollector(upkeep, storage)
-        objects = await disposal.sweep()
-        _say(
+        uploads, size_bytes = await _drop_stale(retention, age, stale.uploads)
+        await retention.drop_expired(BATCH)
+        garbage_collector = GarbageCollector(retention, storage)
+        objects = await garbage_collector.sweep()
+        _print(
             as_json,
-            f"{_counted(uploads)} deleted, {size_bytes:,} bytes; {objects} objects taken from the storage.",
+            f"{_count_stale(uploads)} deleted, {size_bytes:,} bytes; {objects} objects taken from the storage.",
             {"uploads": uploads, "bytes": size_bytes, "objects": objects, "dryRun": False},
         )
-        if disposal.left:
+        if garbage_collector.left:
             raise Unavailable("The storage did not delete everything now; the worker tries again every ten minutes.")
 
 
-async def _drop_stale(upkeep: UploadRetention, age: timedelta, expected: int) -> tuple[int, int]:
-    """Drop all that is stale, with a bar on a terminal: how many uploads, and how many bytes."""
+async def _drop_stale(retention: UploadRetention, age: timedelta, expected: int) -> tuple[int, int]:
+    """Delete all stale rows, with a progress bar on a terminal. Returns how many uploads and bytes."""
     uploads = size_bytes = 0
     columns = TextColumn("Deleting stale uploads"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("", total=expected)
-        while dropped := await upkeep.drop_stale(age, BATCH):
+        while dropped := await retention.drop_stale(age, BATCH):
             uploads += len(dropped)
             size_bytes += sum(upload.file_size for upload in dropped)
             bar.update(task, completed=uploads)
     return uploads, size_bytes
 
 
-def _counted(uploads: int) -> str:
+def _count_stale(uploads: int) -> str:
     return f"{uploads} stale upload{'' if uploads == 1 else 's'}"
 
 
-def _say(as_json: bool, sentence: str, properties: dict[str, object]) -> None:
+def _print(as_json: bool, sentence: str, properties: dict[str, object]) -> None:
     typer.echo(json.dumps(properties) if as_json else sentence)

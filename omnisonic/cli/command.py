@@ -1,4 +1,4 @@
-"""A command whose `--help` also lists the environment variables that matter to it, from the settings themselves."""
+"""Commands whose `--help` also lists the environment variables that they read, with their descriptions."""
 
 from typing import Any, ClassVar, Final
 
@@ -70,8 +70,9 @@ class SettingsCommand(TyperCommand):
     fields: ClassVar[tuple[str, ...]] = ()
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the section. The settings are imported only here: they cost more than all else of `--help`."""
-        from omnisonic.settings.settings import explain, variable_of
+        """Write the section. The settings are imported only here, because importing them is slow."""
+        from omnisonic.settings.fields import variable_of
+        from omnisonic.settings.settings import explain
 
         super().format_epilog(ctx, formatter)
         with formatter.section("Environment"):
@@ -140,7 +141,7 @@ class WebCommand(SettingsCommand):
 
 
 class WorkerCommand(SettingsCommand):
-    """`worker` makes mixdowns, listens to uploads, tells their rooms, and tidies up."""
+    """`worker` makes mixdowns, analyses uploads, and deletes what has expired."""
 
     fields = (*EVERYWHERE, *DATABASE, "redis_url", *STORAGE, *RETENTION, *MAKING, "rooms_first")
 
@@ -164,7 +165,7 @@ class RoomsCommand(SettingsCommand):
 
 
 class DoctorCommand(SettingsCommand):
-    """`doctor` looks at all that is configured."""
+    """`doctor` checks everything that is configured."""
 
     fields = (
         *EVERYWHERE,

@@ -1,7 +1,7 @@
-"""Listening sockets: opened by the command line, so that a port in use is a sentence before anything has started.
+"""Listening sockets, opened by the command line before anything starts, so that a port in use gives a clear error.
 
-Connections wait in a socket's backlog as long as any process holds it open, so a part that is restarted with the same
-socket loses no newcomer.
+New connections wait in the socket's backlog while any process has it open. So a part that is restarted with the same
+socket loses none of them.
 """
 
 import errno
@@ -12,7 +12,7 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.settings.origins import WILDCARDS
 
 BACKLOG: Final = 4096
-"""Connections that may wait while a part is restarted, or while thousands come back at once. The kernel may cut it."""
+"""Connections that may wait while a part is restarted or thousands reconnect. The kernel may lower it."""
 
 
 class CannotOpenSocket(OmnisonicError):
@@ -24,7 +24,7 @@ class CannotOpenSocket(OmnisonicError):
 def open_listener(host: str, port: int, *, setting: str) -> socket.socket:
     """Listen on `host` and `port` (0 picks a free one); `setting` is `WEB` or `GATEWAY`, as in `WEB_PORT`.
 
-    Of a name with several addresses the first IPv4 one is taken. Errors: `CannotListen`, saying what to do.
+    Of a name with several addresses it takes the first IPv4 one. Raises `CannotOpenSocket`, which says what to do.
     """
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -45,7 +45,7 @@ def open_listener(host: str, port: int, *, setting: str) -> socket.socket:
 
 
 def inherited_listener(fd: int) -> socket.socket:
-    """The listening socket that the starting process left open as file descriptor `fd`. Errors: `CannotListen`."""
+    """The listening socket that was inherited as file descriptor `fd`. Raises `CannotOpenSocket`."""
     try:
         listener = socket.socket(fileno=fd)
         listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -58,12 +58,12 @@ def inherited_listener(fd: int) -> socket.socket:
 
 
 def port_of(listener: socket.socket) -> int:
-    """The port that it really listens on."""
+    """The port that the socket listens on."""
     return int(listener.getsockname()[1])
 
 
 def url_of(listener: socket.socket, scheme: str) -> str:
-    """A URL that somebody on this machine reaches it by."""
+    """The URL of the socket for programs on this machine."""
     host = str(listener.getsockname()[0])
     if host in WILDCARDS:
         host = "::1" if ":" in host else "127.0.0.1"

@@ -1,8 +1,7 @@
-"""`omnisonic`, the command: parses, reads the settings, runs the part, and puts what went wrong into a sentence.
+"""The command `omnisonic`: parses arguments, reads the settings, runs the command, and prints errors as sentences.
 
 Exit codes: 0 after a clean stop, 1 when something failed, 2 for wrong arguments or settings, 130 after Ctrl-C before
-the part itself could take it. Modules are imported where they are needed, so that a part starts with nothing but its
-own (the gateway without the web's libraries, the web without the gateway's).
+the part handles signals. Modules are imported where they are needed, so that each part loads only its own libraries.
 """
 
 import logging
@@ -44,7 +43,7 @@ app.add_typer(users, name="users")
 app.add_typer(rooms, name="rooms")
 
 PARTS: Final = frozenset({"serve", "gateway", "web", "worker", "parity"})
-"""What runs on, and has a log."""
+"""The commands that run until they are stopped, and have a log."""
 
 Fd = Annotated[
     int | None, typer.Option("--fd", metavar="N", min=3, help="A listening socket that is already open, as its number.")
@@ -59,8 +58,8 @@ def main() -> None:
         app(prog_name="omnisonic")
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - nobody is left to raise it to
-        sys.exit(_explained(error))
+    except Exception as error:  # noqa: BLE001 - there is no caller left
+        sys.exit(_print_error(error))
 
 
 def _print_version(wanted: bool) -> None:
@@ -74,7 +73,7 @@ Version = Annotated[bool, typer.Option("--version", help="Print the version.", c
 
 @app.callback()
 def omnisonic(version: Version = False) -> None:
-    """What may come before a command."""
+    """Options that come before a command."""
 
 
 @app.command(cls=ServeCommand)
@@ -104,7 +103,7 @@ def gateway(fd: Fd = None, supervised: Supervised = False) -> None:
 
 @app.command(cls=WebCommand)
 def web(fd: Fd = None, supervised: Supervised = False) -> None:
-    """Run the web alone. It meets the gateway in REDIS_URL and keeps accounts in DATABASE_URL; both must be set."""
+    """Run the web alone. DATABASE_URL and REDIS_URL must be set, to the same as for the gateway."""
     settings = _settings("web", supervised=supervised)
     from omnisonic.cli import web
 
@@ -113,9 +112,9 @@ def web(fd: Fd = None, supervised: Supervised = False) -> None:
 
 @app.command(cls=WorkerCommand)
 def worker(supervised: Supervised = False) -> None:
-    """Run the worker alone: it makes mixdowns, listens to uploads, for their waveforms, and tidies up.
+    """Run the worker alone: it makes mixdowns, analyses uploads, and deletes what has expired.
 
-    It meets the other parts in DATABASE_URL and REDIS_URL, which must be set, and in their storage.
+    DATABASE_URL and REDIS_URL must be set, and the storage must be that of the web.
     """
     settings = _settings("worker", supervised=supervised)
     from omnisonic.cli import worker
@@ -138,7 +137,7 @@ def migrate(
     as_json: AsJson = False,
     supervised: Supervised = False,
 ) -> None:
-    """Bring the database to what this version needs.
+    """Apply the migrations that this version needs to the database.
 
     Without DATABASE_URL it is the one that `omnisonic serve` runs in OMNISONIC_DATA_DIR.
     """
@@ -213,14 +212,14 @@ def ls(as_json: AsJson = False) -> None:
 
 
 def _settings(part: str = "", *, supervised: bool = False) -> "Settings":
-    """The settings, of a `part` that runs on or of a command, before anything heavy is imported."""
-    from omnisonic.cli.read_settings import settings_of_command, settings_of_part
+    """Read the settings of a part or of a command, before anything heavy is imported."""
+    from omnisonic.cli.read_settings import read_command_settings, read_part_settings
 
-    return settings_of_part(part, supervised=supervised) if part else settings_of_command()
+    return read_part_settings(part, supervised=supervised) if part else read_command_settings()
 
 
-def _explained(error: BaseException) -> int:
-    """Say what went wrong in a sentence on standard error; the exit code. Nurseries wrap what they raise in groups."""
+def _print_error(error: BaseException) -> int:
+    """Print a sentence on standard error. Returns the exit code. Nurseries wrap errors in groups."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     match error:
@@ -237,7 +236,7 @@ def _explained(error: BaseException) -> int:
 
 
 def _log_somewhere() -> None:
-    """A bug may come before the part has set its logs up, and Python's own handler would print a traceback."""
+    """Set up a log if there is none yet, because Python's own handler would print a traceback."""
     if not logging.getLogger().handlers:
         from omnisonic.observability.logs import configure_logs
         from omnisonic.settings.settings import Settings
@@ -246,7 +245,7 @@ def _log_somewhere() -> None:
 
 
 def _complain(*sentences: str) -> None:
-    """Say it on standard error; for a part whose log is JSON, as an event of its log."""
+    """Print sentences on standard error; for a part whose log is JSON, as events of its log."""
     logs = sys.modules.get("omnisonic.observability.logs")
     if sys.argv[1:2] and sys.argv[1] in PARTS and logs is not None and logs.log_is_json():
         for sentence in sentences:

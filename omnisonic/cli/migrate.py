@@ -1,6 +1,6 @@
-"""`omnisonic migrate`: brings the database to what this version needs, or shows what it has (DESIGN 4).
+"""`omnisonic migrate`: applies the migrations that this version needs, or lists them (DESIGN 4).
 
-Under `serve` it is the piece of work that is done before the parts start. Crash and Ctrl-C: `database.migrations`.
+`serve` runs it before the parts start. Crash and Ctrl-C: see `omnisonic.stores.database.migrations`.
 """
 
 import asyncio
@@ -10,22 +10,22 @@ from datetime import datetime
 
 import typer
 
-from omnisonic.cli.readiness_pipe import end_with_supervisor
-from omnisonic.cli.service_urls import database_of
+from omnisonic.cli.lifecycle import stop_with_supervisor
+from omnisonic.cli.service_urls import find_database_url
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.migrations import Migration, migrate, status
 
 
 def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
-    """Apply what is waiting, and print it. `supervised`: standard input is a lifeline.
+    """Apply the pending migrations, and print them. `supervised`: standard input is a readiness pipe.
 
-    Errors: `BadSettings`, and those of `migrate`.
+    Raises `BadSettings`, and the errors of `migrate`.
     """
     configure_logs(settings, "migrate")
     if supervised:
-        end_with_supervisor()
-    applied = asyncio.run(migrate(database_of(settings)))
+        stop_with_supervisor()
+    applied = asyncio.run(migrate(find_database_url(settings)))
     if as_json:
         typer.echo(json.dumps({"applied": [{"number": step.number, "name": step.name} for step in applied]}))
     elif applied:
@@ -35,9 +35,9 @@ def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
 
 
 def show(settings: Settings, *, as_json: bool) -> None:
-    """Print each migration and when it was applied. Errors: `BadSettings`, and those of `status`."""
+    """Print each migration and when it was applied. Raises `BadSettings`, and the errors of `status`."""
     configure_logs(settings, "migrate")
-    steps = asyncio.run(status(database_of(settings)))
+    steps = asyncio.run(status(find_database_url(settings)))
     if as_json:
         listed = [
             {"number": step.number, "name": step.name, "appliedAt": applied_at and _time(applied_at)}

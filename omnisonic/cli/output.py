@@ -1,8 +1,8 @@
-"""What `omnisonic serve` prints: its parts' lines as one stream, each under its part's name.
+"""The output of `omnisonic serve`: the lines of all processes as one stream, each with the name of its process.
 
-Overload: lines wait in a queue of `LINES`, for a terminal may stand still (Ctrl-S) and a part must not wait for it;
-what does not fit is dropped and counted. Crash: when nobody reads any more (a closed pipe), lines are thrown away and
-the parts live on. Shutdown: what is waiting is printed, for `FLUSH_S` at most.
+Overload: up to `LINES` lines wait, so that no process waits for a paused terminal (Ctrl-S); more are dropped and
+counted. Crash: when nobody reads any more (a closed pipe), lines are discarded and the processes go on. Shutdown: lines
+that wait are printed, for `FLUSH_S` at most.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import trio
 from omnisonic.observability.log_lines import as_json_line, json_line
 
 SUPERVISOR: Final = "serve"
-"""The part whose lines those of `serve` itself are."""
+"""The name under which `serve` prints its own lines."""
 LINES: Final = 10_000
 FLUSH_S: Final = 0.5
 COLOURS: Final = (36, 35, 33, 32, 34)
@@ -23,7 +23,7 @@ COLOURS: Final = (36, 35, 33, 32, 34)
 
 
 class Output:
-    """One stream for several parts, whose JSON lines are passed on as they are. With `as_json` each line is JSON."""
+    """One stream for several processes. Their JSON lines are not changed; with `as_json` each line becomes JSON."""
 
     def __init__(self, fd: int, parts: Sequence[str], environ: Mapping[str, str], *, as_json: bool = False) -> None:
         self._fd = fd
@@ -45,36 +45,36 @@ class Output:
             self._print(text if text.startswith("{") else f"{self._prefixes[part]}{text}")
 
     def report(self, part: str, sentence: str) -> None:
-        """Print what became of `part`."""
+        """Print a sentence about `part`, such as that it exited."""
         if self._as_json:
             self._print(json_line(SUPERVISOR, "part.ended", {"process": part, "problem": sentence}, level="warning"))
         else:
             self._print(f"{self._prefixes[part]}{sentence}")
 
     def say(self, text: str, event: str, **fields: object) -> None:
-        """Print `text`; in JSON the `event` instead, with its fields."""
+        """Print `text`. As JSON: the `event` with its fields."""
         self._print(json_line(SUPERVISOR, event, fields) if self._as_json else text)
 
     def _print(self, text: str) -> None:
         try:
             if self._dropped:
-                self._waiting.send_nowait(self._told_of_dropped())
+                self._waiting.send_nowait(self._dropped_line())
                 self._dropped = 0
             self._waiting.send_nowait(text)
         except trio.WouldBlock:
             self._dropped += 1
 
-    def _told_of_dropped(self) -> str:
+    def _dropped_line(self) -> str:
         if self._as_json:
             return json_line(SUPERVISOR, "lines.dropped", {"lines": self._dropped}, level="warning")
         return f"({self._dropped} lines were dropped here.)"
 
     def close(self) -> None:
-        """There is no more to come: `run` returns when it has printed all."""
+        """Accept no more lines. `run` returns when it has printed all."""
         self._waiting.close()
 
     async def run(self) -> None:
-        """Print until `close`. Cancelled, it leaves a write that stands still behind."""
+        """Print until `close`. When cancelled, a write that blocks is abandoned."""
         async for text in self._lines:
             batch = [text]
             with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
@@ -100,7 +100,7 @@ async def open_output(
 
 
 def _write(fd: int, data: bytes) -> None:
-    """Write all of it, past Python's buffers: their locks would be held at exit by a write that stands still."""
+    """Write everything, without Python's buffers: a blocked write would hold their locks at exit."""
     rest = memoryview(data)
     with contextlib.suppress(OSError):
         while rest:

@@ -1,4 +1,4 @@
-"""`omnisonic parity`: the parity service (SPEC 3), which keeps its sessions in memory and has no sign-in."""
+"""`omnisonic parity`: the parity service (SPEC 3), with sessions in memory and without sign-in."""
 
 import asyncio
 import socket
@@ -16,9 +16,9 @@ from omnisonic.studio.sessions.memory import MemorySessions
 
 
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
-    """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline.
+    """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a readiness pipe.
 
-    Errors: `BadSettings` where it may not run, `CannotListen`.
+    Raises `BadSettings` where it may not run, and `CannotOpenSocket`.
     """
     if not settings.parity_on:
         raise BadSettings(

@@ -1,7 +1,7 @@
-"""How a command reads its settings: a bad one stops it, and what looks like one and is none is told of (SPEC 2).
+"""Reads the settings of a command, and warns of variables that look like a setting but are none (SPEC 2).
 
-A part that runs on says so as an event of its log, `settings.unknown`; any other command on standard error, so that its
-output stays its own. Under `serve` only `serve` itself does, for its parts have the same environment.
+A part logs the event `settings.unknown`; other commands print a sentence on standard error. Under `serve` only `serve`
+itself warns, because its parts have the same environment.
 """
 
 import logging
@@ -16,8 +16,8 @@ from omnisonic.settings.unknown import unknown_settings
 _log = logging.getLogger(__name__)
 
 
-def settings_of_part(part: str, *, supervised: bool = False) -> Settings:
-    """The settings of a part, whose log is set up with it. Errors: `BadSettings`."""
+def read_part_settings(part: str, *, supervised: bool = False) -> Settings:
+    """Read the settings of a part, and set up its log. Raises `BadSettings`."""
     settings = Settings.load()
     configure_logs(settings, part)
     for unknown in () if supervised else unknown_settings(os.environ, known_variables()):
@@ -25,8 +25,8 @@ def settings_of_part(part: str, *, supervised: bool = False) -> Settings:
     return settings
 
 
-def settings_of_command() -> Settings:
-    """The settings of a command that ends by itself. Errors: `BadSettings`."""
+def read_command_settings() -> Settings:
+    """Read the settings of a command that ends by itself. Raises `BadSettings`."""
     settings = Settings.load()
     for unknown in unknown_settings(os.environ, known_variables()):
         typer.echo(f"omnisonic: {unknown.sentence()}", err=True)

@@ -1,13 +1,13 @@
-"""`omnisonic serve`: the whole studio on one machine, each part a process of its own (DESIGN 1).
+"""`omnisonic serve`: the whole studio on one machine, each part as a process (DESIGN 1).
 
-It opens the listening sockets itself and hands them to its parts: the ports are known and checked before anything
-starts, and while a part is restarted, its newcomers wait in the socket's backlog. What the parts are told, secrets
-included, goes by environment.
+It opens the listening sockets and passes them to the parts. So ports are checked before anything starts, and new
+connections wait in the backlog while a part is restarted. Settings and secrets are passed in the environment.
 
-The database and Valkey start first, when they are embedded; then the migrations are applied, and only then the parts
-start. Overload, crashes and shutdown of all of them: `omnisonic.operations.supervisor`. A crash of this process itself:
-the parts notice that their lifeline closed and stop, the servers die on their leashes, and the next start finds all
-data there.
+The embedded database and Valkey start first, then the migrations run, then the parts start.
+
+Overload, crash of a process, shutdown: see `omnisonic.operations.supervisor`. Crash of this process itself: the parts
+stop when their readiness pipe closes, the embedded servers die with it (`omnisonic.process.die_with_parent`), and the
+next start finds all data.
 """
 
 import os
@@ -40,14 +40,15 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import CONNECTIONS
 
 MIGRATE_S: Final = 3600.0
-"""A migration may rewrite large tables; it is cut off only when it has surely gone astray."""
+"""A migration may rewrite large tables, so it gets a lot of time."""
 OTHER_CONNECTIONS: Final = 40
-"""To the embedded database, beside those of the web: gateway, worker, operator, and a reserve."""
-BEHIND_ROOMS: Final = 10
-"""By how much pages, uploads and work come behind the rooms on the processors: music does not wait, a page may."""
-NO_ADVICE: Final = "WARNING Memory overcommit must be enabled"
+"""Connections to the embedded database for gateway, worker, operator, and a reserve."""
+NICENESS: Final = 10
+"""Added for all parts but the gateway, because rooms have priority over pages, uploads and mixdowns."""
+IGNORED_LINE: Final = "WARNING Memory overcommit must be enabled"
+"""Advice of Valkey for servers that save to disk, which the embedded one does not."""
 PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
-CONFIDENTIAL: Final = (
+SECRET_PREFIXES: Final = (
     "DATABASE_URL",
     "REDIS_URL",
     "NEXTAUTH_SECRET",
@@ -57,15 +58,12 @@ CONFIDENTIAL: Final = (
     "AWS_",
     "MINIO_",
 )
-"""What the variables begin with that hold secrets, or make no sense without one."""
+"""Prefixes of the variables that the parity service does not get: secrets, and what belongs to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """What one `serve` holds: its settings, its listening sockets, and the directory for its files.
-
-    `parity` is None where that service is off.
-    """
+    """What one `serve` owns: settings, listening sockets (`parity` may be off), and the data directory."""
 
     settings: Settings
     web: socket.socket
@@ -74,7 +72,7 @@ class Studio:
     data: Path
 
     def stop_listening(self) -> None:
-        """Let go of the sockets; the parts have their own."""
+        """Close the sockets here; the parts have copies."""
         for listener in (self.web, self.gateway, self.parity):
             if listener is not None:
                 listener.close()
@@ -83,8 +81,10 @@ class Studio:
 def run(settings: Settings) -> None:
     """Run until a signal.
 
-    Errors: `BadSettings`, `CannotListen`, `UnusableDataDirectory` and `EmbeddedUnavailable` before anything has
-    started; `ProcessDied` when a part cannot be kept up, after all of them were stopped.
+    Raises:
+        BadSettings, CannotOpenSocket, UnusableDataDirectory, EmbeddedUnavailable: Before anything has started.
+        ProcessDied: A process exits too often. All of them have been stopped.
+
     """
     allow_descriptors()
     settings.check_sign_in()
@@ -104,40 +104,40 @@ def run(settings: Settings) -> None:
 
 async def _serve(studio: Studio) -> None:
     stop = trio.Event()
-    names = _names(studio.settings)
+    names = _process_names(studio.settings)
     as_json = studio.settings.logs_json
     async with (
         open_output(sys.stdout.fileno(), names, os.environ, as_json=as_json) as output,
         trio.open_nursery() as nursery,
     ):
-        await nursery.start(partial(_obey_signals, studio, output, stop, nursery.cancel_scope.cancel))
-        stores, urls = await _embedded(studio)
-        specs = [*stores, *_parts(studio, _environ(studio, urls))]
+        await nursery.start(partial(_handle_signals, studio, output, stop, nursery.cancel_scope.cancel))
+        servers, urls = await _prepare_servers(studio)
+        specs = [*servers, *_part_specs(studio, _environ(studio, urls))]
         await run_processes(
             specs,
-            hear=partial(_hear, output),
-            report=output.report,
+            on_line=partial(_print_line, output),
+            on_restart=output.report,
             stop=stop,
-            started=partial(_welcome, studio, output),
+            started=partial(_print_summary, studio, output),
         )
         nursery.cancel_scope.cancel()
 
 
-def _hear(output: Output, part: str, line: str) -> None:
-    """Print what a part says, but for advice that does not hold here: the embedded Valkey never saves."""
-    if NO_ADVICE not in line:
+def _print_line(output: Output, part: str, line: str) -> None:
+    """Print a line of a process, unless it is `IGNORED_LINE`."""
+    if IGNORED_LINE not in line:
         output.line(part, line)
 
 
-async def _obey_signals(
+async def _handle_signals(
     studio: Studio,
     output: Output,
     stop: trio.Event,
-    at_once: Callable[[], None],
+    stop_now: Callable[[], None],
     *,
     task_status: trio.TaskStatus[None],
 ) -> None:
-    """The first signal stops everything in order, the second at once. A terminal that hangs up is a signal, too."""
+    """Stop everything in order at the first signal, and at once at the second. SIGHUP counts, except under nohup."""
     numbers = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         numbers.remove(signal.SIGHUP)  # nohup
@@ -145,18 +145,18 @@ async def _obey_signals(
         task_status.started()
         async for _ in signals:
             if stop.is_set():
-                at_once()
+                stop_now()
             else:
                 studio.stop_listening()
-                output.say("Stopping. Once more stops at once.", "serve.stopping")
+                output.say("Stopping. Press Ctrl-C again to stop at once.", "serve.stopping")
                 stop.set()
 
 
-async def _embedded(studio: Studio) -> tuple[list[ProcessSpec], dict[str, str]]:
-    """The servers that the environment does not name, and the variables that say where they are."""
+async def _prepare_servers(studio: Studio) -> tuple[list[ProcessSpec], dict[str, str]]:
+    """Prepare the embedded servers that are needed. Returns how to run them, and their URLs as variables."""
     specs, urls = [], {}
     if studio.settings.database_url is None:
-        # Its programs may have to be copied, and the first start makes a cluster, which takes a second or two.
+        # In threads: programs may be copied, and the first start creates a cluster, which takes a second or two.
         wanted = CONNECTIONS * studio.settings.web_workers + OTHER_CONNECTIONS
         open_postgres = partial(EmbeddedPostgres, max_connections=max(MAX_CONNECTIONS, wanted))
         postgres = await trio.to_thread.run_sync(open_postgres, studio.data / POSTGRES)
@@ -172,14 +172,14 @@ async def _embedded(studio: Studio) -> tuple[list[ProcessSpec], dict[str, str]]:
 
 
 def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
-    """What the parts are told. Secrets that nobody has set are made once and kept in the data directory."""
+    """The environment of the parts. Secrets that are not set are created once, in the data directory."""
     environ = {
         **os.environ,
         **urls,
         "PYTHONUNBUFFERED": "1",
         "OMNISONIC_DATA_DIR": str(studio.data),
         "NEXTAUTH_SECRET": signing_secret(studio.settings),
-        # The real ports: the gateway lets the web's own pages in, and the web tells pages where the gateway is.
+        # The real ports: the gateway allows the origin of the web, and the web tells pages where the gateway is.
         "WEB_PORT": str(port_of(studio.web)),
         "GATEWAY_PORT": str(port_of(studio.gateway)),
     }
@@ -188,34 +188,34 @@ def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
     return environ
 
 
-def _parts(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
-    """The database's migrations, and the parts in the order in which they start."""
-    webs = [_part("web", environ, studio.web, name=name) for name in _web_names(studio.settings)]
-    behind = [*webs, _part("worker", environ)]
+def _part_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
+    """The migrations and the parts, in the order of their start."""
+    webs = [_part_spec("web", environ, studio.web, name=name) for name in _web_names(studio.settings)]
+    background = [*webs, _part_spec("worker", environ)]
     if studio.parity is not None:
-        # Nobody's secrets are the parity service's business.
-        unconfided = {name: value for name, value in environ.items() if not name.startswith(CONFIDENTIAL)}
-        behind.append(_part("parity", unconfided, studio.parity))
-    niceness = BEHIND_ROOMS if studio.settings.rooms_first else 0
+        # The parity service needs no secrets.
+        public = {name: value for name, value in environ.items() if not name.startswith(SECRET_PREFIXES)}
+        background.append(_part_spec("parity", public, studio.parity))
+    niceness = NICENESS if studio.settings.rooms_first else 0
     return [
-        replace(_part("migrate", environ), once=True, start_s=MIGRATE_S, silent_s=None),
-        _part("gateway", environ, studio.gateway),
-        *(replace(part, niceness=niceness) for part in behind),
+        replace(_part_spec("migrate", environ), once=True, start_s=MIGRATE_S, silent_s=None),
+        _part_spec("gateway", environ, studio.gateway),
+        *(replace(part, niceness=niceness) for part in background),
     ]
 
 
-def _part(
+def _part_spec(
     command: str, environ: dict[str, str], listener: socket.socket | None = None, *, name: str | None = None
 ) -> ProcessSpec:
-    """`omnisonic COMMAND`, on `listener` when it has one. `name` is what its lines are printed under."""
+    """How to run `omnisonic COMMAND`, on `listener` if it has one. Its lines are printed under `name`."""
     fds = () if listener is None else (listener.fileno(),)
-    words = [word for fd in fds for word in ("--fd", str(fd))]
-    program = (sys.executable, "-m", "omnisonic", command, *words, "--supervised")
+    options = [word for fd in fds for word in ("--fd", str(fd))]
+    program = (sys.executable, "-m", "omnisonic", command, *options, "--supervised")
     return ProcessSpec(name or command, program, environ, pass_fds=fds, silent_s=SILENT_S)
 
 
-def _names(settings: Settings) -> list[str]:
-    """All who may print."""
+def _process_names(settings: Settings) -> list[str]:
+    """The names of all processes that may print."""
     return ["postgres", "valkey", "migrate", "gateway", *_web_names(settings), "worker", "parity"]
 
 
@@ -225,8 +225,8 @@ def _web_names(settings: Settings) -> list[str]:
     return ["web"] if workers == 1 else [f"web-{number}" for number in range(1, workers + 1)]
 
 
-def _welcome(studio: Studio, output: Output) -> None:
-    """Say where everything is."""
+def _print_summary(studio: Studio, output: Output) -> None:
+    """Print where everything is."""
     settings = studio.settings
     if settings.access == "open":
         rooms = "open: whoever reaches the gateway may enter any that is no session's"
@@ -248,7 +248,7 @@ def _welcome(studio: Studio, output: Output) -> None:
 
 
 def _ways_in(settings: Settings) -> str:
-    """How people sign in, in words."""
+    """How people sign in."""
     ways = [PROVIDER_NAMES[name] for name in settings.providers_on]
     if not settings.credentials_on:
         return "with " + " or ".join(ways) if ways else "nobody can: set AUTH_ENABLE_CREDENTIALS or a provider"

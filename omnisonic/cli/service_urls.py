@@ -1,4 +1,4 @@
-"""Where the database and Redis are, for the commands that an operator runs beside a studio, such as `migrate`."""
+"""The URLs of the database and of Redis, for commands that an operator runs beside a studio, such as `migrate`."""
 
 from omnisonic.errors import BadSettings
 from omnisonic.operations.embedded.postgres import running_embedded_url
@@ -6,10 +6,12 @@ from omnisonic.operations.embedded.valkey import running_valkey_url
 from omnisonic.settings.settings import Settings
 
 
-def database_of(settings: Settings) -> str:
-    """The URL: `DATABASE_URL`, or of the database that `omnisonic serve` runs in the data directory now.
+def find_database_url(settings: Settings) -> str:
+    """`DATABASE_URL`, or the URL of the database that `omnisonic serve` runs in the data directory now.
 
-    Errors: `BadSettings` when there is neither.
+    Raises:
+        BadSettings: There is neither.
+
     """
     url = settings.database_url or running_embedded_url(settings.data_dir)
     if url is None:
@@ -22,6 +24,6 @@ def database_of(settings: Settings) -> str:
     return url
 
 
-def redis_of(settings: Settings) -> str | None:
-    """The URL: `REDIS_URL`, or of the Valkey that `omnisonic serve` runs now. None when there is neither."""
+def find_redis_url(settings: Settings) -> str | None:
+    """`REDIS_URL`, or the URL of the Valkey that `omnisonic serve` runs now. None when there is neither."""
     return settings.redis_url or running_valkey_url(settings.data_dir)

@@ -1,7 +1,7 @@
-"""What `web` and `parity` are as processes: an ASGI app on a listening socket, served by Hypercorn on asyncio.
+"""Serves the ASGI app of `web` or `parity` on a listening socket, with Hypercorn on asyncio.
 
-Overload is the server's matter. A crash is logged and ends the process with exit code 1. SIGTERM or Ctrl-C lets
-requests finish and ends within `STOP_S`; a second one ends it at once.
+Overload: see `omnisonic.http.core.acceptor`. Crash: logged; the process exits with code 1. Shutdown: SIGTERM or Ctrl-C
+lets requests finish, for `STOP_S` at most; a second one ends the process at once.
 """
 
 import asyncio
@@ -12,10 +12,8 @@ from typing import Final, Literal
 
 from quart import Quart
 
-from omnisonic.cli.announcement import announcement
+from omnisonic.cli.lifecycle import ready_printer, start_heartbeats, stop_on_signals, stop_with_supervisor
 from omnisonic.cli.listening_sockets import inherited_listener, open_listener, url_of
-from omnisonic.cli.readiness_pipe import end_with_supervisor, ready_in_asyncio
-from omnisonic.cli.stop_signal import stop_signal
 from omnisonic.http.core.acceptor import ConnectionLimits
 from omnisonic.http.serving import serve_web
 from omnisonic.process.descriptors import allow_descriptors
@@ -23,7 +21,7 @@ from omnisonic.settings.settings import Settings
 
 STOP_S: Final = 7.0
 DESCRIPTORS_OF_ITS_OWN: Final = 64
-"""What a site needs beside its connections and the files that they carry: for the stores, above all."""
+"""File descriptors for everything but connections and their files; above all for the stores."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,24 +29,35 @@ _log = logging.getLogger(__name__)
 def open_site(
     settings: Settings, part: Literal["web", "parity"], *, fd: int | None, supervised: bool
 ) -> tuple[socket.socket, Callable[[], None]]:
-    """The socket to serve `part` on, and what to call once it is served.
+    """Open the listening socket of `part`.
 
-    `fd` is an inherited listening socket; `supervised`: standard input is a lifeline. Errors: `CannotListen`.
+    Args:
+        settings: The settings.
+        part: `web` or `parity`.
+        fd: An inherited listening socket.
+        supervised: Standard input is a readiness pipe.
+
+    Returns:
+        The socket, and the function to call when connections are accepted.
+
+    Raises:
+        CannotOpenSocket: With a sentence that says what to do.
+
     """
     if supervised:
-        end_with_supervisor()
+        stop_with_supervisor()
     if fd is None:
         host, port = getattr(settings, f"{part}_host"), getattr(settings, f"{part}_port")
         listener = open_listener(host, port, setting=part.upper())
     else:
         listener = inherited_listener(fd)
     url = url_of(listener, "http")
-    return listener, ready_in_asyncio if supervised else announcement(settings, part, url, url=url)
+    return listener, start_heartbeats if supervised else ready_printer(settings, part, url, url=url)
 
 
 async def serve_site(app: Quart, listener: socket.socket, ready: Callable[[], None], settings: Settings) -> None:
-    """Serve `app` until a signal. The listener is closed with it."""
-    stop = stop_signal()
+    """Serve `app` until a signal, and close the listener."""
+    stop = stop_on_signals()
     wanted = ConnectionLimits(
         settings.web_max_connections, settings.web_max_connections_per_address, settings.trusted_proxies
     )
@@ -58,13 +67,13 @@ async def serve_site(app: Quart, listener: socket.socket, ready: Callable[[], No
     try:
         async with asyncio.timeout(None) as bound:
 
-            async def until_told() -> None:
-                # Connections are accepted once this is asked for.
+            async def wait_for_stop() -> None:
+                # Called when connections are accepted.
                 ready()
                 await stop.wait()
                 bound.reschedule(asyncio.get_running_loop().time() + STOP_S)
 
-            await serve_web(app, listener, until_told, limits)
+            await serve_web(app, listener, wait_for_stop, limits)
     except TimeoutError:
-        # What is still in flight has had its time.
+        # Requests that are still running are cut off.
         pass

@@ -1,4 +1,4 @@
-"""The storage that the settings name (`omnisonic.stores.storage`), for one process and its running loop."""
+"""Creates the storage that the settings name (`omnisonic.stores.storage`)."""
 
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from omnisonic.stores.storage.s3 import Bucket
 
 MINIO_REGION = "us-east-1"
-"""What MinIO and its like call where they are, unless somebody has told them another name."""
+"""The default region of MinIO and similar servers."""
 
 
-def storage_of(settings: Settings) -> Storage:
-    """The storage, which nothing is asked of yet: one that is not there is no error. Close it (`aclose`)."""
+def create_storage(settings: Settings) -> Storage:
+    """Create the storage, for the running loop. It does not connect yet. Close it with `aclose`."""
     if settings.storage_type == "local":
         return LocalStorage(settings.local_storage_dir)
-    # Amazon's library takes half a second to load, which nobody waits for who does not need it.
+    # Amazon's library takes half a second to import, so only S3 and MinIO import it.
     from omnisonic.stores.storage.s3 import S3Storage
 
     return S3Storage(_bucket(settings))
@@ -35,7 +35,7 @@ def _bucket(settings: Settings) -> "Bucket":
             region=settings.s3_region or MINIO_REGION,
             endpoint=settings.minio_endpoint,
             access_key=access_key,
-            secret_key=_shown(secret_key),
+            secret_key=_reveal(secret_key),
             addressing="path",
         )
     name = settings.s3_bucket_name or ""
@@ -43,11 +43,11 @@ def _bucket(settings: Settings) -> "Bucket":
         name=name,
         region=settings.s3_region or "",
         access_key=settings.aws_access_key_id,
-        secret_key=_shown(settings.aws_secret_access_key),
-        # A certificate of Amazon's is good for one name before its own.
+        secret_key=_reveal(settings.aws_secret_access_key),
+        # Amazon's certificates are for one label before its own name.
         addressing="path" if "." in name else "virtual",
     )
 
 
-def _shown(secret: SecretStr | None) -> str | None:
+def _reveal(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()

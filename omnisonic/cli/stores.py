@@ -1,13 +1,12 @@
-"""What the web stands on, opened for one process: the adapters on Valkey and on Postgres (`omnisonic.http.app.Stores`).
+"""Opens the stores of the web, on Valkey and on Postgres (`omnisonic.http.app.Stores`).
 
-Servers that are not there yet are no error: each call says so by itself. Shutdown: all connections are closed with the
-block.
+Store unavailable: not an error here; each call raises it. Shutdown: all connections are closed with the block.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from omnisonic.cli.storage import storage_of
+from omnisonic.cli.storage import create_storage
 from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
 from omnisonic.http.app import Stores
 from omnisonic.settings.settings import Settings
@@ -28,10 +27,10 @@ from omnisonic.studio.uploads.upload_store import UploadStore
 
 @asynccontextmanager
 async def open_stores(settings: Settings, redis_url: str, database_url: str) -> AsyncIterator[Stores]:
-    """The stores at these URLs, for the running loop. Errors: `InvalidInput` when one is no URL of its kind."""
+    """Open the stores at these URLs, for the running loop. Raises `InvalidInput` for a URL of the wrong kind."""
     async with AsyncExitStack() as after:
         presence, bus, guard = ValkeyPresence(redis_url), ValkeyBus(redis_url), ValkeyGuard(redis_url)
-        storage = storage_of(settings)
+        storage = create_storage(settings)
         for opened in (presence, bus, guard, storage):
             after.push_async_callback(opened.aclose)
         gateway = gateway_of(settings, await after.enter_async_context(asking_client()))

@@ -1,7 +1,7 @@
-"""`omnisonic users`: accounts listed, and made by the operator, for where nobody can register by themselves (SPEC 4).
+"""`omnisonic users`: lists accounts, and creates them where people cannot register themselves (SPEC 4).
 
-A password comes from the terminal, where it is not shown, or from standard input; never from the command line, which
-others on the machine can read.
+The password is read from the terminal, where it is not shown, or from standard input. It is never an argument, because
+other users of the machine can read command lines.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from omnisonic.cli.schema_check import refuse_when_behind
-from omnisonic.cli.service_urls import database_of
+from omnisonic.cli.service_urls import find_database_url
+from omnisonic.cli.startup_checks import check_schema
 from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.identity.emails import checked_email
 from omnisonic.identity.passwords import LONGEST, hash_password
 from omnisonic.models import checked_name
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
-from omnisonic.stores.database.pool import COMMAND, Database, Row
+from omnisonic.stores.database.pool import Database, Row
 from omnisonic.studio.accounts import EmailTaken
 from omnisonic.studio.accounts.account_statements import LIST_USERS
 from omnisonic.studio.accounts.account_store import AccountStore
 
 SHORTEST: Final = 8
-"""Fewest characters in a password that an operator gives."""
+"""The shortest password that an operator may give."""
 NAME_LENGTH: Final = 120
 
 T = TypeVar("T")
@@ -40,13 +40,13 @@ class NoSuchAccount(OmnisonicError):
 
 
 def add(settings: Settings, email: str, *, name: str | None) -> None:
-    """Make an account. Errors: `InvalidInput`, `EmailTaken`, `BadSettings`, and what the database says."""
+    """Create an account. Raises `InvalidInput`, `EmailTaken`, `BadSettings`, and database errors."""
     configure_logs(settings, "users")
     email = checked_email(email)
     if name is not None:
         name = checked_name(name.strip(), name="name", longest=NAME_LENGTH)
-    url = database_of(settings)
-    password_hash = hash_password(_asked_password(email))
+    url = find_database_url(settings)
+    password_hash = hash_password(_read_password(email))
     try:
         asyncio.run(_with_accounts(url, lambda accounts: accounts.register(email, password_hash, name=name)))
     except EmailTaken:
@@ -57,21 +57,21 @@ def add(settings: Settings, email: str, *, name: str | None) -> None:
 
 
 def replace_password(settings: Settings, email: str) -> None:
-    """Give an account another password, and end its sign-ins. Errors: as `add`, and `NoSuchAccount`."""
+    """Change the password of an account, and end its sign-ins. Raises as `add`, and `NoSuchAccount`."""
     configure_logs(settings, "users")
     email = checked_email(email)
-    url = database_of(settings)
-    password_hash = hash_password(_asked_password(email))
+    url = find_database_url(settings)
+    password_hash = hash_password(_read_password(email))
     if asyncio.run(_with_accounts(url, lambda accounts: accounts.set_password(email, password_hash))) is None:
         raise NoSuchAccount(f"There is no account with the e-mail address {email}: add it without --replace.")
     typer.echo(f"{email} has another password now, and is signed out everywhere.")
 
 
 def show(settings: Settings, *, as_json: bool) -> None:
-    """Print all accounts. Errors: `BadSettings`, and what the database says."""
+    """Print all accounts. Raises `BadSettings`, and database errors."""
     configure_logs(settings, "users")
-    rows = asyncio.run(_with_database(database_of(settings), lambda database: database.rows(LIST_USERS)))
-    accounts = [_account(row) for row in rows]
+    rows = asyncio.run(_with_database(find_database_url(settings), lambda database: database.rows(LIST_USERS)))
+    accounts = [_account_json(row) for row in rows]
     if as_json:
         typer.echo(json.dumps({"users": accounts}, ensure_ascii=False))
         return
@@ -82,12 +82,7 @@ def show(settings: Settings, *, as_json: bool) -> None:
     typer.echo(f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}.")
 
 
-def _printable(text: str) -> str:
-    """`text` without what a terminal would obey: names may come from a provider."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _account(row: Row) -> dict[str, Any]:
+def _account_json(row: Row) -> dict[str, Any]:
     return {
         "email": row["email"],
         "name": row["name"],
@@ -101,8 +96,8 @@ async def _with_accounts(url: str, act: Callable[[AccountStore], Awaitable[T]]) 
 
 
 async def _with_database(url: str, act: Callable[[Database], Awaitable[T]]) -> T:
-    await refuse_when_behind(url)
-    database = Database(url, connections=1, deadlines=COMMAND)
+    await check_schema(url)
+    database = Database(url, connections=1)
     await database.open()
     try:
         return await act(database)
@@ -110,8 +105,8 @@ async def _with_database(url: str, act: Callable[[Database], Awaitable[T]]) -> T
         await database.aclose()
 
 
-def _asked_password(email: str) -> str:
-    """A new password: typed twice at a terminal, else a line of standard input. Errors: `InvalidInput`."""
+def _read_password(email: str) -> str:
+    """Read a new password: twice from a terminal, otherwise one line of standard input. Raises `InvalidInput`."""
     if sys.stdin.isatty():
         password = getpass.getpass(f"Password for {email}: ")
         if getpass.getpass("The same again: ") != password:

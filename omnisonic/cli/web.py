@@ -1,14 +1,13 @@
-"""`omnisonic web`: opens its socket and the shared stores, builds the app on them, and serves it (`cli/site.py`)."""
+"""`omnisonic web`: opens its socket and the stores, creates the app, and serves it (`cli/site.py`)."""
 
 import asyncio
 import socket
 from collections.abc import Callable
 
 from omnisonic.cli.listening_sockets import port_of
-from omnisonic.cli.schema_check import refuse_when_behind
 from omnisonic.cli.site import open_site, serve_site
+from omnisonic.cli.startup_checks import check_schema, require_services
 from omnisonic.cli.stores import open_stores
-from omnisonic.errors import BadSettings
 from omnisonic.http.app import create_app
 from omnisonic.identity.signing import signing_secret
 from omnisonic.observability.telemetry import configure_telemetry
@@ -16,12 +15,20 @@ from omnisonic.settings.settings import Settings
 
 
 def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
-    """Run until a signal. `fd` is an inherited listening socket; `supervised`: standard input is a lifeline.
+    """Run until a signal.
 
-    Errors: `BadSettings` without a place to meet the other parts, or where people could not sign in safely;
-    `DatabaseBehind`; `CannotListen`.
+    Args:
+        settings: The settings.
+        fd: An inherited listening socket.
+        supervised: Standard input is a readiness pipe.
+
+    Raises:
+        BadSettings: A service is not set, or people could not sign in safely.
+        DatabaseBehind: Run `omnisonic migrate`.
+        CannotOpenSocket: It cannot listen.
+
     """
-    redis_url, database_url = _places(settings)
+    redis_url, database_url = require_services(settings)
     settings.check_sign_in()
     secret = signing_secret(settings)
     listener, ready = open_site(settings, "web", fd=fd, supervised=supervised)
@@ -32,18 +39,6 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         telemetry.shutdown()
 
 
-def _places(settings: Settings) -> tuple[str, str]:
-    """Where presence and bus are, and where the database is: in this process alone they would silently be empty."""
-    problems = []
-    if settings.redis_url is None:
-        problems.append("REDIS_URL is not set: set it to where the gateway meets the web, or run `omnisonic serve`.")
-    if settings.database_url is None:
-        problems.append("DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.")
-    if settings.redis_url is None or settings.database_url is None:
-        raise BadSettings(problems)
-    return settings.redis_url, settings.database_url
-
-
 async def _serve(
     settings: Settings,
     redis_url: str,
@@ -52,7 +47,7 @@ async def _serve(
     listener: socket.socket,
     ready: Callable[[], None],
 ) -> None:
-    await refuse_when_behind(database_url)
+    await check_schema(database_url)
     async with open_stores(settings, redis_url, database_url) as stores:
         app = create_app(
             settings,

@@ -1,8 +1,8 @@
-"""`omnisonic worker`: work that nobody waits for, on asyncio: housekeeping, listening to what was uploaded, mixdowns.
+"""`omnisonic worker`: work in the background, on asyncio: audio analysis, mixdowns, and housekeeping.
 
-Overload: it gives itself its work; uploads and exports wait in the database until it comes to them. Crash: what fails
-is logged and tried again; a crash of the process is its supervisor's matter, and loses nothing. SIGTERM or Ctrl-C ends
-it at once: what it was doing is done later, by itself or another worker.
+Overload: uploads and exports wait in the database until the worker takes them. Crash: failed work is logged and tried
+again; a crash of the process loses nothing, and the supervisor restarts it. Shutdown: SIGTERM or Ctrl-C ends it at
+once; its work is done later, by the same or another worker.
 """
 
 import asyncio
@@ -13,15 +13,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from omnisonic.cli.announcement import announcement
-from omnisonic.cli.readiness_pipe import end_with_supervisor, ready_in_asyncio
-from omnisonic.cli.schema_check import refuse_when_behind
-from omnisonic.cli.stop_signal import stop_signal
-from omnisonic.cli.storage import storage_of
-from omnisonic.errors import BadSettings
+from omnisonic.cli.lifecycle import ready_printer, start_heartbeats, stop_on_signals, stop_with_supervisor
+from omnisonic.cli.startup_checks import check_schema, require_services
+from omnisonic.cli.storage import create_storage
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.observability.telemetry import configure_telemetry
-from omnisonic.operations.housekeeping import Chore, chores, keep_house
+from omnisonic.operations.housekeeping import Chore, all_chores, run_housekeeping
 from omnisonic.process.descriptors import allow_descriptors
 from omnisonic.process.sandbox import missing_layers
 from omnisonic.settings.settings import Settings
@@ -40,20 +37,20 @@ from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.retention import UploadRetention
 
 CONNECTIONS: Final = AT_ONCE + 1
-"""To the database: one for housekeeping. Each mixdown has two more: one for its heartbeat."""
+"""Connections to the database, one of them for housekeeping. Each mixdown has two more, one for its heartbeat."""
 
 _log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, *, supervised: bool) -> None:
-    """Run until a signal. `supervised`: standard input is a lifeline. Errors: `BadSettings`, `DatabaseBehind`."""
-    database_url, redis_url = _places(settings)
+    """Run until a signal. `supervised`: standard input is a readiness pipe. Raises `BadSettings`, `DatabaseBehind`."""
+    redis_url, database_url = require_services(settings)
     allow_descriptors()
     if supervised:
-        end_with_supervisor()
+        stop_with_supervisor()
     if missing := missing_layers():
         _log.warning("sandbox.incomplete", extra={"missing": missing})
-    ready = ready_in_asyncio if supervised else announcement(settings, "worker", "At work.")
+    ready = start_heartbeats if supervised else ready_printer(settings, "worker", "At work.")
     telemetry = configure_telemetry(settings, "worker")
     try:
         asyncio.run(_work(settings, database_url, redis_url, ready, is_measured=telemetry.has_metrics))
@@ -61,48 +58,40 @@ def run(settings: Settings, *, supervised: bool) -> None:
         telemetry.shutdown()
 
 
-def _places(settings: Settings) -> tuple[str, str]:
-    """Where the rows are, and where rooms hear what has become of them."""
-    problems = []
-    if settings.database_url is None:
-        problems.append("DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.")
-    if settings.redis_url is None:
-        problems.append("REDIS_URL is not set: set it to where the gateway hears of news, or run `omnisonic serve`.")
-    if settings.database_url is None or settings.redis_url is None:
-        raise BadSettings(problems)
-    return settings.database_url, settings.redis_url
-
-
 async def _work(
     settings: Settings, database_url: str, redis_url: str, ready: Callable[[], None], *, is_measured: bool
 ) -> None:
-    stop = stop_signal()
-    await refuse_when_behind(database_url)
+    stop = stop_on_signals()
+    await check_schema(database_url)
     async with AsyncExitStack() as after:
-        storage, bus = storage_of(settings), ValkeyBus(redis_url)
+        storage, bus = create_storage(settings), ValkeyBus(redis_url)
         for opened in (storage, bus):
             after.push_async_callback(opened.aclose)
         connections = CONNECTIONS + 2 * settings.export_worker_concurrency
         database = Database(database_url, connections=connections, deadlines=COMMAND)
         await database.open()
         after.push_async_callback(database.aclose)
-        announce = RoomEvents(bus).tell
+        publish = RoomEvents(bus).tell
         yields = settings.rooms_first
-        analysing = AnalysisWorker(
-            AnalysisQueue(database), storage, partial(analyse_file, at_idle_priority=yields), announce
+        analysis_worker = AnalysisWorker(
+            AnalysisQueue(database), storage, partial(analyse_file, at_idle_priority=yields), publish
         )
         queue, telemetry = ExportQueue(database), ExportTelemetry()
-        exporting = ExportWorker(
+        export_worker = ExportWorker(
             queue,
             storage,
             partial(mix, at_idle_priority=yields),
-            announce,
+            publish,
             at_once=settings.export_worker_concurrency,
             mix_s=settings.export_max_duration_seconds,
             telemetry=telemetry,
         )
         async with asyncio.TaskGroup() as tasks:
-            endless = [keep_house(_todo(settings, database, storage)), analysing.run(), exporting.run()]
+            endless = [
+                run_housekeeping(_chores(settings, database, storage)),
+                analysis_worker.run(),
+                export_worker.run(),
+            ]
             if is_measured:
                 endless.append(telemetry.watch_queue(queue, asyncio.sleep))
             work = [tasks.create_task(each) for each in endless]
@@ -112,9 +101,9 @@ async def _work(
                 task.cancel()
 
 
-def _todo(settings: Settings, database: Database, storage: Storage) -> Mapping[str, Chore]:
+def _chores(settings: Settings, database: Database, storage: Storage) -> Mapping[str, Chore]:
     upkeep = UploadRetention(database)
-    return chores(
+    return all_chores(
         AccountStore(database),
         upkeep,
         ExportQueue(database),

@@ -1,5 +1,6 @@
-"""The client (SPEC 8): one member in one room, from a trio program, coming back by itself.
+"""The client (SPEC 8): one member in one room, from a trio program, with automatic reconnection.
 
-`rooms` is what a program sees. `keeper` is the one task that reads and comes back; what it decides by is pure: `plan`
-(when to come back), `inbox` (what waits to be read), `asks` (what waits for its ack), `roster`.
+`rooms` is the public part: `connect` and `ClientRoom`. `reconnector` is the one task that reads and reconnects. It
+opens each connection with `connection`, and applies what arrives with `dispatch`. `reconnect_policy` decides when to
+reconnect; `inbox` holds the messages that the program has not read yet.
 """

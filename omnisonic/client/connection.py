@@ -1,17 +1,24 @@
-"""A link: one connection to a gateway, from its first byte to its last. It judges nothing; the keeper does.
+"""One connection of the client to a gateway: the request to join, the handshake, messages and frames.
 
-Overload: a frame that the server does not take within `SEND_S` breaks the link. Crash, shutdown: `aclose` lets go of
-the socket at once; a close frame, if one is wanted, has been sent before.
+It makes no decisions; `omnisonic.client.reconnector` does.
+
+Overload: a frame that the server does not accept within `SEND_S` breaks the connection. Crash and shutdown: `aclose`
+closes the socket at once. The close frame, where one is needed, is sent before by the caller.
 """
 
+import secrets
 import ssl
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
+import msgspec
 import trio
 
 from omnisonic.client.errors import EntryRefused
-from omnisonic.client.reconnect_policy import Ending
+from omnisonic.client.reconnect_policy import Disconnect
+from omnisonic.errors import InvalidInput
+from omnisonic.models import Status
 from omnisonic.wire.client_frames import ServerSplitter, masked_frame
 from omnisonic.wire.client_handshake import (
     BODY_BYTES,
@@ -21,40 +28,69 @@ from omnisonic.wire.client_handshake import (
     InvalidHandshake,
     check_response,
     generate_key,
+    parse_url,
     read_refusal,
     read_response,
     upgrade_request,
 )
 from omnisonic.wire.frames import Frame
+from omnisonic.wire.handshake import SUBPROTOCOL, TICKET_PREFIX
+from omnisonic.wire.json_limits import DEPTH, nesting_depth
+from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, too_large
 
 READ_BYTES: Final = 262_144
 SEND_S: Final = 10.0
 TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
-"""HTTP answers that may be others a little later."""
+"""HTTP statuses after which another attempt may succeed."""
 
 Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+Ticket: TypeAlias = str | Callable[[], Awaitable[str]]
+
+
+class OutgoingMessage(msgspec.Struct, omit_defaults=True):
+    """A message as the client sends it. With an `id` the room answers it by an `ack`."""
+
+    type: str
+    payload: Any = None
+    to: str | None = None
+    id: int | None = None
+
+
+def encode_message(message: OutgoingMessage) -> bytes:
+    """The message as JSON. Raises `InvalidInput` for what the server would refuse without an answer."""
+    if not 0 < len(message.type) <= TYPE_LENGTH:
+        raise InvalidInput(f"type must have 1 to {TYPE_LENGTH} characters.", code="invalid_message")
+    try:
+        data = msgspec.json.encode(message)
+    except (TypeError, ValueError, RecursionError) as wrong:
+        raise InvalidInput(f"The payload is not JSON: {wrong}.", code="invalid_message") from wrong
+    if len(data) > MESSAGE_BYTES:
+        raise too_large(len(data))
+    if nesting_depth(data) > DEPTH:
+        raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
+    return data
 
 
 class ConnectionBroken(Exception):
-    """The connection is gone, or does not take anything: what was being sent did not arrive whole."""
+    """The connection is gone or does not accept anything. What was being sent did not arrive whole."""
 
 
 class Connection:
-    """An open WebSocket. Frames go out whole, whoever is cancelled meanwhile."""
+    """An open WebSocket. A frame is sent whole, even when its sender is cancelled."""
 
     def __init__(self, stream: Stream, early: bytes) -> None:
         self.splitter = ServerSplitter()
-        self.has_heard = True
-        """Whether anything came since this was last set to False."""
-        self.ending: Ending | None = None
-        """How the server has ended it, once it has."""
+        self.has_received = True
+        """Whether anything arrived since this was last set to False."""
+        self.disconnect: Disconnect | None = None
+        """How the connection ended, once it has."""
         self._stream = stream
         self._early = early
         self._lock = trio.Lock()
         self._is_broken = False
 
     async def receive(self) -> tuple[list[Frame], int] | None:
-        """What one read brought, and how many bytes it was; None when the connection has ended."""
+        """Read once. Returns the frames and the number of bytes read; None when the connection has ended."""
         data = self._early
         if data:
             self._early = b""
@@ -65,17 +101,17 @@ class Connection:
                 return None
         if not data:
             return None
-        self.has_heard = True
+        self.has_received = True
         return self.splitter.feed(data), len(data)
 
     async def send(self, opcode: int, payload: bytes) -> None:
-        """Send one frame. Errors: `LinkBroken`."""
+        """Send one frame. Raises `ConnectionBroken`."""
         frame = masked_frame(opcode, payload)
         await trio.lowlevel.checkpoint_if_cancelled()
         async with self._lock:
             if self._is_broken:
                 raise ConnectionBroken
-            # A frame that is cut off would break the connection for everybody.
+            # Half a frame would break the connection for all other senders.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S):
                 try:
                     await self._stream.send_all(frame)
@@ -83,28 +119,60 @@ class Connection:
                     pass
                 else:
                     return
-            await self.aclose()  # so that whoever reads sees it, too
+            await self.aclose()  # so that the reader notices, too
             raise ConnectionBroken
 
     async def aclose(self) -> None:
-        """Let go of the socket."""
+        """Close the socket at once."""
         self._is_broken = True
         await trio.aclose_forcefully(self._stream)
+
+
+@dataclass
+class JoinRequest:
+    """Which room to join, and as whom (SPEC 5.1). The same for all reconnections of one membership.
+
+    Without a ticket, a missing `member_id` is generated, and a missing `name` is the `member_id`.
+    """
+
+    url: str
+    room: str | None = None
+    member_id: str | None = None
+    name: str | None = None
+    status: Status = "active"
+    ticket: Ticket | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ssl_context: ssl.SSLContext | None = None
+
+    def __post_init__(self) -> None:
+        if self.ticket is None and "memberId=" not in self.url:
+            self.member_id = self.member_id or secrets.token_hex(8)
+        if self.ticket is None and "displayName=" not in self.url:
+            self.name = self.name or self.member_id
+        parse_url(self.url, {})  # so that a bad URL raises at once
+
+    async def connect(self) -> Connection:
+        """Connect and open the WebSocket. Raises `EntryRefused`, and what the ticket function raises."""
+        ticket = self.ticket if isinstance(self.ticket, str | None) else await self.ticket()
+        fields = {"roomId": self.room, "memberId": self.member_id, "displayName": self.name, "status": self.status}
+        address = parse_url(self.url, {name: value for name, value in fields.items() if value is not None})
+        offers = [SUBPROTOCOL] if ticket is None else [SUBPROTOCOL, TICKET_PREFIX + ticket]
+        return await open_connection(address, offers, self.headers, self.ssl_context)
 
 
 async def open_connection(
     address: Address, subprotocols: Sequence[str], headers: Mapping[str, str], context: ssl.SSLContext | None
 ) -> Connection:
-    """Connect and open the WebSocket. Errors: `EntryRefused`."""
+    """Connect and open the WebSocket. Raises `EntryRefused`."""
     try:
-        stream = await _connect(address, context)
+        stream = await _open_stream(address, context)
     except (OSError, ssl.SSLError) as problem:
         raise _unreachable(address, str(problem)) from problem
     key = generate_key()
     try:
         await stream.send_all(upgrade_request(address, key, subprotocols, headers))
-        answer, rest = await _answer(stream)
-        await _check(stream, answer, rest, key)
+        answer, rest = await _receive_answer(stream)
+        await _check_upgraded(stream, answer, rest, key)
     except InvalidHandshake as problem:
         await trio.aclose_forcefully(stream)
         raise EntryRefused("no_websocket", f"No WebSocket server answers there: {problem}.") from problem
@@ -117,7 +185,7 @@ async def open_connection(
     return Connection(stream, rest)
 
 
-async def _connect(address: Address, context: ssl.SSLContext | None) -> Stream:
+async def _open_stream(address: Address, context: ssl.SSLContext | None) -> Stream:
     if not address.secure:
         return await trio.open_tcp_stream(address.host, address.port)
     stream = await trio.open_ssl_over_tcp_stream(
@@ -133,7 +201,8 @@ async def _connect(address: Address, context: ssl.SSLContext | None) -> Stream:
     return stream
 
 
-async def _answer(stream: Stream) -> tuple[HandshakeResponse, bytes]:
+async def _receive_answer(stream: Stream) -> tuple[HandshakeResponse, bytes]:
+    """Receive the HTTP answer to the upgrade. Returns it, and the bytes that came after its head."""
     received = bytearray()
     while (answer := read_response(received)) is None:
         data = await stream.receive_some(READ_BYTES)
@@ -143,8 +212,8 @@ async def _answer(stream: Stream) -> tuple[HandshakeResponse, bytes]:
     return answer, bytes(received)
 
 
-async def _check(stream: Stream, answer: HandshakeResponse, body: bytes, key: str) -> None:
-    """See that the answer opens the WebSocket. Errors: `EntryRefused` with what a server says that does not."""
+async def _check_upgraded(stream: Stream, answer: HandshakeResponse, body: bytes, key: str) -> None:
+    """Check that the server opened the WebSocket. Raises `EntryRefused` with the server's code and sentence if not."""
     if answer.status == SWITCHING:
         check_response(answer, key)
         return

@@ -1,14 +1,25 @@
-"""How being in a room ends, and how saying something fails: the errors of the client, each with a stable code."""
+"""The errors of the client, each with a stable code: joining failed, the membership ended, a message was refused."""
 
 from omnisonic.errors import OmnisonicError
 
 
 class EntryRefused(OmnisonicError):
-    """The room was not entered.
+    """The client could not join the room. Raised by `connect`.
 
-    `code` is the server's (docs/realtime.md, "When the server refuses a connection"), or `unreachable`.
-    `status` is that of an HTTP answer; None when there was none, or the refusal came after the upgrade.
-    `retry_after_s`: it may go better after that long. None: not by itself.
+    Attributes:
+        code: The server's code (docs/realtime.md, "When the server refuses a connection"), or `unreachable`, or
+            `no_websocket` when something else answers at that address.
+        message: A sentence that says what to do.
+        status: The HTTP status of the answer. None when there was no answer, or the refusal came after the upgrade.
+        retry_after_s: Another attempt may succeed after this many seconds. None: another attempt will not help.
+
+    Example:
+        try:
+            async with omnisonic.connect(url, room="jam", ticket=ticket) as room:
+                ...
+        except omnisonic.EntryRefused as refused:
+            print(refused.code, refused.message)
+
     """
 
     def __init__(
@@ -21,11 +32,23 @@ class EntryRefused(OmnisonicError):
 
 
 class Closed(OmnisonicError):
-    """The member is in the room no more, and does not come back by itself. The message says why.
+    """The membership has ended, and the client does not reconnect. Raised by the methods of `ClientRoom`.
 
-    `code` is a word of the table of close codes (`kicked`, `replaced`, `room_closed`, …), the code of the refusal that
-    ended the attempts to come back, `unreachable`, or `left` when the program left. `close_code` is the WebSocket's
-    (1006 when the connection was just gone), `reason` what came with it.
+    Attributes:
+        code: The name of the close code (`kicked`, `replaced`, `room_closed`, …), the code of the refusal that ended
+            the reconnection, `unreachable` when it took too long, `left` when the program itself left, or `internal`
+            after a bug in the client.
+        message: A sentence that says why.
+        close_code: The WebSocket close code; 1006 when the connection just broke.
+        reason: The reason that the server sent with the close code; may be empty.
+
+    Example:
+        try:
+            async for message in room:
+                print(message.payload)
+        except omnisonic.Closed as closed:
+            print(closed.code, closed.close_code, closed.message)
+
     """
 
     def __init__(self, code: str, message: str, *, close_code: int = 1006, reason: str = "") -> None:
@@ -36,10 +59,19 @@ class Closed(OmnisonicError):
 
 
 class NotTaken(OmnisonicError):
-    """The room did not take a message that was to be acknowledged.
+    """The room did not accept a message. Raised by `ClientRoom.ask` and `ClientRoom.set_presence`.
 
-    `code` is the server's (docs/realtime.md, "Errors"), and the message was not relayed. With `connection_lost` and
-    `no_answer` nobody knows: it may have been.
+    Attributes:
+        code: The server's code (docs/realtime.md, "Errors"): the message was not relayed. The codes `connection_lost`
+            and `no_answer` mean that the message may have been relayed or not.
+        message: A sentence that says why.
+
+    Example:
+        try:
+            offset = await room.ask("chat", {"text": "Hello"}, to="ada")
+        except omnisonic.NotTaken as problem:
+            print(problem.code)
+
     """
 
     def __init__(self, code: str, message: str) -> None:

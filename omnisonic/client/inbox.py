@@ -1,9 +1,11 @@
-"""The inbox: messages that were received and wait to be read. Owned by the keeper's task; read by the program's.
+"""The inbox: received messages that the program has not read yet. The reconnector's task fills it.
 
-It is filled and emptied by the read: one list of messages for each read of the socket, so that a thousand messages cost
-one wake-up. Overload: when it is half full, reading pauses for a moment (`pause`), which is enough for a program that
-is only busy. It does not stop, because the program may be waiting for an ack: over `limit_bytes` the oldest reads are
-dropped, and a `history.gap` stands in their place that says how many messages there were.
+It holds one list of messages for each read of the socket, so that a thousand messages wake the program once.
+
+Overload: when it is half full, the reconnector pauses between two reads (`pause`, `PAUSE_S` at most), which is enough
+for a program that is busy for a moment. It never stops reading, because the program may be waiting for an ack. Above
+`limit_bytes` the oldest reads are dropped, and one `history.gap` in their place says how many messages they held.
+Shutdown: `close`; what is already in it can still be read.
 """
 
 from collections import deque
@@ -16,16 +18,16 @@ from omnisonic.wire.decoded_message import Message
 
 INBOX_BYTES: Final = 4_194_304
 PAUSE_S: Final = 0.05
-"""The longest pause between two reads: an ack comes this late at most, and a ping is answered long before its time."""
+"""The longest pause between two reads. It delays an ack by this much at most, and a pong far less than its timeout."""
 GAP: Final = "history.gap"
 
 
 class Inbox:
-    """What waits to be read. `limit_bytes` counts the bytes that were received, not what Python makes of them."""
+    """The messages that wait to be read. `limit_bytes` counts the received bytes, not the size of Python's objects."""
 
     def __init__(self, limit_bytes: int = INBOX_BYTES) -> None:
         self.dropped = 0
-        self.is_shut = False
+        self.is_closed = False
         self._limit_bytes = limit_bytes
         self._reads: deque[tuple[list[Message], int]] = deque()
         self._size = 0
@@ -35,7 +37,7 @@ class Inbox:
         self._half_empty = trio.Event()
 
     def put(self, messages: list[Message], size: int) -> None:
-        """Keep what one read brought: `size` bytes of it."""
+        """Add the messages of one read, which was `size` bytes long. Drops the oldest reads above the limit."""
         self._reads.append((messages, size))
         self._size += size
         while self._size > self._limit_bytes and len(self._reads) > 1:
@@ -46,19 +48,19 @@ class Inbox:
         self._wake.set()
 
     async def pause(self) -> None:
-        """Wait a moment for the program to read, if much waits for it."""
+        """Give the program a moment to read, when the inbox is more than half full."""
         if self._size > self._limit_bytes // 2:
             self._half_empty = trio.Event()
             with trio.move_on_after(PAUSE_S):
                 await self._half_empty.wait()
 
-    def shut(self) -> None:
-        """Nothing more comes."""
-        self.is_shut = True
+    def close(self) -> None:
+        """Accept nothing more."""
+        self.is_closed = True
         self._wake.set()
 
     async def next(self) -> Message | None:
-        """The next message; None when there is none left and none will come. Waits only when there is none."""
+        """The next message; None when the inbox is closed and empty. Waits only while it is empty."""
         while True:
             for message in self._current:
                 return message
@@ -72,7 +74,7 @@ class Inbox:
                     self._half_empty.set()
                 self._current = iter(messages)
                 await trio.lowlevel.checkpoint()
-            elif self.is_shut:
+            elif self.is_closed:
                 return None
             else:
                 self._wake = trio.Event()

@@ -1,4 +1,4 @@
-"""When to come back after a connection has ended (SPEC 5.3). Pure; times are seconds."""
+"""When to reconnect after a connection has ended (SPEC 5.3). Pure; times are seconds."""
 
 import random
 from collections.abc import Callable
@@ -12,27 +12,27 @@ from omnisonic.wire.closing import CLOSE_TABLE, CloseCode
 
 FIRST_S: Final = 0.5
 LONGEST_S: Final = 15.0
-SETTLED_S: Final = 5.0
-"""A connection that lasted this long was a good one: the next failure is the first again."""
+STABLE_S: Final = 5.0
+"""After a connection that lasted this long the delays start again at `FIRST_S`."""
 LONGEST_ADVICE_S: Final = 60.0
-"""A server may ask for more patience than this, and does not get it."""
+"""The longest delay that a server may ask for; a longer one is cut to this."""
 LOST: Final = 1006
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a connection ended: the code of its close frame, or 1006, and the reason that came with it."""
+class Disconnect:
+    """How a connection ended: the code of its close frame, or 1006 without one, and the reason that came with it."""
 
     code: int
     reason: str = ""
 
-    def final(self) -> Closed | None:
-        """The error to end with, when one must not come back by oneself."""
+    def final_error(self) -> Closed | None:
+        """The error that ends the membership. None when the client may reconnect."""
         row = CLOSE_TABLE.get(CloseCode(self.code)) if self.code in CLOSE_TABLE else None
         if row is None or row.reconnect:
             return None
-        told = f" The server says: {self.reason}." if self.reason and self.reason != row.word else ""
-        return Closed(row.word, row.meaning + told, close_code=self.code, reason=self.reason)
+        detail = f" The server says: {self.reason}." if self.reason and self.reason != row.word else ""
+        return Closed(row.word, row.meaning + detail, close_code=self.code, reason=self.reason)
 
 
 class _Advice(msgspec.Struct):
@@ -40,27 +40,27 @@ class _Advice(msgspec.Struct):
 
 
 class ReconnectPolicy:
-    """The waits of one member. `jitter` gives numbers from 0 to 1."""
+    """The delays before the reconnections of one member. `jitter` returns numbers from 0 to 1."""
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self._jitter = jitter
         self._next_s = FIRST_S
 
-    def settled(self) -> None:
-        """The last connection was a good one."""
+    def reset(self) -> None:
+        """Start again at the shortest delay, after a connection that lasted."""
         self._next_s = FIRST_S
 
-    def after(self, ending: Ending) -> float:
-        """How long to wait after this ending. A server that stops says it itself."""
-        if ending.code == CloseCode.GOING_AWAY:
+    def delay_after(self, disconnect: Disconnect) -> float:
+        """How long to wait after this disconnect. With 1001 the server may name the delay itself."""
+        if disconnect.code == CloseCode.GOING_AWAY:
             try:
-                advice = msgspec.json.decode(ending.reason, type=_Advice)
+                advice = msgspec.json.decode(disconnect.reason, type=_Advice)
             except ValueError:
-                return self.after_failure()
+                return self.next_delay()
             return min(max(advice.reconnectMs / 1000, 0.0), LONGEST_ADVICE_S)
-        return self.after_failure()
+        return self.next_delay()
 
-    def after_failure(self, at_least_s: float = 0.0) -> float:
+    def next_delay(self, at_least_s: float = 0.0) -> float:
         """How long to wait now: twice as long each time, less a random part of up to half of it."""
         step_s = self._next_s
         self._next_s = min(2 * step_s, LONGEST_S)

@@ -1,7 +1,9 @@
-"""The keeper: the one task that reads, and comes back when the connection has ended (SPEC 5.3, 8).
+"""The reconnector: the one task of a client that reads, and reconnects when the connection has ended (SPEC 5.3, 8).
 
-It owns the link. Everybody else sees `link`, `state` and `why`, and is woken when they change. Overload: the inbox
-drops, the keeper reads on. Crash: the room ends with `internal`, and the traceback is logged. Shutdown: `leave`.
+It owns the connection. Other tasks read `connection`, `state` and `close_error`, and wait on `changed`.
+
+Overload: it goes on reading; the inbox drops the oldest messages. Crash: the membership ends with the code `internal`,
+and the traceback is logged. Shutdown: `leave`.
 """
 
 import logging
@@ -11,25 +13,24 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 import trio
 
-from omnisonic.client.connection import Connection, ConnectionBroken
+from omnisonic.client.connection import Connection, ConnectionBroken, JoinRequest
 from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import Closed, EntryRefused
-from omnisonic.client.join_request import JoinRequest
-from omnisonic.client.reconnect_policy import LOST, SETTLED_S, Ending, ReconnectPolicy
+from omnisonic.client.reconnect_policy import LOST, STABLE_S, Disconnect, ReconnectPolicy
 from omnisonic.errors import Unavailable
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import CLOSE, PONG, TEXT
 
 State: TypeAlias = Literal["connected", "reconnecting", "closed"]
 
-ENTER_S: Final = 10.0
-"""From the first packet to the welcome, the getting of a ticket included."""
-BEAT_S: Final = 20.0
-"""How often a heartbeat is sent."""
+JOIN_S: Final = 10.0
+"""From the first packet to the `welcome`, including the call of the ticket function."""
+HEARTBEAT_S: Final = 20.0
+"""The interval of heartbeats."""
 ANSWER_S: Final = 10.0
-"""A connection by which nothing comes for this long after a heartbeat is lost."""
+"""A connection on which nothing arrives for this long after a heartbeat is lost."""
 CLOSE_S: Final = 2.0
-"""For the server's answer to a close."""
+"""How long to wait for the server's answer to a close frame."""
 GIVE_UP_S: Final = 300.0
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class Reconnector:
     ) -> None:
         self.connection: Connection | None = None
         self.state: State = "reconnecting"
-        self.why: Closed | None = None
+        self.close_error: Closed | None = None
+        """Why the membership ended, once it has."""
         self.changed = trio.Event()
         self._join_request = join_request
         self._dispatch = dispatch
@@ -56,26 +58,26 @@ class Reconnector:
         self._give_up_after_s = give_up_after_s
         self._is_leaving = False
 
-    async def enter(self) -> None:
-        """Enter for the first time. Errors: `EntryRefused`; nothing is tried again."""
-        self._is_in(await self._attempt())
+    async def join(self) -> None:
+        """Join the room for the first time, with one attempt. Raises `EntryRefused`."""
+        self._set_connected(await self._attempt_join())
 
     async def run(self) -> None:
-        """Read and come back, until the member is in the room no more."""
+        """Read and reconnect until the membership ends."""
         try:
-            await self._keep()
-        except Closed as why:
-            self._end(why)
-        except Exception as crash:  # noqa: BLE001 - whoever waits for messages is to hear of it
+            await self._run_connections()
+        except Closed as closed:
+            self._close(closed)
+        except Exception as crash:  # noqa: BLE001 - the program that waits for messages gets it as `Closed`
             _log.error("client.crashed", exc_info=crash)
             failed = Closed("internal", "The client failed; its log says how.")
             failed.__cause__ = crash
-            self._end(failed)
+            self._close(failed)
         finally:
-            self._end(_left())  # cancelled: the program does not wait for anything any more
+            self._close(_left_error())  # when cancelled: the program does not wait for anything any more
 
     async def leave(self) -> None:
-        """Say goodbye, if there is somebody to say it to, and be out at the latest after `CLOSE_S`."""
+        """Send a close frame if connected, and end the membership within `CLOSE_S`."""
         self._is_leaving = True
         with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionBroken):
             connection = self.connection
@@ -83,87 +85,90 @@ class Reconnector:
                 await connection.send(CLOSE, Closing(CloseCode.NORMAL).payload())
                 while self.state == "connected":
                     await self.changed.wait()
-        self._end(_left())
+        self._close(_left_error())
         if self.connection is not None:
             await self.connection.aclose()
 
-    async def other_connection(self, than: Connection | None = None) -> Connection:
-        """The open link; once it is known to be broken, the next one. Errors: `Closed`."""
+    async def wait_for_connection(self, *, other_than: Connection | None = None) -> Connection:
+        """Return the open connection. Waits for the next one while it is `other_than`, which broke. Raises `Closed`."""
         while True:
-            if self.why is not None:
-                raise self.why.with_traceback(None)
-            if self.connection is not None and self.connection is not than:
+            if self.close_error is not None:
+                raise self.close_error.with_traceback(None)
+            if self.connection is not None and self.connection is not other_than:
                 return self.connection
             await self.changed.wait()
 
     # The life of a connection
 
-    async def _keep(self) -> None:
+    async def _run_connections(self) -> None:
         while (connection := self.connection) is not None:
             began_s = trio.current_time()
-            ending = await self._stay(connection)
+            disconnect = await self._run_connection(connection)
             await connection.aclose()
             self.connection = None
-            self._dispatch.pending_requests.fail("connection_lost", "The connection ended before the room answered.")
+            self._dispatch.pending_requests.fail_all(
+                "connection_lost", "The connection ended before the room answered."
+            )
             if self._is_leaving:
-                raise _left()
-            final = ending.final()
+                raise _left_error()
+            final = disconnect.final_error()
             if final is not None:
                 raise final
-            self._turn("reconnecting")
-            if trio.current_time() - began_s >= SETTLED_S:
-                self._policy.settled()
-            self._is_in(await self._come_back(self._policy.after(ending)))
+            self._set_state("reconnecting")
+            if trio.current_time() - began_s >= STABLE_S:
+                self._policy.reset()
+            self._set_connected(await self._reconnect(self._policy.delay_after(disconnect)))
 
-    async def _stay(self, connection: Connection) -> Ending:
-        if connection.ending is not None:  # it came with the welcome
-            return connection.ending
+    async def _run_connection(self, connection: Connection) -> Disconnect:
+        """Read and send heartbeats until the connection ends."""
+        if connection.disconnect is not None:  # it came with the welcome
+            return connection.disconnect
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._beat, connection, nursery.cancel_scope)
-            while connection.ending is None and (read := await connection.receive()) is not None:
-                await self._receive(connection, *read)
+            nursery.start_soon(self._send_heartbeats, connection, nursery.cancel_scope)
+            while connection.disconnect is None and (read := await connection.receive()) is not None:
+                await self._handle_read(connection, *read)
                 await self._dispatch.inbox.pause()
             nursery.cancel_scope.cancel()
-        return connection.ending or Ending(LOST)
+        return connection.disconnect or Disconnect(LOST)
 
-    async def _receive(self, connection: Connection, frames: list[tuple[int, bytes]], size: int) -> None:
-        """Take what one read brought, and answer it."""
-        pongs, ending = self._dispatch.take(frames, size)
+    async def _handle_read(self, connection: Connection, frames: list[tuple[int, bytes]], size: int) -> None:
+        """Dispatch the frames of one read, and send the pongs and the close frame that answer them."""
+        pongs, disconnect = self._dispatch.handle_frames(frames, size)
         breach = connection.splitter.violation
         with suppress(ConnectionBroken):
             for payload in pongs:
                 await connection.send(PONG, payload)
             if breach is not None:
                 await connection.send(CLOSE, breach.payload())
-            elif ending is not None and not self._is_leaving:
-                code = b"" if ending.code == LOST else ending.code.to_bytes(2, "big")
+            elif disconnect is not None and not self._is_leaving:
+                code = b"" if disconnect.code == LOST else disconnect.code.to_bytes(2, "big")
                 await connection.send(CLOSE, code)
-        connection.ending = ending if breach is None else Ending(breach.code, breach.reason)
+        connection.disconnect = disconnect if breach is None else Disconnect(breach.code, breach.reason)
 
-    async def _beat(self, connection: Connection, scope: trio.CancelScope) -> None:
-        """Send heartbeats; end `scope` when the server does not answer."""
+    async def _send_heartbeats(self, connection: Connection, scope: trio.CancelScope) -> None:
+        """Send heartbeats. Cancels `scope` when the server does not answer."""
         while True:
-            connection.has_heard = False
+            connection.has_received = False
+            message = {"type": "heartbeat", "payload": self._dispatch.heartbeat_payload()}
             try:
-                await connection.send(
-                    TEXT, msgspec.json.encode({"type": "heartbeat", "payload": self._dispatch.beat()})
-                )
+                await connection.send(TEXT, msgspec.json.encode(message))
             except ConnectionBroken:
                 break
             await trio.sleep(ANSWER_S)
-            if not connection.has_heard:
+            if not connection.has_received:
                 break
-            await trio.sleep(BEAT_S - ANSWER_S)
+            await trio.sleep(HEARTBEAT_S - ANSWER_S)
         scope.cancel()
 
-    # Entering
+    # Joining
 
-    async def _come_back(self, wait_s: float) -> Connection:
+    async def _reconnect(self, wait_s: float) -> Connection:
+        """Wait, and try until it succeeds. Raises `Closed` when the server refuses for good, or after too long."""
         lost_s = trio.current_time()
         while True:
             await trio.sleep(wait_s)
             try:
-                return await self._attempt()
+                return await self._attempt_join()
             except Unavailable as problem:
                 refused = EntryRefused(problem.code, problem.message, retry_after_s=problem.retry_after_s)
             except EntryRefused as problem:
@@ -171,59 +176,60 @@ class Reconnector:
             if refused.retry_after_s is None:
                 raise Closed(refused.code, f"The server does not let you in again: {refused.message}") from refused
             if trio.current_time() - lost_s >= self._give_up_after_s:
-                told = f"The room could not be reached again for {self._give_up_after_s:g} s: {refused.message}"
-                raise Closed("unreachable", told) from refused
-            wait_s = self._policy.after_failure(refused.retry_after_s)
+                sentence = f"The room could not be reached again for {self._give_up_after_s:g} s: {refused.message}"
+                raise Closed("unreachable", sentence) from refused
+            wait_s = self._policy.next_delay(refused.retry_after_s)
 
-    async def _attempt(self) -> Connection:
-        self._dispatch.begin()
-        with trio.move_on_after(ENTER_S):
-            connection = await self._join_request.begin()
+    async def _attempt_join(self) -> Connection:
+        """Connect once and wait for the `welcome`, for `JOIN_S`. Raises `EntryRefused`."""
+        self._dispatch.begin_connection()
+        with trio.move_on_after(JOIN_S):
+            connection = await self._join_request.connect()
             try:
-                await self._greet(connection)
+                await self._wait_for_welcome(connection)
             except BaseException:
                 await connection.aclose()
                 raise
             return connection
-        raise EntryRefused("unreachable", f"The server did not let anybody in within {ENTER_S:g} s.", retry_after_s=0.0)
+        raise EntryRefused("unreachable", f"The server did not let anybody in within {JOIN_S:g} s.", retry_after_s=0.0)
 
-    async def _greet(self, connection: Connection) -> None:
-        """Wait for the welcome. Errors: `EntryRefused`."""
+    async def _wait_for_welcome(self, connection: Connection) -> None:
         while not self._dispatch.is_welcome:
             read = await connection.receive()
             if read is None:
-                connection.ending = Ending(LOST)
+                connection.disconnect = Disconnect(LOST)
             else:
-                await self._receive(connection, *read)
-            if connection.ending is not None and not self._dispatch.is_welcome:
-                raise self._refusal(connection.ending)
+                await self._handle_read(connection, *read)
+            if connection.disconnect is not None and not self._dispatch.is_welcome:
+                raise self._refusal(connection.disconnect)
 
-    def _refusal(self, ending: Ending) -> EntryRefused:
-        """What to make of a connection that ended before the welcome."""
+    def _refusal(self, disconnect: Disconnect) -> EntryRefused:
+        """The error for a connection that ended before the `welcome`."""
         if self._dispatch.refusal is not None:
             return self._dispatch.refusal
-        final = ending.final()
+        final = disconnect.final_error()
         if final is not None:
             return EntryRefused(final.code, final.message)
-        wait_s = 0.0 if ending.code == LOST else self._policy.after(ending)
+        wait_s = 0.0 if disconnect.code == LOST else self._policy.delay_after(disconnect)
         return EntryRefused("unreachable", "The connection ended before the welcome.", retry_after_s=wait_s)
 
-    def _is_in(self, connection: Connection) -> None:
+    def _set_connected(self, connection: Connection) -> None:
         self.connection = connection
-        self._turn("connected")
+        self._set_state("connected")
 
-    def _end(self, why: Closed) -> None:
-        if self.why is None:
-            self.why = why
-            self._dispatch.pending_requests.fail(why.code, why.message)
-            self._dispatch.inbox.shut()
-            self._turn("closed")
+    def _close(self, error: Closed) -> None:
+        """End the membership with this error, unless it has ended before."""
+        if self.close_error is None:
+            self.close_error = error
+            self._dispatch.pending_requests.fail_all(error.code, error.message)
+            self._dispatch.inbox.close()
+            self._set_state("closed")
 
-    def _turn(self, state: State) -> None:
+    def _set_state(self, state: State) -> None:
         self.state = state
         self.changed.set()
         self.changed = trio.Event()
 
 
-def _left() -> Closed:
+def _left_error() -> Closed:
     return Closed("left", "The program has left the room.", close_code=CloseCode.NORMAL)

@@ -1,49 +1,53 @@
-"""A room as a client is in it, and `connect`, which enters one (SPEC 8; the protocol is SPEC 5)."""
+"""`connect` and `ClientRoom`: joining a room, and being a member of it (SPEC 8; the protocol is SPEC 5)."""
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
-import msgspec
 import trio
 
-from omnisonic.client.connection import Connection, ConnectionBroken
+from omnisonic.client.connection import (
+    Connection,
+    ConnectionBroken,
+    JoinRequest,
+    OutgoingMessage,
+    Ticket,
+    encode_message,
+)
 from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import NotTaken
 from omnisonic.client.inbox import INBOX_BYTES, Inbox
-from omnisonic.client.join_request import JoinRequest, Ticket
 from omnisonic.client.reconnect_policy import ReconnectPolicy
 from omnisonic.client.reconnector import GIVE_UP_S, Reconnector, State
 from omnisonic.concurrency.background import open_background
-from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, Status
 from omnisonic.wire.decoded_message import Message
 from omnisonic.wire.frames import BINARY, TEXT
-from omnisonic.wire.json_limits import DEPTH, nesting_depth
-from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, too_large
+from omnisonic.wire.messages import MESSAGE_BYTES, too_large
 
 ACK_S: Final = 10.0
-"""How long `ask` waits for its answer unless it is told otherwise."""
-
-
-class _Outgoing(msgspec.Struct, omit_defaults=True):
-    type: str
-    payload: Any = None
-    to: str | None = None
-    id: int | None = None
+"""How long `ask` waits for its answer by default."""
 
 
 class ClientRoom:
-    """A room that this program is a member of. Made by `connect`; every method may be used by any task of the program.
+    """A room that this program is a member of. Created by `connect`; any task of the program may use it.
 
-    Iterating over it gives what the room says: messages of members, `presence.join`, `presence.update` and
-    `presence.leave`, and `error`s that answer no `ask`. After coming back it gives the new `welcome`. At most
-    `inbox_bytes` wait to be read; over that the oldest are dropped, and one `history.gap` with `{"dropped": n}` comes
-    in their place. Iteration waits only when nothing is there: a loop that never waits itself may hold the others up.
+    Iterate over it to receive messages: those of members, `presence.join`, `presence.update`, `presence.leave`, and
+    `error`s that do not answer an `ask`. After a reconnection you receive the new `welcome`. At most `inbox_bytes` wait
+    to be read. Above that the oldest messages are dropped, and you receive one `history.gap` with `{"dropped": n}` in
+    their place. Iteration does not wait while there are messages, so a loop that never waits can block other tasks.
 
-    Errors of iteration, `say` and `ask`: `Closed`, once the member is in the room no more. After the program itself
-    has left, iteration just ends.
+    Raises:
+        Closed: By iteration, `say`, `say_bytes`, `ask` and `set_presence`, once the membership has ended. After the
+            program itself has left, iteration just ends.
+
+    Example:
+        async with omnisonic.connect("ws://127.0.0.1:8080", room="jam", name="Bot") as room:
+            await room.say("chat", {"text": "Hello"})
+            async for message in room:
+                print(message.sender, message.type, message.payload)
+
     """
 
     def __init__(self, reconnector: Reconnector, dispatch: Dispatch, join_request: JoinRequest) -> None:
@@ -51,7 +55,7 @@ class ClientRoom:
         self._dispatch = dispatch
         self._join_request = join_request
 
-    # What is known
+    # State
 
     @property
     def name(self) -> str:
@@ -60,29 +64,26 @@ class ClientRoom:
 
     @property
     def member_id(self) -> MemberId:
-        """Who this is, over all reconnections."""
+        """Your own id in the room, the same after reconnections."""
         return self._dispatch.member_id
 
     @property
     def members(self) -> list[Member]:
-        """Who is in the room, oneself included, in the order they came: as last heard, which may be ahead of iteration.
-
-        While reconnecting: who was there.
-        """
+        """The members as last received (maybe ahead of iteration), in the order they came, yourself included."""
         return list(self._dispatch.roster)
 
     def member(self, member_id: MemberId) -> Member | None:
-        """The member of this id, if they are in the room."""
+        """The member with this id. None when they are not in the room."""
         return self._dispatch.roster.get(member_id)
 
     @property
     def state(self) -> State:
-        """`connected`, `reconnecting`, or `closed` for good."""
+        """`connected`, `reconnecting`, or `closed` (final)."""
         return self._reconnector.state
 
     @property
     def epoch(self) -> str:
-        """Names the count of offsets. Another one after coming back: the room began anew meanwhile."""
+        """Identifies the count of offsets. When it differs after a reconnection, the room has started anew."""
         return self._dispatch.epoch
 
     @property
@@ -92,20 +93,25 @@ class ClientRoom:
 
     @property
     def unreadable(self) -> int:
-        """How many messages came that are nothing that Python can read."""
+        """How many messages were skipped because they could not be decoded."""
         return self._dispatch.unreadable
 
     @property
     def clock_offset_s(self) -> float | None:
-        """How far the server's clock is ahead of `time.time()`, by the best heartbeat; None before the first."""
+        """How many seconds the server's clock is ahead of `time.time()`. None before the first heartbeat's answer."""
         return self._dispatch.clock_offset_s
 
     async def wait_for(self, state: State) -> None:
-        """Wait until the room is in `state`. One that it passes through quickly may be missed."""
+        """Wait until the room is in `state`. A state that lasts only a moment may be missed.
+
+        Example:
+            await room.wait_for("connected")
+
+        """
         while self._reconnector.state != state:
             await self._reconnector.changed.wait()
 
-    # What is heard
+    # Receiving
 
     def __aiter__(self) -> Self:
         return self
@@ -114,23 +120,46 @@ class ClientRoom:
         message = await self._dispatch.inbox.next()
         if message is not None:
             return message
-        why = self._reconnector.why
-        if why is None or why.code == "left":
+        error = self._reconnector.close_error
+        if error is None or error.code == "left":
             raise StopAsyncIteration
-        raise why.with_traceback(None)
+        raise error.with_traceback(None)
 
-    # What is said
+    # Sending
 
     async def say(self, type: str, payload: Any = None, *, to: MemberId | None = None) -> None:  # noqa: A002
-        """Say something to everybody else, or to one. While reconnecting it waits. Not everything said arrives: `ask`.
+        """Send a message to everybody else, or to one member. Waits while the client reconnects.
 
-        `payload` is anything that msgspec writes as JSON. Errors: `Closed`; `InvalidInput` for what the room would
-        refuse unseen: over 64 KiB (`too_large`), nested too deep, a type that is none, or no JSON (`invalid_message`).
+        The message may be lost when the connection breaks. Use `ask` when you need to know.
+
+        Args:
+            type: The type of the message, 1 to 128 characters.
+            payload: Anything that msgspec can encode as JSON, up to 64 KiB.
+            to: The only member who receives it. None: all other members.
+
+        Raises:
+            Closed: The membership has ended.
+            InvalidInput: The room would refuse the message: `too_large`, `too_deep`, or `invalid_message` for a bad
+                type or a payload that is not JSON.
+
+        Example:
+            await room.say("chat", {"text": "Hello"})
+            await room.say("chat", {"text": "Only for you"}, to="ada")
+
         """
-        await self._send(TEXT, _encode(_Outgoing(type, payload, to)))
+        await self._send(TEXT, encode_message(OutgoingMessage(type, payload, to)))
 
     async def say_bytes(self, data: bytes) -> None:
-        """Say something with little overhead, to everybody else. Errors: as `say`."""
+        """Send a binary message to everybody else. It has less overhead than `say`.
+
+        Args:
+            data: Up to 64 KiB. Others receive a message with an empty `type` and these bytes as `payload`.
+
+        Raises:
+            Closed: The membership has ended.
+            InvalidInput: `data` is too large (`too_large`).
+
+        """
         if len(data) > MESSAGE_BYTES:
             raise too_large(len(data))
         await self._send(BINARY, data)
@@ -143,42 +172,71 @@ class ClientRoom:
         to: MemberId | None = None,
         timeout_s: float = ACK_S,
     ) -> int:
-        """Say something, and wait until the room has taken it: its place in the room's order (of one `to` somebody,
-        the last place given out).
+        """Send a message, and wait until the room has accepted it.
 
-        Errors: `NotTaken` with the server's code, such as `unknown_member`, or `connection_lost` or `no_answer` (within
-        `timeout_s`), when it may have been relayed or not; `Closed`; `InvalidInput` as `say`.
+        Args:
+            type: The type of the message.
+            payload: Anything that msgspec can encode as JSON.
+            to: The only member who receives it. None: all other members.
+            timeout_s: How long to wait for the answer.
+
+        Returns:
+            The offset of the message: its place in the room's order. With `to`, the offset of the last message before.
+
+        Raises:
+            NotTaken: With the server's code, such as `unknown_member`. The codes `connection_lost` and `no_answer` (not
+                within `timeout_s`) mean that the message may have been relayed or not.
+            Closed: The membership has ended.
+            InvalidInput: As in `say`.
+
+        Example:
+            offset = await room.ask("chat", {"text": "Ready?"}, to="ada")
+
         """
         pending_requests = self._dispatch.pending_requests
         with trio.move_on_after(timeout_s):
-            id_, ask = pending_requests.new()
+            id_, request = pending_requests.add()
             try:
-                data = _encode(_Outgoing(type, payload, to, id_))
+                data = encode_message(OutgoingMessage(type, payload, to, id_))
                 await self._send(TEXT, data)
-                await ask.event.wait()
+                await request.done.wait()
             finally:
-                pending_requests.forget(id_)
-            if ask.error is not None:
-                raise ask.error
-            return ask.offset
+                pending_requests.discard(id_)
+            if request.error is not None:
+                raise request.error
+            return request.offset
         raise NotTaken("no_answer", f"The room did not answer within {timeout_s:g} s.")
 
     async def set_presence(self, *, status: Status | None = None, name: str | None = None) -> None:
-        """Be shown differently, also after coming back. Errors: as `ask`, with the codes of `presence.set`."""
-        wish = {"status": status, "displayName": name}
-        await self.ask("presence.set", {key: value for key, value in wish.items() if value is not None})
+        """Change your status or your display name. The change is kept after reconnections.
+
+        Args:
+            status: `active` or `away`. None: unchanged.
+            name: Display name that others see. None: unchanged. After a reconnection with a ticket, the ticket's name
+                counts again.
+
+        Raises:
+            NotTaken: With the codes of `presence.set`, such as `name_refused`.
+            Closed: The membership has ended.
+
+        Example:
+            await room.set_presence(status="away")
+
+        """
+        fields = {"status": status, "displayName": name}
+        await self.ask("presence.set", {key: value for key, value in fields.items() if value is not None})
         self._join_request.status = status or self._join_request.status
         if self._join_request.ticket is None:  # a ticket says the name itself
             self._join_request.name = name or self._join_request.name
 
     async def leave(self) -> None:
-        """Leave the room, as the end of the block does. Iteration ends; nothing can be said any more."""
+        """Leave the room, as the end of the `connect` block does. Iteration ends, and nothing can be sent any more."""
         await self._reconnector.leave()
 
     async def _send(self, opcode: int, payload: bytes) -> None:
         broken: Connection | None = None
         while True:
-            connection = await self._reconnector.other_connection(than=broken)
+            connection = await self._reconnector.wait_for_connection(other_than=broken)
             try:
                 await connection.send(opcode, payload)
             except ConnectionBroken:
@@ -201,25 +259,43 @@ async def connect(
     give_up_after_s: float = GIVE_UP_S,
     inbox_bytes: int = INBOX_BYTES,
 ) -> AsyncIterator[ClientRoom]:
-    """Be a member of a room for as long as the block lasts, coming back by oneself when the connection ends.
+    """Join a room and stay connected until the block ends, reconnecting when the connection breaks.
 
-    `url` is where the gateway is, `ws://` or `wss://`. `room` and `name` say where to enter and as what to be shown;
-    without a `member_id` one is made up, and without a `name` it is the `member_id`. A `ticket` says all of that
-    itself; it is good once, so what comes back needs an `async` function that gets a new one, called before each
-    attempt. That function may raise `Unavailable` to be asked again later. `headers` go with the handshake.
+    Args:
+        url: Address of the gateway, `ws://` or `wss://`.
+        room: Room to join, 1 to 128 characters. Not needed with a ticket.
+        name: Display name that others see. Defaults to `member_id`.
+        member_id: Your identity across reconnections. Generated when omitted.
+        status: `active` or `away`.
+        ticket: A ticket, or an async function that returns a fresh one before each attempt (a ticket works once). The
+            function may raise `Unavailable` to be called again later.
+        headers: More headers for the handshake.
+        ssl_context: For `wss://`. Defaults to `ssl.create_default_context()`.
+        give_up_after_s: Stop reconnecting after this many seconds.
+        inbox_bytes: How much may wait for the program to read it. Above that the oldest messages are dropped.
 
-    The block begins with the welcome; what keeps it from coming is raised at once. A connection that ends later is
-    opened again as the table of close codes has it: after the time that the server says (1001), or after 0.5 s and
-    twice as long each time up to 15 s, less a random part; never after 1008, 4001, 4003 and 4004, and no longer than
-    `give_up_after_s`. `heartbeat`s find connections that are dead without a word, within 30 s.
+    Yields:
+        A `ClientRoom`, once the gateway has sent `welcome`.
 
-    Errors: `EntryRefused` on entering; `InvalidInput` for a bad `url`. Being sent out later is raised as `Closed` by
-    the room's methods. What the block raises comes out as it is.
+    Raises:
+        EntryRefused: The gateway did not let you in.
+        InvalidInput: `url` is not a WebSocket address.
+        Closed: Raised later by the room's methods when you were removed (1008, 4001, 4003, 4004).
+
+    Reconnects after the delay that the server asks for (1001), otherwise after 0.5 s, doubling up to 15 s, with jitter.
+    A connection that is silently broken is found within 30 s. What the block raises is not wrapped in a group.
+
+    Example:
+        async with omnisonic.connect("ws://127.0.0.1:8080", room="night-jam", name="Bot") as room:
+            await room.say("chat", {"text": "Hello"})
+            async for message in room:
+                print(message.sender, message.payload)
+
     """
     join_request = JoinRequest(url, room, member_id, name, status, ticket, headers or {}, ssl_context)
     dispatch = Dispatch(Inbox(inbox_bytes))
     reconnector = Reconnector(join_request, dispatch, ReconnectPolicy(), give_up_after_s=give_up_after_s)
-    await reconnector.enter()
+    await reconnector.join()
     async with open_background() as background:
         background.start_soon(reconnector.run)
         client = ClientRoom(reconnector, dispatch, join_request)
@@ -227,18 +303,3 @@ async def connect(
             yield client
         finally:
             await client.leave()
-
-
-def _encode(told: _Outgoing) -> bytes:
-    """The message as it is sent. Errors: `InvalidInput`, for what the server would not even answer."""
-    if not 0 < len(told.type) <= TYPE_LENGTH:
-        raise InvalidInput(f"type must have 1 to {TYPE_LENGTH} characters.", code="invalid_message")
-    try:
-        data = msgspec.json.encode(told)
-    except (TypeError, ValueError, RecursionError) as wrong:
-        raise InvalidInput(f"The payload is not JSON: {wrong}.", code="invalid_message") from wrong
-    if len(data) > MESSAGE_BYTES:
-        raise too_large(len(data))
-    if nesting_depth(data) > DEPTH:
-        raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
-    return data

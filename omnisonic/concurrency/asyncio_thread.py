@@ -1,10 +1,11 @@
 """An asyncio loop in a thread, for the asyncio libraries that a trio program needs.
 
-The thread is owned by the block of `open_asyncio_thread`. Cancellation crosses in both senses of the word: a trio task
-that is cancelled cancels its coroutine over there and goes on at once, and so does a deadline; neither waits to see it
-end. Overload: calls are not queued here, they all run; whoever calls bounds how many. Crash: a coroutine's exception
-is raised to its caller, a spawned task's is logged. Shutdown: tasks are cancelled, those that have not ended within
-`STOP_TIMEOUT_S` are abandoned, and the thread is joined.
+The block of `open_asyncio_thread` owns the thread. When a trio task is cancelled or its deadline passes, its coroutine
+is cancelled, and the task goes on at once without waiting for the coroutine to end.
+
+Overload: all calls run at once; callers limit how many. Crash: the exception of a coroutine is raised in its caller,
+that of a spawned task is logged. Shutdown: tasks are cancelled, those that do not end within `STOP_TIMEOUT_S` are
+abandoned, and the thread is joined.
 """
 
 import asyncio
@@ -19,9 +20,9 @@ import trio
 from omnisonic.errors import Unavailable
 
 STOP_TIMEOUT_S: Final = 2.0
-"""How long cancelled tasks may take to clean up."""
+"""How long cancelled tasks may take to end."""
 JOIN_TIMEOUT_S: Final = 3.0
-"""Longer than `STOP_TIMEOUT_S`: only a loop that is blocked by something that never awaits takes more."""
+"""Longer than `STOP_TIMEOUT_S`. Only a blocked loop takes longer than this."""
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ async def open_asyncio_thread() -> "AsyncIterator[AsyncioThread]":
 
 
 class AsyncioThread:
-    """An asyncio loop in a thread of its own. Made by `open_asyncio_thread`."""
+    """An asyncio loop in its own thread. Created by `open_asyncio_thread`."""
 
     def __init__(self, trio_token: trio.lowlevel.TrioToken) -> None:
         self._trio_token = trio_token
@@ -53,15 +54,15 @@ class AsyncioThread:
         self._thread = threading.Thread(target=self._run, name="asyncio")
 
     async def call(self, function: Callable[..., Awaitable[T]], *args: Any, timeout_s: float, **kwargs: Any) -> T:
-        """Run `function(*args, **kwargs)` over there and return what it returns, or raise what it raises.
+        """Await `function(*args, **kwargs)` in the thread. Returns or raises what it does.
 
-        `math.inf` is no deadline: for work that a trio task watches over. Errors: `Unavailable` when `timeout_s` has
-        passed, or when it was cancelled over there, as everything is when the thread stops.
+        `timeout_s=math.inf` means no deadline. Raises `Unavailable` after `timeout_s`, and when the call was cancelled
+        in the thread, as all are when it stops.
         """
         call = _Call(lambda: function(*args, **kwargs))
 
         def end(task: asyncio.Task[T]) -> None:
-            _crash(task)  # looked at, so that asyncio does not complain when nobody waits here any longer
+            _exception_of(task)  # retrieves the exception, so that asyncio does not warn when nobody waits any more
             self.tell_trio(call.ended.set)
 
         self._start_call(call, end)
@@ -75,19 +76,19 @@ class AsyncioThread:
         raise Unavailable(f"There was no answer within {timeout_s:g} s.")
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: Any) -> None:
-        """Run `function(*args)` over there until it returns or the thread stops. What it raises is logged.
+        """Run `function(*args)` in the thread until it returns or the thread stops. What it raises is logged.
 
-        Where a crash must be acted upon, use `call` with `timeout_s=math.inf` in a supervised trio task instead.
+        To handle a crash, use `call` with `timeout_s=math.inf` in a supervised trio task instead.
         """
 
         def end(task: asyncio.Task[object]) -> None:
-            if crash := _crash(task):
+            if crash := _exception_of(task):
                 _log.error("A task in the asyncio thread crashed.", exc_info=crash)
 
         self._start_call(_Call(lambda: function(*args)), end)
 
     def tell_trio(self, function: Callable[..., object], *args: Any) -> None:
-        """From inside the asyncio thread: run `function(*args)` soon in trio, where it must neither block nor raise."""
+        """Called in the asyncio thread: run `function(*args)` soon in trio. It must neither block nor raise."""
         with suppress(trio.RunFinishedError):
             self._trio_token.run_sync_soon(function, *args)
 
@@ -96,7 +97,7 @@ class AsyncioThread:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Cancel what runs over there, stop the loop and join the thread. Takes no calls from here on."""
+        """Refuse further calls, cancel what runs, stop the loop, and join the thread."""
         self._closed = True
         self._in_loop(self._stopping.set)
         with trio.move_on_after(JOIN_TIMEOUT_S):
@@ -109,17 +110,17 @@ class AsyncioThread:
         def begin() -> None:
             task = self._loop.create_task(call.run())
             call.task = task
-            self._tasks.add(task)  # asyncio itself forgets a task that nobody holds
+            self._tasks.add(task)  # asyncio holds only weak references
             task.add_done_callback(self._tasks.discard)
             task.add_done_callback(end)
 
-        # Refused here, in trio: one that the loop took while it stops would never be answered.
+        # Refused here, in trio: a call that the loop accepts while it stops would never end.
         if self._closed:
             raise Unavailable("The asyncio thread has stopped.")
         self._in_loop(begin)
 
     def _in_loop(self, function: Callable[[], object]) -> None:
-        """Run `function` soon in the asyncio thread. Nothing happens once its loop has closed."""
+        """Run `function` soon in the asyncio thread. Does nothing when its loop is closed."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function)
 
@@ -132,7 +133,7 @@ class AsyncioThread:
 
     async def _serve(self) -> None:
         await self._stopping.wait()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}  # with those that our own tasks have started
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}  # including those that our tasks have started
         for task in tasks:
             task.cancel()
         if tasks:
@@ -143,7 +144,7 @@ class AsyncioThread:
 
 
 class _Call(Generic[T]):
-    """One coroutine over there. `ended` and `result` belong to trio, the rest to asyncio."""
+    """One coroutine in the thread. `ended` and `result` are for trio, the rest is for asyncio."""
 
     def __init__(self, begin: Callable[[], Awaitable[T]]) -> None:
         self.ended = trio.Event()
@@ -154,16 +155,16 @@ class _Call(Generic[T]):
         return await self._begin()
 
     def cancel(self) -> None:
-        """Nobody waits any longer."""
+        """Cancel the coroutine, because nobody waits any more."""
         if self.task is not None:
             self.task.cancel()
 
     def result(self) -> T:
-        """What came of it, once `ended` is set. Errors: its own, or `Unavailable` when it was cancelled over there."""
+        """The result, once `ended` is set. Raises what the coroutine raised, or `Unavailable` when it was cancelled."""
         if self.task is None or self.task.cancelled():
             raise Unavailable("The call was cancelled in the asyncio thread.")
         return self.task.result()
 
 
-def _crash(task: asyncio.Task[T]) -> BaseException | None:
+def _exception_of(task: asyncio.Task[T]) -> BaseException | None:
     return None if task.cancelled() else task.exception()

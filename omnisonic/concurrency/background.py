@@ -1,7 +1,7 @@
-"""A background: tasks that run beside a block, for context managers that must not change what their block raises.
+"""Background tasks for context managers that must not wrap what their block raises.
 
-A plain nursery wraps what is raised in its block into an exception group, so that whoever writes
-`async with connect(...)` could not catch their own errors by name.
+A plain nursery wraps it in an exception group. Then users of `async with connect(...)` could not catch their own errors
+by name.
 """
 
 from collections.abc import AsyncIterator
@@ -12,9 +12,9 @@ import trio
 
 @asynccontextmanager
 async def open_background() -> AsyncIterator[trio.Nursery]:
-    """A nursery whose tasks are cancelled with the block. What the block raises comes out as it is.
+    """A nursery whose tasks are cancelled at the end of the block. What the block raises is not wrapped.
 
-    Errors: an exception group when a task raises; the block is cancelled then.
+    Raises an exception group when a task raises; the block is cancelled then.
     """
     wrong: BaseException | None = None
     async with trio.open_nursery() as nursery:

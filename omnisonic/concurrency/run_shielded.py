@@ -1,15 +1,15 @@
-"""Tidying up that goes on when whoever waits for it is cancelled. Asyncio."""
+"""Cleanup that is not interrupted by cancellation. Asyncio."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
 _running: Final[set[asyncio.Task[None]]] = set()
-"""asyncio itself forgets tasks that nobody holds."""
+"""References to the running tasks, because asyncio holds only weak ones."""
 
 
 async def run_shielded(act: Coroutine[Any, Any, None]) -> None:
-    """Wait for `act`, which is bounded in time and never raises; it goes on when this is cancelled."""
+    """Wait for `act`, which goes on when the caller is cancelled. It must end soon, and must not raise."""
     task = asyncio.create_task(act)
     _running.add(task)
     task.add_done_callback(_running.discard)

@@ -1,6 +1,6 @@
-"""Omnisonic in other people's programs (SPEC 8): their gateways, their rooms, the web mounted in their web app.
+"""Omnisonic in other programs (SPEC 8): rooms in a trio program, and the studio's web in an ASGI app.
 
-`gateway` runs rooms in a trio program, `rooms` is the class that they subclass and `hosting` what calls its hooks,
-`admission` asks them who may enter, `ticker` tells the time. `web` is the studio's web as an ASGI app, for asyncio.
-Nothing here is needed by the studio itself.
+`gateway` has `open_gateway`. `rooms` has the class `Room` that programs subclass, and `hosting` calls its hooks, which
+`hook_contract` checks. `admission` calls the program's `admit`, and `ticker` sends ticks. `web` has `create_app`, for
+asyncio. The studio itself uses none of this.
 """

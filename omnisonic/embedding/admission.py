@@ -1,8 +1,10 @@
-"""Admission by a program's own rules: a hook that is asked who may enter (SPEC 5.1, 8).
+"""Admission with a program's own rules: the hook `admit` decides who may enter (SPEC 5.1, 8).
 
-It keeps nothing. A plain function decides at once; an `async` one is asked by the porter
-(`omnisonic.actors.admission.pending`), which bounds how many wait and for how long. A hook that raises anything
-unforeseen costs its newcomer alone (500), and is logged with its traceback.
+A plain function decides at once. An `async` one runs as a pending admission (`omnisonic.actors.admission.pending`),
+which limits how many wait and for how long.
+
+Crash: a hook that raises anything unexpected closes its own connection with 500, and is logged with its traceback.
+Overload and shutdown: as for pending admissions.
 """
 
 import inspect
@@ -19,7 +21,21 @@ from omnisonic.wire.handshake import Refused, find_tickets, read_entrance, read_
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Somebody asks to enter. `query` holds each field once; `headers` are in lower case; nothing is checked yet."""
+    """A connection that wants to enter: the argument of `admit`. Nothing of it is checked yet.
+
+    Attributes:
+        path: The path of the URL.
+        query: The fields of the query, each once.
+        headers: The request headers, by names in lower case; for example `cookie`.
+        ticket: The ticket that the client gave, or None.
+
+    Example:
+        def admit(request: omnisonic.Request) -> omnisonic.Admitted:
+            if request.ticket != "green":
+                raise omnisonic.Refused(403, "not_invited", "Ask the band for a ticket.")
+            return request.admitted(member_id="ada", name="Ada Lovelace", person="ada")
+
+    """
 
     path: str
     query: Mapping[str, str]
@@ -28,17 +44,17 @@ class Request:
 
     @property
     def room(self) -> str | None:
-        """The room that is asked for."""
+        """The room that the client asks for (`roomId`), or None."""
         return self.query.get("roomId")
 
     @property
     def member_id(self) -> str | None:
-        """Who the client says it is."""
+        """The id that the client gives (`memberId`), or None."""
         return self.query.get("memberId")
 
     @property
     def name(self) -> str | None:
-        """The name that the client wants to be shown by."""
+        """The display name that the client gives (`displayName`), or None."""
         return self.query.get("displayName")
 
     def admitted(
@@ -50,46 +66,58 @@ class Request:
         status: str | None = None,
         person: str | None = None,
     ) -> Admitted:
-        """Let them in as the query says, but for what is given here.
+        """Let the client in. Each argument replaces what the client gave.
 
-        With a `person` (any name of theirs in your program) the seat of that `memberId` is this person's while they
-        hold it, and nobody else gets it. Errors: `InvalidInput` for what is missing or not allowed; let it pass, and
-        the client is told (close 1008).
+        Args:
+            room: Room to enter.
+            member_id: Id of the member.
+            name: Display name that others see.
+            status: `active` or `away`.
+            person: Who this is in your program. While they are in the room, nobody else gets this `member_id`.
+
+        Returns:
+            What `admit` returns.
+
+        Raises:
+            InvalidInput: Something is missing or not allowed. Do not catch it: the client is closed with 1008, and
+                receives the sentence.
+
         """
-        told = {"roomId": room, "memberId": member_id, "displayName": name, "status": status}
-        fields = {**self.query, **{key: value for key, value in told.items() if value is not None}}
+        given = {"roomId": room, "memberId": member_id, "displayName": name, "status": status}
+        fields = {**self.query, **{key: value for key, value in given.items() if value is not None}}
         return Admitted(read_entrance(fields), person)
 
 
 Admit: TypeAlias = Callable[[Request], Admitted] | Callable[[Request], Awaitable[Admitted]]
-"""Lets somebody in (`request.admitted()`), or raises `Refused(status, code, sentence)`; within 2 s when it waits."""
+"""Returns `request.admitted()`, or raises `Refused(status, code, sentence)`. An async one has 2 s."""
 
 
 class HookAdmission:
-    """Asks `admit` about everybody."""
+    """The admission policy that calls `admit` for every connection."""
 
     def __init__(self, admit: Admit) -> None:
         self._admit = admit
-        self._waits = inspect.iscoroutinefunction(admit) or inspect.iscoroutinefunction(
+        self._is_async = inspect.iscoroutinefunction(admit) or inspect.iscoroutinefunction(
             getattr(admit, "__call__", None)  # noqa: B004 - an object with an async __call__ is a hook, too
         )
 
     def admit(self, request: handshake.Request) -> Decision:
+        """Call the hook, or return a claim for an async one. Raises `Refused`."""
         fields = read_fields(request.query)
         tickets = find_tickets(request, fields)
         if len(tickets) > 1:
             raise Refused(HTTPStatus.FORBIDDEN, "invalid_ticket", "Show one ticket, and only one.")
-        asked = Request(request.path, fields, request.headers, tickets.pop() if tickets else None)
-        if self._waits:
-            return _Question(cast("Callable[[Request], Awaitable[Admitted]]", self._admit), asked)
-        return _checked(self._admit(asked))
+        incoming = Request(request.path, fields, request.headers, tickets.pop() if tickets else None)
+        if self._is_async:
+            return _HookClaim(cast("Callable[[Request], Awaitable[Admitted]]", self._admit), incoming)
+        return _require_admitted(self._admit(incoming))
 
 
-class _Question:
-    """A claim that the hook is to be asked about."""
+class _HookClaim:
+    """A connection whose admission waits for an async hook."""
 
     login: LoginId = ""
-    """Nobody is signed in here: what ends a sign-in is the program's to know."""
+    """Empty: sign-ins are the program's own."""
 
     def __init__(self, admit: Callable[[Request], Awaitable[Admitted]], request: Request) -> None:
         self.room_id: RoomId = request.room or ""
@@ -97,10 +125,10 @@ class _Question:
         self._request = request
 
     async def resolve(self) -> Admitted:
-        return _checked(await self._admit(self._request))
+        return _require_admitted(await self._admit(self._request))
 
 
-def _checked(answer: object) -> Admitted:
-    if not isinstance(answer, Admitted):
-        raise TypeError(f"admit must return request.admitted(...) or raise Refused; it returned {answer!r}.")
-    return answer
+def _require_admitted(result: object) -> Admitted:
+    if not isinstance(result, Admitted):
+        raise TypeError(f"admit must return request.admitted(...) or raise Refused; it returned {result!r}.")
+    return result

@@ -1,7 +1,10 @@
-"""`open_gateway`: rooms inside anybody's trio program, without Redis, Postgres or HTTP (SPEC 8).
+"""`open_gateway`: rooms inside a trio program, without Redis, Postgres or a web framework (SPEC 8).
 
-The parts are the studio's own gateway (`omnisonic.actors`), without what binds it to the studio's other processes: no
-presence store, no bus. Its rooms are known in this process only, and `RunningGateway` is how the program reaches them.
+It runs the same gateway as the studio (`omnisonic.actors`), without the presence store and the bus. The rooms exist in
+this process only; the program reaches them by `RunningGateway`.
+
+Overload: the limits of `Limits`. Crash: a room that crashes is restarted; a crash of the gateway itself cancels the
+block and is raised. Shutdown: all connections are closed with 1001, within `SHUTDOWN_S`.
 """
 
 import socket
@@ -22,7 +25,7 @@ from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
 from omnisonic.embedding.hook_contract import require_plain_function
-from omnisonic.embedding.hosting import Hosting, OnMessage, outgoing
+from omnisonic.embedding.hosting import Hosting, OnMessage, make_envelope
 from omnisonic.embedding.rooms import Room
 from omnisonic.embedding.ticker import Ticker
 from omnisonic.errors import InvalidInput
@@ -35,7 +38,22 @@ BACKLOG: Final = 1024
 
 
 class Limits(TypedDict, total=False):
-    """What a member, a room, or the gateway may have. 0 is no limit; what is left out is as in the settings."""
+    """The limits that `open_gateway` takes as keyword arguments. 0: no limit. What is left out has its default.
+
+    Args:
+        member_rate_per_s: Messages per second that one member may send (500).
+        member_burst: Messages that one member may send at once (1000).
+        member_queue_bytes: Bytes that may wait for a member who does not read (262144).
+        max_connections: Connections of the whole gateway (20000).
+        max_connections_per_address: Connections from one IP address (5000).
+        max_members_per_room: Members in one room (2000).
+        empty_room_s: Seconds after which an empty room is forgotten (60).
+
+    Example:
+        limits: omnisonic.Limits = {"max_members_per_room": 8, "empty_room_s": 600}
+        async with omnisonic.open_gateway(**limits) as gateway: ...
+
+    """
 
     member_rate_per_s: float
     member_burst: int
@@ -44,11 +62,23 @@ class Limits(TypedDict, total=False):
     max_connections_per_address: int
     max_members_per_room: int
     empty_room_s: float
-    """How long an empty room is remembered."""
 
 
 class RunningGateway:
-    """A gateway that runs. Its methods are for the trio thread, do not wait, and may be called in hooks, too."""
+    """A running gateway. Created by `open_gateway`.
+
+    Call its methods on trio's thread. None of them waits, so hooks may call them, too.
+
+    Attributes:
+        port: The port that it listens on.
+
+    Example:
+        async with omnisonic.open_gateway() as gateway:
+            print(gateway.url)
+            for room in gateway.rooms:
+                gateway.say(room, "cue", {"bar": 17})
+
+    """
 
     def __init__(self, gateway: Gateway, hosting: Hosting, host: str, port: int) -> None:
         self._gateway = gateway
@@ -58,35 +88,46 @@ class RunningGateway:
 
     @property
     def url(self) -> str:
-        """Where clients on this machine reach it: `ws://127.0.0.1:8080`."""
+        """The URL for clients on this machine, such as `ws://127.0.0.1:8080`."""
         name = "127.0.0.1" if self._host in WILDCARDS else self._host
         return f"ws://[{name}]:{self.port}" if ":" in name else f"ws://{name}:{self.port}"
 
     @property
     def rooms(self) -> list[RoomId]:
-        """The rooms that somebody is in."""
+        """The ids of all rooms with members."""
         return [actor.room_id for actor in self._gateway.registry if actor.entries]
 
     def members(self, room: RoomId) -> list[Member]:
-        """Who is in this room, in the order they came; nobody, if there is no such room."""
+        """The members of a room, in the order they came. Empty when there is no such room."""
         actor = self._gateway.room(room)
         return [] if actor is None else [entry.member for entry in actor.entries]
 
     def room(self, room: RoomId) -> Room[Any] | None:
-        """The object of your room class that is this room now, if there is one. After a crash it is another one."""
+        """The current object of your room class for this room, or None. After a crash it is another object."""
         return self._hosting.room(room)
 
     def dead_letters(self, room: RoomId) -> list[DeadLetter]:
-        """What has crashed this room, oldest first: of the last 128 of the whole gateway."""
+        """The messages that crashed this room, oldest first. The gateway keeps the last 128 of all rooms."""
         return self._gateway.registry.dead_letters.of(room)
 
     def say(self, room: RoomId, type: str, payload: Any = None, *, to: MemberId | None = None) -> None:  # noqa: A002
-        """Say something into a room, in the room's order, to everybody or to one. Its `from` is null.
+        """Send a message into a room. It gets a place in the room's order, and its `from` is null.
 
-        `payload` is anything that msgspec writes as JSON. Errors: `InvalidInput`: `room_empty` when nobody is
-        connected there, `unknown_member` when `to` is not; `invalid_message`, `reserved_type`, `too_large`.
+        Args:
+            room: The room's id.
+            type: The type of the message, 1 to 128 characters.
+            payload: Anything that msgspec can encode as JSON, up to 64 KiB.
+            to: The only member who receives it. None: all members.
+
+        Raises:
+            InvalidInput: `room_empty` when nobody is connected there, `unknown_member` when `to` is not connected,
+                `invalid_message`, `reserved_type` or `too_large`.
+
+        Example:
+            gateway.say("jam", "cue", {"bar": 17})
+
         """
-        envelope = outgoing(type, payload, to)
+        envelope = make_envelope(type, payload, to)
         actor = self._gateway.room(room)
         connected = _connected(actor)
         if actor is None or not connected:
@@ -96,7 +137,17 @@ class RunningGateway:
         actor.tell(ExternalMessage(envelope, _ignore))
 
     def kick(self, room: RoomId, member_id: MemberId, reason: str = "") -> bool:
-        """Send a member out (4003). False when they were not there. They may come back if admission lets them."""
+        """Remove a member from a room (close code 4003). They may come back if `admit` lets them.
+
+        Args:
+            room: The room's id.
+            member_id: The member's id.
+            reason: Sent with the close code.
+
+        Returns:
+            False when the member was not in the room.
+
+        """
         actor = self._gateway.room(room)
         entry = next((each for each in actor.entries if each.member.member_id == member_id), None) if actor else None
         if actor is None or entry is None:
@@ -107,7 +158,16 @@ class RunningGateway:
         return True
 
     def close_room(self, room: RoomId, reason: str = "") -> bool:
-        """Send everybody out of a room (4004). False when nobody was there."""
+        """Remove all members from a room (close code 4004).
+
+        Args:
+            room: The room's id.
+            reason: Sent with the close code.
+
+        Returns:
+            False when nobody was in the room.
+
+        """
         actor = self._gateway.room(room)
         if actor is None or not actor.entries:
             return False
@@ -127,23 +187,37 @@ async def open_gateway(
     allowed_hosts: Collection[str] = (),
     **limits: Unpack[Limits],
 ) -> AsyncIterator[RunningGateway]:
-    """Run rooms for as long as the block lasts; then everybody is told to come back later (1001).
+    """Run rooms until the block ends.
 
-    `port` 0 takes a free one: see `gateway.url`. Members come by any WebSocket client (docs/realtime.md).
+    Args:
+        host: Address to listen on.
+        port: Port to listen on. 0 picks a free one; see `gateway.url`.
+        admit: Decides who may enter: a function that takes a `Request`. Plain, or async with 2 s. Without it, anybody
+            may enter.
+        on_message: `on_message(room, member, message)` receives the messages of all rooms, before `Room.on_message`,
+            and returns the same values. A plain function.
+        room_class: Your subclass of `Room`, or a function that takes a `RoomHost` and returns a room.
+        allowed_origins: The origins whose pages may connect, such as `https://band.example`. Without any, no page may
+            connect. Programs, which send no `Origin`, may always connect.
+        allowed_hosts: The values of the `Host` header that are answered. Defaults to the names of `host`.
+        **limits: See `Limits`.
 
-    `admit` is asked about everybody who wants to enter (`omnisonic.Request`); without it anybody may. `on_message`
-    sees what members say in all rooms, as `Room.on_message` does, which comes after it. It must be a plain function.
-    `room_class` makes the rooms.
-    `allowed_origins` are those whose pages may connect, such as `https://band.example`; without any, no page may, and
-    programs, which send no `Origin`, do. `allowed_hosts` are the names that are answered, by default those of `host`.
+    Yields:
+        A `RunningGateway` that accepts connections.
 
-    `limits` have the defaults of the settings of the same names (docs/operating.md): `member_rate_per_s` (500) and
-    `member_burst` (1000 messages), `member_queue_bytes` (262144), `max_connections` (20000),
-    `max_connections_per_address` (5000), `max_members_per_room` (2000); 0 is no limit. `empty_room_s` is 60.
+    Raises:
+        OSError: It cannot listen there.
+        ValueError: A limit or an origin has an impossible value.
+        TypeError: A hook is not a plain function, or a limit has an unknown name.
 
-    Errors: `OSError` when it cannot listen there; `ValueError` for a limit or an origin that cannot be; `TypeError` for
-    a hook that is no plain function. What the block raises comes out as it is, after everybody had their goodbye (5 s
-    at most).
+    At the end of the block all connections are closed with 1001, which tells clients to reconnect later, within 5 s.
+    What the block raises is not wrapped in a group.
+
+    Example:
+        async with omnisonic.open_gateway(port=8080) as gateway:
+            print(gateway.url)
+            await trio.sleep_forever()
+
     """
     if on_message is not None:
         require_plain_function(on_message, "on_message")
@@ -152,19 +226,21 @@ async def open_gateway(
     listener = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
     with listener:
         async with open_background() as background:
-            gateway = Gateway(options, background, hosting.make)
+            gateway = Gateway(options, background, hosting.create_room)
             try:
                 hosting.registry = gateway.registry
                 ticker = Ticker(gateway.registry)
                 gateway.registry.watchers.append(ticker)
-                hosting.ticks = ticker.on_roster_change
+                hosting.on_tick_change = ticker.on_roster_change
                 await gateway.start_child("ticker", ticker.run)
                 await gateway.start([listener])
                 yield RunningGateway(gateway, hosting, host, listener.getsockname()[1])
             finally:
                 has_crashed = background.cancel_scope.cancel_called
                 with trio.CancelScope(shield=True):
-                    await gateway.shutdown(0.0 if has_crashed else SHUTDOWN_S)  # then nobody is left to say goodbye
+                    await gateway.shutdown(
+                        0.0 if has_crashed else SHUTDOWN_S
+                    )  # after a crash nobody can send close frames
                     background.cancel_scope.cancel()
                     gateway.close()
 
@@ -200,4 +276,4 @@ def _connected(actor: RoomActor | None) -> set[MemberId]:
 
 
 def _ignore(_reply: object) -> None:
-    """What became of it is seen in the room."""
+    """The result is visible in the room."""

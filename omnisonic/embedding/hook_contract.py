@@ -1,14 +1,15 @@
-"""The contract of hooks: which functions may be one, and which answers count (SPEC 8). Pure; it keeps nothing.
+"""The contract of hooks: which functions are accepted, and which results (SPEC 8). Pure.
 
-Hooks decide what other members see, so whatever is unclear is refused. A hook that would have to be awaited is a
-`TypeError` when it is given. An answer that is none of those allowed is a crash of the room, and nothing is relayed.
+Hooks decide what other members see, so anything unclear is an error. A hook that must be awaited raises `TypeError`
+when the class is defined or the gateway is opened. A result that is not allowed crashes the room, and nothing is
+relayed.
 """
 
 import inspect
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-Asked = TypeVar("Asked")
+Offered = TypeVar("Offered")
 
 _WAITING: Final[tuple[Callable[[object], bool], ...]] = (
     inspect.iscoroutinefunction,
@@ -18,9 +19,9 @@ _WAITING: Final[tuple[Callable[[object], bool], ...]] = (
 
 
 def require_plain_function(hook: object, name: str) -> None:
-    """Check that `hook`, which the program calls `name`, gives its answer when it is called.
+    """Check that the hook called `name` can be called and does not have to be awaited.
 
-    Errors: `TypeError` for what is not callable, for coroutine functions and for generators.
+    Raises `TypeError` for an object that cannot be called, a coroutine function or a generator function.
     """
     if not callable(hook):
         raise TypeError(f"{name} must be a function.")
@@ -29,33 +30,33 @@ def require_plain_function(hook: object, name: str) -> None:
         raise TypeError(f"{name} must be a plain function: rooms do not wait. Remove `async` or `yield` from it.")
 
 
-def apply_answer(answer: object, asked: Asked, kind: type[Asked], name: str) -> Asked | None:
-    """What goes on after the hook `name` was asked about `asked`: that, another one of its `kind`, or None for nothing.
+def apply_result(result: object, offered: Offered, kind: type[Offered], name: str) -> Offered | None:
+    """What to relay after the hook `name` was called with `offered`: the same, another one of its `kind`, or None.
 
-    Errors: `TypeError` for any other answer than None, True, False or a `kind`.
+    Raises `TypeError` for a result other than None, True, False or a `kind`.
     """
-    if answer is None or answer is True:
-        return asked
-    if answer is False:
+    if result is None or result is True:
+        return offered
+    if result is False:
         return None
-    if isinstance(answer, kind):
-        return answer
-    raise _refuse(answer, name, f"None, True, False or a {kind.__name__}")
+    if isinstance(result, kind):
+        return result
+    raise _bad_result(result, name, f"None, True, False or a {kind.__name__}")
 
 
-def require_no_answer(answer: object, name: str) -> None:
-    """Check that the hook `name` has answered nothing. Errors: `TypeError`."""
-    if answer is not None:
-        raise _refuse(answer, name, "nothing")
+def require_no_result(result: object, name: str) -> None:
+    """Check that the hook `name` has returned None. Raises `TypeError`."""
+    if result is not None:
+        raise _bad_result(result, name, "nothing")
 
 
-def require_state(answer: object, name: str) -> None:
-    """Check that the hook `name` has returned a state, and nothing that has to be awaited. Errors: `TypeError`."""
-    if inspect.isawaitable(answer):
-        raise _refuse(answer, name, "a state")
+def require_state(result: object, name: str) -> None:
+    """Check that the hook `name` has returned a state and not an awaitable. Raises `TypeError`."""
+    if inspect.isawaitable(result):
+        raise _bad_result(result, name, "a state")
 
 
-def _refuse(answer: object, name: str, wanted: str) -> TypeError:
-    if inspect.iscoroutine(answer):
-        answer.close()  # nobody will await it
-    return TypeError(f"{name} must return {wanted}; it returned {type(answer).__name__}.")
+def _bad_result(result: object, name: str, wanted: str) -> TypeError:
+    if inspect.iscoroutine(result):
+        result.close()  # nobody will await it
+    return TypeError(f"{name} must return {wanted}; it returned {type(result).__name__}.")

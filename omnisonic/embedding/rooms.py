@@ -1,4 +1,4 @@
-"""Rooms of one's own: a class to subclass, with hooks for what happens in a room, and a state (SPEC 8)."""
+"""`Room`: the class that programs subclass to define how their rooms behave (SPEC 8)."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar, cast, get_args
@@ -19,11 +19,15 @@ HOOKS: Final = (
     "on_tick",
     "on_crash",
 )
-"""What a subclass may define."""
+"""The methods that a subclass may define."""
 
 
 class RoomHost(Protocol):
-    """What a room stands on: given to its constructor, and what its methods do."""
+    """The argument of a room's constructor: what the gateway does for the room.
+
+    Pass it to `super().__init__(host)`. A room uses it through its own methods. In tests of your hooks, any object with
+    these attributes will do.
+    """
 
     @property
     def name(self) -> RoomId: ...
@@ -42,35 +46,48 @@ class RoomHost(Protocol):
 
 
 class Room(Generic[State]):
-    """One room. Subclass it, define the hooks you want, and give the class to `open_gateway(room_class=...)`.
+    """One room. Subclass it, define the hooks that you need, and pass the class to `open_gateway(room_class=...)`.
 
-    Life: the constructor runs when the first member is about to enter, and `initial_state`; then the other hooks are
-    called, one at a time and in the room's order, and what they say goes out in that order, behind what they were
-    called for. A room that has been empty for a minute is forgotten; nothing is called then.
+    A room handles one thing at a time, in the order in which things arrive. What a hook sends goes out after the
+    message that the hook was called for.
 
-    Hooks are plain functions on the trio thread, run in turn with all other rooms: they must not wait nor take long.
-    For that start a task of your own; it may use `say`, `kick` and `close` at any time. A coroutine function as a hook
-    is a `TypeError` when the class is defined. An answer that a hook must not give counts as an error that it raised.
+    Hooks are plain functions on trio's thread. They must not wait and must not take long, because all other rooms wait
+    meanwhile. For longer work start a task of your own, which may call `say`, `kick` and `close` at any time.
 
-    A room that defines `on_message` decides what its members may say. So that nothing passes it by, such a room refuses
-    binary messages (`error` `binary_refused`) unless it defines `on_binary`, and changes of a display name
+    `Room[State]` names the type of `state`, and then needs `initial_state`. A bare `Room` has no state.
+
+    A room that defines `on_message` decides what its members may send. So it refuses what does not pass through
+    `on_message`: binary messages (`binary_refused`) unless it defines `on_binary`, and new display names
     (`name_refused`) unless it defines `on_presence`.
 
-    What a hook raises ends this object: the error is logged with its traceback, and within 100 ms there is a new object
-    with the same members, on which `on_crash` is called. Nobody's connection is closed, and nothing that the hook had
-    said goes out. What `on_message`, `on_binary` or `on_presence` was asked about goes to the dead letters and not to
-    others, and its sender gets the error `room_crashed` with the `id` of the message. With the other hooks everybody
-    has been told already of who came or went. A constructor or an `on_crash` that raises counts as another crash; a
-    constructor that raises for a room's first member turns them away (HTTP 500). After more than 3 crashes in 5 s the
-    room, and no other, is closed (1011).
+    Life: the constructor and `initial_state` run when the first member enters. An empty room is forgotten after a
+    minute (`empty_room_s`), without a call.
 
-    `Room[State]` says what `state` is, and then needs `initial_state`. A bare `Room` has none.
+    Crash: when a hook raises, the error is logged with its traceback, and within 100 ms there is a new object with the
+    same members, on which `on_crash` is called. No connection is closed, and nothing that the hook sent is relayed. The
+    message that `on_message`, `on_binary` or `on_presence` was called for goes to the dead letters, and its sender gets
+    the error `room_crashed`. After more than 3 crashes in 5 s the room is closed (1011); other rooms continue.
+
+    Raises:
+        TypeError: When the class is defined: a hook is async or a generator, or `initial_state` is missing.
+
+    Example:
+        class Counter(omnisonic.Room[int]):
+            def initial_state(self) -> int:
+                return 0
+
+            def on_message(self, member: omnisonic.Member, message: omnisonic.Message) -> None:
+                self.state += 1
+                self.say("count", {"messages": self.state})
+
+        async with omnisonic.open_gateway(room_class=Counter) as gateway: ...
+
     """
 
     tick_s: float = 0.0
-    """Seconds between ticks; 0 for none. It may be changed at any time, and counts after the next tick."""
+    """Seconds between two calls of `on_tick`. 0: none. You may change it at any time; it counts after the next tick."""
     state: State
-    """Whatever the room is to remember. It lives as long as the object, or longer: see `on_crash`."""
+    """What the room remembers. It lives as long as the object, or longer with `on_crash`."""
 
     def __init__(self, host: RoomHost) -> None:
         self._host = host
@@ -87,64 +104,110 @@ class Room(Generic[State]):
     # Hooks
 
     def initial_state(self) -> State:
-        """Called on a new room, and after a crash unless `on_crash` says otherwise: the state to begin with."""
+        """Called for a new room, and by the default `on_crash`.
+
+        Returns:
+            The first `self.state`.
+
+        """
         return cast("State", None)
 
     def on_join(self, member: Member) -> None:
-        """A member is here who was not before: they have their welcome, and the others are told.
+        """Called after a new member joined. They have received `welcome`, and the others know.
 
-        Not called for somebody who comes back before they were missed, or is connected anew as the same member.
+        Not called when a member reconnects before others have seen them leave.
+
+        Args:
+            member: The new member.
+
         """
 
     def on_message(self, member: Member, message: Message) -> Message | bool | None:
-        """A member says something, to all or to one (`message.to`). None or True: it goes on as it is.
+        """Called before a member's message is relayed, to all or to one (`message.to`).
 
-        False keeps it back: the sender gets an `ack`, if they asked for one, and nobody else anything. A `Message` goes
-        on in its place, its `type`, `payload` and `to` (`message.replace(payload=...)`), still as from the sender.
-        `InvalidInput` may be raised to refuse it: that is no crash, the sender gets it as an `error`.
+        Not called for heartbeats, `presence.set` and binary messages: see `on_presence` and `on_binary`.
 
-        Not called for heartbeats, `presence.set`, binary messages, nor for what is refused anyway: see `on_presence`
-        and `on_binary`.
+        Args:
+            member: The sender.
+            message: The message. Use `message.replace(payload=...)` to change it.
+
+        Returns:
+            None or True to relay it. False to drop it; the sender gets an `ack` if they asked for one. A `Message` to
+            relay its `type`, `payload` and `to` instead, still from the sender.
+
+        Raises:
+            InvalidInput: Raise it to refuse the message. The sender gets it as an `error`; this is not a crash.
+
         """
 
     def on_binary(self, member: Member, data: bytes) -> bytes | bool | None:
-        """A member sends bytes to all. None or True: they go on. False: they do not. `bytes`: those go on instead.
+        """Called before a binary message is relayed to all.
 
-        `InvalidInput` may be raised to refuse them, as in `on_message`. Without this hook bytes go on in a room that
-        does not define `on_message`, and are refused in one that does.
+        Args:
+            member: The sender.
+            data: The bytes.
+
+        Returns:
+            None or True to relay them, False to drop them, `bytes` to relay those instead.
+
+        Raises:
+            InvalidInput: Raise it to refuse the message, as in `on_message`.
+
         """
 
     def on_presence(self, member: Member, before: Member | None) -> Member | bool | None:
-        """The others are about to see `member` like this. `before` is how they see them now, None for a newcomer.
+        """Called before the others see a member differently.
 
-        None or True: so they do. False: it stays as before. A `Member` with the same `member_id`: they see that in its
-        place. `InvalidInput` may be raised to say why not. A newcomer who is refused is turned away (1008,
-        `name_refused` or your code); whoever is connected anew under a name that is refused keeps the one they had.
+        That is when a member enters, sends `presence.set`, or connects again with another name or status.
 
-        Called for `presence.set`, for who enters, and for who is connected anew under another name or status. Without
-        this hook a room that defines `on_message` keeps the names that members entered with; who may enter under which
-        name is then decided by `admit` alone.
+        Args:
+            member: How the others are about to see the member.
+            before: How they see the member now. None when the member is entering.
+
+        Returns:
+            None or True to show it, False to keep it as before, a `Member` with the same `member_id` to show that
+            instead. A new member who is refused cannot enter (1008, `name_refused` or your code). A member who connects
+            again with a refused name keeps the old name.
+
+        Raises:
+            InvalidInput: Raise it to refuse with a code and a sentence of your own.
+
         """
 
     def on_leave(self, member: Member, reason: str) -> None:
-        """A member is gone, and the others are told. `reason` is the word in their `presence.leave` (SPEC 5.2).
+        """Called after a member left, and the others know.
 
-        Not called for who was in the room when it was closed by itself for crashing too often.
+        Not called for the members of a room that is closed because it crashed too often.
+
+        Args:
+            member: The member as they were.
+            reason: The reason in `presence.leave` (SPEC 5.2).
+
         """
 
     def on_tick(self, now_s: float) -> None:
-        """Called every `tick_s` while somebody is in the room, in seconds of trio's clock. Missed ones are gone."""
+        """Called every `tick_s` seconds while somebody is in the room. Missed ticks are not repeated.
+
+        Args:
+            now_s: Seconds on trio's clock.
+
+        """
 
     def on_crash(self, error: Exception, state: State) -> State:
-        """Called on the new room, in place of `initial_state`, after the one before has raised `error`.
+        """Called on the new room, in place of `initial_state`, after the old room raised.
 
-        `state` is what that one had when it raised, maybe half changed: return it to go on with it, or another one.
-        This returns `initial_state()`.
+        Args:
+            error: What the old room raised.
+            state: Its state, which may be half changed.
+
+        Returns:
+            The state to continue with: this one, or another. The default is `initial_state()`.
+
         """
         del error, state
         return self.initial_state()
 
-    # What it knows and does
+    # For the hooks and the tasks of a subclass
 
     @property
     def name(self) -> RoomId:
@@ -153,7 +216,7 @@ class Room(Generic[State]):
 
     @property
     def members(self) -> Sequence[Member]:
-        """Who is in the room now, in the order they came."""
+        """The members of the room, in the order they came."""
         return self._host.members
 
     @property
@@ -162,18 +225,25 @@ class Room(Generic[State]):
         return self._host.now_s
 
     def say(self, type: str, payload: Any = None, *, to: MemberId | None = None) -> None:  # noqa: A002
-        """Say something to everybody, or to one: `from` is null. One who is not connected gets nothing.
+        """Send a message to all members, or to one. Its `from` is null.
 
-        Errors: `ValueError` for what no message can be: a type that is none or the gateway's own (`welcome`,
-        `presence.*`, `ack`, `error`, …), a payload that is no JSON, or over 64 KiB of it; `RuntimeError` on a room that
-        has crashed, or was forgotten.
+        Args:
+            type: The type of the message, 1 to 128 characters.
+            payload: Anything that msgspec can encode as JSON, up to 64 KiB.
+            to: The only member who receives it; nobody, when they are not connected. None: all members.
+
+        Raises:
+            ValueError: The type is bad or one of the gateway's own (`welcome`, `presence.join`, `ack`, `error`, …), or
+                the payload is not JSON or too large.
+            RuntimeError: This object has crashed or was forgotten, and is not the room any more.
+
         """
         self._host.say(type, payload, to)
 
     def kick(self, member_id: MemberId, reason: str = "") -> None:
-        """Send a member out (4003, `kicked`). They can come back unless admission keeps them out."""
+        """Remove a member (4003, `kicked`). They may come back unless `admit` refuses them. Raises `RuntimeError`."""
         self._host.kick(member_id, reason)
 
     def close(self, reason: str = "") -> None:
-        """Send everybody out (4004, `room_closed`)."""
+        """Remove all members (4004, `room_closed`). Raises `RuntimeError`."""
         self._host.close(reason)

@@ -1,10 +1,10 @@
-"""The studio's web as an ASGI app, for somebody's own server or web app (SPEC 3, 6, 8). For asyncio.
+"""The studio's web as an ASGI app, for other servers and web apps (SPEC 3, 6, 8). For asyncio.
 
-It owns its stores: they are opened by the app's lifespan and closed with it, whoever runs that: an ASGI server, or the
-program that mounts the app (`StudioWeb.running`). Its links, cookies and sign-in callbacks all begin at `/`, so it
-lives at the root of a host, maybe behind other routes; under a prefix it is refused in a sentence, not half broken.
+Its stores are opened by the app's lifespan and closed with it. The lifespan is run by an ASGI server, or by the program
+that mounts the app (`StudioWeb.running`). Links, cookies and sign-in callbacks begin at `/`, so the app must be mounted
+at the root of a host; under a prefix it refuses all requests.
 
-Overload, crash and shutdown are those of `omnisonic.http.app`. Logs and telemetry are the surrounding program's.
+Overload, crash and shutdown: as for `omnisonic.http.app`. The surrounding program configures logs and telemetry.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from quart import Quart
 
-from omnisonic.cli.schema_check import refuse_when_behind
+from omnisonic.cli.startup_checks import check_schema
 from omnisonic.cli.stores import open_stores
 from omnisonic.errors import BadSettings, OmnisonicError
 from omnisonic.http.app import create_app as create_quart
@@ -36,7 +36,22 @@ NOT_RUNNING: Final = (
 
 
 class StudioWeb:
-    """The web, to be mounted. Made by `create_app`."""
+    """The studio's web as an ASGI 3 app. Created by `create_app`.
+
+    Attributes:
+        settings: The settings that it runs with.
+
+    Example:
+        studio = omnisonic.create_app()
+
+        @asynccontextmanager
+        async def lifespan(app: Starlette) -> AsyncIterator[None]:
+            async with studio.running():
+                yield
+
+        app = Starlette(routes=[Mount("/", studio)], lifespan=lifespan)
+
+    """
 
     def __init__(self, settings: Settings, redis_url: str, database_url: str) -> None:
         self.settings = settings
@@ -46,15 +61,19 @@ class StudioWeb:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have the stores open for as long as the block lasts. For whoever mounts the app where lifespans do not reach.
+        """Keep the stores open until the block ends. Use it where the lifespan of a mounted app is not run.
 
-        Errors: `DatabaseBehind` and its like; `RuntimeError` when it runs already. A store that does not answer yet is
-        no error.
+        Raises:
+            OmnisonicError: The database has another version than this package: run `omnisonic migrate`.
+            RuntimeError: The app runs already.
+
+        A database or Redis that does not answer yet is not an error here; requests fail until it does.
+
         """
         if self._app is not None:
             raise RuntimeError("The studio runs already.")
         settings = self.settings
-        await refuse_when_behind(self._database_url)
+        await check_schema(self._database_url)
         async with open_stores(settings, self._redis_url, self._database_url) as stores:
             token = settings.admin_token
             self._app = create_quart(
@@ -71,9 +90,9 @@ class StudioWeb:
                 self._app = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI 3. Errors: `RuntimeError` under a prefix, or when its lifespan does not run."""
+        """Handle one ASGI connection. Raises `RuntimeError` under a prefix, or when its lifespan does not run."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
             return
         if prefix := _prefix(scope):
             raise RuntimeError(NOT_AT_THE_ROOT.format(prefix=prefix))
@@ -81,7 +100,7 @@ class StudioWeb:
             raise RuntimeError(NOT_RUNNING)
         await self._app(scope, receive, send)  # type: ignore[arg-type]  # ASGI has several names for one shape
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
             await receive()
             try:
@@ -95,10 +114,23 @@ class StudioWeb:
 
 
 def create_app(settings: Settings | None = None) -> StudioWeb:
-    """The studio's web, on the stores that `settings` name (by default the environment: docs/operating.md).
+    """Create the studio's web (pages and REST) as an ASGI app for asyncio. Needs the extra `studio`.
 
-    It needs `DATABASE_URL` (migrated: `omnisonic migrate`) and `REDIS_URL`, where it meets the gateway, and
-    `NEXTAUTH_URL`, the public URL that it is mounted at. Errors: `BadSettings`, with a sentence for each problem.
+    Args:
+        settings: The settings. Defaults to those of the environment (docs/operating.md). It needs `DATABASE_URL`
+            (migrated by `omnisonic migrate`), `REDIS_URL` (the same as the gateway's), and `NEXTAUTH_URL`, the public
+            address of the app.
+
+    Returns:
+        A `StudioWeb`, to be mounted at the root.
+
+    Raises:
+        BadSettings: With one sentence for each problem.
+
+    Example:
+        studio = omnisonic.create_app()
+        app = AsyncioDispatcherMiddleware({"/band": your_quart_app, "/": studio})
+
     """
     settings = Settings.load() if settings is None else settings
     settings.check_sign_in()
@@ -109,7 +141,7 @@ def create_app(settings: Settings | None = None) -> StudioWeb:
 
 
 def _prefix(scope: Scope) -> str:
-    """The path that the app is mounted under, by any of the ways that routers tell it; empty at the root."""
+    """The path that the app is mounted under, in any of the ways that routers say it; empty at the root."""
     root = str(scope.get("root_path", "")).rstrip("/")
     if root:
         return root

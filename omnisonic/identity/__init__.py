@@ -1,1 +1,1 @@
-"""Who somebody is: passwords, e-mail addresses, sign-ins, tickets, and the secret that signs them."""
+"""Identity: passwords, e-mail addresses, sign-ins, tickets, and the secret that signs them."""

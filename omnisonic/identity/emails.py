@@ -1,12 +1,12 @@
-"""E-mail addresses: what can be one, and which spellings are the same (SPEC 4). Pure.
+"""E-mail addresses: which are valid, and which spellings are the same (SPEC 4). Pure.
 
-One address has many spellings: a Mac decomposes letters (NFD), some keyboards type full-width ones, and browsers write
-the host of `ada@bücher.example` as `xn--bcher-kva.example`. `normal_email` is the one that new accounts get. Accounts
-that were made under another spelling are still found by it: `spellings` begins with the address as it was given. So of
-two accounts whose addresses are the same by now, each is reached by its own spelling, and neither is merged or lost.
+One address can have several spellings: macOS decomposes letters (NFD), some keyboards type full-width ones, and
+browsers write the host of `ada@bücher.example` as `xn--bcher-kva.example`. New accounts get the form of `normal_email`.
+Older accounts are found by all `spellings`, first by the address as it was given. So two accounts whose addresses have
+the same normal form stay apart, each with its own spelling.
 
-A letter that Unicode calls the same as an ASCII one, such as the Kelvin sign, is in no address: whoever owned one at a
-lenient provider would pass for somebody else. For the same reason a provider's address is never read as full-width.
+A letter that Unicode treats as an ASCII letter, such as the Kelvin sign, is refused: its owner at a lenient provider
+could pass for somebody else. For the same reason full-width letters in a provider's address are refused.
 """
 
 import re
@@ -31,9 +31,9 @@ _IDNA_PREFIX: Final = "xn--"
 
 
 def normal_email(text: str) -> str:
-    """The normal form of what a person has typed: composed, no full-width letters, the host in its own script.
+    """The normal form of a typed address: composed, without full-width letters, the host in its own script.
 
-    Errors: `InvalidInput` (`invalid_email`) for what cannot be an address.
+    Raises `InvalidInput` (`invalid_email`) for what cannot be an address.
     """
     if len(text) > LONGEST_SPELLING:
         raise _no_address()
@@ -52,21 +52,21 @@ def normal_email(text: str) -> str:
 
 
 def checked_email(text: str) -> str:
-    """`text`, trimmed, when it can be an address, in the spelling that it has. Errors: as `normal_email`."""
+    """`text`, trimmed, in its own spelling, if it can be an address. Raises as `normal_email`."""
     email = text.strip()
     normal_email(email)
     return email
 
 
 def given_email(text: str) -> str:
-    """The normal form of an address that a provider gives. Errors: as `normal_email`, also for full-width letters."""
+    """The normal form of a provider's address. Raises as `normal_email`, and for full-width letters."""
     if text.rpartition("@")[0].translate(_FULL_WIDTH) != text.rpartition("@")[0]:
         raise _no_address()
     return normal_email(text)
 
 
 def normal_or_same(email: str) -> str:
-    """The normal form of an address, or itself when it is none."""
+    """The normal form of an address, or the text itself when it is not an address."""
     try:
         return normal_email(email)
     except InvalidInput:
@@ -74,7 +74,7 @@ def normal_or_same(email: str) -> str:
 
 
 def spellings(email: str, *, is_given: bool = False) -> list[str]:
-    """Under which addresses the account of `email` may be kept, the likeliest first; `is_given` by a provider."""
+    """The addresses that the account of `email` may have, the likeliest first. `is_given`: a provider gave it."""
     try:
         normal = given_email(email) if is_given else normal_email(email)
     except InvalidInput:

@@ -1,7 +1,6 @@
-"""What stands for a sign-in: a secret token in a signed cookie, and its digest in the database (SPEC 4).
+"""Sign-ins: a secret token in a signed cookie, and its digest in the database (SPEC 4). Pure.
 
-The web sets the cookie with quart-auth; whoever else must read it (the gateway, at the handshake) does so here, with
-the same serializer. Pure.
+The web sets the cookie with quart-auth. The gateway reads it here at the handshake, with the same serializer.
 """
 
 import hashlib
@@ -15,27 +14,27 @@ from omnisonic.models import LoginId
 from omnisonic.wire.cookies import read_cookie
 
 IDLE_S: Final = 12 * 60 * 60
-"""A sign-in that is not used for this long has ended."""
+"""A sign-in ends when it is not used for this long."""
 LONGEST_S: Final = 30 * 24 * 60 * 60
-"""A sign-in ends after this long, however much it is used."""
+"""A sign-in ends after this long in any case."""
 TOUCH_S: Final = 300
-"""Use is noted this often, so that most requests write nothing."""
+"""The use of a sign-in is stored this often, so that most requests write nothing."""
 TOKEN_BYTES: Final = 32
 SALT: Final = "omnisonic login"
 
 
 def new_token() -> str:
-    """A secret that nobody can guess."""
+    """A new random token."""
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def login_id(token: str) -> LoginId:
-    """The name of the sign-in whose cookie carries `token`: SHA-256 in base64url, 43 characters."""
+    """The id of the sign-in with this token: SHA-256 in base64url, 43 characters."""
     return urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
 
 
 def cookie_name(*, secure: bool) -> str:
-    """What the cookie is called; under https browsers hold the `__Host-` name to its promise (RFC 6265bis 4.1.3)."""
+    """The name of the cookie; under https with the prefix `__Host-`, which browsers enforce (RFC 6265bis, 4.1.3)."""
     return "__Host-omnisonic" if secure else "omnisonic"
 
 
@@ -48,11 +47,11 @@ class LoginCookies:
         self._serializer = URLSafeTimedSerializer(secret, SALT, signer_kwargs={"digest_method": hashlib.sha512})
 
     def dump(self, token: str) -> str:
-        """The value of a cookie that carries `token`."""
+        """The cookie value for `token`."""
         return str(self._serializer.dumps(token))
 
     def load(self, value: str) -> str | None:
-        """The token in a cookie's value; None when we did not sign it, or too long ago."""
+        """The token in a cookie value. None when its signature is wrong or too old."""
         try:
             token = self._serializer.loads(value, max_age=LONGEST_S)
         except BadData:
@@ -60,7 +59,7 @@ class LoginCookies:
         return token if isinstance(token, str) else None
 
     def login_in(self, cookie_header: str) -> LoginId | None:
-        """The sign-in that a request's `Cookie` header stands for; None when there is none."""
+        """The sign-in in a `Cookie` header, or None."""
         value = read_cookie(cookie_header, self.name)
         token = None if value is None else self.load(value)
         return None if token is None else login_id(token)

@@ -1,7 +1,7 @@
 """Passwords: hashed with argon2id, the same by the web and by `omnisonic users` (SPEC 4). Pure, and slow on purpose.
 
-A hash takes tens of milliseconds and 64 MiB, so whoever serves others does it in a thread, a few at a time. Nothing is
-cut off: all of a password counts. The same characters are the same password however a keyboard composes them.
+A hash takes tens of milliseconds and 64 MiB, so a server does it in threads, a few at a time. A password is never cut
+off. It is the same password however a keyboard composes its characters.
 """
 
 import unicodedata
@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 LONGEST: Final = 1024
-"""Most characters in a password: a bound on work, far beyond what anybody types."""
+"""The longest password, to limit the work of hashing."""
 
 _HASHER: Final = PasswordHasher()
 """argon2id with the parameters of RFC 9106, section 4, for memory-constrained environments."""
@@ -23,7 +23,7 @@ def hash_password(password: str) -> str:
 
 
 def is_password(password: str, password_hash: str) -> bool:
-    """Whether `password_hash` is one of `password`. A damaged hash is nobody's."""
+    """Whether `password_hash` is a hash of `password`. False for a damaged hash."""
     try:
         return _HASHER.verify(password_hash, _normal(password))
     except (VerificationError, InvalidHashError):
@@ -31,10 +31,10 @@ def is_password(password: str, password_hash: str) -> bool:
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Whether the hash was made with other parameters than are used today."""
+    """Whether the hash has other parameters than new hashes."""
     return _HASHER.check_needs_rehash(password_hash)
 
 
 def _normal(password: str) -> bytes:
-    """Composed characters as one (RFC 8265, section 4.2.2); a lone surrogate has bytes, too."""
+    """The password as bytes, in composed form (RFC 8265, section 4.2.2). Lone surrogates are allowed."""
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")

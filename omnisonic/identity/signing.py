@@ -1,7 +1,7 @@
-"""The signing secret: what cookies, CSRF tokens and tickets are signed with, the same in every part (SPEC 2).
+"""The signing secret of cookies, CSRF tokens and tickets, the same in every part (SPEC 2).
 
-`NEXTAUTH_SECRET` when it is set. Development does without: one is made at random and kept in the data directory, where
-the parts on this machine find it.
+It is `NEXTAUTH_SECRET`. In development it may be missing; then a random one is stored in the data directory, where all
+parts on this machine find it.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ FILE: Final = "secret"
 
 
 def signing_secret(settings: Settings) -> str:
-    """The secret. Errors: `BadSettings` in production when it is missing or short; `UnusableDataDirectory`."""
+    """The secret. Raises `BadSettings` when it is missing or weak in production, and `UnusableDataDirectory`."""
     settings.check_secret()
     if settings.nextauth_secret is not None:
         return settings.nextauth_secret.get_secret_value()

@@ -1,7 +1,7 @@
-"""Tickets: what lets somebody into a room once, within seconds (SPEC 3 and 5.1). Pure: no clock, no store.
+"""Tickets: each lets one person into one room, once, for `LIFE_MS` (SPEC 3 and 5.1). Pure: no clock, no store.
 
-A ticket is `payload.signature`, both in base64url, so that it can stand in `Sec-WebSocket-Protocol`. It says who may
-enter which room as whom; whoever takes it notes its `id` as used (`omnisonic.stores.guard`).
+A ticket is `payload.signature`, both in base64url, so that it fits into `Sec-WebSocket-Protocol`. Whoever accepts it
+stores its `id` as used (`omnisonic.stores.guard`).
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.models import LoginId, MemberId, RoomId, UserId
 
 LIFE_MS: Final = 30_000
-"""A ticket is good for this long (SPEC 3)."""
+"""A ticket is valid for this long (SPEC 3)."""
 SKEW_MS: Final = 5_000
-"""How far the clocks of who issues and who takes may be apart; beyond that tickets fail closed."""
+"""How much the clocks of web and gateway may differ. With more, tickets are refused."""
 _PURPOSE: Final = b"omnisonic ticket v1"
 
 
 class Ticket(msgspec.Struct, frozen=True, rename="camel"):
-    """Who may enter which room. `login` is the sign-in it was issued to; times are milliseconds since 1970."""
+    """Who may enter which room as whom. `login` is the sign-in that got it; times are milliseconds since 1970."""
 
     id: str
     room_id: RoomId
@@ -36,24 +36,24 @@ class Ticket(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class BadTicket(OmnisonicError):
-    """The ticket lets nobody in: forged, damaged, expired, or from a clock that is not ours."""
+    """The ticket is forged, damaged or expired, or the clocks differ too much."""
 
     code = "invalid_ticket"
 
 
 class TicketPrinter:
-    """Signs tickets with a key made from `secret`, and knows its own again."""
+    """Signs tickets with a key derived from `secret`, and verifies them."""
 
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), _PURPOSE, hashlib.sha256)
 
     def sign(self, ticket: Ticket) -> str:
-        """The ticket as text."""
+        """The signed ticket as text."""
         payload = _b64(msgspec.json.encode(ticket))
         return f"{payload}.{self._signature(payload)}"
 
     def read(self, text: str, *, now_ms: int) -> Ticket:
-        """The ticket in `text`, when it is one of ours and good at `now_ms`. Errors: `BadTicket`."""
+        """The ticket in `text`, if its signature is right and it is valid at `now_ms`. Raises `BadTicket`."""
         payload, _, signature = text.partition(".")
         if not (payload.isascii() and signature.isascii() and hmac.compare_digest(self._signature(payload), signature)):
             raise BadTicket("This ticket is not one of this studio's.")

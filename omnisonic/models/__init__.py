@@ -1,6 +1,6 @@
-"""What people, sessions, rooms and their members are, and which names are allowed (SPEC 3 and 5.1).
+"""People, sessions, rooms, members, uploads and exports as frozen values, and the rules for names (SPEC 3 and 5.1).
 
-Plain frozen values, shared by the rooms, the stores, the bus and the web side. JSON is camelCase.
+Rooms, stores, bus and web share them. Their JSON is camelCase.
 """
 
 import re
@@ -19,9 +19,9 @@ Status: TypeAlias = Literal["active", "away"]
 UserId: TypeAlias = str
 """A UUID, in its usual form."""
 LoginId: TypeAlias = str
-"""Names a sign-in: a digest of the secret in its cookie, so that knowing it opens nothing."""
+"""Identifies a sign-in: a digest of the secret in its cookie, so it is no secret itself."""
 SessionId: TypeAlias = str
-"""A UUID. A session's room is called the same."""
+"""A UUID. It is also the id of the session's room."""
 UploadId: TypeAlias = str
 """A UUID."""
 ExportId: TypeAlias = str
@@ -32,7 +32,7 @@ ExportFormat: TypeAlias = Literal["wav", "flac", "mp3"]
 ExportStatus: TypeAlias = Literal["pending", "processing", "completed", "failed"]
 Role: TypeAlias = Literal["owner", "collaborator"]
 INVITED: Final[Role] = "collaborator"
-"""What an invite makes of whoever accepts it."""
+"""The role of a person who accepts an invite."""
 
 SESSION_NAME_LENGTH: Final = 120
 """Most characters in a session's name."""
@@ -47,16 +47,16 @@ ID_BYTES: Final = 255
 DISPLAY_NAME_LENGTH: Final = 64
 """Most characters in a display name."""
 NAMELESS: Final = "Somebody"
-"""Who has neither a name nor an address."""
+"""The display name of a person without a name and an e-mail address."""
 STATUSES: Final[tuple[Status, ...]] = ("active", "away")
 
 _UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Whose a member is, where people are known. `name` is what the studio calls them, None where only the id is known.
+    """The studio account of a member. `name` is its name in the studio, None where only the id is known.
 
-    Unlike a display name nobody can choose it for one room.
+    Unlike a display name, nobody can choose it for one room.
     """
 
     id: UserId
@@ -64,7 +64,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class _Shown(msgspec.Struct, frozen=True, rename="camel"):
-    """What a client says of itself."""
+    """What a client says about itself."""
 
     member_id: MemberId
     display_name: str
@@ -72,22 +72,30 @@ class _Shown(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Member(_Shown, frozen=True, rename="camel", kw_only=True):
-    """One participant of a room as the others see them: the payload of `presence.join` and `presence.update`.
+    """One member of a room, as the others see them: the payload of `presence.join` and `presence.update`.
 
-    There is an `account` where people are known.
+    Attributes:
+        member_id: The member's id in the room, the same after reconnections.
+        display_name: The name that others see.
+        status: `active` or `away`.
+        account: The member's studio account; UNSET where there are no accounts.
+
+    Example:
+        names = [member.display_name for member in room.members if member.status == "active"]
+
     """
 
     account: Account | msgspec.UnsetType = msgspec.UNSET
 
 
 class PresenceMember(Member, frozen=True, rename="camel"):
-    """A line of the mirrored roster: the member and when they were last known to be there (UTC)."""
+    """A member in the presence store, with the time when they were last known to be in the room (UTC)."""
 
     last_seen: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
 
 class Person(msgspec.Struct, frozen=True):
-    """A user. `email` is None for those who may not see it: a session's owner sees its people's, all see their own."""
+    """A user. `email` is None for those who may not see it: a session's owner sees its members', others their own."""
 
     id: UserId
     name: str | None
@@ -95,16 +103,14 @@ class Person(msgspec.Struct, frozen=True):
     image: str | None
 
     def without_email(self) -> "Person":
-        """As those see them who may not see the address: without a name of their own they go by its first part, as they
-        do in rooms.
-        """
+        """The same person without the address, with its first part as the name if they have none."""
         return Person(self.id, called(self) or None, None, self.image)
 
 
 class Session(msgspec.Struct, frozen=True, rename="camel"):
-    """A music session, as the one who asked sees it (SPEC 3).
+    """A music session, as the user who requests it sees it (SPEC 3).
 
-    `participants` is the live head count of its room, None when the roster cannot be read now.
+    `participants` is the number of members in its room now, None when the roster cannot be read.
     """
 
     id: SessionId
@@ -119,7 +125,7 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Invite(msgspec.Struct, frozen=True, rename="camel"):
-    """A link that lets whoever accepts it share a session, until it expires. Its secret is not kept (SPEC 3)."""
+    """A link that makes people collaborators of a session until it expires. Its secret is not stored (SPEC 3)."""
 
     id: InviteId
     role: Role
@@ -128,11 +134,11 @@ class Invite(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Upload(msgspec.Struct, frozen=True, rename="camel"):
-    """A file that somebody brought, and how it sits in the mix (SPEC 3).
+    """An uploaded file, and its place in the mix (SPEC 3).
 
-    `file_size` is in bytes, `mime_type` by content, `sha256` hexadecimal. What is known only once the file was listened
-    to is None until then, and for good when it has no sound. `warning` says what of it is missing, if anything is: it
-    was cut off, or a part of it cannot be decoded.
+    `file_size` is in bytes, `mime_type` is found from the content, `sha256` is hexadecimal. What the analysis finds is
+    None before it, and stays None for a file without sound. `warning` says what is missing: the file was cut off, or a
+    part of it cannot be decoded.
     """
 
     id: UploadId
@@ -154,11 +160,11 @@ class Upload(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Export(msgspec.Struct, frozen=True, rename="camel"):
-    """A mixdown of a session, asked for or made (SPEC 3).
+    """A mixdown of a session, requested or finished (SPEC 3).
 
-    `progress` is in percent; `error_message` a sentence once it has failed. What is known only of a finished one is
-    None until then: `file_size` in bytes, `duration_seconds`, `loudness_lufs` (ITU-R BS.1770; None also for what is too
-    quiet to have any) and `peak_dbfs` (None also for silence), and a `warning` when something of its files is missing.
+    `progress` is in percent; `error_message` is a sentence once it has failed. These are None until it is finished:
+    `file_size` in bytes, `duration_seconds`, `loudness_lufs` (ITU-R BS.1770; None for what is too quiet to measure),
+    `peak_dbfs` (None for silence), and `warning`, which says what is missing of its files.
     """
 
     id: ExportId
@@ -179,15 +185,22 @@ class Export(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def called(person: Person) -> str:
-    """What a person is called by default: their name, or what their address begins with; may be empty."""
+    """The default name of a person: their name, or the first part of their address; may be empty."""
     return (person.name or "").strip() or (person.email or "").partition("@")[0]
 
 
 def checked_name(value: str, *, name: str, longest: int) -> str:
-    """Return `value` when people may see it as a name; `name` is what the caller calls it, as in `displayName`.
+    """Return `value` if it may be shown as a name.
 
-    Errors: `InvalidInput` with the code `invalid_<name in snake case>` when nothing of it can be seen, it is longer
-    than `longest` characters, or has what no name may have (`omnisonic.models.names`).
+    Args:
+        value: The name to check.
+        name: The field that it is in, such as `displayName`.
+        longest: The most characters that it may have.
+
+    Raises:
+        InvalidInput: With the code `invalid_<name in snake case>`: it is invisible, too long, or has characters that no
+            name may have (`omnisonic.models.names`).
+
     """
     code = "invalid_" + re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), name)
     if not value or value.isspace():
@@ -204,7 +217,7 @@ def checked_name(value: str, *, name: str, longest: int) -> str:
 
 
 def _checked_id(value: str, *, name: str) -> str:
-    """The same for an id, which has no marks of direction either: two ids that look the same are nearly always one."""
+    """The same for an id, which must not have marks of direction, so that ids that look the same are the same."""
     checked_name(value, name=name, longest=ID_LENGTH)
     if has_marks(value):
         code = f"invalid_{'room' if name == 'roomId' else 'member'}_id"
@@ -213,12 +226,12 @@ def _checked_id(value: str, *, name: str) -> str:
 
 
 def account_of(person: Person) -> Account:
-    """What a room says of whose a member is."""
+    """The account of a person, as rooms show it."""
     return Account(person.id, default_display_name(person))
 
 
 def default_display_name(person: Person) -> str:
-    """What a person is called in a room when they do not say: their name, or what their address begins with."""
+    """The display name of a person who gives none: their name, or the first part of their address."""
     name = called(person)
     try:
         return checked_display_name(name[:DISPLAY_NAME_LENGTH])
@@ -228,18 +241,18 @@ def default_display_name(person: Person) -> str:
 
 
 def plain_id(text: str) -> str:
-    """An id from outside, as it is written here: a UUID in small letters, as RFC 9562 (4) has it; others as they are.
+    """An id in its usual form: a UUID in lower case (RFC 9562, section 4), any other id as it is.
 
-    Every id is read through this where it comes in. Without hyphens, or in braces, it is no id of ours: a room may be
-    called so.
+    Every id from outside goes through this. A UUID without hyphens, or in braces, is not an id of the studio; it may be
+    the name of a room.
     """
     return text.lower() if _UUID.fullmatch(text) else text
 
 
 def uuid_meant(text: str) -> str | None:
-    """The UUID that `text` can be read as, in its usual form: in capitals, braces, or without hyphens, too.
+    """The UUID that `text` can be read as, in its usual form; None when it is not a UUID in any form.
 
-    None for what is no UUID in any form. A name that means the id of something of ours must not pass for another one.
+    It also reads capitals, braces, and a UUID without hyphens, so that no name can pass for an id of the studio.
     """
     if not len(UUID(int=0).hex) <= len(text) <= len(UUID(int=0).urn):
         return None
@@ -250,14 +263,14 @@ def uuid_meant(text: str) -> str | None:
 
 
 def checked_room_id(value: str) -> RoomId:
-    """Return `value` when it may name a room, a UUID in small letters. Errors: `InvalidInput` (`invalid_room_id`)."""
+    """Return `value` if it may be the id of a room, a UUID in lower case. Raises `InvalidInput` (`invalid_room_id`)."""
     return plain_id(_checked_id(value, name="roomId"))
 
 
 def checked_member_id(value: str) -> MemberId:
-    """Return `value` when it may name a member. Errors: `InvalidInput` (`invalid_member_id`).
+    """Return `value` if it may be the id of a member. Raises `InvalidInput` (`invalid_member_id`).
 
-    Its UTF-8 is at most 255 bytes, because a relayed binary message says the sender's length in one byte.
+    Its UTF-8 has at most 255 bytes, because a relayed binary message has the length of the sender's id in one byte.
     """
     _checked_id(value, name="memberId")
     if len(value.encode()) > ID_BYTES:
@@ -266,12 +279,12 @@ def checked_member_id(value: str) -> MemberId:
 
 
 def checked_display_name(value: str) -> str:
-    """Return `value` when it may be shown as a name. Errors: `InvalidInput` (`invalid_display_name`)."""
+    """Return `value` if it may be a display name. Raises `InvalidInput` (`invalid_display_name`)."""
     return checked_name(value, name="displayName", longest=DISPLAY_NAME_LENGTH)
 
 
 def checked_status(value: str) -> Status:
-    """Return `value` when it is a status. Errors: `InvalidInput` (`invalid_status`)."""
+    """Return `value` if it is a status. Raises `InvalidInput` (`invalid_status`)."""
     for status in STATUSES:
         if value == status:
             return status
@@ -279,6 +292,6 @@ def checked_status(value: str) -> Status:
 
 
 def checked_session_name(value: str) -> str:
-    """A session's name, trimmed; `Untitled` when nothing is left. Errors: `InvalidInput` (`invalid_name`)."""
+    """A session's name, trimmed; `Untitled` when it is empty. Raises `InvalidInput` (`invalid_name`)."""
     trimmed = value.strip()
     return checked_name(trimmed, name="name", longest=SESSION_NAME_LENGTH) if trimmed else UNTITLED

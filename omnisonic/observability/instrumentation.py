@@ -1,8 +1,8 @@
 """OpenTelemetry's own instrumentations of asyncpg and redis: each call within a trace is a span of it (SPEC 7).
 
-They come with the extra `instrumentation`, which pins OpenTelemetry to their own version; without it this does nothing.
-What they note is the statement with its placeholders and the command without its arguments: no value. Calls outside of
-any trace, such as the polls of a worker, are not recorded. Once a process, before the clients are made.
+They come with the extra `instrumentation`, which pins OpenTelemetry to their version; without it this does nothing.
+They record statements with placeholders and commands without arguments, so no values. Calls outside of a trace, such as
+the polls of a worker, are not recorded. Call it once, before the clients are created.
 """
 
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
 
 class NamedStatements(SpanProcessor):
-    """Names a span of SQL after its first word: the instrumentation takes a comment for that."""
+    """Names a span after the first word of its SQL, where the instrumentation takes a comment."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
         statement = (span.attributes or {}).get("db.statement")
@@ -24,7 +24,7 @@ class NamedStatements(SpanProcessor):
 
 
 def instrument_libraries(resource: Resource, processor: SpanProcessor) -> None:
-    """Hand the spans of these libraries to `processor`, as far as their instrumentations are installed."""
+    """Send the spans of these libraries to `processor`, if their instrumentations are installed."""
     provider = TracerProvider(ParentBased(ALWAYS_OFF), resource, shutdown_on_exit=False)
     provider.add_span_processor(NamedStatements())
     provider.add_span_processor(processor)

@@ -1,13 +1,12 @@
 """Structured logs on standard error: one line an event, never a secret (SPEC 7).
 
 An event is a name and fields: `logging.getLogger(__name__).info("room.crashed", extra={"room": room})`. In
-development a line is `12:30:01.250 INFO room.crashed room=jam`; in production, or where `LOG_FORMAT` says so, it is one
-JSON object. Within a span
-the line carries its `trace_id` and `span_id`. Every value passes through `omnisonic.redaction`; do not name an event
-`ticket.something`, for that is what a ticket looks like.
+development a line is `12:30:01.250 INFO room.crashed room=jam`; in production, or with `LOG_FORMAT=json`, it is one
+JSON object. Within a span the line has its `trace_id` and `span_id`. Every value passes through `omnisonic.redaction`.
+Do not name an event `ticket.something`: it would be hidden as a ticket.
 
-Overload: a reader of standard error that does not read stops the writer; `omnisonic serve` always reads. Crash: an
-exception's traceback is part of its event's one line. Shutdown: nothing is buffered, so nothing is lost.
+Overload: a process blocks when nobody reads its standard error; `omnisonic serve` always reads. Crash: the traceback of
+an exception is on the line of its event. Shutdown: nothing is buffered, so nothing is lost.
 """
 
 import json
@@ -31,11 +30,11 @@ _OF_EVERY_RECORD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, No
     "taskName",
     "color_message",
 }
-"""What a record holds anyway. The rest of it is the event's fields."""
+"""The attributes of every record. All others are fields of the event."""
 
 
 class LineFormatter(logging.Formatter):
-    """`12:30:01.250 INFO room.crashed room=jam`: for people. Quotes and escapes what could look like another line."""
+    """`12:30:01.250 INFO room.crashed room=jam`, for people. Escapes what could look like another line."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "milliseconds")[11:23]
@@ -72,10 +71,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logs(settings: Settings, part: str, *, stream: TextIO | None = None) -> None:
-    """Send every log record of this process to `stream` (standard error) as one line. `part` is the process's name.
+    """Write every log record of this process as one line to `stream` (default: standard error).
 
-    Warnings of Python's own come out the same way, and what nobody else is left to tell of: exceptions that end a
-    thread, or that cannot be raised. Calling it again replaces what the last call set up.
+    Python's warnings are logged, too, and exceptions that end a thread or cannot be raised. Another call replaces the
+    last one's setup.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(part) if settings.logs_json else LineFormatter())
@@ -83,7 +82,7 @@ def configure_logs(settings: Settings, part: str, *, stream: TextIO | None = Non
     logging.captureWarnings(True)
     threading.excepthook = _log_thread_crash
     sys.unraisablehook = _log_unraisable
-    # It tells of each request that is sent, which whoever sends it does in words of its own.
+    # It logs each request, and so do our own callers of it.
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 

@@ -1,7 +1,7 @@
-"""The metrics there are: what each is called, what it counts, and in what unit (SPEC 7).
+"""All metrics: their names, meanings and units (SPEC 7).
 
-The one place that names them. Whoever measures asks for an instrument by its definition here; the documentation prints
-`metrics_table`. Nothing here runs: without OpenTelemetry's SDK the instruments do nothing.
+Code that measures creates its instrument from the definition here; the documentation prints `metrics_table`. Without
+OpenTelemetry's SDK the instruments do nothing.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,21 +24,21 @@ class Metric:
     by: tuple[str, ...] = ()
 
     def counter(self, meter: Meter) -> Counter:
-        """An instrument to add to."""
+        """Create the counter."""
         return meter.create_counter(self.name, unit=self.unit, description=self.meaning)
 
     def histogram(self, meter: Meter) -> Histogram:
-        """An instrument to record in."""
+        """Create the histogram."""
         return meter.create_histogram(self.name, unit=self.unit, description=self.meaning)
 
     def observe(self, meter: Meter, read: Callable[[], float]) -> None:
-        """Have `read` asked whenever metrics are collected; in a thread of the SDK's. For gauges and counters."""
+        """Call `read` whenever metrics are collected, in a thread of the SDK. For gauges and counters."""
 
-        def observed(_options: CallbackOptions) -> Iterable[Observation]:
+        def read_value(_options: CallbackOptions) -> Iterable[Observation]:
             yield Observation(read())
 
         make = meter.create_observable_gauge if self.kind == "gauge" else meter.create_observable_counter
-        make(self.name, [observed], unit=self.unit, description=self.meaning)
+        make(self.name, [read_value], unit=self.unit, description=self.meaning)
 
 
 FAN_OUT: Final = Metric(
@@ -61,7 +61,7 @@ OF_GATEWAYS: Final[dict[str, Metric]] = {
     ),
     "mirror_lag_s": Metric("omnisonic.mirror_lag_s", "gauge", "How long the presence store has been behind", "s"),
 }
-"""By what `omnisonic.actors.runtime.telemetry.Measured` calls them."""
+"""By the names of the fields of `omnisonic.actors.runtime.telemetry.Measured`."""
 
 REQUESTS: Final = Metric(
     "http.server.request.duration",
@@ -87,7 +87,7 @@ METRICS: Final[dict[str, tuple[Metric, ...]]] = {
     "web": (REQUESTS, UPLOADS, UPLOADED_BYTES),
     "worker": (EXPORTS, EXPORT_SECONDS, EXPORTS_WAITING),
 }
-"""All of them, by the part that has them."""
+"""All metrics, by the part that measures them."""
 
 
 def metrics_table() -> str:

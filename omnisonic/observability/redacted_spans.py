@@ -1,7 +1,7 @@
-"""Takes secrets out of spans before they leave the process (SPEC 7), whoever put them there.
+"""Removes secrets from spans before they leave the process (SPEC 7).
 
-No span of ours holds any; but exceptions quote what they failed of, and libraries note what they please. Runs in the
-exporting thread. What repeats, as nearly all attributes do, is looked through once.
+Our own spans hold none, but exceptions may quote their input, and libraries add what they like. It runs in the
+exporting thread. Results are cached, because nearly all attributes repeat.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from omnisonic.redaction import redacted, redacted_text
 
-REMEMBERED: Final = 2_048
-REMEMBERED_LENGTH: Final = 512
-"""Longer values are looked through each time: their like will not come again."""
+CACHED: Final = 2_048
+CACHED_LENGTH: Final = 512
+"""Longer values are not cached, because they rarely repeat."""
 
 
 class RedactedSpans(SpanExporter):
-    """Hands spans on to `exporter`, without their secrets."""
+    """Passes spans to `exporter` without their secrets."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -37,10 +37,10 @@ class RedactedSpans(SpanExporter):
 
 
 def redacted_span(span: ReadableSpan) -> ReadableSpan:
-    """The span with the same id, times and place, and without secrets in its attributes, events and status."""
+    """The same span, without secrets in its attributes, events and status."""
     description, attributes = span.status.description, _attributes(span.attributes)
     if not span.events and description is None and attributes == dict(span.attributes or {}):
-        return span  # as nearly all are
+        return span  # nearly always
     return ReadableSpan(
         name=span.name,
         context=span.context,
@@ -63,7 +63,7 @@ def _attributes(attributes: Attributes) -> dict[str, AttributeValue]:
 
 def _value(name: str, value: AttributeValue) -> AttributeValue:
     if isinstance(value, str):
-        return _remembered(name, value) if len(value) <= REMEMBERED_LENGTH else str(redacted(value, name=name))
+        return _redact_cached(name, value) if len(value) <= CACHED_LENGTH else str(redacted(value, name=name))
     if isinstance(value, Sequence):
         return tuple(str(redacted(item, name=name)) for item in value) if _is_text(value) else value
     return value
@@ -73,6 +73,6 @@ def _is_text(values: Sequence[object]) -> bool:
     return any(isinstance(value, str) for value in values)
 
 
-@lru_cache(REMEMBERED)
-def _remembered(name: str, value: str) -> str:
+@lru_cache(CACHED)
+def _redact_cached(name: str, value: str) -> str:
     return str(redacted(value, name=name))

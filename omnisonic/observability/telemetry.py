@@ -1,12 +1,12 @@
-"""Telemetry: where traces and metrics go, by the standard `OTEL_*` variables (SPEC 7).
+"""Telemetry: exports traces and metrics as the standard `OTEL_*` variables say (SPEC 7).
 
-With `OTEL_EXPORTER_OTLP_ENDPOINT` set (or that of traces, or of metrics) both go there by OTLP over HTTP, and calls to
-Postgres and Redis are spans, too, where the extra `instrumentation` is installed. In development without it, spans are
-printed, one short line each and not more than people can read. `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER`
-(`otlp`, `none`, and for traces `console`) and `OTEL_SDK_DISABLED` overrule that. Secrets are taken out of both.
+With `OTEL_EXPORTER_OTLP_ENDPOINT` (or that of traces, or of metrics) they are sent there by OTLP over HTTP; with the
+extra `instrumentation` calls to Postgres and Redis are spans, too. Without it, in development, spans are printed as
+short lines, up to `CONSOLE_LINES_PER_S`. `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER` (`otlp`, `none`, and for
+traces `console`) and `OTEL_SDK_DISABLED` overrule this. Secrets are removed.
 
-Overload: spans beyond the queue of the SDK's batch processor are dropped, rooms never wait. Crash: an exporter that
-fails is logged by the SDK. Shutdown: `Telemetry.shutdown` sends what is left, within `FLUSH_MS`.
+Overload: spans beyond the queue of the SDK's batch processor are dropped; rooms never wait. Crash: the SDK logs an
+exporter that fails. Shutdown: `Telemetry.shutdown` sends what is left, within `FLUSH_MS`.
 """
 
 import os
@@ -37,11 +37,11 @@ from omnisonic.settings.settings import Settings
 
 FLUSH_MS: Final = 2_000
 CONSOLE_LINES_PER_S: Final = 20
-"""More spans a second than this are counted instead of printed."""
+"""More spans per second are counted and not printed."""
 CONSOLE_TRACES_PER_S: Final = 50
-"""More traces a second than this are not recorded for the console."""
+"""More traces per second are not recorded for the console."""
 ERROR_TYPE: Final = "error.type"
-"""The attribute of a span that has failed from the start, as OpenTelemetry's conventions call it."""
+"""The attribute of a failed span (OpenTelemetry's semantic conventions)."""
 
 
 class Telemetry:
@@ -53,11 +53,11 @@ class Telemetry:
 
     @property
     def has_metrics(self) -> bool:
-        """Whether anybody gets to see what is measured."""
+        """Whether metrics are exported."""
         return self._meters is not None
 
     def shutdown(self) -> None:
-        """Send what is left and stop. Blocks for `FLUSH_MS` at most for each of traces and metrics."""
+        """Send what is left, and stop. Blocks for `FLUSH_MS` at most, for each of traces and metrics."""
         if self._traces is not None:
             self._traces.force_flush(FLUSH_MS)
             self._traces.shutdown()
@@ -68,9 +68,9 @@ class Telemetry:
 def configure_telemetry(
     settings: Settings, part: str, environ: Mapping[str, str] | None = None, console: TextIO | None = None
 ) -> Telemetry:
-    """Set up this process, a part of the product such as `gateway`. Once a process.
+    """Set up telemetry for this process, a part such as `gateway`. Call it once.
 
-    Errors: `BadSettings` for an exporter that there is not.
+    Raises `BadSettings` for an unknown exporter.
     """
     environ = os.environ if environ is None else environ
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -104,7 +104,7 @@ def _check(variable: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def _resource(part: str, environ: Mapping[str, str]) -> Resource:
-    """Who it is that tells: the part, its version, and which of several processes."""
+    """Describes this process: the part, its version, and a random id."""
     return Resource.create(
         {
             "service.name": environ.get("OTEL_SERVICE_NAME", f"omnisonic-{part}"),
@@ -129,9 +129,9 @@ def _span_exporter(name: str, console: TextIO, part: str, settings: Settings) ->
 
 
 class FewRoots(Sampler):
-    """Records `CONSOLE_TRACES_PER_S` traces a second, and what says from the start that it has failed.
+    """Samples `CONSOLE_TRACES_PER_S` traces per second, and all that have failed from the start.
 
-    What nobody could read need not be made: a busy web would spend a tenth of its time on it.
+    Recording more, which nobody can read, would cost a busy web a tenth of its time.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -164,9 +164,9 @@ class FewRoots(Sampler):
 
 
 class LineExporter(SpanExporter):
-    """Prints `span ws.message 0.41 ms room=jam trace=4bf9…`, and a count in the place of too many.
+    """Prints lines such as `span ws.message 0.41 ms room=jam trace=4bf9…`, and a count of those beyond the limit.
 
-    With `part` each line is a JSON object, as those of its log.
+    With `part` each line is a JSON object, like those of its log.
     """
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic, *, part: str | None = None) -> None:
@@ -178,7 +178,7 @@ class LineExporter(SpanExporter):
         self._dropped = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Print `spans`, as far as people could read them."""
+        """Print `spans`, up to the limit."""
         second = int(self._clock())
         if second != self._second:
             if self._dropped:

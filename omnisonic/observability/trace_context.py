@@ -1,8 +1,8 @@
-"""The trace context as text, for what crosses from one process to another (W3C Trace Context, `traceparent`).
+"""The trace context as text, which is passed from one process to another (W3C Trace Context, `traceparent`).
 
-It goes with events on the bus and with rows that a worker takes, so that one trace holds all that a request has led to.
-It is our own processes' word: what strangers send is not believed (`omnisonic.http.core.request_ids`). Pure; costs
-about a microsecond.
+Events on the bus and rows for the worker carry it, so that one trace shows everything that a request has caused. It
+comes only from our own processes; that of strangers is ignored (`omnisonic.http.core.request_ids`). Pure; costs about a
+microsecond.
 """
 
 from typing import Final, TypeAlias
@@ -18,12 +18,12 @@ _propagator: Final = TraceContextTextMapPropagator()
 
 
 def current_trace() -> Trace | None:
-    """The trace, and the span in it, in which this is asked; None outside of any."""
+    """The current trace and span. None outside of a trace."""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
     return carrier.get(_FIELD)
 
 
 def continued(trace: Trace | None) -> Context:
-    """The context in which a span is a child of `trace`; without one, or with what is none, it begins a new trace."""
+    """The context for a span that is a child of `trace`. Without a valid `trace` the span begins a new one."""
     return _propagator.extract({_FIELD: trace} if trace else {}, Context())

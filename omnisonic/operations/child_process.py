@@ -1,9 +1,9 @@
-"""One child process: what it is, its end of the line, its output, and how it has ended.
+"""One child process of the supervisor: how it is started, its readiness pipe, its output, and how it exited.
 
-A child has a socket to its supervisor as standard input, its *lifeline*. Standard output and error are one stream.
+A child has a socket to its supervisor as standard input, the readiness pipe. Standard output and error are one stream.
 
-Overload: a child that writes more than is read waits in its `write`. Crash: `epitaph` says how it ended. Shutdown:
-`close` leaves neither the process nor its pipes behind.
+Overload: a child that writes faster than its output is read waits in its `write`. Crash: `exit_message` says how it
+exited. Shutdown: `close` ends the process and closes its pipes.
 """
 
 import contextlib
@@ -22,38 +22,45 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.operations.heartbeat import READY
 
 START_S: Final = 30.0
-"""A child that is not in service by then counts as crashed."""
+"""A child that is not ready within this time counts as crashed."""
 LONGEST_LINE_BYTES: Final = 65_536
 
 
 class ProcessDied(OmnisonicError):
-    """A child process ended without having been asked to."""
+    """A child process exited unexpectedly, or could not be started."""
 
     code = "process_died"
 
 
-async def says_ready(lifeline: trio.SocketStream) -> None:
-    """Wait for the child to say `ready`. Returns only then; a child that ends instead is noticed elsewhere."""
-    if await lifeline.receive_some(len(READY)) != READY:
+async def wait_until_ready(readiness_pipe: trio.SocketStream) -> None:
+    """Wait until the child sends `ready`. Does not return for a child that exits instead; the supervisor sees that."""
+    if await readiness_pipe.receive_some(len(READY)) != READY:
         await trio.sleep_forever()
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One child process.
+    """How to run one child process.
 
-    `in_service` returns once it does its work, which it must within `start_s`; it is given our end of the lifeline.
-    `stop_signal` asks it to end in order.
-    One that runs `once` is not kept up: it must end with exit code 0 within `start_s`, and then the next one starts.
-    `niceness` is by how much it comes behind the others on the processors (setpriority(2)).
-    One that is silent on its lifeline for `silent_s`, once it is in service, stands still. None: it never says a word.
+    Attributes:
+        name: What its lines are printed under.
+        command: The program and its arguments.
+        environ: All of its environment.
+        pass_fds: File descriptors that it inherits.
+        wait_ready: Returns when the child does its work; called with our end of the readiness pipe.
+        start_s: The child must be ready within this time.
+        once: Run it to its end before the next one starts: it must exit with code 0 within `start_s`.
+        stop_signal: The signal that asks it to stop.
+        niceness: Added to the supervisor's own niceness (setpriority(2)).
+        silent_s: Restart a ready child that sends nothing on its readiness pipe for this long. None: it never sends.
+
     """
 
     name: str
     command: tuple[str, ...]
     environ: Mapping[str, str] = field(repr=False)
     pass_fds: tuple[int, ...] = ()
-    in_service: Callable[[trio.SocketStream], Awaitable[None]] = says_ready
+    wait_ready: Callable[[trio.SocketStream], Awaitable[None]] = wait_until_ready
     start_s: float = START_S
     once: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
@@ -62,7 +69,7 @@ class ProcessSpec:
 
 
 class Child:
-    """One operating system process, its lifeline and its output. `close` leaves none of them behind."""
+    """One running process, its readiness pipe and its output. Call `close` in the end."""
 
     def __init__(self, spec: ProcessSpec) -> None:
         ours, theirs = socket.socketpair()
@@ -75,82 +82,83 @@ class Child:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     pass_fds=spec.pass_fds,
-                    # Ctrl-C reaches all processes of the terminal's group, and is for the supervisor alone.
+                    # Ctrl-C reaches all processes of the terminal's group, but only the supervisor handles it.
                     process_group=0,
                 )
             except OSError as problem:
                 ours.close()
-                raise ProcessDied(f"The {spec.name} could not be started: {problem.strerror}.") from problem
+                raise ProcessDied(f"`{spec.name}` could not be started: {problem.strerror}.") from problem
         if spec.niceness:
             with contextlib.suppress(ProcessLookupError):  # it has ended already
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + spec.niceness)
         self._name = spec.name
         self._stop_signal = spec.stop_signal
         self._reason = ""
-        self.stood_still = False
-        self.lifeline = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        self.is_stuck = False
+        """Whether it was killed because it did not respond."""
+        self.readiness_pipe = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         assert self._process.stdout is not None
         self.output = trio.lowlevel.FdStream(os.dup(self._process.stdout.fileno()))
         self._process.stdout.close()
 
     async def wait(self) -> None:
-        """Return when the process has ended."""
+        """Wait until the process has exited."""
         await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask it to stop, with its `stop_signal`."""
         self._process.send_signal(self._stop_signal)
 
     def kill(self, reason: str) -> None:
-        """End it at once; `reason` is what the epitaph says."""
+        """Kill it; `reason` completes `exit_message`, as in "did not stop in time"."""
         self._reason = reason
         self._process.kill()
 
     def close(self) -> None:
-        """Kill it if it lives, and let go of its lifeline and its output."""
+        """Kill it if it still runs, and close its pipes."""
         self._process.kill()
         self._process.wait()
-        self.lifeline.socket.close()
+        self.readiness_pipe.socket.close()
         self.output.close()
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has ended as one does that has done its work."""
+        """Whether it has exited with code 0."""
         return self._process.returncode == 0
 
     @property
     def was_killed(self) -> bool:
-        """Whether it has ended by a signal that was not ours."""
+        """Whether a signal ended it that the supervisor did not send."""
         code = self._process.returncode
         return code is not None and code < 0 and not self._reason
 
     def waited_s(self) -> float:
-        """How long its first thread has waited for a processor so far; 0 where the system does not tell."""
+        """How long its main thread has waited for a CPU so far. 0 where the system does not say."""
         with contextlib.suppress(OSError, ValueError, IndexError):
             return int(Path(f"/proc/{self._process.pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
         return 0.0
 
     def is_traced(self) -> bool:
-        """Whether a debugger holds it; False where the system does not tell."""
+        """Whether a debugger is attached. False where the system does not say."""
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8", errors="replace")
             return any(line.split() != ["TracerPid:", "0"] for line in status.splitlines() if "TracerPid" in line)
         return False
 
-    def epitaph(self) -> str:
-        """How it ended, as a sentence."""
+    def exit_message(self) -> str:
+        """How it exited, as a sentence: "`migrate` exited with code 1."."""
         code = self._process.returncode
-        ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return f"The {self._name} {self._reason or ended}."
+        outcome = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        return f"`{self._name}` {self._reason or outcome}."
 
 
-async def lines(output: trio.abc.ReceiveStream) -> AsyncIterator[str]:
-    """The lines of `output`, whatever they are encoded in, an overlong one in pieces."""
+async def read_lines(output: trio.abc.ReceiveStream) -> AsyncIterator[str]:
+    """Read the lines of `output`. Bytes that are not UTF-8 are replaced, and an overlong line comes in pieces."""
     waiting = b""
     async for chunk in output:
         *whole, waiting = (waiting + chunk).split(b"\n")
         for line in whole:
-            for piece in _pieces(line):
+            for piece in _split_long(line):
                 yield piece
         while len(waiting) > LONGEST_LINE_BYTES:
             yield waiting[:LONGEST_LINE_BYTES].decode(errors="replace")
@@ -159,6 +167,6 @@ async def lines(output: trio.abc.ReceiveStream) -> AsyncIterator[str]:
         yield waiting.decode(errors="replace")
 
 
-def _pieces(line: bytes) -> list[str]:
+def _split_long(line: bytes) -> list[str]:
     starts = range(0, max(len(line), 1), LONGEST_LINE_BYTES)
     return [line[start : start + LONGEST_LINE_BYTES].decode(errors="replace").rstrip("\r") for start in starts]

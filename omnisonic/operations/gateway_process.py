@@ -1,4 +1,8 @@
-"""Builds a gateway out of its parts and runs it (SPEC 1, 8): the only place that knows them all."""
+"""The gateway as a process: creates its stores, admission and rooms, and runs it until a signal (SPEC 1, 8).
+
+Overload and crash: see `omnisonic.actors.gateway`. Store unavailable: rooms go on; connections that need it get 503.
+Shutdown: all connections are closed with 1001; a second signal ends the process at once.
+"""
 
 import logging
 import os
@@ -44,7 +48,7 @@ from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.access.threaded import ThreadedAccess
 
 OPEN_S: Final = 5.0
-"""For making a pool, which does not connect yet."""
+"""For creating a pool, which does not connect yet."""
 NEEDS_DATABASE: Final = (
     "DATABASE_URL is not set, and ROOM_ACCESS=ticket needs it: it says who may enter a room. Set it, or run"
     " `omnisonic serve`."
@@ -63,10 +67,16 @@ async def open_gateway(
     owner: str = "gateway",
     room_class: Callable[[RoomContext], RoomState] = RoomState,
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway on these listening sockets until the block ends; then everybody is told to come back (1001).
+    """Run a gateway until the block ends; then all connections are closed with 1001.
 
-    `presence` and `bus` must be at home in trio. `owner` names this gateway in the presence store; a gateway that
-    starts removes what an earlier one of that name left there. The listeners are closed with the gateway.
+    Args:
+        options: What the settings say.
+        listeners: Listening sockets, which are closed with the gateway.
+        presence: The presence store, for trio.
+        bus: The bus, for trio.
+        owner: The name of this gateway in the presence store. What an earlier one of that name left there is removed.
+        room_class: Creates the state of a room.
+
     """
     with ExitStack() as after:
         async with trio.open_nursery() as nursery:
@@ -94,7 +104,7 @@ async def open_gateway(
 
 
 def gateway_options(settings: Settings, admission: Admission, access: AccessStore | None = None) -> GatewayOptions:
-    """What the settings say about a gateway, whose door is `admission`; `access` is what it asks again and again."""
+    """The options of a gateway. `access` is the store that says who may stay; None without a database."""
     return GatewayOptions(
         hosts=settings.host_policy(settings.gateway_host),
         origins=settings.origin_policy(settings.web_port),
@@ -112,7 +122,7 @@ def gateway_options(settings: Settings, admission: Admission, access: AccessStor
 
 @asynccontextmanager
 async def open_presence_and_bus(redis_url: str | None) -> AsyncIterator[tuple[PresenceStore, Bus]]:
-    """The stores at `redis_url`, in an asyncio thread; without one, those in this process. Both at home in trio."""
+    """The stores at `redis_url`, in an asyncio thread. Without a URL they are in memory. Both are for trio."""
     if redis_url is None:
         yield MemoryPresence(), MemoryBus()
         return
@@ -129,7 +139,7 @@ async def open_presence_and_bus(redis_url: str | None) -> AsyncIterator[tuple[Pr
 
 @asynccontextmanager
 async def open_guard(redis_url: str | None) -> AsyncIterator[Guard]:
-    """The guard at `redis_url`, in an asyncio thread; without one, the one in this process. At home in trio."""
+    """The guard at `redis_url`, in an asyncio thread. Without a URL it is in memory. For trio."""
     if redis_url is None:
         yield MemoryGuard()
         return
@@ -144,7 +154,7 @@ async def open_guard(redis_url: str | None) -> AsyncIterator[Guard]:
 
 @asynccontextmanager
 async def open_access(database_url: str, timeout_s: float) -> AsyncIterator[AccessStore]:
-    """Access in the database, in an asyncio thread: at home in trio. A database that is not there yet is no error."""
+    """The access store in the database, in an asyncio thread, for trio. It does not connect yet."""
     async with open_asyncio_thread() as thread:
         database = Database(database_url, deadlines=Deadlines.within(timeout_s))
         await thread.call(database.open, timeout_s=OPEN_S)
@@ -157,12 +167,15 @@ async def open_access(database_url: str, timeout_s: float) -> AsyncIterator[Acce
 
 
 @asynccontextmanager
-async def open_door(settings: Settings) -> AsyncIterator[tuple[Admission, AccessStore | None]]:
-    """Who may enter as `ROOM_ACCESS` has it, and whom to ask about it again; None without a database.
+async def open_admission(settings: Settings) -> AsyncIterator[tuple[Admission, AccessStore | None]]:
+    """The admission policy that `ROOM_ACCESS` names, and the access store; None without a database.
 
-    With a database a session's room is its members' alone, with open access, too. Open access needs nothing; where it
-    is told the signing secret, it checks the tickets that it is shown. Errors: `BadSettings` without a database for
-    tickets, and as `signing_secret`.
+    With a database, only the members of a session may enter its room, also with `ROOM_ACCESS=open`. Without one, open
+    access checks tickets if the signing secret is set.
+
+    Raises:
+        BadSettings: `ROOM_ACCESS=ticket` without a database, or a weak signing secret.
+
     """
     if settings.database_url is None:
         if settings.access == "ticket":
@@ -182,7 +195,7 @@ async def open_door(settings: Settings) -> AsyncIterator[tuple[Admission, Access
 
 @asynccontextmanager
 async def open_ticket_check(settings: Settings) -> AsyncIterator[TicketCheck | None]:
-    """What checks tickets where no database does; None without a secret. Errors: `BadSettings` for a weak one."""
+    """The check of tickets without a database. None without a signing secret. Raises `BadSettings` for a weak one."""
     if settings.nextauth_secret is None:
         yield None
         return
@@ -192,16 +205,16 @@ async def open_ticket_check(settings: Settings) -> AsyncIterator[TicketCheck | N
 
 
 async def run_gateway(settings: Settings, listeners: list[socket.socket], *, ready: Callable[[], None]) -> None:
-    """Run a gateway until SIGTERM or Ctrl-C, then stop gracefully; a second signal stops at once.
+    """Run a gateway until SIGTERM or Ctrl-C, then stop gracefully; a second signal ends the process at once.
 
-    `ready` is called once connections are accepted. Errors: as `open_door`, before anything has started.
+    Calls `ready` when connections are accepted. Raises as `open_admission`, before anything has started.
     """
     telemetry = configure_telemetry(settings, "gateway")
     owner = f"{settings.gateway_id}:{listeners[0].getsockname()[1]}"
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with (
-                open_door(settings) as (admission, access),
+                open_admission(settings) as (admission, access),
                 open_presence_and_bus(settings.redis_url) as (presence, bus),
                 trio.open_nursery() as nursery,
             ):
@@ -210,13 +223,13 @@ async def run_gateway(settings: Settings, listeners: list[socket.socket], *, rea
                     ready()
                     await anext(signals)
                     _log.info("gateway.stopping", extra={"connections": len(gateway.connections)})
-                    nursery.start_soon(_stop_at_once, signals)
+                    nursery.start_soon(_exit_on_signal, signals)
                 nursery.cancel_scope.cancel()
     finally:
         telemetry.shutdown()
 
 
-async def _stop_at_once(signals: AsyncIterator[int]) -> None:
-    """Somebody asked twice: they do not want to wait for the members to say goodbye."""
+async def _exit_on_signal(signals: AsyncIterator[int]) -> None:
+    """End the process at the second signal, without waiting for connections to close."""
     await anext(signals)
     os._exit(1)

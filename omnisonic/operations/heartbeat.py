@@ -1,44 +1,50 @@
-"""The heartbeat of a part: what it says on the line to its supervisor, and how long it has said nothing. Pure.
+"""Heartbeats of child processes: what they send on the readiness pipe, and how long one has been silent. Pure.
 
-A part that stands still is silent; but one that is silent need not stand still. Nothing counts while the supervisor
-itself was not there to hear it (the machine slept, all of it was stopped, the processors were busy), nor the time that
-the part has waited for a processor, nor anything while a debugger holds it.
+A stuck process sends no heartbeats. But silence does not count while the supervisor itself did not run (the machine was
+suspended or overloaded), while the process waited for a CPU, or while a debugger is attached.
 """
 
 from typing import Final
 
 READY: Final = b"ready\n"
-"""The part is in service."""
+"""The process accepts work."""
 ALIVE: Final = b"alive\n"
-"""Its loop goes on; said every `BEAT_S` from then on."""
+"""Its event loop runs. Sent every `BEAT_S` after `READY`."""
 BEAT_S: Final = 1.0
 SILENT_S: Final = 10.0
-"""A part that was silent for so long is started again (SPEC 5.4)."""
+"""A process that was silent for this long is restarted (SPEC 5.4)."""
 LOOK_S: Final = 0.5
-"""How often the supervisor adds the silence up."""
+"""How often the supervisor checks."""
 ABSENT_S: Final = 2.0
-"""A supervisor that comes to look later than this was not there itself."""
+"""When the supervisor checks later than this, it did not run itself, and the silence does not count."""
 
 
 class Silence:
-    """How long a part has been silent, as far as that says something about the part. Times are monotonic seconds."""
+    """How long a process has been silent through its own fault. Times are monotonic seconds."""
 
     def __init__(self, now_s: float, waited_s: float = 0.0) -> None:
-        self._looked_at_s = now_s
+        self._updated_at_s = now_s
         self._waited_s = waited_s
         self._silent_s = 0.0
 
-    def heard(self) -> None:
-        """It has said something."""
+    def reset(self) -> None:
+        """Start at zero: something was received."""
         self._silent_s = 0.0
 
-    def look(self, now_s: float, *, waited_s: float = 0.0, is_traced: bool = False) -> float:
-        """The seconds of silence so far. Call it every `LOOK_S`.
+    def update(self, now_s: float, *, waited_s: float = 0.0, is_traced: bool = False) -> float:
+        """Add the time since the last call. Call it every `LOOK_S`.
 
-        `waited_s` is how long the part has waited for a processor in all its life, `is_traced`: a debugger holds it.
+        Args:
+            now_s: The time.
+            waited_s: How long the process has waited for a CPU since it started.
+            is_traced: Whether a debugger is attached.
+
+        Returns:
+            The seconds of silence so far.
+
         """
-        passed_s, starved_s = now_s - self._looked_at_s, waited_s - self._waited_s
-        self._looked_at_s, self._waited_s = now_s, waited_s
+        passed_s, starved_s = now_s - self._updated_at_s, waited_s - self._waited_s
+        self._updated_at_s, self._waited_s = now_s, waited_s
         if passed_s > ABSENT_S or is_traced:
             self._silent_s = 0.0
         else:

@@ -1,8 +1,7 @@
-"""Housekeeping: what has run out is deleted now and then, so that tables and storage do not grow for ever. Asyncio.
+"""Housekeeping: deletes what has expired, so that tables and storage do not grow for ever. Asyncio, in the worker.
 
-It is run by the worker. Several workers may do so at once: deleting twice is deleting once. Overload: everything is
-deleted in batches. Crash: a chore that fails is logged and tried again, sooner than usual; the others are done all the
-same. Shutdown: cancel at any time.
+Several workers may run it at once. Overload: everything is deleted in batches. Crash: a chore that fails is logged and
+tried again after `RETRY_S`; the others run all the same. Shutdown: cancel it at any time.
 """
 
 import asyncio
@@ -20,68 +19,68 @@ from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.retention import UploadRetention
 
 SWEEP_S: Final = 600.0
-"""The time between two sweeps."""
+"""The interval of the chores."""
 RETRY_S: Final = 30.0
-"""The time after one that failed."""
+"""The interval after a chore has failed."""
 JITTER: Final = 0.2
-"""Up to this part of the time is added, so that workers started together do not sweep together for ever."""
+"""Up to this part of the interval is added, so that several workers do not stay in step."""
 BATCH: Final = 100
-"""Rows that one statement deletes: few enough that nobody waits for it."""
+"""How many rows one statement deletes: so few that nobody has to wait for it."""
 
 Chore: TypeAlias = Callable[[], Awaitable[int]]
-"""Deletes what has run out of one kind of thing; how many those were. Raises `Unavailable` when that must wait."""
+"""Deletes the expired things of one kind, and returns how many. Raises `Unavailable` when that must wait."""
 
 _log = logging.getLogger(__name__)
 
 
-def chores(
+def all_chores(
     accounts: AccountStore,
-    upkeep: UploadRetention,
+    retention: UploadRetention,
     exports: ExportQueue,
-    disposal: GarbageCollector,
+    garbage_collector: GarbageCollector,
     *,
     upload_retention: timedelta,
     export_retention: timedelta,
 ) -> Mapping[str, Chore]:
-    """All there is to do, by name, in order: what becomes loose by one chore is deleted by a later one.
+    """All chores by name, in their order: files that one chore leaves unreferenced are deleted by a later one.
 
-    The retentions: how long uploads without a session are kept, and exports that are over.
+    `upload_retention` is how long uploads without a session are kept, `export_retention` how long exports are kept.
     """
 
-    async def expired() -> int:
-        return await _all_of(upkeep.drop_expired)
+    async def drop_expired() -> int:
+        return await _drop_all(retention.drop_expired)
 
-    async def stale() -> int:
-        async def dropped(limit: int) -> int:
-            return len(await upkeep.drop_stale(upload_retention, limit))
+    async def drop_stale() -> int:
+        async def drop_batch(limit: int) -> int:
+            return len(await retention.drop_stale(upload_retention, limit))
 
-        return await _all_of(dropped)
+        return await _drop_all(drop_batch)
 
-    async def old() -> int:
-        return await _all_of(partial(exports.drop_old, export_retention))
+    async def drop_old_exports() -> int:
+        return await _drop_all(partial(exports.drop_old, export_retention))
 
     return {
         "accounts": accounts.sweep,
-        "unfinished uploads": expired,
-        "stale uploads": stale,
-        "old exports": old,
-        "files": disposal.sweep,
+        "unfinished uploads": drop_expired,
+        "stale uploads": drop_stale,
+        "old exports": drop_old_exports,
+        "files": garbage_collector.sweep,
     }
 
 
-async def keep_house(
-    todo: Mapping[str, Chore],
+async def run_housekeeping(
+    chores: Mapping[str, Chore],
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     chance: Callable[[], float] = random.random,
 ) -> None:
-    """Do all chores now, and then every `SWEEP_S`. Never returns. `chance` gives numbers from 0 to 1."""
+    """Run all chores now, and then every `SWEEP_S`. Never returns. `chance` returns numbers from 0 to 1."""
     while True:
-        done = [await _done(name, chore) for name, chore in todo.items()]
+        done = [await _run_chore(name, chore) for name, chore in chores.items()]
         await sleep((SWEEP_S if all(done) else RETRY_S) * (1 + JITTER * chance()))
 
 
-async def _all_of(drop: Callable[[int], Awaitable[int]]) -> int:
+async def _drop_all(drop: Callable[[int], Awaitable[int]]) -> int:
     """Drop batch after batch, until there are no more."""
     total = 0
     while dropped := await drop(BATCH):
@@ -89,7 +88,8 @@ async def _all_of(drop: Callable[[int], Awaitable[int]]) -> int:
     return total
 
 
-async def _done(name: str, chore: Chore) -> bool:
+async def _run_chore(name: str, chore: Chore) -> bool:
+    """Run one chore. Returns False when it must be tried again."""
     try:
         deleted = await chore()
     except Unavailable as problem:

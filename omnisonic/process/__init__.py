@@ -1,1 +1,1 @@
-"""What one process does to itself."""
+"""What a process does to itself: priority, limits, sandbox, its end with the parent."""

@@ -1,6 +1,4 @@
-"""Tells a process that got hardly any processor from one that used it for too long, or waits for something else. Linux;
-elsewhere nobody is ever found to starve.
-"""
+"""CPU starvation: whether a process was late because it got hardly any CPU time. Linux; elsewhere the answer is no."""
 
 import os
 from collections.abc import Iterator
@@ -9,13 +7,13 @@ from typing import Final
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 AT_LEAST: Final = 0.5
-"""The part of the time that a process was promised to have all for itself."""
+"""A process with less than this part of its time limit as CPU time is starved."""
 
 
 def is_cpu_starved(pid: int, within_s: float) -> bool:
-    """Whether this process, or one that it started, wants to run, and they all had less than half of `within_s`."""
+    """Whether the process or a child wants to run, and together they had less than half of `within_s` as CPU time."""
     ran_s, is_runnable = 0.0, False
-    for each in _family(pid):
+    for each in _process_tree(pid):
         try:
             # The name, which comes before, is in parentheses and may hold anything.
             stat = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
@@ -26,7 +24,7 @@ def is_cpu_starved(pid: int, within_s: float) -> bool:
     return is_runnable and ran_s < AT_LEAST * within_s
 
 
-def _family(pid: int) -> Iterator[int]:
+def _process_tree(pid: int) -> Iterator[int]:
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -34,4 +32,4 @@ def _family(pid: int) -> Iterator[int]:
         except OSError:  # the thread has ended
             continue
         for each in map(int, pids):
-            yield from _family(each)
+            yield from _process_tree(each)

@@ -1,14 +1,14 @@
-"""How many files and sockets this process may have open (RLIMIT_NOFILE)."""
+"""The limit of open files and sockets of this process (RLIMIT_NOFILE)."""
 
 import resource
 from typing import Final
 
 WANTED: Final = 65_536
-"""What every part asks for: more costs some programs time, for they look at each number up to the limit."""
+"""The limit that every part asks for. With a higher one, programs that check every number become slow."""
 
 
 def allow_descriptors(wanted: int = WANTED) -> int:
-    """Raise this process's own limit to `wanted`, as far as the system lets it. How many it may have now."""
+    """Raise the limit to `wanted`, as far as the system allows. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted
@@ -18,5 +18,5 @@ def allow_descriptors(wanted: int = WANTED) -> int:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     except (OSError, ValueError):
-        return soft  # some systems have a lower limit than the one they tell
+        return soft  # some systems allow less than they say
     return allowed

@@ -1,16 +1,14 @@
-"""Runs a command that dies with the process that started it: `python -m omnisonic.process.die_with_parent PARENT_PID
-COMMAND...`.
+"""Runs a command that dies with its parent: `python -m omnisonic.process.die_with_parent PARENT_PID COMMAND...`.
 
-For programs that cannot watch for their parent's end themselves. The leash takes the command's place (`exec`), so
-the process id, the signals and the exit code are the command's own. Linux only (`PR_SET_PDEATHSIG`, prctl(2));
-elsewhere the command runs without a leash.
+For programs that do not notice the end of their parent themselves. This program replaces itself by the command
+(`exec`), so the process id, the signals and the exit code are those of the command. Linux only (`PR_SET_PDEATHSIG`,
+prctl(2)); elsewhere the command just runs.
 
-Options, before the parent's id: `--user UID:GID` and `--folder PATH` run the command as somebody else and there. That
-user need not be able to reach the folder or the command by path (Linux). `--signal NAME` is sent instead of KILL when
-the parent dies.
+Options, before the parent's id: `--user UID:GID` and `--folder PATH` run the command as that user and in that folder.
+The user need not be able to reach the folder or the command by path (Linux). `--signal NAME` is sent instead of KILL.
 
-The kernel ties the leash to the *thread* that started this process, so start it from a thread that lives as long as the
-program does. Crash: if the parent is gone already, the command is not run, and the exit code is 1.
+The kernel watches the *thread* that started this process, so start it from a thread that lives as long as the program.
+Crash: when the parent is gone already, the command is not run, and the exit code is 1.
 """
 
 import argparse
@@ -24,7 +22,7 @@ PR_SET_PDEATHSIG: Final = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Become the command in `arguments`, to be killed when its parent ends."""
+    """Run the command in `arguments`, to be killed when the parent dies."""
     parser = argparse.ArgumentParser(prog="omnisonic.process.die_with_parent")
     parser.add_argument("--user")
     parser.add_argument("--folder")
@@ -36,8 +34,8 @@ def main(arguments: list[str]) -> None:
     if given.folder:
         os.chdir(given.folder)
     if given.user:
-        _become(*map(int, given.user.split(":")))
-    # Only now: the kernel forgets the leash when the user changes.
+        _change_user(*map(int, given.user.split(":")))
+    # After the change of user, which resets the signal.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.Signals[f"SIG{given.signal}"])
         if os.getppid() != given.parent_pid:
@@ -50,7 +48,7 @@ def main(arguments: list[str]) -> None:
         os.execve(program, given.command, os.environ)
 
 
-def _become(uid: int, gid: int) -> None:
+def _change_user(uid: int, gid: int) -> None:
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)

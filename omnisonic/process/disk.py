@@ -1,7 +1,6 @@
-"""What is asked of the file system where the order matters: a crash of the machine undoes what was not synced. It
-blocks.
+"""File system calls whose order matters, because a crash of the machine undoes what was not synced. They block.
 
-Tests hand in one that notes the order. Errors: `OSError`.
+Tests pass an object that records the order. All methods raise `OSError`.
 """
 
 import fcntl
@@ -12,14 +11,14 @@ from typing import Final
 
 
 class Disk:
-    """The real one."""
+    """The real file system."""
 
     def sync(self, descriptor: int) -> None:
-        """See that no crash can undo what was written to this file."""
+        """Make what was written to this file durable."""
         os.fsync(descriptor)
 
     def sync_folder(self, folder: Path) -> None:
-        """See that no crash can undo which files are in `folder`."""
+        """Make the list of files in `folder` durable."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
@@ -27,15 +26,15 @@ class Disk:
             os.close(descriptor)
 
     def rename(self, file: Path, to: Path) -> None:
-        """Give it another name, in place of what has that."""
+        """Rename a file, and replace a file with that name."""
         file.rename(to)
 
     def link(self, file: Path, to: Path) -> None:
-        """Give it one more name. Errors: `FileExistsError`."""
+        """Add a hard link. Raises `FileExistsError`."""
         to.hardlink_to(file)
 
     def lock(self, file: IOBase) -> None:
-        """Hold `file`, until it is closed. Errors: `BlockingIOError` when another one holds it."""
+        """Lock `file` until it is closed. Raises `BlockingIOError` when another process has locked it."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

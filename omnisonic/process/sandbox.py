@@ -1,24 +1,24 @@
-"""The sandbox: what a process does to itself before it touches bytes of strangers. It cannot be undone.
+"""The sandbox of decoders: a process gives up its rights before it reads files of strangers. It cannot be undone.
 
-What is open stays usable: the input to read, the output to write. Nothing else can be had. Open every file and import
-every module before.
+Open files stay usable: the input to read, the output to write. Nothing else can be opened. So open every file and
+import every module before.
 
 | layer | what it takes away | where |
 | --- | --- | --- |
-| limits | processor time, memory, descriptors, bytes written | everywhere |
+| limits | CPU time, memory, descriptors, bytes written | everywhere |
 | account | root's rights: it becomes the user and group `UID`, which are nobody else's | where it was root |
 | network | its network namespace is empty | Linux, where it was root with CAP_SYS_ADMIN |
 | capabilities, `no_new_privs` | all capabilities, and what set-user-id programs would give | Linux |
 | Landlock | files, TCP, signals to others (`omnisonic.process.landlock`) | Linux 5.13 and later, unless switched off |
 | seccomp | all but a few system calls (`omnisonic.process.seccomp`) | Linux on x86_64, aarch64, riscv64 |
 
-Landlock and seccomp each keep other files away by themselves, and seccomp alone keeps sockets and processes away. Where
-the system has neither (macOS, containers that forbid both), the limits and the account are all there is:
-`missing_layers` says so, and with it the log of the worker and `omnisonic doctor`. A layer that the system has is
-promised: when it cannot be applied, that is `SandboxFailed`, and nothing is decoded.
+Landlock and seccomp each block access to other files; seccomp alone blocks sockets and processes. Where the system has
+neither (macOS, containers that forbid both), only the limits and the account remain: `missing_layers` says so, and so
+do the log of the worker and `omnisonic doctor`. A layer that the system has must work: otherwise `SandboxFailed` is
+raised and nothing is decoded.
 
-Overload: more processor time than that ends the process with SIGXCPU; more memory, descriptors or bytes written are
-errors where they are asked for. Crash and shutdown: the sandbox ends with the process.
+Overload: too much CPU time ends the process with SIGXCPU; too much memory, too many descriptors or bytes written raise
+errors. Crash and shutdown: the sandbox ends with the process.
 """
 
 import contextlib
@@ -37,10 +37,10 @@ from omnisonic.process.landlock import forbid_access, landlock_abi
 from omnisonic.process.seccomp import forbid_calls, has_seccomp
 
 UID: Final = 65_529
-"""User and group of a decoder that root has started; it needs no entry in passwd(5). No system gives it to anybody: it
-is above those of people and services, below `nobody`, and small enough for containers."""
+"""User and group of a decoder that root has started, without an entry in passwd(5). No system assigns it: it is above
+those of people and services, below `nobody`, and small enough for containers."""
 EXIT_NOT_SANDBOXED: Final = 77
-"""The exit code of a process that could not be confined; its output is the reason, a sentence."""
+"""The exit code of a process that could not enter the sandbox; its output is the reason, a sentence."""
 CPU_GRACE_S: Final = 1
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -52,13 +52,13 @@ _NO_CAPABILITIES: Final = bytes(24)
 
 
 class SandboxFailed(OmnisonicError):
-    """A process could not be confined, though this system has what it takes."""
+    """A process could not enter the sandbox, although this system supports it."""
 
     code = "sandbox_failed"
 
 
 class Limits(NamedTuple):
-    """How much a process may use at most."""
+    """The most that a process may use."""
 
     cpu_s: int
     memory_bytes: int
@@ -68,20 +68,20 @@ class Limits(NamedTuple):
 
 
 def enter_sandbox(limits: Limits) -> None:
-    """Put this process, which must have one thread, into the sandbox. Errors: `SandboxFailed`."""
+    """Put this process, which must have one thread, into the sandbox. Raises `SandboxFailed`."""
     limit(limits)
     restrict()
     seal()
 
 
 def missing_layers() -> list[str]:
-    """The layers that this system does not have, by their names above."""
+    """The names of the layers that this system does not have."""
     has = {"Landlock": landlock_abi() > 0, "seccomp": has_seccomp()}
     return [name for name, is_there in has.items() if not is_there]
 
 
 def limit(to: Limits) -> None:
-    """Limit this process, for good. Limits that are lower already stay so."""
+    """Set the limits of this process. Lower limits stay as they are."""
     for kind, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_FSIZE, to.written_bytes, to.written_bytes),
@@ -95,10 +95,11 @@ def limit(to: Limits) -> None:
 
 
 def restrict() -> None:
-    """Take away rights, network and files: the layers from account to Landlock. This process may still fork, and its
-    children inherit that. Errors: `SandboxFailed`.
+    """Apply the layers from account to Landlock. This process may still fork, and its children inherit them.
+
+    Raises `SandboxFailed`.
     """
-    with _told("be confined"):
+    with _report_failure("be confined"):
         if sys.platform == "linux":
             _check_single_thread()
         if os.geteuid() == 0:
@@ -111,50 +112,51 @@ def restrict() -> None:
 
 
 def sandbox_child() -> None:
-    """Put this process, forked from one that has called `restrict`, into a sandbox of its own, from which it cannot
-    signal that one. Errors: `SandboxFailed`.
+    """Put this fork of a process that has called `restrict` into its own sandbox, where it cannot signal its parent.
+
+    Raises `SandboxFailed`.
     """
-    with _told("be confined"):
+    with _report_failure("be confined"):
         if abi := landlock_abi():
             forbid_access(abi)
     seal()
 
 
 def seal(may_signal: Iterable[int] = ()) -> None:
-    """The last layer, seccomp. `may_signal` are the children that it may end. Call `restrict` before.
+    """Apply the last layer, seccomp, after `restrict`. The process may still signal the children in `may_signal`.
 
-    Errors: `SandboxFailed`.
+    Raises `SandboxFailed`.
     """
     if has_seccomp():
-        with _told("give up system calls"):
+        with _report_failure("give up system calls"):
             forbid_calls(may_signal)
 
 
 def _leave_root() -> None:
     parent = os.getppid()
     if sys.platform == "linux":
-        # Containers often forbid it: seccomp and Landlock keep the network away without it.
+        # Containers often forbid it; seccomp and Landlock block the network without it.
         with contextlib.suppress(OSError):
             _call("unshare", _CLONE_NEWNET | _CLONE_NEWIPC)
     os.setgroups([])
     os.setgid(UID)
     os.setuid(UID)
     if sys.platform == "linux":
-        # The kernel has forgotten the leash, as the user changed.
+        # The change of user has reset the signal of `die_with_parent`.
         _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _check_single_thread() -> None:
-    """Landlock and seccomp bind the thread that asks, and those that it starts."""
+    """Landlock and seccomp apply only to the calling thread and those that it starts. Raises `SandboxFailed`."""
     with contextlib.suppress(FileNotFoundError):  # there is no /proc
         if len(list(Path("/proc/self/task").iterdir())) != 1:
             raise SandboxFailed("A decoder could not be confined: it has other threads already.")
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _report_failure(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
@@ -164,9 +166,9 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _call(name: str, *arguments: int | bytes) -> None:
-    """Call a function of the C library. Errors: `OSError`."""
-    words = [ctypes.c_ulong(each) if isinstance(each, int) else each for each in arguments]
-    if ctypes.CDLL(None, use_errno=True)[name](*words) != 0:
+    """Call a function of the C library. Raises `OSError`."""
+    values = [ctypes.c_ulong(each) if isinstance(each, int) else each for each in arguments]
+    if ctypes.CDLL(None, use_errno=True)[name](*values) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 

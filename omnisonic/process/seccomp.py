@@ -1,11 +1,10 @@
-"""seccomp: a process gives up all system calls but a few (seccomp(2)). Linux, on the machines in `MACHINES`.
+"""seccomp: gives up all system calls but a few (seccomp(2)). Linux, on the machines in `MACHINES`.
 
-What is left: to use what is open, memory, threads, time, and to end. No call opens a file or a socket, starts a process
-or a program, or looks into another process; signals go only to itself and to those that it may name. Whatever is not
-listed is refused with EACCES, so a call that a later kernel brings is refused, too. A call of another machine's kind
-ends the process with SIGSYS.
+A process may still use open files, memory, threads and time, and exit. No call opens a file or a socket, starts a
+process or a program, or inspects another process; signals go only to itself and to the processes in `may_signal`. All
+other calls, also those of later kernels, fail with EACCES. A call of another architecture ends the process with SIGSYS.
 
-Crash and shutdown: the filter ends with the process, and cannot be lifted before.
+Crash and shutdown: the filter cannot be removed before the process ends.
 """
 
 import ctypes
@@ -18,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 ALLOWED: Final = {
-    # What is open.
+    # Open files.
     "read": (0, 63),
     "write": (1, 64),
     "readv": (19, 65),
@@ -37,7 +36,7 @@ ALLOWED: Final = {
     "mremap": (25, 216),
     "madvise": (28, 233),
     "brk": (12, 214),
-    # Threads, and what libraries ask of the machine for them.
+    # Threads, and what libraries need for them.
     "futex": (202, 98),
     "set_robust_list": (273, 99),
     "rseq": (334, 293),
@@ -46,13 +45,13 @@ ALLOWED: Final = {
     "sched_getaffinity": (204, 123),
     "gettid": (186, 178),
     "getpid": (39, 172),
-    # Time, and chance.
+    # Time and random numbers.
     "clock_gettime": (228, 113),
     "clock_getres": (229, 114),
     "clock_nanosleep": (230, 115),
     "nanosleep": (35, 101),
     "getrandom": (318, 278),
-    # Signals that come, and the end.
+    # Received signals, and exit.
     "rt_sigaction": (13, 134),
     "rt_sigprocmask": (14, 135),
     "rt_sigreturn": (15, 139),
@@ -62,7 +61,7 @@ ALLOWED: Final = {
     "exit": (60, 93),
     "exit_group": (231, 94),
 }
-"""Calls that are let through whatever their arguments, each with its number on x86_64 and on the others."""
+"""Calls that are allowed with any arguments, with their numbers on x86_64 and on the other machines."""
 KILL: Final = (62, 129)
 TGKILL: Final = (234, 131)
 PRLIMIT64: Final = (302, 261)
@@ -70,16 +69,16 @@ FCNTL: Final = (72, 25)
 NEWFSTATAT: Final = (262, 79)
 CLONE: Final = (56, 220)
 CLONE3: Final = (435, 435)
-"""Its flags cannot be looked at. The C library then does without it."""
+"""A filter cannot see its flags, so it is refused, and the C library uses clone instead."""
 
 DESCRIPTOR_COMMANDS: Final = (0, 1, 2, 3, 1030)
-"""Of fcntl(2): duplicating a descriptor, its flags. Not those that have signals sent to others."""
+"""Commands of fcntl(2) that duplicate a descriptor or change its flags, but not those that send signals."""
 EMPTY_PATH: Final = 0x1000
 NEW_THREAD: Final = 0x10000
 NEW_NAMESPACES: Final = 0x7E02_0000
 
 MACHINES: Final = {"x86_64": (0xC000_003E, 0), "aarch64": (0xC000_00B7, 1), "riscv64": (0xC000_00F3, 1)}
-"""As audit(7) calls each, and which of the two numbers counts there."""
+"""The number of each in audit(7), and which column of system call numbers it uses."""
 SET_MODE_FILTER: Final = 1
 GET_ACTION_AVAILABLE: Final = 2
 SECCOMP: Final = (317, 277)
@@ -91,7 +90,7 @@ _INSTRUCTION: Final = struct.Struct("=HBBI")
 
 
 class Step(NamedTuple):
-    """One instruction of a filter: what it does, how many it skips if so and if not, and a number."""
+    """One instruction of a filter: its code, how many instructions it skips if true and if false, and a number."""
 
     does: int
     if_so: int = 0
@@ -104,7 +103,7 @@ REFUSE: Final = Step(_RETURN, number=_REFUSE | errno.EACCES)
 
 
 def has_seccomp() -> bool:
-    """Whether this kernel has filters, and this module knows its machine's system calls."""
+    """Whether this kernel has seccomp filters, and this module knows the machine."""
     machine = MACHINES.get(platform.machine())
     if sys.platform != "linux" or machine is None or sys.maxsize < 2**32:
         return False
@@ -113,9 +112,9 @@ def has_seccomp() -> bool:
 
 
 def forbid_calls(may_signal: Iterable[int] = ()) -> None:
-    """Give up all other system calls, in this thread and those that it will start, for good.
+    """Give up all other system calls, in this thread and those that it will start.
 
-    `may_signal` are the processes that it may still signal. `no_new_privs` must be set. Errors: `OSError`.
+    `may_signal` are the processes that it may still signal. `no_new_privs` must be set. Raises `OSError`.
     """
     audit, column = MACHINES[platform.machine()]
     program = b"".join(_INSTRUCTION.pack(*step) for step in _filter(audit, column, [os.getpid(), *may_signal]))
@@ -143,7 +142,7 @@ def _filter(audit: int, column: int, may_signal: Sequence[int]) -> list[Step]:
 
 
 def _on(number: int, then: list[Step]) -> list[Step]:
-    """On this call, these steps, which come to an end."""
+    """The steps for one system call; they must end in a return."""
     return [Step(_EQUAL, 0, len(then), number), *then]
 
 
@@ -152,5 +151,5 @@ def _if_one_of(argument: int, values: Sequence[int]) -> list[Step]:
 
 
 def _argument(number: int) -> Step:
-    """Look at the lower half of an argument, which is all that the kernel takes of those that are looked at here."""
+    """Load the lower half of an argument. The kernel uses no more of the arguments that are checked here."""
     return Step(_LOAD, number=_ARGUMENTS_AT + _ARGUMENT_BYTES * number)

@@ -1,1 +1,1 @@
-"""The settings: every variable, validated, with a sentence for each mistake (SPEC 2)."""
+"""The settings: every environment variable, validated, with a sentence for each mistake (SPEC 2)."""

@@ -1,9 +1,8 @@
-"""The directory in which one installation keeps its files (`OMNISONIC_DATA_DIR`), held by one supervisor at a time.
+"""The data directory: the files of one installation (`OMNISONIC_DATA_DIR`), locked by one supervisor at a time.
 
-What is in it is nobody else's business: it is made with mode 0700, and the files that it holds itself, some of which
-are secrets, with 0600. One that was opened to others, by a backup or an earlier version, is closed again, with a line
-in the log. One that is not surely ours alone is refused. The lock is the kernel's (flock(2)), so it is gone with the
-process, however that ends.
+It is private: the folder has mode 0700, and its files, some of which are secrets, have 0600. A folder of ours with a
+wider mode, from a backup or an earlier version, is closed again, with a line in the log. One that may belong to others
+is refused. The lock is the kernel's (flock(2)), so it ends with the process.
 """
 
 import contextlib
@@ -21,14 +20,14 @@ from omnisonic.process.disk import DISK, Disk
 
 SECRET_BYTES: Final = 32
 OPERATOR: Final = "admin-token"
-"""The file that holds the operator's token, when `ADMIN_TOKEN` is not set."""
+"""The file with the operator's token, when `ADMIN_TOKEN` is not set."""
 GATEWAY: Final = "gateway"
-"""The file in which `serve` says where its gateway is, while it runs."""
+"""The file with the URL of the gateway, while `serve` runs."""
 LOCK: Final = "lock"
 OTHERS: Final = 0o077
-"""What a mode lets others do."""
+"""The permissions of group and others."""
 OURS: Final = frozenset({LOCK, OPERATOR, "secret", "postgres", "valkey", "uploads", "data", "password", "valkey.conf"})
-"""What a data directory and its folders hold. A folder without any of it is somebody else's."""
+"""The names in a data directory and its folders. A folder without any of them is somebody else's."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,16 +40,16 @@ class UnusableDataDirectory(OmnisonicError):
 
 @contextlib.contextmanager
 def data_directory(path: Path, *, disk: Disk = DISK) -> Iterator[Path]:
-    """Make `path` if it is missing and hold it until the block ends; gives its absolute path.
+    """Create `path` if it is missing, and lock it until the block ends. Yields its absolute path.
 
-    Errors: `UnusableDataDirectory` when it cannot be written to, or when another supervisor holds it.
+    Raises `UnusableDataDirectory` when it cannot be written to, or another supervisor has locked it.
     """
     path = path.absolute()
     with contextlib.ExitStack() as held:
         try:
             private_folder(path)
-            _close_files(path)
-            _hold(path / LOCK, held, disk)
+            _make_files_private(path)
+            _lock(path / LOCK, held, disk)
         except BlockingIOError as problem:
             raise UnusableDataDirectory(
                 f"Another `omnisonic serve` uses the data directory {path}; stop it, or set OMNISONIC_DATA_DIR."
@@ -63,8 +62,8 @@ def data_directory(path: Path, *, disk: Disk = DISK) -> Iterator[Path]:
         yield path
 
 
-def _hold(path: Path, held: contextlib.ExitStack, disk: Disk) -> None:
-    """Lock the file at `path`; it may be replaced meanwhile. Errors: `OSError`; `BlockingIOError`: it is held."""
+def _lock(path: Path, held: contextlib.ExitStack, disk: Disk) -> None:
+    """Lock the file at `path`, which may be replaced meanwhile. Raises `OSError`; `BlockingIOError` when locked."""
     while True:
         lock = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w")
         try:
@@ -81,9 +80,9 @@ def _hold(path: Path, held: contextlib.ExitStack, disk: Disk) -> None:
 
 
 def private_folder(path: Path) -> Path:
-    """Make `path`, with its parents, or close it to others if it is ours.
+    """Create `path` with its parents, or make it private if it is ours.
 
-    Errors: `OSError`; `UnusableDataDirectory` when it is open to others and not ours alone.
+    Raises `OSError`, and `UnusableDataDirectory` when it is open to others and may not be ours.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.stat()
@@ -101,7 +100,7 @@ def private_folder(path: Path) -> Path:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file at `path`, readable by its owner only. Errors: `OSError`."""
+    """Replace the file at `path` by one that only its owner can read. Raises `OSError`."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -109,14 +108,14 @@ def write_private(path: Path, text: str) -> None:
 
 
 def kept_secret(folder: Path, name: str, *, disk: Disk = DISK) -> str:
-    """The random secret in the private file `name` in `folder`, made when there is none; the same for everybody.
+    """The random secret in the private file `name` in `folder`, created when there is none.
 
-    The file appears whole or not at all: it is written beside and linked, and of two who make it at once, one wins.
-    Errors: `OSError`; `UnusableDataDirectory` when somebody has emptied the file.
+    The file is written under another name and linked, so it is complete or absent; of two processes that create it at
+    once, one wins. Raises `OSError`, and `UnusableDataDirectory` when the file is empty.
     """
     path = private_folder(folder) / name
     if not path.exists():
-        _keep(secrets.token_urlsafe(SECRET_BYTES), path, disk)
+        _create_secret(secrets.token_urlsafe(SECRET_BYTES), path, disk)
     path.chmod(0o600)
     secret = path.read_text(encoding="utf-8").strip()
     if not secret:
@@ -124,8 +123,8 @@ def kept_secret(folder: Path, name: str, *, disk: Disk = DISK) -> str:
     return secret
 
 
-def _close_files(folder: Path) -> None:
-    """Let nobody else read or write the files in `folder`; what is in its folders is theirs to see to."""
+def _make_files_private(folder: Path) -> None:
+    """Make the files in `folder` private, but not those in its subfolders."""
     for entry in os.scandir(folder):
         if entry.is_file(follow_symlinks=False):
             found = entry.stat(follow_symlinks=False)
@@ -135,7 +134,7 @@ def _close_files(folder: Path) -> None:
                 _log.warning("data_directory.closed", extra={"path": entry.path, "mode": mode})
 
 
-def _keep(secret: str, path: Path, disk: Disk) -> None:
+def _create_secret(secret: str, path: Path, disk: Disk) -> None:
     descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,14 +1,20 @@
-"""Which names this server answers to, and whose pages may talk to it (SPEC 2, 5.1).
+"""Hosts, origins and URLs: which names are answered, which origins may connect, which URLs are valid (SPEC 2, 5.1).
 
-A wrong `Host` is how DNS rebinding looks from here; a foreign `Origin` is somebody else's page using the visitor's
-browser. Both checks are pure and the same on the web and on the gateway.
+A wrong `Host` is a sign of DNS rebinding; a foreign `Origin` is another site's page in the visitor's browser. The web
+and the gateway make the same checks. Pure.
+
+The functions that check a setting raise `ValueError` with words that continue "VARIABLE is ...: ". They never quote a
+URL that may hold a password.
 """
 
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import SplitResult, urlsplit
 
 WILDCARDS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - these are compared with, not bound to
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+POSTGRES: Final = ("postgresql", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,11 @@ def _plain_origin(origin: str) -> str:
 
 def _plain_host(host: str, usual_port: str) -> str:
     """A host and port in lower case, without the port that goes without saying and the dot of an absolute name."""
-    name, port = _split(host.lower())
+    name, port = _split_host(host.lower())
     return name if port in ("", usual_port) else f"{name}:{port}"
 
 
-def _split(host: str) -> tuple[str, str]:
+def _split_host(host: str) -> tuple[str, str]:
     """The name, without the dot at the end of an absolute one (RFC 3986 3.2.2), and the port, if there is one."""
     if host.startswith("["):
         name, _, rest = host.partition("]")
@@ -74,7 +80,7 @@ def _split(host: str) -> tuple[str, str]:
 
 
 def _without_port(host: str) -> str:
-    return _split(host)[0].strip("[]")
+    return _split_host(host)[0].strip("[]")
 
 
 def _is_address(name: str) -> bool:
@@ -83,3 +89,56 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_url(value: str, schemes: tuple[str, ...]) -> None:
+    """Check that `value` is a URL with one of these schemes and a host. Raises `ValueError`."""
+    parts = _split_url(value)
+    if parts.scheme not in schemes:
+        raise ValueError(f"it must begin with {_either([f'{scheme}://' for scheme in schemes])}")
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError("it must name the socket's file, as in unix:///run/valkey.sock")
+    elif not parts.hostname and not (parts.scheme in POSTGRES and "host=" in parts.query):
+        raise ValueError(f"it must name a host, as in {parts.scheme}://studio.example")
+    _port(parts)
+
+
+def parse_origin(value: str) -> str:
+    """The origin that an operator wrote, as a browser sends it. Raises `ValueError`."""
+    parts = _split_url(value)
+    beyond = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or beyond:
+        raise ValueError(f"{value!r} is not an origin such as https://studio.example")
+    return origin_of(parts)
+
+
+def origin_of(url: SplitResult) -> str:
+    """The origin of a web page at `url`."""
+    return origin(url.scheme, url.hostname or "", _port(url))
+
+
+def _split_url(value: str) -> SplitResult:
+    try:
+        return urlsplit(value)
+    except ValueError:
+        # Python's own message may quote the password.
+        raise ValueError("it is not a URL") from None
+
+
+def _port(url: SplitResult) -> int | None:
+    try:
+        return url.port
+    except ValueError:
+        raise ValueError("its port must be a number from 0 to 65535") from None
+
+
+def origin(scheme: str, host: str, port: int | None) -> str:
+    """The `Origin` that a browser sends: lower case, no default port, IPv6 in brackets (RFC 6454, section 6)."""
+    host = f"[{host}]" if ":" in host else host.lower()
+    return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
+
+
+def _either(words: list[str]) -> str:
+    """The words as a choice: `a, b or c`."""
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

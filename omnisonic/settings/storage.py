@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
-from omnisonic.settings.urls import check_url
+from omnisonic.settings.origins import check_url
 
 _HTTP: Final = ("http", "https")
 _NEEDED: Final = {

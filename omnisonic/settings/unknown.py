@@ -1,8 +1,7 @@
-"""Variables of the environment that look like settings and are none (SPEC 2). Pure.
+"""Environment variables that look like settings but are none (SPEC 2). Pure.
 
-Most likely they are a slip of the pen, or settings of the original system: each of those has a sentence of its own,
-with what replaces it here. The environment belongs to others, too: what is theirs is never told of, however much it
-looks like ours.
+They are probably misspelled, or settings of the original system; each of those has its own sentence that says what
+replaces it. Variables of other programs are never reported, even if they look like ours.
 """
 
 import re
@@ -22,20 +21,20 @@ OUR_PREFIXES: Final = (
     "STORAGE_",
     "NEXTAUTH_",
 )
-"""What begins like this is meant for this program."""
+"""Prefixes of variables that are meant for this program."""
 THEIR_PREFIXES: Final = ("AWS_", "OTEL_")
 THEIRS: Final = frozenset({"GATEWAY_INTERFACE", "STORAGE_EMULATOR_HOST"})
-"""The CGI of web servers (RFC 3875), and Google's tools."""
+"""Variables of CGI (RFC 3875), and of Google's tools."""
 _KUBERNETES: Final = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)")
-"""It tells each container where the services of its cluster are, a `gateway` among them."""
+"""Kubernetes sets these in each container for the services of its cluster, maybe a `gateway`."""
 SLIP: Final = 0.89
-"""Two names are a slip of the pen apart when they are as alike as this (`difflib`)."""
+"""Names with this similarity are taken for a misspelling (`difflib`)."""
 LIKELY: Final = 0.6
-"""What is meant for us anyhow may be less like what it should be called."""
+"""The similarity that is enough for a variable with one of our prefixes."""
 
 
 class Replaced(NamedTuple):
-    """What a setting of the original system has become: settings `by` which it is replaced, and what to do."""
+    """What replaces a setting of the original system: the settings in `by`, and a sentence."""
 
     by: tuple[str, ...]
     advice: str
@@ -54,13 +53,13 @@ ORIGINAL: Final[Mapping[str, Replaced]] = {
         ("EXPORT_RETENTION_DAYS",), "Mixdowns are listed as long as they are kept: set EXPORT_RETENTION_DAYS."
     ),
 }
-"""The settings of the original system that have another name here, or are not needed (docs/from-the-original.md)."""
+"""Settings of the original system with another name here, or without need (docs/from-the-original.md)."""
 
 
 class Unknown(NamedTuple):
-    """A variable that is no setting, and the one that was most likely meant, if any is like it.
+    """A variable that is no setting, and the setting that was probably meant, if any.
 
-    `advice` is what to do instead, where that is known.
+    `advice` says what to do instead, where that is known.
     """
 
     variable: str
@@ -68,27 +67,27 @@ class Unknown(NamedTuple):
     advice: str | None = None
 
     def sentence(self) -> str:
-        """What to tell who has set it."""
+        """The warning for the operator."""
         if self.advice is not None:
             return f"{self.variable} is set, but not read. {self.advice}"
-        asked = f": did you mean {self.likely}?" if self.likely else "."
-        return f"{self.variable} is set, but there is no such setting{asked}"
+        question = f": did you mean {self.likely}?" if self.likely else "."
+        return f"{self.variable} is set, but there is no such setting{question}"
 
 
 def unknown_settings(environ: Mapping[str, str], known: Collection[str]) -> list[Unknown]:
-    """Those in `environ` that look like the `known` settings and are none, by name. An empty value is none."""
+    """The variables in `environ` that look like `known` settings but are none, sorted. Empty values are ignored."""
     names = [name for name in sorted(environ) if environ[name] and name.upper() not in known]
-    found = (_replaced(name, environ) if name in ORIGINAL else _looked_at(name, known) for name in names)
+    found = (_check_original(name, environ) if name in ORIGINAL else _check_name(name, known) for name in names)
     return [unknown for unknown in found if unknown is not None]
 
 
-def _replaced(variable: str, environ: Mapping[str, str]) -> Unknown | None:
-    """Nothing when what replaces it is set: whoever did so knows."""
+def _check_original(variable: str, environ: Mapping[str, str]) -> Unknown | None:
+    """None when its replacement is set, too."""
     replaced = ORIGINAL[variable]
     return None if any(environ.get(name) for name in replaced.by) else Unknown(variable, None, replaced.advice)
 
 
-def _looked_at(variable: str, known: Collection[str]) -> Unknown | None:
+def _check_name(variable: str, known: Collection[str]) -> Unknown | None:
     name = variable.upper()
     if name in THEIRS or name.startswith(THEIR_PREFIXES) or _KUBERNETES.search(name):
         return None

@@ -28,7 +28,7 @@ import msgspec
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from omnisonic.process.idle_priority import use_only_idle_time
+from omnisonic.process.cpu_priority import use_only_idle_time
 from omnisonic.studio.media.sandboxed_process import bare_environment
 from omnisonic.studio.mixdown import MixRequest, Project, Stem
 from omnisonic.studio.mixdown.mixer import ONE_THREAD, mixing_command

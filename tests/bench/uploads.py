@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from omnisonic.cli.serve import BEHIND_ROOMS
+from omnisonic.cli.serve import NICENESS
 from omnisonic.stores.database.migrations import migrate
 from tests.bench.felt import rooms
 from tests.bench.web import OURS, SECRET, START_S, furnish, running
@@ -191,7 +191,7 @@ def empty(folder: Path) -> None:
 def put_behind(pid: int) -> None:
     """Let all threads of a process run where this one does, and come behind others, as those that `serve` starts."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.setpriority(os.PRIO_PROCESS, int(thread.name), BEHIND_ROOMS)
+        os.setpriority(os.PRIO_PROCESS, int(thread.name), NICENESS)
         os.sched_setaffinity(int(thread.name), os.sched_getaffinity(0))
 
 

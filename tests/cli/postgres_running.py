@@ -48,7 +48,7 @@ async def main():
         spec = postgres.spec()
         started = lambda: print("url", postgres.url, flush=True)
         hear = lambda _, line: print(line, flush=True)
-        await run_processes([spec], hear=hear, stop=stop, started=started)
+        await run_processes([spec], on_line=hear, stop=stop, started=started)
         nursery.cancel_scope.cancel()
 
 trio.run(main)
@@ -65,7 +65,7 @@ async def in_service(folder: Path, *, account: str = NAME) -> AsyncIterator[Embe
         async with trio.open_nursery() as nursery:
 
             async def run() -> None:
-                await run_processes([postgres.spec()], hear=lambda *_: None, stop=stop, started=started.set)
+                await run_processes([postgres.spec()], on_line=lambda *_: None, stop=stop, started=started.set)
 
             nursery.start_soon(run)
             await started.wait()

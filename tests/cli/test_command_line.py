@@ -20,7 +20,8 @@ from omnisonic.cli.command import (
     WebCommand,
     WorkerCommand,
 )
-from omnisonic.settings.settings import Settings, variable_of
+from omnisonic.settings.fields import variable_of
+from omnisonic.settings.settings import Settings
 from tests.cli.running import completed, environ, running
 from tests.postgres_server import PostgresServer
 from tests.processes import ended_with_block
@@ -136,8 +137,8 @@ def test_web_alone_needs_places_to_meet_the_others() -> None:
     shown = completed("web")
     assert shown.returncode == 2
     assert shown.stderr.splitlines() == [
-        "omnisonic: REDIS_URL is not set: set it to where the gateway meets the web, or run `omnisonic serve`.",
-        "omnisonic: DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.",
+        "omnisonic: REDIS_URL is not set: set it to the Redis that the gateway uses, or run `omnisonic serve`.",
+        "omnisonic: DATABASE_URL is not set: set it to the database of the studio, or run `omnisonic serve`.",
     ]
 
 
@@ -146,8 +147,8 @@ def test_the_worker_alone_needs_a_place_to_meet_the_others() -> None:
     shown = completed("worker")
     assert shown.returncode == 2
     assert shown.stderr.splitlines() == [
-        "omnisonic: DATABASE_URL is not set: set it to where accounts are kept, or run `omnisonic serve`.",
-        "omnisonic: REDIS_URL is not set: set it to where the gateway hears of news, or run `omnisonic serve`.",
+        "omnisonic: REDIS_URL is not set: set it to the Redis that the gateway uses, or run `omnisonic serve`.",
+        "omnisonic: DATABASE_URL is not set: set it to the database of the studio, or run `omnisonic serve`.",
     ]
 
 

@@ -47,7 +47,7 @@ def test_all_is_well_with_servers_that_are(
     settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url, "OMNISONIC_DATA_DIR": str(tmp_path)}
     found = checks(all_is_well("--json", **settings, **s3.environ("minio")))
     assert all(check["ok"] for check in found.values())
-    assert found["decoders"]["detail"].startswith("They are confined")
+    assert found["decoders"]["detail"].startswith("They run in a sandbox")
     assert "links go to it directly" in found["storage"]["detail"]
 
 

@@ -82,7 +82,7 @@ async def test_where_logs_are_json_every_line_is(pipe: tuple[int, int]) -> None:
         async with open_output(pipe[1], PARTS, {}, as_json=True) as output:
             output.line("web", '{"part": "web"}')
             output.line("web", "{half a line")
-            output.report("valkey", "The valkey was killed by SIGKILL. Starting it again.")
+            output.report("valkey", "`valkey` was killed by SIGKILL. Starting it again.")
             output.say("\nOmnisonic is running.\n", "serve.running", studio="http://127.0.0.1:3000")
     lines = [json.loads(line) for line in os.read(pipe[0], 10_000).splitlines()]
     assert lines.pop(0) == {"part": "web"}
@@ -94,7 +94,7 @@ async def test_where_logs_are_json_every_line_is(pipe: tuple[int, int]) -> None:
             "part": "serve",
             "event": "part.ended",
             "process": "valkey",
-            "problem": "The valkey was killed by SIGKILL. Starting it again.",
+            "problem": "`valkey` was killed by SIGKILL. Starting it again.",
         },
         {"level": "info", "part": "serve", "event": "serve.running", "studio": "http://127.0.0.1:3000"},
     ]

@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnisonic.cli.rooms.table import GAP, ORDER, SORTS, Row, View, fitting, lasted, ordered, rate, size, view_of
+from omnisonic.cli.rooms.table import (
+    GAP,
+    ORDER,
+    SORTS,
+    Row,
+    View,
+    choose_columns,
+    format_duration,
+    format_rate,
+    format_size,
+    make_view,
+    sort_rows,
+)
 from omnisonic.wire.inspection import NotAnswering, Rooms
 from omnisonic.wire.inspection_lines import RoomLine
 
@@ -17,15 +29,15 @@ LINE = RoomLine("jam", 1, "live", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 @given(st.integers(1, 400), st.booleans())
 def test_columns_fit_or_there_is_only_one(width: int, several: bool) -> None:
     """However narrow it is; wider means more of them, and never others."""
-    columns = fitting(width, several=several)
+    columns = choose_columns(width, several=several)
     assert len(columns) == 1 or sum(column.width + GAP for column in columns) - GAP <= width
-    assert set(columns) <= set(fitting(width + 1, several=several))
+    assert set(columns) <= set(choose_columns(width + 1, several=several))
     assert "room" in {column.name for column in columns} or width < 26
 
 
 def test_sixty_characters_hold_what_matters() -> None:
     """What room, how it is, and how much it does."""
-    assert [column.name for column in fitting(60, several=False)] == ["room", "state", "members", "in", "p99"]
+    assert [column.name for column in choose_columns(60, several=False)] == ["room", "state", "members", "in", "p99"]
 
 
 @pytest.mark.parametrize("by", SORTS)
@@ -35,7 +47,7 @@ def test_every_column_sorts(by: str) -> None:
         Row(f"g{number}", RoomLine(f"r{number}", number, ORDER[number], f"n{number}", *[number] * 14))
         for number in (3, 1, 2)
     ]
-    assert ordered(rows, by) == ordered(rows, by, reverse=True)[::-1]
+    assert sort_rows(rows, by) == sort_rows(rows, by, reverse=True)[::-1]
 
 
 def test_states_are_sorted_by_how_much_they_want_an_operator() -> None:
@@ -45,17 +57,17 @@ def test_states_are_sorted_by_how_much_they_want_an_operator() -> None:
         for state in ORDER[::-1]
         for number in (10, 9)
     ]
-    assert [row.line.state for row in ordered(rows, "state")] == [state for state in ORDER for _ in range(2)]
-    assert [row.line.room for row in ordered(rows, "state")[:2]] == ["r9", "r10"]
+    assert [row.line.state for row in sort_rows(rows, "state")] == [state for state in ORDER for _ in range(2)]
+    assert [row.line.room for row in sort_rows(rows, "state")[:2]] == ["r9", "r10"]
 
 
 def test_an_answer_that_breaks_off_is_not_shown_as_whole() -> None:
     """A stall in the middle keeps what was told before; an end without the last part is said."""
     part = Rooms("1", (LINE,), more=True)
-    stalled = view_of("here", [part, NotAnswering("1", "other", 2.0, "")])
+    stalled = make_view("here", [part, NotAnswering("1", "other", 2.0, "")])
     assert [(row.line.room, row.line.state) for row in stalled.rows()] == [("jam", "live"), ("other", "stuck")]
-    assert view_of("here", [part]).sentence().endswith("did not answer to the end.")
-    assert view_of("here", [part, Rooms("1", (), more=False)]).sentence() == ""
+    assert make_view("here", [part]).sentence().endswith("did not answer to the end.")
+    assert make_view("here", [part, Rooms("1", (), more=False)]).sentence() == ""
 
 
 def test_a_stall_without_a_room_is_told_as_such() -> None:
@@ -67,6 +79,6 @@ def test_a_stall_without_a_room_is_told_as_such() -> None:
 
 def test_figures_are_short() -> None:
     """Whatever they are."""
-    assert [rate(each) for each in (0, 9.96, 99.94, 12_345.6)] == ["0.0", "10.0", "99.9", "12,346"]
-    assert [size(each) for each in (0, 999, 1024, 262_144)] == ["0", "999", "1 K", "256 K"]
-    assert [lasted(each) for each in (0, 59.9, 61, 3661, 100_000)] == ["0 s", "59 s", "1:01", "1:01:01", "1 d"]
+    assert [format_rate(each) for each in (0, 9.96, 99.94, 12_345.6)] == ["0.0", "10.0", "99.9", "12,346"]
+    assert [format_size(each) for each in (0, 999, 1024, 262_144)] == ["0", "999", "1 K", "256 K"]
+    assert [format_duration(each) for each in (0, 59.9, 61, 3661, 100_000)] == ["0 s", "59 s", "1:01", "1:01:01", "1 d"]

@@ -80,7 +80,7 @@ def test_a_part_that_is_killed_comes_back_while_the_others_live_on(studio: Comma
     before = set(children(studio.pid))
     killed = studio.part(name)
     assert send_signal(killed, signal.SIGKILL)
-    studio.printed(f"The {name} was killed by SIGKILL. Starting it again.")
+    studio.printed(f"`{name}` was killed by SIGKILL. Starting it again.")
     eventually(lambda: len(children(studio.pid)) == len(before), what=f"the {name} is back")
     assert before - {killed} <= set(children(studio.pid))
     eventually(lambda: ready(studio), what="the studio is ready again")
@@ -204,7 +204,7 @@ def test_a_database_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> None
     shown = completed("serve", OMNISONIC_DATA_DIR=str(tmp_path), DATABASE_URL="postgresql://me:canary@127.0.0.1:1/x")
     assert shown.returncode == 1
     assert "The database at 127.0.0.1:1 cannot be reached, it refuses connections" in shown.stdout
-    assert shown.stderr == "omnisonic: The migrate ended with exit code 1.\n"
+    assert shown.stderr == "omnisonic: `migrate` exited with code 1.\n"
     assert "canary" not in shown.stdout + shown.stderr
 
 
@@ -227,6 +227,6 @@ def test_several_web_processes_share_one_port(tmp_path: Path) -> None:
         assert len(children(studio.pid)) == PARTS + 1
         assert send_signal(studio.part("web"), signal.SIGKILL)
         assert ready(studio)
-        studio.printed(r"The web-\d was killed by SIGKILL\. Starting it again\.")
+        studio.printed(r"`web-\d` was killed by SIGKILL\. Starting it again\.")
         eventually(lambda: len(children(studio.pid)) == PARTS + 1, what="both are back")
         assert ready(studio)

@@ -14,7 +14,7 @@ import trio
 
 from omnisonic.operations.child_process import ProcessDied, ProcessSpec
 from omnisonic.operations.heartbeat import ABSENT_S, LOOK_S, SILENT_S, Silence
-from omnisonic.operations.supervisor import MAX_STILL, run_processes
+from omnisonic.operations.supervisor import MAX_STUCK, run_processes
 from tests.cli.running import alive
 from tests.operations.test_supervisor import DEADLINE_S, READY, UNTIL_TOLD, Heard, kept_up, spec
 from tests.processes import send_signal
@@ -55,7 +55,7 @@ def silent_for(silence: Silence, looks: int, *, waited_s: float = 0.0) -> float:
     """What comes of so many looks at the right times, during each of which a part waits `waited_s` for a processor."""
     silent_s = 0.0
     for look in range(1, looks + 1):
-        silent_s = silence.look(look * LOOK_S, waited_s=look * waited_s)
+        silent_s = silence.update(look * LOOK_S, waited_s=look * waited_s)
     return silent_s
 
 
@@ -63,16 +63,16 @@ def test_silence_adds_up_until_something_is_said() -> None:
     """Ten seconds are twenty looks."""
     silence = Silence(0.0)
     assert silent_for(silence, 20) == SILENT_S
-    silence.heard()
-    assert silence.look(20 * LOOK_S + LOOK_S) == LOOK_S
+    silence.reset()
+    assert silence.update(20 * LOOK_S + LOOK_S) == LOOK_S
 
 
 def test_a_supervisor_that_was_not_there_begins_anew() -> None:
     """The laptop slept, or all of it was stopped and goes on: nobody could have been heard."""
     silence = Silence(0.0)
     assert silent_for(silence, 19) == 9.5
-    assert silence.look(9.5 + ABSENT_S + 0.1) == 0.0
-    assert silence.look(9.5 + ABSENT_S + 0.6) == 0.5
+    assert silence.update(9.5 + ABSENT_S + 0.1) == 0.0
+    assert silence.update(9.5 + ABSENT_S + 0.6) == 0.5
 
 
 def test_waiting_for_a_processor_is_no_silence() -> None:
@@ -85,7 +85,7 @@ def test_a_part_that_a_debugger_holds_is_not_silent() -> None:
     """However long its user thinks."""
     silence = Silence(0.0)
     assert silent_for(silence, 19) == 9.5
-    assert silence.look(10.0, is_traced=True) == 0.0
+    assert silence.update(10.0, is_traced=True) == 0.0
 
 
 async def test_a_part_that_stands_still_is_started_again() -> None:
@@ -93,7 +93,7 @@ async def test_a_part_that_stands_still_is_started_again() -> None:
     async with kept_up(beating("gateway"), beating("web")) as (heard, _):
         assert send_signal(heard.pids("gateway")[0], signal.SIGSTOP)
         await heard.until(lambda: len(heard.pids("gateway")) == 2)
-        assert ("gateway", "The gateway stood still for 1 s. Starting it again.") in heard.lines
+        assert ("gateway", "`gateway` did not respond for 1 s. Starting it again.") in heard.lines
         assert not alive(heard.pids("gateway")[0])
         assert len(heard.pids("web")) == 1
 
@@ -117,11 +117,11 @@ async def test_a_part_that_stands_still_too_often_stops_everything() -> None:
     heard = Heard()
     mute = replace(spec("gateway", MUTE), silent_s=0.1)
     with trio.fail_after(DEADLINE_S), pytest.raises(ProcessDied) as caught:
-        await run_processes([spec("store", UNTIL_TOLD), mute], hear=heard, stop=trio.Event(), started=lambda: None)
+        await run_processes([spec("store", UNTIL_TOLD), mute], on_line=heard, stop=trio.Event(), started=lambda: None)
     assert caught.value.message == (
-        "The gateway stood still for 0.1 s. It did so more than 5 times in 300 s, so everything is stopped."
+        "`gateway` did not respond for 0.1 s. That happened more than 5 times in 300 s, so everything is stopped."
     )
-    assert len(heard.pids("gateway")) == MAX_STILL + 1
+    assert len(heard.pids("gateway")) == MAX_STUCK + 1
     assert heard.lines[-1] == ("store", "bye")
 
 
@@ -151,7 +151,7 @@ async def test_a_part_that_is_killed_while_it_starts_is_started_again() -> None:
     part = replace(spec("gateway", first), pass_fds=(flag,))
     async with kept_up(part, spec("web", UNTIL_TOLD)) as (heard, _):
         assert [name for name, _ in heard.lines] == ["gateway", "gateway", "web"]
-        assert heard.lines[0][1] == "The gateway was killed by SIGKILL. Starting it again."
+        assert heard.lines[0][1] == "`gateway` was killed by SIGKILL. Starting it again."
     os.close(flag)
     os.close(theirs)
 

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import omnisonic
-from omnisonic.client.reconnect_policy import FIRST_S, LONGEST_ADVICE_S, LONGEST_S, Ending, ReconnectPolicy
-from omnisonic.client.reconnector import ANSWER_S, BEAT_S
+from omnisonic.client.reconnect_policy import FIRST_S, LONGEST_ADVICE_S, LONGEST_S, Disconnect, ReconnectPolicy
+from omnisonic.client.reconnector import ANSWER_S, HEARTBEAT_S
 from omnisonic.wire.closing import CLOSE_TABLE, CloseCode
 from omnisonic.wire.frames import CLOSE, TEXT
 from tests.client.serving import Peer, building, closes, hangs_up, refuses, scripted, stays
@@ -155,7 +155,7 @@ async def test_a_refusal_that_may_pass_is_tried_again_after_as_long_as_it_says(m
 
 
 async def test_a_connection_that_is_dead_without_a_word_is_left(mock_clock: MockClock) -> None:
-    """A heartbeat every `BEAT_S`; without anything for `ANSWER_S` after one, the client comes back."""
+    """A heartbeat every `HEARTBEAT_S`; without anything for `ANSWER_S` after one, the client comes back."""
     beats: list[Any] = []
 
     async def answers_once(peer: Peer) -> None:
@@ -169,7 +169,7 @@ async def test_a_connection_that_is_dead_without_a_word_is_left(mock_clock: Mock
         await room.__anext__()
         await passes(mock_clock, ANSWER_S)
         assert room.state == "connected"
-        await passes(mock_clock, BEAT_S - ANSWER_S)
+        await passes(mock_clock, HEARTBEAT_S - ANSWER_S)
         await passes(mock_clock, ANSWER_S)
         await room.wait_for("reconnecting")
         await passes(mock_clock, FIRST_S)
@@ -201,12 +201,12 @@ async def test_a_server_that_does_not_say_goodbye_is_not_waited_for(mock_clock: 
 def test_waits_double_with_jitter_and_begin_again() -> None:
     """0.5 s to 15 s, less a random part of up to half; a connection that was a good one counts as the first."""
     longest, shortest = ReconnectPolicy(lambda: 0.0), ReconnectPolicy(lambda: 1.0)
-    lost = Ending(1006)
-    assert [longest.after(lost) for _ in range(7)] == [0.5, 1, 2, 4, 8, 15, 15]
-    assert [shortest.after(lost) for _ in range(7)] == [0.25, 0.5, 1, 2, 4, 7.5, 7.5]
-    longest.settled()
-    assert (longest.after(lost), longest.after_failure(at_least_s=3)) == (FIRST_S, 3)
-    assert longest.after_failure(at_least_s=1e9) == LONGEST_ADVICE_S
+    lost = Disconnect(1006)
+    assert [longest.delay_after(lost) for _ in range(7)] == [0.5, 1, 2, 4, 8, 15, 15]
+    assert [shortest.delay_after(lost) for _ in range(7)] == [0.25, 0.5, 1, 2, 4, 7.5, 7.5]
+    longest.reset()
+    assert (longest.delay_after(lost), longest.next_delay(at_least_s=3)) == (FIRST_S, 3)
+    assert longest.next_delay(at_least_s=1e9) == LONGEST_ADVICE_S
     assert LONGEST_S == 15
 
 
@@ -216,9 +216,9 @@ def test_waits_double_with_jitter_and_begin_again() -> None:
 )
 def test_a_server_that_stops_says_how_long_to_wait(reason: str, wait_s: float) -> None:
     """Within reason; where it says nothing, as after anything else."""
-    assert ReconnectPolicy(lambda: 0.0).after(Ending(1001, reason)) == wait_s
+    assert ReconnectPolicy(lambda: 0.0).delay_after(Disconnect(1001, reason)) == wait_s
 
 
 def test_which_endings_are_final_is_the_tables_to_say() -> None:
     """Codes that are not in it are come back from."""
-    assert {code for code in range(1000, 5000) if Ending(code).final()} == set(FINAL)
+    assert {code for code in range(1000, 5000) if Disconnect(code).final_error()} == set(FINAL)

@@ -31,7 +31,7 @@ async def test_messages_come_in_order_and_then_the_end() -> None:
         await wait_all_tasks_blocked()
         inbox.put(read(4), 10)
         await wait_all_tasks_blocked()
-        inbox.shut()
+        inbox.close()
     assert heard == [*read(4), None]
 
 
@@ -43,7 +43,7 @@ async def test_over_its_limit_the_oldest_are_dropped_and_a_gap_says_so() -> None
     for number in range(2, 12, 2):
         inbox.put(read(number, number + 1), 50)
     assert inbox.dropped == 6
-    inbox.shut()
+    inbox.close()
     heard = [first]
     while (message := await inbox.next()) is not None:
         heard.append(message)

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 import omnisonic
-from omnisonic.embedding.hook_contract import apply_answer, require_plain_function
+from omnisonic.embedding.hook_contract import apply_result, require_plain_function
 from tests.clients import DEADLINE_S
 from tests.embedding.staging import band, hear, member, until
 
@@ -85,15 +85,15 @@ ODD: list[Any] = [0, 1, "", "no", (), [], {}, 0.0, NotImplemented, object(), lam
 def test_an_answer_that_is_not_allowed_is_no_answer(answer: Any) -> None:
     """Neither what is falsy nor what is truthy counts as a yes or a no."""
     with pytest.raises(TypeError, match="on_message must return None, True, False or a bytes"):
-        apply_answer(answer, b"asked", bytes, "on_message")
+        apply_result(answer, b"asked", bytes, "on_message")
 
 
 def test_allowed_answers_do_what_they_say() -> None:
     """As it is, not at all, or another one."""
-    assert apply_answer(None, "asked", str, "hook") == "asked"
-    assert apply_answer(True, "asked", str, "hook") == "asked"
-    assert apply_answer(False, "asked", str, "hook") is None
-    assert apply_answer("other", "asked", str, "hook") == "other"
+    assert apply_result(None, "asked", str, "hook") == "asked"
+    assert apply_result(True, "asked", str, "hook") == "asked"
+    assert apply_result(False, "asked", str, "hook") is None
+    assert apply_result("other", "asked", str, "hook") == "other"
 
 
 class Odd(omnisonic.Room[None]):

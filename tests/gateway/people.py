@@ -15,7 +15,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import LoginCookies, login_id
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from omnisonic.models import LoginId, SessionId, UserId
-from omnisonic.operations.gateway_process import open_door, open_presence_and_bus
+from omnisonic.operations.gateway_process import open_admission, open_presence_and_bus
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import Database
 from omnisonic.studio.accounts.account_store import AccountStore
@@ -134,7 +134,7 @@ async def open_ticket_stage(
         room_access=room_access, database_url=database_url, redis_url=redis_url, nextauth_secret=SecretStr(SECRET)
     )
     async with (
-        open_door(settings) as (admission, access),
+        open_admission(settings) as (admission, access),
         open_presence_and_bus(redis_url) as (presence, bus),
         open_stage(presence=presence, bus=bus, admission=admission, access=access, **options) as stage,
     ):

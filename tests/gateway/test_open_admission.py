@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from omnisonic.errors import BadSettings
-from omnisonic.operations.gateway_process import open_door
+from omnisonic.operations.gateway_process import open_admission
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LoginEnded, encode
@@ -26,7 +26,7 @@ BO: Final = Somebody("bo", "4c3c1c5e-0000-4000-8000-000000000002", "token two")
 async def stage() -> AsyncIterator[Stage]:
     """An open gateway that knows the secret, without a database."""
     settings = Settings(room_access="open", nextauth_secret=SecretStr(SECRET))
-    async with open_door(settings) as (admission, access), open_stage(admission=admission, access=access) as stage:
+    async with open_admission(settings) as (admission, access), open_stage(admission=admission, access=access) as stage:
         await listening(stage)
         yield stage
 
@@ -90,7 +90,7 @@ async def test_a_gap_sends_nobody_out_of_an_open_gateway(stage: Stage) -> None:
 async def test_a_gateway_without_the_secret_does_not_know_tickets() -> None:
     """And makes no secret of its own for it: whatever stands there is ignored, as it always was."""
     async with (
-        open_door(Settings(room_access="open")) as (admission, _),
+        open_admission(Settings(room_access="open")) as (admission, _),
         open_stage(admission=admission) as stage,
         stage.member("ada", ticket="anything"),
     ):
@@ -100,7 +100,7 @@ async def test_a_gateway_without_the_secret_does_not_know_tickets() -> None:
 async def test_tickets_without_a_database_are_refused_at_the_start() -> None:
     """A sentence names the variable."""
     with pytest.raises(BadSettings, match=r"^DATABASE_URL is not set, .*\.$"):
-        async with open_door(Settings(room_access="ticket", nextauth_secret=SecretStr(SECRET))):
+        async with open_admission(Settings(room_access="ticket", nextauth_secret=SecretStr(SECRET))):
             pass
 
 
@@ -108,5 +108,5 @@ async def test_production_needs_a_secret_for_tickets(database_url: str) -> None:
     """Nothing is made up where several machines must agree on it."""
     settings = Settings(room_access="ticket", database_url=database_url, omnisonic_env="production")
     with pytest.raises(BadSettings, match="NEXTAUTH_SECRET"):
-        async with open_door(settings):
+        async with open_admission(settings):
             pass

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, Span, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
-from omnisonic.observability.redacted_spans import REMEMBERED_LENGTH, RedactedSpans
+from omnisonic.observability.redacted_spans import CACHED_LENGTH, RedactedSpans
 
 CANARY = "canary-4f1d"
 
@@ -56,7 +56,7 @@ def test_what_looks_like_a_secret_is_hidden() -> None:
         f"postgresql://omnisonic:{CANARY}@db/omnisonic",
         f"Cookie: omnisonic={CANARY}",
         f"Authorization: Bearer {CANARY}",
-        "x" * REMEMBERED_LENGTH + f" ticket={CANARY}",
+        "x" * CACHED_LENGTH + f" ticket={CANARY}",
     ):
         assert CANARY not in watched.left({"about": value, "several": [value]}).to_json()
 

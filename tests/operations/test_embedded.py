@@ -41,7 +41,7 @@ async def test_it_answers_to_its_password_only(tmp_path: Path) -> None:
         stop.set()
 
     with trio.fail_after(DEADLINE_S):
-        await run_processes([valkey.spec()], hear=lambda *_: None, stop=stop, started=look)
+        await run_processes([valkey.spec()], on_line=lambda *_: None, stop=stop, started=look)
 
 
 async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:

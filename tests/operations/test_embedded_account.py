@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from omnisonic.operations.embedded import EmbeddedUnavailable
-from omnisonic.operations.embedded.account import NAME, PLACES, Account, server_account
+from omnisonic.operations.embedded.account import NAME, SEARCH_PATH, Account, server_account
 from omnisonic.operations.embedded.cluster import Cluster
 from omnisonic.operations.embedded.installation import find_postgres
 from omnisonic.operations.embedded.postgres import EmbeddedPostgres
@@ -28,7 +28,7 @@ DEADLINE_S: Final = 40.0
 AT_ONCE: Final = 4
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user needs no account"),
-    pytest.mark.skipif(shutil.which("useradd", path=PLACES) is None, reason="needs useradd"),
+    pytest.mark.skipif(shutil.which("useradd", path=SEARCH_PATH) is None, reason="needs useradd"),
 ]
 
 
@@ -168,7 +168,7 @@ async def test_valkey_runs_as_that_account_too(tmp_path: Path, name: str) -> Non
         stop.set()
 
     with trio.fail_after(DEADLINE_S):
-        await run_processes([spec], hear=lambda *_: None, stop=stop, started=look)
+        await run_processes([spec], on_line=lambda *_: None, stop=stop, started=look)
     assert found == [pwd.getpwnam(name).pw_uid]
 
 

@@ -16,7 +16,7 @@ import pytest
 from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import login_id
 from omnisonic.models import ExportId, LoginId, UploadId
-from omnisonic.operations.housekeeping import BATCH, JITTER, RETRY_S, SWEEP_S, Chore, chores, keep_house
+from omnisonic.operations.housekeeping import BATCH, JITTER, RETRY_S, SWEEP_S, Chore, all_chores, run_housekeeping
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.accounts.account_store import AccountStore
@@ -69,7 +69,7 @@ def kept(todo: Mapping[str, Chore], *, rounds: int, chance: Callable[[], float] 
 
     async def run() -> None:
         async with asyncio.timeout(DEADLINE_S):
-            await keep_house(todo, sleep=naps, chance=chance)
+            await run_housekeeping(todo, sleep=naps, chance=chance)
 
     with pytest.raises(Enough):
         blocking(run())
@@ -119,7 +119,7 @@ class House:
     async def keep(self) -> None:
         """Do all chores once."""
         upkeep = UploadRetention(self.database)
-        todo = chores(
+        todo = all_chores(
             self.accounts,
             upkeep,
             ExportQueue(self.database),
@@ -128,7 +128,7 @@ class House:
             export_retention=RETENTION / 2,
         )
         with pytest.raises(Enough):
-            await keep_house(todo, sleep=Naps(1))
+            await run_housekeeping(todo, sleep=Naps(1))
 
     def files(self) -> int:
         """How many objects there are."""

@@ -61,7 +61,7 @@ async def kept_up(*specs: ProcessSpec) -> AsyncIterator[tuple[Heard, trio.Event]
     heard, stop, started = Heard(), trio.Event(), trio.Event()
 
     async def run() -> None:
-        await run_processes(specs, hear=heard, stop=stop, started=started.set)
+        await run_processes(specs, on_line=heard, stop=stop, started=started.set)
 
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
@@ -77,7 +77,7 @@ async def failure_of(*specs: ProcessSpec) -> tuple[str, Heard]:
     """The sentence with which these children fail, and what was heard."""
     heard = Heard()
     with trio.fail_after(DEADLINE_S), pytest.raises(ProcessDied) as caught:
-        await run_processes(specs, hear=heard, stop=trio.Event(), started=lambda: None)
+        await run_processes(specs, on_line=heard, stop=trio.Event(), started=lambda: None)
     return caught.value.message, heard
 
 
@@ -93,7 +93,7 @@ async def test_a_killed_child_is_started_again_while_the_others_live_on() -> Non
     async with kept_up(spec("gateway", UNTIL_TOLD), spec("web", UNTIL_TOLD)) as (heard, _):
         assert send_signal(heard.pids("gateway")[0], signal.SIGKILL)
         await heard.until(lambda: len(heard.pids("gateway")) == 2)
-        assert ("gateway", "The gateway was killed by SIGKILL. Starting it again.") in heard.lines
+        assert ("gateway", "`gateway` was killed by SIGKILL. Starting it again.") in heard.lines
         assert len(heard.pids("web")) == 1
         assert alive(heard.pids("web")[0])
 
@@ -103,14 +103,14 @@ async def test_a_child_that_ends_by_itself_is_started_again_too() -> None:
     async with kept_up(spec("web", UNTIL_TOLD)) as (heard, _):
         assert send_signal(heard.pids("web")[0], signal.SIGTERM)
         await heard.until(lambda: len(heard.pids("web")) == 2)
-        assert ("web", "The web ended with exit code 0. Starting it again.") in heard.lines
+        assert ("web", "`web` exited with code 0. Starting it again.") in heard.lines
 
 
 async def test_a_child_that_ends_too_often_stops_everything() -> None:
     """Restarting has not mended it five times, so somebody has to look."""
     message, heard = await failure_of(spec("store", UNTIL_TOLD), spec("web", READY + "sys.exit(3)"))
-    assert message == ("The web ended with exit code 3. It ended more than 5 times in 10 s, so everything is stopped.")
-    assert heard.lines.count(("web", "The web ended with exit code 3. Starting it again.")) == 5
+    assert message == ("`web` exited with code 3. It ended more than 5 times in 10 s, so everything is stopped.")
+    assert heard.lines.count(("web", "`web` exited with code 3. Starting it again.")) == 5
     assert heard.lines[-1] == ("store", "bye")
 
 
@@ -118,7 +118,7 @@ async def test_a_child_that_cannot_start_is_not_tried_again() -> None:
     """Restarting cannot mend it; its own words come through, and those before it are stopped."""
     program = "import sys; print('no such setting', file=sys.stderr); sys.exit(2)"
     message, heard = await failure_of(spec("store", UNTIL_TOLD), spec("web", program))
-    assert message == "The web ended with exit code 2."
+    assert message == "`web` exited with code 2."
     assert heard.lines[1:] == [("web", "no such setting"), ("store", "bye")]
 
 
@@ -135,7 +135,7 @@ async def test_work_that_fails_stops_everything() -> None:
     """Whoever needs it done is never started."""
     work = replace(spec("work", "import sys; print('no room'); sys.exit(1)"), once=True)
     message, heard = await failure_of(spec("store", UNTIL_TOLD), work, spec("web", UNTIL_TOLD))
-    assert message == "The work ended with exit code 1."
+    assert message == "`work` exited with code 1."
     assert heard.lines[1:] == [("work", "no room"), ("store", "bye")]
 
 
@@ -143,13 +143,13 @@ async def test_work_that_is_never_done_counts_as_failed() -> None:
     """It has its time, too."""
     work = replace(spec("work", "import signal; signal.pause()"), once=True, start_s=0.2)
     message, _ = await failure_of(work)
-    assert message == "The work was not done after 0.2 s."
+    assert message == "`work` was not done after 0.2 s."
 
 
 async def test_a_command_that_does_not_exist_is_a_sentence() -> None:
     """Rather than a traceback."""
     message, _ = await failure_of(ProcessSpec("web", ("/no/such/command",), {}))
-    assert message == "The web could not be started: No such file or directory."
+    assert message == "`web` could not be started: No such file or directory."
 
 
 async def test_a_stop_while_a_child_starts_is_obeyed() -> None:
@@ -158,7 +158,7 @@ async def test_a_stop_while_a_child_starts_is_obeyed() -> None:
     starting = spec("web", UNTIL_TOLD.replace("ready", "later"))
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: run_processes([starting], hear=heard, stop=stop, started=lambda: None))
+            nursery.start_soon(lambda: run_processes([starting], on_line=heard, stop=stop, started=lambda: None))
             await heard.until(lambda: bool(heard.pids("web")))
             stop.set()
     assert heard.lines[-1] == ("web", "bye")
@@ -181,7 +181,7 @@ async def test_a_child_that_never_gets_ready_counts_as_failed() -> None:
     """A start has its time."""
     silent = replace(spec("web", "import signal; signal.pause()"), start_s=0.2)
     message, _ = await failure_of(silent)
-    assert message == "The web was not in service after 0.2 s."
+    assert message == "`web` was not ready after 0.2 s."
 
 
 async def test_cancellation_kills_at_once() -> None:
@@ -190,7 +190,7 @@ async def test_cancellation_kills_at_once() -> None:
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(
-                lambda: run_processes([spec("web", DEAF)], hear=heard, stop=trio.Event(), started=started.set)
+                lambda: run_processes([spec("web", DEAF)], on_line=heard, stop=trio.Event(), started=started.set)
             )
             await started.wait()
             await heard.until(lambda: bool(heard.pids("web")))

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
+from omnisonic.process.cpu_priority import use_only_idle_time
 from omnisonic.process.cpu_starvation import is_cpu_starved
-from omnisonic.process.idle_priority import use_only_idle_time
 from tests.busy_processor import FOR_EVER, busy_processor
 from tests.cli.running import children, eventually
 from tests.processes import ended_with_block, send_signal

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from omnisonic.errors import BadSettings
-from omnisonic.settings.settings import Settings, explain, settings_table, variable_of
+from omnisonic.settings.fields import variable_of
+from omnisonic.settings.settings import Settings, explain, settings_table
 
 
 def problems(**environ: str) -> list[str]:

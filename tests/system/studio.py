@@ -98,7 +98,7 @@ class Served(Studio):
         lines, pid = self._command.lines, self.pid(part)
         seen = len(lines)
         assert send_signal(pid, how), f"the {part} has ended by itself"
-        ended = re.compile(rf"The {part} (?:ended with exit code (\d+)|was killed by (\w+))\. Starting it again\.")
+        ended = re.compile(rf"`{part}` (?:exited with code (\d+)|was killed by (\w+))\. Starting it again\.")
         epitaph = partial(_first_match, ended, lines, seen)
         eventually(lambda: epitaph() is not None, what=f"the {part} ends")
         match = epitaph()

@@ -52,7 +52,7 @@ def test_every_line_of_a_production_log_is_json(tmp_path: Path) -> None:
             assert client.get("/api/sessions").status_code == 401
         for part in ("postgres", "valkey", "gateway", "web", "worker", "parity"):
             send_signal(studio.part(part), signal.SIGKILL)
-            studio.printed(f"The {part} was killed by SIGKILL. Starting it again.")
+            studio.printed(f"`{part}` was killed by SIGKILL. Starting it again.")
 
         def is_ready() -> bool:
             with contextlib.suppress(httpx.TransportError):
@@ -77,7 +77,7 @@ def test_a_studio_that_cannot_go_on_says_why_in_json(tmp_path: Path) -> None:
     assert shown.returncode == 1
     heard = events([*shown.stdout.splitlines(), *shown.stderr.splitlines()])
     assert heard[-1]["level"] == "critical"
-    assert heard[-1]["problem"] == "The migrate ended with exit code 1."
+    assert heard[-1]["problem"] == "`migrate` exited with code 1."
     assert "canary" not in shown.stdout + shown.stderr
 
 

@@ -54,7 +54,7 @@ def test_a_gateway_that_stands_still_is_told_and_started_again(named: tuple[Comm
     studio, settings = named
     url = f"http://127.0.0.1:{studio.port('Studio')}/readyz"
     well, usual_s = doctor(settings)
-    assert well["gateway"]["detail"].endswith("and its rooms go on.")
+    assert well["gateway"]["detail"].endswith("and its rooms respond.")
     assert httpx.get(url, timeout=TOLD_WITHIN_S).json()["checks"]["gateway"] == "ok"
     before = studio.part("gateway")
     began_s = time.monotonic()
@@ -67,7 +67,7 @@ def test_a_gateway_that_stands_still_is_told_and_started_again(named: tuple[Comm
         assert [name for name, check in found.items() if not check["ok"]] == ["web", "gateway"]
         assert "No answer within 1.5 s." in found["gateway"]["detail"]
         assert "gateway cannot be reached" in found["web"]["detail"]
-        studio.printed("The gateway stood still for 10 s. Starting it again.", within_s=AGAIN_WITHIN_S)
+        studio.printed("`gateway` did not respond for 10 s. Starting it again.", within_s=AGAIN_WITHIN_S)
         eventually(lambda: httpx.get(url, timeout=TOLD_WITHIN_S).status_code == 200, what="the gateway is back")
         assert time.monotonic() - began_s < AGAIN_WITHIN_S
         assert studio.part("gateway") != before
@@ -84,7 +84,7 @@ def test_a_web_that_stands_still_is_told_and_started_again(named: tuple[Command,
         assert took_s - usual_s < TOLD_WITHIN_S
         assert [name for name, check in found.items() if not check["ok"]] == ["web"]
         assert "does not answer within 2 s" in found["web"]["detail"]
-        studio.printed("The web stood still for 10 s. Starting it again.", within_s=AGAIN_WITHIN_S)
+        studio.printed("`web` did not respond for 10 s. Starting it again.", within_s=AGAIN_WITHIN_S)
         eventually(
             lambda: httpx.get(f"http://127.0.0.1:{settings['WEB_PORT']}/healthz", timeout=10).status_code == 200,
             what="the web is back",
@@ -107,14 +107,14 @@ def test_a_studio_that_was_stopped_as_a_whole_goes_on(named: tuple[Command, dict
     url = f"http://127.0.0.1:{settings['WEB_PORT']}/readyz"
     eventually(lambda: httpx.get(url, timeout=10).status_code == 200, what="the studio goes on")
     assert send_signal(parts.pop("parity"), signal.SIGKILL)
-    studio.printed("The parity was killed by SIGKILL. Starting it again.")
+    studio.printed("`parity` was killed by SIGKILL. Starting it again.")
     assert {name: studio.part(name) for name in parts} == parts
-    assert not [line for line in studio.lines if "stood still" in line]
+    assert not [line for line in studio.lines if "did not respond" in line]
 
 
 def test_a_part_that_is_killed_while_the_studio_starts_is_started_again(tmp_path: Path) -> None:
     """The start goes on with the next one, and nobody has to look."""
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
         assert send_signal(studio.part("gateway"), signal.SIGKILL)
-        studio.printed("The gateway was killed by SIGKILL. Starting it again.")
+        studio.printed("`gateway` was killed by SIGKILL. Starting it again.")
         studio.printed("is running")

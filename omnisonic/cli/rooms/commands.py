@@ -1,7 +1,7 @@
 """`omnisonic rooms`, the room inspector: its commands and their options (SPEC 1).
 
-What they do is in `views`, `actions`, `tree` and `top`, each imported when it is wanted. The
-operator's token comes from the environment or a file, never from the command line, which others here can read.
+The work is in `views`, `actions`, `tree` and `top`, each imported when it is needed. The operator's token comes from
+the environment or a file, never from the command line, which other users of the machine can read.
 """
 
 import re
@@ -48,7 +48,7 @@ def ls(
     as_json: AsJson = False,
 ) -> None:
     """List all rooms, those first that want an operator."""
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     from omnisonic.cli.rooms import views
 
     _exit(views.ls(places, by=_column(sort), reverse=reverse, as_json=as_json))
@@ -57,7 +57,7 @@ def ls(
 @rooms.command(cls=RoomsCommand)
 def show(room: Room, gateway: Gateways = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
     """Show one room, with its members and what became of it before."""
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     from omnisonic.cli.rooms import views
 
     _exit(views.show(places, room, as_json=as_json))
@@ -71,7 +71,7 @@ def tree(
     as_json: AsJson = False,
 ) -> None:
     """Show the supervision tree: the gateway, its tasks and its rooms."""
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     from omnisonic.cli.rooms import tree as room_tree
 
     _exit(room_tree.tree(places, all_rooms=all_rooms, as_json=as_json))
@@ -86,7 +86,7 @@ def top(
     as_json: AsJson = False,
 ) -> None:
     """Watch all rooms, a look each second: `?` shows the keys, `q` ends it. With --json, a line each second."""
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     by = _column(sort)
     if as_json:
         from omnisonic.cli.rooms import feed
@@ -113,7 +113,7 @@ def tap(
 ) -> None:
     """Watch messages pass in a room: a sample, 20 a second at most. It stops by itself. Payloads are hidden."""
     for_s = _seconds(for_)
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     from omnisonic.cli.rooms import actions
     from omnisonic.wire.inspection import AskTap
 
@@ -129,7 +129,7 @@ def kick(
     as_json: AsJson = False,
 ) -> None:
     """Send a member out of a room (4003). They may come back, if their program does not heed that."""
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     from omnisonic.cli.rooms import actions
     from omnisonic.wire.inspection import AskKick
 
@@ -139,7 +139,7 @@ def kick(
 @rooms.command(cls=RoomsCommand)
 def close(room: Room, gateway: Gateways = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
     """Send everybody out of a room (4004)."""
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     from omnisonic.cli.rooms import actions
     from omnisonic.wire.inspection import AskClose
 
@@ -149,7 +149,7 @@ def close(room: Room, gateway: Gateways = None, token_file: TokenFile = None, as
 @rooms.command(cls=RoomsCommand)
 def restart(room: Room, gateway: Gateways = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
     """Throw a room's state away and start it again. Its members stay, and notice nothing."""
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     from omnisonic.cli.rooms import actions
     from omnisonic.wire.inspection import AskRestart
 
@@ -168,7 +168,7 @@ def dead_letters(
     as_json: AsJson = False,
 ) -> None:
     """List what made rooms crash, or say one of it again."""
-    places = _places(gateway, token_file)
+    places = _find_gateways(gateway, token_file)
     if replay is None:
         from omnisonic.cli.rooms import views
 
@@ -182,16 +182,16 @@ def dead_letters(
     _exit(actions.act(places, AskReplay("1", replay), "The letter is in the room again.", as_json=as_json))
 
 
-def _places(gateways: list[str] | None, token_file: Path | None) -> "list[GatewayAddress]":
-    """Where to ask; the settings first, for a sentence about a bad one comes at once."""
-    from omnisonic.cli.read_settings import settings_of_command
+def _find_gateways(gateways: list[str] | None, token_file: Path | None) -> "list[GatewayAddress]":
+    """The gateways to ask. The settings are read first, so that a bad one is reported at once."""
+    from omnisonic.cli.read_settings import read_command_settings
 
-    settings = settings_of_command()
-    from omnisonic.cli.rooms.gateway_urls import places_of
+    settings = read_command_settings()
+    from omnisonic.cli.rooms.gateway_urls import find_gateways
     from omnisonic.observability.logs import configure_logs
 
     configure_logs(settings, "rooms")
-    return places_of(settings, gateways or [], token_file)
+    return find_gateways(settings, gateways or [], token_file)
 
 
 def _column(name: str) -> str:

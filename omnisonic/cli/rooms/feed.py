@@ -1,7 +1,7 @@
-"""The feed of `omnisonic rooms top`: follows gateways, a look each second, and begins again when one is lost.
+"""The feed of `omnisonic rooms top`: gets a view of each gateway every second, and reconnects when one is lost.
 
-Each gateway is followed by a task of trio's; `Feed` runs them in a thread, for whoever has a loop of another kind. A
-view is replaced as a whole, so that it may be read from any thread. Nothing is kept but the last view of each gateway.
+A trio task follows each gateway. `Feed` runs the tasks in a thread, for programs with another event loop. Only the last
+view of each gateway is kept. It is replaced as a whole, so any thread may read it.
 """
 
 import threading
@@ -15,30 +15,30 @@ import trio
 from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected, Talk, inspect
 from omnisonic.cli.rooms.printing import flush, print_json
 from omnisonic.cli.rooms.queries import gateway_json, row_json
-from omnisonic.cli.rooms.table import View, ordered, view_of
-from omnisonic.wire import inspection as words
+from omnisonic.cli.rooms.table import View, make_view, sort_rows
+from omnisonic.wire import inspection
 
 LOOK_S: Final = 1.0
 AGAIN_S: Final = 1.0
-"""A gateway that was lost is tried again so soon."""
+"""The delay before a reconnection."""
 STOP_S: Final = 1.0
 
 
-async def follow(place: GatewayAddress, put: Callable[[View], None], *, every_s: float = LOOK_S) -> None:
-    """Give each new view of a gateway to `put`, until cancelled. Not reaching it is part of the view."""
+async def follow_gateway(place: GatewayAddress, put: Callable[[View], None], *, every_s: float = LOOK_S) -> None:
+    """Call `put` with each new view of a gateway, until cancelled. An unreachable gateway is a view, too."""
     last = View(place.name)
 
     async def look(talk: Talk) -> None:
         nonlocal last
-        answers: list[words.Answer] = []
-        async for answer in talk.stream(words.AskRooms("1", every_s)):
-            if isinstance(answer, words.Failed):
+        answers: list[inspection.Answer] = []
+        async for answer in talk.stream(inspection.AskRooms("1", every_s)):
+            if isinstance(answer, inspection.Failed):
                 raise NotInspected(answer.message)
             answers.append(answer)
-            if isinstance(answer, words.NotAnswering):
-                last = stalled(last, answer)
-            elif isinstance(answer, words.Rooms) and not answer.more:
-                last = view_of(place.name, answers)
+            if isinstance(answer, inspection.NotAnswering):
+                last = mark_stalled(last, answer)
+            elif isinstance(answer, inspection.Rooms) and not answer.more:
+                last = make_view(place.name, answers)
             else:
                 continue
             answers = []
@@ -53,13 +53,13 @@ async def follow(place: GatewayAddress, put: Callable[[View], None], *, every_s:
         await trio.sleep(AGAIN_S)
 
 
-def stalled(last: View, stall: words.NotAnswering) -> View:
-    """The last view of a gateway, which does not answer now."""
+def mark_stalled(last: View, stall: inspection.NotAnswering) -> View:
+    """The last view of a gateway that does not answer now."""
     return View(last.name, last.lines, last.gateway, last.closed, stall)
 
 
 class Feed:
-    """The views of several gateways, kept fresh by a thread between `start` and `stop`."""
+    """The views of several gateways, which a thread updates between `start` and `stop`."""
 
     def __init__(self, places: Sequence[GatewayAddress]) -> None:
         self._places = places
@@ -69,15 +69,15 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def views(self) -> list[View]:
-        """Each gateway as it was seen last."""
+        """The last view of each gateway."""
         return list(self._views.values())
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Follow no more."""
+        """Stop the thread."""
         if self._token is not None:
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._scope.cancel)
@@ -94,11 +94,11 @@ class Feed:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 for place in self._places:
-                    nursery.start_soon(follow, place, self._put)
+                    nursery.start_soon(follow_gateway, place, self._put)
 
 
 def print_forever(places: Sequence[GatewayAddress], *, by: str, reverse: bool) -> None:
-    """Print a line of JSON each second, with all rooms of all gateways, until Ctrl-C or until nobody reads any more."""
+    """Print a line of JSON with all rooms every second, until Ctrl-C or a closed pipe."""
     trio.run(partial(_print_forever, places, by=by, reverse=reverse))
 
 
@@ -110,10 +110,10 @@ async def _print_forever(places: Sequence[GatewayAddress], *, by: str, reverse: 
 
     async with trio.open_nursery() as nursery:
         for place in places:
-            nursery.start_soon(follow, place, put)
+            nursery.start_soon(follow_gateway, place, put)
         while True:
             await trio.sleep(LOOK_S)
-            rows = ordered((row for view in views.values() for row in view.rows()), by, reverse=reverse)
+            rows = sort_rows((row for view in views.values() for row in view.rows()), by, reverse=reverse)
             print_json(
                 {"gateways": [gateway_json(view) for view in views.values()], "rooms": list(map(row_json, rows))}
             )

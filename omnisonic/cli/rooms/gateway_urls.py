@@ -1,7 +1,6 @@
-"""Where the gateways are, and the operator's token for them, for `omnisonic rooms`.
+"""The URLs of the gateways and the operator's token for them, for `omnisonic rooms`.
 
-A token goes where the operator says, or to this machine: the one that `serve` keeps in its data directory is shown to
-no other machine.
+The token that `serve` keeps in its data directory is sent to this machine only.
 """
 
 from collections.abc import Sequence
@@ -18,16 +17,16 @@ from omnisonic.settings.settings import LOOPBACK, Settings
 SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 
-def places_of(settings: Settings, gateways: Sequence[str], token_file: Path | None) -> list[GatewayAddress]:
+def find_gateways(settings: Settings, gateways: Sequence[str], token_file: Path | None) -> list[GatewayAddress]:
     """The gateways at these URLs; without any, the one on this machine.
 
-    Errors: `BadSettings` for what is no URL, and without a token.
+    Raises `BadSettings` for a bad URL, and without a token.
     """
-    urls = [_checked(url) for url in gateways] or [local_gateway(settings)]
+    urls = [_check_url(url) for url in gateways] or [local_gateway(settings)]
     return [GatewayAddress(url, _token(settings, token_file, url)) for url in dict.fromkeys(urls)]
 
 
-def _checked(url: str) -> str:
+def _check_url(url: str) -> str:
     scheme, _, rest = url.partition("://") if "://" in url else ("ws", "", url)
     try:
         parts = urlsplit(f"//{rest}")
@@ -49,14 +48,14 @@ def _checked(url: str) -> str:
 
 
 def local_gateway(settings: Settings) -> str:
-    """Where the settings say that it is, or where `serve` says that it runs now. Errors: `BadSettings`: nowhere."""
-    is_told = "gateway_port" in settings.model_fields_set and settings.gateway_port != 0
+    """The URL of the gateway on this machine: that of the settings, or of a running `serve`. Raises `BadSettings`."""
+    is_set = "gateway_port" in settings.model_fields_set and settings.gateway_port != 0
     try:
-        told = "" if is_told else (settings.data_dir / GATEWAY).read_text(encoding="utf-8").strip()
+        written = "" if is_set else (settings.data_dir / GATEWAY).read_text(encoding="utf-8").strip()
     except OSError:
-        told = ""
-    if told:
-        return _checked(told)
+        written = ""
+    if written:
+        return _check_url(written)
     if settings.gateway_port == 0:
         raise BadSettings(
             [f"GATEWAY_PORT is 0, and no `omnisonic serve` runs in {settings.data_dir.absolute()}: set --gateway."]

@@ -1,6 +1,6 @@
-"""The operator's end of `/inspect`: asks gateways, and reads their answers (docs/inspecting.md).
+"""The client of `/inspect`: asks a gateway questions, and reads its answers (docs/inspecting.md).
 
-On trio, a connection for each gateway. Nothing waits for ever: neither for a connection nor for an answer.
+On trio, with one connection for each gateway. Connections and answers have timeouts.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,14 +17,14 @@ from omnisonic.wire.inspection import Answer, Done, End, Failed, Question, Rooms
 
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 10.0
-"""The gateway says within a second that it does not answer; this is for the way."""
+"""A blocked gateway says so within a second; the rest is for the network."""
 CLOSE_S: Final = 0.5
 ANSWER_BYTES: Final = 16 * 1024 * 1024
 
 T = TypeVar("T")
 
-Way: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-"""What leads to a gateway."""
+Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+"""A connection to a gateway."""
 
 
 class NotInspected(OmnisonicError):
@@ -42,7 +42,7 @@ class GatewayAddress:
 
     @property
     def name(self) -> str:
-        """What to call the gateway in what is printed."""
+        """The name of the gateway in the output."""
         return urlsplit(self.url).netloc
 
 
@@ -54,7 +54,7 @@ class Talk:
         self.place = place
 
     async def once(self, question: Question) -> list[Answer]:
-        """All that the gateway answers to it. Errors: `NotInspected`, also when it refuses."""
+        """Ask one question. Returns all answers. Raises `NotInspected`, also when the gateway refuses."""
         answers: list[Answer] = []
         async for answer in self.stream(question):
             if isinstance(answer, Failed):
@@ -65,7 +65,7 @@ class Talk:
         return answers
 
     async def stream(self, question: Question, *, wait_s: float = ANSWER_S) -> AsyncIterator[Answer]:
-        """The answers as they come, one each `wait_s` at least, up to its `end`. Errors: `NotInspected`."""
+        """The answers as they come, up to `End`. Raises `NotInspected`, also after `wait_s` without one."""
         try:
             await self._websocket.send_message(encode(question))
             while True:
@@ -85,14 +85,14 @@ class Talk:
 
 
 async def inspect(place: GatewayAddress, talk: Callable[[Talk], Awaitable[T]]) -> T:
-    """What comes of talking to the gateway there. Errors: `NotInspected`, and what `talk` raises."""
+    """Connect to a gateway, and return the result of `talk`. Raises `NotInspected`, and what `talk` raises."""
     results: list[T] = []
     problem: Exception | None = None
-    stream = await _reached(place)
+    stream = await _open_stream(place)
     try:
         async with stream, trio.open_nursery() as nursery:
             try:
-                websocket = await _let_in(nursery, stream, place)
+                websocket = await _open_websocket(nursery, stream, place)
                 results.append(await talk(Talk(websocket, place)))
                 with trio.move_on_after(CLOSE_S):
                     await websocket.aclose()
@@ -109,8 +109,8 @@ async def inspect(place: GatewayAddress, talk: Callable[[Talk], Awaitable[T]]) -
     return results[0]
 
 
-async def _reached(place: GatewayAddress) -> Way:
-    """A stream to the gateway. Errors: `NotInspected`."""
+async def _open_stream(place: GatewayAddress) -> Stream:
+    """Connect to the gateway. Raises `NotInspected`."""
     parts = urlsplit(place.url)
     is_secure = parts.scheme == "wss"
     host, port = parts.hostname or "", parts.port or (443 if is_secure else 80)
@@ -122,13 +122,13 @@ async def _reached(place: GatewayAddress) -> Way:
     except (OSError, ValueError, trio.TooSlowError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem) or "no connection in time"
         raise NotInspected(
-            f"Nothing answers at {place.url} ({reason.rstrip('.')}): start `omnisonic serve`, or say by --gateway where"
-            " it is."
+            f"Nothing answers at {place.url} ({reason.rstrip('.')}): start `omnisonic serve`, or give the gateway's"
+            " URL with --gateway."
         ) from None
 
 
-async def _let_in(nursery: trio.Nursery, stream: Way, place: GatewayAddress) -> WebSocketConnection:
-    """The gateway's WebSocket. Errors: `NotInspected`."""
+async def _open_websocket(nursery: trio.Nursery, stream: Stream, place: GatewayAddress) -> WebSocketConnection:
+    """Open the WebSocket. Raises `NotInspected`."""
     headers = [(b"Authorization", f"Bearer {place.token}".encode())]
     path = f"{urlsplit(place.url).path}/inspect"
     try:
@@ -138,7 +138,7 @@ async def _let_in(nursery: trio.Nursery, stream: Way, place: GatewayAddress) -> 
             )
     except trio.TooSlowError:
         raise NotInspected(
-            f"The gateway at {place.name} does not answer: it is too busy for it, and its log says why (room.stalls)."
+            f"The gateway at {place.name} does not answer: it is too busy, and its log says why (room.stalls)."
         ) from None
     except (HandshakeError, OSError, trio.BrokenResourceError):
         raise NotInspected(f"What answers at {place.name} is no gateway of this version.") from None
@@ -156,5 +156,5 @@ def _refusal(place: GatewayAddress, rejected: BaseException) -> str:
         sentence = msgspec.json.decode(rejected.body or b"{}", type=_Refusal).error
     except (msgspec.DecodeError, UnicodeError):
         sentence = ""
-    told = "".join(letter for letter in sentence if letter.isprintable())
-    return f"The gateway at {place.name} refused ({rejected.status_code}): {told or 'it does not say why.'}"
+    reason = "".join(letter for letter in sentence if letter.isprintable())
+    return f"The gateway at {place.name} refused ({rejected.status_code}): {reason or 'it does not say why.'}"

@@ -1,4 +1,4 @@
-"""What `omnisonic rooms` prints: as wide as the terminal, or, piped, as it is and without a control character."""
+"""Printing for `omnisonic rooms`: as wide as the terminal; in a pipe without limit and without control characters."""
 
 import json
 import os
@@ -12,13 +12,13 @@ PIPED_WIDTH: Final = 10_000
 
 
 def console() -> Console:
-    """Standard output: as wide as the terminal, and without end where there is none. NO_COLOR and TERM are obeyed."""
+    """Standard output, as wide as the terminal; in a pipe without limit. Respects NO_COLOR and TERM."""
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def print_out(console: Console, what: Any) -> None:
-    """Print a table, a tree or a text; piped, without the blanks that fill a line up."""
+    """Print a table, a tree or a text; in a pipe without trailing blanks."""
     if console.is_terminal:
         console.print(what)
         return
@@ -28,17 +28,17 @@ def print_out(console: Console, what: Any) -> None:
 
 
 def print_line(text: str) -> None:
-    """A line on standard output, not wrapped."""
+    """Print a line, not wrapped."""
     print_out(console(), Text(text))
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print one JSON document on a line."""
+    """Print a JSON document on one line."""
     sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False) + "\n")
 
 
 def flush() -> None:
-    """See that a stream's line is out. When nobody reads any more (`| head`), there is nothing left to do: it ends."""
+    """Flush standard output. When nobody reads it any more (`| head`), the process exits."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -1,7 +1,7 @@
-"""Several gateways asked at once, for `omnisonic rooms`.
+"""Questions to several gateways at once, for `omnisonic rooms`.
 
-One that does not answer is a sentence on standard error and the exit code 1, and the others are shown; when none does,
-that is an error.
+For a gateway that does not answer there is a sentence on standard error and the exit code 1; the others are shown. When
+none answers, that is an error.
 """
 
 import sys
@@ -13,42 +13,42 @@ import msgspec
 import trio
 
 from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected, Talk, inspect
-from omnisonic.cli.rooms.table import Row, View, view_of
-from omnisonic.wire import inspection as words
+from omnisonic.cli.rooms.table import Row, View, make_view
+from omnisonic.wire import inspection
 
 T = TypeVar("T")
-A = TypeVar("A", words.RoomAnswer, words.DeadLetterAnswer)
+A = TypeVar("A", inspection.RoomAnswer, inspection.DeadLetterAnswer)
 
 
-def views_of(places: Sequence[GatewayAddress]) -> list[View]:
-    """Each gateway with its rooms. Errors: `NotInspected` when none has answered."""
-    return [view for view, _ in views_and_answers(places, partial(asked, words.AskRooms("1")))]
+def fetch_views(places: Sequence[GatewayAddress]) -> list[View]:
+    """Ask all gateways for their rooms. Raises `NotInspected` when none has answered."""
+    return [view for view, _ in fetch_views_and_answers(places, partial(ask_once, inspection.AskRooms("1")))]
 
 
-def views_and_answers(
-    places: Sequence[GatewayAddress], talk: Callable[[Talk], Awaitable[list[words.Answer]]]
-) -> list[tuple[View, list[words.Answer]]]:
+def fetch_views_and_answers(
+    places: Sequence[GatewayAddress], talk: Callable[[Talk], Awaitable[list[inspection.Answer]]]
+) -> list[tuple[View, list[inspection.Answer]]]:
     """Each gateway with its rooms, for which `talk` asks, and all that it has answered. Errors: as `views_of`."""
-    found: list[tuple[View, list[words.Answer]]] = []
-    for place, outcome in all_asked(places, talk):
+    found: list[tuple[View, list[inspection.Answer]]] = []
+    for place, outcome in ask_gateways(places, talk):
         if isinstance(outcome, NotInspected):
             found.append((View(place.name, problem=outcome.message), []))
         else:
-            found.append((view_of(place.name, outcome), outcome))
+            found.append((make_view(place.name, outcome), outcome))
     if all(view.gateway is None and view.stall is None for view, _ in found):
         raise NotInspected(" ".join(view.sentence() for view, _ in found))
     return found
 
 
-async def asked(question: words.Question, talk: Talk) -> list[words.Answer]:
-    """The answers to one question."""
+async def ask_once(question: inspection.Question, talk: Talk) -> list[inspection.Answer]:
+    """Ask one question, and return the answers."""
     return await talk.once(question)
 
 
-def sifted(
-    found: Iterable[tuple[GatewayAddress, list[words.Answer] | NotInspected]], wanted: type[A]
+def pick_answers(
+    found: Iterable[tuple[GatewayAddress, list[inspection.Answer] | NotInspected]], wanted: type[A]
 ) -> tuple[list[tuple[str, A]], list[str]]:
-    """The answers of the `wanted` kind, each with its gateway's name, and sentences about what else came."""
+    """The answers of one kind, each with its gateway's name, and sentences about the gateways without one."""
     answers: list[tuple[str, A]] = []
     problems: list[str] = []
     for place, outcome in found:
@@ -58,22 +58,22 @@ def sifted(
         for answer in outcome:
             if isinstance(answer, wanted):
                 answers.append((place.name, answer))
-            elif isinstance(answer, words.NotAnswering):
+            elif isinstance(answer, inspection.NotAnswering):
                 problems.append(View(place.name, stall=answer).sentence())
     return answers, problems
 
 
-def all_asked(
+def ask_gateways(
     places: Sequence[GatewayAddress], talk: Callable[[Talk], Awaitable[T]]
 ) -> list[tuple[GatewayAddress, T | NotInspected]]:
-    """What came of talking to each gateway, all at once."""
-    return trio.run(asked_all, places, talk)
+    """Talk to all gateways at once, and return the outcomes. Runs trio."""
+    return trio.run(ask_all, places, talk)
 
 
-async def asked_all(
+async def ask_all(
     places: Sequence[GatewayAddress], talk: Callable[[Talk], Awaitable[T]]
 ) -> list[tuple[GatewayAddress, T | NotInspected]]:
-    """What came of talking to each gateway, all at once, in the order of `places`."""
+    """Talk to all gateways at once, and return the outcomes in the order of `places`."""
     found: dict[GatewayAddress, T | NotInspected] = {}
 
     async def one(place: GatewayAddress) -> None:
@@ -103,9 +103,9 @@ def gateway_json(view: View) -> dict[str, Any]:
     }
 
 
-def complain(sentences: Iterable[str]) -> bool:
-    """Say on standard error what is wrong; whether nothing was."""
-    told = [sentence for sentence in sentences if sentence]
-    for sentence in told:
+def print_problems(sentences: Iterable[str]) -> bool:
+    """Print the sentences that are not empty on standard error. Returns whether there were none."""
+    printed = [sentence for sentence in sentences if sentence]
+    for sentence in printed:
         sys.stderr.write(f"omnisonic: {sentence}\n")
-    return not told
+    return not printed

@@ -1,6 +1,6 @@
-"""The table of rooms: which columns fit, how rows are put in order, and how they read. Pure.
+"""The table of rooms: its columns, the order of its rows, and the format of its cells. Pure.
 
-What comes from members (ids, names, types) is printed without what a terminal would obey.
+Text from members (ids, names, types) is printed without control characters.
 """
 
 import re
@@ -14,7 +14,7 @@ from omnisonic.wire.inspection import Answer, NotAnswering, Rooms
 from omnisonic.wire.inspection_lines import ClosedRoom, GatewayLine, RoomLine
 
 ORDER: Final = ("stuck", "restarting", "crashed", "hogged", "behind", "live", "quiet", "empty")
-"""States, the one first that wants an operator most."""
+"""The states, the most urgent first."""
 STYLES: Final = {
     "stuck": "bold red",
     "restarting": "yellow",
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A gateway as it was seen last. `problem` is a sentence about what is wrong, `stall` what keeps its loop busy."""
+    """The last answer of a gateway. `problem` is a sentence, `stall` says what blocks its event loop."""
 
     name: str
     lines: tuple[RoomLine, ...] = ()
@@ -51,18 +51,18 @@ class View:
     problem: str = ""
 
     def rows(self) -> list[Row]:
-        """Its rooms, the one that keeps it busy among them whether or not it was seen before."""
+        """Its rooms, including the one that blocks it, even if that was not in the last answer."""
         lines = list(self.lines)
         if self.stall is not None and self.stall.room is not None:
             room = self.stall.room
-            known = [line for line in lines if line.room == room] or [_blank(room)]
+            known = [line for line in lines if line.room == room] or [_unknown_room(room)]
             note = f"keeps everybody waiting, {self.stall.for_s:.1f} s by now: {self.stall.at}"
             lines = [line for line in lines if line.room != room]
             lines.append(msgspec.structs.replace(known[0], state="stuck", note=note))
         return [Row(self.name, line) for line in lines]
 
     def sentence(self) -> str:
-        """What is wrong with the gateway; empty when nothing is."""
+        """A sentence that says what is wrong with the gateway; empty when nothing is."""
         if self.stall is None:
             return self.problem
         what = f"the room {printable(self.stall.room)} keeps it busy" if self.stall.room else "something keeps it busy"
@@ -70,15 +70,15 @@ class View:
         return f"{self.name} is not answering: {what}, for {self.stall.for_s:.1f} s by now{where}."
 
 
-def naturally(name: str) -> list[tuple[int, int, str]]:
-    """What to sort a name by: `room2` comes before `room10`."""
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """The sort key of a name, for which `room2` comes before `room10`."""
     parts = (part for part in _DIGITS.split(name[:256]) if part)
     return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: what it says of a row, and what it sorts by. The lower its `rank`, the longer it stays."""
+    """A column: its text for a row, and its sort key. On a narrow terminal the highest `rank` is dropped first."""
 
     name: str
     title: str
@@ -91,27 +91,29 @@ class Column:
 
 COLUMNS: Final = (
     Column("gateway", "GATEWAY", 21, 3, lambda row: row.gateway, lambda row: row.gateway, is_number=False),
-    Column("room", "ROOM", 16, 0, lambda row: printable(row.line.room), lambda row: naturally(row.line.room), False),
+    Column("room", "ROOM", 16, 0, lambda row: printable(row.line.room), lambda row: natural_key(row.line.room), False),
     Column("state", "STATE", 10, 0, lambda row: row.line.state, lambda row: -ORDER.index(row.line.state), False),
     Column("members", "MEMBERS", 7, 1, lambda row: f"{row.line.members:,}", lambda row: row.line.members),
-    Column("in", "IN/S", 7, 1, lambda row: rate(row.line.messages_per_s), lambda row: row.line.messages_per_s),
-    Column("out", "OUT/S", 7, 4, lambda row: rate(row.line.deliveries_per_s), lambda row: row.line.deliveries_per_s),
+    Column("in", "IN/S", 7, 1, lambda row: format_rate(row.line.messages_per_s), lambda row: row.line.messages_per_s),
+    Column(
+        "out", "OUT/S", 7, 4, lambda row: format_rate(row.line.deliveries_per_s), lambda row: row.line.deliveries_per_s
+    ),
     Column("p50", "P50 MS", 7, 6, lambda row: f"{row.line.handler_p50_ms:.2f}", lambda row: row.line.handler_p50_ms),
     Column("p99", "P99 MS", 7, 2, lambda row: f"{row.line.handler_p99_ms:.2f}", lambda row: row.line.handler_p99_ms),
     Column("mail", "MAIL", 6, 3, lambda row: f"{row.line.mailbox:,}", lambda row: row.line.mailbox),
     Column("high", "HIGH", 6, 7, lambda row: f"{row.line.mailbox_high_water:,}", lambda r: r.line.mailbox_high_water),
-    Column("queued", "QUEUED", 7, 5, lambda row: size(row.line.queued_bytes), lambda row: row.line.queued_bytes),
+    Column("queued", "QUEUED", 7, 5, lambda row: format_size(row.line.queued_bytes), lambda row: row.line.queued_bytes),
     Column("lag", "LAG S", 6, 6, lambda row: f"{row.line.lag_s:.2f}", lambda row: row.line.lag_s),
     Column("restarts", "RESTARTS", 8, 2, lambda row: f"{row.line.restarts:,}", lambda row: row.line.restarts),
     Column("dead", "DEAD", 5, 7, lambda row: f"{row.line.dead_letters:,}", lambda row: row.line.dead_letters),
-    Column("up", "UP", 7, 5, lambda row: lasted(row.line.uptime_s), lambda row: row.line.uptime_s),
+    Column("up", "UP", 7, 5, lambda row: format_duration(row.line.uptime_s), lambda row: row.line.uptime_s),
     Column("note", "NOTE", 24, 8, lambda row: printable(row.line.note), lambda row: row.line.note, is_number=False),
 )
 SORTS: Final = tuple(column.name for column in COLUMNS)
 
 
-def view_of(name: str, answers: Iterable[Answer]) -> View:
-    """A gateway as it has answered to the question for its rooms."""
+def make_view(name: str, answers: Iterable[Answer]) -> View:
+    """The view of a gateway, from its answers to `AskRooms`."""
     lines: list[RoomLine] = []
     for answer in answers:
         match answer:
@@ -126,30 +128,30 @@ def view_of(name: str, answers: Iterable[Answer]) -> View:
     return View(name, tuple(lines), problem=f"The gateway at {name} did not answer to the end.")
 
 
-def fitting(width: int | None, *, several: bool) -> tuple[Column, ...]:
-    """The columns that fit into `width` characters, all of them without one; the gateway's when there are `several`."""
+def choose_columns(width: int | None, *, several: bool) -> tuple[Column, ...]:
+    """The columns that fit into `width` characters; None: all. With `several` gateways there is a column for them."""
     columns = [column for column in COLUMNS if several or column.name != "gateway"]
     while width is not None and sum(column.width + GAP for column in columns) - GAP > width and len(columns) > 1:
         columns.remove(max(reversed(columns), key=lambda column: column.rank))
     return tuple(columns)
 
 
-def ordered(rows: Iterable[Row], by: str, *, reverse: bool = False) -> list[Row]:
-    """The rows, sorted by the column of this name: numbers and states from the top down, words from A to Z."""
+def sort_rows(rows: Iterable[Row], by: str, *, reverse: bool = False) -> list[Row]:
+    """The rows sorted by a column: numbers and states in descending order, words from A to Z."""
     column = next(column for column in COLUMNS if column.name == by)
     from_the_top = column.is_number or column.name == "state"
-    named = sorted(rows, key=lambda row: (naturally(row.line.room), row.gateway))
+    named = sorted(rows, key=lambda row: (natural_key(row.line.room), row.gateway))
     return sorted(named, key=column.key, reverse=from_the_top != reverse)
 
 
-def matching(rows: Iterable[Row], text: str) -> list[Row]:
-    """The rows whose room, state or note has `text` in it."""
+def filter_rows(rows: Iterable[Row], text: str) -> list[Row]:
+    """The rows with `text` in their room, state or note."""
     wanted = text.casefold()
     return [row for row in rows if wanted in f"{row.line.room} {row.line.state} {row.line.note}".casefold()]
 
 
-def total(views: Sequence[View]) -> str:
-    """All gateways in one line."""
+def summarise(views: Sequence[View]) -> str:
+    """The totals of all gateways in one line."""
     gateways = [view.gateway for view in views if view.gateway is not None]
     rooms = sum(gateway.rooms for gateway in gateways)
     members = sum(gateway.members for gateway in gateways)
@@ -158,33 +160,34 @@ def total(views: Sequence[View]) -> str:
     restarts = sum(gateway.restarts for gateway in gateways)
     letters = sum(gateway.dead_letters for gateway in gateways)
     return (
-        f"{counted(rooms, 'room')}, {counted(members, 'member')}, {rate(messages)} in/s, {rate(deliveries)} out/s,"
-        f" {counted(restarts, 'restart')}, {counted(letters, 'dead letter')}"
+        f"{count_of(rooms, 'room')}, {count_of(members, 'member')},"
+        f" {format_rate(messages)} in/s, {format_rate(deliveries)} out/s,"
+        f" {count_of(restarts, 'restart')}, {count_of(letters, 'dead letter')}"
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of them, as in `1 room` and `2 rooms`."""
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun: `1 room`, `2 rooms`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:
-    """`text` without what a terminal would obey."""
+    """`text` with control characters replaced."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def rate(per_s: float) -> str:
-    """A rate in a few characters."""
+def format_rate(per_s: float) -> str:
+    """A rate as a short text."""
     return f"{per_s:.1f}" if per_s < 100 else f"{per_s:,.0f}"
 
 
-def size(count: int) -> str:
-    """Bytes in a few characters."""
+def format_size(count: int) -> str:
+    """A number of bytes as a short text."""
     return str(count) if count < 1000 else f"{count / 1024:,.0f} K"
 
 
-def lasted(seconds: float) -> str:
-    """A duration in a few characters."""
+def format_duration(seconds: float) -> str:
+    """A duration as a short text."""
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -193,6 +196,6 @@ def lasted(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}" if whole < 86400 else f"{whole // 86400} d"
 
 
-def _blank(room: str) -> RoomLine:
-    """A room of which nothing but its name is known."""
+def _unknown_room(room: str) -> RoomLine:
+    """A room of which only the name is known."""
     return RoomLine(room, 0, "stuck", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -1,7 +1,7 @@
-"""`omnisonic rooms top`: all rooms live, like htop. Keys: `?` tells them.
+"""`omnisonic rooms top`: all rooms live, like htop. Press `?` for the keys.
 
-The screen is Textual's and so asyncio's; gateways are followed by a thread (`room_feed`), whose last views are drawn
-once a second. A gateway that does not answer is said at the top, and the room that keeps it busy is `stuck`.
+The screen uses Textual and asyncio. A thread (`omnisonic.cli.rooms.feed`) reads from the gateways, and its last views
+are drawn once a second. Gateways that do not answer are shown at the top, and the room that blocks one is `stuck`.
 """
 
 import sys
@@ -19,12 +19,23 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from omnisonic.cli.rooms.feed import Feed
 from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected
-from omnisonic.cli.rooms.table import GAP, STYLES, Column, Row, View, fitting, matching, ordered, printable, total
+from omnisonic.cli.rooms.table import (
+    GAP,
+    STYLES,
+    Column,
+    Row,
+    View,
+    choose_columns,
+    filter_rows,
+    printable,
+    sort_rows,
+    summarise,
+)
 
 DRAW_S: Final = 1.0
 SCROLLBAR: Final = 2
 ROWS: Final = 500
-"""More than that nobody reads: filter."""
+"""The most rows that are shown; use the filter to see others."""
 HELP: Final = """\
 Rooms, a look each second.
 
@@ -45,13 +56,13 @@ of the room's handler took; MAIL waits in its mailbox, QUEUED for its members.
 
 
 class Views(Protocol):
-    """Where what is shown comes from."""
+    """The source of the views: a `Feed`, or a fake in tests."""
 
     def views(self) -> list[View]: ...
 
 
 class Help(ModalScreen[None]):
-    """The keys."""
+    """The screen with the keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark,escape,q,enter", "dismiss", "Close", key_display="?")
@@ -173,7 +184,7 @@ class RoomTop(App[None]):
         self._sort_by(self._columns[event.column_index].name)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        """Tell more of a room."""
+        """Show the details of the selected room."""
         self._draw_detail(event.cursor_row)
 
     def _end_filter(self, field: Input) -> None:
@@ -193,7 +204,9 @@ class RoomTop(App[None]):
     def _lay_out(self) -> None:
         """Begin the table again, with the columns that fit now."""
         self._columns = tuple(
-            column for column in fitting(self._width - SCROLLBAR - GAP, several=self._several) if column.name != "note"
+            column
+            for column in choose_columns(self._width - SCROLLBAR - GAP, several=self._several)
+            if column.name != "note"
         )
         self._table.clear(columns=True)
         words = sum(column.width + GAP for column in self._columns)
@@ -211,8 +224,8 @@ class RoomTop(App[None]):
     def _draw(self) -> None:
         if not self._columns:
             return
-        found = matching((row for view in self._feed.views() for row in view.rows()), self._wanted)
-        self._rows = ordered(found, self._by, reverse=self._reverse)[:ROWS]
+        found = filter_rows((row for view in self._feed.views() for row in view.rows()), self._wanted)
+        self._rows = sort_rows(found, self._by, reverse=self._reverse)[:ROWS]
         drawn = [[self._cell(column, row) for column in self._columns] for row in self._rows]
         while self._table.row_count > len(drawn):
             self._table.remove_row(self._table.coordinate_to_cell_key(Coordinate(self._table.row_count - 1, 0)).row_key)
@@ -234,7 +247,7 @@ class RoomTop(App[None]):
         views = self._feed.views()
         filtered = f" [{printable(self._wanted)}]" if self._wanted else ""
         paused = " PAUSED" if self._paused else ""
-        self.query_one("#total", Static).update(f"{total(views)}{filtered}{paused}")
+        self.query_one("#total", Static).update(f"{summarise(views)}{filtered}{paused}")
         told = [view.sentence() for view in views if view.sentence()]
         told += [
             f"{printable(closed.room)} was closed at {closed.at:%H:%M:%S}: {printable(closed.reason)}"

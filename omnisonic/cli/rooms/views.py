@@ -1,6 +1,6 @@
-"""`omnisonic rooms ls`, `show` and `dead-letters`: what gateways say of themselves, once.
+"""`omnisonic rooms ls`, `show` and `dead-letters`: print the answers of gateways once.
 
-On a terminal a table has the columns that fit; piped, all of them and nothing else.
+On a terminal a table has the columns that fit; in a pipe it has all.
 """
 
 from collections.abc import Sequence
@@ -14,52 +14,62 @@ from rich.text import Text
 
 from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected
 from omnisonic.cli.rooms.printing import console, print_json, print_line, print_out
-from omnisonic.cli.rooms.queries import all_asked, asked, complain, gateway_json, row_json, sifted, views_of
+from omnisonic.cli.rooms.queries import (
+    ask_gateways,
+    ask_once,
+    fetch_views,
+    gateway_json,
+    pick_answers,
+    print_problems,
+    row_json,
+)
 from omnisonic.cli.rooms.table import (
     GAP,
     NOTABLE,
     STYLES,
     Column,
     Row,
-    fitting,
-    lasted,
-    ordered,
+    choose_columns,
+    format_duration,
+    format_rate,
+    format_size,
     printable,
-    rate,
-    size,
-    total,
+    sort_rows,
+    summarise,
 )
-from omnisonic.wire import inspection as words
+from omnisonic.wire import inspection
 from omnisonic.wire.inspection_lines import RoomDetail
 
 ROOM_WIDTH: Final = 16
-"""A room's id may be cut to so many characters on a narrow terminal, and not to less."""
+"""On a narrow terminal a room's id is cut, but not below this many characters."""
 
 
 def ls(places: Sequence[GatewayAddress], *, by: str, reverse: bool, as_json: bool) -> bool:
-    """Print all rooms; whether all gateways have answered. Errors: `NotInspected` when none has."""
-    views = views_of(places)
-    rows = ordered((row for view in views for row in view.rows()), by, reverse=reverse)
+    """Print all rooms. Returns whether all gateways have answered. Raises `NotInspected` when none has."""
+    views = fetch_views(places)
+    rows = sort_rows((row for view in views for row in view.rows()), by, reverse=reverse)
     if as_json:
         print_json({"gateways": [gateway_json(view) for view in views], "rooms": [row_json(row) for row in rows]})
-        return complain(view.sentence() for view in views)
-    paper = console()
-    columns = fitting(paper.width if paper.is_terminal else None, several=len(places) > 1)
+        return print_problems(view.sentence() for view in views)
+    output = console()
+    columns = choose_columns(output.width if output.is_terminal else None, several=len(places) > 1)
     if rows:
-        print_out(paper, _table(paper, columns, rows))
+        print_out(output, _table(output, columns, rows))
     if all(column.name != "note" for column in columns):
         for line in (row.line for row in rows if row.line.state in NOTABLE and row.line.note):
-            print_out(paper, Text(f"{printable(line.room)}: {printable(line.note)}"))
+            print_out(output, Text(f"{printable(line.room)}: {printable(line.note)}"))
     for closed in (closed for view in views for closed in view.closed):
-        print_out(paper, Text(f"closed at {closed.at:%H:%M:%S}: {printable(closed.room)}, {printable(closed.reason)}"))
+        print_out(output, Text(f"closed at {closed.at:%H:%M:%S}: {printable(closed.room)}, {printable(closed.reason)}"))
     if any(view.gateway is not None for view in views):
-        print_out(paper, Text(f"{total(views)}."))
-    return complain(view.sentence() for view in views)
+        print_out(output, Text(f"{summarise(views)}."))
+    return print_problems(view.sentence() for view in views)
 
 
 def show(places: Sequence[GatewayAddress], room: str, *, as_json: bool) -> bool:
-    """Print one room, from every gateway that has it. Errors: `NotInspected` when none has it."""
-    found, problems = sifted(all_asked(places, partial(asked, words.AskRoom("1", room))), words.RoomAnswer)
+    """Print one room, from every gateway that has it. Raises `NotInspected` when none has it."""
+    found, problems = pick_answers(
+        ask_gateways(places, partial(ask_once, inspection.AskRoom("1", room))), inspection.RoomAnswer
+    )
     if not found:
         raise NotInspected(" ".join(problems))
     if as_json:
@@ -71,13 +81,13 @@ def show(places: Sequence[GatewayAddress], room: str, *, as_json: bool) -> bool:
 
 
 def dead_letters(places: Sequence[GatewayAddress], room: str | None, *, payload: bool, as_json: bool) -> bool:
-    """Print dead letters; whether all gateways have answered."""
-    question = words.AskDeadLetters("1", room, payload)
-    found, problems = sifted(all_asked(places, partial(asked, question)), words.DeadLetterAnswer)
+    """Print dead letters. Returns whether all gateways have answered."""
+    question = inspection.AskDeadLetters("1", room, payload)
+    found, problems = pick_answers(ask_gateways(places, partial(ask_once, question)), inspection.DeadLetterAnswer)
     letters = [(name, letter) for name, answer in found for letter in answer.letters]
     if as_json:
         print_json({"deadLetters": [{"gateway": name, **msgspec.to_builtins(letter)} for name, letter in letters]})
-        return complain(problems)
+        return print_problems(problems)
     for name, letter in letters:
         whose = f"{name}  " if len(places) > 1 else ""
         who = printable(letter.sender or "nobody")
@@ -89,13 +99,13 @@ def dead_letters(places: Sequence[GatewayAddress], room: str | None, *, payload:
             print_line(f"      {printable(letter.payload)}")
     if found:
         print_line(f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}.")
-    return complain(problems)
+    return print_problems(problems)
 
 
-def _table(paper: Console, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+def _table(output: Console, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     used = sum(column.width + GAP for column in columns if column.name not in ("room", "note"))
-    spare = paper.width - used - sum(GAP for column in columns if column.name in ("room", "note"))
+    spare = output.width - used - sum(GAP for column in columns if column.name in ("room", "note"))
     has_note = columns[-1].name == "note"
     widest = {"room": max(ROOM_WIDTH, spare // 2 if has_note else spare), "note": max(1, spare // 2)}
     for column in columns:
@@ -118,9 +128,9 @@ def _show_room(console: Console, gateway: str, detail: RoomDetail) -> None:
         "gateway": gateway,
         "room": printable(line.room),
         "state": f"{line.state}{f' ({printable(line.note)})' if line.note else ''}",
-        "up": f"{lasted(line.uptime_s)}, life number {line.incarnation}, {line.restarts} restarts",
-        "messages": f"{line.messages:,} in, {rate(line.messages_per_s)} a second; offset {detail.offset:,}",
-        "deliveries": f"{line.deliveries:,}, {rate(line.deliveries_per_s)} a second",
+        "up": f"{format_duration(line.uptime_s)}, life number {line.incarnation}, {line.restarts} restarts",
+        "messages": f"{line.messages:,} in, {format_rate(line.messages_per_s)} a second; offset {detail.offset:,}",
+        "deliveries": f"{line.deliveries:,}, {format_rate(line.deliveries_per_s)} a second",
         "handler": f"{line.handler_p50_ms:.2f} ms (p50), {line.handler_p99_ms:.2f} ms (p99)",
         "mailbox": f"{line.mailbox:,} messages wait, {line.mailbox_high_water:,} at most so far",
         "longest hog": f"{detail.last_hog_s:.2f} s at {detail.last_hog_at:%H:%M:%S}" if detail.last_hog_at else "",
@@ -137,8 +147,8 @@ def _show_room(console: Console, gateway: str, detail: RoomDetail) -> None:
         table.add_column(title, justify=right, no_wrap=True, overflow="ellipsis")
     for member in detail.members:
         status = member.status if member.connected else "lease"
-        for_ = "" if member.connected_s is None else lasted(member.connected_s)
-        cells = (printable(member.member), status, size(member.queued_bytes), f"{member.lag_s:.2f}", for_)
+        for_ = "" if member.connected_s is None else format_duration(member.connected_s)
+        cells = (printable(member.member), status, format_size(member.queued_bytes), f"{member.lag_s:.2f}", for_)
         table.add_row(*map(Text, (*cells, member.address or "", printable(member.display_name))))
     if detail.members:
         print_out(console, Text(""))

@@ -1,10 +1,10 @@
-"""The account that embedded servers run as under root: one of their own, made when it is missing.
+"""The system account that embedded servers run as under root, created when it is missing.
 
-Postgres refuses to run as root, and whoever runs as its account owns the database: so it is not shared with anybody, as
-`nobody` would be. It is a system account without a home, a shell and a password.
+Postgres refuses to run as root. Whoever runs as its account owns the database, so the account is not shared, as
+`nobody` would be. It has no home, no shell and no password.
 
-Overload and shutdown: not applicable. Crash: `useradd` makes it or does not. Of two that need it at once, one waits:
-`useradd` by itself would make two of the same name.
+Overload and shutdown: not applicable. Crash: `useradd` creates the account or does not. Two processes that need it at
+once take turns, because `useradd` itself would create two of the same name.
 """
 
 import fcntl
@@ -21,11 +21,11 @@ from omnisonic.operations.embedded import EmbeddedUnavailable
 NAME: Final = "omnisonic"
 OPTIONS: Final = ("--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
 FOLDER: Final = "/etc"
-"""Where accounts are. It is locked by those that make one."""
-PLACES: Final = "/usr/sbin:/sbin:/usr/bin:/bin"
-"""Where `useradd` is: root's PATH may be short."""
+"""The folder of the accounts, which is locked while one is created."""
+SEARCH_PATH: Final = "/usr/sbin:/sbin:/usr/bin:/bin"
+"""Where `useradd` is; root's PATH may lack it."""
 MAKE_S: Final = 60.0
-"""It waits for others that change the accounts."""
+"""`useradd` waits for other programs that change accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Account:
     gid: int
 
     def own(self, file: Path | int) -> None:
-        """Give it this file or folder, not what a link leads to. Errors: `OSError`."""
+        """Make the account the owner of a file or folder, without following links. Raises `OSError`."""
         if isinstance(file, int):
             os.fchown(file, self.uid, self.gid)
         else:
@@ -45,15 +45,15 @@ class Account:
 
 
 def server_account(name: str = NAME, *, instead: str) -> Account | None:
-    """The account called `name`, made when it is missing; None when this process is not root and needs none.
+    """Find or create the account called `name`. Returns None when this process is not root, and needs none.
 
-    Errors: `EmbeddedUnavailable` when there is none and it cannot be made, naming the variable `instead`.
+    Raises `EmbeddedUnavailable` when it cannot be created; the sentence names the variable `instead`.
     """
     if os.geteuid() != 0:
         return None
-    account, problem = _found(name), ""
+    account, problem = _find(name), ""
     if account is None:
-        account, problem = _made(name)
+        account, problem = _create_locked(name)
     if account is None:
         raise EmbeddedUnavailable(
             f"Embedded servers do not run as root, and the account {name} for them cannot be made ({problem}); make it "
@@ -66,7 +66,7 @@ def server_account(name: str = NAME, *, instead: str) -> Account | None:
     return account
 
 
-def _found(name: str) -> Account | None:
+def _find(name: str) -> Account | None:
     try:
         found = pwd.getpwnam(name)
     except KeyError:
@@ -74,20 +74,20 @@ def _found(name: str) -> Account | None:
     return Account(name, found.pw_uid, found.pw_gid)
 
 
-def _made(name: str) -> tuple[Account | None, str]:
-    """The account, made unless somebody else has just done so; or why it could not be made."""
+def _create_locked(name: str) -> tuple[Account | None, str]:
+    """Create the account unless another process just did. Returns it, or why it could not be created."""
     folder = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        problem = "" if _found(name) else _make(name)
+        problem = "" if _find(name) else _run_useradd(name)
     finally:
         os.close(folder)
-    return _found(name), problem
+    return _find(name), problem
 
 
-def _make(name: str) -> str:
-    """Make it; why that failed."""
-    program = shutil.which("useradd", path=PLACES)
+def _run_useradd(name: str) -> str:
+    """Create the account. Returns why that failed, or nothing."""
+    program = shutil.which("useradd", path=SEARCH_PATH)
     if program is None:
         return "there is no useradd"
     try:

@@ -1,12 +1,11 @@
-"""A database cluster: the folder of files that one Postgres serves, made once, and who is serving it.
+"""A database cluster: the folder of files that one Postgres serves.
 
-Under root it belongs to another account, which cannot reach it by path when it lies in a private folder, as a data
-directory does. So programs are started *in* it, and told that it is where they are.
+Under root it belongs to another account, which cannot reach it by path inside a private data directory. So programs are
+started *in* the folder, and get the working directory as its name. A cluster of another account (earlier versions used
+`nobody`) is taken over.
 
-One that belongs to another account, as those of earlier versions belong to `nobody`, is taken over.
-
-Overload: not applicable. Crash: it is made under another name and renamed, so that there is a whole one or none.
-Shutdown: nothing to do; `servers` tells who has yet to end.
+Overload: not applicable. Crash: it is created under another name and renamed, so it is complete or absent. Shutdown:
+nothing to do; `servers` lists the processes that still run.
 """
 
 import logging
@@ -27,7 +26,7 @@ DATABASE: Final = "postgres"
 SETTINGS: Final = {
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
-    # What is logged is shown to whoever runs the studio: what stops it, but no statements, which hold people's data.
+    # The log shows what stops the server, but no statements, because these hold people's data.
     "log_min_messages": "fatal",
     "log_min_error_statement": "panic",
     "log_line_prefix": "",
@@ -48,23 +47,23 @@ class Cluster:
 
     @property
     def exists(self) -> bool:
-        """Whether it has been made."""
+        """Whether it has been created."""
         return self.folder.exists()
 
     def create(self, password: str | None) -> None:
-        """Make it, empty, for the user `USER`; None is for tests: anybody on this machine may enter.
+        """Create it, empty, for the user `USER`. Without a password (in tests) anybody on this machine may connect.
 
-        Errors: `EmbeddedUnavailable`, `OSError`.
+        Raises `EmbeddedUnavailable` and `OSError`.
         """
         beside = self.folder.with_name(f"{self.folder.name}.new")
         if beside.exists():
             shutil.rmtree(beside)
         beside.mkdir(mode=0o700)
-        self._give_away(beside)
+        self._change_owner(beside)
         with tempfile.TemporaryFile() as secret:
             secret.write(f"{password}\n".encode())
             secret.flush()
-            self._give_away(secret.fileno())
+            self._change_owner(secret.fileno())
             sign_in = ("--auth=scram-sha-256", f"--pwfile=/dev/fd/{secret.fileno()}") if password else ("--auth=trust",)
             self._installation.run(
                 "initdb",
@@ -79,11 +78,11 @@ class Cluster:
         beside.rename(self.folder)
 
     def take_over(self) -> None:
-        """Give all of it to the account, if it belongs to another one. Call it only while nobody serves it.
+        """Make the account the owner of all files, if another account is. Call it only while no server runs.
 
-        Only what belonged to that one is given, links are not followed, and a file that has another name elsewhere is
-        left alone: whoever owned the cluster may have put anything there. The folder itself comes last, so that a crash
-        is made up for at the next start. Errors: `EmbeddedUnavailable` when there is something of yet another account.
+        The old owner may have put anything into the folder. So only its own files change their owner, links are not
+        followed, and a file with a second hard link is refused. The folder itself comes last, so that the next start
+        repeats this after a crash. Raises `EmbeddedUnavailable` when a file belongs to a third account.
         """
         account = self._installation.account
         if account is None or (owner := self.folder.stat().st_uid) == account.uid:
@@ -103,7 +102,7 @@ class Cluster:
         _log.warning("database.taken_over", extra={"folder": str(self.folder), "account": account.name})
 
     def check_version(self) -> None:
-        """See that this Postgres can serve it. Errors: `EmbeddedUnavailable` when another major version made it."""
+        """Check the major version of Postgres that created it. Raises `EmbeddedUnavailable` for another one."""
         try:
             made_by = (self.folder / "PG_VERSION").read_text(encoding="ascii").strip()
         except (OSError, ValueError) as problem:
@@ -118,34 +117,31 @@ class Cluster:
             )
 
     def command(self, port: int, settings: Sequence[tuple[str, str]] = ()) -> tuple[str, ...]:
-        """What serves it at `port`, to be run in its folder, as the installation's account."""
+        """The command that serves it at `port`. Run it in its folder, as the installation's account."""
         every = [*SETTINGS.items(), ("port", str(port)), *settings]
         options = [option for name, value in every for option in ("-c", f"{name}={value}")]
         return (self._installation.program("postgres"), "-D", str(self._name(self.folder)), *options)
 
     @property
     def is_ready(self) -> bool:
-        """Whether its server says that it is ready, and lives: one that was killed said so, too."""
+        """Whether its server has said that it is ready, and still runs."""
         lines = self._pid_lines()
-        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == READY and _lives(int(lines[0]))
+        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == READY and _is_running(int(lines[0]))
 
     def servers(self) -> list[int]:
-        """The processes that serve it, the postmaster first if it lives; it may have left others behind.
-
-        Where there is no /proc, the postmaster alone is found.
-        """
+        """The processes that serve it, the postmaster first if it runs. Without /proc only the postmaster is found."""
         lines = self._pid_lines()
         postmaster = int(lines[0]) if lines and lines[0].strip().isdecimal() else 0
         if not HERE.exists():
-            return [postmaster] if postmaster and _runs_postgres(postmaster) else []
+            return [postmaster] if postmaster and _is_postgres(postmaster) else []
         found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
         serving = [pid for pid in found if self._is_in(pid)]
         return sorted(serving, key=lambda pid: (pid != postmaster, pid))
 
     def forget_server(self) -> None:
-        """Remove what a server left that was killed. Call it only while nobody serves the cluster.
+        """Remove the PID file of a killed server. Call it only while no server runs.
 
-        Postgres mistakes any process of the same user for the old server when it has its process id.
+        Otherwise Postgres mistakes any process with that PID and user for the old server.
         """
         (self.folder / PID_FILE).unlink(missing_ok=True)
 
@@ -156,7 +152,7 @@ class Cluster:
             return []
 
     def _is_in(self, pid: int) -> bool:
-        """Whether `pid` is a Postgres that works in this folder."""
+        """Whether `pid` is a Postgres with this working directory."""
         try:
             program = Path(f"/proc/{pid}/exe").readlink().name
             return program.startswith("postgres") and Path(f"/proc/{pid}/cwd").samefile(self.folder)
@@ -164,7 +160,7 @@ class Cluster:
             return False
 
     def _name(self, folder: Path) -> Path:
-        """What to call `folder` in the words of a program that runs in it. Errors: `EmbeddedUnavailable`."""
+        """The path of `folder` for a program that runs in it. Raises `EmbeddedUnavailable`."""
         if self._installation.account is None:
             return folder
         if not HERE.exists():
@@ -173,12 +169,12 @@ class Cluster:
             )
         return HERE
 
-    def _give_away(self, file: Path | int) -> None:
+    def _change_owner(self, file: Path | int) -> None:
         if self._installation.account is not None:
             self._installation.account.own(file)
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except OSError:
@@ -186,6 +182,6 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _runs_postgres(pid: int) -> bool:
+def _is_postgres(pid: int) -> bool:
     listed = subprocess.run(["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return "postgres" in listed.stdout.split(" ", 1)[0]

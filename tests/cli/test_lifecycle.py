@@ -1,4 +1,4 @@
-"""A part's line to its supervisor: when it closes, the part ends."""
+"""The readiness pipe of a part: heartbeats on it, and the end of the part when it closes."""
 
 import signal
 import socket
@@ -11,13 +11,13 @@ from omnisonic.operations.heartbeat import ALIVE, BEAT_S, READY
 from tests.processes import ended_with_block
 
 BEATING = (
-    "import asyncio, os, threading; from omnisonic.cli.readiness_pipe import ready_in_asyncio; "
-    "held = threading.Event(); loop = asyncio.new_event_loop(); loop.call_soon(ready_in_asyncio); "
+    "import asyncio, os, threading; from omnisonic.cli.lifecycle import start_heartbeats; "
+    "held = threading.Event(); loop = asyncio.new_event_loop(); loop.call_soon(start_heartbeats); "
     "loop.call_later(0.2, held.wait); loop.run_forever()"
 )
 PART = (
-    "import signal; from omnisonic.cli.readiness_pipe import ReadinessPipe, end_with_supervisor; {first}"
-    "end_with_supervisor(stop_s=0.1); ReadinessPipe().say_ready(); [signal.pause() for _ in range(2)]"
+    "import signal; from omnisonic.cli.lifecycle import ReadinessPipe, stop_with_supervisor; {first}"
+    "stop_with_supervisor(stop_s=0.1); ReadinessPipe().send_ready(); [signal.pause() for _ in range(2)]"
 )
 
 
@@ -26,7 +26,7 @@ PART = (
     [("", -signal.SIGTERM), ("signal.signal(signal.SIGTERM, lambda *_: print()); ", 1)],
     ids=["one that obeys SIGTERM", "one that hangs"],
 )
-def test_a_part_ends_when_its_lifeline_closes(first: str, exit_code: int) -> None:
+def test_a_part_stops_when_its_readiness_pipe_closes(first: str, exit_code: int) -> None:
     """By the signal that it stops gracefully on anyway, and if that does not help, at once."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -40,8 +40,8 @@ def test_a_part_ends_when_its_lifeline_closes(first: str, exit_code: int) -> Non
             assert part.wait(20) == exit_code
 
 
-def test_a_loop_that_stands_still_falls_silent() -> None:
-    """It says that it is ready and that it goes on, and nothing more once something holds it up."""
+def test_a_stuck_loop_sends_no_heartbeats() -> None:
+    """It sends `ready` and `alive`, and nothing more once something blocks it."""
     ours, theirs = socket.socketpair()
     with ours, theirs, subprocess.Popen([sys.executable, "-c", BEATING], stdin=theirs.fileno()) as part:
         try:
@@ -60,8 +60,8 @@ def test_a_loop_that_stands_still_falls_silent() -> None:
 def test_a_supervisor_that_does_not_read_makes_no_loop_wait() -> None:
     """Whatever the line takes no more is not said."""
     program = (
-        "from omnisonic.cli.readiness_pipe import ReadinessPipe; line = ReadinessPipe(); "
-        "[line.say_alive() for _ in range(100_000)]; print('done')"
+        "from omnisonic.cli.lifecycle import ReadinessPipe; line = ReadinessPipe(); "
+        "[line.send_alive() for _ in range(100_000)]; print('done')"
     )
     ours, theirs = socket.socketpair()
     with ours, theirs:
