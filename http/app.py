@@ -14,34 +14,30 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
-from omnisonic.http.api.download_links import DownloadLinks
-from omnisonic.http.api.download_slots import DownloadSlots
-from omnisonic.http.api.downloads import Downloads, Served
+from omnisonic.http.api.downloads import DownloadLinks, Downloads, DownloadSlots, Served
 from omnisonic.http.api.exports import Exports
+from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
-from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import ParticipantCounts
 from omnisonic.http.api.presence import Presence
-from omnisonic.http.api.realtime_document import RealtimeReference
 from omnisonic.http.api.request_rates import RequestRates
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.room_rights import RoomRights
-from omnisonic.http.api.rooms import GatewayAddress, Rooms, RoomStores
+from omnisonic.http.api.rooms import Rooms, RoomStores
+from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
 from omnisonic.http.api.tus import MethodOverride, Tus
 from omnisonic.http.api.uploads import UploadParts, Uploads
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import PROVIDER_TIMEOUT_S
 from omnisonic.http.auth.routes import Auth
-from omnisonic.http.core.csrf import Csrf
+from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import answer_errors
-from omnisonic.http.core.framework import StudioApp
+from omnisonic.http.core.framework import IdConverter, StudioApp
 from omnisonic.http.core.openapi import document
-from omnisonic.http.core.path_ids import IdConverter
 from omnisonic.http.core.request_body import GRACE_S
 from omnisonic.http.core.request_ids import trace_requests
-from omnisonic.http.core.security import secure
+from omnisonic.http.core.security import STILL_PAGE, secure
 from omnisonic.http.pages.page_context import PageContext
 from omnisonic.http.pages.public import PublicPages
 from omnisonic.http.pages.sessions import SessionPages
@@ -123,7 +119,7 @@ def create_app(
     csrf = Csrf(secret, secure=settings.is_https)
     rights = RoomRights(stores.access, callers, is_open=settings.access == "open")
     rooms = RoomStores(stores.sessions, stores.bus, stores.guard)
-    counts = ParticipantCounts(stores.presence)
+    session_presence = SessionPresence(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
     news = RoomEvents(stores.bus)
     disposal = GarbageCollector(stores.upkeep, stores.storage)
@@ -137,8 +133,8 @@ def create_app(
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
         Presence(settings, stores.presence, stores.bus, rights, callers),
-        Sessions(settings, stores.sessions, counts, Leases(stores.presence), news, callers.login),
-        Invites(settings, stores.sessions, counts, callers.login),
+        Sessions(settings, stores.sessions, session_presence, news, callers.login),
+        Invites(settings, stores.sessions, session_presence, callers.login),
         Uploads(settings, uploads, news, callers.login),
         Tus(uploads, stores.resumable, stores.storage, news, callers.login),
         Downloads(stores.uploads, served, links, callers.login),
@@ -147,7 +143,7 @@ def create_app(
         RealtimeReference(gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
         PublicPages(settings, frame),
-        SessionPages(settings, frame, callers, csrf, stores.sessions, counts, gateway_port=gateway_port),
+        SessionPages(settings, frame, callers, csrf, stores.sessions, session_presence, gateway_port=gateway_port),
     ):
         app.register_blueprint(part.blueprint())
     document(app, cookie_name=callers.cookie_name or "")
@@ -180,5 +176,5 @@ def plain_app(
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     trace_requests(app, tracer_provider, meter_provider)
     secure(app, hosts, origins, https=https)
-    answer_errors(app, has_pages=has_pages)
+    answer_errors(app, page_policy=STILL_PAGE if has_pages else None)
     return app

@@ -12,9 +12,8 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Blueprint, Quart, Response
 
-from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import ParticipantCounts
 from omnisonic.http.api.room_events import RoomEvents
+from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
 from omnisonic.http.app import plain_app
 from omnisonic.http.core.inputs import Query
@@ -79,6 +78,6 @@ def create_parity_app(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
-    counts, leases, news = ParticipantCounts(presence), Leases(presence), RoomEvents(bus)
-    app.register_blueprint(ParitySessions(settings, sessions, counts, leases, news, lambda: GUEST_LOGIN).blueprint())
+    routes = ParitySessions(settings, sessions, SessionPresence(presence), RoomEvents(bus), lambda: GUEST_LOGIN)
+    app.register_blueprint(routes.blueprint())
     return app

@@ -1,31 +1,141 @@
-"""Downloads: the bytes of an object, whole or in part (RFC 9110, 14), for whoever has a link or a role.
+"""Links that download an upload, for whoever has them, for fifteen minutes.
+
+Where a CDN stands before the storage, its address; else the storage's own link; else one of ours, signed over all that
+serving it needs, so that it asks neither for a sign-in nor the database.
+
+How many downloads run at once, in all and to each address: each holds a file, a socket and some memory.
+
+Overload: `Refusal` with `Retry-After`: 429 over `PER_ADDRESS`, 503 over `TOTAL`, which are those of one process. Crash
+and shutdown: a slot is free again once its request is over, however that ends.
+
+Downloads: the bytes of an object, whole or in part (RFC 9110, 14), for whoever has a link or a role.
 
 What is served is never run by a browser: it is an attachment, of the type its bytes say, in a sandbox. Overload: so
-many downloads run at once (`omnisonic.http.api.download_slots`), each with a block of its file in memory, asked for as
+many downloads run at once (`omnisonic.http.api.downloads`), each with a block of its file in memory, asked for as
 the client takes it; one that takes nothing is cut off (`omnisonic.http.core.connection`). A store that breaks in the
 middle ends the connection, so that nobody takes a part for the whole.
 """
 
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Final
+from urllib.parse import quote
 
+import msgspec
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 from quart import Blueprint, Response, request
 from quart_schema import hide
 from werkzeug.datastructures import Range
 from werkzeug.http import parse_range_header
 
-from omnisonic.http.api.download_links import Download, DownloadLinks, download_of
-from omnisonic.http.api.download_slots import DownloadSlots
 from omnisonic.http.core.client_address import client_address
-from omnisonic.http.core.errors import Refusal
+from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.framework import at_the_end
 from omnisonic.http.core.openapi import COOKIE, answers
 from omnisonic.models import LoginId, UploadId
 from omnisonic.settings.settings import Networks
-from omnisonic.stores.storage import Storage
+from omnisonic.stores.storage import LINK_S, Key, Storage
 from omnisonic.stores.storage.disposition import attachment
-from omnisonic.studio.uploads import UploadStore
+from omnisonic.studio.uploads import StoredUpload, UploadStore
+
+SALT: Final = "omnisonic.download"
+
+
+class Download(msgspec.Struct, frozen=True, array_like=True):
+    """All that serving an object needs."""
+
+    key: Key
+    file_name: str
+    mime_type: str
+    size: int
+    sha256: str
+
+
+class DownloadLinks:
+    """Makes links to what is in `storage`, and reads those of ours. `cdn_url` is where a CDN serves the same keys."""
+
+    def __init__(
+        self, storage: Storage, *, secret: str, cdn_url: str | None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`clock` tells the seconds since the epoch that links are signed at."""
+        self._storage = storage
+        self._cdn_url = cdn_url
+        self._signer = URLSafeTimedSerializer(secret, salt=SALT, signer=_signer_at(clock))
+
+    async def url(self, kept: StoredUpload, origin: str) -> str:
+        """A link to this upload; ours are at `origin`. Errors: `Unavailable`."""
+        if self._cdn_url is not None:
+            return f"{self._cdn_url}/{quote(kept.key)}"
+        link = await self._storage.link(kept.key, kept.label)
+        if link is not None:
+            return link
+        signed = self._signer.dumps(msgspec.to_builtins(download_of(kept)))
+        return f"{origin}/files/{signed}/{quote(kept.upload.file_name, safe='')}"
+
+    def read(self, signed: str) -> Download:
+        """What a link of ours is for. Errors: `Refusal` (403) when it is not ours, or too old."""
+        try:
+            return msgspec.convert(self._signer.loads(signed, max_age=LINK_S), Download)
+        except SignatureExpired:
+            raise Refusal(403, "link_expired", "This link has run out. Ask the studio for a new one.") from None
+        except (BadData, msgspec.ValidationError):
+            raise Refusal(403, "link_invalid", "This link is damaged. Ask the studio for a new one.") from None
+
+
+def _signer_at(clock: Callable[[], float]) -> type[TimestampSigner]:
+    class Signer(TimestampSigner):
+        def get_timestamp(self) -> int:
+            return int(clock())
+
+    return Signer
+
+
+def download_of(kept: StoredUpload) -> Download:
+    """What serving this upload needs."""
+    upload = kept.upload
+    return Download(kept.key, upload.file_name, upload.mime_type, upload.file_size, upload.sha256)
+
+
+TOTAL: Final = 256
+PER_ADDRESS: Final = 32
+"""Several people may be behind one address; a browser has six connections at most."""
+RETRY_S: Final = 5.0
+
+
+class DownloadSlots:
+    """Slots for `total` downloads, of which `per_address` may be of one address."""
+
+    def __init__(self, total: int = TOTAL, per_address: int = PER_ADDRESS) -> None:
+        self._total = total
+        self._per_address = per_address
+        self._taken: Counter[str] = Counter()
+
+    def take(self, address: str) -> Callable[[], None]:
+        """Take a slot; what is returned frees it, and is to be called once. Errors: `Refusal`."""
+        if self._taken[address] >= self._per_address:
+            raise Refusal(
+                429,
+                "too_many_downloads",
+                "Too many downloads run to your address. Wait until one is finished.",
+                headers=retry_after(RETRY_S),
+            )
+        if self._taken.total() >= self._total:
+            raise Refusal(
+                503,
+                "downloads_busy",
+                "As many downloads run as this server takes on. Try again in a moment.",
+                headers=retry_after(RETRY_S),
+            )
+        self._taken[address] += 1
+        return lambda: self._free(address)
+
+    def _free(self, address: str) -> None:
+        self._taken[address] -= 1
+        if not self._taken[address]:
+            del self._taken[address]
+
 
 SANDBOX: Final = "default-src 'none'; sandbox"
 

@@ -1,4 +1,6 @@
-"""`/api/export`: mixdowns are asked for, followed, fetched and removed (SPEC 3).
+"""What `/api/export` takes (SPEC 3). Pure; the OpenAPI document is made from it.
+
+`/api/export`: mixdowns are asked for, followed, fetched and removed (SPEC 3).
 
 They are made by a worker (`omnisonic.studio.exports.queue`); the live room is told of each step. Who fetches one that
 is still being made waits for it here, looking at its row now and then: nobody has to tell this process that it is made.
@@ -7,25 +9,45 @@ Overload: one look every `LOOK_S` for each who waits. Outages: 503. Shutdown: wh
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
+from pydantic import BeforeValidator, Field
 from quart import Blueprint, Response, current_app, request
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.api.download_links import Download
-from omnisonic.http.api.downloads import Served
-from omnisonic.http.api.export_inputs import ExportQuery, NewExport
+from omnisonic.http.api.downloads import Download, Served
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import Query, json_body, no_body
+from omnisonic.http.core.inputs import Id, Input, Query, json_body, no_body
 from omnisonic.http.core.openapi import COOKIE, answers
 from omnisonic.http.core.responses import ExportAnswer, ExportList, Ok, answer
-from omnisonic.models import Export, ExportId, LoginId
+from omnisonic.models import Export, ExportFormat, ExportId, LoginId
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.exports import MEDIA_TYPES, ExportStore, StoredExport, TooManyExports, TooManyExportsOfUser
 from omnisonic.studio.exports.events import progressed, removed
 from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, GarbageCollector
+
+
+def _in_lower_case(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+class NewExport(Input):
+    """A mixdown to be made of a session, as it is then."""
+
+    session_id: Id
+    format: Annotated[ExportFormat, BeforeValidator(_in_lower_case)] = Field(
+        default="wav", description="24-bit WAV, FLAC or MP3, at 48 kHz, in stereo."
+    )
+
+
+class ExportQuery(Input):
+    """One export by its `id`, or those of a session."""
+
+    id: str | None = Field(default=None, description="Only this export.")
+    session_id: str | None = Field(default=None, description="Those of this session, newest first.")
+
 
 WAIT_S: Final = 25.0
 """How long a download waits for the export to be made: proxies give up after 30 s."""

@@ -13,7 +13,7 @@ from typing import Final
 from quart import Blueprint, Response
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.gateway_readiness import ASK_S
+from omnisonic.http.api.gateway import ASK_S
 from omnisonic.http.core.errors import retry_after
 from omnisonic.http.core.openapi import answers
 from omnisonic.http.core.responses import Ok, Readiness, Unreadiness, answer

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from quart import Blueprint, Response, request
 
-from omnisonic.http.api.participant_counts import ParticipantCounts
+from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.inputs import Input, json_body, no_body
 from omnisonic.http.core.openapi import COOKIE, answers
@@ -38,11 +38,11 @@ class Invites:
     """The routes. `login` tells by which sign-in the current request is made, or raises."""
 
     def __init__(
-        self, settings: Settings, sessions: SessionStore, counts: ParticipantCounts, login: Callable[[], LoginId]
+        self, settings: Settings, sessions: SessionStore, presence: SessionPresence, login: Callable[[], LoginId]
     ) -> None:
         self._settings = settings
         self._sessions = sessions
-        self._counts = counts
+        self._presence = presence
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -96,7 +96,7 @@ class Invites:
         no_body()
         login = self._login()
         session = await self._sessions.get(login, await self._sessions.accept(login, invite_digest(token)))
-        return answer(SessionAnswer(*await self._counts.filled([session])))
+        return answer(SessionAnswer(*await self._presence.add_counts([session])))
 
 
 def owner_name(offer: Offer) -> str:

@@ -1,4 +1,6 @@
-"""`/api/rooms`: tickets that let people in, and what is said into a room from outside (SPEC 3, 5.1).
+"""What `/api/rooms` takes: who wants to enter as whom, and what is to be said (SPEC 3). Pure.
+
+`/api/rooms`: tickets that let people in, and what is said into a room from outside (SPEC 3, 5.1).
 
 A ticket is made here and taken by a gateway; nothing of it is kept. What is said goes over the bus to the gateway that
 has the room, and its reply comes back on a channel of its own: without one within `REPLY_TIMEOUT_S` nobody is there
@@ -12,30 +14,100 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
-from urllib.parse import urlencode, urlsplit
+from typing import Annotated, Any, Final
 
 import msgspec
+from pydantic import AfterValidator, Field, WithJsonSchema
 from quart import Blueprint, Response, request
 
-from omnisonic.errors import Unavailable
+from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.http.api.gateway import GatewayAddress
 from omnisonic.http.api.livekit import LiveKitTokens
-from omnisonic.http.api.room_inputs import Entrance, OutsideMessage, Saying, read_saying
 from omnisonic.http.api.room_rights import RoomRights
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.client_address import client_address
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import json_body, raw_json
+from omnisonic.http.core.inputs import Input, json_body, raw_json
 from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, answers
+from omnisonic.http.core.openapi_schemas import id_schema, name_schema
 from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, answer
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
-from omnisonic.models import RoomId, checked_room_id, default_display_name
+from omnisonic.models import (
+    DISPLAY_NAME_LENGTH,
+    RoomId,
+    checked_display_name,
+    checked_member_id,
+    checked_room_id,
+    default_display_name,
+)
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.stores.bus.events import Reply, RoomSaid, encode
 from omnisonic.stores.guard import Guard
 from omnisonic.studio.access import own_or_given
 from omnisonic.studio.sessions import OwnerOnly, SessionStore
+from omnisonic.wire.messages import DEPTH, SERVER_TYPES, SIGNAL_PREFIX, TYPE_LENGTH, depth, refusal
+from omnisonic.wire.numbers import check_numbers
+
+NOT_FROM_OUTSIDE: Final = SERVER_TYPES | {"heartbeat", "presence.set", "transport.set"}
+"""What only the server says, and what only a member can mean."""
+
+_Id = WithJsonSchema(id_schema())
+RoomName = Annotated[str, AfterValidator(checked_room_id), _Id]
+MemberName = Annotated[str, AfterValidator(checked_member_id), _Id]
+DisplayName = Annotated[str, AfterValidator(checked_display_name), WithJsonSchema(name_schema(DISPLAY_NAME_LENGTH))]
+
+
+class Entrance(Input):
+    """As whom somebody wants to enter: by default under their own id and name."""
+
+    member_id: MemberName | None = None
+    display_name: DisplayName | None = None
+
+
+class Saying(Input):
+    """Something to be said into a room, `to` one member or to everybody."""
+
+    type: Annotated[str, Field(min_length=1, max_length=TYPE_LENGTH)]
+    payload: Any = None
+    to: str | None = None
+
+
+class OutsideMessage(msgspec.Struct, frozen=True):
+    """A `Saying` as it is read: its payload goes on as the bytes it came as."""
+
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=TYPE_LENGTH)]
+    payload: msgspec.Raw = msgspec.Raw(b"null")
+    to: str | None = None
+
+
+_decode: Final = msgspec.json.Decoder(OutsideMessage).decode
+
+
+def read_saying(body: bytes) -> OutsideMessage:
+    """What is to be said.
+
+    Errors: `InvalidInput`: `invalid_json`, `invalid_message`, `invalid_number`, `too_deep`, `reserved_type`.
+    """
+    try:
+        body.decode()
+        deep = depth(body) > DEPTH
+        message = None if deep else _decode(body)
+    except UnicodeDecodeError:
+        raise InvalidInput("This is not JSON: it is not UTF-8.", code="invalid_json") from None
+    except msgspec.DecodeError as wrong:
+        raise refusal(wrong, body) from None
+    except RecursionError:  # unbalanced brackets, thousands of them
+        message = None
+    if message is None:
+        raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
+    if message.type in NOT_FROM_OUTSIDE:
+        raise InvalidInput(f"Nobody says {message.type} from outside of a room.", code="reserved_type")
+    if message.to is None and message.type.startswith(SIGNAL_PREFIX):
+        raise InvalidInput(f"{message.type} must say to which member.", code="invalid_message")
+    check_numbers(message.payload)
+    return message
+
 
 REPLY_TIMEOUT_S: Final = 1.0
 """How long a gateway may take to say what became of a message."""
@@ -48,27 +120,6 @@ TRIES_WINDOW_S: Final = 60.0
 _EMPTY: Final = Reply(code="room_empty", message="Nobody is in that room now.")
 _STATUSES: Final = {"room_empty": 409, "unknown_member": 404}
 """What a gateway's refusals are answered with; all others are the request's fault, 400."""
-
-
-class GatewayAddress:
-    """Where browsers find the gateway: what the settings say, or beside the web."""
-
-    def __init__(self, settings: Settings, gateway_port: int) -> None:
-        self._public_url = settings.gateway_public_url
-        self._scheme = "wss" if settings.is_https else "ws"
-        self._port = gateway_port
-
-    def url(self, host: str, **query: str) -> str:
-        """Its URL for somebody who reached the web by this `Host`, with the query."""
-        return f"{self.address(host)}?{urlencode(query)}"
-
-    def address(self, host: str) -> str:
-        """The same without a query."""
-        return self._public_url or self._beside(host)
-
-    def _beside(self, host: str) -> str:
-        name = urlsplit(f"//{host}").hostname or ""
-        return f"{self._scheme}://{f'[{name}]' if ':' in name else name}:{self._port}/"
 
 
 @dataclass(frozen=True, slots=True)

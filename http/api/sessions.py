@@ -1,4 +1,6 @@
-"""`/api/sessions`: music sessions, and who shares them (SPEC 3).
+"""What `/api/sessions` takes: names, tempi, pages of the list (SPEC 3). Pure; the OpenAPI document is made from it.
+
+`/api/sessions`: music sessions, and who shares them (SPEC 3).
 
 The store says who may do what, in the same step as doing it; nothing is decided here. How many are in a session's room
 is filled in from the presence store, for all sessions of an answer at once, and is null when that does not answer in
@@ -7,31 +9,98 @@ not answer costs the rooms the news, which is logged, and never fails the reques
 `Retry-After`.
 """
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
 
 import msgspec
+from pydantic import AfterValidator, Field, WithJsonSchema
 from quart import Blueprint, Response
 
-from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import ParticipantCounts
+from omnisonic.errors import InvalidInput
 from omnisonic.http.api.room_events import RoomEvents
-from omnisonic.http.api.session_inputs import (
-    LISTED,
-    LISTED_AT_MOST,
-    Changes,
-    NewSession,
-    SessionQuery,
-    read_cursor,
-    written_cursor,
-)
-from omnisonic.http.core.inputs import Query, json_body, no_body
+from omnisonic.http.api.session_presence import SessionPresence
+from omnisonic.http.core.inputs import Input, Query, json_body, no_body
 from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.openapi_schemas import trimmed_name_schema
 from omnisonic.http.core.responses import FoundSession, Ok, SessionAnswer, SessionList, Sharing, answer
-from omnisonic.models import UNTITLED, LoginId, Session, SessionId, UserId
+from omnisonic.models import (
+    BEATS_PER_BAR,
+    SESSION_NAME_LENGTH,
+    TEMPO_BPM,
+    UNTITLED,
+    LoginId,
+    Session,
+    SessionId,
+    UserId,
+    checked_session_name,
+)
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoleLost, RoomClosed, RoomSaid
-from omnisonic.studio.sessions import Change, Listing, SessionStore
+from omnisonic.studio.sessions import LONGEST_PAGE, Change, Cursor, Listing, SessionStore
 from omnisonic.wire.payloads import SessionGone, SharedSession
+
+LISTED: Final = 50
+"""Sessions in one answer when nobody says how many."""
+LISTED_AT_MOST: Final = LONGEST_PAGE
+_BEFORE_ALL: Final = "00000000-0000-0000-0000-000000000000"
+
+CURSOR: Final = (
+    r"([12][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])"
+    r"(\.[0-9]{1,6})?Z(_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?"
+)
+
+_SessionName = Annotated[
+    str, AfterValidator(checked_session_name), WithJsonSchema(trimmed_name_schema(SESSION_NAME_LENGTH))
+]
+
+
+class SessionQuery(Input):
+    """One session by its `id`, or a page of them all."""
+
+    id: str | None = Field(default=None, description="Only this session.")
+    limit: int = Field(default=LISTED, ge=1, le=LISTED_AT_MOST, description="Most sessions to list.")
+    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR}$"})] | None = Field(
+        default=None, description="List what comes after: the `nextBefore` of an earlier answer, or a time."
+    )
+
+
+class NewSession(Input):
+    """A session to be made. Without a name it is `Untitled`."""
+
+    name: _SessionName | None = None
+
+
+class Changes(Input):
+    """What is to be different; what is absent or null stays as it is."""
+
+    name: _SessionName | None = None
+    tempo_bpm: Annotated[float, Field(ge=TEMPO_BPM[0], le=TEMPO_BPM[1])] | None = None
+    beats_per_bar: Annotated[int, Field(ge=BEATS_PER_BAR[0], le=BEATS_PER_BAR[1])] | None = None
+
+
+def written_cursor(cursor: Cursor | None) -> str | None:
+    """The cursor as `nextBefore` says it."""
+    if cursor is None:
+        return None
+    return f"{cursor.created_at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{cursor.id}"
+
+
+def read_cursor(text: str | None) -> Cursor | None:
+    """The place that `before` names. Errors: `InvalidInput` (`invalid_before`).
+
+    The 31st of a short month is a day of the next one: a place in the order all the same.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(CURSOR, text)
+    if found is None:
+        raise InvalidInput("before must be a nextBefore of an earlier answer, or a time.", code="invalid_before")
+    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+    fraction = int((found[7] or ".0")[1:].ljust(6, "0"))
+    first_of_month = datetime(year, month, 1, hour, minute, second, fraction, tzinfo=UTC)
+    return Cursor(first_of_month + timedelta(days=day - 1), (found[8] or "_" + _BEFORE_ALL)[1:])
 
 
 class Sessions:
@@ -41,15 +110,13 @@ class Sessions:
         self,
         settings: Settings,
         sessions: SessionStore,
-        counts: ParticipantCounts,
-        leases: Leases,
+        presence: SessionPresence,
         news: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
         self._settings = settings
         self._sessions = sessions
-        self._counts = counts
-        self._leases = leases
+        self._presence = presence
         self._news = news
         self._login = login
 
@@ -70,7 +137,7 @@ class Sessions:
         session_id = query.id("id")
         if session_id is not None:
             found = await self._sessions.find(self._login(), session_id)
-            (session,) = await self._counts.filled([found.session])
+            (session,) = await self._presence.add_counts([found.session])
             return answer(FoundSession(session, found.user))
         listing = await self._page(query)
         return answer(SessionList(listing.sessions, listing.user, written_cursor(listing.next_before)))
@@ -89,14 +156,14 @@ class Sessions:
         change = Change(changes.name, changes.tempo_bpm, changes.beats_per_bar)
         session = await self._sessions.change(login, session_id, change)
         await self._news.tell(RoomSaid(session.id, "session.updated", _as_everybody_sees(session)))
-        return answer(SessionAnswer(*await self._counts.filled([session])))
+        return answer(SessionAnswer(*await self._presence.add_counts([session])))
 
     @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def delete(self, session_id: SessionId) -> Response:
         """Delete a session for good. Its owner only; the live room closes."""
         no_body()
         await self._sessions.delete(self._login(), session_id)
-        await self._leases.end(session_id)
+        await self._presence.end_leases(session_id)
         said = msgspec.Raw(msgspec.json.encode(SessionGone(session_id)))
         await self._news.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
         return answer(Ok())
@@ -113,7 +180,7 @@ class Sessions:
         """Share a session with somebody no more: its owner removes anybody, collaborators themselves."""
         no_body()
         await self._sessions.remove(self._login(), session_id, user_id)
-        await self._leases.end(session_id, user_id)
+        await self._presence.end_leases(session_id, user_id)
         await self._news.tell(RoleLost(session_id, user_id))
         return answer(Ok())
 
@@ -121,7 +188,7 @@ class Sessions:
         """The sessions that the query asks for, and how many are in each."""
         limit = query.number("limit", default=LISTED, least=1, most=LISTED_AT_MOST)
         listing = await self._sessions.list(self._login(), limit=limit, before=read_cursor(query.get("before")))
-        return msgspec.structs.replace(listing, sessions=await self._counts.filled(listing.sessions))
+        return msgspec.structs.replace(listing, sessions=await self._presence.add_counts(listing.sessions))
 
     async def _made(self) -> Session:
         """The session that the body asks for; nobody can be in its room yet."""

@@ -1,25 +1,27 @@
-"""`/api/upload`: files go in, alone or into a session, and are listed, mixed and removed (SPEC 3).
+"""What `/api/upload` takes besides files: how a stem sits in the mix, pages of the list (SPEC 3).
+
+`/api/upload`: files go in, alone or into a session, and are listed, mixed and removed (SPEC 3).
 
 A file is streamed from the socket into the storage (`omnisonic.studio.uploads.upload_writer`). Who may do what is for
 the store to say. The live room is told of what has changed, once it has. Overload and outages: 503, 507, and nothing
 left behind.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import msgspec
+from pydantic import Field, WithJsonSchema
 from quart import Blueprint, Response, request
 
-from omnisonic.http.api.download_links import DownloadLinks
+from omnisonic.http.api.downloads import DownloadLinks
 from omnisonic.http.api.room_events import RoomEvents
-from omnisonic.http.api.session_inputs import read_cursor, written_cursor
-from omnisonic.http.api.upload_inputs import FORM, LISTED, MixChanges, UploadQuery
+from omnisonic.http.api.sessions import CURSOR, read_cursor, written_cursor
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import Query, json_body, no_body
+from omnisonic.http.core.inputs import Input, Query, json_body, no_body
 from omnisonic.http.core.multipart import OVERHEAD_BYTES, form_in_request
 from omnisonic.http.core.openapi import COOKIE, answers
 from omnisonic.http.core.request_body import request_body
@@ -28,11 +30,55 @@ from omnisonic.http.core.stopping import answered_before_the_stop
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.studio.uploads import LONGEST_PAGE, Mix, Peaks, PeaksPending, StoredUpload, UploadStore, UploadTooLarge
+from omnisonic.studio.uploads import (
+    GAIN_DB,
+    LONGEST_PAGE,
+    OFFSET_S,
+    PAN,
+    Mix,
+    Peaks,
+    PeaksPending,
+    StoredUpload,
+    UploadStore,
+    UploadTooLarge,
+)
 from omnisonic.studio.uploads.file_names import checked_file_name
 from omnisonic.studio.uploads.garbage_collector import DISPOSE_S, GarbageCollector
 from omnisonic.studio.uploads.upload_writer import FOLDER, UploadWriter, new_key
 from omnisonic.wire.payloads import UploadGone
+
+FORM: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "Audio, an image or a video, by its content."},
+        "sessionId": {"type": "string", "description": "The session that it is for, if any."},
+    },
+    "required": ["file"],
+}
+"""The JSON Schema of the form that carries a file."""
+LISTED: Final = LONGEST_PAGE
+
+
+class UploadQuery(Input):
+    """The uploads of a session, or one's own."""
+
+    session_id: str | None = Field(
+        default=None, description="Only those in this session; without it, all that one uploaded."
+    )
+    limit: int = Field(default=LISTED, ge=1, le=LONGEST_PAGE, description="Most uploads to list.")
+    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR}$"})] | None = Field(
+        default=None, description="List what comes after: the `nextBefore` of an earlier answer, or a time."
+    )
+
+
+class MixChanges(Input):
+    """What is to be different; what is absent or null stays as it is."""
+
+    gain_db: Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1])] | None = None
+    pan: Annotated[float, Field(ge=PAN[0], le=PAN[1])] | None = None
+    muted: bool | None = None
+    offset_seconds: Annotated[float, Field(ge=OFFSET_S[0], le=OFFSET_S[1])] | None = None
+
 
 PEAKS_RETRY_S: Final = 2.0
 

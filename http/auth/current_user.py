@@ -13,7 +13,7 @@ from quart import Quart, Response, g, request
 from quart_auth import AuthUser, QuartAuth
 from quart_auth.extension import Action
 
-from omnisonic.http.core.browser_cookie import cookie_header
+from omnisonic.http.core.cookies import cookie_header
 from omnisonic.identity.logins import LONGEST_S, SALT, LoginCookies, login_id
 from omnisonic.models import LoginId
 from omnisonic.studio.sessions import NotSignedIn

@@ -17,10 +17,15 @@ import msgspec
 from itsdangerous import BadData, URLSafeTimedSerializer
 from quart import current_app, request
 
-from omnisonic.http.auth.code_flow import Transaction, new_transaction
-from omnisonic.http.auth.provider_client import ProviderClient, ProviderDown, ProviderRefused
+from omnisonic.http.auth.provider_client import (
+    ProviderClient,
+    ProviderDown,
+    ProviderRefused,
+    Transaction,
+    new_transaction,
+)
 from omnisonic.http.auth.providers import Provider, providers_on
-from omnisonic.http.core.browser_cookie import BrowserCookie
+from omnisonic.http.core.cookies import BrowserCookie
 from omnisonic.http.core.errors import Refusal
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.guard import Guard

@@ -10,9 +10,8 @@ from typing import Any, Final, Protocol
 from pydantic import SecretStr
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.auth.code_flow import CodeFlow, Transaction
 from omnisonic.http.auth.openid import Issuer
-from omnisonic.http.auth.provider_client import ProviderClient, ProviderRefused
+from omnisonic.http.auth.provider_client import CodeFlow, ProviderClient, ProviderRefused, Transaction
 from omnisonic.identity.emails import given_email
 from omnisonic.models import DISPLAY_NAME_LENGTH, checked_display_name
 from omnisonic.settings.settings import Settings

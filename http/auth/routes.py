@@ -18,16 +18,17 @@ from pydantic import BaseModel
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.http.auth.client_versions import ClientVersions
-from omnisonic.http.auth.credentials import Credentials, CredentialsSignIn
+from omnisonic.http.auth.credentials import Credentials, CredentialsSignIn, Passwords
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import OAuth
-from omnisonic.http.auth.password_hashing import Passwords
 from omnisonic.http.auth.provider_client import ProviderDown, ProviderRefused
-from omnisonic.http.auth.replies import FOUND, SIGN_IN_PAGE, SIGN_OUT_PAGE, going, page_url, redirect, refused, word_for
 from omnisonic.http.auth.responses import (
+    FOUND,
+    SIGN_IN_PAGE,
+    SIGN_OUT_PAGE,
     AnswerHeader,
     ClientLogForm,
+    ClientVersions,
     CredentialsForm,
     CsrfAnswer,
     Going,
@@ -37,12 +38,17 @@ from omnisonic.http.auth.responses import (
     SignedInAnswer,
     SignInProblem,
     UrlAnswer,
+    going,
+    page_url,
+    redirect,
+    refused,
+    word_for,
 )
 from omnisonic.http.core.callback_urls import AFTER_SIGN_IN, HOME, own_origin, own_path
 from omnisonic.http.core.client_address import client_address
-from omnisonic.http.core.csrf import Csrf
+from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.forms import Post, read_post
+from omnisonic.http.core.inputs import Post, read_post
 from omnisonic.http.core.openapi import COOKIE_IF_ANY, answers
 from omnisonic.http.core.responses import Ok, answer, answer_encoded
 from omnisonic.models import LoginId, UserId

@@ -23,7 +23,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from omnisonic.http.core.expectation import STATE, Expectation, PatientConnection
+from omnisonic.http.core.request_body import STATE, Expectation, PatientConnection
 
 SLICE_BYTES: Final = 65_536
 UNSENT_BYTES: Final = 131_072

@@ -13,7 +13,6 @@ from quart import Quart, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
-from omnisonic.http.core.csp import STILL_PAGE
 from omnisonic.http.core.responses import Problem, answer
 from omnisonic.stores.presence import TooManyLeases
 from omnisonic.stores.storage import NoSuchObject, StorageFull
@@ -95,15 +94,21 @@ class Refusal(OmnisonicError):
         self.headers = headers
 
 
-def answer_errors(app: Quart, *, has_pages: bool) -> None:
-    """Make `app` answer every error in its own words. Without pages of its own it speaks JSON only."""
+def answer_errors(app: Quart, *, page_policy: str | None) -> None:
+    """Make `app` answer every error in JSON under `/api`, and elsewhere with a page.
+
+    Args:
+        app: The web app.
+        page_policy: The Content-Security-Policy of the error page; None when the app has no pages, only JSON.
+
+    """
 
     async def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
         """The answer to a request that failed: JSON for programs, a page for people."""
-        if not has_pages or speaks_json(request.path):
+        if page_policy is None or speaks_json(request.path):
             return answer(Problem(error=message, code=code), status, headers)
         page = await render_template("problem.html", status=status, message=message)
-        headers = {**(headers or {}), "Content-Security-Policy": STILL_PAGE}
+        headers = {**(headers or {}), "Content-Security-Policy": page_policy}
         return Response(page, status, headers, content_type="text/html; charset=utf-8")
 
     @app.errorhandler(OmnisonicError)

@@ -1,4 +1,6 @@
-"""Quart without what this app does not use: the shortest way from a request to its answer.
+"""Ids in paths: `<id:session_id>` in a rule is the id as we write it, however it was written there (SPEC 3). Pure.
+
+Quart without what this app does not use: the shortest way from a request to its answer.
 
 Quart's own classes are made to be replaced here. Left out are the cookie of Flask's sessions (sign-ins are rows in the
 database), the search for views that are no coroutines, and two tasks a request. Crash: as Quart's. A client that goes
@@ -22,12 +24,20 @@ from quart.utils import encode_headers
 from quart.wrappers.base import BaseRequestWebsocket
 from quart.wrappers.response import DataBody, Response
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, UnicodeConverter
 
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.expectation import ExpectedBody, expectation_of
-from omnisonic.http.core.request_body import RequestBody, is_streamed
+from omnisonic.http.core.request_body import ExpectedBody, RequestBody, expectation_of, is_streamed
 from omnisonic.http.core.stopping import stopping_of
+from omnisonic.models import plain_id
+
+
+class IdConverter(UnicodeConverter):
+    """A part of a path that names something by its UUID. What is no UUID comes through, and names nothing."""
+
+    def to_python(self, value: str) -> str:
+        return plain_id(value)
+
 
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 LINGER_S: Final = 0.5

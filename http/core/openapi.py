@@ -27,8 +27,6 @@ from quart_schema.validation import DataSource
 from omnisonic import __version__
 from omnisonic.http.core import openapi_schemas
 from omnisonic.http.core.responses import JSON_TYPE, ApiDocument, Problem
-from omnisonic.models import ID_LENGTH
-from omnisonic.models.names import BLANK, CONTROLS, IGNORABLE, MARKS, SPACES
 
 ALWAYS: Final = (400, 421, 429, 500)
 """What any request can be answered: misframed, for another host, one too many, and our own failure."""
@@ -71,23 +69,6 @@ COOKIE_OR_BEARER: Final[Security] = [{"cookie": []}, {"operator": []}]
 """Signed in, or with the operator's token."""
 
 
-def _in_pattern(characters: str) -> str:
-    """A part of a class of characters, as all dialects of regular expressions read it; JSON has no lone surrogates."""
-    return "".join(
-        f"\\u{ord(each):04x}" if each != "-" and ord(each) < 0x10000 else each
-        for each in characters.replace("\ud800-\udfff", "")
-    )
-
-
-_CONTROLS: Final = _in_pattern(CONTROLS)
-_UNSEEN: Final = _in_pattern(CONTROLS + SPACES + IGNORABLE + BLANK)
-_MARKS: Final = _in_pattern(MARKS)
-
-_TRIMMED: Final = (
-    "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
-)
-"""What `str.strip` takes away."""
-
 _FORM: Final = "_omnisonic_form"
 """Where a route keeps the shape of the form that it takes besides JSON."""
 _MULTIPART: Final = "_omnisonic_multipart"
@@ -102,43 +83,6 @@ _PLAIN_PATH: Final = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
 
 Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct] | type[None], ...]
 _Route = TypeVar("_Route", bound=Callable[..., Any])
-
-
-def name_schema(longest: int) -> dict[str, Any]:
-    """The JSON Schema of what `omnisonic.models.checked_name` lets through."""
-    return {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": longest,
-        "pattern": f"^[^{_CONTROLS}]*[^{_UNSEEN}][^{_CONTROLS}]*$",
-        "description": "Something in it can be seen; no control characters, direction overrides or lone surrogates.",
-    }
-
-
-def id_schema() -> dict[str, Any]:
-    """The JSON Schema of what may name a room or a member."""
-    refused = _CONTROLS + _MARKS
-    return name_schema(ID_LENGTH) | {"pattern": f"^[^{refused}]*[^{_UNSEEN}][^{refused}]*$"}
-
-
-def trimmed_name_schema(longest: int) -> dict[str, Any]:
-    """The JSON Schema of what `omnisonic.models.checked_session_name` lets through."""
-    return {
-        "type": "string",
-        "pattern": f"^[{_TRIMMED}]*[^{_CONTROLS}]{{0,{longest}}}[{_TRIMMED}]*$",
-        "description": f"Trimmed, then at most {longest} characters; no control characters or direction overrides. "
-        "Either nothing is left, or something in it can be seen.",
-    }
-
-
-UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
-
-PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "room_id": id_schema(),
-    "upload_id": UUID_SCHEMA,
-    "export_id": UUID_SCHEMA,
-}
-"""What a variable in a path may be, where it is not anything."""
 
 
 def answers(
@@ -241,7 +185,7 @@ class Document(OpenAPIProvider):
 
     def build_path_parameter(self, name: str, converter: Any) -> dict[str, Any]:
         parameter = super().build_path_parameter(to_camel(name), converter)
-        return parameter | {"schema": PATH_SCHEMAS.get(name, parameter["schema"])}
+        return parameter | {"schema": openapi_schemas.PATH_SCHEMAS.get(name, parameter["schema"])}
 
     def build_querystring_parameters(self, model: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         parameters, components = super().build_querystring_parameters(model)

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, Final
 
+from omnisonic.models import ID_LENGTH
+from omnisonic.models.names import BLANK, CONTROLS, IGNORABLE, MARKS, SPACES
+
 BYTES: Final[Mapping[str, str]] = {"type": "string", "format": "binary"}
 """The schema of bytes."""
 _TYPES: Final[Mapping[type, str]] = {
@@ -69,3 +72,59 @@ def _with_values_typed(schema: dict[str, Any]) -> dict[str, Any]:
     if len(values) == 1 and type_ != "string":
         return rest | {"type": type_, "const": values[0]}
     return rest | {"type": type_, "enum": list(values)}
+
+
+def _in_pattern(characters: str) -> str:
+    """A part of a class of characters, as all dialects of regular expressions read it; JSON has no lone surrogates."""
+    return "".join(
+        f"\\u{ord(each):04x}" if each != "-" and ord(each) < 0x10000 else each
+        for each in characters.replace("\ud800-\udfff", "")
+    )
+
+
+_CONTROLS: Final = _in_pattern(CONTROLS)
+_UNSEEN: Final = _in_pattern(CONTROLS + SPACES + IGNORABLE + BLANK)
+_MARKS: Final = _in_pattern(MARKS)
+
+_TRIMMED: Final = (
+    "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+)
+"""What `str.strip` takes away."""
+
+
+def name_schema(longest: int) -> dict[str, Any]:
+    """The JSON Schema of what `omnisonic.models.checked_name` lets through."""
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": longest,
+        "pattern": f"^[^{_CONTROLS}]*[^{_UNSEEN}][^{_CONTROLS}]*$",
+        "description": "Something in it can be seen; no control characters, direction overrides or lone surrogates.",
+    }
+
+
+def id_schema() -> dict[str, Any]:
+    """The JSON Schema of what may name a room or a member."""
+    refused = _CONTROLS + _MARKS
+    return name_schema(ID_LENGTH) | {"pattern": f"^[^{refused}]*[^{_UNSEEN}][^{refused}]*$"}
+
+
+def trimmed_name_schema(longest: int) -> dict[str, Any]:
+    """The JSON Schema of what `omnisonic.models.checked_session_name` lets through."""
+    return {
+        "type": "string",
+        "pattern": f"^[{_TRIMMED}]*[^{_CONTROLS}]{{0,{longest}}}[{_TRIMMED}]*$",
+        "description": f"Trimmed, then at most {longest} characters; no control characters or direction overrides. "
+        "Either nothing is left, or something in it can be seen.",
+    }
+
+
+UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
+
+
+PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "room_id": id_schema(),
+    "upload_id": UUID_SCHEMA,
+    "export_id": UUID_SCHEMA,
+}
+"""What a variable in a path may be, where it is not anything."""

@@ -1,4 +1,8 @@
-"""Who is turned away at the door, and the headers that every answer carries (SPEC 2, RELIABILITY: attacks).
+"""The Content-Security-Policies (CSP 3): what a browser lets an answer of ours load, run and be embedded in.
+
+Nothing we serve has inline script or style, so no nonce is needed, and no text ever becomes markup.
+
+Who is turned away at the door, and the headers that every answer carries (SPEC 2, RELIABILITY: attacks).
 
 `Door` looks at the raw headers of a request once, before any route: framing that two servers could read differently,
 a foreign `Host` (DNS rebinding), a foreign `Origin` on a request that changes something. `SecureHeaders` is an ASGI
@@ -11,9 +15,36 @@ from typing import Final, cast
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
 from quart import Quart, request
 
-from omnisonic.http.core import csp
 from omnisonic.http.core.errors import Refusal
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
+
+_NEVER: Final = "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+
+DATA: Final = f"default-src 'none'; form-action 'none'; {_NEVER}"
+"""For everything that is not a page: may load, run and embed nothing."""
+
+STILL_PAGE: Final = f"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; {_NEVER}"
+"""For a page without scripts."""
+
+
+def live_page(*, sockets: str = "", forms: str = "", plays: bool = False) -> str:
+    """For a page that runs our scripts.
+
+    `sockets` is where it may open sockets to, and `forms` where its forms may lead besides our own pages: browsers
+    hold the policy also against the redirects that follow a form (CSP 3, 6.4.2). Each is CSP sources, apart by spaces.
+    `plays`: whether it may play what we keep.
+    """
+    media = "media-src 'self'; " if plays else ""
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; {media}"
+        f"connect-src {_own_and(sockets)}; form-action {_own_and(forms)}; "
+        f"require-trusted-types-for 'script'; {_NEVER}"
+    )
+
+
+def _own_and(sources: str) -> str:
+    return f"'self' {sources}".rstrip()
+
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""
@@ -93,7 +124,7 @@ def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool)
     ]
     if https:
         fixed.append((b"strict-transport-security", b"max-age=%d" % HSTS_MAX_AGE_S))
-    defaults = [(b"content-security-policy", csp.DATA.encode()), (b"cache-control", b"no-store")]
+    defaults = [(b"content-security-policy", DATA.encode()), (b"cache-control", b"no-store")]
     inner = cast("ASGIFramework", app.asgi_app)
     app.asgi_app = SecureHeaders(inner, fixed=fixed, defaults=defaults)  # type: ignore[method-assign]
 

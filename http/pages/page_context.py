@@ -13,8 +13,8 @@ from quart import Response, render_template, request
 from omnisonic.errors import Unavailable
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.callback_urls import own_origin, own_path
-from omnisonic.http.core.csp import live_page
-from omnisonic.http.core.csrf import Csrf
+from omnisonic.http.core.cookies import Csrf
+from omnisonic.http.core.security import live_page
 from omnisonic.models import DISPLAY_NAME_LENGTH, Person, called
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.accounts import AccountStore

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from quart import Blueprint, Response, request
 from quart_schema import hide
 
-from omnisonic.http.core.csp import live_page
+from omnisonic.http.core.security import live_page
 from omnisonic.http.core.static_files import StaticFiles
 from omnisonic.http.pages.page_context import PageContext, colour_class, initials, shown_name, to
 from omnisonic.settings.settings import Settings

@@ -12,13 +12,13 @@ from quart import Blueprint, Response, request
 from quart_schema import hide
 
 from omnisonic.http.api.invites import invite_digest, owner_name
-from omnisonic.http.api.participant_counts import ParticipantCounts
-from omnisonic.http.api.session_inputs import LISTED, NewSession, read_cursor, written_cursor
+from omnisonic.http.api.session_presence import SessionPresence
+from omnisonic.http.api.sessions import LISTED, NewSession, read_cursor, written_cursor
 from omnisonic.http.auth.current_user import CurrentUser
-from omnisonic.http.core.csp import live_page
-from omnisonic.http.core.csrf import Csrf
+from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.forms import read_post
+from omnisonic.http.core.inputs import read_post
+from omnisonic.http.core.security import live_page
 from omnisonic.http.pages.page_context import SEE_OTHER, PageContext, to
 from omnisonic.models import UNTITLED, Person
 from omnisonic.settings.settings import Settings
@@ -37,7 +37,7 @@ class SessionPages:
         callers: CurrentUser,
         csrf: Csrf,
         sessions: SessionStore,
-        counts: ParticipantCounts,
+        presence: SessionPresence,
         *,
         gateway_port: int,
     ) -> None:
@@ -47,7 +47,7 @@ class SessionPages:
         self._callers = callers
         self._csrf = csrf
         self._sessions = sessions
-        self._counts = counts
+        self._presence = presence
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("session_pages", __name__)
@@ -69,7 +69,7 @@ class SessionPages:
             "sessions.html",
             person,
             live_page(),
-            sessions=await self._counts.filled(listing.sessions),
+            sessions=await self._presence.add_counts(listing.sessions),
             next_before=written_cursor(listing.next_before),
             is_later=before is not None,
         )

@@ -24,7 +24,7 @@ from omnisonic.cli.rooms.gateway_urls import local_gateway
 from omnisonic.cli.service_urls import database_of, redis_of
 from omnisonic.cli.storage import storage_of
 from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
-from omnisonic.http.api.gateway_readiness import GatewayReadiness, asking_client, known_name, local_url
+from omnisonic.http.api.gateway import GatewayReadiness, asking_client, known_name, local_url
 from omnisonic.observability.logs import configure_logs
 from omnisonic.process.sandbox import missing_layers
 from omnisonic.settings.settings import Settings, known_variables

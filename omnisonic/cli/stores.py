@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from omnisonic.cli.storage import storage_of
-from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
+from omnisonic.http.api.gateway import asking_client, gateway_of
 from omnisonic.http.app import Stores
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.valkey import ValkeyBus

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.gateway_readiness import ASK_S, asking_client, gateway_of
+from omnisonic.http.api.gateway import ASK_S, asking_client, gateway_of
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.presence.memory import MemoryPresence
 from tests.postgres_server import blocking

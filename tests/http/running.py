@@ -17,7 +17,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
-from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
+from omnisonic.http.api.gateway import asking_client, gateway_of
 from omnisonic.http.app import Stores, create_app
 from omnisonic.http.core.acceptor import ConnectionLimits
 from omnisonic.http.core.connection import Timeouts

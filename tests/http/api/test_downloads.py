@@ -6,7 +6,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from omnisonic.http.api.download_links import DownloadLinks
+from omnisonic.http.api.downloads import DownloadLinks
 from omnisonic.stores.storage import LINK_S
 from omnisonic.stores.storage.disposition import attachment
 from tests.http.api.test_uploads import SOUND, brought, send

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.roster_reads import RosterReads
+from omnisonic.http.api.presence import RosterReads
 from omnisonic.models import PresenceMember
 from omnisonic.stores.presence import Lease
 from tests.http.fakes import FakePresence

@@ -11,7 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.auth.password_hashing import MAX_WAITING, WORKERS, Passwords
+from omnisonic.http.auth.credentials import MAX_WAITING, WORKERS, Passwords
 from omnisonic.identity.passwords import hash_password, needs_rehash
 from tests.http.conftest import DEADLINE_S, emptied
 from tests.http.running import Web, running_web

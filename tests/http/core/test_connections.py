@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from omnisonic.http.api.download_slots import PER_ADDRESS, DownloadSlots
+from omnisonic.http.api.downloads import PER_ADDRESS, DownloadSlots
 from omnisonic.http.core.acceptor import PAUSE_S, ConnectionLimits
 from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.core.errors import Refusal

@@ -5,19 +5,26 @@ address itself is asked, and a gateway that goes on answers that it wants a WebS
 
 Overload: whoever asks bounds how often. Crash and stand-still of the gateway: `Unavailable`, after `ASK_S`. Shutdown:
 the client is closed by whoever opened it.
+
+`/api/asyncapi.json`: the realtime protocol, described for programs (SPEC 5; `omnisonic.wire.asyncapi`).
 """
 
 import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import msgspec
+from quart import Blueprint, Response, request
 
 from omnisonic.errors import Unavailable
+from omnisonic.http.core.openapi import answers
+from omnisonic.http.core.responses import RealtimeDocument, answer_encoded, encoded
 from omnisonic.settings.origins import WILDCARDS
 from omnisonic.settings.settings import Settings
+from omnisonic.wire.asyncapi import asyncapi_document
 
 ASK_S: Final = 1.5
 """The gateway answers within a second, however its own checks end; and a web that asks it answers within three."""
@@ -86,3 +93,44 @@ def local_url(host: str, port: int) -> str:
     if host in WILDCARDS:
         host = "::1" if ":" in host else "127.0.0.1"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+ADDRESS: Final = "/api/asyncapi.json"
+
+
+class GatewayAddress:
+    """Where browsers find the gateway: what the settings say, or beside the web."""
+
+    def __init__(self, settings: Settings, gateway_port: int) -> None:
+        self._public_url = settings.gateway_public_url
+        self._scheme = "wss" if settings.is_https else "ws"
+        self._port = gateway_port
+
+    def url(self, host: str, **query: str) -> str:
+        """Its URL for somebody who reached the web by this `Host`, with the query."""
+        return f"{self.address(host)}?{urlencode(query)}"
+
+    def address(self, host: str) -> str:
+        """The same without a query."""
+        return self._public_url or self._beside(host)
+
+    def _beside(self, host: str) -> str:
+        name = urlsplit(f"//{host}").hostname or ""
+        return f"{self._scheme}://{f'[{name}]' if ':' in name else name}:{self._port}/"
+
+
+class RealtimeReference:
+    """The route. `gateway` is where browsers find the gateway."""
+
+    def __init__(self, gateway: GatewayAddress) -> None:
+        self._gateway = gateway
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("realtime_document", __name__)
+        routes.get(ADDRESS)(self.asyncapi)
+        return routes
+
+    @answers(RealtimeDocument)
+    async def asyncapi(self) -> Response:
+        """Describe what goes over the WebSocket."""
+        return answer_encoded(encoded(asyncapi_document(self._gateway.address(request.host))))
