@@ -14,7 +14,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
-from omnisonic.http.api.downloads import DownloadLinks, Downloads, DownloadSlots, Served
+from omnisonic.http.api.downloads import DownloadLinks, Downloads, DownloadSlots, FileResponder
 from omnisonic.http.api.exports import Exports
 from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.health import Health
@@ -82,7 +82,7 @@ class Stores:
     uploads: UploadStore
     resumable: ResumableStore
     exports: ExportStore
-    upkeep: UploadRetention
+    retention: UploadRetention
     storage: Storage
     ping_database: Callable[[], Awaitable[None]]
     ask_gateway: Callable[[], Awaitable[None]] | None = None
@@ -106,7 +106,7 @@ def create_app(
     that this app is reached by, for its own origin; `tracer_provider` and `meter_provider` are OpenTelemetry's
     global ones when not given.
     """
-    app = plain_app(
+    app = create_plain_app(
         settings.host_policy(settings.web_host),
         settings.origin_policy(web_port),
         has_pages=True,
@@ -115,43 +115,47 @@ def create_app(
         meter_provider=meter_provider,
     )
     app.config["PROVIDER_TIMEOUT"] = PROVIDER_TIMEOUT_S
-    callers = CurrentUser(app, secret=secret, secure=settings.is_https)
+    current_user = CurrentUser(app, secret=secret, secure=settings.is_https)
     csrf = Csrf(secret, secure=settings.is_https)
-    rights = RoomRights(stores.access, callers, is_open=settings.access == "open")
+    rights = RoomRights(stores.access, current_user, is_open=settings.access == "open")
     rooms = RoomStores(stores.sessions, stores.bus, stores.guard)
     session_presence = SessionPresence(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
-    news = RoomEvents(stores.bus)
-    disposal = GarbageCollector(stores.upkeep, stores.storage)
+    room_events = RoomEvents(stores.bus)
+    garbage_collector = GarbageCollector(stores.retention, stores.storage)
     max_bytes, identify = settings.upload_max_bytes, Identifier().media_type
-    intake = UploadWriter(stores.uploads, stores.storage, disposal, max_bytes=max_bytes, identify=identify)
+    upload_writer = UploadWriter(
+        stores.uploads, stores.storage, garbage_collector, max_bytes=max_bytes, identify=identify
+    )
     links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
-    uploads = UploadParts(stores.uploads, intake, disposal, links)
-    served = Served(stores.storage, DownloadSlots(), settings.trusted_proxies)
-    frame = PageContext(settings, callers, stores.accounts, csrf)
-    RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, callers).limit(app)
+    uploads = UploadParts(stores.uploads, upload_writer, garbage_collector, links)
+    file_responder = FileResponder(stores.storage, DownloadSlots(), settings.trusted_proxies)
+    page_context = PageContext(settings, current_user, stores.accounts, csrf)
+    RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, current_user).limit(app)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
-        Presence(settings, stores.presence, stores.bus, rights, callers),
-        Sessions(settings, stores.sessions, session_presence, news, callers.login),
-        Invites(settings, stores.sessions, session_presence, callers.login),
-        Uploads(settings, uploads, news, callers.login),
-        Tus(uploads, stores.resumable, stores.storage, news, callers.login),
-        Downloads(stores.uploads, served, links, callers.login),
-        Exports(settings, stores.exports, served, disposal, news, callers.login),
-        Rooms(settings, rooms, callers, rights, secret=secret, admin_token=admin_token, gateway=gateway),
+        Presence(settings, stores.presence, stores.bus, rights, current_user),
+        Sessions(settings, stores.sessions, session_presence, room_events, current_user.login),
+        Invites(settings, stores.sessions, session_presence, current_user.login),
+        Uploads(settings, uploads, room_events, current_user.login),
+        Tus(uploads, stores.resumable, stores.storage, room_events, current_user.login),
+        Downloads(stores.uploads, file_responder, links, current_user.login),
+        Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
+        Rooms(settings, rooms, current_user, rights, secret=secret, admin_token=admin_token, gateway=gateway),
         RealtimeReference(gateway),
-        Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
-        PublicPages(settings, frame),
-        SessionPages(settings, frame, callers, csrf, stores.sessions, session_presence, gateway_port=gateway_port),
+        Auth(settings, stores.accounts, stores.guard, stores.bus, current_user, csrf, secret=secret),
+        PublicPages(settings, page_context),
+        SessionPages(
+            settings, page_context, current_user, csrf, stores.sessions, session_presence, gateway_port=gateway_port
+        ),
     ):
         app.register_blueprint(part.blueprint())
-    document(app, cookie_name=callers.cookie_name or "")
+    document(app, cookie_name=current_user.cookie_name or "")
     app.asgi_app = MethodOverride(cast("ASGIFramework", app.asgi_app))  # type: ignore[method-assign]
     return app
 
 
-def plain_app(
+def create_plain_app(
     hosts: HostPolicy,
     origins: OriginPolicy,
     *,

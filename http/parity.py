@@ -15,9 +15,9 @@ from quart import Blueprint, Quart, Response
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
-from omnisonic.http.app import plain_app
+from omnisonic.http.app import create_plain_app
 from omnisonic.http.core.inputs import Query
-from omnisonic.http.core.responses import Ok, SessionAnswer, answer
+from omnisonic.http.core.responses import Ok, SessionAnswer, json_response
 from omnisonic.models import LoginId, Person, Session
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import Bus
@@ -47,16 +47,16 @@ class ParitySessions(Sessions):
 
     async def alive(self) -> Response:
         """Say that the process answers."""
-        return answer(Ok())
+        return json_response(Ok())
 
     async def list(self) -> Response:
         """List the sessions; `limit` and `before` as in the API."""
         listing = await self._page(Query())
-        return answer(ParityList(listing.sessions))
+        return json_response(ParityList(listing.sessions))
 
     async def make(self) -> Response:
         """Make a session."""
-        return answer(SessionAnswer(await self._made()), 201)
+        return json_response(SessionAnswer(await self._made()), 201)
 
 
 def create_parity_app(
@@ -70,7 +70,7 @@ def create_parity_app(
     meter_provider: MeterProvider | None = None,
 ) -> Quart:
     """The service as an ASGI app, reached by `port`. In `sessions`, `GUEST_LOGIN` is the sign-in of `GUEST`."""
-    app = plain_app(
+    app = create_plain_app(
         settings.host_policy(settings.parity_host),
         settings.origin_policy(port),
         has_pages=False,

@@ -48,7 +48,7 @@ async def serve_web(
     listener: socket.socket,
     shutdown_trigger: Callable[[], Awaitable[None]],
     limits: ConnectionLimits | None = None,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
 ) -> None:
     """Serve `app` on `listener` until `shutdown_trigger` returns, then finish what is in flight. In an asyncio loop.
 
@@ -60,7 +60,7 @@ async def serve_web(
     connections: set[Connection] = set()
 
     async def serve(sock: socket.socket) -> None:
-        connection = Connection(sock, wrapped, config, context, ConnectionState(state.copy()), patience or Timeouts())
+        connection = Connection(sock, wrapped, config, context, ConnectionState(state.copy()), timeouts or Timeouts())
         connections.add(connection)
         try:
             await connection.run()

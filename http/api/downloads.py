@@ -32,8 +32,8 @@ from werkzeug.http import parse_range_header
 
 from omnisonic.http.core.client_address import client_address
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.framework import at_the_end
-from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.framework import call_at_end
+from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.models import LoginId, UploadId
 from omnisonic.settings.settings import Networks
 from omnisonic.stores.storage import LINK_S, Key, Storage
@@ -64,15 +64,15 @@ class DownloadLinks:
         self._cdn_url = cdn_url
         self._signer = URLSafeTimedSerializer(secret, salt=SALT, signer=_signer_at(clock))
 
-    async def url(self, kept: StoredUpload, origin: str) -> str:
+    async def url(self, stored: StoredUpload, origin: str) -> str:
         """A link to this upload; ours are at `origin`. Errors: `Unavailable`."""
         if self._cdn_url is not None:
-            return f"{self._cdn_url}/{quote(kept.key)}"
-        link = await self._storage.link(kept.key, kept.label)
+            return f"{self._cdn_url}/{quote(stored.key)}"
+        link = await self._storage.link(stored.key, stored.label)
         if link is not None:
             return link
-        signed = self._signer.dumps(msgspec.to_builtins(download_of(kept)))
-        return f"{origin}/files/{signed}/{quote(kept.upload.file_name, safe='')}"
+        signed = self._signer.dumps(msgspec.to_builtins(download_of(stored)))
+        return f"{origin}/files/{signed}/{quote(stored.upload.file_name, safe='')}"
 
     def read(self, signed: str) -> Download:
         """What a link of ours is for. Errors: `Refusal` (403) when it is not ours, or too old."""
@@ -92,10 +92,10 @@ def _signer_at(clock: Callable[[], float]) -> type[TimestampSigner]:
     return Signer
 
 
-def download_of(kept: StoredUpload) -> Download:
+def download_of(stored: StoredUpload) -> Download:
     """What serving this upload needs."""
-    upload = kept.upload
-    return Download(kept.key, upload.file_name, upload.mime_type, upload.file_size, upload.sha256)
+    upload = stored.upload
+    return Download(stored.key, upload.file_name, upload.mime_type, upload.file_size, upload.sha256)
 
 
 TOTAL: Final = 256
@@ -140,7 +140,7 @@ class DownloadSlots:
 SANDBOX: Final = "default-src 'none'; sandbox"
 
 
-class Served:
+class FileResponder:
     """What is in `storage`, as answers to the current request, counted by its address, behind `proxies`, too."""
 
     def __init__(self, storage: Storage, slots: DownloadSlots, proxies: Networks) -> None:
@@ -148,7 +148,7 @@ class Served:
         self._slots = slots
         self._proxies = proxies
 
-    async def answer(self, download: Download) -> Response:
+    async def respond(self, download: Download) -> Response:
         """The object, or the range of it that is asked for.
 
         Errors: `Refusal` (416, 429, 503), `NoSuchObject`, `Unavailable`.
@@ -170,7 +170,7 @@ class Served:
         headers["Content-Length"] = str(end - begin)
         body: Any = _nothing()
         if request.method != "HEAD":
-            at_the_end(self._slots.take(self._address()))
+            call_at_end(self._slots.take(self._address()))
             chunks = self._storage.read(download.key, begin, end)
             first = await anext(chunks)  # a file that is not there is told while it still can be
             body = _sent(first, chunks)
@@ -185,9 +185,11 @@ class Served:
 class Downloads:
     """The two ways to an upload. `login` tells by which sign-in the current request is made, or raises."""
 
-    def __init__(self, store: UploadStore, served: Served, links: DownloadLinks, login: Callable[[], LoginId]) -> None:
+    def __init__(
+        self, store: UploadStore, file_responder: FileResponder, links: DownloadLinks, login: Callable[[], LoginId]
+    ) -> None:
         self._store = store
-        self._served = served
+        self._file_responder = file_responder
         self._links = links
         self._login = login
 
@@ -201,12 +203,12 @@ class Downloads:
     async def by_link(self, signed: str, name: str) -> Response:
         """Serve what a link of ours is for."""
         del name  # it is for whoever saves the file without looking at our headers
-        return await self._served.answer(self._links.read(signed))
+        return await self._file_responder.respond(self._links.read(signed))
 
-    @answers(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], files=["*/*"], security=COOKIE)
+    @describe_route(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], files=["*/*"], security=COOKIE)
     async def by_role(self, upload_id: UploadId) -> Response:
         """Serve an upload to somebody who may hear it."""
-        return await self._served.answer(download_of(await self._store.get(self._login(), upload_id)))
+        return await self._file_responder.respond(download_of(await self._store.get(self._login(), upload_id)))
 
 
 async def _nothing() -> AsyncIterator[bytes]:

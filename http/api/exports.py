@@ -15,13 +15,13 @@ from pydantic import BeforeValidator, Field
 from quart import Blueprint, Response, current_app, request
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.api.downloads import Download, Served
+from omnisonic.http.api.downloads import Download, FileResponder
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import Id, Input, Query, json_body, no_body
-from omnisonic.http.core.openapi import COOKIE, answers
-from omnisonic.http.core.responses import ExportAnswer, ExportList, Ok, answer
+from omnisonic.http.core.inputs import Id, Input, Query, read_json, refuse_body
+from omnisonic.http.core.openapi import COOKIE, describe_route
+from omnisonic.http.core.responses import ExportAnswer, ExportList, Ok, json_response
 from omnisonic.models import Export, ExportFormat, ExportId, LoginId
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.exports import MEDIA_TYPES, ExportStore, StoredExport, TooManyExports, TooManyExportsOfUser
@@ -64,16 +64,16 @@ class Exports:
         self,
         settings: Settings,
         store: ExportStore,
-        served: Served,
-        disposal: GarbageCollector,
-        news: RoomEvents,
+        file_responder: FileResponder,
+        garbage_collector: GarbageCollector,
+        room_events: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
         self._settings = settings
         self._store = store
-        self._served = served
-        self._disposal = disposal
-        self._news = news
+        self._file_responder = file_responder
+        self._garbage_collector = garbage_collector
+        self._room_events = room_events
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -84,43 +84,45 @@ class Exports:
         routes.get("/<id(length=36):export_id>/download")(self.download)
         return routes
 
-    @answers(ExportAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, status=202, body=NewExport, security=COOKIE)
+    @describe_route(
+        ExportAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, status=202, body=NewExport, security=COOKIE
+    )
     async def create(self) -> Response:
         """Ask for a mixdown of a session. Its file is at `url`, which waits for it; the live room is told."""
         login = self._login()
-        wanted = await json_body(NewExport)
+        wanted = await read_json(NewExport)
         try:
             export = await self._store.create(login, wanted.session_id, wanted.format)
         except (TooManyExports, TooManyExportsOfUser) as busy:
             raise Refusal(429, busy.code, busy.message, headers=retry_after(BUSY_RETRY_S)) from None
-        await self._news.tell(progressed(export))
-        return answer(self._linked(export), 202)
+        await self._room_events.tell(progressed(export))
+        return json_response(self._linked(export), 202)
 
-    @answers((ExportAnswer, ExportList), 400, 401, 404, 503, query=ExportQuery, security=COOKIE)
+    @describe_route((ExportAnswer, ExportList), 400, 401, 404, 503, query=ExportQuery, security=COOKIE)
     async def read(self) -> Response:
         """List the exports of the session whose `sessionId` is asked for, or give the one whose `id` is."""
         login, query = self._login(), Query()
         export_id = query.id("id")
         if export_id is not None:
-            return answer(self._linked((await self._store.get(login, export_id)).export))
+            return json_response(self._linked((await self._store.get(login, export_id)).export))
         session_id = query.id("sessionId")
         if not session_id:
             message = "Give the id of an export, or the sessionId of the session whose exports you want."
             raise InvalidInput(message, code="invalid_session_id")
         exports = await self._store.list(login, session_id)
-        return answer(ExportList([self._linked(export) for export in exports]))
+        return json_response(ExportList([self._linked(export) for export in exports]))
 
-    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, export_id: ExportId) -> Response:
         """Remove an export for good, or give up making it. Whoever asked for it, or the session's owner."""
-        no_body()
+        refuse_body()
         made = await self._store.remove(self._login(), export_id)
-        await self._news.tell(removed(made.export))
+        await self._room_events.tell(removed(made.export))
         if made.key is not None:
-            await self._disposal.collect([made.key], within_s=DISPOSE_S)
-        return answer(Ok())
+            await self._garbage_collector.collect([made.key], within_s=DISPOSE_S)
+        return json_response(Ok())
 
-    @answers(
+    @describe_route(
         ExportAnswer,
         400,
         401,
@@ -141,11 +143,11 @@ class Exports:
         if export.status == "failed":
             raise Refusal(409, "export_failed", export.error_message or "")
         if made.key is None:
-            return answer(self._linked(export), 202, headers=retry_after(RETRY_S))
+            return json_response(self._linked(export), 202, headers=retry_after(RETRY_S))
         assert export.file_size is not None
         assert made.sha256 is not None
         what = Download(made.key, export.file_name, MEDIA_TYPES[export.format], export.file_size, made.sha256)
-        return await self._served.answer(what)
+        return await self._file_responder.respond(what)
 
     async def _settled(self, login: LoginId, export_id: ExportId) -> StoredExport:
         """The export, once it is made or has failed, or as it is after `WAIT_S`."""

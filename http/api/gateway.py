@@ -20,13 +20,13 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.core.openapi import answers
-from omnisonic.http.core.responses import RealtimeDocument, answer_encoded, encoded
+from omnisonic.http.core.openapi import describe_route
+from omnisonic.http.core.responses import RealtimeDocument, encoded, encoded_response
 from omnisonic.settings.origins import WILDCARDS
 from omnisonic.settings.settings import Settings
 from omnisonic.wire.asyncapi import asyncapi_document
 
-ASK_S: Final = 1.5
+CHECK_TIMEOUT_S: Final = 1.5
 """The gateway answers within a second, however its own checks end; and a web that asks it answers within three."""
 WANTS_WEBSOCKET: Final = "upgrade_required"
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -52,11 +52,11 @@ class GatewayReadiness:
     async def check(self) -> None:
         """Return when the gateway is ready. Errors: `Unavailable`, saying what is wrong and leaking no address."""
         try:
-            async with asyncio.timeout(ASK_S):
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
                 answer = await self._client.get(self._url, headers=self._headers)
             said = msgspec.json.decode(answer.content, type=_Answer)
         except TimeoutError:
-            raise Unavailable(f"No answer within {ASK_S:g} s.") from None
+            raise Unavailable(f"No answer within {CHECK_TIMEOUT_S:g} s.") from None
         except (httpx.HTTPError, httpx.InvalidURL):
             raise Unavailable("Nothing answers.") from None
         except (msgspec.DecodeError, UnicodeError):
@@ -65,24 +65,24 @@ class GatewayReadiness:
             raise Unavailable(said.error or "What answers is no gateway.")
 
 
-def asking_client() -> httpx.AsyncClient:
+def open_probe_client() -> httpx.AsyncClient:
     """A client for asking parts of this studio how they are, to be closed. It takes no way through a proxy."""
-    return httpx.AsyncClient(timeout=ASK_S, trust_env=False)
+    return httpx.AsyncClient(timeout=CHECK_TIMEOUT_S, trust_env=False)
 
 
-def known_name(settings: Settings) -> dict[str, str]:
+def host_header(settings: Settings) -> dict[str, str]:
     """The header that asks a part under a name that it answers to, when its address is none."""
     return {"Host": min(settings.allowed_hosts)} if settings.allowed_hosts else {}
 
 
-def gateway_of(settings: Settings, client: httpx.AsyncClient) -> GatewayReadiness | None:
+def find_gateway(settings: Settings, client: httpx.AsyncClient) -> GatewayReadiness | None:
     """The gateway that these settings name: by GATEWAY_HOST and GATEWAY_PORT, or else by GATEWAY_PUBLIC_URL.
 
     None when they name none: nobody knows then whether there is one.
     """
     if {"gateway_host", "gateway_port"} & settings.model_fields_set and settings.gateway_port:
         url = f"{local_url(settings.gateway_host, settings.gateway_port)}/readyz"
-        return GatewayReadiness(client, url, headers=known_name(settings))
+        return GatewayReadiness(client, url, headers=host_header(settings))
     if settings.gateway_public_url is None:
         return None
     return GatewayReadiness(client, f"http{settings.gateway_public_url.removeprefix('ws')}", is_public=True)
@@ -130,7 +130,7 @@ class RealtimeReference:
         routes.get(ADDRESS)(self.asyncapi)
         return routes
 
-    @answers(RealtimeDocument)
+    @describe_route(RealtimeDocument)
     async def asyncapi(self) -> Response:
         """Describe what goes over the WebSocket."""
-        return answer_encoded(encoded(asyncapi_document(self._gateway.address(request.host))))
+        return encoded_response(encoded(asyncapi_document(self._gateway.address(request.host))))

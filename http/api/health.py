@@ -13,10 +13,10 @@ from typing import Final
 from quart import Blueprint, Response
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.gateway import ASK_S
+from omnisonic.http.api.gateway import CHECK_TIMEOUT_S
 from omnisonic.http.core.errors import retry_after
-from omnisonic.http.core.openapi import answers
-from omnisonic.http.core.responses import Ok, Readiness, Unreadiness, answer
+from omnisonic.http.core.openapi import describe_route
+from omnisonic.http.core.responses import Ok, Readiness, Unreadiness, json_response
 from omnisonic.stores.bus import Bus, round_trip
 from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.storage import Storage
@@ -49,20 +49,20 @@ class Health:
         routes.get("/readyz")(self.ready)
         return routes
 
-    @answers(Ok)
+    @describe_route(Ok)
     async def alive(self) -> Response:
         """Say that the process answers, and nothing more."""
-        return answer(Ok())
+        return json_response(Ok())
 
-    @answers(Readiness, problems={503: Unreadiness})
+    @describe_route(Readiness, problems={503: Unreadiness})
     async def ready(self) -> Response:
         """Say whether everything that this server needs answers in time."""
         checks = await self._probe()
         broken = [name for name, outcome in checks.items() if outcome != "ok"]
         if not broken:
-            return answer(Readiness(checks=checks))
+            return json_response(Readiness(checks=checks))
         error = f"Not ready: {' and '.join(broken)} cannot be reached."
-        return answer(Unreadiness(error=error, checks=checks), 503, retry_after(RETRY_AFTER_S))
+        return json_response(Unreadiness(error=error, checks=checks), 503, retry_after(RETRY_AFTER_S))
 
     async def _probe(self) -> dict[str, str]:
         if self._running is None or self._running.done():
@@ -78,7 +78,7 @@ class Health:
             "storage": _outcome(self._storage.ping()),
         }
         if self._ask_gateway is not None:
-            checks["gateway"] = _outcome(self._ask_gateway(), within_s=ASK_S)
+            checks["gateway"] = _outcome(self._ask_gateway(), within_s=CHECK_TIMEOUT_S)
         return dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
 
 

@@ -17,9 +17,9 @@ from quart import Blueprint, Response, request
 
 from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.core.callback_urls import own_origin
-from omnisonic.http.core.inputs import Input, json_body, no_body
-from omnisonic.http.core.openapi import COOKIE, answers
-from omnisonic.http.core.responses import InviteAnswer, InviteList, OfferAnswer, Ok, SessionAnswer, answer
+from omnisonic.http.core.inputs import Input, read_json, refuse_body
+from omnisonic.http.core.openapi import COOKIE, describe_route
+from omnisonic.http.core.responses import InviteAnswer, InviteList, OfferAnswer, Ok, SessionAnswer, json_response
 from omnisonic.models import INVITED, InviteId, LoginId, SessionId, called
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.sessions import Offer, SessionStore
@@ -55,48 +55,48 @@ class Invites:
         routes.post("/invites/<token>")(self.accept)
         return routes
 
-    @answers(InviteAnswer, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=NewInvite, security=COOKIE)
+    @describe_route(InviteAnswer, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=NewInvite, security=COOKIE)
     async def invite(self, session_id: SessionId) -> Response:
         """Make a link that lets others share the session. Its owner only."""
         login = self._login()
-        await json_body(NewInvite)
+        await read_json(NewInvite)
         token = new_invite()
         made = await self._sessions.invite(login, session_id, invite_digest(token))
         url = f"{own_origin(self._settings, request.host)}/invites/{token}"
-        return answer(InviteAnswer(url, made.id, made.role, made.expires_at), 201)
+        return json_response(InviteAnswer(url, made.id, made.role, made.expires_at), 201)
 
-    @answers(InviteList, 401, 403, 404, 503, security=COOKIE)
+    @describe_route(InviteList, 401, 403, 404, 503, security=COOKIE)
     async def list(self, session_id: SessionId) -> Response:
         """List the session's invites that hold. Its owner only."""
-        return answer(InviteList(await self._sessions.invites(self._login(), session_id)))
+        return json_response(InviteList(await self._sessions.invites(self._login(), session_id)))
 
-    @answers(Ok, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 401, 403, 404, 415, 503, security=COOKIE)
     async def withdraw(self, session_id: SessionId, invite_id: InviteId) -> Response:
         """End one invite: its link leads nowhere from now on. The session's owner only."""
-        no_body()
+        refuse_body()
         await self._sessions.withdraw(self._login(), session_id, invite_id)
-        return answer(Ok())
+        return json_response(Ok())
 
-    @answers(Ok, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 401, 403, 404, 415, 503, security=COOKIE)
     async def withdraw_all(self, session_id: SessionId) -> Response:
         """End all invites to the session. Its owner only."""
-        no_body()
+        refuse_body()
         await self._sessions.withdraw(self._login(), session_id)
-        return answer(Ok())
+        return json_response(Ok())
 
-    @answers(OfferAnswer, 404, 503)
+    @describe_route(OfferAnswer, 404, 503)
     async def look(self, token: str) -> Response:
         """Say what an invite offers. Nothing changes."""
         offer = await self._sessions.offer(invite_digest(token))
-        return answer(OfferAnswer(offer.session_name, owner_name(offer), INVITED, offer.invite_ends_at))
+        return json_response(OfferAnswer(offer.session_name, owner_name(offer), INVITED, offer.invite_ends_at))
 
-    @answers(SessionAnswer, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(SessionAnswer, 401, 403, 404, 415, 503, security=COOKIE)
     async def accept(self, token: str) -> Response:
         """Accept an invite: the session is shared with the caller. Whoever has a role in it keeps that."""
-        no_body()
+        refuse_body()
         login = self._login()
         session = await self._sessions.get(login, await self._sessions.accept(login, invite_digest(token)))
-        return answer(SessionAnswer(*await self._presence.add_counts([session])))
+        return json_response(SessionAnswer(*await self._presence.add_counts([session])))
 
 
 def owner_name(offer: Offer) -> str:

@@ -25,10 +25,10 @@ from omnisonic.http.api.rooms import DisplayName, MemberName, RoomName
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.client_address import client_address
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.inputs import Input, Query, json_body
-from omnisonic.http.core.openapi import COOKIE_IF_ANY, answers
+from omnisonic.http.core.inputs import Input, Query, read_json
+from omnisonic.http.core.openapi import COOKIE_IF_ANY, describe_route
 from omnisonic.http.core.request_ids import PRESENCE_PATH
-from omnisonic.http.core.responses import Members, Ok, answer, answer_encoded, encoded
+from omnisonic.http.core.responses import Members, Ok, encoded, encoded_response, json_response
 from omnisonic.models import (
     Member,
     MemberId,
@@ -51,7 +51,7 @@ TIMEOUT_S: Final = 0.5
 """Longest that one read may take; an answer waits for two at most."""
 
 
-class RosterReads:
+class RosterReader:
     """Reads the rosters in `presence`."""
 
     def __init__(self, presence: PresenceStore) -> None:
@@ -139,17 +139,17 @@ class Presence:
         presence: PresenceStore,
         bus: Bus,
         rights: RoomRights,
-        callers: CurrentUser,
+        current_user: CurrentUser,
     ) -> None:
         self._default_ttl_s = settings.presence_ttl_s
         self._proxies = settings.trusted_proxies
         most = settings.max_members_per_room
         self._leases_per_room = min(LEASES_PER_ROOM, most // 2) if most else LEASES_PER_ROOM
         self._store = presence
-        self._reads = RosterReads(presence)
+        self._reads = RosterReader(presence)
         self._bus = bus
         self._rights = rights
-        self._callers = callers
+        self._current_user = current_user
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("presence", __name__)
@@ -162,19 +162,19 @@ class Presence:
 
     async def admit(self) -> None:
         """Turn strangers away before anything of the request is looked at. Errors: `NotSignedIn`."""
-        self._callers.login()
+        self._current_user.login()
 
-    @answers(Members, 400, 401, 404, 503, query=RoomQuery, security=COOKIE_IF_ANY)
+    @describe_route(Members, 400, 401, 404, 503, query=RoomQuery, security=COOKIE_IF_ANY)
     async def members(self) -> Response:
         """List everyone in a room."""
         room = checked_room_id(Query()["roomId"])
         await self._rights.user_of(room)
-        return answer_encoded(await self._reads.members(room))
+        return encoded_response(await self._reads.members(room))
 
-    @answers(Ok, 400, 401, 403, 404, 408, 409, 413, 415, 503, body=Arrival, security=COOKIE_IF_ANY)
+    @describe_route(Ok, 400, 401, 403, 404, 408, 409, 413, 415, 503, body=Arrival, security=COOKIE_IF_ANY)
     async def arrive(self) -> Response:
         """Say that someone is in a room, for a while. The live room sees them come; repeat it to keep them there."""
-        arrival = await json_body(Arrival)
+        arrival = await read_json(Arrival)
         room, user = arrival.room_id, await self._rights.user_of(arrival.room_id, arrival.member_id)
         person, account = (None, UNSET) if user is None else (user.id, account_of(user))
         member_id = _named(arrival.member_id, user)
@@ -186,16 +186,16 @@ class Presence:
                 raise Refusal(409, "member_taken", "Somebody else is in the room under that memberId.")
             await self._tell(LeasePut(room, member, ttl_s, person))
         await self._check_role(room, member_id, person)
-        return answer(Ok())
+        return json_response(Ok())
 
-    @answers(Ok, 400, 401, 403, 404, 408, 413, 415, 503, body=Departure, security=COOKIE_IF_ANY)
+    @describe_route(Ok, 400, 401, 403, 404, 408, 413, 415, 503, body=Departure, security=COOKIE_IF_ANY)
     async def depart(self) -> Response:
         """Say that someone is in a room no more. Saying it twice is no error."""
-        departure = await json_body(Departure)
+        departure = await read_json(Departure)
         room, user = departure.room_id, await self._rights.user_of(departure.room_id, departure.member_id)
         person = None if user is None else user.id
         await self._take_back(room, _named(departure.member_id, user), person)
-        return answer(Ok())
+        return json_response(Ok())
 
     def _bound(self, person: UserId | None) -> LeaseBound:
         """How many leases there may be, by whom they are counted."""

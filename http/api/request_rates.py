@@ -33,7 +33,7 @@ BY_PERSON: Final = "requests by person"
 BY_ADDRESS: Final = "requests by address"
 ASK_AGAIN_S: Final = 5.0
 """How long a guard that did not answer is left alone."""
-KNOWN: Final = 4096
+CACHED_LOGINS: Final = 4096
 """Sign-ins whose person is known; one more, and all are asked about anew. Whose a sign-in is never changes."""
 
 log = logging.getLogger(__name__)
@@ -48,13 +48,13 @@ class RequestRates:
         guard: Guard,
         local_guard: Guard,
         accounts: AccountStore,
-        callers: CurrentUser,
+        current_user: CurrentUser,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._guard = guard
         self._accounts = accounts
-        self._callers = callers
+        self._current_user = current_user
         self._clock = clock
         self._local_guard = local_guard
         self._guard_answers = True
@@ -88,7 +88,7 @@ class RequestRates:
 
     async def _person(self) -> str:
         """Who is signed in, or by what they are counted; empty for a stranger."""
-        login = self._callers.login_or_none()
+        login = self._current_user.login_or_none()
         if login is None:
             return ""
         known = self._people.get(login)
@@ -98,7 +98,7 @@ class RequestRates:
             signed_in = await self._accounts.signed_in(login)
         except Unavailable:
             return login
-        if len(self._people) >= KNOWN:
+        if len(self._people) >= CACHED_LOGINS:
             self._people.clear()
         self._people[login] = person = "" if signed_in is None else signed_in.person.id
         return person

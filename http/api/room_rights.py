@@ -15,9 +15,9 @@ from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
 class RoomRights:
     """Asks `access` about those whom `callers` knows. `is_open`: rooms that are no session's are anybody's."""
 
-    def __init__(self, access: AccessStore, callers: CurrentUser, *, is_open: bool) -> None:
+    def __init__(self, access: AccessStore, current_user: CurrentUser, *, is_open: bool) -> None:
         self._access = access
-        self._callers = callers
+        self._current_user = current_user
         self.is_open = is_open
 
     async def user_of(self, room: RoomId, member_id: MemberId | None = None) -> Person | None:
@@ -29,7 +29,7 @@ class RoomRights:
         """
         if self.is_open and uuid_meant(room) is None and (member_id is None or uuid_meant(member_id) is None):
             return None
-        login = self._callers.login_or_none() if self.is_open else self._callers.login()
+        login = self._current_user.login_or_none() if self.is_open else self._current_user.login()
         standing = await self._access.standing(room, login=login, member_id=member_id)
         if self.is_open and standing.is_anybodys:
             if standing.is_reserved:

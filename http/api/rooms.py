@@ -27,10 +27,10 @@ from omnisonic.http.api.room_rights import RoomRights
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.client_address import client_address
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import Input, json_body, raw_json
-from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, answers
+from omnisonic.http.core.inputs import Input, read_json, read_raw_json
+from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, describe_route
 from omnisonic.http.core.openapi_schemas import id_schema, name_schema
-from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, answer
+from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, json_response
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from omnisonic.models import (
     DISPLAY_NAME_LENGTH,
@@ -49,7 +49,7 @@ from omnisonic.studio.sessions import OwnerOnly, SessionStore
 from omnisonic.wire.messages import DEPTH, SERVER_TYPES, SIGNAL_PREFIX, TYPE_LENGTH, depth, refusal
 from omnisonic.wire.numbers import check_numbers
 
-NOT_FROM_OUTSIDE: Final = SERVER_TYPES | {"heartbeat", "presence.set", "transport.set"}
+INTERNAL_TYPES: Final = SERVER_TYPES | {"heartbeat", "presence.set", "transport.set"}
 """What only the server says, and what only a member can mean."""
 
 _Id = WithJsonSchema(id_schema())
@@ -73,7 +73,7 @@ class Saying(Input):
     to: str | None = None
 
 
-class OutsideMessage(msgspec.Struct, frozen=True):
+class ExternalMessage(msgspec.Struct, frozen=True):
     """A `Saying` as it is read: its payload goes on as the bytes it came as."""
 
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=TYPE_LENGTH)]
@@ -81,10 +81,10 @@ class OutsideMessage(msgspec.Struct, frozen=True):
     to: str | None = None
 
 
-_decode: Final = msgspec.json.Decoder(OutsideMessage).decode
+_decode: Final = msgspec.json.Decoder(ExternalMessage).decode
 
 
-def read_saying(body: bytes) -> OutsideMessage:
+def parse_message(body: bytes) -> ExternalMessage:
     """What is to be said.
 
     Errors: `InvalidInput`: `invalid_json`, `invalid_message`, `invalid_number`, `too_deep`, `reserved_type`.
@@ -101,7 +101,7 @@ def read_saying(body: bytes) -> OutsideMessage:
         message = None
     if message is None:
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
-    if message.type in NOT_FROM_OUTSIDE:
+    if message.type in INTERNAL_TYPES:
         raise InvalidInput(f"Nobody says {message.type} from outside of a room.", code="reserved_type")
     if message.to is None and message.type.startswith(SIGNAL_PREFIX):
         raise InvalidInput(f"{message.type} must say to which member.", code="invalid_message")
@@ -138,7 +138,7 @@ class Rooms:
         self,
         settings: Settings,
         stores: RoomStores,
-        callers: CurrentUser,
+        current_user: CurrentUser,
         rights: RoomRights,
         *,
         secret: str,
@@ -148,7 +148,7 @@ class Rooms:
     ) -> None:
         self._proxies = settings.trusted_proxies
         self._stores = stores
-        self._callers = callers
+        self._current_user = current_user
         self._rights = rights
         self._printer = TicketPrinter(secret)
         self._livekit = LiveKitTokens.of(settings)
@@ -162,12 +162,14 @@ class Rooms:
         routes.post("/<path:room_id>/messages")(self.say)
         return routes
 
-    @answers(TicketAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=Entrance, security=COOKIE)
+    @describe_route(
+        TicketAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=Entrance, security=COOKIE
+    )
     async def ticket(self, room_id: RoomId) -> Response:
         """Give the caller a ticket: good for one entrance into a room, within seconds, as themselves."""
-        login = self._callers.login()
+        login = self._current_user.login()
         room = checked_room_id(room_id)
-        entrance = await json_body(Entrance)
+        entrance = await read_json(Entrance)
         person = await self._rights.holder_of(login, room, entrance.member_id)
         member_id = person.id if entrance.member_id is None else own_or_given(entrance.member_id, person)
         display_name = default_display_name(person) if entrance.display_name is None else entrance.display_name
@@ -189,9 +191,9 @@ class Rooms:
         if self._livekit is not None:
             livekit = self._livekit.token(room=room, member_id=member_id, display_name=display_name, now_s=now_s)
             shown = msgspec.structs.replace(shown, livekit=livekit)
-        return answer(shown, 201)
+        return json_response(shown, 201)
 
-    @answers(
+    @describe_route(
         SaidAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER
     )
     async def say(self, room_id: RoomId) -> Response:
@@ -200,16 +202,16 @@ class Rooms:
         if "Authorization" in request.headers:
             await self._check_operator()
         else:
-            session = await self._stores.sessions.get(self._callers.login(), room)
+            session = await self._stores.sessions.get(self._current_user.login(), room)
             if session.role != "owner":
                 raise OwnerOnly
-        saying = read_saying(await raw_json())
+        saying = parse_message(await read_raw_json())
         reply = await self._said(room, saying)
         if reply.code == "room_crashed":
             raise Unavailable(reply.message)
         if reply.code:
             raise Refusal(_STATUSES.get(reply.code, 400), reply.code, reply.message)
-        return answer(SaidAnswer(reply.offset), 202)
+        return json_response(SaidAnswer(reply.offset), 202)
 
     async def _check_operator(self) -> None:
         """See that the request carries the operator's token. Errors: `Refusal`: 401, 429; `Unavailable`."""
@@ -226,7 +228,7 @@ class Rooms:
             )
         await self._stores.guard.give_back("operator", address)
 
-    async def _said(self, room: RoomId, message: OutsideMessage) -> Reply:
+    async def _said(self, room: RoomId, message: ExternalMessage) -> Reply:
         """What the gateway that has the room says of it; `room_empty` when none has. Errors: `Unavailable`."""
         channel = f"omnisonic:reply:{secrets.token_hex(CHANNEL_BYTES)}"
         event = encode(RoomSaid(room, message.type, message.payload, message.to, channel))

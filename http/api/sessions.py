@@ -21,10 +21,10 @@ from quart import Blueprint, Response
 from omnisonic.errors import InvalidInput
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.session_presence import SessionPresence
-from omnisonic.http.core.inputs import Input, Query, json_body, no_body
-from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.inputs import Input, Query, read_json, refuse_body
+from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.openapi_schemas import trimmed_name_schema
-from omnisonic.http.core.responses import FoundSession, Ok, SessionAnswer, SessionList, Sharing, answer
+from omnisonic.http.core.responses import FoundSession, Ok, SessionAnswer, SessionList, Sharing, json_response
 from omnisonic.models import (
     BEATS_PER_BAR,
     SESSION_NAME_LENGTH,
@@ -43,7 +43,7 @@ from omnisonic.wire.payloads import SessionGone, SharedSession
 
 LISTED: Final = 50
 """Sessions in one answer when nobody says how many."""
-LISTED_AT_MOST: Final = LONGEST_PAGE
+MOST_LISTED: Final = LONGEST_PAGE
 _BEFORE_ALL: Final = "00000000-0000-0000-0000-000000000000"
 
 CURSOR: Final = (
@@ -60,7 +60,7 @@ class SessionQuery(Input):
     """One session by its `id`, or a page of them all."""
 
     id: str | None = Field(default=None, description="Only this session.")
-    limit: int = Field(default=LISTED, ge=1, le=LISTED_AT_MOST, description="Most sessions to list.")
+    limit: int = Field(default=LISTED, ge=1, le=MOST_LISTED, description="Most sessions to list.")
     before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR}$"})] | None = Field(
         default=None, description="List what comes after: the `nextBefore` of an earlier answer, or a time."
     )
@@ -80,14 +80,14 @@ class Changes(Input):
     beats_per_bar: Annotated[int, Field(ge=BEATS_PER_BAR[0], le=BEATS_PER_BAR[1])] | None = None
 
 
-def written_cursor(cursor: Cursor | None) -> str | None:
+def format_cursor(cursor: Cursor | None) -> str | None:
     """The cursor as `nextBefore` says it."""
     if cursor is None:
         return None
     return f"{cursor.created_at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{cursor.id}"
 
 
-def read_cursor(text: str | None) -> Cursor | None:
+def parse_cursor(text: str | None) -> Cursor | None:
     """The place that `before` names. Errors: `InvalidInput` (`invalid_before`).
 
     The 31st of a short month is a day of the next one: a place in the order all the same.
@@ -111,13 +111,13 @@ class Sessions:
         settings: Settings,
         sessions: SessionStore,
         presence: SessionPresence,
-        news: RoomEvents,
+        room_events: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._presence = presence
-        self._news = news
+        self._room_events = room_events
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -130,7 +130,7 @@ class Sessions:
         routes.delete("/<id:session_id>/collaborators/<id:user_id>")(self.remove)
         return routes
 
-    @answers((SessionList, FoundSession), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
+    @describe_route((SessionList, FoundSession), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
     async def read(self) -> Response:
         """List the caller's sessions, or give the one whose `id` is asked for."""
         query = Query()
@@ -138,62 +138,62 @@ class Sessions:
         if session_id is not None:
             found = await self._sessions.find(self._login(), session_id)
             (session,) = await self._presence.add_counts([found.session])
-            return answer(FoundSession(session, found.user))
+            return json_response(FoundSession(session, found.user))
         listing = await self._page(query)
-        return answer(SessionList(listing.sessions, listing.user, written_cursor(listing.next_before)))
+        return json_response(SessionList(listing.sessions, listing.user, format_cursor(listing.next_before)))
 
-    @answers(FoundSession, 400, 401, 403, 408, 413, 415, 503, status=201, body=NewSession, security=COOKIE)
+    @describe_route(FoundSession, 400, 401, 403, 408, 413, 415, 503, status=201, body=NewSession, security=COOKIE)
     async def create(self) -> Response:
         """Make a session, owned by the caller."""
         session = await self._made()
-        return answer(FoundSession(session, session.owner.id), 201)
+        return json_response(FoundSession(session, session.owner.id), 201)
 
-    @answers(SessionAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=Changes, security=COOKIE)
+    @describe_route(SessionAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=Changes, security=COOKIE)
     async def change(self, session_id: SessionId) -> Response:
         """Rename a session, or set its tempo. Its owner only; the live room is told."""
         login = self._login()
-        changes = await json_body(Changes)
+        changes = await read_json(Changes)
         change = Change(changes.name, changes.tempo_bpm, changes.beats_per_bar)
         session = await self._sessions.change(login, session_id, change)
-        await self._news.tell(RoomSaid(session.id, "session.updated", _as_everybody_sees(session)))
-        return answer(SessionAnswer(*await self._presence.add_counts([session])))
+        await self._room_events.tell(RoomSaid(session.id, "session.updated", _as_everybody_sees(session)))
+        return json_response(SessionAnswer(*await self._presence.add_counts([session])))
 
-    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def delete(self, session_id: SessionId) -> Response:
         """Delete a session for good. Its owner only; the live room closes."""
-        no_body()
+        refuse_body()
         await self._sessions.delete(self._login(), session_id)
         await self._presence.end_leases(session_id)
         said = msgspec.Raw(msgspec.json.encode(SessionGone(session_id)))
-        await self._news.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
-        return answer(Ok())
+        await self._room_events.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
+        return json_response(Ok())
 
-    @answers(Sharing, 400, 401, 404, 503, security=COOKIE)
+    @describe_route(Sharing, 400, 401, 404, 503, security=COOKIE)
     async def collaborators(self, session_id: SessionId) -> Response:
         """Say whose session it is, and with whom it is shared."""
         login = self._login()
         session = await self._sessions.get(login, session_id)
-        return answer(Sharing(session.owner, await self._sessions.collaborators(login, session_id)))
+        return json_response(Sharing(session.owner, await self._sessions.collaborators(login, session_id)))
 
-    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, session_id: SessionId, user_id: UserId) -> Response:
         """Share a session with somebody no more: its owner removes anybody, collaborators themselves."""
-        no_body()
+        refuse_body()
         await self._sessions.remove(self._login(), session_id, user_id)
         await self._presence.end_leases(session_id, user_id)
-        await self._news.tell(RoleLost(session_id, user_id))
-        return answer(Ok())
+        await self._room_events.tell(RoleLost(session_id, user_id))
+        return json_response(Ok())
 
     async def _page(self, query: Query) -> Listing:
         """The sessions that the query asks for, and how many are in each."""
-        limit = query.number("limit", default=LISTED, least=1, most=LISTED_AT_MOST)
-        listing = await self._sessions.list(self._login(), limit=limit, before=read_cursor(query.get("before")))
+        limit = query.number("limit", default=LISTED, least=1, most=MOST_LISTED)
+        listing = await self._sessions.list(self._login(), limit=limit, before=parse_cursor(query.get("before")))
         return msgspec.structs.replace(listing, sessions=await self._presence.add_counts(listing.sessions))
 
     async def _made(self) -> Session:
         """The session that the body asks for; nobody can be in its room yet."""
         login = self._login()
-        wanted = await json_body(NewSession)
+        wanted = await read_json(NewSession)
         session = await self._sessions.create(login, wanted.name or UNTITLED)
         return msgspec.structs.replace(session, participants=0)
 

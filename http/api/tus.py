@@ -20,19 +20,19 @@ from omnisonic.http.api.tus_headers import (
     ChunkHeaders,
     CreationHeaders,
     VersionHeader,
-    abilities,
+    capabilities,
+    effective_method,
     expires,
+    format_metadata,
     metadata,
     number,
-    real_method,
-    refuse_foreign,
-    written_metadata,
+    refuse_unsupported,
 )
 from omnisonic.http.api.uploads import UploadParts, tell
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.openapi import COOKIE, answers
-from omnisonic.http.core.request_body import PIECES_PATH, reader
-from omnisonic.http.core.stopping import answered_before_the_stop
+from omnisonic.http.core.openapi import COOKIE, describe_route
+from omnisonic.http.core.request_body import TUS_PATH, reader
+from omnisonic.http.core.stopping import finish_before_stop
 from omnisonic.models import LoginId, Upload, UploadId, plain_id
 from omnisonic.stores.storage import NoSuchObject, Storage
 from omnisonic.studio.uploads import NoSuchUpload, UploadTooLarge
@@ -41,7 +41,7 @@ from omnisonic.studio.uploads.file_names import checked_file_name
 from omnisonic.studio.uploads.resumable import NoSuchResumable, OffsetTaken, ResumableStore
 from omnisonic.studio.uploads.resumable_writer import ResumableWriter, Written
 
-PIECE_TYPE: Final = "application/offset+octet-stream"
+CHUNK_TYPE: Final = "application/offset+octet-stream"
 
 
 class Tus:
@@ -52,13 +52,13 @@ class Tus:
         parts: UploadParts,
         resumable: ResumableStore,
         storage: Storage,
-        news: RoomEvents,
+        room_events: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
         self._parts = parts
         self._resumable = resumable
-        self._writer = ResumableWriter(resumable, parts.intake, storage, parts.disposal)
-        self._news = news
+        self._writer = ResumableWriter(resumable, parts.upload_writer, storage, parts.garbage_collector)
+        self._room_events = room_events
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -72,19 +72,19 @@ class Tus:
         routes.after_request(_say_version)
         return routes
 
-    @answers(None, bare=[204])
+    @describe_route(None, bare=[204])
     async def describe(self) -> Response:
         """Say which version and extensions of tus there are."""
-        return _bare(204, abilities(self._parts.intake.max_bytes))
+        return _bare(204, capabilities(self._parts.upload_writer.max_bytes))
 
-    @answers(None, 400, 401, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
+    @describe_route(None, 400, 401, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
     async def create(self) -> Response:
         """Begin an upload of `Upload-Length` bytes; `Upload-Metadata` has its `filename`, and `sessionId` if any."""
         login = self._login()
-        refuse_foreign(request.headers, creates=True, has_body=request.mimetype == PIECE_TYPE and _has_body())
+        refuse_unsupported(request.headers, creates=True, has_body=request.mimetype == CHUNK_TYPE and _has_body())
         size = number("Upload-Length", request.headers.get("Upload-Length", ""))
-        if size > self._parts.intake.max_bytes:
-            raise UploadTooLarge(self._parts.intake.max_bytes)
+        if size > self._parts.upload_writer.max_bytes:
+            raise UploadTooLarge(self._parts.upload_writer.max_bytes)
         if not size:
             raise InvalidInput("The file is empty.", code="empty_file")
         about = metadata(request.headers.get("Upload-Metadata", ""))
@@ -93,7 +93,7 @@ class Tus:
         headers = {"Location": f"/api/upload/tus/{begun.id}", "Upload-Offset": "0"} | expires(begun.expires_at)
         return _bare(201, headers)
 
-    @answers(None, 400, 401, 404, 412, 503, bare=[200], headers=VersionHeader, security=COOKIE)
+    @describe_route(None, 400, 401, 404, 412, 503, bare=[200], headers=VersionHeader, security=COOKIE)
     async def look(self, upload_id: UploadId) -> Response:
         """Say how much of it has arrived."""
         login = self._login()
@@ -103,12 +103,12 @@ class Tus:
             # It may have been finished by a request whose answer was lost.
             upload = await self._finished(login, upload_id)
             size = {"Upload-Offset": str(upload.file_size), "Upload-Length": str(upload.file_size)}
-            return _bare(200, size | written_metadata(upload.file_name, upload.session_id))
+            return _bare(200, size | format_metadata(upload.file_name, upload.session_id))
         headers = {"Upload-Offset": str(resumable.received), "Upload-Length": str(resumable.size)}
-        headers |= written_metadata(resumable.file_name, resumable.session)
+        headers |= format_metadata(resumable.file_name, resumable.session)
         return _bare(200, headers | expires(resumable.expires_at))
 
-    @answers(
+    @describe_route(
         None,
         400,
         401,
@@ -124,29 +124,29 @@ class Tus:
         507,
         bare=[204],
         headers=ChunkHeaders,
-        octets=PIECE_TYPE,
+        octets=CHUNK_TYPE,
         security=COOKIE,
     )
-    @answered_before_the_stop()
+    @finish_before_stop()
     async def append(self, upload_id: UploadId) -> Response:
         """Send the piece that begins at `Upload-Offset`; with the last one, the upload is there."""
         login = self._login()
-        if request.mimetype != PIECE_TYPE:
-            raise Refusal(415, "unsupported_media_type", f"Send the piece as {PIECE_TYPE}.")
-        refuse_foreign(request.headers, creates=False, has_body=True)
+        if request.mimetype != CHUNK_TYPE:
+            raise Refusal(415, "unsupported_media_type", f"Send the piece as {CHUNK_TYPE}.")
+        refuse_unsupported(request.headers, creates=False, has_body=True)
         offset = number("Upload-Offset", request.headers.get("Upload-Offset", ""))
         said = request.headers.get("Upload-Checksum")
         checksum = None if said is None else Checksum(said)
         body = Body(reader(), request.content_length, checksum)
         written = await self._written(login, upload_id, body, offset)
         if written.upload is not None:
-            await tell(self._news, "upload.added", written.upload)
+            await tell(self._room_events, "upload.added", written.upload)
         if written.broke_off is not None:
             raise written.broke_off
         headers = {"Upload-Offset": str(written.received)}
         return _bare(204, headers if written.upload else headers | expires(written.resumable.expires_at))
 
-    @answers(None, 400, 401, 404, 412, 503, bare=[204], headers=VersionHeader, security=COOKIE)
+    @describe_route(None, 400, 401, 404, 412, 503, bare=[204], headers=VersionHeader, security=COOKIE)
     async def remove(self, upload_id: UploadId) -> Response:
         """Forget an upload that is not finished."""
         await self._writer.dispose(await self._resumable.remove(self._login(), upload_id))
@@ -154,7 +154,7 @@ class Tus:
 
     async def _check_version(self) -> None:
         """Refuse strangers, and clients of another version; pages of others cannot send the header unasked."""
-        real_method(request.method, request.scope["headers"])
+        effective_method(request.method, request.scope["headers"])
         if request.method == "OPTIONS":
             return
         self._login()
@@ -188,9 +188,9 @@ class MethodOverride:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PIECES_PATH):
+        if scope["type"] == "http" and scope["path"].startswith(TUS_PATH):
             with suppress(InvalidInput):  # which the route tells
-                scope = {**scope, "method": real_method(scope["method"], scope["headers"])}
+                scope = {**scope, "method": effective_method(scope["method"], scope["headers"])}
         await self._app(scope, receive, send)
 
 

@@ -48,7 +48,7 @@ _WHOLE_NUMBER: Final = re.compile("[0-9]{1,15}")
 _CODES: Final = {"Upload-Length": "invalid_upload_length", "Upload-Offset": "invalid_upload_offset"}
 
 
-def abilities(max_bytes: int) -> dict[str, str]:
+def capabilities(max_bytes: int) -> dict[str, str]:
     """What this server can, for `OPTIONS`."""
     return {
         "Tus-Version": VERSION,
@@ -65,7 +65,7 @@ def number(name: str, text: str) -> int:
     return int(text)
 
 
-def refuse_foreign(headers: Headers, *, creates: bool, has_body: bool) -> None:
+def refuse_unsupported(headers: Headers, *, creates: bool, has_body: bool) -> None:
     """See that a request wants no extension that there is not. Errors: `InvalidInput` (`unsupported_tus_extension`)."""
     wanted = [what for name, what in FOREIGN.items() if name in headers]
     if "upload-checksum" in headers.get("Trailer", "").lower():
@@ -77,7 +77,7 @@ def refuse_foreign(headers: Headers, *, creates: bool, has_body: bool) -> None:
         raise InvalidInput(message, code="unsupported_tus_extension")
 
 
-def real_method(method: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+def effective_method(method: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The method that is meant, which a client that cannot send it says by `X-HTTP-Method-Override` in a POST.
 
     Errors: `InvalidInput` (`invalid_method_override`).
@@ -113,7 +113,7 @@ def metadata(header: str) -> dict[str, str]:
     return pairs
 
 
-def written_metadata(file_name: str, session_id: str | None) -> dict[str, str]:
+def format_metadata(file_name: str, session_id: str | None) -> dict[str, str]:
     """The header that says what the studio has kept of the client's `Upload-Metadata`."""
     pairs = {"filename": file_name} | ({} if session_id is None else {"sessionId": session_id})
     encoded = (f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())

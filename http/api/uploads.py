@@ -18,15 +18,15 @@ from quart import Blueprint, Response, request
 
 from omnisonic.http.api.downloads import DownloadLinks
 from omnisonic.http.api.room_events import RoomEvents
-from omnisonic.http.api.sessions import CURSOR, read_cursor, written_cursor
+from omnisonic.http.api.sessions import CURSOR, format_cursor, parse_cursor
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import Input, Query, json_body, no_body
+from omnisonic.http.core.inputs import Input, Query, read_json, refuse_body
 from omnisonic.http.core.multipart import OVERHEAD_BYTES, form_in_request
-from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.request_body import request_body
-from omnisonic.http.core.responses import ChangedUpload, Ok, UploadAnswer, UploadList, answer
-from omnisonic.http.core.stopping import answered_before_the_stop
+from omnisonic.http.core.responses import ChangedUpload, Ok, UploadAnswer, UploadList, json_response
+from omnisonic.http.core.stopping import finish_before_stop
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoomSaid
@@ -88,18 +88,20 @@ class UploadParts:
     """What the routes of uploads stand on."""
 
     store: UploadStore
-    intake: UploadWriter
-    disposal: GarbageCollector
+    upload_writer: UploadWriter
+    garbage_collector: GarbageCollector
     links: DownloadLinks
 
 
 class Uploads:
     """The routes of `/api/upload`. `login` tells by which sign-in the current request is made, or raises."""
 
-    def __init__(self, settings: Settings, parts: UploadParts, news: RoomEvents, login: Callable[[], LoginId]) -> None:
+    def __init__(
+        self, settings: Settings, parts: UploadParts, room_events: RoomEvents, login: Callable[[], LoginId]
+    ) -> None:
         self._settings = settings
         self._parts = parts
-        self._news = news
+        self._room_events = room_events
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -114,10 +116,10 @@ class Uploads:
         routes.get("/<id(length=36):upload_id>/peaks")(self.peaks)
         return routes
 
-    @answers(
+    @describe_route(
         UploadAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, 507, status=201, multipart=FORM, security=COOKIE
     )
-    @answered_before_the_stop()
+    @finish_before_stop()
     async def create(self) -> Response:
         """Upload one file, into a session or not: the parts `file` and, if wanted, `sessionId` of a form."""
         login = self._login()
@@ -125,72 +127,74 @@ class Uploads:
         size = self._declared_bytes()
         await form.open_file()
         name, key = checked_file_name(form.file_name), new_key(FOLDER)
-        intake = self._parts.intake
-        async with intake.arriving(login, key, session=form.session_id, size=size) as reservation:
-            received = await intake.put(key, reservation.counted(form.file()), name)
+        upload_writer = self._parts.upload_writer
+        async with upload_writer.arriving(login, key, session=form.session_id, size=size) as reservation:
+            received = await upload_writer.put(key, reservation.counted(form.file()), name)
             await form.finish()
             upload = await self._parts.store.commit(login, str(uuid4()), key, received, session=form.session_id)
-        await tell(self._news, "upload.added", upload)
-        return answer(await self._linked(StoredUpload(upload, key)), 201)
+        await tell(self._room_events, "upload.added", upload)
+        return json_response(await self._linked(StoredUpload(upload, key)), 201)
 
-    @answers(UploadList, 400, 401, 404, 503, query=UploadQuery, security=COOKIE)
+    @describe_route(UploadList, 400, 401, 404, 503, query=UploadQuery, security=COOKIE)
     async def list(self) -> Response:
         """List the uploads of a session, or the caller's own."""
         query = Query()
         limit = query.number("limit", default=LISTED, least=1, most=LONGEST_PAGE)
-        before = read_cursor(query.get("before"))
+        before = parse_cursor(query.get("before"))
         page = await self._parts.store.list(self._login(), query.id("sessionId"), limit=limit, before=before)
-        return answer(UploadList([await self._linked(kept) for kept in page.uploads], written_cursor(page.next_before)))
+        return json_response(
+            UploadList([await self._linked(stored) for stored in page.uploads], format_cursor(page.next_before))
+        )
 
-    @answers(UploadAnswer, 400, 401, 404, 503, security=COOKIE)
+    @describe_route(UploadAnswer, 400, 401, 404, 503, security=COOKIE)
     async def read(self, upload_id: UploadId) -> Response:
         """Give an upload, and a link to download it."""
-        return answer(await self._linked(await self._parts.store.get(self._login(), upload_id)))
+        return json_response(await self._linked(await self._parts.store.get(self._login(), upload_id)))
 
-    @answers(ChangedUpload, 400, 401, 403, 404, 408, 413, 415, 503, body=MixChanges, security=COOKIE)
+    @describe_route(ChangedUpload, 400, 401, 403, 404, 408, 413, 415, 503, body=MixChanges, security=COOKIE)
     async def change(self, upload_id: UploadId) -> Response:
         """Change how a stem sits in the mix; the live room is told."""
         login = self._login()
-        changes = await json_body(MixChanges)
+        changes = await read_json(MixChanges)
         mix = Mix(changes.gain_db, changes.pan, changes.muted, changes.offset_seconds)
         upload = await self._parts.store.change(login, upload_id, mix)
-        await tell(self._news, "upload.changed", upload)
-        return answer(ChangedUpload(upload))
+        await tell(self._room_events, "upload.changed", upload)
+        return json_response(ChangedUpload(upload))
 
-    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, upload_id: UploadId) -> Response:
         """Remove an upload for good. Its uploader, or the session's owner; the live room is told."""
-        no_body()
-        kept = await self._parts.store.remove(self._login(), upload_id)
-        if kept.upload.session_id is not None:
-            said = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, kept.upload.session_id)))
-            await self._news.tell(RoomSaid(kept.upload.session_id, "upload.removed", said))
-        await self._parts.disposal.collect([kept.key], within_s=DISPOSE_S)
-        return answer(Ok())
+        refuse_body()
+        stored = await self._parts.store.remove(self._login(), upload_id)
+        if stored.upload.session_id is not None:
+            said = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, stored.upload.session_id)))
+            await self._room_events.tell(RoomSaid(stored.upload.session_id, "upload.removed", said))
+        await self._parts.garbage_collector.collect([stored.key], within_s=DISPOSE_S)
+        return json_response(Ok())
 
-    @answers(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
+    @describe_route(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
     async def peaks(self, upload_id: UploadId) -> Response:
         """Give the waveform, once the file was listened to; until then, 409 `peaks_pending` says to ask again."""
         try:
-            return answer(await self._parts.store.peaks(self._login(), upload_id))
+            return json_response(await self._parts.store.peaks(self._login(), upload_id))
         except PeaksPending as pending:
             raise Refusal(409, pending.code, pending.message, headers=retry_after(PEAKS_RETRY_S)) from None
 
-    async def _linked(self, kept: StoredUpload) -> UploadAnswer:
+    async def _linked(self, stored: StoredUpload) -> UploadAnswer:
         origin = own_origin(self._settings, request.host)
-        return UploadAnswer(kept.upload, await self._parts.links.url(kept, origin))
+        return UploadAnswer(stored.upload, await self._parts.links.url(stored, origin))
 
     def _declared_bytes(self) -> int | None:
         """About how large the file is, when the request says. Errors: `UploadTooLarge`."""
         if request.content_length is None:
             return None
         size = max(0, request.content_length - OVERHEAD_BYTES)
-        if size > self._parts.intake.max_bytes:
-            raise UploadTooLarge(self._parts.intake.max_bytes)
+        if size > self._parts.upload_writer.max_bytes:
+            raise UploadTooLarge(self._parts.upload_writer.max_bytes)
         return size
 
 
-async def tell(news: RoomEvents, what: str, upload: Upload) -> None:
+async def tell(room_events: RoomEvents, what: str, upload: Upload) -> None:
     """Tell the room of the upload's session, if it has one, of the upload as it is now."""
     if upload.session_id is not None:
-        await news.tell(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))
+        await room_events.tell(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))

@@ -35,7 +35,7 @@ WAIT_S: Final = 5.0
 _T = TypeVar("_T")
 
 
-class Passwords:
+class PasswordThreads:
     """The threads that hash. One for each process."""
 
     def __init__(self) -> None:
@@ -90,13 +90,13 @@ class Credentials(Input):
 class CredentialsSignIn:
     """Tells who somebody is by their password. `registers`: an unknown e-mail makes itself an account."""
 
-    def __init__(self, accounts: AccountStore, guard: Guard, passwords: Passwords, *, registers: bool) -> None:
+    def __init__(self, accounts: AccountStore, guard: Guard, passwords: PasswordThreads, *, registers: bool) -> None:
         self._accounts = accounts
         self._tries = PasswordAttempts(guard)
         self._passwords = passwords
         self._registers = registers
 
-    async def checked(self, credentials: Credentials, address: str) -> PasswordEntry:
+    async def validate(self, credentials: Credentials, address: str) -> PasswordEntry:
         """Whose e-mail and password these are, and the hash that says so; `address` is where they come from.
 
         Errors: `Refusal`: 401 `wrong_credentials` (unknown or wrong, nobody learns which), 429 `too_many_tries` after

@@ -19,15 +19,15 @@ from omnisonic.models import LoginId
 from omnisonic.studio.sessions import NotSignedIn
 from omnisonic.wire.cookies import read_cookie
 
-KNOWN_S: Final = 60.0
+CACHE_S: Final = 60.0
 """How long a cookie that was found to be ours is known again without looking at its signature."""
-KNOWN: Final = 4096
+CACHED_LOGINS: Final = 4096
 """Most cookies that are known; one more, and they are all looked at anew."""
-KNOWN_LENGTH: Final = 1024
+LONGEST_CACHED_HEADER: Final = 1024
 """Longest `Cookie` header that is worth knowing."""
 
 
-class KnownCookies:
+class LoginCache:
     """The `Cookie` headers that stand for a sign-in of ours, and for which. `read` reads one anew.
 
     What is kept is what the signature says, which never changes; whether the sign-in still holds is not.
@@ -44,10 +44,10 @@ class KnownCookies:
         if known is not None and known[1] > self._clock():
             return known[0]
         login = self._read()
-        if login is not None and len(header) <= KNOWN_LENGTH:
-            if len(self._logins) >= KNOWN:
+        if login is not None and len(header) <= LONGEST_CACHED_HEADER:
+            if len(self._logins) >= CACHED_LOGINS:
                 self._logins.clear()
-            self._logins[header] = login, self._clock() + KNOWN_S
+            self._logins[header] = login, self._clock() + CACHE_S
         return login
 
 
@@ -56,7 +56,7 @@ class CurrentUser(QuartAuth):
 
     def __init__(self, app: Quart, *, secret: str, secure: bool) -> None:
         self._cookies = LoginCookies(secret, secure=secure)
-        self._known = KnownCookies(self._login_in_request)
+        self._known = LoginCache(self._login_in_request)
         app.secret_key = secret
         super().__init__(app, cookie_name=self._cookies.name, cookie_secure=secure, duration=LONGEST_S, salt=SALT)
 

@@ -34,7 +34,7 @@ from omnisonic.http.auth.provider_client import ProviderDown, ProviderRefused
 from omnisonic.http.core.cookies import BrowserCookie
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.inputs import AUTH_JS_HEADER, Input, Post
-from omnisonic.http.core.responses import JSON_TYPE, answer
+from omnisonic.http.core.responses import JSON_TYPE, json_response
 from omnisonic.models import Person
 from omnisonic.studio.accounts import NotLinked, PasswordChanged
 
@@ -147,21 +147,21 @@ def redirect(url: str) -> Response:
     return Response(b"", FOUND, {"Location": url}, content_type="text/plain; charset=utf-8")
 
 
-def going(post: Post, url: str, origin: str) -> Response:
+def respond_success(post: Post, url: str, origin: str) -> Response:
     """All is well: to `url`, which is a path of ours or a page of a provider."""
-    return answer(UrlAnswer(_absolute(url, origin))) if post.wants_json else redirect(url)
+    return json_response(UrlAnswer(_absolute(url, origin))) if post.wants_json else redirect(url)
 
 
-def refused(post: Post, error: OmnisonicError, page: str, origin: str, *, callback: str) -> Response:
+def respond_failure(post: Post, error: OmnisonicError, page: str, origin: str, *, callback: str) -> Response:
     """It did not work: back to `page`. Errors: `error` itself, when it has nothing to do with signing in."""
-    url = page_url(page, error=word_for(error), code=error.code if post.is_auth_js else None, callback=callback)
+    url = page_url(page, error=nextauth_error(error), code=error.code if post.is_auth_js else None, callback=callback)
     if not post.wants_json:
         return redirect(url)
     status, headers = _status(error)
-    return answer(SignInProblem(error.message, error.code, _absolute(url, origin)), status, headers)
+    return json_response(SignInProblem(error.message, error.code, _absolute(url, origin)), status, headers)
 
 
-def word_for(error: OmnisonicError) -> str:
+def nextauth_error(error: OmnisonicError) -> str:
     """What NextAuth calls `error`, or we where it has no word."""
     match error:
         case NotLinked():

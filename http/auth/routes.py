@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.http.auth.credentials import Credentials, CredentialsSignIn, Passwords
+from omnisonic.http.auth.credentials import Credentials, CredentialsSignIn, PasswordThreads
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import OAuth
 from omnisonic.http.auth.provider_client import ProviderDown, ProviderRefused
@@ -38,19 +38,19 @@ from omnisonic.http.auth.responses import (
     SignedInAnswer,
     SignInProblem,
     UrlAnswer,
-    going,
+    nextauth_error,
     page_url,
     redirect,
-    refused,
-    word_for,
+    respond_failure,
+    respond_success,
 )
 from omnisonic.http.core.callback_urls import AFTER_SIGN_IN, HOME, own_origin, own_path
 from omnisonic.http.core.client_address import client_address
 from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import Post, read_post
-from omnisonic.http.core.openapi import COOKIE_IF_ANY, answers
-from omnisonic.http.core.responses import Ok, answer, answer_encoded
+from omnisonic.http.core.openapi import COOKIE_IF_ANY, describe_route
+from omnisonic.http.core.responses import Ok, encoded_response, json_response
 from omnisonic.models import LoginId, UserId
 from omnisonic.settings.providers import PROVIDERS
 from omnisonic.settings.settings import Settings
@@ -78,7 +78,7 @@ class Auth:
         accounts: AccountStore,
         guard: Guard,
         bus: Bus,
-        callers: CurrentUser,
+        current_user: CurrentUser,
         csrf: Csrf,
         *,
         secret: str,
@@ -86,10 +86,10 @@ class Auth:
         self._settings = settings
         self._accounts = accounts
         self._bus = bus
-        self._callers = callers
+        self._current_user = current_user
         self._csrf = csrf
         self._generations = ClientVersions(secure=settings.is_https)
-        self._passwords = Passwords()
+        self._passwords = PasswordThreads()
         self._oauth = OAuth(settings, guard, secret=secret)
         self._credentials = CredentialsSignIn(accounts, guard, self._passwords, registers=not settings.is_production)
         self._ways: list[tuple[str, str, Literal["oauth", "credentials"]]] = [
@@ -120,7 +120,7 @@ class Auth:
         self._passwords.close()
         await self._oauth.aclose()
 
-    @answers(ProvidersAnswer)
+    @describe_route(ProvidersAnswer)
     async def providers(self) -> Response:
         """List the ways to sign in."""
         base = self._origin() + PATH
@@ -128,44 +128,44 @@ class Auth:
             id_: ProviderAnswer(id_, name, kind, f"{base}/signin/{id_}", f"{base}/callback/{id_}")
             for id_, name, kind in self._ways
         }
-        return answer(ProvidersAnswer(**ways))
+        return json_response(ProvidersAnswer(**ways))
 
-    @answers(CsrfAnswer)
+    @describe_route(CsrfAnswer)
     async def csrf(self) -> Response:
         """Give the token that the forms of this API carry, and its cookie."""
-        return answer(CsrfAnswer(self._csrf.token_for_page()))
+        return json_response(CsrfAnswer(self._csrf.token_for_page()))
 
-    @answers((SignedInAnswer, type(None)), 503, security=COOKIE_IF_ANY)
+    @describe_route((SignedInAnswer, type(None)), 503, security=COOKIE_IF_ANY)
     async def session(self) -> Response:
         """Say who is signed in, and until when. Nobody is an empty object; `null` to who sends a JSON Content-Type."""
-        login = self._callers.login_or_none()
+        login = self._current_user.login_or_none()
         found = None if login is None else await self._accounts.signed_in(login)
         if found is not None:
-            return answer(SignedInAnswer(found.person, found.expires))
-        return answer_encoded(b"null") if self._generations.nobody_is_null() else answer(SignedInAnswer())
+            return json_response(SignedInAnswer(found.person, found.expires))
+        return encoded_response(b"null") if self._generations.nobody_is_null() else json_response(SignedInAnswer())
 
-    @answers(None, redirects=(FOUND,))
+    @describe_route(None, redirects=(FOUND,))
     async def sign_in_page(self) -> Response:
         """Go to the page where people sign in."""
         return redirect(page_url(SIGN_IN_PAGE, error=request.args.get("error"), callback=self._asked_callback()))
 
-    @answers(None, redirects=(FOUND,))
+    @describe_route(None, redirects=(FOUND,))
     async def provider_page(self, provider: str) -> Response:
         """Go to the page where people sign in: following a link begins nothing."""
         del provider
         return await self.sign_in_page()
 
-    @answers(None, redirects=(FOUND,))
+    @describe_route(None, redirects=(FOUND,))
     async def sign_out_page(self) -> Response:
         """Go to the page where people sign out: following a link ends nothing."""
         return redirect(page_url(SIGN_OUT_PAGE, callback=self._asked_callback()))
 
-    @answers(None, redirects=(FOUND,))
+    @describe_route(None, redirects=(FOUND,))
     async def error(self) -> Response:
         """Go to the page where people sign in, which says what went wrong."""
         return redirect(page_url(SIGN_IN_PAGE, error=request.args.get("error")))
 
-    @answers(
+    @describe_route(
         UrlAnswer,
         408,
         413,
@@ -182,14 +182,14 @@ class Auth:
         async def act(post: Post) -> str:
             if not self._settings.credentials_on:
                 raise Refusal(404, "credentials_off", "Nobody signs in by e-mail and password here.")
-            credentials = post.shaped(Credentials)
-            entry = await self._credentials.checked(credentials, self._address())
+            credentials = post.as_shape(Credentials)
+            entry = await self._credentials.validate(credentials, self._address())
             await self._open(entry.user, password_hash=entry.password_hash)
             return own_path(credentials.callback_url, self._origin())
 
         return await self._carried_out(act, Credentials, SIGN_IN_PAGE, AFTER_SIGN_IN)
 
-    @answers(
+    @describe_route(
         UrlAnswer,
         408,
         413,
@@ -207,22 +207,22 @@ class Auth:
             return await self._oauth.begin(
                 provider,
                 redirect_uri=f"{self._origin()}{PATH}/callback/{provider}",
-                callback_path=own_path(post.shaped(Going).callback_url, self._origin()),
+                callback_path=own_path(post.as_shape(Going).callback_url, self._origin()),
             )
 
         return await self._carried_out(act, Going, SIGN_IN_PAGE, AFTER_SIGN_IN)
 
-    @answers(None, 401, 404, 503, redirects=(FOUND,))
+    @describe_route(None, 401, 404, 503, redirects=(FOUND,))
     async def callback(self, provider: str) -> Response:
         """Come back from a provider, signed in."""
         try:
             identity, path = await self._oauth.finish(provider)
             await self._open(await self._accounts.identify(identity))
         except (NotLinked, ProviderDown, ProviderRefused) as refusal:
-            return redirect(page_url(SIGN_IN_PAGE, error=word_for(refusal)))
+            return redirect(page_url(SIGN_IN_PAGE, error=nextauth_error(refusal)))
         return redirect(path)
 
-    @answers(
+    @describe_route(
         UrlAnswer,
         408,
         413,
@@ -237,21 +237,21 @@ class Auth:
         """Sign out: the sign-in ends, and whoever is in a room by it leaves."""
 
         async def act(post: Post) -> str:
-            path = own_path(post.shaped(Going).callback_url, self._origin(), default=HOME)
-            login = self._callers.login_or_none()
+            path = own_path(post.as_shape(Going).callback_url, self._origin(), default=HOME)
+            login = self._current_user.login_or_none()
             if login is not None and await self._accounts.end_login(login):
                 await self._announce_end(login)
-            self._callers.sign_out()
+            self._current_user.sign_out()
             return path
 
         return await self._carried_out(act, Going, SIGN_OUT_PAGE, HOME)
 
-    @answers(Ok, 408, 413, 415, form=ClientLogForm)
+    @describe_route(Ok, 408, 413, 415, form=ClientLogForm)
     async def client_log(self) -> Response:
         """Take what next-auth 4 has logged in a browser, and keep none of it."""
         await read_post()
         self._generations.note_next_auth_4()
-        return answer(Ok())
+        return json_response(Ok())
 
     async def _carried_out(
         self, act: Callable[[Post], Awaitable[str]], shape: type[BaseModel], page: str, default: str
@@ -262,17 +262,17 @@ class Auth:
         try:
             if post.is_form:
                 self._csrf.check(post.fields.get("csrfToken"))
-            return going(post, await act(post), self._origin())
+            return respond_success(post, await act(post), self._origin())
         except OmnisonicError as error:
             asked = post.fields.get("callbackUrl")
             callback = own_path(asked if isinstance(asked, str) else None, self._origin(), default=default)
-            return refused(post, error, page, self._origin(), callback=callback)
+            return respond_failure(post, error, page, self._origin(), callback=callback)
 
     async def _open(self, user: UserId, *, password_hash: str | None = None) -> None:
         """Sign them in. The sign-in that this browser had is over, whosever it was."""
-        before = self._callers.login_or_none()
+        before = self._current_user.login_or_none()
         token = await self._accounts.open_login(user, replacing=before, password_hash=password_hash)
-        self._callers.sign_in(token)
+        self._current_user.sign_in(token)
         if before is not None:
             await self._announce_end(before)
 

@@ -23,7 +23,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from omnisonic.http.core.request_body import STATE, Expectation, PatientConnection
+from omnisonic.http.core.request_body import STATE, Expectation, ManualContinueConnection
 
 SLICE_BYTES: Final = 65_536
 UNSENT_BYTES: Final = 131_072
@@ -45,7 +45,9 @@ class Http1(H11Protocol):
     """HTTP/1.1 and nothing else: an upgrade to HTTP/2 is a request like others, which the app's door refuses."""
 
     async def initiate(self) -> None:
-        self.connection = PatientConnection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+        self.connection = ManualContinueConnection(
+            h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
+        )
         expectation = Expectation(self.connection, self._send_h11_event)
         self.connection_state = ConnectionState({**self.connection_state, STATE: expectation})
 
@@ -70,16 +72,16 @@ class Connection:
         config: Config,
         context: WorkerContext,
         state: ConnectionState,
-        patience: Timeouts,
+        timeouts: Timeouts,
     ) -> None:
         self._sock = sock
         self._app = app
         self._config = config
         self._context = context
         self._state = state
-        self._patience = patience
+        self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._deadline = asyncio.timeout(patience.idle_s)
+        self._deadline = asyncio.timeout(timeouts.idle_s)
         self._is_idle = True
         self._is_reading = False
         self._is_over = False
@@ -157,7 +159,7 @@ class Connection:
                 if idle and self._context.terminated.is_set():
                     self._cut()
                 else:
-                    self._wait_until(self._loop.time() + self._patience.idle_s if idle else None)
+                    self._wait_until(self._loop.time() + self._timeouts.idle_s if idle else None)
             case Closed():
                 self._cut()
 
@@ -170,7 +172,7 @@ class Connection:
             if not self._transport.get_write_buffer_size():
                 continue
             try:
-                async with asyncio.timeout(self._patience.send_s):
+                async with asyncio.timeout(self._timeouts.send_s):
                     await self._writer.drain()
             except TimeoutError:
                 self._abort()

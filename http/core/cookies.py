@@ -81,8 +81,8 @@ class Csrf:
         """
         if not isinstance(token, str) or not token:
             raise Refusal(403, "csrf_token_missing", "This form is not complete. Open the page again and send it anew.")
-        kept = self._token_in_cookie()
-        if kept is None or not hmac.compare_digest(token.encode("utf-8", "replace"), kept.encode()):
+        stored = self._token_in_cookie()
+        if stored is None or not hmac.compare_digest(token.encode("utf-8", "replace"), stored.encode()):
             raise Refusal(403, "csrf_token_invalid", "This form has gone stale. Open the page again and send it anew.")
 
     def _token_in_cookie(self) -> str | None:

@@ -13,7 +13,7 @@ from quart import Quart, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
-from omnisonic.http.core.responses import Problem, answer
+from omnisonic.http.core.responses import Problem, json_response
 from omnisonic.stores.presence import TooManyLeases
 from omnisonic.stores.storage import NoSuchObject, StorageFull
 from omnisonic.studio.access import MemberReserved
@@ -106,7 +106,7 @@ def answer_errors(app: Quart, *, page_policy: str | None) -> None:
     async def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
         """The answer to a request that failed: JSON for programs, a page for people."""
         if page_policy is None or speaks_json(request.path):
-            return answer(Problem(error=message, code=code), status, headers)
+            return json_response(Problem(error=message, code=code), status, headers)
         page = await render_template("problem.html", status=status, message=message)
         headers = {**(headers or {}), "Content-Security-Policy": page_policy}
         return Response(page, status, headers, content_type="text/html; charset=utf-8")

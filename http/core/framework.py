@@ -134,7 +134,7 @@ class Exchange(ASGIHTTPConnection):
         await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": False}))
 
 
-def at_the_end(act: Callable[[], None]) -> None:
+def call_at_end(act: Callable[[], None]) -> None:
     """Have `act` called when the current request is over: answered, or broken off at any moment."""
     cast("dict[str, Any]", current_request.scope)[ENDINGS].append(act)
 

@@ -39,15 +39,15 @@ class Input(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True)
 
 
-async def json_body(shape: type[_Shape]) -> _Shape:
+async def read_json(shape: type[_Shape]) -> _Shape:
     """The body of the current request as a `shape`. Where nothing in it is required there may be no body at all.
 
     Errors: as `raw_json`, and `InvalidInput`: `invalid_json`, or `invalid_<property>` for the first property that is
     missing or wrong.
     """
     if is_optional(shape) and not has_body():
-        return checked(shape, {})
-    return checked(shape, parse_object(await raw_json()))
+        return validate(shape, {})
+    return validate(shape, parse_object(await read_raw_json()))
 
 
 def is_optional(shape: type[BaseModel]) -> bool:
@@ -62,7 +62,7 @@ def has_body() -> bool:
     return framed or "Content-Type" in headers
 
 
-def checked(shape: type[_Shape], properties: Mapping[str, Any]) -> _Shape:
+def validate(shape: type[_Shape], properties: Mapping[str, Any]) -> _Shape:
     """`properties` as a `shape`. Errors: `InvalidInput`: `invalid_<property>` for the first missing or wrong."""
     try:
         return shape.model_validate(properties)
@@ -70,7 +70,7 @@ def checked(shape: type[_Shape], properties: Mapping[str, Any]) -> _Shape:
         raise _first_problem(wrong) from None
 
 
-async def raw_json() -> bytes:
+async def read_raw_json() -> bytes:
     """The bytes of the current request's body, which is said to be JSON.
 
     Errors: `Refusal` (415 `unsupported_media_type`, 413 `payload_too_large`, 408 `request_timeout`).
@@ -80,7 +80,7 @@ async def raw_json() -> bytes:
     return await request.get_data(cache=False, as_text=False, parse_form_data=False)
 
 
-def no_body() -> None:
+def refuse_body() -> None:
     """See that a request which needs no body brings none that a foreign page could have sent. Errors: `Refusal` 415."""
     if "Content-Type" in request.headers and request.mimetype != JSON_TYPE:
         raise Refusal(415, "unsupported_media_type", f"Send no body, or one that is {JSON_TYPE}.")
@@ -199,9 +199,9 @@ class Post:
     wants_json: bool
     is_auth_js: bool = False
 
-    def shaped(self, shape: type[_Shape]) -> _Shape:
+    def as_shape(self, shape: type[_Shape]) -> _Shape:
         """The fields as a `shape`. Errors: `InvalidInput`: `invalid_<field>` for the first that is missing or wrong."""
-        return checked(shape, self.fields)
+        return validate(shape, self.fields)
 
 
 async def read_post(shape: type[BaseModel] | None = None) -> Post:

@@ -85,7 +85,7 @@ Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct] | type[Non
 _Route = TypeVar("_Route", bound=Callable[..., Any])
 
 
-def answers(
+def describe_route(
     success: Shapes | None,
     *statuses: int,
     status: int = 200,
@@ -266,7 +266,7 @@ def document(app: Quart, *, cookie_name: str) -> None:
     routes = Blueprint("openapi", __name__)
 
     @routes.get("/api/openapi.json")
-    @answers(ApiDocument)
+    @describe_route(ApiDocument)
     async def openapi() -> Response:
         """Describe this API."""
         if not built:

@@ -105,8 +105,8 @@ def name_schema(longest: int) -> dict[str, Any]:
 
 def id_schema() -> dict[str, Any]:
     """The JSON Schema of what may name a room or a member."""
-    refused = _CONTROLS + _MARKS
-    return name_schema(ID_LENGTH) | {"pattern": f"^[^{refused}]*[^{_UNSEEN}][^{refused}]*$"}
+    respond_failure = _CONTROLS + _MARKS
+    return name_schema(ID_LENGTH) | {"pattern": f"^[^{respond_failure}]*[^{_UNSEEN}][^{respond_failure}]*$"}
 
 
 def trimmed_name_schema(longest: int) -> dict[str, Any]:

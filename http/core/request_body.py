@@ -30,7 +30,7 @@ STATE: Final = "omnisonic.expectation"
 """Where the `Expectation` of a connection is, in the state of its requests' scopes."""
 
 
-class PatientConnection(h11.Connection):
+class ManualContinueConnection(h11.Connection):
     """An h11 connection on which only an `Expectation` says 100."""
 
     @property
@@ -103,7 +103,7 @@ LONGEST_S: Final = 3600.0
 """How long a streamed body may take in all. An object may be loose for longer (`omnisonic.studio.uploads.retention`).
 """
 PATH: Final = "/api/upload"
-PIECES_PATH: Final = "/api/upload/tus"
+TUS_PATH: Final = "/api/upload/tus"
 
 
 class ClientGone(Refusal):
@@ -117,8 +117,8 @@ def is_streamed(scope: HTTPScope) -> bool:
     """Whether the body of this request may be too large for memory."""
     path = scope["path"]
     if scope["method"] == "POST":
-        return path == PATH or path.startswith(PIECES_PATH)
-    return scope["method"] == "PATCH" and path.startswith(PIECES_PATH)
+        return path == PATH or path.startswith(TUS_PATH)
+    return scope["method"] == "PATCH" and path.startswith(TUS_PATH)
 
 
 class RequestBody:

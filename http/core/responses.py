@@ -231,11 +231,11 @@ encoded: Final = msgspec.json.Encoder().encode
 """A shape as JSON."""
 
 
-def answer(shape: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(shape: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """`shape` as a JSON response."""
-    return answer_encoded(encoded(shape), status, headers)
+    return encoded_response(encoded(shape), status, headers)
 
 
-def answer_encoded(json: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def encoded_response(json: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A response with JSON that is made already."""
     return Response(json, status, headers, content_type=JSON_TYPE)

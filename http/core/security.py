@@ -115,7 +115,7 @@ class SecureHeaders:
 
 def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool) -> None:
     """Put the door before every route of `app` and the headers on every answer. `https`: how browsers reach it."""
-    door = RequestFilter(hosts, origins)
+    request_filter = RequestFilter(hosts, origins)
     fixed = [
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"same-origin"),
@@ -131,7 +131,7 @@ def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool)
     @app.before_request
     async def at_the_door() -> None:
         scope = cast("HTTPScope", request.scope)
-        door.check(scope["method"], scope["http_version"], scope["headers"])
+        request_filter.check(scope["method"], scope["http_version"], scope["headers"])
 
 
 def _misframed(message: str) -> Refusal:

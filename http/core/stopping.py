@@ -21,7 +21,7 @@ ARRIVE_S: Final = 2.0
 """How long after the stop has begun a body may still arrive."""
 ANSWER_S: Final = 3.0
 """How long after it the request may still be worked on: with the goodbye less than the server's `GRACE_S`."""
-COME_AGAIN_S: Final = 5.0
+RETRY_S: Final = 5.0
 """A part that is started again is there by then."""
 
 
@@ -33,7 +33,7 @@ class Stopped(Refusal):
             503,
             "unavailable",
             "The studio is being started again. Send the file once more in a moment.",
-            headers=retry_after(COME_AGAIN_S),
+            headers=retry_after(RETRY_S),
         )
 
 
@@ -78,7 +78,7 @@ def stopping_of(scope: Mapping[str, Any]) -> Stopping:
 
 
 @asynccontextmanager
-async def answered_before_the_stop() -> AsyncIterator[None]:
+async def finish_before_stop() -> AsyncIterator[None]:
     """Work on the current request until the server that stops can wait no longer. Errors: `Stopped`."""
     stopping = stopping_of(request.scope)
     bound = asyncio.timeout(None)

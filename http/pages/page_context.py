@@ -28,15 +28,15 @@ SEE_OTHER: Final = 303
 class PageContext:
     """Renders pages for whoever asks. Knows them by `callers` and `accounts`; `csrf` guards the forms in the menu."""
 
-    def __init__(self, settings: Settings, callers: CurrentUser, accounts: AccountStore, csrf: Csrf) -> None:
+    def __init__(self, settings: Settings, current_user: CurrentUser, accounts: AccountStore, csrf: Csrf) -> None:
         self._settings = settings
-        self._callers = callers
+        self._current_user = current_user
         self._accounts = accounts
         self._csrf = csrf
 
     async def person(self) -> Person | None:
         """Who looks at the page; None when they are not signed in. Errors: `Unavailable`."""
-        login = self._callers.login_or_none()
+        login = self._current_user.login_or_none()
         found = None if login is None else await self._accounts.signed_in(login)
         return None if found is None else found.person
 

@@ -37,9 +37,9 @@ SOME_PROBLEM: Final = "That did not work. Try again."
 class PublicPages:
     """The routes that answer anybody."""
 
-    def __init__(self, settings: Settings, frame: PageContext) -> None:
+    def __init__(self, settings: Settings, page_context: PageContext) -> None:
         self._settings = settings
-        self._frame = frame
+        self._page_context = page_context
         self.files = StaticFiles()
 
     def blueprint(self) -> Blueprint:
@@ -58,21 +58,21 @@ class PublicPages:
     @hide
     async def home(self) -> Response:
         """What this is, and the way in."""
-        return await self._frame.public("home.html")
+        return await self._page_context.public("home.html")
 
     @hide
     async def about(self) -> Response:
         """How it works."""
-        return await self._frame.public("about.html")
+        return await self._page_context.public("about.html")
 
     @hide
     async def sign_in(self) -> Response:
         """Sign in, and go on to the page that was asked for."""
-        person, callback = await self._frame.person(), self._frame.callback()
+        person, callback = await self._page_context.person(), self._page_context.callback()
         error = request.args.get("error", "")
         if person is not None and not error:
             return to(callback)
-        return await self._frame.render(
+        return await self._page_context.render(
             "signin.html",
             None,
             live_page(forms=self._provider_sources()),
@@ -86,11 +86,11 @@ class PublicPages:
     @hide
     async def sign_out(self) -> Response:
         """Ask once more: nothing is ended by following a link."""
-        person = await self._frame.person()
+        person = await self._page_context.person()
         if person is None:
             return to("/")
         problem = problem_in_words(request.args.get("error", ""))
-        return await self._frame.render("signout.html", person, live_page(), problem=problem)
+        return await self._page_context.render("signout.html", person, live_page(), problem=problem)
 
     @hide
     async def static(self, digest: str, name: str) -> Response:

@@ -13,7 +13,7 @@ from quart_schema import hide
 
 from omnisonic.http.api.invites import invite_digest, owner_name
 from omnisonic.http.api.session_presence import SessionPresence
-from omnisonic.http.api.sessions import LISTED, NewSession, read_cursor, written_cursor
+from omnisonic.http.api.sessions import LISTED, NewSession, format_cursor, parse_cursor
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
@@ -33,8 +33,8 @@ class SessionPages:
     def __init__(
         self,
         settings: Settings,
-        frame: PageContext,
-        callers: CurrentUser,
+        page_context: PageContext,
+        current_user: CurrentUser,
         csrf: Csrf,
         sessions: SessionStore,
         presence: SessionPresence,
@@ -43,8 +43,8 @@ class SessionPages:
     ) -> None:
         self._gateway_url = settings.gateway_public_url
         self._gateway_port = gateway_port
-        self._frame = frame
-        self._callers = callers
+        self._page_context = page_context
+        self._current_user = current_user
         self._csrf = csrf
         self._sessions = sessions
         self._presence = presence
@@ -63,48 +63,48 @@ class SessionPages:
     async def list(self) -> Response:
         """The sessions of whoever looks, newest first."""
         person = await self._person()
-        before = read_cursor(request.args.get("before"))
-        listing = await self._sessions.list(self._callers.login(), limit=LISTED, before=before)
-        return await self._frame.render(
+        before = parse_cursor(request.args.get("before"))
+        listing = await self._sessions.list(self._current_user.login(), limit=LISTED, before=before)
+        return await self._page_context.render(
             "sessions.html",
             person,
             live_page(),
             sessions=await self._presence.add_counts(listing.sessions),
-            next_before=written_cursor(listing.next_before),
+            next_before=format_cursor(listing.next_before),
             is_later=before is not None,
         )
 
     @hide
     async def create(self) -> Response:
         """Make a session from the form: what the page's script does through the API."""
-        login = self._callers.login()
+        login = self._current_user.login()
         post = await read_post()
         if not post.is_form:
             # What is posted as JSON has been let in by its origin, but has its own address.
             raise Refusal(415, "unsupported_media_type", "Programs make sessions at /api/sessions.")
         self._csrf.check(post.fields.get("csrfToken"))
-        session = await self._sessions.create(login, post.shaped(NewSession).name or UNTITLED)
+        session = await self._sessions.create(login, post.as_shape(NewSession).name or UNTITLED)
         return to(f"{LIST}/{session.id}", SEE_OTHER)
 
     @hide
     async def studio(self, session_id: str) -> Response:
         """One session: its room, its people, its tempo."""
         person = await self._person()
-        session = await self._sessions.get(self._callers.login(), session_id)
+        session = await self._sessions.get(self._current_user.login(), session_id)
         policy = live_page(sockets=self._gateway_sources(request.host), plays=True)
-        return await self._frame.render("studio.html", person, policy, session=session)
+        return await self._page_context.render("studio.html", person, policy, session=session)
 
     @hide
     async def offer(self, token: str) -> Response:
         """What an invite offers, and the form that accepts it. Looking changes nothing."""
         person = await self._person()
         offer = await self._sessions.offer(invite_digest(token))
-        return await self._frame.render("invite.html", person, live_page(), offer=offer, owner=owner_name(offer))
+        return await self._page_context.render("invite.html", person, live_page(), offer=offer, owner=owner_name(offer))
 
     @hide
     async def accept(self, token: str) -> Response:
         """Accept an invite from the page's form, and go on into the session."""
-        login = self._callers.login()
+        login = self._current_user.login()
         post = await read_post()
         if not post.is_form:
             raise Refusal(415, "unsupported_media_type", "Programs accept invites at /api/invites.")
@@ -114,10 +114,10 @@ class SessionPages:
 
     async def stranger(self, _error: NotSignedIn) -> Response:
         """To the sign-in, and back to the page that was asked for."""
-        return self._frame.to_sign_in()
+        return self._page_context.to_sign_in()
 
     async def _person(self) -> Person:
-        person = await self._frame.person()
+        person = await self._page_context.person()
         if person is None:
             raise NotSignedIn
         return person

@@ -24,7 +24,7 @@ from omnisonic.cli.rooms.gateway_urls import local_gateway
 from omnisonic.cli.service_urls import database_of, redis_of
 from omnisonic.cli.storage import storage_of
 from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
-from omnisonic.http.api.gateway import GatewayReadiness, asking_client, known_name, local_url
+from omnisonic.http.api.gateway import GatewayReadiness, host_header, local_url, open_probe_client
 from omnisonic.observability.logs import configure_logs
 from omnisonic.process.sandbox import missing_layers
 from omnisonic.settings.settings import Settings, known_variables
@@ -275,8 +275,8 @@ async def _web(settings: Settings) -> str:
     if not await _listens(url):
         return f"Nothing listens on port {port}."
     try:
-        async with asyncio.timeout(WEB_S), asking_client() as client:
-            ready = await client.get(f"{url}/readyz", headers=known_name(settings), timeout=WEB_S)
+        async with asyncio.timeout(WEB_S), open_probe_client() as client:
+            ready = await client.get(f"{url}/readyz", headers=host_header(settings), timeout=WEB_S)
     except (TimeoutError, httpx.TimeoutException):
         raise Ailing(f"It listens on port {port}, but does not answer within {WEB_S:g} s.", STANDS_STILL) from None
     except httpx.HTTPError as problem:
@@ -303,9 +303,9 @@ async def _gateway(settings: Settings) -> str:
     except BadSettings:
         return "Nobody says where it listens."
     port = urlsplit(url).port
-    async with asking_client() as client:
+    async with open_probe_client() as client:
         if await _listens(url):
-            gateway = GatewayReadiness(client, f"{url}/readyz", headers=known_name(settings))
+            gateway = GatewayReadiness(client, f"{url}/readyz", headers=host_header(settings))
             place = f"It listens on port {port}"
         elif settings.gateway_public_url is not None:
             gateway = GatewayReadiness(client, f"http{settings.gateway_public_url.removeprefix('ws')}", is_public=True)
