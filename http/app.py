@@ -27,7 +27,7 @@ from omnisonic.http.api.rooms import Rooms, RoomStores
 from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
 from omnisonic.http.api.tus import MethodOverride, Tus
-from omnisonic.http.api.uploads import UploadParts, Uploads
+from omnisonic.http.api.uploads import Uploads, UploadServices
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import PROVIDER_TIMEOUT_S
 from omnisonic.http.auth.routes import Auth
@@ -128,10 +128,10 @@ def create_app(
         stores.uploads, stores.storage, garbage_collector, max_bytes=max_bytes, identify=identify
     )
     links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
-    uploads = UploadParts(stores.uploads, upload_writer, garbage_collector, links)
+    uploads = UploadServices(stores.uploads, upload_writer, garbage_collector, links)
     file_responder = FileResponder(stores.storage, DownloadSlots(), settings.trusted_proxies)
     page_context = PageContext(settings, current_user, stores.accounts, csrf)
-    RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, current_user).limit(app)
+    RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, current_user).attach(app)
     for part in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
         Presence(settings, stores.presence, stores.bus, rights, current_user),

@@ -51,12 +51,12 @@ class ParitySessions(Sessions):
 
     async def list(self) -> Response:
         """List the sessions; `limit` and `before` as in the API."""
-        listing = await self._page(Query())
+        listing = await self._read_page(Query())
         return json_response(ParityList(listing.sessions))
 
     async def make(self) -> Response:
         """Make a session."""
-        return json_response(SessionAnswer(await self._made()), 201)
+        return json_response(SessionAnswer(await self._create_from_body()), 201)
 
 
 def create_parity_app(

@@ -1,12 +1,11 @@
-"""How the gateway is, asked over HTTP: its own `/readyz`, which the loop of its rooms answers (SPEC 5.4).
+"""The gateway as the web knows it: its address, its readiness, and the description of its protocol (SPEC 5.4).
 
-Where only its public address is known, the way there leads through a proxy that may know no other path: then the
-address itself is asked, and a gateway that goes on answers that it wants a WebSocket.
+Readiness is the gateway's own `/readyz`, answered by the loop that runs its rooms. Where only the public address is
+known, a proxy on the way may pass on no other path. Then the address itself is requested, and a healthy gateway answers
+that it expects a WebSocket.
 
-Overload: whoever asks bounds how often. Crash and stand-still of the gateway: `Unavailable`, after `ASK_S`. Shutdown:
-the client is closed by whoever opened it.
-
-`/api/asyncapi.json`: the realtime protocol, described for programs (SPEC 5; `omnisonic.wire.asyncapi`).
+Overload: the caller limits how often it checks. Gateway crashed or stalled: `Unavailable`, after `CHECK_TIMEOUT_S`.
+Shutdown: the HTTP client is closed by whoever opened it.
 """
 
 import asyncio
@@ -27,9 +26,9 @@ from omnisonic.settings.settings import Settings
 from omnisonic.wire.asyncapi import asyncapi_document
 
 CHECK_TIMEOUT_S: Final = 1.5
-"""The gateway answers within a second, however its own checks end; and a web that asks it answers within three."""
-WANTS_WEBSOCKET: Final = "upgrade_required"
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+"""The gateway answers within a second, whatever its own checks say, and the web within three."""
+WEBSOCKET_EXPECTED: Final = "upgrade_required"
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class _Answer(msgspec.Struct):
@@ -39,10 +38,10 @@ class _Answer(msgspec.Struct):
 
 
 class GatewayReadiness:
-    """Asks a gateway. `url` is its `/readyz`, or with `is_public` the address that browsers open."""
+    """Checks a gateway. `url` is its `/readyz`, or with `is_public` the address that browsers open."""
 
     def __init__(
-        self, client: httpx.AsyncClient, url: str, *, headers: Mapping[str, str] = NOTHING, is_public: bool = False
+        self, client: httpx.AsyncClient, url: str, *, headers: Mapping[str, str] = NO_HEADERS, is_public: bool = False
     ) -> None:
         self._client = client
         self._url = url
@@ -50,35 +49,35 @@ class GatewayReadiness:
         self._is_public = is_public
 
     async def check(self) -> None:
-        """Return when the gateway is ready. Errors: `Unavailable`, saying what is wrong and leaking no address."""
+        """Return when the gateway is ready. Raises `Unavailable`, with what is wrong but without addresses."""
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
                 answer = await self._client.get(self._url, headers=self._headers)
-            said = msgspec.json.decode(answer.content, type=_Answer)
+            body = msgspec.json.decode(answer.content, type=_Answer)
         except TimeoutError:
             raise Unavailable(f"No answer within {CHECK_TIMEOUT_S:g} s.") from None
         except (httpx.HTTPError, httpx.InvalidURL):
             raise Unavailable("Nothing answers.") from None
         except (msgspec.DecodeError, UnicodeError):
             raise Unavailable("What answers is no gateway.") from None
-        if not (said.ok or (self._is_public and said.code == WANTS_WEBSOCKET)):
-            raise Unavailable(said.error or "What answers is no gateway.")
+        if not (body.ok or (self._is_public and body.code == WEBSOCKET_EXPECTED)):
+            raise Unavailable(body.error or "What answers is no gateway.")
 
 
 def open_probe_client() -> httpx.AsyncClient:
-    """A client for asking parts of this studio how they are, to be closed. It takes no way through a proxy."""
+    """Open an HTTP client for checks of this studio's own processes. It ignores proxy settings. Close it after use."""
     return httpx.AsyncClient(timeout=CHECK_TIMEOUT_S, trust_env=False)
 
 
 def host_header(settings: Settings) -> dict[str, str]:
-    """The header that asks a part under a name that it answers to, when its address is none."""
+    """The `Host` header for a process that does not accept its own address as a name."""
     return {"Host": min(settings.allowed_hosts)} if settings.allowed_hosts else {}
 
 
 def find_gateway(settings: Settings, client: httpx.AsyncClient) -> GatewayReadiness | None:
-    """The gateway that these settings name: by GATEWAY_HOST and GATEWAY_PORT, or else by GATEWAY_PUBLIC_URL.
+    """The gateway in the settings: by GATEWAY_HOST and GATEWAY_PORT, or else by GATEWAY_PUBLIC_URL.
 
-    None when they name none: nobody knows then whether there is one.
+    None when the settings name none: then there may be a gateway or not.
     """
     if {"gateway_host", "gateway_port"} & settings.model_fields_set and settings.gateway_port:
         url = f"{local_url(settings.gateway_host, settings.gateway_port)}/readyz"
@@ -89,7 +88,7 @@ def find_gateway(settings: Settings, client: httpx.AsyncClient) -> GatewayReadin
 
 
 def local_url(host: str, port: int) -> str:
-    """How somebody on this machine reaches what listens on `host`, which may be a wildcard."""
+    """The URL on this machine of a server that listens on `host`, which may be a wildcard."""
     if host in WILDCARDS:
         host = "::1" if ":" in host else "127.0.0.1"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -99,7 +98,7 @@ ADDRESS: Final = "/api/asyncapi.json"
 
 
 class GatewayAddress:
-    """Where browsers find the gateway: what the settings say, or beside the web."""
+    """The gateway's address for browsers: from the settings, else the web's own host with the gateway's port."""
 
     def __init__(self, settings: Settings, gateway_port: int) -> None:
         self._public_url = settings.gateway_public_url
@@ -107,20 +106,20 @@ class GatewayAddress:
         self._port = gateway_port
 
     def url(self, host: str, **query: str) -> str:
-        """Its URL for somebody who reached the web by this `Host`, with the query."""
+        """The URL with this query, for a browser that reached the web by this `Host`."""
         return f"{self.address(host)}?{urlencode(query)}"
 
     def address(self, host: str) -> str:
-        """The same without a query."""
-        return self._public_url or self._beside(host)
+        """The URL without a query."""
+        return self._public_url or self._default_address(host)
 
-    def _beside(self, host: str) -> str:
+    def _default_address(self, host: str) -> str:
         name = urlsplit(f"//{host}").hostname or ""
         return f"{self._scheme}://{f'[{name}]' if ':' in name else name}:{self._port}/"
 
 
 class RealtimeReference:
-    """The route. `gateway` is where browsers find the gateway."""
+    """The route of `/api/asyncapi.json`: the realtime protocol, described for programs (`omnisonic.wire.asyncapi`)."""
 
     def __init__(self, gateway: GatewayAddress) -> None:
         self._gateway = gateway
@@ -132,5 +131,5 @@ class RealtimeReference:
 
     @describe_route(RealtimeDocument)
     async def asyncapi(self) -> Response:
-        """Describe what goes over the WebSocket."""
+        """Get the description of the realtime protocol, in AsyncAPI 3."""
         return encoded_response(encoded(asyncapi_document(self._gateway.address(request.host))))

@@ -1,10 +1,10 @@
-"""Invites: links that let others share a session (SPEC 3). `/api/sessions/{id}/invites` and `/api/invites/{token}`.
+"""Invites: links that share a session (SPEC 3). `/api/sessions/{id}/invites` and `/api/invites/{token}`.
 
-Looking at a link changes nothing, whoever looks: people, previews in a chat, browsers that fetch ahead. Accepting takes
-a POST by somebody signed in: here, or by the form of the page (`omnisonic.http.pages.sessions`).
+Opening a link changes nothing, whoever opens it: people, chat previews, browsers that prefetch. Accepting takes a POST
+by somebody signed in, here or by the form of the page (`omnisonic.http.pages.sessions`).
 
-Only a digest of a link's secret is kept, so that who reads the database can open no link. Overload: a session has at
-most `MOST_INVITES` at a time. Database down: 503 with `Retry-After`.
+Only a digest of a link's secret is stored, so that reading the database opens no link. Overload: a session has at most
+`MOST_INVITES` at a time. Database down: 503 with `Retry-After`.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ NAMELESS: Final = "Somebody"
 
 
 class NewInvite(Input):
-    """A link to be made. Whoever accepts it becomes a collaborator, who may do all that an editor may."""
+    """An invite to create. Whoever accepts it becomes a collaborator, who may do everything that an editor may."""
 
     role: Literal["editor", "collaborator"] | None = None
 
 
 class Invites:
-    """The routes. `login` tells by which sign-in the current request is made, or raises."""
+    """The routes. `login` returns the login of the current request, or raises `NotSignedIn`."""
 
     def __init__(
         self, settings: Settings, sessions: SessionStore, presence: SessionPresence, login: Callable[[], LoginId]
@@ -57,42 +57,42 @@ class Invites:
 
     @describe_route(InviteAnswer, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=NewInvite, security=COOKIE)
     async def invite(self, session_id: SessionId) -> Response:
-        """Make a link that lets others share the session. Its owner only."""
+        """Create a link that shares the session. For its owner only."""
         login = self._login()
         await read_json(NewInvite)
         token = new_invite()
-        made = await self._sessions.invite(login, session_id, invite_digest(token))
+        invite = await self._sessions.invite(login, session_id, invite_digest(token))
         url = f"{own_origin(self._settings, request.host)}/invites/{token}"
-        return json_response(InviteAnswer(url, made.id, made.role, made.expires_at), 201)
+        return json_response(InviteAnswer(url, invite.id, invite.role, invite.expires_at), 201)
 
     @describe_route(InviteList, 401, 403, 404, 503, security=COOKIE)
     async def list(self, session_id: SessionId) -> Response:
-        """List the session's invites that hold. Its owner only."""
+        """List the session's valid invites. For its owner only."""
         return json_response(InviteList(await self._sessions.invites(self._login(), session_id)))
 
     @describe_route(Ok, 401, 403, 404, 415, 503, security=COOKIE)
     async def withdraw(self, session_id: SessionId, invite_id: InviteId) -> Response:
-        """End one invite: its link leads nowhere from now on. The session's owner only."""
+        """Withdraw an invite: its link stops working. For the session's owner only."""
         refuse_body()
         await self._sessions.withdraw(self._login(), session_id, invite_id)
         return json_response(Ok())
 
     @describe_route(Ok, 401, 403, 404, 415, 503, security=COOKIE)
     async def withdraw_all(self, session_id: SessionId) -> Response:
-        """End all invites to the session. Its owner only."""
+        """Withdraw all invites to the session. For its owner only."""
         refuse_body()
         await self._sessions.withdraw(self._login(), session_id)
         return json_response(Ok())
 
     @describe_route(OfferAnswer, 404, 503)
     async def look(self, token: str) -> Response:
-        """Say what an invite offers. Nothing changes."""
+        """Get what an invite offers. Changes nothing."""
         offer = await self._sessions.offer(invite_digest(token))
         return json_response(OfferAnswer(offer.session_name, owner_name(offer), INVITED, offer.invite_ends_at))
 
     @describe_route(SessionAnswer, 401, 403, 404, 415, 503, security=COOKIE)
     async def accept(self, token: str) -> Response:
-        """Accept an invite: the session is shared with the caller. Whoever has a role in it keeps that."""
+        """Accept an invite: the session is shared with the caller. Somebody with a role in it keeps that role."""
         refuse_body()
         login = self._login()
         session = await self._sessions.get(login, await self._sessions.accept(login, invite_digest(token)))
@@ -100,16 +100,16 @@ class Invites:
 
 
 def owner_name(offer: Offer) -> str:
-    """Who invites, as they are called."""
+    """The name of the session's owner."""
     return called(offer.owner) or NAMELESS
 
 
 def new_invite() -> str:
-    """A secret that nobody can guess: what stands in the link, `/invites/<token>`."""
+    """Make a secret for a link, `/invites/<token>`."""
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def invite_digest(token: str) -> str:
-    """What the database knows the invite by: SHA-256 in base64url, 43 characters."""
+    """The digest of a token that the database stores: SHA-256 in base64url, 43 characters."""
     digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,10 +1,8 @@
-"""What `/api/rooms` takes: who wants to enter as whom, and what is to be said (SPEC 3). Pure.
+"""`/api/rooms`: tickets that let people into a room, and messages into a room from outside (SPEC 3, 5.1).
 
-`/api/rooms`: tickets that let people in, and what is said into a room from outside (SPEC 3, 5.1).
-
-A ticket is made here and taken by a gateway; nothing of it is kept. What is said goes over the bus to the gateway that
-has the room, and its reply comes back on a channel of its own: without one within `REPLY_TIMEOUT_S` nobody is there
-(409). Overload and crash of the bus: 503 with `Retry-After`; then it may have been said or not.
+A ticket is made here and used at a gateway; nothing about it is stored. A message goes over the bus to the gateway that
+has the room. Its reply comes back on a channel of its own; without a reply within `REPLY_TIMEOUT_S`, nobody is in the
+room (409). Bus overloaded or down: 503 with `Retry-After`; the message may have been delivered or not.
 """
 
 import asyncio
@@ -25,7 +23,7 @@ from omnisonic.http.api.gateway import GatewayAddress
 from omnisonic.http.api.livekit import LiveKitTokens
 from omnisonic.http.api.room_rights import RoomRights
 from omnisonic.http.auth.current_user import CurrentUser
-from omnisonic.http.core.client_address import client_address
+from omnisonic.http.core.client_address import request_address
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.inputs import Input, read_json, read_raw_json
 from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, describe_route
@@ -50,7 +48,7 @@ from omnisonic.wire.messages import DEPTH, SERVER_TYPES, SIGNAL_PREFIX, TYPE_LEN
 from omnisonic.wire.numbers import check_numbers
 
 INTERNAL_TYPES: Final = SERVER_TYPES | {"heartbeat", "presence.set", "transport.set"}
-"""What only the server says, and what only a member can mean."""
+"""Types that only the server sends, or only a member may send."""
 
 _Id = WithJsonSchema(id_schema())
 RoomName = Annotated[str, AfterValidator(checked_room_id), _Id]
@@ -59,14 +57,14 @@ DisplayName = Annotated[str, AfterValidator(checked_display_name), WithJsonSchem
 
 
 class Entrance(Input):
-    """As whom somebody wants to enter: by default under their own id and name."""
+    """The member id and name to enter with. By default the caller's own."""
 
     member_id: MemberName | None = None
     display_name: DisplayName | None = None
 
 
 class Saying(Input):
-    """Something to be said into a room, `to` one member or to everybody."""
+    """A message into a room, `to` one member or to everybody."""
 
     type: Annotated[str, Field(min_length=1, max_length=TYPE_LENGTH)]
     payload: Any = None
@@ -74,7 +72,7 @@ class Saying(Input):
 
 
 class ExternalMessage(msgspec.Struct, frozen=True):
-    """A `Saying` as it is read: its payload goes on as the bytes it came as."""
+    """A `Saying` as it is decoded: the payload stays the bytes that were sent."""
 
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=TYPE_LENGTH)]
     payload: msgspec.Raw = msgspec.Raw(b"null")
@@ -85,19 +83,19 @@ _decode: Final = msgspec.json.Decoder(ExternalMessage).decode
 
 
 def parse_message(body: bytes) -> ExternalMessage:
-    """What is to be said.
+    """Decode and check a message.
 
-    Errors: `InvalidInput`: `invalid_json`, `invalid_message`, `invalid_number`, `too_deep`, `reserved_type`.
+    Raises `InvalidInput`: `invalid_json`, `invalid_message`, `invalid_number`, `too_deep`, `reserved_type`.
     """
     try:
         body.decode()
-        deep = depth(body) > DEPTH
-        message = None if deep else _decode(body)
+        too_deep = depth(body) > DEPTH
+        message = None if too_deep else _decode(body)
     except UnicodeDecodeError:
         raise InvalidInput("This is not JSON: it is not UTF-8.", code="invalid_json") from None
-    except msgspec.DecodeError as wrong:
-        raise refusal(wrong, body) from None
-    except RecursionError:  # unbalanced brackets, thousands of them
+    except msgspec.DecodeError as error:
+        raise refusal(error, body) from None
+    except RecursionError:  # thousands of unbalanced brackets
         message = None
     if message is None:
         raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
@@ -110,21 +108,21 @@ def parse_message(body: bytes) -> ExternalMessage:
 
 
 REPLY_TIMEOUT_S: Final = 1.0
-"""How long a gateway may take to say what became of a message."""
+"""How long a gateway may take to reply."""
 BUS_TIMEOUT_S: Final = 1.0
 TICKET_ID_BYTES: Final = 16
 CHANNEL_BYTES: Final = 16
 TRIES: Final = 10
-"""Wrong operator's tokens that an address may show within `TRIES_WINDOW_S`."""
+"""Wrong operator's tokens that one address may send within `TRIES_WINDOW_S`."""
 TRIES_WINDOW_S: Final = 60.0
 _EMPTY: Final = Reply(code="room_empty", message="Nobody is in that room now.")
 _STATUSES: Final = {"room_empty": 409, "unknown_member": 404}
-"""What a gateway's refusals are answered with; all others are the request's fault, 400."""
+"""The statuses of a gateway's refusals. All others are 400."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomStores:
-    """What rooms are asked about and spoken to through."""
+    """The stores that the routes of rooms work with."""
 
     sessions: SessionStore
     bus: Bus
@@ -132,7 +130,7 @@ class RoomStores:
 
 
 class Rooms:
-    """The routes of `/api/rooms`. `admin_token` is the operator's; `clock` tells seconds since 1970."""
+    """The routes of `/api/rooms`. `admin_token` is the operator's; `clock` returns seconds since 1970."""
 
     def __init__(
         self,
@@ -166,11 +164,11 @@ class Rooms:
         TicketAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=Entrance, security=COOKIE
     )
     async def ticket(self, room_id: RoomId) -> Response:
-        """Give the caller a ticket: good for one entrance into a room, within seconds, as themselves."""
+        """Get a ticket for the caller. It lets them into a room once, within seconds."""
         login = self._current_user.login()
         room = checked_room_id(room_id)
         entrance = await read_json(Entrance)
-        person = await self._rights.holder_of(login, room, entrance.member_id)
+        person = await self._rights.check_ticket_holder(login, room, entrance.member_id)
         member_id = person.id if entrance.member_id is None else own_or_given(entrance.member_id, person)
         display_name = default_display_name(person) if entrance.display_name is None else entrance.display_name
         now_s = self._clock()
@@ -187,17 +185,17 @@ class Rooms:
         )
         url = self._gateway.url(request.host, roomId=room, memberId=member_id, displayName=display_name)
         expires_at = datetime.fromtimestamp(ticket.expires_ms / 1000, UTC)
-        shown = TicketAnswer(self._printer.sign(ticket), url, expires_at)
+        ticket_answer = TicketAnswer(self._printer.sign(ticket), url, expires_at)
         if self._livekit is not None:
             livekit = self._livekit.token(room=room, member_id=member_id, display_name=display_name, now_s=now_s)
-            shown = msgspec.structs.replace(shown, livekit=livekit)
-        return json_response(shown, 201)
+            ticket_answer = msgspec.structs.replace(ticket_answer, livekit=livekit)
+        return json_response(ticket_answer, 201)
 
     @describe_route(
         SaidAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER
     )
     async def say(self, room_id: RoomId) -> Response:
-        """Say something into a room from outside of it. For the session's owner, or with the operator's token."""
+        """Send a message into a room from outside. For the session's owner, or with the operator's token."""
         room = checked_room_id(room_id)
         if "Authorization" in request.headers:
             await self._check_operator()
@@ -205,8 +203,8 @@ class Rooms:
             session = await self._stores.sessions.get(self._current_user.login(), room)
             if session.role != "owner":
                 raise OwnerOnly
-        saying = parse_message(await read_raw_json())
-        reply = await self._said(room, saying)
+        message = parse_message(await read_raw_json())
+        reply = await self._send_message(room, message)
         if reply.code == "room_crashed":
             raise Unavailable(reply.message)
         if reply.code:
@@ -214,32 +212,32 @@ class Rooms:
         return json_response(SaidAnswer(reply.offset), 202)
 
     async def _check_operator(self) -> None:
-        """See that the request carries the operator's token. Errors: `Refusal`: 401, 429; `Unavailable`."""
-        address = client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies)
+        """Check that the request carries the operator's token. Raises `Refusal` (401, 429) or `Unavailable`."""
+        address = request_address(self._proxies)
         wait_s = await self._stores.guard.take("operator", address, limit=TRIES, window_s=TRIES_WINDOW_S)
         if wait_s:
             raise Refusal(429, "too_many_tries", "Too many wrong tokens. Wait a moment.", headers=retry_after(wait_s))
         scheme, _, token = request.headers["Authorization"].partition(" ")
-        shown = token.strip().encode("utf-8", "surrogateescape")
-        wanted = self._admin_token
-        if not wanted or scheme.lower() != "bearer" or not hmac.compare_digest(shown, wanted.encode()):
+        ticket_answer = token.strip().encode("utf-8", "surrogateescape")
+        expected = self._admin_token
+        if not expected or scheme.lower() != "bearer" or not hmac.compare_digest(ticket_answer, expected.encode()):
             raise Refusal(
                 401, "invalid_token", "This is not the operator's token.", headers={"WWW-Authenticate": "Bearer"}
             )
         await self._stores.guard.give_back("operator", address)
 
-    async def _said(self, room: RoomId, message: ExternalMessage) -> Reply:
-        """What the gateway that has the room says of it; `room_empty` when none has. Errors: `Unavailable`."""
+    async def _send_message(self, room: RoomId, message: ExternalMessage) -> Reply:
+        """Send a message and return the gateway's reply, `room_empty` without one. Raises `Unavailable`."""
         channel = f"omnisonic:reply:{secrets.token_hex(CHANNEL_BYTES)}"
         event = encode(RoomSaid(room, message.type, message.payload, message.to, channel))
         published = False
         try:
-            async with asyncio.timeout(BUS_TIMEOUT_S) as deadline, self._stores.bus.subscribe(channel) as heard:
+            async with asyncio.timeout(BUS_TIMEOUT_S) as deadline, self._stores.bus.subscribe(channel) as deliveries:
                 if not await self._stores.bus.publish(ROOM_EVENTS, event):
                     return _EMPTY
                 published = True
                 deadline.reschedule(asyncio.get_running_loop().time() + REPLY_TIMEOUT_S)
-                async for delivery in heard:
+                async for delivery in deliveries:
                     if isinstance(delivery, Delivery):
                         return msgspec.json.decode(delivery.data, type=Reply)
         except TimeoutError:

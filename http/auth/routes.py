@@ -45,7 +45,7 @@ from omnisonic.http.auth.responses import (
     respond_success,
 )
 from omnisonic.http.core.callback_urls import AFTER_SIGN_IN, HOME, own_origin, own_path
-from omnisonic.http.core.client_address import client_address
+from omnisonic.http.core.client_address import request_address
 from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import Post, read_post
@@ -183,7 +183,7 @@ class Auth:
             if not self._settings.credentials_on:
                 raise Refusal(404, "credentials_off", "Nobody signs in by e-mail and password here.")
             credentials = post.as_shape(Credentials)
-            entry = await self._credentials.validate(credentials, self._address())
+            entry = await self._credentials.validate(credentials, request_address(self._settings.trusted_proxies))
             await self._open(entry.user, password_hash=entry.password_hash)
             return own_path(credentials.callback_url, self._origin())
 
@@ -290,8 +290,3 @@ class Auth:
 
     def _origin(self) -> str:
         return own_origin(self._settings, request.host)
-
-    def _address(self) -> str:
-        peer = request.scope.get("client")
-        forwarded = request.headers.getlist("X-Forwarded-For")
-        return client_address(peer[0] if peer else None, forwarded, self._settings.trusted_proxies)

@@ -23,7 +23,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from omnisonic.http.core.request_body import STATE, Expectation, ManualContinueConnection
+from omnisonic.http.core.request_body import EXPECTATION_STATE, Expectation, ManualContinueConnection
 
 SLICE_BYTES: Final = 65_536
 UNSENT_BYTES: Final = 131_072
@@ -49,7 +49,7 @@ class Http1(H11Protocol):
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
         expectation = Expectation(self.connection, self._send_h11_event)
-        self.connection_state = ConnectionState({**self.connection_state, STATE: expectation})
+        self.connection_state = ConnectionState({**self.connection_state, EXPECTATION_STATE: expectation})
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Hypercorn would have switched protocols here."""

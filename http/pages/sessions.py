@@ -13,7 +13,7 @@ from quart_schema import hide
 
 from omnisonic.http.api.invites import invite_digest, owner_name
 from omnisonic.http.api.session_presence import SessionPresence
-from omnisonic.http.api.sessions import LISTED, NewSession, format_cursor, parse_cursor
+from omnisonic.http.api.sessions import DEFAULT_PAGE, NewSession, format_cursor, parse_cursor
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
@@ -64,7 +64,7 @@ class SessionPages:
         """The sessions of whoever looks, newest first."""
         person = await self._person()
         before = parse_cursor(request.args.get("before"))
-        listing = await self._sessions.list(self._current_user.login(), limit=LISTED, before=before)
+        listing = await self._sessions.list(self._current_user.login(), limit=DEFAULT_PAGE, before=before)
         return await self._page_context.render(
             "sessions.html",
             person,

@@ -86,7 +86,7 @@ async def _work(
         database = Database(database_url, connections=connections)
         await database.open()
         after.push_async_callback(database.aclose)
-        tell = RoomEvents(bus).tell
+        tell = RoomEvents(bus).publish
         yields = settings.rooms_first
         listening = AnalysisWorker(
             PostgresAnalyses(database), storage, partial(analyse_file, in_spare_time=yields), tell
