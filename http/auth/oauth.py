@@ -57,7 +57,7 @@ class OAuth:
         transaction = new_transaction(provider, redirect_uri=redirect_uri, callback_path=callback_path)
         async with _in_time():
             url = await self._provider(provider).authorization_url(transaction)
-        self._cookie.keep(str(self._serializer.dumps(msgspec.to_builtins(transaction))), max_age_s=TRANSACTION_S)
+        self._cookie.set(str(self._serializer.dumps(msgspec.to_builtins(transaction))), max_age_s=TRANSACTION_S)
         return url
 
     async def finish(self, provider: str) -> tuple[Identity, str]:
@@ -69,7 +69,7 @@ class OAuth:
         """
         there = self._provider(provider)
         transaction = self._transaction(provider)
-        self._cookie.keep("", max_age_s=0)
+        self._cookie.set("", max_age_s=0)
         if not await self._guard.first_use(STATE, transaction.state, ttl_s=TRANSACTION_S):
             raise Refusal(400, "oauth_state_used", "This sign-in is over already. Begin again.")
         code = request.args.get("code")

@@ -211,14 +211,14 @@ class ClientVersions:
     def note_post(self, post: Post) -> None:
         """Remember, with the answer to `post`, which client this browser runs, when it shows."""
         if post.is_auth_js and self._cookie.read():
-            self._cookie.keep("", max_age_s=0)
+            self._cookie.set("", max_age_s=0)
         elif post.is_form and post.wants_json and not post.is_auth_js:
             self.note_next_auth_4()
 
     def note_next_auth_4(self) -> None:
         """Remember, with the current answer, that this browser runs next-auth 4."""
         if self._cookie.read() != NEXT_AUTH_4:
-            self._cookie.keep(NEXT_AUTH_4)
+            self._cookie.set(NEXT_AUTH_4)
 
     def nobody_is_null(self) -> bool:
         """Whether the client that asks for the session now takes `null` for nobody, and not `{}`."""

@@ -1,12 +1,11 @@
-"""A cookie of ours in somebody's browser, besides that of their sign-in: no script reads it, no foreign form sends it.
+"""Cookies of our own besides that of the login, and the CSRF tokens for forms in one of them (SPEC 4).
 
-It stays with this host alone, and under https browsers hold it to that (`__Host-`, RFC 6265bis 4.1.3).
+A cookie is HttpOnly, is not sent with foreign forms, and belongs to this host alone, which browsers enforce under https
+(`__Host-`, RFC 6265bis 4.1.3).
 
-CSRF tokens for forms: what shows that a form was one of our own pages' (SPEC 4), as NextAuth does it.
-
-A double submit: the token is in the page and, with a keyed digest that only we can make, in an HttpOnly cookie. A
-foreign page can make a browser send the cookie, but can read neither. Programs send JSON instead, which foreign pages
-cannot, and which the `Origin` check at the door guards; they need no token. Nothing is kept here.
+CSRF protection is a double submit, as in NextAuth: the token is in the page and, with a digest under our key, in a
+cookie. A foreign page can make a browser send the cookie, but can read neither. Programs send JSON, which foreign pages
+cannot, and which the `Origin` check of the request filter guards; they need no token. Nothing is stored here.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ from omnisonic.wire.cookies import read_cookie
 
 
 def cookie_header() -> str:
-    """All that the current request says under `Cookie`; nothing when it does not."""
+    """The `Cookie` header of the current request; empty without one."""
     return ";".join(request.headers.getlist("Cookie"))
 
 
@@ -34,14 +33,14 @@ class BrowserCookie:
         self._secure = secure
 
     def read(self) -> str:
-        """What the current request brings; nothing when it brings none."""
+        """The value that the current request carries; empty without one."""
         return read_cookie(cookie_header(), self.name) or ""
 
-    def keep(self, value: str, *, max_age_s: int | None = None) -> None:
-        """Let the answer carry `value`, for `max_age_s` or until the browser is closed; 0 takes the cookie back."""
+    def set(self, value: str, *, max_age_s: int | None = None) -> None:
+        """Set `value` with the response, for `max_age_s` or until the browser closes; 0 removes the cookie."""
 
         @after_this_request
-        async def set_it(response: ResponseTypes) -> ResponseTypes:
+        async def add_cookie(response: ResponseTypes) -> ResponseTypes:
             response.set_cookie(
                 self.name,
                 value,
@@ -49,7 +48,7 @@ class BrowserCookie:
                 path="/",
                 secure=self._secure,
                 httponly=True,
-                # It comes along when a link, or a provider, leads here.
+                # Sent when a link or a provider leads here.
                 samesite="Lax",
             )
             return response
@@ -60,14 +59,14 @@ SEPARATOR: Final = "|"
 
 
 class Csrf:
-    """Gives tokens out and checks them. `secret` signs; `secure`: browsers reach us over TLS."""
+    """Issues and checks CSRF tokens. `secret` signs them; `secure`: browsers reach us over TLS."""
 
     def __init__(self, secret: str, *, secure: bool) -> None:
         self._cookie = BrowserCookie("csrf", secure=secure)
         self._key = hashlib.sha256(b"omnisonic csrf\0" + secret.encode()).digest()
 
     def token_for_page(self) -> str:
-        """The token for the forms of the page that the current request gets, and its cookie on that answer."""
+        """The token for forms of the page being rendered. Sets its cookie with the response."""
         token: str | None = g.get("csrf_token")
         if token is None:
             token = self._token_in_cookie() or self._new_token()
@@ -75,7 +74,7 @@ class Csrf:
         return token
 
     def check(self, token: object) -> None:
-        """See that the current request's form carries its cookie's token.
+        """Check that the current request's form carries its cookie's token.
 
         Errors: `Refusal`: 403 `csrf_token_missing` without one, 403 `csrf_token_invalid` with another.
         """
@@ -86,14 +85,14 @@ class Csrf:
             raise Refusal(403, "csrf_token_invalid", "This form has gone stale. Open the page again and send it anew.")
 
     def _token_in_cookie(self) -> str | None:
-        """The token that we once gave to this browser; None without a cookie of ours."""
+        """The token in the cookie, when we signed it; else None."""
         token, _, digest = self._cookie.read().partition(SEPARATOR)
         ours = hmac.compare_digest(digest.encode("utf-8", "replace"), self._digest(token).encode())
         return token if token and ours else None
 
     def _new_token(self) -> str:
         token = secrets.token_hex(TOKEN_BYTES)
-        self._cookie.keep(token + SEPARATOR + self._digest(token))
+        self._cookie.set(token + SEPARATOR + self._digest(token))
         return token
 
     def _digest(self, token: str) -> str:

@@ -5,8 +5,8 @@ client down. Quart's own body takes in whatever comes. A client that sent `Expec
 app first reads the body, so whoever is refused before that has sent nothing. Hypercorn alone would send it at once;
 under another server, sending it is that server's job.
 
-Overload: at most Hypercorn's queue is in memory (`AHEAD` in `omnisonic.http.serving`). A client that stalls, or is
-slower than `LEAST_BYTES_PER_S`, gets 408. A client that disconnects ends its request. Shutdown: a body that is not
+Overload: at most Hypercorn's queue is in memory (`QUEUED_CHUNKS` in `omnisonic.http.serving`). A client that stalls, or
+is slower than `LEAST_BYTES_PER_S`, gets 408. A client that disconnects ends its request. Shutdown: a body that is not
 complete in time is refused (`omnisonic.http.core.stopping`).
 """
 
@@ -200,7 +200,7 @@ class RequestBody:
         bound = asyncio.timeout_at(min(timeout_s, until_s))
         try:
             async with bound:
-                with self._stopping.shortens(bound, ARRIVE_S):
+                with self._stopping.shorten(bound, ARRIVE_S):
                     event = await self._receive()
         except TimeoutError:
             self._silent_s += self._clock() - now_s
