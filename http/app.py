@@ -34,7 +34,7 @@ from omnisonic.http.auth.routes import Auth
 from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import handle_errors
 from omnisonic.http.core.framework import IdConverter, StudioApp
-from omnisonic.http.core.openapi import document
+from omnisonic.http.core.openapi import serve_openapi
 from omnisonic.http.core.request_body import GRACE_S
 from omnisonic.http.core.request_ids import add_request_ids
 from omnisonic.http.core.security import STILL_PAGE, secure
@@ -156,7 +156,7 @@ def create_app(
         ),
     ):
         app.register_blueprint(resource.blueprint())
-    document(app, cookie_name=current_user.cookie_name or "")
+    serve_openapi(app, cookie_name=current_user.cookie_name or "")
     app.asgi_app = MethodOverride(cast("ASGIFramework", app.asgi_app))  # type: ignore[method-assign]
     return app
 

@@ -1,8 +1,8 @@
 """The parity service (SPEC 3): the sessions of the API, without sign-in, on a store in memory.
 
-The same code as `/api/sessions` under another prefix, for one standing guest. It is for whoever wants to see what the
-API answers, or to hold another implementation against it, with nothing else running. Crash and shutdown: what the store
-keeps is gone. Overload: the server's matter; the store is as large as what is made in it.
+It runs the code of `/api/sessions` under another prefix, for one built-in guest. Use it to see what the API responds,
+or to compare another implementation with it, with nothing else running. Crash and shutdown: the stored sessions are
+lost. Overload: the server's limits; the store grows with what is created in it.
 """
 
 from typing import Final
@@ -25,12 +25,12 @@ from omnisonic.stores.presence import PresenceStore
 from omnisonic.studio.sessions import SessionStore
 
 GUEST: Final = Person("00000000-0000-4000-8000-000000000001", "Guest", None, None)
-"""Who everybody is here."""
+"""The user of all requests."""
 GUEST_LOGIN: Final[LoginId] = "guest"
 
 
 class ParityList(msgspec.Struct, frozen=True):
-    """The sessions that were made, newest first."""
+    """The created sessions, newest first."""
 
     sessions: list[Session]
 
@@ -46,7 +46,7 @@ class ParitySessions(Sessions):
         return routes
 
     async def alive(self) -> Response:
-        """Say that the process answers."""
+        """Check that the process answers."""
         return json_response(Ok())
 
     async def list(self) -> Response:
@@ -55,7 +55,7 @@ class ParitySessions(Sessions):
         return json_response(ParityList(listing.sessions))
 
     async def make(self) -> Response:
-        """Make a session."""
+        """Create a session."""
         return json_response(SessionAnswer(await self._create_from_body()), 201)
 
 

@@ -154,7 +154,7 @@ class FileResponder:
     async def respond(self, download: Download) -> Response:
         """Respond to the current request with the object, or the range that it asks for.
 
-        Errors: `Refusal` (416, 429, 503), `NoSuchObject`, `Unavailable`.
+        Raises `Refusal` (416, 429, 503), `NoSuchObject`, `Unavailable`.
         """
         etag = f'"{download.sha256}"'
         headers = {

@@ -20,7 +20,7 @@ from quart import Blueprint, Response, request
 
 from omnisonic.errors import Unavailable
 from omnisonic.http.core.openapi import describe_route
-from omnisonic.http.core.responses import RealtimeDocument, encoded, encoded_response
+from omnisonic.http.core.responses import RealtimeDocument, encode_json, encoded_response
 from omnisonic.settings.origins import WILDCARDS
 from omnisonic.settings.settings import Settings
 from omnisonic.wire.asyncapi import asyncapi_document
@@ -132,4 +132,4 @@ class RealtimeReference:
     @describe_route(RealtimeDocument)
     async def asyncapi(self) -> Response:
         """Get the description of the realtime protocol, in AsyncAPI 3."""
-        return encoded_response(encoded(asyncapi_document(self._gateway.address(request.host))))
+        return encoded_response(encode_json(asyncapi_document(self._gateway.address(request.host))))

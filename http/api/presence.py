@@ -26,7 +26,7 @@ from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import Input, Query, read_json
 from omnisonic.http.core.openapi import COOKIE_IF_ANY, describe_route
 from omnisonic.http.core.request_ids import PRESENCE_PATH
-from omnisonic.http.core.responses import Members, Ok, encoded, encoded_response, json_response
+from omnisonic.http.core.responses import Members, Ok, encode_json, encoded_response, json_response
 from omnisonic.models import (
     Member,
     MemberId,
@@ -81,7 +81,7 @@ class RosterReader:
     async def _read_roster(self, room: RoomId) -> bytes:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                return encoded(Members(await self._presence.members(room)))
+                return encode_json(Members(await self._presence.members(room)))
         except TimeoutError:
             raise Unavailable("The roster does not answer now. Try again in a moment.") from None
 

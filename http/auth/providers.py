@@ -37,7 +37,7 @@ class Provider(Protocol):
         ...
 
     async def identity(self, transaction: Transaction, code: str) -> Identity:
-        """Identify who came back with `code`. Raises `ProviderRefused`, `ProviderDown`, `Refusal` (401 `id_token_invalid`)."""
+        """Identify who came back with `code`. Raises `ProviderRefused`, `ProviderDown`, `Refusal` (401)."""
         ...
 
 

@@ -76,7 +76,7 @@ class Csrf:
     def check(self, token: object) -> None:
         """Check that the current request's form carries its cookie's token.
 
-        Errors: `Refusal`: 403 `csrf_token_missing` without one, 403 `csrf_token_invalid` with another.
+        Raises `Refusal`: 403 `csrf_token_missing` without one, 403 `csrf_token_invalid` with another.
         """
         if not isinstance(token, str) or not token:
             raise Refusal(403, "csrf_token_missing", "This form is not complete. Open the page again and send it anew.")
