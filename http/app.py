@@ -1,8 +1,8 @@
-"""The web app, put together (SPEC 3, 6): routes, the door before them, what every answer carries.
+"""The web app: its routes, the request filter before them, and the headers of every response (SPEC 3, 6).
 
-Built once per process; it owns nothing but what it is given. Overload: bodies are bounded in bytes and in time, calls
-to store and bus in time. Crash: one request fails, answered 500. Shutdown: the server finishes what is in flight;
-the stores are closed by whoever opened them.
+Built once per process. It owns nothing but what it is given. Overload: bodies are limited in bytes and in time, calls
+to stores and bus in time. Crash: one request fails with 500. Shutdown: the server finishes what is in flight; the
+stores are closed by whoever opened them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,34 +14,30 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
-from omnisonic.http.api.download_links import DownloadLinks
-from omnisonic.http.api.download_slots import DownloadSlots
-from omnisonic.http.api.downloads import Downloads, Served
+from omnisonic.http.api.downloads import DownloadLinks, Downloads, DownloadSlots, FileResponder
 from omnisonic.http.api.exports import Exports
+from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
-from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import ParticipantCounts
 from omnisonic.http.api.presence import Presence
-from omnisonic.http.api.realtime_document import RealtimeReference
 from omnisonic.http.api.request_rates import RequestRates
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.room_rights import RoomRights
-from omnisonic.http.api.rooms import GatewayAddress, Rooms, RoomStores
+from omnisonic.http.api.rooms import Rooms, RoomStores
+from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
 from omnisonic.http.api.tus import MethodOverride, Tus
-from omnisonic.http.api.uploads import UploadParts, Uploads
+from omnisonic.http.api.uploads import Uploads, UploadServices
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import PROVIDER_TIMEOUT_S
 from omnisonic.http.auth.routes import Auth
-from omnisonic.http.core.csrf import Csrf
-from omnisonic.http.core.errors import answer_errors
-from omnisonic.http.core.framework import StudioApp
-from omnisonic.http.core.openapi import document
-from omnisonic.http.core.path_ids import IdConverter
+from omnisonic.http.core.cookies import Csrf
+from omnisonic.http.core.errors import handle_errors
+from omnisonic.http.core.framework import IdConverter, StudioApp
+from omnisonic.http.core.openapi import serve_openapi
 from omnisonic.http.core.request_body import GRACE_S
-from omnisonic.http.core.request_ids import trace_requests
-from omnisonic.http.core.security import secure
+from omnisonic.http.core.request_ids import add_request_ids
+from omnisonic.http.core.security import STILL_PAGE, secure
 from omnisonic.http.pages.page_context import PageContext
 from omnisonic.http.pages.public import PublicPages
 from omnisonic.http.pages.sessions import SessionPages
@@ -64,29 +60,29 @@ from omnisonic.studio.uploads.upload_writer import UploadWriter
 
 MAX_BODY_BYTES: Final = 65_536
 BODY_TIMEOUT_S: Final = 5
-"""How long a body may take to arrive: 64 KiB need no more on any line that music crosses."""
+"""How long a body of at most 64 KiB may take to arrive."""
 STALL_TIMEOUT_S: Final = 30
-"""How long an upload may stand still."""
+"""How long an upload may pause."""
 RESPONSE_TIMEOUT_S: Final = 10
-"""How long a peer may take to read an answer."""
+"""How long a client may take to read a response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What the web stands on. Whoever opened them closes them. `ask_gateway` is None where nobody knows a gateway."""
+    """The stores of the web, closed by whoever opened them. `ask_gateway`: None if no gateway is known."""
 
     presence: PresenceStore
     bus: Bus
     guard: Guard
     local_guard: Guard
-    """One in this process, which answers when the other does not."""
+    """A guard in this process, used while the other does not answer."""
     accounts: AccountStore
     access: AccessStore
     sessions: SessionStore
     uploads: UploadStore
     resumable: ResumableStore
     exports: ExportStore
-    upkeep: UploadRetention
+    retention: UploadRetention
     storage: Storage
     ping_database: Callable[[], Awaitable[None]]
     ask_gateway: Callable[[], Awaitable[None]] | None = None
@@ -103,14 +99,20 @@ def create_app(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Quart:
-    """The web app as an ASGI app.
+    """Create the web app, an ASGI app.
 
-    `secret` signs cookies, CSRF tokens and tickets; `admin_token` opens what is the operator's, when there is one;
-    `gateway_port` is where browsers find the gateway when `GATEWAY_PUBLIC_URL` does not say; `web_port` is the port
-    that this app is reached by, for its own origin; `tracer_provider` and `meter_provider` are OpenTelemetry's
-    global ones when not given.
+    Args:
+        settings: The validated settings.
+        stores: The stores to work with.
+        secret: Signs cookies, CSRF tokens and tickets.
+        admin_token: The operator's token. None: there is no operator.
+        gateway_port: Port of the gateway for browsers, used when `GATEWAY_PUBLIC_URL` is not set.
+        web_port: Port that this app is reached by, for its own origin.
+        tracer_provider: OpenTelemetry's global one when not given.
+        meter_provider: The same.
+
     """
-    app = plain_app(
+    app = create_plain_app(
         settings.host_policy(settings.web_host),
         settings.origin_policy(web_port),
         has_pages=True,
@@ -119,43 +121,47 @@ def create_app(
         meter_provider=meter_provider,
     )
     app.config["PROVIDER_TIMEOUT"] = PROVIDER_TIMEOUT_S
-    callers = CurrentUser(app, secret=secret, secure=settings.is_https)
+    current_user = CurrentUser(app, secret=secret, secure=settings.is_https)
     csrf = Csrf(secret, secure=settings.is_https)
-    rights = RoomRights(stores.access, callers, is_open=settings.access == "open")
-    rooms = RoomStores(stores.sessions, stores.bus, stores.guard)
-    counts = ParticipantCounts(stores.presence)
+    rights = RoomRights(stores.access, current_user, is_open=settings.access == "open")
+    room_stores = RoomStores(stores.sessions, stores.bus, stores.guard)
+    session_presence = SessionPresence(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
-    news = RoomEvents(stores.bus)
-    disposal = GarbageCollector(stores.upkeep, stores.storage)
+    room_events = RoomEvents(stores.bus)
+    garbage_collector = GarbageCollector(stores.retention, stores.storage)
     max_bytes, identify = settings.upload_max_bytes, Identifier().media_type
-    intake = UploadWriter(stores.uploads, stores.storage, disposal, max_bytes=max_bytes, identify=identify)
-    links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
-    uploads = UploadParts(stores.uploads, intake, disposal, links)
-    served = Served(stores.storage, DownloadSlots(), settings.trusted_proxies)
-    frame = PageContext(settings, callers, stores.accounts, csrf)
-    RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, callers).limit(app)
-    for part in (
+    upload_writer = UploadWriter(
+        stores.uploads, stores.storage, garbage_collector, max_bytes=max_bytes, identify=identify
+    )
+    download_links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
+    upload_services = UploadServices(stores.uploads, upload_writer, garbage_collector, download_links)
+    file_responder = FileResponder(stores.storage, DownloadSlots(), settings.trusted_proxies)
+    page_context = PageContext(settings, current_user, stores.accounts, csrf)
+    RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, current_user).attach(app)
+    for resource in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
-        Presence(settings, stores.presence, stores.bus, rights, callers),
-        Sessions(settings, stores.sessions, counts, Leases(stores.presence), news, callers.login),
-        Invites(settings, stores.sessions, counts, callers.login),
-        Uploads(settings, uploads, news, callers.login),
-        Tus(uploads, stores.resumable, stores.storage, news, callers.login),
-        Downloads(stores.uploads, served, links, callers.login),
-        Exports(settings, stores.exports, served, disposal, news, callers.login),
-        Rooms(settings, rooms, callers, rights, secret=secret, admin_token=admin_token, gateway=gateway),
+        Presence(settings, stores.presence, stores.bus, rights, current_user),
+        Sessions(settings, stores.sessions, session_presence, room_events, current_user.login),
+        Invites(settings, stores.sessions, session_presence, current_user.login),
+        Uploads(settings, upload_services, room_events, current_user.login),
+        Tus(upload_services, stores.resumable, stores.storage, room_events, current_user.login),
+        Downloads(stores.uploads, file_responder, download_links, current_user.login),
+        Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
+        Rooms(settings, room_stores, current_user, rights, secret=secret, admin_token=admin_token, gateway=gateway),
         RealtimeReference(gateway),
-        Auth(settings, stores.accounts, stores.guard, stores.bus, callers, csrf, secret=secret),
-        PublicPages(settings, frame),
-        SessionPages(settings, frame, callers, csrf, stores.sessions, counts, gateway_port=gateway_port),
+        Auth(settings, stores.accounts, stores.guard, stores.bus, current_user, csrf, secret=secret),
+        PublicPages(settings, page_context),
+        SessionPages(
+            settings, page_context, current_user, csrf, stores.sessions, session_presence, gateway_port=gateway_port
+        ),
     ):
-        app.register_blueprint(part.blueprint())
-    document(app, cookie_name=callers.cookie_name or "")
+        app.register_blueprint(resource.blueprint())
+    serve_openapi(app, cookie_name=current_user.cookie_name or "")
     app.asgi_app = MethodOverride(cast("ASGIFramework", app.asgi_app))  # type: ignore[method-assign]
     return app
 
 
-def plain_app(
+def create_plain_app(
     hosts: HostPolicy,
     origins: OriginPolicy,
     *,
@@ -164,7 +170,7 @@ def plain_app(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Quart:
-    """An app without routes: its limits, its door, its headers and the way it tells of errors."""
+    """Create an app without routes: its limits, request filter, headers and error responses."""
     app = StudioApp(__name__, static_folder=None)
     app.config |= {
         "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
@@ -175,10 +181,10 @@ def plain_app(
         "PROVIDE_AUTOMATIC_OPTIONS": False,
     }
     app.url_map.converters["id"] = IdConverter
-    # A doubled slash is another address, not a reason for a redirect in HTML.
+    # A doubled slash is a different path: no redirect in HTML.
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    trace_requests(app, tracer_provider, meter_provider)
+    add_request_ids(app, tracer_provider, meter_provider)
     secure(app, hosts, origins, https=https)
-    answer_errors(app, has_pages=has_pages)
+    handle_errors(app, page_policy=STILL_PAGE if has_pages else None)
     return app

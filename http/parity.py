@@ -1,8 +1,8 @@
 """The parity service (SPEC 3): the sessions of the API, without sign-in, on a store in memory.
 
-The same code as `/api/sessions` under another prefix, for one standing guest. It is for whoever wants to see what the
-API answers, or to hold another implementation against it, with nothing else running. Crash and shutdown: what the store
-keeps is gone. Overload: the server's matter; the store is as large as what is made in it.
+It runs the code of `/api/sessions` under another prefix, for one built-in guest. Use it to see what the API responds,
+or to compare another implementation with it, with nothing else running. Crash and shutdown: the stored sessions are
+lost. Overload: the server's limits; the store grows with what is created in it.
 """
 
 from typing import Final
@@ -12,13 +12,12 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Blueprint, Quart, Response
 
-from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import ParticipantCounts
 from omnisonic.http.api.room_events import RoomEvents
+from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
-from omnisonic.http.app import plain_app
+from omnisonic.http.app import create_plain_app
 from omnisonic.http.core.inputs import Query
-from omnisonic.http.core.responses import Ok, SessionAnswer, answer
+from omnisonic.http.core.responses import Ok, SessionAnswer, json_response
 from omnisonic.models import LoginId, Person, Session
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import Bus
@@ -26,12 +25,12 @@ from omnisonic.stores.presence import PresenceStore
 from omnisonic.studio.sessions import SessionStore
 
 GUEST: Final = Person("00000000-0000-4000-8000-000000000001", "Guest", None, None)
-"""Who everybody is here."""
+"""The user of all requests."""
 GUEST_LOGIN: Final[LoginId] = "guest"
 
 
 class ParityList(msgspec.Struct, frozen=True):
-    """The sessions that were made, newest first."""
+    """The created sessions, newest first."""
 
     sessions: list[Session]
 
@@ -47,17 +46,17 @@ class ParitySessions(Sessions):
         return routes
 
     async def alive(self) -> Response:
-        """Say that the process answers."""
-        return answer(Ok())
+        """Check that the process answers."""
+        return json_response(Ok())
 
     async def list(self) -> Response:
         """List the sessions; `limit` and `before` as in the API."""
-        listing = await self._page(Query())
-        return answer(ParityList(listing.sessions))
+        listing = await self._read_page(Query())
+        return json_response(ParityList(listing.sessions))
 
     async def make(self) -> Response:
-        """Make a session."""
-        return answer(SessionAnswer(await self._made()), 201)
+        """Create a session."""
+        return json_response(SessionAnswer(await self._create_from_body()), 201)
 
 
 def create_parity_app(
@@ -71,7 +70,7 @@ def create_parity_app(
     meter_provider: MeterProvider | None = None,
 ) -> Quart:
     """The service as an ASGI app, reached by `port`. In `sessions`, `GUEST_LOGIN` is the sign-in of `GUEST`."""
-    app = plain_app(
+    app = create_plain_app(
         settings.host_policy(settings.parity_host),
         settings.origin_policy(port),
         has_pages=False,
@@ -79,6 +78,6 @@ def create_parity_app(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
-    counts, leases, news = ParticipantCounts(presence), Leases(presence), RoomEvents(bus)
-    app.register_blueprint(ParitySessions(settings, sessions, counts, leases, news, lambda: GUEST_LOGIN).blueprint())
+    routes = ParitySessions(settings, sessions, SessionPresence(presence), RoomEvents(bus), lambda: GUEST_LOGIN)
+    app.register_blueprint(routes.blueprint())
     return app

@@ -1,9 +1,9 @@
-"""The web's server: Hypercorn's HTTP/1.1 on connections that we accept, bound and watch ourselves (SPEC 1, 3).
+"""The web's server: Hypercorn's HTTP/1.1 protocol on connections that we accept, limit and time ourselves (SPEC 1, 3).
 
 Overload: connections over the limits are refused (`omnisonic.http.core.acceptor`), slow peers are cut off
-(`omnisonic.http.core.connection`). Crash: an exception is one 500. Shutdown: no new connections, what is in flight has
-`GRACE_S` to finish, and uploads a little less, to be told (`omnisonic.http.core.stopping`); idle connections are closed
-at once.
+(`omnisonic.http.core.connection`). Crash: an exception is one 500. Shutdown: no new connections; requests in flight
+have `GRACE_S` to finish, uploads a little less, so that they can be answered (`omnisonic.http.core.stopping`); idle
+connections are closed at once.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ from omnisonic.http.core.stopping import STATE, Stopping
 
 GRACE_S: Final = 5.0
 MAX_HEAD_BYTES: Final = 16_384
-AHEAD: Final = 4
-"""How many chunks of a body, of 64 KiB, are taken from the socket before the app asks for them."""
+QUEUED_CHUNKS: Final = 4
+"""Chunks of a body, of up to 64 KiB, that are read from the socket before the app asks for them."""
 
 log = logging.getLogger(__name__)
 
 
 def hypercorn_config() -> Config:
-    """How Hypercorn's protocol is set up."""
+    """The configuration of Hypercorn's protocol."""
     config = Config()
     config.h11_max_incomplete_size = MAX_HEAD_BYTES
-    config.max_app_queue_size = AHEAD
+    config.max_app_queue_size = QUEUED_CHUNKS
     config.include_server_header = False
-    # One structured line an event, from us: no access log, and the server's own words go where ours go.
+    # One structured line for an event, from us: no access log, and the server's own messages go to our log.
     config.accesslog = None
     config.errorlog = log
     return config
@@ -48,7 +48,7 @@ async def serve_web(
     listener: socket.socket,
     shutdown_trigger: Callable[[], Awaitable[None]],
     limits: ConnectionLimits | None = None,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
 ) -> None:
     """Serve `app` on `listener` until `shutdown_trigger` returns, then finish what is in flight. In an asyncio loop.
 
@@ -56,18 +56,20 @@ async def serve_web(
     """
     stopping = Stopping()
     config, context, state = hypercorn_config(), WorkerContext(None), LifespanState({STATE: stopping})
-    wrapped = ASGIWrapper(app)
+    wrapped_app = ASGIWrapper(app)
     connections: set[Connection] = set()
 
     async def serve(sock: socket.socket) -> None:
-        connection = Connection(sock, wrapped, config, context, ConnectionState(state.copy()), patience or Timeouts())
+        connection = Connection(
+            sock, wrapped_app, config, context, ConnectionState(state.copy()), timeouts or Timeouts()
+        )
         connections.add(connection)
         try:
             await connection.run()
         finally:
             connections.discard(connection)
 
-    async with _lifespan(wrapped, config, state):
+    async with _run_lifespan(wrapped_app, config, state):
         acceptor = Acceptor(listener, serve, limits or ConnectionLimits())
         acceptor.start()
         try:
@@ -78,32 +80,32 @@ async def serve_web(
             stopping.begin()
             for connection in list(connections):
                 connection.stop()
-            await _ended(acceptor.tasks)
+            await _wait_for_tasks(acceptor.tasks)
 
 
 @asynccontextmanager
-async def _lifespan(app: ASGIWrapper, config: Config, state: LifespanState) -> AsyncIterator[None]:
-    """The app, started, until the block ends."""
+async def _run_lifespan(app: ASGIWrapper, config: Config, state: LifespanState) -> AsyncIterator[None]:
+    """Run the lifespan of the app around the block."""
     lifespan = Lifespan(app, config, asyncio.get_running_loop(), state)
-    living = asyncio.create_task(lifespan.handle_lifespan())
+    lifespan_task = asyncio.create_task(lifespan.handle_lifespan())
     try:
         await lifespan.wait_for_startup()
-        if living.done() and (failure := living.exception()) is not None:
+        if lifespan_task.done() and (failure := lifespan_task.exception()) is not None:
             raise failure
         yield
         await lifespan.wait_for_shutdown()
     finally:
-        living.cancel()
+        lifespan_task.cancel()
         with suppress(asyncio.CancelledError):
-            await living
+            await lifespan_task
 
 
-async def _ended(tasks: set[asyncio.Task[None]]) -> None:
-    """Wait for what is in flight, and cut it off when it takes longer than `GRACE_S`."""
+async def _wait_for_tasks(tasks: set[asyncio.Task[None]]) -> None:
+    """Wait for requests in flight, and cancel them after `GRACE_S`."""
     if not tasks:
         return
-    _, late = await asyncio.wait(tasks, timeout=GRACE_S)
-    for task in late:
+    _, remaining = await asyncio.wait(tasks, timeout=GRACE_S)
+    for task in remaining:
         task.cancel()
-    if late:
-        await asyncio.wait(late)
+    if remaining:
+        await asyncio.wait(remaining)

@@ -1,46 +1,160 @@
-"""Downloads: the bytes of an object, whole or in part (RFC 9110, 14), for whoever has a link or a role.
+"""Downloads: links, limits, and the bytes of a stored object, whole or in part (RFC 9110, 14).
 
-What is served is never run by a browser: it is an attachment, of the type its bytes say, in a sandbox. Overload: so
-many downloads run at once (`omnisonic.http.api.download_slots`), each with a block of its file in memory, asked for as
-the client takes it; one that takes nothing is cut off (`omnisonic.http.core.connection`). A store that breaks in the
-middle ends the connection, so that nobody takes a part for the whole.
+A link works for whoever has it, for fifteen minutes. It points to the CDN where there is one; else to the storage when
+that makes links of its own; else to `/files/...` here, signed over everything that serving needs, so that following it
+asks neither for a login nor the database. Browsers never run what is served: it is an attachment, in a sandbox, with
+the media type that was found from its bytes.
+
+Overload: `DownloadSlots` bounds how many downloads run at once; each holds a file, a socket and one block of memory,
+and blocks are read as the client takes them. A client that takes nothing is cut off (`omnisonic.http.core.connection`).
+A storage that fails in the middle ends the connection, so that nobody takes a part for the whole. Crash and shutdown:
+a slot is free again once its request is over.
 """
 
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Final
+from urllib.parse import quote
 
+import msgspec
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 from quart import Blueprint, Response, request
 from quart_schema import hide
 from werkzeug.datastructures import Range
 from werkzeug.http import parse_range_header
 
-from omnisonic.http.api.download_links import Download, DownloadLinks, download_of
-from omnisonic.http.api.download_slots import DownloadSlots
-from omnisonic.http.core.client_address import client_address
-from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.framework import at_the_end
-from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.client_address import request_address
+from omnisonic.http.core.errors import Refusal, retry_after
+from omnisonic.http.core.framework import call_at_end
+from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.models import LoginId, UploadId
 from omnisonic.settings.fields import Networks
-from omnisonic.stores.storage import Storage, attachment
+from omnisonic.stores.storage import LINK_S, Key, Storage, attachment
+from omnisonic.studio.uploads import StoredUpload
 from omnisonic.studio.uploads.upload_store import UploadStore
+
+SALT: Final = "omnisonic.download"
+
+
+class Download(msgspec.Struct, frozen=True, array_like=True):
+    """All that is needed to serve a stored object."""
+
+    key: Key
+    file_name: str
+    mime_type: str
+    size: int
+    sha256: str
+
+
+class DownloadLinks:
+    """Makes links to objects in `storage`, and checks links of our own. `cdn_url`: where a CDN serves the same keys."""
+
+    def __init__(
+        self, storage: Storage, *, secret: str, cdn_url: str | None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`clock` returns seconds since the epoch: the time at which links are signed."""
+        self._storage = storage
+        self._cdn_url = cdn_url
+        self._signer = URLSafeTimedSerializer(secret, salt=SALT, signer=_make_signer_class(clock))
+
+    async def url(self, stored: StoredUpload, origin: str) -> str:
+        """Make a link to an upload. Links of our own are on `origin`. Raises `Unavailable`."""
+        if self._cdn_url is not None:
+            return f"{self._cdn_url}/{quote(stored.key)}"
+        link = await self._storage.link(stored.key, stored.label)
+        if link is not None:
+            return link
+        signed = self._signer.dumps(msgspec.to_builtins(download_of(stored)))
+        return f"{origin}/files/{signed}/{quote(stored.upload.file_name, safe='')}"
+
+    def read(self, signed: str) -> Download:
+        """Check a link of our own and return what it serves. Raises `Refusal` (403) when it is forged or too old."""
+        try:
+            return msgspec.convert(self._signer.loads(signed, max_age=LINK_S), Download)
+        except SignatureExpired:
+            raise Refusal(403, "link_expired", "This link has run out. Ask the studio for a new one.") from None
+        except (BadData, msgspec.ValidationError):
+            raise Refusal(403, "link_invalid", "This link is damaged. Ask the studio for a new one.") from None
+
+
+def _make_signer_class(clock: Callable[[], float]) -> type[TimestampSigner]:
+    class Signer(TimestampSigner):
+        def get_timestamp(self) -> int:
+            return int(clock())
+
+    return Signer
+
+
+def download_of(stored: StoredUpload) -> Download:
+    """The download of a stored upload."""
+    upload = stored.upload
+    return Download(stored.key, upload.file_name, upload.mime_type, upload.file_size, upload.sha256)
+
+
+TOTAL: Final = 256
+PER_ADDRESS: Final = 32
+"""Several people may share one address. A browser opens six connections at most."""
+RETRY_S: Final = 5.0
+
+
+class DownloadSlots:
+    """At most `total` downloads at once, and `per_address` from one address. One for each process."""
+
+    def __init__(self, total: int = TOTAL, per_address: int = PER_ADDRESS) -> None:
+        self._total = total
+        self._per_address = per_address
+        self._taken: Counter[str] = Counter()
+
+    def take(self, address: str) -> Callable[[], None]:
+        """Take a slot.
+
+        Returns:
+            A function that frees the slot. Call it once.
+
+        Raises:
+            Refusal: 429 when `per_address` are taken, 503 when `total` are, both with `Retry-After`.
+
+        """
+        if self._taken[address] >= self._per_address:
+            raise Refusal(
+                429,
+                "too_many_downloads",
+                "Too many downloads run to your address. Wait until one is finished.",
+                headers=retry_after(RETRY_S),
+            )
+        if self._taken.total() >= self._total:
+            raise Refusal(
+                503,
+                "downloads_busy",
+                "As many downloads run as this server takes on. Try again in a moment.",
+                headers=retry_after(RETRY_S),
+            )
+        self._taken[address] += 1
+        return lambda: self._free(address)
+
+    def _free(self, address: str) -> None:
+        self._taken[address] -= 1
+        if not self._taken[address]:
+            del self._taken[address]
+
 
 SANDBOX: Final = "default-src 'none'; sandbox"
 
 
-class Served:
-    """What is in `storage`, as answers to the current request, counted by its address, behind `proxies`, too."""
+class FileResponder:
+    """Answers requests with objects in `storage`, within `slots` by client address. `proxies` are trusted."""
 
     def __init__(self, storage: Storage, slots: DownloadSlots, proxies: Networks) -> None:
         self._storage = storage
         self._slots = slots
         self._proxies = proxies
 
-    async def answer(self, download: Download) -> Response:
-        """The object, or the range of it that is asked for.
+    async def respond(self, download: Download) -> Response:
+        """Respond to the current request with the object, or the range that it asks for.
 
-        Errors: `Refusal` (416, 429, 503), `NoSuchObject`, `Unavailable`.
+        Raises `Refusal` (416, 429, 503), `NoSuchObject`, `Unavailable`.
         """
         etag = f'"{download.sha256}"'
         headers = {
@@ -53,30 +167,32 @@ class Served:
         if request.if_none_match.contains(download.sha256):
             return Response(b"", 304, headers)
         begin, end = 0, download.size
-        if (asked := _asked_range(download.size, download.sha256)) is not None:
-            begin, end = asked
+        if (requested := _parse_range(download.size, download.sha256)) is not None:
+            begin, end = requested
             headers["Content-Range"] = f"bytes {begin}-{end - 1}/{download.size}"
         headers["Content-Length"] = str(end - begin)
-        body: Any = _nothing()
+        body: Any = _empty_body()
         if request.method != "HEAD":
-            at_the_end(self._slots.take(self._address()))
+            call_at_end(self._slots.take(request_address(self._proxies)))
             chunks = self._storage.read(download.key, begin, end)
-            first = await anext(chunks)  # a file that is not there is told while it still can be
-            body = _sent(first, chunks)
-        response = Response(body, 200 if asked is None else 206, headers, content_type=download.mime_type)
-        response.timeout = None  # however long it takes, as long as it moves
+            first = await anext(chunks)  # a missing file raises here, before the response starts
+            body = _stream_chunks(first, chunks)
+        response = Response(body, 200 if requested is None else 206, headers, content_type=download.mime_type)
+        response.timeout = None  # no limit in all: a stalled client is cut off by its connection
         return response
-
-    def _address(self) -> str:
-        return client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies)
 
 
 class Downloads:
-    """The two ways to an upload. `login` tells by which sign-in the current request is made, or raises."""
+    """The routes that download an upload, by link and by role.
 
-    def __init__(self, store: UploadStore, served: Served, links: DownloadLinks, login: Callable[[], LoginId]) -> None:
+    `login` returns the login of the current request, or raises `NotSignedIn`.
+    """
+
+    def __init__(
+        self, store: UploadStore, file_responder: FileResponder, links: DownloadLinks, login: Callable[[], LoginId]
+    ) -> None:
         self._store = store
-        self._served = served
+        self._file_responder = file_responder
         self._links = links
         self._login = login
 
@@ -88,41 +204,41 @@ class Downloads:
 
     @hide
     async def by_link(self, signed: str, name: str) -> Response:
-        """Serve what a link of ours is for."""
-        del name  # it is for whoever saves the file without looking at our headers
-        return await self._served.answer(self._links.read(signed))
+        """Download by a signed link."""
+        del name  # for programs that take the file name from the URL
+        return await self._file_responder.respond(self._links.read(signed))
 
-    @answers(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], files=["*/*"], security=COOKIE)
+    @describe_route(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], files=["*/*"], security=COOKIE)
     async def by_role(self, upload_id: UploadId) -> Response:
-        """Serve an upload to somebody who may hear it."""
-        return await self._served.answer(download_of(await self._store.get(self._login(), upload_id)))
+        """Download an upload as somebody who may listen to it."""
+        return await self._file_responder.respond(download_of(await self._store.get(self._login(), upload_id)))
 
 
-async def _nothing() -> AsyncIterator[bytes]:
-    """The body of an answer to HEAD, whose headers stay as they are."""
+async def _empty_body() -> AsyncIterator[bytes]:
+    """The body of a response to HEAD, which keeps the headers of GET."""
     return
     yield b""
 
 
-async def _sent(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async with aclosing(chunks) as rest:  # type: ignore[type-var]
+async def _stream_chunks(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(chunks) as remaining:  # type: ignore[type-var]
         yield first
         del first
-        async for chunk in rest:
+        async for chunk in remaining:
             yield chunk
 
 
-def _asked_range(size: int, sha256: str) -> tuple[int, int] | None:
-    """The one range of bytes that is asked for, None for all of it. Errors: `Refusal` (416)."""
-    asked: Range | None = parse_range_header(request.headers.get("Range"))
-    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+def _parse_range(size: int, sha256: str) -> tuple[int, int] | None:
+    """Read the requested range of bytes, None for the whole file. Raises `Refusal` (416)."""
+    requested: Range | None = parse_range_header(request.headers.get("Range"))
+    if requested is None or requested.units != "bytes" or len(requested.ranges) != 1:
         return None
     condition = request.headers.get("If-Range")
-    # Only what is the same to the byte may be continued: a weak tag, or a date, vouches for nothing (RFC 9110, 13.1.5).
+    # Only an identical file may be continued. A weak tag or a date does not prove that (RFC 9110, 13.1.5).
     if condition is not None and condition.strip() != f'"{sha256}"':
         return None
-    first, _ = asked.ranges[0]
-    found = (max(0, size + first), size) if first < 0 else asked.range_for_length(size)
+    first, _ = requested.ranges[0]
+    found = (max(0, size + first), size) if first < 0 else requested.range_for_length(size)
     if found is None:
         headers = {"Content-Range": f"bytes */{size}"}
         raise Refusal(416, "range_not_satisfiable", f"The file has {size} bytes.", headers=headers)

@@ -1,9 +1,8 @@
-"""Is it alive, and can it do its work (SPEC 3): `/healthz` and `/readyz`.
+"""`/healthz` and `/readyz`: is the process alive, and can it do its work (SPEC 3).
 
-Readiness is proven, not assumed: a round trip to the database, the presence store and the storage, and a message
-published on a fresh channel of the bus and received again, each within a second; and an answer of the gateway's loop,
-where it is known where the gateway is. However many ask at once, one probe runs and all get its result, so asking
-cannot load what it asks about.
+Readiness is measured: a round trip to the database, the presence store and the storage, a message published on a fresh
+channel of the bus and received again, each within a second; and a reply of the gateway, where its address is known.
+However many requests come at once, one check runs and all get its result, so that they cannot overload what they check.
 """
 
 import asyncio
@@ -13,10 +12,10 @@ from typing import Final
 from quart import Blueprint, Response
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.gateway_readiness import ASK_S
+from omnisonic.http.api.gateway import CHECK_TIMEOUT_S
 from omnisonic.http.core.errors import retry_after
-from omnisonic.http.core.openapi import answers
-from omnisonic.http.core.responses import Ok, Readiness, Unreadiness, answer
+from omnisonic.http.core.openapi import describe_route
+from omnisonic.http.core.responses import Ok, Readiness, Unreadiness, json_response
 from omnisonic.stores.bus import Bus, round_trip
 from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.storage import Storage
@@ -41,7 +40,7 @@ class Health:
         self._presence = presence
         self._bus = bus
         self._ask_gateway = ask_gateway
-        self._running: asyncio.Task[dict[str, str]] | None = None
+        self._check: asyncio.Task[dict[str, str]] | None = None
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("health", __name__)
@@ -49,40 +48,40 @@ class Health:
         routes.get("/readyz")(self.ready)
         return routes
 
-    @answers(Ok)
+    @describe_route(Ok)
     async def alive(self) -> Response:
-        """Say that the process answers, and nothing more."""
-        return answer(Ok())
+        """Check that the process answers."""
+        return json_response(Ok())
 
-    @answers(Readiness, problems={503: Unreadiness})
+    @describe_route(Readiness, problems={503: Unreadiness})
     async def ready(self) -> Response:
-        """Say whether everything that this server needs answers in time."""
-        checks = await self._probe()
-        broken = [name for name, outcome in checks.items() if outcome != "ok"]
-        if not broken:
-            return answer(Readiness(checks=checks))
-        error = f"Not ready: {' and '.join(broken)} cannot be reached."
-        return answer(Unreadiness(error=error, checks=checks), 503, retry_after(RETRY_AFTER_S))
+        """Check that everything this server needs answers in time."""
+        checks = await self._share_check()
+        failed = [name for name, outcome in checks.items() if outcome != "ok"]
+        if not failed:
+            return json_response(Readiness(checks=checks))
+        error = f"Not ready: {' and '.join(failed)} cannot be reached."
+        return json_response(Unreadiness(error=error, checks=checks), 503, retry_after(RETRY_AFTER_S))
 
-    async def _probe(self) -> dict[str, str]:
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._check_all())
-        # Shielded: one impatient caller must not take the result from the others.
-        return await asyncio.shield(self._running)
+    async def _share_check(self) -> dict[str, str]:
+        if self._check is None or self._check.done():
+            self._check = asyncio.create_task(self._check_all())
+        # Shielded: a caller that is cancelled must not take the result from the others.
+        return await asyncio.shield(self._check)
 
     async def _check_all(self) -> dict[str, str]:
         checks = {
-            "database": _outcome(self._ping_database()),
-            "presence": _outcome(self._presence.ping()),
-            "bus": _outcome(round_trip(self._bus)),
-            "storage": _outcome(self._storage.ping()),
+            "database": _run_check(self._ping_database()),
+            "presence": _run_check(self._presence.ping()),
+            "bus": _run_check(round_trip(self._bus)),
+            "storage": _run_check(self._storage.ping()),
         }
         if self._ask_gateway is not None:
-            checks["gateway"] = _outcome(self._ask_gateway(), within_s=ASK_S)
+            checks["gateway"] = _run_check(self._ask_gateway(), within_s=CHECK_TIMEOUT_S)
         return dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
 
 
-async def _outcome(check: Awaitable[None], *, within_s: float = PROBE_TIMEOUT_S) -> str:
+async def _run_check(check: Awaitable[None], *, within_s: float = PROBE_TIMEOUT_S) -> str:
     try:
         async with asyncio.timeout(within_s):
             await check

@@ -1,10 +1,10 @@
-"""Invites: links that let others share a session (SPEC 3). `/api/sessions/{id}/invites` and `/api/invites/{token}`.
+"""Invites: links that share a session (SPEC 3). `/api/sessions/{id}/invites` and `/api/invites/{token}`.
 
-Looking at a link changes nothing, whoever looks: people, previews in a chat, browsers that fetch ahead. Accepting takes
-a POST by somebody signed in: here, or by the form of the page (`omnisonic.http.pages.sessions`).
+Opening a link changes nothing, whoever opens it: people, chat previews, browsers that prefetch. Accepting takes a POST
+by somebody signed in, here or by the form of the page (`omnisonic.http.pages.sessions`).
 
-Only a digest of a link's secret is kept, so that who reads the database can open no link. Overload: a session has at
-most `MOST_INVITES` at a time. Database down: 503 with `Retry-After`.
+Only a digest of a link's secret is stored, so that reading the database opens no link. Overload: a session has at most
+`MOST_INVITES` at a time. Database down: 503 with `Retry-After`.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from typing import Final, Literal
 
 from quart import Blueprint, Response, request
 
-from omnisonic.http.api.participant_counts import ParticipantCounts
+from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.core.callback_urls import own_origin
-from omnisonic.http.core.inputs import Input, json_body, no_body
-from omnisonic.http.core.openapi import COOKIE, answers
-from omnisonic.http.core.responses import InviteAnswer, InviteList, OfferAnswer, Ok, SessionAnswer, answer
+from omnisonic.http.core.inputs import Input, read_json, refuse_body
+from omnisonic.http.core.openapi import COOKIE, describe_route
+from omnisonic.http.core.responses import InviteAnswer, InviteList, OfferAnswer, Ok, SessionAnswer, json_response
 from omnisonic.models import INVITED, InviteId, LoginId, SessionId, called
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.sessions import Offer, SessionStore
@@ -29,20 +29,20 @@ NAMELESS: Final = "Somebody"
 
 
 class NewInvite(Input):
-    """A link to be made. Whoever accepts it becomes a collaborator, who may do all that an editor may."""
+    """An invite to create. Whoever accepts it becomes a collaborator, who may do everything that an editor may."""
 
     role: Literal["editor", "collaborator"] | None = None
 
 
 class Invites:
-    """The routes. `login` tells by which sign-in the current request is made, or raises."""
+    """The routes. `login` returns the login of the current request, or raises `NotSignedIn`."""
 
     def __init__(
-        self, settings: Settings, sessions: SessionStore, counts: ParticipantCounts, login: Callable[[], LoginId]
+        self, settings: Settings, sessions: SessionStore, presence: SessionPresence, login: Callable[[], LoginId]
     ) -> None:
         self._settings = settings
         self._sessions = sessions
-        self._counts = counts
+        self._presence = presence
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -55,61 +55,61 @@ class Invites:
         routes.post("/invites/<token>")(self.accept)
         return routes
 
-    @answers(InviteAnswer, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=NewInvite, security=COOKIE)
+    @describe_route(InviteAnswer, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=NewInvite, security=COOKIE)
     async def invite(self, session_id: SessionId) -> Response:
-        """Make a link that lets others share the session. Its owner only."""
+        """Create a link that shares the session. For its owner only."""
         login = self._login()
-        await json_body(NewInvite)
+        await read_json(NewInvite)
         token = new_invite()
-        made = await self._sessions.invite(login, session_id, invite_digest(token))
+        invite = await self._sessions.invite(login, session_id, invite_digest(token))
         url = f"{own_origin(self._settings, request.host)}/invites/{token}"
-        return answer(InviteAnswer(url, made.id, made.role, made.expires_at), 201)
+        return json_response(InviteAnswer(url, invite.id, invite.role, invite.expires_at), 201)
 
-    @answers(InviteList, 401, 403, 404, 503, security=COOKIE)
+    @describe_route(InviteList, 401, 403, 404, 503, security=COOKIE)
     async def list(self, session_id: SessionId) -> Response:
-        """List the session's invites that hold. Its owner only."""
-        return answer(InviteList(await self._sessions.invites(self._login(), session_id)))
+        """List the session's valid invites. For its owner only."""
+        return json_response(InviteList(await self._sessions.invites(self._login(), session_id)))
 
-    @answers(Ok, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 401, 403, 404, 415, 503, security=COOKIE)
     async def withdraw(self, session_id: SessionId, invite_id: InviteId) -> Response:
-        """End one invite: its link leads nowhere from now on. The session's owner only."""
-        no_body()
+        """Withdraw an invite: its link stops working. For the session's owner only."""
+        refuse_body()
         await self._sessions.withdraw(self._login(), session_id, invite_id)
-        return answer(Ok())
+        return json_response(Ok())
 
-    @answers(Ok, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 401, 403, 404, 415, 503, security=COOKIE)
     async def withdraw_all(self, session_id: SessionId) -> Response:
-        """End all invites to the session. Its owner only."""
-        no_body()
+        """Withdraw all invites to the session. For its owner only."""
+        refuse_body()
         await self._sessions.withdraw(self._login(), session_id)
-        return answer(Ok())
+        return json_response(Ok())
 
-    @answers(OfferAnswer, 404, 503)
+    @describe_route(OfferAnswer, 404, 503)
     async def look(self, token: str) -> Response:
-        """Say what an invite offers. Nothing changes."""
+        """Get what an invite offers. Changes nothing."""
         offer = await self._sessions.offer(invite_digest(token))
-        return answer(OfferAnswer(offer.session_name, owner_name(offer), INVITED, offer.invite_ends_at))
+        return json_response(OfferAnswer(offer.session_name, owner_name(offer), INVITED, offer.invite_ends_at))
 
-    @answers(SessionAnswer, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(SessionAnswer, 401, 403, 404, 415, 503, security=COOKIE)
     async def accept(self, token: str) -> Response:
-        """Accept an invite: the session is shared with the caller. Whoever has a role in it keeps that."""
-        no_body()
+        """Accept an invite: the session is shared with the caller. Somebody with a role in it keeps that role."""
+        refuse_body()
         login = self._login()
         session = await self._sessions.get(login, await self._sessions.accept(login, invite_digest(token)))
-        return answer(SessionAnswer(*await self._counts.filled([session])))
+        return json_response(SessionAnswer(*await self._presence.add_counts([session])))
 
 
 def owner_name(offer: Offer) -> str:
-    """Who invites, as they are called."""
+    """The name of the session's owner."""
     return called(offer.owner) or NAMELESS
 
 
 def new_invite() -> str:
-    """A secret that nobody can guess: what stands in the link, `/invites/<token>`."""
+    """Make a secret for a link, `/invites/<token>`."""
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def invite_digest(token: str) -> str:
-    """What the database knows the invite by: SHA-256 in base64url, 43 characters."""
+    """The digest of a token that the database stores: SHA-256 in base64url, 43 characters."""
     digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,6 +1,6 @@
 """Tokens for a LiveKit server: who may join which of its rooms, as whom (SPEC 2: `LIVEKIT_*`).
 
-A JWT, HS256, as LiveKit's documentation on authentication describes it. Pure: no clock, no server is asked.
+A token is a JWT with HS256, as LiveKit's documentation on authentication describes. Pure: no clock, no requests.
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from omnisonic.http.core.responses import LiveKit
 from omnisonic.settings.settings import Settings
 
 LIFE_S: Final = 60
-"""A token is good for this long. It is asked for once, at joining: who is in stays in."""
+"""How long a token is valid. LiveKit checks it once, on joining."""
 SKEW_S: Final = 5
 
 
@@ -26,12 +26,12 @@ class LiveKitTokens:
 
     @classmethod
     def of(cls, settings: Settings) -> "LiveKitTokens | None":
-        """What the settings say; None when there is no LiveKit."""
+        """From the settings; None when LiveKit is not configured."""
         url, key, secret = settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret
         return cls(url, key, secret.get_secret_value()) if url and key and secret else None
 
     def token(self, *, room: str, member_id: str, display_name: str, now_s: float) -> LiveKit:
-        """A token that lets `member_id` into `room`, from `now_s` on for `LIFE_S`."""
+        """Make a token that lets `member_id` into `room`, from `now_s` on for `LIFE_S`."""
         claims = {
             "iss": self._key,
             "sub": member_id,

@@ -1,7 +1,11 @@
-"""`/api/presence`: who is in a room, and being in one without a socket (SPEC 3).
+"""`/api/presence`: who is in a room, and being in a room without a socket, by a lease (SPEC 3).
 
-The store is the truth; the event on the bus is what makes a live room see it at once. Both are bounded in time:
-when either does not answer the caller gets 503 with `Retry-After`, and may repeat the request, for all are idempotent.
+The store holds the leases; an event on the bus makes the live room show them at once. Both have a deadline: when one
+does not answer, the caller gets 503 with `Retry-After` and may repeat the request, because all are idempotent.
+
+Rosters are read in batches, by load and without a timer: while a room's roster is being read, other requests for it
+wait for the next read, which serves all of them. A read always starts after the requests that it answers, so nobody
+gets a roster that is older than the request. Store down: 503 to all who wait. Shutdown: a running read is lost.
 """
 
 import asyncio
@@ -11,19 +15,18 @@ from typing import Annotated, Final
 
 from msgspec import UNSET
 from pydantic import Field
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.room_inputs import DisplayName, MemberName, RoomName
 from omnisonic.http.api.room_rights import RoomRights
-from omnisonic.http.api.roster_reads import RosterReads
+from omnisonic.http.api.rooms import DisplayName, MemberName, RoomName
 from omnisonic.http.auth.current_user import CurrentUser
-from omnisonic.http.core.client_address import client_address
+from omnisonic.http.core.client_address import request_address
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.inputs import Input, Query, json_body
-from omnisonic.http.core.openapi import COOKIE_IF_ANY, answers
+from omnisonic.http.core.inputs import Input, Query, read_json
+from omnisonic.http.core.openapi import COOKIE_IF_ANY, describe_route
 from omnisonic.http.core.request_ids import PRESENCE_PATH
-from omnisonic.http.core.responses import Members, Ok, answer, answer_encoded
+from omnisonic.http.core.responses import Members, Ok, encode_json, encoded_response, json_response
 from omnisonic.models import (
     Member,
     MemberId,
@@ -42,15 +45,56 @@ from omnisonic.stores.presence import LeaseBound, PresenceStore
 from omnisonic.studio.access import own_or_given
 from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
 
+READ_TIMEOUT_S: Final = 0.5
+"""Longest that one read may take. A request waits for two reads at most."""
+
+
+class RosterReader:
+    """Reads the rosters in `presence`."""
+
+    def __init__(self, presence: PresenceStore) -> None:
+        self._presence = presence
+        self._next: dict[RoomId, asyncio.Future[bytes]] = {}
+        self._reading: dict[RoomId, asyncio.Task[None]] = {}
+
+    async def members(self, room: RoomId) -> bytes:
+        """Read everyone in the room: a `Members` as JSON. Raises `Unavailable`."""
+        roster = self._next.get(room)
+        if roster is None:
+            roster = self._next[room] = asyncio.get_running_loop().create_future()
+            if room not in self._reading:
+                self._reading[room] = asyncio.create_task(self._read_batches(room))
+        # Shielded: a caller that is cancelled must not take the roster from the others.
+        return await asyncio.shield(roster)
+
+    async def _read_batches(self, room: RoomId) -> None:
+        """Read one roster after another until nobody waits."""
+        try:
+            while (roster := self._next.pop(room, None)) is not None:
+                try:
+                    roster.set_result(await self._read_roster(room))
+                except Exception as crash:  # noqa: BLE001 - raised to those who wait for this read
+                    roster.set_exception(crash)
+        finally:
+            del self._reading[room]
+
+    async def _read_roster(self, room: RoomId) -> bytes:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return encode_json(Members(await self._presence.members(room)))
+        except TimeoutError:
+            raise Unavailable("The roster does not answer now. Try again in a moment.") from None
+
+
 STORE_TIMEOUT_S: Final = 1.0
 """Longest that store and bus together may take for one change."""
 LONGEST_TTL_S: Final = 900
 LEASES_PER_PERSON: Final = 4
-"""Members that one person keeps in a room without a socket: a phone, a recorder, a bot and one more."""
+"""Leases of one person in a room: a phone, a recorder, a bot and one more."""
 LEASES_PER_ADDRESS: Final = 32
-"""The same for one address, in rooms where people are not known."""
+"""Leases of one address, in rooms where people are not signed in."""
 LEASES_PER_ROOM: Final = 256
-"""Members that are kept so in one room by all together."""
+"""Leases in one room in all."""
 
 
 class RoomQuery(Input):
@@ -60,7 +104,7 @@ class RoomQuery(Input):
 
 
 class Arrival(Input):
-    """Someone is in a room, without a socket, for `ttlSeconds` from now."""
+    """Somebody is in a room without a socket, for `ttlSeconds` from now."""
 
     room_id: RoomName
     member_id: MemberName
@@ -70,7 +114,7 @@ class Arrival(Input):
 
 
 class Departure(Input):
-    """Someone is there no more."""
+    """Somebody has left a room."""
 
     room_id: RoomName
     member_id: MemberName
@@ -79,12 +123,12 @@ class Departure(Input):
 class Presence:
     """The routes of `/api/presence`.
 
-    Where rooms are open they are anybody's, but a session's. Otherwise they are for those who have a role in the room's
-    session (`omnisonic.http.api.room_rights`), and what they put is theirs: nobody else may change it, and it ends with
-    the role.
+    Where rooms are open, anybody may use a room that does not belong to a session. Other rooms are for people with a
+    role in the room's session (`omnisonic.http.api.room_rights`). Their leases are their own: nobody else may change
+    one, and it ends with the role.
 
-    Leases are bounded for each person or address, and in all to half of a room at most: whoever comes by a socket finds
-    a place, however many leases there are.
+    The number of leases is limited for each person or address, and in all to half of a room, so that there is always
+    room for people who connect by a socket.
     """
 
     def __init__(
@@ -93,17 +137,17 @@ class Presence:
         presence: PresenceStore,
         bus: Bus,
         rights: RoomRights,
-        callers: CurrentUser,
+        current_user: CurrentUser,
     ) -> None:
         self._default_ttl_s = settings.presence_ttl_s
         self._proxies = settings.trusted_proxies
         most = settings.max_members_per_room
         self._leases_per_room = min(LEASES_PER_ROOM, most // 2) if most else LEASES_PER_ROOM
         self._store = presence
-        self._reads = RosterReads(presence)
+        self._reader = RosterReader(presence)
         self._bus = bus
         self._rights = rights
-        self._callers = callers
+        self._current_user = current_user
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("presence", __name__)
@@ -115,80 +159,80 @@ class Presence:
         return routes
 
     async def admit(self) -> None:
-        """Turn strangers away before anything of the request is looked at. Errors: `NotSignedIn`."""
-        self._callers.login()
+        """Refuse strangers before the request is read. Raises `NotSignedIn`."""
+        self._current_user.login()
 
-    @answers(Members, 400, 401, 404, 503, query=RoomQuery, security=COOKIE_IF_ANY)
+    @describe_route(Members, 400, 401, 404, 503, query=RoomQuery, security=COOKIE_IF_ANY)
     async def members(self) -> Response:
         """List everyone in a room."""
         room = checked_room_id(Query()["roomId"])
-        await self._rights.user_of(room)
-        return answer_encoded(await self._reads.members(room))
+        await self._rights.check_user(room)
+        return encoded_response(await self._reader.members(room))
 
-    @answers(Ok, 400, 401, 403, 404, 408, 409, 413, 415, 503, body=Arrival, security=COOKIE_IF_ANY)
+    @describe_route(Ok, 400, 401, 403, 404, 408, 409, 413, 415, 503, body=Arrival, security=COOKIE_IF_ANY)
     async def arrive(self) -> Response:
-        """Say that someone is in a room, for a while. The live room sees them come; repeat it to keep them there."""
-        arrival = await json_body(Arrival)
-        room, user = arrival.room_id, await self._rights.user_of(arrival.room_id, arrival.member_id)
+        """Add somebody to a room for a while. The live room shows them; repeat the request to keep them there."""
+        arrival = await read_json(Arrival)
+        room, user = arrival.room_id, await self._rights.check_user(arrival.room_id, arrival.member_id)
         person, account = (None, UNSET) if user is None else (user.id, account_of(user))
-        member_id = _named(arrival.member_id, user)
+        member_id = _resolve_member_id(arrival.member_id, user)
         ttl_s = arrival.ttl_seconds or self._default_ttl_s
         member = Member(member_id, arrival.display_name, arrival.status, account=account)
-        line = PresenceMember(member_id, arrival.display_name, arrival.status, account=account)
-        async with _promptly():
-            if not await self._store.put_lease(room, line, ttl_s=ttl_s, person=person, bound=self._bound(person)):
+        entry = PresenceMember(member_id, arrival.display_name, arrival.status, account=account)
+        async with _limit_time():
+            if not await self._store.put_lease(room, entry, ttl_s=ttl_s, person=person, bound=self._limit(person)):
                 raise Refusal(409, "member_taken", "Somebody else is in the room under that memberId.")
-            await self._tell(LeasePut(room, member, ttl_s, person))
+            await self._publish(LeasePut(room, member, ttl_s, person))
         await self._check_role(room, member_id, person)
-        return answer(Ok())
+        return json_response(Ok())
 
-    @answers(Ok, 400, 401, 403, 404, 408, 413, 415, 503, body=Departure, security=COOKIE_IF_ANY)
+    @describe_route(Ok, 400, 401, 403, 404, 408, 413, 415, 503, body=Departure, security=COOKIE_IF_ANY)
     async def depart(self) -> Response:
-        """Say that someone is in a room no more. Saying it twice is no error."""
-        departure = await json_body(Departure)
-        room, user = departure.room_id, await self._rights.user_of(departure.room_id, departure.member_id)
+        """Remove somebody from a room. Removing them twice is no error."""
+        departure = await read_json(Departure)
+        room, user = departure.room_id, await self._rights.check_user(departure.room_id, departure.member_id)
         person = None if user is None else user.id
-        await self._take_back(room, _named(departure.member_id, user), person)
-        return answer(Ok())
+        await self._drop_lease(room, _resolve_member_id(departure.member_id, user), person)
+        return json_response(Ok())
 
-    def _bound(self, person: UserId | None) -> LeaseBound:
-        """How many leases there may be, by whom they are counted."""
+    def _limit(self, person: UserId | None) -> LeaseBound:
+        """The limit on leases, and whom they are counted by."""
         if person is not None:
             return LeaseBound(person, LEASES_PER_PERSON, self._leases_per_room)
-        address = client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies)
+        address = request_address(self._proxies)
         return LeaseBound(f"address {address}", LEASES_PER_ADDRESS, self._leases_per_room)
 
     async def _check_role(self, room: RoomId, member_id: MemberId, person: UserId | None) -> None:
-        """See that the role on which a lease was put has not ended meanwhile: who ended it may not have seen the lease.
+        """Check again that the role behind a new lease still holds: whoever ended it may have missed the lease.
 
-        Errors: as `RoomRights.user_of`, and then the lease is taken back.
+        Raises as `RoomRights.check_user`, after dropping the lease.
         """
         if person is None:
             return
         try:
-            user = await self._rights.user_of(room, member_id)
+            user = await self._rights.check_user(room, member_id)
         except (NoSuchSession, NotSignedIn):
-            await self._take_back(room, member_id, person)
+            await self._drop_lease(room, member_id, person)
             raise
-        if user is None:  # it was a session's room, and is nobody's any more
-            await self._take_back(room, member_id, person)
+        if user is None:  # the session was deleted meanwhile
+            await self._drop_lease(room, member_id, person)
             raise NoSuchSession
 
-    async def _take_back(self, room: RoomId, member_id: MemberId, person: UserId | None) -> None:
-        async with _promptly():
+    async def _drop_lease(self, room: RoomId, member_id: MemberId, person: UserId | None) -> None:
+        async with _limit_time():
             await self._store.drop_lease(room, member_id, person=person)
-            await self._tell(LeaseDropped(room, member_id, person))
+            await self._publish(LeaseDropped(room, member_id, person))
 
-    async def _tell(self, event: RoomEvent) -> None:
+    async def _publish(self, event: RoomEvent) -> None:
         await self._bus.publish(ROOM_EVENTS, encode(event))
 
 
-def _named(member_id: MemberId, user: Person | None) -> MemberId:
+def _resolve_member_id(member_id: MemberId, user: Person | None) -> MemberId:
     return member_id if user is None else own_or_given(member_id, user)
 
 
 @asynccontextmanager
-async def _promptly() -> AsyncIterator[None]:
+async def _limit_time() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S):
             yield

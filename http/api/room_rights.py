@@ -1,9 +1,9 @@
-"""Who may use a room over HTTP: for its roster, for a presence in it, for a ticket to it (SPEC 3, 5.1).
+"""Who may use a room over HTTP: read its roster, be present in it, get a ticket to it (SPEC 3, 5.1).
 
-The same rule as at the gateway. A session's room is for those who have a role in the session; other rooms are anybody's
-where `ROOM_ACCESS` is `open`, and nobody's otherwise. A user's id is that user's in all of them. The database is asked
-once, and not at all where neither the room can be a session's nor the member id a user's. Database down: `Unavailable`,
-and nobody may.
+The rule is the gateway's. The room of a session is for people with a role in the session. Other rooms are for anybody
+where `ROOM_ACCESS` is `open`, and for nobody otherwise. A user's id belongs to that user in all rooms. The database is
+asked once, and not at all when the room cannot be a session's and the member id cannot be a user's. Database down:
+`Unavailable`, and nobody may.
 """
 
 from omnisonic.http.auth.current_user import CurrentUser
@@ -13,37 +13,40 @@ from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
 
 
 class RoomRights:
-    """Asks `access` about those whom `callers` knows. `is_open`: rooms that are no session's are anybody's."""
+    """Checks the current user with `access`. `is_open`: rooms that belong to no session are for anybody."""
 
-    def __init__(self, access: AccessStore, callers: CurrentUser, *, is_open: bool) -> None:
+    def __init__(self, access: AccessStore, current_user: CurrentUser, *, is_open: bool) -> None:
         self._access = access
-        self._callers = callers
+        self._current_user = current_user
         self.is_open = is_open
 
-    async def user_of(self, room: RoomId, member_id: MemberId | None = None) -> Person | None:
-        """Who uses the room, maybe as `member_id`; None where nobody is known, because it is anybody's.
+    async def check_user(self, room: RoomId, member_id: MemberId | None = None) -> Person | None:
+        """Check that the current user may use the room, under `member_id` if given.
 
-        In a room that is anybody's only somebody who uses it by their own id is known.
+        Returns:
+            The user; None in a room for anybody, unless they use it under their own id.
 
-        Errors: `NotSignedIn`, `NoSuchSession`, `MemberReserved`.
+        Raises:
+            NotSignedIn, NoSuchSession, MemberReserved: They may not.
+
         """
         if self.is_open and uuid_meant(room) is None and (member_id is None or uuid_meant(member_id) is None):
             return None
-        login = self._callers.login_or_none() if self.is_open else self._callers.login()
+        login = self._current_user.login_or_none() if self.is_open else self._current_user.login()
         standing = await self._access.standing(room, login=login, member_id=member_id)
         if self.is_open and standing.is_anybodys:
             if standing.is_reserved:
                 raise MemberReserved
             return None
-        return _known(standing, needs_role=standing.is_sessions or not self.is_open)
+        return _check_standing(standing, needs_role=standing.is_sessions or not self.is_open)
 
-    async def holder_of(self, login: LoginId, room: RoomId, member_id: MemberId | None) -> Person:
-        """Who gets a ticket to the room: always somebody known. Errors: as `user_of`."""
+    async def check_ticket_holder(self, login: LoginId, room: RoomId, member_id: MemberId | None) -> Person:
+        """Check that a login may get a ticket to the room, and return its user. Raises as `check_user`."""
         standing = await self._access.standing(room, login=login, member_id=member_id)
-        return _known(standing, needs_role=standing.is_sessions or not self.is_open)
+        return _check_standing(standing, needs_role=standing.is_sessions or not self.is_open)
 
 
-def _known(standing: Standing, *, needs_role: bool) -> Person:
+def _check_standing(standing: Standing, *, needs_role: bool) -> Person:
     if standing.person is None:
         raise NotSignedIn
     if needs_role and not standing.has_role:

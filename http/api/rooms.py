@@ -1,8 +1,8 @@
-"""`/api/rooms`: tickets that let people in, and what is said into a room from outside (SPEC 3, 5.1).
+"""`/api/rooms`: tickets that let people into a room, and messages into a room from outside (SPEC 3, 5.1).
 
-A ticket is made here and taken by a gateway; nothing of it is kept. What is said goes over the bus to the gateway that
-has the room, and its reply comes back on a channel of its own: without one within `REPLY_TIMEOUT_S` nobody is there
-(409). Overload and crash of the bus: 503 with `Retry-After`; then it may have been said or not.
+A ticket is made here and used at a gateway; nothing about it is stored. A message goes over the bus to the gateway that
+has the room. Its reply comes back on a channel of its own; without a reply within `REPLY_TIMEOUT_S`, nobody is in the
+room (409). Bus overloaded or down: 503 with `Retry-After`; the message may have been delivered or not.
 """
 
 import asyncio
@@ -12,68 +12,118 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
-from urllib.parse import urlencode, urlsplit
+from typing import Annotated, Any, Final
 
 import msgspec
+from pydantic import AfterValidator, Field, WithJsonSchema
 from quart import Blueprint, Response, request
 
-from omnisonic.errors import Unavailable
+from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.http.api.gateway import GatewayAddress
 from omnisonic.http.api.livekit import LiveKitTokens
-from omnisonic.http.api.room_inputs import Entrance, OutsideMessage, Saying, read_saying
 from omnisonic.http.api.room_rights import RoomRights
 from omnisonic.http.auth.current_user import CurrentUser
-from omnisonic.http.core.client_address import client_address
+from omnisonic.http.core.client_address import request_address
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import json_body, raw_json
-from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, answers
-from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, answer
+from omnisonic.http.core.inputs import Input, read_json, read_raw_json
+from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, describe_route
+from omnisonic.http.core.openapi_schemas import id_schema, name_schema
+from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, json_response
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
-from omnisonic.models import RoomId, checked_room_id, default_display_name
+from omnisonic.models import (
+    DISPLAY_NAME_LENGTH,
+    RoomId,
+    checked_display_name,
+    checked_member_id,
+    checked_room_id,
+    default_display_name,
+)
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.stores.bus.events import Reply, RoomSaid, encode
 from omnisonic.stores.guard import Guard
 from omnisonic.studio.access import own_or_given
 from omnisonic.studio.sessions import OwnerOnly, SessionStore
+from omnisonic.wire.json_limits import DEPTH, check_numbers, nesting_depth
+from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SIGNAL_PREFIX
+from omnisonic.wire.messages import TYPE_LENGTH, explain_decode_error
+
+INTERNAL_TYPES: Final = SERVER_TYPES | HANDLED_TYPES
+"""Types that only the server sends, or only a member may send."""
+
+_Id = WithJsonSchema(id_schema())
+RoomName = Annotated[str, AfterValidator(checked_room_id), _Id]
+MemberName = Annotated[str, AfterValidator(checked_member_id), _Id]
+DisplayName = Annotated[str, AfterValidator(checked_display_name), WithJsonSchema(name_schema(DISPLAY_NAME_LENGTH))]
+
+
+class Entrance(Input):
+    """The member id and name to enter with. By default the caller's own."""
+
+    member_id: MemberName | None = None
+    display_name: DisplayName | None = None
+
+
+class Saying(Input):
+    """A message into a room, `to` one member or to everybody."""
+
+    type: Annotated[str, Field(min_length=1, max_length=TYPE_LENGTH)]
+    payload: Any = None
+    to: str | None = None
+
+
+class ExternalMessage(msgspec.Struct, frozen=True):
+    """A `Saying` as it is decoded: the payload stays the bytes that were sent."""
+
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=TYPE_LENGTH)]
+    payload: msgspec.Raw = msgspec.Raw(b"null")
+    to: str | None = None
+
+
+_decode: Final = msgspec.json.Decoder(ExternalMessage).decode
+
+
+def parse_message(body: bytes) -> ExternalMessage:
+    """Decode and check a message.
+
+    Raises `InvalidInput`: `invalid_json`, `invalid_message`, `invalid_number`, `too_deep`, `reserved_type`.
+    """
+    try:
+        body.decode()
+        too_deep = nesting_depth(body) > DEPTH
+        message = None if too_deep else _decode(body)
+    except UnicodeDecodeError:
+        raise InvalidInput("This is not JSON: it is not UTF-8.", code="invalid_json") from None
+    except msgspec.DecodeError as error:
+        raise explain_decode_error(error, body) from None
+    except RecursionError:  # thousands of unbalanced brackets
+        message = None
+    if message is None:
+        raise InvalidInput(f"A message must be nested at most {DEPTH} deep.", code="too_deep")
+    if message.type in INTERNAL_TYPES:
+        raise InvalidInput(f"Nobody says {message.type} from outside of a room.", code="reserved_type")
+    if message.to is None and message.type.startswith(SIGNAL_PREFIX):
+        raise InvalidInput(f"{message.type} must say to which member.", code="invalid_message")
+    check_numbers(message.payload)
+    return message
+
 
 REPLY_TIMEOUT_S: Final = 1.0
-"""How long a gateway may take to say what became of a message."""
+"""How long a gateway may take to reply."""
 BUS_TIMEOUT_S: Final = 1.0
 TICKET_ID_BYTES: Final = 16
 CHANNEL_BYTES: Final = 16
 TRIES: Final = 10
-"""Wrong operator's tokens that an address may show within `TRIES_WINDOW_S`."""
+"""Wrong operator's tokens that one address may send within `TRIES_WINDOW_S`."""
 TRIES_WINDOW_S: Final = 60.0
 _EMPTY: Final = Reply(code="room_empty", message="Nobody is in that room now.")
 _STATUSES: Final = {"room_empty": 409, "unknown_member": 404}
-"""What a gateway's refusals are answered with; all others are the request's fault, 400."""
-
-
-class GatewayAddress:
-    """Where browsers find the gateway: what the settings say, or beside the web."""
-
-    def __init__(self, settings: Settings, gateway_port: int) -> None:
-        self._public_url = settings.gateway_public_url
-        self._scheme = "wss" if settings.is_https else "ws"
-        self._port = gateway_port
-
-    def url(self, host: str, **query: str) -> str:
-        """Its URL for somebody who reached the web by this `Host`, with the query."""
-        return f"{self.address(host)}?{urlencode(query)}"
-
-    def address(self, host: str) -> str:
-        """The same without a query."""
-        return self._public_url or self._beside(host)
-
-    def _beside(self, host: str) -> str:
-        name = urlsplit(f"//{host}").hostname or ""
-        return f"{self._scheme}://{f'[{name}]' if ':' in name else name}:{self._port}/"
+"""The statuses of a gateway's refusals. All others are 400."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomStores:
-    """What rooms are asked about and spoken to through."""
+    """The stores that the routes of rooms work with."""
 
     sessions: SessionStore
     bus: Bus
@@ -81,13 +131,13 @@ class RoomStores:
 
 
 class Rooms:
-    """The routes of `/api/rooms`. `admin_token` is the operator's; `clock` tells seconds since 1970."""
+    """The routes of `/api/rooms`. `admin_token` is the operator's; `clock` returns seconds since 1970."""
 
     def __init__(
         self,
         settings: Settings,
         stores: RoomStores,
-        callers: CurrentUser,
+        current_user: CurrentUser,
         rights: RoomRights,
         *,
         secret: str,
@@ -97,7 +147,7 @@ class Rooms:
     ) -> None:
         self._proxies = settings.trusted_proxies
         self._stores = stores
-        self._callers = callers
+        self._current_user = current_user
         self._rights = rights
         self._printer = TicketPrinter(secret)
         self._livekit = LiveKitTokens.of(settings)
@@ -111,13 +161,15 @@ class Rooms:
         routes.post("/<path:room_id>/messages")(self.say)
         return routes
 
-    @answers(TicketAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=Entrance, security=COOKIE)
+    @describe_route(
+        TicketAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 503, status=201, body=Entrance, security=COOKIE
+    )
     async def ticket(self, room_id: RoomId) -> Response:
-        """Give the caller a ticket: good for one entrance into a room, within seconds, as themselves."""
-        login = self._callers.login()
+        """Get a ticket for the caller. It lets them into a room once, within seconds."""
+        login = self._current_user.login()
         room = checked_room_id(room_id)
-        entrance = await json_body(Entrance)
-        person = await self._rights.holder_of(login, room, entrance.member_id)
+        entrance = await read_json(Entrance)
+        person = await self._rights.check_ticket_holder(login, room, entrance.member_id)
         member_id = person.id if entrance.member_id is None else own_or_given(entrance.member_id, person)
         display_name = default_display_name(person) if entrance.display_name is None else entrance.display_name
         now_s = self._clock()
@@ -134,59 +186,59 @@ class Rooms:
         )
         url = self._gateway.url(request.host, roomId=room, memberId=member_id, displayName=display_name)
         expires_at = datetime.fromtimestamp(ticket.expires_ms / 1000, UTC)
-        shown = TicketAnswer(self._printer.sign(ticket), url, expires_at)
+        ticket_answer = TicketAnswer(self._printer.sign(ticket), url, expires_at)
         if self._livekit is not None:
             livekit = self._livekit.token(room=room, member_id=member_id, display_name=display_name, now_s=now_s)
-            shown = msgspec.structs.replace(shown, livekit=livekit)
-        return answer(shown, 201)
+            ticket_answer = msgspec.structs.replace(ticket_answer, livekit=livekit)
+        return json_response(ticket_answer, 201)
 
-    @answers(
+    @describe_route(
         SaidAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER
     )
     async def say(self, room_id: RoomId) -> Response:
-        """Say something into a room from outside of it. For the session's owner, or with the operator's token."""
+        """Send a message into a room from outside. For the session's owner, or with the operator's token."""
         room = checked_room_id(room_id)
         if "Authorization" in request.headers:
             await self._check_operator()
         else:
-            session = await self._stores.sessions.get(self._callers.login(), room)
+            session = await self._stores.sessions.get(self._current_user.login(), room)
             if session.role != "owner":
                 raise OwnerOnly
-        saying = read_saying(await raw_json())
-        reply = await self._said(room, saying)
+        message = parse_message(await read_raw_json())
+        reply = await self._send_message(room, message)
         if reply.code == "room_crashed":
             raise Unavailable(reply.message)
         if reply.code:
             raise Refusal(_STATUSES.get(reply.code, 400), reply.code, reply.message)
-        return answer(SaidAnswer(reply.offset), 202)
+        return json_response(SaidAnswer(reply.offset), 202)
 
     async def _check_operator(self) -> None:
-        """See that the request carries the operator's token. Errors: `Refusal`: 401, 429; `Unavailable`."""
-        address = client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), self._proxies)
+        """Check that the request carries the operator's token. Raises `Refusal` (401, 429) or `Unavailable`."""
+        address = request_address(self._proxies)
         wait_s = await self._stores.guard.take("operator", address, limit=TRIES, window_s=TRIES_WINDOW_S)
         if wait_s:
             raise Refusal(429, "too_many_tries", "Too many wrong tokens. Wait a moment.", headers=retry_after(wait_s))
         scheme, _, token = request.headers["Authorization"].partition(" ")
-        shown = token.strip().encode("utf-8", "surrogateescape")
-        wanted = self._admin_token
-        if not wanted or scheme.lower() != "bearer" or not hmac.compare_digest(shown, wanted.encode()):
+        ticket_answer = token.strip().encode("utf-8", "surrogateescape")
+        expected = self._admin_token
+        if not expected or scheme.lower() != "bearer" or not hmac.compare_digest(ticket_answer, expected.encode()):
             raise Refusal(
                 401, "invalid_token", "This is not the operator's token.", headers={"WWW-Authenticate": "Bearer"}
             )
         await self._stores.guard.release("operator", address)
 
-    async def _said(self, room: RoomId, message: OutsideMessage) -> Reply:
-        """What the gateway that has the room says of it; `room_empty` when none has. Errors: `Unavailable`."""
+    async def _send_message(self, room: RoomId, message: ExternalMessage) -> Reply:
+        """Send a message and return the gateway's reply, `room_empty` without one. Raises `Unavailable`."""
         channel = f"omnisonic:reply:{secrets.token_hex(CHANNEL_BYTES)}"
         event = encode(RoomSaid(room, message.type, message.payload, message.to, channel))
         published = False
         try:
-            async with asyncio.timeout(BUS_TIMEOUT_S) as deadline, self._stores.bus.subscribe(channel) as heard:
+            async with asyncio.timeout(BUS_TIMEOUT_S) as deadline, self._stores.bus.subscribe(channel) as deliveries:
                 if not await self._stores.bus.publish(ROOM_EVENTS, event):
                     return _EMPTY
                 published = True
                 deadline.reschedule(asyncio.get_running_loop().time() + REPLY_TIMEOUT_S)
-                async for delivery in heard:
+                async for delivery in deliveries:
                     if isinstance(delivery, Delivery):
                         return msgspec.json.decode(delivery.data, type=Reply)
         except TimeoutError:

@@ -1,56 +1,120 @@
-"""`/api/sessions`: music sessions, and who shares them (SPEC 3).
+"""`/api/sessions`: music sessions and their collaborators (SPEC 3).
 
-The store says who may do what, in the same step as doing it; nothing is decided here. How many are in a session's room
-is filled in from the presence store, for all sessions of an answer at once, and is null when that does not answer in
-time. Leases end with the role that they stand on. The live room is told of changes once they are made: a bus that does
-not answer costs the rooms the news, which is logged, and never fails the request. Overload of the database: 503 with
-`Retry-After`.
+The store checks who may do what in the same step as doing it; nothing is decided here. The numbers of people in the
+rooms come from the presence store, for all sessions of a response at once, and are null when it does not answer in
+time. Leases end with the role that they depend on. The live room is notified after each change; a bus that does not
+answer is logged and never fails the request. Overload of the database: 503 with `Retry-After`.
 """
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
 
 import msgspec
+from pydantic import AfterValidator, Field, WithJsonSchema
 from quart import Blueprint, Response
 
-from omnisonic.http.api.leases import Leases
-from omnisonic.http.api.participant_counts import ParticipantCounts
+from omnisonic.errors import InvalidInput
 from omnisonic.http.api.room_events import RoomEvents
-from omnisonic.http.api.session_inputs import (
-    LISTED,
-    LISTED_AT_MOST,
-    Changes,
-    NewSession,
-    SessionQuery,
-    read_cursor,
-    written_cursor,
+from omnisonic.http.api.session_presence import SessionPresence
+from omnisonic.http.core.inputs import Input, Query, read_json, refuse_body
+from omnisonic.http.core.openapi import COOKIE, describe_route
+from omnisonic.http.core.openapi_schemas import trimmed_name_schema
+from omnisonic.http.core.responses import FoundSession, Ok, SessionAnswer, SessionList, Sharing, json_response
+from omnisonic.models import (
+    BEATS_PER_BAR,
+    SESSION_NAME_LENGTH,
+    TEMPO_BPM,
+    UNTITLED,
+    LoginId,
+    Session,
+    SessionId,
+    UserId,
+    checked_session_name,
 )
-from omnisonic.http.core.inputs import Query, json_body, no_body
-from omnisonic.http.core.openapi import COOKIE, answers
-from omnisonic.http.core.responses import FoundSession, Ok, SessionAnswer, SessionList, Sharing, answer
-from omnisonic.models import UNTITLED, LoginId, Session, SessionId, UserId
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoleLost, RoomClosed, RoomSaid
-from omnisonic.studio.sessions import Change, Listing, SessionStore
+from omnisonic.studio.sessions import LONGEST_PAGE, Change, Cursor, Listing, SessionStore
 from omnisonic.wire.payloads import SessionGone, SharedSession
+
+DEFAULT_PAGE: Final = 50
+"""Sessions on a page when the query has no `limit`."""
+MOST_LISTED: Final = LONGEST_PAGE
+_BEFORE_ALL: Final = "00000000-0000-0000-0000-000000000000"
+
+CURSOR_PATTERN: Final = (
+    r"([12][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])"
+    r"(\.[0-9]{1,6})?Z(_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?"
+)
+
+_SessionName = Annotated[
+    str, AfterValidator(checked_session_name), WithJsonSchema(trimmed_name_schema(SESSION_NAME_LENGTH))
+]
+
+
+class SessionQuery(Input):
+    """One session by its `id`, or a page of all."""
+
+    id: str | None = Field(default=None, description="Only this session.")
+    limit: int = Field(default=DEFAULT_PAGE, ge=1, le=MOST_LISTED, description="Most sessions to list.")
+    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR_PATTERN}$"})] | None = Field(
+        default=None, description="List what comes after: the `nextBefore` of an earlier answer, or a time."
+    )
+
+
+class NewSession(Input):
+    """A session to create. Without a name it is called `Untitled`."""
+
+    name: _SessionName | None = None
+
+
+class Changes(Input):
+    """What to change. Absent or null means no change."""
+
+    name: _SessionName | None = None
+    tempo_bpm: Annotated[float, Field(ge=TEMPO_BPM[0], le=TEMPO_BPM[1])] | None = None
+    beats_per_bar: Annotated[int, Field(ge=BEATS_PER_BAR[0], le=BEATS_PER_BAR[1])] | None = None
+
+
+def format_cursor(cursor: Cursor | None) -> str | None:
+    """Format the cursor for `nextBefore`."""
+    if cursor is None:
+        return None
+    return f"{cursor.created_at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z_{cursor.id}"
+
+
+def parse_cursor(text: str | None) -> Cursor | None:
+    """Parse the value of `before`. Raises `InvalidInput` (`invalid_before`).
+
+    The 31st of a short month is read as a day of the next month: it is a valid place in the order.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(CURSOR_PATTERN, text)
+    if found is None:
+        raise InvalidInput("before must be a nextBefore of an earlier answer, or a time.", code="invalid_before")
+    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+    fraction = int((found[7] or ".0")[1:].ljust(6, "0"))
+    first_of_month = datetime(year, month, 1, hour, minute, second, fraction, tzinfo=UTC)
+    return Cursor(first_of_month + timedelta(days=day - 1), (found[8] or "_" + _BEFORE_ALL)[1:])
 
 
 class Sessions:
-    """The routes of `/api/sessions`. `login` tells by which sign-in the current request is made, or raises."""
+    """The routes of `/api/sessions`. `login` returns the login of the current request, or raises `NotSignedIn`."""
 
     def __init__(
         self,
         settings: Settings,
         sessions: SessionStore,
-        counts: ParticipantCounts,
-        leases: Leases,
-        news: RoomEvents,
+        presence: SessionPresence,
+        room_events: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
         self._settings = settings
         self._sessions = sessions
-        self._counts = counts
-        self._leases = leases
-        self._news = news
+        self._presence = presence
+        self._room_events = room_events
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -63,76 +127,76 @@ class Sessions:
         routes.delete("/<id:session_id>/collaborators/<id:user_id>")(self.remove)
         return routes
 
-    @answers((SessionList, FoundSession), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
+    @describe_route((SessionList, FoundSession), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
     async def read(self) -> Response:
-        """List the caller's sessions, or give the one whose `id` is asked for."""
+        """List the caller's sessions, or get the one with this `id`."""
         query = Query()
         session_id = query.id("id")
         if session_id is not None:
             found = await self._sessions.find(self._login(), session_id)
-            (session,) = await self._counts.filled([found.session])
-            return answer(FoundSession(session, found.user))
-        listing = await self._page(query)
-        return answer(SessionList(listing.sessions, listing.user, written_cursor(listing.next_before)))
+            (session,) = await self._presence.add_counts([found.session])
+            return json_response(FoundSession(session, found.user))
+        listing = await self._read_page(query)
+        return json_response(SessionList(listing.sessions, listing.user, format_cursor(listing.next_before)))
 
-    @answers(FoundSession, 400, 401, 403, 408, 413, 415, 503, status=201, body=NewSession, security=COOKIE)
+    @describe_route(FoundSession, 400, 401, 403, 408, 413, 415, 503, status=201, body=NewSession, security=COOKIE)
     async def create(self) -> Response:
-        """Make a session, owned by the caller."""
-        session = await self._made()
-        return answer(FoundSession(session, session.owner.id), 201)
+        """Create a session, owned by the caller."""
+        session = await self._create_from_body()
+        return json_response(FoundSession(session, session.owner.id), 201)
 
-    @answers(SessionAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=Changes, security=COOKIE)
+    @describe_route(SessionAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=Changes, security=COOKIE)
     async def change(self, session_id: SessionId) -> Response:
-        """Rename a session, or set its tempo. Its owner only; the live room is told."""
+        """Rename a session or set its tempo. For its owner only. The live room is notified."""
         login = self._login()
-        changes = await json_body(Changes)
+        changes = await read_json(Changes)
         change = Change(changes.name, changes.tempo_bpm, changes.beats_per_bar)
         session = await self._sessions.change(login, session_id, change)
-        await self._news.tell(RoomSaid(session.id, "session.updated", _as_everybody_sees(session)))
-        return answer(SessionAnswer(*await self._counts.filled([session])))
+        await self._room_events.publish(RoomSaid(session.id, "session.updated", _encode_shared(session)))
+        return json_response(SessionAnswer(*await self._presence.add_counts([session])))
 
-    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def delete(self, session_id: SessionId) -> Response:
-        """Delete a session for good. Its owner only; the live room closes."""
-        no_body()
+        """Delete a session for good. For its owner only. The live room closes."""
+        refuse_body()
         await self._sessions.delete(self._login(), session_id)
-        await self._leases.end(session_id)
-        said = msgspec.Raw(msgspec.json.encode(SessionGone(session_id)))
-        await self._news.tell(RoomSaid(session_id, "session.deleted", said), RoomClosed(session_id))
-        return answer(Ok())
+        await self._presence.end_leases(session_id)
+        payload = msgspec.Raw(msgspec.json.encode(SessionGone(session_id)))
+        await self._room_events.publish(RoomSaid(session_id, "session.deleted", payload), RoomClosed(session_id))
+        return json_response(Ok())
 
-    @answers(Sharing, 400, 401, 404, 503, security=COOKIE)
+    @describe_route(Sharing, 400, 401, 404, 503, security=COOKIE)
     async def collaborators(self, session_id: SessionId) -> Response:
-        """Say whose session it is, and with whom it is shared."""
+        """Get the owner of a session and its collaborators."""
         login = self._login()
         session = await self._sessions.get(login, session_id)
-        return answer(Sharing(session.owner, await self._sessions.collaborators(login, session_id)))
+        return json_response(Sharing(session.owner, await self._sessions.collaborators(login, session_id)))
 
-    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, session_id: SessionId, user_id: UserId) -> Response:
-        """Share a session with somebody no more: its owner removes anybody, collaborators themselves."""
-        no_body()
+        """Remove a collaborator. The owner removes anybody, collaborators remove themselves."""
+        refuse_body()
         await self._sessions.remove(self._login(), session_id, user_id)
-        await self._leases.end(session_id, user_id)
-        await self._news.tell(RoleLost(session_id, user_id))
-        return answer(Ok())
+        await self._presence.end_leases(session_id, user_id)
+        await self._room_events.publish(RoleLost(session_id, user_id))
+        return json_response(Ok())
 
-    async def _page(self, query: Query) -> Listing:
-        """The sessions that the query asks for, and how many are in each."""
-        limit = query.number("limit", default=LISTED, least=1, most=LISTED_AT_MOST)
-        listing = await self._sessions.list(self._login(), limit=limit, before=read_cursor(query.get("before")))
-        return msgspec.structs.replace(listing, sessions=await self._counts.filled(listing.sessions))
+    async def _read_page(self, query: Query) -> Listing:
+        """Read the page that the query asks for, with the number of people in each session."""
+        limit = query.number("limit", default=DEFAULT_PAGE, least=1, most=MOST_LISTED)
+        listing = await self._sessions.list(self._login(), limit=limit, before=parse_cursor(query.get("before")))
+        return msgspec.structs.replace(listing, sessions=await self._presence.add_counts(listing.sessions))
 
-    async def _made(self) -> Session:
-        """The session that the body asks for; nobody can be in its room yet."""
+    async def _create_from_body(self) -> Session:
+        """Create the session that the body describes. Nobody can be in its room yet."""
         login = self._login()
-        wanted = await json_body(NewSession)
+        wanted = await read_json(NewSession)
         session = await self._sessions.create(login, wanted.name or UNTITLED)
         return msgspec.structs.replace(session, participants=0)
 
 
-def _as_everybody_sees(session: Session) -> msgspec.Raw:
-    """The session without what is different for each who asks."""
+def _encode_shared(session: Session) -> msgspec.Raw:
+    """Encode the session without the fields that differ for each caller."""
     shared = SharedSession(
         session.id,
         session.name,

@@ -1,9 +1,10 @@
-"""`/api/upload/tus`: files that arrive in pieces and go on where they were cut off (tus 1.0, https://tus.io).
+"""`/api/upload/tus`: resumable uploads by the tus protocol 1.0 (https://tus.io).
 
-What comes counts soon after it has, while its request still runs (`omnisonic.studio.uploads.resumable_writer`). The
-offset is full only once the upload is there, under the id of the resumable. When finishing fails, the last piece is not
-taken, so that the client sends it again; a file that is refused for good takes the resumable with it. Overload: pieces
-are streamed like any upload.
+Bytes are stored while their request is still running (`omnisonic.studio.uploads.resumable_writer`). The offset reaches
+the full length only when the upload itself exists, under the id of the resumable. When finishing fails, the last chunk
+is not counted, so that the client sends it again. A file that is rejected for good removes the resumable.
+
+Overload: chunks are streamed like any upload. Shutdown: what has arrived by then is kept, and the client gets 503.
 """
 
 from collections.abc import Callable
@@ -20,19 +21,19 @@ from omnisonic.http.api.tus_headers import (
     ChunkHeaders,
     CreationHeaders,
     VersionHeader,
-    abilities,
-    expires,
-    metadata,
-    number,
-    real_method,
-    refuse_foreign,
-    written_metadata,
+    capabilities,
+    effective_method,
+    expires_header,
+    format_metadata,
+    parse_metadata,
+    parse_number,
+    refuse_unsupported,
 )
-from omnisonic.http.api.uploads import UploadParts, tell
+from omnisonic.http.api.uploads import UploadServices, notify_room
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.openapi import COOKIE, answers
-from omnisonic.http.core.request_body import PIECES_PATH, reader
-from omnisonic.http.core.stopping import answered_before_the_stop
+from omnisonic.http.core.openapi import COOKIE, describe_route
+from omnisonic.http.core.request_body import TUS_PATH, chunk_reader
+from omnisonic.http.core.stopping import finish_before_stop
 from omnisonic.models import LoginId, Upload, UploadId, plain_id
 from omnisonic.stores.storage import NoSuchObject, Storage
 from omnisonic.studio.uploads import NoSuchUpload, UploadTooLarge, checked_file_name
@@ -40,24 +41,24 @@ from omnisonic.studio.uploads.chunks import Body, Checksum
 from omnisonic.studio.uploads.resumable_store import NoSuchResumable, OffsetConflict, ResumableStore
 from omnisonic.studio.uploads.resumable_writer import ResumableWriter, WriteResult
 
-PIECE_TYPE: Final = "application/offset+octet-stream"
+CHUNK_TYPE: Final = "application/offset+octet-stream"
 
 
 class Tus:
-    """The routes of `/api/upload/tus`. `login` tells by which sign-in the current request is made, or raises."""
+    """The routes of `/api/upload/tus`. `login` returns the login of the current request, or raises `NotSignedIn`."""
 
     def __init__(
         self,
-        parts: UploadParts,
+        services: UploadServices,
         resumable: ResumableStore,
         storage: Storage,
-        news: RoomEvents,
+        room_events: RoomEvents,
         login: Callable[[], LoginId],
     ) -> None:
-        self._parts = parts
+        self._services = services
         self._resumable = resumable
-        self._writer = ResumableWriter(resumable, parts.intake, storage, parts.disposal)
-        self._news = news
+        self._writer = ResumableWriter(resumable, services.upload_writer, storage, services.garbage_collector)
+        self._room_events = room_events
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -68,46 +69,48 @@ class Tus:
         routes.patch("/<id(length=36):upload_id>")(self.append)
         routes.delete("/<id(length=36):upload_id>")(self.remove)
         routes.before_request(self._check_version)
-        routes.after_request(_say_version)
+        routes.after_request(_add_version_header)
         return routes
 
-    @answers(None, bare=[204])
+    @describe_route(None, bare=[204])
     async def describe(self) -> Response:
-        """Say which version and extensions of tus there are."""
-        return _bare(204, abilities(self._parts.intake.max_bytes))
+        """List the supported version and extensions of tus."""
+        return _empty_response(204, capabilities(self._services.upload_writer.max_bytes))
 
-    @answers(None, 400, 401, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
+    @describe_route(None, 400, 401, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
     async def create(self) -> Response:
-        """Begin an upload of `Upload-Length` bytes; `Upload-Metadata` has its `filename`, and `sessionId` if any."""
+        """Start an upload of `Upload-Length` bytes. `Upload-Metadata` holds its `filename`, and `sessionId` if any."""
         login = self._login()
-        refuse_foreign(request.headers, creates=True, has_body=request.mimetype == PIECE_TYPE and _has_body())
-        size = number("Upload-Length", request.headers.get("Upload-Length", ""))
-        if size > self._parts.intake.max_bytes:
-            raise UploadTooLarge(self._parts.intake.max_bytes)
+        refuse_unsupported(request.headers, creates=True, has_body=request.mimetype == CHUNK_TYPE and _has_body())
+        size = parse_number("Upload-Length", request.headers.get("Upload-Length", ""))
+        if size > self._services.upload_writer.max_bytes:
+            raise UploadTooLarge(self._services.upload_writer.max_bytes)
         if not size:
             raise InvalidInput("The file is empty.", code="empty_file")
-        about = metadata(request.headers.get("Upload-Metadata", ""))
+        about = parse_metadata(request.headers.get("Upload-Metadata", ""))
         name = checked_file_name(about.get("filename", ""))
-        begun = await self._resumable.create(login, name, size, plain_id(about.get("sessionId", "")) or None)
-        headers = {"Location": f"/api/upload/tus/{begun.id}", "Upload-Offset": "0"} | expires(begun.expires_at)
-        return _bare(201, headers)
+        resumable = await self._resumable.create(login, name, size, plain_id(about.get("sessionId", "")) or None)
+        headers = {"Location": f"/api/upload/tus/{resumable.id}", "Upload-Offset": "0"} | expires_header(
+            resumable.expires_at
+        )
+        return _empty_response(201, headers)
 
-    @answers(None, 400, 401, 404, 412, 503, bare=[200], headers=VersionHeader, security=COOKIE)
+    @describe_route(None, 400, 401, 404, 412, 503, bare=[200], headers=VersionHeader, security=COOKIE)
     async def look(self, upload_id: UploadId) -> Response:
-        """Say how much of it has arrived."""
+        """Get how much of the upload has arrived."""
         login = self._login()
         try:
             resumable = await self._resumable.get(login, upload_id)
         except NoSuchResumable:
-            # It may have been finished by a request whose answer was lost.
-            upload = await self._finished(login, upload_id)
+            # It may have been finished by a request whose response was lost.
+            upload = await self._get_finished(login, upload_id)
             size = {"Upload-Offset": str(upload.file_size), "Upload-Length": str(upload.file_size)}
-            return _bare(200, size | written_metadata(upload.file_name, upload.session_id))
+            return _empty_response(200, size | format_metadata(upload.file_name, upload.session_id))
         headers = {"Upload-Offset": str(resumable.received), "Upload-Length": str(resumable.size)}
-        headers |= written_metadata(resumable.file_name, resumable.session)
-        return _bare(200, headers | expires(resumable.expires_at))
+        headers |= format_metadata(resumable.file_name, resumable.session)
+        return _empty_response(200, headers | expires_header(resumable.expires_at))
 
-    @answers(
+    @describe_route(
         None,
         400,
         401,
@@ -123,37 +126,39 @@ class Tus:
         507,
         bare=[204],
         headers=ChunkHeaders,
-        octets=PIECE_TYPE,
+        octets=CHUNK_TYPE,
         security=COOKIE,
     )
-    @answered_before_the_stop()
+    @finish_before_stop()
     async def append(self, upload_id: UploadId) -> Response:
-        """Send the piece that begins at `Upload-Offset`; with the last one, the upload is there."""
+        """Send the chunk that begins at `Upload-Offset`. The last chunk completes the upload."""
         login = self._login()
-        if request.mimetype != PIECE_TYPE:
-            raise Refusal(415, "unsupported_media_type", f"Send the piece as {PIECE_TYPE}.")
-        refuse_foreign(request.headers, creates=False, has_body=True)
-        offset = number("Upload-Offset", request.headers.get("Upload-Offset", ""))
-        said = request.headers.get("Upload-Checksum")
-        checksum = None if said is None else Checksum(said)
-        body = Body(reader(), request.content_length, checksum)
-        written = await self._written(login, upload_id, body, offset)
+        if request.mimetype != CHUNK_TYPE:
+            raise Refusal(415, "unsupported_media_type", f"Send the piece as {CHUNK_TYPE}.")
+        refuse_unsupported(request.headers, creates=False, has_body=True)
+        offset = parse_number("Upload-Offset", request.headers.get("Upload-Offset", ""))
+        checksum_header = request.headers.get("Upload-Checksum")
+        checksum = None if checksum_header is None else Checksum(checksum_header)
+        body = Body(chunk_reader(), request.content_length, checksum)
+        written = await self._write_chunk(login, upload_id, body, offset)
         if written.upload is not None:
-            await tell(self._news, "upload.added", written.upload)
+            await notify_room(self._room_events, "upload.added", written.upload)
         if written.interruption is not None:
             raise written.interruption
         headers = {"Upload-Offset": str(written.received)}
-        return _bare(204, headers if written.upload else headers | expires(written.resumable.expires_at))
+        return _empty_response(
+            204, headers if written.upload else headers | expires_header(written.resumable.expires_at)
+        )
 
-    @answers(None, 400, 401, 404, 412, 503, bare=[204], headers=VersionHeader, security=COOKIE)
+    @describe_route(None, 400, 401, 404, 412, 503, bare=[204], headers=VersionHeader, security=COOKIE)
     async def remove(self, upload_id: UploadId) -> Response:
-        """Forget an upload that is not finished."""
+        """Cancel an upload that is not finished."""
         await self._writer.collect(await self._resumable.remove(self._login(), upload_id))
-        return _bare(204, {})
+        return _empty_response(204, {})
 
     async def _check_version(self) -> None:
-        """Refuse strangers, and clients of another version; pages of others cannot send the header unasked."""
-        real_method(request.method, request.scope["headers"])
+        """Refuse strangers and clients of another version. Pages of other sites cannot send the header."""
+        effective_method(request.method, request.scope["headers"])
         if request.method == "OPTIONS":
             return
         self._login()
@@ -161,35 +166,35 @@ class Tus:
             message = f"Speak version {VERSION} of tus: send Tus-Resumable."
             raise Refusal(412, "unsupported_tus_version", message, headers={"Tus-Version": VERSION})
 
-    async def _written(self, login: LoginId, upload_id: UploadId, body: Body, offset: int) -> WriteResult:
+    async def _write_chunk(self, login: LoginId, upload_id: UploadId, body: Body, offset: int) -> WriteResult:
         try:
             return await self._writer.write(login, upload_id, body, offset=offset)
         except (NoSuchResumable, NoSuchUpload, NoSuchObject) as gone:
-            # Another request may have finished it, of which the client hears when it asks for the offset.
+            # Another request may have finished it: then the client learns so when it asks for the offset.
             try:
-                await self._finished(login, upload_id)
+                await self._get_finished(login, upload_id)
             except NoSuchUpload:
                 raise gone from None
             raise OffsetConflict from None
 
-    async def _finished(self, login: LoginId, upload_id: UploadId) -> Upload:
-        """The upload that it became. Errors: `NoSuchUpload`."""
-        return (await self._parts.store.get(login, upload_id)).upload
+    async def _get_finished(self, login: LoginId, upload_id: UploadId) -> Upload:
+        """The finished upload. Raises `NoSuchUpload`."""
+        return (await self._services.store.get(login, upload_id)).upload
 
 
 class MethodOverride:
-    """Wraps `app`: what is asked of these routes by `X-HTTP-Method-Override` is that method to all within.
+    """ASGI middleware: on these routes, a POST with `X-HTTP-Method-Override` is handled as that method.
 
-    So it is checked, routed and read as that method is. Elsewhere the header means nothing.
+    It is checked, routed and streamed as that method is. On other routes the header is ignored.
     """
 
     def __init__(self, app: ASGIFramework) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PIECES_PATH):
-            with suppress(InvalidInput):  # which the route tells
-                scope = {**scope, "method": real_method(scope["method"], scope["headers"])}
+        if scope["type"] == "http" and scope["path"].startswith(TUS_PATH):
+            with suppress(InvalidInput):  # the route reports it
+                scope = {**scope, "method": effective_method(scope["method"], scope["headers"])}
         await self._app(scope, receive, send)
 
 
@@ -197,10 +202,10 @@ def _has_body() -> bool:
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
-async def _say_version(response: Response) -> Response:
+async def _add_version_header(response: Response) -> Response:
     response.headers["Tus-Resumable"] = VERSION
     return response
 
 
-def _bare(status: int, headers: dict[str, str]) -> Response:
+def _empty_response(status: int, headers: dict[str, str]) -> Response:
     return Response(b"", status, headers)

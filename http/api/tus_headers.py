@@ -1,4 +1,4 @@
-"""The headers of tus 1.0, read and checked. Pure."""
+"""The headers of tus 1.0: reading, checking and writing them. Pure."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from omnisonic.studio.uploads.chunks import ALGORITHMS
 
 
 class VersionHeader(BaseModel):
-    """What every request says."""
+    """The header of every request."""
 
     model_config = ConfigDict(alias_generator=lambda name: name.title().replace("_", "-"))
 
@@ -24,32 +24,32 @@ class VersionHeader(BaseModel):
 
 
 class CreationHeaders(VersionHeader):
-    """What a file is, before it comes."""
+    """What the file is, sent before the file itself."""
 
     upload_length: int = Field(ge=1, description="Its size in bytes.")
     upload_metadata: str = Field(description="`filename`, and `sessionId` if any, each with base64 of UTF-8.")
 
 
 class ChunkHeaders(VersionHeader):
-    """Where a piece belongs."""
+    """Where a chunk belongs."""
 
-    upload_offset: int = Field(ge=0, description="How much has arrived before it, in bytes.")
+    upload_offset: int = Field(ge=0, description="How many bytes of the upload come before this chunk.")
 
 
 VERSION: Final = "1.0.0"
 EXTENSIONS: Final = ("creation", "expiration", "checksum", "termination")
-FOREIGN: Final = {
+UNSUPPORTED: Final = {
     "Upload-Concat": "concatenation: send the file as one upload",
     "Upload-Defer-Length": "creation-defer-length: say Upload-Length at the beginning",
 }
-"""Headers of extensions that there are not, with what to do instead."""
+"""Headers of extensions that are not supported, with what to do instead."""
 METHOD_OVERRIDE: Final = b"x-http-method-override"
 _WHOLE_NUMBER: Final = re.compile("[0-9]{1,15}")
 _CODES: Final = {"Upload-Length": "invalid_upload_length", "Upload-Offset": "invalid_upload_offset"}
 
 
-def abilities(max_bytes: int) -> dict[str, str]:
-    """What this server can, for `OPTIONS`."""
+def capabilities(max_bytes: int) -> dict[str, str]:
+    """The headers that list what this server supports, for `OPTIONS`."""
     return {
         "Tus-Version": VERSION,
         "Tus-Extension": ",".join(EXTENSIONS),
@@ -58,43 +58,43 @@ def abilities(max_bytes: int) -> dict[str, str]:
     }
 
 
-def number(name: str, text: str) -> int:
-    """The whole number of bytes in `text`, the header `name`. Errors: `InvalidInput` (`invalid_<name>`)."""
+def parse_number(name: str, text: str) -> int:
+    """Read `text`, the value of the header `name`, as a number of bytes. Raises `InvalidInput` (`invalid_<name>`)."""
     if not _WHOLE_NUMBER.fullmatch(text):
         raise InvalidInput(f"{name} must be a whole number of bytes.", code=_CODES[name])
     return int(text)
 
 
-def refuse_foreign(headers: Headers, *, creates: bool, has_body: bool) -> None:
-    """See that a request wants no extension that there is not. Errors: `InvalidInput` (`unsupported_tus_extension`)."""
-    wanted = [what for name, what in FOREIGN.items() if name in headers]
+def refuse_unsupported(headers: Headers, *, creates: bool, has_body: bool) -> None:
+    """Refuse a request for an unsupported extension. Raises `InvalidInput` (`unsupported_tus_extension`)."""
+    requested = [what for name, what in UNSUPPORTED.items() if name in headers]
     if "upload-checksum" in headers.get("Trailer", "").lower():
-        wanted.append("checksum-trailer: send Upload-Checksum before the bytes")
+        requested.append("checksum-trailer: send Upload-Checksum before the bytes")
     if creates and has_body:
-        wanted.append("creation-with-upload: create without a body, then send the bytes by PATCH")
-    if wanted:
-        message = f"This studio does not speak tus' extension {wanted[0]}."
+        requested.append("creation-with-upload: create without a body, then send the bytes by PATCH")
+    if requested:
+        message = f"This studio does not speak tus' extension {requested[0]}."
         raise InvalidInput(message, code="unsupported_tus_extension")
 
 
-def real_method(method: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The method that is meant, which a client that cannot send it says by `X-HTTP-Method-Override` in a POST.
+def effective_method(method: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The method to handle a request as: `X-HTTP-Method-Override` of a POST, otherwise its own.
 
-    Errors: `InvalidInput` (`invalid_method_override`).
+    Raises `InvalidInput` (`invalid_method_override`).
     """
-    said = {value.strip().upper() for name, value in headers if name == METHOD_OVERRIDE}
-    if not said or said == {method.encode()}:
+    methods = {value.strip().upper() for name, value in headers if name == METHOD_OVERRIDE}
+    if not methods or methods == {method.encode()}:
         return method
-    if method != "POST" or len(said) > 1:
+    if method != "POST" or len(methods) > 1:
         message = "X-HTTP-Method-Override must be one method, in a POST."
         raise InvalidInput(message, code="invalid_method_override")
-    return said.pop().decode("latin1")
+    return methods.pop().decode("latin1")
 
 
-def metadata(header: str) -> dict[str, str]:
-    """What the client says of the file: pairs, apart by commas, of a key and a value in base64.
+def parse_metadata(header: str) -> dict[str, str]:
+    """Read `Upload-Metadata`: comma-separated pairs of a key and a value in base64.
 
-    Errors: `InvalidInput` (`invalid_upload_metadata`).
+    Raises `InvalidInput` (`invalid_upload_metadata`).
     """
     pairs: dict[str, str] = {}
     for pair in header.split(",") if header.strip() else ():
@@ -113,13 +113,13 @@ def metadata(header: str) -> dict[str, str]:
     return pairs
 
 
-def written_metadata(file_name: str, session_id: str | None) -> dict[str, str]:
-    """The header that says what the studio has kept of the client's `Upload-Metadata`."""
+def format_metadata(file_name: str, session_id: str | None) -> dict[str, str]:
+    """The `Upload-Metadata` header of a response: what was stored of the client's metadata."""
     pairs = {"filename": file_name} | ({} if session_id is None else {"sessionId": session_id})
     encoded = (f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())
     return {"Upload-Metadata": ",".join(encoded)}
 
 
-def expires(at: datetime) -> dict[str, str]:
-    """The header that says until when an upload can be finished."""
+def expires_header(at: datetime) -> dict[str, str]:
+    """The header with the time until which an upload can be finished."""
     return {"Upload-Expires": http_date(at)}

@@ -1,35 +1,37 @@
-"""`/api/upload`: files go in, alone or into a session, and are listed, mixed and removed (SPEC 3).
+"""`/api/upload`: upload files, alone or into a session, list them, change their place in the mix, remove them (SPEC 3).
 
-A file is streamed from the socket into the storage (`omnisonic.studio.uploads.upload_writer`). Who may do what is for
-the store to say. The live room is told of what has changed, once it has. Overload and outages: 503, 507, and nothing
-left behind.
+A file is streamed from the socket into the storage (`omnisonic.studio.uploads.upload_writer`). The store checks who may
+do what. The live room is notified after each change. Overload and outages: 503 or 507, and nothing is left behind.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import msgspec
+from pydantic import Field, WithJsonSchema
 from quart import Blueprint, Response, request
 
-from omnisonic.http.api.download_links import DownloadLinks
+from omnisonic.http.api.downloads import DownloadLinks
 from omnisonic.http.api.room_events import RoomEvents
-from omnisonic.http.api.session_inputs import read_cursor, written_cursor
-from omnisonic.http.api.upload_inputs import FORM, LISTED, MixChanges, UploadQuery
+from omnisonic.http.api.sessions import CURSOR_PATTERN, format_cursor, parse_cursor
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import Query, json_body, no_body
-from omnisonic.http.core.multipart import OVERHEAD_BYTES, form_in_request
-from omnisonic.http.core.openapi import COOKIE, answers
+from omnisonic.http.core.inputs import Input, Query, read_json, refuse_body
+from omnisonic.http.core.multipart import OVERHEAD_BYTES, read_form
+from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.request_body import request_body
-from omnisonic.http.core.responses import ChangedUpload, Ok, UploadAnswer, UploadList, answer
-from omnisonic.http.core.stopping import answered_before_the_stop
+from omnisonic.http.core.responses import ChangedUpload, Ok, UploadAnswer, UploadList, json_response
+from omnisonic.http.core.stopping import finish_before_stop
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.studio.uploads import (
+    GAIN_DB,
     LONGEST_PAGE,
+    OFFSET_S,
+    PAN,
     Mix,
     Peaks,
     PeaksPending,
@@ -42,26 +44,61 @@ from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.studio.uploads.upload_writer import FOLDER, UploadWriter, new_key
 from omnisonic.wire.payloads import UploadGone
 
+FORM: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "Audio, an image or a video, by its content."},
+        "sessionId": {"type": "string", "description": "The session that it is for, if any."},
+    },
+    "required": ["file"],
+}
+"""The JSON Schema of the form that carries a file."""
+DEFAULT_PAGE: Final = LONGEST_PAGE
+
+
+class UploadQuery(Input):
+    """Uploads of a session, or all uploads of the caller."""
+
+    session_id: str | None = Field(
+        default=None, description="Only uploads in this session. Without it: all that the caller uploaded."
+    )
+    limit: int = Field(default=DEFAULT_PAGE, ge=1, le=LONGEST_PAGE, description="Most uploads to list.")
+    before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR_PATTERN}$"})] | None = Field(
+        default=None, description="List what comes after: the `nextBefore` of an earlier answer, or a time."
+    )
+
+
+class MixChanges(Input):
+    """What to change. Absent or null means no change."""
+
+    gain_db: Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1])] | None = None
+    pan: Annotated[float, Field(ge=PAN[0], le=PAN[1])] | None = None
+    muted: bool | None = None
+    offset_seconds: Annotated[float, Field(ge=OFFSET_S[0], le=OFFSET_S[1])] | None = None
+
+
 PEAKS_RETRY_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class UploadParts:
-    """What the routes of uploads stand on."""
+class UploadServices:
+    """What the routes of uploads work with."""
 
     store: UploadStore
-    intake: UploadWriter
-    disposal: GarbageCollector
+    upload_writer: UploadWriter
+    garbage_collector: GarbageCollector
     links: DownloadLinks
 
 
 class Uploads:
-    """The routes of `/api/upload`. `login` tells by which sign-in the current request is made, or raises."""
+    """The routes of `/api/upload`. `login` returns the login of the current request, or raises `NotSignedIn`."""
 
-    def __init__(self, settings: Settings, parts: UploadParts, news: RoomEvents, login: Callable[[], LoginId]) -> None:
+    def __init__(
+        self, settings: Settings, services: UploadServices, room_events: RoomEvents, login: Callable[[], LoginId]
+    ) -> None:
         self._settings = settings
-        self._parts = parts
-        self._news = news
+        self._services = services
+        self._room_events = room_events
         self._login = login
 
     def blueprint(self) -> Blueprint:
@@ -71,88 +108,90 @@ class Uploads:
         routes.get("/<id(length=36):upload_id>")(self.read)
         routes.patch("/<id(length=36):upload_id>")(self.change)
         routes.delete("/<id(length=36):upload_id>")(self.remove)
-        # As the pages of the original call it.
+        # The address that the pages of the original studio call.
         routes.post("/<id(length=36):upload_id>/delete")(self.remove)
         routes.get("/<id(length=36):upload_id>/peaks")(self.peaks)
         return routes
 
-    @answers(
+    @describe_route(
         UploadAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, 507, status=201, multipart=FORM, security=COOKIE
     )
-    @answered_before_the_stop()
+    @finish_before_stop()
     async def create(self) -> Response:
-        """Upload one file, into a session or not: the parts `file` and, if wanted, `sessionId` of a form."""
+        """Upload one file: the part `file` of a form, with the part `sessionId` when it belongs to a session."""
         login = self._login()
-        form = form_in_request(request_body())
-        size = self._declared_bytes()
+        form = read_form(request_body())
+        size = self._declared_size()
         await form.open_file()
         name, key = checked_file_name(form.file_name), new_key(FOLDER)
-        intake = self._parts.intake
-        async with intake.open_object(login, key, session=form.session_id, size=size) as reservation:
-            received = await intake.put(key, reservation.count(form.file()), name)
+        upload_writer = self._services.upload_writer
+        async with upload_writer.open_object(login, key, session=form.session_id, size=size) as reservation:
+            received = await upload_writer.put(key, reservation.count(form.file()), name)
             await form.finish()
-            upload = await self._parts.store.commit(login, str(uuid4()), key, received, session=form.session_id)
-        await tell(self._news, "upload.added", upload)
-        return answer(await self._linked(StoredUpload(upload, key)), 201)
+            upload = await self._services.store.commit(login, str(uuid4()), key, received, session=form.session_id)
+        await notify_room(self._room_events, "upload.added", upload)
+        return json_response(await self._with_link(StoredUpload(upload, key)), 201)
 
-    @answers(UploadList, 400, 401, 404, 503, query=UploadQuery, security=COOKIE)
+    @describe_route(UploadList, 400, 401, 404, 503, query=UploadQuery, security=COOKIE)
     async def list(self) -> Response:
         """List the uploads of a session, or the caller's own."""
         query = Query()
-        limit = query.number("limit", default=LISTED, least=1, most=LONGEST_PAGE)
-        before = read_cursor(query.get("before"))
-        page = await self._parts.store.list(self._login(), query.id("sessionId"), limit=limit, before=before)
-        return answer(UploadList([await self._linked(kept) for kept in page.uploads], written_cursor(page.next_before)))
+        limit = query.number("limit", default=DEFAULT_PAGE, least=1, most=LONGEST_PAGE)
+        before = parse_cursor(query.get("before"))
+        page = await self._services.store.list(self._login(), query.id("sessionId"), limit=limit, before=before)
+        return json_response(
+            UploadList([await self._with_link(stored) for stored in page.uploads], format_cursor(page.next_before))
+        )
 
-    @answers(UploadAnswer, 400, 401, 404, 503, security=COOKIE)
+    @describe_route(UploadAnswer, 400, 401, 404, 503, security=COOKIE)
     async def read(self, upload_id: UploadId) -> Response:
-        """Give an upload, and a link to download it."""
-        return answer(await self._linked(await self._parts.store.get(self._login(), upload_id)))
+        """Get an upload, with a link to download it."""
+        return json_response(await self._with_link(await self._services.store.get(self._login(), upload_id)))
 
-    @answers(ChangedUpload, 400, 401, 403, 404, 408, 413, 415, 503, body=MixChanges, security=COOKIE)
+    @describe_route(ChangedUpload, 400, 401, 403, 404, 408, 413, 415, 503, body=MixChanges, security=COOKIE)
     async def change(self, upload_id: UploadId) -> Response:
-        """Change how a stem sits in the mix; the live room is told."""
+        """Change gain, pan, mute or offset of a stem in the mix. The live room is notified."""
         login = self._login()
-        changes = await json_body(MixChanges)
+        changes = await read_json(MixChanges)
         mix = Mix(changes.gain_db, changes.pan, changes.muted, changes.offset_seconds)
-        upload = await self._parts.store.change(login, upload_id, mix)
-        await tell(self._news, "upload.changed", upload)
-        return answer(ChangedUpload(upload))
+        upload = await self._services.store.change(login, upload_id, mix)
+        await notify_room(self._room_events, "upload.changed", upload)
+        return json_response(ChangedUpload(upload))
 
-    @answers(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
+    @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, upload_id: UploadId) -> Response:
-        """Remove an upload for good. Its uploader, or the session's owner; the live room is told."""
-        no_body()
-        kept = await self._parts.store.remove(self._login(), upload_id)
-        if kept.upload.session_id is not None:
-            said = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, kept.upload.session_id)))
-            await self._news.tell(RoomSaid(kept.upload.session_id, "upload.removed", said))
-        await self._parts.disposal.collect([kept.key], within_s=COLLECT_S)
-        return answer(Ok())
+        """Remove an upload for good. For its uploader and the session's owner. The live room is notified."""
+        refuse_body()
+        stored = await self._services.store.remove(self._login(), upload_id)
+        if stored.upload.session_id is not None:
+            payload = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, stored.upload.session_id)))
+            await self._room_events.publish(RoomSaid(stored.upload.session_id, "upload.removed", payload))
+        await self._services.garbage_collector.collect([stored.key], within_s=COLLECT_S)
+        return json_response(Ok())
 
-    @answers(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
+    @describe_route(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
     async def peaks(self, upload_id: UploadId) -> Response:
-        """Give the waveform, once the file was listened to; until then, 409 `peaks_pending` says to ask again."""
+        """Get the waveform. Until the file has been analysed: 409 `peaks_pending`, ask again later."""
         try:
-            return answer(await self._parts.store.peaks(self._login(), upload_id))
+            return json_response(await self._services.store.peaks(self._login(), upload_id))
         except PeaksPending as pending:
             raise Refusal(409, pending.code, pending.message, headers=retry_after(PEAKS_RETRY_S)) from None
 
-    async def _linked(self, kept: StoredUpload) -> UploadAnswer:
+    async def _with_link(self, stored: StoredUpload) -> UploadAnswer:
         origin = own_origin(self._settings, request.host)
-        return UploadAnswer(kept.upload, await self._parts.links.url(kept, origin))
+        return UploadAnswer(stored.upload, await self._services.links.url(stored, origin))
 
-    def _declared_bytes(self) -> int | None:
-        """About how large the file is, when the request says. Errors: `UploadTooLarge`."""
+    def _declared_size(self) -> int | None:
+        """About how large the file is, from Content-Length. None without it. Raises `UploadTooLarge`."""
         if request.content_length is None:
             return None
         size = max(0, request.content_length - OVERHEAD_BYTES)
-        if size > self._parts.intake.max_bytes:
-            raise UploadTooLarge(self._parts.intake.max_bytes)
+        if size > self._services.upload_writer.max_bytes:
+            raise UploadTooLarge(self._services.upload_writer.max_bytes)
         return size
 
 
-async def tell(news: RoomEvents, what: str, upload: Upload) -> None:
-    """Tell the room of the upload's session, if it has one, of the upload as it is now."""
+async def notify_room(room_events: RoomEvents, what: str, upload: Upload) -> None:
+    """Publish the upload as it is now to the room of its session, if it has one."""
     if upload.session_id is not None:
-        await news.tell(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))
+        await room_events.publish(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))

@@ -1,8 +1,7 @@
-"""Who is calling: the sign-in that a request's cookie stands for (SPEC 4).
+"""The current user: the login that a request's cookie names (SPEC 4).
 
-quart-auth signs and sets the cookie; what it carries is a secret token whose row in the database can be ended at any
-time. Nothing is looked up here: whether the sign-in still holds is for the store to say, in the same step as what is
-asked of it.
+quart-auth signs and sets the cookie. It carries a secret token, whose row in the database can be ended at any time.
+Nothing is looked up here: the store checks that a login is still valid in the same step as what is asked of it.
 """
 
 import time
@@ -13,24 +12,24 @@ from quart import Quart, Response, g, request
 from quart_auth import AuthUser, QuartAuth
 from quart_auth.extension import Action
 
-from omnisonic.http.core.browser_cookie import cookie_header
+from omnisonic.http.core.cookies import cookie_header
 from omnisonic.identity.logins import LONGEST_S, SALT, LoginCookies, login_id
 from omnisonic.models import LoginId
 from omnisonic.studio.sessions import NotSignedIn
 from omnisonic.wire.cookies import read_cookie
 
-KNOWN_S: Final = 60.0
-"""How long a cookie that was found to be ours is known again without looking at its signature."""
-KNOWN: Final = 4096
-"""Most cookies that are known; one more, and they are all looked at anew."""
-KNOWN_LENGTH: Final = 1024
-"""Longest `Cookie` header that is worth knowing."""
+CACHE_S: Final = 60.0
+"""How long a verified cookie is accepted without checking its signature again."""
+CACHED_LOGINS: Final = 4096
+"""Most cookies in the cache; one more clears it."""
+LONGEST_CACHED_HEADER: Final = 1024
+"""Longest `Cookie` header that is cached."""
 
 
-class KnownCookies:
-    """The `Cookie` headers that stand for a sign-in of ours, and for which. `read` reads one anew.
+class LoginCache:
+    """The logins of verified `Cookie` headers. `read` verifies the current request's.
 
-    What is kept is what the signature says, which never changes; whether the sign-in still holds is not.
+    Only the result of checking the signature is cached, which never changes; not whether the login is still valid.
     """
 
     def __init__(self, read: Callable[[], LoginId | None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,29 +38,29 @@ class KnownCookies:
         self._logins: dict[str, tuple[LoginId, float]] = {}
 
     def login(self, header: str) -> LoginId | None:
-        """The sign-in that this header, all of the current request's, stands for."""
-        known = self._logins.get(header)
-        if known is not None and known[1] > self._clock():
-            return known[0]
+        """The login in `header`, the whole `Cookie` header of the current request."""
+        cached = self._logins.get(header)
+        if cached is not None and cached[1] > self._clock():
+            return cached[0]
         login = self._read()
-        if login is not None and len(header) <= KNOWN_LENGTH:
-            if len(self._logins) >= KNOWN:
+        if login is not None and len(header) <= LONGEST_CACHED_HEADER:
+            if len(self._logins) >= CACHED_LOGINS:
                 self._logins.clear()
-            self._logins[header] = login, self._clock() + KNOWN_S
+            self._logins[header] = login, self._clock() + CACHE_S
         return login
 
 
 class CurrentUser(QuartAuth):
-    """The cookie of a sign-in, on an app whose secret key is `secret`."""
+    """Reads and sets the login cookie of an app, signed with `secret`. `secure`: browsers reach us over TLS."""
 
     def __init__(self, app: Quart, *, secret: str, secure: bool) -> None:
         self._cookies = LoginCookies(secret, secure=secure)
-        self._known = KnownCookies(self._login_in_request)
+        self._cache = LoginCache(self._login_in_request)
         app.secret_key = secret
         super().__init__(app, cookie_name=self._cookies.name, cookie_secure=secure, duration=LONGEST_S, salt=SALT)
 
     async def after_request(self, response: Response) -> Response:
-        """The same as quart-auth's, and nothing at all for a request that did not ask who is calling."""
+        """As quart-auth's, but do nothing for a request that did not read the login."""
         if not hasattr(g, self.attribute_name):
             return response
         if self.cookie_secure:
@@ -70,20 +69,20 @@ class CurrentUser(QuartAuth):
         return await super().after_request(response)
 
     def load_token(self, token: str, app: Quart | None = None) -> str | None:
-        """The same as quart-auth's, with a serializer that is made once."""
+        """As quart-auth's, with a serializer that is made once."""
         del app
         return self._cookies.load(token)
 
     def login_or_none(self) -> LoginId | None:
-        """The sign-in that the current request's cookie names; it may have ended. None without a cookie of ours."""
-        if hasattr(g, self.attribute_name):  # it was asked for already, or has changed since the request came
+        """The login in the current request's cookie; it may have ended. None without a valid cookie."""
+        if hasattr(g, self.attribute_name):  # it was read already, or set by this request
             token = self.load_user().auth_id
             return None if token is None else login_id(token)
         header = cookie_header()
-        return self._known.login(header) if header else None
+        return self._cache.login(header) if header else None
 
     def load_cookie(self) -> str | None:
-        """The same as quart-auth's, with the reading of cookies that the gateway has, too."""
+        """As quart-auth's, but read cookies as the gateway does."""
         value = read_cookie(cookie_header(), self._cookies.name)
         return None if value is None else self._cookies.load(value)
 
@@ -92,16 +91,16 @@ class CurrentUser(QuartAuth):
         return None if token is None else login_id(token)
 
     def login(self) -> LoginId:
-        """As `login_or_none`. Errors: `NotSignedIn`."""
+        """As `login_or_none`. Raises `NotSignedIn` without one."""
         login = self.login_or_none()
         if login is None:
             raise NotSignedIn
         return login
 
     def sign_in(self, token: str) -> None:
-        """Let the answer carry this new sign-in's cookie."""
+        """Set the cookie of a new login with the response."""
         self.login_user(AuthUser(token, Action.WRITE_PERMANENT))
 
     def sign_out(self) -> None:
-        """Let the answer take the cookie back."""
+        """Remove the cookie with the response."""
         self.logout_user()

@@ -1,7 +1,7 @@
-"""Whom people may sign in by besides a password (SPEC 4): GitHub, Google and Discord, and what each says of somebody.
+"""The sign-in providers GitHub, Google and Discord, and what each says about a person (SPEC 4).
 
-A provider's word for an e-mail address counts as verified only when it says so itself. Names and pictures are for show:
-what cannot be shown is left out. Nothing here fails because of them.
+An e-mail address counts as verified only when the provider says so. Names and pictures are for display: those that
+cannot be shown are left out, and nothing fails because of them.
 """
 
 from contextlib import suppress
@@ -10,9 +10,8 @@ from typing import Any, Final, Protocol
 from pydantic import SecretStr
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.auth.code_flow import CodeFlow, Transaction
 from omnisonic.http.auth.openid import Issuer
-from omnisonic.http.auth.provider_client import ProviderClient, ProviderRefused
+from omnisonic.http.auth.provider_client import CodeFlow, ProviderClient, ProviderRefused, Transaction
 from omnisonic.identity.emails import given_email
 from omnisonic.models import DISPLAY_NAME_LENGTH, checked_display_name
 from omnisonic.settings.settings import Settings
@@ -25,7 +24,7 @@ DISCORD_PICTURES: Final = "https://cdn.discordapp.com/avatars"
 
 
 class Provider(Protocol):
-    """One provider. `id` is what addresses and the database call it, `name` is what people do."""
+    """One provider. `id` is used in addresses and the database, `name` is shown to people."""
 
     @property
     def id(self) -> str: ...
@@ -34,11 +33,11 @@ class Provider(Protocol):
     def name(self) -> str: ...
 
     async def authorization_url(self, transaction: Transaction) -> str:
-        """Where the browser goes to be asked. Errors: `ProviderRefused`, `ProviderDown`."""
+        """The provider's page that asks for consent. Raises `ProviderRefused`, `ProviderDown`."""
         ...
 
     async def identity(self, transaction: Transaction, code: str) -> Identity:
-        """Who brings `code` back. Errors: `ProviderRefused`, `ProviderDown`, `Refusal` (401 `id_token_invalid`)."""
+        """Identify who came back with `code`. Raises `ProviderRefused`, `ProviderDown`, `Refusal` (401)."""
         ...
 
 
@@ -48,9 +47,9 @@ class GitHub:
     id = "github"
     name = "GitHub"
 
-    def __init__(self, calls: ProviderClient, client_id: str, client_secret: str, *, base: str, api: str) -> None:
-        self._calls = calls
-        self._flow = CodeFlow(calls, client_id, client_secret, scope="read:user user:email")
+    def __init__(self, client: ProviderClient, client_id: str, client_secret: str, *, base: str, api: str) -> None:
+        self._client = client
+        self._flow = CodeFlow(client, client_id, client_secret, scope="read:user user:email")
         self._base = base
         self._api = api
 
@@ -59,8 +58,8 @@ class GitHub:
 
     async def identity(self, transaction: Transaction, code: str) -> Identity:
         token = await self._flow.token(f"{self._base}/login/oauth/access_token", transaction, code)
-        user = _object(await self._calls.get(f"{self._api}/user", token=token["access_token"]))
-        emails = await self._calls.get(f"{self._api}/user/emails", token=token["access_token"])
+        user = _object(await self._client.get(f"{self._api}/user", token=token["access_token"]))
+        emails = await self._client.get(f"{self._api}/user/emails", token=token["access_token"])
         if not isinstance(emails, list):
             raise ProviderRefused("The provider's answer makes no sense.")
         primary = next((_object(email) for email in emails if _object(email).get("primary") is True), {})
@@ -80,9 +79,9 @@ class Google:
     id = "google"
     name = "Google"
 
-    def __init__(self, calls: ProviderClient, client_id: str, client_secret: str, *, issuer: str) -> None:
-        self._flow = CodeFlow(calls, client_id, client_secret, scope="openid email profile")
-        self._issuer = Issuer(calls, issuer, client_id)
+    def __init__(self, client: ProviderClient, client_id: str, client_secret: str, *, issuer: str) -> None:
+        self._flow = CodeFlow(client, client_id, client_secret, scope="openid email profile")
+        self._issuer = Issuer(client, issuer, client_id)
 
     async def authorization_url(self, transaction: Transaction) -> str:
         endpoint = await self._issuer.endpoint("authorization_endpoint")
@@ -107,9 +106,9 @@ class Discord:
     id = "discord"
     name = "Discord"
 
-    def __init__(self, calls: ProviderClient, client_id: str, client_secret: str, *, base: str, api: str) -> None:
-        self._calls = calls
-        self._flow = CodeFlow(calls, client_id, client_secret, scope="identify email")
+    def __init__(self, client: ProviderClient, client_id: str, client_secret: str, *, base: str, api: str) -> None:
+        self._client = client
+        self._flow = CodeFlow(client, client_id, client_secret, scope="identify email")
         self._base = base
         self._api = api
 
@@ -118,7 +117,7 @@ class Discord:
 
     async def identity(self, transaction: Transaction, code: str) -> Identity:
         token = await self._flow.token(f"{self._api}/oauth2/token", transaction, code)
-        user = _object(await self._calls.get(f"{self._api}/users/@me", token=token["access_token"]))
+        user = _object(await self._client.get(f"{self._api}/users/@me", token=token["access_token"]))
         subject, avatar = _subject(user.get("id")), user.get("avatar")
         return Identity(
             provider=self.id,
@@ -130,24 +129,24 @@ class Discord:
         )
 
 
-def providers_on(settings: Settings, calls: ProviderClient) -> dict[str, Provider]:
-    """The providers that `settings` name a client at, by id."""
+def providers_on(settings: Settings, client: ProviderClient) -> dict[str, Provider]:
+    """The configured providers, by id."""
     on: dict[str, Provider] = {}
     for provider in settings.providers_on:
         match provider:
             case "github":
-                client, base, api = _client(settings, provider)
-                on[provider] = GitHub(calls, *client, base=base, api=api)
+                registration, base, api = _read_client(settings, provider)
+                on[provider] = GitHub(client, *registration, base=base, api=api)
             case "google":
-                client, base, _ = _client(settings, provider)
-                on[provider] = Google(calls, *client, issuer=base)
+                registration, base, _ = _read_client(settings, provider)
+                on[provider] = Google(client, *registration, issuer=base)
             case "discord":
-                client, base, api = _client(settings, provider)
-                on[provider] = Discord(calls, *client, base=base, api=api)
+                registration, base, api = _read_client(settings, provider)
+                on[provider] = Discord(client, *registration, base=base, api=api)
     return on
 
 
-def _client(settings: Settings, provider: str) -> tuple[tuple[str, str], str, str]:
+def _read_client(settings: Settings, provider: str) -> tuple[tuple[str, str], str, str]:
     """Our id and secret at `provider`, and the URLs of its pages and its API, without a slash at the end."""
     secret: SecretStr = getattr(settings, f"{provider}_client_secret")
     client_id, base, api = (

@@ -1,11 +1,11 @@
 """`/api/auth`: NextAuth's REST endpoints (SPEC 4): signing in, signing out, and who is signed in.
 
-No GET changes anything, but for a provider's answer that comes back. Posts are forms with a CSRF token, or JSON, which
-the `Origin` check at the door guards. Pages' forms are answered with redirects, to `/signin?error=` when something is
-wrong; NextAuth's clients (`json=true`, or `X-Auth-Return-Redirect`) and programs with `{"url"}`, and with a status.
+No GET changes anything, except the provider's callback. Posts are forms with a CSRF token, or JSON, which the `Origin`
+check of the request filter guards. Forms of pages are answered with redirects, to `/signin?error=` on failure;
+NextAuth's clients (`json=true`, or `X-Auth-Return-Redirect`) and programs with `{"url"}` and a status.
 
-Signing in always makes a new sign-in and ends the one whose cookie came along. Overload, and what this stands on being
-down: 503, and nobody is signed in; signing out never fails because of the bus. Shutdown: `close`, with the app.
+Signing in always opens a new login and ends the one whose cookie came along. Overload or a dependency down: 503, and
+nobody is signed in; signing out never fails because of the bus. Shutdown: `close`, with the app.
 """
 
 import asyncio
@@ -18,16 +18,17 @@ from pydantic import BaseModel
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.http.auth.client_versions import ClientVersions
-from omnisonic.http.auth.credentials import Credentials, CredentialsSignIn
+from omnisonic.http.auth.credentials import Credentials, CredentialsSignIn, PasswordThreads
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import OAuth
-from omnisonic.http.auth.password_hashing import Passwords
 from omnisonic.http.auth.provider_client import ProviderDown, ProviderRefused
-from omnisonic.http.auth.replies import FOUND, SIGN_IN_PAGE, SIGN_OUT_PAGE, going, page_url, redirect, refused, word_for
 from omnisonic.http.auth.responses import (
+    FOUND,
+    SIGN_IN_PAGE,
+    SIGN_OUT_PAGE,
     AnswerHeader,
     ClientLogForm,
+    ClientVersions,
     CredentialsForm,
     CsrfAnswer,
     Going,
@@ -37,14 +38,19 @@ from omnisonic.http.auth.responses import (
     SignedInAnswer,
     SignInProblem,
     UrlAnswer,
+    nextauth_error,
+    page_url,
+    redirect,
+    respond_failure,
+    respond_success,
 )
 from omnisonic.http.core.callback_urls import AFTER_SIGN_IN, HOME, own_origin, own_path
-from omnisonic.http.core.client_address import client_address
-from omnisonic.http.core.csrf import Csrf
+from omnisonic.http.core.client_address import request_address
+from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.forms import Post, read_post
-from omnisonic.http.core.openapi import COOKIE_IF_ANY, answers
-from omnisonic.http.core.responses import Ok, answer, answer_encoded
+from omnisonic.http.core.inputs import Post, read_post
+from omnisonic.http.core.openapi import COOKIE_IF_ANY, describe_route
+from omnisonic.http.core.responses import Ok, encoded_response, json_response
 from omnisonic.models import LoginId, UserId
 from omnisonic.settings.fields import PROVIDERS
 from omnisonic.settings.settings import Settings
@@ -65,7 +71,7 @@ log = logging.getLogger(__name__)
 
 
 class Auth:
-    """The routes, and what they are made of."""
+    """The routes of `/api/auth`."""
 
     def __init__(
         self,
@@ -73,7 +79,7 @@ class Auth:
         accounts: AccountStore,
         guard: Guard,
         bus: Bus,
-        callers: CurrentUser,
+        current_user: CurrentUser,
         csrf: Csrf,
         *,
         secret: str,
@@ -81,17 +87,17 @@ class Auth:
         self._settings = settings
         self._accounts = accounts
         self._bus = bus
-        self._callers = callers
+        self._current_user = current_user
         self._csrf = csrf
-        self._generations = ClientVersions(secure=settings.is_https)
-        self._passwords = Passwords()
+        self._client_versions = ClientVersions(secure=settings.is_https)
+        self._passwords = PasswordThreads()
         self._oauth = OAuth(settings, guard, secret=secret)
         self._credentials = CredentialsSignIn(accounts, guard, self._passwords, registers=not settings.is_production)
-        self._ways: list[tuple[str, str, Literal["oauth", "credentials"]]] = [
+        self._methods: list[tuple[str, str, Literal["oauth", "credentials"]]] = [
             (provider.id, provider.name, "oauth") for provider in self._oauth.providers.values()
         ]
         if settings.credentials_on:
-            self._ways.append(("credentials", "Email", "credentials"))
+            self._methods.append(("credentials", "Email", "credentials"))
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("auth", __name__, url_prefix=PATH)
@@ -111,56 +117,56 @@ class Auth:
         return routes
 
     async def close(self) -> None:
-        """Let go of threads and connections. Safe to call twice."""
+        """Close threads and connections. Safe to call twice."""
         self._passwords.close()
         await self._oauth.aclose()
 
-    @answers(ProvidersAnswer)
+    @describe_route(ProvidersAnswer)
     async def providers(self) -> Response:
         """List the ways to sign in."""
         base = self._origin() + PATH
-        ways = {
+        providers = {
             id_: ProviderAnswer(id_, name, kind, f"{base}/signin/{id_}", f"{base}/callback/{id_}")
-            for id_, name, kind in self._ways
+            for id_, name, kind in self._methods
         }
-        return answer(ProvidersAnswer(**ways))
+        return json_response(ProvidersAnswer(**providers))
 
-    @answers(CsrfAnswer)
+    @describe_route(CsrfAnswer)
     async def csrf(self) -> Response:
-        """Give the token that the forms of this API carry, and its cookie."""
-        return answer(CsrfAnswer(self._csrf.token_for_page()))
+        """Get the CSRF token for forms of this API, and its cookie."""
+        return json_response(CsrfAnswer(self._csrf.token_for_page()))
 
-    @answers((SignedInAnswer, type(None)), 503, security=COOKIE_IF_ANY)
+    @describe_route((SignedInAnswer, type(None)), 503, security=COOKIE_IF_ANY)
     async def session(self) -> Response:
-        """Say who is signed in, and until when. Nobody is an empty object; `null` to who sends a JSON Content-Type."""
-        login = self._callers.login_or_none()
-        found = None if login is None else await self._accounts.signed_in(login)
-        if found is not None:
-            return answer(SignedInAnswer(found.person, found.expires))
-        return answer_encoded(b"null") if self._generations.nobody_is_null() else answer(SignedInAnswer())
+        """Get who is signed in, and until when. Nobody: an empty object, or `null` for a JSON Content-Type."""
+        login = self._current_user.login_or_none()
+        signed_in = None if login is None else await self._accounts.signed_in(login)
+        if signed_in is not None:
+            return json_response(SignedInAnswer(signed_in.person, signed_in.expires))
+        return encoded_response(b"null") if self._client_versions.nobody_is_null() else json_response(SignedInAnswer())
 
-    @answers(None, redirects=(FOUND,))
+    @describe_route(None, redirects=(FOUND,))
     async def sign_in_page(self) -> Response:
-        """Go to the page where people sign in."""
-        return redirect(page_url(SIGN_IN_PAGE, error=request.args.get("error"), callback=self._asked_callback()))
+        """Redirect to the sign-in page."""
+        return redirect(page_url(SIGN_IN_PAGE, error=request.args.get("error"), callback=self._requested_callback()))
 
-    @answers(None, redirects=(FOUND,))
+    @describe_route(None, redirects=(FOUND,))
     async def provider_page(self, provider: str) -> Response:
-        """Go to the page where people sign in: following a link begins nothing."""
+        """Redirect to the sign-in page: following a link starts nothing."""
         del provider
         return await self.sign_in_page()
 
-    @answers(None, redirects=(FOUND,))
+    @describe_route(None, redirects=(FOUND,))
     async def sign_out_page(self) -> Response:
-        """Go to the page where people sign out: following a link ends nothing."""
-        return redirect(page_url(SIGN_OUT_PAGE, callback=self._asked_callback()))
+        """Redirect to the sign-out page: following a link ends nothing."""
+        return redirect(page_url(SIGN_OUT_PAGE, callback=self._requested_callback()))
 
-    @answers(None, redirects=(FOUND,))
+    @describe_route(None, redirects=(FOUND,))
     async def error(self) -> Response:
-        """Go to the page where people sign in, which says what went wrong."""
+        """Redirect to the sign-in page, which shows what went wrong."""
         return redirect(page_url(SIGN_IN_PAGE, error=request.args.get("error")))
 
-    @answers(
+    @describe_route(
         UrlAnswer,
         408,
         413,
@@ -174,17 +180,17 @@ class Auth:
     async def credentials(self) -> Response:
         """Sign in by e-mail and password."""
 
-        async def act(post: Post) -> str:
+        async def action(post: Post) -> str:
             if not self._settings.credentials_on:
                 raise Refusal(404, "credentials_off", "Nobody signs in by e-mail and password here.")
-            credentials = post.shaped(Credentials)
-            entry = await self._credentials.checked(credentials, self._address())
-            await self._open(entry.user, password_hash=entry.password_hash)
+            credentials = post.as_shape(Credentials)
+            entry = await self._credentials.validate(credentials, request_address(self._settings.trusted_proxies))
+            await self._open_login(entry.user, password_hash=entry.password_hash)
             return own_path(credentials.callback_url, self._origin())
 
-        return await self._carried_out(act, Credentials, SIGN_IN_PAGE, AFTER_SIGN_IN)
+        return await self._handle_post(action, Credentials, SIGN_IN_PAGE, AFTER_SIGN_IN)
 
-    @answers(
+    @describe_route(
         UrlAnswer,
         408,
         413,
@@ -196,28 +202,28 @@ class Auth:
         form=GoingForm,
     )
     async def sign_in(self, provider: str) -> Response:
-        """Begin to sign in through a provider: the answer says where the browser goes."""
+        """Start a sign-in through a provider: the response has the address of the provider's page."""
 
-        async def act(post: Post) -> str:
+        async def action(post: Post) -> str:
             return await self._oauth.begin(
                 provider,
                 redirect_uri=f"{self._origin()}{PATH}/callback/{provider}",
-                callback_path=own_path(post.shaped(Going).callback_url, self._origin()),
+                callback_path=own_path(post.as_shape(Going).callback_url, self._origin()),
             )
 
-        return await self._carried_out(act, Going, SIGN_IN_PAGE, AFTER_SIGN_IN)
+        return await self._handle_post(action, Going, SIGN_IN_PAGE, AFTER_SIGN_IN)
 
-    @answers(None, 401, 404, 503, redirects=(FOUND,))
+    @describe_route(None, 401, 404, 503, redirects=(FOUND,))
     async def callback(self, provider: str) -> Response:
-        """Come back from a provider, signed in."""
+        """Finish a sign-in through a provider."""
         try:
             identity, path = await self._oauth.finish(provider)
-            await self._open(await self._accounts.identify(identity))
+            await self._open_login(await self._accounts.identify(identity))
         except (NotLinked, ProviderDown, ProviderRefused) as refusal:
-            return redirect(page_url(SIGN_IN_PAGE, error=word_for(refusal)))
+            return redirect(page_url(SIGN_IN_PAGE, error=nextauth_error(refusal)))
         return redirect(path)
 
-    @answers(
+    @describe_route(
         UrlAnswer,
         408,
         413,
@@ -229,64 +235,59 @@ class Auth:
         form=GoingForm,
     )
     async def sign_out(self) -> Response:
-        """Sign out: the sign-in ends, and whoever is in a room by it leaves."""
+        """Sign out: the login ends, and its connections to rooms are closed."""
 
-        async def act(post: Post) -> str:
-            path = own_path(post.shaped(Going).callback_url, self._origin(), default=HOME)
-            login = self._callers.login_or_none()
+        async def action(post: Post) -> str:
+            path = own_path(post.as_shape(Going).callback_url, self._origin(), default=HOME)
+            login = self._current_user.login_or_none()
             if login is not None and await self._accounts.end_login(login):
                 await self._announce_end(login)
-            self._callers.sign_out()
+            self._current_user.sign_out()
             return path
 
-        return await self._carried_out(act, Going, SIGN_OUT_PAGE, HOME)
+        return await self._handle_post(action, Going, SIGN_OUT_PAGE, HOME)
 
-    @answers(Ok, 408, 413, 415, form=ClientLogForm)
+    @describe_route(Ok, 408, 413, 415, form=ClientLogForm)
     async def client_log(self) -> Response:
-        """Take what next-auth 4 has logged in a browser, and keep none of it."""
+        """Accept a log entry of next-auth 4 in a browser. Nothing of it is stored."""
         await read_post()
-        self._generations.note_next_auth_4()
-        return answer(Ok())
+        self._client_versions.note_next_auth_4()
+        return json_response(Ok())
 
-    async def _carried_out(
-        self, act: Callable[[Post], Awaitable[str]], shape: type[BaseModel], page: str, default: str
+    async def _handle_post(
+        self, action: Callable[[Post], Awaitable[str]], shape: type[BaseModel], page: str, default: str
     ) -> Response:
-        """The answer to a post: to where `act` says, or back to `page`."""
+        """Read a post, run `action`, and respond with the address that it returns, or lead back to `page`."""
         post = await read_post(shape)
-        self._generations.note_post(post)
+        self._client_versions.note_post(post)
         try:
             if post.is_form:
                 self._csrf.check(post.fields.get("csrfToken"))
-            return going(post, await act(post), self._origin())
+            return respond_success(post, await action(post), self._origin())
         except OmnisonicError as error:
-            asked = post.fields.get("callbackUrl")
-            callback = own_path(asked if isinstance(asked, str) else None, self._origin(), default=default)
-            return refused(post, error, page, self._origin(), callback=callback)
+            requested = post.fields.get("callbackUrl")
+            callback = own_path(requested if isinstance(requested, str) else None, self._origin(), default=default)
+            return respond_failure(post, error, page, self._origin(), callback=callback)
 
-    async def _open(self, user: UserId, *, password_hash: str | None = None) -> None:
-        """Sign them in. The sign-in that this browser had is over, whosever it was."""
-        before = self._callers.login_or_none()
-        token = await self._accounts.open_login(user, replacing=before, password_hash=password_hash)
-        self._callers.sign_in(token)
-        if before is not None:
-            await self._announce_end(before)
+    async def _open_login(self, user: UserId, *, password_hash: str | None = None) -> None:
+        """Open a login for `user`. The login that this browser had ends, whoever's it was."""
+        previous = self._current_user.login_or_none()
+        token = await self._accounts.open_login(user, replacing=previous, password_hash=password_hash)
+        self._current_user.sign_in(token)
+        if previous is not None:
+            await self._announce_end(previous)
 
     async def _announce_end(self, login: LoginId) -> None:
-        """Tell the rooms at once. They find out by themselves within a minute when they do not hear it."""
+        """Publish the end of a login. Gateways that miss the event notice by themselves within a minute."""
         try:
             async with asyncio.timeout(BUS_TIMEOUT_S):
                 await self._bus.publish(ROOM_EVENTS, encode(LoginEnded(login)))
         except (TimeoutError, Unavailable):
             log.warning("login.end_not_announced")
 
-    def _asked_callback(self) -> str | None:
-        asked = request.args.get("callbackUrl")
-        return own_path(asked, self._origin()) if asked else None
+    def _requested_callback(self) -> str | None:
+        requested = request.args.get("callbackUrl")
+        return own_path(requested, self._origin()) if requested else None
 
     def _origin(self) -> str:
         return own_origin(self._settings, request.host)
-
-    def _address(self) -> str:
-        peer = request.scope.get("client")
-        forwarded = request.headers.getlist("X-Forwarded-For")
-        return client_address(peer[0] if peer else None, forwarded, self._settings.trusted_proxies)

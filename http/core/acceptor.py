@@ -22,7 +22,7 @@ from omnisonic.http.core.client_address import site_of
 from omnisonic.settings.fields import Networks
 
 AT_ONCE: Final = 64
-"""Connections taken in one go, before those that are there have their turn again."""
+"""Connections accepted in one go, before existing ones run again."""
 PAUSE_S: Final = 1.0
 LOG_EVERY_S: Final = 60.0
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
@@ -46,7 +46,7 @@ class ConnectionLimits:
     exempt: Networks = ()
 
     def within(self, descriptors: int) -> "ConnectionLimits":
-        """The same, for a process that may have so many descriptors for its connections and what they need.
+        """The same limits for a process with this many descriptors for its connections and their files.
 
         A connection may need another descriptor for the file that it carries. One address never takes all.
         """
@@ -56,7 +56,7 @@ class ConnectionLimits:
 
 
 class Acceptor:
-    """Calls `serve` with every new connection, not blocking, in a task of its own, which `tasks` has while it runs."""
+    """Runs `serve` with every new non-blocking connection, in a task of its own. `tasks` holds the running ones."""
 
     def __init__(
         self,
@@ -68,20 +68,20 @@ class Acceptor:
         self._serve = serve
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._sites: Counter[str] = Counter()
-        self._resuming: asyncio.TimerHandle | None = None
+        self._counts_by_site: Counter[str] = Counter()
+        self._resume_timer: asyncio.TimerHandle | None = None
         self._logged_s: dict[str, float] = {}
         self.tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         self._listener.setblocking(False)
         self._loop.add_reader(self._listener, self._accept)
 
     def close(self) -> None:
-        """Accept nobody more."""
-        if self._resuming is not None:
-            self._resuming.cancel()
+        """Stop accepting."""
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
         self._loop.remove_reader(self._listener)
         self._listener.close()
 
@@ -95,41 +95,41 @@ class Acceptor:
                 if problem.errno in _OUT_OF_RESOURCES:
                     self._pause(problem)
                     return
-                continue  # the new connection's own misfortune (accept(2): treat like EAGAIN)
+                continue  # a problem of the new connection only (accept(2): treat like EAGAIN)
             sock.setblocking(False)
             self._take(sock, str(address[0]) if address and sock.family != socket.AF_UNIX else "")
 
     def _take(self, sock: socket.socket, address: str) -> None:
         limits, site = self._limits, site_of(address, self._limits.exempt)
         is_full = 0 < limits.total <= len(self.tasks)
-        if is_full or (site is not None and 0 < limits.per_address <= self._sites[site]):
+        if is_full or (site is not None and 0 < limits.per_address <= self._counts_by_site[site]):
             self._refuse(sock, "all" if is_full else "address", address)
             return
         if site is not None:
-            self._sites[site] += 1
+            self._counts_by_site[site] += 1
         task = self._loop.create_task(self._serve(sock))
         self.tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, site))
+        task.add_done_callback(lambda done: self._forget(done, site))
 
-    def _ended(self, task: asyncio.Task[None], site: str | None) -> None:
+    def _forget(self, task: asyncio.Task[None], site: str | None) -> None:
         self.tasks.discard(task)
         if site is not None:
-            self._sites[site] -= 1
-            if not self._sites[site]:
-                del self._sites[site]
+            self._counts_by_site[site] -= 1
+            if not self._counts_by_site[site]:
+                del self._counts_by_site[site]
         if not task.cancelled() and (crash := task.exception()) is not None:
             _log.error("web.connection_crashed", exc_info=crash)
 
     def _refuse(self, sock: socket.socket, limit: str, address: str) -> None:
         self._warn("web.too_many_connections", limit=limit, address=address, connections=len(self.tasks))
-        with sock, suppress(OSError):  # whoever it was may be gone
+        with sock, suppress(OSError):  # the peer may be gone
             sock.send(REFUSAL)
 
     def _pause(self, problem: OSError) -> None:
-        """The socket stays readable, so that without a pause this would be called again and again."""
+        """Stop accepting for a while: the socket stays readable, and this would be called again and again."""
         self._warn("acceptor.out_of_resources", problem=problem.strerror)
         self._loop.remove_reader(self._listener)
-        self._resuming = self._loop.call_later(PAUSE_S, self.start)
+        self._resume_timer = self._loop.call_later(PAUSE_S, self.start)
 
     def _warn(self, event: str, **about: object) -> None:
         now_s = self._loop.time()

@@ -1,7 +1,7 @@
-"""Where a browser goes after signing in or out: only ever to a page of our own (SPEC 4). Pure.
+"""Where a browser goes after signing in or out: always a page of our own (SPEC 4). Pure.
 
-What comes out is a path, so that no reader of it can see another host there. It is looked at as browsers look at it:
-a backslash is a slash to them, control characters are not there, and `//` begins a host (WHATWG URL, 4.4).
+The result is a path, so that it can name no other host. URLs are read as browsers read them: a backslash is a slash,
+control characters are dropped, and `//` begins a host (WHATWG URL, 4.4).
 """
 
 import re
@@ -14,18 +14,18 @@ from omnisonic.settings.settings import Settings
 
 AFTER_SIGN_IN: Final = "/sessions"
 HOME: Final = "/"
-"""Where whatever leads elsewhere leads instead."""
+"""The page for callbacks that lead to another site."""
 LONGEST: Final = 2048
 """Most characters in a callback URL."""
 DECODINGS: Final = 3
-"""How many times over something may be percent-encoded before it is suspect for that alone."""
+"""How often a path may be percent-encoded. More is suspicious by itself."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
 
 
 def own_origin(settings: Settings, host: str) -> str:
-    """The origin that browsers know us by: `NEXTAUTH_URL`'s, or that of the `Host` they asked, which is one of ours."""
+    """The origin that browsers use for us: that of `NEXTAUTH_URL`, else of the request's checked `Host`."""
     if settings.nextauth_url:
         return _origin(urlsplit(settings.nextauth_url)) or ""
     return f"http://{host.lower()}"
@@ -43,7 +43,7 @@ def own_path(url: str | None, origin: str, *, default: str = AFTER_SIGN_IN) -> s
 
 
 def _beyond_origin(url: str, origin: str) -> str:
-    """What follows `origin` in an absolute URL; nothing when it begins otherwise."""
+    """The part of an absolute URL after `origin`; empty when it begins otherwise."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -54,7 +54,7 @@ def _beyond_origin(url: str, origin: str) -> str:
 
 
 def _is_harmless(path: str) -> bool:
-    """Whether it is a path and nobody takes it for anything else, however many times it is decoded on its way."""
+    """Whether it is a path and stays one, however often it is decoded on its way."""
     for _ in range(DECODINGS):
         if not path.startswith("/") or path.startswith("//") or _FORBIDDEN.search(path):
             return False
@@ -66,7 +66,7 @@ def _is_harmless(path: str) -> bool:
 
 
 def _origin(url: SplitResult) -> str | None:
-    """As a browser says it: lower case, no default port. None when it is not a web address."""
+    """The origin as browsers write it: lower case, no default port. None when it is not a web address."""
     try:
         port = url.port
     except ValueError:

@@ -1,35 +1,46 @@
-"""Whose address a request comes from, also behind proxies (SPEC 4: the rate limit of sign-in). Pure.
+"""The address of a client, also behind proxies: what rate limits and connection limits count by (SPEC 4).
 
-`X-Forwarded-For` is what anybody cares to write, so it is believed only as far as proxies of our own have written it:
-from the right, and only when the peer itself is one of them (`TRUSTED_PROXIES`).
+Anybody can write `X-Forwarded-For`, so it is believed only as far as trusted proxies (`TRUSTED_PROXIES`) wrote it: from
+the right, and only when the peer itself is one of them.
 """
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, TypeAlias
 
+from quart import request
+
 from omnisonic.settings.fields import Networks
 
 IPV6_SITE_BITS: Final = 64
-"""An IPv6 subscriber has at least this network to take addresses from (RFC 6177), so they count as one."""
+"""An IPv6 subscriber has at least a network of this size (RFC 6177), so its addresses count as one."""
 UNKNOWN: Final = "unknown"
-"""Who comes by a Unix socket has no address."""
+"""The address of a client on a Unix socket."""
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
 
-def client_address(peer: str | None, forwarded_for: Iterable[str], trusted: Networks) -> str:
-    """What to count a client by: an IPv4 address, an IPv6 network of 64 bits, or `unknown`.
+def request_address(trusted: Networks) -> str:
+    """The client address of the current request, as `client_address`. `trusted` are the proxies."""
+    return client_address(request.remote_addr, request.headers.getlist("X-Forwarded-For"), trusted)
 
-    `forwarded_for` is every `X-Forwarded-For` header, in order. The rightmost address that is not a trusted proxy's is
-    the client's; something that is no address ends the chain at the proxy that passed it on.
+
+def client_address(peer: str | None, forwarded_for: Iterable[str], trusted: Networks) -> str:
+    """The address to count a client by: an IPv4 address, an IPv6 network of 64 bits, or `unknown`.
+
+    Args:
+        peer: The address of the peer of the connection, None on a Unix socket.
+        forwarded_for: Every `X-Forwarded-For` header, in order. The rightmost address that is not a trusted proxy's is
+            the client's. Text that is no address ends the chain at the proxy that passed it on.
+        trusted: The networks of the proxies.
+
     """
-    address = _address(peer or "")
+    address = _parse_address(peer or "")
     if address is None:
         return UNKNOWN
     hops = [hop for header in forwarded_for for hop in header.split(",")]
     while hops and _is_trusted(address, trusted):
-        before = _address(hops.pop())
+        before = _parse_address(hops.pop())
         if before is None:
             break
         address = before
@@ -37,8 +48,8 @@ def client_address(peer: str | None, forwarded_for: Iterable[str], trusted: Netw
 
 
 def site_of(peer: str, trusted: Networks) -> str | None:
-    """What to count the connections of a peer by, as `client_address`; None for a trusted proxy, or no address."""
-    address = _address(peer)
+    """The address to count connections of `peer` by, as `client_address`; None for a trusted proxy or no address."""
+    address = _parse_address(peer)
     return None if address is None or _is_trusted(address, trusted) else _site(address)
 
 
@@ -52,8 +63,8 @@ def _site(address: Address) -> str:
     return str(address)
 
 
-def _address(text: str) -> Address | None:
-    """The address in `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443`."""
+def _parse_address(text: str) -> Address | None:
+    """Parse `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443`."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

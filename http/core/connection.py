@@ -1,10 +1,10 @@
 """One connection to the web: bytes between its socket and Hypercorn's HTTP/1.1 protocol. Asyncio.
 
-Overload: what is sent goes in slices, each of which the peer has to take in time, and little of it waits in memory,
-here and in the kernel; what arrives is read no faster than it is used. A peer that sends no whole request head in time
-is cut off, as is one that is silent for that long between requests. Bodies have deadlines of their own
-(`omnisonic.http.core.request_body`). Crash of the app: 500. The peer hangs up: the connection ends at once, or with the
-request that is in flight. Shutdown: `stop` ends it now, or with the request that is in flight.
+Overload: responses are sent in slices with a deadline each, and little of them is buffered here and in the kernel.
+Requests are read no faster than they are used. A peer that does not send a whole request head in time is cut off, as is
+one that is silent for that long between requests. Bodies have their own deadlines (`omnisonic.http.core.request_body`).
+Crash of the app: 500. The peer disconnects: the connection ends at once, or after the request in flight. Shutdown:
+`stop` ends it now, or after the request in flight.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from omnisonic.http.core.expectation import STATE, Expectation, PatientConnection
+from omnisonic.http.core.request_body import EXPECTATION_STATE, Expectation, ManualContinueConnection
 
 SLICE_BYTES: Final = 65_536
 UNSENT_BYTES: Final = 131_072
-"""How much that was not sent yet the kernel keeps for a peer, beside what is on its way."""
+"""Most unsent bytes that the kernel buffers for a peer, besides those on their way."""
 READ_BYTES: Final = 65_536
 CLOSE_S: Final = 2.0
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -35,32 +35,34 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a connection may be silent, or take to send the head of a request, and to take a slice."""
+    """How long a connection may be idle or take to send a request's head, and how long to accept a slice."""
 
     idle_s: float = 8.0
     send_s: float = 15.0
 
 
 class Http1(H11Protocol):
-    """HTTP/1.1 and nothing else: an upgrade to HTTP/2 is a request like others, which the app's door refuses."""
+    """HTTP/1.1 only: an upgrade to HTTP/2 is passed on as a request, which the request filter refuses."""
 
     async def initiate(self) -> None:
-        self.connection = PatientConnection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+        self.connection = ManualContinueConnection(
+            h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
+        )
         expectation = Expectation(self.connection, self._send_h11_event)
-        self.connection_state = ConnectionState({**self.connection_state, STATE: expectation})
+        self.connection_state = ConnectionState({**self.connection_state, EXPECTATION_STATE: expectation})
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Hypercorn would have switched protocols here."""
+        """Do nothing: Hypercorn would switch protocols here."""
 
 
 class PeerStalled(ConnectionError):
-    """The peer does not take what it has asked for."""
+    """The peer does not read its response."""
 
 
 class Connection:
-    """Serves `app` on `sock`, which is connected and not blocking, and is closed in the end. `state`: the lifespan's.
+    """Serves `app` on `sock`, a connected non-blocking socket, and closes it in the end. `state` is the lifespan's.
 
-    `context` is the server's, who sets its `terminated` before stopping connections.
+    `context` is the server's, which sets `terminated` before it stops connections.
     """
 
     def __init__(
@@ -70,26 +72,26 @@ class Connection:
         config: Config,
         context: WorkerContext,
         state: ConnectionState,
-        patience: Timeouts,
+        timeouts: Timeouts,
     ) -> None:
         self._sock = sock
         self._app = app
         self._config = config
         self._context = context
         self._state = state
-        self._patience = patience
+        self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._deadline = asyncio.timeout(patience.idle_s)
+        self._deadline = asyncio.timeout(timeouts.idle_s)
         self._is_idle = True
         self._is_reading = False
-        self._is_over = False
+        self._has_stopped = False
         self._protocol: Http1
         self._transport: asyncio.Transport
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
     async def run(self) -> None:
-        """Serve until it ends. Raises what the app's server did not expect."""
+        """Serve until the connection ends. Raises what Hypercorn did not expect."""
         try:
             await self._open()
         except OSError:
@@ -104,9 +106,9 @@ class Connection:
             await self._close()
 
     def stop(self) -> None:
-        """End it now, or with the request that is in flight."""
+        """Close now, or after the request in flight."""
         if self._is_idle:
-            self._cut()
+            self._stop_reading()
 
     async def _open(self) -> None:
         if self._sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -116,7 +118,7 @@ class Connection:
         self._reader = asyncio.StreamReader(limit=READ_BYTES)
         protocol = asyncio.StreamReaderProtocol(self._reader)
         self._transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, self._sock)
-        # Nothing waits here: what the kernel does not take yet is waited for.
+        # No buffer here: we wait for the kernel to take the bytes.
         self._transport.set_write_buffer_limits(high=0)
         self._writer = asyncio.StreamWriter(self._transport, protocol, self._reader, self._loop)
 
@@ -134,17 +136,17 @@ class Connection:
             pass  # the peer is gone
 
     async def _read(self) -> None:
-        """Pass on what arrives until nothing more does, or the connection is cut."""
+        """Read and pass on until the peer closes or the deadline expires."""
         with suppress(TimeoutError, OSError):
             async with self._deadline:
                 self._is_reading = True
-                while not self._is_over and (data := await self._reader.read(READ_BYTES)):
+                while not self._has_stopped and (data := await self._reader.read(READ_BYTES)):
                     await self._protocol.handle(RawData(data))
-        self._is_reading, self._is_over = False, True
+        self._is_reading, self._has_stopped = False, True
         await self._protocol.handle(Closed())
 
     async def _send(self, event: Event) -> None:
-        """What the protocol wants: bytes out, an end, or to be told when nothing comes. Errors: `ConnectionError`."""
+        """Handle an event of the protocol: bytes to send, a change of `idle`, or a close. Raises `ConnectionError`."""
         match event:
             case RawData(data=data):
                 try:
@@ -155,11 +157,11 @@ class Connection:
             case Updated(idle=idle):
                 self._is_idle = idle
                 if idle and self._context.terminated.is_set():
-                    self._cut()
+                    self._stop_reading()
                 else:
-                    self._wait_until(self._loop.time() + self._patience.idle_s if idle else None)
+                    self._set_deadline(self._loop.time() + self._timeouts.idle_s if idle else None)
             case Closed():
-                self._cut()
+                self._stop_reading()
 
     async def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -170,24 +172,24 @@ class Connection:
             if not self._transport.get_write_buffer_size():
                 continue
             try:
-                async with asyncio.timeout(self._patience.send_s):
+                async with asyncio.timeout(self._timeouts.send_s):
                     await self._writer.drain()
             except TimeoutError:
                 self._abort()
                 raise PeerStalled from None
 
-    def _cut(self) -> None:
-        """Read nothing more."""
-        self._is_over = True
-        self._wait_until(self._loop.time())
+    def _stop_reading(self) -> None:
+        """Stop reading."""
+        self._has_stopped = True
+        self._set_deadline(self._loop.time())
 
-    def _wait_until(self, time_s: float | None) -> None:
-        """For how long is read on."""
+    def _set_deadline(self, time_s: float | None) -> None:
+        """Set the time until which the connection may be silent; None for no limit."""
         if self._is_reading and not self._deadline.expired():
             self._deadline.reschedule(time_s)
 
     def _abort(self) -> None:
-        """Be without the connection at once, and let the kernel keep nothing of it."""
+        """Drop the connection at once, with everything that the kernel has buffered."""
         with suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()

@@ -1,7 +1,7 @@
-"""Errors as the outside sees them (SPEC 3): `{"error", "code"}` under `/api`, a calm page elsewhere.
+"""Errors as the outside sees them (SPEC 3): `{"error", "code"}` under `/api`, an HTML page elsewhere.
 
-Crash: an exception that nobody expected is logged once with its traceback and answered 500 `internal`; its text never
-leaves the process. A dependency that does not answer is 503 with `Retry-After`.
+Crash: an unexpected exception is logged once with its traceback and answered with 500 `internal`; its text never leaves
+the process. A dependency that does not answer is 503 with `Retry-After`.
 """
 
 import logging
@@ -13,8 +13,7 @@ from quart import Quart, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
-from omnisonic.http.core.csp import STILL_PAGE
-from omnisonic.http.core.responses import Problem, answer
+from omnisonic.http.core.responses import Problem, json_response
 from omnisonic.stores.presence import TooManyLeases
 from omnisonic.stores.storage import NoSuchObject, StorageFull
 from omnisonic.studio.access import MemberReserved
@@ -40,7 +39,7 @@ from omnisonic.studio.uploads.chunks import ChecksumMismatch, ChunkTooLong
 from omnisonic.studio.uploads.resumable_store import NoSuchResumable, OffsetConflict, TakenOver, TooManyChunks
 
 BUSY_RETRY_S: Final = 5.0
-"""When to come back with an upload more."""
+"""When to try another upload."""
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     415: ("unsupported_media_type", "This address does not take that media type."),
     500: ("internal", "Something broke on our side. Try again."),
 }
-"""What the framework's own errors are called here: status to code and sentence."""
+"""Code and sentence for the framework's errors, by status."""
 
 STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     InvalidInput: 400,
@@ -82,11 +81,11 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     UnsupportedMedia: 415,
     StorageFull: 507,
 }
-"""What our own errors are answered with."""
+"""The statuses of our own errors."""
 
 
 class Refusal(OmnisonicError):
-    """A request is turned away with `status`, before or instead of being carried out."""
+    """The request is refused with `status`."""
 
     def __init__(self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -95,50 +94,56 @@ class Refusal(OmnisonicError):
         self.headers = headers
 
 
-def answer_errors(app: Quart, *, has_pages: bool) -> None:
-    """Make `app` answer every error in its own words. Without pages of its own it speaks JSON only."""
+def handle_errors(app: Quart, *, page_policy: str | None) -> None:
+    """Make `app` answer every error in JSON under `/api`, and elsewhere with a page.
 
-    async def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-        """The answer to a request that failed: JSON for programs, a page for people."""
-        if not has_pages or speaks_json(request.path):
-            return answer(Problem(error=message, code=code), status, headers)
+    Args:
+        app: The web app.
+        page_policy: The Content-Security-Policy of the error page; None when the app has no pages, only JSON.
+
+    """
+
+    async def respond(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+        """The response to a failed request: JSON for programs, a page for people."""
+        if page_policy is None or speaks_json(request.path):
+            return json_response(Problem(error=message, code=code), status, headers)
         page = await render_template("problem.html", status=status, message=message)
-        headers = {**(headers or {}), "Content-Security-Policy": STILL_PAGE}
+        headers = {**(headers or {}), "Content-Security-Policy": page_policy}
         return Response(page, status, headers, content_type="text/html; charset=utf-8")
 
     @app.errorhandler(OmnisonicError)
-    async def ours(error: OmnisonicError) -> Response:
+    async def handle_own_error(error: OmnisonicError) -> Response:
         match error:
             case Refusal():
-                return await problem(error.status, error.code, error.message, error.headers)
+                return await respond(error.status, error.code, error.message, error.headers)
             case Unavailable():
-                return await problem(503, error.code, error.message, retry_after(error.retry_after_s))
+                return await respond(503, error.code, error.message, retry_after(error.retry_after_s))
             case TooManyUploads():
-                return await problem(429, error.code, error.message, retry_after(BUSY_RETRY_S))
+                return await respond(429, error.code, error.message, retry_after(BUSY_RETRY_S))
             case _ if type(error) in STATUSES:
-                return await problem(STATUSES[type(error)], error.code, error.message)
+                return await respond(STATUSES[type(error)], error.code, error.message)
             case _:
-                return await unexpected(error)
+                return await handle_crash(error)
 
     @app.errorhandler(HTTPException)
-    async def framework(error: HTTPException) -> Response:
+    async def handle_http_exception(error: HTTPException) -> Response:
         status = error.code or 500
         if status not in SENTENCES:
             status = 500 if status >= 500 else 400
         allowed = {name: value for name, value in error.get_headers() if name == "Allow"}
-        return await problem(status, *SENTENCES[status], allowed)
+        return await respond(status, *SENTENCES[status], allowed)
 
     @app.errorhandler(Exception)
-    async def unexpected(error: Exception) -> Response:
+    async def handle_crash(error: Exception) -> Response:
         log.error("request.failed", exc_info=error, extra={"method": request.method, "path": request.path})
-        return await problem(500, *SENTENCES[500])
+        return await respond(500, *SENTENCES[500])
 
 
 def speaks_json(path: str) -> bool:
-    """Whether `path` belongs to programs: nothing there is ever answered in HTML."""
+    """Whether `path` is for programs: responses there are never HTML."""
     return path.startswith(("/api/", "/healthz", "/readyz")) or path == "/api"
 
 
 def retry_after(seconds: float) -> dict[str, str]:
-    """The header that says when to come back; whole seconds, at least one (RFC 9110, 10.2.3)."""
+    """The `Retry-After` header: whole seconds, at least one (RFC 9110, 10.2.3)."""
     return {"Retry-After": str(max(1, math.ceil(seconds)))}

@@ -1,9 +1,9 @@
-"""Quart without what this app does not use: the shortest way from a request to its answer.
+"""Quart without what this app does not use: the shortest way from a request to its response.
 
-Quart's own classes are made to be replaced here. Left out are the cookie of Flask's sessions (sign-ins are rows in the
-database), the search for views that are no coroutines, and two tasks a request. Crash: as Quart's. A client that goes
-away is noticed when its answer is sent; while a body is still to come, at once, as Quart does it. Bodies that may be
-large are streamed (`omnisonic.http.core.request_body`).
+Quart's own classes are made to be replaced. Left out are the cookie of Flask's sessions (logins are rows in the
+database), support for views that are no coroutines, and two tasks for each request. Ids in paths are converted by
+`IdConverter`: `<id:session_id>` in a rule. Crash: as in Quart. A client that disconnects is noticed when its response
+is sent; while a body is still arriving, at once. Large bodies are streamed (`omnisonic.http.core.request_body`).
 """
 
 import asyncio
@@ -22,39 +22,47 @@ from quart.utils import encode_headers
 from quart.wrappers.base import BaseRequestWebsocket
 from quart.wrappers.response import DataBody, Response
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, UnicodeConverter
 
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.expectation import ExpectedBody, expectation_of
-from omnisonic.http.core.request_body import RequestBody, is_streamed
+from omnisonic.http.core.request_body import ExpectedBody, RequestBody, expectation_of, is_streamed
 from omnisonic.http.core.stopping import stopping_of
+from omnisonic.models import plain_id
+
+
+class IdConverter(UnicodeConverter):
+    """An id in a path, normalised to lower case. Text that is no UUID passes through and names nothing."""
+
+    def to_python(self, value: str) -> str:
+        return plain_id(value)
+
 
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 LINGER_S: Final = 0.5
-"""How long a request that is answered already may take to arrive whole."""
+"""How long a request that is answered already may take to arrive completely."""
 LINGER_STREAMED_S: Final = 5.0
 """The same when its body is streamed."""
 LINGER_STOPPING_S: Final = 1.0
-"""How long a client may go on sending after its answer, when the server stops."""
+"""How long a client may go on sending after its response, when the server stops."""
 
 
-ENDINGS: Final = "omnisonic.endings"
-"""Where in a request's scope is what is to be done at its end."""
+END_CALLBACKS: Final = "omnisonic.endings"
+"""The key of a request's end callbacks in its scope."""
 
 
-class Exchange(ASGIHTTPConnection):
-    """One request and its answer."""
+class HttpConnection(ASGIHTTPConnection):
+    """One request and its response."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        endings: list[Callable[[], None]] = []
-        cast("dict[str, Any]", self.scope)[ENDINGS] = endings
+        callbacks: list[Callable[[], None]] = []
+        cast("dict[str, Any]", self.scope)[END_CALLBACKS] = callbacks
         try:
-            await self._exchange(receive, send)
+            await self._handle(receive, send)
         finally:
-            for act in endings:
-                act()
+            for callback in callbacks:
+                callback()
 
-    async def _exchange(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def _handle(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         has_body = any(name in BODY_HEADERS for name, _ in self.scope["headers"])
         if has_body and not is_streamed(self.scope):
             await super().__call__(receive, send)
@@ -62,19 +70,19 @@ class Exchange(ASGIHTTPConnection):
         request: Request = self._create_request_from_scope(send)
         if not has_body:
             request.body.set_complete()
-            await self._answer(send, await self.app.handle_request(request))
+            await self._send_in_time(send, await self.app.handle_request(request))
             return
         stopping, config = stopping_of(self.scope), self.app.config
         expectation = expectation_of(self.scope)
         body = RequestBody(receive, config["STALL_TIMEOUT"], stopping, expectation, config["SLOW_TIMEOUT"])
         request.body = cast("Any", body)
         try:
-            response = await self._answer_to(request, LINGER_STREAMED_S)
+            response = await self._handle_and_drain(request, LINGER_STREAMED_S)
         finally:
             # Hypercorn ends a request through the queue of its body, and waits while that is full.
             self._discarding = asyncio.create_task(body.discard())
         is_cut_off = stopping.has_begun and cast("Response", response).headers.get("Connection") == "close"
-        await self._answer(send, response, linger_s=LINGER_STOPPING_S if is_cut_off else 0.0)
+        await self._send_in_time(send, response, linger_s=LINGER_STOPPING_S if is_cut_off else 0.0)
 
     def _create_request_from_scope(self, send: ASGISendCallable) -> Request:
         request = super()._create_request_from_scope(send)
@@ -84,10 +92,10 @@ class Exchange(ASGIHTTPConnection):
         return request
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
-        await self._answer(send, await self._answer_to(request, LINGER_S))
+        await self._send_in_time(send, await self._handle_and_drain(request, LINGER_S))
 
-    async def _answer_to(self, request: Request, linger_s: float) -> ResponseTypes:
-        """The answer, once the body is here, or `linger_s` later: then it says that the connection ends with it.
+    async def _handle_and_drain(self, request: Request, linger_s: float) -> ResponseTypes:
+        """Handle the request, then wait `linger_s` for the rest of its body; else the response closes the connection.
 
         An answer that overtakes the body makes the server close the connection under a client that still sends or
         already asks for more, and the client may see neither answer. A body that was not asked for is not waited for.
@@ -103,7 +111,7 @@ class Exchange(ASGIHTTPConnection):
             response.headers["Connection"] = "close"
         return response
 
-    async def _answer(self, send: ASGISendCallable, response: ResponseTypes, *, linger_s: float = 0.0) -> None:
+    async def _send_in_time(self, send: ASGISendCallable, response: ResponseTypes, *, linger_s: float = 0.0) -> None:
         limit_s = response.timeout if isinstance(response, Response) else ...
         with suppress(TimeoutError, ConnectionError):  # the client is slow, or gone
             async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"] if limit_s is ... else limit_s):
@@ -117,20 +125,20 @@ class Exchange(ASGIHTTPConnection):
         await send(cast("Any", {"type": "http.response.start", "status": response.status_code, "headers": headers}))
         body = response.response.data[response.response.begin : response.response.end]
         if linger_s:
-            # All of it is sent. A client that is still sending would not see it if the connection ended now.
+            # The body is complete. A client that is still sending would not see it if the connection ended now.
             await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": True}))
             await asyncio.wait({self._discarding}, timeout=linger_s)
             body = b""
         await send(cast("Any", {"type": "http.response.body", "body": body, "more_body": False}))
 
 
-def at_the_end(act: Callable[[], None]) -> None:
-    """Have `act` called when the current request is over: answered, or broken off at any moment."""
-    cast("dict[str, Any]", current_request.scope)[ENDINGS].append(act)
+def call_at_end(callback: Callable[[], None]) -> None:
+    """Call `callback` when the current request is over: answered, or broken off at any moment."""
+    cast("dict[str, Any]", current_request.scope)[END_CALLBACKS].append(callback)
 
 
 class NoSessions(SessionInterface):
-    """Flask's sessions, of which there are none."""
+    """Flask's sessions, switched off."""
 
     def __init__(self) -> None:
         self._none = self.null_session_class()
@@ -143,7 +151,7 @@ class NoSessions(SessionInterface):
 class StudioApp(Quart):
     """A Quart with the classes above."""
 
-    asgi_http_class = Exchange
+    asgi_http_class = HttpConnection
     session_interface = cast("Any", NoSessions())
 
     def ensure_async(self, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,7 +159,7 @@ class StudioApp(Quart):
         return func if code is not None and code.co_flags & CO_COROUTINE else super().ensure_async(func)
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
-        """Find routes by path alone: what a request says under `Host` may be anything until it has been checked."""
+        """Find routes by path alone: `Host` is not trusted before the request filter has checked it."""
         if request is None:
             return super().create_url_adapter(request)
         return self.url_map.bind("localhost", request.root_path, None, request.scheme, request.method, request.path)

@@ -1,7 +1,10 @@
-"""Reading what a request carries: JSON bodies and query values, checked (SPEC 3).
+"""Reading and checking what a request carries: JSON bodies, forms and query values (SPEC 3, 4).
 
-Overload: a body over the app's limit is refused before it is read whole. Bad input never reaches a route: it ends as
-`InvalidInput` or `Refusal`, each with a stable code, whatever was sent.
+Overload: a body over the app's limit is refused before it is read completely. Invalid input never reaches a route: it
+raises `InvalidInput` or `Refusal`, each with a stable code, whatever was sent.
+
+Forms of pages expect a redirect. NextAuth's clients post forms too but want JSON: next-auth 4 says so with `json=true`,
+Auth.js 5 with a header. Whoever posts JSON gets JSON.
 """
 
 import json
@@ -9,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -32,59 +36,59 @@ class Input(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True)
 
 
-async def json_body(shape: type[_Shape]) -> _Shape:
-    """The body of the current request as a `shape`. Where nothing in it is required there may be no body at all.
+async def read_json(shape: type[_Shape]) -> _Shape:
+    """Read the body of the current request as a `shape`. Without required properties, the body may be missing.
 
-    Errors: as `raw_json`, and `InvalidInput`: `invalid_json`, or `invalid_<property>` for the first property that is
+    Raises as `raw_json`, and `InvalidInput`: `invalid_json`, or `invalid_<property>` for the first property that is
     missing or wrong.
     """
     if is_optional(shape) and not has_body():
-        return checked(shape, {})
-    return checked(shape, parse_object(await raw_json()))
+        return validate(shape, {})
+    return validate(shape, parse_object(await read_raw_json()))
 
 
 def is_optional(shape: type[BaseModel]) -> bool:
-    """Whether a `shape` without any property is one."""
+    """Whether nothing in `shape` is required."""
     return not any(field.is_required() for field in shape.model_fields.values())
 
 
 def has_body() -> bool:
-    """Whether the current request brings a body, or says of which type it would be."""
+    """Whether the current request has a body, or a Content-Type for one."""
     headers = request.headers
     framed = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
     return framed or "Content-Type" in headers
 
 
-def checked(shape: type[_Shape], properties: Mapping[str, Any]) -> _Shape:
-    """`properties` as a `shape`. Errors: `InvalidInput`: `invalid_<property>` for the first missing or wrong."""
+def validate(shape: type[_Shape], properties: Mapping[str, Any]) -> _Shape:
+    """Check `properties` against a `shape`. Raises `InvalidInput` (`invalid_<property>`) for the first wrong one."""
     try:
         return shape.model_validate(properties)
-    except ValidationError as wrong:
-        raise _first_problem(wrong) from None
+    except ValidationError as error:
+        raise _report_first(error) from None
 
 
-async def raw_json() -> bytes:
-    """The bytes of the current request's body, which is said to be JSON.
+async def read_raw_json() -> bytes:
+    """Read the bytes of the current request's body, whose Content-Type is JSON.
 
-    Errors: `Refusal` (415 `unsupported_media_type`, 413 `payload_too_large`, 408 `request_timeout`).
+    Raises `Refusal` (415 `unsupported_media_type`, 413 `payload_too_large`, 408 `request_timeout`).
     """
     if request.mimetype != JSON_TYPE:
         raise Refusal(415, "unsupported_media_type", f"Send the body as {JSON_TYPE}.")
     return await request.get_data(cache=False, as_text=False, parse_form_data=False)
 
 
-def no_body() -> None:
-    """See that a request which needs no body brings none that a foreign page could have sent. Errors: `Refusal` 415."""
+def refuse_body() -> None:
+    """Refuse a body, except JSON, which a foreign page could not have sent. Raises `Refusal` (415)."""
     if "Content-Type" in request.headers and request.mimetype != JSON_TYPE:
         raise Refusal(415, "unsupported_media_type", f"Send no body, or one that is {JSON_TYPE}.")
 
 
 Id = Annotated[str, AfterValidator(plain_id)]
-"""The id of something of ours, which may be written in capitals."""
+"""An id of ours. It may be written in capitals."""
 
 
 class Query:
-    """The query of the current request, parsed once. Parameters that nobody asks for are ignored."""
+    """The query of the current request, parsed once. Unknown parameters are ignored."""
 
     def __init__(self) -> None:
         self._pairs: list[tuple[str, str]] | None = None
@@ -92,48 +96,51 @@ class Query:
             self._pairs = parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="strict")
 
     def get(self, name: str) -> str | None:
-        """The value of the parameter `name`, None when it is not there.
+        """The value of the parameter `name`, None when it is missing.
 
-        Errors: `InvalidInput` when it is doubled, or anything in the query is not UTF-8.
+        Raises `InvalidInput` when it is there twice, or anything in the query is not UTF-8.
         """
         if self._pairs is None:
-            raise InvalidInput("The query is not UTF-8.", code=_code(name))
+            raise InvalidInput("The query is not UTF-8.", code=_error_code(name))
         values = [value for key, value in self._pairs if key == name]
         if len(values) > 1:
-            raise InvalidInput(f"Give {name} only once.", code=_code(name))
+            raise InvalidInput(f"Give {name} only once.", code=_error_code(name))
         return values[0] if values else None
 
     def id(self, name: str) -> str | None:
-        """As `get`, of an id of something of ours, which may be written in capitals."""
+        """As `get`, for an id, which may be written in capitals."""
         value = self.get(name)
         return None if value is None else plain_id(value)
 
     def __getitem__(self, name: str) -> str:
-        """The value of the parameter `name`. Errors: `InvalidInput` when it is missing or doubled."""
+        """The value of the parameter `name`. Raises `InvalidInput` when it is missing or there twice."""
         value = self.get(name)
         if value is None:
-            raise InvalidInput(f"{name} is missing from the query.", code=_code(name))
+            raise InvalidInput(f"{name} is missing from the query.", code=_error_code(name))
         return value
 
     def number(self, name: str, *, default: int, least: int, most: int) -> int:
-        """The whole number in the parameter `name`. Errors: `InvalidInput` when it is none, or out of bounds."""
+        """The whole number in the parameter `name`. Raises `InvalidInput` when it is none, or out of bounds."""
         value = self.get(name)
         if value is None:
             return default
         if not _WHOLE_NUMBER.fullmatch(value) or not least <= int(value) <= most:
-            raise InvalidInput(f"{name} must be a whole number from {least} to {most}.", code=_code(name))
+            raise InvalidInput(f"{name} must be a whole number from {least} to {most}.", code=_error_code(name))
         return int(value)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
-    """The JSON object in `data`, as RFC 8259 has it and no wider.
+    """Parse the JSON object in `data`, strictly by RFC 8259.
 
-    Errors: `InvalidInput` (`invalid_json`) on bad UTF-8, doubled keys, NaN, numbers that no float holds, nesting
+    Raises `InvalidInput` (`invalid_json`) on bad UTF-8, doubled keys, NaN, numbers that no float holds, nesting
     deeper than the interpreter's stack, and on anything that is not an object.
     """
     try:
         value = json.loads(
-            data.decode(), object_pairs_hook=_without_doubles, parse_float=_number, parse_constant=_no_constant
+            data.decode(),
+            object_pairs_hook=_reject_duplicate_keys,
+            parse_float=_parse_number,
+            parse_constant=_reject_constant,
         )
     except (ValueError, RecursionError):
         raise InvalidInput("The body is not valid JSON.", code="invalid_json") from None
@@ -142,14 +149,14 @@ def parse_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     properties = dict(pairs)
     if len(properties) != len(pairs):
         raise ValueError("doubled key")
     return properties
 
 
-def _number(text: str) -> float | int:
+def _parse_number(text: str) -> float | int:
     """JSON has one kind of number: `60.0` and `6e1` are the integer 60."""
     value = float(text)
     if not math.isfinite(value):
@@ -157,18 +164,83 @@ def _number(text: str) -> float | int:
     return int(value) if value.is_integer() else value
 
 
-def _no_constant(name: str) -> float:
+def _reject_constant(name: str) -> float:
     raise ValueError(name)
 
 
-def _code(name: str) -> str:
+def _error_code(name: str) -> str:
     return "invalid_" + re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), name)
 
 
-def _first_problem(wrong: ValidationError) -> InvalidInput:
-    problem = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
+def _report_first(error: ValidationError) -> InvalidInput:
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = str(problem["loc"][0])
     if problem["type"] == "missing":
-        return InvalidInput(f"{name} is missing.", code=_code(name))
+        return InvalidInput(f"{name} is missing.", code=_error_code(name))
     reason = problem["msg"].removeprefix("Input should be ")
-    return InvalidInput(f"{name} must be {reason}.", code=_code(name))
+    return InvalidInput(f"{name} must be {reason}.", code=_error_code(name))
+
+
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+AUTH_JS_HEADER: Final = "X-Auth-Return-Redirect"
+"""Sent by Auth.js 5 with a form, with any value: respond with the address as JSON, not with a redirect."""
+MAX_FIELDS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A posted body.
+
+    Attributes:
+        fields: The fields of the form, or the properties of the JSON object.
+        is_form: It was a form.
+        wants_json: Respond with JSON, not with a redirect.
+        is_auth_js: It was sent by Auth.js 5.
+
+    """
+
+    fields: Mapping[str, Any]
+    is_form: bool
+    wants_json: bool
+    is_auth_js: bool = False
+
+    def as_shape(self, shape: type[_Shape]) -> _Shape:
+        """Check the fields against a `shape`. Raises `InvalidInput` (`invalid_<field>`) for the first wrong one."""
+        return validate(shape, self.fields)
+
+
+async def read_post(shape: type[BaseModel] | None = None) -> Post:
+    """Read the form or JSON of the current request.
+
+    Without required fields in `shape`, the body may be missing: that is a form without fields, so without a CSRF token.
+
+    Raises `Refusal` (415 `unsupported_media_type`, 413 `payload_too_large`, 408 `request_timeout`) and `InvalidInput`
+    (`invalid_json`, `invalid_form`).
+    """
+    mimetype = request.mimetype
+    if shape is not None and is_optional(shape) and not has_body():
+        mimetype = FORM_TYPE
+    if mimetype not in (JSON_TYPE, FORM_TYPE):
+        raise Refusal(415, "unsupported_media_type", f"Send the body as {JSON_TYPE} or {FORM_TYPE}.")
+    body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    if mimetype == JSON_TYPE:
+        return Post(parse_object(body), is_form=False, wants_json=True)
+    fields = parse_form(body)
+    is_auth_js = AUTH_JS_HEADER in request.headers
+    return Post(fields, is_form=True, wants_json=is_auth_js or fields.get("json") == "true", is_auth_js=is_auth_js)
+
+
+def parse_form(data: bytes) -> dict[str, Any]:
+    """Parse the form in `data`, strictly by WHATWG URL, 5.1.
+
+    A field that is there twice becomes a list, which checks of that field refuse. Raises:
+    `InvalidInput` (`invalid_form`) on bad UTF-8, also when percent-encoded, and too many fields.
+    """
+    try:
+        pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise InvalidInput("The form is not UTF-8, or has too many fields.", code="invalid_form") from None
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        fields[name] = [fields[name], value] if name in fields else value
+    return fields

@@ -1,7 +1,8 @@
-"""The OpenAPI document, made by quart-schema from the routes themselves and served at `/api/openapi.json` (SPEC 3).
+"""The OpenAPI document, built by quart-schema from the routes and served at `/api/openapi.json` (SPEC 3).
 
-`answers` says on each route what it takes and everything it can answer; the tests hold the document to it. It is built
-once, at the first request. No page that draws it is served: those load scripts from other people's servers.
+`describe_route` declares on each route what it takes and all that it can respond with; tests compare the document with
+real responses. It is built once, at the first request. No page that renders it is served: such pages load scripts from
+other servers.
 """
 
 import re
@@ -27,11 +28,9 @@ from quart_schema.validation import DataSource
 from omnisonic import __version__
 from omnisonic.http.core import openapi_schemas
 from omnisonic.http.core.responses import JSON_TYPE, ApiDocument, Problem
-from omnisonic.models import ID_LENGTH
-from omnisonic.models.names import BLANK, CONTROLS, IGNORABLE, MARKS, SPACES
 
 ALWAYS: Final = (400, 421, 429, 500)
-"""What any request can be answered: misframed, for another host, one too many, and our own failure."""
+"""Statuses of any route: malformed, for another host, too many requests, our own failure."""
 
 DESCRIPTIONS: Final[Mapping[int, str]] = {
     400: "The request is malformed: its framing, its JSON, or a value, which the code names.",
@@ -71,31 +70,14 @@ COOKIE_OR_BEARER: Final[Security] = [{"cookie": []}, {"operator": []}]
 """Signed in, or with the operator's token."""
 
 
-def _in_pattern(characters: str) -> str:
-    """A part of a class of characters, as all dialects of regular expressions read it; JSON has no lone surrogates."""
-    return "".join(
-        f"\\u{ord(each):04x}" if each != "-" and ord(each) < 0x10000 else each
-        for each in characters.replace("\ud800-\udfff", "")
-    )
-
-
-_CONTROLS: Final = _in_pattern(CONTROLS)
-_UNSEEN: Final = _in_pattern(CONTROLS + SPACES + IGNORABLE + BLANK)
-_MARKS: Final = _in_pattern(MARKS)
-
-_TRIMMED: Final = (
-    "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
-)
-"""What `str.strip` takes away."""
-
 _FORM: Final = "_omnisonic_form"
-"""Where a route keeps the shape of the form that it takes besides JSON."""
+"""Attribute of a route: the shape of the form that it takes besides JSON."""
 _MULTIPART: Final = "_omnisonic_multipart"
-"""Where a route keeps the schema of the form with files that it takes."""
+"""Attribute of a route: the schema of the form with files that it takes."""
 _OCTETS: Final = "_omnisonic_octets"
-"""Where a route keeps the type of the bytes that it takes."""
+"""Attribute of a route: the media type of the bytes that it takes."""
 _FILES: Final = "_omnisonic_files"
-"""Where a route keeps the types of the file that it answers with."""
+"""Attribute of a route: the media types of the file that it responds with."""
 _FILE_ANSWERS: Final[Mapping[int, str]] = {200: "The file.", 206: "The part of the file that was asked for."}
 _FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PLAIN_PATH: Final = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
@@ -104,44 +86,7 @@ Shapes: TypeAlias = type[msgspec.Struct] | tuple[type[msgspec.Struct] | type[Non
 _Route = TypeVar("_Route", bound=Callable[..., Any])
 
 
-def name_schema(longest: int) -> dict[str, Any]:
-    """The JSON Schema of what `omnisonic.models.checked_name` lets through."""
-    return {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": longest,
-        "pattern": f"^[^{_CONTROLS}]*[^{_UNSEEN}][^{_CONTROLS}]*$",
-        "description": "Something in it can be seen; no control characters, direction overrides or lone surrogates.",
-    }
-
-
-def id_schema() -> dict[str, Any]:
-    """The JSON Schema of what may name a room or a member."""
-    refused = _CONTROLS + _MARKS
-    return name_schema(ID_LENGTH) | {"pattern": f"^[^{refused}]*[^{_UNSEEN}][^{refused}]*$"}
-
-
-def trimmed_name_schema(longest: int) -> dict[str, Any]:
-    """The JSON Schema of what `omnisonic.models.checked_session_name` lets through."""
-    return {
-        "type": "string",
-        "pattern": f"^[{_TRIMMED}]*[^{_CONTROLS}]{{0,{longest}}}[{_TRIMMED}]*$",
-        "description": f"Trimmed, then at most {longest} characters; no control characters or direction overrides. "
-        "Either nothing is left, or something in it can be seen.",
-    }
-
-
-UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
-
-PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "room_id": id_schema(),
-    "upload_id": UUID_SCHEMA,
-    "export_id": UUID_SCHEMA,
-}
-"""What a variable in a path may be, where it is not anything."""
-
-
-def answers(
+def describe_route(
     success: Shapes | None,
     *statuses: int,
     status: int = 200,
@@ -157,13 +102,24 @@ def answers(
     files: Sequence[str] = (),
     security: Security = (),
 ) -> Callable[[_Route], _Route]:
-    """Say what a route takes, what it answers when all is well, and the statuses besides those of any route.
+    """Declare what a route takes and responds with, for the OpenAPI document.
 
-    `success` is what it answers with `status`: one of them, when there are several; None when it only `redirects`,
-    or all is in the headers (`bare`).
-    `problems` names the shape of those that are not plain `Problem`s. `body` is JSON and `form` the same as a form;
-    `multipart` is the JSON Schema of a form with files, `octets` the media type of a body that is bytes as they are.
-    `files` are the media types of a route that is `bare` because it answers with a file.
+    Args:
+        success: The shape of the response with `status`, or several shapes. None without a body.
+        statuses: Further statuses, besides those of any route. Their shape is `Problem`.
+        status: The status of success.
+        redirects: Statuses of redirects.
+        bare: Statuses of responses without JSON.
+        problems: Shapes of the errors that are no plain `Problem`, by status.
+        query: The shape of the query.
+        headers: The shape of the request's headers.
+        body: The shape of the JSON body.
+        form: The shape of the same body as a form.
+        multipart: The JSON Schema of a form with files.
+        octets: The media type of a binary body.
+        files: The media types of the file that the route responds with. Its statuses are in `bare`.
+        security: Who may call it: `COOKIE`, `COOKIE_IF_ANY`, `COOKIE_OR_BEARER`.
+
     """
 
     def decorate(route: _Route) -> _Route:
@@ -195,21 +151,21 @@ def answers(
     return decorate
 
 
-class Document(OpenAPIProvider):
-    """quart-schema's provider, made to tell the whole truth.
+class StudioOpenAPI(OpenAPIProvider):
+    """quart-schema's provider, corrected where it is incomplete.
 
     Bodies are required where something in them is, answers are msgspec structs whose every property is always there,
     each answer names its headers, and HEAD is listed where it is a route of its own.
     """
 
     def schema(self) -> dict[str, Any]:
-        made = super().schema()
-        components = made["components"]
+        schema = super().schema()
+        components = schema["components"]
         components["schemas"] = {name: openapi_schemas.plain(each) for name, each in components["schemas"].items()}
-        for operations in made["paths"].values():
+        for operations in schema["paths"].values():
             for operation in operations.values():
-                _write_plainly(operation)
-        return made
+                _simplify_schemas(operation)
+        return schema
 
     def generate_methods(self, rule: Any) -> Iterable[str]:
         yield from super().generate_methods(rule)
@@ -232,16 +188,16 @@ class Document(OpenAPIProvider):
                 operation["requestBody"] = {"content": {"multipart/form-data": {"schema": multipart}}, "required": True}
             if octets is not None:
                 operation["requestBody"] = {"content": openapi_schemas.files([octets]), "required": True}
-            for status, described in _FILE_ANSWERS.items() if files else ():
-                operation["responses"][status] = {"description": described, "content": openapi_schemas.files(files)}
+            for status, entry in _FILE_ANSWERS.items() if files else ():
+                operation["responses"][status] = {"description": entry, "content": openapi_schemas.files(files)}
             for status, response in operation["responses"].items():
-                response["headers"] = REQUEST_ID_HEADER | _headers_of(status)
+                response["headers"] = REQUEST_ID_HEADER | _response_headers(status)
                 response["description"] = DESCRIPTIONS.get(status, response["description"])
         return {path: operations}, components
 
     def build_path_parameter(self, name: str, converter: Any) -> dict[str, Any]:
         parameter = super().build_path_parameter(to_camel(name), converter)
-        return parameter | {"schema": PATH_SCHEMAS.get(name, parameter["schema"])}
+        return parameter | {"schema": openapi_schemas.PATH_SCHEMAS.get(name, parameter["schema"])}
 
     def build_querystring_parameters(self, model: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         parameters, components = super().build_querystring_parameters(model)
@@ -268,38 +224,38 @@ class Document(OpenAPIProvider):
         models = model if isinstance(model, tuple) else (model,)
         openapi_schemas, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
         structs = [each for each in models if each is not type(None)]
-        left_out = {field.encode_name for each in structs for field in msgspec.structs.fields(each) if _may_lack(field)}
+        optional = {field.encode_name for each in structs for field in msgspec.structs.fields(each) if _may_lack(field)}
         for component in components.values():
-            # What has a default is there all the same.
-            component["required"] = [name for name in component.get("properties", ()) if name not in left_out]
-            for described in component.get("properties", {}).values():
-                described.pop("default", None)
+            # A property with a default is always there.
+            component["required"] = [name for name in component.get("properties", ()) if name not in optional]
+            for entry in component.get("properties", {}).values():
+                entry.pop("default", None)
         description = " Or: ".join(components[each.__name__].get("description", "") for each in structs)
         schema = openapi_schemas[0] if len(openapi_schemas) == 1 else {"anyOf": list(openapi_schemas)}
         return {"content": {JSON_TYPE: {"schema": schema}}, "description": description}, components
 
 
-def _write_plainly(operation: dict[str, Any]) -> None:
-    """Write each schema of the operation as generators of clients read it."""
+def _simplify_schemas(operation: dict[str, Any]) -> None:
+    """Rewrite each schema of the operation for generators of clients."""
     for each in operation["parameters"]:
         each["schema"] = openapi_schemas.parameter(each["schema"])
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        write = openapi_schemas.form if media_type in _FORM_TYPES else openapi_schemas.plain
-        content["schema"] = write(content["schema"])
+        simplify = openapi_schemas.form if media_type in _FORM_TYPES else openapi_schemas.plain
+        content["schema"] = simplify(content["schema"])
 
 
 def _may_lack(field: msgspec.structs.FieldInfo) -> bool:
     return field.default is msgspec.UNSET
 
 
-def _headers_of(status: int) -> dict[str, Any]:
+def _response_headers(status: int) -> dict[str, Any]:
     if status in (429, 503):
         return RETRY_HEADER
     return LOCATION_HEADER if 300 <= status < 400 else {}
 
 
-def document(app: Quart, *, cookie_name: str) -> None:
-    """Serve the document of `app`. Call it when the routes are there. `cookie_name` is that of a sign-in's cookie."""
+def serve_openapi(app: Quart, *, cookie_name: str) -> None:
+    """Serve the document of `app`. Call it after all routes are registered. `cookie_name`: the login cookie."""
     make_response = app.make_response
     schema = QuartSchema(
         app,
@@ -309,22 +265,22 @@ def document(app: Quart, *, cookie_name: str) -> None:
         swagger_ui_path=None,
         info=Info("Omnisonic Studio", __version__, description="Realtime rooms for musicians."),
         conversion_preference="pydantic",
-        openapi_provider_class=Document,
+        openapi_provider_class=StudioOpenAPI,
         security_schemes={
             "cookie": APIKeySecurityScheme(in_="cookie", name=cookie_name),
             "operator": HttpSecurityScheme("bearer"),
         },
     )
-    # Routes here answer with responses of their own making: there is nothing for it to convert.
+    # Routes here return complete responses: quart-schema has nothing to convert.
     app.make_response = make_response  # type: ignore[method-assign]
     built: list[bytes] = []
 
     routes = Blueprint("openapi", __name__)
 
     @routes.get("/api/openapi.json")
-    @answers(ApiDocument)
+    @describe_route(ApiDocument)
     async def openapi() -> Response:
-        """Describe this API."""
+        """Get the description of this API, in OpenAPI 3.1."""
         if not built:
             built.append(current_app.json.dumps(schema.openapi_provider.schema()).encode())
         return Response(built[0], content_type=JSON_TYPE)

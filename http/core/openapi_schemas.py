@@ -1,12 +1,15 @@
-"""JSON Schemas of the OpenAPI document, written so that generators of clients read them as they are meant. Pure.
+"""JSON Schemas of the OpenAPI document, simplified for generators of clients, and those of names and ids. Pure.
 
-What pydantic and msgspec make is right, but generators stumble over it: lists of values without a type, a default that
-says only that something may be absent, null where a query or a form cannot say it, and titles made from names.
+What pydantic and msgspec produce is correct, but generators fail on it: enumerations without a type, null defaults that
+only mean "may be absent", null where a query or a form cannot carry it, and titles made from property names.
 """
 
 from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, Final
+
+from omnisonic.models import ID_LENGTH
+from omnisonic.models.names import BLANK, CONTROLS, IGNORABLE, MARKS, SPACES
 
 BYTES: Final[Mapping[str, str]] = {"type": "string", "format": "binary"}
 """The schema of bytes."""
@@ -23,31 +26,31 @@ _WITHIN: Final = ("items", "additionalProperties")
 
 def plain(schema: Mapping[str, Any]) -> dict[str, Any]:
     """`schema`, with a type wherever it lists values, and without defaults that are null. Only models have titles."""
-    said = {name: value for name, value in schema.items() if name != "default" or value is not None}
-    if "properties" in said:
-        said["properties"] = {name: _untitled(plain(each)) for name, each in said["properties"].items()}
+    result = {name: value for name, value in schema.items() if name != "default" or value is not None}
+    if "properties" in result:
+        result["properties"] = {name: _without_title(plain(each)) for name, each in result["properties"].items()}
     for name in _CHOICES:
-        if name in said:
-            said[name] = [plain(each) for each in said[name]]
+        if name in result:
+            result[name] = [plain(each) for each in result[name]]
     for name in _WITHIN:
-        if isinstance(said.get(name), dict):
-            said[name] = plain(said[name])
-    return _with_values_typed(said)
+        if isinstance(result.get(name), dict):
+            result[name] = plain(result[name])
+    return _add_value_type(result)
 
 
 def parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of what is said as text, in a query, a header or a field of a form: it cannot be null."""
-    said = _untitled(plain(schema))
-    choices = [each for each in said.get("anyOf", ()) if each != {"type": "null"}]
+    """The schema of a text value in a query, a header or a form: it cannot be null."""
+    result = _without_title(plain(schema))
+    choices = [each for each in result.get("anyOf", ()) if each != {"type": "null"}]
     if len(choices) == 1:
-        return {**choices[0], **{name: value for name, value in said.items() if name != "anyOf"}}
-    return said
+        return {**choices[0], **{name: value for name, value in result.items() if name != "anyOf"}}
+    return result
 
 
 def form(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of a form: each of its fields is text."""
-    said = plain(schema)
-    return said | {"properties": {name: parameter(each) for name, each in said["properties"].items()}}
+    result = plain(schema)
+    return result | {"properties": {name: parameter(each) for name, each in result["properties"].items()}}
 
 
 def files(media_types: Iterable[str]) -> dict[str, Any]:
@@ -55,11 +58,11 @@ def files(media_types: Iterable[str]) -> dict[str, Any]:
     return {media_type: {"schema": BYTES} for media_type in media_types}
 
 
-def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
+def _without_title(schema: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in schema.items() if name != "title"}
 
 
-def _with_values_typed(schema: dict[str, Any]) -> dict[str, Any]:
+def _add_value_type(schema: dict[str, Any]) -> dict[str, Any]:
     """A list of texts is an enumeration, also of one; a single value of another type is a constant."""
     if "enum" not in schema and "const" not in schema:
         return schema
@@ -69,3 +72,59 @@ def _with_values_typed(schema: dict[str, Any]) -> dict[str, Any]:
     if len(values) == 1 and type_ != "string":
         return rest | {"type": type_, "const": values[0]}
     return rest | {"type": type_, "enum": list(values)}
+
+
+def _escape_class(characters: str) -> str:
+    """A part of a class of characters, as all dialects of regular expressions read it; JSON has no lone surrogates."""
+    return "".join(
+        f"\\u{ord(each):04x}" if each != "-" and ord(each) < 0x10000 else each
+        for each in characters.replace("\ud800-\udfff", "")
+    )
+
+
+_CONTROLS: Final = _escape_class(CONTROLS)
+_INVISIBLE: Final = _escape_class(CONTROLS + SPACES + IGNORABLE + BLANK)
+_MARKS: Final = _escape_class(MARKS)
+
+_TRIMMED: Final = (
+    "\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+)
+"""Characters that `str.strip` removes."""
+
+
+def name_schema(longest: int) -> dict[str, Any]:
+    """The JSON Schema of what `omnisonic.models.checked_name` lets through."""
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": longest,
+        "pattern": f"^[^{_CONTROLS}]*[^{_INVISIBLE}][^{_CONTROLS}]*$",
+        "description": "Something in it can be seen; no control characters, direction overrides or lone surrogates.",
+    }
+
+
+def id_schema() -> dict[str, Any]:
+    """The JSON Schema of what may name a room or a member."""
+    respond_failure = _CONTROLS + _MARKS
+    return name_schema(ID_LENGTH) | {"pattern": f"^[^{respond_failure}]*[^{_INVISIBLE}][^{respond_failure}]*$"}
+
+
+def trimmed_name_schema(longest: int) -> dict[str, Any]:
+    """The JSON Schema of what `omnisonic.models.checked_session_name` lets through."""
+    return {
+        "type": "string",
+        "pattern": f"^[{_TRIMMED}]*[^{_CONTROLS}]{{0,{longest}}}[{_TRIMMED}]*$",
+        "description": f"Trimmed, then at most {longest} characters; no control characters or direction overrides. "
+        "Either nothing is left, or something in it can be seen.",
+    }
+
+
+UUID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
+
+
+PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "room_id": id_schema(),
+    "upload_id": UUID_SCHEMA,
+    "export_id": UUID_SCHEMA,
+}
+"""Schemas of the variables in paths, where they are restricted."""

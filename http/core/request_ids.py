@@ -1,12 +1,12 @@
-"""The request id: the trace id, said on every answer as `X-Request-Id` (SPEC 3, 7).
+"""The request id: the trace id, sent with every response as `X-Request-Id` (SPEC 3, 7).
 
-An ASGI layer around the whole app, so that an answer made by the framework itself carries one too. API requests get a
-server span of their own. All others, and all of them where no SDK is set up, are in a trace that is not recorded: its
-id is in the logs of every part that the request leads to. Ids and trace headers that a stranger sends are not believed.
-How long every request took is measured by method and status, as OpenTelemetry's conventions call it.
+An ASGI middleware around the whole app, so that responses of the framework carry the id too. API requests get a server
+span of their own. All others, and all of them without an SDK, belong to a trace that is not recorded, whose id is in
+the logs of everything that the request causes. Ids and trace headers of clients are not trusted. The duration of every
+request is measured by method and status, under the names of OpenTelemetry's conventions.
 
-OpenTelemetry's own instrumentation of ASGI is not used: it believes strangers, keeps the query, with what is secret in
-it, and costs five times as much.
+OpenTelemetry's own instrumentation of ASGI is not used: it trusts clients, records the query with the secrets in it,
+and costs five times as much.
 """
 
 import re
@@ -25,13 +25,13 @@ from omnisonic.observability.metrics import REQUESTS
 PRESENCE_PATH: Final = "/api/presence"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _CONVERTER: Final = re.compile(r"<[^<>]*:")
-"""What says in a route how a part of its path is read: traces are named by the part alone."""
+"""The converter of a variable in a rule, left out of span names."""
 _ROOT: Final = context.Context()
-"""A request begins a trace."""
+"""The parent of each request's span: none."""
 
 
 class RequestIds:
-    """Wraps `app`: opens the span of an API request, and puts the trace id on the answer."""
+    """ASGI middleware: opens the span of an API request, and adds the trace id to the response."""
 
     def __init__(self, app: ASGIFramework, provider: TracerProvider | None, meters: MeterProvider | None) -> None:
         self._app = app
@@ -46,16 +46,18 @@ class RequestIds:
             return
         started_s = time.perf_counter()
         span = self._span(scope)
-        signed = _Signed(send, span)
+        sender = _IdSender(send, span)
         token = context.attach(trace.set_span_in_context(span))
         try:
-            await self._app(scope, receive, signed)
+            await self._app(scope, receive, sender)
         finally:
             context.detach(token)
             span.end()
-        method = scope["method"] if scope["method"] in METHODS else "_OTHER"  # or strangers would make names up
-        took_s = time.perf_counter() - started_s
-        self._duration.record(took_s, {"http.request.method": method, "http.response.status_code": signed.status})
+        method = (
+            scope["method"] if scope["method"] in METHODS else "_OTHER"
+        )  # clients must not add values to the metric
+        duration_s = time.perf_counter() - started_s
+        self._duration.record(duration_s, {"http.request.method": method, "http.response.status_code": sender.status})
 
     def _span(self, scope: HTTPScope) -> Span:
         path = scope["path"]
@@ -69,8 +71,8 @@ class RequestIds:
         return NonRecordingSpan(SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False))
 
 
-class _Signed:
-    """Sends on what the app sends, and signs the start of the answer with the id. `status` is 0 before that."""
+class _IdSender:
+    """Passes on what the app sends and adds the id to the start of the response. `status` is 0 before that."""
 
     __slots__ = ("_send", "_span", "status")
 
@@ -91,12 +93,12 @@ class _Signed:
         await self._send(event)
 
 
-def trace_requests(app: Quart, provider: TracerProvider | None, meters: MeterProvider | None) -> None:
-    """Give every answer of `app` its id, and every API request a span of `provider`, named after its route."""
+def add_request_ids(app: Quart, provider: TracerProvider | None, meters: MeterProvider | None) -> None:
+    """Add an id to every response of `app`, and a span of `provider`, named after its route, to every API request."""
     app.asgi_app = RequestIds(cast("ASGIFramework", app.asgi_app), provider, meters)  # type: ignore[method-assign]
 
     @app.before_request
-    async def name_the_span() -> None:
+    async def name_span() -> None:
         span = trace.get_current_span()
         if span.is_recording() and request.url_rule is not None:
             route = _CONVERTER.sub("<", request.url_rule.rule)

@@ -1,7 +1,7 @@
-"""The shapes that the web answers with, and how they become bytes (SPEC 3).
+"""The JSON responses of the web: their shapes, and how they become bytes (SPEC 3).
 
-What comes in is checked by pydantic (`omnisonic.http.core.inputs`); what goes out are these frozen structs, encoded by
-msgspec in microseconds. The OpenAPI document is made from the same classes, so it cannot disagree with them.
+Input is checked by pydantic (`omnisonic.http.core.inputs`). Output is these frozen structs, encoded by msgspec. The
+OpenAPI document is built from the same classes, so it cannot disagree with them.
 """
 
 from datetime import datetime
@@ -66,7 +66,7 @@ class FoundSession(msgspec.Struct, frozen=True, rename="camel"):
 class SessionList(msgspec.Struct, frozen=True, rename="camel"):
     """The caller's own sessions and those shared with them, newest first.
 
-    `nextBefore` is what to ask for as `before` to see more, null when there is no more.
+    Send `nextBefore` as `before` to get the next page; null: there are no more.
     """
 
     sessions: list[Session]
@@ -75,7 +75,7 @@ class SessionList(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class InviteAnswer(msgspec.Struct, frozen=True, rename="camel"):
-    """A link whose offer, once accepted by somebody signed in, gives them the `role`, until it expires."""
+    """A link. Somebody signed in who accepts it gets the `role` in the session. It works until it expires."""
 
     url: str
     id: InviteId
@@ -84,7 +84,7 @@ class InviteAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class InviteList(msgspec.Struct, frozen=True):
-    """The invites to a session that hold, the newest first. Their links are not kept."""
+    """The valid invites to a session, newest first. Their links are not stored."""
 
     invites: list[Invite]
 
@@ -99,9 +99,9 @@ class OfferAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Sharing(msgspec.Struct, frozen=True):
-    """Whose session it is, and with whom it is shared, those who came first at the top.
+    """The owner of a session and its collaborators, oldest first.
 
-    E-mail addresses are the owner's to see; everybody else sees their own, and null for the others.
+    The owner sees all e-mail addresses; everybody else only their own, and null for the others.
     """
 
     owner: Person
@@ -109,14 +109,14 @@ class Sharing(msgspec.Struct, frozen=True):
 
 
 class LiveKit(msgspec.Struct, frozen=True):
-    """Where the session's sound is, and a token for it."""
+    """The address of the LiveKit server, and a token for it."""
 
     url: str
     token: str
 
 
 class TicketAnswer(msgspec.Struct, frozen=True, rename="camel"):
-    """What lets the caller into a room once, until it expires.
+    """A ticket: it lets the caller into a room once, until it expires.
 
     Connect to `url` with the WebSocket subprotocols `omnisonic` and `ticket.<ticket>`.
     """
@@ -128,7 +128,10 @@ class TicketAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SaidAnswer(msgspec.Struct, frozen=True):
-    """It was said. `offset` is its place in the room's order; of what one member is told, that of what came before."""
+    """The message was sent.
+
+    `offset` is its place in the room's order. For a message to one member it is the place of the message before it.
+    """
 
     offset: int
 
@@ -147,14 +150,14 @@ class ChangedUpload(msgspec.Struct, frozen=True):
 
 
 class UploadList(msgspec.Struct, frozen=True, rename="camel"):
-    """Uploads, newest first. `nextBefore` is what to ask for as `before` to see more, null when there is no more."""
+    """Uploads, newest first. Send `nextBefore` as `before` to get the next page; null: there are no more."""
 
     uploads: list[UploadAnswer]
     next_before: str | None
 
 
 class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):
-    """A mixdown, asked for or made, and where its file is, or will be.
+    """A mixdown, requested or finished, and the address of its file.
 
     `progress` is in percent, `errorMessage` says why it has failed. What is known only of a finished one is null until
     then; `loudnessLufs` stays so for what is too quiet to have any, and `peakDbfs` for silence. `warning` says what of
@@ -180,7 +183,7 @@ class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
     @classmethod
     def of(cls, export: Export, origin: str) -> Self:
-        """As whoever knows the web by `origin` sees `export`."""
+        """The response for `export`, with its download on `origin`."""
         return cls(origin + download_path(export.id), *msgspec.structs.astuple(export))
 
 
@@ -191,14 +194,14 @@ class ExportList(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that this server needs answers. Each check says `ok`."""
+    """Everything that this server needs answers. Each check is `ok`."""
 
     ok: Literal[True] = True
     checks: dict[str, str]
 
 
 class Unreadiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that this server needs does not answer. A check that failed says why."""
+    """Something that this server needs does not answer. A failed check says why."""
 
     ok: Literal[False] = False
     error: str
@@ -227,15 +230,15 @@ class RealtimeDocument(msgspec.Struct, frozen=True, rename="camel"):
     components: dict[str, Any]
 
 
-encoded: Final = msgspec.json.Encoder().encode
-"""A shape as JSON."""
+encode_json: Final = msgspec.json.Encoder().encode
+"""Encode a shape as JSON."""
 
 
-def answer(shape: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """`shape` as a JSON response."""
-    return answer_encoded(encoded(shape), status, headers)
+def json_response(shape: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Build a JSON response from `shape`."""
+    return encoded_response(encode_json(shape), status, headers)
 
 
-def answer_encoded(json: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A response with JSON that is made already."""
+def encoded_response(json: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Build a response from encoded JSON."""
     return Response(json, status, headers, content_type=JSON_TYPE)

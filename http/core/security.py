@@ -1,8 +1,11 @@
-"""Who is turned away at the door, and the headers that every answer carries (SPEC 2, RELIABILITY: attacks).
+"""Security of every request and response: Content-Security-Policies, headers, and the request filter (SPEC 2).
 
-`Door` looks at the raw headers of a request once, before any route: framing that two servers could read differently,
-a foreign `Host` (DNS rebinding), a foreign `Origin` on a request that changes something. `SecureHeaders` is an ASGI
-layer, so that its headers are also on answers that no route made. CORS is never allowed: there is nothing to echo.
+`RequestFilter` checks the raw headers of a request once, before any route: framing that two servers could read
+differently, a foreign `Host` (DNS rebinding), a foreign `Origin` on a request that changes something. `SecureHeaders`
+is an ASGI middleware, so that its headers are also on responses that no route made. CORS is never allowed.
+
+The policies (CSP 3) limit what a browser may load, run and embed. Nothing we serve has inline scripts or styles, so no
+nonce is needed, and no text ever becomes markup.
 """
 
 from collections.abc import Iterable
@@ -11,9 +14,36 @@ from typing import Final, cast
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
 from quart import Quart, request
 
-from omnisonic.http.core import csp
 from omnisonic.http.core.errors import Refusal
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
+
+_NEVER: Final = "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+
+DATA: Final = f"default-src 'none'; form-action 'none'; {_NEVER}"
+"""For everything that is not a page: may load, run and embed nothing."""
+
+STILL_PAGE: Final = f"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; {_NEVER}"
+"""For a page without scripts."""
+
+
+def live_page(*, sockets: str = "", forms: str = "", plays: bool = False) -> str:
+    """For a page that runs our scripts.
+
+    `sockets` is where it may open sockets to, and `forms` where its forms may lead besides our own pages: browsers
+    hold the policy also against the redirects that follow a form (CSP 3, 6.4.2). Each is CSP sources, apart by spaces.
+    `plays`: whether it may play what we keep.
+    """
+    media = "media-src 'self'; " if plays else ""
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; {media}"
+        f"connect-src {_own_sources_and(sockets)}; form-action {_own_sources_and(forms)}; "
+        f"require-trusted-types-for 'script'; {_NEVER}"
+    )
+
+
+def _own_sources_and(sources: str) -> str:
+    return f"'self' {sources}".rstrip()
+
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""
@@ -23,14 +53,14 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class RequestFilter:
-    """Decides from its first lines whether a request may come in."""
+    """Refuses requests that are ambiguous, for another host, or from a foreign page."""
 
     def __init__(self, hosts: HostPolicy, origins: OriginPolicy) -> None:
         self._hosts = hosts
         self._origins = origins
 
     def check(self, method: str, http_version: str, headers: Headers) -> None:
-        """Errors: `Refusal`: 400 `bad_request`, 421 `wrong_host`, 403 `foreign_origin`."""
+        """Check a request. Raises `Refusal`: 400 `bad_request`, 421 `wrong_host`, 403 `foreign_origin`."""
         host = origin = None
         has_length = has_encoding = False
         for name, value in headers:
@@ -44,11 +74,11 @@ class RequestFilter:
                 case b"transfer-encoding":
                     has_encoding = True
                 case b"upgrade" if b"h2c" in value.lower():
-                    raise _misframed("This server does not upgrade to HTTP/2.")
+                    raise _bad_request("This server does not upgrade to HTTP/2.")
         if http_version not in ("1.1", "1.0"):
-            raise _misframed("This server speaks HTTP/1.1 only.")
+            raise _bad_request("This server speaks HTTP/1.1 only.")
         if has_length and has_encoding:
-            raise _misframed("Send either Content-Length or Transfer-Encoding, not both.")
+            raise _bad_request("Send either Content-Length or Transfer-Encoding, not both.")
         if not self._hosts.allows(host):
             raise Refusal(421, "wrong_host", "This server does not answer to that name. See ALLOWED_HOSTS.")
         if method not in SAFE_METHODS and not self._origins.allows(origin):
@@ -56,7 +86,7 @@ class RequestFilter:
 
 
 class SecureHeaders:
-    """Wraps `app`: adds the headers of `fixed` to every answer, and those of `defaults` where the route set none."""
+    """ASGI middleware: adds the headers `fixed` to every response, and `defaults` where the route set none."""
 
     def __init__(self, app: ASGIFramework, *, fixed: Headers, defaults: Headers) -> None:
         self._app = app
@@ -65,12 +95,12 @@ class SecureHeaders:
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "websocket":
-            # The sockets are the gateway's. Closing before accepting is a 403 to the peer.
+            # WebSockets belong to the gateway. Closing before accepting is a 403 to the peer.
             await receive()
             await send({"type": "websocket.close", "code": 1000, "reason": None})
             return
 
-        async def secured(event: ASGISendEvent) -> None:
+        async def send_with_headers(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start":
                 headers = list(event["headers"])
                 present = {name for name, _ in headers}
@@ -79,12 +109,12 @@ class SecureHeaders:
                 event["headers"] = headers
             await send(event)
 
-        await self._app(scope, receive, secured)
+        await self._app(scope, receive, send_with_headers)
 
 
 def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool) -> None:
-    """Put the door before every route of `app` and the headers on every answer. `https`: how browsers reach it."""
-    door = RequestFilter(hosts, origins)
+    """Add the request filter and the headers to `app`. `https`: browsers reach it over TLS."""
+    request_filter = RequestFilter(hosts, origins)
     fixed = [
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"same-origin"),
@@ -93,16 +123,16 @@ def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool)
     ]
     if https:
         fixed.append((b"strict-transport-security", b"max-age=%d" % HSTS_MAX_AGE_S))
-    defaults = [(b"content-security-policy", csp.DATA.encode()), (b"cache-control", b"no-store")]
+    defaults = [(b"content-security-policy", DATA.encode()), (b"cache-control", b"no-store")]
     inner = cast("ASGIFramework", app.asgi_app)
     app.asgi_app = SecureHeaders(inner, fixed=fixed, defaults=defaults)  # type: ignore[method-assign]
 
     @app.before_request
-    async def at_the_door() -> None:
+    async def filter_request() -> None:
         scope = cast("HTTPScope", request.scope)
-        door.check(scope["method"], scope["http_version"], scope["headers"])
+        request_filter.check(scope["method"], scope["http_version"], scope["headers"])
 
 
-def _misframed(message: str) -> Refusal:
-    # What follows on this connection cannot be trusted to be a request.
+def _bad_request(message: str) -> Refusal:
+    # Bytes that follow on this connection may not be a request.
     return Refusal(400, "bad_request", message, headers={"Connection": "close"})

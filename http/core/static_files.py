@@ -1,7 +1,7 @@
-"""The files that pages are made of: styles, scripts, the icon.
+"""The static files of the pages: styles, scripts, the icon.
 
-They are read once, at the start, and live under an address that holds a digest of them all, so that browsers may keep
-them for ever and modules can import one another by plain names.
+They are read once, at startup, and served under an address that contains a digest of them all. So browsers may cache
+them for ever, and modules import one another by plain names.
 """
 
 import hashlib
@@ -36,25 +36,25 @@ class StaticFiles:
         self.digest = digest.hexdigest()[:DIGEST_LENGTH]
 
     def url(self, name: str) -> str:
-        """Where `name` is served. Errors: `KeyError` when there is no such file, so that a typing error shows."""
+        """The address of `name`. Raises `KeyError` when there is no such file, so that a typing error shows."""
         if name not in self._files:
             raise KeyError(name)
         return f"/static/{self.digest}/{name}"
 
     def imported(self, name: str) -> list[str]:
-        """Every module that the script `name` needs, the ones that those need included.
+        """All modules that the script `name` imports, directly or not.
 
-        A page that names them all has them at once, instead of one after the other as they are found.
+        A page that lists them all loads them at once, instead of one after another.
         """
-        found, left = {name}, [name]
-        while left:
-            needed = {match.decode() for match in IMPORT.findall(self._files[left.pop()][0])}
-            left += needed - found
+        found, pending = {name}, [name]
+        while pending:
+            needed = {match.decode() for match in IMPORT.findall(self._files[pending.pop()][0])}
+            pending += needed - found
             found |= needed
         return sorted(found - {name})
 
     def response(self, digest: str, name: str) -> Response:
-        """The file, to be kept for ever. Errors: `NotFound`, also when it is of another version."""
+        """The file, cacheable for ever. Raises `NotFound`, also for a digest of another version."""
         if digest != self.digest or name not in self._files:
             raise NotFound
         content, media_type = self._files[name]

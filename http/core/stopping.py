@@ -1,8 +1,8 @@
-"""What a stop of the server means to uploads: they have a little time to be whole, and are then told to come again.
+"""Shutdown for uploads: they get a little time to complete, and then 503 with `Retry-After`.
 
-Everything else is answered within the time that the server gives it. An upload may take an hour, and would be cut off
-without a word. Owned by the server, one for each, and found in the ASGI scope's state; a request that was not served by
-`omnisonic.http.serving` finds none, and is never cut off by it. Times are those of the running loop.
+All other requests finish within the server's grace period, but an upload may take an hour and would be cut off without
+a response. Each server owns one `Stopping`, found in the ASGI scope's state. A request that was not served by
+`omnisonic.http.serving` has none and is never cut off here. Times are those of the running loop.
 """
 
 import asyncio
@@ -16,29 +16,29 @@ from quart import request
 from omnisonic.http.core.errors import Refusal, retry_after
 
 STATE: Final = "omnisonic.stopping"
-"""Where in the scope's state it is."""
+"""The key in the scope's state."""
 ARRIVE_S: Final = 2.0
 """How long after the stop has begun a body may still arrive."""
 ANSWER_S: Final = 3.0
-"""How long after it the request may still be worked on: with the goodbye less than the server's `GRACE_S`."""
-COME_AGAIN_S: Final = 5.0
-"""A part that is started again is there by then."""
+"""How long after it a request may still run: with its response less than the server's `GRACE_S`."""
+RETRY_S: Final = 5.0
+"""The server is running again by then."""
 
 
 class Stopped(Refusal):
-    """The server stops before the upload was whole. Only a resumable one keeps what has arrived."""
+    """The server stops before the upload was complete. Only a resumable upload keeps what has arrived."""
 
     def __init__(self) -> None:
         super().__init__(
             503,
             "unavailable",
             "The studio is being started again. Send the file once more in a moment.",
-            headers=retry_after(COME_AGAIN_S),
+            headers=retry_after(RETRY_S),
         )
 
 
 class Stopping:
-    """Of one server. `begin` is called once it is to stop."""
+    """The shutdown of one server, which calls `begin`."""
 
     def __init__(self) -> None:
         self._began_s = math.inf
@@ -49,14 +49,14 @@ class Stopping:
         return self._began_s < math.inf
 
     def begin(self) -> None:
-        """From now on time is short."""
+        """Shorten all registered timeouts, now and later ones."""
         self._began_s = asyncio.get_running_loop().time()
         for bound, within_s in self._bounds.items():
             _shorten(bound, self._began_s + within_s)
 
     @contextmanager
-    def shortens(self, bound: asyncio.Timeout, within_s: float) -> Iterator[None]:
-        """Let `bound`, which is entered, be over at the latest `within_s` after the stop has begun."""
+    def shorten(self, bound: asyncio.Timeout, within_s: float) -> Iterator[None]:
+        """Let `bound`, an entered timeout, expire at the latest `within_s` after the stop has begun."""
         if self.has_begun:
             _shorten(bound, self._began_s + within_s)
         self._bounds[bound] = within_s
@@ -66,25 +66,25 @@ class Stopping:
             del self._bounds[bound]
 
     def has_ended(self, bound: asyncio.Timeout) -> bool:
-        """Whether it was the stop that ended this `bound`."""
+        """Whether the stop made this `bound` expire."""
         when_s = bound.when()
         return when_s is not None and bound.expired() and when_s >= self._began_s
 
 
 def stopping_of(scope: Mapping[str, Any]) -> Stopping:
-    """That of the server of this request."""
+    """The shutdown state of the server of this request."""
     found = (scope.get("state") or {}).get(STATE)
     return found if isinstance(found, Stopping) else Stopping()
 
 
 @asynccontextmanager
-async def answered_before_the_stop() -> AsyncIterator[None]:
-    """Work on the current request until the server that stops can wait no longer. Errors: `Stopped`."""
+async def finish_before_stop() -> AsyncIterator[None]:
+    """Limit the block to the time that a stopping server leaves it. Raises `Stopped`."""
     stopping = stopping_of(request.scope)
     bound = asyncio.timeout(None)
     try:
         async with bound:
-            with stopping.shortens(bound, ANSWER_S):
+            with stopping.shorten(bound, ANSWER_S):
                 yield
     except TimeoutError:
         if stopping.has_ended(bound):

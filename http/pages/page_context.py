@@ -1,7 +1,6 @@
-"""What every page has: who looks at it, the menu that is theirs, and its policy (SPEC 6).
+"""What every page has: the person who looks at it, their menu, and its Content-Security-Policy (SPEC 6).
 
-A database that does not answer costs a page that anybody may see only its menu; a page that is somebody's own says so
-(503) instead.
+Database down: a public page is rendered without its menu; a page that belongs to somebody is 503 instead.
 """
 
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from quart import Response, render_template, request
 from omnisonic.errors import Unavailable
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.callback_urls import own_origin, own_path
-from omnisonic.http.core.csp import live_page
-from omnisonic.http.core.csrf import Csrf
+from omnisonic.http.core.cookies import Csrf
+from omnisonic.http.core.security import live_page
 from omnisonic.models import DISPLAY_NAME_LENGTH, Person, called
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.accounts.account_store import AccountStore
@@ -26,22 +25,22 @@ SEE_OTHER: Final = 303
 
 
 class PageContext:
-    """Renders pages for whoever asks. Knows them by `callers` and `accounts`; `csrf` guards the forms in the menu."""
+    """Renders pages for the current user, found in `accounts`. `csrf` protects the forms in the menu."""
 
-    def __init__(self, settings: Settings, callers: CurrentUser, accounts: AccountStore, csrf: Csrf) -> None:
+    def __init__(self, settings: Settings, current_user: CurrentUser, accounts: AccountStore, csrf: Csrf) -> None:
         self._settings = settings
-        self._callers = callers
+        self._current_user = current_user
         self._accounts = accounts
         self._csrf = csrf
 
     async def person(self) -> Person | None:
-        """Who looks at the page; None when they are not signed in. Errors: `Unavailable`."""
-        login = self._callers.login_or_none()
-        found = None if login is None else await self._accounts.signed_in(login)
-        return None if found is None else found.person
+        """The person signed in; None for a stranger. Raises `Unavailable`."""
+        login = self._current_user.login_or_none()
+        signed_in = None if login is None else await self._accounts.signed_in(login)
+        return None if signed_in is None else signed_in.person
 
     async def public(self, template: str, **context: Any) -> Response:
-        """A page that anybody may see."""
+        """Render a page that anybody may see."""
         try:
             person = await self.person()
         except Unavailable:
@@ -49,29 +48,29 @@ class PageContext:
         return await self.render(template, person, live_page(), **context)
 
     async def render(self, template: str, person: Person | None, policy: str, **context: Any) -> Response:
-        """`template` as `person` sees it."""
+        """Render `template` for `person`."""
         token: Callable[[], str] = self._csrf.token_for_page
         page = await render_template(template, person=person, csrf_token=token, **context)
         return Response(page, headers={"Content-Security-Policy": policy}, content_type=HTML)
 
     def callback(self) -> str:
-        """Where the query's `callbackUrl` leads: to a page of our own."""
+        """The path in the query's `callbackUrl`: always a page of our own."""
         return own_path(request.args.get("callbackUrl"), own_origin(self._settings, request.host))
 
     def to_sign_in(self) -> Response:
-        """To the sign-in, which leads back to the page that was asked for."""
+        """Redirect to the sign-in page, which leads back to the current page."""
         query = request.query_string.decode("latin-1")
         here = request.path + (f"?{query}" if query else "")
-        return to(f"/signin?callbackUrl={quote(here, safe='')}")
+        return redirect_to(f"/signin?callbackUrl={quote(here, safe='')}")
 
 
-def to(path: str, status: int = FOUND) -> Response:
-    """Send the browser to another page of ours."""
+def redirect_to(path: str, status: int = FOUND) -> Response:
+    """Redirect to another page of ours."""
     return Response("", status, {"Location": path}, content_type=HTML)
 
 
 def shown_name(person: Person) -> str:
-    """What a person is called where they have not said otherwise: their name, or what their address begins with."""
+    """The name to show for a person: their name, or the part of their e-mail address before the @."""
     name = called(person)
     return name[:DISPLAY_NAME_LENGTH] or "Somebody"
 

@@ -1,7 +1,7 @@
 """The pages that need no session: the landing page, how it works, signing in and out (SPEC 6).
 
-Pages are rendered here and loaded from here alone: the policy on each lets it run our scripts and talk to our gateway,
-and nothing else. What somebody must be signed in for is in `omnisonic.http.pages.sessions`.
+Pages are rendered here and load files from here alone. Their policy allows our scripts and our gateway, and nothing
+else. Pages that need a login are in `omnisonic.http.pages.sessions`.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from quart import Blueprint, Response, request
 from quart_schema import hide
 
-from omnisonic.http.core.csp import live_page
+from omnisonic.http.core.security import live_page
 from omnisonic.http.core.static_files import StaticFiles
-from omnisonic.http.pages.page_context import PageContext, colour_class, initials, shown_name, to
+from omnisonic.http.pages.page_context import PageContext, colour_class, initials, redirect_to, shown_name
 from omnisonic.settings.settings import Settings
 
 PROVIDER_NAMES: Final[Mapping[str, str]] = {"github": "GitHub", "google": "Google", "discord": "Discord"}
@@ -35,11 +35,11 @@ SOME_PROBLEM: Final = "That did not work. Try again."
 
 
 class PublicPages:
-    """The routes that answer anybody."""
+    """The routes for anybody."""
 
-    def __init__(self, settings: Settings, frame: PageContext) -> None:
+    def __init__(self, settings: Settings, page_context: PageContext) -> None:
         self._settings = settings
-        self._frame = frame
+        self._page_context = page_context
         self.files = StaticFiles()
 
     def blueprint(self) -> Blueprint:
@@ -57,22 +57,22 @@ class PublicPages:
 
     @hide
     async def home(self) -> Response:
-        """What this is, and the way in."""
-        return await self._frame.public("home.html")
+        """Show the landing page."""
+        return await self._page_context.public("home.html")
 
     @hide
     async def about(self) -> Response:
-        """How it works."""
-        return await self._frame.public("about.html")
+        """Show how it works."""
+        return await self._page_context.public("about.html")
 
     @hide
     async def sign_in(self) -> Response:
-        """Sign in, and go on to the page that was asked for."""
-        person, callback = await self._frame.person(), self._frame.callback()
+        """Show the sign-in page, or go on to the page in `callbackUrl`."""
+        person, callback = await self._page_context.person(), self._page_context.callback()
         error = request.args.get("error", "")
         if person is not None and not error:
-            return to(callback)
-        return await self._frame.render(
+            return redirect_to(callback)
+        return await self._page_context.render(
             "signin.html",
             None,
             live_page(forms=self._provider_sources()),
@@ -85,24 +85,24 @@ class PublicPages:
 
     @hide
     async def sign_out(self) -> Response:
-        """Ask once more: nothing is ended by following a link."""
-        person = await self._frame.person()
+        """Show the sign-out page: following a link ends nothing."""
+        person = await self._page_context.person()
         if person is None:
-            return to("/")
+            return redirect_to("/")
         problem = problem_in_words(request.args.get("error", ""))
-        return await self._frame.render("signout.html", person, live_page(), problem=problem)
+        return await self._page_context.render("signout.html", person, live_page(), problem=problem)
 
     @hide
     async def static(self, digest: str, name: str) -> Response:
-        """One of the files that the pages are made of."""
+        """Serve a static file."""
         return self.files.response(digest, name)
 
     def _provider_sources(self) -> str:
-        """Where the provider's buttons lead to."""
+        """The origins that the providers' buttons lead to."""
         urls = [urlsplit(getattr(self._settings, f"{name}_base_url")) for name in self._settings.providers_on]
         return " ".join(sorted({f"{url.scheme}://{url.netloc}" for url in urls}))
 
 
 def problem_in_words(error: str) -> str:
-    """What to tell whom `error` happened to; nothing when none did."""
+    """The sentence for NextAuth's error code; empty without one."""
     return SIGN_IN_PROBLEMS.get(error, SOME_PROBLEM) if error else ""

@@ -1,8 +1,8 @@
-"""The pages of people's sessions: their list, the studio, and the links that invite to it (SPEC 6).
+"""The pages of sessions: the list, the studio, and invites (SPEC 6).
 
-What changes something goes through the API, or through a form with its CSRF token; these pages show how things are when
-they are opened, also without scripts, and the scripts keep them so. The store says who may see what; a stranger is sent
-to sign in, and comes back.
+Changes go through the API, or through a form with its CSRF token. Pages show the state when they are opened, also
+without scripts, and the scripts keep them up to date. The store decides who may see what. Strangers are sent to sign
+in, and come back.
 """
 
 from typing import Final
@@ -12,14 +12,14 @@ from quart import Blueprint, Response, request
 from quart_schema import hide
 
 from omnisonic.http.api.invites import invite_digest, owner_name
-from omnisonic.http.api.participant_counts import ParticipantCounts
-from omnisonic.http.api.session_inputs import LISTED, NewSession, read_cursor, written_cursor
+from omnisonic.http.api.session_presence import SessionPresence
+from omnisonic.http.api.sessions import DEFAULT_PAGE, NewSession, format_cursor, parse_cursor
 from omnisonic.http.auth.current_user import CurrentUser
-from omnisonic.http.core.csp import live_page
-from omnisonic.http.core.csrf import Csrf
+from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
-from omnisonic.http.core.forms import read_post
-from omnisonic.http.pages.page_context import SEE_OTHER, PageContext, to
+from omnisonic.http.core.inputs import read_post
+from omnisonic.http.core.security import live_page
+from omnisonic.http.pages.page_context import SEE_OTHER, PageContext, redirect_to
 from omnisonic.models import UNTITLED, Person
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.sessions import NotSignedIn, SessionStore
@@ -28,26 +28,26 @@ LIST: Final = "/sessions"
 
 
 class SessionPages:
-    """The routes that answer people who are signed in. `gateway_port` is as in `create_app`."""
+    """The routes for people who are signed in. `gateway_port` is as in `create_app`."""
 
     def __init__(
         self,
         settings: Settings,
-        frame: PageContext,
-        callers: CurrentUser,
+        page_context: PageContext,
+        current_user: CurrentUser,
         csrf: Csrf,
         sessions: SessionStore,
-        counts: ParticipantCounts,
+        presence: SessionPresence,
         *,
         gateway_port: int,
     ) -> None:
         self._gateway_url = settings.gateway_public_url
         self._gateway_port = gateway_port
-        self._frame = frame
-        self._callers = callers
+        self._page_context = page_context
+        self._current_user = current_user
         self._csrf = csrf
         self._sessions = sessions
-        self._counts = counts
+        self._presence = presence
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("session_pages", __name__)
@@ -56,74 +56,74 @@ class SessionPages:
         routes.get(f"{LIST}/<id:session_id>")(self.studio)
         routes.get("/invites/<token>")(self.offer)
         routes.post("/invites/<token>")(self.accept)
-        routes.errorhandler(NotSignedIn)(self.stranger)
+        routes.errorhandler(NotSignedIn)(self.redirect_stranger)
         return routes
 
     @hide
     async def list(self) -> Response:
-        """The sessions of whoever looks, newest first."""
+        """Show the sessions of the current user, newest first."""
         person = await self._person()
-        before = read_cursor(request.args.get("before"))
-        listing = await self._sessions.list(self._callers.login(), limit=LISTED, before=before)
-        return await self._frame.render(
+        before = parse_cursor(request.args.get("before"))
+        listing = await self._sessions.list(self._current_user.login(), limit=DEFAULT_PAGE, before=before)
+        return await self._page_context.render(
             "sessions.html",
             person,
             live_page(),
-            sessions=await self._counts.filled(listing.sessions),
-            next_before=written_cursor(listing.next_before),
+            sessions=await self._presence.add_counts(listing.sessions),
+            next_before=format_cursor(listing.next_before),
             is_later=before is not None,
         )
 
     @hide
     async def create(self) -> Response:
-        """Make a session from the form: what the page's script does through the API."""
-        login = self._callers.login()
+        """Create a session from the form. The page's script uses the API instead."""
+        login = self._current_user.login()
         post = await read_post()
         if not post.is_form:
             # What is posted as JSON has been let in by its origin, but has its own address.
             raise Refusal(415, "unsupported_media_type", "Programs make sessions at /api/sessions.")
         self._csrf.check(post.fields.get("csrfToken"))
-        session = await self._sessions.create(login, post.shaped(NewSession).name or UNTITLED)
-        return to(f"{LIST}/{session.id}", SEE_OTHER)
+        session = await self._sessions.create(login, post.as_shape(NewSession).name or UNTITLED)
+        return redirect_to(f"{LIST}/{session.id}", SEE_OTHER)
 
     @hide
     async def studio(self, session_id: str) -> Response:
-        """One session: its room, its people, its tempo."""
+        """Show one session: its room, its people, its tempo."""
         person = await self._person()
-        session = await self._sessions.get(self._callers.login(), session_id)
+        session = await self._sessions.get(self._current_user.login(), session_id)
         policy = live_page(sockets=self._gateway_sources(request.host), plays=True)
-        return await self._frame.render("studio.html", person, policy, session=session)
+        return await self._page_context.render("studio.html", person, policy, session=session)
 
     @hide
     async def offer(self, token: str) -> Response:
-        """What an invite offers, and the form that accepts it. Looking changes nothing."""
+        """Show what an invite offers, and the form that accepts it. Changes nothing."""
         person = await self._person()
         offer = await self._sessions.offer(invite_digest(token))
-        return await self._frame.render("invite.html", person, live_page(), offer=offer, owner=owner_name(offer))
+        return await self._page_context.render("invite.html", person, live_page(), offer=offer, owner=owner_name(offer))
 
     @hide
     async def accept(self, token: str) -> Response:
-        """Accept an invite from the page's form, and go on into the session."""
-        login = self._callers.login()
+        """Accept an invite from the page's form, and open the session."""
+        login = self._current_user.login()
         post = await read_post()
         if not post.is_form:
             raise Refusal(415, "unsupported_media_type", "Programs accept invites at /api/invites.")
         self._csrf.check(post.fields.get("csrfToken"))
         session_id = await self._sessions.accept(login, invite_digest(token))
-        return to(f"{LIST}/{session_id}", SEE_OTHER)
+        return redirect_to(f"{LIST}/{session_id}", SEE_OTHER)
 
-    async def stranger(self, _error: NotSignedIn) -> Response:
-        """To the sign-in, and back to the page that was asked for."""
-        return self._frame.to_sign_in()
+    async def redirect_stranger(self, _error: NotSignedIn) -> Response:
+        """Redirect a stranger to the sign-in page, which leads back."""
+        return self._page_context.to_sign_in()
 
     async def _person(self) -> Person:
-        person = await self._frame.person()
+        person = await self._page_context.person()
         if person is None:
             raise NotSignedIn
         return person
 
     def _gateway_sources(self, host: str) -> str:
-        """What the page may open sockets to: the gateway, and no other server."""
+        """The only server that the page may open WebSockets to: the gateway."""
         if self._gateway_url:
             parts = urlsplit(self._gateway_url)
             return f"{parts.scheme}://{parts.netloc}"

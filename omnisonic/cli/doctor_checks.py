@@ -17,7 +17,7 @@ from omnisonic.cli.rooms.gateway_urls import local_gateway
 from omnisonic.cli.service_urls import find_database_url, find_redis_url
 from omnisonic.cli.storage import create_storage
 from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
-from omnisonic.http.api.gateway_readiness import GatewayReadiness, asking_client, known_name, local_url
+from omnisonic.http.api.gateway import GatewayReadiness, host_header, local_url, open_probe_client
 from omnisonic.process.sandbox import missing_layers
 from omnisonic.settings.settings import Settings, known_variables
 from omnisonic.settings.unknown import unknown_settings
@@ -190,8 +190,8 @@ async def check_web(settings: Settings) -> str:
     if not await _listens(url):
         return f"Nothing listens on port {port}."
     try:
-        async with asyncio.timeout(WEB_S), asking_client() as client:
-            ready = await client.get(f"{url}/readyz", headers=known_name(settings), timeout=WEB_S)
+        async with asyncio.timeout(WEB_S), open_probe_client() as client:
+            ready = await client.get(f"{url}/readyz", headers=host_header(settings), timeout=WEB_S)
     except (TimeoutError, httpx.TimeoutException):
         raise CheckFailed(f"It listens on port {port}, but does not answer within {WEB_S:g} s.", MEND_STUCK) from None
     except httpx.HTTPError as problem:
@@ -220,9 +220,9 @@ async def check_gateway(settings: Settings) -> str:
     except BadSettings:
         return "GATEWAY_PORT is 0, and `omnisonic serve` does not run here."
     port = urlsplit(url).port
-    async with asking_client() as client:
+    async with open_probe_client() as client:
         if await _listens(url):
-            gateway = GatewayReadiness(client, f"{url}/readyz", headers=known_name(settings))
+            gateway = GatewayReadiness(client, f"{url}/readyz", headers=host_header(settings))
             place = f"It listens on port {port}"
         elif settings.gateway_public_url is not None:
             gateway = GatewayReadiness(client, f"http{settings.gateway_public_url.removeprefix('ws')}", is_public=True)

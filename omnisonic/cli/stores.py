@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from omnisonic.cli.storage import create_storage
-from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
+from omnisonic.http.api.gateway import find_gateway, open_probe_client
 from omnisonic.http.app import Stores
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.valkey import ValkeyBus
@@ -33,7 +33,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
         storage = create_storage(settings)
         for opened in (presence, bus, guard, storage):
             after.push_async_callback(opened.aclose)
-        gateway = gateway_of(settings, await after.enter_async_context(asking_client()))
+        gateway = find_gateway(settings, await after.enter_async_context(open_probe_client()))
         database = Database(database_url, deadlines=Deadlines.within(settings.database_timeout_s))
         await database.open()
         after.push_async_callback(database.aclose)
@@ -53,7 +53,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
                 most_active=settings.upload_max_active_per_user,
             ),
             resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes),
-            upkeep=UploadRetention(database),
+            retention=UploadRetention(database),
             exports=ExportStore(
                 database,
                 use,

@@ -71,7 +71,7 @@ async def _work(
         database = Database(database_url, connections=connections, deadlines=COMMAND)
         await database.open()
         after.push_async_callback(database.aclose)
-        publish = RoomEvents(bus).tell
+        publish = RoomEvents(bus).publish
         yields = settings.rooms_first
         analysis_worker = AnalysisWorker(
             AnalysisQueue(database), storage, partial(analyse_file, at_idle_priority=yields), publish

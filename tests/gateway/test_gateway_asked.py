@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.gateway_readiness import ASK_S, asking_client, gateway_of
+from omnisonic.http.api.gateway import CHECK_TIMEOUT_S, find_gateway, open_probe_client
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.presence.memory import MemoryPresence
 from tests.postgres_server import blocking
@@ -30,8 +30,8 @@ async def asked(**environ: str) -> str:
     """What the gateway of these settings says of itself: `ok`, `unknown`, or what is wrong."""
 
     async def ask() -> str:
-        async with asking_client() as client:
-            gateway = gateway_of(Settings.load(environ), client)
+        async with open_probe_client() as client:
+            gateway = find_gateway(Settings.load(environ), client)
             if gateway is None:
                 return "unknown"
             try:
@@ -87,8 +87,8 @@ async def mute() -> AsyncIterator[int]:
 
 async def test_a_gateway_that_stands_still_is_given_up(mute: int) -> None:
     """In time, by either way."""
-    assert await asked(GATEWAY_PORT=str(mute)) == f"No answer within {ASK_S:g} s."
-    assert await asked(GATEWAY_PUBLIC_URL=f"ws://127.0.0.1:{mute}") == f"No answer within {ASK_S:g} s."
+    assert await asked(GATEWAY_PORT=str(mute)) == f"No answer within {CHECK_TIMEOUT_S:g} s."
+    assert await asked(GATEWAY_PUBLIC_URL=f"ws://127.0.0.1:{mute}") == f"No answer within {CHECK_TIMEOUT_S:g} s."
 
 
 async def test_where_nobody_listens_nothing_answers() -> None:

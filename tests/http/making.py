@@ -52,5 +52,5 @@ async def _made(web: Web, job: Job, content: bytes, warning: str | None) -> Expo
     finished = Finished(key, len(content), digest, LENGTH_S, LOUDNESS_LUFS, PEAK_DBFS, warning)
     made = await queue.complete(job, finished)
     if made is None and await queue.abandon(key):
-        await GarbageCollector(web.stores.upkeep, web.stores.storage).collect([key])
+        await GarbageCollector(web.stores.retention, web.stores.storage).collect([key])
     return made

@@ -17,7 +17,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
-from omnisonic.http.api.gateway_readiness import asking_client, gateway_of
+from omnisonic.http.api.gateway import find_gateway, open_probe_client
 from omnisonic.http.app import Stores, create_app
 from omnisonic.http.core.acceptor import ConnectionLimits
 from omnisonic.http.core.connection import Timeouts
@@ -121,7 +121,7 @@ class Web:
     def forget_everybody(self) -> None:
         """Empty the database, and let all that the guard has counted be over."""
         self.do(self.database.row("DELETE FROM users"))
-        self.do(GarbageCollector(self.stores.upkeep, self.stores.storage).sweep())
+        self.do(GarbageCollector(self.stores.retention, self.stores.storage).sweep())
         self.clock.now_s += 86_400
 
     def stored(self) -> set[str]:
@@ -149,7 +149,7 @@ def running_web(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
     limits: ConnectionLimits | None = None,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
     deadlines: Deadlines = PATIENT,
 ) -> Iterator[Web]:
     """Serve the app until the block ends; `settings` is its environment, `config` goes over the app's own.
@@ -166,8 +166,8 @@ def running_web(
     folder = tempfile.TemporaryDirectory(prefix="omnisonic-uploads-")
     storage = storage or LocalStorage(Path(folder.name))
     stores = _stores(database, redis_url, presence, bus, clock, settings=loaded, storage=storage)
-    asking = asking_client()
-    gateway = gateway_of(loaded, asking)
+    asking = open_probe_client()
+    gateway = find_gateway(loaded, asking)
     ask_gateway = None if gateway is None else gateway.check
     stores = replace(stores, uploads=uploads(stores.uploads), ask_gateway=ask_gateway)
     app = create_app(
@@ -181,7 +181,7 @@ def running_web(
         meter_provider=meter_provider,
     )
     app.config |= config or {}
-    with folder, serving(app, listener, _opened(database, stores, asking), limits, patience) as (loop, end):
+    with folder, serving(app, listener, _opened(database, stores, asking), limits, timeouts) as (loop, end):
         web = Web(port, app, loaded, presence, bus, stores, database, clock, loop, end, Path(folder.name))
         try:
             yield web
@@ -222,7 +222,7 @@ def _stores(
             most_active=settings.export_max_active,
             most_active_of_user=settings.export_max_active_per_user,
         ),
-        upkeep=UploadRetention(database),
+        retention=UploadRetention(database),
         storage=storage,
         ping_database=database.ping,
     )
@@ -246,7 +246,7 @@ def serving(
     listener: socket.socket,
     opened: contextlib.AbstractAsyncContextManager[None],
     limits: ConnectionLimits | None = None,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
 ) -> Iterator[tuple[asyncio.AbstractEventLoop, Callable[[], None]]]:
     """Serve `app` in a thread until the block ends: its loop, and how to end it before. `opened` is entered there."""
     started: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -261,7 +261,7 @@ def serving(
             await stop.wait()
 
         async with opened:
-            await serve_web(app, listener, until_told, limits, patience)
+            await serve_web(app, listener, until_told, limits, timeouts)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

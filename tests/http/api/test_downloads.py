@@ -6,7 +6,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from omnisonic.http.api.download_links import DownloadLinks
+from omnisonic.http.api.downloads import DownloadLinks
 from omnisonic.stores.storage import LINK_S, attachment
 from tests.http.api.test_uploads import SOUND, brought, send
 from tests.http.running import SECRET, Web, running_web

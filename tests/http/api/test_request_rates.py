@@ -7,7 +7,7 @@ from typing import Final
 import httpx
 import pytest
 
-from omnisonic.http.api.request_rates import ASK_AGAIN_S
+from omnisonic.http.api.request_rates import RETRY_GUARD_S
 from tests.http.api.test_sessions import make
 from tests.http.conftest import emptied
 from tests.http.running import Web, running_web
@@ -108,7 +108,7 @@ def test_without_the_guard_there_is_a_bound_and_the_studio_works(database_url: s
         for client in (ada, there):
             assert ask(client, 6) == [200] * 5 + [429]
         valkey.start()
-        deadline_s = time.monotonic() + 2 * ASK_AGAIN_S
+        deadline_s = time.monotonic() + 2 * RETRY_GUARD_S
         with valkey.client as server:
             while not server.keys("omnisonic:guard:whole:*"):
                 assert time.monotonic() < deadline_s

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.roster_reads import RosterReads
+from omnisonic.http.api.presence import RosterReader
 from omnisonic.models import PresenceMember
 from omnisonic.stores.presence import Lease
 from tests.http.fakes import FakePresence
@@ -33,7 +33,7 @@ def test_who_asks_during_a_read_gets_the_next_one() -> None:
 
     async def ask() -> None:
         presence = SlowPresence()
-        reads = RosterReads(presence)
+        reads = RosterReader(presence)
         first = asyncio.create_task(reads.members("jam"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -58,7 +58,7 @@ def test_rooms_do_not_wait_for_one_another() -> None:
 
     async def ask() -> None:
         presence = SlowPresence()
-        reads = RosterReads(presence)
+        reads = RosterReader(presence)
         asked = [asyncio.create_task(reads.members(room)) for room in ("jam", "other")]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -77,7 +77,7 @@ def test_a_read_that_fails_fails_for_all_who_wait(kind: str) -> None:
     async def ask() -> None:
         presence = FakePresence()
         presence.trouble.kind = kind
-        reads = RosterReads(presence)
+        reads = RosterReader(presence)
         asked = [asyncio.create_task(reads.members("jam")) for _ in range(3)]
         await asyncio.sleep(0)
         asked.append(asyncio.create_task(reads.members("jam")))

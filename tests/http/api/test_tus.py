@@ -255,8 +255,8 @@ def test_it_expires_after_a_day(web: Web, ada: httpx.Client) -> None:
     web.do(web.database.row("UPDATE resumable_uploads SET expires_at = now()"))
     assert ada.head(place, headers=TUS).status_code == 404
     assert piece(ada, place, 1000, SOUND[1000:]).status_code == 404
-    assert web.do(web.stores.upkeep.drop_expired(10)) == 1
-    assert web.do(GarbageCollector(web.stores.upkeep, web.stores.storage).sweep()) == 1
+    assert web.do(web.stores.retention.drop_expired(10)) == 1
+    assert web.do(GarbageCollector(web.stores.retention, web.stores.storage).sweep()) == 1
     assert is_clean(web)
 
 

@@ -92,7 +92,7 @@ def listed(client: httpx.Client) -> list[dict[str, Any]]:
 def sweep(web: Web) -> None:
     """Let time pass for what is loose, and keep house."""
     web.do(web.database.row("UPDATE loose_objects SET due_at = now()"))
-    web.do(GarbageCollector(web.stores.upkeep, web.stores.storage).sweep())
+    web.do(GarbageCollector(web.stores.retention, web.stores.storage).sweep())
 
 
 def hold_up(fault: Fault) -> None:

@@ -11,7 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.auth.password_hashing import MAX_WAITING, WORKERS, Passwords
+from omnisonic.http.auth.credentials import MAX_WAITING, WORKERS, PasswordThreads
 from omnisonic.identity.passwords import hash_password, needs_rehash
 from tests.http.conftest import DEADLINE_S, emptied
 from tests.http.running import Web, running_web
@@ -289,7 +289,7 @@ def test_more_passwords_than_can_wait_are_turned_away_at_once() -> None:
     """503 for those beyond the limit; the others are not given up for it."""
 
     async def crowd() -> list[object]:
-        passwords = Passwords()
+        passwords = PasswordThreads()
         under_way = [asyncio.ensure_future(passwords.hash("x")) for _ in range(WORKERS + MAX_WAITING)]
         await asyncio.sleep(0)
         try:

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from omnisonic.http.auth.current_user import KNOWN, KNOWN_LENGTH, KNOWN_S, KnownCookies
+from omnisonic.http.auth.current_user import CACHE_S, CACHED_LOGINS, LONGEST_CACHED_HEADER, LoginCache
 from tests.http.api.test_sessions_sharing import user_id
 from tests.http.running import Clock, Web
 
@@ -25,10 +25,10 @@ class Reader:
 def test_a_cookie_is_read_once_a_minute() -> None:
     """Known meanwhile, and read anew after."""
     read, clock = Reader(), Clock()
-    cookies = KnownCookies(read, clock)
+    cookies = LoginCache(read, clock)
     assert [cookies.login("omnisonic=a") for _ in range(5)] == ["ada"] * 5
     assert read.reads == 1
-    clock.now_s += KNOWN_S
+    clock.now_s += CACHE_S
     read.says = None
     assert cookies.login("omnisonic=a") is None
     assert read.reads == 2
@@ -37,9 +37,9 @@ def test_a_cookie_is_read_once_a_minute() -> None:
 def test_what_is_not_ours_is_never_known() -> None:
     """Nor what is too long to be worth it: whoever makes things up takes no memory."""
     read = Reader()
-    cookies = KnownCookies(read, Clock())
-    cookies.login("x" * (KNOWN_LENGTH + 1))
-    cookies.login("x" * (KNOWN_LENGTH + 1))
+    cookies = LoginCache(read, Clock())
+    cookies.login("x" * (LONGEST_CACHED_HEADER + 1))
+    cookies.login("x" * (LONGEST_CACHED_HEADER + 1))
     read.says = None
     cookies.login("omnisonic=forged")
     cookies.login("omnisonic=forged")
@@ -49,11 +49,11 @@ def test_what_is_not_ours_is_never_known() -> None:
 def test_only_so_many_are_known() -> None:
     """However many there are, memory is bounded, and each is right."""
     read = Reader()
-    cookies = KnownCookies(read, Clock())
-    for number in range(3 * KNOWN):
+    cookies = LoginCache(read, Clock())
+    for number in range(3 * CACHED_LOGINS):
         read.says = str(number)
         assert cookies.login(f"omnisonic={number}") == str(number)
-    assert len(cookies._logins) <= KNOWN
+    assert len(cookies._logins) <= CACHED_LOGINS
 
 
 @pytest.mark.parametrize("decoy", [b"a=1", b"omnisonic=x", b""])
@@ -74,4 +74,4 @@ def test_an_ended_sign_in_is_over_at_once(web: Web) -> None:
     web.do(web.database.row("DELETE FROM logins"))
     before_s = time.monotonic()
     assert ada.get("/api/sessions").status_code == 401
-    assert time.monotonic() - before_s < KNOWN_S
+    assert time.monotonic() - before_s < CACHE_S

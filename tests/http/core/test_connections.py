@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from omnisonic.http.api.download_slots import PER_ADDRESS, DownloadSlots
+from omnisonic.http.api.downloads import PER_ADDRESS, DownloadSlots
 from omnisonic.http.core.acceptor import PAUSE_S, ConnectionLimits
 from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.core.errors import Refusal
@@ -69,7 +69,7 @@ def serve_few() -> Iterator[Web]:
 @pytest.fixture(name="hasty", scope="module")
 def serve_hastily(postgres_process: PostgresServer) -> Iterator[Web]:
     """A web that waits for nobody."""
-    with fresh_database(postgres_process) as url, running_web(database_url=url, patience=HASTY) as web:
+    with fresh_database(postgres_process) as url, running_web(database_url=url, timeouts=HASTY) as web:
         yield web
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.core.multipart import LONGEST_HELD_BYTES, UploadForm
+from omnisonic.http.core.multipart import LONGEST_BUFFER_BYTES, UploadForm
 
 HEAD: Final = b'--B0\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
 TAIL: Final = b"\r\n--B0--\r\n"
@@ -114,4 +114,4 @@ def test_what_is_not_the_file_is_bounded_in_memory(before: bytes) -> None:
             yield b"x" * 65_536
 
     assert refusal(endless()) == "invalid_form"
-    assert taken_bytes <= LONGEST_HELD_BYTES + 65_536
+    assert taken_bytes <= LONGEST_BUFFER_BYTES + 65_536
