@@ -1,7 +1,7 @@
 """The upload store, on Postgres. Transactions that count a user's bytes lock the user's row, one after the other.
 
 Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Crash: a transaction is
-done whole or not at all. Shutdown: whoever opened the database closes it.
+done whole or not at all. Shutdown: the owner of `Database` closes it.
 """
 
 from datetime import UTC, datetime, timedelta
