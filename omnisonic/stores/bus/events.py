@@ -1,7 +1,7 @@
-"""The events on `ROOM_EVENTS`: what the web side tells the rooms and who watches over them (SPEC 3, 5.1).
+"""The events on `ROOM_EVENTS`, which the web publishes and the gateways receive (SPEC 3, 5.1).
 
-`person` in a lease is whose it is, where people are known; only they may change it. `trace` is the trace in which an
-event happened (`omnisonic.observability.trace_context`); `encode` puts it there.
+`person` in a lease is the user who owns it, where users are known; only they can change it. `trace` is the trace in
+which an event happened (`omnisonic.observability.trace_context`); `encode` sets it.
 """
 
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from omnisonic.observability.trace_context import Trace, current_trace
 
 
 class LeasePut(msgspec.Struct, frozen=True, tag_field="event", tag="lease.put", rename="camel"):
-    """Someone is present without a socket, for `ttl_s` seconds from now."""
+    """A member is present without a socket, for `ttl_s` seconds from now."""
 
     room: RoomId
     member: Member
@@ -23,10 +23,10 @@ class LeasePut(msgspec.Struct, frozen=True, tag_field="event", tag="lease.put", 
 
 
 class RoomSaid(msgspec.Struct, frozen=True, tag_field="event", tag="room.said", rename="camel"):
-    """Something said into a room from outside of it, as JSON; `to` is one member, or None for everybody.
+    """A message into a room from outside of it, as JSON. `to` is one member, or None for everybody.
 
-    Who wants to hear what became of it names a channel in `reply_to`, and gets a `Reply` from the gateway that has the
-    room; a gateway that has not does not answer.
+    With `reply_to`, the name of a channel, the gateway that has the room publishes a `Reply` there. Other gateways do
+    not answer.
     """
 
     room: RoomId
@@ -38,14 +38,14 @@ class RoomSaid(msgspec.Struct, frozen=True, tag_field="event", tag="room.said", 
 
 
 class RoomClosed(msgspec.Struct, frozen=True, tag_field="event", tag="room.closed", rename="camel"):
-    """The room's session is gone: everybody goes (4004)."""
+    """The room's session was deleted: all its connections are closed (4004)."""
 
     room: RoomId
     trace: Trace | None = None
 
 
 class RoleLost(msgspec.Struct, frozen=True, tag_field="event", tag="role.lost", rename="camel"):
-    """Somebody has no role in the room's session any more: they go (4003)."""
+    """A user has lost the role in the room's session: their connections are closed (4003)."""
 
     room: RoomId
     person: UserId
@@ -53,14 +53,14 @@ class RoleLost(msgspec.Struct, frozen=True, tag_field="event", tag="role.lost", 
 
 
 class LoginEnded(msgspec.Struct, frozen=True, tag_field="event", tag="login.ended", rename="camel"):
-    """A sign-in has ended: whoever is in a room by it goes (4003)."""
+    """A sign-in has ended: the connections that were opened with it are closed (4003)."""
 
     login: LoginId
     trace: Trace | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of something said: its place in the room's order, or why it was refused."""
+    """The outcome of a `RoomSaid`: its offset in the room's order, or why it was refused."""
 
     offset: int = 0
     code: str = ""
@@ -68,7 +68,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LeaseDropped(msgspec.Struct, frozen=True, tag_field="event", tag="lease.dropped", rename="camel"):
-    """Their lease was taken back."""
+    """A lease was removed."""
 
     room: RoomId
     member_id: MemberId
@@ -83,11 +83,11 @@ _decoder: msgspec.json.Decoder[RoomEvent] = msgspec.json.Decoder(RoomEvent)
 
 
 def encode(event: RoomEvent) -> bytes:
-    """The bytes of `event` on the bus, with the trace in which that is asked for."""
+    """Encode `event` for the bus, with the current trace."""
     trace = current_trace()
     return _encoder.encode(event if trace is None else msgspec.structs.replace(event, trace=trace))
 
 
 def decode(data: bytes) -> RoomEvent:
-    """The event in `data`. Errors: `msgspec.DecodeError` when it is none (a newer version's, or not ours)."""
+    """Decode an event. Errors: `msgspec.DecodeError` when it is not one, or of a newer version."""
     return _decoder.decode(data)

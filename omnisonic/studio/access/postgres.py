@@ -1,7 +1,7 @@
 """The access store on Postgres: each call is one statement. Asyncio.
 
 Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Shutdown: `aclose`, or
-whoever opened the database closes it.
+the owner of `Database` closes it.
 """
 
 from collections.abc import Sequence

@@ -12,7 +12,7 @@ from omnisonic.models import LoginId, MemberId, RoomId
 from omnisonic.studio.access import AccessStore, Pass, Standing
 
 CALL_S: Final = 2.0
-"""The deadline of a call on trio's side: somebody waits to enter a room."""
+"""The deadline of a call on trio's side: a user waits to enter a room."""
 
 
 class ThreadedAccess:

@@ -71,7 +71,7 @@ SELECT user_id::text FROM identities WHERE provider = $1 AND subject = $2
 """
 
 ADD_IDENTITY: Final = """
--- $1 provider, $2 subject, $3 user. Errors: a unique violation when somebody else has added it.
+-- $1 provider, $2 subject, $3 user. Errors: a unique violation when another transaction has added it.
 INSERT INTO identities (provider, subject, user_id) VALUES ($1, $2, $3)
 """
 

@@ -1,7 +1,7 @@
 """The account store, on Postgres. Each call is one statement or one transaction.
 
-Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Crash: a transaction
-is done whole or not at all. Shutdown: whoever opened the database closes it.
+Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Crash: a transaction is
+done whole or not at all. Shutdown: the owner of `Database` closes it.
 """
 
 from contextlib import suppress
@@ -90,7 +90,7 @@ class AccountStore:
         """The account of this identity. It is known already, or linked now by its verified address, or created.
 
         When it is linked to an account whose address nobody had verified, that account loses its password and its
-        sign-ins: whoever created it had never shown that the address was theirs.
+        sign-ins: the person who created it never proved that the address was theirs.
 
         Raises:
             NotLinked: There is an account with this address, and the provider has not verified it.

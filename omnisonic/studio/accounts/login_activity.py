@@ -51,7 +51,7 @@ class LoginUse:
             del self._noted_s[next(iter(self._noted_s))]
         task: asyncio.Task[object] = asyncio.create_task(self._write(login))
         self._tasks.add(task)  # asyncio itself drops a task that nothing refers to
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._finish_write)
 
     async def fetch_row(self, statement: str, login: LoginId, *values: object) -> Row:
         """The one row of a statement that returns one as long as the sign-in holds. `login` is its first value.
@@ -83,7 +83,7 @@ class LoginUse:
             self._noted_s.pop(login, None)
             _log.warning("The use of a sign-in could not be noted; it will be with its next use.")
 
-    def _ended(self, task: asyncio.Task[object]) -> None:
+    def _finish_write(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (crash := task.exception()):
             _log.error("The use of a sign-in could not be noted.", exc_info=crash)

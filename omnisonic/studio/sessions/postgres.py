@@ -1,7 +1,7 @@
 """The session store on Postgres. One statement looks up the sign-in, the role and the session together.
 
 Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Crash: a statement is
-done whole or not at all. Shutdown: whoever opened the database closes it.
+done whole or not at all. Shutdown: the owner of `Database` closes it.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -2,7 +2,7 @@
 
 Several workers may take at once: each gets another upload. Overload: uploads wait in the table. Crash: an upload that
 was taken and not finished is taken again after `LEASE_S`, `TRIES` times in all; then it counts as having no sound. A
-database that does not answer: `Unavailable`. Shutdown: whoever opened the database closes it.
+database that does not answer: `Unavailable`. Shutdown: the owner of `Database` closes it.
 """
 
 from datetime import timedelta

@@ -2,7 +2,7 @@
 
 Several processes may run housekeeping at once: each takes other rows. Crash: objects that were taken and not deleted
 are due again after `TAKEN_S`. Overload and a database that does not answer: `Unavailable`
-(`omnisonic.stores.database.pool`). Shutdown: whoever opened the database closes it.
+(`omnisonic.stores.database.pool`). Shutdown: the owner of `Database` closes it.
 """
 
 from datetime import timedelta

@@ -1,7 +1,7 @@
 """The upload store, on Postgres. Transactions that count a user's bytes lock the user's row, one after the other.
 
 Overload and a database that does not answer: `Unavailable` (`omnisonic.stores.database.pool`). Crash: a transaction is
-done whole or not at all. Shutdown: whoever opened the database closes it.
+done whole or not at all. Shutdown: the owner of `Database` closes it.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -34,13 +34,7 @@ from omnisonic.studio.uploads import (
     unreferenced_objects,
 )
 from omnisonic.studio.uploads import upload_statements as statements
-from omnisonic.studio.uploads.unreferenced_objects import (
-    TOO_LATE,
-    UNREFERENCED_S,
-    abandon_object,
-    bind_object,
-    register_object,
-)
+from omnisonic.studio.uploads.unreferenced_objects import abandon_object, bind_object, register_object
 
 FULL_SCALE: Final = 255
 """What the loudest sample is as a byte."""
@@ -105,7 +99,7 @@ class UploadStore:
                     arrivals = await connection.fetchval(unreferenced_objects.COUNT_ARRIVALS, user)
                     if arrivals >= self._most_active:
                         raise TooManyUploads(self._most_active)
-                values = timedelta(seconds=UNREFERENCED_S), user, resumable, size or 0, RESERVED
+                values = timedelta(seconds=unreferenced_objects.UNREFERENCED_S), user, resumable, size or 0, RESERVED
                 await connection.execute(unreferenced_objects.REGISTER_ARRIVAL, key, *values)
                 await check_quota(connection, user, 0, self._quota_bytes)
         except ForeignKeyViolationError:
@@ -126,10 +120,10 @@ class UploadStore:
         async with self._database.transaction() as connection:
             user = await connection.fetchval(unreferenced_objects.SENDER, key)
             if user is None:
-                raise Unavailable(TOO_LATE)
+                raise Unavailable(unreferenced_objects.TOO_LATE)
             await lock_user(connection, user)
             if await connection.fetchrow(unreferenced_objects.RESERVE, key, most, RESERVED) is None:
-                raise Unavailable(TOO_LATE)
+                raise Unavailable(unreferenced_objects.TOO_LATE)
             if not self._quota_bytes:
                 return ANY_BYTES
             granted = most - await bytes_over_quota(connection, user, self._quota_bytes)

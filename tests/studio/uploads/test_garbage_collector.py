@@ -82,7 +82,7 @@ class Collecting:
         return await self._base.thread.call(self._collector.sweep, timeout_s=DEADLINE_S)
 
 
-async def given_up(studio: Studio, count: int) -> list[Key]:
+async def abandon_objects(studio: Studio, count: int) -> list[Key]:
     """The keys of unreferenced objects that are due."""
     keys = [await studio.begun() for _ in range(count)]
     for key in keys:
@@ -112,7 +112,7 @@ async def test_an_object_that_could_not_be_committed_is_swept(studio: Studio, sh
 
 async def test_a_sweep_takes_batch_after_batch(studio: Studio, shelves: Shelves) -> None:
     """All that is due, each once, and only so many at the same time."""
-    keys, collecting = await given_up(studio, BATCH + 3), Collecting(studio.base, shelves)
+    keys, collecting = await abandon_objects(studio, BATCH + 3), Collecting(studio.base, shelves)
     await studio.begun()
     assert await collecting.sweep() == len(keys)
     assert shelves.deleted == Counter(keys)
@@ -127,7 +127,7 @@ async def test_a_batch_is_done_before_others_may_take_it() -> None:
 
 async def test_two_sweeps_at_once_share_the_work(studio: Studio, shelves: Shelves) -> None:
     """No object is deleted twice, and together they are done."""
-    keys, swept = await given_up(studio, 2 * BATCH), []
+    keys, swept = await abandon_objects(studio, 2 * BATCH), []
 
     async def sweep() -> None:
         swept.append(await Collecting(studio.base, shelves).sweep())
@@ -141,7 +141,7 @@ async def test_two_sweeps_at_once_share_the_work(studio: Studio, shelves: Shelve
 
 async def test_a_store_that_is_away_is_asked_next_time(studio: Studio, shelves: Shelves) -> None:
     """One batch shows it; nothing is forgotten, and when it is back all of it goes."""
-    keys, collecting = await given_up(studio, BATCH + 3), Collecting(studio.base, shelves)
+    keys, collecting = await abandon_objects(studio, BATCH + 3), Collecting(studio.base, shelves)
     shelves.is_away = True
     assert await collecting.sweep() == 0
     assert (shelves.asked, collecting.left) == (BATCH, BATCH)
@@ -156,7 +156,7 @@ async def test_one_object_that_cannot_be_deleted_holds_up_no_other(
     studio: Studio, shelves: Shelves, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Refused, hanging or failing in a way that nobody knew of: it stays, the others go, and the log says so."""
-    keys, collecting = await given_up(studio, 6), Collecting(studio.base, shelves, delete_s=0.05)
+    keys, collecting = await abandon_objects(studio, 6), Collecting(studio.base, shelves, delete_s=0.05)
     shelves.raising = {keys[0]: Unavailable("Not now."), keys[1]: ValueError("Whatever.")}
     shelves.hanging = {keys[2]}
     assert await collecting.sweep() == 3
@@ -175,7 +175,7 @@ async def test_what_is_collected_is_gone_at_once(studio: Studio, shelf: Shelf) -
     key = await studio.key_of(upload.id)
     await shelf.put(key, b"sound")
     await studio.uploads.remove(studio.logins["ada"], upload.id)
-    await collecting.collect(key, *await given_up(studio, 1))
+    await collecting.collect(key, *await abandon_objects(studio, 1))
     await collecting.collect()
     assert shelf.is_empty()
     assert await studio.unreferenced() == set()
@@ -185,7 +185,7 @@ async def test_collecting_never_raises(
     studio: Studio, shelves: Shelves, thread: AsyncioThread, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither without the store nor without the database, where sweeping does."""
-    (key,) = await given_up(studio, 1)
+    (key,) = await abandon_objects(studio, 1)
     shelves.is_away = True
     await Collecting(studio.base, shelves).collect(key)
     assert await studio.unreferenced(due=True) == {key}

@@ -1,4 +1,4 @@
-"""What the store of resumable uploads promises (`omnisonic.studio.uploads.resumable`), on a real Postgres."""
+"""What the store of resumable uploads promises (`omnisonic.studio.uploads.resumable_store`), on a real Postgres."""
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
