@@ -21,7 +21,7 @@ from omnisonic.actors.inspection.thread_call import ANSWER_S, NotAnswered, Threa
 from omnisonic.actors.inspection.watchdog import Watchdog
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
-from omnisonic.wire import inspection as words
+from omnisonic.wire import inspection as protocol
 from omnisonic.wire.inspection import Action, Answer, AskTap, Stream
 from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine
 
@@ -72,7 +72,7 @@ class InspectionSession:
         async for answer in self._to_write:
             try:
                 with trio.fail_after(WRITE_S):
-                    await self._websocket.send_message(words.encode(answer))
+                    await self._websocket.send_message(protocol.encode(answer))
             except (ConnectionClosed, trio.TooSlowError):
                 self._drop(session, "It does not read.")
                 return
@@ -96,20 +96,20 @@ class InspectionSession:
 
     async def _receive(self, text: str | bytes, nursery: trio.Nursery) -> None:
         try:
-            question = words.read_question(text)
+            question = protocol.read_question(text)
         except InvalidInput as wrong:
-            await self._send(words.Failed(words.read_id(text), wrong.code, wrong.message))
+            await self._send(protocol.Failed(protocol.read_id(text), wrong.code, wrong.message))
             return
         match question:
-            case words.AskRooms() | words.AskRoom() | words.AskTree() if question.every_s is None:
+            case protocol.AskRooms() | protocol.AskRoom() | protocol.AskTree() if question.every_s is None:
                 await self._answer(question.id, partial(self._report, question))
-            case words.AskRooms() | words.AskRoom() | words.AskTree() | words.AskTap():
+            case protocol.AskRooms() | protocol.AskRoom() | protocol.AskTree() | protocol.AskTap():
                 await self._answer(question.id, partial(self._start_stream, question, nursery))
-            case words.AskKick() | words.AskClose() | words.AskRestart() | words.AskReplay():
+            case protocol.AskKick() | protocol.AskClose() | protocol.AskRestart() | protocol.AskReplay():
                 await self._answer(question.id, partial(self._act, question))
-            case words.AskDeadLetters():
+            case protocol.AskDeadLetters():
                 await self._answer(question.id, partial(self._report_dead_letters, question))
-            case words.AskStop():
+            case protocol.AskStop():
                 await self._answer(question.id, partial(self._stop_stream, question))
             case _ as never:
                 assert_never(never)
@@ -119,7 +119,7 @@ class InspectionSession:
         try:
             await answer()
         except InvalidInput as wrong:
-            await self._send(words.Failed(id_, wrong.code, wrong.message))
+            await self._send(protocol.Failed(id_, wrong.code, wrong.message))
             return False
         except NotAnswered:
             await self._send(self._make_not_answering(id_))
@@ -127,31 +127,31 @@ class InspectionSession:
             raise
         except Exception as crash:  # noqa: BLE001 - one question must not end the others
             _log.error("inspector.crashed", extra={"address": self._address}, exc_info=crash)
-            await self._send(words.Failed(id_, "internal", "That failed here; the log says how."))
+            await self._send(protocol.Failed(id_, "internal", "That failed here; the log says how."))
             return False
         return True
 
-    def _make_not_answering(self, id_: str) -> words.NotAnswering:
+    def _make_not_answering(self, id_: str) -> protocol.NotAnswering:
         stall = self._watchdog.stall()
         if stall is None:
-            return words.NotAnswering(id_, None, ANSWER_S, "")
-        return words.NotAnswering(id_, stall.room, round(stall.for_s, 2), stall.at)
+            return protocol.NotAnswering(id_, None, ANSWER_S, "")
+        return protocol.NotAnswering(id_, stall.room, round(stall.for_s, 2), stall.at)
 
     async def _send(self, answer: Answer) -> None:
         await self._outgoing.send(answer)
 
     # Reports
 
-    async def _report(self, question: words.AskRooms | words.AskRoom | words.AskTree) -> None:
+    async def _report(self, question: protocol.AskRooms | protocol.AskRoom | protocol.AskTree) -> None:
         match question:
-            case words.AskRooms():
+            case protocol.AskRooms():
                 await self._report_rooms(question.id)
-            case words.AskRoom():
+            case protocol.AskRoom():
                 detail = await self._thread_calls.ask(partial(self._inspector.detail, question.room))
-                await self._send(words.RoomAnswer(question.id, detail))
-            case words.AskTree():
+                await self._send(protocol.RoomAnswer(question.id, detail))
+            case protocol.AskTree():
                 gateway, children, closed = await self._thread_calls.ask(self._read_tree)
-                await self._send(words.Tree(question.id, gateway, children, closed))
+                await self._send(protocol.Tree(question.id, gateway, children, closed))
             case _ as never:
                 assert_never(never)
 
@@ -162,18 +162,18 @@ class InspectionSession:
         answer_ms = round((time.perf_counter() - began_s) * 1000, 2)
         for start in range(0, len(actors), SLICE):
             lines = await self._thread_calls.ask(partial(self._inspector.lines, actors[start : start + SLICE]))
-            await self._send(words.Rooms(id_, lines, more=True))
+            await self._send(protocol.Rooms(id_, lines, more=True))
         gateway, closed = await self._thread_calls.ask(lambda: (self._inspector.gateway(), self._inspector.closed()))
         gateway = msgspec.structs.replace(gateway, answer_ms=answer_ms)
-        await self._send(words.Rooms(id_, (), more=False, gateway=gateway, closed=closed))
+        await self._send(protocol.Rooms(id_, (), more=False, gateway=gateway, closed=closed))
 
     def _read_tree(self) -> tuple[GatewayLine, tuple[ChildLine, ...], tuple[ClosedRoom, ...]]:
         return self._inspector.gateway(), self._inspector.children(), self._inspector.closed()
 
-    async def _report_dead_letters(self, question: words.AskDeadLetters) -> None:
+    async def _report_dead_letters(self, question: protocol.AskDeadLetters) -> None:
         look = partial(self._inspector.dead_letters, question.room, payload=question.payload)
         letters, total = await self._thread_calls.ask(look)
-        await self._send(words.DeadLetterAnswer(question.id, letters, total))
+        await self._send(protocol.DeadLetterAnswer(question.id, letters, total))
         if question.payload:
             self._log_act("read dead letters", room=question.room)
 
@@ -188,7 +188,7 @@ class InspectionSession:
         nursery.start_soon(self._run_stream, question, scope)
 
     async def _run_stream(self, question: Stream, scope: trio.CancelScope) -> None:
-        end: words.End | None = words.End(question.id, "stopped")
+        end: protocol.End | None = protocol.End(question.id, "stopped")
         with scope:
             if isinstance(question, AskTap):
                 end = await self._run_tap(question)
@@ -198,51 +198,51 @@ class InspectionSession:
         if end is not None:
             await self._send(end)
 
-    async def _repeat(self, question: words.AskRooms | words.AskRoom | words.AskTree) -> words.End | None:
+    async def _repeat(self, question: protocol.AskRooms | protocol.AskRoom | protocol.AskTree) -> protocol.End | None:
         assert question.every_s is not None
         while await self._answer(question.id, partial(self._report, question)):  # noqa: ASYNC110 - a pace, no wait
             await trio.sleep(question.every_s)
-        return words.End(question.id, "room gone")
+        return protocol.End(question.id, "room gone")
 
-    async def _run_tap(self, question: AskTap) -> words.End | None:
+    async def _run_tap(self, question: AskTap) -> protocol.End | None:
         stream = TapStream(question, self._outgoing, self._inspector)
         try:
             await stream.start(self._thread_calls)
         except InvalidInput as wrong:
-            await self._send(words.Failed(question.id, wrong.code, wrong.message))
+            await self._send(protocol.Failed(question.id, wrong.code, wrong.message))
             return None
         except NotAnswered:
             await self._send(self._make_not_answering(question.id))
-            return words.End(question.id, "not answering")
+            return protocol.End(question.id, "not answering")
         self._log_act("tap", room=question.room, payload=question.payload)
         return await stream.run(self._thread_calls)
 
-    async def _stop_stream(self, question: words.AskStop) -> None:
+    async def _stop_stream(self, question: protocol.AskStop) -> None:
         scope = self._streams.get(question.stream)
         if scope is None:
             raise InvalidInput("No stream of that id is running.", code="unknown_stream")
         scope.cancel()
-        await self._send(words.Done(question.id))
+        await self._send(protocol.Done(question.id))
 
     # Actions
 
     async def _act(self, question: Action) -> None:
         match question:
-            case words.AskKick():
+            case protocol.AskKick():
                 await self._thread_calls.ask(partial(self._inspector.kick, question.room, question.member))
                 self._log_act("kick", room=question.room, member=question.member)
-            case words.AskClose():
+            case protocol.AskClose():
                 await self._thread_calls.ask(partial(self._inspector.close, question.room))
                 self._log_act("close", room=question.room)
-            case words.AskRestart():
+            case protocol.AskRestart():
                 await self._thread_calls.ask(partial(self._inspector.restart, question.room))
                 self._log_act("restart", room=question.room)
-            case words.AskReplay():
+            case protocol.AskReplay():
                 room = await self._thread_calls.ask(partial(self._inspector.replay, question.letter))
                 self._log_act("replay", room=room, letter=question.letter)
             case _ as never:
                 assert_never(never)
-        await self._send(words.Done(question.id))
+        await self._send(protocol.Done(question.id))
 
     def _log_act(self, act: str, **fields: RoomId | int | None) -> None:
         _log.warning("inspector.acted", extra={"act": act, "address": self._address, **fields})

@@ -61,7 +61,7 @@ OF_GATEWAYS: Final[dict[str, Metric]] = {
     ),
     "mirror_lag_s": Metric("omnisonic.mirror_lag_s", "gauge", "How long the presence store has been behind", "s"),
 }
-"""By the names of the fields of `omnisonic.actors.runtime.telemetry.Measured`."""
+"""By what `omnisonic.actors.runtime.telemetry.MetricsSource` calls them."""
 
 REQUESTS: Final = Metric(
     "http.server.request.duration",

@@ -27,7 +27,7 @@ class Poisoned(RoomState):
 
 
 class Stage:
-    """A room with connections in it. `turn` is what a cell does with the mail of one turn."""
+    """A room with connections in it. `turn` is what an actor does with the mail of one turn."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from omnisonic.actors.inspection.reports import Moment, child_line, room_line
 from omnisonic.actors.rooms.stats import TURNS
 from omnisonic.actors.runtime.supervisor import ChildRecord, ChildSpec, TooManyRestarts, supervise
 from omnisonic.wire import inspection as words
-from tests.actors.rooms.test_actor import Stage as CellStage
+from tests.actors.rooms.test_actor import Stage as ActorStage
 from tests.inspectors import TOKEN, inspector
 from tests.rooms import eventually, open_stage
 
@@ -19,13 +19,13 @@ def _say_nothing(name: str, crash: BaseException, attempt: int) -> None:
     """The record is what is looked at."""
 
 
-def moment(stage: CellStage) -> Moment:
+def moment(stage: ActorStage) -> Moment:
     return Moment(stage.setting.clock.now_s, 17)
 
 
 def test_a_room_tells_what_waits_and_what_was_done() -> None:
     """Its mailbox now and at most, its turns, its count of messages and deliveries."""
-    stage = CellStage("ada", "bob")
+    stage = ActorStage("ada", "bob")
     stage.say("ada", "a", "b", "c")
     line = room_line(stage.actor, moment(stage))
     assert (line.members, line.mailbox, line.mailbox_high_water) == (2, 3, 3)
@@ -36,7 +36,7 @@ def test_a_room_tells_what_waits_and_what_was_done() -> None:
 
 def test_a_room_between_a_crash_and_its_restart_says_so() -> None:
     """Then that it crashed, and how often, for a minute."""
-    stage = CellStage("ada")
+    stage = ActorStage("ada")
     for _ in range(2):
         stage.say("ada", "poison")
         stage.run()
@@ -51,7 +51,7 @@ def test_a_room_between_a_crash_and_its_restart_says_so() -> None:
 
 def test_a_busy_room_has_one_turn_in_eight_timed() -> None:
     """All of the first ones: a quiet room is told of, too."""
-    stage = CellStage("ada")
+    stage = ActorStage("ada")
     while stage.actor.stats.turns < TURNS:
         stage.say("ada", "note")
         stage.run()
@@ -65,7 +65,7 @@ def test_a_busy_room_has_one_turn_in_eight_timed() -> None:
 
 def test_a_room_that_is_renewed_keeps_its_people_and_its_count() -> None:
     """It is not said to have crashed."""
-    stage = CellStage("ada", "bob")
+    stage = ActorStage("ada", "bob")
     stage.say("ada", "a")
     stage.run()
     stage.actor.handoff.left = "what is wrong may be in it"
@@ -73,7 +73,7 @@ def test_a_room_that_is_renewed_keeps_its_people_and_its_count() -> None:
     assert stage.actor.handoff.left is None
     stage.say("ada", "b")
     stage.run()
-    assert [message["offset"] for message in stage.ears["bob"].heard()] == [1, 2]
+    assert [message["offset"] for message in stage.connections["bob"].received()] == [1, 2]
     assert (stage.actor.incarnation, stage.present()) == (2, ["ada", "bob"])
     assert room_line(stage.actor, moment(stage)).state == "live"
 
