@@ -1,5 +1,5 @@
-"""A session that is mixed: a real database and a real storage, both of which may fail; a mixer that mixes nothing, and
-a clock that a test moves.
+"""A stage for export workers: a real database and a real storage, both of which may fail, a fake mixer, and a clock
+that a test moves.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ async def chunks(data: bytes) -> AsyncIterator[bytes]:
 
 
 class CountedDatabase(Database):
-    """A database that is seen to work."""
+    """A database whose work the clock waits for."""
 
     def __init__(self, url: str, busy: Busy) -> None:
         super().__init__(url, deadlines=PATIENT)
@@ -71,7 +71,7 @@ class CountedDatabase(Database):
 
 
 class FailingStorage(LocalStorage):
-    """A storage that is away when it is told to be, or raises `failures` to whoever puts, one after the other."""
+    """A storage that can be unavailable, can hang, and raises `failures` from `put`, one after the other."""
 
     def __init__(self, folder: Path, busy: Busy) -> None:
         super().__init__(folder)
@@ -108,9 +108,9 @@ class FailingStorage(LocalStorage):
 
 
 class FailingQueue(ExportQueue):
-    """A queue on a line that loses the first answers to `complete`, or all about heartbeats.
+    """A queue that loses the first answers to `complete`, or fails to renew leases.
 
-    `forgotten`: so many objects are taken for forgotten before they can be an export's.
+    `forgotten`: so many objects are deleted as unreferenced before they can be an export's.
     """
 
     def __init__(self, database: Database) -> None:
@@ -137,7 +137,7 @@ class FailingQueue(ExportQueue):
 
 @dataclass
 class FakeMixer:
-    """A mixer that notes what it is given; `meanwhile` happens while it mixes, and may raise."""
+    """A mixer that records its arguments; `meanwhile` runs while it mixes, and may raise."""
 
     meanwhile: Callable[[Callable[[float], None]], Awaitable[object]] | None = None
     projects: list[Project] = field(default_factory=list)
@@ -174,7 +174,7 @@ class FakeMixer:
 
 @dataclass
 class Desk:
-    """Ada's session, a worker, and what the room was told, with the time."""
+    """Ada's session, a worker, and the events that the room got, with the time."""
 
     login: LoginId
     session: SessionId
@@ -191,7 +191,7 @@ class Desk:
 
     @property
     def statuses(self) -> list[str]:
-        """What the room was told, without repetition."""
+        """The statuses that the room got, without repetition."""
         return [status for status, _ in itertools.groupby(said.status for _, said in self.announced)]
 
     async def upload(self, name: str = "a.wav", content: bytes = b"stem", mime_type: str = "audio/x-wav") -> Upload:
@@ -204,7 +204,7 @@ class Desk:
         return await self.uploads.commit(self.login, upload, key, received, session=self.session)
 
     async def request(self, format_: ExportFormat = "wav") -> Export:
-        """An export that waits."""
+        """Request an export."""
         return await self.exports.create(self.login, self.session, format_)
 
     async def get(self, export: Export) -> Export:
@@ -231,7 +231,7 @@ class Desk:
         self.announced.append((self.clock.now_s, msgspec.json.decode(said.payload, type=Progress)))
 
     async def render_next(self, telemetry: ExportTelemetry | None = None) -> None:
-        """Make the one that waits, while time passes."""
+        """Make the export that waits, while time passes."""
         working = asyncio.create_task(self.make_worker(telemetry=telemetry).render_next())
         await self.clock.until(working.done)
         assert await working
@@ -247,11 +247,11 @@ class Desk:
         await self.storage.delete(kept.key)
 
     async def expire_leases(self) -> None:
-        """As if what is being made, or waits, were due now."""
+        """Make all jobs due now."""
         await self.database.row("UPDATE exports SET due_at = now() WHERE due_at > now()")
 
     async def unreferenced(self) -> dict[Key, bool]:
-        """What is loose, and whether it is due."""
+        """The unreferenced objects, and whether each is due for deletion."""
         rows = await self.database.rows("SELECT object_key, doomed AND due_at <= now() FROM loose_objects")
         return {row[0]: row[1] for row in rows}
 
@@ -261,7 +261,7 @@ class Desk:
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths if not path.suffix}
 
     async def check_is_made(self, export: Export, content: bytes = SOUND + b"wav") -> None:
-        """See that it is made, its file is as it says, and the room has heard of it."""
+        """Check that it is made, its file is as it says, and the room got the event."""
         made = await self.exports.get(self.login, export.id)
         assert (made.export.status, made.export.progress, made.export.file_size) == ("completed", 100, len(content))
         assert made.key is not None
@@ -274,7 +274,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
-    """A desk with nothing on it, closed with the block."""
+    """A desk without exports, closed with the block."""
     busy = Busy()
     database, storage = CountedDatabase(url, busy), FailingStorage(folder, busy)
     asyncio.get_running_loop().set_default_executor(Threads(busy))

@@ -1,4 +1,4 @@
-"""How jobs end, whoever says so and however often (`omnisonic.studio.exports.export_queue`), on a real Postgres."""
+"""How jobs end, whoever ends them and however often (`omnisonic.studio.exports.export_queue`), on a real Postgres."""
 
 from typing import Final
 
@@ -24,7 +24,7 @@ def mixing(studio: Studio) -> Mixing:
 
 @pytest.mark.parametrize("end", ["complete", "postpone", "fail", "give_back", "beat"])
 async def test_whoever_comes_late_ends_nothing(mixing: Mixing, end: str) -> None:
-    """The lease ran out, another has the job: the first one's word counts for nothing, and it is told so."""
+    """The lease ran out, another has the job: what the first one reports is ignored."""
     export = await mixing.request()
     late = await mixing.take()
     await mixing.expire_leases()
@@ -40,7 +40,7 @@ async def test_whoever_comes_late_ends_nothing(mixing: Mixing, end: str) -> None
 
 
 async def _ended(mixing: Mixing, end: str, job: Job, finished: Finished) -> object:
-    """What the queue says to the end of a job."""
+    """What the queue returns at the end of a job."""
     match end:
         case "complete":
             return await mixing.queue.complete(job, finished)
@@ -56,7 +56,7 @@ async def _ended(mixing: Mixing, end: str, job: Job, finished: Finished) -> obje
 
 
 async def test_what_is_made_is_bound_to_its_export(mixing: Mixing) -> None:
-    """The row has what was put and measured, and the object is loose no more: both or neither."""
+    """The row has what was put and measured, and the object is referenced: both or neither."""
     export = await mixing.request()
     job, finished = await mixing.take(), await mixing.put()
     made = await mixing.queue.complete(job, finished)
@@ -85,8 +85,8 @@ async def test_an_object_that_was_taken_for_forgotten_completes_nothing(mixing: 
     assert await mixing.queue.complete(job, await mixing.put())
 
 
-async def test_what_was_said_and_not_heard_may_be_said_again(mixing: Mixing) -> None:
-    """Whoever was not told that the export is made, postponed or failed is told then, and nothing changes."""
+async def test_a_call_whose_answer_was_lost_may_be_repeated(mixing: Mixing) -> None:
+    """Completed, postponed or failed: the second call returns the same, and nothing changes."""
     await mixing.request()
     job, finished = await mixing.take(), await mixing.put()
     made = await mixing.queue.complete(job, finished)
@@ -103,7 +103,7 @@ async def test_what_was_said_and_not_heard_may_be_said_again(mixing: Mixing) -> 
 
 
 async def test_what_became_an_export_is_not_given_up(mixing: Mixing) -> None:
-    """Neither by a worker that was not told so, nor by an upload of that key; anything else is due at once."""
+    """Neither by a worker that does not know it, nor by an upload of that key; anything else is due at once."""
     _, key = await mixing.make_export()
     assert not await mixing.queue.abandon(key)
     assert not await mixing.studio.uploads.abandon(key)
@@ -161,7 +161,7 @@ async def test_what_is_given_back_is_taken_again_at_once_and_was_not_tried(mixin
 
 
 async def test_what_kills_its_workers_again_and_again_has_failed(mixing: Mixing) -> None:
-    """Whoever would have been the next is told, so that the room is; others are not held up."""
+    """The next worker gets it, to tell the room; other jobs do not wait."""
     poison = await mixing.request()
     for _ in range(TRIES):
         assert (await mixing.take()).export.id == poison.id
@@ -176,7 +176,7 @@ async def test_what_kills_its_workers_again_and_again_has_failed(mixing: Mixing)
 
 @pytest.mark.parametrize("how", ["removed", "session deleted", "account deleted"])
 async def test_a_job_that_is_gone_is_its_workers_no_more(mixing: Mixing, how: str) -> None:
-    """It beats no longer and ends in nothing; what was put for it stays loose."""
+    """Its lease cannot be renewed, and it ends in nothing; its object stays unreferenced."""
     export = await mixing.request("bo")
     job, finished = await mixing.take(), await mixing.put()
     if how == "removed":

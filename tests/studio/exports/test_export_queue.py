@@ -65,7 +65,7 @@ async def test_a_job_is_the_session_as_it_is_when_it_is_taken(mixing: Mixing) ->
 
 
 async def test_what_may_hold_sound_is_a_stem(mixing: Mixing) -> None:
-    """No picture, and no film that is known to be silent; but a sound in which none was heard, to be told of."""
+    """No picture, and no film that is known to be silent; but a silent sound file, for the mixdown reports it."""
     studio = mixing.studio
     types = ("image/png", "video/mp4", "audio/x-wav", "video/webm")
     _, silent, wav, film = [await studio.upload("ada", studio.session, received(mime_type=mime)) for mime in types]
@@ -81,7 +81,7 @@ async def test_a_session_without_uploads_has_no_stems(mixing: Mixing) -> None:
     assert (await mixing.take()).stems == []
 
 
-async def test_no_job_has_more_stems_than_can_be_told_to_be_too_many(mixing: Mixing) -> None:
+async def test_a_job_has_at_most_one_stem_more_than_can_be_mixed(mixing: Mixing) -> None:
     """One more than can be mixed."""
     await mixing.studio.upload("ada", mixing.session)
     await mixing.studio.base.sql(
@@ -94,7 +94,7 @@ async def test_no_job_has_more_stems_than_can_be_told_to_be_too_many(mixing: Mix
     assert len((await mixing.take()).stems) == MOST_STEMS + 1
 
 
-async def test_a_beat_renews_the_lease_and_notes_the_progress(mixing: Mixing) -> None:
+async def test_renewing_extends_the_lease_and_stores_the_progress(mixing: Mixing) -> None:
     """Everybody sees how far it is; it is nobody else's as long as it beats."""
     export = await mixing.request()
     job = await mixing.take()
@@ -106,7 +106,7 @@ async def test_a_beat_renews_the_lease_and_notes_the_progress(mixing: Mixing) ->
     assert await mixing.queue.take() is None
 
 
-async def test_a_stem_that_is_gone_is_told(mixing: Mixing) -> None:
+async def test_a_stem_that_is_gone_is_found(mixing: Mixing) -> None:
     """The first of those that are asked for, by its name; nothing while all are there."""
     studio, ada = mixing.studio, mixing.logins["ada"]
     uploads = [await studio.upload("ada", studio.session, received(name=name)) for name in ("a", "b", "c")]

@@ -23,7 +23,7 @@ MUTED: Final = "Every stem is muted. Unmute one, then render again."
 
 @pytest.mark.parametrize("format_", list(MEDIA_TYPES))
 def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_path: Path, format_: ExportFormat) -> None:
-    """Bit for bit, as it is mixed and in order, but for what is muted; then it is put, and the room told."""
+    """Bit for bit, as it is mixed and in order, but for what is muted; then it is put, and the room gets the event."""
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
@@ -48,7 +48,7 @@ def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_pat
 
 
 def test_without_stems_there_is_a_click_to_mix(database_url: str, tmp_path: Path) -> None:
-    """The mixer is told so by the project."""
+    """The project says so to the mixer."""
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
@@ -98,7 +98,7 @@ async def too_long(desk: Desk) -> str:
 
 
 async def _refused(desk: Desk, problem: UnusableStem | TooLong) -> str:
-    async def refuse(_told: Callable[[float], None]) -> None:
+    async def refuse(_on_progress: Callable[[float], None]) -> None:
         raise problem
 
     desk.mixes.meanwhile = refuse
@@ -109,7 +109,7 @@ async def _refused(desk: Desk, problem: UnusableStem | TooLong) -> str:
 async def removed_in_time(desk: Desk) -> str:
     """So that a beat notices it, and the mixer need not go on."""
 
-    async def remove(_told: Callable[[float], None]) -> None:
+    async def remove(_on_progress: Callable[[float], None]) -> None:
         await desk.remove_stem(upload)
         await asyncio.Event().wait()
 
@@ -122,7 +122,7 @@ async def removed_in_time(desk: Desk) -> str:
 async def removed_at_the_end(desk: Desk) -> str:
     """After the last beat."""
 
-    async def remove(_told: Callable[[float], None]) -> None:
+    async def remove(_on_progress: Callable[[float], None]) -> None:
         await desk.remove_stem(upload)
 
     desk.mixes.meanwhile = remove
@@ -136,7 +136,7 @@ async def removed_at_the_end(desk: Desk) -> str:
 def test_what_cannot_be_mixed_has_failed_for_good(
     database_url: str, tmp_path: Path, trouble: Callable[[Desk], Awaitable[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a sentence that names what is to blame, which the room hears; nothing is put, and nothing tried again."""
+    """With a sentence that names what is to blame, which the room gets; nothing is put, and nothing tried again."""
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
@@ -157,7 +157,7 @@ def test_what_cannot_be_mixed_has_failed_for_good(
     assert [record.message for record in caplog.records] == ["export.incomplete"]
 
 
-def test_the_room_hears_how_far_it_is_but_not_too_often(database_url: str, tmp_path: Path) -> None:
+def test_the_room_gets_the_progress_but_not_too_often(database_url: str, tmp_path: Path) -> None:
     """Five times a second at most, since there may be two of them, and never back; the row has it with each beat, and
     goes back as little.
     """
@@ -165,11 +165,11 @@ def test_the_room_hears_how_far_it_is_but_not_too_often(database_url: str, tmp_p
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
 
-            async def advance(told: Callable[[float], None]) -> None:
+            async def advance(on_progress: Callable[[float], None]) -> None:
                 for step in range(100):
-                    told(step / 100)
+                    on_progress(step / 100)
                     await desk.clock.sleep(0.1)
-                told(0.1)
+                on_progress(0.1)
                 await desk.clock.sleep(2 * BEAT_S)
                 rows = await desk.database.rows("SELECT progress FROM exports")
                 noted.extend(row[0] for row in rows)
@@ -195,13 +195,13 @@ def test_the_room_hears_how_far_it_is_but_not_too_often(database_url: str, tmp_p
 @pytest.mark.parametrize("when", ["in time", "at the end"])
 @pytest.mark.parametrize("how", ["removed", "session deleted", "taken by another"])
 def test_what_is_not_ours_any_more_is_stopped(database_url: str, tmp_path: Path, how: str, when: str) -> None:
-    """With the next beat, or when it is mixed; nothing is put, and whoever looks hears nothing more of it from here."""
+    """With the next beat, or when it is mixed; nothing is put, and no more events come from here."""
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
             export = await desk.request()
 
-            async def lose(_told: Callable[[float], None]) -> None:
+            async def lose(_on_progress: Callable[[float], None]) -> None:
                 if how == "removed":
                     await desk.exports.remove(desk.login, export.id)
                 elif how == "session deleted":
@@ -224,7 +224,7 @@ def test_what_is_not_ours_any_more_is_stopped(database_url: str, tmp_path: Path,
     within_deadline(run())
 
 
-def test_what_killed_its_workers_is_told_by_the_next(database_url: str, tmp_path: Path) -> None:
+def test_the_next_worker_reports_what_killed_the_others(database_url: str, tmp_path: Path) -> None:
     """It has failed, and the room knows."""
 
     async def run() -> None:
@@ -263,7 +263,7 @@ def test_so_many_are_made_at_once_and_no_more(database_url: str, tmp_path: Path)
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
 
-            async def take_a_while(_told: Callable[[float], None]) -> None:
+            async def take_a_while(_on_progress: Callable[[float], None]) -> None:
                 await desk.clock.sleep(1.0)
 
             desk.mixes.meanwhile = take_a_while

@@ -34,7 +34,7 @@ def test_what_is_nobodys_fault_is_tried_again_but_not_for_ever(
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
 
-            async def fail(_told: Callable[[float], None]) -> None:
+            async def fail(_on_progress: Callable[[float], None]) -> None:
                 raise problem
 
             desk.mixes.meanwhile = fail
@@ -51,7 +51,7 @@ def test_what_is_nobodys_fault_is_tried_again_but_not_for_ever(
     assert [record.message for record in caplog.records] == ["export.incomplete"] * TRIES
 
 
-def test_a_full_storage_is_told_after_some_tries(database_url: str, tmp_path: Path) -> None:
+def test_a_full_storage_is_reported_after_some_tries(database_url: str, tmp_path: Path) -> None:
     """When somebody makes room in time, it is made; what could not be put is due."""
 
     async def run() -> None:
@@ -74,7 +74,7 @@ def test_a_full_storage_is_told_after_some_tries(database_url: str, tmp_path: Pa
 
 
 def test_stems_that_take_too_long_to_come_are_fetched_again_later(database_url: str, tmp_path: Path) -> None:
-    """It counts as a try: whoever waits is told in the end."""
+    """It counts as a try: in the end the export has failed."""
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
@@ -122,7 +122,7 @@ def test_a_finished_mixdown_waits_for_the_storage(
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
 
-            async def go_away(_told: Callable[[float], None]) -> None:
+            async def go_away(_on_progress: Callable[[float], None]) -> None:
                 desk.storage.is_unavailable = True
 
             desk.mixes.meanwhile = go_away
@@ -161,8 +161,8 @@ def test_no_finished_mixdown_waits_for_ever(database_url: str, tmp_path: Path) -
     within_deadline(run())
 
 
-def test_what_the_database_did_not_hear_is_said_again(database_url: str, tmp_path: Path) -> None:
-    """Or it heard it and nobody was told: either way the export is made once, and the room knows."""
+def test_what_the_database_did_not_answer_is_repeated(database_url: str, tmp_path: Path) -> None:
+    """Or its answer was lost: either way the export is made once, and the room knows."""
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
@@ -195,7 +195,7 @@ def test_without_an_answer_to_its_heartbeats_the_work_goes_on(database_url: str,
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
 
-            async def take_a_while(_told: Callable[[float], None]) -> None:
+            async def take_a_while(_on_progress: Callable[[float], None]) -> None:
                 await desk.clock.sleep(3 * LEASE_S)
                 desk.queue.fails_to_renew = False
 
@@ -209,13 +209,13 @@ def test_without_an_answer_to_its_heartbeats_the_work_goes_on(database_url: str,
 
 
 @pytest.mark.parametrize("at", ["mix", "put"])
-def test_whoever_is_told_to_stop_gives_back_what_it_has(database_url: str, tmp_path: Path, at: str) -> None:
+def test_a_worker_that_is_stopped_releases_its_jobs(database_url: str, tmp_path: Path, at: str) -> None:
     """Another worker may take it at once, and nothing was tried; what was put is due."""
 
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
 
-            async def hang(_told: Callable[[float], None]) -> None:
+            async def hang(_on_progress: Callable[[float], None]) -> None:
                 desk.storage.hangs = True
                 if at == "mix":
                     await asyncio.Event().wait()
@@ -244,7 +244,7 @@ def test_a_worker_that_cannot_give_back_stops_all_the_same(tmp_path: Path, datab
     async def run() -> None:
         async with desk_at(database_url, tmp_path) as desk:
 
-            async def lose_the_database(_told: Callable[[float], None]) -> None:
+            async def lose_the_database(_on_progress: Callable[[float], None]) -> None:
                 await desk.database.aclose()
                 await asyncio.Event().wait()
 

@@ -111,7 +111,7 @@ async def test_an_id_that_is_no_uuid_is_that_of_nothing(mixing: Mixing, shape: s
 
 
 async def test_whoever_asked_for_an_export_or_the_owner_removes_it(mixing: Mixing) -> None:
-    """Another collaborator is told so, and it stays."""
+    """Another collaborator is refused, and it stays."""
     (adas, key), (bos, _), (own, _) = [await mixing.make_export(name) for name in ("ada", "bo", "bo")]
     with pytest.raises(RequesterOnly):
         await mixing.exports.remove(mixing.logins["bo"], adas.id)
@@ -134,7 +134,7 @@ async def test_what_an_account_that_is_gone_has_asked_for_is_the_owners(mixing: 
 
 
 async def test_of_fifty_removals_at_once_one_succeeds(mixing: Mixing) -> None:
-    """The others find nothing, and the object is loose once."""
+    """The others find nothing, and the object is unreferenced once."""
     export, key = await mixing.make_export("bo")
     remove: list[Call] = [partial(mixing.exports.remove, mixing.logins[name], export.id) for name in ("ada", "bo")]
     assert await at_once(remove * (AT_ONCE // 2)) == ["done"] + ["export_not_found"] * (AT_ONCE - 1)

@@ -145,5 +145,5 @@ async def _stems(desk: Desk) -> list[str]:
     return [kept.upload.id for kept in (await desk.uploads.list(desk.login, desk.session, limit=9)).uploads]
 
 
-async def _raise(_told: object) -> None:
+async def _raise(_on_progress: object) -> None:
     raise Unavailable("The storage is away.")

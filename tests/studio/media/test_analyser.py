@@ -28,7 +28,9 @@ DEADLINE_S: Final = 40.0
 SELF: Final = (
     "from omnisonic.studio.media.probe import LIMITS; from omnisonic.process.sandbox import limit; limit(LIMITS)\n"
 )
-LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
+LINUX: Final = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux can tie children to parents and limit memory"
+)
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def open_file(data: bytes) -> Iterator[BinaryIO]:
 def analyse_data(
     data: bytes, command: Sequence[str] = (), *, within_s: float = ANALYSE_S, at_idle_priority: bool = False
 ) -> Analysis | None:
-    """What a process hears in `data`; `command` instead of the real one."""
+    """Analyse `data` in a process; `command` instead of the real one."""
     with open_file(data) as file:
         return blocking(
             analyse_file(
@@ -58,7 +60,7 @@ def python(program: str, *then: str) -> Sequence[str]:
     return sys.executable, "-c", f"{program}\nimport os; os.execv({become[0]!r}, {become!r})"
 
 
-def test_a_process_hears_what_this_one_would_have_heard() -> None:
+def test_a_process_returns_what_this_one_would_have_returned() -> None:
     """Nothing is lost on the way."""
     data = tone("mp3", "libmp3lame", seconds=3)
     with open_file(data) as file:
@@ -129,37 +131,37 @@ def test_others_come_first() -> None:
 
 @LINUX
 def test_a_file_is_not_blamed_for_a_busy_machine() -> None:
-    """It wants to be heard later."""
+    """It can be analysed later."""
     with busy_processor(), pytest.raises(CannotAnalyse, match="too busy"):
         analyse_data(tone(), within_s=0.5, at_idle_priority=True)
 
 
 @pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "echo '{}'", "echo nothing"])
-def test_a_decoder_led_astray_has_heard_nothing(said: str) -> None:
+def test_a_decoder_that_a_signal_ends_has_found_nothing(said: str) -> None:
     """It dies by its own hand, or talks nonsense."""
     assert analyse_data(b"", ("/bin/sh", "-c", said)) is None
 
 
-def test_a_flood_of_words_is_not_kept() -> None:
-    """What is longer than any answer is none."""
+def test_too_much_output_is_no_analysis() -> None:
+    """Output that is longer than any analysis is none."""
     program = f"import sys; sys.stdout.write('[' * {OUTPUT_BYTES * 4})"
     assert analyse_data(b"", (sys.executable, "-c", program), within_s=2) is None
 
 
 @pytest.mark.parametrize("said", ["exit 1", "kill -KILL $$", "kill -TERM $$"])
-def test_what_is_not_the_files_fault_is_told(said: str) -> None:
-    """A broken installation, and somebody who kills: the file wants to be heard later."""
+def test_what_is_not_the_files_fault_is_reported(said: str) -> None:
+    """A broken installation, and somebody who kills: the file can be analysed later."""
     with pytest.raises(CannotAnalyse):
         analyse_data(tone(), ("/bin/sh", "-c", said))
 
 
-def test_a_process_that_cannot_be_confined_says_why() -> None:
-    """Nothing is decoded, and the file wants to be heard later."""
+def test_a_process_without_a_sandbox_says_why() -> None:
+    """Nothing is decoded, and the file can be analysed later."""
     with pytest.raises(CannotAnalyse, match=r"^No sandbox here\.$"):
         analyse_data(tone(), ("/bin/sh", "-c", "printf 'No sandbox here.'; exit 77"))
 
 
-def test_a_command_that_is_not_there_is_told() -> None:
+def test_a_missing_command_is_reported() -> None:
     """That is nothing that a file can cause."""
     with pytest.raises(FileNotFoundError):
         analyse_data(tone(), ("/nowhere/python",))
@@ -199,6 +201,6 @@ def test_a_process_dies_with_whoever_started_it() -> None:
     eventually(lambda: not alive(child), what="it is gone")
 
 
-def test_the_real_command_is_leashed() -> None:
+def test_the_real_command_dies_with_its_parent() -> None:
     """To this process."""
     assert probe_command()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))

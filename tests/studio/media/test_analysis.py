@@ -41,7 +41,7 @@ def analyse_data(data: bytes) -> Analysis:
         ("avi", "libmp3lame", 44_100, True),
     ],
 )
-def test_sound_is_heard_in_files_and_films_of_many_kinds(container: str, codec: str, rate: int, film: bool) -> None:
+def test_sound_is_found_in_files_and_films_of_many_kinds(container: str, codec: str, rate: int, film: bool) -> None:
     """Length, rate and loudness are the tone's, as nearly as the codec keeps them."""
     found = analyse_data(tone(container, codec, seconds=2, rate=rate, film=film))
     assert found.channels == 2
@@ -79,7 +79,7 @@ def test_one_sample_is_a_sound() -> None:
 @pytest.mark.parametrize(
     "data", [silent_film(), wav(0), b"", b"\x89PNG\r\n\x1a\n" + bytes(100), b"ID3\x04" + bytes(5000)]
 )
-def test_where_there_is_no_sound_none_is_heard(data: bytes) -> None:
+def test_where_there_is_no_sound_none_is_found(data: bytes) -> None:
     """A silent film, a recording of nothing, nothing at all, a picture, a title without a song."""
     assert analyse(io.BytesIO(data)) is None
 
@@ -87,7 +87,7 @@ def test_where_there_is_no_sound_none_is_heard(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("container", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "libmp3lame"), ("ogg", "libopus")]
 )
-def test_of_a_file_that_was_cut_off_the_beginning_is_heard(container: str, codec: str) -> None:
+def test_of_a_file_that_was_cut_off_the_beginning_is_analysed(container: str, codec: str) -> None:
     """As long as it is."""
     whole = tone(container, codec, seconds=4, rate=48_000)
     found = analyse_data(whole[: len(whole) // 2])
@@ -102,7 +102,7 @@ def test_a_broken_stretch_does_not_hide_the_rest() -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_garbage_is_heard_or_not_but_never_fails(seed: int) -> None:
+def test_garbage_is_analysed_or_not_but_never_fails(seed: int) -> None:
     """Bytes of real files, overwritten here and there, and pure noise."""
     noise = random.Random(seed)
     analyse(io.BytesIO(noise.randbytes(20_000)))

@@ -75,7 +75,7 @@ def test_every_format_that_is_decoded_has_a_media_type_that_no_browser_runs() ->
     assert all(media_type.startswith(("audio/", "video/")) for media_type in MEDIA_TYPES.values())
 
 
-def test_a_process_says_so() -> None:
+def test_a_process_finds_the_same() -> None:
     """In the sandbox; and of words that they are nothing."""
     assert identified(FILES["CAF"][0]()) == "audio/x-caf"
     assert identified(b"no sound " * 1_000) is None
@@ -89,13 +89,13 @@ def test_a_decoder_that_is_led_astray_has_found_nothing(program: str) -> None:
     assert identified(b"anything", ("/bin/sh", "-c", program)) is None
 
 
-def test_a_process_that_cannot_be_confined_is_nobodys_fault() -> None:
+def test_a_process_without_a_sandbox_is_nobodys_fault() -> None:
     """The file is neither taken nor refused."""
     with pytest.raises(Unavailable):
         identified(b"anything", ("/bin/sh", "-c", "exit 77"))
 
 
-def test_whoever_waits_too_long_for_a_turn_is_told_to_come_back() -> None:
+def test_a_request_that_waits_too_long_for_a_turn_is_refused() -> None:
     """So many are looked at at once, and no more; then it is the next one's turn."""
 
     async def run() -> None:

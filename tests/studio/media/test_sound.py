@@ -49,14 +49,14 @@ def whole_wav() -> bytes:
     ],
     ids=["channels", "rate", "codec"],
 )
-def test_every_link_of_a_chain_is_heard(links: tuple[Callable[[], bytes], ...]) -> None:
+def test_every_link_of_a_chain_is_decoded(links: tuple[Callable[[], bytes], ...]) -> None:
     """Whatever changes from one to the next."""
     length_s, missing = read(b"".join(link() for link in links))
     assert length_s == pytest.approx(len(links) * LENGTH_S, abs=0.001)
     assert missing is None
 
 
-def test_a_link_that_cannot_be_decoded_is_said_to_be_missing() -> None:
+def test_a_link_that_cannot_be_decoded_is_reported_missing() -> None:
     """The others are heard, with or without one in the middle, which is of a codec that nobody has."""
     strange = ogg().replace(b"OpusHead", b"NopeHead")
     length_s, missing = read(ogg() + strange + ogg())
@@ -74,7 +74,7 @@ def test_a_chain_has_an_end() -> None:
     assert (len(links.parts), links.is_whole) == (MOST_LINKS, False)
 
 
-def test_a_broken_page_is_silent_and_said() -> None:
+def test_a_broken_page_is_silent_and_reported() -> None:
     """What comes after it is where it was."""
     broken = bytearray(ogg() + ogg())
     begin = 0
@@ -119,7 +119,7 @@ def test_what_cannot_be_decoded_is_silent_and_what_follows_stays_in_its_place(co
         ("webm", "libopus"),
     ],
 )
-def test_of_what_was_cut_off_it_is_said_how_much_is_there(container: str, codec: str) -> None:
+def test_a_file_that_was_cut_off_reports_how_much_is_there(container: str, codec: str) -> None:
     """Whole, nothing is said of it."""
     whole = tone(container, codec, seconds=4, rate=48_000)
     length_s, missing = read(whole)
@@ -167,7 +167,7 @@ def test_a_list_is_passed_over_with_or_without_the_byte_after_it(is_padded: bool
         ("mp3", "libmp3lame"),
     ],
 )
-def test_what_is_behind_tags_is_heard(container: str, codec: str) -> None:
+def test_sound_behind_tags_is_decoded(container: str, codec: str) -> None:
     """One tag, or two."""
     data = tone(container, codec, seconds=LENGTH_S, rate=48_000)
     for file in (tagged(data), tagged(tagged(data))):

@@ -53,7 +53,7 @@ def samples_in(data: bytes) -> tuple[Sound, int]:
 
 
 def render_mix(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bits: Bits = 24) -> tuple[bytes, Mixed]:
-    """The file of this mix, and what was said of it."""
+    """Render this mix: the file, and its measurements."""
     output = io.BytesIO()
     project = Project(*TEMPO, [stem for stem, _ in stems])
     for _, file in stems:
@@ -63,7 +63,7 @@ def render_mix(stems: Sequence[tuple[Stem, BinaryIO]], format_: Any = "wav", bit
 
 
 def mix(*stems: tuple[Stem, BinaryIO]) -> Sound:
-    """What is heard in this mix."""
+    """The samples of this mix."""
     data, mixed = render_mix(stems)
     sound, rate = samples_in(data)
     assert rate == RATE_HZ

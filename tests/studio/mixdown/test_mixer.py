@@ -25,7 +25,9 @@ from tests.studio.media.recordings import silence, silent_film
 from tests.studio.mixdown.sounds import file_of, noise, render_mix, sine
 
 DEADLINE_S: Final = 40.0
-LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leashes and limits of memory")
+LINUX: Final = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux can tie children to parents and limit memory"
+)
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 """Measuring coverage needs more than the limits let through."""
 
@@ -72,17 +74,17 @@ class Session:
         command: Sequence[str] = (),
         *,
         within_s: float = DEADLINE_S,
-        told: Callable[[float], None] | None = None,
+        on_progress: Callable[[float], None] | None = None,
         at_idle_priority: bool = False,
     ) -> Mixed:
         """Have it mixed; by `command` instead of the real one."""
-        tell, run = told or self.progress.append, (lambda: command) if command else mixing_command
+        report, run = on_progress or self.progress.append, (lambda: command) if command else mixing_command
         return await mix(
             self.project,
             self.files,
             self.output,
             "wav",
-            on_progress=tell,
+            on_progress=report,
             within_s=within_s,
             command=run,
             at_idle_priority=at_idle_priority,
@@ -122,7 +124,7 @@ def sound(seconds: float = 1.0) -> bytes:
 
 
 def test_a_process_mixes_what_this_one_would_have_mixed() -> None:
-    """The same bytes, and nothing of what was in the file before; and it tells how far it is."""
+    """The same bytes, and nothing of what was in the file before; and it reports its progress."""
     sounds = [sound(8), file_of(sine(440, 9, rate=44_100), 44_100).read()]
     with Session(*sounds) as session:
         mixed = within_deadline(session.mix())
@@ -136,7 +138,7 @@ def test_a_process_mixes_what_this_one_would_have_mixed() -> None:
         assert session.progress
 
 
-def test_what_is_missing_is_said_through_both_processes() -> None:
+def test_warnings_come_through_both_processes() -> None:
     """By the reader of each share of the stems to the one that mixes, and by that one to us."""
     whole = sound(4)
     with Session(whole, whole[: len(whole) // 2], whole[: len(whole) // 4]) as session:
@@ -173,7 +175,7 @@ def test_a_bomb_is_stopped_by_its_time() -> None:
 
 
 @LINUX
-def test_too_little_memory_is_told_as_such() -> None:
+def test_too_little_memory_is_reported_as_such() -> None:
     """A machine, or a limit, that these files are too much for."""
     with Session(sound()) as session, pytest.raises(UnusableStem, match="memory"):
         within_deadline(session.mix((sys.executable, "-c", STARVE)))
@@ -188,7 +190,7 @@ def test_a_reader_that_dies_takes_the_others_with_it(by: str, what: type[Excepti
 
 
 def test_a_full_disk_is_nobodys_fault() -> None:
-    """It is said, and no file is named."""
+    """The sentence says so, and no file is named."""
     little = (
         "import resource as r, signal as s; s.signal(s.SIGXFSZ, s.SIG_IGN); r.setrlimit(r.RLIMIT_FSIZE, (100_000,) * 2)"
     )
@@ -214,27 +216,27 @@ def test_others_come_first() -> None:
 
 @LINUX
 def test_a_machine_that_is_too_busy_to_mix_is_nobodys_fault() -> None:
-    """It is said, and no file is named."""
+    """The sentence says so, and no file is named."""
     with busy_processor(), Session(sound(20)) as session, pytest.raises(MixFailed, match="too busy"):
         within_deadline(session.mix(within_s=1.0, at_idle_priority=True))
 
 
 @pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "kill -XCPU $$"])
-def test_a_decoder_led_astray_is_the_files_fault(said: str) -> None:
+def test_a_decoder_that_a_signal_ends_is_the_files_fault(said: str) -> None:
     """It dies by its own hand."""
     with Session(sound()) as session, pytest.raises(UnusableStem):
         within_deadline(session.mix(("/bin/sh", "-c", said)))
 
 
 @pytest.mark.parametrize("said", ["exit 1", "kill -KILL $$", "kill -TERM $$", "echo nothing", "echo '{}'", "exit 0"])
-def test_what_is_not_the_files_fault_is_told(said: str) -> None:
-    """A broken installation, somebody who kills, and words that are no news: it can be tried again."""
+def test_what_is_not_the_files_fault_is_reported(said: str) -> None:
+    """A broken installation, somebody who kills, and output that is no report: it can be tried again."""
     with Session(sound()) as session, pytest.raises(MixFailed):
         within_deadline(session.mix(("/bin/sh", "-c", said)))
 
 
-def test_a_flood_of_words_is_not_kept() -> None:
-    """What is longer than any news is none."""
+def test_too_much_output_is_refused() -> None:
+    """A line that is longer than any report is none."""
     with Session(sound()) as session, pytest.raises(MixFailed):
         within_deadline(session.mix((sys.executable, "-c", "import sys; sys.stdout.write('[' * 1_000_000)")))
 
@@ -248,10 +250,10 @@ def test_a_process_that_is_killed_in_the_middle_has_failed(tmp_path: Path) -> No
 
     note = f"import os; from pathlib import Path; Path({str(noted)!r}).write_text(str(os.getpid()))"
     with Session(sound(30)) as session, pytest.raises(MixFailed):
-        within_deadline(session.mix(python(note), told=kill))
+        within_deadline(session.mix(python(note), on_progress=kill))
 
 
-def test_a_command_that_is_not_there_is_told() -> None:
+def test_a_missing_command_is_reported() -> None:
     """That is nothing that a file can cause."""
     with Session(sound()) as session, pytest.raises(FileNotFoundError):
         within_deadline(session.mix(("/nowhere/python",)))
@@ -308,13 +310,13 @@ def test_limits_cannot_be_lifted() -> None:
     assert ran.stdout == f"{cpu} (0, 0) {LIMITS.written_bytes}\n"
 
 
-def test_the_real_command_is_leashed() -> None:
+def test_the_real_command_dies_with_its_parent() -> None:
     """To this process."""
     assert mixing_command()[1:4] == ("-m", "omnisonic.process.die_with_parent", str(os.getpid()))
 
 
-def test_news_are_lines_that_anybody_can_read() -> None:
-    """JSON, and so is the order."""
-    order = MixRequest(Project(120, 4, [Stem("a")]), "wav", 24, [3], 4)
-    assert msgspec.json.decode(msgspec.json.encode(order), type=MixRequest) == order
+def test_reports_are_lines_of_json() -> None:
+    """And so is the request."""
+    request = MixRequest(Project(120, 4, [Stem("a")]), "wav", 24, [3], 4)
+    assert msgspec.json.decode(msgspec.json.encode(request), type=MixRequest) == request
     assert msgspec.json.encode(Failed("No.")) == b'{"report":"failed","sentence":"No."}'
