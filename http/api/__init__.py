@@ -1,1 +1,1 @@
-"""The REST resources, one file each, with what they take beside it."""
+"""The REST resources, one file each, with the inputs of their routes."""

@@ -1,1 +1,1 @@
-"""Signing in and out, the providers, and who is calling."""
+"""Signing in and out, sign-in providers, and the current user."""

@@ -4,8 +4,8 @@ It owns the count of connections, in all and from each address. IPv6 addresses c
 trusted proxies are not counted by address: behind them are many people, whom only `X-Forwarded-For` tells apart.
 
 Overload: over a limit, 503 with `Retry-After`, and the connection is closed. Out of descriptors or memory, it pauses
-for `PAUSE_S`, and newcomers wait in the socket's backlog. It says either once in `LOG_EVERY_S`. Crash of a connection:
-logged, and the others go on. Shutdown: `close` stops accepting at once.
+for `PAUSE_S`, and newcomers wait in the socket's backlog. Each is logged at most once in `LOG_EVERY_S`. Crash of a
+connection: logged, and the others go on. Shutdown: `close` stops accepting at once.
 """
 
 import asyncio

@@ -97,8 +97,8 @@ class HttpConnection(ASGIHTTPConnection):
     async def _handle_and_drain(self, request: Request, linger_s: float) -> ResponseTypes:
         """Handle the request, then wait `linger_s` for the rest of its body; else the response closes the connection.
 
-        An answer that overtakes the body makes the server close the connection under a client that still sends or
-        already asks for more, and the client may see neither answer. A body that was not asked for is not waited for.
+        A response that is sent before the body has arrived makes the server close the connection while the client is
+        still sending, and the client may not see the response. A body that no 100 was sent for is not waited for.
         """
         response = await self.app.handle_request(request)
         if expectation_of(self.scope).is_open:

@@ -38,14 +38,14 @@ DESCRIPTIONS: Final[Mapping[int, str]] = {
     403: "A page from that origin may not do this (`foreign_origin`), or only the owner may (`owner_only`).",
     404: "There is nothing there, or nothing that is shared with the caller.",
     408: "The body did not arrive in time (`request_timeout`).",
-    409: "It cannot be now: the code says why.",
+    409: "Not possible in the current state: the code says why.",
     412: "Another version of the protocol is wanted (`unsupported_tus_version`).",
-    413: "The body is too large, or more than one may keep: the code says which.",
+    413: "The body is too large, or the storage quota is used up: the code says which.",
     415: "The body is of a type that is not taken here (`unsupported_media_type`).",
     421: "This server does not answer to that `Host` (`wrong_host`).",
     460: "What arrived is not what was sent (`checksum_mismatch`).",
     416: "The file has no such bytes (`range_not_satisfiable`).",
-    429: "Too often, or too much at once: the code says which.",
+    429: "Too many requests, or too much at once: the code says which.",
     500: "Our own failure (`internal`).",
     507: "There is no room left (`storage_full`).",
     503: "Something that this server needs does not answer now (`unavailable`).",
@@ -154,8 +154,8 @@ def describe_route(
 class StudioOpenAPI(OpenAPIProvider):
     """quart-schema's provider, corrected where it is incomplete.
 
-    Bodies are required where something in them is, answers are msgspec structs whose every property is always there,
-    each answer names its headers, and HEAD is listed where it is a route of its own.
+    A body is required when one of its properties is. Responses are msgspec structs, whose properties are always there
+    unless they default to `UNSET`. Each response lists its headers. HEAD is listed where it is a route of its own.
     """
 
     def schema(self) -> dict[str, Any]:

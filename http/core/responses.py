@@ -159,9 +159,9 @@ class UploadList(msgspec.Struct, frozen=True, rename="camel"):
 class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """A mixdown, requested or finished, and the address of its file.
 
-    `progress` is in percent, `errorMessage` says why it has failed. What is known only of a finished one is null until
-    then; `loudnessLufs` stays so for what is too quiet to have any, and `peakDbfs` for silence. `warning` says what of
-    its files is missing in it, null for nothing.
+    `progress` is in percent. `errorMessage` says why it failed. Size, duration, loudness and peak are null until it is
+    finished; `loudnessLufs` stays null when the mix is too quiet to measure, `peakDbfs` when it is silent. `warning`
+    says which files are missing in the mix, null for none.
     """
 
     url: str

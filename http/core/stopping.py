@@ -49,7 +49,7 @@ class Stopping:
         return self._began_s < math.inf
 
     def begin(self) -> None:
-        """Shorten all registered timeouts, now and later ones."""
+        """Start the stop: shorten the registered timeouts, and those registered later."""
         self._began_s = asyncio.get_running_loop().time()
         for bound, within_s in self._bounds.items():
             _shorten(bound, self._began_s + within_s)

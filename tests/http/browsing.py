@@ -127,7 +127,7 @@ def join(page: Page, shown_as: str = "") -> Page:
     return page
 
 
-def say(page: Page, text: str) -> None:
+def send_message(page: Page, text: str) -> None:
     page.get_by_label("Message", exact=True).fill(text)
     page.get_by_role("button", name="Send", exact=True).click()
 

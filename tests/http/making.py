@@ -30,7 +30,7 @@ def make(web: Web, content: bytes = SOUND, *, job: Job | None = None, warning: s
 
     `warning` is what is missing in it.
     """
-    return web.do(_made(web, job or taken(web), content, warning))
+    return web.do(_run_job(web, job or taken(web), content, warning))
 
 
 def fail(web: Web, reason: str) -> Export:
@@ -40,7 +40,7 @@ def fail(web: Web, reason: str) -> Export:
     return failed
 
 
-async def _made(web: Web, job: Job, content: bytes, warning: str | None) -> Export | None:
+async def _run_job(web: Web, job: Job, content: bytes, warning: str | None) -> Export | None:
     async def chunks() -> AsyncIterator[bytes]:
         yield content
 

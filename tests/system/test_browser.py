@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.cli.running import eventually
-from tests.http.browsing import CHROMIUM, TIMEOUT_MS, add_files, join, log, roster, running_browser, say, stem
+from tests.http.browsing import CHROMIUM, TIMEOUT_MS, add_files, join, log, roster, running_browser, send_message, stem
 from tests.http.conftest import deadline
 from tests.http.sounds import wav
 from tests.system.studio import Studio, running_studio
@@ -122,9 +122,9 @@ def test_two_people_meet_talk_and_part(visitors: Visitors) -> None:
     for page in (ada, bo):
         expect(roster(page)).to_have_count(2)
     expect(log(ada)).to_contain_text("Bo came in.")
-    say(bo, "From the bridge?")
+    send_message(bo, "From the bridge?")
     expect(log(ada).get_by_role("article")).to_contain_text("From the bridge?")
-    say(ada, "Four bars in.")
+    send_message(ada, "Four bars in.")
     expect(log(bo).get_by_role("article").last).to_contain_text("Four bars in.")
     expect(bo.locator(".pending, .unsent")).to_have_count(0)
     bo.get_by_role("link", name="Sessions").click()
@@ -237,7 +237,7 @@ def test_both_come_back_by_themselves_when_the_gateway_ends(
         expect(log(page)).to_contain_text("You are back.", timeout=BACK_MS)
     for page in (kim, lou):
         expect(roster(page)).to_have_count(2, timeout=BACK_MS)
-    say(lou, "Where were we?")
+    send_message(lou, "Where were we?")
     expect(log(kim).get_by_role("article").last).to_contain_text("Where were we?")
 
 

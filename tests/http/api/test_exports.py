@@ -29,7 +29,7 @@ def signed_up(web: Web) -> httpx.Client:
 
 
 @pytest.fixture(name="session")
-def made_session(ada: httpx.Client) -> str:
+def create_session(ada: httpx.Client) -> str:
     return str(make(ada, "Night jam")["id"])
 
 
@@ -45,7 +45,7 @@ def ask(client: httpx.Client, session: str, **more: Any) -> httpx.Response:
     return client.post("/api/export", json={"sessionId": session} | more)
 
 
-def asked(client: httpx.Client, session: str, **more: Any) -> dict[str, Any]:
+def request_export(client: httpx.Client, session: str, **more: Any) -> dict[str, Any]:
     """The export that `ask` asks for."""
     answer = ask(client, session, **more)
     assert answer.status_code == 202, answer.text
@@ -53,7 +53,7 @@ def asked(client: httpx.Client, session: str, **more: Any) -> dict[str, Any]:
     return export
 
 
-def told(web: Web) -> list[tuple[str, str, Any]]:
+def published_events(web: Web) -> list[tuple[str, str, Any]]:
     """What rooms were told about exports: room, type and payload."""
     said = [event for event in web.bus.events if isinstance(event, RoomSaid) and event.type.startswith("export.")]
     return [(event.room, event.type, msgspec.json.decode(event.payload)) for event in said]
@@ -70,7 +70,7 @@ def test_a_question_about_nothing_is_told_what_it_lacks(web: Web, ada: httpx.Cli
 
 def test_an_export_is_asked_for_and_where_it_will_be_is_said_at_once(web: Web, ada: httpx.Client, session: str) -> None:
     """Every property of the contract; the room hears of it, and nobody has made it yet."""
-    export = asked(ada, session)
+    export = request_export(ada, session)
     place = f"/api/export/{export['exportId']}/download"
     assert datetime.fromisoformat(export.pop("createdAt")).tzinfo is not None
     assert export == {
@@ -82,7 +82,7 @@ def test_an_export_is_asked_for_and_where_it_will_be_is_said_at_once(web: Web, a
     said = {
         "exportId": export["exportId"], "sessionId": session, "status": "pending", "progress": 0, "format": "wav"
     }  # fmt: skip
-    assert told(web) == [(session, "export.progress", said)]
+    assert published_events(web) == [(session, "export.progress", said)]
 
 
 def test_a_client_of_the_original_contract_needs_to_know_nothing_else(
@@ -109,7 +109,7 @@ def test_a_finished_export_is_an_attachment_with_its_name_and_type(
     web: Web, ada: httpx.Client, session: str, format_: str, media_type: str
 ) -> None:
     """In parts, too; what was measured is told."""
-    url = asked(ada, session, format=format_)["url"]
+    url = request_export(ada, session, format=format_)["url"]
     making.make(web)
     answer = ada.get(url)
     assert (answer.headers["Content-Type"], answer.content) == (media_type, SOUND)
@@ -127,7 +127,7 @@ def test_a_finished_export_is_an_attachment_with_its_name_and_type(
 def test_what_takes_long_is_to_be_asked_for_again(hasty_web: Web) -> None:
     """202 with the time to wait, and how far it is."""
     ada = hasty_web.sign_up("ada@example.com")
-    export = asked(ada, make(ada)["id"])
+    export = request_export(ada, make(ada)["id"])
     making.taken(hasty_web)
     answer = ada.get(export["url"])
     assert (answer.status_code, answer.json()["status"]) == (202, "processing")
@@ -136,7 +136,7 @@ def test_what_takes_long_is_to_be_asked_for_again(hasty_web: Web) -> None:
 
 def test_why_an_export_has_failed_is_told_to_who_waits(web: Web, ada: httpx.Client, session: str) -> None:
     """409 with the sentence, and no file."""
-    export = asked(ada, session)
+    export = request_export(ada, session)
     with ThreadPoolExecutor(1) as pool:
         fetched = pool.submit(ada.get, export["url"], timeout=20.0)
         making.fail(web, "There is no sound in 'notes.txt'.")
@@ -153,7 +153,7 @@ def test_all_who_share_the_session_see_all_its_exports_newest_first(web: Web, ad
     bob = web.sign_up("bob@example.com")
     session = make(ada)
     share(ada, session, bob)
-    ids = [asked(client, session["id"])["exportId"] for client in (ada, bob)]
+    ids = [request_export(client, session["id"])["exportId"] for client in (ada, bob)]
     for _ in ids:
         making.make(web)
     for client in (ada, bob):
@@ -188,11 +188,11 @@ def test_mixdowns_over_the_limit_of_a_user_are_told_to_wait(database_url: str) -
     """429 with a code of its own and a time to come back after, in whichever session; nobody else is held up."""
     with running_web({"EXPORT_MAX_ACTIVE_PER_USER": "1"}, database_url=database_url) as web:
         ada, bo = web.sign_up("ada@example.com"), web.sign_up("bo@example.com")
-        asked(ada, make(ada, "One")["id"])
+        request_export(ada, make(ada, "One")["id"])
         refused = ask(ada, make(ada, "Two")["id"])
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_exports_of_user")
         assert int(refused.headers["Retry-After"]) > 0
-        asked(bo, make(bo, "Three")["id"])
+        request_export(bo, make(bo, "Three")["id"])
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_who_asked_for_it_and_the_owner_may_remove_it_and_no_other(web: Web, ada
     session = make(ada)
     for guest in (bob, cy):
         share(ada, session, guest)
-    exports = [asked(bob, session["id"])["exportId"] for _ in range(2)]
+    exports = [request_export(bob, session["id"])["exportId"] for _ in range(2)]
     for _ in exports:
         making.make(web)
     refused = cy.delete(f"/api/export/{exports[0]}")
@@ -233,14 +233,14 @@ def test_who_asked_for_it_and_the_owner_may_remove_it_and_no_other(web: Web, ada
     for client, export in zip((bob, ada), exports, strict=True):
         assert client.delete(f"/api/export/{export}").json() == {"ok": True}
         gone = {"exportId": export, "sessionId": session["id"]}
-        assert told(web)[-1] == (session["id"], "export.removed", gone)
+        assert published_events(web)[-1] == (session["id"], "export.removed", gone)
     assert web.stored() == set()
     assert is_clean(web)
 
 
 def test_one_that_is_being_made_can_be_given_up(web: Web, ada: httpx.Client, session: str) -> None:
     """What its worker makes of it is nothing, and nothing of it is kept."""
-    export = asked(ada, session)
+    export = request_export(ada, session)
     job = making.taken(web)
     assert ada.delete(f"/api/export/{export['exportId']}").status_code == 200
     assert making.make(web, job=job) is None
@@ -251,7 +251,7 @@ def test_one_that_is_being_made_can_be_given_up(web: Web, ada: httpx.Client, ses
 
 def test_the_same_removal_many_times_at_once_succeeds_once(web: Web, ada: httpx.Client, session: str) -> None:
     """The others are 404, and the file is gone once (RELIABILITY 25)."""
-    export = asked(ada, session)["exportId"]
+    export = request_export(ada, session)["exportId"]
     making.make(web)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         statuses = list(pool.map(lambda _: ada.delete(f"/api/export/{export}").status_code, range(AT_ONCE)))
@@ -261,7 +261,7 @@ def test_the_same_removal_many_times_at_once_succeeds_once(web: Web, ada: httpx.
 
 def test_a_deleted_session_takes_its_exports_with_it(web: Web, ada: httpx.Client, session: str) -> None:
     """Who waited for one is told that there is none, and housekeeping finds the file of the other."""
-    first, second = (asked(ada, session) for _ in range(2))
+    first, second = (request_export(ada, session) for _ in range(2))
     making.make(web)
     with ThreadPoolExecutor(1) as pool:
         fetched = pool.submit(ada.get, second["url"], timeout=20.0)
@@ -274,7 +274,7 @@ def test_a_deleted_session_takes_its_exports_with_it(web: Web, ada: httpx.Client
 
 def test_a_file_that_the_storage_has_lost_is_not_found(web: Web, ada: httpx.Client, session: str) -> None:
     """404 in words, not half an answer."""
-    url = asked(ada, session)["url"]
+    url = request_export(ada, session)["url"]
     making.make(web)
     for path in web.folder.rglob("*"):
         if path.is_file():

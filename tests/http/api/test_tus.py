@@ -16,7 +16,7 @@ from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from tests.cli.running import eventually
 from tests.http.api.test_sessions import make
 from tests.http.api.test_sessions_sharing import share, user_id
-from tests.http.api.test_uploads import is_clean, send, told
+from tests.http.api.test_uploads import is_clean, published_events, send
 from tests.http.running import Web
 from tests.http.sounds import wav
 
@@ -82,7 +82,7 @@ def test_a_client_of_others_sends_a_file_in_pieces(web: Web, ada: httpx.Client) 
     made = ada.get(f"/api/upload/{upload_id}").json()
     assert made["upload"]["sha256"] == hashlib.sha256(SOUND).hexdigest()
     assert ada.get(made["downloadUrl"]).content == SOUND
-    assert told(web) == [(session, "upload.added", made["upload"])]
+    assert published_events(web) == [(session, "upload.added", made["upload"])]
     assert is_clean(web)
 
 
@@ -188,7 +188,7 @@ def test_the_last_piece_ten_times_at_once_makes_one_upload(web: Web, ada: httpx.
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda _: piece(ada, place, PIECE_BYTES, SOUND[PIECE_BYTES:]), range(10)))
     assert sorted(answer.status_code for answer in answers) == [204] + [409] * 9
-    assert [kind for _, kind, _ in told(web)] == ["upload.added"]
+    assert [kind for _, kind, _ in published_events(web)] == ["upload.added"]
     eventually(lambda: is_clean(web), what="nothing is left")
 
 
@@ -215,7 +215,7 @@ def test_a_role_that_was_lost_meanwhile_takes_the_pieces_with_it(web: Web, ada: 
     assert (answer.status_code, answer.json()["code"]) == (404, "session_not_found")
     assert bob.head(place, headers=TUS).status_code == 404
     assert bob.delete(place, headers=TUS).status_code == 404
-    assert told(web) == []
+    assert published_events(web) == []
     assert web.stored() == set()
     assert is_clean(web)
 

@@ -24,7 +24,7 @@ from tests.cli.running import eventually
 from tests.http.api.test_sessions import make
 from tests.http.api.test_tus import begun, offset, piece
 from tests.http.api.test_upload_refusals import FORM, PART
-from tests.http.api.test_uploads import is_clean, send, told
+from tests.http.api.test_uploads import is_clean, published_events, send
 from tests.http.faulty_uploads import Fault, FaultyStorage, FaultyUploads, Moment, away
 from tests.http.running import CLIENT_TIMEOUT_S, Web, running_web
 from tests.http.sounds import wav
@@ -171,7 +171,7 @@ def test_a_put_that_fails_leaves_nothing(
     assert (status == 503) == ("Retry-After" in answer.headers)
     assert web.stored() == set()
     assert is_clean(web)
-    assert (listed(ada), told(web)) == ([], [])
+    assert (listed(ada), published_events(web)) == ([], [])
     fault.at("never")
     assert send(ada, SOUND, session=session).status_code == 201
     assert is_clean(web)
@@ -186,7 +186,7 @@ def test_a_commit_that_fails_takes_the_object_with_it(
     assert send(ada, SOUND, session=make(ada)["id"]).status_code in (500, 503)
     assert web.stored() == set()
     assert is_clean(web)
-    assert (listed(ada), told(web)) == ([], [])
+    assert (listed(ada), published_events(web)) == ([], [])
 
 
 def test_a_commit_that_was_done_but_not_told_keeps_its_object(web: Web, ada: httpx.Client, fault: Fault) -> None:

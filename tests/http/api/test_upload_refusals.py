@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.running import eventually
 from tests.http.api.test_sessions import make
-from tests.http.api.test_uploads import SOUND, brought, is_clean, send, told
+from tests.http.api.test_uploads import SOUND, brought, is_clean, published_events, send
 from tests.http.running import Web, running_web
 from tests.http.sounds import wav
 from tests.postgres_server import PostgresServer, fresh_database
@@ -43,7 +43,7 @@ def ada(small_web: Web) -> httpx.Client:
 
 def refused(web: Web, answer: httpx.Response) -> tuple[int, str]:
     """The status and the code of a refusal, after which nothing is left."""
-    assert told(web) == []
+    assert published_events(web) == []
     eventually(lambda: is_clean(web), what="nothing is left")
     return answer.status_code, answer.json()["code"]
 
@@ -214,7 +214,7 @@ def test_a_client_that_vanishes_leaves_nothing(small_web: Web, ada: httpx.Client
     with _connection(small_web, ada):
         eventually(lambda: bool(_loose(small_web)), what="the upload has begun")
     eventually(lambda: is_clean(small_web), what="nothing is left")
-    assert told(small_web) == []
+    assert published_events(small_web) == []
 
 
 def _loose(web: Web) -> list[object]:

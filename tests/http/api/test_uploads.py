@@ -45,7 +45,7 @@ def brought(client: httpx.Client, **about: Any) -> dict[str, Any]:
     return upload
 
 
-def told(web: Web) -> list[tuple[str, str, Any]]:
+def published_events(web: Web) -> list[tuple[str, str, Any]]:
     """What rooms were told about uploads: room, type and payload."""
     said = [event for event in web.bus.events if isinstance(event, RoomSaid) and event.type.startswith("upload.")]
     return [(event.room, event.type, msgspec.json.decode(event.payload)) for event in said]
@@ -76,7 +76,7 @@ def test_what_goes_in_is_described_and_comes_out_again(web: Web) -> None:
     assert (upload["gainDb"], upload["pan"], upload["muted"], upload["offsetSeconds"]) == (0, 0, False, 0)
     assert web.client.get(answer.json()["downloadUrl"]).content == SOUND
     assert ada.get(f"/api/upload/{upload['id']}").json()["upload"] == upload
-    assert told(web) == [(session, "upload.added", upload)]
+    assert published_events(web) == [(session, "upload.added", upload)]
     assert is_clean(web)
 
 
@@ -130,7 +130,7 @@ def test_a_stem_is_mixed_by_all_who_share_it(web: Web) -> None:
     assert bob.patch(place, json={"gainDb": -6.5, "muted": True}).status_code == 200
     changed = ada.patch(place, json={"pan": -1, "offsetSeconds": 2.25}).json()["upload"]
     assert changed == upload | {"gainDb": -6.5, "muted": True, "pan": -1.0, "offsetSeconds": 2.25}
-    assert told(web)[-1] == (session["id"], "upload.changed", changed)
+    assert published_events(web)[-1] == (session["id"], "upload.changed", changed)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_its_uploader_and_the_owner_may_remove_it_and_no_other(web: Web) -> None
     for client, upload in ((bob, first), (ada, second)):
         assert client.delete(f"/api/upload/{upload['id']}").json() == {"ok": True}
         gone = {"uploadId": upload["id"], "sessionId": session["id"]}
-        assert told(web)[-1] == (session["id"], "upload.removed", gone)
+        assert published_events(web)[-1] == (session["id"], "upload.removed", gone)
     assert web.stored() == set()
     assert is_clean(web)
 
@@ -175,7 +175,7 @@ def test_the_same_removal_fifty_times_at_once_succeeds_once(web: Web) -> None:
     with ThreadPoolExecutor(50) as pool:
         statuses = list(pool.map(lambda _: ada.delete(f"/api/upload/{upload['id']}").status_code, range(50)))
     assert sorted(statuses) == [200] + [404] * 49
-    assert [kind for _, kind, _ in told(web)] == ["upload.added", "upload.removed"]
+    assert [kind for _, kind, _ in published_events(web)] == ["upload.added", "upload.removed"]
     assert is_clean(web)
 
 

@@ -29,7 +29,7 @@ def files(draw: st.DrawFn) -> bytes:
     return data.replace(b"\r\n--B0", b"\r\n--B1")
 
 
-async def cut(form: bytes, cuts: Iterable[int]) -> AsyncIterator[bytes]:
+async def split_form(form: bytes, cuts: Iterable[int]) -> AsyncIterator[bytes]:
     """`form` in chunks that end at `cuts`."""
     begin = 0
     for end in [*cuts, len(form)]:
@@ -60,7 +60,7 @@ def test_a_file_is_what_was_sent_wherever_the_chunks_end(file: bytes, data: st.D
     """Also in the middle of what looks like a boundary, and of the one that is."""
     form = HEAD + file + TAIL
     cuts = sorted(data.draw(st.lists(st.integers(0, len(form)), max_size=12)))
-    assert asyncio.run(read(cut(form, cuts))) == file
+    assert asyncio.run(read(split_form(form, cuts))) == file
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,20 @@ def test_a_file_ends_where_it_ends_whatever_follows(tail: bytes) -> None:
     places = range(len(HEAD), len(form) + 1)
     for first in places:
         for second in range(first, min(first + 12, len(form) + 1)):
-            assert asyncio.run(read(cut(form, [first, second]))) == FILE, (first, second)
+            assert asyncio.run(read(split_form(form, [first, second]))) == FILE, (first, second)
 
 
 def test_a_file_is_what_was_sent_when_every_byte_comes_alone() -> None:
     """One chunk a byte."""
     file = bytes(range(256)) + FILE
     form = HEAD + file + TAIL
-    assert asyncio.run(read(cut(form, range(len(form))))) == file
+    assert asyncio.run(read(split_form(form, range(len(form))))) == file
 
 
 @pytest.mark.parametrize("end", [0, 1, 2, 4, 6, 7])
 def test_a_form_that_breaks_off_is_refused(end: int) -> None:
     """In the file, and anywhere in the boundary after it."""
-    assert refusal(cut(HEAD + b"abc" + TAIL[:end], [len(HEAD) + 1])) == "invalid_form"
+    assert refusal(split_form(HEAD + b"abc" + TAIL[:end], [len(HEAD) + 1])) == "invalid_form"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_form_that_breaks_off_is_refused(end: int) -> None:
 )
 def test_a_form_whose_lines_end_otherwise_is_refused(form: bytes) -> None:
     """Rather than that a file has a byte too many, or ends too soon."""
-    assert refusal(cut(form, [])) == "invalid_form"
+    assert refusal(split_form(form, [])) == "invalid_form"
 
 
 @pytest.mark.parametrize("before", [b"", HEAD[:6], HEAD + b"abc" + TAIL, HEAD + b"abc\r\n--B0\r\n"])

@@ -54,7 +54,7 @@ def stop_soon(web: Web) -> threading.Thread:
             return stopping
 
 
-def told_to_come_again(answer: bytes) -> bool:
+def asks_to_retry(answer: bytes) -> bool:
     """Whether it is 503 that says when, in our own words and with our own headers."""
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = head.decode().lower().split("\r\n")
@@ -83,7 +83,7 @@ def test_a_form_in_flight_at_a_stop_is_503(url: str, tmp_path: Path, goes_on: bo
             if goes_on:
                 sending = threading.Thread(target=_send_on, args=(opened,), daemon=True)
                 sending.start()
-            assert told_to_come_again(answer_of(opened))
+            assert asks_to_retry(answer_of(opened))
             stopping.join()
             assert time.monotonic() - began_s < GRACE_S
     assert nothing_is_left(url, tmp_path)
@@ -124,7 +124,7 @@ def test_an_upload_that_the_store_holds_up_is_503(url: str, tmp_path: Path) -> N
             opened.sendall(form)
             hold_up(fault)
             stopping = stop_soon(web)
-            assert told_to_come_again(answer_of(opened))
+            assert asks_to_retry(answer_of(opened))
             stopping.join()
     assert nothing_is_left(url, tmp_path)
 
@@ -139,7 +139,7 @@ def test_a_piece_in_flight_at_a_stop_is_503_and_goes_on_later(url: str, tmp_path
             opened.sendall(_piece_head(web, ada, place, promised=promised) + SOUND[:HALF])
             eventually(lambda: bool(web.stored()), what="the piece is being kept")
             stopping = stop_soon(web)
-            assert told_to_come_again(answer_of(opened))
+            assert asks_to_retry(answer_of(opened))
             stopping.join()
     with web_on(url, LocalStorage(tmp_path), tmp_path) as web:
         ada = web.sign_up("ada@example.com")

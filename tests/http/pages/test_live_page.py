@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.cli.running import eventually
-from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, person, roster, say, visiting
+from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, person, roster, send_message, visiting
 from tests.http.running import GatewayThread, Web, running_web
 from tests.postgres_server import PostgresServer, fresh_database
 
@@ -37,7 +37,7 @@ def test_two_visitors_meet_talk_and_part(visit: Visit, site: Web) -> None:
     expect(log(ada)).to_contain_text("Bo came in.")
     for page in (ada, bo):
         expect(roster(page)).to_have_count(2)
-    say(bo, "From the bridge?")
+    send_message(bo, "From the bridge?")
     expect(log(ada).get_by_role("article")).to_contain_text("Bo")
     expect(log(ada).get_by_role("article")).to_contain_text("From the bridge?")
     expect(log(bo).get_by_role("article")).to_have_count(1)
@@ -255,7 +255,7 @@ def test_markup_stays_text(visit: Visit, site: Web) -> None:
     path = f"/sessions/{new_session(site, 'Ada', 'Bo', name=evil)}"
     ada = join(visit(path, who="Ada"))
     bo = join(visit(path, who="Bo"), evil)
-    say(bo, f"{evil}</p><script>alert(2)</script>")
+    send_message(bo, f"{evil}</p><script>alert(2)</script>")
     expect(ada.get_by_role("heading", name=evil)).to_be_visible()
     expect(log(ada)).to_contain_text(f"{evil} came in.")
     expect(log(ada).get_by_role("article")).to_contain_text("<script>alert(2)</script>")
@@ -266,7 +266,7 @@ def test_markup_stays_text(visit: Visit, site: Web) -> None:
 def test_a_message_that_was_refused_can_be_sent_again(visit: Visit, site: Web) -> None:
     """It is shown at once, then marked with the gateway's sentence."""
     page = join(visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada"))
-    say(page, "forbidden")
+    send_message(page, "forbidden")
     expect(page.locator(".unsent")).to_contain_text("Not sent. Slow down a little.")
     page.get_by_role("button", name="Send again").click()
     expect(page.locator(".unsent")).to_have_count(1)
@@ -280,7 +280,7 @@ def test_a_message_on_its_way_when_the_connection_goes_is_marked(
     session = new_session(site, "Ada")
     page = join(visit(f"/sessions/{session}", who="Ada"))
     gateway.fake.is_mute = True
-    say(page, "hello?")
+    send_message(page, "hello?")
     expect(page.locator(".pending")).to_have_count(1)
     gateway.do(gateway.fake.close, session, 1001, json.dumps({"reconnectMs": 1}))
     expect(page.locator(".unsent")).to_contain_text("The connection was lost.")
@@ -319,7 +319,7 @@ def test_thirty_members_with_long_names_fit(visit: Visit, site: Web, gateway: Ga
     for number in range(29):
         name, status = f"Bartholomew-Featherstonehaugh {number}", "away" if number % 3 else "active"
         gateway.do(gateway.fake.put, session, name, status)
-    say(page, "W" * 400)
+    send_message(page, "W" * 400)
     expect(page.locator("#count")).to_have_text("30")
     expect(roster(page)).to_have_count(30)
     assert page.evaluate("document.documentElement.scrollWidth") == width

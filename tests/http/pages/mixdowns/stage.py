@@ -20,16 +20,16 @@ SOUND: Final = wav(12.5)
 """As long as the worker says that each is."""
 
 
-def asked(site: Web, session: str, who: str = "Ada", format_: str = "wav") -> str:
+def request_mixdown(site: Web, session: str, who: str = "Ada", format_: str = "wav") -> str:
     """The id of a mixdown that somebody has asked for."""
     answer = person(site, who).post("/api/export", json={"sessionId": session, "format": format_})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["exportId"])
 
 
-def made(site: Web, session: str, who: str = "Ada", format_: str = "wav") -> str:
+def make_mixdown(site: Web, session: str, who: str = "Ada", format_: str = "wav") -> str:
     """The id of one that is made."""
-    export = asked(site, session, who, format_)
+    export = request_mixdown(site, session, who, format_)
     assert finished(site).id == export
     return export
 
@@ -53,13 +53,13 @@ def beat(site: Web, job: Job, progress: int) -> None:
     assert site.do(ExportQueue(site.database).renew(job, progress))
 
 
-def hear(gateway: GatewayThread, export: Export, **changes: Any) -> None:
+def publish_export(gateway: GatewayThread, export: Export, **changes: Any) -> None:
     """Let whoever is in the room hear how far this is, with these changes."""
     said = progress_event(msgspec.structs.replace(export, **changes))
     gateway.do(gateway.fake.tell, said.room, {"type": said.type, "payload": msgspec.json.decode(said.payload)})
 
 
-def kept(site: Web, session: str) -> list[dict[str, Any]]:
+def list_mixdowns(site: Web, session: str) -> list[dict[str, Any]]:
     """The session's mixdowns, as the studio has them."""
     exports = person(site, "Ada").get("/api/export", params={"sessionId": session}).json()["exports"]
     return [dict(export) for export in exports]

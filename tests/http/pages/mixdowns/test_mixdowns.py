@@ -7,17 +7,17 @@ from tests.cli.running import eventually
 from tests.http import making
 from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, person, stem
 from tests.http.pages.mixdowns.stage import (
-    asked,
     beat,
     fact,
     finished,
-    hear,
     is_heard,
-    kept,
-    made,
+    list_mixdowns,
+    make_mixdown,
     mixdowns,
     newest,
+    publish_export,
     render,
+    request_mixdown,
     status,
     studio,
     taken,
@@ -42,13 +42,13 @@ def test_whoever_comes_in_the_middle_sees_how_far_it_is(
 ) -> None:
     """At once, in the room and outside of it; and then how it goes on."""
     session = new_session(site, "Ada", "Bo")
-    asked(site, session)
+    request_mixdown(site, session)
     job = taken(site, 42)
     page = visit(studio(session), who="Bo")
     expect(status(page)).to_have_text("Status: processing, 42 %")
     if is_in_the_room:
         join(page)
-        hear(gateway, job.export, progress=77)
+        publish_export(gateway, job.export, progress=77)
     else:
         beat(site, job, 77)
     expect(status(page)).to_have_text("Status: processing, 77 %")
@@ -58,8 +58,8 @@ def test_whoever_comes_in_the_middle_sees_how_far_it_is(
 def test_a_mixdown_in_which_something_is_missing_says_so(visit: Visit, site: Web) -> None:
     """On its line, in a sentence that names the file; the others say nothing."""
     session = new_session(site, "Ada")
-    made(site, session)
-    asked(site, session)
+    make_mixdown(site, session)
+    request_mixdown(site, session)
     missing = "bass.wav was cut off: 2.0 of 4.0 seconds are there."
     making.make(site, warning=missing)
     page = visit(studio(session), who="Ada")
@@ -70,11 +70,11 @@ def test_a_mixdown_in_which_something_is_missing_says_so(visit: Visit, site: Web
 def test_what_was_missed_is_there_after_coming_back(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Asked for, made and removed while nobody told the page: the list is read with each new connection."""
     session = new_session(site, "Ada", "Bo")
-    old = made(site, session, format_="flac")
+    old = make_mixdown(site, session, format_="flac")
     page = join(visit(studio(session), who="Bo"))
     expect(status(page)).to_have_text("Status: completed")
     person(site, "Ada").delete(f"/api/export/{old}")
-    made(site, session, format_="mp3")
+    make_mixdown(site, session, format_="mp3")
     gateway.do(gateway.fake.close, session, 1001)
     expect(log(page)).to_contain_text("You are back.")
     expect(mixdowns(page)).to_have_count(1)
@@ -84,14 +84,14 @@ def test_what_was_missed_is_there_after_coming_back(visit: Visit, site: Web, gat
 def test_only_steps_are_announced(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """That it is begun and that it is ready, but no percents; and nothing of what was there already."""
     session = new_session(site, "Ada")
-    made(site, session)
+    make_mixdown(site, session)
     page = join(visit(studio(session), who="Ada"))
     expect(status(page)).to_have_text("Status: completed")
     expect(announced(newest(page))).to_be_empty()
     render(page).click()
     expect(mixdowns(page)).to_have_count(2)
     job = taken(site)
-    hear(gateway, job.export, progress=1)
+    publish_export(gateway, job.export, progress=1)
     expect(announced(newest(page))).to_have_text("The mixdown is being rendered.")
     page.evaluate("""() => {
         window.said = [];
@@ -100,42 +100,42 @@ def test_only_steps_are_announced(visit: Visit, site: Web, gateway: GatewayThrea
         for (const each of live) watch.observe(each, { childList: true, characterData: true, subtree: true });
     }""")
     for progress in (20, 50, 80):
-        hear(gateway, job.export, progress=progress)
+        publish_export(gateway, job.export, progress=progress)
     expect(status(page)).to_have_text("Status: processing, 80 %")
     assert page.evaluate("said.length") == 0
-    hear(gateway, finished(site, job))
+    publish_export(gateway, finished(site, job))
     expect(announced(newest(page))).to_have_text("The mixdown is ready.")
 
 
 def test_what_is_late_changes_nothing(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """News of a mixdown on its way, heard after it was made, does not take it back; what is removed stays removed."""
     session = new_session(site, "Ada")
-    asked(site, session)
+    request_mixdown(site, session)
     job = taken(site)
     page = join(visit(studio(session), who="Ada"))
-    hear(gateway, finished(site, job))
+    publish_export(gateway, finished(site, job))
     expect(status(page)).to_have_text("Status: completed")
     with page.expect_response("**/api/export?*"):
-        hear(gateway, job.export, progress=99)
+        publish_export(gateway, job.export, progress=99)
     expect(status(page)).to_have_text("Status: completed")
     person(site, "Ada").delete(f"/api/export/{job.export.id}")
     pass_on(site, gateway, "export.removed")
     expect(mixdowns(page)).to_have_count(0)
     with page.expect_response("**/api/export?*"):
-        hear(gateway, job.export, progress=100)
+        publish_export(gateway, job.export, progress=100)
     expect(mixdowns(page)).to_have_count(0)
 
 
 def test_one_that_is_tried_again_says_so(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """A worker has died: it waits for its turn once more, from the beginning."""
     session = new_session(site, "Ada")
-    asked(site, session)
+    request_mixdown(site, session)
     job = taken(site, 60)
     page = join(visit(studio(session), who="Ada"))
     expect(status(page)).to_have_text("Status: processing, 60 %")
-    hear(gateway, job.export, status="pending", progress=0)
+    publish_export(gateway, job.export, status="pending", progress=0)
     expect(status(page)).to_have_text("Status: pending, waiting for its turn")
-    hear(gateway, job.export, progress=5)
+    publish_export(gateway, job.export, progress=5)
     expect(status(page)).to_have_text("Status: processing, 5 %")
 
 
@@ -144,9 +144,9 @@ def test_one_that_has_failed_says_why_and_can_be_rendered_again(
 ) -> None:
     """In the same format; the keyboard goes to the button that does so, and the old one stays with its sentence."""
     session = new_session(site, "Ada")
-    asked(site, session, format_="mp3")
+    request_mixdown(site, session, format_="mp3")
     page = join(visit(studio(session), who="Ada"))
-    hear(gateway, making.fail(site, NO_SOUND))
+    publish_export(gateway, making.fail(site, NO_SOUND))
     expect(status(page)).to_have_text("Status: failed")
     expect(newest(page).get_by_text(NO_SOUND)).to_be_visible()
     expect(announced(newest(page))).to_have_text("The mixdown has failed.")
@@ -155,7 +155,7 @@ def test_one_that_has_failed_says_why_and_can_be_rendered_again(
     newest(page).get_by_role("button", name="Render again").click()
     expect(status(page)).to_have_text("Status: pending, waiting for its turn")
     expect(render(page)).to_be_focused()
-    assert [export["format"] for export in kept(site, session)] == ["mp3"] * 2
+    assert [export["format"] for export in list_mixdowns(site, session)] == ["mp3"] * 2
     expect(mixdowns(page).last.get_by_text(NO_SOUND)).to_be_visible()
     expect(mixdowns(page).last.get_by_text("Failed")).to_be_visible()
     expect(page.get_by_role("button", name="Render again")).to_have_count(0)
@@ -164,7 +164,7 @@ def test_one_that_has_failed_says_why_and_can_be_rendered_again(
 def test_what_is_too_quiet_to_be_measured_says_so(visit: Visit, site: Web) -> None:
     """Silence has no loudness and no peak."""
     session = new_session(site, "Ada")
-    made(site, session)
+    make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
     silence = {"loudnessLufs": None, "peakDbfs": None}
 
@@ -182,7 +182,7 @@ def test_the_newest_is_large_and_the_oldest_are_shown_when_asked_for(visit: Visi
     session = new_session(site, "Ada")
     formats = ["wav", "flac", "mp3", "wav", "flac", "mp3", "flac"]
     for format_ in formats:
-        made(site, session, format_=format_)
+        make_mixdown(site, session, format_=format_)
     page = visit(studio(session), who="Ada")
     expect(status(page)).to_have_count(1)
     expect(mixdowns(page)).to_have_count(5)
@@ -199,7 +199,7 @@ def test_a_mixdown_is_heard_alone(visit: Visit, site: Web) -> None:
     session = new_session(site, "Ada")
     brought(site, session, content=wav(12.0))
     for _ in range(2):
-        made(site, session)
+        make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
     take, first, second = stem(page, "take.wav"), mixdowns(page).first, mixdowns(page).last
     for playing in (take, first, second, take):
@@ -212,7 +212,7 @@ def test_a_mixdown_is_heard_alone(visit: Visit, site: Web) -> None:
 def test_a_place_in_it_is_chosen(visit: Visit, site: Web) -> None:
     """By keyboard, before it plays; there it begins."""
     session = new_session(site, "Ada")
-    made(site, session)
+    make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
     place = newest(page).get_by_role("slider", name="Position")
     place.press("End")
@@ -228,9 +228,9 @@ def test_a_place_in_it_is_chosen(visit: Visit, site: Web) -> None:
 def test_a_name_like_markup_is_a_name(visit: Visit, site: Web) -> None:
     """It is shown as it is, as far as a file can be called that, and runs nothing."""
     session = new_session(site, "Ada", name="<img src=x onerror=alert(1)>")
-    made(site, session)
+    make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
-    name = kept(site, session)[0]["fileName"]
+    name = list_mixdowns(site, session)[0]["fileName"]
     expect(page.get_by_text(name, exact=True)).to_be_visible()
     assert "onerror=alert(1)" in name
 
@@ -238,7 +238,7 @@ def test_a_name_like_markup_is_a_name(visit: Visit, site: Web) -> None:
 def test_whoever_is_signed_out_is_led_to_sign_in_again(visit: Visit, site: Web) -> None:
     """Pressing the button does not work any more: the page says so, and its mixdowns are gone."""
     session = new_session(site, "Ada")
-    made(site, session)
+    make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
     expect(mixdowns(page)).to_have_count(1)
     visit.expects("401")
@@ -251,7 +251,7 @@ def test_whoever_is_signed_out_is_led_to_sign_in_again(visit: Visit, site: Web) 
 def test_a_session_that_is_deleted_takes_its_mixdowns_along(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Nothing is left to play or to ask for, and nothing more is heard of."""
     session = new_session(site, "Ada", "Bo")
-    asked(site, session)
+    request_mixdown(site, session)
     page = join(visit(studio(session), who="Bo"))
     expect(status(page)).to_be_visible()
     gateway.do(gateway.fake.tell, session, {"type": "session.deleted", "payload": {"sessionId": session}})

@@ -5,15 +5,15 @@ from playwright.sync_api import expect
 
 from tests.http.browsing import CHROMIUM, Visit, join, new_session, person
 from tests.http.pages.mixdowns.stage import (
-    asked,
     finished,
-    hear,
-    kept,
-    made,
+    list_mixdowns,
+    make_mixdown,
     mixdowns,
     newest,
     note,
+    publish_export,
     render,
+    request_mixdown,
     status,
     studio,
     taken,
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 def test_cancelling_ends_it_for_everybody(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """At once, without a question: nothing is lost. Whoever else waited for it is told."""
     session = new_session(site, "Ada", "Bo")
-    asked(site, session)
+    request_mixdown(site, session)
     taken(site, 42)
     ada, bo = visit(studio(session), who="Ada"), join(visit(studio(session), who="Bo"))
     expect(status(bo)).to_have_text("Status: processing, 42 %")
@@ -42,7 +42,7 @@ def test_cancelling_ends_it_for_everybody(visit: Visit, site: Web, gateway: Gate
     for page in (ada, bo):
         expect(note(page)).to_have_text(CANCELLED)
         expect(page.get_by_text("None yet.")).to_be_visible()
-    assert kept(site, session) == []
+    assert list_mixdowns(site, session) == []
 
 
 def test_one_that_is_cancelled_elsewhere_is_gone_outside_the_room_too(visit: Visit, site: Web) -> None:
@@ -51,7 +51,7 @@ def test_one_that_is_cancelled_elsewhere_is_gone_outside_the_room_too(visit: Vis
     page = visit(studio(session), who="Bo")
     render(page).click()
     newest(page).get_by_role("button", name="Cancel").focus()
-    person(site, "Ada").delete(f"/api/export/{kept(site, session)[0]['exportId']}")
+    person(site, "Ada").delete(f"/api/export/{list_mixdowns(site, session)[0]['exportId']}")
     expect(note(page)).to_have_text(CANCELLED)
     expect(mixdowns(page)).to_have_count(0)
     expect(page.get_by_text("Mixdown", exact=True)).to_be_focused()
@@ -60,20 +60,20 @@ def test_one_that_is_cancelled_elsewhere_is_gone_outside_the_room_too(visit: Vis
 def test_the_keyboard_stays_where_it_is_when_one_is_made(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """What was the button to cancel it is the one to remove it, which asks first."""
     session = new_session(site, "Ada")
-    asked(site, session)
+    request_mixdown(site, session)
     page = join(visit(studio(session), who="Ada"))
     newest(page).get_by_role("button", name="Cancel").focus()
-    hear(gateway, finished(site))
+    publish_export(gateway, finished(site))
     expect(newest(page).get_by_role("button", name="Remove", exact=True)).to_be_focused()
     page.keyboard.press("Enter")
     expect(newest(page).get_by_role("button", name="Keep it")).to_be_focused()
-    assert len(kept(site, session)) == 1
+    assert len(list_mixdowns(site, session)) == 1
 
 
 def test_removing_asks_first(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Kept by Escape, gone by a second press, also for the others."""
     session = new_session(site, "Ada", "Bo")
-    made(site, session, "Bo")
+    make_mixdown(site, session, "Bo")
     ada, bo = visit(studio(session), who="Ada"), join(visit(studio(session), who="Bo"))
     remove = newest(ada).get_by_role("button", name="Remove", exact=True)
     remove.click()
@@ -94,7 +94,7 @@ def test_only_whoever_may_remove_one_is_offered_to(visit: Visit, site: Web) -> N
     """The owner each, others what they have asked for."""
     session = new_session(site, "Ada", "Bo")
     for who in ("Ada", "Bo"):
-        made(site, session, who)
+        make_mixdown(site, session, who)
     for who, offers in (("Ada", [1, 1]), ("Bo", [1, 0])):
         page = visit(studio(session), who=who)
         expect(mixdowns(page)).to_have_count(2)
@@ -105,7 +105,7 @@ def test_only_whoever_may_remove_one_is_offered_to(visit: Visit, site: Web) -> N
 def test_what_cannot_be_removed_says_why(visit: Visit, site: Web) -> None:
     """At the mixdown itself; one that is gone already simply goes."""
     session = new_session(site, "Ada")
-    export = made(site, session)
+    export = make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
     visit.expects("403|404")
     refusal = {"error": "Only whoever asked for it can remove it.", "code": "requester_only"}

@@ -7,16 +7,16 @@ from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, join, new_session
 from tests.http.pages.mixdowns.stage import (
     SOUND,
-    asked,
     beat,
     fact,
     finished,
-    hear,
-    kept,
+    list_mixdowns,
     mixdowns,
     newest,
     note,
+    publish_export,
     render,
+    request_mixdown,
     status,
     studio,
     taken,
@@ -41,10 +41,10 @@ def test_a_mixdown_is_asked_for_and_followed_until_it_can_be_taken_home(
     expect(page.get_by_text(QUEUED)).to_be_visible()
     expect(status(page)).to_have_text("Status: pending, waiting for its turn")
     job = taken(site)
-    hear(gateway, job.export, progress=42)
+    publish_export(gateway, job.export, progress=42)
     expect(status(page)).to_have_text("Status: processing, 42 %")
     expect(newest(page).get_by_role("progressbar", name="Rendered")).to_have_attribute("value", "42")
-    hear(gateway, finished(site, job))
+    publish_export(gateway, finished(site, job))
     expect(status(page)).to_have_text("Status: completed")
     expect(newest(page).get_by_role("progressbar")).to_have_count(0)
     facts = {"Length": "0:12", "Loudness": f"{MINUS}14.2 LUFS", "Peak": f"{MINUS}1.0 dBFS", "Size": "2.2 MB"}
@@ -84,7 +84,7 @@ def test_the_format_is_chosen(visit: Visit, site: Web, format_: str) -> None:
     expect(choice.get_by_role("radio", name=format_.upper())).to_be_checked()
     page.keyboard.press("Enter")
     expect(newest(page)).to_contain_text(format_.upper())
-    assert [export["format"] for export in kept(site, session)] == [format_]
+    assert [export["format"] for export in list_mixdowns(site, session)] == [format_]
 
 
 def test_whoever_presses_twice_asks_once(visit: Visit, site: Web) -> None:
@@ -102,7 +102,7 @@ def test_whoever_presses_twice_asks_once(visit: Visit, site: Web) -> None:
     late[0].continue_()
     expect(page.get_by_text(QUEUED)).to_be_visible()
     expect(render(page)).to_be_focused()
-    assert len(kept(site, session)) == len(late) == 1
+    assert len(list_mixdowns(site, session)) == len(late) == 1
 
 
 def test_the_news_may_be_faster_than_the_answer(visit: Visit, site: Web, gateway: GatewayThread) -> None:
@@ -115,7 +115,7 @@ def test_the_news_may_be_faster_than_the_answer(visit: Visit, site: Web, gateway
             route.fallback()
             return
         answer = route.fetch()
-        hear(gateway, finished(site))
+        publish_export(gateway, finished(site))
         expect(status(page)).to_have_text("Status: completed")
         route.fulfill(response=answer)
 
@@ -130,14 +130,14 @@ def test_too_many_at_once_are_refused_with_a_sentence(visit: Visit, site: Web, g
     """The studio's own; when one of them is over it goes, and there is room for another."""
     session = new_session(site, "Ada")
     for _ in range(2):
-        asked(site, session)
+        request_mixdown(site, session)
     page = join(visit(studio(session), who="Ada"))
     visit.expects("429")
     render(page).click()
     refused = page.get_by_role("alert").filter(visible=True)
     expect(refused).to_have_text("This session has 2 mixdowns in the making already. Wait until one is finished.")
     expect(note(page)).to_be_empty()
-    hear(gateway, finished(site))
+    publish_export(gateway, finished(site))
     expect(refused).to_have_count(0)
     render(page).click()
     expect(page.get_by_text(QUEUED)).to_be_visible()
@@ -167,7 +167,7 @@ def test_the_note_goes_when_nothing_is_queued_any_more(visit: Visit, site: Web, 
     page.clock.install()
     render(page).click()
     expect(note(page)).to_have_text(QUEUED)
-    hear(gateway, finished(site))
+    publish_export(gateway, finished(site))
     expect(status(page)).to_have_text("Status: completed")
     expect(note(page)).to_have_text(QUEUED)
     page.clock.fast_forward(5_000)

@@ -7,7 +7,18 @@ from playwright.sync_api import Page, expect
 
 from tests.http import making
 from tests.http.browsing import CHROMIUM, Visit, join, new_session
-from tests.http.pages.mixdowns.stage import asked, finished, made, mixdowns, newest, note, render, status, studio, taken
+from tests.http.pages.mixdowns.stage import (
+    finished,
+    make_mixdown,
+    mixdowns,
+    newest,
+    note,
+    render,
+    request_mixdown,
+    status,
+    studio,
+    taken,
+)
 from tests.http.running import Web
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -37,8 +48,8 @@ def test_mixdowns_fit_on_every_screen(visit: Visit, site: Web, width: int) -> No
     """With the longest names and sentences, in each state, newest and older, also while one asks whether to go."""
     session = new_session(site, "Ada", name="W" * 120)
     for _ in range(2):
-        made(site, session)
-    asked(site, session)
+        make_mixdown(site, session)
+    request_mixdown(site, session)
     making.fail(site, f"There is no sound in {'W' * 200}.wav. Remove it, then render again.")
     page = visit(studio(session), who="Ada", width=width, height=640)
     expect(status(page)).to_have_text("Status: failed")
@@ -79,7 +90,7 @@ def test_nothing_jumps_while_one_is_made(visit: Visit, site: Web, width: int) ->
 def test_a_phone_in_the_room_has_them_beside_the_stems(visit: Visit, site: Web) -> None:
     """Behind the turn to the stems, reached by scrolling their side alone."""
     session = new_session(site, "Ada")
-    made(site, session)
+    make_mixdown(site, session)
     page = join(visit(studio(session), who="Ada", width=375, height=700))
     expect(render(page)).to_be_hidden()
     page.get_by_role("group", name="Show").get_by_role("button", name="Stems").click()
@@ -94,7 +105,7 @@ def test_the_keyboard_goes_through_them_from_top_to_bottom(visit: Visit, site: W
     """The choice, the button, and of each mixdown each control once, which says whose it is."""
     session = new_session(site, "Ada")
     for _ in range(2):
-        made(site, session)
+        make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
     expect(mixdowns(page)).to_have_count(2)
     page.get_by_role("radio", name="WAV").focus()
@@ -111,7 +122,7 @@ def test_the_keyboard_goes_through_them_from_top_to_bottom(visit: Visit, site: W
 def test_nothing_moves_for_whoever_prefers_so(visit: Visit, site: Web) -> None:
     """One in the making does not blink or slide under reduced motion."""
     session = new_session(site, "Ada")
-    asked(site, session)
+    request_mixdown(site, session)
     page = visit(studio(session), who="Ada", reduced_motion="reduce")
     expect(status(page)).to_be_visible()
     assert page.evaluate("document.getAnimations().length") == 0
@@ -121,7 +132,7 @@ def test_nothing_moves_for_whoever_prefers_so(visit: Visit, site: Web) -> None:
 def test_only_what_is_live_is_amber(visit: Visit, site: Web, scheme: str) -> None:
     """The lamp is lit while one is rendered, and dark while it waits and when it is made."""
     session = new_session(site, "Ada")
-    asked(site, session)
+    request_mixdown(site, session)
     page = visit(studio(session), who="Ada", color_scheme=scheme, reduced_motion="reduce")
     live = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--live')")
     probe = "(lamp) => getComputedStyle(lamp).backgroundColor"

@@ -45,7 +45,7 @@ def pass_on(site: Web, gateway: GatewayThread, kind: str) -> None:
     gateway.do(gateway.fake.tell, said.room, {"type": kind, "payload": msgspec.json.decode(said.payload), "from": None})
 
 
-def kept(site: Web, session: str) -> list[dict[str, Any]]:
+def list_stems(site: Web, session: str) -> list[dict[str, Any]]:
     """The session's uploads, as the studio has them."""
     listing = person(site, "Ada").get("/api/upload/list", params={"sessionId": session}).json()
     return [line["upload"] for line in listing["uploads"]]

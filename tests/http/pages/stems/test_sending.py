@@ -8,7 +8,7 @@ from playwright.sync_api import Route, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, add_files, join, new_session, sendings, stem, stems
-from tests.http.pages.stems.stage import held, kept, listened, studio
+from tests.http.pages.stems.stage import held, list_stems, listened, studio
 from tests.http.running import GatewayThread, Web
 from tests.http.sounds import wav
 
@@ -88,8 +88,10 @@ def test_the_news_may_come_before_the_answer(visit: Visit, site: Web, gateway: G
     # The web gives a bus that hangs a moment, and answers only then.
     site.bus.trouble.kind = "hung"
     add_files(page, vox_wav=wav())
-    eventually(lambda: len(kept(site, session)) == 1, what="it is kept")
-    gateway.do(gateway.fake.tell, session, {"type": "upload.added", "payload": kept(site, session)[0], "from": None})
+    eventually(lambda: len(list_stems(site, session)) == 1, what="it is kept")
+    gateway.do(
+        gateway.fake.tell, session, {"type": "upload.added", "payload": list_stems(site, session)[0], "from": None}
+    )
     expect(stem(page, "vox.wav")).to_be_visible(timeout=500)
     assert page.get_by_text("vox.wav").filter(visible=True).count() == 1
     expect(page.get_by_text("vox.wav")).to_have_count(1)
@@ -107,7 +109,7 @@ def test_a_file_that_is_refused_says_why(visit: Visit, site: Web) -> None:
     sendings(page).get_by_role("button", name="Dismiss").click()
     expect(page.get_by_text("song.mp3")).to_have_count(0)
     expect(page.get_by_text("Nothing to play along to yet.")).to_be_visible()
-    assert kept(site, session) == []
+    assert list_stems(site, session) == []
 
 
 def test_a_file_that_was_cut_off_is_sent_again(visit: Visit, site: Web) -> None:
@@ -121,7 +123,7 @@ def test_a_file_that_was_cut_off_is_sent_again(visit: Visit, site: Web) -> None:
     sendings(page).get_by_role("button", name="Try again").click()
     expect(stem(page, "bass.wav")).to_be_visible()
     expect(page.get_by_text("bass.wav")).to_have_count(1)
-    assert len(kept(site, session)) == 1
+    assert len(list_stems(site, session)) == 1
 
 
 def test_a_large_file_goes_on_where_it_was(visit: Visit, site: Web) -> None:
@@ -147,7 +149,7 @@ def test_a_large_file_goes_on_where_it_was(visit: Visit, site: Web) -> None:
     add_files(page, long_wav=sound)
     expect(sendings(page).get_by_role("progressbar", name="Progress")).to_be_visible()
     expect(stem(page, "long.wav")).to_be_visible(timeout=60_000)
-    (upload,) = kept(site, session)
+    (upload,) = list_stems(site, session)
     assert upload["sha256"] == hashlib.sha256(sound).hexdigest()
     assert asked == ["PATCH", "PATCH", "HEAD", "HEAD", "PATCH", "PATCH"]
 
@@ -180,7 +182,7 @@ def test_an_answer_that_was_lost_makes_no_second_upload(visit: Visit, site: Web,
     expect(stem(page, "long.wav")).to_be_visible(timeout=60_000)
     expect(sendings(page)).to_have_count(0)
     assert len(pieces) == 2
-    assert len(kept(site, session)) == 1
+    assert len(list_stems(site, session)) == 1
 
 
 def test_what_is_cancelled_leaves_nothing(visit: Visit, site: Web) -> None:
@@ -195,4 +197,4 @@ def test_what_is_cancelled_leaves_nothing(visit: Visit, site: Web) -> None:
         assert deleted.value.status == 204
     expect(page.get_by_text("long.wav")).to_have_count(0)
     expect(page.get_by_test_id("upload-input")).to_be_focused()
-    assert kept(site, session) == []
+    assert list_stems(site, session) == []

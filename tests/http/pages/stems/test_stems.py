@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, add_files, join, log, new_session, person, sendings, stem
-from tests.http.pages.stems.stage import brought, held, kept, pass_on, studio
+from tests.http.pages.stems.stage import brought, held, list_stems, pass_on, studio
 from tests.http.running import GatewayThread, Web
 from tests.http.sounds import png, wav
 
@@ -69,7 +69,7 @@ def test_what_is_mixed_is_kept_and_heard_by_all(visit: Visit, site: Web, gateway
     take.get_by_label("Begins at").fill("12.5")
     take.get_by_label("Begins at").press("Enter")
     wanted = {"gainDb": -0.5, "pan": -1, "muted": True, "offsetSeconds": 12.5}
-    eventually(lambda: kept(site, session)[0] | wanted == kept(site, session)[0], what="the mix is kept")
+    eventually(lambda: list_stems(site, session)[0] | wanted == list_stems(site, session)[0], what="the mix is kept")
     pass_on(site, gateway, "upload.changed")
     expect(stem(bo, "take.wav").get_by_label("Gain")).to_have_value("-0.5")
     expect(stem(bo, "take.wav").get_by_label("Pan")).to_have_attribute("aria-valuetext", "100 % left")
@@ -113,7 +113,7 @@ def test_removing_asks_first(visit: Visit, site: Web, gateway: GatewayThread) ->
     expect(stem(bo, "take.wav")).to_be_visible()
     pass_on(site, gateway, "upload.removed")
     expect(bo.get_by_text("take.wav")).to_have_count(0)
-    assert kept(site, session) == []
+    assert list_stems(site, session) == []
 
 
 def test_the_room_is_told_of_what_others_bring(visit: Visit, site: Web, gateway: GatewayThread) -> None:
