@@ -102,12 +102,7 @@ class ClientRoom:
         return self._dispatch.clock_offset_s
 
     async def wait_for(self, state: State) -> None:
-        """Wait until the room is in `state`. A state that lasts only a moment may be missed.
-
-        Example:
-            await room.wait_for("connected")
-
-        """
+        """Wait until the room is in `state`. A state that lasts only a moment may be missed."""
         while self._reconnector.state != state:
             await self._reconnector.changed.wait()
 

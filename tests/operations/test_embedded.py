@@ -1,4 +1,4 @@
-"""The embedded Valkey, its data directory, and the leash that ends it with its supervisor."""
+"""The embedded Valkey, its data directory, and how it dies with its supervisor."""
 
 import os
 import pwd
@@ -47,8 +47,8 @@ async def test_it_answers_to_its_password_only(tmp_path: Path) -> None:
 async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
     """Where nothing ties it to its supervisor, the configuration file tells how to reach it."""
     spec = EmbeddedValkey(tmp_path).spec()
-    unleashed = spec.command[spec.command.index(str(os.getpid())) + 1 :]
-    started = subprocess.Popen(unleashed, cwd=tmp_path)  # noqa: ASYNC220 - quick, and it must outlive any nursery
+    direct_command = spec.command[spec.command.index(str(os.getpid())) + 1 :]
+    started = subprocess.Popen(direct_command, cwd=tmp_path)  # noqa: ASYNC220 - quick, and it must outlive any nursery
     next_one = EmbeddedValkey(tmp_path)
     with ended_with_block(started) as process, trio.fail_after(DEADLINE_S):
         while process.poll() is None:
@@ -65,13 +65,13 @@ async def test_a_broken_leftover_does_no_harm(tmp_path: Path, left: str) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
-def test_a_leashed_command_dies_with_its_parent() -> None:
+def test_a_command_dies_with_its_parent() -> None:
     """However that dies."""
-    leashed = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
+    command_text = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
     parent = (
         "import os, subprocess, sys; "
         "subprocess.Popen([sys.executable, '-m', 'omnisonic.process.die_with_parent', str(os.getpid()), "
-        f'sys.executable, "-c", {leashed!r}]).wait()'
+        f'sys.executable, "-c", {command_text!r}]).wait()'
     )
     started = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
     with ended_with_block(started) as process:
@@ -79,22 +79,22 @@ def test_a_leashed_command_dies_with_its_parent() -> None:
         pid = int(process.stdout.readline())
         assert alive(pid)
         process.kill()
-        eventually(lambda: not alive(pid), what="the leashed command is gone", within_s=DEADLINE_S)
+        eventually(lambda: not alive(pid), what="the command is gone", within_s=DEADLINE_S)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run something as somebody else")
-def test_a_command_that_runs_as_somebody_else_is_leashed_too(tmp_path: Path) -> None:
+def test_a_command_of_another_user_dies_with_its_parent_too(tmp_path: Path) -> None:
     """In a folder that he cannot reach by path, without root's groups, and told to end by the signal asked for."""
     account = pwd.getpwnam("nobody")
     tmp_path.chmod(0o700)
     (tmp_path / "own").mkdir()
     os.chown(tmp_path / "own", account.pw_uid, account.pw_gid)
-    leashed = "trap 'echo INT >/proc/self/cwd/told; exit' INT; id -u; id -G; echo $$; while :; do sleep 0.05; done"
+    command_text = "trap 'echo INT >/proc/self/cwd/told; exit' INT; id -u; id -G; echo $$; while :; do sleep 0.05; done"
     parent = (
         "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'omnisonic.process.die_with_parent', "
         f"'--user', '{account.pw_uid}:{account.pw_gid}', '--folder', sys.argv[1], '--signal', 'INT', "
-        f'str(os.getpid()), "/bin/sh", "-c", {leashed!r}]).wait()'
+        f'str(os.getpid()), "/bin/sh", "-c", {command_text!r}]).wait()'
     )
     command = [sys.executable, "-c", parent, str(tmp_path / "own")]
     with ended_with_block(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
@@ -103,13 +103,13 @@ def test_a_command_that_runs_as_somebody_else_is_leashed_too(tmp_path: Path) -> 
         assert process.stdout.readline() == f"{account.pw_gid}\n"
         pid = int(process.stdout.readline())
         process.kill()
-        eventually(lambda: not alive(pid), what="the leashed command is gone", within_s=DEADLINE_S)
+        eventually(lambda: not alive(pid), what="the command is gone", within_s=DEADLINE_S)
     assert (tmp_path / "own" / "told").read_text() == "INT\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
 def test_a_command_whose_parent_is_gone_already_is_not_run() -> None:
-    """The parent may die between the start and the leash."""
+    """The parent may die before the signal is set up."""
     command = [sys.executable, "-m", "omnisonic.process.die_with_parent", "1", sys.executable, "-c", "print('ran')"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")

@@ -105,7 +105,7 @@ async def test_one_that_is_killed_is_started_again_with_all_that_was_committed(t
 
 @pytest.mark.skipif(not ON_LINUX, reason="only Linux can tie a process to its parent")
 def test_it_ends_with_its_supervisor_however_that_ends_and_is_found_in_order(tmp_path: Path) -> None:
-    """Also when it runs as somebody else: the leash is laid on after the change of user."""
+    """Also when it runs as somebody else: the signal is set after the change of user."""
     with supervisor(tmp_path) as (pid, url):
         query(url, "CREATE TABLE kept AS SELECT 7 AS value")
         serving = servers(tmp_path)
@@ -130,9 +130,9 @@ async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Pat
     """Where nothing ties it to its supervisor, its folder tells who serves it."""
     spec = EmbeddedPostgres(tmp_path).spec()
     installation = find_postgres()
-    unleashed = spec.command[spec.command.index(installation.program("postgres")) :]
+    direct_command = spec.command[spec.command.index(installation.program("postgres")) :]
     started = subprocess.Popen(  # noqa: ASYNC220 - quick, and it must outlive any nursery
-        unleashed,
+        direct_command,
         cwd=tmp_path / "data",
         user=installation.user,
         group=installation.group,
