@@ -10,7 +10,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = {
-    "Admitted": "omnisonic.actors.admission.claims",
+    "Admitted": "omnisonic.actors.admission.admission",
     "BadSettings": "omnisonic.errors",
     "ClientRoom": "omnisonic.client.rooms",
     "Closed": "omnisonic.client.errors",

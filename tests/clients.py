@@ -60,10 +60,10 @@ class Client:
 
     async def until(self, type_: str) -> list[dict[str, Any]]:
         """All messages until the next one of this type, which is passed over."""
-        heard = []
+        messages = []
         while (message := await self.hear())["type"] != type_:
-            heard.append(message)
-        return heard
+            messages.append(message)
+        return messages
 
     async def error(self) -> str:
         """The code of the next message, which must be an error in a sentence."""

@@ -166,13 +166,13 @@ async def open_stage(
 async def listening(stage: Stage, gateways: int = 1) -> None:
     """Wait until the gateways hear the bus: what is published then reaches them."""
 
-    async def heard() -> bool:
+    async def received() -> bool:
         try:
             return await stage.bus.publish(ROOM_EVENTS, b"{}") >= gateways
         except Unavailable:  # a busy machine: it is asked again, for what is promised of a publish is not tried here
             return False
 
-    await becomes(heard, wanted=True)
+    await becomes(received, wanted=True)
 
 
 async def eventually(holds: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:

@@ -76,7 +76,7 @@ class Inspector:
 
     def gateway(self) -> GatewayLine:
         """The gateway in a row."""
-        parts, figures = self._parts, self._parts.stats_sampler.figures
+        parts, totals = self._parts, self._parts.stats_sampler.totals
         return GatewayLine(
             name=parts.name(),
             pid=os.getpid(),
@@ -84,11 +84,11 @@ class Inspector:
             uptime_s=round(trio.current_time() - self._began_s, 1),
             connections=len(parts.connections),
             rooms=len(parts.registry),
-            members=figures.members,
-            messages=figures.messages,
-            messages_per_s=round(figures.messages_per_s, 1),
-            deliveries=figures.deliveries,
-            deliveries_per_s=round(figures.deliveries_per_s, 1),
+            members=totals.members,
+            messages=totals.messages,
+            messages_per_s=round(totals.messages_per_s, 1),
+            deliveries=totals.deliveries,
+            deliveries_per_s=round(totals.deliveries_per_s, 1),
             restarts=parts.counters.room_restarts,
             dead_letters=parts.registry.dead_letters.total,
             inspectors=parts.inspectors(),

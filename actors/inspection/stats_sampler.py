@@ -30,10 +30,10 @@ class GatewayStats:
 
 
 class StatsSampler:
-    """The sampler of one gateway. `figures` are those of the last sample."""
+    """The sampler of one gateway. `totals` are those of the last sample."""
 
     def __init__(self, registry: Registry) -> None:
-        self.figures = GatewayStats()
+        self.totals = GatewayStats()
         self._registry = registry
         self._meter = Meter(trio.current_time())
 
@@ -59,4 +59,4 @@ class StatsSampler:
         now_s = trio.current_time()
         self._meter.mark(now_s, messages, deliveries)
         rates = self._meter.per_s(now_s, messages, deliveries)
-        self.figures = GatewayStats(len(actors), members, messages, deliveries, *rates)
+        self.totals = GatewayStats(len(actors), members, messages, deliveries, *rates)

@@ -93,7 +93,7 @@ class RoomState(RoomMembership):
             seat.relay_suffix,
             self._has_message_hooks,
         )
-        text_heads, offset = TEXT_HEADERS, self.offset
+        text_headers, offset = TEXT_HEADERS, self.offset
         size = start = batch.size
         replies: list[bytes] = []
         is_text = True
@@ -132,7 +132,7 @@ class RoomState(RoomMembership):
                         opening = messages.relay_prefix(envelope.type)
                     content = b"".join((opening, envelope.payload, tail, b"%d}" % (offset + 1)))
                     length = len(content)
-                    head = text_heads[length] if length < len(text_heads) else header(TEXT, length)
+                    head = text_headers[length] if length < len(text_headers) else header(TEXT, length)
                 pieces += (head, content)
                 size += len(head) + len(content)
                 offset += 1

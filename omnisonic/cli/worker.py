@@ -102,12 +102,12 @@ async def _work(
 
 
 def _chores(settings: Settings, database: Database, storage: Storage) -> Mapping[str, Chore]:
-    upkeep = UploadRetention(database)
+    retention = UploadRetention(database)
     return all_chores(
         AccountStore(database),
-        upkeep,
+        retention,
         ExportQueue(database),
-        GarbageCollector(upkeep, storage),
+        GarbageCollector(retention, storage),
         upload_retention=timedelta(days=settings.upload_retention_days),
         export_retention=timedelta(days=settings.export_retention_days),
     )

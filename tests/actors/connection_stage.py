@@ -90,7 +90,7 @@ class Stage:
         """How many messages the room was given."""
         return self.actor.mailbox.frames
 
-    def told(self) -> bytes:
+    def reported(self) -> bytes:
         """What the client was sent since the last look."""
         try:
             return self.client.recv(65_536)
@@ -99,7 +99,7 @@ class Stage:
 
     def rest(self) -> bytes:
         """All that the client is still sent, until the server ends the stream, which it must."""
-        told = bytearray()
+        reported = bytearray()
         while True:
             try:
                 data = self.client.recv(65_536)
@@ -108,12 +108,12 @@ class Stage:
                 self.connection.on_writable()
                 continue
             if not data:
-                return bytes(told)
-            told += data
+                return bytes(reported)
+            reported += data
 
     def errors(self) -> list[Any]:
         """The codes of the errors the client was sent since the last look."""
-        return [message["payload"]["code"] for message in read_messages(self.told())]
+        return [message["payload"]["code"] for message in read_messages(self.reported())]
 
     def close(self) -> None:
         self.connection.end("left")

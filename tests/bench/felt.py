@@ -28,8 +28,8 @@ class Rooms:
 
     def p99_ms(self) -> float:
         """How long one message in a hundred takes, at least, from member to member."""
-        told = subprocess.run(self._load, capture_output=True, text=True, check=True).stdout
-        line: dict[str, Any] = json.loads(told)
+        reported = subprocess.run(self._load, capture_output=True, text=True, check=True).stdout
+        line: dict[str, Any] = json.loads(reported)
         return float(line["p99_us"]) / 1000
 
     def compare(self, works: Mapping[str, Callable[[], object]], rounds: int, between: Callable[[], object]) -> None:

@@ -81,10 +81,10 @@ def load(wrk: str, url: str, cookie: str, args: argparse.Namespace) -> int:
     with httpx.Client(timeout=START_S) as client:
         assert client.get(url, headers=headers).status_code == 200, client.get(url, headers=headers).text
     command = [wrk, "-t1", f"-c{args.connections}", f"-d{args.seconds}s", "-H", f"Cookie: omnisonic={cookie}", url]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "Non-2xx" not in told, told
-    found = re.search(r"(\d+) requests in", told)
-    assert found, told
+    reported = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in reported, reported
+    found = re.search(r"(\d+) requests in", reported)
+    assert found, reported
     return int(found[1])
 
 

@@ -70,8 +70,8 @@ def test_a_dry_run_only_says_what_it_would_do(database_url: str, folder: Path) -
     settings = {"DATABASE_URL": database_url, "STORAGE_LOCAL_DIR": str(folder)}
     shown = completed("clean-uploads", "--dry-run", "--older-than", "36h", **settings)
     assert shown.stdout == "2 stale uploads would be deleted, 10 bytes.\n"
-    told = completed("clean-uploads", "--dry-run", "--older-than", "1d", "--json", **settings)
-    assert json.loads(told.stdout) == {"uploads": 3, "bytes": 15, "dryRun": True}
+    reported = completed("clean-uploads", "--dry-run", "--older-than", "1d", "--json", **settings)
+    assert json.loads(reported.stdout) == {"uploads": 3, "bytes": 15, "dryRun": True}
     assert stored(folder) == set(keys)
 
 

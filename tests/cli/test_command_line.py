@@ -120,15 +120,15 @@ def test_every_command_tells_of_variables_that_are_no_settings(command: str, tmp
     stop = {"GATEWAY_PORT": "0", "OMNISONIC_DATA_DIR": str(tmp_path), "ROOM_ACCESS": "ticket"}
     shown = completed(*command.split(), ROOM_ACCES="open", **stop, **others)
     assert shown.returncode != 0
-    (told,) = [line for line in shown.stderr.splitlines() if "ROOM_ACCES " in line or "variable=ROOM_ACCES" in line]
-    assert "ROOM_ACCESS?" in told or "likely=ROOM_ACCESS" in told
+    (reported,) = [line for line in shown.stderr.splitlines() if "ROOM_ACCES " in line or "variable=ROOM_ACCES" in line]
+    assert "ROOM_ACCESS?" in reported or "likely=ROOM_ACCESS" in reported
     assert not any(name in shown.stderr for name in others)
 
 
 def test_in_production_a_variable_that_is_no_setting_is_an_event_of_the_log() -> None:
     """One JSON object, as every line."""
-    told = completed("worker", OMNISONIC_ENV="production", EXPORT_QUEUE_NAME="x").stderr.splitlines()[0]
-    event = json.loads(told)
+    reported = completed("worker", OMNISONIC_ENV="production", EXPORT_QUEUE_NAME="x").stderr.splitlines()[0]
+    event = json.loads(reported)
     assert (event["event"], event["variable"], event["likely"]) == ("settings.unknown", "EXPORT_QUEUE_NAME", None)
 
 

@@ -151,8 +151,8 @@ def test_a_stuck_room_and_a_gateway_that_is_lost_are_named() -> None:
     ]
 
     async def act(app: RoomTop, pilot: "Pilot[None]") -> None:
-        told = text(app, "problems").splitlines()
-        assert told == [
+        reported = text(app, "problems").splitlines()
+        assert reported == [
             "here is not answering: the room b keeps it busy, for 3.2 s by now (band.py:7 in heard).",
             "Nothing answers there.",
         ]

@@ -35,8 +35,8 @@ def at(stage: Stage) -> tuple[str, str]:
 
 async def rooms(stage: Stage, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """`omnisonic rooms` with these arguments, told where the gateway is, piped."""
-    told = {"ADMIN_TOKEN": TOKEN, **settings}
-    return await trio.to_thread.run_sync(partial(completed, "rooms", *arguments, *at(stage), **told))
+    reported = {"ADMIN_TOKEN": TOKEN, **settings}
+    return await trio.to_thread.run_sync(partial(completed, "rooms", *arguments, *at(stage), **reported))
 
 
 async def as_json(stage: Stage, *arguments: str) -> Any:
@@ -287,8 +287,8 @@ def test_where_and_by_what_it_asks_must_be_known(
     tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], sentence: str
 ) -> None:
     """Otherwise it ends with exit code 2, like any setting that cannot be used."""
-    told = {"ADMIN_TOKEN": TOKEN, "OMNISONIC_DATA_DIR": str(tmp_path), **settings}
-    done = completed("rooms", "ls", *arguments, **told)
+    reported = {"ADMIN_TOKEN": TOKEN, "OMNISONIC_DATA_DIR": str(tmp_path), **settings}
+    done = completed("rooms", "ls", *arguments, **reported)
     assert (done.returncode, done.stdout) == (2, "")
     assert sentence in done.stderr
     assert done.stderr.startswith("omnisonic: ")

@@ -16,7 +16,7 @@ from omnisonic.operations.child_process import ProcessDied, ProcessSpec
 from omnisonic.operations.heartbeat import ABSENT_S, LOOK_S, SILENT_S, Silence
 from omnisonic.operations.supervisor import MAX_STUCK, run_processes
 from tests.cli.running import alive
-from tests.operations.test_supervisor import DEADLINE_S, READY, UNTIL_TOLD, Heard, kept_up, spec
+from tests.operations.test_supervisor import DEADLINE_S, READY, UNTIL_REPORTED, Received, kept_up, spec
 from tests.processes import send_signal
 
 SILENT_WITHIN_S: Final = 1.0
@@ -90,52 +90,54 @@ def test_a_part_that_a_debugger_holds_is_not_silent() -> None:
 
 async def test_a_part_that_stands_still_is_started_again() -> None:
     """Another process, while the others live on."""
-    async with kept_up(beating("gateway"), beating("web")) as (heard, _):
-        assert send_signal(heard.pids("gateway")[0], signal.SIGSTOP)
-        await heard.until(lambda: len(heard.pids("gateway")) == 2)
-        assert ("gateway", "`gateway` did not respond for 1 s. Starting it again.") in heard.lines
-        assert not alive(heard.pids("gateway")[0])
-        assert len(heard.pids("web")) == 1
+    async with kept_up(beating("gateway"), beating("web")) as (received, _):
+        assert send_signal(received.pids("gateway")[0], signal.SIGSTOP)
+        await received.until(lambda: len(received.pids("gateway")) == 2)
+        assert ("gateway", "`gateway` did not respond for 1 s. Starting it again.") in received.lines
+        assert not alive(received.pids("gateway")[0])
+        assert len(received.pids("web")) == 1
 
 
 async def test_a_part_whose_loop_hangs_is_started_again() -> None:
     """It lives and runs, and does not say that it goes on."""
-    async with kept_up(replace(spec("gateway", MUTE), silent_s=SILENT_WITHIN_S)) as (heard, _):
-        await heard.until(lambda: len(heard.pids("gateway")) == 2)
+    async with kept_up(replace(spec("gateway", MUTE), silent_s=SILENT_WITHIN_S)) as (received, _):
+        await received.until(lambda: len(received.pids("gateway")) == 2)
 
 
 async def test_a_part_that_never_says_a_word_is_left_alone() -> None:
     """Servers of others have no heartbeat; one that has is started again meanwhile."""
     mute = replace(spec("gateway", MUTE), silent_s=SILENT_WITHIN_S)
-    async with kept_up(spec("store", UNTIL_TOLD), mute) as (heard, _):
-        await heard.until(lambda: len(heard.pids("gateway")) == 2)
-        assert len(heard.pids("store")) == 1
+    async with kept_up(spec("store", UNTIL_REPORTED), mute) as (received, _):
+        await received.until(lambda: len(received.pids("gateway")) == 2)
+        assert len(received.pids("store")) == 1
 
 
 async def test_a_part_that_stands_still_too_often_stops_everything() -> None:
     """Starting it again has not mended it, so somebody has to look."""
-    heard = Heard()
+    received = Received()
     mute = replace(spec("gateway", MUTE), silent_s=0.1)
     with trio.fail_after(DEADLINE_S), pytest.raises(ProcessDied) as caught:
-        await run_processes([spec("store", UNTIL_TOLD), mute], on_line=heard, stop=trio.Event(), started=lambda: None)
+        await run_processes(
+            [spec("store", UNTIL_REPORTED), mute], on_line=received, stop=trio.Event(), started=lambda: None
+        )
     assert caught.value.message == (
         "`gateway` did not respond for 0.1 s. That happened more than 5 times in 300 s, so everything is stopped."
     )
-    assert len(heard.pids("gateway")) == MAX_STUCK + 1
-    assert heard.lines[-1] == ("store", "bye")
+    assert len(received.pids("gateway")) == MAX_STUCK + 1
+    assert received.lines[-1] == ("store", "bye")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ptrace(2) as it is here is Linux's")
 async def test_a_part_in_a_debugger_is_not_started_again() -> None:
     """It stands still for as long as its user thinks; what is beside it and stands still is started again."""
-    async with kept_up(beating("web"), beating("gateway")) as (heard, _):
-        pid = heard.pids("web")[0]
+    async with kept_up(beating("web"), beating("gateway")) as (received, _):
+        pid = received.pids("web")[0]
         with traced(pid):
             assert send_signal(pid, signal.SIGSTOP)
-            assert send_signal(heard.pids("gateway")[0], signal.SIGSTOP)
-            await heard.until(lambda: len(heard.pids("gateway")) == 2)
+            assert send_signal(received.pids("gateway")[0], signal.SIGSTOP)
+            await received.until(lambda: len(received.pids("gateway")) == 2)
             assert alive(pid)
-            assert len(heard.pids("web")) == 1
+            assert len(received.pids("web")) == 1
         assert send_signal(pid, signal.SIGCONT)
 
 
@@ -145,13 +147,13 @@ async def test_a_part_that_is_killed_while_it_starts_is_started_again() -> None:
     first = (
         "import os, signal; "
         f"first = os.read({flag}, 1) == b'1'; "
-        "first and os.kill(os.getpid(), signal.SIGKILL); " + UNTIL_TOLD
+        "first and os.kill(os.getpid(), signal.SIGKILL); " + UNTIL_REPORTED
     )
     os.write(theirs, b"12")
     part = replace(spec("gateway", first), pass_fds=(flag,))
-    async with kept_up(part, spec("web", UNTIL_TOLD)) as (heard, _):
-        assert [name for name, _ in heard.lines] == ["gateway", "gateway", "web"]
-        assert heard.lines[0][1] == "`gateway` was killed by SIGKILL. Starting it again."
+    async with kept_up(part, spec("web", UNTIL_REPORTED)) as (received, _):
+        assert [name for name, _ in received.lines] == ["gateway", "gateway", "web"]
+        assert received.lines[0][1] == "`gateway` was killed by SIGKILL. Starting it again."
     os.close(flag)
     os.close(theirs)
 
@@ -165,8 +167,8 @@ async def test_work_that_is_killed_is_done_again() -> None:
     )
     os.write(theirs, b"12")
     work = replace(spec("work", program), pass_fds=(flag,), once=True)
-    async with kept_up(work, spec("web", UNTIL_TOLD)) as (heard, _):
-        assert [name for name, _ in heard.lines] == ["work", "work", "web"]
-        assert heard.lines[1] == ("work", "done")
+    async with kept_up(work, spec("web", UNTIL_REPORTED)) as (received, _):
+        assert [name for name, _ in received.lines] == ["work", "work", "web"]
+        assert received.lines[1] == ("work", "done")
     os.close(flag)
     os.close(theirs)

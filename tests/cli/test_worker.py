@@ -77,9 +77,9 @@ def test_the_worker_listens_and_tells_the_room(database_url: str, valkey: Valkey
         database, bus = Database(database_url, deadlines=PATIENT), ValkeyBus(valkey.url)
         await database.open()
         try:
-            async with asyncio.timeout(START_S), bus.subscribe(ROOM_EVENTS) as heard:
+            async with asyncio.timeout(START_S), bus.subscribe(ROOM_EVENTS) as messages:
                 login, upload = await uploaded(database, tmp_path, tone("flac", "flac", seconds=2))
-                delivery = await anext(heard)
+                delivery = await anext(messages)
                 assert isinstance(delivery, Delivery)
                 said = decode(delivery.data)
                 assert isinstance(said, RoomSaid)

@@ -35,7 +35,7 @@ class Peer:
         self.request = handshake.read_request(bytes(received))
         return self.request
 
-    async def heard(self, opcode: int) -> bytes:
+    async def receive_frame(self, opcode: int) -> bytes:
         """What the next frame of this kind says; others are passed over. Errors: `EOFError`."""
         while True:
             try:
@@ -52,7 +52,7 @@ class Peer:
     async def rest(self) -> None:
         """Wait until the client says goodbye, and answer; or until it is just gone."""
         with suppress(EOFError, trio.BrokenResourceError):
-            await self.stream.send_all(frame(CLOSE, await self.heard(CLOSE)))
+            await self.stream.send_all(frame(CLOSE, await self.receive_frame(CLOSE)))
 
     async def upgrade(self) -> None:
         """Open the WebSocket."""

@@ -57,8 +57,8 @@ async def test_a_final_close_is_the_end_and_says_why(code: int) -> None:
         for waiting in (anext(room), room.say("note"), room.ask("note")):
             with pytest.raises(omnisonic.Closed, match=row.meaning) as closed:
                 await waiting
-            told = closed.value
-            assert (told.code, told.close_code, told.reason) == (row.word, code, "because")
+            reported = closed.value
+            assert (reported.code, reported.close_code, reported.reason) == (row.word, code, "because")
 
 
 @pytest.mark.parametrize("code", [1001, 1011, 4008, 4009, 4010, 4999])
@@ -160,9 +160,9 @@ async def test_a_connection_that_is_dead_without_a_word_is_left(mock_clock: Mock
 
     async def answers_once(peer: Peer) -> None:
         await peer.welcome()
-        beats.append(json.loads(await peer.heard(TEXT)))
+        beats.append(json.loads(await peer.receive_frame(TEXT)))
         await peer.tell(b'{"type":"note"}')
-        beats.append(json.loads(await peer.heard(TEXT)))
+        beats.append(json.loads(await peer.receive_frame(TEXT)))
         await peer.rest()
 
     async with scripted(answers_once, stays) as url, omnisonic.connect(url, room="jam") as room:
@@ -183,7 +183,7 @@ async def test_a_server_that_does_not_say_goodbye_is_not_waited_for(mock_clock: 
 
     async def rude(peer: Peer) -> None:
         await peer.welcome()
-        assert (await peer.heard(CLOSE))[:2] == b"\x03\xe8"
+        assert (await peer.receive_frame(CLOSE))[:2] == b"\x03\xe8"
         goodbye.set()
         await trio.sleep_forever()
 

@@ -22,17 +22,17 @@ async def test_messages_come_in_order_and_then_the_end() -> None:
     inbox.put(read(3), 10)
     assert [message.payload for message in [await inbox.next() for _ in range(3)] if message] == [1, 2, 3]
     async with trio.open_nursery() as nursery:
-        heard: list[Message | None] = []
+        received: list[Message | None] = []
 
         async def listen() -> None:
-            heard.extend([await inbox.next(), await inbox.next()])
+            received.extend([await inbox.next(), await inbox.next()])
 
         nursery.start_soon(listen)
         await wait_all_tasks_blocked()
         inbox.put(read(4), 10)
         await wait_all_tasks_blocked()
         inbox.close()
-    assert heard == [*read(4), None]
+    assert received == [*read(4), None]
 
 
 async def test_over_its_limit_the_oldest_are_dropped_and_a_gap_says_so() -> None:
@@ -44,10 +44,10 @@ async def test_over_its_limit_the_oldest_are_dropped_and_a_gap_says_so() -> None
         inbox.put(read(number, number + 1), 50)
     assert inbox.dropped == 6
     inbox.close()
-    heard = [first]
+    received = [first]
     while (message := await inbox.next()) is not None:
-        heard.append(message)
-    assert heard == [*read(0, 1), Message("history.gap", {"dropped": 6}), *read(8, 9, 10, 11)]
+        received.append(message)
+    assert received == [*read(0, 1), Message("history.gap", {"dropped": 6}), *read(8, 9, 10, 11)]
     inbox.put(read(1), 1000)
     assert await inbox.next() == Message("note", 1)
 
@@ -106,10 +106,10 @@ async def test_a_burst_is_heard_whole_by_a_program_that_listens(size: int) -> No
                 await bo.say("note", [number, "x" * size])
 
         nursery.start_soon(talk)
-        heard: list[int] = []
+        received: list[int] = []
         with trio.fail_after(4 * DEADLINE_S):
-            while len(heard) < count:
+            while len(received) < count:
                 message = await anext(ada)
                 if message.type == "note":
-                    heard.append(message.payload[0])
-        assert heard == list(range(count))
+                    received.append(message.payload[0])
+        assert received == list(range(count))

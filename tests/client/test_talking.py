@@ -20,8 +20,8 @@ async def test_members_hear_each_other_in_one_order() -> None:
         await bo.say_bytes(b"\x90\x40")
         await cy.say("psst", to="ada")
         await cy.say("done")
-        heard = [m for m in await until(ada, "done") if not m.type.startswith("presence")]
-        assert [(m.type, m.payload, m.sender, m.offset) for m in heard] == [
+        received = [m for m in await until(ada, "done") if not m.type.startswith("presence")]
+        assert [(m.type, m.payload, m.sender, m.offset) for m in received] == [
             ("", b"\x90\x40", "bo", None),
             ("psst", None, "cy", None),
         ]
@@ -146,18 +146,18 @@ async def test_what_the_block_raises_comes_out_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("reported", "code"),
     [
         ({"room": "", "name": "Ada"}, "invalid_room_id"),
         ({"room": "jam", "name": "A" * 65}, "invalid_display_name"),
         ({"name": "Ada"}, "invalid_query"),
     ],
 )
-async def test_what_is_wrong_with_the_query_is_raised_on_entering(told: dict[str, str], code: str) -> None:
+async def test_what_is_wrong_with_the_query_is_raised_on_entering(reported: dict[str, str], code: str) -> None:
     """With the server's code and sentence."""
     async with omnisonic.open_gateway() as gateway:
         with pytest.raises(omnisonic.EntryRefused, match=r"\.$") as wrong:
-            async with omnisonic.connect(gateway.url, **told):  # type: ignore[arg-type]
+            async with omnisonic.connect(gateway.url, **reported):  # type: ignore[arg-type]
                 pass
         assert (wrong.value.code, wrong.value.status) == (code, None)
 
@@ -229,7 +229,7 @@ async def test_pings_are_answered_and_odd_things_passed_over() -> None:
         await peer.stream.send_all(frame(2, b"\x05ab"))
         await peer.tell(b'{"type":"huge","payload":1e999,"from":"bo"}')
         await peer.stream.send_all(b'\x01\x07{"type"' + b"\x80\x05" + b':"x"}')
-        assert await peer.heard(PONG) == b"there?"
+        assert await peer.receive_frame(PONG) == b"there?"
         answered.set()
         await peer.rest()
 
@@ -246,7 +246,7 @@ async def test_a_question_without_an_answer_ends() -> None:
 
     async def deaf(peer: Peer) -> None:
         await peer.welcome()
-        while b'"note"' not in await peer.heard(TEXT):
+        while b'"note"' not in await peer.receive_frame(TEXT):
             pass
         await peer.close(1011)
 
@@ -263,15 +263,15 @@ async def test_a_question_without_an_answer_ends() -> None:
 
 async def test_a_server_that_breaks_the_protocol_is_told_and_left() -> None:
     """1002, and the client comes back."""
-    told: list[int] = []
+    reported: list[int] = []
 
     async def masks(peer: Peer) -> None:
         await peer.welcome()
         await peer.stream.send_all(bytes((0x80 | TEXT, 0x81)) + b"abcde")
-        told.append(int.from_bytes((await peer.heard(CLOSE))[:2], "big"))
+        reported.append(int.from_bytes((await peer.receive_frame(CLOSE))[:2], "big"))
 
     async with scripted(masks, stays) as url, omnisonic.connect(url, room="jam") as room:
         with trio.fail_after(DEADLINE_S):
             await room.wait_for("reconnecting")
             await room.wait_for("connected")
-        assert told == [1002]
+        assert reported == [1002]

@@ -128,9 +128,9 @@ async def door(python: Path, folder: Path) -> None:
         async with omnisonic.connect(url, room="jam", name="Mallory", ticket="green") as ada:
             assert ada.member_id == "ada"
             assert {member.display_name for member in ada.members} <= {"Ada Lovelace", "Bo Diddley"}
-            for told in ({}, {"ticket": "red"}):
+            for reported in ({}, {"ticket": "red"}):
                 with pytest.raises(omnisonic.EntryRefused) as refused:
-                    async with omnisonic.connect(url, room="jam", name="Eve", **told):  # type: ignore[arg-type]
+                    async with omnisonic.connect(url, room="jam", name="Eve", **reported):  # type: ignore[arg-type]
                         pass
                 assert (refused.value.status, refused.value.code) == (403, "not_invited")
             assert "Ada Lovelace" in await program.line("presence.join")

@@ -35,10 +35,10 @@ async def hear(room: omnisonic.ClientRoom, *types: str) -> omnisonic.Message:
 
 async def until(room: omnisonic.ClientRoom, type_: str) -> list[omnisonic.Message]:
     """All messages up to the next one of this type, which is left out."""
-    heard: list[omnisonic.Message] = []
+    received: list[omnisonic.Message] = []
     with trio.fail_after(DEADLINE_S):
         async for message in room:
             if message.type == type_:
-                return heard
-            heard.append(message)
+                return received
+            received.append(message)
     raise AssertionError("the room has ended")

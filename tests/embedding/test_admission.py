@@ -28,10 +28,10 @@ async def by_ticket_later(request: omnisonic.Request) -> omnisonic.Admitted:
     return by_ticket(request)
 
 
-async def refused(gateway: omnisonic.RunningGateway, **told: Any) -> omnisonic.EntryRefused:
+async def refused(gateway: omnisonic.RunningGateway, **reported: Any) -> omnisonic.EntryRefused:
     """How somebody is refused who comes with this."""
     with pytest.raises(omnisonic.EntryRefused) as refusal:
-        async with omnisonic.connect(gateway.url, **told):
+        async with omnisonic.connect(gateway.url, **reported):
             pass
     return refusal.value
 

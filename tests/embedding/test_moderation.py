@@ -186,9 +186,9 @@ async def test_where_messages_are_moderated_bytes_and_names_are_refused(options:
         await ada.set_presence(status="away", name="Ada")
         async with omnisonic.connect(gateway.url, room="jam", name="secret", member_id="ada") as again:
             await again.say("done")
-            heard = await until(bo, "done")
-            assert [message.type for message in heard] == ["presence.update"] * 2
-            assert "secret" not in str(heard)
+            received = await until(bo, "done")
+            assert [message.type for message in received] == ["presence.update"] * 2
+            assert "secret" not in str(received)
             names = [each.display_name for each in gateway.members("jam")]
             assert names == [each.display_name for each in again.members] == ["Ada", "Bo"]
 

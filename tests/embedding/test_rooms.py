@@ -114,9 +114,9 @@ async def test_an_answer_comes_behind_its_question() -> None:
             await ada.say("question")
             await ada.say("note")
         await ada.say("done", to="bo")
-        heard = [m for m in await until(bo, "done") if m.type != "hello"]
-        assert [m.type for m in heard] == ["question", "answer", "note"] * 20
-        assert [m.offset for m in heard] == list(range(1, 61))
+        received = [m for m in await until(bo, "done") if m.type != "hello"]
+        assert [m.type for m in received] == ["question", "answer", "note"] * 20
+        assert [m.offset for m in received] == list(range(1, 61))
         assert [m.payload for m in [await hear(ada, "answer") for _ in range(40)]] == [42, "for you"] * 20
 
 

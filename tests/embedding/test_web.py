@@ -70,8 +70,8 @@ async def test_the_studio_lives_behind_somebodys_own_routes(
         page = await web.get("/signin")
         assert (page.status_code, "Continue with email" in page.text) == (200, True)
         csrf = (await web.get("/api/auth/csrf")).json()["csrfToken"]
-        told = {"csrfToken": csrf, "email": "ada@example.com", "password": "correct horse", "json": "true"}
-        await web.post("/api/auth/callback/credentials", data=told, headers={"Origin": f"http://127.0.0.1:{port}"})
+        reported = {"csrfToken": csrf, "email": "ada@example.com", "password": "correct horse", "json": "true"}
+        await web.post("/api/auth/callback/credentials", data=reported, headers={"Origin": f"http://127.0.0.1:{port}"})
         assert (await web.get("/api/auth/session")).json()["user"]["email"] == "ada@example.com"
         assert (await web.post("/api/sessions", json={"name": "Night jam"})).status_code == 201
         assert (await web.get("/", headers={"Host": "evil.example"})).status_code in (421, 200)

@@ -59,7 +59,7 @@ async def is_closed_soon(bare: Bare) -> tuple[int, str]:
         return await bare.closed()
 
 
-async def is_heard(speaker: Bare, listener: Bare) -> bool:
+async def is_received(speaker: Bare, listener: Bare) -> bool:
     """Whether both are in still."""
     await speaker.say("still here?")
     return bool((await listener.next("still here?"))["from"] == speaker.welcome["payload"]["memberId"])
@@ -81,7 +81,7 @@ async def test_a_sign_out_closes_all_that_was_entered_by_it(
         await publish(stage, LoginEnded(bo.login))
         assert [await is_closed_soon(each) for each in (one, two)] == [KICKED] * 2
         assert (await listener.next("presence.leave"))["payload"] == {"memberId": "bo", "reason": "kicked"}
-        assert await is_heard(phone, listener)
+        assert await is_received(phone, listener)
         assert stage.roster(jam) == ["ada", "phone"]
 
 
@@ -103,7 +103,7 @@ async def test_a_lost_role_closes_that_persons_connections_in_that_room(
         await people.sessions.remove(ada.login, jam, bo.person)
         await publish(stage, RoleLost(jam, bo.person))
         assert [await is_closed_soon(each) for each in (one, two)] == [KICKED] * 2
-        assert await is_heard(speaker, other_room)
+        assert await is_received(speaker, other_room)
         await eventually(lambda: stage.roster(jam) == ["ada"])
         assert stage.roster(duo) == ["ada", "bo"]
 
@@ -134,7 +134,7 @@ async def test_events_about_others_touch_nobody(stage: Stage, people: People, ad
         other = await people.session(ada)
         await publish(stage, LoginEnded(elsewhere.login), RoleLost(other, bo.person), RoleLost(jam, elsewhere.token))
         await publish(stage, RoomClosed(other), RoomSaid(other, "note"), LoginEnded("nobody"))
-        assert await is_heard(one, two)
+        assert await is_received(one, two)
         assert len(stage.gateway.registry) == 1
 
 
@@ -198,6 +198,6 @@ async def test_a_lease_of_another_person_never_shows_for_a_seat_that_is_held(
         mallory = PresenceMember("ada", "Mallory")
         assert not await stage.presence.put_lease(jam, mallory, ttl_s=60, person=bo.person)
         await publish(stage, LeasePut(jam, Member("ada", "Mallory"), 60, bo.person))
-        assert await is_heard(one, two)
+        assert await is_received(one, two)
         assert [line.display_name for line in await stage.presence.members(jam)] == ["Ada", "Bo"]
         assert await stage.presence.put_lease(jam, mallory, ttl_s=60, person=ada.person)

@@ -27,7 +27,7 @@ WATCH_SLACK_S: Final = 2.0
 """What the watch's own interval and a busy machine may add."""
 
 
-async def leave_heard(bare: Bare) -> tuple[str, str]:
+async def leave_received(bare: Bare) -> tuple[str, str]:
     """Who leaves next, and for which reason."""
     payload = (await bare.next("presence.leave"))["payload"]
     return payload["memberId"], payload["reason"]
@@ -40,7 +40,7 @@ async def test_a_clients_close_is_echoed(stage: Stage, body: bytes) -> None:
         await ada.send(CLOSE, body)
         assert await ada.frame() == (CLOSE, body[:2])
         assert await ada.rest() == b""
-        assert await leave_heard(bo) == ("ada", "left")
+        assert await leave_received(bo) == ("ada", "left")
         await eventually(lambda: len(stage.gateway.connections) == 1)
 
 
@@ -68,7 +68,7 @@ async def test_a_connection_that_is_just_gone_is_a_loss(stage: Stage) -> None:
     async with await stage.bare_member("bo") as bo:
         async with await stage.bare_member("ada"):
             pass
-        assert await leave_heard(bo) == ("ada", "lost")
+        assert await leave_received(bo) == ("ada", "lost")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ async def test_text_that_is_not_utf_8_is_1007(stage: Stage, frames: bytes) -> No
         await ada.send(BINARY, b"\xff")
         await ada.stream.send_all(frames + masked_frame(TEXT, envelope("after").encode()))
         assert (await ada.closed())[0] == 1007
-        assert await leave_heard(bo) == ("ada", "invalid_utf8")
+        assert await leave_received(bo) == ("ada", "invalid_utf8")
 
 
 async def test_text_that_comes_slowly_is_1007_before_it_is_whole(stage: Stage) -> None:
@@ -231,12 +231,12 @@ async def test_a_sender_far_over_its_rate_is_4009(stage_over: OpenStage) -> None
                 await ada.say("note")
             assert (await ada.hear())["payload"]["code"] == "rate_limited"
             assert await ada.closed() == (4009, "sending faster than allowed")
-        heard = 0
+        received = 0
         await bo.next("presence.join")
         while (message := await bo.hear())["type"] == "note":
-            heard += 1
+            received += 1
         assert message["payload"] == {"memberId": "ada", "reason": "rate_limit"}
-        assert heard <= 20 + 10 * (trio.current_time() - started_s)
+        assert received <= 20 + 10 * (trio.current_time() - started_s)
 
 
 async def test_a_client_that_answers_no_ping_is_4010(stage_over: OpenStage) -> None:

@@ -158,8 +158,8 @@ async def test_the_same_member_again_replaces_the_old_connection(stage: Stage) -
     async with stage.band("ada", "bo") as (ada, bo), stage.member("bo") as again:
         assert await bo.closed() == (4001, "replaced")
         await again.say("note", "still here")
-        heard = await ada.hear()
-        assert (heard["type"], heard["from"]) == ("note", "bo")
+        received = await ada.hear()
+        assert (received["type"], received["from"]) == ("note", "bo")
         assert len(again.welcome["payload"]["members"]) == 2
         assert stage.roster() == ["ada", "bo"]
 
@@ -187,8 +187,8 @@ async def test_fifty_connections_of_one_member_at_once_leave_one(stage: Stage) -
             assert await bare.closed() == (4001, "replaced")
             await bare.aclose()
         await last.say("note", "it is me")
-        heard = [message["type"] for message in await observer.until("note")]
-        assert heard == ["presence.join"]
+        received = [message["type"] for message in await observer.until("note")]
+        assert received == ["presence.join"]
         assert stage.roster() == ["ada", "observer"]
         await becomes(stage.mirrored, ["ada", "observer"], deadline_s=1.0)
         async with last:

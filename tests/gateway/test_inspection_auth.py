@@ -148,8 +148,8 @@ async def test_a_wrong_token_is_refused_before_the_upgrade_and_logged(caplog: py
         assert 0 < int(headers["retry-after"]) <= WITHIN_S
         right = upgrade_request("/inspect", stage.port, Authorization=f"Bearer {TOKEN}")
         assert (await asked(stage, right))[0] == 429
-    told = [record.__dict__["address"] for record in caplog.records if record.message == "inspector.refused"]
-    assert told == ["127.0.0.1"] * (TRIES + 1)
+    reported = [record.__dict__["address"] for record in caplog.records if record.message == "inspector.refused"]
+    assert reported == ["127.0.0.1"] * (TRIES + 1)
     assert "mistyped" not in caplog.text
 
 

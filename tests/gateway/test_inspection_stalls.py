@@ -79,9 +79,9 @@ async def test_a_hog_is_logged_with_its_place_while_it_lasts_and_when_it_ends(
             await eventually(lambda: bool(events(caplog, "room.stalled")))
     stalls = events(caplog, "room.stalls")
     assert {each["room"] for each in stalls} == {"jam"}
-    told_s = [each["for_s"] for each in stalls]
-    assert 2 <= len(told_s) <= 4
-    assert told_s == sorted(told_s)  # type: ignore[type-var]
+    reported_s = [each["for_s"] for each in stalls]
+    assert 2 <= len(reported_s) <= 4
+    assert reported_s == sorted(reported_s)  # type: ignore[type-var]
     assert all(str(each["stack"]).startswith("inspectors.py:") for each in stalls)
     (stalled,) = events(caplog, "room.stalled")
     assert stalled["room"] == "jam"

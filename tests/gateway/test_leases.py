@@ -149,8 +149,8 @@ async def missed(stage: Stage, ada: Client) -> None:
 
 async def made_up_for(ada: Client) -> None:
     """What was missed comes, each of it once."""
-    heard = [await ada.hear() for _ in range(2)]
-    assert {message["type"]: message["payload"]["memberId"] for message in heard} == {
+    received = [await ada.hear() for _ in range(2)]
+    assert {message["type"]: message["payload"]["memberId"] for message in received} == {
         "presence.leave": "cy",
         "presence.join": "di",
     }

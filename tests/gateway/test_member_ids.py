@@ -40,7 +40,7 @@ async def stage(database_url: str, request: pytest.FixtureRequest) -> AsyncItera
         yield stage
 
 
-async def told(stage: Stage, target: str, **headers: str) -> str:
+async def reported(stage: Stage, target: str, **headers: str) -> str:
     """The code of what somebody is told instead of a welcome, before they are closed with 1008."""
     async with await stage.bare() as bare:
         await bare.stream.send_all(upgrade_request(target, stage.port, **headers))
@@ -55,12 +55,12 @@ async def test_nobody_enters_by_another_users_id(stage: Stage, ana: Somebody, be
     own = ana.person
     for form in (own, own.upper(), own.replace("-", ""), "{" + own + "}", f"urn:uuid:{own}"):
         ticket = shown(ben.ticket(room, member_id=form, display_name="Ana"))
-        assert await told(stage, "/", Sec_WebSocket_Protocol=ticket) == "member_reserved", form
+        assert await reported(stage, "/", Sec_WebSocket_Protocol=ticket) == "member_reserved", form
         target = stage.target(form, room)
-        assert await told(stage, target, Origin=PAGE, Cookie=ben.cookie()) == "member_reserved", form
+        assert await reported(stage, target, Origin=PAGE, Cookie=ben.cookie()) == "member_reserved", form
     async with await enter(stage, ana, room, member_id=own) as first:
         ticket = shown(ben.ticket(room, member_id=own))
-        assert await told(stage, "/", Sec_WebSocket_Protocol=ticket) == "member_reserved"
+        assert await reported(stage, "/", Sec_WebSocket_Protocol=ticket) == "member_reserved"
         async with await enter(stage, ana, room, member_id=own):
             assert await first.closed() == (4001, "replaced")
 
@@ -115,11 +115,11 @@ async def test_a_stranger_takes_no_users_id_in_an_open_room(database_url: str, a
     own = ana.person
     async with open_ticket_stage(database_url, room_access="open") as stage:
         for form in (own, own.upper(), own.replace("-", ""), "{" + own + "}", f"urn:uuid:{own}"):
-            assert await told(stage, stage.target(form)) == "member_reserved", form
+            assert await reported(stage, stage.target(form)) == "member_reserved", form
             cookie = {"Origin": PAGE, "Cookie": ben.cookie()}
-            assert await told(stage, stage.target(form), **cookie) == "member_reserved", form
+            assert await reported(stage, stage.target(form), **cookie) == "member_reserved", form
             ticket = shown(ben.ticket("jam", member_id=form))
-            assert await told(stage, "/", Sec_WebSocket_Protocol=ticket) == "member_reserved", form
+            assert await reported(stage, "/", Sec_WebSocket_Protocol=ticket) == "member_reserved", form
         async with await enter(stage, ana, "jam", member_id=own) as first, await stage.bare() as page:
             target = stage.target(own)
             await page.stream.send_all(upgrade_request(target, stage.port, Origin=PAGE, Cookie=ana.cookie()))

@@ -30,8 +30,8 @@ async def test_binary_and_text_share_one_order(stage: Stage) -> None:
         for number in range(5):
             await ada.send(bytes([number]))
             await ada.say("note", number)
-        heard = [await bo.hear() for _ in range(10)]
-    assert [message.get("offset", message.get("bytes")) for message in heard] == [
+        received = [await bo.hear() for _ in range(10)]
+    assert [message.get("offset", message.get("bytes")) for message in received] == [
         item for number in range(5) for item in (b"\x03ada" + bytes([number]), 2 * number + 2)
     ]
 
@@ -41,7 +41,7 @@ async def test_the_order_is_the_same_for_everyone(stage_over: OpenStage, *, list
     """Twenty members all talk at once: each hears the others in one order, with no message lost or doubled."""
     room = {"room_class": PoisonedRoom} if listening else {}
     async with stage_over(**room) as stage, stage.crowd(20) as band:
-        heard: dict[int, list[tuple[int, str, Any]]] = {}
+        received: dict[int, list[tuple[int, str, Any]]] = {}
 
         async def talk(member: Bare) -> None:
             for number in range(25):
@@ -49,15 +49,15 @@ async def test_the_order_is_the_same_for_everyone(stage_over: OpenStage, *, list
 
         async def listen(number: int, member: Bare) -> None:
             notes = [await member.next("note") for _ in range(19 * 25)]
-            heard[number] = [(note["offset"], note["from"], note["payload"]) for note in notes]
+            received[number] = [(note["offset"], note["from"], note["payload"]) for note in notes]
 
         async with trio.open_nursery() as nursery:
             for number, member in enumerate(band):
                 nursery.start_soon(talk, member)
                 nursery.start_soon(listen, number, member)
-    everything = sorted(set().union(*heard.values()))
+    everything = sorted(set().union(*received.values()))
     assert [offset for offset, _, _ in everything] == list(range(1, 501))
-    for number, notes in heard.items():
+    for number, notes in received.items():
         assert notes == [note for note in everything if note[1] != f"m{number}"]
         for speaker in range(20):
             assert [note[2] for note in notes if note[1] == f"m{speaker}"] in ([], list(range(25)))
@@ -73,8 +73,8 @@ async def test_fragments_keep_their_order_among_whole_messages(stage: Stage) -> 
         await ada.send(MORE, text[5:9])
         await ada.send(LAST, text[9:])
         await ada.say("note", "after")
-        heard = [(await bo.next("note"))["payload"] for _ in range(3)]
-    assert heard == ["before", "in pieces", "after"]
+        received = [(await bo.next("note"))["payload"] for _ in range(3)]
+    assert received == ["before", "in pieces", "after"]
 
 
 async def test_fragments_and_whole_messages_in_one_segment_keep_their_order(stage: Stage) -> None:
@@ -87,8 +87,8 @@ async def test_fragments_and_whole_messages_in_one_segment_keep_their_order(stag
         frames += masked_frame(TEXT, envelope("note", number).encode()) + masked_frame(BINARY, bytes([number]))
     async with await stage.bare_member("ada") as ada, stage.member("bo") as bo:
         await ada.stream.send_all(frames)
-        heard = [await bo.hear() for _ in range(40)]
-    assert [message.get("payload", message.get("bytes")) for message in heard] == [
+        received = [await bo.hear() for _ in range(40)]
+    assert [message.get("payload", message.get("bytes")) for message in received] == [
         item
         for number in range(10)
         for item in (number, b"\x03ada\x01" + bytes([number]), number, b"\x03ada" + bytes([number]))
@@ -119,9 +119,9 @@ async def test_answers_come_in_the_order_of_the_questions(stage: Stage) -> None:
     async with await stage.bare_member("bo") as bo, await stage.bare_member("ada") as ada:
         lines = [envelope("note", id=1), "nonsense", envelope("heartbeat", 2), envelope("note", to="ada"), '{"type":1}']
         await ada.stream.send_all(b"".join(masked_frame(TEXT, line.encode()) for line in lines))
-        heard = [await ada.hear() for _ in lines]
+        received = [await ada.hear() for _ in lines]
         assert (await bo.next("note"))["offset"] == 1
-    assert [message["type"] for message in heard] == ["ack", "error", "heartbeat", "note", "error"]
+    assert [message["type"] for message in received] == ["ack", "error", "heartbeat", "note", "error"]
 
 
 async def test_a_member_hears_nothing_said_before_it_came_or_after_it_left(stage: Stage) -> None:
@@ -133,5 +133,5 @@ async def test_a_member_hears_nothing_said_before_it_came_or_after_it_left(stage
             assert cy.welcome["payload"]["offset"] == 1
             await ada.say("note", "now")
             assert (await cy.hear())["offset"] == 2
-        heard = [(await bo.hear())["type"] for _ in range(4)]
-        assert heard == ["note", "presence.join", "note", "presence.leave"]
+        received = [(await bo.hear())["type"] for _ in range(4)]
+        assert received == ["note", "presence.join", "note", "presence.leave"]

@@ -27,9 +27,9 @@ async def say(bus: Bus, said: RoomSaid) -> Reply:
 
 async def first(replies: AsyncIterator[object]) -> Reply:
     """The first reply."""
-    async for heard in replies:
-        if isinstance(heard, Delivery):
-            return msgspec.json.decode(heard.data, type=Reply)
+    async for received in replies:
+        if isinstance(received, Delivery):
+            return msgspec.json.decode(received.data, type=Reply)
     raise AssertionError("no reply")
 
 

@@ -30,7 +30,7 @@ async def test_a_crash_costs_only_the_message_that_caused_it(stage_over: OpenSta
         stage.crowd(100) as band,
         stage.crowd(2, room="next door") as neighbours,
     ):
-        heard: dict[int, list[dict[str, Any]]] = {}
+        received: dict[int, list[dict[str, Any]]] = {}
 
         async def talk(number: int, member: Bare) -> None:
             for count in range(5):
@@ -38,14 +38,14 @@ async def test_a_crash_costs_only_the_message_that_caused_it(stage_over: OpenSta
 
         async def listen(number: int, member: Bare) -> None:
             due = 99 * 5 - (number != 50)
-            heard[number] = [await member.next("note") for _ in range(due)]
+            received[number] = [await member.next("note") for _ in range(due)]
 
         async with trio.open_nursery() as nursery:
             for number, member in enumerate(band):
                 nursery.start_soon(talk, number, member)
                 nursery.start_soon(listen, number, member)
             nursery.start_soon(latencies_ms, neighbours[0], neighbours[1], 0.5)
-        for number, notes in heard.items():
+        for number, notes in received.items():
             said = {(m, c) for m in range(100) for c in range(5) if m != number and (m, c) != (50, 2)}
             assert {tuple(note["payload"]) for note in notes} == said
             offsets = [note["offset"] for note in notes]
@@ -214,8 +214,8 @@ async def test_a_member_leaves_once_however_it_goes(stage: Stage) -> None:
                     await ada.rest()
         await eventually(lambda: len(stage.gateway.connections) == 1)
         await observer.say("done", to="observer")
-        heard = await observer.until("done")
-    assert [message["payload"].get("reason", "join") for message in heard] == [
+        received = await observer.until("done")
+    assert [message["payload"].get("reason", "join") for message in received] == [
         word for reason in ends for word in ("join", reason)
     ]
 

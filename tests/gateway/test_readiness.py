@@ -30,7 +30,7 @@ def request(stage: Stage) -> bytes:
     return f"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:{stage.port}\r\n\r\n".encode()
 
 
-async def told(stage: Stage) -> tuple[int, dict[str, Any]]:
+async def reported(stage: Stage) -> tuple[int, dict[str, Any]]:
     """Status and body of the answer, in time."""
     with trio.fail_after(ANSWERED_WITHIN_S):
         status, headers, body = await asked(stage, request(stage))
@@ -39,7 +39,7 @@ async def told(stage: Stage) -> tuple[int, dict[str, Any]]:
 
 
 async def checks(stage: Stage) -> object:
-    return (await told(stage))[1]["checks"]
+    return (await reported(stage))[1]["checks"]
 
 
 class Counted(MemoryPresence):
@@ -71,7 +71,7 @@ class Away(MemoryBus):
 
 async def test_a_gateway_that_goes_on_is_ready(stage: Stage) -> None:
     """200, and each check by its name."""
-    assert await told(stage) == (200, {"ok": True, "checks": WELL})
+    assert await reported(stage) == (200, {"ok": True, "checks": WELL})
 
 
 async def test_a_gateway_with_tickets_asks_its_database_too(
@@ -79,7 +79,7 @@ async def test_a_gateway_with_tickets_asks_its_database_too(
 ) -> None:
     """503 within its time while it hangs, and 200 again when it goes on."""
     async with open_ticket_stage(database_url) as stage:
-        assert await told(stage) == (200, {"ok": True, "checks": {"database": "ok"} | WELL})
+        assert await reported(stage) == (200, {"ok": True, "checks": {"database": "ok"} | WELL})
         postgres_process.pause()
         try:
             await becomes(lambda: checks(stage), {"database": SILENT} | WELL)
@@ -102,7 +102,7 @@ async def test_a_gateway_without_its_store_says_so(on_valkey: Stage, valkey: Val
     assert await checks(on_valkey) == WELL
 
     async def broken() -> list[str]:
-        return [name for name, outcome in (await told(on_valkey))[1]["checks"].items() if outcome != "ok"]
+        return [name for name, outcome in (await reported(on_valkey))[1]["checks"].items() if outcome != "ok"]
 
     valkey.pause()
     try:
@@ -137,7 +137,7 @@ async def test_however_many_ask_one_probe_runs() -> None:
         statuses: list[int] = []
 
         async def ask(bare_stage: Stage) -> None:
-            statuses.append((await told(bare_stage))[0])
+            statuses.append((await reported(bare_stage))[0])
 
         for _ in range(ASKERS + 3):
             nursery.start_soon(ask, stage)

@@ -36,9 +36,9 @@ async def test_a_fight_over_a_seat_ends_with_one_in_it(mock_clock: MockClock) ->
             inside = newcomer
         for _ in range(2):
             refused = await again()
-            told = await refused.hear()
-            assert (told["type"], told["payload"]["code"]) == ("error", "seat_contested")
-            assert "two minutes" in told["payload"]["message"]
+            reported = await refused.hear()
+            assert (reported["type"], reported["payload"]["code"]) == ("error", "seat_contested")
+            assert "two minutes" in reported["payload"]["message"]
             assert await refused.closed() == (1008, "seat_contested")
         await inside.say("note", 1)
         assert (await bob.next("note"))["from"] == "ada"

@@ -131,8 +131,8 @@ class FakeBus:
     @property
     def events(self) -> list[RoomEvent]:
         """What the rooms were told, but for the traces in which it was."""
-        told = [decode(each.data) for each in self.published if each.channel == ROOM_EVENTS]
-        return [msgspec.structs.replace(event, trace=None) for event in told]
+        reported = [decode(each.data) for each in self.published if each.channel == ROOM_EVENTS]
+        return [msgspec.structs.replace(event, trace=None) for event in reported]
 
     @property
     def traces(self) -> list[Trace | None]:
@@ -144,11 +144,11 @@ class FakeBus:
             self._deliver(event.reply_to, msgspec.json.encode(reply))
 
     def _deliver(self, channel: str, data: bytes) -> int:
-        heard = [queue for channels, queue in self._listeners if channel in channels]
-        for queue in heard:
+        received = [queue for channels, queue in self._listeners if channel in channels]
+        for queue in received:
             queue.put_nowait(Gap())
             queue.put_nowait(Delivery(channel, data))
-        return len(heard)
+        return len(received)
 
     @asynccontextmanager
     async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[BusEvent]]:

@@ -102,11 +102,11 @@ def test_tus_js_client_goes_on_when_the_web_is_started_again(page: Page, studio:
 
 def test_tus_js_client_is_told_what_is_not_there(page: Page) -> None:
     """In the studio's own sentence, and nothing is kept."""
-    told = page.evaluate(
+    reported = page.evaluate(
         "(size) => theirs.withTus('bass.flac', size, { parallelUploads: 2, retryDelays: null }).catch(String)", SIZE
     )
-    assert "concat" in told.lower()
-    assert "unsupported_tus_extension" in told
+    assert "concat" in reported.lower()
+    assert "unsupported_tus_extension" in reported
     assert kept(page) == []
 
 

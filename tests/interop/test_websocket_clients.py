@@ -14,7 +14,7 @@ from tests.system.studio import Studio
 
 TEXT: Final = "Can you hear me? ♪"
 NOTE: Final = json.dumps({"type": "note", "payload": {"text": TEXT}})
-HEARD: Final = ["second", TEXT]
+RECEIVED: Final = ["second", TEXT]
 TIMEOUT_S: Final = 20.0
 IN_BROWSER: Final = """([url, text]) => new Promise((resolve, reject) => {
     const first = new WebSocket(`${url}&memberId=first&displayName=First`);
@@ -51,10 +51,10 @@ def test_websocket_client_is_heard(studio: Studio) -> None:
     first = websocket.create_connection(member(url, "first"), timeout=TIMEOUT_S)
     second = websocket.create_connection(member(url, "second"), timeout=TIMEOUT_S)
     second.send(NOTE)
-    heard = None
-    while heard is None:
-        heard = note_in(first.recv())
-    assert heard == HEARD
+    received = None
+    while received is None:
+        received = note_in(first.recv())
+    assert received == RECEIVED
     for each in (first, second):
         each.close()
 
@@ -65,10 +65,10 @@ def test_websockets_is_heard(studio: Studio) -> None:
     url = room(studio, "websockets")
     with client.connect(member(url, "first")) as first, client.connect(member(url, "second")) as second:
         second.send(NOTE)
-        heard = None
-        while heard is None:
-            heard = note_in(first.recv(TIMEOUT_S))
-    assert heard == HEARD
+        received = None
+        while received is None:
+            received = note_in(first.recv(TIMEOUT_S))
+    assert received == RECEIVED
 
 
 def test_aiohttp_is_heard(studio: Studio) -> None:
@@ -84,18 +84,18 @@ def test_aiohttp_is_heard(studio: Studio) -> None:
         ):
             await second.send_str(NOTE)
             async for message in first:
-                if heard := note_in(message.data):
-                    return heard
+                if received := note_in(message.data):
+                    return received
         return None
 
-    assert asyncio.run(talk()) == HEARD
+    assert asyncio.run(talk()) == RECEIVED
 
 
 def test_ws_of_node_is_heard(studio: Studio, node_packages: NodePackages) -> None:
     """What the original gateway was made with."""
     ended = node_packages.run(node_packages.folder / "ws_person.mjs", room(studio, "ws"), TEXT)
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == HEARD
+    assert json.loads(ended.stdout) == RECEIVED
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -105,4 +105,4 @@ def test_a_browsers_websocket_is_heard(studio: Studio) -> None:
         page: Page = browser.new_page(bypass_csp=True)
         page.set_default_timeout(TIMEOUT_MS)
         page.goto(f"http://127.0.0.1:{studio.visitors.web_port}/about")
-        assert page.evaluate(IN_BROWSER, [room(studio, "browser"), TEXT]) == HEARD
+        assert page.evaluate(IN_BROWSER, [room(studio, "browser"), TEXT]) == RECEIVED

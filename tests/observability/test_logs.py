@@ -166,14 +166,14 @@ def test_what_cannot_be_raised_is_a_line_too(production: io.StringIO) -> None:
     assert only_object(production)["error"] == "ValueError: too late"
 
 
-@pytest.mark.parametrize(("level", "told"), [("debug", 4), ("INFO", 3), ("warning", 2), ("error", 1)])
-def test_a_log_tells_as_much_as_it_is_told_to(root: None, level: str, told: int) -> None:
+@pytest.mark.parametrize(("level", "reported"), [("debug", 4), ("INFO", 3), ("warning", 2), ("error", 1)])
+def test_a_log_tells_as_much_as_it_is_told_to(root: None, level: str, reported: int) -> None:
     """`LOG_LEVEL`, in any case."""
     stream = io.StringIO()
     configure_logs(Settings.load({"LOG_LEVEL": level}), "gateway", stream=stream)
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.getLogger("omnisonic.test").log(number, "said")
-    assert len(stream.getvalue().splitlines()) == told
+    assert len(stream.getvalue().splitlines()) == reported
 
 
 @pytest.mark.parametrize(

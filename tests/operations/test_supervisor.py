@@ -21,14 +21,14 @@ from tests.processes import send_signal
 DEADLINE_S: Final = 30.0
 
 READY: Final = "import os, signal, sys; os.write(0, b'ready\\n'); "
-UNTIL_TOLD: Final = (
+UNTIL_REPORTED: Final = (
     "import os, signal; signal.signal(15, lambda *_: (os.write(1, b'bye\\n'), os._exit(0))); "
     "print('up', os.getpid(), flush=True); os.write(0, b'ready\\n'); os.read(0, 1); print('alone', flush=True)"
 )
 DEAF: Final = READY + "signal.signal(15, signal.SIG_IGN); print('up', os.getpid(), flush=True); signal.pause()"
 
 
-class Heard:
+class Received:
     """What the children said, as (name, line)."""
 
     def __init__(self) -> None:
@@ -56,87 +56,90 @@ def spec(name: str, program: str, **environ: str) -> ProcessSpec:
 
 
 @asynccontextmanager
-async def kept_up(*specs: ProcessSpec) -> AsyncIterator[tuple[Heard, trio.Event]]:
+async def kept_up(*specs: ProcessSpec) -> AsyncIterator[tuple[Received, trio.Event]]:
     """These children, in service; stopped in order with the block. Errors: what `run_processes` raises."""
-    heard, stop, started = Heard(), trio.Event(), trio.Event()
+    received, stop, started = Received(), trio.Event(), trio.Event()
 
     async def run() -> None:
-        await run_processes(specs, on_line=heard, stop=stop, started=started.set)
+        await run_processes(specs, on_line=received, stop=stop, started=started.set)
 
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             await started.wait()
             talkative = [child.name for child in specs if "'up'" in child.command[-1]]
-            await heard.until(lambda: all(heard.pids(name) for name in talkative))
-            yield heard, stop
+            await received.until(lambda: all(received.pids(name) for name in talkative))
+            yield received, stop
             stop.set()
 
 
-async def failure_of(*specs: ProcessSpec) -> tuple[str, Heard]:
+async def failure_of(*specs: ProcessSpec) -> tuple[str, Received]:
     """The sentence with which these children fail, and what was heard."""
-    heard = Heard()
+    received = Received()
     with trio.fail_after(DEADLINE_S), pytest.raises(ProcessDied) as caught:
-        await run_processes(specs, on_line=heard, stop=trio.Event(), started=lambda: None)
-    return caught.value.message, heard
+        await run_processes(specs, on_line=received, stop=trio.Event(), started=lambda: None)
+    return caught.value.message, received
 
 
 async def test_children_start_in_order_and_stop_in_reverse() -> None:
     """What others depend on starts first and stops last."""
-    async with kept_up(spec("store", UNTIL_TOLD), spec("gateway", UNTIL_TOLD), spec("web", UNTIL_TOLD)) as (heard, _):
-        assert [name for name, _ in heard.lines] == ["store", "gateway", "web"]
-    assert heard.lines[3:] == [("web", "bye"), ("gateway", "bye"), ("store", "bye")]
+    async with kept_up(spec("store", UNTIL_REPORTED), spec("gateway", UNTIL_REPORTED), spec("web", UNTIL_REPORTED)) as (
+        received,
+        _,
+    ):
+        assert [name for name, _ in received.lines] == ["store", "gateway", "web"]
+    assert received.lines[3:] == [("web", "bye"), ("gateway", "bye"), ("store", "bye")]
 
 
 async def test_a_killed_child_is_started_again_while_the_others_live_on() -> None:
     """One for one."""
-    async with kept_up(spec("gateway", UNTIL_TOLD), spec("web", UNTIL_TOLD)) as (heard, _):
-        assert send_signal(heard.pids("gateway")[0], signal.SIGKILL)
-        await heard.until(lambda: len(heard.pids("gateway")) == 2)
-        assert ("gateway", "`gateway` was killed by SIGKILL. Starting it again.") in heard.lines
-        assert len(heard.pids("web")) == 1
-        assert alive(heard.pids("web")[0])
+    async with kept_up(spec("gateway", UNTIL_REPORTED), spec("web", UNTIL_REPORTED)) as (received, _):
+        assert send_signal(received.pids("gateway")[0], signal.SIGKILL)
+        await received.until(lambda: len(received.pids("gateway")) == 2)
+        assert ("gateway", "`gateway` was killed by SIGKILL. Starting it again.") in received.lines
+        assert len(received.pids("web")) == 1
+        assert alive(received.pids("web")[0])
 
 
 async def test_a_child_that_ends_by_itself_is_started_again_too() -> None:
     """Even with exit code 0: nobody asked it to."""
-    async with kept_up(spec("web", UNTIL_TOLD)) as (heard, _):
-        assert send_signal(heard.pids("web")[0], signal.SIGTERM)
-        await heard.until(lambda: len(heard.pids("web")) == 2)
-        assert ("web", "`web` exited with code 0. Starting it again.") in heard.lines
+    async with kept_up(spec("web", UNTIL_REPORTED)) as (received, _):
+        assert send_signal(received.pids("web")[0], signal.SIGTERM)
+        await received.until(lambda: len(received.pids("web")) == 2)
+        assert ("web", "`web` exited with code 0. Starting it again.") in received.lines
 
 
 async def test_a_child_that_ends_too_often_stops_everything() -> None:
     """Restarting has not mended it five times, so somebody has to look."""
-    message, heard = await failure_of(spec("store", UNTIL_TOLD), spec("web", READY + "sys.exit(3)"))
+    message, received = await failure_of(spec("store", UNTIL_REPORTED), spec("web", READY + "sys.exit(3)"))
     assert message == ("`web` exited with code 3. It ended more than 5 times in 10 s, so everything is stopped.")
-    assert heard.lines.count(("web", "`web` exited with code 3. Starting it again.")) == 5
-    assert heard.lines[-1] == ("store", "bye")
+    assert received.lines.count(("web", "`web` exited with code 3. Starting it again.")) == 5
+    assert received.lines[-1] == ("store", "bye")
 
 
 async def test_a_child_that_cannot_start_is_not_tried_again() -> None:
     """Restarting cannot mend it; its own words come through, and those before it are stopped."""
     program = "import sys; print('no such setting', file=sys.stderr); sys.exit(2)"
-    message, heard = await failure_of(spec("store", UNTIL_TOLD), spec("web", program))
+    message, received = await failure_of(spec("store", UNTIL_REPORTED), spec("web", program))
     assert message == "`web` exited with code 2."
-    assert heard.lines[1:] == [("web", "no such setting"), ("store", "bye")]
+    assert received.lines[1:] == [("web", "no such setting"), ("store", "bye")]
 
 
 async def test_work_that_is_done_once_comes_before_those_who_need_it() -> None:
     """The next starts when it is done; it is not started again, and it is not asked to stop."""
     work = replace(spec("work", "print('done')"), once=True)
-    async with kept_up(spec("store", UNTIL_TOLD), work, spec("web", UNTIL_TOLD)) as (heard, _):
-        assert [name for name, _ in heard.lines] == ["store", "work", "web"]
-    assert heard.lines[1] == ("work", "done")
-    assert heard.lines[3:] == [("web", "bye"), ("store", "bye")]
+    async with kept_up(spec("store", UNTIL_REPORTED), work, spec("web", UNTIL_REPORTED)) as (received, _):
+        assert [name for name, _ in received.lines] == ["store", "work", "web"]
+    assert received.lines[1] == ("work", "done")
+    assert received.lines[3:] == [("web", "bye"), ("store", "bye")]
 
 
 async def test_work_that_fails_stops_everything() -> None:
     """Whoever needs it done is never started."""
     work = replace(spec("work", "import sys; print('no room'); sys.exit(1)"), once=True)
-    message, heard = await failure_of(spec("store", UNTIL_TOLD), work, spec("web", UNTIL_TOLD))
+    message, received = await failure_of(spec("store", UNTIL_REPORTED), work, spec("web", UNTIL_REPORTED))
     assert message == "`work` exited with code 1."
-    assert heard.lines[1:] == [("work", "no room"), ("store", "bye")]
+    assert received.lines[1:] == [("work", "no room"), ("store", "bye")]
 
 
 async def test_work_that_is_never_done_counts_as_failed() -> None:
@@ -154,27 +157,27 @@ async def test_a_command_that_does_not_exist_is_a_sentence() -> None:
 
 async def test_a_stop_while_a_child_starts_is_obeyed() -> None:
     """Ctrl-C does not have to wait for a start that hangs."""
-    heard, stop = Heard(), trio.Event()
-    starting = spec("web", UNTIL_TOLD.replace("ready", "later"))
+    received, stop = Received(), trio.Event()
+    starting = spec("web", UNTIL_REPORTED.replace("ready", "later"))
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: run_processes([starting], on_line=heard, stop=stop, started=lambda: None))
-            await heard.until(lambda: bool(heard.pids("web")))
+            nursery.start_soon(lambda: run_processes([starting], on_line=received, stop=stop, started=lambda: None))
+            await received.until(lambda: bool(received.pids("web")))
             stop.set()
-    assert heard.lines[-1] == ("web", "bye")
+    assert received.lines[-1] == ("web", "bye")
 
 
 async def test_a_child_that_does_not_stop_is_killed_in_time(mock_clock: MockClock) -> None:
     """And the others have been asked before, so that one hung child does not use up their time."""
-    async with kept_up(spec("store", UNTIL_TOLD), spec("web", DEAF)) as (heard, stop):
+    async with kept_up(spec("store", UNTIL_REPORTED), spec("web", DEAF)) as (received, stop):
         begun_s = trio.current_time()
         mock_clock.rate = 20
         stop.set()
-        await heard.until(lambda: ("store", "bye") in heard.lines)
+        await received.until(lambda: ("store", "bye") in received.lines)
         assert trio.current_time() - begun_s < 9
-        assert alive(heard.pids("web")[0])
+        assert alive(received.pids("web")[0])
     assert trio.current_time() - begun_s < 11
-    assert not alive(heard.pids("web")[0])
+    assert not alive(received.pids("web")[0])
 
 
 async def test_a_child_that_never_gets_ready_counts_as_failed() -> None:
@@ -186,16 +189,16 @@ async def test_a_child_that_never_gets_ready_counts_as_failed() -> None:
 
 async def test_cancellation_kills_at_once() -> None:
     """The second Ctrl-C: nobody is asked any more."""
-    heard, started = Heard(), trio.Event()
+    received, started = Received(), trio.Event()
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(
-                lambda: run_processes([spec("web", DEAF)], on_line=heard, stop=trio.Event(), started=started.set)
+                lambda: run_processes([spec("web", DEAF)], on_line=received, stop=trio.Event(), started=started.set)
             )
             await started.wait()
-            await heard.until(lambda: bool(heard.pids("web")))
+            await received.until(lambda: bool(received.pids("web")))
             nursery.cancel_scope.cancel()
-    assert not alive(heard.pids("web")[0])
+    assert not alive(received.pids("web")[0])
 
 
 async def test_output_comes_line_by_line_whatever_it_is() -> None:
@@ -204,8 +207,8 @@ async def test_output_comes_line_by_line_whatever_it_is() -> None:
         "os.write(1, b'one\\r\\ntw'); os.write(2, b'o\\n\\xff\\n'); "
         f"os.write(1, b'x' * {LONGEST_LINE_BYTES + 5} + b'\\nlast'); os._exit(0)"
     )
-    _, heard = await failure_of(spec("web", program))
-    first = [line for _, line in heard.lines[:6]]
+    _, received = await failure_of(spec("web", program))
+    first = [line for _, line in received.lines[:6]]
     assert first == ["one", "two", "\ufffd", "x" * LONGEST_LINE_BYTES, "xxxxx", "last"]
 
 
@@ -219,9 +222,9 @@ async def test_a_child_gets_its_environment_and_its_sockets_and_nothing_else() -
             f"print(os.path.exists('/dev/fd/{other.fileno()}'), flush=True); os.read(0, 1)"
         )
         child = ProcessSpec("web", (sys.executable, "-c", program), {"ROOM": "jam"}, pass_fds=(fd,))
-        async with kept_up(child) as (heard, _):
-            await heard.until(lambda: len(heard.lines) == 2)
-            assert [line for _, line in heard.lines] == [f"jam False {listener.getsockname()[1]}", "False"]
+        async with kept_up(child) as (received, _):
+            await received.until(lambda: len(received.lines) == 2)
+            assert [line for _, line in received.lines] == [f"jam False {listener.getsockname()[1]}", "False"]
 
 
 async def test_a_child_comes_behind_the_others_by_its_niceness() -> None:
@@ -233,6 +236,6 @@ async def test_a_child_comes_behind_the_others_by_its_niceness() -> None:
         "print(os.getpriority(os.PRIO_PROCESS, 0), *threads, flush=True); os.read(0, 1)"
     )
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    async with kept_up(spec("rooms", program), replace(spec("pages", program), niceness=3)) as (heard, _):
-        await heard.until(lambda: len(heard.lines) == 2)
-        assert heard.lines == [("rooms", f"{own} {own}"), ("pages", f"{own + 3} {own + 3}")]
+    async with kept_up(spec("rooms", program), replace(spec("pages", program), niceness=3)) as (received, _):
+        await received.until(lambda: len(received.lines) == 2)
+        assert received.lines == [("rooms", f"{own} {own}"), ("pages", f"{own + 3} {own + 3}")]

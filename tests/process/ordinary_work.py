@@ -15,8 +15,8 @@ DEADLINE_S = 30.0
 async def main() -> None:
     """Print what came of it."""
     sound = os.fdopen(os.dup(0), "rb")  # the process that mixes has a standard input of its own
-    heard = await analyse_file(sound, at_idle_priority=False)
-    assert heard is not None
+    received = await analyse_file(sound, at_idle_priority=False)
+    assert received is not None
     with tempfile.TemporaryFile() as output:
         project = Project(120, 4, [Stem("a")])
 
@@ -29,7 +29,7 @@ async def main() -> None:
             within_s=DEADLINE_S,
             at_idle_priority=False,
         )
-    print(f"{heard.channels} channels, {mixed.duration_s} s")
+    print(f"{received.channels} channels, {mixed.duration_s} s")
 
 
 if __name__ == "__main__":

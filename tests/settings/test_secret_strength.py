@@ -18,9 +18,9 @@ def problems(secret: str, least_bytes: int = SIGNING_BYTES) -> list[str]:
     return secret_problems("A_SECRET", SecretStr(secret), least_bytes)
 
 
-def is_one_sentence_about(told: list[str], secret: str) -> bool:
+def is_one_sentence_about(reported: list[str], secret: str) -> bool:
     """That names the variable, says how to make a good one, and does not repeat this one."""
-    (sentence,) = told
+    (sentence,) = reported
     return (
         sentence.startswith("A_SECRET is too easy to guess: ")
         and sentence.endswith("`openssl rand -hex 32` makes a good one.")

@@ -30,8 +30,8 @@ def test_an_empty_environment_is_a_studio_on_loopback() -> None:
 
 def test_every_problem_is_told_at_once() -> None:
     """Nobody mends one variable after the other."""
-    told = problems(WEB_PORT="abc", PRESENCE_TTL="5", ROOM_ACCESS="closed", REDIS_URL="http://x")
-    assert [sentence.split()[0] for sentence in told] == ["WEB_PORT", "REDIS_URL", "PRESENCE_TTL", "ROOM_ACCESS"]
+    reported = problems(WEB_PORT="abc", PRESENCE_TTL="5", ROOM_ACCESS="closed", REDIS_URL="http://x")
+    assert [sentence.split()[0] for sentence in reported] == ["WEB_PORT", "REDIS_URL", "PRESENCE_TTL", "ROOM_ACCESS"]
 
 
 @pytest.mark.parametrize(
@@ -248,12 +248,12 @@ SAFE = "kJ8vX2qLw9ZtR4nB7mC1yH6pD3sF5gA0"
 )
 def test_production_starts_only_when_people_can_sign_in_safely(environ: dict[str, str], about: list[str]) -> None:
     """All that is missing is told at once, and development does without."""
-    told: list[str] = []
+    reported: list[str] = []
     try:
         Settings.load({"OMNISONIC_ENV": "production", **environ}).check_sign_in()
     except BadSettings as problem:
-        told = problem.problems
-    assert [sentence.split()[0] for sentence in told] == about
+        reported = problem.problems
+    assert [sentence.split()[0] for sentence in reported] == about
     Settings.load(environ).check_sign_in()
 
 

@@ -13,7 +13,7 @@ KNOWN = known_variables()
 DOCUMENT = Path(__file__).parents[2] / "docs" / "from-the-original.md"
 
 
-def told(**environ: str) -> list[Unknown]:
+def reported(**environ: str) -> list[Unknown]:
     """What is told of this environment."""
     return unknown_settings(environ, KNOWN)
 
@@ -34,7 +34,7 @@ def told(**environ: str) -> list[Unknown]:
 )
 def test_a_slip_of_the_pen_is_told_with_what_was_likely_meant(variable: str, likely: str | None) -> None:
     """By its likeness, or because nothing else begins like that."""
-    assert told(**{variable: "x"}) == [Unknown(variable, likely)]
+    assert reported(**{variable: "x"}) == [Unknown(variable, likely)]
 
 
 @given(st.sampled_from(sorted(KNOWN - {name for name in KNOWN if name.startswith("AWS_")})), st.data())
@@ -43,7 +43,7 @@ def test_a_setting_with_one_letter_missing_is_told(variable: str, data: st.DataO
     at = data.draw(st.integers(1, len(variable) - 1))
     slip = variable[:at] + variable[at + 1 :]
     if len(variable) >= 9 and slip not in KNOWN:
-        assert [unknown.variable for unknown in told(**{slip: "x"})] == [slip]
+        assert [unknown.variable for unknown in reported(**{slip: "x"})] == [slip]
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_a_setting_with_one_letter_missing_is_told(variable: str, data: st.DataO
 )
 def test_what_belongs_to_others_is_never_told(variable: str) -> None:
     """Shells, AWS, OpenTelemetry, GitHub's runners, other servers, Kubernetes."""
-    assert told(**{variable: "x"}) == []
+    assert reported(**{variable: "x"}) == []
 
 
 def test_settings_and_empty_variables_are_no_slips() -> None:
     """An empty value is how shells unset a variable for one command."""
-    assert told(**dict.fromkeys(KNOWN, "x")) == []
-    assert told(ROOM_ACCES="") == []
+    assert reported(**dict.fromkeys(KNOWN, "x")) == []
+    assert reported(ROOM_ACCES="") == []
 
 
 def test_a_sentence_says_what_to_do() -> None:
@@ -78,7 +78,7 @@ def test_a_sentence_says_what_to_do() -> None:
 @pytest.mark.parametrize("variable", sorted(ORIGINAL))
 def test_a_setting_of_the_original_is_told_with_what_replaces_it(variable: str) -> None:
     """By a sentence of its own, which the document for those who come from there has as well."""
-    (unknown,) = told(**{variable: "x"})
+    (unknown,) = reported(**{variable: "x"})
     assert unknown.variable == variable
     assert unknown.sentence() == f"{variable} is set, but not read. {ORIGINAL[variable].advice}"
     assert f"`{variable}`" in DOCUMENT.read_text()
@@ -89,7 +89,7 @@ def test_whoever_has_set_what_replaces_it_is_not_told(variable: str) -> None:
     """A host that sets PORT for all that it runs gets no warning with each start."""
     replaced = ORIGINAL[variable]
     assert set(replaced.by) <= KNOWN
-    assert told(**{variable: "x"}, **{replaced.by[0]: "1"}) == []
+    assert reported(**{variable: "x"}, **{replaced.by[0]: "1"}) == []
 
 
 def test_the_original_shares_no_other_name_with_us() -> None:

@@ -39,11 +39,11 @@ async def test_publishing_to_a_server_that_fails_is_unavailable_in_time(
                     pass
 
 
-async def expect_gap(bus: Bus, heard_next: Callable[[], Awaitable[object]]) -> None:
+async def expect_gap(bus: Bus, receive_next: Callable[[], Awaitable[object]]) -> None:
     """Check that the subscriber gets a gap, and then what is published after it."""
-    assert await heard_next() == Gap()
+    assert await receive_next() == Gap()
     await bus.publish("news", b"after")
-    while (event := await heard_next()) == Gap():
+    while (event := await receive_next()) == Gap():
         await bus.publish("news", b"after")
     assert event == Delivery("news", b"after")
 

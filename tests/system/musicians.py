@@ -29,7 +29,7 @@ class Musician:
         """What the web answers, whatever it is."""
         return await self._http.request(method, path, json=body)
 
-    async def told(self, method: str, path: str, body: object = None, *, status: int = 200) -> dict[str, Any]:
+    async def reported(self, method: str, path: str, body: object = None, *, status: int = 200) -> dict[str, Any]:
         """What the web answers with this status."""
         answer = await self.ask(method, path, body)
         assert answer.status_code == status, (answer.status_code, answer.text)
@@ -59,7 +59,7 @@ class Musician:
     async def sign_out(self) -> None:
         """End the sign-in. The cookie is kept, as a thief would."""
         cookies = httpx.Cookies(self._http.cookies)
-        await self.told("POST", "/api/auth/signout", {})
+        await self.reported("POST", "/api/auth/signout", {})
         self._http.cookies = cookies
 
     @property
@@ -74,18 +74,18 @@ class Musician:
 
     async def session(self, session: str) -> dict[str, Any]:
         """The session, as they see it."""
-        answer = await self.told("GET", f"/api/sessions?id={session}")
+        answer = await self.reported("GET", f"/api/sessions?id={session}")
         return dict(answer["session"])
 
     async def share(self, session: str, guest: "Musician") -> None:
         """Invite somebody, who accepts."""
-        link = await self.told("POST", f"/api/sessions/{session}/invites", {}, status=201)
-        accepted = await guest.told("POST", f"/api{urlsplit(link['url']).path}")
+        link = await self.reported("POST", f"/api/sessions/{session}/invites", {}, status=201)
+        accepted = await guest.reported("POST", f"/api{urlsplit(link['url']).path}")
         assert accepted["session"]["id"] == session
 
     async def ticket(self, session: str, **fields: str) -> dict[str, Any]:
         """A ticket for the session's room: `ticket` and `url`."""
-        return await self.told("POST", f"/api/rooms/{session}/ticket", fields, status=201)
+        return await self.reported("POST", f"/api/rooms/{session}/ticket", fields, status=201)
 
     @asynccontextmanager
     async def in_room(self, session: str, **fields: str) -> AsyncIterator[Client]:
@@ -111,7 +111,7 @@ class Musician:
 
     async def roster(self, session: str) -> list[str]:
         """Who is in the session's room, by their ids."""
-        answer = await self.told("GET", f"/api/presence?roomId={session}")
+        answer = await self.reported("GET", f"/api/presence?roomId={session}")
         return [line["memberId"] for line in answer["members"]]
 
 

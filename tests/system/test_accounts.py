@@ -44,8 +44,8 @@ async def test_two_people_meet_in_a_session_that_one_shares(studio: Studio) -> N
             account = {"id": bo.id, "name": "bo-meets"}
             assert joined["payload"] == {"memberId": bo.id, "displayName": "Bo", "status": "active", "account": account}
             await first.say("chat", {"text": "From the bridge?"})
-            heard = await second.next("chat")
-            assert (heard["from"], heard["payload"]) == (ada.id, {"text": "From the bridge?"})
+            received = await second.next("chat")
+            assert (received["from"], received["payload"]) == (ada.id, {"text": "From the bridge?"})
             for person in (ada, bo):
                 await becomes(partial(person.roster, session), sorted([ada.id, bo.id]), TRUE_WITHIN_S)
                 assert (await person.session(session))["participants"] == 2
@@ -57,15 +57,15 @@ async def test_nobody_else_gets_at_a_session(studio: Studio) -> None:
     """A stranger is asked to sign in; for another user there is no such session, and no ticket to its room."""
     async with musician(studio.visitors, "ada-alone") as ada, musician(studio.visitors, "eve") as eve:
         session = await ada.create("Mine")
-        await eve.told("GET", f"/api/sessions?id={session}", status=404)
-        await eve.told("DELETE", f"/api/sessions/{session}", status=404)
-        await eve.told("POST", f"/api/rooms/{session}/ticket", {}, status=404)
-        await eve.told("GET", f"/api/presence?roomId={session}", status=404)
+        await eve.reported("GET", f"/api/sessions?id={session}", status=404)
+        await eve.reported("DELETE", f"/api/sessions/{session}", status=404)
+        await eve.reported("POST", f"/api/rooms/{session}/ticket", {}, status=404)
+        await eve.reported("GET", f"/api/presence?roomId={session}", status=404)
         here = {"roomId": session, "memberId": "eve", "displayName": "Eve"}
-        await eve.told("POST", "/api/presence", here, status=404)
+        await eve.reported("POST", "/api/presence", here, status=404)
         await eve.sign_out()
-        await eve.told("GET", f"/api/sessions?id={session}", status=401)
-        await eve.told("POST", f"/api/rooms/{session}/ticket", {}, status=401)
+        await eve.reported("GET", f"/api/sessions?id={session}", status=401)
+        await eve.reported("POST", f"/api/rooms/{session}/ticket", {}, status=401)
         assert (await ada.session(session))["name"] == "Mine"
 
 
@@ -118,10 +118,10 @@ async def test_losing_the_role_ends_what_it_had_opened(studio: Studio) -> None:
         session = await ada.create("Without Bo")
         await ada.share(session, bo)
         async with ada.in_room(session) as stays, bo.in_room(session) as goes:
-            await ada.told("DELETE", f"/api/sessions/{session}/collaborators/{bo.id}")
+            await ada.reported("DELETE", f"/api/sessions/{session}/collaborators/{bo.id}")
             await _must_go(goes, KICKED)
             assert (await stays.next("presence.leave"))["payload"]["memberId"] == bo.id
-            await bo.told("GET", f"/api/sessions?id={session}", status=404)
+            await bo.reported("GET", f"/api/sessions?id={session}", status=404)
             await becomes(lambda: ada.roster(session), [ada.id], TRUE_WITHIN_S)
 
 
@@ -131,11 +131,11 @@ async def test_deleting_a_session_closes_its_room(studio: Studio) -> None:
         session = await ada.create("Over")
         await ada.share(session, bo)
         async with ada.in_room(session) as first, bo.in_room(session) as second:
-            await ada.told("DELETE", f"/api/sessions/{session}")
+            await ada.reported("DELETE", f"/api/sessions/{session}")
             for client in (first, second):
                 assert (await client.next("session.deleted"))["payload"] == {"sessionId": session}
                 await _must_go(client, CLOSED)
-        await ada.told("GET", f"/api/sessions?id={session}", status=404)
+        await ada.reported("GET", f"/api/sessions?id={session}", status=404)
 
 
 async def test_what_is_changed_and_said_over_rest_is_heard_in_the_room(studio: Studio) -> None:
@@ -143,13 +143,13 @@ async def test_what_is_changed_and_said_over_rest_is_heard_in_the_room(studio: S
     async with musician(studio.visitors, "ada-outside") as ada:
         session = await ada.create("Old name")
         async with ada.in_room(session) as client:
-            await ada.told("PATCH", f"/api/sessions/{session}", {"name": "New name"})
+            await ada.reported("PATCH", f"/api/sessions/{session}", {"name": "New name"})
             assert (await client.next("session.updated"))["payload"]["name"] == "New name"
-            said = await ada.told(
+            said = await ada.reported(
                 "POST", f"/api/rooms/{session}/messages", {"type": "cue", "payload": {"bar": 4}}, status=202
             )
-            heard = await client.next("cue")
-            assert (heard["from"], heard["payload"], heard["offset"]) == (None, {"bar": 4}, said["offset"])
+            received = await client.next("cue")
+            assert (received["from"], received["payload"], received["offset"]) == (None, {"bar": 4}, said["offset"])
 
 
 async def _must_go(client: Client, code: int) -> None:

@@ -76,5 +76,5 @@ def test_nothing_starts_with_an_operators_token_that_can_be_guessed(command: str
     secret = {"NEXTAUTH_SECRET": secrets.token_hex(32), "ADMIN_TOKEN": token, "OMNISONIC_DATA_DIR": str(tmp_path)}
     shown = completed(command, **PRODUCTION, **urls, **secret)
     assert shown.returncode == 2
-    (told,) = [line for line in shown.stderr.splitlines() if "ADMIN_TOKEN is too easy to guess: " in line]
-    assert "changeme-" not in told
+    (reported,) = [line for line in shown.stderr.splitlines() if "ADMIN_TOKEN is too easy to guess: " in line]
+    assert "changeme-" not in reported

@@ -13,7 +13,7 @@ from omnisonic.studio.mixdown import RATE_HZ
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, add_files, log, running_browser, stem
 from tests.http.conftest import deadline
-from tests.http.pages.mixdowns.stage import fact, is_heard, mixdowns, newest, render, status
+from tests.http.pages.mixdowns.stage import fact, is_received, mixdowns, newest, render, status
 from tests.studio.mixdown.sounds import Sound, file_of, sine
 from tests.system.studio import Studio, running_studio
 from tests.system.test_browser import Visitors, more_time
@@ -96,7 +96,7 @@ def test_what_is_uploaded_is_mixed_and_taken_home(visitors: Visitors) -> None:
     expect(log(bo)).to_contain_text("Ada asked for a mixdown.")
     expect(fact(newest(bo), "Length")).to_have_text("0:03")
     newest(bo).get_by_role("button", name="Play").click()
-    eventually(lambda: is_heard(newest(bo).locator("audio")), what="its time moves")
+    eventually(lambda: is_received(newest(bo).locator("audio")), what="its time moves")
     path = taken_home(ada)
     about = soundfile.info(path)
     assert (about.format, about.subtype, about.samplerate, about.channels) == ("WAV", "PCM_24", RATE_HZ, 2)

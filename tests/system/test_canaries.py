@@ -38,18 +38,18 @@ def told_to_otlp() -> Iterator[tuple[dict[str, str], Callable[[], str]]]:
     """The same when traces and metrics go to a receiver: every byte that it gets."""
     with running_otlp_receiver() as receiver:
 
-        def told() -> str:
+        def reported() -> str:
             assert receiver.spans()
             assert receiver.metrics("omnisonic-web")
             return b"\n".join(receiver.bodies).decode("latin-1")
 
-        yield receiver.environment, told
+        yield receiver.environment, reported
 
 
 @pytest.mark.parametrize("told_to", [told_to_console, told_to_otlp], ids=["console", "otlp"])
 async def test_what_a_studio_tells_holds_no_secret(tmp_path: Path, told_to: Telling) -> None:
     """Passwords, cookies, tickets, invites, codes of sign-in, tokens, and the secrets of the installation."""
-    with told_to() as (telemetry, told), running_provider() as provider:
+    with told_to() as (telemetry, reported), running_provider() as provider:
         settings = {
             "OMNISONIC_DATA_DIR": str(tmp_path),
             "ROOM_ACCESS": "ticket",
@@ -64,7 +64,7 @@ async def test_what_a_studio_tells_holds_no_secret(tmp_path: Path, told_to: Tell
             secrets += await trio.to_thread.run_sync(_signed_in_by_provider, studio, provider)
             secrets += [(tmp_path / name).read_text().strip() for name in KEPT]
             assert await trio.to_thread.run_sync(command.stop) == 0
-        everything = "\n".join(command.lines) + told()
+        everything = "\n".join(command.lines) + reported()
     assert "/api/sessions" in everything
     secrets += [PASSWORD, ADMIN_TOKEN, GUESSED_TOKEN, SIGNED, CLIENT_SECRET]
     assert len(secrets) == len(set(secrets)) >= 14
@@ -75,7 +75,7 @@ async def _visited(studio: Served) -> list[str]:
     """Two people sign in, meet and leave, and an operator speaks; the secrets that they had."""
     async with musician(studio.visitors, "ada") as ada, musician(studio.visitors, "bo") as bo:
         session = await ada.create("Quiet")
-        invite = (await ada.told("POST", f"/api/sessions/{session}/invites", {}, status=201))["url"]
+        invite = (await ada.reported("POST", f"/api/sessions/{session}/invites", {}, status=201))["url"]
         for method, path in (("GET", ""), ("GET", "/api"), ("POST", "/api")):
             assert (await bo.ask(method, path + urlsplit(invite).path)).status_code == 200
         ticket = await bo.ticket(session)
@@ -84,7 +84,7 @@ async def _visited(studio: Served) -> list[str]:
             await client.next("ack")
             await trio.to_thread.run_sync(_spoken_by_operator, studio, session)
             await client.next("cue")
-        await ada.told("POST", "/api/export", {"sessionId": session}, status=202)
+        await ada.reported("POST", "/api/export", {"sessionId": session}, status=202)
         cookies = [ada.cookie, bo.cookie]
         await bo.sign_out()
     values = [part.partition("=")[2] for cookie in cookies for part in cookie.split("; ")]

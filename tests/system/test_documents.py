@@ -78,9 +78,9 @@ def test_every_error_that_a_message_may_get_is_explained() -> None:
 def test_every_event_that_an_operator_is_told_of_is_logged() -> None:
     """The table of log events names none that no code logs."""
     rows = _table(OPERATING, "event", "what happened", "what to do")
-    told = [_unquoted(name) for row in rows for name in row[0].split(", ")]
+    reported = [_unquoted(name) for row in rows for name in row[0].split(", ")]
     code = _code()
-    assert [event for event in told if f'"{event}"' not in code] == []
+    assert [event for event in reported if f'"{event}"' not in code] == []
 
 
 def test_every_span_is_explained() -> None:
@@ -88,8 +88,8 @@ def test_every_span_is_explained() -> None:
     code = _code()
     begun = set(re.findall(r'start_(?:as_current_)?span\(\s*f?"([^"]+)"', code)) - {"export.{step}"}
     rows = _table(OPERATING, "span", "tracer", "what it is")
-    told = {name for row in rows for name in re.findall(r"`([a-z]+\.[a-z]+)`", row[0])}
-    assert told == begun | {f"export.{step}" for step in get_args(Step)}
+    reported = {name for row in rows for name in re.findall(r"`([a-z]+\.[a-z]+)`", row[0])}
+    assert reported == begun | {f"export.{step}" for step in get_args(Step)}
     assert {_unquoted(row[1]) for row in rows} == set(re.findall(r'get_tracer\(\s*"([^"]+)"', code))
 
 
@@ -228,9 +228,9 @@ def _error_codes(source: str) -> Iterator[str]:
         if not isinstance(call, ast.Call):
             continue
         called = ast.unparse(call.func).rpartition(".")[2]
-        told = call.args[:1] if called in {"error_frame", "turn_away"} else []
-        told += [keyword.value for keyword in call.keywords if called == "InvalidInput" and keyword.arg == "code"]
-        yield from (code.value for code in told if isinstance(code, ast.Constant) and isinstance(code.value, str))
+        reported = call.args[:1] if called in {"error_frame", "turn_away"} else []
+        reported += [keyword.value for keyword in call.keywords if called == "InvalidInput" and keyword.arg == "code"]
+        yield from (code.value for code in reported if isinstance(code, ast.Constant) and isinstance(code.value, str))
 
 
 def _code() -> str:

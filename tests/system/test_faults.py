@@ -201,7 +201,7 @@ async def _session_names(person: Musician) -> set[str]:
     names: set[str] = set()
     before = ""
     while True:
-        page = await person.told("GET", f"/api/sessions?limit=100{before}")
+        page = await person.reported("GET", f"/api/sessions?limit=100{before}")
         names |= {session["name"] for session in page["sessions"]}
         if page["nextBefore"] is None:
             return names

@@ -54,12 +54,12 @@ def mixed(ada: httpx.Client, name: str, data: bytes) -> tuple[dict[str, Any], di
         shown.update(ada.get("/api/export", params={"id": export}).json())
         return shown["status"] in MADE
 
-    def is_heard() -> bool:
+    def is_received() -> bool:
         return ada.get(f"/api/upload/{upload}/peaks").status_code == 200
 
     eventually(is_over, what="it is mixed", within_s=2 * START_S)
     assert shown["status"] == "completed", shown
-    eventually(is_heard, what="it is listened to")
+    eventually(is_received, what="it is listened to")
     (line,) = ada.get("/api/upload/list", params={"sessionId": session}).json()["uploads"]
     samples, rate_hz = soundfile.read(io.BytesIO(ada.get(f"/api/export/{export}/download").content), always_2d=True)
     assert rate_hz == RATE_HZ
@@ -107,7 +107,7 @@ def test_of_a_file_that_was_cut_off_what_is_there_is_heard_and_the_rest_is_told(
     assert upload["warning"]
     assert "cut.wav" in export["warning"]
     assert export["durationSeconds"] == pytest.approx(LENGTH_S / 2, abs=NEAR_S)
-    heard_s = [begin_s for begin_s in CHIRPS_S if begin_s < LENGTH_S / 2 - 0.2]
-    assert heard_s
-    assert [chirp.begins_s for chirp in found(rows[0], heard_s)] == pytest.approx(heard_s, abs=NEAR_S)
+    received_s = [begin_s for begin_s in CHIRPS_S if begin_s < LENGTH_S / 2 - 0.2]
+    assert received_s
+    assert [chirp.begins_s for chirp in found(rows[0], received_s)] == pytest.approx(received_s, abs=NEAR_S)
     assert np.abs(rows).max() <= 1.0

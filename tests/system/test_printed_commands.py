@@ -135,8 +135,12 @@ async def test_an_operator_says_something_into_a_room_by_what_is_printed(reader:
         target = f"/?roomId={session}&memberId={bo.id}&displayName=Bo"
         async with bo.with_cookie(target) as client:
             reader.follow(block("sh", "api/rooms/$SESSION/messages", REALTIME))
-            heard = await client.next("cue")
-            assert (heard["from"], heard["payload"], heard["offset"]) == (None, {"bar": 17}, reader.last()["offset"])
+            received = await client.next("cue")
+            assert (received["from"], received["payload"], received["offset"]) == (
+                None,
+                {"bar": 17},
+                reader.last()["offset"],
+            )
 
 
 async def test_a_program_is_on_a_roster_without_a_socket_by_what_is_printed(reader: Reader) -> None:

@@ -62,12 +62,12 @@ def test_every_line_of_a_production_log_is_json(tmp_path: Path) -> None:
         eventually(is_ready, what="the studio is ready again")
         assert httpx.get(f"{started['studio']}/api/sessions", timeout=10).status_code == 401
         assert studio.stop() == 0
-    heard = events(studio.lines)
-    told = {(each["part"], each["event"]) for each in heard}
-    assert {("serve", "serve.running"), ("serve", "part.ended"), ("serve", "serve.stopping")} <= told
-    assert {part for part, _ in told} >= {"serve", "migrate", "gateway", "valkey"}
-    assert any(each["event"] == "output" and each["text"].startswith("span ") for each in heard)
-    assert next(each["process"] for each in heard if each["event"] == "part.ended") == "postgres"
+    received = events(studio.lines)
+    reported = {(each["part"], each["event"]) for each in received}
+    assert {("serve", "serve.running"), ("serve", "part.ended"), ("serve", "serve.stopping")} <= reported
+    assert {part for part, _ in reported} >= {"serve", "migrate", "gateway", "valkey"}
+    assert any(each["event"] == "output" and each["text"].startswith("span ") for each in received)
+    assert next(each["process"] for each in received if each["event"] == "part.ended") == "postgres"
 
 
 def test_a_studio_that_cannot_go_on_says_why_in_json(tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_a_studio_that_cannot_go_on_says_why_in_json(tmp_path: Path) -> None:
     settings = PRODUCTION | {"OMNISONIC_DATA_DIR": str(tmp_path), "NEXTAUTH_SECRET": secrets.token_urlsafe(32)}
     shown = completed("serve", **settings, DATABASE_URL="postgresql://me:canary@127.0.0.1:1/x")
     assert shown.returncode == 1
-    heard = events([*shown.stdout.splitlines(), *shown.stderr.splitlines()])
-    assert heard[-1]["level"] == "critical"
-    assert heard[-1]["problem"] == "`migrate` exited with code 1."
+    received = events([*shown.stdout.splitlines(), *shown.stderr.splitlines()])
+    assert received[-1]["level"] == "critical"
+    assert received[-1]["problem"] == "`migrate` exited with code 1."
     assert "canary" not in shown.stdout + shown.stderr
 
 

@@ -114,7 +114,7 @@ async def test_20_mb_in_pieces_come_through(sites: dict[str, Site], proxy: str, 
             said = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
             sent = await browser.patch(place, content=stem[offset : offset + PIECE_BYTES], headers=TUS | said)
             assert sent.status_code == 204, sent.text
-        made = await ada.told("GET", f"/api/upload/{place.rpartition('/')[2]}")
+        made = await ada.reported("GET", f"/api/upload/{place.rpartition('/')[2]}")
         assert made["upload"]["sha256"] == hashlib.sha256(stem).hexdigest()
 
 

@@ -30,8 +30,8 @@ async def test_members_and_rest_agree_on_who_is_there(studio: Studio) -> None:
     async with studio.visitors.band("ada", "bo", room="agree") as (ada, bo):
         assert _ids(bo.welcome) == ["ada", "bo"]
         await ada.say("chat", {"text": "From the bridge?"})
-        heard = await bo.next("chat")
-        assert (heard["from"], heard["payload"]) == ("ada", {"text": "From the bridge?"})
+        received = await bo.next("chat")
+        assert (received["from"], received["payload"]) == ("ada", {"text": "From the bridge?"})
         await becomes(lambda: studio.visitors.roster("agree"), ["ada", "bo"], TRUE_WITHIN_S)
 
 
@@ -135,8 +135,8 @@ async def test_no_room_notices_that_the_web_was_killed(studio: Studio) -> None:
                 said += 1
                 await ada.say("count", said)
                 with trio.fail_after(TRUE_WITHIN_S):
-                    heard = await bo.hear()
-                assert (heard["type"], heard["payload"], heard["offset"]) == ("count", said, said)
+                    received = await bo.hear()
+                assert (received["type"], received["payload"], received["offset"]) == ("count", said, said)
         assert studio.pid("web") != before
         await becomes(lambda: visitors.roster("unmoved"), ["ada", "bo"], TRUE_WITHIN_S)
 

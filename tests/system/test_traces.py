@@ -124,10 +124,10 @@ async def test_a_mixdown_is_one_trace_from_the_request_over_the_worker_into_the_
     assert {turn.service for turn in turns} == {"omnisonic-gateway"}
     assert {turn.attributes["type"] for turn in turns} == {"export.progress"}
     assert {turn.parent for turn in turns} >= {request.id, render.id}
-    heard = _ours(receiver, uploaded)
-    listened = the(heard, "upload.analyse")
-    assert listened.parent == the(heard, "POST /api/upload").id
-    assert listened.id in [span.parent for span in heard if span.name == "ws.message"]
+    received = _ours(receiver, uploaded)
+    listened = the(received, "upload.analyse")
+    assert listened.parent == the(received, "POST /api/upload").id
+    assert listened.id in [span.parent for span in received if span.name == "ws.message"]
 
 
 async def test_what_goes_wrong_in_the_worker_is_logged_under_the_id_of_the_request(
@@ -137,8 +137,8 @@ async def test_what_goes_wrong_in_the_worker_is_logged_under_the_id_of_the_reque
     async with musician(visitors, "fay") as fay:
         session = await fay.create("Muted")
         await _uploaded(visitors, fay, session)
-        (listed,) = (await fay.told("GET", f"/api/upload/list?sessionId={session}"))["uploads"]
-        await fay.told("PATCH", f"/api/upload/{listed['upload']['id']}", {"muted": True})
+        (listed,) = (await fay.reported("GET", f"/api/upload/list?sessionId={session}"))["uploads"]
+        await fay.reported("PATCH", f"/api/upload/{listed['upload']['id']}", {"muted": True})
         trace = await asked(fay, "/api/export", {"sessionId": session})
     await trio.to_thread.run_sync(command.printed, rf"export\.incomplete .*trace_id={trace}")
     await arrived(lambda: any(span.failed for span in receiver.spans(trace)), "the span that failed")

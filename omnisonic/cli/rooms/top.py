@@ -248,15 +248,15 @@ class RoomTop(App[None]):
         filtered = f" [{printable(self._wanted)}]" if self._wanted else ""
         paused = " PAUSED" if self._paused else ""
         self.query_one("#total", Static).update(f"{summarise(views)}{filtered}{paused}")
-        told = [view.sentence() for view in views if view.sentence()]
-        told += [
+        sentences = [view.sentence() for view in views if view.sentence()]
+        sentences += [
             f"{printable(closed.room)} was closed at {closed.at:%H:%M:%S}: {printable(closed.reason)}"
             for view in views
             for closed in view.closed
         ]
         problems = self.query_one("#problems", Static)
-        problems.update("\n".join(told[:5]))
-        problems.display = bool(told)
+        problems.update("\n".join(sentences[:5]))
+        problems.display = bool(sentences)
 
     def _draw_detail(self, number: int) -> None:
         detail = ""

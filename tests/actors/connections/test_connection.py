@@ -27,7 +27,7 @@ def stage() -> Iterator[Stage]:
     stage.close()
 
 
-def told(number: int) -> bytes:
+def reported(number: int) -> bytes:
     """What the room says."""
     return b"%06d" % number + b"-" * LONG
 
@@ -36,7 +36,7 @@ def fill(stage: Stage) -> int:
     """Say so much that a good deal of it waits, or the connection has had enough; how many messages that were."""
     count = 0
     while stage.connection.is_open and stage.connection.queued_bytes < QUEUED:
-        stage.connection.push(frame(BINARY, told(count)))
+        stage.connection.push(frame(BINARY, reported(count)))
         count += 1
     return count
 
@@ -65,7 +65,7 @@ def test_what_is_queued_comes_whole_and_before_the_close(stage: Stage) -> None:
     stage.connection.push(frame(BINARY, b"from the grave"))
     stage.connection.close(Closing(CloseCode.KICKED))
     assert stage.owner.ended == []
-    assert read(stage.rest()) == ([told(number) for number in range(count)], 1001)
+    assert read(stage.rest()) == ([reported(number) for number in range(count)], 1001)
     assert stage.owner.ended == []  # the client's own close is waited for
     stage.send(ClientFrame(FIN | CLOSE, b"\x03\xe9").encode())
     assert stage.owner.ended == [stage.connection]
@@ -78,7 +78,7 @@ def test_a_client_that_closes_gets_first_what_is_queued(stage: Stage) -> None:
     stage.connection.push(frame(BINARY, b"too late"))
     assert stage.owner.ended == []
     assert stage.connection.closing == Closing(CloseCode.NORMAL)
-    assert read(stage.rest()) == ([told(number) for number in range(count)], 1000)
+    assert read(stage.rest()) == ([reported(number) for number in range(count)], 1000)
 
 
 def test_who_is_too_slow_gets_the_frame_that_was_begun_and_the_close(stage: Stage) -> None:
@@ -90,7 +90,7 @@ def test_who_is_too_slow_gets_the_frame_that_was_begun_and_the_close(stage: Stag
     assert stage.connection.queued_bytes < 2 * LONG
     messages, code = read(stage.rest())
     assert code == 4008
-    assert messages == [told(number) for number in range(len(messages))]
+    assert messages == [reported(number) for number in range(len(messages))]
     assert 0 < len(messages) < count - QUEUED // 2 // LONG + 2
 
 

@@ -49,7 +49,7 @@ def test_who_goes_on_regardless_is_closed(stage: Stage) -> None:
     stage.send(NOTE, 2 * BURST + 1)
     assert stage.connection.closing is not None
     assert stage.connection.closing.code is CloseCode.RATE_LIMIT
-    assert stage.told().endswith(b"\x0f\xa9sending faster than allowed")
+    assert stage.reported().endswith(b"\x0f\xa9sending faster than allowed")
     assert stage.taken == BURST
     stage.send(NOTE)
     assert stage.taken == BURST

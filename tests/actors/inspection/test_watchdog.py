@@ -49,7 +49,7 @@ class Stage:
             if answers:
                 await trio.testing.wait_all_tasks_blocked()
 
-    def told(self) -> list[tuple[str, str | None, float | None]]:
+    def reported(self) -> list[tuple[str, str | None, float | None]]:
         """The log's events: what, which room, and how long."""
         fields: list[dict[str, Any]] = [record.__dict__ for record in self._caplog.records]
         return [(each["message"], each.get("room"), each.get("for_s", each.get("lasted_s"))) for each in fields]
@@ -62,7 +62,7 @@ async def test_a_turn_that_goes_on_is_told_at_growing_intervals(caplog: pytest.L
     await stage.look(*[0.125] * 20)
     stage.busy.turn(None)
     await stage.look(0.125, 0.125)
-    assert stage.told() == [
+    assert stage.reported() == [
         ("room.stalls", "jam", 0.25),
         ("room.stalls", "jam", 0.5),
         ("room.stalls", "jam", 1.0),
@@ -77,7 +77,7 @@ async def test_many_short_turns_of_one_room_are_no_hog(caplog: pytest.LogCapture
     for _ in range(30):
         stage.busy.turn("jam")
         await stage.look(0.1)
-    assert stage.told() == []
+    assert stage.reported() == []
     assert stage.dog.stall() is None
 
 
@@ -89,7 +89,7 @@ async def test_a_room_that_follows_another_hog_is_told_by_its_own_name(caplog: p
         await stage.look(*[0.125] * 5)
     stage.busy.turn(None)
     await stage.look(0.125)
-    assert [(what, room) for what, room, _ in stage.told()] == [
+    assert [(what, room) for what, room, _ in stage.reported()] == [
         ("room.stalls", "jam"),
         ("room.stalls", "jam"),
         ("room.stalled", "jam"),
@@ -104,14 +104,14 @@ async def test_a_loop_that_does_not_answer_is_told_without_a_room(caplog: pytest
     stage = Stage(caplog)
     for _ in range(30):
         await stage.look(0.1)
-    assert stage.told() == []
+    assert stage.reported() == []
     await stage.look(*[0.5] * 6, answers=False)
     stall = stage.dog.stall()
     assert stall is not None
     assert (stall.room, stall.for_s >= LOOP_S) == (None, True)
     await trio.testing.wait_all_tasks_blocked()
     await stage.look(0.1)
-    assert {what for what, _, _ in stage.told()} == {"gateway.stalls", "gateway.stalled"}
+    assert {what for what, _, _ in stage.reported()} == {"gateway.stalls", "gateway.stalled"}
 
 
 async def test_a_stall_that_has_ended_leaves_no_stall_behind(caplog: pytest.LogCaptureFixture) -> None:
@@ -121,4 +121,4 @@ async def test_a_stall_that_has_ended_leaves_no_stall_behind(caplog: pytest.LogC
     await stage.look(*[0.5] * 8, answers=False)
     stage.busy.turn(None)
     await stage.look(0.1, 0.1, 0.1)
-    assert {what for what, _, _ in stage.told()} == {"room.stalls", "room.stalled"}
+    assert {what for what, _, _ in stage.reported()} == {"room.stalls", "room.stalled"}

@@ -162,8 +162,8 @@ def test_a_poison_from_outside_is_set_aside_and_whoever_said_it_is_told() -> Non
     assert (letter.type, letter.kind, letter.sender) == ("poison", "ExternalMessage", None)
     stage.actor.restart()
     stage.run()
-    heard = [(message["type"], message["offset"]) for message in stage.connections["bob"].received()]
-    assert heard == [("a1", 1), ("cue", 2), ("cue 2", 3), ("a2", 4)]
+    seen = [(message["type"], message["offset"]) for message in stage.connections["bob"].received()]
+    assert seen == [("a1", 1), ("cue", 2), ("cue 2", 3), ("a2", 4)]
     assert replies[2:] == [Reply(3)]
     assert len(stage.diary.letters) == 1
 

@@ -14,7 +14,7 @@ from tests.actors.room_stage import Stage
 class Replies(list[Reply]):
     """What became of what was said."""
 
-    def told(self, type_: str, payload: bytes = b"null", to: str | None = None) -> ExternalMessage:
+    def reported(self, type_: str, payload: bytes = b"null", to: str | None = None) -> ExternalMessage:
         """A message from the web side."""
         return ExternalMessage(Envelope(type_, msgspec.Raw(payload), to), self.append)
 
@@ -24,27 +24,27 @@ def test_everyone_hears_it_from_nobody_in_the_rooms_order() -> None:
     stage, replies = Stage("ada", "bob"), Replies()
     stage.turn(
         sent(stage.connections["ada"], text("note")),
-        replies.told("cue", b'{"bar": 1e2}'),
+        replies.reported("cue", b'{"bar": 1e2}'),
         sent(stage.connections["bob"], text("ok")),
     )
     cue = {"type": "cue", "payload": {"bar": 100}, "from": None, "offset": 2}
-    heard = stage.received()
-    assert heard["ada"] == [cue, {"type": "ok", "payload": None, "from": "bob", "offset": 3}]
-    assert heard["bob"] == [{"type": "note", "payload": None, "from": "ada", "offset": 1}, cue]
+    seen = stage.received()
+    assert seen["ada"] == [cue, {"type": "ok", "payload": None, "from": "bob", "offset": 3}]
+    assert seen["bob"] == [{"type": "note", "payload": None, "from": "ada", "offset": 1}, cue]
     assert replies == [Reply(2)]
 
 
 def test_the_servers_own_types_are_said_from_outside() -> None:
     """`session.updated` and the like come from the web side, which lets no user say them."""
     stage, replies = Stage("ada"), Replies()
-    stage.turn(replies.told("session.updated", b"{}"))
+    stage.turn(replies.reported("session.updated", b"{}"))
     assert stage.types() == {"ada": ["session.updated"]}
 
 
 def test_to_one_member_nobody_else_hears_it_and_it_has_no_offset() -> None:
     """As members' own messages to one."""
     stage, replies = Stage("ada", "bob"), Replies()
-    stage.turn(replies.told("cue", b"7", to="bob"))
+    stage.turn(replies.reported("cue", b"7", to="bob"))
     assert stage.received() == {"ada": [], "bob": [{"type": "cue", "payload": 7, "from": None}]}
     assert replies == [Reply(0)]
 
@@ -53,7 +53,7 @@ def test_a_member_who_is_not_connected_is_unknown() -> None:
     """Be they nobody at all, or here by a lease."""
     stage, replies = Stage("ada"), Replies()
     stage.turn(PutLease(member("eve"), 1e9))
-    stage.turn(replies.told("cue", to="eve"), replies.told("cue", to="nobody"))
+    stage.turn(replies.reported("cue", to="eve"), replies.reported("cue", to="nobody"))
     assert [reply.code for reply in replies] == ["unknown_member"] * 2
     assert stage.types() == {"ada": ["presence.join"]}
 
@@ -61,7 +61,7 @@ def test_a_member_who_is_not_connected_is_unknown() -> None:
 def test_a_payload_that_is_too_large_is_refused() -> None:
     """The limit is the one of members."""
     stage, replies = Stage("ada"), Replies()
-    stage.turn(replies.told("cue", b'"' + b"x" * MESSAGE_BYTES + b'"'))
+    stage.turn(replies.reported("cue", b'"' + b"x" * MESSAGE_BYTES + b'"'))
     assert [reply.code for reply in replies] == ["too_large"]
     assert stage.types() == {"ada": []}
 
@@ -69,7 +69,7 @@ def test_a_payload_that_is_too_large_is_refused() -> None:
 def test_a_room_without_connections_is_silent() -> None:
     """Another gateway may have that room with people in it: that one replies."""
     stage, replies = Stage("ada"), Replies()
-    stage.turn(PutLease(member("eve"), 1e9), Leave(stage.connections["ada"], "left"), replies.told("cue"))
+    stage.turn(PutLease(member("eve"), 1e9), Leave(stage.connections["ada"], "left"), replies.reported("cue"))
     assert replies == []
     assert stage.room.offset == 0
 
@@ -79,7 +79,7 @@ def test_a_goodbye_is_heard_before_the_room_closes() -> None:
     stage, replies = Stage("ada"), Replies()
     connection = FakeConnection("bob")
     stage.turn(
-        Join(connection, member("bob")), replies.told("session.deleted"), Dismiss(Closing(CloseCode.ROOM_CLOSED))
+        Join(connection, member("bob")), replies.reported("session.deleted"), Dismiss(Closing(CloseCode.ROOM_CLOSED))
     )
     assert connection.types() == ["welcome", "session.deleted"]
     assert connection.closing == Closing(CloseCode.ROOM_CLOSED)
@@ -95,6 +95,6 @@ class Picky(RoomState):
 def test_a_room_may_keep_back_what_it_is_told() -> None:
     """The hook decides, and who said it is told that it was taken."""
     stage, replies = Stage("ada", room_class=Picky), Replies()
-    stage.turn(replies.told("secret"), replies.told("cue"))
+    stage.turn(replies.reported("secret"), replies.reported("cue"))
     assert stage.types() == {"ada": ["cue"]}
     assert replies == [Reply(0), Reply(1)]

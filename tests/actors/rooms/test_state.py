@@ -22,10 +22,10 @@ def refusal(frame: Frame) -> dict[str, Any]:
     """The error that this message gets; nobody else hears anything, and it takes no place in the order."""
     stage = Stage("ada", "bob")
     stage.turn(sent(stage.connections["ada"], frame))
-    heard = stage.received()
-    assert heard["bob"] == []
+    seen = stage.received()
+    assert seen["bob"] == []
     assert stage.room.offset == 0
-    (error,) = heard["ada"]
+    (error,) = seen["ada"]
     assert error["type"] == "error"
     payload = error["payload"]
     assert payload["message"].endswith(".")
@@ -46,8 +46,8 @@ def test_a_client_cannot_speak_for_another() -> None:
     stage = Stage("ada", "bob")
     forged = b'{"type":"x","from":"bob","offset":99,"payload":{"from":"eve"},"from":"cyd"}'
     stage.turn(sent(stage.connections["ada"], (TEXT, forged), text("y", None, **{"from": "bob"})))
-    heard = stage.received()["bob"]
-    assert [(message["from"], message["offset"]) for message in heard] == [("ada", 1), ("ada", 2)]
+    seen = stage.received()["bob"]
+    assert [(message["from"], message["offset"]) for message in seen] == [("ada", 1), ("ada", 2)]
 
 
 def test_a_binary_message_is_relayed_behind_its_senders_name() -> None:
@@ -77,10 +77,10 @@ def test_a_message_with_a_to_reaches_one_member_only() -> None:
     """It carries no offset, for it has no place in the room's order; its ack tells where the room is."""
     stage = Stage("ada", "bob", "cyd")
     stage.turn(sent(stage.connections["ada"], text("note"), text("signal.offer", [1], to="bob", id="i")))
-    heard = stage.received()
-    assert heard["bob"][1] == {"type": "signal.offer", "payload": [1], "from": "ada"}
-    assert [message["type"] for message in heard["cyd"]] == ["note"]
-    assert heard["ada"] == [{"type": "ack", "payload": {"id": "i", "offset": 1}}]
+    seen = stage.received()
+    assert seen["bob"][1] == {"type": "signal.offer", "payload": [1], "from": "ada"}
+    assert [message["type"] for message in seen["cyd"]] == ["note"]
+    assert seen["ada"] == [{"type": "ack", "payload": {"id": "i", "offset": 1}}]
 
 
 def test_a_message_to_oneself_comes_back() -> None:
@@ -95,9 +95,9 @@ def test_an_id_is_acknowledged_with_the_offset(reply_id: str | int) -> None:
     """Whatever id the client chose; the others do not see it."""
     stage = Stage("ada", "bob")
     stage.turn(sent(stage.connections["ada"], text("note"), text("note", None, id=reply_id)))
-    heard = stage.received()
-    assert heard["ada"] == [{"type": "ack", "payload": {"id": reply_id, "offset": 2}}]
-    assert all("id" not in message for message in heard["bob"])
+    seen = stage.received()
+    assert seen["ada"] == [{"type": "ack", "payload": {"id": reply_id, "offset": 2}}]
+    assert all("id" not in message for message in seen["bob"])
 
 
 def test_a_heartbeat_is_answered_and_not_relayed() -> None:
@@ -118,11 +118,11 @@ def test_a_presence_that_is_set_is_seen_by_all() -> None:
     stage = Stage("ada", "bob")
     ada = stage.connections["ada"]
     stage.turn(sent(ada, text("a"), text("presence.set", {"status": "away", "displayName": "A"}, id=1), text("b")))
-    heard = stage.received()
+    seen = stage.received()
     shown = {"memberId": "ada", "displayName": "A", "status": "away"}
-    assert [message["type"] for message in heard["bob"]] == ["a", "presence.update", "b"]
-    assert [message["type"] for message in heard["ada"]] == ["ack", "presence.update"]
-    assert heard["ada"][1]["payload"] == heard["bob"][1]["payload"] == shown
+    assert [message["type"] for message in seen["bob"]] == ["a", "presence.update", "b"]
+    assert [message["type"] for message in seen["ada"]] == ["ack", "presence.update"]
+    assert seen["ada"][1]["payload"] == seen["bob"][1]["payload"] == shown
     assert stage.shown()[0] == Member("ada", "A", "away")
 
 
@@ -189,9 +189,9 @@ def test_a_refused_message_does_not_hold_up_the_others() -> None:
     """The rest of a read is relayed as if it had not been there."""
     stage = Stage("ada", "bob")
     stage.turn(sent(stage.connections["ada"], text("a"), (TEXT, b"nonsense"), text("welcome"), text("b")))
-    heard = stage.received()
-    assert [(message["type"], message["offset"]) for message in heard["bob"]] == [("a", 1), ("b", 2)]
-    assert [message["payload"]["code"] for message in heard["ada"]] == ["invalid_json", "reserved_type"]
+    seen = stage.received()
+    assert [(message["type"], message["offset"]) for message in seen["bob"]] == [("a", 1), ("b", 2)]
+    assert [message["payload"]["code"] for message in seen["ada"]] == ["invalid_json", "reserved_type"]
 
 
 def test_a_member_present_by_a_lease_only_cannot_be_written_to() -> None:
@@ -210,9 +210,9 @@ def test_text_that_is_not_utf8_ends_the_connection() -> None:
     assert ada.closing is not None
     assert ada.closing.code is CloseCode.INVALID_UTF8
     assert ada.received() == []
-    heard = stage.connections["bob"].received()
-    assert [message["type"] for message in heard] == ["a", "presence.leave"]
-    assert heard[1]["payload"] == {"memberId": "ada", "reason": "invalid_utf8"}
+    seen = stage.connections["bob"].received()
+    assert [message["type"] for message in seen] == ["a", "presence.leave"]
+    assert seen[1]["payload"] == {"memberId": "ada", "reason": "invalid_utf8"}
 
 
 def test_a_stranger_cannot_fill_the_memory_with_types() -> None:

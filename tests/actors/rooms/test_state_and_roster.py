@@ -148,8 +148,8 @@ def test_the_stores_leases_replace_those_the_room_knew() -> None:
     stage.turn(PutLease(member("old"), 1e9), PutLease(member("eve"), 1e9), PutLease(member("ada"), 1e9))
     stage.received()
     stage.turn(SyncLeases((Entry(Member("eve", "Eva"), None, 2e9), Entry(member("new"), None, 2e9))))
-    told = [(message["type"], message["payload"]["memberId"]) for message in stage.connections["ada"].received()]
-    assert told == [("presence.leave", "old"), ("presence.update", "eve"), ("presence.join", "new")]
+    reported = [(message["type"], message["payload"]["memberId"]) for message in stage.connections["ada"].received()]
+    assert reported == [("presence.leave", "old"), ("presence.update", "eve"), ("presence.join", "new")]
     assert [entry.lease_until_s for entry in stage.room.roster.entries()] == [None, 2e9, 2e9]
 
 

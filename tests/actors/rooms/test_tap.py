@@ -53,8 +53,8 @@ def test_payloads_are_shown_only_when_they_were_asked_for_and_not_without_end() 
 def test_what_comes_from_outside_and_control_mail_is_shown_too() -> None:
     """By its kind; nobody said it."""
     stage = Stage(payload=False)
-    told = ExternalMessage(Envelope("upload.added"), lambda _: None)
-    stage.see(told, Join(FakeConnection("bo"), member("bo")), Leave(stage.ada, "left"), Expire())
+    reported = ExternalMessage(Envelope("upload.added"), lambda _: None)
+    stage.see(reported, Join(FakeConnection("bo"), member("bo")), Leave(stage.ada, "left"), Expire())
     assert [(each.kind, each.sender, each.message) for each in stage.samples] == [
         ("text", None, "upload.added"),
         ("join", "bo", None),

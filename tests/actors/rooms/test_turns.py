@@ -39,11 +39,11 @@ def test_a_room_class_hears_messages_before_the_others_do() -> None:
         text("ack"),
     ]
     stage.turn(sent(stage.connections["ada"], *words, binary(b"-")))
-    heard = stage.received()
+    seen = stage.received()
     assert isinstance(stage.room, Picky)
     assert stage.room.log == [("ada", "a"), ("ada", "secret"), ("ada", "secret"), ("ada", "b")]
-    assert [each if isinstance(each, bytes) else each["type"] for each in heard["bob"]] == ["a", "b", b"\x03ada-"]
-    assert [message["type"] for message in heard["ada"]] == ["ack", "heartbeat", "error"]
+    assert [each if isinstance(each, bytes) else each["type"] for each in seen["bob"]] == ["a", "b", b"\x03ada-"]
+    assert [message["type"] for message in seen["ada"]] == ["ack", "heartbeat", "error"]
 
 
 @bounded
@@ -57,11 +57,11 @@ def test_a_crash_leaves_whole_frames_for_everyone(before: int, words: list[str])
     mails = [sent(stage.connections["bob"], text(f"before {number}")) for number in range(before)]
     with pytest.raises(ValueError, match="poison"):
         stage.turn(*mails, sent(stage.connections["ada"], *frames, text("poison"), text("after")))
-    heard = stage.received()
+    seen = stage.received()
     relayed = before + sum(word in ("note", "ack") for word in words)
-    assert [each["offset"] for each in heard["cyd"] if "offset" in each] == list(range(1, relayed + 1))
+    assert [each["offset"] for each in seen["cyd"] if "offset" in each] == list(range(1, relayed + 1))
     assert stage.room.offset == relayed
-    assert not any(message["type"] in ("poison", "after") for each in heard.values() for message in each)
+    assert not any(message["type"] in ("poison", "after") for each in seen.values() for message in each)
 
 
 def _word(word: str, number: int) -> Frame:

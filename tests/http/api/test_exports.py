@@ -268,8 +268,8 @@ def test_a_deleted_session_takes_its_exports_with_it(web: Web, ada: httpx.Client
         ada.delete(f"/api/sessions/{session}")
         assert fetched.result().status_code == 404
     assert ada.get(first["url"]).status_code == 404
-    loose = web.do(web.database.rows("SELECT object_key FROM loose_objects WHERE doomed"))
-    assert {row["object_key"] for row in loose} == web.stored()
+    unreferenced = web.do(web.database.rows("SELECT object_key FROM loose_objects WHERE doomed"))
+    assert {row["object_key"] for row in unreferenced} == web.stored()
 
 
 def test_a_file_that_the_storage_has_lost_is_not_found(web: Web, ada: httpx.Client, session: str) -> None:

@@ -268,12 +268,12 @@ def test_a_sessions_room_is_its_members_alone_where_other_rooms_are_open(web: We
     for room in forms(session):
         here = ADA | {"roomId": room}
         for client, refused in ((web.client, (401, "sign_in_required")), (eve, (404, "session_not_found"))):
-            told = [
+            reported = [
                 client.get("/api/presence", params={"roomId": room}),
                 client.post("/api/presence", json=here),
                 client.request("DELETE", "/api/presence", json=here),
             ]
-            assert [(answer.status_code, answer.json()["code"]) for answer in told] == [refused] * 3, room
+            assert [(answer.status_code, answer.json()["code"]) for answer in reported] == [refused] * 3, room
         answer = eve.post(f"/api/rooms/{room}/ticket", json={})
         assert (answer.status_code, answer.json()["code"]) == (404, "session_not_found")
         assert web.client.post(f"/api/rooms/{room}/messages", json={"type": "cue"}).status_code == 401

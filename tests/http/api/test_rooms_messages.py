@@ -16,37 +16,37 @@ NOTE: Final = {"type": "note", "payload": {"text": "Break in five"}}
 
 def listening(web: Web, reply: Reply) -> list[RoomSaid]:
     """What is said from now on into rooms that all reply this."""
-    heard: list[RoomSaid] = []
+    received: list[RoomSaid] = []
 
     def hear(said: RoomSaid) -> Reply:
-        heard.append(said)
+        received.append(said)
         return reply
 
     web.bus.gateway = hear
-    return heard
+    return received
 
 
 def test_an_owner_is_heard_in_their_session(web: Web) -> None:
     """202 with the place in the room's order; the payload goes on as it came."""
     ada = web.sign_up("ada@example.com")
     room = make(ada)["id"]
-    heard = listening(web, Reply(offset=42))
+    received = listening(web, Reply(offset=42))
     payload = b'{"b": 1,  "a": [1e2, "\\u00e9\xc3\xa9"]}'
     body = b'{"payload": ' + payload + b', "type": "note", "id": "ignored"}'
     answer = ada.post(f"/api/rooms/{room}/messages", content=body, headers=JSON)
     assert (answer.status_code, answer.json()) == (202, {"offset": 42})
-    (said,) = heard
+    (said,) = received
     assert (said.room, said.type, bytes(said.payload), said.to) == (room, "note", payload, None)
 
 
 def test_the_operator_is_heard_in_every_room(web: Web) -> None:
     """With the token, without a cookie, to one member; each with a channel of its own for the reply."""
-    heard = listening(web, Reply(offset=7))
+    received = listening(web, Reply(offset=7))
     for room in ("jam", "a%2Fb"):
         answer = web.client.post(f"/api/rooms/{room}/messages", json={**NOTE, "to": "ada"}, headers=OPERATOR)
         assert (answer.status_code, answer.json()) == (202, {"offset": 7})
-    assert [(said.room, said.to) for said in heard] == [("jam", "ada"), ("a/b", "ada")]
-    assert len({said.reply_to for said in heard}) == 2
+    assert [(said.room, said.to) for said in received] == [("jam", "ada"), ("a/b", "ada")]
+    assert len({said.reply_to for said in received}) == 2
 
 
 def test_only_the_owner_speaks_from_outside(web: Web) -> None:

@@ -145,9 +145,9 @@ def test_an_owner_changes_what_they_say_and_nothing_else(web: Web) -> None:
         (session["id"], "session.updated")
     ] * 2
     assert isinstance(events[0], RoomSaid)
-    told = _json(events[0])
+    reported = _json(events[0])
     as_everybody_sees = changed | {"owner": changed["owner"] | {"name": "ada", "email": None}}
-    assert told == {key: value for key, value in as_everybody_sees.items() if key not in ("role", "participants")}
+    assert reported == {key: value for key, value in as_everybody_sees.items() if key not in ("role", "participants")}
 
 
 @pytest.mark.parametrize(

@@ -212,12 +212,12 @@ def test_a_client_that_sends_on_after_its_refusal_is_cut_off(small_web: Web) -> 
 def test_a_client_that_vanishes_leaves_nothing(small_web: Web, ada: httpx.Client) -> None:
     """The connection is reset in the middle of the file."""
     with _connection(small_web, ada):
-        eventually(lambda: bool(_loose(small_web)), what="the upload has begun")
+        eventually(lambda: bool(_unreferenced(small_web)), what="the upload has begun")
     eventually(lambda: is_clean(small_web), what="nothing is left")
     assert published_events(small_web) == []
 
 
-def _loose(web: Web) -> list[object]:
+def _unreferenced(web: Web) -> list[object]:
     return list(web.do(web.database.rows("SELECT 1 FROM loose_objects")))
 
 

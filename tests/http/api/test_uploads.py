@@ -53,9 +53,9 @@ def published_events(web: Web) -> list[tuple[str, str, Any]]:
 
 def is_clean(web: Web) -> bool:
     """Whether nothing is loose, and each row has its object and each object its row."""
-    loose = web.do(web.database.rows("SELECT object_key FROM loose_objects"))
+    unreferenced = web.do(web.database.rows("SELECT object_key FROM loose_objects"))
     rows = web.do(web.database.rows(KEPT))
-    return not loose and {row["object_key"] for row in rows} == web.stored()
+    return not unreferenced and {row["object_key"] for row in rows} == web.stored()
 
 
 def test_what_goes_in_is_described_and_comes_out_again(web: Web) -> None:

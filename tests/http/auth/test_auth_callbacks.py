@@ -99,8 +99,8 @@ def test_signing_in_lands_here_whatever_the_form_says(web: Web, url: str) -> Non
     login = {"email": EMAIL, "password": PASSWORD}
     landed = post_form(web.new_client(), "callback/credentials", **login, callbackUrl=url)
     assert landed.headers["Location"] == "/"
-    told = post_form(web.new_client(), "callback/credentials", **login, callbackUrl=url, json="true")
-    assert told.json() == {"url": f"{web.url}/"}
+    reported = post_form(web.new_client(), "callback/credentials", **login, callbackUrl=url, json="true")
+    assert reported.json() == {"url": f"{web.url}/"}
     refused = post_form(web.new_client(), "callback/credentials", email=EMAIL, password="x", callbackUrl=url)
     assert refused.headers["Location"] == "/signin?error=CredentialsSignin&callbackUrl=%2F"
     left = post_form(web.new_client(), "signout", callbackUrl=url)

@@ -40,9 +40,9 @@ def test_each_spelling_has_the_same_normal_form(email: str) -> None:
 @pytest.mark.parametrize("email", NONE, ids=range(len(NONE)))
 def test_what_cannot_be_an_address_is_none(email: str) -> None:
     """It is told in a sentence, and finds nobody but by itself."""
-    with pytest.raises(InvalidInput) as told:
+    with pytest.raises(InvalidInput) as reported:
         normal_email(email)
-    assert told.value.code == "invalid_email"
+    assert reported.value.code == "invalid_email"
     assert spellings(email) == [email]
 
 

@@ -78,10 +78,14 @@ def test_a_provider_that_hangs_is_given_up(provider: OpenIdProvider, database_ur
         backs = {name: go_there(web.new_client(), name) for name in ("github", "discord")}
         provider.hangs = True
         shown = post_form(client, "signin/google", callbackUrl="/about")
-        told = post_form(client, "signin/google", json="true")
+        reported = post_form(client, "signin/google", json="true")
         assert shown.headers["Location"] == "/signin?error=OAuthSignin&callbackUrl=%2Fabout"
-        assert (told.status_code, told.json()["code"], told.headers["Retry-After"]) == (503, "unavailable", "5")
-        assert told.json()["url"].startswith(f"{web.url}/signin?error=OAuthSignin")
+        assert (reported.status_code, reported.json()["code"], reported.headers["Retry-After"]) == (
+            503,
+            "unavailable",
+            "5",
+        )
+        assert reported.json()["url"].startswith(f"{web.url}/signin?error=OAuthSignin")
         assert client.get("/healthz").status_code == 200
         for client, (name, back) in zip(web.clients[-2:], backs.items(), strict=True):
             assert name in back

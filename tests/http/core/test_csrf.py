@@ -17,9 +17,9 @@ def test_a_form_without_a_token_is_403(web: Web) -> None:
     """For programs; people are sent back to the page, which gives them a fresh one."""
     client = web.new_client()
     csrf_token(client)
-    told = send(client, json="true")
-    assert (told.status_code, told.json()["code"]) == (403, "csrf_token_missing")
-    assert told.json()["url"].startswith(f"{web.url}/signin?error=Csrf")
+    reported = send(client, json="true")
+    assert (reported.status_code, reported.json()["code"]) == (403, "csrf_token_missing")
+    assert reported.json()["url"].startswith(f"{web.url}/signin?error=Csrf")
     shown = send(client, callbackUrl="/about")
     assert (shown.status_code, shown.headers["Location"]) == (302, "/signin?error=Csrf&callbackUrl=%2Fabout")
     assert session(client) == {}

@@ -70,9 +70,9 @@ async def test_what_arrives_changed_is_refused_by_the_server(
     """The checksums are sent, and looked at: with one bit flipped, nothing becomes an object."""
     async with open_s3_proxy(s3.port) as proxy, s3_shelf(thread, s3, bucket_at(proxy.port)) as shelf:
         proxy.fault = Fault(request_line, "flipped bit")
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as reported:
             await shelf.put("uploads/a-1", *in_blocks_of(SMALL if request_line == WHOLE else PARTS))
-        assert "BadDigest" in str(told.value.__cause__)
+        assert "BadDigest" in str(reported.value.__cause__)
         assert shelf.is_empty()
 
 

@@ -124,9 +124,9 @@ def test_a_process_that_hangs_is_given_up(caplog: pytest.LogCaptureFixture) -> N
 @LINUX
 def test_others_come_first() -> None:
     """It listens in nothing but spare time."""
-    heard = analyse_data(tone())
-    said = msgspec.json.encode(heard).decode()
-    assert analyse_data(b"", ("/bin/sh", "-c", f"{IN_SPARE_TIME}; echo '{said}'"), at_idle_priority=True) == heard
+    received = analyse_data(tone())
+    said = msgspec.json.encode(received).decode()
+    assert analyse_data(b"", ("/bin/sh", "-c", f"{IN_SPARE_TIME}; echo '{said}'"), at_idle_priority=True) == received
 
 
 @LINUX

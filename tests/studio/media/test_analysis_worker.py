@@ -33,7 +33,7 @@ from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
-HEARD: Final = Analysis(2, Peaks(48_000, 1.5, [0.0, 1.0]))
+RECEIVED: Final = Analysis(2, Peaks(48_000, 1.5, [0.0, 1.0]))
 SOUND: Final = b"sound" * 100_000
 
 
@@ -62,7 +62,7 @@ class Desk:
     uploads: UploadStore
     storage: LocalStorage
     queue: AnalysisQueue
-    told: list[RoomSaid] = field(default_factory=list)
+    reported: list[RoomSaid] = field(default_factory=list)
     listened_to: list[bytes] = field(default_factory=list)
 
     async def upload(self, mime_type: str = "audio/x-wav", *, alone: bool = False) -> StoredUpload:
@@ -76,7 +76,7 @@ class Desk:
         return StoredUpload(await self.uploads.commit(self.login, upload, key, received, session=session), key)
 
     def listening(
-        self, heard: Analysis | None = HEARD, *, meanwhile: Callable[[], Awaitable[object]] | None = None
+        self, messages: Analysis | None = RECEIVED, *, meanwhile: Callable[[], Awaitable[object]] | None = None
     ) -> AnalysisWorker:
         """A worker that hears this in everything; `meanwhile` happens while it listens."""
 
@@ -84,10 +84,10 @@ class Desk:
             self.listened_to.append(file.read())
             if meanwhile is not None:
                 await meanwhile()
-            return heard
+            return messages
 
         async def tell(said: RoomSaid) -> None:
-            self.told.append(said)
+            self.reported.append(said)
 
         return AnalysisWorker(self.queue, self.storage, listen, tell)
 
@@ -119,10 +119,10 @@ def test_an_upload_is_listened_to_and_its_room_told(database_url: str, tmp_path:
             assert await listening.analyse_next()
             assert not await listening.analyse_next()
             assert desk.listened_to == [SOUND]
-            assert await desk.uploads.peaks(desk.login, kept.upload.id) == HEARD.peaks
+            assert await desk.uploads.peaks(desk.login, kept.upload.id) == RECEIVED.peaks
             upload = (await desk.uploads.get(desk.login, kept.upload.id)).upload
             assert (upload.channels, upload.sample_rate, upload.duration_seconds) == (2, 48_000, 1.5)
-            (said,) = desk.told
+            (said,) = desk.reported
             assert (said.room, said.type) == (desk.session, "upload.changed")
             assert msgspec.json.decode(said.payload, type=Upload) == upload
 
@@ -136,8 +136,8 @@ def test_no_room_is_told_of_an_upload_without_a_session(database_url: str, tmp_p
         async with desk_at(database_url, tmp_path) as desk:
             kept = await desk.upload(alone=True)
             assert await desk.listening().analyse_next()
-            assert desk.told == []
-            assert await desk.uploads.peaks(desk.login, kept.upload.id) == HEARD.peaks
+            assert desk.reported == []
+            assert await desk.uploads.peaks(desk.login, kept.upload.id) == RECEIVED.peaks
 
     within_deadline(run())
 
@@ -149,7 +149,7 @@ def test_where_there_is_no_sound_that_is_known_for_good(database_url: str, tmp_p
         async with desk_at(database_url, tmp_path) as desk:
             kept = await desk.upload("video/mp4")
             assert await desk.listening(None).analyse_next()
-            assert [said.type for said in desk.told] == ["upload.changed"]
+            assert [said.type for said in desk.reported] == ["upload.changed"]
             with pytest.raises(NoPeaks):
                 await desk.uploads.peaks(desk.login, kept.upload.id)
             assert not await desk.listening().analyse_next()
@@ -181,7 +181,7 @@ def test_an_upload_that_is_removed_while_it_is_listened_to_stays_removed(databas
                 await desk.uploads.remove(desk.login, kept.upload.id)
 
             assert await desk.listening(meanwhile=removed).analyse_next()
-            assert desk.told == []
+            assert desk.reported == []
             with pytest.raises(NoSuchUpload):
                 await desk.uploads.get(desk.login, kept.upload.id)
 
@@ -211,6 +211,6 @@ def test_several_workers_listen_to_each_upload_once(database_url: str, tmp_path:
                 await desk.upload()
             workers = [desk.listening(), desk.listening(), desk.listening()]
             await asyncio.gather(*(worker.analyse_next() for worker in workers * 4))
-            assert len(desk.listened_to) == len(desk.told) == 10
+            assert len(desk.listened_to) == len(desk.reported) == 10
 
     within_deadline(run())

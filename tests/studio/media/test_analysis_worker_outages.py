@@ -18,7 +18,7 @@ from omnisonic.studio.media.analyser import CannotAnalyse
 from omnisonic.studio.uploads import Analysis, StoredUpload
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AT_ONCE, RETRY_S, AnalysisWorker
-from tests.studio.media.test_analysis_worker import HEARD, SOUND, within_deadline
+from tests.studio.media.test_analysis_worker import RECEIVED, SOUND, within_deadline
 
 
 class Enough(Exception):
@@ -136,7 +136,7 @@ def test_while_the_storage_is_away_no_other_uploads_are_taken(caplog: pytest.Log
     queue, shelf = Queue(waiting=40), Shelf(failures=8)
 
     async def listen(_file: BinaryIO) -> Analysis | None:
-        return HEARD
+        return RECEIVED
 
     naps_s = ran(queue, shelf, listen)
     assert shelf.asked[:8] == ["read"] * AT_ONCE + ["ping"] * (8 - AT_ONCE)
@@ -157,7 +157,7 @@ def test_what_is_not_the_files_fault_leaves_it_waiting(problem: Exception, caplo
     async def listen(_file: BinaryIO) -> Analysis | None:
         if troubles:
             raise troubles.pop()
-        return HEARD
+        return RECEIVED
 
     naps_s = ran(queue, Shelf(), listen)
     assert naps_s.count(RETRY_S) == 1
@@ -177,7 +177,7 @@ def test_so_many_files_are_listened_to_at_once_and_no_more() -> None:
         most.append(len(now))
         await asyncio.sleep(0.01)
         now.pop()
-        return HEARD
+        return RECEIVED
 
     ran(queue, Shelf(), listen)
     assert max(most) == AT_ONCE

@@ -61,8 +61,8 @@ def found(row: Sound, wanted_s: Sequence[float]) -> list[Found]:
         first = round(wanted * RATE_HZ)
         likeness = np.correlate(row[first : first + 2 * around + len(pattern)], pattern, "valid")
         best = int(likeness.argmax())
-        heard = row[first + best :][: len(pattern)]
-        level = np.sqrt((heard**2).mean() / (pattern**2).mean())
+        received = row[first + best :][: len(pattern)]
+        level = np.sqrt((received**2).mean() / (pattern**2).mean())
         results.append(Found((first + best - around) / RATE_HZ, float(20 * np.log10(level + 1e-9))))
     return results
 

@@ -27,8 +27,8 @@ def test_a_stem_that_begins_between_samples_is_where_it_should_be(rate: int, beg
     """Beside one that begins with the mix, and has the same rate: to a hundredth of a sample."""
     hz = 250.0  # a wave is 192 frames long
     first = Stem("a"), file_of(sine(2_000, 2, rate=rate), rate)
-    heard = mix(first, (Stem("b", offset_s=begins / RATE_HZ), file_of(sine(hz, 2, rate=rate), rate)))
-    late = delay_frames(hz, heard[: 2 * RATE_HZ, 0])
+    received = mix(first, (Stem("b", offset_s=begins / RATE_HZ), file_of(sine(hz, 2, rate=rate), rate)))
+    late = delay_frames(hz, received[: 2 * RATE_HZ, 0])
     wave = RATE_HZ / hz
     assert (late - begins + wave / 2) % wave - wave / 2 == pytest.approx(0, abs=0.01)
 

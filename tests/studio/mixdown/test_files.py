@@ -106,8 +106,8 @@ def test_beyond_4_gigabytes_it_is_rf64(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_", ["wav", "flac", "mp3"])
 def test_without_stems_it_is_eight_bars_of_click(format_: ExportFormat) -> None:
     """At the session's tempo, to the sample; the first beat of each bar is louder."""
-    output, heard = io.BytesIO(), list[float]()
-    mixed = render(Project(93.0, 3), [], output, format_, on_progress=heard.append)
+    output, received = io.BytesIO(), list[float]()
+    mixed = render(Project(93.0, 3), [], output, format_, on_progress=received.append)
     sound = samples_in(output.getvalue())[0]
     beat = 60 / 93 * RATE_HZ
     assert len(sound) == round(24 * beat) == round(mixed.duration_s * RATE_HZ)
@@ -116,8 +116,8 @@ def test_without_stems_it_is_eight_bars_of_click(format_: ExportFormat) -> None:
     if format_ == "wav":
         begun = [np.flatnonzero(abs(sound[round(number * beat) - 500 :, 0]) > 0.01)[0] - 500 for number in range(1, 24)]
         assert set(begun) == {1}
-    assert heard == sorted(heard)
-    assert (heard[0], heard[-1]) == (0, 1)
+    assert received == sorted(received)
+    assert (received[0], received[-1]) == (0, 1)
 
 
 @pytest.mark.parametrize(("format_", "bits"), KINDS)
@@ -137,11 +137,11 @@ def test_a_file_that_understates_its_length_is_not_done_before_it_is() -> None:
     fields = int.from_bytes(whole[at : at + 8], "big")
     assert fields % 2**36 == 4 * RATE_HZ
     whole[at : at + 8] = (fields - fields % 2**36 + RATE_HZ // 2).to_bytes(8, "big")
-    told: list[float] = []
+    reported: list[float] = []
     output = io.BytesIO()
-    mixed = render(Project(120, 4, [Stem("a")]), [io.BytesIO(bytes(whole))], output, "wav", on_progress=told.append)
+    mixed = render(Project(120, 4, [Stem("a")]), [io.BytesIO(bytes(whole))], output, "wav", on_progress=reported.append)
     assert mixed.duration_s == 4
-    assert told == sorted(told)
-    assert told[-1] == 1
-    assert max(told[:-1]) == 0.99
-    assert len(told) > 5
+    assert reported == sorted(reported)
+    assert reported[-1] == 1
+    assert max(reported[:-1]) == 0.99
+    assert len(reported) > 5

@@ -99,9 +99,9 @@ def test_after_what_was_too_loud_it_comes_back_by_30_db_a_second(over_db: float,
 def test_a_pile_up_never_clips(hz: float, count: int) -> None:
     """Tones at full scale, all in phase, swelling fast."""
     swell = np.hanning(RATE_HZ)[:, np.newaxis] ** 0.25
-    heard = mix(*[(Stem("a", 6), file_of(sine(hz, 1.0, level_db=-0.01, channels=2) * swell)) for _ in range(count)])
-    assert true_peak_db(heard) <= -0.9
-    assert abs(heard).max() > 0.8
+    received = mix(*[(Stem("a", 6), file_of(sine(hz, 1.0, level_db=-0.01, channels=2) * swell)) for _ in range(count)])
+    assert true_peak_db(received) <= -0.9
+    assert abs(received).max() > 0.8
 
 
 def test_nothing_between_the_samples_is_over_either() -> None:

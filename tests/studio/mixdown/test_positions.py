@@ -144,10 +144,10 @@ def test_what_is_in_a_file_is_mixed_at_its_time_and_as_loud(case: Case) -> None:
         for chirp in chirps_found:
             assert chirp.level_db == pytest.approx(case.level_db, abs=NEAR_DB)
     assert len(mixed) / RATE_HZ == pytest.approx(case.length_s, abs=NEAR_S)
-    heard = analyse(io.BytesIO(data))
-    assert heard is not None
-    assert heard.peaks.duration_seconds == pytest.approx(len(mixed) / RATE_HZ, abs=NEAR_S)
-    assert_shown(heard.peaks.peaks, heard.peaks.duration_seconds, case.chirps_s)
+    received = analyse(io.BytesIO(data))
+    assert received is not None
+    assert received.peaks.duration_seconds == pytest.approx(len(mixed) / RATE_HZ, abs=NEAR_S)
+    assert_shown(received.peaks.peaks, received.peaks.duration_seconds, case.chirps_s)
 
 
 def assert_shown(peaks: list[float], length_s: float, chirps_s: Sequence[float]) -> None:

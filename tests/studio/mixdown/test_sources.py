@@ -65,16 +65,16 @@ def masked_wav(sound: Sound, mask: int) -> bytes:
 def test_every_kind_of_sample_is_what_it_was(kind: str, subtype: str, floor_db: float) -> None:
     """The mix differs from the sound by no more than the kind's own rounding, and 24 bits'."""
     sound = sine(1_000, 1.0, level_db=-12, channels=2)
-    heard = mix((Stem("a"), file_of(sound, kind=kind, subtype=subtype)))
-    assert len(heard) == pytest.approx(RATE_HZ, abs=128)  # FFmpeg takes the end of Vorbis for silence
-    error = heard[4_000:40_000] - sound[4_000:40_000]
+    received = mix((Stem("a"), file_of(sound, kind=kind, subtype=subtype)))
+    assert len(received) == pytest.approx(RATE_HZ, abs=128)  # FFmpeg takes the end of Vorbis for silence
+    error = received[4_000:40_000] - sound[4_000:40_000]
     assert 10 * np.log10((error**2).mean()) < floor_db
 
 
 def test_the_sound_of_a_film_is_mixed() -> None:
     """Its pictures are not."""
-    heard = mix((Stem("film.mp4"), file_of_bytes(tone("mp4", "aac", rate=48_000, film=True))))
-    assert level_db(48_000 / 20 / np.pi, heard[:, 0]) == pytest.approx(-6, abs=0.2)
+    received = mix((Stem("film.mp4"), file_of_bytes(tone("mp4", "aac", rate=48_000, film=True))))
+    assert level_db(48_000 / 20 / np.pi, received[:, 0]) == pytest.approx(-6, abs=0.2)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_eight_channels_come_to_two(channel: int, left: float, right: float) -> 
     """Each in its place, by the recommendation's factors, and the whole turned down so that it cannot clip."""
     sound = np.zeros((RATE_HZ // 2, 8))
     sound[:, channel] = sine(1_000, 0.5, level_db=-6)[:, 0]
-    heard = mix((Stem("a"), file_of_bytes(masked_wav(sound, 0x63F))))
+    received = mix((Stem("a"), file_of_bytes(masked_wav(sound, 0x63F))))
     whole = 1 + 3 * 0.7071
-    for row, factor in zip(heard.T, (left, right), strict=True):
+    for row, factor in zip(received.T, (left, right), strict=True):
         wanted = -6 + 20 * np.log10(factor / whole + 1e-6)
         assert level_db(1_000, row) == pytest.approx(wanted, abs=0.02) if factor else level_db(1_000, row) < -90
 
@@ -104,23 +104,23 @@ def test_no_channel_is_lost_when_a_file_does_not_name_them(channels: int) -> Non
 
 def test_a_file_that_says_nothing_of_its_eight_channels_is_mixed() -> None:
     """As the usual order has it."""
-    heard = mix((Stem("a"), file_of(sine(1_000, 0.5, level_db=-6, channels=8))))
-    assert level_db(1_000, heard[:, 0]) == pytest.approx(-6, abs=0.1)
+    received = mix((Stem("a"), file_of(sine(1_000, 0.5, level_db=-6, channels=8))))
+    assert level_db(1_000, received[:, 0]) == pytest.approx(-6, abs=0.1)
 
 
 def test_192_khz_is_mixed() -> None:
     """At the mix's rate, as long as it was."""
-    heard = mix((Stem("a"), file_of(sine(1_000, 1.0, rate=192_000, channels=2), 192_000)))
-    assert len(heard) == RATE_HZ
-    assert level_db(1_000, heard[:, 0]) == pytest.approx(-20, abs=0.01)
+    received = mix((Stem("a"), file_of(sine(1_000, 1.0, rate=192_000, channels=2), 192_000)))
+    assert len(received) == RATE_HZ
+    assert level_db(1_000, received[:, 0]) == pytest.approx(-20, abs=0.01)
 
 
 @pytest.mark.parametrize(("kind", "subtype"), [("WAV", "PCM_24"), ("FLAC", "PCM_24"), ("MP3", "MPEG_LAYER_III")])
 def test_of_a_file_that_was_cut_off_the_beginning_is_mixed(kind: str, subtype: str) -> None:
     """As far as it goes."""
     whole = file_of(noise(4), kind=kind, subtype=subtype).read()
-    heard = mix((Stem("a"), file_of_bytes(whole[: len(whole) // 2])))
-    assert len(heard) / RATE_HZ == pytest.approx(2, abs=0.2)
+    received = mix((Stem("a"), file_of_bytes(whole[: len(whole) // 2])))
+    assert len(received) / RATE_HZ == pytest.approx(2, abs=0.2)
 
 
 @pytest.mark.parametrize(
@@ -164,17 +164,17 @@ def test_numbers_that_are_no_sound_do_not_drown_the_others() -> None:
     broken[20_000:20_005] = [[np.nan, np.inf], [np.inf, -np.inf], [1e30, -1e30], [np.nan, 0], [0, 1e300]]
     with np.errstate(over="ignore"):
         file = file_of(broken, subtype="DOUBLE")
-    heard = mix((Stem("a"), file), (Stem("b"), file_of(sine(300, 3.0))))
-    assert np.isfinite(heard).all()
-    assert level_db(300, heard[-RATE_HZ:, 0]) == pytest.approx(-23, abs=0.1)  # the limiter has let go again
+    received = mix((Stem("a"), file), (Stem("b"), file_of(sine(300, 3.0))))
+    assert np.isfinite(received).all()
+    assert level_db(300, received[-RATE_HZ:, 0]) == pytest.approx(-23, abs=0.1)  # the limiter has let go again
 
 
 def test_what_changes_in_the_middle_is_still_mixed() -> None:
     """Two songs in one file, at different rates and of different channels."""
     both = tone("mp3", "libmp3lame", rate=48_000, layout="mono") + tone("mp3", "libmp3lame", rate=32_000)
-    heard = mix((Stem("a"), file_of_bytes(both)))
-    assert len(heard) / RATE_HZ == pytest.approx(2, abs=0.2)
-    assert abs(heard[-20_000:-10_000]).max() > 0.4
+    received = mix((Stem("a"), file_of_bytes(both)))
+    assert len(received) / RATE_HZ == pytest.approx(2, abs=0.2)
+    assert abs(received[-20_000:-10_000]).max() > 0.4
 
 
 @pytest.mark.parametrize("seed", range(20))

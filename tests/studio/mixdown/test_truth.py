@@ -32,40 +32,40 @@ RATES_HZ = (8_000, 22_050, 44_100, 48_000, 96_000, 192_000)
 @pytest.mark.parametrize("hz", [440.0, 3_000.0])
 def test_a_tone_keeps_its_frequency_and_level_at_any_rate(rate: int, hz: float) -> None:
     """One channel in the middle is 3 dB down on either side, which is all that changes."""
-    heard = mix((Stem("a"), file_of(sine(hz, 1.0, rate=rate), rate)))
-    for row in heard.T:
+    received = mix((Stem("a"), file_of(sine(hz, 1.0, rate=rate), rate)))
+    for row in received.T:
         assert level_db(hz, row) == pytest.approx(-20 - 3.01, abs=0.01)
-    assert len(heard) == RATE_HZ
+    assert len(received) == RATE_HZ
 
 
 @pytest.mark.parametrize(("rate", "hz"), [(44_100, 997.0), (44_100, 15_000.0), (22_050, 9_000.0), (96_000, 19_000.0)])
 def test_resampling_leaves_no_images(rate: int, hz: float) -> None:
     """Nothing but the tone is louder than 90 dB below it."""
-    heard = mix((Stem("a"), file_of(sine(hz, 3.0, rate=rate, level_db=-3, channels=2), rate)))
-    at_hz, levels_db = spectrum_db(heard[:, 0])
-    assert level_db(hz, heard[:, 0]) == pytest.approx(-3, abs=0.01)
+    received = mix((Stem("a"), file_of(sine(hz, 3.0, rate=rate, level_db=-3, channels=2), rate)))
+    at_hz, levels_db = spectrum_db(received[:, 0])
+    assert level_db(hz, received[:, 0]) == pytest.approx(-3, abs=0.01)
     assert levels_db[abs(at_hz - hz) > 30].max() < -3 - 90
 
 
 def test_what_cannot_be_heard_at_the_mixs_rate_is_gone() -> None:
     """A tone of 30 kHz does not come back as one of 18 kHz."""
-    heard = mix((Stem("a"), file_of(sine(30_000, 2.0, rate=96_000, level_db=-1, channels=2), 96_000)))
-    assert spectrum_db(heard[:, 0])[1].max() < -91
+    received = mix((Stem("a"), file_of(sine(30_000, 2.0, rate=96_000, level_db=-1, channels=2), 96_000)))
+    assert spectrum_db(received[:, 0])[1].max() < -91
 
 
 @pytest.mark.parametrize("gain_db", [-60.0, -6.0, 0.0, 12.0])
 def test_gain_is_in_decibels(gain_db: float) -> None:
     """To a hundredth."""
-    heard = mix((Stem("a", gain_db=gain_db), file_of(sine(1_000, 1.0, level_db=-20, channels=2))))
-    assert level_db(1_000, heard[:, 0]) == pytest.approx(-20 + gain_db, abs=0.01)
+    received = mix((Stem("a", gain_db=gain_db), file_of(sine(1_000, 1.0, level_db=-20, channels=2))))
+    assert level_db(1_000, received[:, 0]) == pytest.approx(-20 + gain_db, abs=0.01)
 
 
 @pytest.mark.parametrize("pan", [-1.0, -0.5, 0.0, 0.3, 1.0])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_panning_keeps_the_power(pan: float, channels: int) -> None:
     """Whatever the pan, left and right together are as strong; in the middle two channels are as they were."""
-    heard = mix((Stem("a", pan=pan), file_of(sine(1_000, 1.0, level_db=-20, channels=channels))))
-    left, right = (10 ** (level_db(1_000, row) / 20) * 10 for row in heard.T)
+    received = mix((Stem("a", pan=pan), file_of(sine(1_000, 1.0, level_db=-20, channels=channels))))
+    left, right = (10 ** (level_db(1_000, row) / 20) * 10 for row in received.T)
     assert left**2 + right**2 == pytest.approx(channels, rel=0.001)
     assert math.atan2(right, left) == pytest.approx((pan + 1) * math.pi / 4, abs=0.001)
 
@@ -78,17 +78,17 @@ def test_two_channels_in_the_middle_are_untouched() -> None:
 @pytest.mark.parametrize("offset_s", [0.0, 1 / RATE_HZ, 0.1234567, 0.70000001, 2.5])
 def test_a_stem_begins_on_the_nearest_sample(offset_s: float) -> None:
     """Of the mix, that is."""
-    heard = mix((Stem("a", offset_s=offset_s), file_of(impulse(100, 2_000, channels=2))))
-    assert np.flatnonzero(abs(heard[:, 0]) > 0.01).tolist() == [round(offset_s * RATE_HZ) + 100]
-    assert len(heard) == round(offset_s * RATE_HZ) + 2_000
+    received = mix((Stem("a", offset_s=offset_s), file_of(impulse(100, 2_000, channels=2))))
+    assert np.flatnonzero(abs(received[:, 0]) > 0.01).tolist() == [round(offset_s * RATE_HZ) + 100]
+    assert len(received) == round(offset_s * RATE_HZ) + 2_000
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 88_200, 96_000, 192_000])
 @pytest.mark.parametrize("offset_s", [0.0, 0.0100041, 1.0])
 def test_resampling_delays_nothing(rate: int, offset_s: float) -> None:
     """The impulse is where it was, in time, wherever between two samples of its own the stem begins."""
-    heard = mix((Stem("a", offset_s=offset_s), file_of(impulse(rate // 100, rate, channels=2), rate)))
-    assert abs(heard[:, 0]).argmax() == round(offset_s * RATE_HZ) + RATE_HZ // 100
+    received = mix((Stem("a", offset_s=offset_s), file_of(impulse(rate // 100, rate, channels=2), rate)))
+    assert abs(received[:, 0]).argmax() == round(offset_s * RATE_HZ) + RATE_HZ // 100
 
 
 def test_stems_of_one_rate_are_resampled_together_as_if_alone() -> None:
@@ -113,9 +113,9 @@ def test_what_encoders_put_before_the_sound_is_taken_away(container: str, codec:
     burst[20_000:24_000] = noise(1, channels=1)[:4_000, 0]
     pcm = memoryview((np.repeat(burst, 2) * 32_767).astype(np.int16).tobytes()).cast("h")
     file = file_of_bytes(recorded(pcm, container, codec, rate=RATE_HZ))  # type: ignore[arg-type]
-    heard = mix((Stem("a"), file))[:, 0]
-    length = len(heard) + len(burst)
-    likeness = np.fft.irfft(np.fft.rfft(heard, length) * np.conj(np.fft.rfft(burst, length)))
+    received = mix((Stem("a"), file))[:, 0]
+    length = len(received) + len(burst)
+    likeness = np.fft.irfft(np.fft.rfft(received, length) * np.conj(np.fft.rfft(burst, length)))
     assert likeness.argmax() == 0
 
 
@@ -186,8 +186,8 @@ def test_dither_makes_a_steady_noise_of_what_rounding_takes_away(bits: int) -> N
     step = 2.0 ** (1 - bits)
     tone = sine(1_000, 4, level_db=20 * math.log10(step / 3), channels=2)
     data, _ = render_mix([(Stem("a"), file_of(tone, subtype="DOUBLE"))], bits=16 if bits == 16 else 24)
-    heard = samples_in(data)[0]
-    assert 10 ** (level_db(1_000, heard[:, 0]) / 20) == pytest.approx(step / 3, rel=0.03)
-    error = (heard - tone) / step
+    received = samples_in(data)[0]
+    assert 10 ** (level_db(1_000, received[:, 0]) / 20) == pytest.approx(step / 3, rel=0.03)
+    error = (received - tone) / step
     assert float((error**2).mean()) == pytest.approx(0.25, rel=0.02)
     assert abs(float((error[:, 0] * error[:, 1]).mean())) < 0.01

@@ -95,9 +95,9 @@ async def test_each_is_taken_once_the_longest_waiting_first(studio: Studio) -> N
     async with trio.open_nursery() as nursery:
         for _ in range(LISTENERS):
             nursery.start_soon(take)
-    heard = [upload for upload in taken if upload is not None]
-    assert len(heard) == len(uploads) - 1
-    assert set(heard) == {upload.id for upload in uploads[1:]}
+    messages = [upload for upload in taken if upload is not None]
+    assert len(messages) == len(uploads) - 1
+    assert set(messages) == {upload.id for upload in uploads[1:]}
 
 
 async def test_what_a_worker_dropped_is_taken_again_but_not_for_ever(studio: Studio) -> None:
@@ -123,8 +123,8 @@ async def test_what_a_worker_dropped_is_taken_again_but_not_for_ever(studio: Stu
 async def test_a_worker_that_comes_late_takes_nothing_away(studio: Studio) -> None:
     """Another one took its upload and analysed it; that the first one found nothing does not count."""
     upload = await studio.upload()
-    heard = await studio.queue.finish(upload, ANALYSIS)
-    assert await studio.queue.finish(upload, None) == heard
+    messages = await studio.queue.finish(upload, ANALYSIS)
+    assert await studio.queue.finish(upload, None) == messages
     assert (await peaks(studio, upload)).sample_rate == 48_000
 
 

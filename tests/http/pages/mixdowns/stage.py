@@ -96,6 +96,6 @@ def fact(mixdown: Locator, name: str) -> Locator:
     return mixdown.locator("div", has=mixdown.page.locator(f"dt:text-is('{name}')")).last.locator("dd")
 
 
-def is_heard(sound: Locator) -> bool:
+def is_received(sound: Locator) -> bool:
     """Whether this `audio` plays, and has moved."""
     return bool(sound.evaluate("audio => !audio.paused && audio.currentTime > 0.1"))

@@ -10,7 +10,7 @@ from tests.http.pages.mixdowns.stage import (
     beat,
     fact,
     finished,
-    is_heard,
+    is_received,
     list_mixdowns,
     make_mixdown,
     mixdowns,
@@ -204,7 +204,7 @@ def test_a_mixdown_is_heard_alone(visit: Visit, site: Web) -> None:
     take, first, second = stem(page, "take.wav"), mixdowns(page).first, mixdowns(page).last
     for playing in (take, first, second, take):
         playing.get_by_role("button", name="Play").click()
-        eventually(lambda playing=playing: is_heard(playing.locator("audio")), what="it is heard")  # type: ignore[misc]
+        eventually(lambda playing=playing: is_received(playing.locator("audio")), what="it is heard")  # type: ignore[misc]
         expect(page.get_by_role("button", name="Pause")).to_have_count(1)
         expect(playing.get_by_role("button", name="Pause")).to_be_visible()
 

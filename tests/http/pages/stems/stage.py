@@ -32,11 +32,11 @@ def listened(site: Web, warning: str | None = None) -> None:
 def news(site: Web, kind: str) -> RoomSaid:
     """What the web has told the rooms of this kind last, once it has."""
 
-    def told() -> list[RoomSaid]:
+    def reported() -> list[RoomSaid]:
         return [event for event in site.bus.events if isinstance(event, RoomSaid) and event.type == kind]
 
-    eventually(lambda: bool(told()), what=kind)
-    return told()[-1]
+    eventually(lambda: bool(reported()), what=kind)
+    return reported()[-1]
 
 
 def pass_on(site: Web, gateway: GatewayThread, kind: str) -> None:
