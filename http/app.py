@@ -110,7 +110,6 @@ def create_app(
         web_port: Port that this app is reached by, for its own origin.
         tracer_provider: OpenTelemetry's global one when not given.
         meter_provider: The same.
-
     """
     app = create_plain_app(
         settings.host_policy(settings.web_host),

@@ -16,7 +16,6 @@ class OmnisonicError(Exception):
             await room.ask("chat", {"text": "Hello"})
         except omnisonic.OmnisonicError as problem:
             print(problem.code, problem.message)
-
     """
 
     code = "internal"
@@ -37,7 +36,6 @@ class InvalidInput(OmnisonicError):
 
     Example:
         raise omnisonic.InvalidInput("It is somebody else's turn.", code="not_your_turn")
-
     """
 
     def __init__(self, message: str, *, code: str = "invalid_input") -> None:
@@ -53,7 +51,6 @@ class BadSettings(OmnisonicError):
             settings = omnisonic.Settings.load()
         except omnisonic.BadSettings as bad:
             print(bad.message)
-
     """
 
     code = "bad_settings"
@@ -74,7 +71,6 @@ class Unavailable(OmnisonicError):
 
     Example:
         raise omnisonic.Unavailable("The ticket office does not answer.", retry_after_s=5)
-
     """
 
     code = "unavailable"

@@ -8,7 +8,6 @@ Example:
     async def test_ada_can_join(omnisonic_gateway: omnisonic.RunningGateway) -> None:
         async with omnisonic.connect(omnisonic_gateway.url, room="jam", name="Ada") as room:
             assert room.state == "connected"
-
 """
 
 from collections.abc import AsyncIterator
@@ -28,7 +27,6 @@ def omnisonic_gateway_options() -> dict[str, Any]:
         @pytest.fixture
         def omnisonic_gateway_options() -> dict[str, object]:
             return {"room_class": Parrot}
-
     """
     return {}
 
@@ -39,7 +37,6 @@ async def omnisonic_gateway(omnisonic_gateway_options: dict[str, Any]) -> "Async
 
     Yields:
         A `RunningGateway`, opened with `omnisonic_gateway_options`.
-
     """
     from omnisonic.embedding.gateway import open_gateway
 

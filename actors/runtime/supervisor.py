@@ -135,7 +135,6 @@ async def supervise(
     Raises:
         TooManyRestarts: It raised more than `max_restarts` times within `within_s`.
         Exception: Whatever it raised before `started()`: a failed start is not repeated.
-
     """
     window = RestartWindow(child.max_restarts, child.within_s)
     in_service = _FirstStart(task_status)

@@ -115,7 +115,6 @@ class DownloadSlots:
 
         Raises:
             Refusal: 429 when `per_address` are taken, 503 when `total` are, both with `Retry-After`.
-
         """
         if self._taken[address] >= self._per_address:
             raise Refusal(

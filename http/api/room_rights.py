@@ -28,7 +28,6 @@ class RoomRights:
 
         Raises:
             NotSignedIn, NoSuchSession, MemberReserved: They may not.
-
         """
         if self.is_open and uuid_meant(room) is None and (member_id is None or uuid_meant(member_id) is None):
             return None

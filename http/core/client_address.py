@@ -33,7 +33,6 @@ def client_address(peer: str | None, forwarded_for: Iterable[str], trusted: Netw
         forwarded_for: Every `X-Forwarded-For` header, in order. The rightmost address that is not a trusted proxy's is
             the client's. Text that is no address ends the chain at the proxy that passed it on.
         trusted: The networks of the proxies.
-
     """
     address = _parse_address(peer or "")
     if address is None:

@@ -100,7 +100,6 @@ def handle_errors(app: Quart, *, page_policy: str | None) -> None:
     Args:
         app: The web app.
         page_policy: The Content-Security-Policy of the error page; None when the app has no pages, only JSON.
-
     """
 
     async def respond(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:

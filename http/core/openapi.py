@@ -119,7 +119,6 @@ def describe_route(
         octets: The media type of a binary body.
         files: The media types of the file that the route responds with. Its statuses are in `bare`.
         security: Who may call it: `COOKIE`, `COOKIE_IF_ANY`, `COOKIE_OR_BEARER`.
-
     """
 
     def decorate(route: _Route) -> _Route:

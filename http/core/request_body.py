@@ -127,7 +127,6 @@ class RequestBody:
         stopping: The shutdown of the server, which shortens the time that the body has.
         expectation: Sends 100 before the first read.
         grace_s: After this long, the body must have arrived at `LEAST_BYTES_PER_S` on average.
-
     """
 
     def __init__(

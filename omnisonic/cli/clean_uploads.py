@@ -38,7 +38,6 @@ def run(settings: Settings, *, dry_run: bool, older_than: str, as_json: bool) ->
     Raises:
         BadSettings, InvalidInput: A setting or an argument cannot be used.
         Unavailable: Some objects could not be deleted now.
-
     """
     configure_logs(settings, "clean-uploads")
     age = _parse_age(older_than) if older_than else timedelta(days=settings.upload_retention_days)

@@ -49,7 +49,6 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         CannotOpenSocket: It cannot listen.
         BadSettings: A setting is missing or weak.
         DatabaseBehind: Run `omnisonic migrate`.
-
     """
     if supervised:
         stop_with_supervisor()

@@ -84,7 +84,6 @@ def run(settings: Settings) -> None:
     Raises:
         BadSettings, CannotOpenSocket, UnusableDataDirectory, EmbeddedUnavailable: Before anything has started.
         ProcessDied: A process exits too often. All of them have been stopped.
-
     """
     allow_descriptors()
     settings.check_sign_in()

@@ -11,7 +11,6 @@ def find_database_url(settings: Settings) -> str:
 
     Raises:
         BadSettings: There is neither.
-
     """
     url = settings.database_url or running_embedded_url(settings.data_dir)
     if url is None:

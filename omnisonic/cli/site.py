@@ -42,7 +42,6 @@ def open_site(
 
     Raises:
         CannotOpenSocket: With a sentence that says what to do.
-
     """
     if supervised:
         stop_with_supervisor()

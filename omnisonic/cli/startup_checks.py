@@ -16,7 +16,6 @@ async def check_schema(url: str) -> None:
 
     Raises:
         DatabaseBehind, DatabaseAhead, MigrationChanged: With a sentence that says what to do.
-
     """
     try:
         await check_migrated(url)
@@ -29,7 +28,6 @@ def require_services(settings: Settings) -> tuple[str, str]:
 
     Raises:
         BadSettings: One of them is not set. Without it the part would work alone, on nothing.
-
     """
     problems = []
     if settings.redis_url is None:

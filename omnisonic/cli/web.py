@@ -26,7 +26,6 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         BadSettings: A service is not set, or people could not sign in safely.
         DatabaseBehind: Run `omnisonic migrate`.
         CannotOpenSocket: It cannot listen.
-
     """
     redis_url, database_url = require_services(settings)
     settings.check_sign_in()

@@ -19,7 +19,6 @@ class EntryRefused(OmnisonicError):
                 ...
         except omnisonic.EntryRefused as refused:
             print(refused.code, refused.message)
-
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class Closed(OmnisonicError):
                 print(message.payload)
         except omnisonic.Closed as closed:
             print(closed.code, closed.close_code, closed.message)
-
     """
 
     def __init__(self, code: str, message: str, *, close_code: int = 1006, reason: str = "") -> None:
@@ -71,7 +69,6 @@ class NotTaken(OmnisonicError):
             offset = await room.ask("chat", {"text": "Hello"}, to="ada")
         except omnisonic.NotTaken as problem:
             print(problem.code)
-
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -47,7 +47,6 @@ class ClientRoom:
             await room.say("chat", {"text": "Hello"})
             async for message in room:
                 print(message.sender, message.type, message.payload)
-
     """
 
     def __init__(self, reconnector: Reconnector, dispatch: Dispatch, join_request: JoinRequest) -> None:
@@ -140,7 +139,6 @@ class ClientRoom:
         Example:
             await room.say("chat", {"text": "Hello"})
             await room.say("chat", {"text": "Only for you"}, to="ada")
-
         """
         await self._send(TEXT, encode_message(OutgoingMessage(type, payload, to)))
 
@@ -153,7 +151,6 @@ class ClientRoom:
         Raises:
             Closed: The membership has ended.
             InvalidInput: `data` is too large (`too_large`).
-
         """
         if len(data) > MESSAGE_BYTES:
             raise too_large(len(data))
@@ -186,7 +183,6 @@ class ClientRoom:
 
         Example:
             offset = await room.ask("chat", {"text": "Ready?"}, to="ada")
-
         """
         pending_requests = self._dispatch.pending_requests
         with trio.move_on_after(timeout_s):
@@ -216,7 +212,6 @@ class ClientRoom:
 
         Example:
             await room.set_presence(status="away")
-
         """
         fields = {"status": status, "displayName": name}
         await self.ask("presence.set", {key: value for key, value in fields.items() if value is not None})
@@ -285,7 +280,6 @@ async def connect(
             await room.say("chat", {"text": "Hello"})
             async for message in room:
                 print(message.sender, message.payload)
-
     """
     join_request = JoinRequest(url, room, member_id, name, status, ticket, headers or {}, ssl_context)
     dispatch = Dispatch(Inbox(inbox_bytes))

@@ -34,7 +34,6 @@ class Request:
             if request.ticket != "green":
                 raise omnisonic.Refused(403, "not_invited", "Ask the band for a ticket.")
             return request.admitted(member_id="ada", name="Ada Lovelace", person="ada")
-
     """
 
     path: str
@@ -81,7 +80,6 @@ class Request:
         Raises:
             InvalidInput: Something is missing or not allowed. Do not catch it: the client is closed with 1008, and
                 receives the sentence.
-
         """
         given = {"roomId": room, "memberId": member_id, "displayName": name, "status": status}
         fields = {**self.query, **{key: value for key, value in given.items() if value is not None}}

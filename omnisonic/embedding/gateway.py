@@ -52,7 +52,6 @@ class Limits(TypedDict, total=False):
     Example:
         limits: omnisonic.Limits = {"max_members_per_room": 8, "empty_room_s": 600}
         async with omnisonic.open_gateway(**limits) as gateway: ...
-
     """
 
     member_rate_per_s: float
@@ -77,7 +76,6 @@ class RunningGateway:
             print(gateway.url)
             for room in gateway.rooms:
                 gateway.say(room, "cue", {"bar": 17})
-
     """
 
     def __init__(self, gateway: Gateway, hosting: Hosting, host: str, port: int) -> None:
@@ -125,7 +123,6 @@ class RunningGateway:
 
         Example:
             gateway.say("jam", "cue", {"bar": 17})
-
         """
         envelope = make_envelope(type, payload, to)
         actor = self._gateway.room(room)
@@ -146,7 +143,6 @@ class RunningGateway:
 
         Returns:
             False when the member was not in the room.
-
         """
         actor = self._gateway.room(room)
         entry = next((each for each in actor.entries if each.member.member_id == member_id), None) if actor else None
@@ -166,7 +162,6 @@ class RunningGateway:
 
         Returns:
             False when nobody was in the room.
-
         """
         actor = self._gateway.room(room)
         if actor is None or not actor.entries:
@@ -217,7 +212,6 @@ async def open_gateway(
         async with omnisonic.open_gateway(port=8080) as gateway:
             print(gateway.url)
             await trio.sleep_forever()
-
     """
     if on_message is not None:
         require_plain_function(on_message, "on_message")

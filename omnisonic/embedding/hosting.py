@@ -240,7 +240,6 @@ def make_envelope(type: str, payload: Any, to: MemberId | None) -> Envelope:  # 
     Raises:
         InvalidInput: `invalid_message` for a bad type or a payload that is not JSON, `reserved_type` for a type that
             only the gateway sends, `too_large` over 64 KiB.
-
     """
     if not 0 < len(type) <= TYPE_LENGTH:
         raise InvalidInput(f"type must have 1 to {TYPE_LENGTH} characters.", code="invalid_message")

@@ -81,7 +81,6 @@ class Room(Generic[State]):
                 self.say("count", {"messages": self.state})
 
         async with omnisonic.open_gateway(room_class=Counter) as gateway: ...
-
     """
 
     tick_s: float = 0.0
@@ -108,7 +107,6 @@ class Room(Generic[State]):
 
         Returns:
             The first `self.state`.
-
         """
         return cast("State", None)
 
@@ -119,7 +117,6 @@ class Room(Generic[State]):
 
         Args:
             member: The new member.
-
         """
 
     def on_message(self, member: Member, message: Message) -> Message | bool | None:
@@ -137,7 +134,6 @@ class Room(Generic[State]):
 
         Raises:
             InvalidInput: Raise it to refuse the message. The sender gets it as an `error`; this is not a crash.
-
         """
 
     def on_binary(self, member: Member, data: bytes) -> bytes | bool | None:
@@ -152,7 +148,6 @@ class Room(Generic[State]):
 
         Raises:
             InvalidInput: Raise it to refuse the message, as in `on_message`.
-
         """
 
     def on_presence(self, member: Member, before: Member | None) -> Member | bool | None:
@@ -171,7 +166,6 @@ class Room(Generic[State]):
 
         Raises:
             InvalidInput: Raise it to refuse with a code and a sentence of your own.
-
         """
 
     def on_leave(self, member: Member, reason: str) -> None:
@@ -182,7 +176,6 @@ class Room(Generic[State]):
         Args:
             member: The member as they were.
             reason: The reason in `presence.leave` (SPEC 5.2).
-
         """
 
     def on_tick(self, now_s: float) -> None:
@@ -190,7 +183,6 @@ class Room(Generic[State]):
 
         Args:
             now_s: Seconds on trio's clock.
-
         """
 
     def on_crash(self, error: Exception, state: State) -> State:
@@ -202,7 +194,6 @@ class Room(Generic[State]):
 
         Returns:
             The state to continue with: this one, or another. The default is `initial_state()`.
-
         """
         del error, state
         return self.initial_state()
@@ -236,7 +227,6 @@ class Room(Generic[State]):
             ValueError: The type is bad or one of the gateway's own (`welcome`, `presence.join`, `ack`, `error`, …), or
                 the payload is not JSON or too large.
             RuntimeError: This object has crashed or was forgotten, and is not the room any more.
-
         """
         self._host.say(type, payload, to)
 

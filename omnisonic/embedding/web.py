@@ -50,7 +50,6 @@ class StudioWeb:
                 yield
 
         app = Starlette(routes=[Mount("/", studio)], lifespan=lifespan)
-
     """
 
     def __init__(self, settings: Settings, redis_url: str, database_url: str) -> None:
@@ -68,7 +67,6 @@ class StudioWeb:
             RuntimeError: The app runs already.
 
         A database or Redis that does not answer yet is not an error here; requests fail until it does.
-
         """
         if self._app is not None:
             raise RuntimeError("The studio runs already.")
@@ -130,7 +128,6 @@ def create_app(settings: Settings | None = None) -> StudioWeb:
     Example:
         studio = omnisonic.create_app()
         app = AsyncioDispatcherMiddleware({"/band": your_quart_app, "/": studio})
-
     """
     settings = Settings.load() if settings is None else settings
     settings.check_sign_in()

@@ -82,7 +82,6 @@ class Member(_Shown, frozen=True, rename="camel", kw_only=True):
 
     Example:
         names = [member.display_name for member in room.members if member.status == "active"]
-
     """
 
     account: Account | msgspec.UnsetType = msgspec.UNSET
@@ -200,7 +199,6 @@ def checked_name(value: str, *, name: str, longest: int) -> str:
     Raises:
         InvalidInput: With the code `invalid_<name in snake case>`: it is invisible, too long, or has characters that no
             name may have (`omnisonic.models.names`).
-
     """
     code = "invalid_" + re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), name)
     if not value or value.isspace():

@@ -76,7 +76,6 @@ async def open_gateway(
         bus: The bus, for trio.
         owner: The name of this gateway in the presence store. What an earlier one of that name left there is removed.
         room_class: Creates the state of a room.
-
     """
     with ExitStack() as after:
         async with trio.open_nursery() as nursery:
@@ -175,7 +174,6 @@ async def open_admission(settings: Settings) -> AsyncIterator[tuple[Admission, A
 
     Raises:
         BadSettings: `ROOM_ACCESS=ticket` without a database, or a weak signing secret.
-
     """
     if settings.database_url is None:
         if settings.access == "ticket":

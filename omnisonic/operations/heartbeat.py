@@ -41,7 +41,6 @@ class Silence:
 
         Returns:
             The seconds of silence so far.
-
         """
         passed_s, starved_s = now_s - self._updated_at_s, waited_s - self._waited_s
         self._updated_at_s, self._waited_s = now_s, waited_s

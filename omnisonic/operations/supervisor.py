@@ -66,7 +66,6 @@ async def run_processes(
 
     Raises:
         ProcessDied: A child could not be started, or exited too often. The others have been stopped.
-
     """
     processes: list[SupervisedProcess] = []
     async with trio.open_nursery() as nursery:
@@ -99,7 +98,6 @@ class SupervisedProcess:
         ready_or_ended: Set when the child is ready for the first time, or `ended` is set.
         ended: Set when there is no child any more and there will be none.
         failure: Why it has failed for good, if it has.
-
     """
 
     def __init__(self, spec: ProcessSpec, on_line: OnLine, on_restart: OnLine, stop_all: trio.Event) -> None:

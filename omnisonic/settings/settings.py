@@ -35,7 +35,6 @@ class Settings(SettingsFields):
     Example:
         settings = omnisonic.Settings.load()
         settings = omnisonic.Settings.load({**os.environ, "WEB_PORT": "8000"})
-
     """
 
     @property
@@ -137,7 +136,6 @@ class Settings(SettingsFields):
 
         Raises:
             BadSettings: With one sentence for each variable that cannot be used.
-
         """
         values = {name.upper(): value for name, value in (os.environ if environ is None else environ).items()}
         known: dict[str, Any] = {}

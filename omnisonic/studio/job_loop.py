@@ -28,7 +28,6 @@ class JobLoop:
         at_once: How many jobs are done at once.
         retry_s: How long to wait after a failure.
         sleep: Waits; another clock in tests.
-
     """
 
     def __init__(

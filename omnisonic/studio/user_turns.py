@@ -42,6 +42,5 @@ def next_in_turn(table: str, *, due: str, tries: str, is_leased: str, turn: str,
         is_leased: Condition that tells a job that a worker has from one that waits for its time.
         turn: Column of `user_turns` with the time of the user's last turn.
         most_tries: Parameter that says how often a job is tried.
-
     """
     return _NEXT.format(table=table, due=due, tries=tries, is_leased=is_leased, turn=turn, most_tries=most_tries)

@@ -40,7 +40,6 @@ class ServerSplitter:
 
         Returns:
             Each whole message and control frame, in order. A close is the last one.
-
         """
         if self._ended:
             return []

@@ -59,7 +59,6 @@ def parse_url(url: str, fields: Mapping[str, str]) -> Address:
 
     Raises:
         InvalidInput: `invalid_url`.
-
     """
     try:
         parts = urlsplit(url)
@@ -85,7 +84,6 @@ def upgrade_request(address: Address, key: str, subprotocols: Sequence[str], hea
 
     Raises:
         InvalidInput: `invalid_header`: a value has a line break, or is not ASCII.
-
     """
     fields = {
         "Host": address.authority,
@@ -107,7 +105,6 @@ def read_response(received: bytearray) -> HandshakeResponse | None:
 
     Raises:
         InvalidHandshake: It is not HTTP/1.x, or longer than `HEAD_BYTES`.
-
     """
     end = received.find(b"\r\n\r\n")
     if (len(received) if end < 0 else end) > HEAD_BYTES:
@@ -128,7 +125,6 @@ def check_response(response: HandshakeResponse, key: str) -> None:
 
     Raises:
         InvalidHandshake: It does not, or it chose a subprotocol or an extension that was not offered.
-
     """
     headers = response.headers
     tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}

@@ -41,7 +41,6 @@ class CloseRow:
         meaning: What happened, for the documentation.
         reconnect: Whether the client may reconnect by itself.
         remedy: What an operator does who sees many of them, for the documentation.
-
     """
 
     word: str

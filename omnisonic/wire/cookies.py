@@ -12,7 +12,6 @@ def read_cookie(header: str, name: str) -> str | None:
         header: The value of the `Cookie` header; several headers are joined by `;`.
         name: The cookie's name, compared with its case. Of several with this name the first counts: browsers send the
             one with the longest path first.
-
     """
     for pair in header.split(";"):
         found, separator, value = pair.partition("=")

@@ -25,7 +25,6 @@ class Message(msgspec.Struct, frozen=True, rename={"sender": "from"}):
         sender: `memberId` of the sender; None when it came from outside the room, or from the server itself.
         offset: Its place in the room's order; None for a binary message, and for one that went to a single member.
         to: `memberId` of the only receiver. Set in hooks only.
-
     """
 
     type: str
@@ -56,7 +55,6 @@ def read_message(text: bytes) -> Message:
     Raises:
         ValueError: It is not a message.
         RecursionError: It is nested deeper than Python can read.
-
     """
     try:
         return _decode(text)
@@ -70,7 +68,6 @@ def read_binary(data: bytes) -> Message:
 
     Raises:
         ValueError: The name is cut off, or not UTF-8.
-
     """
     if not data or len(data) <= data[0]:
         raise ValueError("the sender's name is cut off")
@@ -83,7 +80,6 @@ def message_from_envelope(envelope: Envelope, sender: str) -> Message:
 
     Raises:
         InvalidInput: `invalid_message`: Python has no value for the payload.
-
     """
     try:
         payload = msgspec.json.decode(envelope.payload)

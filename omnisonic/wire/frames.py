@@ -109,7 +109,6 @@ class Splitter:
         Returns:
             The whole data frames, the whole control frames, and the unparsed bytes, each in order. A close frame is the
             last control frame; bytes behind it are dropped. After a protocol violation all bytes are unparsed.
-
         """
         if self._buffer is not None:
             self._buffer += data

@@ -47,7 +47,6 @@ class Refused(OmnisonicError):
         code: Stable code for programs.
         message: Sentence for people.
         headers: Headers of the response, with `_` for `-`.
-
     """
 
     def __init__(self, status: HTTPStatus | int, code: str, message: str, **headers: str) -> None:
@@ -89,7 +88,6 @@ def find_head_end(received: bytearray, new: int) -> int | None:
 
     Raises:
         Refused: 431: it is longer than `HEAD_BYTES`.
-
     """
     end = received.find(b"\r\n\r\n", max(0, len(received) - new - 3))
     if (len(received) if end < 0 else end) > HEAD_BYTES:
@@ -102,7 +100,6 @@ def check_early_bytes(received: bytearray) -> None:
 
     Raises:
         Refused: 431: over `HEAD_BYTES`.
-
     """
     if len(received) > HEAD_BYTES:
         raise Refused(
@@ -115,7 +112,6 @@ def read_request(head: bytes) -> Request:
 
     Raises:
         Refused: 400: it is malformed, a header that decides something is repeated, or `Host` is missing.
-
     """
     lines = head[:-4].decode("latin-1").split("\r\n")
     start = _REQUEST_LINE.fullmatch(lines[0])
@@ -147,7 +143,6 @@ def check_upgrade(request: Request) -> str:
 
     Raises:
         Refused: 426 without `Upgrade: websocket` or with another version; 405 for another method; otherwise 400.
-
     """
     headers = request.headers
     if headers.get("upgrade", "").lower() != "websocket":
@@ -188,7 +183,6 @@ def read_fields(query: str) -> dict[str, str]:
 
     Raises:
         InvalidInput: `invalid_query`: not UTF-8, more than `QUERY_FIELDS`, or one of ours is repeated.
-
     """
     try:
         fields = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS)
@@ -216,7 +210,6 @@ def read_entrance(values: Mapping[str, str]) -> Entrance:
     Raises:
         InvalidInput: A field is missing (`invalid_query`), or not allowed (`invalid_room_id`, `invalid_member_id`,
             `invalid_display_name`, `invalid_status`).
-
     """
     missing = [name for name in ("roomId", "memberId", "displayName") if name not in values]
     if missing:

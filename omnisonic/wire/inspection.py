@@ -210,7 +210,6 @@ def read_question(text: str | bytes) -> Question:
 
     Raises:
         InvalidInput: `bad_request`.
-
     """
     try:
         question: Question = _questions.decode(text)
@@ -232,7 +231,6 @@ def read_answer(text: str | bytes) -> Answer:
 
     Raises:
         msgspec.DecodeError: It is not an answer; the gateway may be of another version.
-
     """
     answer: Answer = _answers.decode(text)
     return answer

@@ -61,7 +61,6 @@ def check_digits(text: bytes) -> None:
 
     Raises:
         InvalidInput: `invalid_number`.
-
     """
     if _STEPPED_RUN not in text[::_STEP].translate(_ZEROS) or _RUN not in text.translate(_ZEROS):
         return
@@ -75,7 +74,6 @@ def check_numbers(payload: msgspec.Raw) -> None:
 
     Raises:
         InvalidInput: `invalid_number`.
-
     """
     try:
         parse_json(payload)

@@ -33,7 +33,6 @@ class MessageType:
         numbered: Relayed in the room's order: `from` is null, and it has an `offset`.
         reserved: Nobody sends it yet.
         like: Words for a payload that is too long for the table in the documents.
-
     """
 
     name: str

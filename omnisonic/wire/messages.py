@@ -100,7 +100,6 @@ def decode_long(text: bytes) -> Envelope:
     Raises:
         msgspec.DecodeError: It is not JSON, or not an envelope.
         InvalidInput: `too_large`, `too_deep`, `invalid_number`, or `invalid_message` for an `id` that is too long.
-
     """
     if len(text) > MESSAGE_BYTES:
         raise too_large(len(text))
@@ -138,7 +137,6 @@ def explain_decode_error(error: msgspec.DecodeError, text: bytes) -> InvalidInpu
     Returns:
         `invalid_json`, also for half a surrogate pair, which other parsers may refuse (RFC 8259 8.2);
         `invalid_message` for JSON that is not an envelope.
-
     """
     if _SURROGATE.search(_SURROGATE_PAIR.sub(b" ", text)):
         return InvalidInput(
@@ -159,7 +157,6 @@ def read_presence(payload: msgspec.Raw) -> PresenceSet:
 
     Raises:
         InvalidInput: `invalid_message`.
-
     """
     try:
         return _decode_presence(payload)

@@ -113,7 +113,6 @@ def find_postgres(*, site: Path | None = None, copies: Path = COPIES, account: s
 
     Raises:
         EmbeddedUnavailable: There is none.
-
     """
     site = site or _site_packages()
     runs_as = server_account(account, instead="DATABASE_URL")

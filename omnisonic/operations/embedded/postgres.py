@@ -55,7 +55,6 @@ class EmbeddedPostgres:
         Raises:
             EmbeddedUnavailable: There is no Postgres to run, or it cannot serve what is in the folder.
             OSError: The folder cannot be used.
-
         """
         self._installation = find_postgres(account=account)
         self._folder = private_folder(folder)

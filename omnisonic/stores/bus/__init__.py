@@ -47,7 +47,6 @@ class Bus(Protocol):
 
         Raises:
             Unavailable: On entering.
-
         """
         ...
 

@@ -30,7 +30,6 @@ class ValkeyBus:
 
     Raises:
         InvalidInput: `url` is not a Redis URL.
-
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, jitter: Callable[[], float] = random.random) -> None:

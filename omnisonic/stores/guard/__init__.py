@@ -29,7 +29,6 @@ class Guard(Protocol):
 
     Raises:
         Unavailable: Every method, when the store does not answer. Callers then let nobody pass.
-
     """
 
     async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
@@ -42,7 +41,6 @@ class Guard(Protocol):
         Returns:
             0 when it is within `limit` tries in any `window_s` seconds. Otherwise the seconds until the next one would
             be, and it is not counted.
-
         """
         ...
 
@@ -58,7 +56,6 @@ class Guard(Protocol):
         Returns:
             0 when it is within `limit` tries in any `window_s` seconds. Otherwise it is not counted: `UNDER_WAY`, or
             the seconds until the next try would be within the limit.
-
         """
         ...
 
@@ -71,7 +68,6 @@ class Guard(Protocol):
 
         Returns:
             0 when each had one left. Otherwise the seconds until each has, and nothing is taken.
-
         """
         ...
 

@@ -98,7 +98,6 @@ class PresenceStore(Protocol):
 
         Raises:
             TooManyLeases: It would be one more than `bound` allows.
-
         """
         ...
 

@@ -74,7 +74,6 @@ class Storage(Protocol):
 
     Raises:
         Unavailable: Every method but `aclose`, when the store does not answer. `StorageRefused` is one.
-
     """
 
     async def put(
@@ -87,7 +86,6 @@ class Storage(Protocol):
 
         Raises:
             StorageFull
-
         """
         ...
 

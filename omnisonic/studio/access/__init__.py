@@ -29,7 +29,6 @@ class Standing:
         has_role: They have a role in that session, and the room is written in the usual form of its id.
         is_reserved: The wanted member id is another user's id.
         is_own: The wanted member id is their own user's id.
-
     """
 
     is_sessions: bool
@@ -65,7 +64,6 @@ class AccessStore(Protocol):
 
     Raises:
         Unavailable: Every method, when the store does not answer.
-
     """
 
     async def standing(

@@ -42,7 +42,6 @@ class AccountStore:
 
     Raises:
         Unavailable: Every method, when the database does not answer.
-
     """
 
     def __init__(self, database: Database, use: LoginUse | None = None) -> None:
@@ -59,7 +58,6 @@ class AccountStore:
 
         Raises:
             EmailTaken: An account with this address exists, or is being created at the same time.
-
         """
         values = spellings(email), normal_or_same(email), password_hash, _storable(name)
         row = await self._fetch_by_email(statements.REGISTER, email, *values)
@@ -95,7 +93,6 @@ class AccountStore:
         Raises:
             NotLinked: There is an account with this address, and the provider has not verified it.
             InvalidInput: `invalid_identity`.
-
         """
         if not _is_storable(identity.provider + identity.subject):
             raise InvalidInput("The sign-in provider gave no usable account. Try another way.", code="invalid_identity")
@@ -117,7 +114,6 @@ class AccountStore:
 
         Raises:
             PasswordChanged
-
         """
         token = new_token()
         if await self._database.row(statements.OPEN_LOGIN, login_id(token), user, replacing, password_hash) is None:

@@ -59,7 +59,6 @@ class LoginUse:
         Raises:
             NotSignedIn: There is no row, so the sign-in has ended.
             Unavailable: The database does not answer.
-
         """
         return (await self.fetch_rows(statement, login, *values))[0]
 

@@ -195,7 +195,6 @@ class ExportQueue:
 
         Returns:
             False when the export was removed, or the lease is no longer the caller's.
-
         """
         row = await self._database.row(_RENEW, job.export.id, job.lease, _LEASE, max(0, min(progress, 100)))
         return row is not None
@@ -223,7 +222,6 @@ class ExportQueue:
 
         Raises:
             NoSuchObject: The key is no longer noted, because this took too long. Put the file again, at a new key.
-
         """
         measured = finished.duration_seconds, finished.loudness_lufs, finished.peak_dbfs, finished.warning
         values = finished.key, finished.file_size, finished.sha256, *measured

@@ -117,7 +117,6 @@ class ExportStore:
         use: Notes the use of sign-ins; shared with other stores.
         most_active: How many exports of a session may be in the making; 0 for any number.
         most_active_of_user: How many exports one user may have in the making, in all sessions; 0 for any number.
-
     """
 
     def __init__(
@@ -139,7 +138,6 @@ class ExportStore:
         Raises:
             TooManyExports: The session has `most_active` in the making.
             TooManyExportsOfUser: The user has `most_active_of_user` in the making.
-
         """
         session_id = uuid_or_none(session)
         try:
@@ -183,7 +181,6 @@ class ExportStore:
 
         Raises:
             RequesterOnly: Somebody else requested it, and the user does not own the session.
-
         """
         row = await self._fetch_one(_REMOVE, login, uuid_or_none(export))
         if row["id"] is not None:

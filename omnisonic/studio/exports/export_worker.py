@@ -57,7 +57,6 @@ class Mixer(Protocol):
         TooLong: It took longer than `within_s`.
         MixFailed: There is no mixdown, and no file is to blame.
         OSError: The mixdown cannot be written.
-
     """
 
     def __call__(
@@ -86,7 +85,6 @@ class ExportWorker:
         copy_s: Longest time for copying its stems.
         sleep: Waits; another clock in tests.
         telemetry: Spans and metrics.
-
     """
 
     def __init__(
@@ -130,7 +128,6 @@ class ExportWorker:
 
         Raises:
             Unavailable: The storage or the database does not answer; the job was released.
-
         """
         taken = await self._queue.take()
         if taken is None:

@@ -66,7 +66,6 @@ class Heartbeat:
             JobLost: The export was removed, or another worker has the job.
             CannotRender: One of the sources was removed.
             Unavailable: The database does not answer.
-
         """
         if not await self._queue.renew(self._job, self._progress):
             raise JobLost
@@ -90,7 +89,6 @@ class Heartbeat:
             JobLost: As `check`; the work was cancelled.
             CannotRender: As `check`; the work was cancelled.
             Exception: Whatever `work` raises.
-
         """
         working = asyncio.create_task(work)
         tasks: list[asyncio.Task[Any]] = [

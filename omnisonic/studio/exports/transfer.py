@@ -82,7 +82,6 @@ async def copy_stems(
         RenderLater: It took longer than `within_s`.
         Unavailable: The storage does not answer.
         OSError: This machine's disk cannot be written.
-
     """
     files = ExitStack()
     try:
@@ -146,7 +145,6 @@ class ExportPublisher:
         Raises:
             StorageFull: There is no room for the file.
             Unavailable: The storage did not answer for `HOLD_S`.
-
         """
         held_s = 0.0
         while True:

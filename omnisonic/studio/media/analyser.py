@@ -66,7 +66,6 @@ async def analyse_file(
     Raises:
         CannotAnalyse: The machine is too busy, has no sandbox, or the program failed.
         OSError: The process cannot be started.
-
     """
     output = await run_sandboxed(file, command(), within_s=within_s, at_idle_priority=at_idle_priority)
     try:

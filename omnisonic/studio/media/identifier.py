@@ -71,7 +71,6 @@ class Identifier:
 
         Raises:
             Unavailable: The machine is too busy.
-
         """
         try:
             async with asyncio.timeout(self._wait_s):

@@ -47,7 +47,6 @@ class Timeline:
             lead_s: How much later its sound begins than its other streams; negative for priming.
             starts_at_s: When its sound begins by its own clock; None for the time of its first frame.
             longest_gap_s: A longer gap is a change of its clock.
-
         """
         self._longest_gap_s = longest_gap_s
         self._priming_s = min(max(-lead_s, 0.0), MOST_PRIMING_S)

@@ -56,7 +56,6 @@ def read_blocks(sound: Sound) -> Iterator[Block]:
 
     Raises:
         ValueError: The sample format is unknown.
-
     """
     fifo, shape = AudioFifo(), None
     for frame in sound.frames():
@@ -110,7 +109,6 @@ def downmix(samples: Samples, names: tuple[str, ...]) -> Samples:
     Args:
         samples: One row a channel.
         names: The channels' names.
-
     """
     if len(names) <= 2:
         return samples

@@ -76,7 +76,6 @@ def true_peaks(samples: Samples, over: float) -> Samples:
 
     Returns:
         One value for each sample that has `BEFORE` others before it and `AFTER` behind it.
-
     """
     places = samples.shape[1] - TAPS + 1
     peaks = np.zeros(-(-places // STRIDE) * STRIDE, np.float32)

@@ -86,7 +86,6 @@ async def mix(
         TooLong: It took longer than `within_s`.
         MixFailed: There is no mix, and no file is to blame.
         OSError: The process cannot be started.
-
     """
     for file in (*files, output):
         file.seek(0)

@@ -136,7 +136,6 @@ def render(
     Raises:
         UnusableStem: One of the files cannot be mixed.
         OSError: `output` cannot be written. What is in it is then of no use.
-
     """
     with ExitStack() as stack:
         stems = list(zip(project.stems, files, strict=True))

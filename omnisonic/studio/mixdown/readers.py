@@ -47,7 +47,6 @@ class StemSource(Protocol):
 
         Returns:
             How long the stems last, in the mix's frames, if their files are right about their length.
-
         """
         ...
 

@@ -36,7 +36,6 @@ def pan_gains(channels: int, gain_db: float, pan: float) -> tuple[float, float]:
         channels: 1 or 2.
         gain_db: The stem's gain.
         pan: From -1 (left) to 1 (right); values beyond count as these.
-
     """
     angle = (min(max(pan, -1.0), 1.0) + 1) * math.pi / 4
     factor = 10 ** (gain_db / 20) * math.sqrt(channels)

@@ -131,7 +131,6 @@ class SessionStore(Protocol):
         Unavailable: Every method, when the store does not answer.
         NotSignedIn: Every method that takes a sign-in, when it has ended.
         NoSuchSession: Every method that takes a session, when the user has no role in it.
-
     """
 
     async def list(self, login: LoginId, *, limit: int, before: Cursor | None = None) -> Listing:

@@ -167,7 +167,6 @@ def checked_file_name(text: str) -> str:
 
     Raises:
         InvalidInput: `invalid_file_name`.
-
     """
     name = re.split(r"[/\\]", text)[-1].strip()
     if name in (".", ".."):

@@ -55,7 +55,6 @@ class AnalysisQueue:
 
     Raises:
         Unavailable: Every method, when the database does not answer.
-
     """
 
     def __init__(self, database: Database) -> None:
@@ -73,7 +72,6 @@ class AnalysisQueue:
 
         Returns:
             The upload as it is now, or None when it was removed meanwhile.
-
         """
         if analysis is None:
             values: tuple[object, ...] = (None, None, None, None, None)

@@ -78,7 +78,6 @@ class AnalysisWorker:
         Raises:
             Unavailable, TimeoutError: A store does not answer; the upload is taken again later.
             Exception: What `analyse` raises; the upload is taken again later.
-
         """
         stored = await self._queue.take()
         if stored is None:

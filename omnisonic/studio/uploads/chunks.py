@@ -96,7 +96,6 @@ class Chunks:
         clock: The clock by which `body` is read.
 
     Without a checksum a body that breaks off ends there, and `interruption` says why; with one, that is raised.
-
     """
 
     def __init__(self, body: Body, room: int, clock: Callable[[], float]) -> None:
@@ -134,7 +133,6 @@ class Chunks:
             ChunkTooLong
             ChecksumMismatch
             OmnisonicError: What `while_waiting` raises, and with a checksum what reading the body raises.
-
         """
         while not self._block and not self.is_over:
             await self._read(self._clock() + WAIT_S)

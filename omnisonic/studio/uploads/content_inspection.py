@@ -56,7 +56,6 @@ class ContentInspection:
             UnsupportedMedia
             InvalidInput: `empty_file`.
             Unavailable: The file could not be identified now.
-
         """
         self._first = await anext(self._blocks, b"")
         if not self._first:

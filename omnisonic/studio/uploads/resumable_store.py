@@ -114,7 +114,6 @@ class ResumableStore:
         Unavailable: Every method, when the database does not answer.
         NotSignedIn: Every method, when the sign-in has ended.
         NoSuchResumable: Every method that takes a resumable.
-
     """
 
     def __init__(self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0) -> None:
@@ -182,7 +181,6 @@ class ResumableStore:
         Raises:
             TakenOver, OffsetConflict, TooManyChunks
             Unavailable: `key` is not registered any more: it took too long.
-
         """
         async with self._database.transaction() as connection:
             user = await find_uploader(connection, self._use, login, None)
@@ -232,7 +230,6 @@ class ResumableStore:
         Raises:
             OffsetConflict: It is not complete, or another request has continued it elsewhere.
             OmnisonicError: As `UploadStore.commit`.
-
         """
         async with self._database.transaction() as connection:
             user = await find_uploader(connection, self._use, login, None)

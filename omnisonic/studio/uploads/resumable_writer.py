@@ -63,7 +63,6 @@ class ResumableWriter:
         Raises:
             QuotaExceeded, TooManyUploads
             OmnisonicError: The errors of `ResumableStore`, `UploadWriter.put` and `Chunks`.
-
         """
         claim = await self._resumables.claim(login, upload, offset=offset)
         room = claim.resumable.size - offset

@@ -73,7 +73,6 @@ class UploadRetention:
 
     Raises:
         Unavailable: Every method, when the database does not answer.
-
     """
 
     def __init__(self, database: Database) -> None:

@@ -76,7 +76,6 @@ async def bind_object(connection: Connection, key: Key) -> None:
 
     Raises:
         Unavailable: It is not registered, or being deleted.
-
     """
     if not await try_bind_object(connection, key):
         raise Unavailable(TOO_LATE)

@@ -59,7 +59,6 @@ class UploadStore:
         NotSignedIn: Every method that takes a sign-in, when it has ended.
         NoSuchUpload: Every method that takes an upload, when this user cannot see it.
         NoSuchSession: Every method that takes a session, when this user has no role in it.
-
     """
 
     def __init__(
@@ -89,7 +88,6 @@ class UploadStore:
 
         Raises:
             QuotaExceeded, TooManyUploads
-
         """
         try:
             async with self._database.transaction() as connection:
@@ -115,7 +113,6 @@ class UploadStore:
         Raises:
             QuotaExceeded: Fewer than `least` are left.
             Unavailable: `key` is not registered any more: the upload took too long.
-
         """
         async with self._database.transaction() as connection:
             user = await connection.fetchval(unreferenced_objects.SENDER, key)
@@ -146,7 +143,6 @@ class UploadStore:
         Raises:
             QuotaExceeded
             Unavailable: `key` is not registered any more: the upload took too long.
-
         """
         try:
             async with self._database.transaction() as connection:
@@ -162,7 +158,6 @@ class UploadStore:
 
         Returns:
             False when it became an upload, or a chunk of one, after all; a commit that raised may have been done.
-
         """
         async with self._database.connection() as connection:
             return await abandon_object(connection, key)
@@ -206,7 +201,6 @@ class UploadStore:
 
         Raises:
             UploaderOnly
-
         """
         row = await self._use.fetch_row(statements.REMOVE, login, uuid_or_none(upload))
         if row["id"] is not None:
@@ -218,7 +212,6 @@ class UploadStore:
 
         Raises:
             PeaksPending, NoPeaks
-
         """
         row = await self._use.fetch_row(statements.PEAKS, login, uuid_or_none(upload))
         if not row["is_there"]:
@@ -260,7 +253,6 @@ async def check_quota(
 
     Raises:
         QuotaExceeded
-
     """
     if not quota_bytes:
         return

@@ -57,7 +57,6 @@ class Reservation:
 
         Raises:
             UploadTooLarge, QuotaExceeded, Unavailable
-
         """
         async for block in blocks:
             self._arrived += len(block)
@@ -96,7 +95,6 @@ class UploadWriter:
         collector: Deletes the objects that are abandoned.
         max_bytes: Size of the largest file.
         identify: Says what a file is whose first bytes are not of a well-known kind.
-
     """
 
     def __init__(
@@ -127,7 +125,6 @@ class UploadWriter:
 
         Raises:
             OmnisonicError: The errors of `UploadStore.begin`.
-
         """
         granted = await self._uploads.begin(login, key, session=session, size=size, resumable=resumable)
         reservation = Reservation(self._uploads, key, granted, max_bytes=self.max_bytes)
