@@ -103,12 +103,12 @@ class HostedRoom(RoomState):
     def handle(self, mail: Mail, batch: Batch) -> None:
         self._run_turn(lambda: RoomState.handle(self, mail, batch), batch)
 
-    def relay(self, said: ClientMessages, batch: Batch) -> None:
+    def relay(self, received: ClientMessages, batch: Batch) -> None:
         if not self._has_message_hooks:
-            super().relay(said, batch)
+            super().relay(received, batch)
             return
-        for frame in said.rest:
-            one = ClientMessages(said.connection, [frame], len(frame[1]))
+        for frame in received.rest:
+            one = ClientMessages(received.connection, [frame], len(frame[1]))
             self._run_turn(lambda one=one: RoomState.relay(self, one, batch), batch)  # type: ignore[misc]
 
     def _run_turn(self, handle: Callable[[], None], batch: Batch) -> None:

@@ -43,13 +43,13 @@ class EchoRoom(RoomState):
         elif isinstance(mail, Leave):
             self.roster.leave(mail.connection, mail.reason, self.context.now_s())
 
-    def relay(self, said: ClientMessages, batch: Batch) -> None:
-        for opcode, payload in said.rest:
+    def relay(self, received: ClientMessages, batch: Batch) -> None:
+        for opcode, payload in received.rest:
             if opcode == TEXT and not is_utf8(payload):
-                batch.dismiss(said.connection, Closing(CloseCode.INVALID_UTF8))
-                self.roster.leave(said.connection, "invalid_utf8", self.context.now_s())
+                batch.dismiss(received.connection, Closing(CloseCode.INVALID_UTF8))
+                self.roster.leave(received.connection, "invalid_utf8", self.context.now_s())
                 return
-            batch.to_one(said.connection, frame(opcode, payload))
+            batch.to_one(received.connection, frame(opcode, payload))
 
 
 async def judged(cases: Sequence[str], concurrency: int = 1) -> dict[str, tuple[str, str]]:

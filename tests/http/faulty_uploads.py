@@ -121,10 +121,10 @@ class FaultyUploads(UploadStore):
         await self._inner.begin_copy(key)
 
     async def commit(
-        self, login: LoginId, upload: UploadId, key: Key, received: ReceivedFile, *, session: SessionId | None
+        self, login: LoginId, upload: UploadId, key: Key, file: ReceivedFile, *, session: SessionId | None
     ) -> Upload:
         await self._fault.strike("before")
-        made = await self._inner.commit(login, upload, key, received, session=session)
+        made = await self._inner.commit(login, upload, key, file, session=session)
         await self._fault.strike("after")
         return made
 
