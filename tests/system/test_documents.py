@@ -239,7 +239,7 @@ def _error_codes(source: str) -> Iterator[str]:
         if not isinstance(call, ast.Call):
             continue
         called = ast.unparse(call.func).rpartition(".")[2]
-        reported = call.args[:1] if called in {"error_frame", "turn_away"} else []
+        reported = call.args[:1] if called in {"error_frame", "reject"} else []
         reported += [keyword.value for keyword in call.keywords if called == "InvalidInput" and keyword.arg == "code"]
         yield from (code.value for code in reported if isinstance(code, ast.Constant) and isinstance(code.value, str))
 
