@@ -1,0 +1,66 @@
+"""Which messages with an `id` a room has accepted, so that one that is sent again is said once. Pure (SPEC 5.2).
+
+A client that did not get an `ack` sends the message again with the same `id`. An `id` that comes with another content
+names another message: clients that use one `id` for everything lose nothing. Overload: the oldest are forgotten.
+"""
+
+from itertools import islice
+from typing import Final, NamedTuple, TypeAlias
+from zlib import crc32
+
+from omnisonic.models import MemberId
+from omnisonic.wire.messages import Envelope, ReplyId
+
+ACKNOWLEDGED: Final = 512
+"""How many messages of one room are known by their `id`."""
+
+MessageKey: TypeAlias = tuple[MemberId, ReplyId]
+
+
+class Accepted(NamedTuple):
+    """The first offset of a message, and a checksum of its content."""
+
+    offset: int
+    checksum: int
+
+
+class Acknowledged:
+    """The messages of one room that were accepted lately, by their sender and `id`. `total` counts them all."""
+
+    __slots__ = ("_accepted", "total")
+
+    def __init__(self) -> None:
+        self._accepted: dict[MessageKey, Accepted] = {}
+        self.total = 0
+
+    def __len__(self) -> int:
+        return len(self._accepted)
+
+    def find(self, sender: MemberId, envelope: Envelope) -> int | None:
+        """The first offset of this message, if it was accepted before."""
+        assert envelope.id is not None
+        accepted = self._accepted.get((sender, envelope.id))
+        return accepted.offset if accepted is not None and accepted.checksum == _checksum(envelope) else None
+
+    def add(self, sender: MemberId, envelope: Envelope, offset: int) -> None:
+        """Remember that this message was accepted."""
+        assert envelope.id is not None
+        self.put((sender, envelope.id), Accepted(offset, _checksum(envelope)))
+
+    def put(self, key: MessageKey, accepted: Accepted) -> None:
+        """Remember an accepted message by its key."""
+        self._accepted.pop(key, None)
+        self._accepted[key] = accepted
+        self.total += 1
+        if len(self._accepted) > ACKNOWLEDGED:
+            del self._accepted[next(iter(self._accepted))]
+
+    def added_since(self, total: int) -> list[tuple[MessageKey, Accepted]]:
+        """What was added after `total` had this value, oldest first, as far as it is known."""
+        newest = list(islice(reversed(self._accepted.items()), min(self.total - total, len(self._accepted))))
+        return newest[::-1]
+
+
+def _checksum(envelope: Envelope) -> int:
+    to = b"" if envelope.to is None else envelope.to.encode()
+    return crc32(bytes(envelope.payload), crc32(to, crc32(envelope.type.encode())))

@@ -1,0 +1,47 @@
+"""What a room remembers, apart from who is in it: history, accepted messages, shared state, transport. Pure (DESIGN 7).
+
+The room's actor keeps it when the room crashes. A memory store may keep it longer (`omnisonic.stores.room_memory`).
+"""
+
+from collections.abc import Sequence
+
+from omnisonic.actors.rooms.acknowledged import Acknowledged
+from omnisonic.actors.rooms.history import History, HistoryLimits, Recovery, plan_recovery
+from omnisonic.actors.rooms.shared_state import SharedState
+from omnisonic.wire.recovery import Position
+from omnisonic.wire.transport import Transport
+
+
+class RoomMemory:
+    """The memory of one room.
+
+    Attributes:
+        epoch: Names the count of offsets.
+        parents: Earlier epochs, newest first, each with the offset up to which this one has its messages.
+        history: The newest messages. `history.last` is the offset of the last message that was relayed.
+        acknowledged: The messages that were accepted, by their `id`.
+        shared_state: The members' map.
+        transport: What plays, and where.
+    """
+
+    __slots__ = ("acknowledged", "epoch", "history", "parents", "shared_state", "transport")
+
+    def __init__(
+        self,
+        epoch: str,
+        limits: HistoryLimits,
+        *,
+        offset: int = 0,
+        parents: Sequence[Position] = (),
+        transport: Transport | None = None,
+    ) -> None:
+        self.epoch = epoch
+        self.parents = tuple(parents)
+        self.history = History(limits, offset)
+        self.acknowledged = Acknowledged()
+        self.shared_state = SharedState()
+        self.transport = transport or Transport()
+
+    def plan_recovery(self, since: Position, offset: int) -> Recovery:
+        """Plan what a member gets who has seen everything up to `since`; the room has relayed up to `offset`."""
+        return plan_recovery(since, self.epoch, self.parents, self.history.first, offset)

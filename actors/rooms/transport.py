@@ -1,0 +1,79 @@
+"""The room's transport: how a `transport.set` changes it. Pure (SPEC 5.2, DESIGN 7).
+
+A start, and a jump while it plays, take effect `START_MS` later, so that everybody hears of it before it begins. A
+change of tempo while it plays keeps the position. Nothing here has a timer.
+"""
+
+from math import isfinite
+from typing import Final
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from omnisonic.errors import InvalidInput
+from omnisonic.models import BEATS_PER_BAR, TEMPO_BPM, MemberId
+from omnisonic.wire.transport import LAST_BEAT, SHORTEST_LOOP_BEATS, Loop, Milliseconds, Transport, TransportSet
+
+START_MS: Final = 150
+"""How far ahead a start lies."""
+
+
+def change_transport(before: Transport, wanted: TransportSet, by: MemberId | None, now_ms: Milliseconds) -> Transport:
+    """The transport after `wanted`.
+
+    Raises:
+        InvalidInput: `invalid_transport`: a tempo, meter, position or loop out of its range, or nothing to change.
+    """
+    _check(wanted)
+    playing = before.playing if wanted.playing is UNSET else wanted.playing
+    tempo_bpm = before.tempo_bpm if wanted.tempo_bpm is UNSET else wanted.tempo_bpm
+    beat, time_ms = before.beat_at(now_ms), now_ms
+    if before.playing and before.anchor_time > now_ms:  # its start has been said, and is not here yet
+        time_ms = before.anchor_time
+    if wanted.at_beat is not UNSET:
+        beat = wanted.at_beat
+    if playing and (not before.playing or wanted.at_beat is not UNSET):
+        time_ms = now_ms + START_MS
+    return Transport(
+        playing,
+        float(tempo_bpm),
+        before.beats_per_bar if wanted.beats_per_bar is UNSET else wanted.beats_per_bar,
+        beat,
+        time_ms if playing else now_ms,
+        before.loop if wanted.loop is UNSET else wanted.loop,
+        before.version + 1,
+        by,
+    )
+
+
+def resume_transport(kept: Transport, now_ms: Milliseconds) -> Transport:
+    """A kept transport, as a room that starts again has it: past the last possible beat it stands still."""
+    beat = kept.beat_at(now_ms)
+    if kept.playing and beat > LAST_BEAT:
+        return replace(kept, playing=False, anchor_beat=0.0, anchor_time=now_ms)
+    return kept
+
+
+def _check(wanted: TransportSet) -> None:
+    if all(getattr(wanted, name) is UNSET for name in wanted.__struct_fields__):
+        raise _invalid("Say what to change: playing, atBeat, tempoBpm, beatsPerBar or loop.")
+    if wanted.at_beat is not UNSET:
+        _check_range("atBeat", wanted.at_beat, 0.0, LAST_BEAT)
+    if wanted.tempo_bpm is not UNSET:
+        _check_range("tempoBpm", wanted.tempo_bpm, *TEMPO_BPM)
+    if wanted.beats_per_bar is not UNSET:
+        _check_range("beatsPerBar", wanted.beats_per_bar, *BEATS_PER_BAR)
+    if isinstance(wanted.loop, Loop):
+        _check_range("loop.startBeat", wanted.loop.start_beat, 0.0, LAST_BEAT)
+        _check_range("loop.endBeat", wanted.loop.end_beat, 0.0, LAST_BEAT)
+        if wanted.loop.end_beat - wanted.loop.start_beat < SHORTEST_LOOP_BEATS:
+            raise _invalid(f"A loop must have at least {SHORTEST_LOOP_BEATS:g} beats.")
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not (isfinite(value) and least <= value <= most):
+        raise _invalid(f"{name} must be from {least:g} to {most:g}.")
+
+
+def _invalid(message: str) -> InvalidInput:
+    return InvalidInput(message, code="invalid_transport")
