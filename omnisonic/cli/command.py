@@ -52,6 +52,10 @@ GATEWAY: Final = (
     "max_connections",
     "max_connections_per_address",
     "max_members_per_room",
+    "reconnect_grace_s",
+    "history_messages",
+    "history_bytes",
+    "history_s",
 )
 WEB_LIMITS: Final = (
     "web_max_connections",

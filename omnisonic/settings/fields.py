@@ -1,7 +1,8 @@
 """The fields of the settings: every environment variable, its default, its description, and what it may be (SPEC 2).
 
 A field has the name of its variable in lower case, with its unit at the end. Its description is what `--help` and the
-documentation print. The fields of storage are in `omnisonic.settings.storage`.
+documentation print. The fields of storage and rooms are in
+`omnisonic.settings.storage` and `omnisonic.settings.rooms`.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from omnisonic.settings.origins import POSTGRES, check_url, parse_origin
+from omnisonic.settings.rooms import RoomSettings
 from omnisonic.settings.storage import StorageSettings
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
@@ -138,7 +140,7 @@ def _default_data_dir() -> Path:
     return Path("/var/lib/omnisonic") if os.geteuid() == 0 else Path(".omnisonic")
 
 
-class SettingsFields(LogSettings, ProviderSettings, ExportSettings, StorageSettings, WebSettings):
+class SettingsFields(LogSettings, ProviderSettings, RoomSettings, ExportSettings, StorageSettings, WebSettings):
     """All fields, validated together and frozen."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -231,21 +233,6 @@ class SettingsFields(LogSettings, ProviderSettings, ExportSettings, StorageSetti
     )
     livekit_api_key: str | None = Field(default=None, description="the key of that LiveKit server")
     livekit_api_secret: SecretStr | None = Field(default=None, description="the secret to `LIVEKIT_API_KEY`")
-    member_rate_per_s: float = Field(
-        default=500,
-        ge=0,
-        allow_inf_nan=False,
-        description="messages a second that one connection may send; 0: no limit",
-    )
-    member_burst: int = Field(default=1000, ge=1, description="messages that one connection may send at once")
-    member_queue_bytes: int = Field(
-        default=262_144, ge=0, description="bytes that may wait for one member who does not read; 0: no limit"
-    )
-    max_connections: int = Field(default=20_000, ge=0, description="connections the gateway holds; 0: no limit")
-    max_connections_per_address: int = Field(
-        default=5_000, ge=0, description="connections from one address; 0: no limit"
-    )
-    max_members_per_room: int = Field(default=2_000, ge=0, description="members in one room; 0: no limit")
 
     @field_validator("allowed_origins", "allowed_hosts", mode="before")
     @classmethod

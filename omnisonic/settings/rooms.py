@@ -1,0 +1,39 @@
+"""The settings of rooms: limits of members and connections, and what a room remembers (SPEC 2)."""
+
+from pydantic import BaseModel, Field
+
+
+class RoomSettings(BaseModel):
+    """How many members and connections there may be, how fast they may send, and what rooms remember."""
+
+    member_rate_per_s: float = Field(
+        default=500,
+        ge=0,
+        allow_inf_nan=False,
+        description="messages a second that one connection may send; 0: no limit",
+    )
+    member_burst: int = Field(default=1000, ge=1, description="messages that one connection may send at once")
+    member_queue_bytes: int = Field(
+        default=262_144, ge=0, description="bytes that may wait for one member who does not read; 0: no limit"
+    )
+    max_connections: int = Field(default=20_000, ge=0, description="connections the gateway holds; 0: no limit")
+    max_connections_per_address: int = Field(
+        default=5_000, ge=0, description="connections from one address; 0: no limit"
+    )
+    max_members_per_room: int = Field(default=2_000, ge=0, description="members in one room; 0: no limit")
+    reconnect_grace_s: float = Field(
+        default=15,
+        ge=0,
+        le=120,
+        allow_inf_nan=False,
+        description="seconds that a room waits for a member whose connection broke; 0: it does not wait",
+    )
+    history_messages: int = Field(
+        default=512, ge=0, le=100_000, description="messages that a room remembers for members who come back; 0: none"
+    )
+    history_bytes: int = Field(
+        default=1_048_576, ge=0, le=1_073_741_824, description="bytes of messages that a room remembers"
+    )
+    history_s: float = Field(
+        default=300, ge=1, le=86_400, allow_inf_nan=False, description="seconds that a room remembers a message"
+    )
