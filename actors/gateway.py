@@ -37,6 +37,7 @@ from omnisonic.actors.inspection.readiness import Readiness
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.hooks import RoomContext
+from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.acceptor import accept_forever
@@ -102,12 +103,13 @@ class Gateway:
         options = self.options
         return RoomContext(
             room_id,
-            epoch,
+            RoomMemory(epoch, options.history),
             options.ttl_s,
             options.max_members_per_room,
             trio.current_time,
             options.now_ms,
             relay_prefixes,
+            options.grace_s,
         )
 
     # Running
@@ -222,7 +224,7 @@ class Gateway:
         entrance = admitted.entrance
         self._keepalive.watch_silence(connection)
         room = self.registry.get_or_make(entrance.room_id)
-        connection.enter(room, entrance.member, answer, admitted.person, admitted.login)
+        connection.enter(room, entrance, answer, admitted.person, admitted.login)
         if connection.is_open:
             self.revocation.watch(connection, by_role=admitted.by_role)
 

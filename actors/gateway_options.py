@@ -8,6 +8,7 @@ from omnisonic.actors.admission.admission import Admission, OpenAdmission
 from omnisonic.actors.admission.revocation import RECHECK_S
 from omnisonic.actors.connections.keepalive import UNFINISHED_BYTES, Timeouts
 from omnisonic.actors.connections.socket_connection import RateLimit
+from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.registry import EMPTY_S
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.studio.access import AccessStore
@@ -19,7 +20,7 @@ class GatewayOptions:
     """How a gateway is set up. A limit of 0 is no limit.
 
     `access` checks regularly everybody who was admitted by a sign-in; None: they may stay. Operators inspect with the
-    `admin_token`; None: nobody can.
+    `admin_token`; None: nobody can. A member whose connection broke is waited for, `grace_s` long.
     """
 
     hosts: HostPolicy
@@ -38,4 +39,6 @@ class GatewayOptions:
     unfinished_bytes: int = UNFINISHED_BYTES
     timeouts: Timeouts = Timeouts()
     empty_room_s: float = EMPTY_S
+    grace_s: float = 0.0
+    history: HistoryLimits = HistoryLimits()
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000

@@ -10,6 +10,7 @@ raises closes this connection with 1011. Shutdown: the gateway closes it with 10
 """
 
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from omnisonic.actors.connections.send_buffer import SendBuffer
@@ -19,7 +20,7 @@ from omnisonic.models import LoginId, Member, RoomId, UserId
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import CLOSE, Splitter, frame
-from omnisonic.wire.handshake import Request
+from omnisonic.wire.handshake import Entrance, Request
 
 if TYPE_CHECKING:
     from omnisonic.actors.connections.slow_path import SlowPath
@@ -132,6 +133,10 @@ class Connection:
         """Send whole frames now; the send buffer keeps what the kernel does not take."""
         raise NotImplementedError
 
+    def push_replay(self, parts: Sequence[bytes]) -> None:
+        """Send what a member has missed."""
+        raise NotImplementedError
+
     def _read_frames(self, data: bytes) -> None:
         """Handle what the client sent."""
         raise NotImplementedError
@@ -163,19 +168,19 @@ class Connection:
     def enter(
         self,
         actor: RoomActor,
-        member: Member,
+        entrance: Entrance,
         answer: bytes,
         person: UserId | None = None,
         login: LoginId | None = None,
     ) -> None:
-        """Open the WebSocket with `answer` and enter the room as this member, as user `person` by their `login`."""
+        """Open the WebSocket with `answer` and enter the room, as user `person` by their `login`."""
         early = self._open_websocket(answer)
         if self._ended:
             return
-        self.member, self.room_id = member, actor.room_id
+        self.member, self.room_id = entrance.member, actor.room_id
         self.person, self.login = person, login
         self._actor = actor
-        actor.tell(Join(self, member, person))
+        actor.tell(Join(self, entrance.member, person, entrance.since))
         if early:
             self._read_frames(early)
 
@@ -197,11 +202,11 @@ class Connection:
         """Send an HTTP answer instead of a WebSocket, and close."""
         self._send_last(data, Closing(CloseCode.POLICY))
 
-    def leave(self, reason: str) -> None:
-        """Leave the room, if it is in one."""
+    def leave(self, reason: str, *, is_final: bool) -> None:
+        """Leave the room, if it is in one; unless it `is_final`, the member is waited for."""
         actor, self._actor = self._actor, None
         if actor is not None:
-            actor.tell(Leave(self, reason))
+            actor.tell(Leave(self, reason, is_final))
 
     # Closing
 
@@ -215,7 +220,7 @@ class Connection:
         if self._head is not None:  # no WebSocket yet
             self.send_http_answer(handshake.closing_response(closing))
             return
-        self.leave(closing.word)
+        self.leave(closing.word, is_final=closing.is_final)
         if closing.code is CloseCode.TOO_SLOW and self._send_buffer is not None:
             self._send_buffer.drop_unsent()
         self._send_last(frame(CLOSE, closing.payload()), closing)
@@ -262,7 +267,7 @@ class Connection:
         self._sock.close()
         if self._slow_path is not None:
             self._slow_path.feed(b"")
-        self.leave(reason)
+        self.leave(reason, is_final=False)
 
     def detach_socket(self) -> tuple[socket.socket, bytes]:
         """Give the socket away, with what was read after the request's head. This connection has ended then."""

@@ -13,13 +13,15 @@ Send = Callable[[memoryview], int]
 class SendBuffer:
     """A queue of chunks, each made of whole frames; the first may be partly sent."""
 
-    __slots__ = ("_chunks", "_sent", "_since_s", "size")
+    __slots__ = ("_chunks", "_sent", "_since_s", "blocks_bytes", "size")
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes | tuple[bytes, ...]] = deque()
         self._since_s: deque[float] = deque()
         self._sent = 0
         self.size = 0
+        self.blocks_bytes = 0
+        """Those of `size` that wait in blocks."""
 
     @property
     def since_s(self) -> float | None:
@@ -33,9 +35,17 @@ class SendBuffer:
         self._sent = sent or self._sent
         self.size += len(data) - sent
 
+    def add_block(self, block: tuple[bytes, ...], size: int, now_s: float) -> None:
+        """Keep a block of `size` bytes, in parts; it is put together when it is to be sent."""
+        self._chunks.append(block)
+        self._since_s.append(now_s)
+        self.size += size
+        self.blocks_bytes += size
+
     def drop_unsent(self) -> None:
         """Drop what has not been begun. A chunk that is partly sent stays, because a frame must be sent whole."""
         keep = self._chunks[0] if self._chunks and self._sent else None
+        assert not isinstance(keep, tuple)  # what is partly sent has been put together
         since_s = self.since_s
         self._chunks.clear()
         self._since_s.clear()
@@ -43,11 +53,15 @@ class SendBuffer:
             self._chunks.append(keep)
             self._since_s.append(since_s)
         self.size = len(keep) - self._sent if keep is not None else 0
+        self.blocks_bytes = 0
 
     def flush(self, send: Send) -> bool:
         """Send what the kernel takes. True when nothing is left. Errors: what `send` raises, but `BlockingIOError`."""
         while self._chunks:
             chunk = self._chunks[0]
+            if isinstance(chunk, tuple):
+                chunk = self._chunks[0] = b"".join(chunk)
+                self.blocks_bytes -= len(chunk)
             try:
                 sent = send(memoryview(chunk)[self._sent :])
             except BlockingIOError:

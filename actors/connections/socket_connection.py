@@ -10,6 +10,7 @@ shutdown: see `omnisonic.actors.connections.connection`.
 """
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,11 @@ from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
 from omnisonic.wire.frames import CLOSE, PING, PONG, Frame, frame
 
 READ_BYTES: Final = 65_536
+GOING_AWAY_CODE: Final = CloseCode.GOING_AWAY.to_bytes(2, "big")
+REPLAY_BLOCK_BYTES: Final = 65_536
+"""What a member has missed is sent in blocks of about this size, each put together when it is its turn."""
+REPLAY_S: Final = 10.0
+"""For a member who comes back, to read what they have missed."""
 COST_BYTES: Final = 4096
 """A message costs one, and one more for each of these bytes: a long message is more work for everyone."""
 
@@ -124,7 +130,8 @@ class SocketConnection(Connection):
     def _handle_client_close(self, body: bytes) -> None:
         if self._closing is None:
             if is_valid_close_body(body):
-                self.leave("left")
+                is_break = body[:2] == GOING_AWAY_CODE  # a page that is loaded again, or a network that changes
+                self.leave(LOST if is_break else "left", is_final=not is_break)
                 self._send_last(frame(CLOSE, body[:2]), Closing(CloseCode.NORMAL))
             else:
                 self.close(Closing(CloseCode.PROTOCOL_ERROR, "invalid close frame"))
@@ -148,7 +155,7 @@ class SocketConnection(Connection):
     def close_on_slow_path(self, close_frame: bytes, closing: Closing) -> None:
         """The slow path ends the connection with this frame: the client closed, or broke the protocol."""
         if self._closing is None:
-            self.leave(closing.word)
+            self.leave(closing.word, is_final=closing.is_final)
             self._send_last(close_frame, closing)
 
     # Sending
@@ -171,14 +178,32 @@ class SocketConnection(Connection):
             self._owner.set_writing(self, writing=True)
             self._check_queue()
 
+    def push_replay(self, parts: Sequence[bytes]) -> None:
+        """Send what a member has missed. It does not count against the send buffer's limit for `REPLAY_S`."""
+        begin = size = 0
+        for end, part in enumerate(parts, 1):
+            size += len(part)
+            if size >= REPLAY_BLOCK_BYTES or end == len(parts):
+                self._push_block(tuple(parts[begin:end]), size)
+                begin, size = end, 0
+
+    def _push_block(self, block: tuple[bytes, ...], size: int) -> None:
+        if self._send_buffer is None:
+            self.push(b"".join(block))
+        elif self._closing is None and not self._ended:
+            self._send_buffer.add_block(block, size, self._owner.clock.now_s)
+
     def _queue(self, data: bytes) -> None:
         if self._closing is None and not self._ended and self._send_buffer is not None:
             self._send_buffer.add(data, 0, self._owner.clock.now_s)
             self._check_queue()
 
     def _check_queue(self) -> None:
-        limit = self._owner.queue_bytes
-        if limit and self.queued_bytes > limit:
+        limit, buffer = self._owner.queue_bytes, self._send_buffer
+        if buffer is None or not limit or buffer.size <= limit:
+            return
+        is_replay_late = buffer.blocks_bytes and self._owner.clock.now_s - (buffer.since_s or 0.0) > REPLAY_S
+        if buffer.size - buffer.blocks_bytes > limit or is_replay_late:
             self.close(Closing(CloseCode.TOO_SLOW, "you do not read what the room says"))
 
     def on_writable(self) -> None:

@@ -18,7 +18,7 @@ from omnisonic.actors.inspection import reports
 from omnisonic.actors.inspection.reports import Moment
 from omnisonic.actors.inspection.stats_sampler import StatsSampler
 from omnisonic.actors.rooms.actor import RoomActor
-from omnisonic.actors.rooms.mailbox import ClientMessages, Dismiss, ExternalMessage
+from omnisonic.actors.rooms.mailbox import ClientMessages, Dismiss, ExternalMessage, Remove
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.tap import Bounds, Sample, Tap
 from omnisonic.actors.runtime.supervisor import ChildRecord
@@ -125,6 +125,9 @@ class Inspector:
         """Close a member's connection (4003)."""
         for entry in self._room(room_id).entries:
             if entry.member.member_id == member_id:
+                if entry.wait is not None:
+                    self._room(room_id).tell(Remove(member_id, Closing(CloseCode.KICKED).word))
+                    return
                 if entry.connection is None:
                     raise InvalidInput("That member is there by a lease, without a connection.", code="not_connected")
                 entry.connection.close(Closing(CloseCode.KICKED))

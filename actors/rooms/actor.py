@@ -47,6 +47,8 @@ class RoomActorEvents(Protocol):
 
     def on_roster_change(self, actor: "RoomActor") -> None: ...
 
+    def on_memory_change(self, actor: "RoomActor") -> None: ...
+
     def on_crash(self, actor: "RoomActor", crash: Exception, letter: DeadLetter) -> None: ...
 
 
@@ -66,7 +68,9 @@ class RoomActor:
         self.messages = 0
         self.deliveries = 0
         self.fanned_out_bytes = 0
-        self.offset = context.offset
+        self.memory = context.memory
+        self.is_unsaved = False
+        """Whether the memory has changed, and its watchers know."""
         self.is_ready = False
         self.empty_since_s: float | None = context.now_s()
         self.next_expiry_s: float | None = None
@@ -87,7 +91,12 @@ class RoomActor:
     @property
     def epoch(self) -> str:
         """Names the count of `offset`; it changes when the room is forgotten, not when it is restarted."""
-        return self._context.epoch
+        return self.memory.epoch
+
+    @property
+    def offset(self) -> int:
+        """The number of the last message that was relayed to everyone."""
+        return self.memory.history.last
 
     @property
     def handoff(self) -> Handoff:
@@ -139,6 +148,8 @@ class RoomActor:
                 else:
                     handled += 1
                     self._handle(room, mail, batch, spans)
+                    if batch.opening:
+                        handled += len(next(reversed(batch.opening.values()))[1])  # a replay is work for the room
         except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only this room may fail
             assert mail is not None
             self._end_turn(room, batch)
@@ -183,13 +194,13 @@ class RoomActor:
         """Start a new room state from the last good roster; it then handles the mail that waits."""
         self.incarnation += 1
         try:
-            self._room = self._room_class(replace(self._context, offset=self.offset, entries=self.entries))
+            self._room = self._room_class(replace(self._context, entries=self.entries))
         except Exception as crash:  # noqa: BLE001 - as in a turn: a room that cannot start has crashed again
             self._events.on_crash(self, crash, self._dead_letter("Restart", crash))
             return
         for entry in self.entries:
             if entry.connection is not None and not entry.connection.is_open:
-                self.mailbox.tell(Leave(entry.connection, "lost"))
+                self.mailbox.tell(Leave(entry.connection, "lost", is_final=False))
         if self.mailbox and not self.is_ready:
             self._schedule(self)
 
@@ -210,6 +221,9 @@ class RoomActor:
         connections = room.roster.connections
         stream = batch.stream()
         edits = batch.edits
+        for connection, (frame, replay) in batch.opening.items():
+            connection.push(frame)
+            connection.push_replay(replay)
         for connection in connections:
             data = batch.stream_for(connection, stream) if connection in edits else stream
             if data:
@@ -218,9 +232,13 @@ class RoomActor:
             if data := batch.stream_for(connection, stream):
                 connection.push(data)
             connection.close(closing)
-        if room.offset != self.offset:
-            self.deliveries += (room.offset - self.offset) * max(len(connections) - 1, 0)
-            self.offset = room.offset
+        remembered = batch.remembered
+        if remembered or batch.binaries or batch.state_changed:
+            self.deliveries += (len(remembered) + batch.binaries) * max(len(connections) - 1, 0)
+            self.memory.history.add(remembered)
+            if not self.is_unsaved:
+                self.is_unsaved = True
+                self._events.on_memory_change(self)
         self.fanned_out_bytes += len(stream)
         if batch.roster_changed:
             self._note_roster(room)

@@ -50,14 +50,35 @@ class Batch:
     The hot loop of the room appends to `pieces` in place; `size` is always the number of bytes in `pieces`.
     """
 
-    __slots__ = ("dismissed", "edits", "pieces", "roster_changed", "size")
+    __slots__ = (
+        "_state_frames",
+        "_superseded",
+        "binaries",
+        "dismissed",
+        "edits",
+        "opening",
+        "pieces",
+        "remembered",
+        "roster_changed",
+        "size",
+        "state_changed",
+    )
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.size = 0
         self.edits: dict[ConnectionHandle, list[Edit]] = {}
         self.dismissed: list[tuple[ConnectionHandle, Closing]] = []
+        self.remembered: list[bytes] = []
+        """The messages with an offset that were relayed to all, in order: what the history gets."""
+        self.binaries = 0
+        """How many binary messages were relayed to all."""
+        self.opening: dict[ConnectionHandle, tuple[bytes, list[bytes]]] = {}
+        """What newcomers get first: their `welcome`, and what they have missed."""
         self.roster_changed = False
+        self.state_changed = False
+        self._state_frames: dict[str, tuple[int, int]] = {}
+        self._superseded: list[tuple[int, int]] = []
 
     def to_all(self, frame: bytes) -> None:
         """Everyone gets `frame`."""
@@ -74,9 +95,22 @@ class Batch:
         """Only `connection` gets `frame`."""
         self.edit(connection, self.size, self.size, frame)
 
-    def begin(self, connection: ConnectionHandle, frame: bytes) -> None:
-        """`connection` is new: it gets `frame`, and of the stream only what follows."""
+    def begin(self, connection: ConnectionHandle, frame: bytes, replay: list[bytes] | None = None) -> None:
+        """`connection` is new: it gets `frame` and what it has missed, and of the stream only what follows."""
+        if replay:
+            self.opening[connection] = frame, replay
+            frame = b""
+        else:
+            self.opening.pop(connection, None)
         self.edits[connection] = [(0, self.size, frame)]
+
+    def change_state(self, key: str, frame: bytes) -> None:
+        """Everyone gets `frame`: a key of the shared state has changed. Only the last change of a key is sent."""
+        if (earlier := self._state_frames.get(key)) is not None:
+            self._superseded.append(earlier)
+        self._state_frames[key] = self.size, self.size + len(frame)
+        self.state_changed = True
+        self.to_all(frame)
 
     def dismiss(self, connection: ConnectionHandle, closing: Closing) -> None:
         """`connection` gets nothing more but the close."""
@@ -94,8 +128,26 @@ class Batch:
             edits.append((start, stop, instead))
 
     def stream(self) -> bytes:
-        """What everyone without edits gets."""
-        return b"".join(self.pieces)
+        """What everyone without edits gets. Nothing may be added to the batch after it."""
+        stream = b"".join(self.pieces)
+        return self._leave_out_superseded(stream) if self._superseded else stream
+
+    def _leave_out_superseded(self, stream: bytes) -> bytes:
+        """Leave out changes of a key that changed again, and move the edits to where the stream is now."""
+        cuts = sorted(self._superseded)
+        self._superseded = []
+
+        def moved(position: int) -> int:
+            return position - sum(min(stop, position) - start for start, stop in cuts if start < position)
+
+        for connection, edits in self.edits.items():
+            self.edits[connection] = [(moved(start), moved(stop), instead) for start, stop, instead in edits]
+        parts, at = [], 0
+        for start, stop in cuts:
+            parts.append(stream[at:start])
+            at = stop
+        parts.append(stream[at:])
+        return b"".join(parts)
 
     def stream_for(self, connection: ConnectionHandle, stream: bytes) -> bytes:
         """What `connection` gets, given the common `stream`."""

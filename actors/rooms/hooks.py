@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.roster import Entry
 from omnisonic.models import Member, RoomId
 from omnisonic.wire.messages import Envelope
@@ -22,16 +23,19 @@ class Handoff:
 
 @dataclass(frozen=True, slots=True)
 class RoomContext:
-    """What a room is given: its name, its limits, the clocks, and what the incarnation before it left."""
+    """What a room is given: its name, its limits, the clocks, and what the incarnation before it left.
+
+    `grace_s` is how long a member is waited for whose connection broke.
+    """
 
     room_id: RoomId
-    epoch: str
+    memory: RoomMemory
     ttl_s: int
     max_members: int
     now_s: Callable[[], float]
     now_ms: Callable[[], int]
     relay_prefixes: RelayPrefixes
-    offset: int = 0
+    grace_s: float = 0.0
     entries: tuple[Entry, ...] = ()
     handoff: Handoff = field(default_factory=Handoff)
 
@@ -42,9 +46,10 @@ class Hooks:
     def on_message(self, member: Member, envelope: Envelope) -> bool:
         """Called before a client's message is relayed or delivered, in the room's order. False drops it.
 
-        Not called for heartbeats, `presence.set`, binary messages, or messages that are refused. `InvalidInput` refuses
-        it. Raising anything else crashes the room: it is restarted, the message goes to the dead letters, and the
-        sender is told.
+        Called for `state.set` and `transport.set`, too, before they change anything. Not called for heartbeats,
+        `presence.set`, binary messages, messages that are refused, or those that were accepted before.
+        `InvalidInput` refuses it. Raising anything else crashes the room: it is restarted, the message goes to the
+        dead letters, and the sender is told.
         """
         del member, envelope
         return True

@@ -22,6 +22,7 @@ from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import Frame
 from omnisonic.wire.messages import Envelope
+from omnisonic.wire.recovery import Position
 
 DATA_FRAMES: Final = 16_384
 """Frames that may wait in one room: far more than one turn handles."""
@@ -31,19 +32,21 @@ DATA_BYTES: Final = 16_777_216
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A connection enters as this member. `person` is the user, where users are known."""
+    """A connection enters as this member, who has seen everything up to `since`. `person` is the user, if known."""
 
     connection: ConnectionHandle
     member: Member
     person: UserId | None = None
+    since: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """A connection has ended. `reason` is a word of the close table."""
+    """A connection has ended. `reason` is a word of the close table; `is_final`: the member is not waited for."""
 
     connection: ConnectionHandle
     reason: str
+    is_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class DropLease:
 
 @dataclass(frozen=True, slots=True)
 class DropLeasesOf:
-    """A user has no role here any more: all their leases end."""
+    """A user has no role here any more: all their leases end, and none of their members is waited for."""
 
     person: UserId
     trace: Trace | None = None
@@ -82,7 +85,15 @@ class SyncLeases:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """End the leases that have run out."""
+    """End the leases and waits that have run out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """An operator removes a member who is not connected."""
+
+    member_id: MemberId
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,7 @@ class Tick:
 Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | ExternalMessage
 """What began outside the gateway."""
 Control: TypeAlias = (
-    Join | Leave | PutLease | DropLease | DropLeasesOf | SyncLeases | Expire | Dismiss | ExternalMessage | Tick
+    Join | Leave | PutLease | DropLease | DropLeasesOf | SyncLeases | Expire | Remove | Dismiss | ExternalMessage | Tick
 )
 
 

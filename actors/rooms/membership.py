@@ -1,4 +1,4 @@
-"""Who is in a room: entering, leaving, and leases, as pure state. No trio, no clock of its own, no socket (DESIGN 3).
+"""Who is in a room: entering, leaving, coming back, and leases, as pure state. No trio, no clock, no socket (DESIGN 3).
 
 Owned by the room's actor. What changes is written down in the turn's batch. Overload, crash and shutdown: see
 `omnisonic.actors.rooms.state`, whose `RoomState` adds the messages.
@@ -6,17 +6,21 @@ Owned by the room's actor. What changes is written down in the turn's batch. Ove
 
 from typing import TypeAlias, assert_never
 
+import msgspec
 from msgspec.structs import replace
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
-from omnisonic.actors.rooms.mailbox import DropLease, DropLeasesOf, Expire, Join, PutLease, SyncLeases
-from omnisonic.actors.rooms.roster import ConnectionHandle, Entry, Joined, Left, Roster, Seat, Updated
+from omnisonic.actors.rooms.mailbox import DropLease, DropLeasesOf, Expire, Join, Leave, PutLease, SyncLeases
+from omnisonic.actors.rooms.roster import REMOVED, ConnectionHandle, Entry, Joined, Left, Roster, Seat, Updated
+from omnisonic.actors.rooms.shared_state import StateConflict
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, UserId
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.frames import TEXT, header
 from omnisonic.wire.messages import ReplyId, Welcome
+from omnisonic.wire.recovery import Position, gap_frame
 
 LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
@@ -26,8 +30,9 @@ class RoomMembership(Hooks):
 
     def __init__(self, context: RoomContext) -> None:
         self.context = context
+        self.memory = context.memory
         self.roster = Roster(context.entries)
-        self.offset = context.offset
+        self.offset = context.memory.history.last
         self.welcomed: ConnectionHandle | None = None
         """The connection that has entered, while its `on_join` runs: a crash there is not the newcomer's fault."""
 
@@ -48,7 +53,7 @@ class RoomMembership(Hooks):
                 batch.dismiss(event.old, Closing(CloseCode.REPLACED))
             if event.changed:
                 batch.to_all(messages.update_frame(event.seat.line))
-        batch.begin(connection, self._make_welcome(event.seat))
+        self._begin(connection, event.seat, join.since, batch)
         batch.roster_changed = True
         if isinstance(event, Joined):
             self.welcomed = connection
@@ -61,7 +66,10 @@ class RoomMembership(Hooks):
         if self._check_taken(member_id, join.person, batch):
             raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
         if 0 < self.context.max_members <= len(self.roster) and member_id not in self.roster:
-            raise InvalidInput("This room is full.", code="room_full")
+            left = self.roster.drop_oldest_wait()  # who is here comes before who may come back
+            if left is None:
+                raise InvalidInput("This room is full.", code="room_full")
+            self._handle_leave(left, batch)
         if self.roster.record_takeover(member_id, self.context.now_s()):
             raise InvalidInput(
                 "Two of your connections take this memberId from each other. Close one, and try again in two minutes.",
@@ -74,7 +82,7 @@ class RoomMembership(Hooks):
         Errors: `InvalidInput` when a newcomer is refused.
         """
         seat = self.roster.seat_named(wanted.member_id)
-        before = None if seat is None else seat.member
+        before = None if seat is None else replace(seat.member, connected=True)
         if wanted == before:
             return wanted
         try:
@@ -87,12 +95,35 @@ class RoomMembership(Hooks):
             raise InvalidInput("This room does not let you in under that name.", code="name_refused")
         return replace(wanted, display_name=before.display_name)
 
-    def _make_welcome(self, seat: Seat) -> bytes:
-        context = self.context
+    def _begin(self, connection: ConnectionHandle, seat: Seat, since: Position | None, batch: Batch) -> None:
+        """Send a newcomer the `welcome`, then what they have missed since, then what was kept for them."""
+        context, memory = self.context, self.memory
+        after, is_complete, replay = self.offset, False, list[bytes]()
+        if since is not None:
+            recovery = memory.plan_recovery(since, self.offset)
+            after, is_complete = recovery.after, recovery.is_complete
+            if recovery.gap is not None:
+                replay.append(gap_frame(recovery.gap))
+            replay += self._collect_missed(after, seat, batch)
+        replay += seat.take_pending()
         welcome = Welcome(
-            context.room_id, seat.member.member_id, context.ttl_s, context.epoch, self.offset, context.now_ms()
+            context.room_id, seat.member.member_id, context.ttl_s, memory.epoch, after, context.now_ms(), is_complete
         )
-        return messages.welcome_frame(welcome, [each.line for each in self.roster])
+        lines = [each.line for each in self.roster]
+        transport = msgspec.json.encode(memory.transport)
+        frame = messages.welcome_frame(welcome, lines, memory.shared_state.to_json(), transport)
+        batch.begin(connection, frame, replay)
+
+    def _collect_missed(self, after: int, seat: Seat, batch: Batch) -> list[bytes]:
+        """The frames after this offset, in parts. Those that the member has sent are left out."""
+        history, parts = self.memory.history, list[bytes]()
+        contents = history.after(after) + batch.remembered[max(0, after - history.last) :]
+        offset = self.offset - len(contents)
+        for content in contents:
+            offset += 1
+            if not content.endswith(b"%b%d}" % (seat.relay_suffix, offset)):
+                parts += header(TEXT, len(content)), content
+        return parts
 
     def _announce_update(self, event: Joined | Updated | None, batch: Batch) -> None:
         if event is not None:
@@ -102,9 +133,18 @@ class RoomMembership(Hooks):
         if isinstance(event, Joined):
             self.on_join(event.seat.member)
 
+    def _end_connection(self, leave: Leave, batch: Batch) -> None:
+        now_s, grace_s = self.context.now_s(), self.context.grace_s
+        if leave.is_final or not grace_s:
+            self._handle_leave(self.roster.leave(leave.connection, leave.reason, now_s), batch)
+        else:
+            self._handle_leave(self.roster.wait(leave.connection, leave.reason, now_s, grace_s), batch)
+
     def _handle_leave(self, event: Left | None, batch: Batch) -> None:
         if event is not None:
             batch.to_all(messages.leave_frame(event.member_id, event.reason))
+            for key, frame in self.memory.shared_state.drop_ephemeral(event.member_id):
+                batch.change_state(key, frame)
         batch.roster_changed = True
         self._announce_leave(event)
 
@@ -122,6 +162,7 @@ class RoomMembership(Hooks):
                     self._handle_leave(self.roster.drop_lease(mail.member_id), batch)
             case DropLeasesOf():
                 for seat in [seat for seat in self.roster if seat.person == mail.person]:
+                    self._handle_leave(self.roster.remove(seat.member.member_id, REMOVED), batch)
                     self._handle_leave(self.roster.drop_lease(seat.member.member_id), batch)
             case SyncLeases():
                 self._sync_leases(mail.leases, batch)
@@ -144,15 +185,18 @@ class RoomMembership(Hooks):
         return self.roster.belongs_to_other(member_id, person)
 
     def _expire(self, batch: Batch) -> None:
-        for left in self.roster.expire(self.context.now_s()):
+        now_s = self.context.now_s()
+        for left in self.roster.expire(now_s):
             self._handle_leave(left, batch)
+        for update in self.roster.show_broken(now_s):
+            self._announce_update(update, batch)
 
     def _dismiss(self, closing: Closing, batch: Batch) -> None:
         left: list[Left | None] = []
         for connection in list(self.roster.connections):
             batch.dismiss(connection, closing)
             left.append(self.roster.leave(connection, closing.word, self.context.now_s()))
-        left += [self.roster.drop_lease(seat.member.member_id) for seat in list(self.roster)]
+        left += [self.roster.remove(seat.member.member_id, closing.word) for seat in list(self.roster)]
         batch.roster_changed = True
         for event in left:  # all have left by now, even if a hook raises
             self._announce_leave(event)
@@ -169,4 +213,5 @@ class RoomMembership(Hooks):
 
 def make_error(wrong: InvalidInput, reply_id: ReplyId | None = None) -> bytes:
     """The `error` frame that tells a client about `wrong`."""
-    return messages.error_frame(wrong.code, wrong.message, reply_id)
+    version = wrong.version if isinstance(wrong, StateConflict) else None
+    return messages.error_frame(wrong.code, wrong.message, reply_id, version)

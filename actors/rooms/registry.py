@@ -27,6 +27,9 @@ from omnisonic.wire.closing import CloseCode, Closing
 EMPTY_S: Final = 60.0
 """A room is forgotten when it has been empty this long (SPEC 5.4)."""
 
+HISTORIES_BYTES: Final = 268_435_456
+"""What all rooms together remember at most."""
+
 CLOSED: Final = 32
 """How many rooms that crashed too often are remembered."""
 
@@ -39,6 +42,19 @@ class RosterWatcher(Protocol):
     def on_roster_change(self, actor: RoomActor) -> None: ...
 
     def on_room_made(self, actor: RoomActor) -> None: ...
+
+
+class MemoryWatcher(Protocol):
+    """Is called when a room is new, when what it remembers has changed, and when it is forgotten.
+
+    After `on_memory_change` it is not called again for the same room until it sets the actor's `is_unsaved` to False.
+    """
+
+    def on_room_made(self, actor: RoomActor) -> None: ...
+
+    def on_memory_change(self, actor: RoomActor) -> None: ...
+
+    def on_room_forgotten(self, actor: RoomActor) -> None: ...
 
 
 @dataclass(slots=True)
@@ -70,6 +86,7 @@ class Registry:
         self.dead_letters = DeadLetters()
         self.closed: dict[RoomId, EndedRun] = {}
         self.watchers: list[RosterWatcher] = []
+        self.memory_watcher: MemoryWatcher | None = None
         self._actors: dict[RoomId, RoomActor] = {}
         self._relay_prefixes = RelayPrefixes()
         self._make_context = make_context
@@ -99,15 +116,32 @@ class Registry:
             actor = self._actors[room_id] = RoomActor(context, self._room_class, self, self._tracer)
             for watcher in self.watchers:
                 watcher.on_room_made(actor)
+            if self.memory_watcher is not None:
+                self.memory_watcher.on_room_made(actor)
         return actor
 
     def sweep(self, now_s: float, empty_s: float = EMPTY_S) -> None:
-        """Forget rooms that have been empty for `empty_s`, and tell rooms to end leases that ran out."""
+        """Forget rooms that have been empty for `empty_s`, what is too old, and tell rooms to end what ran out."""
+        total_bytes = 0
         for actor in self:
+            history = actor.memory.history
+            if history.size:
+                history.expire(now_s)
+                total_bytes += history.size
             if actor.next_expiry_s is not None and actor.next_expiry_s <= now_s:
                 actor.tell(Expire())
             elif actor.empty_since_s is not None and now_s - actor.empty_since_s >= empty_s and not actor.mailbox:
                 self._forget(actor)
+        if total_bytes > HISTORIES_BYTES:
+            self._shrink_histories(total_bytes)
+
+    def _shrink_histories(self, total_bytes: int) -> None:
+        """Forget the histories of rooms that have said nothing for the longest time, until a quarter is free again."""
+        for actor in sorted(self, key=lambda actor: actor.memory.history.last_s):
+            if total_bytes <= HISTORIES_BYTES * 3 // 4:
+                return
+            total_bytes -= actor.memory.history.size
+            actor.memory.history.forget_to(actor.offset)
 
     def totals(self) -> Totals:
         """What all rooms have done so far, including rooms that are forgotten."""
@@ -120,10 +154,16 @@ class Registry:
         if self._actors.get(actor.room_id) is actor:
             del self._actors[actor.room_id]
             self.past.add(actor)
+            if self.memory_watcher is not None:
+                self.memory_watcher.on_room_forgotten(actor)
 
     def on_roster_change(self, actor: RoomActor) -> None:
         for watcher in self.watchers:
             watcher.on_roster_change(actor)
+
+    def on_memory_change(self, actor: RoomActor) -> None:
+        if self.memory_watcher is not None:
+            self.memory_watcher.on_memory_change(actor)
 
     def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         self.dead_letters.add(letter)

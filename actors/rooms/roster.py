@@ -1,15 +1,18 @@
 """The roster: who is in one room, and by which connection. Pure state, owned by the room (SPEC 5.1, 5.2).
 
-A seat belongs to a member. A connection holds it, or a lease (presence reported over REST), or both; the member has
-left when neither holds it any more. Where users are known, a seat belongs to the user who took it, and nobody else gets
-it while it is held; the seat of an unknown user is free to anyone. Nothing here knows trio, a clock or a socket: a
-connection is any hashable `ConnectionHandle`, and times are seconds on the caller's clock.
+A seat belongs to a member. What holds it is a connection, a lease (presence reported over REST), or, when the
+connection broke, a wait for the member to come back; the member has left when nothing holds it any more. Where users
+are known, a seat belongs to the user who took it, and nobody else gets it while it is held; the seat of an unknown user
+is free to anyone. Nothing here knows trio, a clock or a socket: a connection is any hashable `ConnectionHandle`, and
+times are seconds on the caller's clock.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, KeysView
+from collections.abc import Iterable, Iterator, KeysView, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from omnisonic.models import Member, MemberId, UserId
 from omnisonic.wire.closing import Closing
@@ -31,19 +34,43 @@ class ConnectionHandle(Protocol):
         """Send whole frames, now or as soon as the kernel takes them. Dropped when it is not open."""
         ...
 
+    def push_replay(self, parts: Sequence[bytes]) -> None:
+        """Send what a member has missed, as `push`; the parts together are whole frames, and may be many."""
+        ...
+
     def close(self, closing: Closing) -> None:
         """Send a close frame after what was pushed, and nothing after it. Only the first close counts."""
         ...
 
 
+NOTICE_S: Final = 0.5
+"""The others are told that a connection broke when it has not come back within this time."""
+WAITS: Final = 1_024
+"""Members of one room who are waited for; for one more, the wait for the first of them ends."""
+PENDING_MESSAGES: Final = 64
+PENDING_BYTES: Final = 65_536
+"""What is kept for one member who is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A member whose connection broke is waited for. `reason` is why; the others are told at `notice_at_s`."""
+
+    until_s: float
+    reason: str
+    notice_at_s: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A seat, as it survives a crash of its room."""
+    """A seat, as it survives a crash of its room. `pending` are frames for a member who is waited for."""
 
     member: Member
     connection: ConnectionHandle | None
     lease_until_s: float | None
     person: UserId | None = None
+    wait: Wait | None = None
+    pending: tuple[bytes, ...] = ()
 
 
 TAKEOVERS: Final = 10
@@ -63,15 +90,19 @@ class Seat:
         "lease_until_s",
         "line",
         "member",
+        "pending",
         "person",
         "relay_suffix",
         "takeovers",
+        "wait",
     )
 
     def __init__(self, entry: Entry) -> None:
         self.connection = entry.connection
         self.lease_until_s = entry.lease_until_s
         self.person = entry.person
+        self.wait = entry.wait
+        self.pending = entry.pending
         self.takeovers: deque[float] | None = None
         """When other connections took over this seat while it was connected, the latest; None when none did."""
         self.relay_suffix = relay_suffix(entry.member.member_id)
@@ -84,8 +115,25 @@ class Seat:
         self.member = member
         self.line = member_line(member)
 
+    @property
+    def is_reachable(self) -> bool:
+        """Whether a message to the member arrives: they are connected, or waited for."""
+        return self.connection is not None or self.wait is not None
+
+    def keep(self, frame: bytes) -> bool:
+        """Keep a frame for the member's return. False when there is no place for it."""
+        if len(self.pending) >= PENDING_MESSAGES or sum(map(len, self.pending)) + len(frame) > PENDING_BYTES:
+            return False
+        self.pending = (*self.pending, frame)
+        return True
+
+    def take_pending(self) -> tuple[bytes, ...]:
+        """Take out what was kept for the member."""
+        pending, self.pending = self.pending, ()
+        return pending
+
     def entry(self) -> Entry:
-        return Entry(self.member, self.connection, self.lease_until_s, self.person)
+        return Entry(self.member, self.connection, self.lease_until_s, self.person, self.wait, self.pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +174,8 @@ class Roster:
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._seats: dict[MemberId, Seat] = {}
         self._by_connection: dict[ConnectionHandle, Seat] = {}
+        self._waits: dict[MemberId, Seat] = {}
+        """The seats with a wait, the one that began first in front."""
         for entry in entries:
             self._add(Seat(entry))
 
@@ -142,6 +192,11 @@ class Roster:
     def connections(self) -> KeysView[ConnectionHandle]:
         """Every connection in the room, in the order they came."""
         return self._by_connection.keys()
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether anybody here is connected, or waited for."""
+        return bool(self._by_connection or self._waits)
 
     def seat_of(self, connection: ConnectionHandle) -> Seat | None:
         """The seat that `connection` holds."""
@@ -171,6 +226,7 @@ class Roster:
         old, changed = seat.connection, seat.member != member
         if old is not None:
             del self._by_connection[old]
+        self._end_wait(seat)
         seat.connection, seat.person = connection, person
         self._by_connection[connection] = seat
         if changed:
@@ -196,13 +252,56 @@ class Roster:
 
     def leave(self, connection: ConnectionHandle, reason: str, now_s: float) -> Left | None:
         """The connection has ended. None when it held no seat any more, or a lease still holds it."""
+        seat = self._free(connection, now_s)
+        return None if seat is None else self._remove(seat, reason)
+
+    def wait(self, connection: ConnectionHandle, reason: str, now_s: float, grace_s: float) -> Left | None:
+        """The connection broke: its member is waited for, `grace_s` long.
+
+        Returns:
+            The member who has left for it, when too many are waited for.
+        """
+        seat = self._free(connection, now_s)
+        if seat is None:
+            return None
+        seat.wait = Wait(now_s + grace_s, reason, now_s + min(NOTICE_S, grace_s))
+        self._waits[seat.member.member_id] = seat
+        return self.drop_oldest_wait() if len(self._waits) > WAITS else None
+
+    def drop_oldest_wait(self) -> Left | None:
+        """Stop waiting for the member whose connection broke first. None when nobody is waited for."""
+        for seat in self._waits.values():
+            assert seat.wait is not None
+            return self._remove(seat, seat.wait.reason)
+        return None
+
+    def remove(self, member_id: MemberId, reason: str) -> Left | None:
+        """Remove a member who is not connected. None when there is no such member."""
+        seat = self._seats.get(member_id)
+        return None if seat is None or seat.connection is not None else self._remove(seat, reason)
+
+    def show_broken(self, now_s: float) -> list[Updated]:
+        """Show members as not connected whose connection broke a moment ago."""
+        updates: list[Updated] = []
+        for seat in self._waits.values():
+            wait = seat.wait
+            if wait is not None and wait.notice_at_s is not None and wait.notice_at_s <= now_s:
+                seat.wait = Wait(wait.until_s, wait.reason, None)
+                seat.put(replace(seat.member, connected=False))
+                updates.append(Updated(seat))
+        return updates
+
+    def _free(self, connection: ConnectionHandle, now_s: float) -> Seat | None:
+        """Take the connection from its seat. Returns the seat when nothing holds it any more."""
         seat = self._by_connection.pop(connection, None)
         if seat is None:
             return None
         seat.connection = None
-        if seat.lease_until_s is not None and seat.lease_until_s > now_s:
-            return None
-        return self._remove(seat, reason)
+        return None if seat.lease_until_s is not None and seat.lease_until_s > now_s else seat
+
+    def _end_wait(self, seat: Seat) -> None:
+        seat.wait = None
+        self._waits.pop(seat.member.member_id, None)
 
     def update(self, member: Member) -> Updated | None:
         """Show the member of this id differently."""
@@ -222,6 +321,7 @@ class Roster:
         seat.lease_until_s = until_s
         if seat.connection is None:
             seat.person = person
+        self._end_wait(seat)
         return self.update(member)
 
     def drop_lease(self, member_id: MemberId, reason: str = REMOVED) -> Left | None:
@@ -230,23 +330,31 @@ class Roster:
         if seat is None or seat.lease_until_s is None:
             return None
         seat.lease_until_s = None
-        return self._remove(seat, reason) if seat.connection is None else None
+        return None if seat.is_reachable else self._remove(seat, reason)
 
     def expire(self, now_s: float) -> list[Left]:
-        """End every lease that ran out by `now_s`."""
+        """End every lease that ran out by `now_s`, and every wait that is over."""
         over = [seat for seat in self._seats.values() if seat.lease_until_s is not None and seat.lease_until_s <= now_s]
-        return [left for seat in over if (left := self.drop_lease(seat.member.member_id, EXPIRED))]
+        left = [each for seat in over if (each := self.drop_lease(seat.member.member_id, EXPIRED))]
+        waits = [(seat, seat.wait) for seat in self._waits.values() if seat.wait and seat.wait.until_s <= now_s]
+        return left + [self._remove(seat, wait.reason) for seat, wait in waits]
 
     def next_expiry_s(self) -> float | None:
-        """When the next lease runs out."""
-        return min((seat.lease_until_s for seat in self if seat.lease_until_s is not None), default=None)
+        """When the next lease runs out or the next wait is over, or the others are to be told of one."""
+        times = [seat.lease_until_s for seat in self if seat.lease_until_s is not None]
+        waits = [seat.wait for seat in self._waits.values() if seat.wait is not None]
+        times += [wait.until_s if wait.notice_at_s is None else wait.notice_at_s for wait in waits]
+        return min(times, default=None)
 
     def _add(self, seat: Seat) -> Seat:
         self._seats[seat.member.member_id] = seat
         if seat.connection is not None:
             self._by_connection[seat.connection] = seat
+        if seat.wait is not None:
+            self._waits[seat.member.member_id] = seat
         return seat
 
     def _remove(self, seat: Seat, reason: str) -> Left:
         del self._seats[seat.member.member_id]
+        self._end_wait(seat)
         return Left(seat.member.member_id, reason, seat.member)

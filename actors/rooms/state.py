@@ -24,11 +24,13 @@ from omnisonic.actors.rooms.mailbox import (
     Leave,
     Mail,
     PutLease,
+    Remove,
     SyncLeases,
     Tick,
 )
 from omnisonic.actors.rooms.membership import RoomMembership, make_error
 from omnisonic.actors.rooms.roster import Seat
+from omnisonic.actors.rooms.transport import change_transport
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, checked_display_name, checked_status
 from omnisonic.stores.bus.events import Reply
@@ -36,7 +38,7 @@ from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import BINARY, TEXT, TEXT_HEADERS, frame, header
 from omnisonic.wire.json_limits import parse_json
-from omnisonic.wire.message_types import SERVER_TYPES, SIGNAL_PREFIX
+from omnisonic.wire.message_types import SERVER_TYPES, SHARED_TYPES, SIGNAL_PREFIX
 from omnisonic.wire.messages import (
     MESSAGE_BYTES,
     SHORT_MESSAGE_BYTES,
@@ -45,12 +47,14 @@ from omnisonic.wire.messages import (
     decode_long,
     too_large,
 )
+from omnisonic.wire.shared_state import read_state_set
+from omnisonic.wire.transport import read_transport_set, transport_frame
 
 
 class RoomState(RoomMembership):
     """One room: its roster and the order of its messages. Subclass it and define hooks (`Hooks`) to react to them.
 
-    `offset` counts the messages relayed to the whole room, from 1; `epoch` names the count.
+    `offset` counts the messages relayed to the whole room, binary ones apart, from 1; `epoch` names the count.
     """
 
     def __init__(self, context: RoomContext) -> None:
@@ -66,9 +70,11 @@ class RoomState(RoomMembership):
             case Join():
                 self._join(mail, batch)
             case Leave():
-                self._handle_leave(self.roster.leave(mail.connection, mail.reason, self.context.now_s()), batch)
+                self._end_connection(mail, batch)
             case PutLease() | DropLease() | DropLeasesOf() | SyncLeases() | Expire():
                 self._handle_lease(mail, batch)
+            case Remove():
+                self._handle_leave(self.roster.remove(mail.member_id, mail.reason), batch)
             case Dismiss():
                 self._dismiss(mail.closing, batch)
             case ExternalMessage():
@@ -95,6 +101,7 @@ class RoomState(RoomMembership):
         )
         text_headers, offset = TEXT_HEADERS, self.offset
         size = start = batch.size
+        remember = batch.remembered.append
         replies: list[bytes] = []
         is_text = True
         try:
@@ -109,6 +116,7 @@ class RoomState(RoomMembership):
                         continue
                     content = seat.binary_head + data
                     head = header(BINARY, len(content))
+                    batch.binaries += 1
                 else:
                     if not (payload.isascii() or is_utf8(payload)):
                         is_text = False
@@ -130,29 +138,37 @@ class RoomState(RoomMembership):
                         if not relayed:
                             continue
                         opening = messages.relay_prefix(envelope.type)
-                    content = b"".join((opening, envelope.payload, tail, b"%d}" % (offset + 1)))
+                    offset += 1
+                    content = b"".join((opening, envelope.payload, tail, b"%d}" % offset))
+                    remember(content)
                     length = len(content)
                     head = text_headers[length] if length < len(text_headers) else header(TEXT, length)
                 pieces += (head, content)
                 size += len(head) + len(content)
-                offset += 1
         finally:
             batch.size, self.offset = size, offset
             batch.edit(connection, start, size, b"".join(replies))
         if not is_text:
             closing = Closing(CloseCode.INVALID_UTF8, "text must be UTF-8")
             batch.dismiss(connection, closing)
-            self._handle_leave(self.roster.leave(connection, closing.word, self.context.now_s()), batch)
+            self._end_connection(Leave(connection, closing.word, is_final=False), batch)
 
     def _handle_message(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
         """Handle a message that may not be for everyone. True when it has to be relayed to all."""
+        id_, sender, acknowledged = envelope.id, seat.member.member_id, self.memory.acknowledged
+        if id_ is not None and (first := acknowledged.find(sender, envelope)) is not None:
+            replies.append(messages.ack_frame(id_, first))
+            return False
+        sent = Envelope(envelope.type, envelope.payload, envelope.to, id_)  # a hook may change it
         try:
             relayed = self._route_message(seat, envelope, batch, replies)
-            if envelope.id is not None:
-                replies.append(messages.ack_frame(envelope.id, self.offset + relayed))
         except InvalidInput as wrong:
-            replies.append(make_error(wrong, envelope.id))
+            replies.append(make_error(wrong, id_))
             return False
+        if id_ is not None:
+            if sent.type not in ("heartbeat", "presence.set"):
+                acknowledged.add(sender, sent, self.offset + relayed)
+            replies.append(messages.ack_frame(id_, self.offset + relayed))
         return relayed
 
     def _handle_binary(self, seat: Seat, data: bytes, replies: list[bytes]) -> bytes | None:
@@ -169,8 +185,6 @@ class RoomState(RoomMembership):
         type_ = envelope.type
         if type_ in SERVER_TYPES:
             raise InvalidInput(f"Only the server says {type_}.", code="reserved_type")
-        if type_ == "transport.set":
-            raise InvalidInput("This room has no shared transport.", code="unsupported_type")
         if type_ == "heartbeat":
             replies.append(messages.heartbeat_frame(self.context.now_ms(), envelope.payload))
             return False
@@ -184,45 +198,86 @@ class RoomState(RoomMembership):
             raise InvalidInput(f"{type_} goes to one member: say which in `to`.", code="to_required")
         if self._has_message_hooks and not self.on_message(seat.member, envelope):
             return False
+        if envelope.type in SHARED_TYPES:
+            self._change_shared(envelope, seat.member.member_id, batch)
+            return False
         if envelope.to is None:
             return True
         self._relay_to_one(seat, envelope, envelope.to, batch, replies)
         return False
 
+    def _change_shared(self, envelope: Envelope, by: MemberId | None, batch: Batch) -> None:
+        """Change what the members share, and tell everyone. Errors: `InvalidInput`."""
+        if envelope.to is not None:
+            raise InvalidInput(f"{envelope.type} is for everyone: leave out `to`.", code="invalid_message")
+        memory = self.memory
+        if envelope.type == "state.set":
+            wanted = read_state_set(envelope.payload)
+            batch.change_state(wanted.key, memory.shared_state.set(wanted, by))
+            return
+        transport = read_transport_set(envelope.payload)
+        memory.transport = change_transport(memory.transport, transport, by, self.context.now_ms())
+        batch.state_changed = True
+        batch.to_all(transport_frame(memory.transport))
+
     def _relay_to_one(self, seat: Seat, envelope: Envelope, to: MemberId, batch: Batch, replies: list[bytes]) -> None:
-        target = self.roster.seat_named(to)
-        if target is None or target.connection is None:
-            raise InvalidInput("The member it is for is not connected here.", code="unknown_member")
+        target = self._find_target(to)
         frame_ = frame(TEXT, b"".join((messages.relay_prefix(envelope.type), envelope.payload, seat.directed_suffix)))
         if target is seat:
             replies.append(frame_)
         else:
+            self._send_to_one(target, frame_, batch)
+
+    def _find_target(self, to: MemberId) -> Seat:
+        target = self.roster.seat_named(to)
+        if target is None or not target.is_reachable:
+            raise InvalidInput("The member it is for is not connected here.", code="unknown_member")
+        return target
+
+    def _send_to_one(self, target: Seat, frame_: bytes, batch: Batch) -> None:
+        """Send a frame to one member, or keep it while they are waited for. Errors: `InvalidInput`."""
+        if target.connection is not None:
             batch.to_one(target.connection, frame_)
+        elif target.keep(frame_):
+            batch.roster_changed = True
+        else:
+            message = "The member it is for is away, and as much waits for them as may."
+            raise InvalidInput(message, code="member_away")
 
     # Messages from outside
 
     def _handle_external(self, mail: ExternalMessage, batch: Batch) -> None:
         """Send it to all or to one, without a sender. When nobody is connected it is dropped without a reply."""
-        envelope = mail.envelope
-        if not self.roster.connections:
+        if not self.roster.is_reachable:
             return
-        target = None if envelope.to is None else self.roster.seat_named(envelope.to)
-        if len(envelope.payload) > MESSAGE_BYTES:
-            wrong = too_large(len(envelope.payload))
+        try:
+            self._route_external(mail.envelope, batch)
+        except InvalidInput as wrong:
             mail.reply(Reply(code=wrong.code, message=wrong.message))
-        elif envelope.to is not None and (target is None or target.connection is None):
-            mail.reply(Reply(code="unknown_member", message="The member it is for is not connected here."))
         else:
-            if self.on_external(envelope):
-                self._relay_external(envelope, target, batch)
             mail.reply(Reply(self.offset))
 
-    def _relay_external(self, envelope: Envelope, target: Seat | None, batch: Batch) -> None:
-        if target is not None and target.connection is not None:
-            batch.to_one(target.connection, messages.directed_external_frame(envelope))
+    def _route_external(self, envelope: Envelope, batch: Batch) -> None:
+        if len(envelope.payload) > MESSAGE_BYTES:
+            raise too_large(len(envelope.payload))
+        if envelope.to is not None:
+            self._find_target(envelope.to)
+        if not self.on_external(envelope):
+            return
+        if envelope.type in SHARED_TYPES:
+            self._change_shared(envelope, None, batch)
+        else:
+            self._relay_external(envelope, batch)
+
+    def _relay_external(self, envelope: Envelope, batch: Batch) -> None:
+        """Relay a message without a sender. Errors: `InvalidInput` when the member it is for is not to be reached."""
+        if envelope.to is not None:
+            self._send_to_one(self._find_target(envelope.to), messages.directed_external_frame(envelope), batch)
             return
         self.offset += 1
-        batch.to_all(messages.external_frame(envelope, self.offset))
+        content = messages.external_content(envelope, self.offset)
+        batch.remembered.append(content)
+        batch.to_all(frame(TEXT, content))
 
 
 def _apply_presence(member: Member, envelope: Envelope) -> Member:

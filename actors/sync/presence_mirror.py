@@ -126,7 +126,7 @@ class PresenceMirror:
                 raise
 
     def _members(self, room_id: RoomId) -> Sequence[RosterLine]:
-        """The members with a connection. Leases are in the store already."""
+        """The members with a connection, and those who are waited for. Leases are in the store already."""
         actor = self._registry.get(room_id)
         if actor is None:
             return ()
@@ -136,10 +136,11 @@ class PresenceMirror:
                 entry.member.display_name,
                 entry.member.status,
                 person=entry.person,
+                connected=entry.connection is not None,
                 account=entry.member.account,
             )
             for entry in actor.entries
-            if entry.connection is not None
+            if entry.connection is not None or entry.wait is not None
         ]
 
     def _mark_all(self) -> None:

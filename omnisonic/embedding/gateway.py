@@ -20,6 +20,7 @@ from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import SHUTDOWN_S, Gateway
 from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.concurrency.background import open_background
@@ -47,6 +48,10 @@ class Limits(TypedDict, total=False):
         max_connections: Connections of the whole gateway (20000).
         max_connections_per_address: Connections from one IP address (5000).
         max_members_per_room: Members in one room (2000).
+        reconnect_grace_s: Seconds that a room waits for a member whose connection broke (15).
+        history_messages: Messages that a room remembers for members who come back (512); 0: none.
+        history_bytes: Bytes of messages that a room remembers (1048576).
+        history_s: Seconds that a room remembers a message (300).
         empty_room_s: Seconds after which an empty room is forgotten (60).
 
     Example:
@@ -60,6 +65,10 @@ class Limits(TypedDict, total=False):
     max_connections: int
     max_connections_per_address: int
     max_members_per_room: int
+    reconnect_grace_s: float
+    history_messages: int
+    history_bytes: int
+    history_s: float
     empty_room_s: float
 
 
@@ -257,6 +266,8 @@ def _options(
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
         max_members_per_room=settings.max_members_per_room,
+        grace_s=settings.reconnect_grace_s,
+        history=HistoryLimits(settings.history_messages, settings.history_bytes, settings.history_s),
     )
     return options if empty_room_s is None else replace(options, empty_room_s=empty_room_s)
 

@@ -9,6 +9,7 @@ of the old one from the handoff.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import msgspec
@@ -25,7 +26,7 @@ from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.decoded_message import Message, message_from_envelope
-from omnisonic.wire.message_types import GATEWAY_TYPES
+from omnisonic.wire.message_types import GATEWAY_TYPES, SHARED_TYPES
 from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, Envelope, too_large
 
 OnMessage: TypeAlias = Callable[[Room[Any], Member, Message], Message | bool | None]
@@ -182,9 +183,11 @@ class HostedRoom(RoomState):
     # Actions
 
     def _relay_from_program(self, envelope: Envelope, batch: Batch) -> None:
-        target = None if envelope.to is None else self.roster.seat_named(envelope.to)
-        if envelope.to is None or (target is not None and target.connection is not None):
-            self._relay_external(envelope, target, batch)
+        with suppress(InvalidInput):  # the member it is for is gone, or the state is full: the program is not told
+            if envelope.type in SHARED_TYPES:
+                self._change_shared(envelope, None, batch)
+            else:
+                self._relay_external(envelope, batch)
 
     def _remove_member(self, member_id: MemberId, closing: Closing, batch: Batch) -> None:
         seat = self.roster.seat_named(member_id)
@@ -193,7 +196,7 @@ class HostedRoom(RoomState):
         if seat.connection is not None:
             batch.dismiss(seat.connection, closing)
             self._handle_leave(self.roster.leave(seat.connection, closing.word, self.now_s), batch)
-        self._handle_leave(self.roster.drop_lease(member_id), batch)
+        self._handle_leave(self.roster.remove(member_id, closing.word), batch)
 
 
 class Hosting:

@@ -78,12 +78,14 @@ class Member(_Shown, frozen=True, rename="camel", kw_only=True):
         member_id: The member's id in the room, the same after reconnections.
         display_name: The name that others see.
         status: `active` or `away`.
+        connected: False while the member's connection is broken and waited for.
         account: The member's studio account; UNSET where there are no accounts.
 
     Example:
         names = [member.display_name for member in room.members if member.status == "active"]
     """
 
+    connected: bool = True
     account: Account | msgspec.UnsetType = msgspec.UNSET
 
 

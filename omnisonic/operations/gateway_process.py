@@ -19,6 +19,7 @@ from omnisonic.actors.admission.admission import Admission, MixedAdmission, Open
 from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import Gateway
 from omnisonic.actors.gateway_options import GatewayOptions
+from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.telemetry import publish_metrics
@@ -116,6 +117,8 @@ def gateway_options(settings: Settings, admission: Admission, access: AccessStor
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
         max_members_per_room=settings.max_members_per_room,
+        grace_s=settings.reconnect_grace_s,
+        history=HistoryLimits(settings.history_messages, settings.history_bytes, settings.history_s),
     )
 
 

@@ -147,6 +147,11 @@ class Closing:
         """The stable word for the code, as in `presence.leave`."""
         return CLOSE_TABLE[self.code].word
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the member is gone for good: the client does not reconnect by itself."""
+        return not CLOSE_TABLE[self.code].reconnect
+
     def payload(self) -> bytes:
         """The body of the close frame. A long reason is cut between characters to `REASON_BYTES`."""
         reason = (self.reason or self.word).encode()[:REASON_BYTES].decode(errors="ignore")

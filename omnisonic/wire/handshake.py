@@ -21,6 +21,7 @@ import msgspec
 from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.models import Member, RoomId, checked_display_name, checked_member_id, checked_room_id, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.recovery import Position, parse_position
 
 HEAD_BYTES: Final = 16_384
 """A longer request head is refused with 431."""
@@ -33,7 +34,7 @@ TICKET_PREFIX: Final = "ticket."
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 _REQUEST_LINE: Final = re.compile(r"([A-Z]{1,20}) ([\x21-\x7e]{1,8192}) HTTP/(1\.[01])")
 _HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)")
-_SINGLE_FIELDS: Final = frozenset({"roomId", "memberId", "displayName", "status", "ticket"})
+_SINGLE_FIELDS: Final = frozenset({"roomId", "memberId", "displayName", "status", "since", "ticket"})
 _SINGLE_HEADERS: Final = frozenset(
     {"host", "origin", "upgrade", "sec-websocket-key", "sec-websocket-version", "content-length"}
 )
@@ -74,10 +75,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """Who wants to enter which room."""
+    """Who wants to enter which room. `since`: what they have seen of it."""
 
     room_id: RoomId
     member: Member
+    since: Position | None = None
 
 
 def find_head_end(received: bytearray, new: int) -> int | None:
@@ -209,7 +211,7 @@ def read_entrance(values: Mapping[str, str]) -> Entrance:
 
     Raises:
         InvalidInput: A field is missing (`invalid_query`), or not allowed (`invalid_room_id`, `invalid_member_id`,
-            `invalid_display_name`, `invalid_status`).
+            `invalid_display_name`, `invalid_status`, `invalid_since`).
     """
     missing = [name for name in ("roomId", "memberId", "displayName") if name not in values]
     if missing:
@@ -221,6 +223,7 @@ def read_entrance(values: Mapping[str, str]) -> Entrance:
             checked_display_name(values["displayName"]),
             checked_status(values.get("status", "active")),
         ),
+        parse_position(values["since"]) if values.get("since") else None,
     )
 
 

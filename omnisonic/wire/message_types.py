@@ -15,6 +15,9 @@ import msgspec.structs
 from omnisonic.models import Member, Upload
 from omnisonic.wire.messages import Ack, Error, Leave, PresenceSet
 from omnisonic.wire.payloads import ExportGone, Progress, Pulse, SessionGone, SharedSession, UploadGone, Welcomed
+from omnisonic.wire.recovery import HistoryGap
+from omnisonic.wire.shared_state import StateChanged, StateSet
+from omnisonic.wire.transport import Transport, TransportSet
 
 SIGNAL_PREFIX: Final = "signal."
 """Types with this prefix go to one member only: they must have `to`."""
@@ -63,16 +66,24 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
         "welcome",
         "server",
         "to the newcomer, first",
-        "`members` lists everyone in the room, you included, as `{memberId, displayName, status, account?}`. `offset` "
-        "is the number of the last relayed message. `epoch` identifies this numbering. `ttl` is `PRESENCE_TTL` in "
-        "seconds. `serverTime` is in milliseconds since 1970. `transport` is always `null` and `recovered` is always "
-        "`false`: there is no shared transport and no history yet.",
+        "`members` lists everyone in the room, you included, as `{memberId, displayName, status, connected, "
+        "account?}`. `epoch` identifies the numbering of messages. `ttl` is `PRESENCE_TTL` in seconds. `serverTime` is "
+        "in milliseconds since 1970. `state` is the [shared state](#shared-state), `transport` the "
+        "[transport](#transport). `recovered`: you connected with `since`, and everything that you have missed "
+        "follows (see [coming back](#coming-back)). `offset` is the number of the message before the first that "
+        "follows.",
         Welcomed,
     ),
     MessageType(
         "presence.join", "server", "to the others", "A member joined, by a WebSocket or over REST.", payload=Member
     ),
-    MessageType("presence.update", "server", "to all", "A member's name or status changed.", payload=Member),
+    MessageType(
+        "presence.update",
+        "server",
+        "to all",
+        "A member's name or status changed, or their connection broke (`connected` is false) or is back.",
+        payload=Member,
+    ),
     MessageType(
         "presence.leave",
         "server",
@@ -107,10 +118,38 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
         "WebRTC offers, answers and candidates, relayed unchanged to one member. Without `to` you get an `error`.",
     ),
     MessageType(
-        "transport.set", "client", "from a client", "Not supported yet. You get the `error` `unsupported_type`."
+        "state.set",
+        "client",
+        "from a client",
+        "Changes one key of the [shared state](#shared-state). A `value` of null deletes it. With `ifVersion` only if "
+        "the key has this version (0: is not there); otherwise the `error` `state_conflict` has the `version` that is "
+        "there. An `ephemeral` key is deleted when you leave.",
+        StateSet,
     ),
-    MessageType("transport.state", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
-    MessageType("history.gap", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
+    MessageType(
+        "state.changed",
+        "server",
+        "to all",
+        "A key of the shared state changed. Of several changes at once only the last is sent. `by` is the memberId, or "
+        "null for a change from outside.",
+        StateChanged,
+    ),
+    MessageType(
+        "transport.set",
+        "client",
+        "from a client",
+        "Changes the [transport](#transport). What is absent stays as it is.",
+        TransportSet,
+    ),
+    MessageType("transport.state", "server", "to all", "The transport as it is now.", Transport),
+    MessageType(
+        "history.gap",
+        "server",
+        "to one",
+        "You connected with `since`, and the messages `from` to `to` of this epoch are lost. `lost` is how many, your "
+        "own included; `to` and `lost` are null when nobody knows.",
+        HistoryGap,
+    ),
     MessageType("room.degraded", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
     MessageType("room.restored", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
     MessageType(
@@ -178,6 +217,8 @@ HANDLED_TYPES: Final = _select_names("client", "both")
 """Clients send these to the room itself, which handles and does not relay them."""
 GATEWAY_TYPES: Final = _select_names("server", "both") - {row.name for row in MESSAGE_TYPES if row.numbered}
 """Only the gateway sends these: clients trust them, so no room of a program may send them either."""
+SHARED_TYPES: Final = frozenset({"state.set", "transport.set"})
+"""What changes what the members share. Hooks decide about them as about other messages."""
 STATE_TYPES: Final = GATEWAY_TYPES - {row.name for row in MESSAGE_TYPES if row.reserved}
 """What a client reads to know its room: the roster, answers, the server's clock."""
 

@@ -50,7 +50,10 @@ class PresenceSet(msgspec.Struct, rename="camel"):
 
 
 class Welcome(msgspec.Struct, rename="camel"):
-    """The payload of `welcome`, except `members`, which `welcome_frame` adds from ready-made JSON."""
+    """The payload of `welcome`, except what `welcome_frame` adds from ready-made JSON.
+
+    `offset` is the number of the message before the first one that follows.
+    """
 
     room_id: RoomId
     member_id: MemberId
@@ -58,7 +61,6 @@ class Welcome(msgspec.Struct, rename="camel"):
     epoch: str
     offset: int
     server_time: int
-    transport: None = None
     recovered: bool = False
 
 
@@ -70,11 +72,15 @@ class Leave(msgspec.Struct, rename="camel"):
 
 
 class Error(msgspec.Struct, omit_defaults=True):
-    """The payload of `error`: a stable code, a sentence, and the `id` of the message that failed, if it had one."""
+    """The payload of `error`: a stable code, a sentence, and the `id` of the message that failed, if it had one.
+
+    `version` is what a key of the shared state has, with the code `state_conflict`.
+    """
 
     code: str
     message: str
     id: ReplyId | None = None
+    version: int | None = None
 
 
 class Ack(msgspec.Struct):
@@ -188,18 +194,18 @@ def directed_suffix(sender: MemberId) -> bytes:
     return b',"from":' + _encode(sender) + b"}"
 
 
-def external_frame(envelope: Envelope, offset: int) -> bytes:
-    """A message to everyone from outside the room; its `from` is null."""
-    return _external_frame(envelope, b',"from":null,"offset":%d}' % offset)
+def external_content(envelope: Envelope, offset: int) -> bytes:
+    """The text of a message to everyone from outside the room; its `from` is null."""
+    return _external_content(envelope, b',"from":null,"offset":%d}' % offset)
 
 
 def directed_external_frame(envelope: Envelope) -> bytes:
     """A message to one member from outside the room; its `from` is null."""
-    return _external_frame(envelope, b',"from":null}')
+    return frame(TEXT, _external_content(envelope, b',"from":null}'))
 
 
-def _external_frame(envelope: Envelope, suffix: bytes) -> bytes:
-    return frame(TEXT, b"".join((relay_prefix(envelope.type), envelope.payload, suffix)))
+def _external_content(envelope: Envelope, suffix: bytes) -> bytes:
+    return b"".join((relay_prefix(envelope.type), envelope.payload, suffix))
 
 
 def _message(type_: bytes, payload: bytes) -> bytes:
@@ -226,9 +232,10 @@ def leave_frame(member_id: MemberId, reason: str) -> bytes:
     return _message(b"presence.leave", _encode(Leave(member_id, reason)))
 
 
-def welcome_frame(welcome: Welcome, member_lines: Sequence[bytes]) -> bytes:
-    """`welcome`, with the `member_line` of everyone in the room, the newcomer included."""
-    return _message(b"welcome", _encode(welcome)[:-1] + b',"members":[' + b",".join(member_lines) + b"]}")
+def welcome_frame(welcome: Welcome, member_lines: Sequence[bytes], state: bytes, transport: bytes) -> bytes:
+    """`welcome`, with the `member_line` of everyone in the room, the newcomer included; the rest is JSON, too."""
+    rest = (b',"members":[', b",".join(member_lines), b'],"state":', state, b',"transport":', transport, b"}")
+    return _message(b"welcome", b"".join((_encode(welcome)[:-1], *rest)))
 
 
 def heartbeat_frame(now_ms: int, echo: msgspec.Raw) -> bytes:
@@ -241,9 +248,9 @@ def ack_frame(reply_id: ReplyId, offset: int) -> bytes:
     return _message(b"ack", _encode(Ack(reply_id, offset)))
 
 
-def error_frame(code: str, message: str, reply_id: ReplyId | None = None) -> bytes:
+def error_frame(code: str, message: str, reply_id: ReplyId | None = None, version: int | None = None) -> bytes:
     """`error`: a stable code and a sentence, with the `id` of the message that failed when it had one."""
-    return _message(b"error", _encode(Error(code, message, reply_id)))
+    return _message(b"error", _encode(Error(code, message, reply_id, version)))
 
 
 def refusal_frame(error: msgspec.DecodeError | InvalidInput, text: bytes) -> bytes:

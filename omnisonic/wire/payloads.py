@@ -12,12 +12,16 @@ import msgspec
 
 from omnisonic.models import ExportFormat, ExportId, ExportStatus, Member, Person, SessionId, UploadId
 from omnisonic.wire.messages import Welcome
+from omnisonic.wire.shared_state import StateEntry
+from omnisonic.wire.transport import Transport
 
 
 class Welcomed(Welcome, kw_only=True, rename="camel"):
     """The payload of `welcome`, with everyone who is there, the newcomer included."""
 
     members: list[Member]
+    state: dict[str, StateEntry]
+    transport: Transport
 
 
 class Pulse(msgspec.Struct, frozen=True):

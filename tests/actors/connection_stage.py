@@ -11,7 +11,7 @@ from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.telemetry import TurnTracer
-from omnisonic.wire.handshake import Request
+from omnisonic.wire.handshake import Entrance, Request
 from tests.actors.handles import Setting, member, read_messages
 
 
@@ -63,6 +63,9 @@ class NoEvents:
     def on_roster_change(self, actor: RoomActor) -> None:
         pass
 
+    def on_memory_change(self, actor: RoomActor) -> None:
+        pass
+
     def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         raise crash
 
@@ -77,7 +80,7 @@ class Stage:
         self.owner = FakeOwner(rate)
         self.actor = RoomActor(Setting().context(), RoomState, NoEvents(), TurnTracer())
         self.connection = SocketConnection(near, "127.0.0.1", self.owner, self.owner.clock.now_s)
-        self.connection.enter(self.actor, member("ada"), b"")
+        self.connection.enter(self.actor, Entrance("jam", member("ada")), b"")
 
     def send(self, data: bytes, times: int = 1) -> None:
         """The client writes, in reads of its own."""

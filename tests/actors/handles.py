@@ -1,7 +1,7 @@
 """Fakes for a room's tests: a connection that records what it gets, and messages from members."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +9,10 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 
 from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages
+from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.models import Member
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import BINARY, TEXT, Frame
@@ -31,6 +33,10 @@ class FakeConnection:
     def push(self, data: bytes) -> None:
         if self.closing is None:
             self.pushes.append(data)
+
+    def push_replay(self, parts: Sequence[bytes]) -> None:
+        for part in parts:
+            self.push(part)
 
     def close(self, closing: Closing) -> None:
         if self.closing is None:
@@ -88,12 +94,15 @@ class Setting:
     """What a room in a test is given."""
 
     clock: Clock = field(default_factory=Clock)
+    history: HistoryLimits = field(default_factory=HistoryLimits)
+    grace_s: float = 0.0
 
     def context(
         self, room_id: str = "jam", *, max_members: int = 0, now_ms: Callable[[], int] = lambda: 17
     ) -> RoomContext:
         """The context of a room."""
-        return RoomContext(room_id, "epoch", 60, max_members, self.clock, now_ms, RelayPrefixes())
+        memory = RoomMemory("epoch", self.history)
+        return RoomContext(room_id, memory, 60, max_members, self.clock, now_ms, RelayPrefixes(), self.grace_s)
 
 
 def member(name: str) -> Member:

@@ -56,11 +56,14 @@ class Stage:
                 self.room.handle(mail, batch)
         finally:
             self._push(batch)
+            self.room.memory.history.add(batch.remembered)
         return batch
 
     def _push(self, batch: Batch) -> None:
         stream = batch.stream()
-        assert len(stream) == batch.size
+        for connection, (frame, replay) in batch.opening.items():
+            connection.push(frame)
+            connection.push_replay(replay)
         for connection in self.room.roster.connections:
             connection.push(batch.stream_for(connection, stream))
         for connection, closing in batch.dismissed:

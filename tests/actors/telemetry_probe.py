@@ -49,6 +49,9 @@ class Events:
     def on_roster_change(self, actor: RoomActor) -> None:
         pass
 
+    def on_memory_change(self, actor: RoomActor) -> None:
+        pass
+
     def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         with self._sampler.trace_crash(actor.room_id, crash):
             LOG.error("room.crashed")

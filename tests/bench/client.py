@@ -67,7 +67,7 @@ def serve_frames(payload: int) -> None:
         head += sock.recv(65_536)
     key = handshake.check_upgrade(handshake.read_request(bytes(head[: end + 4])))
     welcome = messages.Welcome("fountain", "listener", 60, "epoch", 0, 0)
-    sock.sendall(handshake.upgrade_response(key, ["omnisonic"]) + messages.welcome_frame(welcome, []))
+    sock.sendall(handshake.upgrade_response(key, ["omnisonic"]) + messages.welcome_frame(welcome, [], b"{}", b"{}"))
     try:
         while True:
             sock.sendall(stream)

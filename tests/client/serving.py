@@ -63,7 +63,9 @@ class Peer:
         """Open the WebSocket, and welcome whoever it is."""
         await self.upgrade()
         line = messages.member_line(Member(member_id, "Ada"))
-        await self.stream.send_all(messages.welcome_frame(messages.Welcome("jam", member_id, 60, "e", 0, 0), [line]))
+        await self.stream.send_all(
+            messages.welcome_frame(messages.Welcome("jam", member_id, 60, "e", 0, 0), [line], b"{}", b"{}")
+        )
 
     async def tell(self, text: bytes) -> None:
         """Send a text message."""

@@ -126,7 +126,7 @@ async def test_a_newcomer_is_greeted_behind_their_welcome() -> None:
         assert (await anext(bo)).payload == "Hello, Bo."
         assert [(await anext(ada)).payload for _ in range(2)] == [
             "Hello, Ada.",
-            {"memberId": "bo", "displayName": "Bo", "status": "active"},
+            {"memberId": "bo", "displayName": "Bo", "status": "active", "connected": True},
         ]
 
 

@@ -3,9 +3,11 @@
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 import pytest
 import trio
 
+from omnisonic.wire.transport import Transport
 from tests.clients import Bare, upgrade_request
 from tests.gateway.conftest import OpenStage
 from tests.gateway.http_answers import asked
@@ -34,14 +36,14 @@ async def test_a_newcomer_is_welcomed_with_all_that_it_needs(stage: Stage) -> No
     async with stage.member("ada"), stage.member("bo", status="away") as bo:
         welcome = bo.welcome["payload"]
     members = [
-        {"memberId": "ada", "displayName": "Ada", "status": "active"},
-        {"memberId": "bo", "displayName": "Bo", "status": "away"},
+        {"memberId": "ada", "displayName": "Ada", "status": "active", "connected": True},
+        {"memberId": "bo", "displayName": "Bo", "status": "away", "connected": True},
     ]
     assert isinstance(welcome.pop("epoch"), str)
     assert abs(welcome.pop("serverTime") - stage.gateway.options.now_ms()) < 10_000
     assert welcome == {
-        "roomId": "jam", "memberId": "bo", "ttl": 60, "members": members, "offset": 0, "transport": None,
-        "recovered": False,
+        "roomId": "jam", "memberId": "bo", "ttl": 60, "members": members, "offset": 0, "recovered": False,
+        "state": {}, "transport": msgspec.to_builtins(Transport()),
     }  # fmt: skip
 
 
@@ -53,7 +55,7 @@ async def test_the_others_are_told_who_joins_and_who_leaves(stage: Stage) -> Non
         left = await ada.hear()
     assert joined == {
         "type": "presence.join",
-        "payload": {"memberId": "bo", "displayName": "Bo", "status": "away"},
+        "payload": {"memberId": "bo", "displayName": "Bo", "status": "away", "connected": True},
     }
     assert left == {"type": "presence.leave", "payload": {"memberId": "bo", "reason": "left"}}
 
@@ -106,7 +108,7 @@ async def test_the_longest_names_are_let_in(stage: Stage) -> None:
     async with stage.member(member, room, displayName=name) as longest:
         payload = longest.welcome["payload"]
     assert (payload["roomId"], payload["memberId"]) == (room, member)
-    assert payload["members"] == [{"memberId": member, "displayName": name, "status": "active"}]
+    assert payload["members"] == [{"memberId": member, "displayName": name, "status": "active", "connected": True}]
 
 
 async def test_unknown_query_keys_are_ignored(stage: Stage) -> None:
@@ -167,7 +169,7 @@ async def test_the_same_member_again_replaces_the_old_connection(stage: Stage) -
 async def test_a_replacement_that_is_shown_differently_is_an_update(stage: Stage) -> None:
     """The newest connection's name and status count."""
     async with stage.band("ada", "bo") as (ada, _bo), stage.member("bo", displayName="Bo II", status="away"):
-        shown = {"memberId": "bo", "displayName": "Bo II", "status": "away"}
+        shown = {"memberId": "bo", "displayName": "Bo II", "status": "away", "connected": True}
         assert await ada.hear() == {"type": "presence.update", "payload": shown}
 
 

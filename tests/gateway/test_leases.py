@@ -36,7 +36,7 @@ async def drop(stage: Stage, member: str = "cy") -> None:
 
 def line(member: str = "cy", status: Status = "active") -> dict[str, Any]:
     """The payload that shows a member."""
-    return {"memberId": member, "displayName": member.title(), "status": status}
+    return {"memberId": member, "displayName": member.title(), "status": status, "connected": True}
 
 
 async def quiet(member: Client) -> None:

@@ -93,7 +93,13 @@ async def test_the_room_says_whose_a_member_is(stage: Stage, ana: Somebody, ben:
         await enter(stage, ben, room, member_id="keys", display_name="Ana") as ben_inside,
     ):
         joined = (await first.next("presence.join"))["payload"]
-        assert joined == {"memberId": "keys", "displayName": "Ana", "status": "active", "account": account}
+        assert joined == {
+            "memberId": "keys",
+            "displayName": "Ana",
+            "status": "active",
+            "connected": True,
+            "account": account,
+        }
         assert joined in ben_inside.welcome["payload"]["members"]
         wish = {"displayName": "Ana!", "account": {"id": ana.person, "name": "Ana"}}
         await ben_inside.say("presence.set", wish)

@@ -86,7 +86,7 @@ async def test_presence_set_is_told_to_all(stage: Stage) -> None:
         await ada.say("presence.set", {"displayName": "Ada L.", "status": "away"})
         await ada.say("done", to="ada")
         for member in (ada, bo):
-            shown = {"memberId": "ada", "displayName": "Ada", "status": "away"}
+            shown = {"memberId": "ada", "displayName": "Ada", "status": "away", "connected": True}
             assert await member.hear() == {"type": "presence.update", "payload": shown}
             shown = shown | {"displayName": "Ada L."}
             assert await member.hear() == {"type": "presence.update", "payload": shown}

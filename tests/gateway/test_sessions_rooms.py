@@ -84,7 +84,7 @@ async def test_other_rooms_are_anybodys(stage: Stage, ada: Somebody) -> None:
     for room in ("jam", unknown_session(), unknown_session().upper()):
         async with stage.member("eve", room) as eve:
             (line,) = eve.welcome["payload"]["members"]
-            assert line == {"memberId": "eve", "displayName": "Eve", "status": "active"}
+            assert line == {"memberId": "eve", "displayName": "Eve", "status": "active", "connected": True}
         assert await answer(stage, stage.target("eve", room), Origin=PAGE, Cookie=ada.cookie()) == (101, "")
         async with await enter(stage, ada, room) as known:
             assert known.welcome["payload"]["members"][0]["account"] == {"id": ada.person, "name": "Ada"}

@@ -64,7 +64,9 @@ async def test_a_ticket_lets_its_person_in(stage: Stage, ada: Somebody, room: st
         welcome = bare.welcome["payload"]
     assert (welcome["roomId"], welcome["memberId"]) == (room, "ada")
     account = {"id": ada.person, "name": "Ada"}
-    assert welcome["members"] == [{"memberId": "ada", "displayName": "Ada", "status": "active", "account": account}]
+    assert welcome["members"] == [
+        {"memberId": "ada", "displayName": "Ada", "status": "active", "connected": True, "account": account}
+    ]
 
 
 async def test_the_subprotocol_is_spoken_and_the_ticket_is_not_repeated(stage: Stage, ada: Somebody, room: str) -> None:

@@ -240,7 +240,8 @@ def _error_codes(source: str) -> Iterator[str]:
             continue
         called = ast.unparse(call.func).rpartition(".")[2]
         reported = call.args[:1] if called in {"error_frame", "reject"} else []
-        reported += [keyword.value for keyword in call.keywords if called == "InvalidInput" and keyword.arg == "code"]
+        is_error = called in {"InvalidInput", "__init__"}  # or a class of it
+        reported += [keyword.value for keyword in call.keywords if is_error and keyword.arg == "code"]
         yield from (code.value for code in reported if isinstance(code, ast.Constant) and isinstance(code.value, str))
 
 

@@ -18,6 +18,7 @@ from omnisonic.studio.exports import progress_event, removal_event
 from omnisonic.wire import messages
 from omnisonic.wire.asyncapi import asyncapi_document
 from omnisonic.wire.closing import CLOSE_TABLE
+from omnisonic.wire.frames import TEXT, frame
 from omnisonic.wire.message_types import (
     GATEWAY_TYPES,
     HANDLED_TYPES,
@@ -28,6 +29,9 @@ from omnisonic.wire.message_types import (
 )
 from omnisonic.wire.messages import Envelope
 from omnisonic.wire.payloads import SessionGone, SharedSession, UploadGone
+from omnisonic.wire.recovery import HistoryGap, gap_frame
+from omnisonic.wire.shared_state import state_changed_frame, state_entry_json
+from omnisonic.wire.transport import Loop, Transport, transport_frame
 from tests.wire.json_values import read_frame
 
 OFFICIAL: Final = Path(__file__).with_name("asyncapi-3.0.0.json.gz")
@@ -55,7 +59,7 @@ def validator(document: dict[str, Any], name: str) -> Any:
 
 def event_message(event: RoomSaid) -> dict[str, Any]:
     """The message that members get for an event."""
-    return read_frame(messages.external_frame(Envelope(event.type, event.payload), 7))
+    return read_frame(frame(TEXT, messages.external_content(Envelope(event.type, event.payload), 7)))
 
 
 def session_message(type_: str, payload: msgspec.Struct) -> dict[str, Any]:
@@ -65,9 +69,10 @@ def session_message(type_: str, payload: msgspec.Struct) -> dict[str, Any]:
 def server_messages() -> list[dict[str, Any]]:
     """Messages of the server, at least one of each type."""
     line = messages.member_line(MEMBER)
+    state = b"{" + state_entry_json("key", b"[1]", 2, "ada") + b"}"
     welcome = messages.Welcome("jam", "ada", 60, "epoch", 3, 1_700_000_000_000)
     return [
-        read_frame(messages.welcome_frame(welcome, [line, line])),
+        read_frame(messages.welcome_frame(welcome, [line, line], state, msgspec.json.encode(Transport()))),
         read_frame(messages.join_frame(line)),
         read_frame(messages.update_frame(line)),
         read_frame(messages.leave_frame("ada", "left")),
@@ -76,6 +81,12 @@ def server_messages() -> list[dict[str, Any]]:
         read_frame(messages.ack_frame(7, 1)),
         read_frame(messages.error_frame("too_deep", "No.")),
         read_frame(messages.error_frame("too_deep", "No.", 7)),
+        read_frame(messages.error_frame("state_conflict", "No.", 7, 3)),
+        read_frame(gap_frame(HistoryGap("epoch", 3, 7, 5))),
+        read_frame(gap_frame(HistoryGap("epoch", 3, None, None))),
+        read_frame(state_changed_frame("key", b'{"any": 1}', 3, "ada")),
+        read_frame(state_changed_frame("key", b"null", 4, None)),
+        read_frame(transport_frame(Transport(playing=True, anchor_beat=4.5, anchor_time=1_700, loop=Loop(0.0, 8.0)))),
         event_message(progress_event(EXPORT)),
         event_message(progress_event(msgspec.structs.replace(EXPORT, status="completed"))),
         event_message(progress_event(msgspec.structs.replace(EXPORT, status="failed", error_message="It was silent."))),

@@ -15,8 +15,9 @@ bounded = settings(max_examples=100)
 members = st.builds(Member, names, st.text(max_size=64), st.sampled_from(("active", "away")))
 
 
-def as_json(member: Member) -> dict[str, str]:
-    return {"memberId": member.member_id, "displayName": member.display_name, "status": member.status}
+def as_json(member: Member) -> dict[str, object]:
+    shown = {"memberId": member.member_id, "displayName": member.display_name, "status": member.status}
+    return {**shown, "connected": True}
 
 
 @bounded
@@ -33,7 +34,9 @@ def test_join_and_update_show_the_member(member: Member) -> None:
 def test_welcome_lists_who_is_there(member_id: str, others: list[Member], room_id: str, offset: int) -> None:
     """Every field of SPEC 5.2, and the members as they are shown."""
     welcome = messages.Welcome(room_id, member_id, 60, "epoch", offset, 1_700_000_000_000)
-    message = read_frame(messages.welcome_frame(welcome, [messages.member_line(each) for each in others]))
+    message = read_frame(
+        messages.welcome_frame(welcome, [messages.member_line(each) for each in others], b"{}", b"null")
+    )
     assert message == {
         "type": "welcome",
         "payload": {
@@ -43,9 +46,10 @@ def test_welcome_lists_who_is_there(member_id: str, others: list[Member], room_i
             "epoch": "epoch",
             "offset": offset,
             "serverTime": 1_700_000_000_000,
-            "transport": None,
             "recovered": False,
             "members": [as_json(each) for each in others],
+            "state": {},
+            "transport": None,
         },
     }
 

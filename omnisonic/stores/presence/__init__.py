@@ -37,7 +37,14 @@ class RosterLine(PresenceMember, frozen=True, rename="camel", omit_defaults=True
 
     def plain(self) -> PresenceMember:
         """The member without `person`: what everybody may know."""
-        return PresenceMember(self.member_id, self.display_name, self.status, self.last_seen, account=self.account)
+        return PresenceMember(
+            self.member_id,
+            self.display_name,
+            self.status,
+            self.last_seen,
+            connected=self.connected,
+            account=self.account,
+        )
 
 
 @dataclass(frozen=True, slots=True)

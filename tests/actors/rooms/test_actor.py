@@ -59,6 +59,9 @@ class Diary:
     def on_roster_change(self, actor: RoomActor) -> None:
         self.calls.append("roster")
 
+    def on_memory_change(self, actor: RoomActor) -> None:
+        pass
+
     def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         self.letters.append(letter)
         self.crashes.append(crash)
@@ -178,7 +181,7 @@ def test_a_restarted_room_knows_who_is_there() -> None:
     stage.run()
     assert stage.actor.entries == before
     assert stage.actor.incarnation == 2
-    assert stage.contexts[1].epoch == stage.contexts[0].epoch
+    assert stage.contexts[1].memory is stage.contexts[0].memory
     assert stage.types() == {"ada": ["error"], "bob": []}
 
 
@@ -242,7 +245,7 @@ def test_a_room_that_an_operator_renews_keeps_its_people_and_nothing_else() -> N
     stage.actor.handoff.left = "whatever may be wrong"
     stage.actor.reset()
     assert [context.handoff.left for context in stage.contexts] == [None, None]
-    assert (stage.contexts[1].offset, stage.actor.incarnation) == (1, 2)
+    assert (stage.contexts[1].memory.history.last, stage.actor.incarnation) == (1, 2)
     assert stage.present() == ["ada", "bob"]
     assert [life.reason for life in stage.actor.stats.ended_runs] == [OPERATOR_RESTART]
     stage.say("bob", "note")

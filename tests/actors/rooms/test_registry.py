@@ -8,8 +8,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import RelayPrefixes
+from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Join, Leave, PutLease
+from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.registry import EMPTY_S, Registry
 from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
@@ -64,7 +66,8 @@ async def house(nursery: trio.Nursery) -> House:
     dispatcher, counters, watcher = Dispatcher(), Counters(), Watcher()
 
     def context(room_id: RoomId, epoch: str, relay_prefixes: RelayPrefixes) -> RoomContext:
-        return RoomContext(room_id, epoch, 60, 0, trio.current_time, lambda: 17, relay_prefixes)
+        memory = RoomMemory(epoch, HistoryLimits())
+        return RoomContext(room_id, memory, 60, 0, trio.current_time, lambda: 17, relay_prefixes)
 
     registry = Registry(context, Poisoned, dispatcher, counters, TurnTracer(), nursery)
     registry.watchers.append(watcher)

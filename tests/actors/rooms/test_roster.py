@@ -165,7 +165,7 @@ def test_a_seat_says_its_member_in_every_message_of_theirs() -> None:
     assert seat.directed_suffix == b',"from":"ada"}'
     assert seat.binary_head == b"\x03ada"
     roster.update(Member("ada", "Ada L.", "away"))
-    assert seat.line == b'{"memberId":"ada","displayName":"Ada L.","status":"away"}'
+    assert seat.line == b'{"memberId":"ada","displayName":"Ada L.","status":"away","connected":true}'
 
 
 def test_a_member_named_by_two_entries_has_one_seat() -> None:

@@ -1,14 +1,17 @@
 """Who comes and goes in a room, and what the others hear of it (SPEC 5.1, 5.2)."""
 
+import msgspec
+
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, Expire, Join, Leave, PutLease, SyncLeases
 from omnisonic.actors.rooms.roster import Entry
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.transport import Transport
 from tests.actors.handles import FakeConnection, member, sent, text
 from tests.actors.room_stage import Stage
 
-ADA = {"memberId": "ada", "displayName": "Ada", "status": "active"}
-BOB = {"memberId": "bob", "displayName": "Bob", "status": "active"}
+ADA = {"memberId": "ada", "displayName": "Ada", "status": "active", "connected": True}
+BOB = {"memberId": "bob", "displayName": "Bob", "status": "active", "connected": True}
 
 
 def test_a_newcomer_is_welcomed_first_and_the_others_see_them_join() -> None:
@@ -26,9 +29,10 @@ def test_a_newcomer_is_welcomed_first_and_the_others_see_them_join() -> None:
                 "epoch": "epoch",
                 "offset": 1,
                 "serverTime": 17,
-                "transport": None,
                 "recovered": False,
                 "members": [ADA, BOB],
+                "state": {},
+                "transport": msgspec.to_builtins(Transport()),
             },
         }
     ]

@@ -1,0 +1,160 @@
+"""The transport: one position for everyone, by arithmetic on the server's clock (SPEC 5.2)."""
+
+from math import isclose
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omnisonic.actors.rooms.transport import START_MS, change_transport, resume_transport
+from omnisonic.errors import InvalidInput
+from omnisonic.wire.transport import LAST_BEAT, Loop, Transport, TransportSet
+from tests.actors.handles import sent, text
+from tests.actors.room_stage import Stage
+
+bounded = settings(max_examples=150)
+
+
+def test_everyone_gets_one_start_that_lies_ahead() -> None:
+    """The sender, too; the newcomer finds it in the welcome."""
+    stage = Stage("ada", "bob")
+    stage.turn(sent(stage.connections["ada"], text("transport.set", {"playing": True, "atBeat": 8})))
+    received = stage.received()
+    assert received["ada"] == received["bob"]
+    (message,) = received["bob"]
+    assert message == {
+        "type": "transport.state",
+        "payload": {
+            "playing": True,
+            "tempoBpm": 120.0,
+            "beatsPerBar": 4,
+            "anchorBeat": 8.0,
+            "anchorTime": 17 + START_MS,
+            "loop": None,
+            "version": 1,
+            "by": "ada",
+        },
+    }
+    assert stage.enter("cy").received()[0]["payload"]["transport"] == message["payload"]
+
+
+def test_a_change_of_tempo_keeps_the_position() -> None:
+    """And the tempo counts from then on."""
+    playing = change_transport(Transport(), TransportSet(playing=True), "ada", 0)
+    assert playing.beat_at(START_MS + 1_000) == 2.0
+    faster = change_transport(playing, TransportSet(tempo_bpm=240.0), "bob", START_MS + 1_000)
+    assert faster.beat_at(START_MS + 1_000) == 2.0
+    assert faster.beat_at(START_MS + 2_000) == 6.0
+
+
+def test_a_stop_keeps_where_it_was_and_a_start_goes_on_there() -> None:
+    """150 ms later."""
+    playing = change_transport(Transport(), TransportSet(playing=True), "ada", 0)
+    stopped = change_transport(playing, TransportSet(playing=False), "ada", START_MS + 500)
+    assert (stopped.beat_at(0), stopped.beat_at(1e6), stopped.anchor_time) == (1.0, 1.0, START_MS + 500)
+    again = change_transport(stopped, TransportSet(playing=True), "ada", 10_000)
+    assert (again.anchor_beat, again.anchor_time) == (1.0, 10_000 + START_MS)
+
+
+def test_a_change_before_the_start_does_not_move_the_start() -> None:
+    """Somebody sets the tempo in the 150 ms between."""
+    playing = change_transport(Transport(), TransportSet(playing=True), "ada", 0)
+    faster = change_transport(playing, TransportSet(tempo_bpm=60.0), "bob", 100)
+    assert (faster.anchor_time, faster.anchor_beat) == (START_MS, 0.0)
+    stopped = change_transport(playing, TransportSet(playing=False), "bob", 100)
+    assert (stopped.playing, stopped.beat_at(10_000)) == (False, 0.0)
+
+
+def test_a_loop_is_repeated_and_what_is_behind_it_is_not() -> None:
+    """Who starts before its end goes round; who starts behind it goes on."""
+    loop = Loop(4.0, 8.0)
+    inside = Transport(True, 60.0, 4, 2.0, 0.0, loop)
+    assert [inside.beat_at(seconds * 1000) for seconds in (1, 5, 6, 7, 10, 11)] == [3.0, 7.0, 4.0, 5.0, 4.0, 5.0]
+    behind = Transport(True, 60.0, 4, 8.0, 0.0, loop)
+    assert behind.beat_at(3_000) == 11.0
+
+
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "playing": st.booleans(),
+        "at_beat": st.floats(0, 64),
+        "tempo_bpm": st.sampled_from([20.0, 60.0, 119.9, 400.0]),
+        "loop": st.sampled_from([None, Loop(0.0, 4.0), Loop(3.5, 9.25)]),
+    },
+).filter(bool)
+
+
+@bounded
+@given(st.lists(st.tuples(changes, st.integers(0, 5_000)), min_size=1, max_size=12), st.integers(0, 10_000))
+def test_a_position_equals_that_of_a_player_who_counts_every_millisecond(
+    steps: list[tuple[dict[str, Any], int]], rest_ms: int
+) -> None:
+    """A model that plays on its own: it moves by tempo each millisecond, and jumps at a loop's end."""
+    transport, now_ms = Transport(), 0
+    for fields, wait_ms in [*steps, ({}, rest_ms)]:
+        model, anchor = transport.anchor_beat, transport.anchor_time
+        can_loop = transport.loop is not None and transport.anchor_beat < transport.loop.end_beat
+        start = max(now_ms, int(anchor))
+        model = transport.beat_at(start)
+        for _ in range(start, now_ms + wait_ms if transport.playing else start):
+            model += transport.tempo_bpm / 60_000
+            if can_loop and transport.loop is not None and model >= transport.loop.end_beat - 1e-9:
+                model -= transport.loop.end_beat - transport.loop.start_beat
+        now_ms += wait_ms
+        position = transport.beat_at(now_ms)
+        length = transport.loop.end_beat - transport.loop.start_beat if transport.loop else 1e9
+        apart = abs(position - model)
+        assert isclose(apart, 0, abs_tol=1e-4) or isclose(apart, length, abs_tol=1e-4)
+        if fields:
+            changed = change_transport(transport, TransportSet(**fields), "ada", now_ms)
+            if "at_beat" not in fields and changed.loop == transport.loop:
+                assert isclose(changed.beat_at(now_ms), position, abs_tol=1e-6)
+            assert changed.version == transport.version + 1
+            transport = changed
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"tempoBpm": 19.9},
+        {"tempoBpm": 401},
+        {"beatsPerBar": 0},
+        {"beatsPerBar": 33},
+        {"atBeat": -1},
+        {"atBeat": 1e300},
+        {"loop": {"startBeat": 4, "endBeat": 4}},
+        {"loop": {"startBeat": -4, "endBeat": 4}},
+        {"loop": {"startBeat": 0, "endBeat": 1e9}},
+    ],
+)
+def test_what_no_player_can_do_is_refused(payload: object) -> None:
+    """With a code, and nothing changes."""
+    stage = Stage("ada")
+    stage.turn(sent(stage.connections["ada"], text("transport.set", payload)))
+    (error,) = stage.connections["ada"].received()
+    assert error["payload"]["code"] == "invalid_transport"
+    assert stage.room.memory.transport == Transport()
+
+
+@pytest.mark.parametrize("payload", [[], {"playing": 1}, {"loop": 5}, {"tempoBpm": "fast"}])
+def test_what_is_no_transport_is_refused(payload: object) -> None:
+    """As a message that cannot be read."""
+    stage = Stage("ada")
+    stage.turn(sent(stage.connections["ada"], text("transport.set", payload)))
+    assert stage.connections["ada"].received()[0]["payload"]["code"] == "invalid_message"
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    """JSON has no NaN, but a program may pass one."""
+    with pytest.raises(InvalidInput):
+        change_transport(Transport(), TransportSet(at_beat=float("nan")), None, 0)
+
+
+def test_a_transport_that_played_on_past_its_end_stands_still() -> None:
+    """A room that nobody has seen for days."""
+    playing = Transport(True, 120.0, 4, 0.0, 0.0)
+    assert resume_transport(playing, 60_000) is playing
+    assert resume_transport(playing, LAST_BEAT * 60_000) == Transport(False, 120.0, 4, 0.0, LAST_BEAT * 60_000)
