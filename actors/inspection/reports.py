@@ -10,7 +10,7 @@ from typing import Final
 
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomActor
-from omnisonic.actors.rooms.roster import Entry
+from omnisonic.actors.rooms.seat import Entry
 from omnisonic.actors.rooms.stats import OPERATOR_RESTART
 from omnisonic.actors.rooms.tap import SHOWN_BYTES
 from omnisonic.actors.runtime.dead_letters import DeadLetter

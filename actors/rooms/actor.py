@@ -20,7 +20,7 @@ from opentelemetry.trace import Span, use_span
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import Handoff, RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages, Control, ExternalMessage, Join, Leave, Mail, Mailbox, Outside
-from omnisonic.actors.rooms.roster import Entry
+from omnisonic.actors.rooms.seat import Entry
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.rooms.stats import OPERATOR_RESTART, TURNS, UNTIMED, RoomStats
 from omnisonic.actors.rooms.tap import Tap

@@ -12,7 +12,7 @@ Overload: the mailbox bounds what one turn handles. Crash: what the batch holds 
 
 from typing import Final, TypeAlias
 
-from omnisonic.actors.rooms.roster import ConnectionHandle
+from omnisonic.actors.rooms.seat import ConnectionHandle
 from omnisonic.errors import InvalidInput
 from omnisonic.wire import messages
 from omnisonic.wire.closing import Closing

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.memory import RoomMemory
-from omnisonic.actors.rooms.roster import Entry
+from omnisonic.actors.rooms.seat import Entry
 from omnisonic.models import Member, RoomId
 from omnisonic.wire.messages import Envelope
 

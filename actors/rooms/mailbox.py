@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from operator import length_hint
 from typing import Final, TypeAlias
 
-from omnisonic.actors.rooms.roster import ConnectionHandle, Entry
+from omnisonic.actors.rooms.seat import ConnectionHandle, Entry
 from omnisonic.models import Member, MemberId, UserId
 from omnisonic.observability.trace_context import Trace
 from omnisonic.stores.bus.events import Reply

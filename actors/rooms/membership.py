@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
 from omnisonic.actors.rooms.mailbox import DropLease, DropLeasesOf, Expire, Join, Leave, PutLease, SyncLeases
-from omnisonic.actors.rooms.roster import REMOVED, ConnectionHandle, Entry, Joined, Left, Roster, Seat, Updated
+from omnisonic.actors.rooms.roster import REMOVED, Joined, Left, Roster, Updated
+from omnisonic.actors.rooms.seat import ConnectionHandle, Entry, Seat
 from omnisonic.actors.rooms.shared_state import StateConflict
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, UserId

@@ -8,132 +8,26 @@ times are seconds on the caller's clock.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, KeysView, Sequence
+from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec.structs import replace
 
+from omnisonic.actors.rooms.seat import ConnectionHandle, Entry, Seat, Wait
 from omnisonic.models import Member, MemberId, UserId
-from omnisonic.wire.closing import Closing
-from omnisonic.wire.messages import binary_head, directed_suffix, member_line, relay_suffix
 
 EXPIRED: Final = "expired"
 REMOVED: Final = "removed"
-
-
-class ConnectionHandle(Protocol):
-    """A connection as its room sees it. Nothing here waits or raises. Compared by identity."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether what is pushed may still arrive."""
-        ...
-
-    def push(self, data: bytes) -> None:
-        """Send whole frames, now or as soon as the kernel takes them. Dropped when it is not open."""
-        ...
-
-    def push_replay(self, parts: Sequence[bytes]) -> None:
-        """Send what a member has missed, as `push`; the parts together are whole frames, and may be many."""
-        ...
-
-    def close(self, closing: Closing) -> None:
-        """Send a close frame after what was pushed, and nothing after it. Only the first close counts."""
-        ...
-
-
 NOTICE_S: Final = 0.5
 """The others are told that a connection broke when it has not come back within this time."""
 WAITS: Final = 1_024
 """Members of one room who are waited for; for one more, the wait for the first of them ends."""
-PENDING_MESSAGES: Final = 64
-PENDING_BYTES: Final = 65_536
-"""What is kept for one member who is waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A member whose connection broke is waited for. `reason` is why; the others are told at `notice_at_s`."""
-
-    until_s: float
-    reason: str
-    notice_at_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A seat, as it survives a crash of its room. `pending` are frames for a member who is waited for."""
-
-    member: Member
-    connection: ConnectionHandle | None
-    lease_until_s: float | None
-    person: UserId | None = None
-    wait: Wait | None = None
-    pending: tuple[bytes, ...] = ()
-
-
 TAKEOVERS: Final = 10
 """How often a new connection gets the seat of one that is connected, within `TAKEOVERS_WITHIN_S`."""
 TAKEOVERS_WITHIN_S: Final = 120.0
 TAKEOVERS_APART_S: Final = 0.5
 """Takeovers closer together than this count as one: one client that connects several times at once is allowed."""
-
-
-class Seat:
-    """A member, what holds the seat, and the parts of messages that name the member, made once."""
-
-    __slots__ = (
-        "binary_head",
-        "connection",
-        "directed_suffix",
-        "lease_until_s",
-        "line",
-        "member",
-        "pending",
-        "person",
-        "relay_suffix",
-        "takeovers",
-        "wait",
-    )
-
-    def __init__(self, entry: Entry) -> None:
-        self.connection = entry.connection
-        self.lease_until_s = entry.lease_until_s
-        self.person = entry.person
-        self.wait = entry.wait
-        self.pending = entry.pending
-        self.takeovers: deque[float] | None = None
-        """When other connections took over this seat while it was connected, the latest; None when none did."""
-        self.relay_suffix = relay_suffix(entry.member.member_id)
-        self.directed_suffix = directed_suffix(entry.member.member_id)
-        self.binary_head = binary_head(entry.member.member_id)
-        self.put(entry.member)
-
-    def put(self, member: Member) -> None:
-        """Show the member like this from now on."""
-        self.member = member
-        self.line = member_line(member)
-
-    @property
-    def is_reachable(self) -> bool:
-        """Whether a message to the member arrives: they are connected, or waited for."""
-        return self.connection is not None or self.wait is not None
-
-    def keep(self, frame: bytes) -> bool:
-        """Keep a frame for the member's return. False when there is no place for it."""
-        if len(self.pending) >= PENDING_MESSAGES or sum(map(len, self.pending)) + len(frame) > PENDING_BYTES:
-            return False
-        self.pending = (*self.pending, frame)
-        return True
-
-    def take_pending(self) -> tuple[bytes, ...]:
-        """Take out what was kept for the member."""
-        pending, self.pending = self.pending, ()
-        return pending
-
-    def entry(self) -> Entry:
-        return Entry(self.member, self.connection, self.lease_until_s, self.person, self.wait, self.pending)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from omnisonic.actors.rooms.mailbox import (
     Tick,
 )
 from omnisonic.actors.rooms.membership import RoomMembership, make_error
-from omnisonic.actors.rooms.roster import Seat
+from omnisonic.actors.rooms.seat import Seat
 from omnisonic.actors.rooms.transport import change_transport
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, checked_display_name, checked_status

@@ -22,7 +22,7 @@ from omnisonic.actors.admission.revocation import AccessRevocation
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, DropLeasesOf, ExternalMessage, PutLease, SyncLeases
 from omnisonic.actors.rooms.registry import Registry
-from omnisonic.actors.rooms.roster import Entry
+from omnisonic.actors.rooms.seat import Entry
 from omnisonic.errors import Unavailable
 from omnisonic.models import Member, RoomId
 from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery, Gap

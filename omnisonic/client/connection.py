@@ -53,7 +53,7 @@ class OutgoingMessage(msgspec.Struct, omit_defaults=True):
     type: str
     payload: Any = None
     to: str | None = None
-    id: int | None = None
+    id: str | None = None
 
 
 def encode_message(message: OutgoingMessage) -> bytes:

@@ -7,6 +7,7 @@ Overload: see `omnisonic.client.inbox`. Crash: a message that cannot be read is 
 because one member's bad message must not end the membership of the others.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -70,19 +71,22 @@ class PendingRequests:
     """All messages that wait for an answer, by the `id` that they were sent with."""
 
     def __init__(self) -> None:
-        self._pending: dict[int, PendingRequest] = {}
-        self._last_id = 0
+        self._pending: dict[str, PendingRequest] = {}
+        self._run = secrets.token_urlsafe(6)
+        """Part of each id: an id names one message for ever, also when the program is started again."""
+        self._last = 0
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def add(self) -> tuple[int, PendingRequest]:
+    def add(self) -> tuple[str, PendingRequest]:
         """Add a request. Returns its id, and the request."""
-        self._last_id += 1
-        request = self._pending[self._last_id] = PendingRequest()
-        return self._last_id, request
+        self._last += 1
+        id_ = f"{self._run}-{self._last}"
+        request = self._pending[id_] = PendingRequest()
+        return id_, request
 
-    def discard(self, id_: int) -> None:
+    def discard(self, id_: str) -> None:
         """Remove a request that nobody waits for any more."""
         self._pending.pop(id_, None)
 

@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from omnisonic.actors.rooms.roster import EXPIRED, REMOVED, Entry, Joined, Left, Replaced, Roster, Updated
+from omnisonic.actors.rooms.roster import EXPIRED, REMOVED, Joined, Left, Replaced, Roster, Updated
+from omnisonic.actors.rooms.seat import Entry
 from omnisonic.models import Member
 from tests.actors.handles import FakeConnection, member
 

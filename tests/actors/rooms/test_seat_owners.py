@@ -1,7 +1,8 @@
 """Whose seat it is, where people are known: nobody takes a member's place, in person or by a lease (SPEC 5.1)."""
 
 from omnisonic.actors.rooms.mailbox import DropLease, DropLeasesOf, Expire, Join, Leave, PutLease, SyncLeases
-from omnisonic.actors.rooms.roster import Entry, Roster
+from omnisonic.actors.rooms.roster import Roster
+from omnisonic.actors.rooms.seat import Entry
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode
 from tests.actors.handles import FakeConnection, member

@@ -3,7 +3,7 @@
 import msgspec
 
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, Expire, Join, Leave, PutLease, SyncLeases
-from omnisonic.actors.rooms.roster import Entry
+from omnisonic.actors.rooms.seat import Entry
 from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.transport import Transport

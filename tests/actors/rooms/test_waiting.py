@@ -3,7 +3,8 @@
 from typing import Final
 
 from omnisonic.actors.rooms.mailbox import DropLeasesOf, Expire, Join, Leave, Mail, PutLease, Remove
-from omnisonic.actors.rooms.roster import NOTICE_S, PENDING_MESSAGES, WAITS
+from omnisonic.actors.rooms.roster import NOTICE_S, WAITS
+from omnisonic.actors.rooms.seat import PENDING_MESSAGES
 from tests.actors.handles import FakeConnection, Setting, member, sent, text
 from tests.actors.room_stage import Stage
 
