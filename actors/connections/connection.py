@@ -180,7 +180,7 @@ class Connection:
         self.member, self.room_id = entrance.member, actor.room_id
         self.person, self.login = person, login
         self._actor = actor
-        actor.tell(Join(self, entrance.member, person, entrance.since))
+        actor.tell(Join(self, entrance.member, person, entrance.since, entrance.tempo))
         if early:
             self._read_frames(early)
 

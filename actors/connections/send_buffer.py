@@ -13,15 +13,15 @@ Send = Callable[[memoryview], int]
 class SendBuffer:
     """A queue of chunks, each made of whole frames; the first may be partly sent."""
 
-    __slots__ = ("_chunks", "_sent", "_since_s", "blocks_bytes", "size")
+    __slots__ = ("_chunks", "_sent", "_since_s", "exempt_bytes", "size")
 
     def __init__(self) -> None:
         self._chunks: deque[bytes | tuple[bytes, ...]] = deque()
         self._since_s: deque[float] = deque()
         self._sent = 0
         self.size = 0
-        self.blocks_bytes = 0
-        """Those of `size` that wait in blocks."""
+        self.exempt_bytes = 0
+        """Those in front that do not count against a limit."""
 
     @property
     def since_s(self) -> float | None:
@@ -40,7 +40,10 @@ class SendBuffer:
         self._chunks.append(block)
         self._since_s.append(now_s)
         self.size += size
-        self.blocks_bytes += size
+
+    def exempt(self) -> None:
+        """What is in the buffer now does not count against a limit."""
+        self.exempt_bytes = self.size
 
     def drop_unsent(self) -> None:
         """Drop what has not been begun. A chunk that is partly sent stays, because a frame must be sent whole."""
@@ -53,7 +56,7 @@ class SendBuffer:
             self._chunks.append(keep)
             self._since_s.append(since_s)
         self.size = len(keep) - self._sent if keep is not None else 0
-        self.blocks_bytes = 0
+        self.exempt_bytes = 0
 
     def flush(self, send: Send) -> bool:
         """Send what the kernel takes. True when nothing is left. Errors: what `send` raises, but `BlockingIOError`."""
@@ -61,13 +64,13 @@ class SendBuffer:
             chunk = self._chunks[0]
             if isinstance(chunk, tuple):
                 chunk = self._chunks[0] = b"".join(chunk)
-                self.blocks_bytes -= len(chunk)
             try:
                 sent = send(memoryview(chunk)[self._sent :])
             except BlockingIOError:
                 return False
             self._sent += sent
             self.size -= sent
+            self.exempt_bytes = max(0, self.exempt_bytes - sent)
             if self._sent < len(chunk):
                 return False
             self._chunks.popleft()

@@ -179,19 +179,29 @@ class SocketConnection(Connection):
             self._check_queue()
 
     def push_replay(self, parts: Sequence[bytes]) -> None:
-        """Send what a member has missed. It does not count against the send buffer's limit for `REPLAY_S`."""
+        """Send what a member has missed. It does not count against the limit of the send buffer for `REPLAY_S`."""
+        if not self.is_open:
+            return
+        is_first = self._send_buffer is None
+        buffer = self._send_buffer = self._send_buffer or SendBuffer()
         begin = size = 0
         for end, part in enumerate(parts, 1):
             size += len(part)
             if size >= REPLAY_BLOCK_BYTES or end == len(parts):
-                self._push_block(tuple(parts[begin:end]), size)
+                buffer.add_block(tuple(parts[begin:end]), size, self._owner.clock.now_s)
                 begin, size = end, 0
-
-    def _push_block(self, block: tuple[bytes, ...], size: int) -> None:
-        if self._send_buffer is None:
-            self.push(b"".join(block))
-        elif self._closing is None and not self._ended:
-            self._send_buffer.add_block(block, size, self._owner.clock.now_s)
+        buffer.exempt()
+        if not is_first:
+            return  # what is in front of it waits for the socket
+        try:
+            is_empty = buffer.flush(self._send)
+        except OSError:
+            self.end(LOST)
+            return
+        if is_empty:
+            self._send_buffer = None
+        else:
+            self._owner.set_writing(self, writing=True)
 
     def _queue(self, data: bytes) -> None:
         if self._closing is None and not self._ended and self._send_buffer is not None:
@@ -202,8 +212,8 @@ class SocketConnection(Connection):
         limit, buffer = self._owner.queue_bytes, self._send_buffer
         if buffer is None or not limit or buffer.size <= limit:
             return
-        is_replay_late = buffer.blocks_bytes and self._owner.clock.now_s - (buffer.since_s or 0.0) > REPLAY_S
-        if buffer.size - buffer.blocks_bytes > limit or is_replay_late:
+        is_late = self._owner.clock.now_s - (buffer.since_s or 0.0) > REPLAY_S
+        if is_late or buffer.size - buffer.exempt_bytes > limit:
             self.close(Closing(CloseCode.TOO_SLOW, "you do not read what the room says"))
 
     def on_writable(self) -> None:

@@ -23,6 +23,7 @@ from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import Frame
 from omnisonic.wire.messages import Envelope
 from omnisonic.wire.recovery import Position
+from omnisonic.wire.transport import Tempo
 
 DATA_FRAMES: Final = 16_384
 """Frames that may wait in one room: far more than one turn handles."""
@@ -32,12 +33,16 @@ DATA_BYTES: Final = 16_777_216
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A connection enters as this member, who has seen everything up to `since`. `person` is the user, if known."""
+    """A connection enters as this member, who has seen everything up to `since`.
+
+    `person` is the user, if known; `tempo` that of the room's session, if it has one.
+    """
 
     connection: ConnectionHandle
     member: Member
     person: UserId | None = None
     since: Position | None = None
+    tempo: Tempo | None = None
 
 
 @dataclass(frozen=True, slots=True)

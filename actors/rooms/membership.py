@@ -15,6 +15,7 @@ from omnisonic.actors.rooms.mailbox import DropLease, DropLeasesOf, Expire, Join
 from omnisonic.actors.rooms.roster import REMOVED, Joined, Left, Roster, Updated
 from omnisonic.actors.rooms.seat import ConnectionHandle, Entry, Seat
 from omnisonic.actors.rooms.shared_state import StateConflict
+from omnisonic.actors.rooms.transport import begin_transport
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, UserId
 from omnisonic.wire import messages
@@ -46,6 +47,8 @@ class RoomMembership(Hooks):
             batch.begin(connection, make_error(wrong))
             batch.dismiss(connection, Closing(CloseCode.POLICY, wrong.code))
             return
+        if join.tempo is not None and not len(self.roster):
+            self.memory.transport = begin_transport(self.memory.transport, join.tempo)
         event = self.roster.join(member, connection, join.person)
         if isinstance(event, Joined):
             batch.to_all(messages.join_frame(event.seat.line))

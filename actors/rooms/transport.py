@@ -12,7 +12,15 @@ from msgspec.structs import replace
 
 from omnisonic.errors import InvalidInput
 from omnisonic.models import BEATS_PER_BAR, TEMPO_BPM, MemberId
-from omnisonic.wire.transport import LAST_BEAT, SHORTEST_LOOP_BEATS, Loop, Milliseconds, Transport, TransportSet
+from omnisonic.wire.transport import (
+    LAST_BEAT,
+    SHORTEST_LOOP_BEATS,
+    Loop,
+    Milliseconds,
+    Tempo,
+    Transport,
+    TransportSet,
+)
 
 START_MS: Final = 150
 """How far ahead a start lies."""
@@ -44,6 +52,13 @@ def change_transport(before: Transport, wanted: TransportSet, by: MemberId | Non
         before.version + 1,
         by,
     )
+
+
+def begin_transport(kept: Transport, tempo: Tempo) -> Transport:
+    """The transport of a room that somebody enters first: it has the session's tempo and meter, unless it plays."""
+    if kept.playing or (kept.tempo_bpm, kept.beats_per_bar) == tempo:
+        return kept
+    return replace(kept, tempo_bpm=float(tempo.bpm), beats_per_bar=tempo.beats_per_bar)
 
 
 def resume_transport(kept: Transport, now_ms: Milliseconds) -> Transport:

@@ -37,6 +37,7 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoleLost, RoomClosed, RoomSaid
 from omnisonic.studio.sessions import LONGEST_PAGE, Change, Cursor, Listing, SessionStore
 from omnisonic.wire.payloads import SessionGone, SharedSession
+from omnisonic.wire.transport import TransportSet
 
 DEFAULT_PAGE: Final = 50
 """Sessions on a page when the query has no `limit`."""
@@ -152,7 +153,11 @@ class Sessions:
         changes = await read_json(Changes)
         change = Change(changes.name, changes.tempo_bpm, changes.beats_per_bar)
         session = await self._sessions.change(login, session_id, change)
-        await self._room_events.publish(RoomSaid(session.id, "session.updated", _encode_shared(session)))
+        events = [RoomSaid(session.id, "session.updated", _encode_shared(session))]
+        if changes.tempo_bpm is not None or changes.beats_per_bar is not None:  # the room's transport follows
+            tempo = TransportSet(tempo_bpm=session.tempo_bpm, beats_per_bar=session.beats_per_bar)
+            events.append(RoomSaid(session.id, "transport.set", msgspec.Raw(msgspec.json.encode(tempo))))
+        await self._room_events.publish(*events)
         return json_response(SessionAnswer(*await self._presence.add_counts([session])))
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)

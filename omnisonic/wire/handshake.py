@@ -22,6 +22,7 @@ from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.models import Member, RoomId, checked_display_name, checked_member_id, checked_room_id, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.recovery import Position, parse_position
+from omnisonic.wire.transport import Tempo
 
 HEAD_BYTES: Final = 16_384
 """A longer request head is refused with 431."""
@@ -75,11 +76,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """Who wants to enter which room. `since`: what they have seen of it."""
+    """Who wants to enter which room. `since`: what they have seen of it; `tempo`: that of the room's session."""
 
     room_id: RoomId
     member: Member
     since: Position | None = None
+    tempo: Tempo | None = None
 
 
 def find_head_end(received: bytearray, new: int) -> int | None:

@@ -3,7 +3,7 @@
 Nothing runs here: a position is arithmetic on (beat, time, tempo). `beat_at` is what every client computes.
 """
 
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,13 @@ SHORTEST_LOOP_BEATS: Final = 0.25
 
 Milliseconds: TypeAlias = float
 """Milliseconds since 1970, on the server's clock."""
+
+
+class Tempo(NamedTuple):
+    """Tempo and meter, as a session has them."""
+
+    bpm: float
+    beats_per_bar: int
 
 
 class Loop(msgspec.Struct, frozen=True, rename="camel"):

@@ -5,11 +5,12 @@ Only its members may enter a session's room, whatever holds for other rooms. Ada
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from omnisonic.errors import InvalidInput
 from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
+from omnisonic.wire.transport import Tempo
 
 
 class Pass(NamedTuple):
@@ -29,6 +30,7 @@ class Standing:
         has_role: They have a role in that session, and the room is written in the usual form of its id.
         is_reserved: The wanted member id is another user's id.
         is_own: The wanted member id is their own user's id.
+        tempo: The session's.
     """
 
     is_sessions: bool
@@ -36,6 +38,7 @@ class Standing:
     has_role: bool
     is_reserved: bool
     is_own: bool = False
+    tempo: Tempo | None = field(default=None, compare=False)
 
     @property
     def is_anybodys(self) -> bool:

@@ -14,14 +14,16 @@ from omnisonic.stores.database.pool import Database
 from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
 from omnisonic.studio.access import AccessStore, Pass, Standing
 from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.wire.transport import Tempo
 
 _STANDING: Final = """
 -- $1 sign-in, $2 session, $3 the user's id that is wanted as member id; each may be NULL. Always one row.
-SELECT EXISTS (SELECT FROM sessions WHERE id = $2::uuid) AS is_sessions,
+SELECT session.id IS NOT NULL AS is_sessions, session.tempo_bpm, session.beats_per_bar,
     person.id::text AS id, person.name, person.email, person.image,
     EXISTS (SELECT FROM session_members WHERE session_id = $2::uuid AND user_id = person.id) AS has_role,
     EXISTS (SELECT FROM users WHERE id = $3::uuid AND id IS DISTINCT FROM person.id) AS is_reserved
 FROM (VALUES ($1::text)) AS asked (login)
+LEFT JOIN sessions AS session ON session.id = $2::uuid
 LEFT JOIN live_logins AS login ON login.id = asked.login
 LEFT JOIN users AS person ON person.id = login.user_id
 """
@@ -74,6 +76,7 @@ class PostgresAccess:
             has_role=row["has_role"] and room == session,
             is_reserved=row["is_reserved"],
             is_own=person is not None and person.id == user,
+            tempo=Tempo(row["tempo_bpm"], row["beats_per_bar"]) if row["is_sessions"] else None,
         )
 
     async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:

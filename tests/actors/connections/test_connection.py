@@ -6,7 +6,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
-from omnisonic.actors.connections.socket_connection import RateLimit
+from omnisonic.actors.connections.socket_connection import REPLAY_S, RateLimit
 from omnisonic.actors.rooms.mailbox import DATA_FRAMES
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import BINARY, CLOSE, TEXT, frame
@@ -105,3 +105,40 @@ def test_a_message_that_a_room_cannot_take_is_not_lost_in_silence(stage: Stage) 
     assert stage.errors() == ["room_busy"]
     assert stage.taken == DATA_FRAMES
     assert stage.connection.is_open
+
+
+def test_what_a_member_has_missed_does_not_count_as_too_slow_for_a_while(stage: Stage) -> None:
+    """More than the send buffer may hold waits for them; what is new counts, and after a time all of it."""
+    stage.owner.queue_bytes = 65_536
+    parts = [b"\x81\x04", b"note"] * 2_000_000
+    stage.connection.push_replay(parts)
+    stage.owner.clock.now_s += REPLAY_S - 1
+    stage.connection.push(b"\x81\x03new")
+    assert stage.connection.is_open
+    assert stage.connection.queued_bytes > 1_000_000
+    stage.owner.clock.now_s += 2
+    stage.connection.push(b"\x81\x03new")
+    assert stage.connection.closing == Closing(CloseCode.TOO_SLOW, "you do not read what the room says")
+
+
+def test_what_is_new_counts_while_a_member_reads_what_they_have_missed(stage: Stage) -> None:
+    """They are closed for it as anybody is."""
+    stage.owner.queue_bytes = 65_536
+    stage.connection.push_replay([b"\x81\x04note"] * 2_000_000)
+    stage.connection.push(b"." * 65_536)
+    assert stage.connection.is_open
+    stage.connection.push(b".")
+    assert not stage.connection.is_open
+
+
+def test_what_a_member_has_missed_arrives_whole_and_in_order(stage: Stage) -> None:
+    """In blocks that are put together when it is their turn; what was pushed after it comes after it."""
+    parts = [b"%07d|" % number for number in range(500_000)]
+    stage.connection.push_replay(parts)
+    stage.connection.push(b"new")
+    received = bytearray()
+    while len(received) < len(b"".join(parts)) + 3:
+        received += stage.reported()
+        stage.connection.on_writable()
+    assert received == b"".join(parts) + b"new"
+    assert stage.connection.queued_bytes == 0

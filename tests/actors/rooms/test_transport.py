@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omnisonic.actors.rooms.mailbox import Join, Leave
 from omnisonic.actors.rooms.transport import START_MS, change_transport, resume_transport
 from omnisonic.errors import InvalidInput
-from omnisonic.wire.transport import LAST_BEAT, Loop, Transport, TransportSet
-from tests.actors.handles import sent, text
+from omnisonic.wire.transport import LAST_BEAT, Loop, Tempo, Transport, TransportSet
+from tests.actors.handles import FakeConnection, member, sent, text
 from tests.actors.room_stage import Stage
 
 bounded = settings(max_examples=150)
@@ -158,3 +159,20 @@ def test_a_transport_that_played_on_past_its_end_stands_still() -> None:
     playing = Transport(True, 120.0, 4, 0.0, 0.0)
     assert resume_transport(playing, 60_000) is playing
     assert resume_transport(playing, LAST_BEAT * 60_000) == Transport(False, 120.0, 4, 0.0, LAST_BEAT * 60_000)
+
+
+def test_it_begins_with_the_tempo_of_the_session() -> None:
+    """When the first member enters, and again when the room was empty; not while it plays, and not for the second."""
+    stage = Stage()
+    ada, bob = FakeConnection("ada"), FakeConnection("bob")
+    stage.turn(Join(ada, member("ada"), tempo=Tempo(90.0, 3)), Join(bob, member("bob"), tempo=Tempo(60.0, 5)))
+    for connection in (ada, bob):
+        transport = connection.received()[0]["payload"]["transport"]
+        assert (transport["tempoBpm"], transport["beatsPerBar"], transport["version"]) == (90.0, 3, 0)
+    stage.turn(sent(ada, text("transport.set", {"playing": True})))
+    playing = stage.room.memory.transport
+    stage.turn(Leave(ada, "left"), Leave(bob, "left"), Join(ada, member("ada"), tempo=Tempo(60.0, 5)))
+    assert stage.room.memory.transport == playing
+    stage.turn(sent(ada, text("transport.set", {"playing": False})), Leave(ada, "left"))
+    stage.turn(Join(ada, member("ada"), tempo=Tempo(60.0, 5)))
+    assert stage.room.memory.transport.tempo_bpm == 60.0

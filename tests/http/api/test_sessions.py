@@ -129,7 +129,7 @@ def test_a_query_that_cannot_be_is_named(web: Web, query: str, code: str) -> Non
 
 
 def test_an_owner_changes_what_they_say_and_nothing_else(web: Web) -> None:
-    """What is absent or null stays; the room hears the session as everybody sees it."""
+    """What is absent or null stays; the room gets the session as everybody sees it, and its transport follows."""
     ada = web.sign_up("ada@example.com")
     session = make(ada, "jam")
     web.bus.published.clear()
@@ -142,9 +142,13 @@ def test_an_owner_changes_what_they_say_and_nothing_else(web: Web) -> None:
     assert (renamed["name"], renamed["tempoBpm"]) == ("Slow blues", 90.5)
     events = web.bus.events
     assert [(event.room, event.type) for event in events if isinstance(event, RoomSaid)] == [
-        (session["id"], "session.updated")
-    ] * 2
+        (session["id"], "session.updated"),
+        (session["id"], "transport.set"),
+        (session["id"], "session.updated"),
+    ]
     assert isinstance(events[0], RoomSaid)
+    assert isinstance(events[1], RoomSaid)
+    assert _json(events[1]) == {"tempoBpm": 90.5, "beatsPerBar": 3}
     reported = _json(events[0])
     as_everybody_sees = changed | {"owner": changed["owner"] | {"name": "ada", "email": None}}
     assert reported == {key: value for key, value in as_everybody_sees.items() if key not in ("role", "participants")}
