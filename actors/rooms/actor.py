@@ -72,6 +72,7 @@ class RoomActor:
         self.is_unsaved = False
         """Whether the memory has changed, and its watchers know."""
         self.is_ready = False
+        self._holds = 0
         self.empty_since_s: float | None = context.now_s()
         self.next_expiry_s: float | None = None
         self.entries: tuple[Entry, ...] = context.entries
@@ -107,6 +108,22 @@ class RoomActor:
     def is_alive(self) -> bool:
         """False between a crash and the restart."""
         return self._room is not None
+
+    def hold(self) -> None:
+        """Let all mail wait until as many calls of `resume`, because something of the room is being loaded."""
+        self._holds += 1
+        self.is_ready = True  # nothing is scheduled that is ready already
+
+    def resume(self) -> None:
+        """Begin with what `memory` holds now, and handle the mail that waits."""
+        if self._room is not None:
+            self._room.offset = self.offset
+        self._holds = max(0, self._holds - 1)
+        if self._holds:
+            return
+        self.is_ready = False
+        if self.mailbox:
+            self._schedule(self)
 
     def tell(self, mail: Control) -> None:
         """Put control mail in the mailbox."""

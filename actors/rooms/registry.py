@@ -150,6 +150,12 @@ class Registry:
             totals.add(actor)
         return totals
 
+    def drop(self, actor: RoomActor, closing: Closing) -> None:
+        """Close a room that cannot begin, and everybody who waits for it."""
+        self._forget(actor)
+        actor.close(closing)
+        self.on_roster_change(actor)
+
     def _forget(self, actor: RoomActor) -> None:
         if self._actors.get(actor.room_id) is actor:
             del self._actors[actor.room_id]

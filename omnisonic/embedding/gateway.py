@@ -28,6 +28,7 @@ from omnisonic.embedding.admission import Admit, HookAdmission
 from omnisonic.embedding.hook_contract import require_plain_function
 from omnisonic.embedding.hosting import Hosting, OnMessage, make_envelope
 from omnisonic.embedding.rooms import Room
+from omnisonic.embedding.saving import RoomStates
 from omnisonic.embedding.ticker import Ticker
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
@@ -215,7 +216,7 @@ async def open_gateway(
         TypeError: A hook is not a plain function, or a limit has an unknown name.
 
     At the end of the block all connections are closed with 1001, which tells clients to reconnect later, within 5 s.
-    What the block raises is not wrapped in a group.
+    Then rooms are saved, within 10 s. What the block raises is not wrapped in a group.
 
     Example:
         async with omnisonic.open_gateway(port=8080) as gateway:
@@ -230,11 +231,14 @@ async def open_gateway(
     with listener:
         async with open_background() as background:
             gateway = Gateway(options, background, hosting.create_room)
+            states = RoomStates(gateway.registry, background)
             try:
                 hosting.registry = gateway.registry
                 ticker = Ticker(gateway.registry)
                 gateway.registry.watchers.append(ticker)
                 hosting.on_tick_change = ticker.on_roster_change
+                gateway.registry.watchers.append(states)
+                hosting.on_turn = states.on_turn
                 await gateway.start_child("ticker", ticker.run)
                 await gateway.start([listener])
                 yield RunningGateway(gateway, hosting, host, listener.getsockname()[1])
@@ -244,6 +248,7 @@ async def open_gateway(
                     await gateway.shutdown(
                         0.0 if has_crashed else SHUTDOWN_S
                     )  # after a crash nobody can send close frames
+                    await states.save_all()
                     background.cancel_scope.cancel()
                     gateway.close()
 

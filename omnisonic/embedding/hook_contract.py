@@ -30,6 +30,12 @@ def require_plain_function(hook: object, name: str) -> None:
         raise TypeError(f"{name} must be a plain function: rooms do not wait. Remove `async` or `yield` from it.")
 
 
+def require_async_function(hook: object, name: str) -> None:
+    """Check that the hook called `name` is an async function. Raises `TypeError`."""
+    if not any(inspect.iscoroutinefunction(each) for each in (hook, getattr(hook, "__call__", None))):  # noqa: B004
+        raise TypeError(f"{name} must be an async function: write `async def`.")
+
+
 def apply_result(result: object, offered: Offered, kind: type[Offered], name: str) -> Offered | None:
     """What to relay after the hook `name` was called with `offered`: the same, another one of its `kind`, or None.
 

@@ -122,6 +122,7 @@ class HostedRoom(RoomState):
             handle()
             while self._actions:
                 self._actions.pop(0)(batch)
+            self._hosting.on_turn(self)
             if self.user_room.tick_s != self._tick_s:
                 self._tick_s = self.user_room.tick_s
                 self._hosting.update_ticks(self)
@@ -208,6 +209,8 @@ class Hosting:
         self.registry: Registry | None = None
         self.on_tick_change: Callable[[RoomActor], None] = _ignore
         """Called with a room whose `tick_s` has changed."""
+        self.on_turn: Callable[[HostedRoom], None] = _ignore
+        """Called after each turn of a room that may have changed its state."""
 
     def create_room(self, context: RoomContext) -> HostedRoom:
         """Create the state of a room actor."""
@@ -257,8 +260,8 @@ def make_envelope(type: str, payload: Any, to: MemberId | None) -> Envelope:  # 
     return Envelope(type, msgspec.Raw(data), to)
 
 
-def _ignore(_actor: RoomActor) -> None:
-    """There is no ticker yet."""
+def _ignore(_room: object) -> None:
+    """Nobody wants to know yet."""
 
 
 def _make_room_envelope(type_: str, payload: Any, to: MemberId | None) -> Envelope:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar, cast, get_args
 
-from omnisonic.embedding.hook_contract import require_plain_function
+from omnisonic.embedding.hook_contract import require_async_function, require_plain_function
 from omnisonic.models import Member, MemberId, RoomId
 from omnisonic.wire.decoded_message import Message
 
@@ -19,7 +19,9 @@ HOOKS: Final = (
     "on_tick",
     "on_crash",
 )
-"""The methods that a subclass may define."""
+"""The methods that a subclass may define, and that rooms call in their turns."""
+ASYNC_HOOKS: Final = ("load", "save")
+"""The methods that a subclass may define, and that are awaited outside of turns."""
 
 
 class RoomHost(Protocol):
@@ -60,8 +62,8 @@ class Room(Generic[State]):
     `on_message`: binary messages (`binary_refused`) unless it defines `on_binary`, and new display names
     (`name_refused`) unless it defines `on_presence`.
 
-    Life: the constructor and `initial_state` run when the first member enters. An empty room is forgotten after a
-    minute (`empty_room_s`), without a call.
+    Life: the constructor, `initial_state` and `load` run when the first member enters. An empty room is forgotten after
+    a minute (`empty_room_s`), without a call.
 
     Crash: when a hook raises, the error is logged with its traceback, and within 100 ms there is a new object with the
     same members, on which `on_crash` is called. No connection is closed, and nothing that the hook sent is relayed. The
@@ -69,7 +71,8 @@ class Room(Generic[State]):
     the error `room_crashed`. After more than 3 crashes in 5 s the room is closed (1011); other rooms continue.
 
     Raises:
-        TypeError: When the class is defined: a hook is async or a generator, or `initial_state` is missing.
+        TypeError: When the class is defined: a hook is async or a generator, `load` or `save` is not async, or
+            `initial_state` is missing.
 
     Example:
         class Counter(omnisonic.Room[int]):
@@ -86,7 +89,9 @@ class Room(Generic[State]):
     tick_s: float = 0.0
     """Seconds between two calls of `on_tick`. 0: none. You may change it at any time; it counts after the next tick."""
     state: State
-    """What the room remembers. It lives as long as the object, or longer with `on_crash`."""
+    """What the room remembers. It lives as long as the object, or longer with `on_crash`, `load` and `save`."""
+    save_every_s: float = 1.0
+    """The shortest time between two calls of `save` for one room, in seconds."""
 
     def __init__(self, host: RoomHost) -> None:
         self._host = host
@@ -95,6 +100,8 @@ class Room(Generic[State]):
         super().__init_subclass__(**kwargs)
         for hook in HOOKS:
             require_plain_function(getattr(cls, hook), f"{cls.__name__}.{hook}")
+        for hook in ASYNC_HOOKS:
+            require_async_function(getattr(cls, hook), f"{cls.__name__}.{hook}")
         given = [argument for base in getattr(cls, "__orig_bases__", ()) for argument in get_args(base)]
         has_state = any(argument is not type(None) and not isinstance(argument, TypeVar) for argument in given)
         if has_state and cls.initial_state is Room.initial_state:
@@ -109,6 +116,38 @@ class Room(Generic[State]):
             The first `self.state`.
         """
         return cast("State", None)
+
+    async def load(self, name: RoomId) -> State | None:
+        """Called for a new room, before its first member enters; members wait for it, 5 s at most.
+
+        It runs in a task of its own, and may wait. When it raises or takes too long, the room does not begin: who
+        waited is closed with 1011, and the next one who enters tries again.
+
+        Args:
+            name: The room's id. It may have any visible characters: do not use it as the name of a file unchanged.
+
+        Returns:
+            The state to begin with, as `save` got it. None: that of `initial_state`.
+        """
+        del name
+        return None
+
+    async def save(self, name: RoomId, state: State) -> None:
+        """Called after turns of the room, at most once in `save_every_s`, and at the end of `open_gateway`.
+
+        It runs in a task of its own, and may wait, 10 s at most. Take what you need from `state` before you wait for
+        anything, because the room goes on meanwhile. One call at a time for each room. When it raises, it is called
+        again, more and more seldom.
+
+        Args:
+            name: The room's id.
+            state: The room's state.
+
+        Example:
+            async def save(self, name: str, state: list[str]) -> None:
+                data = json.dumps(state)
+                await trio.Path(f"{name.encode().hex()}.json").write_text(data)
+        """
 
     def on_join(self, member: Member) -> None:
         """Called after a new member joined. They have received `welcome`, and the others know.

@@ -121,6 +121,33 @@ except* KeyboardInterrupt:
 """
 
 
+async def tictactoe(python: Path, folder: Path) -> None:
+    """Two players move in turn; the program is stopped in the middle and started again, and somebody wins."""
+    async with running(python, folder, "tictactoe.py") as program:
+        url = await program.line("ws://")
+        async with (
+            omnisonic.connect(url, room="a/b", name="Ada", member_id="ada") as ada,
+            omnisonic.connect(url, room="a/b", name="Bo", member_id="bo") as bo,
+        ):
+            await ada.ask("move", 0)
+            for mover, cell, code in ((ada, 1, "not_your_turn"), (bo, 0, "not_free"), (bo, "x", "not_free")):
+                with pytest.raises(omnisonic.NotTaken) as refused:
+                    await mover.ask("move", cell)
+                assert refused.value.code == code
+            await bo.ask("move", 3)
+    async with running(python, folder, "tictactoe.py") as program:
+        url = await program.line("ws://")
+        async with (
+            omnisonic.connect(url, room="a/b", name="Bo", member_id="bo") as bo,
+            omnisonic.connect(url, room="a/b", name="Ada", member_id="ada") as ada,
+        ):
+            assert (await next_of(bo, "board")).payload["cells"][:4] == ["X", "", "", "O"]
+            for mover, cell in ((ada, 1), (bo, 4), (ada, 2)):
+                await mover.ask("move", cell)
+            boards = [(await next_of(bo, "board")).payload for _ in range(4)]
+            assert boards[-1]["winner"] == "ada"
+
+
 async def door(python: Path, folder: Path) -> None:
     """Who has a ticket is who the database says; nobody else gets in."""
     async with running(python, folder, "door.py") as program:
@@ -175,6 +202,7 @@ ACTS: Final[dict[str, Act]] = {
     "talk.py": talk,
     "bot.py": bot,
     "metronome.py": metronome,
+    "tictactoe.py": tictactoe,
     "door.py": door,
     "site.py": site,
     "test_bot.py": fixture,
