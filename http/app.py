@@ -14,6 +14,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
+from omnisonic.http.api.activity import Activity
 from omnisonic.http.api.downloads import DownloadLinks, Downloads, DownloadSlots, FileResponder
 from omnisonic.http.api.exports import Exports
 from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
@@ -49,6 +50,7 @@ from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.storage import Storage
 from omnisonic.studio.access import AccessStore
 from omnisonic.studio.accounts.account_store import AccountStore
+from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.media.identifier import Identifier
 from omnisonic.studio.sessions import SessionStore
@@ -82,6 +84,7 @@ class Stores:
     uploads: UploadStore
     resumable: ResumableStore
     exports: ExportStore
+    activity: ActivityStore
     retention: UploadRetention
     storage: Storage
     ping_database: Callable[[], Awaitable[None]]
@@ -145,6 +148,7 @@ def create_app(
         Uploads(settings, upload_services, room_events, current_user.login),
         Tus(upload_services, stores.resumable, stores.storage, room_events, current_user.login),
         Downloads(stores.uploads, file_responder, download_links, current_user.login),
+        Activity(stores.activity, room_events, current_user.login),
         Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
         Rooms(settings, room_stores, current_user, rights, secret=secret, admin_token=admin_token, gateway=gateway),
         RealtimeReference(gateway),

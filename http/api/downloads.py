@@ -2,8 +2,8 @@
 
 A link works for whoever has it, for fifteen minutes. It points to the CDN where there is one; else to the storage when
 that makes links of its own; else to `/files/...` here, signed over everything that serving needs, so that following it
-asks neither for a login nor the database. Browsers never run what is served: it is an attachment, in a sandbox, with
-the media type that was found from its bytes.
+asks for no login. It ends when the upload is removed, as far as the database answers; without it, it works. Browsers
+never run what is served: it is an attachment, in a sandbox, with the media type that was found from its bytes.
 
 Overload: `DownloadSlots` bounds how many downloads run at once; each holds a file, a socket and one block of memory,
 and blocks are read as the client takes them. A client that takes nothing is cut off (`omnisonic.http.core.connection`).
@@ -14,7 +14,7 @@ a slot is free again once its request is over.
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,13 +25,14 @@ from quart_schema import hide
 from werkzeug.datastructures import Range
 from werkzeug.http import parse_range_header
 
+from omnisonic.errors import Unavailable
 from omnisonic.http.core.client_address import request_address
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.framework import call_at_end
 from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.models import LoginId, UploadId
 from omnisonic.settings.fields import Networks
-from omnisonic.stores.storage import LINK_S, Key, Storage, attachment
+from omnisonic.stores.storage import LINK_S, Key, NoSuchObject, Storage, attachment
 from omnisonic.studio.uploads import StoredUpload
 from omnisonic.studio.uploads.upload_store import UploadStore
 
@@ -205,7 +206,11 @@ class Downloads:
     async def by_link(self, signed: str, name: str) -> Response:
         """Download by a signed link."""
         del name  # for programs that take the file name from the URL
-        return await self._file_responder.respond(self._links.read(signed))
+        download = self._links.read(signed)
+        with suppress(Unavailable):
+            if await self._store.is_in_bin(download.key):
+                raise NoSuchObject
+        return await self._file_responder.respond(download)
 
     @describe_route(None, 400, 401, 404, 416, 429, 503, bare=[200, 206, 304], files=["*/*"], security=COOKIE)
     async def by_role(self, upload_id: UploadId) -> Response:

@@ -153,11 +153,8 @@ class Sessions:
         changes = await read_json(Changes)
         change = Change(changes.name, changes.tempo_bpm, changes.beats_per_bar)
         session = await self._sessions.change(login, session_id, change)
-        events = [RoomSaid(session.id, "session.updated", _encode_shared(session))]
-        if changes.tempo_bpm is not None or changes.beats_per_bar is not None:  # the room's transport follows
-            tempo = TransportSet(tempo_bpm=session.tempo_bpm, beats_per_bar=session.beats_per_bar)
-            events.append(RoomSaid(session.id, "transport.set", msgspec.Raw(msgspec.json.encode(tempo))))
-        await self._room_events.publish(*events)
+        has_tempo = changes.tempo_bpm is not None or changes.beats_per_bar is not None
+        await notify_room_of_change(self._room_events, session, has_tempo=has_tempo)
         return json_response(SessionAnswer(*await self._presence.add_counts([session])))
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
@@ -200,8 +197,11 @@ class Sessions:
         return msgspec.structs.replace(session, participants=0)
 
 
-def _encode_shared(session: Session) -> msgspec.Raw:
-    """Encode the session without the fields that differ for each caller."""
+async def notify_room_of_change(room_events: RoomEvents, session: Session, *, has_tempo: bool) -> None:
+    """Tell the room of the session as it is now, without the fields that differ for each caller.
+
+    `has_tempo`: its tempo or metre was set, which the room's transport follows.
+    """
     shared = SharedSession(
         session.id,
         session.name,
@@ -211,4 +211,8 @@ def _encode_shared(session: Session) -> msgspec.Raw:
         session.created_at,
         session.updated_at,
     )
-    return msgspec.Raw(msgspec.json.encode(shared))
+    events = [RoomSaid(session.id, "session.updated", msgspec.Raw(msgspec.json.encode(shared)))]
+    if has_tempo:
+        tempo = TransportSet(tempo_bpm=session.tempo_bpm, beats_per_bar=session.beats_per_bar)
+        events.append(RoomSaid(session.id, "transport.set", msgspec.Raw(msgspec.json.encode(tempo))))
+    await room_events.publish(*events)

@@ -39,7 +39,7 @@ from omnisonic.studio.uploads import (
     UploadTooLarge,
     checked_file_name,
 )
-from omnisonic.studio.uploads.garbage_collector import COLLECT_S, GarbageCollector
+from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.studio.uploads.upload_writer import FOLDER, UploadWriter, new_key
 from omnisonic.wire.payloads import UploadGone
@@ -108,6 +108,7 @@ class Uploads:
         routes.get("/<id(length=36):upload_id>")(self.read)
         routes.patch("/<id(length=36):upload_id>")(self.change)
         routes.delete("/<id(length=36):upload_id>")(self.remove)
+        routes.post("/<id(length=36):upload_id>/restore")(self.restore)
         # The address that the pages of the original studio call.
         routes.post("/<id(length=36):upload_id>/delete")(self.remove)
         routes.get("/<id(length=36):upload_id>/peaks")(self.peaks)
@@ -160,14 +161,22 @@ class Uploads:
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, upload_id: UploadId) -> Response:
-        """Remove an upload for good. For its uploader and the session's owner. The live room is notified."""
+        """Put an upload into the bin. For its uploader and the session's owner. The live room is notified.
+
+        It can be restored for 30 days. Then it is deleted for good.
+        """
         refuse_body()
         stored = await self._services.store.remove(self._login(), upload_id)
-        if stored.upload.session_id is not None:
-            payload = msgspec.Raw(msgspec.json.encode(UploadGone(upload_id, stored.upload.session_id)))
-            await self._room_events.publish(RoomSaid(stored.upload.session_id, "upload.removed", payload))
-        await self._services.garbage_collector.collect([stored.key], within_s=COLLECT_S)
+        await notify_room_of_removal(self._room_events, stored.upload)
         return json_response(Ok())
+
+    @describe_route(ChangedUpload, 400, 401, 403, 404, 413, 415, 503, security=COOKIE)
+    async def restore(self, upload_id: UploadId) -> Response:
+        """Take an upload out of the bin. For its uploader and the session's owner. The live room is notified."""
+        refuse_body()
+        upload = await self._services.store.restore(self._login(), upload_id)
+        await notify_room(self._room_events, "upload.added", upload)
+        return json_response(ChangedUpload(upload))
 
     @describe_route(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
     async def peaks(self, upload_id: UploadId) -> Response:
@@ -189,6 +198,13 @@ class Uploads:
         if size > self._services.upload_writer.max_bytes:
             raise UploadTooLarge(self._services.upload_writer.max_bytes)
         return size
+
+
+async def notify_room_of_removal(room_events: RoomEvents, upload: Upload) -> None:
+    """Tell the room of the upload's session, if it has one, that it is not there any more."""
+    if upload.session_id is not None:
+        payload = msgspec.Raw(msgspec.json.encode(UploadGone(upload.id, upload.session_id)))
+        await room_events.publish(RoomSaid(upload.session_id, "upload.removed", payload))
 
 
 async def notify_room(room_events: RoomEvents, what: str, upload: Upload) -> None:

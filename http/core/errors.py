@@ -17,6 +17,7 @@ from omnisonic.http.core.responses import Problem, json_response
 from omnisonic.stores.presence import TooManyLeases
 from omnisonic.stores.storage import NoSuchObject, StorageFull
 from omnisonic.studio.access import MemberReserved
+from omnisonic.studio.activity import AlreadyUndone, CannotUndo, ChangedSince, NoSuchActivity
 from omnisonic.studio.exports import NoSuchExport, RequesterOnly
 from omnisonic.studio.sessions import (
     NoSuchCollaborator,
@@ -69,6 +70,10 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     RequesterOnly: 403,
     NoSuchResumable: 404,
     NoSuchObject: 404,
+    NoSuchActivity: 404,
+    CannotUndo: 409,
+    AlreadyUndone: 409,
+    ChangedSince: 409,
     NoPeaks: 404,
     UploaderOnly: 403,
     OffsetConflict: 409,

@@ -26,6 +26,7 @@ from omnisonic.models import (
     Upload,
     UserId,
 )
+from omnisonic.models.activity import ActivityEvent
 from omnisonic.studio.exports import download_path
 
 JSON_TYPE: Final = "application/json"
@@ -154,6 +155,19 @@ class UploadList(msgspec.Struct, frozen=True, rename="camel"):
 
     uploads: list[UploadAnswer]
     next_before: str | None
+
+
+class ActivityList(msgspec.Struct, frozen=True, rename="camel"):
+    """What happened in a session, newest first. Send `nextBefore` as `before` to get the next page; null: no more."""
+
+    events: list[ActivityEvent]
+    next_before: str | None
+
+
+class ActivityAnswer(msgspec.Struct, frozen=True):
+    """The event that an undo is. It can be undone as well."""
+
+    event: ActivityEvent
 
 
 class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):

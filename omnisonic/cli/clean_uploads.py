@@ -70,6 +70,8 @@ async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_r
             return
         uploads, size_bytes = await _drop_stale(retention, age, stale.uploads)
         await retention.drop_expired(BATCH)
+        while await retention.drop_removed(BATCH):
+            pass
         garbage_collector = GarbageCollector(retention, storage)
         objects = await garbage_collector.sweep()
         _print(

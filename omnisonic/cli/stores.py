@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from omnisonic.cli.storage import create_storage
+from omnisonic.http.api.activity import activity_teller
 from omnisonic.http.api.gateway import find_gateway, open_probe_client
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.app import Stores
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.valkey import ValkeyBus
@@ -18,6 +20,7 @@ from omnisonic.stores.presence.valkey import ValkeyPresence
 from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.resumable_store import ResumableStore
@@ -38,6 +41,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
         await database.open()
         after.push_async_callback(database.aclose)
         use = LoginUse(database)
+        tell = activity_teller(RoomEvents(bus))
         yield Stores(
             presence=presence,
             bus=bus,
@@ -45,21 +49,24 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             local_guard=MemoryGuard(),
             accounts=AccountStore(database, use),
             access=PostgresAccess(database, use),
-            sessions=PostgresSessions(database, use),
+            sessions=PostgresSessions(database, use, tell=tell),
             uploads=UploadStore(
                 database,
                 use,
                 quota_bytes=settings.upload_quota_bytes,
                 most_active=settings.upload_max_active_per_user,
+                tell=tell,
             ),
-            resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes),
+            resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=tell),
             retention=UploadRetention(database),
             exports=ExportStore(
                 database,
                 use,
                 most_active=settings.export_max_active,
                 most_active_of_user=settings.export_max_active_per_user,
+                tell=tell,
             ),
+            activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=tell),
             storage=storage,
             ping_database=database.ping,
             ask_gateway=None if gateway is None else gateway.check,

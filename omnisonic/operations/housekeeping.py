@@ -50,6 +50,9 @@ def all_chores(
     async def drop_expired() -> int:
         return await _drop_all(retention.drop_expired)
 
+    async def drop_removed() -> int:
+        return await _drop_all(retention.drop_removed)
+
     async def drop_stale() -> int:
         async def drop_batch(limit: int) -> int:
             return len(await retention.drop_stale(upload_retention, limit))
@@ -62,6 +65,7 @@ def all_chores(
     return {
         "accounts": accounts.sweep,
         "unfinished uploads": drop_expired,
+        "removed uploads": drop_removed,
         "stale uploads": drop_stale,
         "old exports": drop_old_exports,
         "files": garbage_collector.sweep,

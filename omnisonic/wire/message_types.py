@@ -13,6 +13,7 @@ import msgspec
 import msgspec.structs
 
 from omnisonic.models import Member, Upload
+from omnisonic.models.activity import ActivityEvent
 from omnisonic.wire.messages import Ack, Error, Leave, PresenceSet
 from omnisonic.wire.payloads import ExportGone, Progress, Pulse, SessionGone, SharedSession, UploadGone, Welcomed
 from omnisonic.wire.recovery import HistoryGap
@@ -173,7 +174,7 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
         "upload.added",
         "server",
         "to the room",
-        "A file was uploaded. The payload is the upload, as in `GET /api/upload/{id}`.",
+        "A file was uploaded, or brought back from the bin. The payload is the upload, as in `GET /api/upload/{id}`.",
         Upload,
         numbered=True,
         like="an upload",
@@ -187,7 +188,17 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
         numbered=True,
         like="an upload",
     ),
-    MessageType("upload.removed", "server", "to the room", "A file was deleted.", UploadGone, numbered=True),
+    MessageType("upload.removed", "server", "to the room", "A file was put into the bin.", UploadGone, numbered=True),
+    MessageType(
+        "activity.added",
+        "server",
+        "to the room",
+        "Somebody did something, or went on with it: then the event has the `id` of one before. The payload is the "
+        "event, as in `GET /api/sessions/{id}/activity`.",
+        ActivityEvent,
+        numbered=True,
+        like="an event",
+    ),
     MessageType(
         "session.updated",
         "server",

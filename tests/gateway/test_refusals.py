@@ -63,7 +63,7 @@ def test_the_reserved_types_are_those_of_the_contract() -> None:
     """The table of SPEC 5.2, without what clients say."""
     presence = {"presence.join", "presence.update", "presence.leave"}
     uploads = {"upload.added", "upload.changed", "upload.removed"}
-    web = {"export.progress", "export.removed", "session.updated", "session.deleted"} | uploads
+    web = {"export.progress", "export.removed", "session.updated", "session.deleted", "activity.added"} | uploads
     rooms = {"welcome", "ack", "error", "history.gap", "room.degraded", "room.restored", "transport.state"}
     rooms.add("state.changed")
     assert presence | web | rooms == SERVER_TYPES

@@ -69,6 +69,8 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("POST", "/api/invites/<token>"): OWNERS,
     ("GET", "/api/sessions/<id:session_id>/collaborators"): OWNERS,
     ("DELETE", "/api/sessions/<id:session_id>/collaborators/<id:user_id>"): OWNERS,
+    ("GET", "/api/sessions/<id:session_id>/activity"): OWNERS,
+    ("POST", "/api/sessions/<id:session_id>/activity/<id:event_id>/undo"): OWNERS,
     # Uploads; everybody may have some of their own
     ("POST", "/api/upload"): Decision(401, 404, {"sessionId": "{session_id}"}, file=SOUND),
     ("GET", "/api/upload/list"): Decision(401, 404, {"sessionId": "{session_id}"}),
@@ -76,6 +78,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("PATCH", UPLOAD): Decision(401, 404, {"gainDb": -6}),
     ("DELETE", UPLOAD): OWNERS,
     ("POST", f"{UPLOAD}/delete"): OWNERS,
+    ("POST", f"{UPLOAD}/restore"): OWNERS,
     ("GET", f"{UPLOAD}/peaks"): OWNERS,
     ("GET", f"{UPLOAD}/content"): OWNERS,
     ("GET", "/files/<signed>/<name>"): Decision(403, 403),

@@ -17,13 +17,16 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
+from omnisonic.http.api.activity import activity_teller
 from omnisonic.http.api.gateway import find_gateway, open_probe_client
+from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.app import Stores, create_app
 from omnisonic.http.core.acceptor import ConnectionLimits
 from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.serving import serve_web
 from omnisonic.identity.logins import LoginCookies
 from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus import Bus
 from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.database.pool import Database, Deadlines
 from omnisonic.stores.guard.memory import MemoryGuard
@@ -34,6 +37,7 @@ from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -201,28 +205,33 @@ def _stores(
     storage: Storage,
 ) -> Stores:
     use = LoginUse(database)
+    used_bus: Bus = bus if redis_url is None else ValkeyBus(redis_url)
+    tell = activity_teller(RoomEvents(used_bus))
     return Stores(
         presence=presence if redis_url is None else ValkeyPresence(redis_url),
-        bus=bus if redis_url is None else ValkeyBus(redis_url),
+        bus=used_bus,
         local_guard=MemoryGuard(),
         guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
         accounts=AccountStore(database, use),
         access=PostgresAccess(database, use),
-        sessions=PostgresSessions(database, use),
+        sessions=PostgresSessions(database, use, tell=tell),
         uploads=UploadStore(
             database,
             use,
             quota_bytes=settings.upload_quota_bytes,
             most_active=settings.upload_max_active_per_user,
+            tell=tell,
         ),
-        resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes),
+        resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=tell),
         exports=ExportStore(
             database,
             use,
             most_active=settings.export_max_active,
             most_active_of_user=settings.export_max_active_per_user,
+            tell=tell,
         ),
         retention=UploadRetention(database),
+        activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=tell),
         storage=storage,
         ping_database=database.ping,
     )

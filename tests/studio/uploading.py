@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -9,7 +10,7 @@ from uuid import uuid4
 from omnisonic.models import LoginId, Person, SessionId, Upload, UploadId
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
-from omnisonic.studio.uploads import Mix, ReceivedFile
+from omnisonic.studio.uploads import BIN_DAYS, Mix, ReceivedFile
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.resumable_store import Resumable, ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
@@ -100,6 +101,11 @@ class Studio:
             "UPDATE uploads SET created_at = now() - $2::float8 * interval '1 day' WHERE id = $1", upload, days
         )
 
+    async def empty_bin(self) -> None:
+        """As if the bin's days had passed for all that is in it, and housekeeping had come by."""
+        await self.base.sql("UPDATE uploads SET removed_at = removed_at - $1::interval", timedelta(days=BIN_DAYS + 1))
+        await self.retention.drop_removed(100)
+
     async def expire(self, resumable: UploadId) -> None:
         """As if a day had passed for it."""
         await self.base.sql("UPDATE resumable_uploads SET expires_at = now() WHERE id = $1", resumable)
@@ -129,6 +135,7 @@ def calls_about(store: UploadStore, login: LoginId, upload: UploadId) -> list[Ca
         partial(store.peaks, login, upload),
         partial(store.change, login, upload, Mix(muted=True)),
         partial(store.remove, login, upload),
+        partial(store.restore, login, upload),
     ]
 
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from omnisonic.models import Export, Member, Person, Upload
+from omnisonic.models.activity import ActivityEvent, Actor, Undo
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.studio.exports import progress_event, removal_event
 from omnisonic.wire import messages
@@ -41,6 +42,10 @@ NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MEMBER: Final = Member("ada", "Ada")
 EXPORT: Final = Export("e", "s", "u", "wav", "processing", 40, None, "Night jam.wav", None, None, None, None, NOW, None)
 UPLOAD: Final = Upload("u", "p", "s", "a.wav", 9, "audio/x-wav", "00", None, None, None, 0, 0, False, 0, NOW)
+EVENT: Final = ActivityEvent(
+    "a", "s", NOW, Actor("p", "Ada"), "upload.changed", "gainDb", "u", "a.wav", 0, -6, "b", Actor(None, "Bo"),
+    Undo("/api/sessions/s/activity/a/undo", ["p"]),
+)  # fmt: skip
 SHARED: Final = SharedSession("s", "Night jam", 120, 4, Person("p", "Ada", None, None), NOW, NOW)
 
 
@@ -94,6 +99,10 @@ def server_messages() -> list[dict[str, Any]]:
         session_message("upload.added", UPLOAD),
         session_message("upload.changed", UPLOAD),
         session_message("upload.removed", UploadGone("u", "s")),
+        session_message("activity.added", EVENT),
+        session_message(
+            "activity.added", msgspec.structs.replace(EVENT, field=None, before=None, after=None, undo=None)
+        ),
         session_message("session.updated", SHARED),
         session_message("session.deleted", SessionGone("s")),
     ]

@@ -23,7 +23,7 @@ from omnisonic.stores.storage import Key, NoSuchObject
 from omnisonic.studio.exports.export_store import COLUMNS, export_from_row
 from omnisonic.studio.uploads import StoredUpload, upload_statements
 from omnisonic.studio.uploads.unreferenced_objects import abandon_object, register_object, try_bind_object
-from omnisonic.studio.uploads.upload_store import stored_upload
+from omnisonic.studio.uploads.upload_changes import stored_upload
 from omnisonic.studio.user_turns import next_in_turn
 
 LEASE_S: Final = 20.0
@@ -64,7 +64,8 @@ _STEMS: Final = f"""
 -- file without sound is one, for the mixdown has to say so.
 SELECT {upload_statements.COLUMNS}, session.tempo_bpm, session.beats_per_bar
 FROM sessions AS session
-LEFT JOIN uploads AS upload ON upload.session_id = session.id AND upload.mime_type NOT LIKE 'image/%'
+LEFT JOIN uploads AS upload ON upload.session_id = session.id AND upload.removed_at IS NULL
+    AND upload.mime_type NOT LIKE 'image/%'
     AND NOT (upload.mime_type LIKE 'video/%' AND upload.analysis_due_at IS NULL AND upload.peaks IS NULL)
 WHERE session.id = $1
 ORDER BY upload.muted, upload.created_at, upload.id LIMIT $2
@@ -73,7 +74,9 @@ ORDER BY upload.muted, upload.created_at, upload.id LIMIT $2
 _FIND_MISSING: Final = """
 -- $1 session, $2 uploads. The place, from 1 on, of the first that is not in the session any more.
 SELECT stem.place::int FROM unnest($2::uuid[]) WITH ORDINALITY AS stem (id, place)
-WHERE NOT EXISTS (SELECT FROM uploads WHERE uploads.id = stem.id AND uploads.session_id = $1)
+WHERE NOT EXISTS (
+    SELECT FROM uploads WHERE uploads.id = stem.id AND uploads.session_id = $1 AND uploads.removed_at IS NULL
+)
 ORDER BY stem.place LIMIT 1
 """
 

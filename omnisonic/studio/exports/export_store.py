@@ -13,11 +13,14 @@ from typing import Final
 from asyncpg.exceptions import ForeignKeyViolationError
 
 from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId, UserId
+from omnisonic.models.activity import ActivityEvent, ActivityKind
 from omnisonic.models.names import is_visible, without_controls
 from omnisonic.observability.trace_context import current_trace
 from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import uuid_or_none
 from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.activity import Tell, tell_nobody
+from omnisonic.studio.activity.recording import lock_actor, record
 from omnisonic.studio.exports import (
     LONGEST_LIST,
     NoSuchExport,
@@ -73,6 +76,11 @@ _COUNT_OF_USER: Final = """
 SELECT count(*) FROM exports WHERE user_id = $1 AND due_at IS NOT NULL
 """
 
+_LOCK_SESSION_OF: Final = """
+-- $1 export. Its session is not deleted before the transaction ends.
+SELECT FROM sessions WHERE id = (SELECT session_id FROM exports WHERE id = $1) FOR KEY SHARE
+"""
+
 _GET: Final = f"""
 -- $1 sign-in, $2 export. One row when the sign-in is valid; NULLs when the user may not see such an export.
 SELECT {COLUMNS}
@@ -117,6 +125,7 @@ class ExportStore:
         use: Notes the use of sign-ins; shared with other stores.
         most_active: How many exports of a session may be in the making; 0 for any number.
         most_active_of_user: How many exports one user may have in the making, in all sessions; 0 for any number.
+        tell: Is told of the events in sessions that were recorded.
     """
 
     def __init__(
@@ -126,11 +135,13 @@ class ExportStore:
         *,
         most_active: int = 0,
         most_active_of_user: int = 0,
+        tell: Tell = tell_nobody,
     ) -> None:
         self._database = database
         self._use = use or LoginUse(database)
         self._most_active = most_active
         self._most_active_of_user = most_active_of_user
+        self._tell = tell
 
     async def create(self, login: LoginId, session: SessionId, format_: ExportFormat) -> Export:
         """Request an export. It is `pending` at first.
@@ -151,11 +162,14 @@ class ExportStore:
                 await self._check_user(connection, found["user_id"])
                 values = session_id, found["user_id"], format_, file_name_of(found["name"], format_), self._most_active
                 row = await connection.fetchrow(_CREATE, *values, current_trace())
+                if row is None:
+                    raise TooManyExports(self._most_active)
+                export = export_from_row(row).export
+                events = await _record(connection, found["user_id"], export, "export.requested")
         except ForeignKeyViolationError:
             raise NotSignedIn from None  # the account was deleted just now; the session is locked
-        if row is None:
-            raise TooManyExports(self._most_active)
-        return export_from_row(row).export
+        await self._tell(events)
+        return export
 
     async def get(self, login: LoginId, export: ExportId) -> StoredExport:
         """Read one export."""
@@ -182,10 +196,19 @@ class ExportStore:
         Raises:
             RequesterOnly: Somebody else requested it, and the user does not own the session.
         """
-        row = await self._fetch_one(_REMOVE, login, uuid_or_none(export))
-        if row["id"] is not None:
-            return export_from_row(row)
-        raise RequesterOnly if row["is_visible"] and not row["may_remove"] else NoSuchExport
+        export_id = uuid_or_none(export)
+        async with self._database.transaction() as connection:
+            user = await lock_actor(connection, self._use, login)
+            await connection.execute(_LOCK_SESSION_OF, export_id)
+            row = await connection.fetchrow(_REMOVE, login, export_id)
+            if row is None:
+                raise NotSignedIn
+            if row["id"] is None:
+                raise RequesterOnly if row["is_visible"] and not row["may_remove"] else NoSuchExport
+            removed = export_from_row(row)
+            events = await _record(connection, user, removed.export, "export.removed")
+        await self._tell(events)
+        return removed
 
     async def _check_user(self, connection: Connection, user: UserId) -> None:
         """Check that the user may request one more, and lock their row until the transaction ends."""
@@ -202,6 +225,12 @@ class ExportStore:
             raise NotSignedIn
         self._use.note(login)
         return row
+
+
+async def _record(connection: Connection, user: UserId, export: Export, kind: ActivityKind) -> list[ActivityEvent]:
+    return await record(
+        connection, session=export.session_id, actor=user, kind=kind, subject=export.id, name=export.file_name
+    )
 
 
 def export_from_row(row: Row) -> StoredExport:

@@ -7,10 +7,13 @@ done whole or not at all. Shutdown: the owner of `Database` closes it.
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from omnisonic.models import INVITED, Invite, InviteId, LoginId, Person, Session, SessionId, UserId
-from omnisonic.stores.database.pool import Database, Row
+from omnisonic.models import INVITED, Invite, InviteId, LoginId, Session, SessionId, UserId
+from omnisonic.models.activity import ActivityEvent, ActivityKind
+from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
 from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.activity import Tell, tell_nobody
+from omnisonic.studio.activity.recording import lock_actor, name_of, record
 from omnisonic.studio.sessions import (
     INVITE_S,
     LONGEST_PAGE,
@@ -31,24 +34,38 @@ from omnisonic.studio.sessions import (
     TooManyInvites,
 )
 from omnisonic.studio.sessions import session_statements as statements
+from omnisonic.studio.sessions.session_changes import (
+    change_session,
+    check_owner,
+    lock_session,
+    person_from_row,
+    session_from_row,
+)
 
 _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before all sessions."""
 
 
 class PostgresSessions:
-    """A `SessionStore` in `database`. `use` notes that sign-ins are used; stores on the same database may share it."""
+    """A `SessionStore` in `database`.
 
-    def __init__(self, database: Database, use: LoginUse | None = None) -> None:
+    Args:
+        database: An open pool.
+        use: Notes that sign-ins are used; stores on the same database may share it.
+        tell: Is told of the events in sessions that were recorded.
+    """
+
+    def __init__(self, database: Database, use: LoginUse | None = None, *, tell: Tell = tell_nobody) -> None:
         self._database = database
         self._use = use or LoginUse(database)
+        self._tell = tell
 
     async def list(self, login: LoginId, *, limit: int, before: Cursor | None = None) -> Listing:
         cursor = before or _FIRST
         length = max(1, min(limit, LONGEST_PAGE))
         values = cursor.created_at, uuid_or_none(cursor.id) or NIL_UUID, length + 1
         rows = await self._use.fetch_rows(statements.LIST, login, *values)
-        sessions = [_session(row) for row in rows if row["id"] is not None]
+        sessions = [session_from_row(row) for row in rows if row["id"] is not None]
         page = sessions[:length]
         last = Cursor(page[-1].created_at, page[-1].id) if len(sessions) > length else None
         return Listing(rows[0]["user_id"], page, last)
@@ -60,29 +77,28 @@ class PostgresSessions:
         row = await self._use.fetch_row(statements.GET, login, uuid_or_none(session))
         if row["id"] is None:
             raise NoSuchSession
-        return Found(row["user_id"], _session(row))
+        return Found(row["user_id"], session_from_row(row))
 
     async def create(self, login: LoginId, name: str) -> Session:
-        return _session(await self._use.fetch_row(statements.CREATE, login, name))
+        return session_from_row(await self._use.fetch_row(statements.CREATE, login, name))
 
     async def change(self, login: LoginId, session: SessionId, change: Change) -> Session:
-        values = change.name, change.tempo_bpm, change.beats_per_bar
-        row = await self._use.fetch_row(statements.CHANGE, login, uuid_or_none(session), *values)
-        _check_owner(owns=row["owns"], is_done=row["id"] is not None)
-        return _session(row)
+        async with self._database.transaction() as transaction:
+            user = await lock_actor(transaction, self._use, login)
+            locked = await lock_session(transaction, login, session)
+            changed, events = await change_session(transaction, login, user, locked, change)
+        await self._tell(events)
+        return changed
 
     async def delete(self, login: LoginId, session: SessionId) -> None:
         row = await self._use.fetch_row(statements.DELETE, login, uuid_or_none(session))
-        _check_owner(owns=row["owns"], is_done=row["is_gone"])
+        check_owner(owns=row["owns"], is_done=row["is_gone"])
 
     async def invite(self, login: LoginId, session: SessionId, digest: str) -> Invite:
         session_id, life = uuid_or_none(session), timedelta(seconds=INVITE_S)
         async with self._database.transaction() as transaction:
-            locked = await transaction.fetchrow(statements.LOCK_AS_OWNER, login, session_id)
-            if locked is None:
-                raise NotSignedIn
-            self._use.note(login)
-            _check_owner(owns=locked["owns"], is_done=locked["is_there"])
+            await lock_actor(transaction, self._use, login)
+            await lock_session(transaction, login, session)
             row = await transaction.fetchrow(statements.CREATE_INVITE, session_id, digest, life, MOST_INVITES)
         if row is None:
             raise TooManyInvites
@@ -91,13 +107,13 @@ class PostgresSessions:
     async def invites(self, login: LoginId, session: SessionId) -> Invites:
         rows = await self._use.fetch_rows(statements.LIST_INVITES, login, uuid_or_none(session))
         owns = rows[0]["owns"]
-        _check_owner(owns=owns, is_done=owns is True)
+        check_owner(owns=owns, is_done=owns is True)
         return [_invite(row) for row in rows if row["id"] is not None]
 
     async def withdraw(self, login: LoginId, session: SessionId, invite: InviteId | None = None) -> None:
         invite_id = None if invite is None else uuid_or_none(invite) or NIL_UUID
         row = await self._use.fetch_row(statements.WITHDRAW_INVITES, login, uuid_or_none(session), invite_id)
-        _check_owner(owns=row["owns"], is_done=row["is_there"])
+        check_owner(owns=row["owns"], is_done=row["is_there"])
         if invite is not None and not row["is_gone"]:
             raise NoSuchInvite
 
@@ -105,61 +121,61 @@ class PostgresSessions:
         row = await self._database.row(statements.READ_OFFER, digest)
         if row is None:
             raise NoSuchInvite
-        return Offer(row["session_name"], _person(row).without_email(), row["expires_at"])
+        return Offer(row["session_name"], person_from_row(row).without_email(), row["expires_at"])
 
     async def accept(self, login: LoginId, digest: str) -> SessionId:
-        row = await self._use.fetch_row(statements.ACCEPT_INVITE, login, digest)
-        if row["session_id"] is None:
-            raise NoSuchInvite
+        async with self._database.transaction() as transaction:
+            user = await lock_actor(transaction, self._use, login)
+            row = await transaction.fetchrow(statements.ACCEPT_INVITE, login, digest)
+            if row is None or row["session_id"] is None:
+                raise NoSuchInvite
+            events = []
+            if row["is_new"]:
+                events = await _record_member(transaction, row["session_id"], user, "member.joined", user)
+        await self._tell(events)
         return str(row["session_id"])
 
     async def collaborators(self, login: LoginId, session: SessionId) -> People:
         rows = await self._use.fetch_rows(statements.LIST_COLLABORATORS, login, uuid_or_none(session))
         if not rows[0]["is_there"]:
             raise NoSuchSession
-        people = ((_person(row), row["sees_email"]) for row in rows if row["id"] is not None)
+        people = ((person_from_row(row), row["sees_email"]) for row in rows if row["id"] is not None)
         return [person if sees_email else person.without_email() for person, sees_email in people]
 
     async def remove(self, login: LoginId, session: SessionId, user: UserId) -> None:
         values = uuid_or_none(session), uuid_or_none(user)
-        row = await self._use.fetch_row(statements.REMOVE_COLLABORATOR, login, *values)
-        if row["is_gone"]:
-            return
-        if not row["is_there"]:
-            raise NoSuchSession
-        if row["owns"]:
-            raise NoSuchCollaborator
-        # Either their own role was removed just now, or they want to remove somebody else.
-        raise NoSuchSession if row["leaves"] else OwnerOnly
+        async with self._database.transaction() as transaction:
+            actor = await lock_actor(transaction, self._use, login)
+            row = await transaction.fetchrow(statements.REMOVE_COLLABORATOR, login, *values)
+            if row is None:
+                raise NotSignedIn
+            _check_removed(row)
+            kind: ActivityKind = "member.left" if row["leaves"] else "member.removed"
+            events = await _record_member(transaction, session, actor, kind, user)
+        await self._tell(events)
 
 
-def _session(row: Row) -> Session:
-    """A session from a row with `session_statements.columns` and `role`. Only its owner sees the owner's address."""
-    owner, role = _person(row, "owner_"), row["role"]
-    return Session(
-        id=row["id"],
-        name=row["name"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        tempo_bpm=row["tempo_bpm"],
-        beats_per_bar=row["beats_per_bar"],
-        owner=owner if role == "owner" else owner.without_email(),
-        role=role,
-    )
+async def _record_member(
+    transaction: Connection, session: SessionId, actor: UserId, kind: ActivityKind, user: UserId
+) -> list[ActivityEvent]:
+    name = await name_of(transaction, user)
+    return await record(transaction, session=session, actor=actor, kind=kind, subject=user, name=name)
 
 
-def _person(row: Row, prefix: str = "") -> Person:
-    return Person(row[f"{prefix}id"], row[f"{prefix}name"], row[f"{prefix}email"], row[f"{prefix}image"])
+def _check_removed(row: Row) -> None:
+    """Raise why nobody was removed."""
+    if row["is_gone"]:
+        return
+    if not row["is_there"]:
+        raise NoSuchSession
+    if row["owns"]:
+        raise NoSuchCollaborator
+    # Either their own role was removed just now, or they want to remove somebody else.
+    raise NoSuchSession if row["leaves"] else OwnerOnly
 
 
 def _invite(row: Row) -> Invite:
     return Invite(row["id"], INVITED, created_at=row["created_at"], expires_at=row["expires_at"])
-
-
-def _check_owner(*, owns: bool | None, is_done: bool) -> None:
-    """Raise why an owner's statement did nothing. `owns` is None for users who have no role in the session."""
-    if not is_done:
-        raise OwnerOnly if owns is False else NoSuchSession
 
 
 _fits: type[SessionStore] = PostgresSessions

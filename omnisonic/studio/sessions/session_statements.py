@@ -139,12 +139,15 @@ FROM asked LEFT JOIN locked ON true LEFT JOIN gone ON true
 
 LOCK_AS_OWNER: Final = asked("""
 , locked AS MATERIALIZED (
-    SELECT session.id FROM sessions AS session JOIN asked ON asked.session_id = session.id
+    SELECT session.id, session.name, session.tempo_bpm, session.beats_per_bar
+    FROM sessions AS session JOIN asked ON asked.session_id = session.id
     WHERE asked.owns FOR NO KEY UPDATE OF session
 )
-SELECT asked.owns, locked.id IS NOT NULL AS is_there FROM asked LEFT JOIN locked ON true
+SELECT asked.owns, locked.id IS NOT NULL AS is_there, locked.id::text, locked.name, locked.tempo_bpm,
+    locked.beats_per_bar
+FROM asked LEFT JOIN locked ON true
 """)
-"""The role of the user. For an owner the session is locked, so that its invites are counted one after the other."""
+"""The role of the user. For an owner the session is locked, and what is returned of it is as it is now."""
 
 CREATE_INVITE: Final = """
 -- $1 session, $2 digest, $3 for how long, $4 most invites. No row when there are as many.
@@ -203,9 +206,9 @@ WITH login AS MATERIALIZED (
 ), seated AS (
     INSERT INTO session_members (session_id, user_id, created_at)
     SELECT invite.session_id, login.user_id, invite.created_at FROM invite, login
-    ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING RETURNING user_id
 )
-SELECT invite.session_id::text FROM login LEFT JOIN invite ON true
+SELECT invite.session_id::text, EXISTS (SELECT FROM seated) AS is_new FROM login LEFT JOIN invite ON true
 """
 
 SWEEP_INVITES: Final = """

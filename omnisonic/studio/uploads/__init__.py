@@ -7,6 +7,10 @@ for too long (`omnisonic.studio.uploads.unreferenced_objects`, `.garbage_collect
 
 Everybody who shares a session can see, play and mix all its uploads. The uploader and the session's owner can remove
 them. An upload without a session belongs to its uploader alone.
+
+A removed upload is in the bin for `BIN_DAYS`. Whoever may remove it may restore it. Meanwhile it is in no list and no
+mixdown, and does not count towards the quota of its uploader, whose bin holds at most as many bytes as the quota: what
+was removed first makes room for what is removed next. The bin of a session goes with the session.
 """
 
 import re
@@ -22,6 +26,8 @@ from omnisonic.studio.sessions import Cursor
 
 RESERVED_S: Final = 60.0
 """How long reserved quota stays reserved without renewal, for example after the receiving process was killed."""
+BIN_DAYS: Final = 30
+"""How long a removed upload can be restored. Then housekeeping deletes it for good."""
 LONGEST_PAGE: Final = 200
 """Most uploads in one listing."""
 GAIN_DB: Final = (-60.0, 12.0)
@@ -43,12 +49,12 @@ class NoSuchUpload(OmnisonicError):
 
 
 class UploaderOnly(OmnisonicError):
-    """A collaborator wants to remove an upload of somebody else."""
+    """A collaborator wants to remove or restore an upload of somebody else."""
 
     code = "uploader_only"
 
     def __init__(self) -> None:
-        super().__init__("Only whoever uploaded it, or the session's owner, can remove it.")
+        super().__init__("Only whoever uploaded it, or the session's owner, can remove it or bring it back.")
 
 
 class UploadTooLarge(OmnisonicError):

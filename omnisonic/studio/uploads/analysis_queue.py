@@ -13,8 +13,9 @@ import msgspec
 from omnisonic.models import Upload
 from omnisonic.stores.database.pool import Database
 from omnisonic.studio.uploads import Analysis, StoredUpload
+from omnisonic.studio.uploads.upload_changes import stored_upload
 from omnisonic.studio.uploads.upload_statements import COLUMNS
-from omnisonic.studio.uploads.upload_store import FULL_SCALE, stored_upload
+from omnisonic.studio.uploads.upload_store import FULL_SCALE
 from omnisonic.studio.user_turns import next_in_turn
 
 LEASE_S: Final = 300
@@ -46,7 +47,7 @@ SET analysis_due_at = NULL, duration_seconds = coalesce($2, duration_seconds), s
     channels = coalesce($4, channels), peaks = coalesce($5, peaks),
     warning = coalesce($6, warning)
 WHERE upload.id = $1
-RETURNING {COLUMNS}
+RETURNING {COLUMNS}, removed_at IS NOT NULL AS is_removed
 """
 
 
@@ -71,7 +72,7 @@ class AnalysisQueue:
         """Store the analysis; None means no sound.
 
         Returns:
-            The upload as it is now, or None when it was removed meanwhile.
+            The upload as it is now, or None when it was removed meanwhile; from the bin it comes back analysed.
         """
         if analysis is None:
             values: tuple[object, ...] = (None, None, None, None, None)
@@ -80,4 +81,4 @@ class AnalysisQueue:
             peaks = bytes(round(max(0.0, min(1.0, peak)) * FULL_SCALE) for peak in waveform.peaks)
             values = (waveform.duration_seconds, waveform.sample_rate, analysis.channels, peaks, analysis.warning)
         row = await self._database.row(_FINISH, upload.id, *values)
-        return None if row is None else stored_upload(row).upload
+        return None if row is None or row["is_removed"] else stored_upload(row).upload

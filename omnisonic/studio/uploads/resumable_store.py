@@ -21,19 +21,13 @@ from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import uuid_or_none
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.activity import Tell, tell_nobody
 from omnisonic.studio.sessions import NoSuchSession
 from omnisonic.studio.uploads import ReceivedFile, unreferenced_objects
 from omnisonic.studio.uploads import resumable_statements as statements
+from omnisonic.studio.uploads.quota import bytes_over_quota, check_quota, lock_user
 from omnisonic.studio.uploads.unreferenced_objects import UNREFERENCED_S, bind_object
-from omnisonic.studio.uploads.upload_store import (
-    ANY_BYTES,
-    RESERVED,
-    bytes_over_quota,
-    check_quota,
-    find_uploader,
-    insert_upload,
-    lock_user,
-)
+from omnisonic.studio.uploads.upload_store import ANY_BYTES, RESERVED, find_uploader, insert_upload
 
 RESUMABLE_S: Final = 86_400
 """How long an upload may stay unfinished: a day from when it was created."""
@@ -116,10 +110,13 @@ class ResumableStore:
         NoSuchResumable: Every method that takes a resumable.
     """
 
-    def __init__(self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0) -> None:
+    def __init__(
+        self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0, tell: Tell = tell_nobody
+    ) -> None:
         self._database = database
         self._use = use or LoginUse(database)
         self._quota_bytes = quota_bytes
+        self._tell = tell
 
     async def create(self, login: LoginId, file_name: str, size: int, session: SessionId | None) -> Resumable:
         """Create one of `size` bytes, which count towards the quota. Errors: `NoSuchSession`, `QuotaExceeded`."""
@@ -241,8 +238,9 @@ class ResumableStore:
             if file.file_size != locked["size"] or locked["received"] != offset:
                 raise OffsetConflict
             await check_quota(connection, user, file.file_size, self._quota_bytes, except_resumable=resumable)
-            upload = await insert_upload(connection, resumable, user, session, key, file)
+            upload, events = await insert_upload(connection, resumable, user, session, key, file)
             await connection.execute(statements.DELETE, resumable)
+        await self._tell(events)
         return upload
 
     async def remove(self, login: LoginId, resumable: UploadId) -> list[Key]:

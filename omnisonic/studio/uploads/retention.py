@@ -13,8 +13,9 @@ import msgspec
 from omnisonic.models import Upload
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage import Key
+from omnisonic.studio.uploads import BIN_DAYS
+from omnisonic.studio.uploads.upload_changes import stored_upload
 from omnisonic.studio.uploads.upload_statements import COLUMNS
-from omnisonic.studio.uploads.upload_store import stored_upload
 
 TAKEN_S: Final = 60
 """How long a process has time to delete the objects that it took, before others may take them."""
@@ -61,6 +62,18 @@ SELECT count(*) AS dropped FROM gone
 """
 
 
+_DROP_REMOVED: Final = """
+-- $1 how long uploads stay in the bin, $2 how many.
+WITH old AS MATERIALIZED (
+    SELECT id FROM uploads WHERE removed_at < now() - $1::interval
+    ORDER BY removed_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM uploads AS upload USING old WHERE upload.id = old.id RETURNING upload.id
+)
+SELECT count(*) AS dropped FROM gone
+"""
+
+
 class Stale(msgspec.Struct, frozen=True):
     """The uploads that have outlived their use: how many, and how many bytes."""
 
@@ -97,6 +110,12 @@ class UploadRetention:
         """Delete at most `limit` older uploads without a session, oldest first. Their objects are due at once."""
         rows = await self._database.rows(_DROP_STALE, older_than, limit)
         return [stored_upload(row).upload for row in rows]
+
+    async def drop_removed(self, limit: int) -> int:
+        """Delete for good at most `limit` uploads that are long enough in the bin, and return how many."""
+        row = await self._database.row(_DROP_REMOVED, timedelta(days=BIN_DAYS), limit)
+        assert row is not None
+        return int(row["dropped"])
 
     async def drop_expired(self, limit: int) -> int:
         """Delete at most `limit` expired resumable uploads, and return how many. Their chunks are due at once."""

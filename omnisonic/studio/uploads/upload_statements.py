@@ -1,6 +1,10 @@
 """The table `uploads`, as `UploadStore` reads and writes it. Columns have the names of the fields of `Upload`.
 
-Who may see an upload: everybody with a role in its session, and its uploader.
+Who may see an upload: everybody with a role in its session, and its uploader. `removed_at` is NULL but for uploads in
+the bin, which only `LOCK_REMOVED` finds.
+
+Statements that change an upload lock its uploader, its session and then itself, each by a statement of its own: what
+deletes users or sessions locks in this order, too.
 """
 
 from typing import Final
@@ -29,8 +33,8 @@ SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE
 
 USED_BYTES: Final = """
 -- $1 user, $2 a resumable upload and $3 a key that do not count. The bytes of the user's uploads, of their unfinished
--- ones, and of those that arrive now.
-SELECT ((SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1)
+-- ones, and of those that arrive now. What is in the bin does not count.
+SELECT ((SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1 AND removed_at IS NULL)
     + (SELECT coalesce(sum(greatest(resumable.size, resumable.received + coalesce(arriving.bytes, 0))), 0)
        FROM resumable_uploads AS resumable
        LEFT JOIN LATERAL (
@@ -61,6 +65,7 @@ FROM live_logins AS login
 LEFT JOIN LATERAL (
     SELECT {COLUMNS} FROM uploads AS upload
     WHERE upload.user_id = login.user_id AND (upload.created_at, upload.id) < ($2, $3::uuid)
+        AND upload.removed_at IS NULL
     ORDER BY upload.created_at DESC, upload.id DESC LIMIT $4
 ) AS upload ON true
 WHERE login.id = $1
@@ -76,6 +81,7 @@ FROM (
 LEFT JOIN LATERAL (
     SELECT {COLUMNS} FROM uploads AS upload
     WHERE caller.has_role AND upload.session_id = $5 AND (upload.created_at, upload.id) < ($2, $3::uuid)
+        AND upload.removed_at IS NULL
     ORDER BY upload.created_at DESC, upload.id DESC LIMIT $4
 ) AS upload ON true
 ORDER BY upload.created_at DESC, upload.id DESC
@@ -85,7 +91,8 @@ GET: Final = f"""
 -- $1 sign-in, $2 upload. One row, as soon as the sign-in holds; NULLs when there is none for them.
 SELECT {COLUMNS}
 FROM live_logins AS login
-LEFT JOIN uploads AS upload ON upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
+LEFT JOIN uploads AS upload ON upload.id = $2 AND upload.removed_at IS NULL
+    AND (upload.user_id = login.user_id OR {_SESSION_S})
 WHERE login.id = $1
 """
 
@@ -94,34 +101,58 @@ PEAKS: Final = f"""
 SELECT upload.id IS NOT NULL AS is_there, upload.analysis_due_at IS NOT NULL AS is_pending, upload.sample_rate,
     upload.duration_seconds, upload.peaks
 FROM live_logins AS login
-LEFT JOIN uploads AS upload ON upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
+LEFT JOIN uploads AS upload ON upload.id = $2 AND upload.removed_at IS NULL
+    AND (upload.user_id = login.user_id OR {_SESSION_S})
 WHERE login.id = $1
 """
 
-CHANGE: Final = f"""
--- $1 sign-in, $2 upload, $3 gain, $4 pan, $5 muted, $6 offset. Everybody who shares a session mixes its uploads.
-WITH login AS MATERIALIZED (SELECT user_id FROM live_logins WHERE id = $1), upload AS (
-    UPDATE uploads AS upload
-    SET gain_db = coalesce($3, gain_db), pan = coalesce($4, pan), muted = coalesce($5, muted),
-        offset_seconds = coalesce($6, offset_seconds)
-    FROM login
-    WHERE upload.id = $2 AND (upload.session_id IS NULL AND upload.user_id = login.user_id OR {_SESSION_S})
-    RETURNING upload.*
-)
-SELECT {COLUMNS} FROM login LEFT JOIN upload ON true
+LOCK_UPLOADER: Final = """
+-- $1 upload.
+SELECT FROM users WHERE id = (SELECT user_id FROM uploads WHERE id = $1) FOR NO KEY UPDATE
 """
 
-REMOVE: Final = f"""
--- $1 sign-in, $2 upload. The deleted upload, whether it was there for them, and whether they may remove it.
-WITH wanted AS MATERIALIZED (
-    SELECT upload.id, upload.user_id = login.user_id OR session.owner_id = login.user_id AS may
-    FROM live_logins AS login
-    LEFT JOIN uploads AS upload ON upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
-    LEFT JOIN sessions AS session ON session.id = upload.session_id
-    WHERE login.id = $1
-), upload AS (
-    DELETE FROM uploads AS upload USING wanted WHERE upload.id = wanted.id AND wanted.may RETURNING upload.*
-)
-SELECT {COLUMNS}, wanted.id IS NOT NULL AS is_there, coalesce(wanted.may, false) AS may
-FROM wanted LEFT JOIN upload ON true
+LOCK_SESSION: Final = """
+-- $1 upload. Its session is not deleted before the transaction ends.
+SELECT FROM sessions WHERE id = (SELECT session_id FROM uploads WHERE id = $1) FOR KEY SHARE
+"""
+
+_LOCK: Final = f"""
+-- $1 user, $2 upload. The upload as it is now, when the user may see it; whether it is shared with them, and whether
+-- they may remove it.
+SELECT {COLUMNS}, upload.removed_at IS NOT NULL AS is_removed, {_SESSION_S} AS is_shared,
+    upload.user_id = login.user_id OR coalesce(session.owner_id = login.user_id, false) AS may_remove
+FROM uploads AS upload
+CROSS JOIN (VALUES ($1::uuid)) AS login (user_id)
+LEFT JOIN sessions AS session ON session.id = upload.session_id
+WHERE upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
+"""
+
+LOCK: Final = f"""{_LOCK} AND upload.removed_at IS NULL FOR NO KEY UPDATE OF upload"""
+
+LOCK_REMOVED: Final = f"""{_LOCK} AND (upload.removed_at IS NULL OR upload.removed_at > now() - $3::interval)
+FOR NO KEY UPDATE OF upload"""
+"""$3 how long uploads stay in the bin. Finds those outside of it as well."""
+
+CHANGE: Final = f"""
+-- $1 upload, $2 gain, $3 pan, $4 muted, $5 offset.
+UPDATE uploads AS upload
+SET gain_db = coalesce($2, gain_db), pan = coalesce($3, pan), muted = coalesce($4, muted),
+    offset_seconds = coalesce($5, offset_seconds)
+WHERE upload.id = $1
+RETURNING {COLUMNS}
+"""
+
+REMOVE: Final = "UPDATE uploads SET removed_at = clock_timestamp() WHERE id = $1"
+
+RESTORE: Final = "UPDATE uploads SET removed_at = NULL WHERE id = $1 AND removed_at IS NOT NULL RETURNING id"
+
+FIND_IN_BIN: Final = "SELECT FROM uploads WHERE object_key = $1 AND removed_at IS NOT NULL"
+
+TRIM_BIN: Final = """
+-- $1 user, who is locked, $2 how many bytes their bin may hold. Deletes for good what was removed first.
+DELETE FROM uploads USING (
+    SELECT id, sum(file_size) OVER (ORDER BY removed_at DESC, id) AS total_bytes
+    FROM uploads WHERE user_id = $1 AND removed_at IS NOT NULL
+) AS bin
+WHERE uploads.id = bin.id AND bin.total_bytes > $2
 """

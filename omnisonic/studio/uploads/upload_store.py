@@ -11,11 +11,14 @@ from asyncpg.exceptions import ForeignKeyViolationError, UniqueViolationError
 
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, SessionId, Upload, UploadId, UserId
+from omnisonic.models.activity import ActivityEvent
 from omnisonic.observability.trace_context import current_trace
-from omnisonic.stores.database.pool import Connection, Database, Row
+from omnisonic.stores.database.pool import Connection, Database
 from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
+from omnisonic.studio.activity import Tell, tell_nobody
+from omnisonic.studio.activity.recording import lock_actor
 from omnisonic.studio.sessions import Cursor, NoSuchSession, NotSignedIn
 from omnisonic.studio.uploads import (
     LONGEST_PAGE,
@@ -29,12 +32,20 @@ from omnisonic.studio.uploads import (
     ReceivedFile,
     StoredUpload,
     TooManyUploads,
-    UploaderOnly,
     UploadPage,
     unreferenced_objects,
 )
 from omnisonic.studio.uploads import upload_statements as statements
+from omnisonic.studio.uploads.quota import bytes_over_quota, check_quota, lock_user
 from omnisonic.studio.uploads.unreferenced_objects import abandon_object, bind_object, register_object
+from omnisonic.studio.uploads.upload_changes import (
+    change_mix,
+    lock_upload,
+    record_arrival,
+    remove_upload,
+    restore_upload,
+    stored_upload,
+)
 
 FULL_SCALE: Final = 255
 """What the loudest sample is as a byte."""
@@ -53,6 +64,7 @@ class UploadStore:
         use: Notes that sign-ins are used; stores on the same database may share it.
         quota_bytes: How much each user may keep; 0 for no limit.
         most_active: How many files of one user may arrive at the same time; 0 for no limit.
+        tell: Is told of the events in sessions that were recorded.
 
     Raises:
         Unavailable: Every method, when the database does not answer.
@@ -62,12 +74,19 @@ class UploadStore:
     """
 
     def __init__(
-        self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0, most_active: int = 0
+        self,
+        database: Database,
+        use: LoginUse | None = None,
+        *,
+        quota_bytes: int = 0,
+        most_active: int = 0,
+        tell: Tell = tell_nobody,
     ) -> None:
         self._database = database
         self._use = use or LoginUse(database)
         self._quota_bytes = quota_bytes
         self._most_active = most_active
+        self._tell = tell
 
     async def begin(
         self,
@@ -149,9 +168,11 @@ class UploadStore:
                 user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
                 await check_quota(connection, user, file.file_size, self._quota_bytes, except_key=key)
-                return await insert_upload(connection, upload, user, session, key, file)
+                added, events = await insert_upload(connection, upload, user, session, key, file)
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
+        await self._tell(events)
+        return added
 
     async def abandon(self, key: Key) -> bool:
         """Mark the object `key` for deletion, put or not: it is due now and cannot become an upload any more.
@@ -190,22 +211,43 @@ class UploadStore:
 
     async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> Upload:
         """Change how a stem sits in the mix."""
-        values = mix.gain_db, mix.pan, mix.muted, mix.offset_seconds
-        row = await self._use.fetch_row(statements.CHANGE, login, uuid_or_none(upload), *values)
-        if row["id"] is None:
-            raise NoSuchUpload
-        return stored_upload(row).upload
+        async with self._database.transaction() as connection:
+            user = await lock_actor(connection, self._use, login)
+            locked = await lock_upload(connection, user, upload)
+            changed, events = await change_mix(connection, user, locked, mix)
+        await self._tell(events)
+        return changed
 
     async def remove(self, login: LoginId, upload: UploadId) -> StoredUpload:
-        """Delete the row; the object is unreferenced then, and due. Of several calls at once one succeeds.
+        """Put it into the bin. Of several calls at once one succeeds.
 
         Raises:
             UploaderOnly
         """
-        row = await self._use.fetch_row(statements.REMOVE, login, uuid_or_none(upload))
-        if row["id"] is not None:
-            return stored_upload(row)
-        raise UploaderOnly if row["is_there"] and not row["may"] else NoSuchUpload
+        async with self._database.transaction() as connection:
+            user = await lock_actor(connection, self._use, login)
+            locked = await lock_upload(connection, user, upload, in_bin=True)
+            events = await remove_upload(connection, user, locked, quota_bytes=self._quota_bytes)
+        await self._tell(events)
+        return stored_upload(locked)
+
+    async def restore(self, login: LoginId, upload: UploadId) -> Upload:
+        """Take it out of the bin. Nothing happens to one that is not in it.
+
+        Raises:
+            UploaderOnly
+            QuotaExceeded: Its uploader has no room for it any more.
+        """
+        async with self._database.transaction() as connection:
+            user = await lock_actor(connection, self._use, login)
+            locked = await lock_upload(connection, user, upload, in_bin=True)
+            events = await restore_upload(connection, user, locked, quota_bytes=self._quota_bytes)
+        await self._tell(events)
+        return stored_upload(locked).upload
+
+    async def is_in_bin(self, key: Key) -> bool:
+        """Whether the object at `key` is that of a removed upload."""
+        return await self._database.row(statements.FIND_IN_BIN, key) is not None
 
     async def peaks(self, login: LoginId, upload: UploadId) -> Peaks:
         """Read the waveform.
@@ -234,43 +276,9 @@ async def find_uploader(connection: Connection, use: LoginUse, login: LoginId, s
     return str(row["user_id"])
 
 
-async def lock_user(connection: Connection, user: UserId) -> None:
-    """Let no other transaction count this user's bytes. Errors: `NotSignedIn` when the account is deleted."""
-    if await connection.fetchrow(statements.LOCK_USER, user) is None:
-        raise NotSignedIn
-
-
-async def check_quota(
-    connection: Connection,
-    user: UserId,
-    size: int,
-    quota_bytes: int,
-    *,
-    except_resumable: UploadId | None = None,
-    except_key: Key | None = None,
-) -> None:
-    """Check that the user may keep `size` bytes more, not counting one resumable upload or key.
-
-    Raises:
-        QuotaExceeded
-    """
-    if not quota_bytes:
-        return
-    if await connection.fetchval(statements.USED_BYTES, user, except_resumable, except_key) + size > quota_bytes:
-        raise QuotaExceeded
-
-
-async def bytes_over_quota(connection: Connection, user: UserId, quota_bytes: int) -> int:
-    """How many bytes the user's uploads, finished, unfinished and arriving, are over the quota; 0 without a quota."""
-    if not quota_bytes:
-        return 0
-    used: int = await connection.fetchval(statements.USED_BYTES, user, None, None)
-    return max(0, used - quota_bytes)
-
-
 async def insert_upload(
     connection: Connection, upload: UploadId, user: UserId, session: SessionId | None, key: Key, file: ReceivedFile
-) -> Upload:
+) -> tuple[Upload, list[ActivityEvent]]:
     """Insert the row of what was put at `key`, and remove the registration. Errors: `Unavailable`."""
     await bind_object(connection, key)
     values = file.file_name, file.file_size, file.mime_type, file.sha256
@@ -279,9 +287,5 @@ async def insert_upload(
     except UniqueViolationError as problem:  # an id is used only once
         raise Unavailable("The upload was stored already. Look at the list.") from problem
     assert row is not None
-    return stored_upload(row).upload
-
-
-def stored_upload(row: Row) -> StoredUpload:
-    """An upload from a row with `upload_statements.COLUMNS`."""
-    return StoredUpload(Upload(**{field: row[field] for field in Upload.__struct_fields__}), row["object_key"])
+    upload_ = stored_upload(row).upload
+    return upload_, await record_arrival(connection, upload_)

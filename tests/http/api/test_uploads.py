@@ -163,8 +163,27 @@ def test_its_uploader_and_the_owner_may_remove_it_and_no_other(web: Web) -> None
         assert client.delete(f"/api/upload/{upload['id']}").json() == {"ok": True}
         gone = {"uploadId": upload["id"], "sessionId": session["id"]}
         assert published_events(web)[-1] == (session["id"], "upload.removed", gone)
-    assert web.stored() == set()
+    assert len(web.stored()) == 2
     assert is_clean(web)
+
+
+def test_what_was_removed_is_restored(web: Web) -> None:
+    """By its uploader or the owner, once or twice; the room hears of it as of something new."""
+    ada, bob, cy, eve = (web.sign_up(f"{name}@example.com") for name in ("ada", "bob", "cy", "eve"))
+    session = make(ada)
+    for guest in (bob, cy):
+        share(ada, session, guest)
+    upload = brought(bob, session=session["id"])
+    place = f"/api/upload/{upload['id']}"
+    for client in (ada, bob):
+        assert client.delete(place).status_code == 200
+        refused, unknown = cy.post(f"{place}/restore"), eve.post(f"{place}/restore")
+        assert (refused.status_code, refused.json()["code"]) == (403, "uploader_only")
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "upload_not_found")
+        for _ in range(2):
+            assert client.post(f"{place}/restore").json() == {"upload": upload}
+            assert published_events(web)[-1] == (session["id"], "upload.added", upload)
+    assert ada.get(f"{place}/content").content == SOUND
 
 
 def test_the_same_removal_fifty_times_at_once_succeeds_once(web: Web) -> None:

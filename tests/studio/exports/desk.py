@@ -242,9 +242,8 @@ class Desk:
         return int(row[0])
 
     async def remove_stem(self, upload: Upload) -> None:
-        """As the web does: the row first, then at once the object."""
-        kept = await self.uploads.remove(self.login, upload.id)
-        await self.storage.delete(kept.key)
+        """As the web does: into the bin, where the object stays."""
+        await self.uploads.remove(self.login, upload.id)
 
     async def expire_leases(self) -> None:
         """Make all jobs due now."""

@@ -106,6 +106,8 @@ async def test_an_object_that_could_not_be_committed_is_swept(studio: Studio, sh
     assert set(shelf.place.objects()) == {mine}
     assert await studio.unreferenced() == set()
     await studio.uploads.remove(ada, upload.id)
+    assert await collecting.sweep() == 0
+    await studio.empty_bin()
     assert await collecting.sweep() == 1
     assert shelf.is_empty()
 
@@ -175,6 +177,7 @@ async def test_what_is_collected_is_gone_at_once(studio: Studio, shelf: Shelf) -
     key = await studio.key_of(upload.id)
     await shelf.put(key, b"sound")
     await studio.uploads.remove(studio.logins["ada"], upload.id)
+    await studio.empty_bin()
     await collecting.collect(key, *await abandon_objects(studio, 1))
     await collecting.collect()
     assert shelf.is_empty()

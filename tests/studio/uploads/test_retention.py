@@ -129,6 +129,7 @@ async def test_however_a_row_goes_its_object_is_due(studio: Studio, how: str) ->
     await studio.age(upload.id, 31)
     if how == "removed":
         await studio.uploads.remove(studio.logins["bo"], upload.id)
+        await studio.empty_bin()
     elif how == "account":
         await studio.lose_account("bo")
     elif how == "stale":

@@ -1,0 +1,70 @@
+"""The activity of a session as frozen values: who did what, and how it is undone (SPEC 3). Their JSON is camelCase."""
+
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from omnisonic.models import SessionId, UserId
+
+ActivityId: TypeAlias = str
+"""A UUID."""
+ActivityKind: TypeAlias = Literal[
+    "upload.added",
+    "upload.changed",
+    "upload.removed",
+    "upload.restored",
+    "export.requested",
+    "export.removed",
+    "member.joined",
+    "member.left",
+    "member.removed",
+    "session.changed",
+]
+StemField: TypeAlias = Literal["gainDb", "pan", "muted", "offsetSeconds"]
+SessionField: TypeAlias = Literal["name", "tempoBpm", "beatsPerBar"]
+ActivityField: TypeAlias = StemField | SessionField | Literal["removed"]
+ActivityValue: TypeAlias = float | bool | str
+
+REMOVED: Final = "removed"
+"""The field that says whether an upload is in the bin."""
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who did it, with the name as it was then. `id` is null when the account was deleted."""
+
+    id: UserId | None
+    name: str
+
+
+class Undo(msgspec.Struct, frozen=True, rename="camel"):
+    """How an event is undone: `POST` to `url`, a path of the web's.
+
+    `allowedTo` are the users who may; null: everybody with a role in the session.
+    """
+
+    url: str
+    allowed_to: list[UserId] | None
+
+
+class ActivityEvent(msgspec.Struct, frozen=True, rename="camel"):
+    """Something that somebody did in a session.
+
+    `subjectId` and `subjectName` are the upload, mixdown, person or session that it was done to, with the name as it
+    was. `field` is what was changed, with its value `before` and `after`. `undo` is null when it cannot be undone now.
+    `undoes` is the event that this one has undone, `undoneBy` the person who has undone this one.
+    """
+
+    id: ActivityId
+    session_id: SessionId
+    at: datetime
+    actor: Actor
+    kind: ActivityKind
+    field: ActivityField | None
+    subject_id: str
+    subject_name: str
+    before: ActivityValue | None
+    after: ActivityValue | None
+    undoes: ActivityId | None
+    undone_by: Actor | None
+    undo: Undo | None
