@@ -3,6 +3,9 @@
 import { Mixdowns } from "./mixdowns.js";
 import { Stems } from "./stems.js";
 
+// What is older when it is added was not added, but brought back from the bin.
+const FRESH_MS = 120_000;
+
 const part = (id) => document.getElementById(id);
 
 export class Sounds {
@@ -45,7 +48,8 @@ export class Sounds {
     switch (type) {
       case "upload.added":
         this.#stems.put(payload);
-        if (payload.userId !== this.#myId) this.#told.event(`${this.#told.nameOf(payload.userId)} added a file.`);
+        if (Date.now() - new Date(payload.createdAt) > FRESH_MS) this.#told.event("A removed file is back.");
+        else if (payload.userId !== this.#myId) this.#told.event(`${this.#told.nameOf(payload.userId)} added a file.`);
         break;
       case "upload.changed":
         this.#stems.put(payload);

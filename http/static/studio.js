@@ -1,5 +1,6 @@
 // The studio: from outside a session's room into it and back. Joins the parts; each owns its own corner of the page.
 
+import { Activity } from "./activity.js";
 import { ask } from "./api.js";
 import { Connection } from "./connection.js";
 import { copies } from "./copying.js";
@@ -48,6 +49,7 @@ const sounds = new Sounds(sessionId, memberId, isOwner, {
   event: (words) => talk.event(words),
   lost,
 });
+const activity = new Activity(sessionId, memberId, { undone: () => lookAtEverything(), lost });
 
 function join() {
   name = part("name").value.trim();
@@ -95,6 +97,7 @@ function gone(words, link = "Your sessions", href = "/sessions") {
   show("entry");
   roster.clear();
   sounds.close();
+  activity.close();
   drawCompany();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   for (const id of ["join", "people-open", "more", "nobody"]) part(id).hidden = true;
@@ -144,6 +147,7 @@ function connected({ members }) {
   talk.event(hasBeenIn ? "You are back." : "You came in.");
   // What the room said meanwhile nobody here has heard.
   sounds.refresh();
+  activity.refresh();
   if (hasBeenIn) refresh();
   else talk.focus();
   hasBeenIn = true;
@@ -192,6 +196,9 @@ function heard({ type, payload, from }) {
       break;
     case "session.deleted":
       gone(DELETED);
+      break;
+    case "activity.added":
+      activity.heard(payload);
       break;
     case "ack":
       talk.acknowledged(payload.id);
@@ -246,7 +253,15 @@ async function look() {
 
 // Nobody tells the page of the sounds while it is not connected.
 function lookAtSounds() {
-  if (state !== "connected" && document.visibilityState === "visible") sounds.refresh();
+  if (state === "connected" || document.visibilityState !== "visible") return;
+  sounds.refresh();
+  activity.refresh();
+}
+
+// The same, and of the session itself.
+function lookAtEverything() {
+  lookAtSounds();
+  if (state !== "connected") refresh();
 }
 
 async function refresh() {

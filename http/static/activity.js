@@ -1,0 +1,203 @@
+// What happened in the session, newest first. Folded away, it only counts what others do; unfolded, it is read, and kept
+// up to date by what the room says.
+
+import { ask } from "./api.js";
+import { ActivityItem } from "./activity_item.js";
+
+const PAGE = 30;
+
+const part = (id) => document.getElementById(id);
+
+export class Activity {
+  #path;
+  #myId;
+  #told;
+  #list = part("activity");
+  // By id, newest first, as on the page.
+  #items = new Map();
+  #before = null;
+  #unseen = new Set();
+  // What was heard while the list was being read: the answer may be older.
+  #heard = [];
+  #isReading = false;
+  #isWanted = false;
+  #isClosed = false;
+
+  // `told`: `undone()` when something was undone here, `lost(problem)` whether a problem ends everything.
+  constructor(sessionId, myId, told) {
+    this.#path = `/api/sessions/${sessionId}/activity`;
+    this.#myId = myId;
+    this.#told = told;
+    part("activity-open").addEventListener("click", () => this.#turn());
+    part("activity-older").addEventListener("click", () => this.#showOlder());
+  }
+
+  // Somebody did something, as the room says.
+  heard(event) {
+    if (!this.#isOpen) {
+      if (event.actor.id !== this.#myId) this.#unseen.add(event.id);
+      this.#drawCount();
+      return;
+    }
+    if (this.#isReading) this.#heard.push(event);
+    this.#put(event);
+    if (event.actor.id !== this.#myId) this.#say("Somebody did something.");
+  }
+
+  // Make it what the studio has. Passing problems pass.
+  async refresh() {
+    this.#isWanted = true;
+    if (this.#isReading || !this.#isOpen) return;
+    this.#isReading = true;
+    while (this.#isWanted && !this.#isClosed) {
+      this.#isWanted = false;
+      this.#heard = [];
+      await this.#read();
+    }
+    this.#isReading = false;
+  }
+
+  // There is nothing to come back to.
+  close() {
+    this.#isClosed = true;
+    part("activity-part").hidden = true;
+    this.#list.replaceChildren();
+  }
+
+  get #isOpen() {
+    return !this.#isClosed && part("activity-open").getAttribute("aria-expanded") === "true";
+  }
+
+  #turn() {
+    const isOpen = !this.#isOpen;
+    part("activity-open").setAttribute("aria-expanded", String(isOpen));
+    part("activity-body").hidden = !isOpen;
+    this.#unseen.clear();
+    this.#drawCount();
+    if (isOpen) {
+      this.refresh();
+      return;
+    }
+    this.#items.clear();
+    this.#before = null;
+    this.#draw();
+    part("no-activity").hidden = true;
+  }
+
+  // --- reading -------------------------------------------------------------------------------------------------------
+
+  async #read() {
+    const page = await this.#ask(null);
+    if (!page || !this.#isOpen) return;
+    const ids = [...this.#items.keys()];
+    const last = page.events.at(-1)?.id;
+    // What was shown further down stays, when nothing is missing between.
+    const older = ids.includes(last) ? ids.slice(ids.indexOf(last) + 1) : [];
+    if (older.length === 0) this.#before = page.nextBefore;
+    const kept = older.map((id) => this.#items.get(id));
+    const read = page.events.map((event) => this.#itemOf(event));
+    this.#items = new Map([...read, ...kept].map((item) => [item.event.id, item]));
+    for (const event of this.#heard) this.#put(event);
+    this.#draw();
+  }
+
+  async #showOlder() {
+    if (this.#isReading || !this.#before) return;
+    this.#isReading = true;
+    const page = await this.#ask(this.#before);
+    this.#isReading = false;
+    if (page && this.#isOpen) {
+      const isFirst = this.#items.size;
+      for (const event of page.events) this.#items.set(event.id, this.#itemOf(event));
+      this.#before = page.nextBefore;
+      this.#draw();
+      if (!this.#before) [...this.#items.values()][isFirst]?.focus();
+    }
+    if (this.#isWanted) this.refresh();
+  }
+
+  // A page of events; nothing when there is a problem.
+  async #ask(before) {
+    const query = new URLSearchParams({ limit: PAGE, ...(before && { before }) });
+    try {
+      const page = await ask("GET", `${this.#path}?${query}`);
+      this.#fail("");
+      return page;
+    } catch (problem) {
+      if (this.#isClosed || this.#told.lost(problem)) return null;
+      if (!problem.isPassing || this.#items.size === 0 || before) this.#fail(problem.message);
+      return null;
+    }
+  }
+
+  // --- what there is -------------------------------------------------------------------------------------------------
+
+  #put(event) {
+    const isNew = !this.#items.has(event.id);
+    const item = this.#itemOf(event);
+    if (isNew) this.#items = new Map([[event.id, item], ...this.#items]);
+    if (isNew && event.field !== null) this.#outdate(event);
+    this.#draw();
+  }
+
+  // What was done to the same thing before cannot be undone any more.
+  #outdate({ id, subjectId, field, kind, undoes, actor }) {
+    for (const [otherId, item] of this.#items) {
+      if (otherId === id || item.event.subjectId !== subjectId) continue;
+      if (otherId === undoes) item.put({ undo: null, undoneBy: actor });
+      else if (item.event.field === field || kind === "upload.removed") item.put({ undo: null });
+    }
+    // What can be undone again, only the studio knows.
+    if (kind === "upload.restored") this.refresh();
+  }
+
+  #itemOf(event) {
+    const there = this.#items.get(event.id);
+    if (there) {
+      there.put(event);
+      return there;
+    }
+    return new ActivityItem(event, this.#myId, {
+      undone: (undoing) => this.#undoneHere(undoing),
+      stale: () => this.refresh(),
+      lost: this.#told.lost,
+    });
+  }
+
+  #undoneHere(event) {
+    this.#told.undone();
+    if (!this.#isOpen) return;
+    if (this.#isReading) this.#heard.push(event);
+    this.#put(event);
+    this.#items.get(event.id).focus();
+    this.#say("It is undone.");
+  }
+
+  // --- drawing -------------------------------------------------------------------------------------------------------
+
+  #draw() {
+    const rows = [...this.#items.values()].map(({ row }) => row);
+    const there = new Set(rows);
+    for (const row of [...this.#list.children]) if (!there.has(row)) row.remove();
+    rows.forEach((row, place) => {
+      if (this.#list.children[place] !== row) this.#list.insertBefore(row, this.#list.children[place] ?? null);
+    });
+    this.#list.hidden = rows.length === 0;
+    part("no-activity").hidden = rows.length > 0;
+    part("activity-older").hidden = !this.#before;
+  }
+
+  #drawCount() {
+    part("activity-count").textContent = this.#unseen.size ? `${this.#unseen.size} new` : "";
+  }
+
+  // For whoever does not see the page.
+  #say(words) {
+    part("activity-news").textContent = words;
+  }
+
+  #fail(words) {
+    part("activity-problem").textContent = words;
+    part("activity-problem").hidden = !words;
+  }
+}

@@ -1,0 +1,70 @@
+// What somebody did, as a sentence goes on after their name. Without the page, so that it can be read by itself.
+
+import { gainInWords, panInWords } from "./quantities.js";
+
+const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 3 });
+const seconds = (value) => `${number.format(value)} s`;
+
+export function inWords(event) {
+  const name = event.subjectName;
+  switch (event.kind) {
+    case "upload.added":
+      return `added ${name}`;
+    case "upload.changed":
+      return mixInWords(event);
+    case "upload.removed":
+      return `removed ${name}`;
+    case "upload.restored":
+      return `brought ${name} back`;
+    case "export.requested":
+      return `asked for the mixdown ${name}`;
+    case "export.removed":
+      return `removed the mixdown ${name}`;
+    case "member.joined":
+      return "joined the session";
+    case "member.left":
+      return "left the session";
+    case "member.removed":
+      return `removed ${name} from the session`;
+    case "session.changed":
+      return sessionInWords(event);
+    default:
+      // A studio that is newer than this page.
+      return `did something to ${name}`;
+  }
+}
+
+function mixInWords(event) {
+  const name = event.subjectName;
+  switch (event.field) {
+    case "gainDb":
+      return moved(event, `moved the gain of ${name}`, gainInWords);
+    case "pan":
+      return moved(event, `panned ${name}`, panInWords);
+    case "offsetSeconds":
+      return moved(event, `moved ${name}`, seconds);
+    case "muted":
+      if (event.before === event.after) return event.after ? `unmuted ${name} and muted it again` : `muted ${name} and unmuted it again`;
+      return event.after ? `muted ${name}` : `unmuted ${name}`;
+    default:
+      return `changed ${name}`;
+  }
+}
+
+function sessionInWords(event) {
+  switch (event.field) {
+    case "name":
+      return moved(event, "renamed the session", (value) => `“${value}”`);
+    case "tempoBpm":
+      return moved(event, "set the tempo", (value) => `${number.format(value)} BPM`);
+    case "beatsPerBar":
+      return moved(event, "set the metre", (value) => `${number.format(value)} beats a bar`);
+    default:
+      return "changed the session";
+  }
+}
+
+function moved({ before, after, undoes }, what, valueInWords) {
+  if (before === after) return `${what} away from ${valueInWords(before)} and back`;
+  return `${what}${undoes ? " back" : ""} from ${valueInWords(before)} to ${valueInWords(after)}`;
+}
