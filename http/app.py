@@ -75,6 +75,8 @@ class Stores:
 
     presence: PresenceStore
     bus: Bus
+    room_events: RoomEvents
+    """On the same bus. The stores tell it of what they record."""
     guard: Guard
     local_guard: Guard
     """A guard in this process, used while the other does not answer."""
@@ -129,7 +131,7 @@ def create_app(
     room_stores = RoomStores(stores.sessions, stores.bus, stores.guard)
     session_presence = SessionPresence(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
-    room_events = RoomEvents(stores.bus)
+    room_events = stores.room_events
     garbage_collector = GarbageCollector(stores.retention, stores.storage)
     max_bytes, identify = settings.upload_max_bytes, Identifier().media_type
     upload_writer = UploadWriter(

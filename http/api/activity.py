@@ -1,13 +1,12 @@
 """`/api/sessions/{id}/activity`: what happened in a session, and its undo (SPEC 3).
 
 The stores record what happens, in the transaction of each change (`omnisonic.studio.activity`), and tell the live room
-of it by `activity_teller` once it is committed. A bus that does not answer is logged and fails no request.
+of it by `RoomEvents.tell` once it is committed. A bus that does not answer is logged and fails no request.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Final
 
-import msgspec
 from pydantic import Field, WithJsonSchema
 from quart import Blueprint, Response
 
@@ -18,12 +17,10 @@ from omnisonic.http.core.inputs import Input, Query, refuse_body
 from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.responses import ActivityAnswer, ActivityList, json_response
 from omnisonic.models import LoginId, SessionId
-from omnisonic.models.activity import ActivityEvent, ActivityId
-from omnisonic.stores.bus.events import RoomSaid
-from omnisonic.studio.activity import LONGEST_PAGE, Tell, Undone
+from omnisonic.models.activity import ActivityId
+from omnisonic.studio.activity import LONGEST_PAGE, Undone
 from omnisonic.studio.activity.activity_store import ActivityStore
 
-ADDED: Final = "activity.added"
 DEFAULT_PAGE: Final = 50
 """Events on a page when the query has no `limit`."""
 
@@ -79,14 +76,3 @@ class Activity:
         else:
             what = "upload.added" if undone.event.kind == "upload.restored" else "upload.changed"
             await notify_room(self._room_events, what, undone.upload)
-
-
-def activity_teller(room_events: RoomEvents) -> Tell:
-    """Make what tells the live rooms of events."""
-
-    async def tell(events: Sequence[ActivityEvent]) -> None:
-        said = [RoomSaid(event.session_id, ADDED, msgspec.Raw(msgspec.json.encode(event))) for event in events]
-        if said:
-            await room_events.publish(*said)
-
-    return tell

@@ -1,18 +1,28 @@
 """Publishing room events on the bus: what has changed in a session, for the people in its room (SPEC 5.2).
 
-Delivered at most once. Bus overloaded or down: the room misses the event, which is logged, and the request succeeds.
-Gateways check by themselves who may stay (`omnisonic.stores.bus.events`).
+Activity (`omnisonic.studio.activity`) follows the event of the change that it tells of: the role that was lost, the
+stem that was moved. Delivered at most once. Bus overloaded or down: the room misses the event, which is logged, and the
+request succeeds. Gateways check by themselves who may stay (`omnisonic.stores.bus.events`).
 """
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
+import msgspec
+
 from omnisonic.errors import Unavailable
+from omnisonic.models import RoomId
+from omnisonic.models.activity import ActivityEvent
 from omnisonic.stores.bus import ROOM_EVENTS, Bus
-from omnisonic.stores.bus.events import RoomEvent, encode
+from omnisonic.stores.bus.events import RoleLost, RoomEvent, RoomSaid, encode
 
 PUBLISH_TIMEOUT_S: Final = 1.0
+ACTIVITY: Final = "activity.added"
+WITHOUT_CHANGE: Final = frozenset({"member.joined"})
+"""Activity that no other event of the web goes with."""
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +32,27 @@ class RoomEvents:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self._deferred: dict[RoomId, list[RoomEvent]] = {}
+
+    async def tell(self, activity: Sequence[ActivityEvent]) -> None:
+        """Publish activity that was committed, with the change that its request publishes next. Never raises."""
+        alone = []
+        for event in activity:
+            said = RoomSaid(event.session_id, ACTIVITY, msgspec.Raw(msgspec.json.encode(event)))
+            if event.kind in WITHOUT_CHANGE:
+                alone.append(said)
+            else:
+                self._deferred.setdefault(event.session_id, []).append(said)
+        if alone:
+            await self.publish(*alone)
 
     async def publish(self, *events: RoomEvent) -> None:
-        """Publish `events` in this order, all within `PUBLISH_TIMEOUT_S`. Failures are logged. Never raises."""
+        """Publish `events` in this order, all within `PUBLISH_TIMEOUT_S`. Failures are logged. Never raises.
+
+        The activity in their rooms that was not published yet follows them.
+        """
+        rooms = {event.room for event in events if isinstance(event, RoomSaid | RoleLost)}
+        events += tuple(chain.from_iterable(self._deferred.pop(room, ()) for room in sorted(rooms)))
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 for event in events:

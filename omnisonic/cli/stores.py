@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from omnisonic.cli.storage import create_storage
-from omnisonic.http.api.activity import activity_teller
 from omnisonic.http.api.gateway import find_gateway, open_probe_client
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.app import Stores
@@ -41,32 +40,33 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
         await database.open()
         after.push_async_callback(database.aclose)
         use = LoginUse(database)
-        tell = activity_teller(RoomEvents(bus))
+        room_events = RoomEvents(bus)
         yield Stores(
             presence=presence,
             bus=bus,
+            room_events=room_events,
             guard=guard,
             local_guard=MemoryGuard(),
             accounts=AccountStore(database, use),
             access=PostgresAccess(database, use),
-            sessions=PostgresSessions(database, use, tell=tell),
+            sessions=PostgresSessions(database, use, tell=room_events.tell),
             uploads=UploadStore(
                 database,
                 use,
                 quota_bytes=settings.upload_quota_bytes,
                 most_active=settings.upload_max_active_per_user,
-                tell=tell,
+                tell=room_events.tell,
             ),
-            resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=tell),
+            resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
             retention=UploadRetention(database),
             exports=ExportStore(
                 database,
                 use,
                 most_active=settings.export_max_active,
                 most_active_of_user=settings.export_max_active_per_user,
-                tell=tell,
+                tell=room_events.tell,
             ),
-            activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=tell),
+            activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
             storage=storage,
             ping_database=database.ping,
             ask_gateway=None if gateway is None else gateway.check,

@@ -17,7 +17,6 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
 
-from omnisonic.http.api.activity import activity_teller
 from omnisonic.http.api.gateway import find_gateway, open_probe_client
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.app import Stores, create_app
@@ -206,32 +205,33 @@ def _stores(
 ) -> Stores:
     use = LoginUse(database)
     used_bus: Bus = bus if redis_url is None else ValkeyBus(redis_url)
-    tell = activity_teller(RoomEvents(used_bus))
+    room_events = RoomEvents(used_bus)
     return Stores(
         presence=presence if redis_url is None else ValkeyPresence(redis_url),
         bus=used_bus,
+        room_events=room_events,
         local_guard=MemoryGuard(),
         guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
         accounts=AccountStore(database, use),
         access=PostgresAccess(database, use),
-        sessions=PostgresSessions(database, use, tell=tell),
+        sessions=PostgresSessions(database, use, tell=room_events.tell),
         uploads=UploadStore(
             database,
             use,
             quota_bytes=settings.upload_quota_bytes,
             most_active=settings.upload_max_active_per_user,
-            tell=tell,
+            tell=room_events.tell,
         ),
-        resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=tell),
+        resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
         exports=ExportStore(
             database,
             use,
             most_active=settings.export_max_active,
             most_active_of_user=settings.export_max_active_per_user,
-            tell=tell,
+            tell=room_events.tell,
         ),
         retention=UploadRetention(database),
-        activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=tell),
+        activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
         storage=storage,
         ping_database=database.ping,
     )

@@ -39,6 +39,11 @@ def press(button: Locator, *, then: Locator) -> None:
     expect(then).to_be_visible()
 
 
+def happened(page: Page) -> Locator:
+    """What the page says has happened, newest first."""
+    return page.get_by_role("list", name="Activity").get_by_role("listitem")
+
+
 @dataclass
 class Visitors:
     """People, each with a browser of their own. An exception in a page is kept as a complaint."""
@@ -206,6 +211,27 @@ def test_a_stem_is_brought_heard_and_removed(visitors: Visitors) -> None:
     stem(mia, "groove.wav").get_by_role("button", name="Remove it").click()
     for page in (mia, ned):
         expect(page.get_by_text("groove.wav")).to_have_count(0)
+
+
+def test_another_persons_fader_is_undone(visitors: Visitors) -> None:
+    """Vic moves a fader; Uma sees who did it, and undoes it; both see the fader go back, and who undid what."""
+    uma, vic = visitors.band("Uma", "Vic", "Fader jam")
+    add_files(uma, groove_wav=wav(1.0))
+    for page in (uma, vic):
+        expect(stem(page, "groove.wav")).to_be_visible()
+        page.get_by_role("button", name="Activity").click()
+        expect(happened(page).last).to_contain_text("vic joined the session")
+    gain = stem(vic, "groove.wav").get_by_label("Gain")
+    for _ in range(4):
+        gain.press("ArrowLeft")
+    moved = happened(uma).filter(has_text="vic moved the gain of groove.wav from 0 dB to \N{MINUS SIGN}2 dB")
+    expect(moved).to_be_visible()
+    expect(stem(uma, "groove.wav").get_by_label("Gain")).to_have_value("-2")
+    moved.get_by_role("button", name="Undo").click()
+    for page in (uma, vic):
+        expect(stem(page, "groove.wav").get_by_label("Gain")).to_have_value("0")
+        expect(happened(page).first).to_contain_text("uma moved the gain of groove.wav back")
+        expect(happened(page).nth(1)).to_contain_text("Undone by uma")
 
 
 def test_a_large_stem_goes_on_when_the_web_is_killed(visitors: Visitors, served: Studio) -> None:

@@ -19,6 +19,7 @@ from omnisonic.cli.main import app
 from omnisonic.embedding import hosting
 from omnisonic.errors import InvalidInput
 from omnisonic.models import checked_display_name, checked_status
+from omnisonic.models.activity import REMOVED, ActivityKind, SessionField, StemField
 from omnisonic.observability.metrics import metrics_table
 from omnisonic.settings.settings import settings_table
 from omnisonic.studio.exports.telemetry import Step
@@ -55,6 +56,14 @@ CHECKS_OF_A_PRESENCE: Final = (checked_display_name, checked_status)
 def test_a_table_is_the_codes_own(document: Path, make: Callable[[], str]) -> None:
     """As the code makes it: to change the document, change the code and paste its output."""
     assert make() in document.read_text()
+
+
+def test_every_kind_of_event_and_every_field_is_explained() -> None:
+    """The table of events lists the kinds in the order of the code, and all fields that have an undo."""
+    table = (ROOT / "docs/activity.md").read_text().partition("## Events")[2].partition("\n- ")[0]
+    assert re.findall(r"^\| `([a-z.]+)` \|", table, re.MULTILINE) == list(get_args(ActivityKind))
+    fields = {field for each in (StemField, SessionField) for field in get_args(each)} | {REMOVED}
+    assert set(re.findall(r"`([a-zA-Z]+)`[,|\s]", table)) - {"kind", "field"} == fields
 
 
 def test_every_error_that_a_message_may_get_is_explained() -> None:

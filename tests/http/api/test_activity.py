@@ -80,6 +80,7 @@ def test_what_happens_is_described_and_told(web: Web, ada: httpx.Client, bob: ht
     assert said(web, "activity.added")[-1] == (session, "activity.added", moved)
     kinds = [event["kind"] for event in happened(ada, session)["events"]]
     assert kinds == ["upload.changed", "upload.added", "member.joined"]
+    assert [event["kind"] for _, _, event in said(web, "activity.added")] == kinds[::-1]
 
 
 def test_pages_follow_one_another(ada: httpx.Client, session: str) -> None:
@@ -138,6 +139,9 @@ def test_an_undo_is_told_as_the_change_that_it_is(
     assert {name: now[name] for name in now if name not in (field, "updatedAt", "owner")} == {
         name: next(iter(first.values()))[name] for name in now if name not in (field, "updatedAt", "owner")
     }
+    if kind == "session.updated":
+        # The room's own tempo follows, as it did to the change.
+        assert said(web, "transport.set")[-1][2] == {"tempoBpm": 120, "beatsPerBar": 4}
     assert said(web, "activity.added")[-1] == (session, "activity.added", event)
     assert happened(ada, session)["events"][1]["undoneBy"] == {"id": user_id(ada), "name": "Ada"}
 

@@ -78,18 +78,19 @@ def test_a_default_says_more_than_that_something_may_be_absent(document: dict[st
 def test_every_default_of_a_query_is_accepted(web: Web, document: dict[str, Any]) -> None:
     """Whoever writes out all that is taken when nothing is said gets the same answer."""
     ada = web.sign_up("ada@example.com")
-    make(ada)
+    session = make(ada)["id"]
     asked = []
     for path, method, operation in _operations(document):
         parameters = [each for each in operation["parameters"] if each["in"] == "query"]
         defaults = {each["name"]: each["schema"]["default"] for each in parameters if "default" in each["schema"]}
         if method == "get" and defaults:
-            plain, written = ada.get(path), ada.get(path, params=defaults)
+            there = path.replace("{sessionId}", session)
+            plain, written = ada.get(there), ada.get(there, params=defaults)
             assert plain.status_code == 200
             assert written.status_code == 200, written.text
             assert plain.json() == written.json()
             asked.append(path)
-    assert asked == ["/api/sessions", "/api/upload/list"]
+    assert asked == ["/api/sessions", "/api/sessions/{sessionId}/activity", "/api/upload/list"]
 
 
 def test_what_needs_a_sign_in_says_so(document: dict[str, Any]) -> None:
