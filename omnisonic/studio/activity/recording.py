@@ -29,7 +29,7 @@ from omnisonic.studio.uploads import BIN_DAYS
 
 _MERGED_KINDS: Final = ("upload.changed", "session.changed")
 
-LOCK_ACTOR: Final = """
+_LOCK_ACTOR: Final = """
 -- $1 sign-in. The user, as long as the sign-in holds; the account is not deleted before the transaction ends.
 SELECT person.id::text FROM live_logins AS login JOIN users AS person ON person.id = login.user_id
 WHERE login.id = $1 FOR KEY SHARE OF person
@@ -95,7 +95,7 @@ DELETE FROM activity USING old WHERE activity.id = old.id
 
 async def lock_actor(connection: Connection, use: LoginUse, login: LoginId) -> UserId:
     """The user whose sign-in it is, locked against deletion before anything else is. Errors: `NotSignedIn`."""
-    user = await connection.fetchval(LOCK_ACTOR, login)
+    user = await connection.fetchval(_LOCK_ACTOR, login)
     if user is None:
         raise NotSignedIn
     use.note(login)
