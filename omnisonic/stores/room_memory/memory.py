@@ -1,0 +1,170 @@
+"""The room memory store in this process, for a gateway alone, for embedding and for tests.
+
+With it, a room that was forgotten because it was empty goes on where it was when somebody comes back. No method ever
+suspends, so it works under trio, asyncio or neither; one thread at a time may use it.
+
+Overload: released records take at most `MAX_BYTES`, and there are at most `MAX_RECORDS`; the oldest are dropped. A
+record whose owner is at work is as large as its room, whose bytes it shares. Crash and shutdown: all is forgotten.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from omnisonic.models import RoomId
+from omnisonic.stores.room_memory import (
+    MESSAGES_TTL_S,
+    RECORD_TTL_S,
+    Claimed,
+    Outcome,
+    RoomMemoryStore,
+    RoomRecord,
+    RoomWrite,
+)
+
+MAX_BYTES: Final = 67_108_864
+MAX_RECORDS: Final = 10_000
+"""The bounds of the records that were released."""
+MESSAGE_OVERHEAD_BYTES: Final = 100
+"""About what a message costs beside its content: an integer and its places in a dictionary."""
+
+
+@dataclass(slots=True)
+class _Stored:
+    """One record. `messages` are in the order of their offsets. Times are on the store's clock."""
+
+    fence: int
+    number: int = 0
+    values: dict[str, bytes] = field(default_factory=dict)
+    messages: dict[int, bytes] = field(default_factory=dict)
+    has_all_messages: bool = True
+    is_released: bool = False
+    written_at_s: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        contents = sum(map(len, self.values.values())) + sum(map(len, self.messages.values()))
+        return contents + MESSAGE_OVERHEAD_BYTES * (len(self.values) + len(self.messages))
+
+
+class InProcessRoomMemory:
+    """A `RoomMemoryStore` of dictionaries. Never raises `Unavailable`.
+
+    Args:
+        messages_ttl_s: How long messages are kept after the last write.
+        clock: Returns monotonic seconds.
+        max_bytes: The most bytes that released records take.
+        max_records: The most released records.
+    """
+
+    def __init__(
+        self,
+        *,
+        messages_ttl_s: float = MESSAGES_TTL_S,
+        clock: Callable[[], float] = time.monotonic,
+        max_bytes: int = MAX_BYTES,
+        max_records: int = MAX_RECORDS,
+    ) -> None:
+        self._messages_ttl_s = messages_ttl_s
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._max_records = max_records
+        self._records: dict[RoomId, _Stored] = {}
+        self._released: dict[RoomId, int] = {}
+        """The size of each released record, the oldest first."""
+        self._released_bytes = 0
+        self._fence = 0
+
+    async def claim(self, room_ids: Sequence[RoomId], owner: str) -> list[Claimed]:
+        del owner
+        return [self._claim(room_id) for room_id in room_ids]
+
+    async def write(self, writes: Sequence[RoomWrite]) -> list[Outcome]:
+        outcomes = [self._write(write) for write in writes]
+        self._drop_oldest()
+        return outcomes
+
+    async def forget(self, room_ids: Sequence[RoomId]) -> None:
+        for room_id in room_ids:
+            self._drop(room_id)
+
+    async def ping(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+    def _claim(self, room_id: RoomId) -> Claimed:
+        self._fence += 1
+        stored = self._find(room_id)
+        if stored is None:
+            self._drop(room_id)
+            stored = self._records[room_id] = _Stored(self._fence, written_at_s=self._clock())
+        record = _read(stored) if stored.values else None
+        stored.fence, stored.number = self._fence, 0
+        self._set_released(room_id, stored, is_released=False)
+        return Claimed(self._fence, record)
+
+    def _write(self, write: RoomWrite) -> Outcome:
+        stored = self._find(write.room_id)
+        if stored is not None and stored.fence > write.fence:
+            return Outcome.LOST
+        if not write.is_whole and (stored is None or stored.fence < write.fence or not stored.has_all_messages):
+            return Outcome.EMPTIED
+        if stored is None or stored.fence < write.fence:
+            self._drop(write.room_id)
+            stored = self._records[write.room_id] = _Stored(write.fence)
+        if write.number <= stored.number:
+            return Outcome.WRITTEN
+        if write.is_whole:
+            stored.values, stored.messages, stored.has_all_messages = {}, {}, True
+        stored.number = write.number
+        stored.values.update(write.values)
+        for offset in list(stored.messages):
+            if offset >= write.forget_before:
+                break
+            del stored.messages[offset]
+        stored.messages.update(write.messages)
+        stored.written_at_s = self._clock()
+        self._set_released(write.room_id, stored, is_released=write.is_release)
+        return Outcome.WRITTEN
+
+    def _find(self, room_id: RoomId) -> _Stored | None:
+        """The record of this room, without what has had its time."""
+        stored = self._records.get(room_id)
+        if stored is None:
+            return None
+        age_s = self._clock() - stored.written_at_s
+        if age_s >= self._messages_ttl_s and stored.messages:
+            stored.messages, stored.has_all_messages = {}, False
+        return stored if age_s < RECORD_TTL_S else None
+
+    def _set_released(self, room_id: RoomId, stored: _Stored, *, is_released: bool) -> None:
+        self._released_bytes -= self._released.pop(room_id, 0)
+        stored.is_released = is_released
+        if is_released:
+            size = self._released[room_id] = stored.size
+            self._released_bytes += size
+
+    def _drop_oldest(self) -> None:
+        """Keep the bounds, and drop what has had its time."""
+        for room_id in list(self._released):
+            is_within = self._released_bytes <= self._max_bytes and len(self._released) <= self._max_records
+            if is_within and self._find(room_id) is not None:
+                break
+            self._drop(room_id)
+
+    def _drop(self, room_id: RoomId) -> None:
+        self._released_bytes -= self._released.pop(room_id, 0)
+        self._records.pop(room_id, None)
+
+
+def _read(stored: _Stored) -> RoomRecord:
+    return RoomRecord(
+        dict(stored.values), list(stored.messages.items()), stored.has_all_messages, is_clean=stored.is_released
+    )
+
+
+_fits: type[RoomMemoryStore] = InProcessRoomMemory
