@@ -165,7 +165,7 @@ async def _prepare_servers(studio: Studio) -> tuple[list[ProcessSpec], dict[str,
     if studio.settings.redis_url is None:
         valkey = EmbeddedValkey(studio.data / VALKEY)
         await valkey.end_stale()
-        specs.append(valkey.spec())
+        specs.append(await trio.to_thread.run_sync(valkey.spec))
         urls["REDIS_URL"] = valkey.url
     return specs, urls
 

@@ -6,6 +6,7 @@ prctl(2)); elsewhere the command just runs.
 
 Options, before the parent's id: `--user UID:GID` and `--folder PATH` run the command as that user and in that folder.
 The user need not be able to reach the folder or the command by path (Linux). `--signal NAME` is sent instead of KILL.
+`--umask MASK` (octal) keeps these permissions from the files that it creates.
 
 The kernel watches the *thread* that started this process, so start it from a thread that lives as long as the program.
 Crash: when the parent is gone already, the command is not run, and the exit code is 1.
@@ -27,12 +28,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--user")
     parser.add_argument("--folder")
     parser.add_argument("--signal", default="KILL")
+    parser.add_argument("--umask")
     parser.add_argument("parent_pid", type=int)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     program = os.open(given.command[0], os.O_RDONLY | os.O_CLOEXEC) if given.user else None
     if given.folder:
         os.chdir(given.folder)
+    if given.umask:
+        os.umask(int(given.umask, 8))
     if given.user:
         _change_user(*map(int, given.user.split(":")))
     # After the change of user, which resets the signal.
