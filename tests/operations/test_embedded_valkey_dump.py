@@ -23,7 +23,7 @@ from tests.stores.conftest import InThread
 DEADLINE_S: Final = 30.0
 TICKET_S: Final = 60.0
 VALUES: Final = {"epoch": b"one"}
-MESSAGES: Final = [(1, b"hello")]
+BLOCKS: Final = [(1, b"hello")]
 
 
 class Running:
@@ -59,7 +59,7 @@ class Running:
         """Claim the room and write all of it."""
         async with self.store() as store:
             [claimed] = await store.claim(["jam"], "gateway")
-            write = RoomWrite("jam", claimed.fence, 1, VALUES, MESSAGES, is_whole=True, is_release=is_release)
+            write = RoomWrite("jam", claimed.fence, 1, VALUES, BLOCKS, is_whole=True, is_release=is_release)
             assert await store.write([write]) == [Outcome.WRITTEN]
 
     def pid(self) -> int:
@@ -104,7 +104,7 @@ async def test_a_graceful_stop_keeps_everything(tmp_path: Path) -> None:
     async with running(tmp_path):
         pass
     async with running(tmp_path) as server:
-        assert (await server.claim()).record == RoomRecord(VALUES, MESSAGES, is_clean=True)
+        assert (await server.claim()).record == RoomRecord(VALUES, BLOCKS, is_clean=True)
         assert not await server.is_first_use()
 
 
@@ -113,7 +113,7 @@ async def test_a_room_that_was_not_released_is_known_but_not_clean(tmp_path: Pat
     async with running(tmp_path) as server:
         await server.write(is_release=False)
     async with running(tmp_path) as server:
-        assert (await server.claim()).record == RoomRecord(VALUES, MESSAGES, is_clean=False)
+        assert (await server.claim()).record == RoomRecord(VALUES, BLOCKS, is_clean=False)
 
 
 async def test_what_was_loaded_is_gone_before_anybody_is_served(tmp_path: Path) -> None:
@@ -177,4 +177,4 @@ async def test_the_account_of_the_servers_writes_and_reads_it(tmp_path: Path) ->
     assert (tmp_path / "valkey" / DUMP).stat().st_uid != 0
     os.chown(tmp_path / "valkey" / DUMP, 0, 0)
     async with running(tmp_path / "valkey") as server:
-        assert (await server.claim()).record == RoomRecord(VALUES, MESSAGES, is_clean=True)
+        assert (await server.claim()).record == RoomRecord(VALUES, BLOCKS, is_clean=True)

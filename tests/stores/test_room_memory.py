@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import pytest
 import trio
@@ -10,13 +10,14 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Outcome, RoomMemoryStore, RoomRecord, RoomWrite
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
+from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
 from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
-from tests.stores.conftest import DEADLINE_S, Clock, InThread
+from tests.stores.conftest import DEADLINE_S, Clock
 from tests.valkey_server import ValkeyServer
 
 VALUES: Final = {"epoch": b"one", "offset": b"2"}
-MESSAGES: Final = [(1, b"hello"), (2, b"\x00\xff\r\n world")]
-MESSAGES_TTL_S: Final = 0.2
+BLOCKS: Final = [(1, b"hello"), (2, b"\x00\xff\r\n world")]
+BLOCKS_TTL_S: Final = 0.2
 
 
 @dataclass
@@ -43,7 +44,7 @@ async def stage(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest
     """The room memory store of this `kind`, empty."""
     if kind == "memory":
         clock = Clock()
-        store = InProcessRoomMemory(messages_ttl_s=MESSAGES_TTL_S, clock=clock)
+        store = InProcessRoomMemory(blocks_ttl_s=BLOCKS_TTL_S, clock=clock)
 
         async def forget_all() -> None:
             await store.forget(list(store._records))
@@ -51,9 +52,7 @@ async def stage(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest
         yield Stage(store, forget_all, clock)
         return
     server: ValkeyServer = request.getfixturevalue("valkey")
-    shared = cast(
-        "RoomMemoryStore", InThread(thread, ValkeyRoomMemory(server.url, messages_ttl_s=60, timeout_s=DEADLINE_S))
-    )
+    shared = ThreadedRoomMemory(thread, ValkeyRoomMemory(server.url, blocks_ttl_s=60))
 
     async def flush() -> None:
         server.flush()
@@ -63,15 +62,15 @@ async def stage(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest
 
 
 def whole(fence: int, number: int = 1, *, is_release: bool = False) -> RoomWrite:
-    """A write of everything that `VALUES` and `MESSAGES` say."""
-    return RoomWrite("jam", fence, number, VALUES, MESSAGES, is_whole=True, is_release=is_release)
+    """A write of everything that `VALUES` and `BLOCKS` say."""
+    return RoomWrite("jam", fence, number, VALUES, BLOCKS, is_whole=True, is_release=is_release)
 
 
 async def test_a_room_that_nobody_has_written_has_no_record(stage: Stage) -> None:
     """Also when it was claimed before, by an owner who never wrote."""
     with trio.fail_after(DEADLINE_S):
         first = await stage.claim()
-        second = await stage.claim()
+        second = await stage.claim(owner="another")
         assert first.record is None
         assert second.record is None
         assert second.fence > first.fence
@@ -84,12 +83,12 @@ async def test_a_released_record_is_read_back_as_it_was_written(stage: Stage) ->
     room = "a:b %{\n"
     with trio.fail_after(DEADLINE_S):
         claimed = await stage.claim(room)
-        written = RoomWrite(room, claimed.fence, 1, VALUES, MESSAGES, is_whole=True)
+        written = RoomWrite(room, claimed.fence, 1, VALUES, BLOCKS, is_whole=True)
         assert await stage.write(written) is Outcome.WRITTEN
         last = RoomWrite(room, claimed.fence, 2, {"offset": b"3"}, [(3, b"")], is_release=True)
         assert await stage.write(last) is Outcome.WRITTEN
         record = (await stage.claim(room, "another")).record
-        assert record == RoomRecord({"epoch": b"one", "offset": b"3"}, [*MESSAGES, (3, b"")], is_clean=True)
+        assert record == RoomRecord({"epoch": b"one", "offset": b"3"}, [*BLOCKS, (3, b"")], is_clean=True)
 
 
 async def test_a_record_is_clean_only_when_its_last_owner_released_it(stage: Stage) -> None:
@@ -97,11 +96,11 @@ async def test_a_record_is_clean_only_when_its_last_owner_released_it(stage: Sta
     with trio.fail_after(DEADLINE_S):
         first = await stage.claim()
         await stage.write(whole(first.fence))
-        second = await stage.claim()
-        assert second.record == RoomRecord(VALUES, MESSAGES, is_clean=False)
+        second = await stage.claim(owner="another")
+        assert second.record == RoomRecord(VALUES, BLOCKS, is_clean=False)
         await stage.write(RoomWrite("jam", second.fence, 1, is_release=True))
-        assert (await stage.claim()).record == RoomRecord(VALUES, MESSAGES, is_clean=True)
-        assert (await stage.claim()).record == RoomRecord(VALUES, MESSAGES, is_clean=False)
+        assert (await stage.claim()).record == RoomRecord(VALUES, BLOCKS, is_clean=True)
+        assert (await stage.claim()).record == RoomRecord(VALUES, BLOCKS, is_clean=False)
 
 
 async def test_of_two_who_claim_at_once_one_owns_the_room(stage: Stage) -> None:
@@ -121,6 +120,29 @@ async def test_of_two_who_claim_at_once_one_owns_the_room(stage: Stage) -> None:
         assert outcomes == [Outcome.LOST] * 7 + [Outcome.WRITTEN]
 
 
+async def test_an_owner_who_claims_again_goes_on(stage: Stage) -> None:
+    """A room that was empty and forgotten is made again; or a claim that was given up is done late."""
+    with trio.fail_after(DEADLINE_S):
+        first = await stage.claim()
+        await stage.write(whole(first.fence, is_release=True))
+        again = await stage.claim()
+        assert again == Claimed(first.fence, RoomRecord(VALUES, BLOCKS, is_clean=True))
+        assert await stage.write(RoomWrite("jam", again.fence, 2, {"offset": b"3"}, [(3, b"!")])) is Outcome.WRITTEN
+        assert await stage.write(whole(first.fence)) is Outcome.WRITTEN  # late, and not applied
+        record = (await stage.claim(owner="another")).record
+        assert record == RoomRecord(VALUES | {"offset": b"3"}, [*BLOCKS, (3, b"!")])
+
+
+async def test_a_beat_tells_whether_the_store_was_emptied(stage: Stage, kind: str) -> None:
+    """What was written before is gone then, and has to be written again. In this process nothing is lost."""
+    with trio.fail_after(DEADLINE_S):
+        await stage.store.beat("gateway")
+        assert await stage.store.beat("gateway")
+        await stage.empty()
+        assert await stage.store.beat("gateway") is (kind == "memory")
+        assert stage.store.outlives_process is (kind == "valkey")
+
+
 async def test_an_earlier_owner_is_refused_and_changes_nothing(stage: Stage) -> None:
     """Whatever it writes: it slept while another one took the room."""
     with trio.fail_after(DEADLINE_S):
@@ -131,7 +153,7 @@ async def test_an_earlier_owner_is_refused_and_changes_nothing(stage: Stage) -> 
         for write in (late, RoomWrite("jam", slept.fence, 3, is_release=True), whole(slept.fence, 4)):
             assert await stage.write(write) is Outcome.LOST
         assert await stage.write(RoomWrite("jam", awake.fence, 1, {"offset": b"2"})) is Outcome.WRITTEN
-        assert (await stage.claim()).record == RoomRecord(VALUES, MESSAGES, is_clean=False)
+        assert (await stage.claim()).record == RoomRecord(VALUES, BLOCKS, is_clean=False)
 
 
 async def test_a_repeated_write_has_the_same_result(stage: Stage) -> None:
@@ -142,7 +164,7 @@ async def test_a_repeated_write_has_the_same_result(stage: Stage) -> None:
         for write in (whole(fence), whole(fence), change, change, whole(fence)):
             assert await stage.write(write) is Outcome.WRITTEN
         record = (await stage.claim()).record
-        assert record == RoomRecord({"epoch": b"one", "offset": b"3"}, [MESSAGES[1], (3, b"three")])
+        assert record == RoomRecord({"epoch": b"one", "offset": b"3"}, [BLOCKS[1], (3, b"three")])
 
 
 async def test_a_write_that_arrives_after_a_later_one_is_not_applied(stage: Stage) -> None:
@@ -153,7 +175,7 @@ async def test_a_write_that_arrives_after_a_later_one_is_not_applied(stage: Stag
         await stage.write(RoomWrite("jam", fence, 3, {"offset": b"4"}, [(3, b"three"), (4, b"four")]))
         await stage.write(RoomWrite("jam", fence, 2, {"offset": b"3"}, [(3, b"three")]))
         record = (await stage.claim()).record
-        assert record == RoomRecord({"epoch": b"one", "offset": b"4"}, [*MESSAGES, (3, b"three"), (4, b"four")])
+        assert record == RoomRecord({"epoch": b"one", "offset": b"4"}, [*BLOCKS, (3, b"three"), (4, b"four")])
 
 
 async def test_a_whole_write_leaves_nothing_of_before(stage: Stage) -> None:
@@ -170,9 +192,9 @@ async def test_messages_that_are_forgotten_are_gone(stage: Stage) -> None:
     with trio.fail_after(DEADLINE_S):
         fence = (await stage.claim()).fence
         await stage.write(whole(fence))
-        await stage.write(RoomWrite("jam", fence, 2, messages=[(7, b"seven")], forget_before=7))
+        await stage.write(RoomWrite("jam", fence, 2, blocks=[(7, b"seven")], forget_before=7))
         await stage.write(RoomWrite("jam", fence, 3, forget_before=100))
-        await stage.write(RoomWrite("jam", fence, 4, messages=[(101, b"more")]))
+        await stage.write(RoomWrite("jam", fence, 4, blocks=[(101, b"more")]))
         assert (await stage.claim()).record == RoomRecord(VALUES, [(101, b"more")])
 
 
@@ -187,7 +209,7 @@ async def test_a_store_that_was_emptied_says_so_until_it_gets_everything(stage: 
         assert await stage.write(change) is Outcome.EMPTIED
         assert await stage.write(whole(fence, 3)) is Outcome.WRITTEN
         assert await stage.write(RoomWrite("jam", fence, 4, {"offset": b"3"}, [(3, b"3")])) is Outcome.WRITTEN
-        assert (await stage.claim()).record == RoomRecord(VALUES | {"offset": b"3"}, [*MESSAGES, (3, b"3")])
+        assert (await stage.claim()).record == RoomRecord(VALUES | {"offset": b"3"}, [*BLOCKS, (3, b"3")])
 
 
 async def test_who_claims_after_the_store_was_emptied_is_the_owner(stage: Stage) -> None:
@@ -221,7 +243,7 @@ async def test_many_rooms_are_written_and_claimed_in_one_call(stage: Stage) -> N
         claims = await stage.store.claim(rooms, "gateway")
         await stage.store.claim(["room 7"], "another")
         writes = [
-            RoomWrite(room, claim.fence, 1, {"epoch": room.encode()}, MESSAGES, is_whole=True)
+            RoomWrite(room, claim.fence, 1, {"epoch": room.encode()}, BLOCKS, is_whole=True)
             for room, claim in zip(rooms, claims, strict=True)
         ]
         outcomes = await stage.store.write(writes)
@@ -234,29 +256,29 @@ async def test_many_rooms_are_written_and_claimed_in_one_call(stage: Stage) -> N
 
 async def test_a_big_record_comes_back_whole(stage: Stage) -> None:
     """A megabyte of messages, and the largest map that a room may have."""
-    messages = [(offset, bytes([offset % 256]) * 2048) for offset in range(1, 513)]
+    blocks = [(offset, bytes([offset % 256]) * 2048) for offset in range(1, 513)]
     values = {"state": bytes(range(256)) * 256}
     with trio.fail_after(DEADLINE_S):
         fence = (await stage.claim()).fence
-        assert await stage.write(RoomWrite("jam", fence, 1, values, messages, is_whole=True)) is Outcome.WRITTEN
-        assert (await stage.claim()).record == RoomRecord(values, messages)
+        assert await stage.write(RoomWrite("jam", fence, 1, values, blocks, is_whole=True)) is Outcome.WRITTEN
+        assert (await stage.claim()).record == RoomRecord(values, blocks)
 
 
 async def test_messages_have_their_time_and_the_rest_has_longer(thread: AsyncioThread, valkey: ValkeyServer) -> None:
     """Nobody asks for messages that old. What counts on stays clean, and says that messages are missing."""
     clock = Clock()
-    shared = cast("RoomMemoryStore", InThread(thread, ValkeyRoomMemory(valkey.url, messages_ttl_s=MESSAGES_TTL_S)))
-    stores: list[RoomMemoryStore] = [InProcessRoomMemory(messages_ttl_s=MESSAGES_TTL_S, clock=clock), shared]
+    shared = ThreadedRoomMemory(thread, ValkeyRoomMemory(valkey.url, blocks_ttl_s=BLOCKS_TTL_S))
+    stores: list[RoomMemoryStore] = [InProcessRoomMemory(blocks_ttl_s=BLOCKS_TTL_S, clock=clock), shared]
     with trio.fail_after(DEADLINE_S):
         for store in stores:
             [claimed] = await store.claim(["jam"], "gateway")
             await store.write([whole(claimed.fence, is_release=True)])
-        clock.now_s += MESSAGES_TTL_S
-        while "omnisonic:memory:messages:jam" in valkey.lives_ms():
+        clock.now_s += BLOCKS_TTL_S
+        while "omnisonic:memory:blocks:jam" in valkey.lives_ms():
             await trio.lowlevel.checkpoint()
         for store in stores:
             [claimed] = await store.claim(["jam"], "gateway")
-            assert claimed.record == RoomRecord(VALUES, [], has_all_messages=False, is_clean=True)
+            assert claimed.record == RoomRecord(VALUES, [], has_all_blocks=False, is_clean=True)
             change = RoomWrite("jam", claimed.fence, 1, {"offset": b"3"}, [(3, b"three")])
             assert await store.write([change]) == [Outcome.EMPTIED]
         await shared.aclose()

@@ -1,7 +1,7 @@
 """What the room memory store keeps in Valkey: how long, and what it makes of a server that has lost something."""
 
 from collections.abc import AsyncIterator
-from typing import Final, cast
+from typing import Final
 
 import pytest
 import trio
@@ -11,20 +11,20 @@ from omnisonic.errors import Unavailable
 from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Outcome, RoomMemoryStore, RoomRecord, RoomWrite
 from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
 from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory, continue_history
-from tests.stores.conftest import DEADLINE_S, InThread
+from tests.stores.conftest import DEADLINE_S
 from tests.valkey_server import ValkeyServer
 
 PREFIX: Final = "omnisonic:memory:"
 RECORD: Final = f"{PREFIX}record:jam"
-MESSAGES_KEY: Final = f"{PREFIX}messages:jam"
+BLOCKS_KEY: Final = f"{PREFIX}blocks:jam"
 VALUES: Final = {"epoch": b"one"}
-MESSAGES: Final = [(1, b"hello"), (2, b"world")]
+BLOCKS: Final = [(1, b"hello"), (2, b"world")]
 
 
 @pytest.fixture
 async def store(valkey: ValkeyServer, thread: AsyncioThread) -> AsyncIterator[RoomMemoryStore]:
     """The store on the test's server."""
-    store = cast("RoomMemoryStore", InThread(thread, ValkeyRoomMemory(valkey.url, messages_ttl_s=60)))
+    store = ThreadedRoomMemory(thread, ValkeyRoomMemory(valkey.url, blocks_ttl_s=60))
     yield store
     await store.aclose()
 
@@ -32,7 +32,7 @@ async def store(valkey: ValkeyServer, thread: AsyncioThread) -> AsyncIterator[Ro
 async def write_whole(store: RoomMemoryStore, *, is_release: bool = False) -> int:
     """Claim the room and write all of it. Returns the fencing number."""
     [claimed] = await store.claim(["jam"], "gateway")
-    write = RoomWrite("jam", claimed.fence, 1, VALUES, MESSAGES, is_whole=True, is_release=is_release)
+    write = RoomWrite("jam", claimed.fence, 1, VALUES, BLOCKS, is_whole=True, is_release=is_release)
     assert await store.write([write]) == [Outcome.WRITTEN]
     return claimed.fence
 
@@ -47,22 +47,29 @@ async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, store
     """Also of a room that was only claimed. Each write gives the whole time again."""
     with trio.fail_after(DEADLINE_S):
         await store.claim(["claimed"], "gateway")
+        await store.beat("gateway")
         fence = await write_whole(store)
         lives_ms = valkey.lives_ms()
-        assert lives_ms.keys() == {f"{PREFIX}history", f"{PREFIX}record:claimed", RECORD, MESSAGES_KEY}
+        assert lives_ms.keys() == {
+            f"{PREFIX}history",
+            f"{PREFIX}beat:gateway",
+            f"{PREFIX}record:claimed",
+            RECORD,
+            BLOCKS_KEY,
+        }
         for key, left_ms in lives_ms.items():
-            longest_ms = 60_000 if key == MESSAGES_KEY else RECORD_TTL_S * 1000
+            longest_ms = 60_000 if key in (BLOCKS_KEY, f"{PREFIX}beat:gateway") else RECORD_TTL_S * 1000
             assert longest_ms - 30_000 < left_ms <= longest_ms
         with valkey.client as client:
             for key in lives_ms:
                 client.pexpire(key, 5_000)
         await store.write([RoomWrite("jam", fence, 2, {"epoch": b"one"})])
-        assert all(valkey.lives_ms()[key] > 5_000 for key in (RECORD, MESSAGES_KEY, f"{PREFIX}history"))
+        assert all(valkey.lives_ms()[key] > 5_000 for key in (RECORD, BLOCKS_KEY, f"{PREFIX}history"))
         await store.forget(["jam", "claimed"])
-        assert valkey.lives_ms().keys() == {f"{PREFIX}history"}
+        assert valkey.lives_ms().keys() == {f"{PREFIX}history", f"{PREFIX}beat:gateway"}
 
 
-@pytest.mark.parametrize("dropped", [RECORD, MESSAGES_KEY])
+@pytest.mark.parametrize("dropped", [RECORD, BLOCKS_KEY])
 async def test_a_server_that_drops_a_part_has_lost_the_record(
     valkey: ValkeyServer, store: RoomMemoryStore, dropped: str
 ) -> None:
@@ -70,27 +77,33 @@ async def test_a_server_that_drops_a_part_has_lost_the_record(
     with trio.fail_after(DEADLINE_S), valkey.client as client:
         fence = await write_whole(store)
         client.delete(dropped)
-        assert await store.write([RoomWrite("jam", fence, 2, messages=[(3, b"!")])]) == [Outcome.EMPTIED]
+        assert await store.write([RoomWrite("jam", fence, 2, blocks=[(3, b"!")])]) == [Outcome.EMPTIED]
         record = (await claimed_again(store)).record
-        expected = None if dropped == RECORD else RoomRecord(VALUES, [], has_all_messages=False)
+        expected = None if dropped == RECORD else RoomRecord(VALUES, [], has_all_blocks=False)
         assert record == expected
 
 
+@pytest.mark.parametrize("is_same_owner", [False, True])
 async def test_a_server_that_went_back_to_an_older_state_gets_everything_again(
-    valkey: ValkeyServer, store: RoomMemoryStore
+    valkey: ValkeyServer, store: RoomMemoryStore, *, is_same_owner: bool
 ) -> None:
-    """It restarted from an older copy: the number of the owner at work is higher than the one it knows."""
+    """It restarted from an older copy, which does not know the claim of the owner at work, or its last write."""
     with trio.fail_after(DEADLINE_S), valkey.client as client:
-        await write_whole(store, is_release=True)
-        copies = {key: client.dump(key) for key in (RECORD, MESSAGES_KEY)}
         fence = await write_whole(store)
+        copies = {key: client.dump(key) for key in (RECORD, BLOCKS_KEY)}
+        if is_same_owner:
+            await store.write([RoomWrite("jam", fence, 2, blocks=[(3, b"!")], after=1)])
+        else:
+            fence = (await claimed_again(store)).fence
+            await store.write([RoomWrite("jam", fence, 2, blocks=[(3, b"!")])])
         for key, copy in copies.items():
             client.restore(key, 60_000, copy, replace=True)
-        change = RoomWrite("jam", fence, 2, messages=[(3, b"!")])
+        change = RoomWrite("jam", fence, 3, blocks=[(4, b"?")], after=2)
         assert await store.write([change]) == [Outcome.EMPTIED]
-        again = RoomWrite("jam", fence, 3, VALUES, [*MESSAGES, (3, b"!")], is_whole=True)
+        again = RoomWrite("jam", fence, 4, VALUES, [*BLOCKS, (4, b"?")], is_whole=True)
         assert await store.write([again]) == [Outcome.WRITTEN]
-        assert (await claimed_again(store)).record == RoomRecord(VALUES, [*MESSAGES, (3, b"!")])
+        record = (await claimed_again(store)).record
+        assert record == RoomRecord(VALUES, [*BLOCKS, (4, b"?")])
 
 
 async def test_what_was_released_before_a_restart_of_the_server_is_not_clean(
@@ -99,7 +112,7 @@ async def test_what_was_released_before_a_restart_of_the_server_is_not_clean(
     """It may have come back with an older state, in which the room was released; unless its supervisor knows better."""
     with trio.fail_after(DEADLINE_S), valkey.client as client:
         await write_whole(store, is_release=True)
-        copies = {key: client.dump(key) for key in (RECORD, MESSAGES_KEY, f"{PREFIX}history")}
+        copies = {key: client.dump(key) for key in (RECORD, BLOCKS_KEY, f"{PREFIX}history")}
 
         def restart() -> None:
             valkey.kill()
@@ -108,14 +121,14 @@ async def test_what_was_released_before_a_restart_of_the_server_is_not_clean(
                 client.restore(key, 60_000, copy, replace=True)
 
         restart()
-        assert (await claimed_again(store)).record == RoomRecord(VALUES, MESSAGES, is_clean=False)
+        assert (await claimed_again(store)).record == RoomRecord(VALUES, BLOCKS, is_clean=False)
         restart()
         client.execute_command(*continue_history())
-        assert (await claimed_again(store)).record == RoomRecord(VALUES, MESSAGES, is_clean=True)
+        assert (await claimed_again(store)).record == RoomRecord(VALUES, BLOCKS, is_clean=True)
         client.flushall()
         client.execute_command(*continue_history())
         await write_whole(store, is_release=True)
-        assert (await claimed_again(store)).record == RoomRecord(VALUES, MESSAGES, is_clean=True)
+        assert (await claimed_again(store)).record == RoomRecord(VALUES, BLOCKS, is_clean=True)
 
 
 async def test_a_server_that_does_not_tell_its_run_has_no_clean_records(
@@ -125,9 +138,9 @@ async def test_a_server_that_does_not_tell_its_run_has_no_clean_records(
     with trio.fail_after(DEADLINE_S), valkey.client as client:
         client.execute_command("ACL", "SETUSER", "band", "on", ">pw", "~*", "+@all", "-info")
         limited = ValkeyRoomMemory(f"redis://band:pw@127.0.0.1:{valkey.port}/0")
-        band = cast("RoomMemoryStore", InThread(thread, limited))
+        band = ThreadedRoomMemory(thread, limited)
         await write_whole(band, is_release=True)
-        assert (await claimed_again(band)).record == RoomRecord(VALUES, MESSAGES, is_clean=False)
+        assert (await claimed_again(band)).record == RoomRecord(VALUES, BLOCKS, is_clean=False)
         await band.aclose()
         client.acl_deluser("band")
 
@@ -136,8 +149,8 @@ async def test_a_server_that_hangs_or_is_away_is_unavailable_to_trio(valkey: Val
     """Through the thread that the gateway uses; and what it does later does not undo what came after."""
     with trio.fail_after(DEADLINE_S):
         async with open_asyncio_thread() as thread:
-            store = ThreadedRoomMemory(thread, ValkeyRoomMemory(valkey.url, messages_ttl_s=60))
-            await store.ping()
+            store = ThreadedRoomMemory(thread, ValkeyRoomMemory(valkey.url, blocks_ttl_s=60))
+            await store.beat("gateway")
             fence = await write_whole(store)
             valkey.pause()
             with pytest.raises(Unavailable, match="did not answer in time"):
@@ -148,7 +161,11 @@ async def test_a_server_that_hangs_or_is_away_is_unavailable_to_trio(valkey: Val
             assert record is not None
             assert record.values == {"epoch": b"last"}
             valkey.kill()
-            for call in (store.ping, lambda: store.forget(["jam"]), lambda: store.claim(["jam"], "gateway")):
+            for call in (
+                lambda: store.beat("gateway"),
+                lambda: store.forget(["jam"]),
+                lambda: store.claim(["jam"], "gateway"),
+            ):
                 with pytest.raises(Unavailable):
                     await call()
             await store.aclose()

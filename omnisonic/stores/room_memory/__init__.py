@@ -1,13 +1,14 @@
 """The room memory store: what a room needs to go on in another process (SPEC 5.2, Memory).
 
-A **record** of a room holds named values and messages, all of them bytes that only the gateway reads. One owner at a
-time, which is one run of one gateway, writes it. `claim` makes a gateway the owner and returns what was there; `write`
-of an earlier owner is refused by its fencing number (as in Kleppmann, "How to do distributed locking").
+A **record** of a room holds named values, and **blocks**: one or several messages of the room's order together. All of
+it is bytes that only the gateway reads. One owner at a time, which is one run of one gateway, writes a record. `claim`
+makes a gateway the owner and returns what was there; `write` of an earlier owner is refused by its fencing number (as
+in Kleppmann, "How to do distributed locking").
 
 A record is **clean** when its last owner released it, and the store has lost nothing since. Only then may a room count
 on from its offset. Otherwise messages may have been relayed that the record does not hold.
 
-Messages are kept for `messages_ttl_s` after the last write, and the rest of the record for `RECORD_TTL_S`. Adapters:
+Blocks are kept for `blocks_ttl_s` after the last write, and the rest of the record for `RECORD_TTL_S`. Adapters:
 `omnisonic.stores.room_memory.memory` (in this process) and `omnisonic.stores.room_memory.valkey` (shared). The one in
 memory never suspends and works under trio and asyncio; the other is asyncio code, and
 `omnisonic.stores.room_memory.threaded` brings it to a trio program.
@@ -22,11 +23,13 @@ from omnisonic.models import RoomId
 
 RECORD_TTL_S: Final = 7 * 86_400.0
 """How long a record is kept after its last write, so that rooms to which nobody comes back are removed."""
-MESSAGES_TTL_S: Final = 900.0
-"""How long messages are kept after the last write, where nothing else is said."""
+BEAT_TTL_S: Final = 60.0
+"""How long an owner is known after a beat."""
+BLOCKS_TTL_S: Final = 900.0
+"""How long blocks are kept after the last write, where nothing else is said."""
 
-StoredMessage: TypeAlias = tuple[int, bytes]
-"""The offset of a message, above 0, and its content."""
+Block: TypeAlias = tuple[int, bytes]
+"""The offset of the last message in it, above 0, and its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,15 @@ class RoomRecord:
 
     Attributes:
         values: The values by name, as written last.
-        messages: The messages in the order of their offsets.
-        has_all_messages: False when messages are missing that were written and not forgotten: their time has passed,
-            or the store dropped them. `messages` is empty then.
+        blocks: The blocks in the order of their offsets.
+        has_all_blocks: False when blocks are missing that were written and not forgotten: their time has passed, or
+            the store dropped them. `blocks` is empty then.
         is_clean: Whether the last owner released the record, and the store has lost nothing since.
     """
 
     values: Mapping[str, bytes]
-    messages: Sequence[StoredMessage] = ()
-    has_all_messages: bool = True
+    blocks: Sequence[Block] = ()
+    has_all_blocks: bool = True
     is_clean: bool = False
 
 
@@ -62,11 +65,13 @@ class RoomWrite:
     Attributes:
         room_id: The room.
         fence: The fencing number of the claim.
-        number: Counts the owner's writes to this record, from 1. A write that arrives again, or after a later one, is
-            not applied.
+        number: Above 0, and higher in each of the owner's writes to this record. A write that arrives again, or after
+            a later one, is not applied.
+        after: The number of the last write that was answered `WRITTEN`; 0 for none. A store that does not know it has
+            gone back to an older state.
         values: The values to set. The others stay.
-        messages: The messages to append, in rising order, all above those in the record.
-        forget_before: Messages with a lower offset are removed.
+        blocks: The blocks to append, in rising order, all above those in the record.
+        forget_before: Blocks with a lower offset are removed.
         is_whole: The record becomes what this write says, and nothing of an earlier one is left. Needed for the first
             write of a new epoch, and after `Outcome.EMPTIED`.
         is_release: The owner writes no more. The record is clean.
@@ -76,8 +81,9 @@ class RoomWrite:
     fence: int
     number: int
     values: Mapping[str, bytes] = field(default_factory=dict)
-    messages: Sequence[StoredMessage] = ()
+    blocks: Sequence[Block] = ()
     forget_before: int = 0
+    after: int = 0
     is_whole: bool = False
     is_release: bool = False
 
@@ -97,7 +103,13 @@ class RoomMemoryStore(Protocol):
 
     Errors: every method may raise `Unavailable` when the store does not answer. Nothing is retried here; the caller
     decides, and calls are safe to repeat.
+
+    Attributes:
+        outlives_process: Whether the records are still there when this process has ended.
     """
+
+    @property
+    def outlives_process(self) -> bool: ...
 
     async def claim(self, room_ids: Sequence[RoomId], owner: str) -> list[Claimed]:
         """Make `owner` the only writer of these rooms' records, whoever it was before. One round trip.
@@ -107,7 +119,8 @@ class RoomMemoryStore(Protocol):
             owner: Names one run of one gateway. For operators who look into the store.
 
         Returns:
-            One for each room, in their order. The fencing number is above that of every claim before.
+            One for each room, in their order. The fencing number is above that of every other owner's claim before. An
+            owner that claims again keeps its number.
         """
         ...
 
@@ -123,8 +136,8 @@ class RoomMemoryStore(Protocol):
         """Remove the records of these rooms. Their owners get `Outcome.EMPTIED`."""
         ...
 
-    async def ping(self) -> None:
-        """One round trip. Errors: `Unavailable`."""
+    async def beat(self, owner: str) -> bool:
+        """Record that `owner` lives. False when the store did not know it: it is new, or the store was emptied."""
         ...
 
     async def aclose(self) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from omnisonic.models import RoomId
 from omnisonic.stores.room_memory import (
-    MESSAGES_TTL_S,
+    BLOCKS_TTL_S,
     RECORD_TTL_S,
     Claimed,
     Outcome,
@@ -32,28 +32,29 @@ MESSAGE_OVERHEAD_BYTES: Final = 100
 
 @dataclass(slots=True)
 class _Stored:
-    """One record. `messages` are in the order of their offsets. Times are on the store's clock."""
+    """One record. `blocks` are in the order of their offsets. Times are on the store's clock."""
 
     fence: int
+    owner: str | None = None
     number: int = 0
     values: dict[str, bytes] = field(default_factory=dict)
-    messages: dict[int, bytes] = field(default_factory=dict)
-    has_all_messages: bool = True
+    blocks: dict[int, bytes] = field(default_factory=dict)
+    has_all_blocks: bool = True
     is_released: bool = False
     written_at_s: float = 0.0
 
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        contents = sum(map(len, self.values.values())) + sum(map(len, self.messages.values()))
-        return contents + MESSAGE_OVERHEAD_BYTES * (len(self.values) + len(self.messages))
+        contents = sum(map(len, self.values.values())) + sum(map(len, self.blocks.values()))
+        return contents + MESSAGE_OVERHEAD_BYTES * (len(self.values) + len(self.blocks))
 
 
 class InProcessRoomMemory:
     """A `RoomMemoryStore` of dictionaries. Never raises `Unavailable`.
 
     Args:
-        messages_ttl_s: How long messages are kept after the last write.
+        blocks_ttl_s: How long blocks are kept after the last write.
         clock: Returns monotonic seconds.
         max_bytes: The most bytes that released records take.
         max_records: The most released records.
@@ -62,12 +63,12 @@ class InProcessRoomMemory:
     def __init__(
         self,
         *,
-        messages_ttl_s: float = MESSAGES_TTL_S,
+        blocks_ttl_s: float = BLOCKS_TTL_S,
         clock: Callable[[], float] = time.monotonic,
         max_bytes: int = MAX_BYTES,
         max_records: int = MAX_RECORDS,
     ) -> None:
-        self._messages_ttl_s = messages_ttl_s
+        self._blocks_ttl_s = blocks_ttl_s
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_records = max_records
@@ -77,9 +78,12 @@ class InProcessRoomMemory:
         self._released_bytes = 0
         self._fence = 0
 
+    @property
+    def outlives_process(self) -> bool:
+        return False
+
     async def claim(self, room_ids: Sequence[RoomId], owner: str) -> list[Claimed]:
-        del owner
-        return [self._claim(room_id) for room_id in room_ids]
+        return [self._claim(room_id, owner) for room_id in room_ids]
 
     async def write(self, writes: Sequence[RoomWrite]) -> list[Outcome]:
         outcomes = [self._write(write) for write in writes]
@@ -90,28 +94,30 @@ class InProcessRoomMemory:
         for room_id in room_ids:
             self._drop(room_id)
 
-    async def ping(self) -> None:
-        pass
+    async def beat(self, owner: str) -> bool:
+        del owner
+        return True
 
     async def aclose(self) -> None:
         pass
 
-    def _claim(self, room_id: RoomId) -> Claimed:
+    def _claim(self, room_id: RoomId, owner: str) -> Claimed:
         self._fence += 1
         stored = self._find(room_id)
         if stored is None:
             self._drop(room_id)
-            stored = self._records[room_id] = _Stored(self._fence, written_at_s=self._clock())
+            stored = self._records[room_id] = _Stored(self._fence, owner, written_at_s=self._clock())
         record = _read(stored) if stored.values else None
-        stored.fence, stored.number = self._fence, 0
+        if stored.owner != owner:
+            stored.fence, stored.owner, stored.number = self._fence, owner, 0
         self._set_released(room_id, stored, is_released=False)
-        return Claimed(self._fence, record)
+        return Claimed(stored.fence, record)
 
     def _write(self, write: RoomWrite) -> Outcome:
         stored = self._find(write.room_id)
         if stored is not None and stored.fence > write.fence:
             return Outcome.LOST
-        if not write.is_whole and (stored is None or stored.fence < write.fence or not stored.has_all_messages):
+        if not write.is_whole and (stored is None or stored.fence < write.fence or not stored.has_all_blocks):
             return Outcome.EMPTIED
         if stored is None or stored.fence < write.fence:
             self._drop(write.room_id)
@@ -119,14 +125,14 @@ class InProcessRoomMemory:
         if write.number <= stored.number:
             return Outcome.WRITTEN
         if write.is_whole:
-            stored.values, stored.messages, stored.has_all_messages = {}, {}, True
+            stored.values, stored.blocks, stored.has_all_blocks = {}, {}, True
         stored.number = write.number
         stored.values.update(write.values)
-        for offset in list(stored.messages):
+        for offset in list(stored.blocks):
             if offset >= write.forget_before:
                 break
-            del stored.messages[offset]
-        stored.messages.update(write.messages)
+            del stored.blocks[offset]
+        stored.blocks.update(write.blocks)
         stored.written_at_s = self._clock()
         self._set_released(write.room_id, stored, is_released=write.is_release)
         return Outcome.WRITTEN
@@ -137,8 +143,8 @@ class InProcessRoomMemory:
         if stored is None:
             return None
         age_s = self._clock() - stored.written_at_s
-        if age_s >= self._messages_ttl_s and stored.messages:
-            stored.messages, stored.has_all_messages = {}, False
+        if age_s >= self._blocks_ttl_s and stored.blocks:
+            stored.blocks, stored.has_all_blocks = {}, False
         return stored if age_s < RECORD_TTL_S else None
 
     def _set_released(self, room_id: RoomId, stored: _Stored, *, is_released: bool) -> None:
@@ -163,7 +169,7 @@ class InProcessRoomMemory:
 
 def _read(stored: _Stored) -> RoomRecord:
     return RoomRecord(
-        dict(stored.values), list(stored.messages.items()), stored.has_all_messages, is_clean=stored.is_released
+        dict(stored.values), list(stored.blocks.items()), stored.has_all_blocks, is_clean=stored.is_released
     )
 
 

@@ -22,6 +22,10 @@ class ThreadedRoomMemory:
         self._thread = thread
         self._store = store
 
+    @property
+    def outlives_process(self) -> bool:
+        return self._store.outlives_process
+
     async def claim(self, room_ids: Sequence[RoomId], owner: str) -> list[Claimed]:
         return await self._thread.call(self._store.claim, room_ids, owner, timeout_s=CALL_S)
 
@@ -31,8 +35,8 @@ class ThreadedRoomMemory:
     async def forget(self, room_ids: Sequence[RoomId]) -> None:
         await self._thread.call(self._store.forget, room_ids, timeout_s=CALL_S)
 
-    async def ping(self) -> None:
-        await self._thread.call(self._store.ping, timeout_s=CALL_S)
+    async def beat(self, owner: str) -> bool:
+        return await self._thread.call(self._store.beat, owner, timeout_s=CALL_S)
 
     async def aclose(self) -> None:
         await self._thread.call(self._store.aclose, timeout_s=CALL_S)

@@ -1,9 +1,10 @@
 """The room memory store on Valkey, or Redis 7 and later: shared by all gateways. Asyncio.
 
 Keys, all beginning `omnisonic:memory:`, the room percent-encoded so that no two names collide:
-- `record:ROOM`: a hash: `fence`, `number`, `owner`, how many `messages` there are, in which history of the server it
+- `record:ROOM`: a hash: `fence`, `number`, `owner`, how many `blocks` there are, in which history of the server it
   was `released`, and the values, each name after `value:`;
-- `messages:ROOM`: a stream with the offset of each message as its id;
+- `blocks:ROOM`: a stream with the offset of each block as its id;
+- `beat:OWNER`: exists while the owner lives, unless the server was emptied;
 - `history`: a hash, by which a server that has gone back to an older state is known.
 
 No key is ever without a time to live, and each step is one script, so that two gateways never own one record.
@@ -24,7 +25,8 @@ from urllib.parse import quote
 
 from omnisonic.models import RoomId
 from omnisonic.stores.room_memory import (
-    MESSAGES_TTL_S,
+    BEAT_TTL_S,
+    BLOCKS_TTL_S,
     RECORD_TTL_S,
     Claimed,
     Outcome,
@@ -42,6 +44,8 @@ CONNECTIONS: Final = 8
 _PREFIX: Final = "omnisonic:memory:"
 _VALUE: Final = b"value:"
 _HISTORY_KEY: Final = f"{_PREFIX}history"
+_RECORD_MS: Final = round(RECORD_TTL_S * 1000)
+_BEAT_MS: Final = round(BEAT_TTL_S * 1000)
 _OUTCOMES: Final = {1: Outcome.WRITTEN, 0: Outcome.LOST, -1: Outcome.EMPTIED}
 
 
@@ -51,9 +55,13 @@ class ValkeyRoomMemory:
     Errors: `Unavailable` from every method; `InvalidInput` when `url` is not a Redis URL.
     """
 
-    def __init__(self, url: str, *, messages_ttl_s: float = MESSAGES_TTL_S, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, blocks_ttl_s: float = BLOCKS_TTL_S, timeout_s: float = TIMEOUT_S) -> None:
         self._valkey = ValkeyClient(url, timeout_s=timeout_s, connections=CONNECTIONS)
-        self._messages_ms = max(1, round(messages_ttl_s * 1000))
+        self._blocks_ms = max(1, round(blocks_ttl_s * 1000))
+
+    @property
+    def outlives_process(self) -> bool:
+        return True
 
     async def claim(self, room_ids: Sequence[RoomId], owner: str) -> list[Claimed]:
         if not room_ids:
@@ -64,7 +72,7 @@ class ValkeyRoomMemory:
     async def write(self, writes: Sequence[RoomWrite]) -> list[Outcome]:
         if not writes:
             return []
-        words: list[bytes | str | int] = [_RECORD_MS, self._messages_ms]
+        words: list[bytes | str | int] = [_RECORD_MS, self._blocks_ms]
         for write in writes:
             _append_words(words, write)
         answers = await self._run(scripts.WRITE, _keys([write.room_id for write in writes]), *words)
@@ -74,8 +82,10 @@ class ValkeyRoomMemory:
         if room_ids:
             await self._valkey.command("DEL", *_keys(room_ids)[1:])
 
-    async def ping(self) -> None:
-        await self._valkey.command("PING")
+    async def beat(self, owner: str) -> bool:
+        key = f"{_PREFIX}beat:{quote(owner, safe='')}"
+        earlier = await self._valkey.command("SET", key, "1", "PX", _BEAT_MS, "GET", get=True)
+        return earlier is not None
 
     async def aclose(self) -> None:
         await self._valkey.aclose()
@@ -92,15 +102,12 @@ def continue_history() -> tuple[str, ...]:
     return "EVAL", scripts.CONTINUE, "1", _HISTORY_KEY
 
 
-_RECORD_MS: Final = round(RECORD_TTL_S * 1000)
-
-
 def _keys(room_ids: Sequence[RoomId]) -> list[str]:
-    """The history's key, and for each room those of its record and its messages."""
+    """The history's key, and for each room those of its record and its blocks."""
     keys = [_HISTORY_KEY]
     for room_id in room_ids:
         name = quote(room_id, safe="")
-        keys += f"{_PREFIX}record:{name}", f"{_PREFIX}messages:{name}"
+        keys += f"{_PREFIX}record:{name}", f"{_PREFIX}blocks:{name}"
     return keys
 
 
@@ -109,15 +116,16 @@ def _append_words(words: list[bytes | str | int], write: RoomWrite) -> None:
     words += (
         write.fence,
         write.number,
+        write.after,
         "whole" if write.is_whole else "",
         "release" if write.is_release else "",
         write.forget_before,
         len(write.values),
-        len(write.messages),
+        len(write.blocks),
     )
     for name, content in write.values.items():
         words += _VALUE + name.encode(), content
-    for offset, content in write.messages:
+    for offset, content in write.blocks:
         words += offset, content
 
 
@@ -128,9 +136,9 @@ def _read(is_clean: int, count: int, fields: Sequence[bytes], entries: Sequence[
     if not values:
         return None
     if len(entries) != 2 * count:
-        return RoomRecord(values, [], has_all_messages=False, is_clean=bool(is_clean))
-    messages = [(int(offset), content) for offset, content in zip(entries[::2], entries[1::2], strict=True)]
-    return RoomRecord(values, messages, is_clean=bool(is_clean))
+        return RoomRecord(values, [], has_all_blocks=False, is_clean=bool(is_clean))
+    blocks = [(int(offset), content) for offset, content in zip(entries[::2], entries[1::2], strict=True)]
+    return RoomRecord(values, blocks, is_clean=bool(is_clean))
 
 
 _fits: type[RoomMemoryStore] = ValkeyRoomMemory

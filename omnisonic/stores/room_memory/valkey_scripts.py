@@ -24,29 +24,34 @@ end
 CLAIM: Final = (
     _HISTORY
     + """
--- KEYS: the history, then for each room its record and its messages. ARGV: the owner, milliseconds to live of records.
--- Returns for each room the fencing number, whether it was released in this history, how many messages there should be,
--- the fields of the record, and offsets and contents of the messages in turn.
+-- KEYS: the history, then for each room its record and its blocks. ARGV: the owner, milliseconds to live of records.
+-- Returns for each room the fencing number, whether it was released in this history, how many blocks there should be,
+-- the fields of the record, and offsets and contents of the blocks in turn.
 local history = current_history(KEYS[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local claims = {}
 for i = 2, #KEYS, 2 do
-    local record, messages = KEYS[i], KEYS[i + 1]
-    local before = redis.call('HMGET', record, 'fence', 'released', 'messages')
-    -- The clock keeps fencing numbers rising when the server has come back empty.
-    local fence = string.format('%.0f', math.max((tonumber(before[1]) or 0) + 1, now_us))
+    local record, blocks = KEYS[i], KEYS[i + 1]
+    local before = redis.call('HMGET', record, 'fence', 'released', 'blocks', 'owner')
+    local fence = before[1]
+    if not fence or before[4] ~= ARGV[1] then
+        -- The clock keeps fencing numbers rising when the server has come back empty.
+        fence = string.format('%.0f', math.max((tonumber(fence) or 0) + 1, now_us))
+    end
     local is_clean = history ~= '' and before[2] == history
     local entries = {}
-    for _, entry in ipairs(redis.call('XRANGE', messages, '-', '+')) do
+    for _, entry in ipairs(redis.call('XRANGE', blocks, '-', '+')) do
         entries[#entries + 1] = string.match(entry[1], '^%d+')
         entries[#entries + 1] = entry[2][2]
     end
     claims[#claims + 1] = {
         fence, is_clean and 1 or 0, tonumber(before[3]) or 0, redis.call('HGETALL', record), entries
     }
-    redis.call('HSET', record, 'fence', fence, 'number', 0, 'owner', ARGV[1])
+    if fence ~= before[1] then
+        redis.call('HSET', record, 'fence', fence, 'number', 0, 'owner', ARGV[1])
+    end
     redis.call('HDEL', record, 'released')
     redis.call('PEXPIRE', record, ARGV[2])
 end
@@ -57,44 +62,45 @@ return claims
 WRITE: Final = (
     _HISTORY
     + """
--- KEYS: the history, then for each write the record and the messages. ARGV: milliseconds to live of records and of
--- messages; then for each write: fence, number, `whole` or empty, `release` or empty, the lowest offset to keep, how
--- many values and how many messages follow, and these: name and content, offset and content. Returns 1 for each write
--- that is done, 0 where the claim is lost, -1 where the record is not what was written.
-local record_ms, messages_ms, at, history = ARGV[1], ARGV[2], 3, nil
+-- KEYS: the history, then for each write the record and the blocks. ARGV: milliseconds to live of records and of
+-- blocks; then for each write: fence, number, number before, `whole` or empty, `release` or empty, the lowest offset to
+-- keep, how many values and how many blocks follow, and these: name and content, offset and content. Returns 1 for each
+-- write that is done, 0 where the claim is lost, -1 where the record is not what was written.
+local record_ms, blocks_ms, at, history = ARGV[1], ARGV[2], 3, nil
 local outcomes = {}
 for i = 2, #KEYS, 2 do
-    local record, messages = KEYS[i], KEYS[i + 1]
-    local fence, number, is_whole, is_release = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
-    local forget_before, values, appended = ARGV[at + 4], tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
-    at = at + 7
-    local known = redis.call('HMGET', record, 'fence', 'number', 'messages')
-    local known_fence, outcome = tonumber(known[1]) or 0, 1
+    local record, blocks = KEYS[i], KEYS[i + 1]
+    local fence, number, after = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    local is_whole, is_release, forget_before = ARGV[at + 3] ~= '', ARGV[at + 4] ~= '', ARGV[at + 5]
+    local values, appended = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
+    at = at + 8
+    local known = redis.call('HMGET', record, 'fence', 'number', 'blocks')
+    local known_fence, known_number, outcome = tonumber(known[1]) or 0, tonumber(known[2]) or 0, 1
+    local is_older = known_fence < fence or known_number < after
     if known_fence > fence then
         outcome = 0
-    elseif is_whole == '' and
-        (known_fence < fence or (tonumber(known[3]) or 0) ~= redis.call('XLEN', messages)) then
+    elseif not is_whole and (is_older or (tonumber(known[3]) or 0) ~= redis.call('XLEN', blocks)) then
         outcome = -1
-    elseif known_fence < fence or (tonumber(known[2]) or 0) < number then
-        if is_whole ~= '' then
+    elseif known_fence < fence or known_number < number then
+        if is_whole then
             local owner = redis.call('HGET', record, 'owner')
-            redis.call('DEL', record, messages)
+            redis.call('DEL', record, blocks)
             if owner then
                 redis.call('HSET', record, 'owner', owner)
             end
         end
-        redis.call('HSET', record, 'fence', ARGV[at - 7], 'number', ARGV[at - 6])
+        redis.call('HSET', record, 'fence', ARGV[at - 8], 'number', ARGV[at - 7])
         for j = at, at + 2 * values - 1, 2 do
             redis.call('HSET', record, ARGV[j], ARGV[j + 1])
         end
         for j = at + 2 * values, at + 2 * (values + appended) - 1, 2 do
-            redis.call('XADD', messages, ARGV[j] .. '-0', '', ARGV[j + 1])
+            redis.call('XADD', blocks, ARGV[j] .. '-0', '', ARGV[j + 1])
         end
         if forget_before ~= '0' then
-            redis.call('XTRIM', messages, 'MINID', forget_before)
+            redis.call('XTRIM', blocks, 'MINID', forget_before)
         end
-        redis.call('HSET', record, 'messages', redis.call('XLEN', messages))
-        if is_release ~= '' then
+        redis.call('HSET', record, 'blocks', redis.call('XLEN', blocks))
+        if is_release then
             history = history or current_history(KEYS[1])
             redis.call('HSET', record, 'released', history)
         else
@@ -102,7 +108,7 @@ for i = 2, #KEYS, 2 do
         end
         redis.call('PEXPIRE', KEYS[1], record_ms)
         redis.call('PEXPIRE', record, record_ms)
-        redis.call('PEXPIRE', messages, messages_ms)
+        redis.call('PEXPIRE', blocks, blocks_ms)
     end
     at = at + 2 * (values + appended)
     outcomes[#outcomes + 1] = outcome
