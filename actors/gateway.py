@@ -92,11 +92,15 @@ class Gateway:
             "timers": lambda: f"{len(self.pending)} admissions are pending",
             "access_revocation": lambda: f"{len(self.revocation)} people and sign-ins",
             "mirror": lambda: f"{self.mirror_lag_s():.1f} s behind",
+            "memory": lambda: f"{self.memory_lag_s():.1f} s behind",
         }
         self._monitoring = Monitoring(self, self._dispatcher, auth, options.now_ms, notes)
         self._accepting: set[trio.CancelScope] = set()
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
+        self.memory_lag_s: Callable[[], float] = lambda: 0.0
+        self.release_rooms: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        """Called at shutdown, when no member can say anything any more: writes down what rooms remember."""
         self._all_gone = trio.Event()
 
     def _room_context(self, room_id: RoomId, epoch: str, relay_prefixes: RelayPrefixes) -> RoomContext:
@@ -137,17 +141,19 @@ class Gateway:
         listener.close()
 
     async def shutdown(self, deadline_s: float = SHUTDOWN_S) -> None:
-        """Stop accepting and close everybody with 1001; returns when all are gone or after `deadline_s`."""
+        """Stop accepting, close everybody with 1001 and release the rooms; returns when done or after `deadline_s`."""
         for scope in self._accepting:
             scope.cancel()
         await self._monitoring.stop()
         for connection in list(self.connections):
             wait_ms = random.randint(*RECONNECT_MS)  # noqa: S311 - spreads load, keeps no secret
             connection.close(Closing(CloseCode.GOING_AWAY, f'{{"reconnectMs":{wait_ms}}}'))
-        if self.connections:
-            self._all_gone = trio.Event()
-            with trio.move_on_after(deadline_s):
-                await self._all_gone.wait()
+        with trio.move_on_after(deadline_s):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.release_rooms)
+                if self.connections:
+                    self._all_gone = trio.Event()
+                    await self._all_gone.wait()
         for connection in list(self.connections):
             connection.end("going_away")
 
@@ -173,6 +179,7 @@ class Gateway:
             "dead_letters": self.registry.dead_letters.total,
             "slow_consumer_closes": self.counters.closes.get(CloseCode.TOO_SLOW, 0),
             "mirror_lag_s": self.mirror_lag_s(),
+            "memory_lag_s": self.memory_lag_s(),
         }
 
     def room(self, room_id: RoomId) -> RoomActor | None:

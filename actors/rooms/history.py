@@ -71,6 +71,12 @@ class History:
             excess -= 1
         self.size = size
 
+    def restore(self, contents: Sequence[bytes], last: int) -> None:
+        """Begin with these messages, which were kept elsewhere; `last` is the offset of the newest."""
+        self._contents, self._marks, self.size = None, None, 0
+        self.last = last - len(contents)
+        self.add(contents)
+
     def expire(self, now_s: float) -> None:
         """Forget what is older than it may be. Called regularly; age is as exact as that."""
         if not self._contents:

@@ -45,3 +45,8 @@ class RoomMemory:
     def plan_recovery(self, since: Position, offset: int) -> Recovery:
         """Plan what a member gets who has seen everything up to `since`; the room has relayed up to `offset`."""
         return plan_recovery(since, self.epoch, self.parents, self.history.first, offset)
+
+    def take_over(self, other: "RoomMemory") -> None:
+        """Become what `other` is."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))

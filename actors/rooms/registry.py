@@ -56,6 +56,10 @@ class MemoryWatcher(Protocol):
 
     def on_room_forgotten(self, actor: RoomActor) -> None: ...
 
+    def on_room_deleted(self, room_id: RoomId) -> None:
+        """Is called when the session of a room was deleted, whether the room is here or not."""
+        ...
+
 
 @dataclass(slots=True)
 class Totals:

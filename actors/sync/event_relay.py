@@ -139,6 +139,8 @@ class EventRelay:
                 self._revocation.revoke_role(event.room, event.person)
             case RoomClosed():
                 self._revocation.revoke_room(event.room)
+                if self._registry.memory_watcher is not None:
+                    self._registry.memory_watcher.on_room_deleted(event.room)
             case LeasePut() | LeaseDropped() | RoomSaid():
                 pass
             case _ as never:

@@ -60,6 +60,7 @@ OF_GATEWAYS: Final[dict[str, Metric]] = {
         "omnisonic.slow_consumer_closes", "counter", "Connections closed because they did not read"
     ),
     "mirror_lag_s": Metric("omnisonic.mirror_lag_s", "gauge", "How long the presence store has been behind", "s"),
+    "memory_lag_s": Metric("omnisonic.memory_lag_s", "gauge", "How long the room memory store has been behind", "s"),
 }
 """By what `omnisonic.actors.runtime.telemetry.MetricsSource` calls them."""
 

@@ -6,6 +6,7 @@ Shutdown: all connections are closed with 1001; a second signal ends the process
 
 import logging
 import os
+import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,6 +26,7 @@ from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.telemetry import publish_metrics
 from omnisonic.actors.sync.event_relay import EventRelay
 from omnisonic.actors.sync.presence_mirror import PresenceMirror
+from omnisonic.actors.sync.room_memory import RoomMemoryWriter
 from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
 from omnisonic.errors import BadSettings, Unavailable
 from omnisonic.identity.logins import LoginCookies
@@ -44,10 +46,18 @@ from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.presence.memory import MemoryPresence
 from omnisonic.stores.presence.threaded import ThreadedPresence
 from omnisonic.stores.presence.valkey import ValkeyPresence
+from omnisonic.stores.room_memory import RoomMemoryStore
+from omnisonic.stores.room_memory.memory import InProcessRoomMemory
+from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
+from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
 from omnisonic.studio.access import AccessStore
 from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.access.threaded import ThreadedAccess
 
+RUN_BYTES: Final = 9
+"""Random bytes in the name of one run of a gateway."""
+AGE_MARGIN_S: Final = 60.0
+"""How long the room memory store keeps messages that rooms have forgotten."""
 OPEN_S: Final = 5.0
 """For creating a pool, which does not connect yet."""
 NEEDS_DATABASE: Final = (
@@ -65,6 +75,7 @@ async def open_gateway(
     *,
     presence: PresenceStore,
     bus: Bus,
+    memory: RoomMemoryStore | None = None,
     owner: str = "gateway",
     room_class: Callable[[RoomContext], RoomState] = RoomState,
 ) -> AsyncIterator[Gateway]:
@@ -75,6 +86,7 @@ async def open_gateway(
         listeners: Listening sockets, which are closed with the gateway.
         presence: The presence store, for trio.
         bus: The bus, for trio.
+        memory: The room memory store, for trio. Without one, rooms that were empty are remembered in this process.
         owner: The name of this gateway in the presence store. What an earlier one of that name left there is removed.
         room_class: Creates the state of a room.
     """
@@ -88,6 +100,11 @@ async def open_gateway(
             relay = EventRelay(presence, bus, gateway.registry, gateway.revocation)
             gateway.registry.watchers += [mirror, relay]
             gateway.mirror_lag_s = lambda: mirror.lag_s
+            run = f"{owner}:{secrets.token_urlsafe(RUN_BYTES)}"
+            writer = RoomMemoryWriter(memory or create_room_memory(options), owner=run, now_ms=options.now_ms)
+            gateway.registry.memory_watcher, gateway.release_rooms = writer, writer.release_all
+            gateway.memory_lag_s = lambda: writer.lag_s
+            await gateway.start_child("memory", writer.run)
             await gateway.start_child("mirror", mirror.run)
             await gateway.start_child("relay", relay.listen)
             await gateway.start_child("leases", relay.read_leases)
@@ -99,8 +116,30 @@ async def open_gateway(
             finally:
                 with trio.CancelScope(shield=True):
                     await gateway.shutdown()
+                    if writer.is_up:  # rooms may have handled their last mail after they were released
+                        await writer.release_all()
                     nursery.cancel_scope.cancel()
                     await mirror.remove_rosters()
+
+
+def create_room_memory(options: GatewayOptions) -> RoomMemoryStore:
+    """A room memory store in this process."""
+    return InProcessRoomMemory(blocks_ttl_s=options.history.age_s + AGE_MARGIN_S)
+
+
+@asynccontextmanager
+async def open_room_memory(redis_url: str | None, history_s: float) -> AsyncIterator[RoomMemoryStore | None]:
+    """The room memory store at `redis_url`, in an asyncio thread, for trio. None without a URL."""
+    if redis_url is None:
+        yield None
+        return
+    async with open_asyncio_thread() as thread:
+        memory = ThreadedRoomMemory(thread, ValkeyRoomMemory(redis_url, blocks_ttl_s=history_s + AGE_MARGIN_S))
+        try:
+            yield memory
+        finally:
+            with trio.CancelScope(shield=True):
+                await memory.aclose()
 
 
 def gateway_options(settings: Settings, admission: Admission, access: AccessStore | None = None) -> GatewayOptions:
@@ -217,10 +256,13 @@ async def run_gateway(settings: Settings, listeners: list[socket.socket], *, rea
             async with (
                 open_admission(settings) as (admission, access),
                 open_presence_and_bus(settings.redis_url) as (presence, bus),
+                open_room_memory(settings.redis_url, settings.history_s) as memory,
                 trio.open_nursery() as nursery,
             ):
                 options = gateway_options(settings, admission, access)
-                async with open_gateway(options, listeners, presence=presence, bus=bus, owner=owner) as gateway:
+                async with open_gateway(
+                    options, listeners, presence=presence, bus=bus, memory=memory, owner=owner
+                ) as gateway:
                     ready()
                     await anext(signals)
                     _log.info("gateway.stopping", extra={"connections": len(gateway.connections)})

@@ -178,6 +178,19 @@ async def test_a_write_that_arrives_after_a_later_one_is_not_applied(stage: Stag
         assert record == RoomRecord({"epoch": b"one", "offset": b"4"}, [*BLOCKS, (3, b"three"), (4, b"four")])
 
 
+async def test_a_block_that_is_there_is_not_added_again(stage: Stage) -> None:
+    """A write that was given up may have brought it; the one that replaces it brings it again, with more."""
+    with trio.fail_after(DEADLINE_S):
+        fence = (await stage.claim()).fence
+        await stage.write(whole(fence))
+        await stage.write(RoomWrite("jam", fence, 2, blocks=[(4, b"three, four")]))
+        await stage.write(RoomWrite("jam", fence, 3, {"offset": b"4"}, blocks=[(4, b"three, four")]))
+        await stage.write(RoomWrite("jam", fence, 4, blocks=[(4, b"three, four"), (5, b"five")], forget_before=3))
+        await stage.write(RoomWrite("jam", fence, 5, blocks=[(5, b"five")], forget_before=6))
+        await stage.write(RoomWrite("jam", fence, 6, blocks=[(5, b"five"), (6, b"six")], forget_before=6))
+        assert (await stage.claim()).record == RoomRecord(VALUES | {"offset": b"4"}, [(6, b"six")])
+
+
 async def test_a_whole_write_leaves_nothing_of_before(stage: Stage) -> None:
     """A new epoch counts from the beginning again."""
     with trio.fail_after(DEADLINE_S):

@@ -128,11 +128,12 @@ class InProcessRoomMemory:
             stored.values, stored.blocks, stored.has_all_blocks = {}, {}, True
         stored.number = write.number
         stored.values.update(write.values)
+        last = max(stored.blocks, default=0)
+        stored.blocks.update((offset, content) for offset, content in write.blocks if offset > last)
         for offset in list(stored.blocks):
             if offset >= write.forget_before:
                 break
             del stored.blocks[offset]
-        stored.blocks.update(write.blocks)
         stored.written_at_s = self._clock()
         self._set_released(write.room_id, stored, is_released=write.is_release)
         return Outcome.WRITTEN

@@ -94,7 +94,11 @@ for i = 2, #KEYS, 2 do
             redis.call('HSET', record, ARGV[j], ARGV[j + 1])
         end
         for j = at + 2 * values, at + 2 * (values + appended) - 1, 2 do
-            redis.call('XADD', blocks, ARGV[j] .. '-0', '', ARGV[j + 1])
+            local added = redis.pcall('XADD', blocks, ARGV[j] .. '-0', '', ARGV[j + 1])
+            -- A block is there already when the write that brought it was given up, and this one replaces it.
+            if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller', 1, true) then
+                return added
+            end
         end
         if forget_before ~= '0' then
             redis.call('XTRIM', blocks, 'MINID', forget_before)

@@ -1,0 +1,254 @@
+"""How a room's memory is written as a record of the room memory store, and read back. Pure (DESIGN 7).
+
+`RoomCopy` knows what the store has of one room, and makes writes of what has changed since. Messages are written in
+blocks: a list of messages, in MessagePack. The other values:
+- `position`: epoch, offset and parents, and the version of the shared state;
+- `state`: the shared state, without what goes with its member; `transport`;
+- `acknowledged:N`: messages that were accepted, in `SLOTS` slots that are overwritten in turn.
+
+Overload: a write holds about as many bytes as asked for; what is left goes into the next. Crash: what the store did not
+confirm counts as not written, and is written again. Shutdown: see `omnisonic.actors.sync.room_memory`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from omnisonic.actors.rooms.acknowledged import Accepted, MessageKey
+from omnisonic.actors.rooms.memory import RoomMemory
+from omnisonic.actors.rooms.shared_state import StateValue
+from omnisonic.actors.rooms.transport import resume_transport
+from omnisonic.models import MemberId, RoomId
+from omnisonic.stores.room_memory import Block, Claimed, RoomRecord, RoomWrite
+from omnisonic.wire.messages import ReplyId
+from omnisonic.wire.recovery import Position
+from omnisonic.wire.transport import Transport
+
+FORMAT: Final = 1
+"""Changes when an earlier version could not read the record; what has another format counts as absent."""
+PARENTS: Final = 8
+"""How many earlier epochs a room knows."""
+SLOT_ENTRIES: Final = 64
+SLOTS: Final = 10
+"""More than `ACKNOWLEDGED` entries together, also when one is used again."""
+
+
+class _Position(msgspec.Struct, array_like=True, frozen=True):
+    """The value `position`."""
+
+    format: int
+    epoch: str
+    offset: int
+    first: int
+    parents: list[Position]
+    state_version: int
+
+
+class _State(msgspec.Struct, array_like=True, frozen=True):
+    """One key of the value `state`."""
+
+    key: str
+    value: bytes
+    version: int
+    by: MemberId | None
+
+
+class _Slot(msgspec.Struct, array_like=True, frozen=True):
+    """A value `acknowledged:N`. `turn` is higher in a slot that was written later."""
+
+    turn: int
+    entries: list[tuple[MemberId, ReplyId, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What the store has: up to which `offset`, from which `first` on, and when what else was written last."""
+
+    number: int
+    offset: int
+    first: int
+    acknowledged: int | None
+    """`Acknowledged.total`; None: the slots have to be written whole."""
+    state: int | None
+    """The hash of the value."""
+    transport: Transport | None
+    is_released: bool
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class RoomCopy:
+    """What the store has of one room, under the fencing number of a claim. `is_lost`: another owner has claimed it."""
+
+    __slots__ = ("_making", "_written", "fence", "is_complete", "is_lost")
+
+    def __init__(self, fence: int) -> None:
+        self.fence = fence
+        self.is_lost = False
+        self.is_complete = True
+        """Whether the last write that was made holds all that had changed."""
+        self._written: _Written | None = None
+        self._making: _Written | None = None
+        """What the store has when it has done the last write. It may have, when no answer came."""
+
+    def make_write(
+        self, room_id: RoomId, memory: RoomMemory, number: int, *, limit_bytes: int, is_release: bool
+    ) -> RoomWrite | None:
+        """Make a write of what has changed. None when nothing has.
+
+        Args:
+            room_id: The room.
+            memory: Its memory.
+            number: Higher than in every write before.
+            limit_bytes: Most bytes of messages, if there is more than one.
+            is_release: Whether the room is left to the next owner.
+        """
+        before = self._written
+        history, acknowledged = memory.history, memory.acknowledged
+        contents, offset = _take(memory, 0 if before is None else before.offset, limit_bytes)
+        self.is_complete = offset == history.last
+        is_release = is_release and self.is_complete
+        state = _encode([_State(key, each.value, each.version, each.by) for key, each in _lasting(memory)])
+        position = _Position(
+            FORMAT, memory.epoch, offset, history.first, list(memory.parents), memory.shared_state.version
+        )
+        making = _Written(number, offset, history.first, acknowledged.total, hash(state), memory.transport, is_release)
+        values = {"position": _encode(position)}
+        is_unsure = before is None or self._making is not None
+        if before is None or is_unsure or before.state != making.state:
+            values["state"] = state
+        if before is None or is_unsure or before.transport is not memory.transport:
+            values["transport"] = msgspec.json.encode(memory.transport)
+        values |= _slots(memory, None if before is None else before.acknowledged)
+        is_changed = (
+            before is None
+            or len(values) > 1
+            or (before.offset, before.first, before.is_released) != (offset, history.first, is_release)
+        )
+        if not is_changed:
+            return None
+        self._making = making
+        blocks: list[Block] = [(offset, _encode(contents))] if contents else []
+        after = 0 if before is None else before.number
+        return RoomWrite(
+            room_id,
+            self.fence,
+            number,
+            values,
+            blocks,
+            forget_before=min(history.first, offset + 1),
+            after=after,
+            is_whole=before is None,
+            is_release=is_release,
+        )
+
+    def confirm(self) -> None:
+        """The store has done the last write."""
+        self._written, self._making = self._making, None
+
+    def invalidate(self) -> None:
+        """The store has lost something: the next write is whole."""
+        self._written = self._making = None
+
+    def adopt(self, memory: RoomMemory, record: RoomRecord) -> None:
+        """The memory was just restored from this record, which is clean and whole."""
+        history = memory.history
+        state = hash(record.values.get("state", b""))
+        self._written = _Written(0, history.last, history.first, None, state, memory.transport, is_released=False)
+
+
+def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
+    """Restore a new room's memory from what was claimed.
+
+    After an unclean end the room keeps its new epoch, and the epoch of the record becomes its parent. A record that
+    cannot be read is left alone, and overwritten by the first write.
+    """
+    copy, record = RoomCopy(claimed.fence), claimed.record
+    if record is None:
+        return copy
+    try:
+        position = msgspec.msgpack.decode(record.values.get("position", b""), type=_Position)
+        contents = _join(record, position.offset)
+        state = msgspec.msgpack.decode(record.values.get("state", _encode([])), type=list[_State])
+        slots = _read_slots(record)
+        transport = msgspec.json.decode(record.values.get("transport", b"{}"), type=Transport)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return copy
+    if position.format != FORMAT:
+        return copy
+    parents = position.parents
+    if record.is_clean:
+        memory.epoch = position.epoch
+    else:
+        parents = [Position(position.epoch, position.offset), *parents]
+    memory.parents = tuple(parents[:PARENTS])
+    memory.history.restore(contents, position.offset)
+    memory.history.forget_to(position.first - 1)
+    values = {each.key: StateValue(each.value, each.version, each.by) for each in state}
+    memory.shared_state.restore(values, position.state_version)
+    memory.transport = resume_transport(transport, now_ms)
+    for slot in slots:
+        for sender, id_, offset, checksum in slot.entries:
+            memory.acknowledged.put((sender, id_), Accepted(offset, checksum))
+    if record.is_clean and record.has_all_blocks:
+        copy.adopt(memory, record)
+    return copy
+
+
+def _take(memory: RoomMemory, written: int, limit_bytes: int) -> tuple[list[bytes], int]:
+    """The next messages to write, and the offset of the last one."""
+    history = memory.history
+    contents = history.after(written)
+    size = 0
+    for taken, content in enumerate(contents):
+        size += len(content)
+        if taken and size > limit_bytes:
+            return contents[:taken], history.last - len(contents) + taken
+    return contents, history.last
+
+
+def _lasting(memory: RoomMemory) -> list[tuple[str, StateValue]]:
+    """The shared state without what goes with its member."""
+    return [(key, each) for key, each in memory.shared_state.items() if not each.ephemeral]
+
+
+def _slots(memory: RoomMemory, written: int | None) -> dict[str, bytes]:
+    """The slots with messages that were accepted since `total` had the value `written`; None: all of them."""
+    acknowledged = memory.acknowledged
+    if written == acknowledged.total:
+        return {}
+    values = {} if written is not None else {f"acknowledged:{slot}": b"" for slot in range(SLOTS)}
+    oldest = acknowledged.total - len(acknowledged)
+    turn = (oldest if written is None else max(oldest, written)) // SLOT_ENTRIES
+    added = acknowledged.added_since(turn * SLOT_ENTRIES)
+    for start in range(0, len(added), SLOT_ENTRIES):
+        entries = [_entry(*each) for each in added[start : start + SLOT_ENTRIES]]
+        values[f"acknowledged:{turn % SLOTS}"] = _encode(_Slot(turn, entries))
+        turn += 1
+    return values
+
+
+def _entry(key: MessageKey, accepted: Accepted) -> tuple[MemberId, ReplyId, int, int]:
+    return *key, *accepted
+
+
+def _read_slots(record: RoomRecord) -> list[_Slot]:
+    """The slots in the order in which they were written."""
+    values = [value for name, value in record.values.items() if name.startswith("acknowledged:") and value]
+    return sorted((msgspec.msgpack.decode(value, type=_Slot) for value in values), key=lambda slot: slot.turn)
+
+
+def _join(record: RoomRecord, last: int) -> list[bytes]:
+    """The messages of the record's blocks up to `last`, without any before a hole. Blocks may overlap."""
+    contents: list[bytes] = []
+    end = 0
+    for offset, data in record.blocks:
+        part = msgspec.msgpack.decode(data, type=list[bytes])
+        start = offset - len(part) + 1
+        if start > end + 1:
+            contents.clear()
+        contents += part[max(0, end + 1 - start) :] if contents else part
+        end = offset
+    return contents if end == last else []

@@ -1,0 +1,197 @@
+"""Which rooms have to be written to the room memory store, and the calls that write them (DESIGN 7).
+
+Owned by the room memory writer (`omnisonic.actors.sync.room_memory`), which says when to write. One call is under way
+at a time. Overload: a call has at most `BATCH_ROOMS` rooms and about `BATCH_BYTES`; of rooms that were forgotten and
+still wait, the oldest are given up. Store unavailable: what was not written stays to be written. Crash: the same.
+Shutdown: `is_closing` makes every write a release.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+import trio
+
+from omnisonic.actors.rooms.actor import RoomActor
+from omnisonic.actors.rooms.memory import RoomMemory
+from omnisonic.actors.sync.room_records import RoomCopy
+from omnisonic.models import RoomId
+from omnisonic.stores.room_memory import Outcome, RoomMemoryStore, RoomWrite
+
+CLAIM_ROOMS: Final = 16
+"""Rooms that are claimed in one call, whose answer has their records; each may hold a megabyte."""
+BATCH_ROOMS: Final = 100
+BATCH_BYTES: Final = 1_048_576
+FORGOTTEN_ROOMS: Final = 1_000
+FORGOTTEN_BYTES: Final = 67_108_864
+"""The most rooms, and bytes of their messages, that were forgotten and still wait for a store that is away."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class SavedRoom:
+    """A room as the store is to have it. `actor` is None once the room is forgotten: then it is written a last time.
+
+    Attributes:
+        copy: What the store has; None until the room is claimed.
+        is_loading: Its record is being read, and nothing is written yet.
+        follows_write: When it was made, the last write of a room of this name was under way.
+    """
+
+    room_id: RoomId
+    memory: RoomMemory
+    actor: RoomActor | None
+    copy: RoomCopy | None = None
+    is_loading: bool = False
+    follows_write: bool = False
+
+
+class RoomWrites:
+    """All rooms that are written, as `owner`, and which of them have changed.
+
+    `rooms` has every room that is there, and those that were forgotten until their last write.
+    """
+
+    def __init__(self, store: RoomMemoryStore, owner: str) -> None:
+        self.rooms: dict[RoomId, SavedRoom] = {}
+        self.is_closing = False
+        self.lock = trio.Lock()
+        """Held during a call, and by who wants it to have ended."""
+        self._store = store
+        self._owner = owner
+        self._number = 0
+        self._changed_since_s: dict[SavedRoom, float] = {}
+        self._in_flight_since_s: dict[SavedRoom, float] = {}
+        """The rooms of the call that is under way, and since when they have changed."""
+        self._forgotten: dict[SavedRoom, None] = {}
+        """The rooms that wait for their last write, the first forgotten first."""
+        self._deleted: dict[RoomId, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._changed_since_s) + len(self._in_flight_since_s) + len(self._deleted)
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest unwritten change has waited; 0 when there is none."""
+        now_s = trio.current_time()
+        return now_s - min([now_s, *self._in_flight_since_s.values(), *self._changed_since_s.values()])
+
+    def is_current(self, room: SavedRoom) -> bool:
+        """Whether it is to be written: neither dropped nor replaced by another room of its name."""
+        return self.rooms.get(room.room_id) is room
+
+    def is_in_flight(self, room: SavedRoom) -> bool:
+        """Whether a write of it is under way."""
+        return room in self._in_flight_since_s
+
+    def mark(self, room: SavedRoom) -> None:
+        """Write this room with the next call."""
+        if self.is_current(room) and not (room.copy is not None and room.copy.is_lost):
+            self._changed_since_s.setdefault(room, trio.current_time())
+
+    def add_forgotten(self, room: SavedRoom) -> None:
+        """Write this room a last time. Drops the oldest that still wait, when they are too many."""
+        room.actor = None
+        self._forgotten[room] = None
+        self.mark(room)
+        waiting_bytes = sum(each.memory.history.size for each in self._forgotten)
+        while len(self._forgotten) > FORGOTTEN_ROOMS or waiting_bytes > FORGOTTEN_BYTES:
+            oldest = next(iter(self._forgotten))
+            waiting_bytes -= oldest.memory.history.size
+            self.drop(oldest)
+
+    def drop(self, room: SavedRoom) -> None:
+        """Write this room no more."""
+        if self.is_current(room):
+            del self.rooms[room.room_id]
+        self._forgotten.pop(room, None)
+        self._changed_since_s.pop(room, None)
+
+    def delete(self, room_id: RoomId) -> None:
+        """Remove this room's record with the next call."""
+        self._deleted[room_id] = None
+
+    async def write_all(self) -> None:
+        """Write all that has changed until now. Errors: `Unavailable`; what was not written stays to be written."""
+        async with self.lock:
+            if deleted := list(self._deleted):
+                await self._store.forget(deleted)
+                for room_id in deleted:
+                    self._deleted.pop(room_id, None)
+            rooms = list(self._changed_since_s)
+            await self._claim([room for room in rooms if room.copy is None])
+            while rooms:
+                rooms = rooms[await self._write(rooms[:BATCH_ROOMS]) :]
+
+    async def _claim(self, rooms: Sequence[SavedRoom]) -> None:
+        """Claim rooms that began without the store. What it holds of them is overwritten."""
+        for start in range(0, len(rooms), CLAIM_ROOMS):
+            chunk = rooms[start : start + CLAIM_ROOMS]
+            claims = await self._store.claim([room.room_id for room in chunk], self._owner)
+            for room, claimed in zip(chunk, claims, strict=True):
+                room.copy = RoomCopy(claimed.fence)
+
+    async def _write(self, rooms: Sequence[SavedRoom]) -> int:
+        """Write these rooms, or as many as go into one call. Returns how many."""
+        self._in_flight_since_s = in_flight_since_s = {}
+        writes: dict[SavedRoom, RoomWrite] = {}
+        size = taken = 0
+        for room in rooms:
+            if size >= BATCH_BYTES:
+                break
+            taken += 1
+            if room not in self._changed_since_s:
+                continue  # dropped while it was claimed
+            since_s = self._changed_since_s.pop(room)
+            write = self._make_write(room, BATCH_BYTES - size)
+            if write is not None:
+                writes[room], in_flight_since_s[room] = write, since_s
+                size += sum(map(len, write.values.values())) + sum(len(data) for _, data in write.blocks)
+            elif room.actor is None:
+                self.drop(room)
+        if not writes:
+            return taken
+        try:
+            outcomes = await self._store.write(list(writes.values()))
+        except BaseException:
+            still = {room: at_s for room, at_s in in_flight_since_s.items() if self.is_current(room)}
+            self._changed_since_s = still | self._changed_since_s
+            raise
+        finally:
+            self._in_flight_since_s = {}
+        for (room, write), outcome in zip(writes.items(), outcomes, strict=True):
+            self._apply(room, write, outcome)
+        return taken
+
+    def _make_write(self, room: SavedRoom, limit_bytes: int) -> RoomWrite | None:
+        assert room.copy is not None
+        is_release = room.actor is None or self.is_closing
+        if room.actor is not None:
+            room.actor.is_unsaved = False
+        self._number += 1
+        return room.copy.make_write(
+            room.room_id, room.memory, self._number, limit_bytes=limit_bytes, is_release=is_release
+        )
+
+    def _apply(self, room: SavedRoom, write: RoomWrite, outcome: Outcome) -> None:
+        assert room.copy is not None
+        match outcome:
+            case Outcome.WRITTEN:
+                room.copy.confirm()
+                if not room.copy.is_complete:
+                    self.mark(room)
+                elif write.is_release and room.actor is None:
+                    self.drop(room)
+            case Outcome.EMPTIED:
+                room.copy.invalidate()
+                self.mark(room)
+            case Outcome.LOST:
+                room.copy.is_lost = True
+                _log.warning("memory.claimed_elsewhere", extra={"room": room.room_id})
+                self._changed_since_s.pop(room, None)
+                if room.actor is None:
+                    self.drop(room)
+            case _ as never:
+                assert_never(never)
