@@ -23,6 +23,7 @@ from omnisonic.stores.bus import ROOM_EVENTS, Bus
 from omnisonic.stores.bus.memory import MemoryBus
 from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.presence.memory import MemoryPresence
+from omnisonic.stores.room_memory import RoomMemoryStore
 from omnisonic.wire.messages import Envelope
 from tests.clients import DEADLINE_S, Bare, Client, masked_frame, upgrade_request
 
@@ -150,6 +151,7 @@ async def open_stage(
     *,
     presence: PresenceStore | None = None,
     bus: Bus | None = None,
+    memory: RoomMemoryStore | None = None,
     room_class: Callable[[RoomContext], RoomState] = RoomState,
     **options: Any,
 ) -> AsyncIterator[Stage]:
@@ -158,7 +160,13 @@ async def open_stage(
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     port = listener.getsockname()[1]
     async with open_gateway(
-        replace(OPTIONS, **options), [listener], presence=presence, bus=bus, owner="test", room_class=room_class
+        replace(OPTIONS, **options),
+        [listener],
+        presence=presence,
+        bus=bus,
+        memory=memory,
+        owner="test",
+        room_class=room_class,
     ) as gateway:
         yield Stage(gateway, presence, bus, port)
 

@@ -91,7 +91,7 @@ class RoomActor:
 
     @property
     def epoch(self) -> str:
-        """Names the count of `offset`; it changes when the room is forgotten, not when it is restarted."""
+        """Names the count of `offset`. It changes when what the room remembered is lost, or may be incomplete."""
         return self.memory.epoch
 
     @property

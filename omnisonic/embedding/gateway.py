@@ -23,6 +23,7 @@ from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage
 from omnisonic.actors.runtime.dead_letters import DeadLetter
+from omnisonic.actors.sync.room_memory import RoomMemoryWriter
 from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
 from omnisonic.embedding.hook_contract import require_plain_function
@@ -34,6 +35,7 @@ from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
 from omnisonic.settings.origins import WILDCARDS, OriginPolicy
 from omnisonic.settings.settings import Settings
+from omnisonic.stores.room_memory.memory import InProcessRoomMemory
 from omnisonic.wire.closing import CloseCode, Closing
 
 BACKLOG: Final = 1024
@@ -234,6 +236,11 @@ async def open_gateway(
             states = RoomStates(gateway.registry, background)
             try:
                 hosting.registry = gateway.registry
+                # What a room that was empty remembers, for when somebody comes back to it.
+                memory = InProcessRoomMemory(blocks_ttl_s=options.history.age_s)
+                writer = RoomMemoryWriter(memory, owner=gateway.name, now_ms=options.now_ms)
+                gateway.registry.memory_watcher = writer
+                await gateway.start_child("memory", writer.run)
                 ticker = Ticker(gateway.registry)
                 gateway.registry.watchers.append(ticker)
                 hosting.on_tick_change = ticker.on_roster_change

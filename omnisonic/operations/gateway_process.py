@@ -56,8 +56,6 @@ from omnisonic.studio.access.threaded import ThreadedAccess
 
 RUN_BYTES: Final = 9
 """Random bytes in the name of one run of a gateway."""
-AGE_MARGIN_S: Final = 60.0
-"""How long the room memory store keeps messages that rooms have forgotten."""
 OPEN_S: Final = 5.0
 """For creating a pool, which does not connect yet."""
 NEEDS_DATABASE: Final = (
@@ -101,7 +99,8 @@ async def open_gateway(
             gateway.registry.watchers += [mirror, relay]
             gateway.mirror_lag_s = lambda: mirror.lag_s
             run = f"{owner}:{secrets.token_urlsafe(RUN_BYTES)}"
-            writer = RoomMemoryWriter(memory or create_room_memory(options), owner=run, now_ms=options.now_ms)
+            store = memory or InProcessRoomMemory(blocks_ttl_s=options.history.age_s)
+            writer = RoomMemoryWriter(store, owner=run, now_ms=options.now_ms)
             gateway.registry.memory_watcher, gateway.release_rooms = writer, writer.release_all
             gateway.memory_lag_s = lambda: writer.lag_s
             await gateway.start_child("memory", writer.run)
@@ -122,11 +121,6 @@ async def open_gateway(
                     await mirror.remove_rosters()
 
 
-def create_room_memory(options: GatewayOptions) -> RoomMemoryStore:
-    """A room memory store in this process."""
-    return InProcessRoomMemory(blocks_ttl_s=options.history.age_s + AGE_MARGIN_S)
-
-
 @asynccontextmanager
 async def open_room_memory(redis_url: str | None, history_s: float) -> AsyncIterator[RoomMemoryStore | None]:
     """The room memory store at `redis_url`, in an asyncio thread, for trio. None without a URL."""
@@ -134,7 +128,7 @@ async def open_room_memory(redis_url: str | None, history_s: float) -> AsyncIter
         yield None
         return
     async with open_asyncio_thread() as thread:
-        memory = ThreadedRoomMemory(thread, ValkeyRoomMemory(redis_url, blocks_ttl_s=history_s + AGE_MARGIN_S))
+        memory = ThreadedRoomMemory(thread, ValkeyRoomMemory(redis_url, blocks_ttl_s=history_s))
         try:
             yield memory
         finally:

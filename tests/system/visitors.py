@@ -59,10 +59,10 @@ class Visitors:
             yield clients
 
     @asynccontextmanager
-    async def bare_member(self, member: str, room: str) -> AsyncIterator[Bare]:
+    async def bare_member(self, member: str, room: str, **query: str) -> AsyncIterator[Bare]:
         """A member as a bare stream, who has been welcomed; is gone with the block, without a word."""
         async with Bare(await trio.open_tcp_stream("127.0.0.1", self.gateway_port)) as bare:
-            await bare.stream.send_all(upgrade_request(_target(member, room), self.gateway_port))
+            await bare.stream.send_all(upgrade_request(_target(member, room, **query), self.gateway_port))
             assert (await bare.head()).startswith(b"HTTP/1.1 101")
             bare.welcome = await bare.next("welcome")
             yield bare
@@ -98,8 +98,8 @@ def rejected_status(rejected: BaseException) -> int:
     return int(rejected.status_code)
 
 
-def _target(member: str, room: str) -> str:
-    return "/?" + urlencode({"roomId": room, "memberId": member, "displayName": member.title()})
+def _target(member: str, room: str, **query: str) -> str:
+    return "/?" + urlencode({"roomId": room, "memberId": member, "displayName": member.title(), **query})
 
 
 def visitors_of(gateway: Command) -> Visitors:
