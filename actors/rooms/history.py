@@ -99,9 +99,15 @@ class History:
 
     def after(self, offset: int) -> list[bytes]:
         """The messages after this offset, as far as they are known."""
-        if self._contents is None:
+        contents = self._contents
+        if contents is None:
             return []
-        return list(islice(self._contents, max(0, offset + 1 - self.first), None))
+        wanted = self.last - offset
+        if wanted < len(contents) // 2:  # from the nearer end
+            newest = list(islice(reversed(contents), max(0, wanted)))
+            newest.reverse()
+            return newest
+        return list(islice(contents, max(0, len(contents) - wanted), None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,10 @@ class _Written:
     first: int
     acknowledged: int | None
     """`Acknowledged.total`; None: the slots have to be written whole."""
-    state: int | None
-    """The hash of the value."""
+    state: int
+    """The hash of the value `state`."""
+    state_version: int
+    """`SharedState.version` when it was encoded."""
     transport: Transport | None
     is_released: bool
 
@@ -105,31 +107,41 @@ class RoomCopy:
             limit_bytes: Most bytes of messages, if there is more than one.
             is_release: Whether the room is left to the next owner.
         """
-        before = self._written
-        history, acknowledged = memory.history, memory.acknowledged
+        before, history = self._written, memory.history
         contents, offset = _take(memory, 0 if before is None else before.offset, limit_bytes)
         self.is_complete = offset == history.last
         is_release = is_release and self.is_complete
-        state = _encode([_State(key, each.value, each.version, each.by) for key, each in _lasting(memory)])
-        position = _Position(
-            FORMAT, memory.epoch, offset, history.first, list(memory.parents), memory.shared_state.version
-        )
-        making = _Written(number, offset, history.first, acknowledged.total, hash(state), memory.transport, is_release)
+        version = memory.shared_state.version
+        position = _Position(FORMAT, memory.epoch, offset, history.first, list(memory.parents), version)
         values = {"position": _encode(position)}
-        is_unsure = before is None or self._making is not None
-        if before is None or is_unsure or before.state != making.state:
-            values["state"] = state
-        if before is None or is_unsure or before.transport is not memory.transport:
+        # When no answer came, the store may have what was sent then, or not.
+        known = before if self._making is None else None
+        state_hash = 0 if known is None else known.state
+        if known is None or known.state_version != version:
+            state = _encode_state(memory)
+            if known is None or hash(state) != known.state:
+                values["state"] = state
+            state_hash = hash(state)
+        if known is None or known.transport is not memory.transport:
             values["transport"] = msgspec.json.encode(memory.transport)
         values |= _slots(memory, None if before is None else before.acknowledged)
         is_changed = (
-            before is None
+            known is None
             or len(values) > 1
-            or (before.offset, before.first, before.is_released) != (offset, history.first, is_release)
+            or (known.offset, known.first, known.is_released) != (offset, history.first, is_release)
         )
         if not is_changed:
             return None
-        self._making = making
+        self._making = _Written(
+            number,
+            offset,
+            history.first,
+            memory.acknowledged.total,
+            state_hash,
+            version,
+            memory.transport,
+            is_release,
+        )
         blocks: list[Block] = [(offset, _encode(contents))] if contents else []
         after = 0 if before is None else before.number
         return RoomWrite(
@@ -155,8 +167,16 @@ class RoomCopy:
     def adopt(self, memory: RoomMemory, record: RoomRecord) -> None:
         """The memory was just restored from this record, which is clean and whole."""
         history = memory.history
-        state = hash(record.values.get("state", b""))
-        self._written = _Written(0, history.last, history.first, None, state, memory.transport, is_released=False)
+        self._written = _Written(
+            0,
+            history.last,
+            history.first,
+            None,
+            hash(record.values.get("state", b"")),
+            memory.shared_state.version,
+            memory.transport,
+            is_released=False,
+        )
 
 
 def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
@@ -209,9 +229,10 @@ def _take(memory: RoomMemory, written: int, limit_bytes: int) -> tuple[list[byte
     return contents, history.last
 
 
-def _lasting(memory: RoomMemory) -> list[tuple[str, StateValue]]:
+def _encode_state(memory: RoomMemory) -> bytes:
     """The shared state without what goes with its member."""
-    return [(key, each) for key, each in memory.shared_state.items() if not each.ephemeral]
+    items = memory.shared_state.items()
+    return _encode([_State(key, each.value, each.version, each.by) for key, each in items if not each.ephemeral])
 
 
 def _slots(memory: RoomMemory, written: int | None) -> dict[str, bytes]:

@@ -113,15 +113,9 @@ def _keys(room_ids: Sequence[RoomId]) -> list[str]:
 
 def _append_words(words: list[bytes | str | int], write: RoomWrite) -> None:
     """Append what the script reads for one write."""
-    words += (
-        write.fence,
-        write.number,
-        write.after,
-        "whole" if write.is_whole else "",
-        "release" if write.is_release else "",
-        write.forget_before,
-        len(write.values),
-        len(write.blocks),
+    words.append(  # one word, because each costs time here and there
+        f"{write.fence:d} {write.number:d} {write.after:d} {write.is_whole:d} {write.is_release:d}"
+        f" {write.forget_before:d} {len(write.values)} {len(write.blocks)}"
     )
     for name, content in write.values.items():
         words += _VALUE + name.encode(), content

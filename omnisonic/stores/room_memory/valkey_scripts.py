@@ -63,17 +63,20 @@ WRITE: Final = (
     _HISTORY
     + """
 -- KEYS: the history, then for each write the record and the blocks. ARGV: milliseconds to live of records and of
--- blocks; then for each write: fence, number, number before, `whole` or empty, `release` or empty, the lowest offset to
--- keep, how many values and how many blocks follow, and these: name and content, offset and content. Returns 1 for each
--- write that is done, 0 where the claim is lost, -1 where the record is not what was written.
+-- blocks; then for each write a word with the fence, the number, the number before, whether it is whole, whether it is
+-- a release, the lowest offset to keep, how many values and how many blocks follow; and these: name and content, offset
+-- and content. Returns 1 for each write that is done, 0 where the claim is lost, -1 where the record is not what was
+-- written.
 local record_ms, blocks_ms, at, history = ARGV[1], ARGV[2], 3, nil
 local outcomes = {}
 for i = 2, #KEYS, 2 do
     local record, blocks = KEYS[i], KEYS[i + 1]
-    local fence, number, after = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-    local is_whole, is_release, forget_before = ARGV[at + 3] ~= '', ARGV[at + 4] ~= '', ARGV[at + 5]
-    local values, appended = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
-    at = at + 8
+    local fence_text, number_text, after, whole, release, forget_before, values, appended =
+        string.match(ARGV[at], '^(%d+) (%d+) (%d+) (%d) (%d) (%d+) (%d+) (%d+)$')
+    local fence, number = tonumber(fence_text), tonumber(number_text)
+    local is_whole, is_release = whole == '1', release == '1'
+    after, values, appended = tonumber(after), tonumber(values), tonumber(appended)
+    at = at + 1
     local known = redis.call('HMGET', record, 'fence', 'number', 'blocks')
     local known_fence, known_number, outcome = tonumber(known[1]) or 0, tonumber(known[2]) or 0, 1
     local is_older = known_fence < fence or known_number < after
@@ -89,7 +92,7 @@ for i = 2, #KEYS, 2 do
                 redis.call('HSET', record, 'owner', owner)
             end
         end
-        redis.call('HSET', record, 'fence', ARGV[at - 8], 'number', ARGV[at - 7])
+        redis.call('HSET', record, 'fence', fence_text, 'number', number_text)
         for j = at, at + 2 * values - 1, 2 do
             redis.call('HSET', record, ARGV[j], ARGV[j + 1])
         end
