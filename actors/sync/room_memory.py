@@ -77,6 +77,7 @@ class RoomMemoryWriter:
         if earlier is not None and not self._writes.is_in_flight(
             earlier
         ):  # forgotten, and its last write has not begun
+            actor.hold()
             actor.memory.take_over(earlier.memory)
             actor.resume()
             room.copy = earlier.copy
