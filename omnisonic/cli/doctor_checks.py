@@ -24,6 +24,7 @@ from omnisonic.settings.unknown import unknown_settings
 from omnisonic.stores.bus import round_trip
 from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.database.migrations import status
+from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
 from omnisonic.stores.storage import Label, Storage
 from omnisonic.stores.valkey import TIMEOUT_S
 from omnisonic.studio.media.analyser import analyse_file
@@ -96,19 +97,26 @@ async def check_database(settings: Settings) -> str:
 
 
 async def check_redis(settings: Settings) -> str:
-    """Redis delivers what is published."""
+    """Redis delivers what is published, and tells whether it was restarted."""
     url = find_redis_url(settings)
     if url is None:
         raise CheckFailed(
             "No Redis is configured or running.", "Set REDIS_URL, or start `omnisonic serve`, which runs one."
         )
-    bus = ValkeyBus(url, timeout_s=SLOW_S)
+    bus, memory = ValkeyBus(url, timeout_s=SLOW_S), ValkeyRoomMemory(url, timeout_s=SLOW_S)
     try:
         began_s = time.perf_counter()
         await round_trip(bus)
+        took_s = time.perf_counter() - began_s
+        knows_run = await memory.knows_run()
     finally:
         await bus.aclose()
-    took_s = time.perf_counter() - began_s
+        await memory.aclose()
+    if not knows_run:
+        raise CheckWarning(
+            "It does not tell whether it was restarted: after each restart of the gateway, rooms tell of a gap.",
+            "Permit the user in REDIS_URL the command INFO.",
+        )
     received = f"What is published is received, in {took_s * 1000:.0f} ms"
     if took_s > ROUND_TRIP_STEPS * TIMEOUT_S:
         raise CheckWarning(

@@ -195,7 +195,10 @@ class SettingsFields(LogSettings, ProviderSettings, RoomSettings, ExportSettings
     redis_url: str | None = Field(
         default=None,
         repr=False,
-        description="`redis://`, `rediss://` or `unix://` URL of presence and bus (default: embedded or in-process)",
+        description=(
+            "`redis://`, `rediss://` or `unix://` URL of presence, bus and what rooms remember"
+            " (default: embedded or in-process)"
+        ),
     )
     presence_ttl_s: int = Field(
         default=60,

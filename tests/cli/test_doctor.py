@@ -76,6 +76,20 @@ async def test_a_slow_redis_is_a_warning_and_not_away(valkey: ValkeyServer, tmp_
     assert "the parts wait 250 ms for each" in found["detail"]
 
 
+def test_a_redis_that_does_not_tell_its_run_is_a_warning(valkey: ValkeyServer, tmp_path: Path) -> None:
+    """Rooms work, but none goes on without a gap after a restart."""
+    with valkey.client as client:
+        client.execute_command("ACL", "SETUSER", "band", "on", ">pw", "~*", "&*", "+@all", "-info")
+        try:
+            url = f"redis://band:pw@127.0.0.1:{valkey.port}"
+            shown = completed("doctor", "--json", REDIS_URL=url, OMNISONIC_DATA_DIR=str(tmp_path))
+        finally:
+            client.execute_command("ACL", "DELUSER", "band")
+    found = checks(shown.stdout)["redis"]
+    assert (found["ok"], found["warning"]) == (True, True)
+    assert "INFO" in found["mend"]
+
+
 def test_what_is_wrong_comes_with_how_to_mend_it(s3: S3Server, tmp_path: Path) -> None:
     """Servers that are not there and credentials that are wrong; no secret is printed."""
     settings = {

@@ -87,6 +87,10 @@ class ValkeyRoomMemory:
         earlier = await self._valkey.command("SET", key, "1", "PX", _BEAT_MS, "GET", get=True)
         return earlier is not None
 
+    async def knows_run(self) -> bool:
+        """Whether the server tells its run. If it does not, no record is ever clean. Errors: `Unavailable`."""
+        return bool(await self._run(scripts.KNOWS_RUN, ()))
+
     async def aclose(self) -> None:
         await self._valkey.aclose()
 

@@ -2,13 +2,29 @@
 
 from typing import Final
 
-_HISTORY: Final = """
+_RUN: Final = """
+-- Names the run of the server; false when it does not tell.
+local function current_run()
+    local told = redis.pcall('INFO', 'server')
+    return type(told) == 'string' and string.match(told, 'run_id:(%w+)')
+end
+"""
+
+KNOWS_RUN: Final = (
+    _RUN
+    + """
+return current_run() and 1 or 0
+"""
+)
+
+_HISTORY: Final = (
+    _RUN
+    + """
 -- Which history of the server's data this is: the run of the server in which it began. A server that starts again may
 -- have gone back to an older state, so it begins another history, unless somebody who knows better says so
 -- (`CONTINUE`). Empty when the server does not tell its run.
 local function current_history(key)
-    local told = redis.pcall('INFO', 'server')
-    local run = type(told) == 'string' and string.match(told, 'run_id:(%w+)')
+    local run = current_run()
     if not run then
         return ''
     end
@@ -20,6 +36,7 @@ local function current_history(key)
     return run
 end
 """
+)
 
 CLAIM: Final = (
     _HISTORY
@@ -124,11 +141,13 @@ return outcomes
 """
 )
 
-CONTINUE: Final = """
+CONTINUE: Final = (
+    _RUN
+    + """
 -- KEYS: the history. The server has loaded all that it held when it was stopped: its history goes on in this run.
-local told = redis.pcall('INFO', 'server')
-local run = type(told) == 'string' and string.match(told, 'run_id:(%w+)')
+local run = current_run()
 if run and redis.call('HEXISTS', KEYS[1], 'history') == 1 then
     redis.call('HSET', KEYS[1], 'run', run)
 end
 """
+)
