@@ -159,7 +159,9 @@ class RoomMemoryWriter:
                 for room, claimed in zip(rooms, claims, strict=True):
                     if self._writes.is_current(room):
                         room.copy = restore(room.memory, claimed, self._now_ms())
-                        if claimed.record is not None and not claimed.record.is_clean:
+                        room.is_loading = False
+                        is_new_epoch = claimed.record is not None and not claimed.record.is_clean
+                        if is_new_epoch or self._writes.is_closing:
                             self._mark(room)
         except Unavailable as unavailable:
             problem = unavailable.message

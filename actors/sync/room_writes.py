@@ -88,7 +88,8 @@ class RoomWrites:
 
     def mark(self, room: SavedRoom) -> None:
         """Write this room with the next call."""
-        if self.is_current(room) and not (room.copy is not None and room.copy.is_lost):
+        is_lost = room.copy is not None and room.copy.is_lost
+        if self.is_current(room) and not room.is_loading and not is_lost:
             self._changed_since_s.setdefault(room, trio.current_time())
 
     def add_forgotten(self, room: SavedRoom) -> None:

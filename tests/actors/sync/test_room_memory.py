@@ -483,6 +483,31 @@ async def test_rooms_that_were_forgotten_while_the_store_is_away_are_bounded(
         assert all(record.is_clean for record in found if record is not None)
 
 
+async def test_a_room_that_is_being_loaded_at_the_end_is_released_as_it_was(
+    store: Shared, autojump_clock: MockClock
+) -> None:
+    """Nothing is written over a record that was not read yet."""
+    async with running(store) as run:
+        run.enter()
+        run.say()
+        await run.settled()
+        epoch = run.actor().epoch
+        await run.writer.release_all()
+    async with running(store) as run:
+        store.hangs_s = 0.2
+        run.enter()
+        await trio.sleep(0.1)
+        await run.writer.release_all()
+        await trio.sleep(1)
+    assert (record := await store.record()) is not None
+    assert record.is_clean
+    store.hangs_s = 0
+    async with running(store) as run:
+        run.enter()
+        await trio.sleep(SOON_S)
+        assert (run.actor().epoch, run.actor().offset) == (epoch, 1)
+
+
 async def test_a_stop_without_a_store_ends_in_time(
     store: Shared, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
