@@ -20,7 +20,7 @@ from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.shared_state import StateValue
 from omnisonic.actors.rooms.transport import resume_transport
 from omnisonic.models import MemberId, RoomId
-from omnisonic.stores.room_memory import Block, Claimed, RoomRecord, RoomWrite
+from omnisonic.stores.room_memory import RECORD_TTL_S, Block, Claimed, RoomRecord, RoomWrite
 from omnisonic.wire.messages import ReplyId
 from omnisonic.wire.recovery import Position
 from omnisonic.wire.transport import Transport
@@ -29,6 +29,8 @@ FORMAT: Final = 1
 """Changes when an earlier version could not read the record; what has another format counts as absent."""
 PARENTS: Final = 8
 """How many earlier epochs a room knows."""
+BLANK_S: Final = 600.0
+"""How long a record is kept of a room in which nothing happened: whoever enters many rooms does not fill the store."""
 SLOT_ENTRIES: Final = 64
 SLOTS: Final = 10
 """More than `ACKNOWLEDGED` entries together, also when one is used again."""
@@ -154,6 +156,7 @@ class RoomCopy:
             after=after,
             is_whole=before is None,
             is_release=is_release,
+            keep_s=BLANK_S if _is_blank(memory) else RECORD_TTL_S,
         )
 
     def confirm(self) -> None:
@@ -227,6 +230,11 @@ def _take(memory: RoomMemory, written: int, limit_bytes: int) -> tuple[list[byte
         if taken and size > limit_bytes:
             return contents[:taken], history.last - len(contents) + taken
     return contents, history.last
+
+
+def _is_blank(memory: RoomMemory) -> bool:
+    """Whether nothing was ever said, set or played."""
+    return not (memory.history.last or memory.shared_state.version or memory.transport.version or memory.parents)
 
 
 def _encode_state(memory: RoomMemory) -> bytes:

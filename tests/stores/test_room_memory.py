@@ -18,6 +18,7 @@ from tests.valkey_server import ValkeyServer
 VALUES: Final = {"epoch": b"one", "offset": b"2"}
 BLOCKS: Final = [(1, b"hello"), (2, b"\x00\xff\r\n world")]
 BLOCKS_TTL_S: Final = 0.2
+SHORT_S: Final = 0.1
 
 
 @dataclass
@@ -298,6 +299,21 @@ async def test_messages_have_their_time_and_the_rest_has_longer(thread: AsyncioT
     clock.now_s += RECORD_TTL_S
     [claimed] = await stores[0].claim(["jam"], "gateway")
     assert claimed.record is None
+
+
+async def test_a_record_is_kept_as_long_as_its_last_write_says(stage: Stage) -> None:
+    """A room in which nothing happened goes soon; once something has happened, it stays."""
+    with trio.fail_after(DEADLINE_S):
+        for room in ("blank", "used"):
+            fence = (await stage.claim(room)).fence
+            write = RoomWrite(room, fence, 1, VALUES, is_whole=True, is_release=True, keep_s=SHORT_S)
+            assert await stage.write(write) is Outcome.WRITTEN
+        await stage.write(RoomWrite("used", fence, 2, is_release=True))
+        if stage.clock is not None:
+            stage.clock.now_s += SHORT_S
+        while (await stage.claim("blank")).record is not None:
+            await trio.lowlevel.checkpoint()
+        assert (await stage.claim("used")).record is not None
 
 
 async def test_the_released_records_in_this_process_are_bounded(thread: AsyncioThread) -> None:

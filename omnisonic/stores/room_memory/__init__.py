@@ -8,7 +8,8 @@ in Kleppmann, "How to do distributed locking").
 A record is **clean** when its last owner released it, and the store has lost nothing since. Only then may a room count
 on from its offset. Otherwise messages may have been relayed that the record does not hold.
 
-Blocks are kept for `blocks_ttl_s` after the last write, and the rest of the record for `RECORD_TTL_S`. Adapters:
+Blocks are kept for `blocks_ttl_s` after the last write, and the rest of the record for as long as the write says. A
+record that was only claimed is kept for `CLAIM_TTL_S`. Adapters:
 `omnisonic.stores.room_memory.memory` (in this process) and `omnisonic.stores.room_memory.valkey` (shared). The one in
 memory never suspends and works under trio and asyncio; the other is asyncio code, and
 `omnisonic.stores.room_memory.threaded` brings it to a trio program.
@@ -23,6 +24,8 @@ from omnisonic.models import RoomId
 
 RECORD_TTL_S: Final = 7 * 86_400.0
 """How long a record is kept after its last write, so that rooms to which nobody comes back are removed."""
+CLAIM_TTL_S: Final = 600.0
+"""How long a record is kept in which nothing was ever written."""
 BEAT_TTL_S: Final = 60.0
 """How long an owner is known after a beat."""
 BLOCKS_TTL_S: Final = 900.0
@@ -75,6 +78,7 @@ class RoomWrite:
         is_whole: The record becomes what this write says, and nothing of an earlier one is left. Needed for the first
             write of a new epoch, and after `Outcome.EMPTIED`.
         is_release: The owner writes no more. The record is clean.
+        keep_s: How long the record is kept after this write.
     """
 
     room_id: RoomId
@@ -86,6 +90,7 @@ class RoomWrite:
     after: int = 0
     is_whole: bool = False
     is_release: bool = False
+    keep_s: float = RECORD_TTL_S
 
 
 class Outcome(Enum):

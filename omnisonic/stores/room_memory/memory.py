@@ -15,7 +15,7 @@ from typing import Final
 from omnisonic.models import RoomId
 from omnisonic.stores.room_memory import (
     BLOCKS_TTL_S,
-    RECORD_TTL_S,
+    CLAIM_TTL_S,
     Claimed,
     Outcome,
     RoomMemoryStore,
@@ -42,6 +42,7 @@ class _Stored:
     has_all_blocks: bool = True
     is_released: bool = False
     written_at_s: float = 0.0
+    keep_s: float = CLAIM_TTL_S
 
     @property
     def size(self) -> int:
@@ -134,7 +135,7 @@ class InProcessRoomMemory:
             if offset >= write.forget_before:
                 break
             del stored.blocks[offset]
-        stored.written_at_s = self._clock()
+        stored.written_at_s, stored.keep_s = self._clock(), write.keep_s
         self._set_released(write.room_id, stored, is_released=write.is_release)
         return Outcome.WRITTEN
 
@@ -146,7 +147,7 @@ class InProcessRoomMemory:
         age_s = self._clock() - stored.written_at_s
         if age_s >= self._blocks_ttl_s and stored.blocks:
             stored.blocks, stored.has_all_blocks = {}, False
-        return stored if age_s < RECORD_TTL_S else None
+        return stored if age_s < stored.keep_s else None
 
     def _set_released(self, room_id: RoomId, stored: _Stored, *, is_released: bool) -> None:
         self._released_bytes -= self._released.pop(room_id, 0)

@@ -27,6 +27,7 @@ from omnisonic.models import RoomId
 from omnisonic.stores.room_memory import (
     BEAT_TTL_S,
     BLOCKS_TTL_S,
+    CLAIM_TTL_S,
     RECORD_TTL_S,
     Claimed,
     Outcome,
@@ -45,6 +46,7 @@ _PREFIX: Final = "omnisonic:memory:"
 _VALUE: Final = b"value:"
 _HISTORY_KEY: Final = f"{_PREFIX}history"
 _RECORD_MS: Final = round(RECORD_TTL_S * 1000)
+_CLAIM_MS: Final = round(CLAIM_TTL_S * 1000)
 _BEAT_MS: Final = round(BEAT_TTL_S * 1000)
 _OUTCOMES: Final = {1: Outcome.WRITTEN, 0: Outcome.LOST, -1: Outcome.EMPTIED}
 
@@ -66,7 +68,7 @@ class ValkeyRoomMemory:
     async def claim(self, room_ids: Sequence[RoomId], owner: str) -> list[Claimed]:
         if not room_ids:
             return []
-        answers = await self._run(scripts.CLAIM, _keys(room_ids), owner, _RECORD_MS)
+        answers = await self._run(scripts.CLAIM, _keys(room_ids), owner, _RECORD_MS, _CLAIM_MS)
         return [Claimed(int(fence), _read(*rest)) for fence, *rest in answers]
 
     async def write(self, writes: Sequence[RoomWrite]) -> list[Outcome]:
@@ -119,7 +121,7 @@ def _append_words(words: list[bytes | str | int], write: RoomWrite) -> None:
     """Append what the script reads for one write."""
     words.append(  # one word, because each costs time here and there
         f"{write.fence:d} {write.number:d} {write.after:d} {write.is_whole:d} {write.is_release:d}"
-        f" {write.forget_before:d} {len(write.values)} {len(write.blocks)}"
+        f" {write.forget_before:d} {max(1, round(write.keep_s * 1000))} {len(write.values)} {len(write.blocks)}"
     )
     for name, content in write.values.items():
         words += _VALUE + name.encode(), content

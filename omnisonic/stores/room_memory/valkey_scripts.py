@@ -41,7 +41,8 @@ end
 CLAIM: Final = (
     _HISTORY
     + """
--- KEYS: the history, then for each room its record and its blocks. ARGV: the owner, milliseconds to live of records.
+-- KEYS: the history, then for each room its record and its blocks. ARGV: the owner, milliseconds to live of the
+-- history, and of a record that is new.
 -- Returns for each room the fencing number, whether it was released in this history, how many blocks there should be,
 -- the fields of the record, and offsets and contents of the blocks in turn.
 local history = current_history(KEYS[1])
@@ -70,7 +71,7 @@ for i = 2, #KEYS, 2 do
         redis.call('HSET', record, 'fence', fence, 'number', 0, 'owner', ARGV[1])
     end
     redis.call('HDEL', record, 'released')
-    redis.call('PEXPIRE', record, ARGV[2])
+    redis.call('PEXPIRE', record, ARGV[3], 'NX')
 end
 return claims
 """
@@ -79,17 +80,17 @@ return claims
 WRITE: Final = (
     _HISTORY
     + """
--- KEYS: the history, then for each write the record and the blocks. ARGV: milliseconds to live of records and of
+-- KEYS: the history, then for each write the record and the blocks. ARGV: milliseconds to live of the history and of
 -- blocks; then for each write a word with the fence, the number, the number before, whether it is whole, whether it is
--- a release, the lowest offset to keep, how many values and how many blocks follow; and these: name and content, offset
--- and content. Returns 1 for each write that is done, 0 where the claim is lost, -1 where the record is not what was
--- written.
-local record_ms, blocks_ms, at, history = ARGV[1], ARGV[2], 3, nil
+-- a release, the lowest offset to keep, milliseconds to live of the record, how many values and how many blocks follow;
+-- and these: name and content, offset and content. Returns 1 for each write that is done, 0 where the claim is lost, -1
+-- where the record is not what was written.
+local history_ms, blocks_ms, at, history = ARGV[1], ARGV[2], 3, nil
 local outcomes = {}
 for i = 2, #KEYS, 2 do
     local record, blocks = KEYS[i], KEYS[i + 1]
-    local fence_text, number_text, after, whole, release, forget_before, values, appended =
-        string.match(ARGV[at], '^(%d+) (%d+) (%d+) (%d) (%d) (%d+) (%d+) (%d+)$')
+    local fence_text, number_text, after, whole, release, forget_before, record_ms, values, appended =
+        string.match(ARGV[at], '^(%d+) (%d+) (%d+) (%d) (%d) (%d+) (%d+) (%d+) (%d+)$')
     local fence, number = tonumber(fence_text), tonumber(number_text)
     local is_whole, is_release = whole == '1', release == '1'
     after, values, appended = tonumber(after), tonumber(values), tonumber(appended)
@@ -130,7 +131,7 @@ for i = 2, #KEYS, 2 do
         else
             redis.call('HDEL', record, 'released')
         end
-        redis.call('PEXPIRE', KEYS[1], record_ms)
+        redis.call('PEXPIRE', KEYS[1], history_ms)
         redis.call('PEXPIRE', record, record_ms)
         redis.call('PEXPIRE', blocks, blocks_ms)
     end

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from omnisonic.actors.rooms.acknowledged import ACKNOWLEDGED
 from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.memory import RoomMemory
-from omnisonic.actors.sync.room_records import PARENTS, RoomCopy, restore
-from omnisonic.stores.room_memory import Claimed, Outcome, RoomRecord
+from omnisonic.actors.sync.room_records import BLANK_S, PARENTS, RoomCopy, restore
+from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Outcome, RoomRecord
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
 from omnisonic.wire.messages import Envelope
 from omnisonic.wire.recovery import Position
@@ -160,6 +160,18 @@ def test_only_what_has_changed_is_written() -> None:
     assert saved.write(is_release=True)
     assert not saved.write(is_release=True)
     assert saved.write()
+
+
+def test_a_room_in_which_nothing_happened_is_kept_for_minutes_only() -> None:
+    """Whoever enters room after room does not fill the store."""
+    saved = new()
+    write = saved.copy.make_write("jam", saved.memory, 1, limit_bytes=100, is_release=True)
+    assert write is not None
+    assert write.keep_s == BLANK_S
+    said(saved.memory)
+    write = saved.copy.make_write("jam", saved.memory, 2, limit_bytes=100, is_release=True)
+    assert write is not None
+    assert write.keep_s == RECORD_TTL_S
 
 
 def test_much_is_written_in_parts_and_released_with_the_last() -> None:
