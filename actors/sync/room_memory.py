@@ -115,9 +115,12 @@ class RoomMemoryWriter:
     # Running
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Load and write until cancelled."""
+        """Load and write until cancelled. In service when the store has answered, or has not within `LOAD_S`."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._run_writes)
+            answered = trio.Event()
+            nursery.start_soon(self._run_writes, answered)
+            with trio.move_on_after(LOAD_S):  # the first rooms find connections that are open
+                await answered.wait()
             task_status.started()
             while True:
                 await self._load_wake.wait()
@@ -173,16 +176,18 @@ class RoomMemoryWriter:
         if problem is not None:
             self._note_down(problem)
 
-    async def _run_writes(self) -> None:
+    async def _run_writes(self, answered: trio.Event) -> None:
         while True:
             try:
                 await self._beat()
                 await self._writes.write_all()
             except Unavailable as problem:
                 self._note_down(problem.message)
+                answered.set()
                 await trio.sleep(RETRY_S)
                 continue
             self._note_up()
+            answered.set()
             await trio.sleep(COALESCE_S)
             if not len(self._writes):
                 self._wake = trio.Event()

@@ -483,6 +483,21 @@ async def test_rooms_that_were_forgotten_while_the_store_is_away_are_bounded(
         assert all(record.is_clean for record in found if record is not None)
 
 
+async def test_a_run_that_begins_without_a_store_lets_rooms_begin_at_once(
+    store: Shared, autojump_clock: MockClock
+) -> None:
+    """It has noticed before anybody comes; also when the store hangs, after as long as a room would wait."""
+    for is_down, hangs_s in ((True, 0.0), (False, math.inf)):
+        store.is_down, store.hangs_s = is_down, hangs_s
+        began_s = trio.current_time()
+        async with running(store) as run:
+            assert trio.current_time() - began_s <= LOAD_S + 0.01
+            await trio.sleep(0.01)
+            ada = run.enter()
+            await trio.sleep(0.01)
+            assert ada.types() == ["welcome"]
+
+
 async def test_a_room_that_is_being_loaded_at_the_end_is_released_as_it_was(
     store: Shared, autojump_clock: MockClock
 ) -> None:
