@@ -260,7 +260,7 @@ def _slots(memory: RoomMemory, written: int | None) -> dict[str, bytes]:
 
 
 def _entry(key: MessageKey, accepted: Accepted) -> tuple[MemberId, ReplyId, int, int]:
-    return *key, *accepted
+    return key[0], key[1], accepted.offset, accepted.checksum
 
 
 def _read_slots(record: RoomRecord) -> list[_Slot]:
