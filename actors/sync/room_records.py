@@ -214,7 +214,8 @@ def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
     memory.transport = resume_transport(transport, now_ms)
     for slot in slots:
         for sender, id_, offset, checksum in slot.entries:
-            memory.acknowledged.put((sender, id_), Accepted(offset, checksum))
+            if offset <= position.offset:  # what is not in the record counts as not accepted
+                memory.acknowledged.put((sender, id_), Accepted(offset, checksum))
     if record.is_clean and record.has_all_blocks:
         copy.adopt(memory, record)
     return copy

@@ -240,6 +240,21 @@ def test_a_room_may_remember_less_than_before() -> None:
     assert none.next_run("four").memory.history.last == 21
 
 
+def test_a_message_whose_place_is_not_in_the_record_was_not_accepted() -> None:
+    """Its sender sends it again, and it is said: an ack for a message that nobody can get would be a lie."""
+    saved = Saved(RoomMemory("first", LIMITS), InProcessRoomMemory())
+    for name in ("a", "b"):
+        said(saved.memory)
+        accept(saved.memory, name)
+    saved.write(limit_bytes=1)
+    after = saved.next_run().memory
+    assert after.history.last == 1
+    assert [after.acknowledged.find("ada", Envelope("note", msgspec.Raw(b"1"), None, name)) for name in "ab"] == [
+        1,
+        None,
+    ]
+
+
 def test_all_accepted_messages_come_back_however_they_were_written() -> None:
     """In the order in which they were accepted, and no more of them than a room knows."""
     saved = new()
