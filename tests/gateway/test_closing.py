@@ -18,7 +18,7 @@ from omnisonic.models import Member
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES, Envelope
 from tests.clients import BINARY, CLOSE, FRAGMENT_OF_TEXT, LAST, MORE, PING, TEXT, Bare, envelope, masked_frame
-from tests.gateway.conftest import OpenStage
+from tests.gateway.conftest import BOTH_STORES, OpenStage
 from tests.rooms import Stage, eventually, open_stage
 
 pytestmark = pytest.mark.timing
@@ -171,6 +171,7 @@ async def test_a_room_that_fails_too_often_is_1011(stage_over: OpenStage) -> Non
             assert [line["memberId"] for line in cy.welcome["payload"]["members"]] == ["cy"]
 
 
+@BOTH_STORES
 async def test_everybody_is_told_to_come_back_when_the_gateway_stops(stage_over: OpenStage) -> None:
     """1001 with `{"reconnectMs": n}`, spread over the clients so that they do not all come at once."""
     band: list[Bare] = []

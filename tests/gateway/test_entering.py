@@ -9,7 +9,7 @@ import trio
 
 from omnisonic.wire.transport import Transport
 from tests.clients import Bare, upgrade_request
-from tests.gateway.conftest import OpenStage
+from tests.gateway.conftest import BOTH_STORES, OpenStage
 from tests.gateway.http_answers import asked
 from tests.rooms import Stage, becomes, eventually
 
@@ -173,6 +173,7 @@ async def test_a_replacement_that_is_shown_differently_is_an_update(stage: Stage
         assert await ada.hear() == {"type": "presence.update", "payload": shown}
 
 
+@BOTH_STORES
 async def test_fifty_connections_of_one_member_at_once_leave_one(stage: Stage) -> None:
     """The newest wins, an observer sees one join, and there is one line in the roster and in its mirror."""
     async with stage.member("observer") as observer:

@@ -15,11 +15,12 @@ from omnisonic.stores.bus.memory import QUEUE_LENGTH
 from omnisonic.stores.presence import Lease
 from omnisonic.stores.presence.memory import MemoryPresence
 from tests.clients import Client
-from tests.gateway.conftest import OpenStage
+from tests.gateway.conftest import OpenStage, both_stores
 from tests.rooms import PoisonedRoom, Stage, becomes, eventually, listening, open_stage
 from tests.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.timing
+store_kind = both_stores
 
 
 async def put(stage: Stage, member: str = "cy", ttl_s: float = 60.0, status: Status = "active") -> None:

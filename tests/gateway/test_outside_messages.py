@@ -9,10 +9,11 @@ import trio
 from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.stores.bus.events import Reply, RoomClosed, RoomSaid, encode
 from tests.clients import DEADLINE_S
-from tests.gateway.conftest import OpenStage
+from tests.gateway.conftest import OpenStage, both_stores
 from tests.rooms import PoisonedRoom, Stage, listening
 
 pytestmark = pytest.mark.timing
+store_kind = both_stores
 
 HERE = "omnisonic:replies:test"
 

@@ -13,11 +13,12 @@ from omnisonic.actors.rooms.mailbox import Join, Mail
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.wire.closing import CloseCode
 from tests.clients import CLOSE, FRAGMENT_OF_TEXT, LAST, TEXT, Bare, envelope
-from tests.gateway.conftest import OpenStage
+from tests.gateway.conftest import OpenStage, both_stores
 from tests.gateway.latency import latencies_ms
 from tests.rooms import PoisonedRoom, Stage, becomes, eventually, open_stage
 
 pytestmark = pytest.mark.timing
+store_kind = both_stores
 
 RESTART_MS: Final = 100
 MIRROR_S: Final = 1.0
