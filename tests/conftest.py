@@ -12,6 +12,7 @@ import trio
 
 from tests.node_packages import node_packages
 from tests.postgres_server import database_url, postgres_process
+from tests.prepared_postgres import run_folder
 from tests.python_packages import generator_python
 from tests.s3_server import s3, s3_process
 from tests.valkey_server import valkey, valkey_process
@@ -50,8 +51,11 @@ def _within(deadline_s: float, test: Callable[..., Awaitable[None]]) -> Callable
     return timed
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Have the same ground under all tests, however they were started."""
+    folder = run_folder()
+    folder.__enter__()
+    config.add_cleanup(lambda: folder.__exit__(None, None, None))
     _take_descriptors()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell lets what it starts in the background ignore Ctrl-C, and so would all that is started from here.

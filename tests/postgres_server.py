@@ -24,6 +24,7 @@ from omnisonic.operations.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.operations.embedded.installation import find_postgres
 from omnisonic.stores.database.migrations import migrate
 from omnisonic.stores.database.pool import COMMAND
+from tests.prepared_postgres import copy_cluster
 from tests.processes import ended_with_block, send_signal
 
 START_TIMEOUT_S: Final = 20.0
@@ -65,7 +66,10 @@ class PostgresServer:
         if self._process is not None:
             return
         if not self._cluster.exists:
-            self._cluster.create(self._password)
+            if self._password is None:
+                copy_cluster(self._cluster.folder)
+            else:
+                self._cluster.create(self._password)
         self._process = subprocess.Popen(
             self._cluster.command(self.port, [*FAST, ("max_connections", str(self._max_connections))]),
             cwd=self._cluster.folder,

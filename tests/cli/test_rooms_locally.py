@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from tests.cli.running import Command, completed, running
+from tests.prepared_postgres import prepare_data_directory
 
 
 def test_the_gateway_of_a_running_studio_is_found(studio: Command) -> None:
@@ -19,7 +20,7 @@ def test_the_gateway_of_a_running_studio_is_found(studio: Command) -> None:
 
 def test_a_studio_that_has_stopped_has_left_no_address(tmp_path: Path) -> None:
     """Whoever listens there later must not be shown the token."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path))) as studio:
         studio.printed("is running")
         assert (tmp_path / "gateway").exists()
         assert studio.stop() == 0

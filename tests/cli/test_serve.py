@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.cli.running import STOP_S, Command, alive, children, command_line, completed, eventually, running
+from tests.prepared_postgres import prepare_data_directory
 from tests.processes import send_signal
 
 PARTS = 6
@@ -116,7 +117,7 @@ def test_a_second_studio_in_the_same_data_directory_is_told_so(studio: Command) 
 def test_a_signal_stops_all_of_it_cleanly(how: signal.Signals, tmp_path: Path) -> None:
     """Exit code 0 within 10 s, and no process left."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path))) as studio:
         studio.printed("is running")
         parts = children(studio.pid)
         assert len(parts) == PARTS
@@ -130,7 +131,7 @@ def test_a_studio_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     """A hang-up that is ignored when it starts stays ignored; it stops as ever when it is told to."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children begin with it
     try:
-        with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
+        with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path))) as studio:
             studio.printed("is running")
             assert send_signal(studio.pid, signal.SIGHUP)
             eventually(lambda: ready(studio), what="the studio is ready")
@@ -141,7 +142,7 @@ def test_a_studio_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
 
 def test_a_studio_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     """Its parts notice, and end by themselves; so do the servers, and what Postgres has started itself."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path))) as studio:
         studio.printed("is running")
         parts = children(studio.pid)
         assert len(parts) == PARTS
@@ -168,7 +169,7 @@ def test_what_was_kept_is_there_after_a_studio_was_killed(tmp_path: Path) -> Non
 
 def test_with_tickets_it_says_who_may_enter(tmp_path: Path) -> None:
     """People, into their own sessions' rooms."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), ROOM_ACCESS="ticket") as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path)), ROOM_ACCESS="ticket") as studio:
         studio.printed("^  Rooms     for members: people enter the rooms of their own sessions")
 
 
@@ -182,7 +183,7 @@ def test_production_says_how_people_sign_in(tmp_path: Path) -> None:
         "DISCORD_CLIENT_ID": "x",
         "DISCORD_CLIENT_SECRET": "canary",
     }
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), **production) as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path)), **production) as studio:
         studio.printed("^  Sign in   with Discord or e-mail and password \\(`omnisonic users add` makes accounts\\)$")
         assert not (tmp_path / "secret").exists()
         assert "canary" not in "".join(studio.lines)
@@ -213,7 +214,7 @@ def test_the_rooms_come_first_on_the_processors_unless_it_is_switched_off(
     rooms_first: str, behind: int, tmp_path: Path
 ) -> None:
     """Pages and the worker come behind the gateway by their niceness."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), ROOMS_FIRST=rooms_first) as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path)), ROOMS_FIRST=rooms_first) as studio:
         studio.port("Studio")
         niceness = {name: os.getpriority(os.PRIO_PROCESS, studio.part(name)) for name in ("gateway", "web", "worker")}
     ours = os.getpriority(os.PRIO_PROCESS, 0)
@@ -222,7 +223,7 @@ def test_the_rooms_come_first_on_the_processors_unless_it_is_switched_off(
 
 def test_several_web_processes_share_one_port(tmp_path: Path) -> None:
     """Each is kept up by itself, and the others answer meanwhile."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), WEB_WORKERS="2") as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path)), WEB_WORKERS="2") as studio:
         studio.printed("is running")
         assert len(children(studio.pid)) == PARTS + 1
         assert send_signal(studio.part("web"), signal.SIGKILL)

@@ -24,6 +24,7 @@ from tests.certificates import make_certificate
 from tests.cli.running import START_S, completed, eventually, running
 from tests.clients import Client
 from tests.ports import unused_port
+from tests.prepared_postgres import prepare_data_directory
 from tests.system.musicians import PASSWORD
 from tests.system.printed import block, replaced, settings_in
 
@@ -125,7 +126,7 @@ def running_sites(folder: Path) -> Iterator[dict[str, Site]]:
         "OMNISONIC_ENV": "production",
         "NEXTAUTH_SECRET": secrets.token_urlsafe(32),
         "AUTH_ENABLE_CREDENTIALS": "true",
-        "OMNISONIC_DATA_DIR": str(data),
+        "OMNISONIC_DATA_DIR": str(prepare_data_directory(data)),
         "WEB_PORT": str(ports.web),
         "GATEWAY_PORT": str(ports.gateway),
     }

@@ -25,6 +25,7 @@ import trio
 from omnisonic.operations.embedded.postgres import running_embedded_url
 from tests.cli.running import START_S, Command, alive, children, completed, environ, eventually, running
 from tests.postgres_server import PostgresServer, running_postgres
+from tests.prepared_postgres import prepare_data_directory
 from tests.processes import end as end_process
 from tests.processes import send_signal
 from tests.system.visitors import Visitors
@@ -180,7 +181,7 @@ class Apart(Studio):
 def running_studio(way: str, folder: Path, **settings: str) -> Iterator[Studio]:
     """A studio that is in service, until the block ends. `way` is `serve` or `apart`."""
     if way == "serve":
-        data = folder / "data"
+        data = prepare_data_directory(folder / "data")
         with running("serve", OMNISONIC_DATA_DIR=str(data), **(SETTINGS | settings)) as command:
             yield Served(command, data)
         return

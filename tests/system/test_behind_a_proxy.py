@@ -14,6 +14,7 @@ import pytest
 from tests.cli.running import Command, children, command_line, completed, running
 from tests.clients import upgrade_request
 from tests.ports import unused_port
+from tests.prepared_postgres import prepare_data_directory
 
 SITE: Final = "https://studio.example"
 PRODUCTION: Final = {
@@ -39,7 +40,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """It, on ports that nobody else has."""
     web, gateway = unused_port(), unused_port()
-    data = {"OMNISONIC_DATA_DIR": str(tmp_path_factory.mktemp("production"))}
+    data = {"OMNISONIC_DATA_DIR": str(prepare_data_directory(tmp_path_factory.mktemp("production")))}
     ports = {"WEB_PORT": str(web), "GATEWAY_PORT": str(gateway)}
     with running("serve", NEXTAUTH_SECRET=secrets.token_hex(32), **PRODUCTION, **data, **ports) as command:
         command.printed('"event": "serve.running"')

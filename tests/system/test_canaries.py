@@ -14,6 +14,7 @@ from tests.cli.running import START_S, running
 from tests.http.oauth_studio import go_there
 from tests.http.openid_provider import CLIENT_SECRET, OpenIdProvider, running_provider
 from tests.otlp_receiver import running_otlp_receiver
+from tests.prepared_postgres import prepare_data_directory
 from tests.system.musicians import PASSWORD, musician
 from tests.system.studio import Served
 
@@ -51,7 +52,7 @@ async def test_what_a_studio_tells_holds_no_secret(tmp_path: Path, told_to: Tell
     """Passwords, cookies, tickets, invites, codes of sign-in, tokens, and the secrets of the installation."""
     with told_to() as (telemetry, reported), running_provider() as provider:
         settings = {
-            "OMNISONIC_DATA_DIR": str(tmp_path),
+            "OMNISONIC_DATA_DIR": str(prepare_data_directory(tmp_path)),
             "ROOM_ACCESS": "ticket",
             "ADMIN_TOKEN": ADMIN_TOKEN,
             "NEXTAUTH_SECRET": SIGNED,

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.cli.running import Command, completed, eventually, running
+from tests.prepared_postgres import prepare_data_directory
 from tests.processes import send_signal
 
 PRODUCTION: Final = {
@@ -44,7 +45,10 @@ def said(studio: Command, event: str) -> dict[str, Any]:
 
 def test_every_line_of_a_production_log_is_json(tmp_path: Path) -> None:
     """From the start to the stop, while people come and each part is killed once."""
-    settings = PRODUCTION | {"OMNISONIC_DATA_DIR": str(tmp_path), "NEXTAUTH_SECRET": secrets.token_urlsafe(32)}
+    settings = PRODUCTION | {
+        "OMNISONIC_DATA_DIR": str(prepare_data_directory(tmp_path)),
+        "NEXTAUTH_SECRET": secrets.token_urlsafe(32),
+    }
     with running("serve", **settings) as studio:
         started = said(studio, "serve.running")
         with httpx.Client(base_url=started["studio"], timeout=10) as client:

@@ -13,6 +13,7 @@ import pytest
 
 from omnisonic.operations.heartbeat import SILENT_S
 from tests.cli.running import Command, completed, eventually, running
+from tests.prepared_postgres import prepare_data_directory
 from tests.processes import send_signal
 
 pytestmark = pytest.mark.timing
@@ -43,7 +44,7 @@ def stopped(pid: int) -> Iterator[None]:
 @pytest.fixture
 def named(tmp_path: Path) -> Iterator[tuple[Command, dict[str, str]]]:
     """A studio, and the settings by which an operator finds it."""
-    settings = {"OMNISONIC_DATA_DIR": str(tmp_path)}
+    settings = {"OMNISONIC_DATA_DIR": str(prepare_data_directory(tmp_path))}
     with running("serve", **settings) as studio:
         studio.printed("is running")
         yield studio, settings | {"WEB_PORT": str(studio.port("Studio"))}
@@ -114,7 +115,7 @@ def test_a_studio_that_was_stopped_as_a_whole_goes_on(named: tuple[Command, dict
 
 def test_a_part_that_is_killed_while_the_studio_starts_is_started_again(tmp_path: Path) -> None:
     """The start goes on with the next one, and nobody has to look."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path))) as studio:
         assert send_signal(studio.part("gateway"), signal.SIGKILL)
         studio.printed("`gateway` was killed by SIGKILL. Starting it again.")
         studio.printed("is running")

@@ -13,6 +13,7 @@ from omnisonic.observability.metrics import METRICS
 from tests.cli.running import START_S, Command, eventually, running
 from tests.http.conftest import deadline
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, running_otlp_receiver
+from tests.prepared_postgres import prepare_data_directory
 from tests.studio.media.recordings import tone
 from tests.system.musicians import Musician, musician
 from tests.system.visitors import Visitors
@@ -34,7 +35,9 @@ def receiver() -> Iterator[OtlpReceiver]:
 def command(receiver: OtlpReceiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """`omnisonic serve`, which sends there, with its rooms behind tickets."""
     folder: Path = tmp_path_factory.mktemp("traces")
-    with running("serve", OMNISONIC_DATA_DIR=str(folder), ROOM_ACCESS="ticket", **receiver.environment) as command:
+    with running(
+        "serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(folder)), ROOM_ACCESS="ticket", **receiver.environment
+    ) as command:
         command.printed("is running")
         yield command
 
