@@ -1,6 +1,7 @@
 """Mixdowns by the whole product: whatever happens to worker and storage, each is made once, or it is told why not."""
 
 import contextlib
+import itertools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,13 @@ LONG_S: Final = 240.0
 RECOVERED_S: Final = LEASE_S + START_S
 MADE: Final = ("completed", "failed")
 
+_numbers = itertools.count(1)
+
 
 class Band:
-    """Somebody with a session of one stem, for which a mixdown takes a while."""
+    """Somebody with a session of one stem, for which a mixdown takes a while. Bands of one studio see each other's
+    mixdowns in its storage.
+    """
 
     def __init__(self, studio: Studio, client: httpx.Client) -> None:
         self.studio = studio
@@ -70,68 +75,104 @@ class Band:
         eventually(lambda: self.state()["status"] in MADE, what="it is over", within_s=RECOVERED_S)
         return self.state()
 
+    def row(self, column: str, condition: str = "true") -> list[str]:
+        """This column of the mixdown, if the condition holds."""
+        return rows(self.studio, f"SELECT {column} FROM exports WHERE id = '{self.export}' AND {condition}")
+
     def _mixers(self) -> list[int]:
         return [child for child in children(self.studio.pid("worker")) if "mixdown" in command_line(child)]
 
 
-@contextlib.contextmanager
-def band_in(folder: Path, **settings: str) -> Iterator[Band]:
-    """A studio with a band in it."""
-    with running_studio("serve", folder, **settings) as studio, contextlib.closing(signed_in(studio)) as client:
-        yield Band(studio, client)
+class Place:
+    """The studio that the tests share, and the mixdowns in its local storage."""
+
+    def __init__(self, studio: Studio, folder: Path) -> None:
+        self.studio = studio
+        self._folder = folder / "data" / "uploads"
+        self._seen: set[str] = set()
+
+    def forget(self) -> None:
+        """What is stored now is not a test's."""
+        self._seen = self._found()
+
+    def stored(self) -> list[str]:
+        """What a test has stored, or has taken away that was stored before it."""
+        return sorted(self._seen ^ self._found())
+
+    def _found(self) -> set[str]:
+        return {str(path.relative_to(self._folder)) for path in (self._folder / "exports").glob("*")}
+
+
+@pytest.fixture(scope="module")
+def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("exports")
+    with running_studio("serve", folder) as studio:
+        yield Place(studio, folder)
+
+
+@pytest.fixture
+def place(shared_place: Place) -> Place:
+    """A studio in which nothing is being mixed."""
+    shared_place.forget()
+    return shared_place
+
+
+@pytest.fixture
+def band(place: Place) -> Iterator[Band]:
+    """A band in it."""
+    with contextlib.closing(signed_in(place.studio, f"band{next(_numbers)}@example.com")) as client:
+        yield Band(place.studio, client)
 
 
 def check_made(band: Band, objects: list[str]) -> None:
-    """See that it is made, once: its file can be fetched, and is the only one there is."""
+    """See that it is made, once: its file can be fetched, and is the only one that was stored."""
     state = band.once_over()
     assert (state["status"], state["progress"]) == ("completed", 100), state
     assert state["durationSeconds"] == pytest.approx(LONG_S + 1, abs=0.01)
-    assert rows(band.studio, "SELECT object_key FROM exports WHERE status = 'completed'") == objects
+    assert band.row("object_key", "status = 'completed'") == objects
     assert len(objects) == 1
     got = band.client.get(f"/api/export/{band.export}/download")
     assert (got.status_code, got.content[:4], len(got.content)) == (200, b"fLaC", state["fileSize"])
 
 
-def stored(folder: Path) -> list[str]:
-    """The mixdowns in local storage."""
-    place = folder / "data" / "uploads"
-    return [str(path.relative_to(place)) for path in (place / "exports").glob("*")]
-
-
-def test_a_worker_killed_twice_while_it_mixes_makes_it_once(tmp_path: Path) -> None:
+def test_a_worker_killed_twice_while_it_mixes_makes_it_once(place: Place, band: Band) -> None:
     """RELIABILITY 26: the lease runs out, it is taken again, and nothing is left of the tries before."""
-    with band_in(tmp_path) as band:
-        band.ask()
-        for is_waited_for in (False, True):
-            mixers = band.once_mixed()
-            assert band.studio.end("worker", signal.SIGKILL) == -signal.SIGKILL
-            eventually(lambda mixers=mixers: not any(map(alive, mixers)), what="no mixer is left")  # type: ignore[misc]
-            assert band.state()["status"] == "processing"
-            if not is_waited_for:
-                rows(band.studio, "UPDATE exports SET due_at = now() RETURNING id")  # as if the lease had run out
-        band.once_over()
-        check_made(band, stored(tmp_path))
-        assert rows(band.studio, "SELECT tries FROM exports") == ["3"]
-        assert rows(band.studio, "SELECT object_key FROM loose_objects") == []
-
-
-def test_a_worker_that_is_told_to_stop_leaves_its_work_to_the_next(tmp_path: Path) -> None:
-    """At once, without waiting for a lease, and it does not count as a try."""
-    with band_in(tmp_path) as band:
-        band.ask()
+    band.ask()
+    for is_waited_for in (False, True):
         mixers = band.once_mixed()
-        assert band.studio.end("worker", signal.SIGTERM) == 0
-        assert not any(map(alive, mixers))
-        assert rows(band.studio, "SELECT tries FROM exports") in (["0"], ["1"])
-        eventually(band.is_mixed, what="it is being mixed again", within_s=LEASE_S / 2)
-        band.once_over()
-        check_made(band, stored(tmp_path))
-        assert rows(band.studio, "SELECT tries FROM exports") == ["1"]
+        assert band.studio.end("worker", signal.SIGKILL) == -signal.SIGKILL
+        eventually(lambda mixers=mixers: not any(map(alive, mixers)), what="no mixer is left")  # type: ignore[misc]
+        assert band.state()["status"] == "processing"
+        if not is_waited_for:
+            # As if the lease had run out.
+            rows(band.studio, f"UPDATE exports SET due_at = now() WHERE id = '{band.export}' RETURNING id")
+    band.once_over()
+    check_made(band, place.stored())
+    assert band.row("tries") == ["3"]
+    assert rows(band.studio, "SELECT object_key FROM loose_objects") == []
+
+
+def test_a_worker_that_is_told_to_stop_leaves_its_work_to_the_next(place: Place, band: Band) -> None:
+    """At once, without waiting for a lease, and it does not count as a try."""
+    band.ask()
+    mixers = band.once_mixed()
+    assert band.studio.end("worker", signal.SIGTERM) == 0
+    assert not any(map(alive, mixers))
+    assert band.row("tries") in (["0"], ["1"])
+    eventually(band.is_mixed, what="it is being mixed again", within_s=LEASE_S / 2)
+    band.once_over()
+    check_made(band, place.stored())
+    assert band.row("tries") == ["1"]
 
 
 def test_a_storage_that_is_away_at_the_end_is_waited_for(tmp_path: Path) -> None:
     """It is put when the storage is back, and is not mixed again."""
-    with running_s3() as s3, band_in(tmp_path, **s3.environ("minio")) as band:
+    with (
+        running_s3() as s3,
+        running_studio("serve", tmp_path, **s3.environ("minio")) as studio,
+        contextlib.closing(signed_in(studio)) as client,
+    ):
+        band = Band(studio, client)
         band.ask()
         band.once_mixed()
         s3.kill()
@@ -140,32 +181,30 @@ def test_a_storage_that_is_away_at_the_end_is_waited_for(tmp_path: Path) -> None
         s3.start()
         band.once_over()
         check_made(band, [key for key in s3.objects() if key.startswith("exports/")])
-        assert rows(band.studio, "SELECT tries FROM exports") == ["1"]
+        assert band.row("tries") == ["1"]
 
 
-def test_a_stem_that_is_removed_while_it_is_mixed_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_stem_that_is_removed_while_it_is_mixed_is_told_by_its_name(place: Place, band: Band) -> None:
     """Soon, and for good; without it the next one is made."""
-    with band_in(tmp_path) as band:
-        gone = band.upload("the other.flac", 0)
-        band.ask()
-        mixers = band.once_mixed()
-        assert band.client.delete(f"/api/upload/{gone}").status_code == 200
-        state = band.once_over()
-        assert state["status"] == "failed"
-        assert '"the other.flac" is not there any more.' in state["errorMessage"]
-        eventually(lambda: not any(map(alive, mixers)), what="no mixer is left")
-        assert stored(tmp_path) == []
-        band.ask()
-        band.once_over()
-        check_made(band, stored(tmp_path))
+    gone = band.upload("the other.flac", 0)
+    band.ask()
+    mixers = band.once_mixed()
+    assert band.client.delete(f"/api/upload/{gone}").status_code == 200
+    state = band.once_over()
+    assert state["status"] == "failed"
+    assert '"the other.flac" is not there any more.' in state["errorMessage"]
+    eventually(lambda: not any(map(alive, mixers)), what="no mixer is left")
+    assert place.stored() == []
+    band.ask()
+    band.once_over()
+    check_made(band, place.stored())
 
 
-def test_an_export_that_is_removed_while_it_is_mixed_ends(tmp_path: Path) -> None:
+def test_an_export_that_is_removed_while_it_is_mixed_ends(place: Place, band: Band) -> None:
     """Its mixer is ended, and nothing is put."""
-    with band_in(tmp_path) as band:
-        band.ask()
-        mixers = band.once_mixed()
-        assert band.client.delete(f"/api/export/{band.export}").status_code == 200
-        eventually(lambda: not any(map(alive, mixers)), what="no mixer is left", within_s=LEASE_S)
-        assert (stored(tmp_path), rows(band.studio, "SELECT id FROM exports")) == ([], [])
-        assert alive(band.studio.pid("worker"))
+    band.ask()
+    mixers = band.once_mixed()
+    assert band.client.delete(f"/api/export/{band.export}").status_code == 200
+    eventually(lambda: not any(map(alive, mixers)), what="no mixer is left", within_s=LEASE_S)
+    assert (place.stored(), band.row("id")) == ([], [])
+    assert alive(band.studio.pid("worker"))
