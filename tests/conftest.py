@@ -32,24 +32,36 @@ __all__ = [
 
 TEST_S: Final = 60.0
 """A test that takes longer hangs."""
-LONGEST: Final = ("system", "cli", "interop", "embedding", "operations", "http")
-"""The folders whose tests start programs, web servers and browsers."""
+LONG: Final = ("system", "cli", "interop", "embedding", "operations")
+"""The folders whose tests start programs and browsers, those that take longest first."""
+LONG_UNTIL: Final = 0.8
+"""Their share of the run: what comes then is short."""
 DESCRIPTORS: Final = 16_384
 """Enough for thousands of members at both ends of their sockets."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders that take longest, and give every asynchronous test its deadline."""
-    items.sort(key=_turn)
+    """Spread the files that take long, and give every asynchronous test its deadline."""
+    turns = _turns(items)
+    items.sort(key=lambda item: turns[item.path])
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _within(TEST_S, item.obj)
 
 
-def _turn(item: pytest.Item) -> int:
-    """Files are handed out one at a time: were a long one among the last, the other workers would wait for it."""
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+def _turns(items: list[pytest.Item]) -> dict[Path, float]:
+    """When each file has its turn. Files are handed out one at a time, so that workers would wait for a long last one,
+    and would be in each other's way if all that start programs came at once.
+    """
+    folders = {item.path: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
+    long = sorted(
+        (path for path, folder in folders.items() if folder in LONG), key=lambda path: LONG.index(folders[path])
+    )
+    short = [path for path, folder in folders.items() if folder not in LONG]
+    return {
+        **{path: LONG_UNTIL * number / len(long) for number, path in enumerate(long)},
+        **{path: number / len(short) for number, path in enumerate(short)},
+    }
 
 
 def _within(deadline_s: float, test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
