@@ -1,5 +1,6 @@
 """What holds for every test: one Postgres, Valkey and S3 server for all, many sockets, and a deadline under trio."""
 
+import contextlib
 import functools
 import inspect
 import resource
@@ -75,9 +76,9 @@ def _within(deadline_s: float, test: Callable[..., Awaitable[None]]) -> Callable
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have the same ground under all tests, however they were started."""
-    folder = run_folder()
-    folder.__enter__()
-    config.add_cleanup(lambda: folder.__exit__(None, None, None))
+    run = contextlib.ExitStack()
+    run.enter_context(run_folder())
+    config.add_cleanup(run.close)
     _take_descriptors()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell lets what it starts in the background ignore Ctrl-C, and so would all that is started from here.
