@@ -152,8 +152,7 @@ def test_the_worker_alone_needs_a_place_to_meet_the_others() -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["serve", "web"])
-@pytest.mark.parametrize("secret", ["", "short", "changeme" * 2, "a" * 64])
+@pytest.mark.parametrize(("command", "secret"), [("serve", "short"), ("web", ""), ("web", "changeme" * 2)])
 def test_production_does_not_start_with_a_secret_that_can_be_guessed(command: str, secret: str) -> None:
     """Nor without one; the sentence does not show it."""
     urls = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}

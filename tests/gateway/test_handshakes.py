@@ -8,8 +8,6 @@ from tests.clients import upgrade_request
 from tests.gateway.http_answers import answered, asked
 from tests.rooms import Stage, eventually, open_stage
 
-pytestmark = pytest.mark.timing
-
 
 @pytest.mark.parametrize("version", ["", "8", "14"])
 async def test_only_version_13_is_spoken(stage: Stage, version: str) -> None:

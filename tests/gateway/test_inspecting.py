@@ -12,8 +12,6 @@ from omnisonic.wire.inspection_lines import RoomLine
 from tests.inspectors import TOKEN, Inspector, StallingRoom, inspector
 from tests.rooms import Stage, eventually, open_stage
 
-pytestmark = pytest.mark.timing
-
 T = TypeVar("T")
 
 

@@ -12,8 +12,6 @@ from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stag
 from tests.rooms import Stage, becomes
 from tests.studio.databases import DEAD_URL
 
-pytestmark = pytest.mark.timing
-
 
 @pytest.fixture
 async def ana(people: People) -> Somebody:

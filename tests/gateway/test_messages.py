@@ -5,8 +5,6 @@ import pytest
 from tests.clients import TEXT
 from tests.rooms import Stage
 
-pytestmark = pytest.mark.timing
-
 
 async def test_a_message_goes_to_everyone_but_its_sender(stage: Stage) -> None:
     """The envelope comes back out with the sender's name and the offset, its payload as it was."""

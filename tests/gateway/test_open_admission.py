@@ -16,8 +16,6 @@ from tests.gateway.http_answers import asked
 from tests.gateway.people import SECRET, Somebody, enter, shown
 from tests.rooms import Stage, listening, open_stage
 
-pytestmark = pytest.mark.timing
-
 ADA: Final = Somebody("ada", "4c3c1c5e-0000-4000-8000-000000000001", "token one")
 BO: Final = Somebody("bo", "4c3c1c5e-0000-4000-8000-000000000002", "token two")
 

@@ -21,8 +21,6 @@ from tests.clients import (
 from tests.gateway.conftest import OpenStage
 from tests.rooms import PoisonedRoom, Stage
 
-pytestmark = pytest.mark.timing
-
 
 async def test_binary_and_text_share_one_order(stage: Stage) -> None:
     """A binary message has a place in it, and takes no offset: it is not remembered."""

@@ -10,8 +10,6 @@ from tests.clients import FRAGMENT_OF_TEXT, LAST, TEXT
 from tests.gateway.conftest import OpenStage
 from tests.rooms import Stage
 
-pytestmark = pytest.mark.timing
-
 
 @pytest.mark.parametrize("reply_id", ["1" * 129, "-" + "1" * 129, '"' + "x" * 129 + '"', "1.5", "true", "[]", "{}"])
 async def test_an_id_that_is_none_is_refused(stage: Stage, reply_id: str) -> None:

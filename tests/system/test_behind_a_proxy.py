@@ -69,8 +69,9 @@ def test_the_parity_service_is_off(site: Site) -> None:
     assert not any(" omnisonic parity " in command_line(pid) for pid in children(site.command.pid))
 
 
-@pytest.mark.parametrize("command", ["serve", "gateway", "web"])
-@pytest.mark.parametrize("token", ["a", "changeme-changeme-changeme-changeme"])
+@pytest.mark.parametrize(
+    ("command", "token"), [("serve", "a"), ("gateway", "changeme-changeme-changeme-changeme"), ("web", "a")]
+)
 def test_nothing_starts_with_an_operators_token_that_can_be_guessed(command: str, token: str, tmp_path: Path) -> None:
     """A sentence names it, and does not show it; exit code 2."""
     urls = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}

@@ -108,7 +108,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 in_either_mode = pytest.mark.parametrize("served", ["open", "ticket"], indirect=True, scope="module")
-"""For who may be where: the rest does not know the mode, and is tried in one."""
+"""For how people meet: the rest does not know the mode, and is tried in one."""
 
 
 @pytest.fixture
@@ -138,7 +138,6 @@ def test_two_people_meet_talk_and_part(visitors: Visitors) -> None:
     expect(roster(ada)).to_have_count(1)
 
 
-@in_either_mode
 def test_the_cookie_of_who_signed_out_is_dead(visitors: Visitors) -> None:
     """A copy of it opens nothing any more, and whoever was in a room by it is out of it at once."""
     eve, fay = visitors.band("Eve", "Fay", "Dusk jam")
@@ -156,7 +155,6 @@ def test_the_cookie_of_who_signed_out_is_dead(visitors: Visitors) -> None:
     expect(roster(fay)).to_have_count(1)
 
 
-@in_either_mode
 def test_whoever_is_removed_is_out_of_the_room(visitors: Visitors) -> None:
     """At once, with a sentence; the session is not there for them any more, nor is the link they came by."""
     gil, hal = visitors.band("Gil", "Hal", "Noon jam")
