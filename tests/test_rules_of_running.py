@@ -59,7 +59,8 @@ def run(folder: Path, program: str, *arguments: str, **environ: str) -> tuple[in
     (folder / "test_it.py").write_text(program)
     (folder / "conftest.py").write_text('pytest_plugins = ("tests.properties", "tests.skips")\n')
     (folder / "pytest.ini").write_text("[pytest]\n")
-    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
+    left_out = ("CI", "PYTEST_ADDOPTS", "COVERAGE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-rA", "-p", "_hypothesis_pytestplugin", *arguments, str(folder)],
         cwd=folder,

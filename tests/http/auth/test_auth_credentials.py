@@ -1,6 +1,7 @@
 """Passwords: guessing them is slow, costs little, and tells nothing (RELIABILITY, attacks: sign-in)."""
 
 import asyncio
+import functools
 import statistics
 import time
 from collections.abc import Iterator
@@ -48,9 +49,14 @@ def attempt(web: Web, password: str = "wrong", *, email: str = EMAIL, forwarded:
 
 def register(web: Web, *emails: str) -> None:
     """Accounts with these e-mail addresses, or one with the usual, and the usual password."""
-    password_hash = hash_password(PASSWORD)
     for email in emails or (EMAIL,):
-        web.do(web.stores.accounts.register(email, password_hash))
+        web.do(web.stores.accounts.register(email, usual_hash()))
+
+
+@functools.cache
+def usual_hash() -> str:
+    """Of the usual password, made once: a hash is slow on purpose."""
+    return hash_password(PASSWORD)
 
 
 def test_in_production_nobody_registers_by_trying(production: Web) -> None:
