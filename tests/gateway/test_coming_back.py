@@ -8,8 +8,10 @@ import trio
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT, frame
 from tests.clients import CLOSE, Bare, upgrade_request
-from tests.gateway.conftest import OpenStage
+from tests.gateway.conftest import OpenStage, both_stores
 from tests.rooms import PoisonedRoom, Stage, becomes, eventually
+
+store_kind = both_stores
 
 GRACE_S: Final = 60.0
 
