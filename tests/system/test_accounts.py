@@ -43,7 +43,8 @@ async def test_two_people_meet_in_a_session_that_one_shares(studio: Studio) -> N
         async with ada.in_room(session) as first, bo.in_room(session, displayName="Bo") as second:
             joined = await first.next("presence.join")
             account = {"id": bo.id, "name": "bo-meets"}
-            assert joined["payload"] == {"memberId": bo.id, "displayName": "Bo", "status": "active", "account": account}
+            shown = {"memberId": bo.id, "displayName": "Bo", "status": "active", "connected": True, "account": account}
+            assert joined["payload"] == shown
             await first.say("chat", {"text": "From the bridge?"})
             received = await second.next("chat")
             assert (received["from"], received["payload"]) == (ada.id, {"text": "From the bridge?"})
