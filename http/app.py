@@ -20,6 +20,7 @@ from omnisonic.http.api.exports import Exports
 from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
+from omnisonic.http.api.messages import Messages
 from omnisonic.http.api.presence import Presence
 from omnisonic.http.api.request_rates import RequestRates
 from omnisonic.http.api.room_events import RoomEvents
@@ -53,6 +54,7 @@ from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.media.identifier import Identifier
+from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.sessions import SessionStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import ResumableStore
@@ -87,6 +89,7 @@ class Stores:
     resumable: ResumableStore
     exports: ExportStore
     activity: ActivityStore
+    messages: MessageStore
     retention: UploadRetention
     storage: Storage
     ping_database: Callable[[], Awaitable[None]]
@@ -153,6 +156,7 @@ def create_app(
         Activity(stores.activity, room_events, current_user.login),
         Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
         Rooms(settings, room_stores, current_user, rights, secret=secret, admin_token=admin_token, gateway=gateway),
+        Messages(stores.messages, current_user.login),
         RealtimeReference(gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, current_user, csrf, secret=secret),
         PublicPages(settings, page_context),

@@ -18,6 +18,7 @@ from omnisonic.models import (
     ExportStatus,
     Invite,
     InviteId,
+    KeptMessage,
     Person,
     PresenceMember,
     Role,
@@ -135,6 +136,16 @@ class SaidAnswer(msgspec.Struct, frozen=True):
     """
 
     offset: int
+
+
+class MessageList(msgspec.Struct, frozen=True, rename="camel"):
+    """Kept messages of a room, newest first.
+
+    Send `nextBefore` as `before` to get the next page; null: there are no more.
+    """
+
+    messages: list[KeptMessage]
+    next_before: str | None
 
 
 class UploadAnswer(msgspec.Struct, frozen=True, rename="camel"):

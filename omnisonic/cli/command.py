@@ -103,6 +103,7 @@ class ServeCommand(SettingsCommand):
         *LIVEKIT,
         *GATEWAY,
         *PARITY,
+        "message_retention_days",
         "rooms_first",
     )
 
@@ -147,7 +148,16 @@ class WebCommand(SettingsCommand):
 class WorkerCommand(SettingsCommand):
     """`worker` makes mixdowns, analyses uploads, and deletes what has expired."""
 
-    fields = (*EVERYWHERE, *DATABASE, "redis_url", *STORAGE, *RETENTION, *MAKING, "rooms_first")
+    fields = (
+        *EVERYWHERE,
+        *DATABASE,
+        "redis_url",
+        *STORAGE,
+        *RETENTION,
+        *MAKING,
+        "message_retention_days",
+        "rooms_first",
+    )
 
 
 class DatabaseCommand(SettingsCommand):

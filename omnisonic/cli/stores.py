@@ -21,6 +21,7 @@ from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_store import ExportStore
+from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
@@ -67,6 +68,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
                 tell=room_events.tell,
             ),
             activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
+            messages=MessageStore(database, use),
             storage=storage,
             ping_database=database.ping,
             ask_gateway=None if gateway is None else gateway.check,

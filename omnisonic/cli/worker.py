@@ -30,6 +30,7 @@ from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.exports.export_worker import ExportWorker
 from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.media.analyser import analyse_file
+from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.mixdown.mixer import mix
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AT_ONCE, AnalysisWorker
@@ -108,6 +109,8 @@ def _chores(settings: Settings, database: Database, storage: Storage) -> Mapping
         retention,
         ExportQueue(database),
         GarbageCollector(retention, storage),
+        MessageStore(database),
         upload_retention=timedelta(days=settings.upload_retention_days),
         export_retention=timedelta(days=settings.export_retention_days),
+        message_retention=timedelta(days=settings.message_retention_days),
     )

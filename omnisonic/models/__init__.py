@@ -134,6 +134,24 @@ class Invite(msgspec.Struct, frozen=True, rename="camel"):
     expires_at: datetime
 
 
+class KeptMessage(msgspec.Struct, frozen=True, rename="camel"):
+    """A message of a session's room that was written down (SPEC 5.2).
+
+    `epoch` and `offset` are its place in the room's order, `id` is what its sender called it. `display_name` is the
+    sender's name at that time, and `user_id` their user, None when that account is deleted.
+    """
+
+    epoch: str
+    offset: int
+    id: str | int
+    sender: MemberId = msgspec.field(name="from")
+    user_id: UserId | None
+    display_name: str
+    type: str
+    payload: msgspec.Raw
+    at: datetime
+
+
 class Upload(msgspec.Struct, frozen=True, rename="camel"):
     """An uploaded file, and its place in the mix (SPEC 3).
 

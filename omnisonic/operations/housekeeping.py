@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from omnisonic.errors import Unavailable
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.exports.export_queue import ExportQueue
+from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.retention import UploadRetention
 
@@ -38,13 +39,16 @@ def all_chores(
     retention: UploadRetention,
     exports: ExportQueue,
     garbage_collector: GarbageCollector,
+    messages: MessageStore,
     *,
     upload_retention: timedelta,
     export_retention: timedelta,
+    message_retention: timedelta,
 ) -> Mapping[str, Chore]:
     """All chores by name, in their order: files that one chore leaves unreferenced are deleted by a later one.
 
-    `upload_retention` is how long uploads without a session are kept, `export_retention` how long exports are kept.
+    `upload_retention` is how long uploads without a session are kept, `export_retention` how long exports are kept, and
+    `message_retention` how long kept messages are; zero: as long as their session.
     """
 
     async def drop_expired() -> int:
@@ -62,12 +66,16 @@ def all_chores(
     async def drop_old_exports() -> int:
         return await _drop_all(partial(exports.drop_old, export_retention))
 
+    async def drop_old_messages() -> int:
+        return await _drop_all(partial(messages.drop_old, message_retention)) if message_retention else 0
+
     return {
         "accounts": accounts.sweep,
         "unfinished uploads": drop_expired,
         "removed uploads": drop_removed,
         "stale uploads": drop_stale,
         "old exports": drop_old_exports,
+        "old messages": drop_old_messages,
         "files": garbage_collector.sweep,
     }
 

@@ -110,6 +110,14 @@ class ExportSettings(BaseModel):
     )
 
 
+class MessageSettings(BaseModel):
+    """How long kept messages of rooms stay."""
+
+    message_retention_days: int = Field(
+        default=0, ge=0, le=36_500, description="days that kept messages stay; 0: as long as their session"
+    )
+
+
 class WebSettings(BaseModel):
     """How many connections one web process holds, and how many requests it allows."""
 
@@ -140,7 +148,9 @@ def _default_data_dir() -> Path:
     return Path("/var/lib/omnisonic") if os.geteuid() == 0 else Path(".omnisonic")
 
 
-class SettingsFields(LogSettings, ProviderSettings, RoomSettings, ExportSettings, StorageSettings, WebSettings):
+class SettingsFields(
+    LogSettings, ProviderSettings, RoomSettings, ExportSettings, MessageSettings, StorageSettings, WebSettings
+):
     """All fields, validated together and frozen."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)

@@ -55,6 +55,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", "/api/presence"): Decision(401, 404, {"roomId": "{room_id}"}),
     ("POST", "/api/presence"): Decision(401, 404, {"roomId": "{room_id}", "memberId": "ada", "displayName": "Ada"}),
     ("DELETE", "/api/presence"): Decision(401, 404, {"roomId": "{room_id}", "memberId": "ada"}),
+    ("GET", "/api/rooms/<path:room_id>/messages"): OWNERS,
     # Sessions; everybody may have some of their own
     ("GET", "/api/sessions"): Decision(401, 404, {"id": "{session_id}"}),
     ("POST", "/api/sessions"): Decision(401, 201),

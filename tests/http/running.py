@@ -38,6 +38,7 @@ from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_store import ExportStore
+from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import ResumableStore
@@ -230,6 +231,7 @@ def _stores(
             most_active_of_user=settings.export_max_active_per_user,
             tell=room_events.tell,
         ),
+        messages=MessageStore(database, use),
         retention=UploadRetention(database),
         activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
         storage=storage,

@@ -22,6 +22,7 @@ from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.exports.export_queue import ExportQueue, Finished, Job
 from omnisonic.studio.exports.export_store import ExportStore
+from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import ReceivedFile
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -116,7 +117,7 @@ class House:
         assert await queue.complete(job, Finished(key, 3, "00", 1.0, None, None))
         return job.export.id
 
-    async def keep(self) -> None:
+    async def keep(self, *, message_retention: timedelta = timedelta()) -> None:
         """Do all chores once."""
         upkeep = UploadRetention(self.database)
         todo = all_chores(
@@ -124,8 +125,10 @@ class House:
             upkeep,
             ExportQueue(self.database),
             GarbageCollector(upkeep, self.storage),
+            MessageStore(self.database),
             upload_retention=RETENTION,
             export_retention=RETENTION / 2,
+            message_retention=message_retention,
         )
         with pytest.raises(Enough):
             await run_housekeeping(todo, sleep=Naps(1))
@@ -194,6 +197,31 @@ def test_old_and_unfinished_uploads_go_with_their_files(database_url: str, tmp_p
             assert [kept.upload.id for kept in page.uploads] == [kept_upload]
             assert (await house.resumables.get(login, kept_resumable)).received == 5
             assert await house.database.rows("SELECT 1 FROM loose_objects") == []
+
+    blocking(run())
+
+
+def test_old_messages_go_only_where_they_have_an_age(database_url: str, tmp_path: Path) -> None:
+    """Without a retention they stay as long as their session; with one, more than a batch of them goes."""
+
+    async def run() -> None:
+        async with house_at(database_url, tmp_path) as house:
+            user = await house.accounts.register("ada@example.com", "x")
+            login = login_id(await house.accounts.open_login(user))
+            session = await PostgresSessions(house.database).create(login, "Jam")
+            say = (
+                "INSERT INTO kept_messages (session_id, epoch, message_offset, member_id, client_id, display_name,"
+                " type, payload, content_digest, said_at) SELECT $1, 'e', n, 'ada', n::text, 'Ada', 'chat', '{}', '',"
+                " now() - $3::interval"
+                " FROM generate_series(1, $2::int) AS n"
+            )
+            await house.database.row(say, session.id, BATCH + 1, RETENTION * 1.01)
+            await house.database.row(say.replace("n::text", "'young'"), session.id, 1, RETENTION * 0.99)
+            await house.keep()
+            assert len(await house.database.rows("SELECT FROM kept_messages")) == BATCH + 2
+            await house.keep(message_retention=RETENTION)
+            left = await house.database.rows("SELECT client_id FROM kept_messages")
+            assert [row["client_id"] for row in left] == ["young"]
 
     blocking(run())
 
