@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import length_hint
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from omnisonic.actors.rooms.seat import ConnectionHandle, Entry
+from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, UserId
 from omnisonic.observability.trace_context import Trace
 from omnisonic.stores.bus.events import Reply
+from omnisonic.studio.messages import Kept
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import Frame
 from omnisonic.wire.messages import Envelope
@@ -118,6 +120,21 @@ class ExternalMessage:
     trace: Trace | None = None
 
 
+class KeepResult(NamedTuple):
+    """What became of a message that `member_id` wanted kept, under the `id` that they gave it, as JSON."""
+
+    member_id: MemberId
+    client_id: str
+    outcome: Kept | InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class KeepResults:
+    """Messages of this room are committed, or cannot be kept."""
+
+    results: tuple[KeepResult, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Tick:
     """The room's timer is due. `on_start` is called when the room begins to handle it."""
@@ -128,7 +145,18 @@ class Tick:
 Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | ExternalMessage
 """What began outside the gateway."""
 Control: TypeAlias = (
-    Join | Leave | PutLease | DropLease | DropLeasesOf | SyncLeases | Expire | Remove | Dismiss | ExternalMessage | Tick
+    Join
+    | Leave
+    | PutLease
+    | DropLease
+    | DropLeasesOf
+    | SyncLeases
+    | Expire
+    | Remove
+    | Dismiss
+    | ExternalMessage
+    | KeepResults
+    | Tick
 )
 
 

@@ -2,11 +2,12 @@
 //
 // States, told to `handlers.state(name, detail)`:
 //   joining       the first connection is being made
-//   connected     `detail.members` is the roster; told again after each reconnection
+//   connected     `detail.members` is the roster; told again after each reconnection, and then comes what was missed
 //   reconnecting  `detail.words` says why, the next attempt is at `detail.at` (performance.now)
 //   ended         `detail.words` says why; nothing more happens by itself
 // Before each attempt `address()` is asked for `{ url, protocols }`. When it fails with a `Problem` that will not pass
 // (signed out, no longer shared) that is the end, with the problem as `detail.problem`; otherwise it is tried again.
+// A reconnection says what was received last (`since`); what the room cannot say any more comes as `history.gap`.
 // Every other message goes to `handlers.message(envelope)`, round trips in milliseconds to `handlers.latency(ms)`.
 
 const HEARTBEAT_EVERY_MS = 20_000;
@@ -37,6 +38,9 @@ export class Connection {
   #socket = null;
   #attempts = 0;
   #welcomed = false;
+  // The place in the room's order up to which everything was received; none before the first welcome.
+  #epoch = "";
+  #offset = 0;
   #refusal = "";
   #timers = new Set();
   #unanswered = 0;
@@ -44,6 +48,11 @@ export class Connection {
   constructor(address, handlers) {
     this.#address = address;
     this.#handlers = handlers;
+  }
+
+  // Names the count of offsets in the room.
+  get epoch() {
+    return this.#epoch;
   }
 
   open() {
@@ -82,7 +91,9 @@ export class Connection {
     }
     // Meanwhile somebody may have left, or run out of patience.
     if (attempt !== this.#attempt) return;
-    const socket = new WebSocket(place.url, place.protocols);
+    const url = new URL(place.url);
+    if (this.#epoch) url.searchParams.set("since", `${this.#epoch}:${this.#offset}`);
+    const socket = new WebSocket(url.href, place.protocols);
     this.#socket = socket;
     socket.addEventListener("message", (event) => socket === this.#socket && this.#heard(event.data));
     socket.addEventListener("close", (event) => socket === this.#socket && this.#lost(event.code, event.reason));
@@ -91,9 +102,12 @@ export class Connection {
   #heard(data) {
     if (typeof data !== "string") return;
     const message = JSON.parse(data);
+    if (typeof message.offset === "number") this.#offset = message.offset;
     if (message.type === "welcome") {
       this.#welcomed = true;
       this.#attempts = 0;
+      this.#epoch = message.payload.epoch ?? "";
+      this.#offset = message.payload.offset ?? 0;
       this.#handlers.state("connected", { members: message.payload.members });
       this.#beat();
     } else if (message.type === "heartbeat") {

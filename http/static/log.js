@@ -1,88 +1,208 @@
 // What was said and what happened, oldest first. Scrolls along only while the reader is at the end.
+//
+// Earlier messages come in above, and missing ones in between: what the reader sees stays where it is.
 
 import { avatar } from "./avatar.js";
 
-const LONGEST = 500;
+const LONGEST = 2000;
 const AT_THE_END_PX = 48;
+const NEAR_THE_TOP_PX = 160;
 const GROUP_WITHIN_MS = 120_000;
 
+const SLOW_MS = 1_500;
+const SENDING = "Sending…";
+
+// The timers of entries that are on their way.
+const slow = new WeakMap();
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const calendar = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 
 export class Log {
   #box;
-  #last = null;
+  #earlier;
+  #cutOff;
 
-  constructor(box) {
+  // `showEarlier()` is called when the reader wants what is above; `cutOff()` when the oldest lines were removed.
+  constructor(box, { showEarlier, cutOff }) {
     this.#box = box;
+    this.#cutOff = cutOff;
+    this.#earlier = document.createElement("button");
+    this.#earlier.type = "button";
+    this.#earlier.className = "textual earlier";
+    this.#earlier.textContent = "Show earlier messages";
+    this.#earlier.addEventListener("click", showEarlier);
+    box.addEventListener("scroll", () => {
+      if (!this.#earlier.hidden && box.scrollTop < NEAR_THE_TOP_PX) showEarlier();
+    }, { passive: true });
+    this.clear();
   }
 
   clear() {
-    this.#box.replaceChildren();
-    this.#last = null;
+    this.#earlier.hidden = true;
+    this.#box.replaceChildren(this.#earlier);
   }
 
-  // Someone came, went, or something else of note.
+  // Whether there is something above that is not shown.
+  set hasEarlier(has) {
+    if (!has && document.activeElement === this.#earlier) this.#box.focus();
+    this.#earlier.hidden = !has;
+  }
+
+  // Someone came, went, or something else of note. Returns the line.
   event(words) {
     const line = document.createElement("p");
     line.className = "event";
     line.textContent = words;
-    this.#last = null;
     this.#append(line);
+    return line;
   }
 
-  // Something was said. Returns its entry, for `sending`, `sent` and `unsent`.
-  message(memberId, name, text) {
-    const now = Date.now();
-    const goesOn = this.#last?.memberId === memberId && now - this.#last.at < GROUP_WITHIN_MS;
-    const entry = document.createElement("article");
-    entry.className = goesOn ? "said goes-on" : "said";
-    entry.append(goesOn ? document.createElement("span") : avatar(memberId, name));
-    const body = document.createElement("div");
-    body.className = "said-body";
-    const by = document.createElement("p");
-    by.className = goesOn ? "said-by unseen" : "said-by";
-    by.append(strong(name), " ", time(now));
-    const words = document.createElement("p");
-    words.className = "said-text";
-    words.textContent = text;
-    body.append(by, words);
-    entry.append(body);
-    this.#last = { memberId, at: now };
+  // Something was said. Returns its entry, for `sending`, `sent`, `unsent` and the methods below.
+  message(said) {
+    const entry = newEntry(said);
     this.#append(entry);
     return entry;
   }
 
+  // Something was said earlier: show it after `line`, or above everything.
+  insert(said, line = this.#earlier) {
+    const entry = newEntry(said);
+    this.#keepingPlace(() => line.after(entry));
+    return entry;
+  }
+
+  // Show `entry` after `line`.
+  move(entry, line) {
+    const next = entry.nextElementSibling;
+    this.#keepingPlace(() => line.after(entry));
+    if (next) group(next);
+  }
+
+  // Do several of these; nothing is read out before the end.
+  together(act) {
+    this.#box.setAttribute("aria-busy", "true");
+    this.#keepingPlace(act);
+    this.#box.removeAttribute("aria-busy");
+  }
+
+  #keepingPlace(act) {
+    const box = this.#box;
+    if (this.#isAtTheEnd) {
+      act();
+      box.scrollTop = box.scrollHeight;
+    } else {
+      const seen = [...box.children].find((line) => line.offsetTop + line.offsetHeight > box.scrollTop);
+      const top = seen?.offsetTop ?? 0;
+      act();
+      if (seen) box.scrollTop += seen.offsetTop - top;
+    }
+    for (const entry of box.querySelectorAll(".said:not([data-grouped])")) {
+      group(entry);
+      if (entry.nextElementSibling) group(entry.nextElementSibling);
+    }
+  }
+
+  get #isAtTheEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#box;
+    return scrollHeight - scrollTop - clientHeight < AT_THE_END_PX;
+  }
+
   #append(line) {
     const box = this.#box;
-    const isAtTheEnd = box.scrollHeight - box.scrollTop - box.clientHeight < AT_THE_END_PX;
+    const isAtTheEnd = this.#isAtTheEnd;
     box.append(line);
-    while (box.childElementCount > LONGEST) box.firstElementChild.remove();
-    if (isAtTheEnd) box.scrollTop = box.scrollHeight;
+    group(line);
+    if (!isAtTheEnd) return;
+    if (box.childElementCount > LONGEST) {
+      while (box.childElementCount > LONGEST) this.#earlier.nextElementSibling.remove();
+      this.#cutOff();
+    }
+    box.scrollTop = box.scrollHeight;
   }
 }
 
+// When it was said, as is known now.
+export function dated(entry, at) {
+  const stamp = entry.querySelector("time");
+  stamp.replaceWith(time(at));
+  entry.dataset.at = at;
+}
+
+// It is on its way; what takes longer than usual says so.
 export function sending(entry) {
   entry.classList.add("pending");
   entry.querySelector(".unsent")?.remove();
+  clearTimeout(slow.get(entry));
+  if (entry.querySelector(".on-its-way")) waits(entry, SENDING);
+  else slow.set(entry, setTimeout(() => waits(entry, SENDING), SLOW_MS));
+}
+
+// Why it is still on its way.
+export function waits(entry, words) {
+  clearTimeout(slow.get(entry));
+  let line = entry.querySelector(".on-its-way");
+  if (!line) {
+    line = document.createElement("p");
+    line.className = "on-its-way";
+    entry.querySelector(".said-body").append(line);
+  }
+  line.textContent = words;
 }
 
 export function sent(entry) {
+  clearTimeout(slow.get(entry));
   entry.classList.remove("pending");
+  entry.querySelector(".on-its-way")?.remove();
+}
+
+// It was sent, but something about it is not as it should be.
+export function marked(entry, words) {
+  sent(entry);
+  entry.querySelector(".unsent")?.remove();
+  const line = document.createElement("p");
+  line.className = "unsent";
+  line.textContent = words;
+  entry.querySelector(".said-body").append(line);
+  return line;
 }
 
 // Mark it as not sent, with the reason and a way to try again.
 export function unsent(entry, words, sendAgain) {
-  entry.classList.remove("pending");
-  const line = document.createElement("p");
-  line.className = "unsent";
   const button = document.createElement("button");
   button.type = "button";
   button.className = "textual";
   button.textContent = "Send again";
   button.addEventListener("click", sendAgain);
-  line.append(`Not sent. ${words} `, button);
-  entry.querySelector(".unsent")?.remove();
-  entry.querySelector(".said-body").append(line);
+  marked(entry, `Not sent. ${words} `).append(button);
+}
+
+function newEntry({ memberId, name, text, at }) {
+  const entry = document.createElement("article");
+  entry.className = "said";
+  entry.dataset.member = memberId;
+  entry.dataset.at = at;
+  const body = document.createElement("div");
+  body.className = "said-body";
+  const by = document.createElement("p");
+  by.className = "said-by";
+  by.append(strong(name), " ", time(at));
+  const words = document.createElement("p");
+  words.className = "said-text";
+  words.textContent = text;
+  body.append(by, words);
+  entry.append(avatar(memberId, name), body);
+  return entry;
+}
+
+// Whoever goes on talking is named once.
+function group(entry) {
+  if (!entry.matches(".said")) return;
+  const before = entry.previousElementSibling;
+  const goesOn = before?.matches(".said")
+    && before.dataset.member === entry.dataset.member
+    && Math.abs(entry.dataset.at - before.dataset.at) < GROUP_WITHIN_MS;
+  entry.classList.toggle("goes-on", Boolean(goesOn));
+  entry.dataset.grouped = "";
 }
 
 function strong(text) {
@@ -93,7 +213,8 @@ function strong(text) {
 
 function time(at) {
   const stamp = document.createElement("time");
-  stamp.dateTime = new Date(at).toISOString();
-  stamp.textContent = clock.format(at);
+  const moment = new Date(at);
+  stamp.dateTime = moment.toISOString();
+  stamp.textContent = (moment.toDateString() === new Date().toDateString() ? clock : calendar).format(moment);
   return stamp;
 }

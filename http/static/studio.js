@@ -34,7 +34,7 @@ let hasBeenIn = false;
 
 const roster = new Roster(part("roster"), memberId);
 const head = new SessionHead(sessionId, isOwner);
-const talk = new Talk(part("log"), part("composer"), {
+const talk = new Talk(sessionId, part("log"), part("composer"), {
   me: () => ({ memberId, name }),
   isConnected: () => state === "connected",
   send: (message) => {
@@ -148,13 +148,14 @@ function connected({ members }) {
   // What the room said meanwhile nobody here has heard.
   sounds.refresh();
   activity.refresh();
+  talk.connected();
   if (hasBeenIn) refresh();
   else talk.focus();
   hasBeenIn = true;
 }
 
 function reconnecting({ words, at }) {
-  talk.failAll("The connection was lost.");
+  talk.interrupted();
   notice(words, "Try now", () => connection.retry());
   countDown(at);
 }
@@ -175,7 +176,7 @@ function latency(ms) {
   part("latency").textContent = `${Math.max(1, Math.round(ms))} ms`;
 }
 
-function heard({ type, payload, from }) {
+function heard({ type, payload, from, id, offset }) {
   switch (type) {
     case "presence.join":
       roster.put(payload);
@@ -189,7 +190,7 @@ function heard({ type, payload, from }) {
       roster.remove(payload.memberId);
       break;
     case "chat":
-      said(from, payload?.text);
+      said(from, payload?.text, id, offset);
       break;
     case "session.updated":
       head.draw(payload.session ?? payload);
@@ -201,10 +202,13 @@ function heard({ type, payload, from }) {
       activity.heard(payload);
       break;
     case "ack":
-      talk.acknowledged(payload.id);
+      talk.acknowledged({ epoch: connection.epoch, ...payload });
       break;
     case "error":
-      if (!talk.refused(payload.id, payload.message) && state === "connected") talk.event(payload.message);
+      if (!talk.refused(payload) && state === "connected") talk.event(payload.message);
+      break;
+    case "history.gap":
+      talk.missed();
       break;
     case "room.degraded":
       talk.event("Some people in this room cannot be heard right now.");
@@ -218,15 +222,15 @@ function heard({ type, payload, from }) {
   drawCompany();
 }
 
-function said(from, text) {
+function said(from, text, id, offset) {
   if (typeof text !== "string") return;
   if (from === null) {
     // Said into the room by a program of the owner's: nobody in the room.
     talk.event(text);
     return;
   }
-  talk.heard(from, roster.nameOf(from), text);
-  roster.spoke(from);
+  const isNew = talk.heard(from, roster.nameOf(from), text, id, { epoch: connection.epoch, offset });
+  if (isNew) roster.spoke(from);
 }
 
 function updated(member) {

@@ -1,20 +1,44 @@
 // What is said in the room. One's own messages are shown at once, and settled by `ack` or `error`.
+//
+// What is said here is kept: it is sent with an id of its own and acknowledged once it is written down. Until then it is
+// sent again, with the same id, after each reconnection. Kept messages are read from the web when the room is entered,
+// after an outage, and when somebody scrolls up. A message that comes both ways is shown once: it has the same sender
+// and the same id, or the same place in the room's order.
 
-import { Log, sending, sent, unsent } from "./log.js";
+import { ask } from "./api.js";
+import { dated, Log, marked, sending, sent, unsent, waits } from "./log.js";
+import { MessageIndex } from "./message_index.js";
 
+const PAGE = 50;
+// So many pages are read to close a gap.
+const GAP_PAGES = 20;
 const NO_CONNECTION = "There is no connection now.";
+const WAITING = "Waiting for the connection…";
+const CLOSED_GAP = "You were away. What was said meanwhile is shown; other notices may be missing.";
+const OPEN_GAP = "Some of what was said while you were away is missing here.";
+// The others have it, and only the keeping failed.
+const NOT_KEPT = ["keep_failed", "keep_unavailable"];
 
 export class Talk {
   #log;
   #field;
+  #path;
   #me;
   #send;
+  // By id: `{ entry, text }`.
   #unacknowledged = new Map();
-  #lastId = 0;
+  #index = new MessageIndex();
+  // Where the next earlier page begins; undefined: with the newest message; null: there is none.
+  #earlier = null;
+  #isReading = false;
+  #hasRead = false;
+  #gap = null;
+  #visit = {};
 
   // `me()` is `{ memberId, name }`; `send(message)` says whether it was sent, and `isConnected()` whether it could be.
-  constructor(box, composer, { me, send, isConnected }) {
-    this.#log = new Log(box);
+  constructor(sessionId, box, composer, { me, send, isConnected }) {
+    this.#path = `/api/rooms/${sessionId}/messages`;
+    this.#log = new Log(box, { showEarlier: () => this.#showEarlier(), cutOff: () => this.#forgetOldest() });
     this.#field = composer.querySelector("textarea");
     this.#me = me;
     this.#send = send;
@@ -35,28 +59,61 @@ export class Talk {
   }
 
   clear() {
+    this.#visit = {};
     this.#log.clear();
+    this.#index.clear();
+    this.#gap = null;
+    this.#earlier = null;
+    this.#isReading = this.#hasRead = false;
   }
 
   event(words) {
     this.#log.event(words);
   }
 
-  heard(memberId, name, text) {
-    this.#log.message(memberId, name, text);
+  // In the room, for the first time or again: send what has not arrived, and read what was missed.
+  connected() {
+    for (const [id, { entry, text }] of this.#unacknowledged) {
+      sending(entry);
+      this.#transmit(id, text);
+    }
+    this.#catchUp();
   }
 
-  acknowledged(id) {
+  interrupted() {
+    for (const { entry } of this.#unacknowledged.values()) waits(entry, WAITING);
+  }
+
+  // Somebody said something; whether it was not shown before. `place` is `{ epoch, offset }`.
+  heard(memberId, name, text, id, place) {
+    if (this.#index.find(memberId, id, text, place)) return false;
+    const entry = this.#log.message({ memberId, name, text, at: Date.now() });
+    this.#index.add(entry, memberId, id, place);
+    return true;
+  }
+
+  // The room cannot say all that was said while there was no connection.
+  missed() {
+    this.#gap ??= this.#log.event(OPEN_GAP);
+  }
+
+  acknowledged({ id, offset, epoch }) {
     const message = this.#unacknowledged.get(id);
     if (!message) return;
-    this.#unacknowledged.delete(id);
-    sent(message.entry);
+    this.#settle(id, message.entry, { epoch, offset });
+    this.#sink(message.entry, epoch, offset);
   }
 
   // Whether the refusal was about something said here.
-  refused(id, words) {
-    if (!this.#unacknowledged.has(id)) return false;
-    this.#fail(id, words);
+  refused({ id, code, message }) {
+    const said = this.#unacknowledged.get(id);
+    if (!said) return false;
+    if (NOT_KEPT.includes(code)) {
+      this.#unacknowledged.delete(id);
+      marked(said.entry, message);
+    } else {
+      this.#fail(id, message);
+    }
     return true;
   }
 
@@ -71,19 +128,164 @@ export class Talk {
     this.#field.value = "";
     this.focus();
     const { memberId, name } = this.#me();
-    this.#deliver(this.#log.message(memberId, name, text), text);
+    this.#deliver(this.#log.message({ memberId, name, text, at: Date.now() }), text);
   }
 
+  // Under an id that nothing else has, also after a reload.
   #deliver(entry, text) {
-    const id = `${this.#me().memberId}-${(this.#lastId += 1)}`;
+    const id = newId();
     sending(entry);
     this.#unacknowledged.set(id, { entry, text });
-    if (!this.#send({ type: "chat", payload: { text }, id })) this.#fail(id, NO_CONNECTION);
+    this.#index.add(entry, this.#me().memberId, id);
+    if (!this.#transmit(id, text)) this.#fail(id, NO_CONNECTION);
+  }
+
+  #transmit(id, text) {
+    return this.#send({ type: "chat", payload: { text }, id, keep: true });
+  }
+
+  #settle(id, entry, place) {
+    this.#unacknowledged.delete(id);
+    sent(entry);
+    this.#index.add(entry, this.#me().memberId, id, place);
   }
 
   #fail(id, words) {
     const { entry, text } = this.#unacknowledged.get(id);
     this.#unacknowledged.delete(id);
-    unsent(entry, words, () => this.#deliver(entry, text));
+    // Perhaps it has arrived, and only the answer was lost: the same id makes it the same message.
+    unsent(entry, words, () => {
+      sending(entry);
+      this.#unacknowledged.set(id, { entry, text });
+      if (!this.#transmit(id, text)) this.#fail(id, NO_CONNECTION);
+    });
   }
+
+  // What was said again after an outage comes after what the others said before it.
+  #sink(entry, epoch, offset) {
+    let last = null;
+    for (let line = entry.nextElementSibling; line; line = line.nextElementSibling) {
+      if (line.dataset.epoch === epoch && Number(line.dataset.offset) < offset) last = line;
+    }
+    if (last) this.#log.move(entry, last);
+  }
+
+  // --- kept messages ---------------------------------------------------------------------------------------------
+
+  // Read the newest page, and more of them while a gap is open. What was heard already gets its time.
+  async #catchUp() {
+    const visit = (this.#visit = {});
+    const messages = [];
+    let before;
+    let isWhole = false;
+    for (let pages = 0; !isWhole && pages < GAP_PAGES; pages += 1) {
+      const page = await this.#read(before);
+      if (visit !== this.#visit) return;
+      if (!page) break;
+      messages.unshift(...page.messages.reverse());
+      before = page.nextBefore;
+      isWhole = !this.#gap || before === null || page.messages.some((message) => this.#isBeforeGap(message));
+    }
+    this.#merge(messages);
+    if (!this.#hasRead) this.#expectEarlier(before);
+    this.#hasRead ||= before !== undefined;
+    if (this.#gap && isWhole) this.#closeGap();
+    else if (this.#gap) this.#offerToTryAgain();
+  }
+
+  async #showEarlier() {
+    if (this.#isReading || this.#earlier === null) return;
+    this.#isReading = true;
+    const visit = this.#visit;
+    let isNew = false;
+    while (!isNew && this.#earlier !== null) {
+      const page = await this.#read(this.#earlier);
+      if (visit !== this.#visit || !page) break;
+      isNew = this.#merge(page.messages.reverse(), { isEarlier: true }) > 0;
+      this.#expectEarlier(page.nextBefore);
+    }
+    this.#isReading = false;
+  }
+
+  #expectEarlier(cursor) {
+    this.#earlier = cursor;
+    this.#log.hasEarlier = cursor !== null;
+  }
+
+  // The oldest lines are not shown any more; whoever scrolls up reads them again.
+  #forgetOldest() {
+    this.#index.forgetRemoved();
+    this.#expectEarlier(undefined);
+  }
+
+  // A page, null when it cannot be had now.
+  async #read(before) {
+    try {
+      return await ask("GET", `${this.#path}?limit=${PAGE}${before === undefined ? "" : `&before=${before}`}`);
+    } catch {
+      return null;
+    }
+  }
+
+  // Show those that are missing, oldest first, each after the one before it. How many were missing.
+  #merge(messages, { isEarlier = false } = {}) {
+    const shown = messages.filter(isTalk);
+    let added = 0;
+    this.#log.together(() => {
+      // What comes before the first that is known here goes above it.
+      const first = shown.map((message) => findKept(this.#index, message)).find(Boolean);
+      let after = first ? first.previousElementSibling : (!isEarlier && this.#gap) || undefined;
+      for (const message of shown) {
+        let entry = findKept(this.#index, message);
+        if (entry) {
+          dated(entry, Date.parse(message.at));
+          if (this.#unacknowledged.has(message.id) && message.from === this.#me().memberId) {
+            this.#settle(message.id, entry, message);
+          }
+        } else {
+          added += 1;
+          entry = this.#log.insert(
+            { memberId: message.from, name: message.displayName, text: message.payload.text, at: Date.parse(message.at) },
+            after,
+          );
+        }
+        this.#index.add(entry, message.from, message.id, message);
+        after = entry;
+      }
+    });
+    return added;
+  }
+
+  #isBeforeGap(message) {
+    const entry = isTalk(message) && !this.#unacknowledged.has(message.id) && findKept(this.#index, message);
+    return Boolean(entry && entry.compareDocumentPosition(this.#gap) & Node.DOCUMENT_POSITION_FOLLOWING);
+  }
+
+  #closeGap() {
+    this.#gap.textContent = CLOSED_GAP;
+    this.#gap = null;
+  }
+
+  #offerToTryAgain() {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "textual";
+    button.textContent = "Try again";
+    button.addEventListener("click", () => this.#catchUp());
+    this.#gap.textContent = `${OPEN_GAP} `;
+    this.#gap.append(button);
+  }
+}
+
+function findKept(index, { from, id, payload, epoch, offset }) {
+  return index.find(from, id, payload.text, { epoch, offset });
+}
+
+function isTalk({ type, payload }) {
+  return type === "chat" && typeof payload?.text === "string";
+}
+
+// Browsers make UUIDs only where the connection is safe.
+function newId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

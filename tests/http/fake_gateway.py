@@ -22,12 +22,20 @@ class Seat:
 class FakeGateway:
     """Who is in which room. `refusal` turns every newcomer away with that sentence; `is_mute` answers no messages.
 
+    Who comes back with `since` gets what was said, or a gap when the room `has_gap`. A kept message is acknowledged
+    once `commits` is set; nothing is written down here.
+
     Every connection needs a ticket that no other had, as in ticket mode; what is in it, the web's own tests know.
     """
 
     port: int = 0
     refusal: str = ""
     is_mute: bool = False
+    has_gap: bool = False
+    epoch: str = "first"
+    commits: trio.Event | None = None
+    said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    accepted: dict[tuple[str, Any], int] = field(default_factory=dict)
     tickets: set[str] = field(default_factory=set)
     rooms: dict[str, dict[str, Seat]] = field(default_factory=dict)
 
@@ -48,6 +56,16 @@ class FakeGateway:
         for member_id, seat in list(self.rooms.get(room, {}).items()):
             if member_id != but:
                 await _send(seat.link, message)
+
+    async def say(self, room: str, sender: str, text: str, message_id: str | None = None) -> int:
+        """Let somebody say something. Its place in the room's order."""
+        said = self.said.setdefault(room, [])
+        envelope = {"type": "chat", "payload": {"text": text}, "from": sender, "offset": len(said) + 1}
+        if message_id is not None:
+            envelope["id"] = message_id
+        said.append(envelope)
+        await self.tell(room, envelope, but=sender)
+        return len(said)
 
     async def handle(self, request: WebSocketRequest) -> None:
         ticket = next((name for name in request.proposed_subprotocols if name.startswith("ticket.")), "")
@@ -74,7 +92,16 @@ class FakeGateway:
             await before.link.aclose(4001, "replaced")
         seat = seats[me] = Seat(member, link)
         members = [other.member for other in seats.values()]
-        await _send(link, {"type": "welcome", "payload": {"roomId": room, "memberId": me, "members": members}})
+        said = self.said.get(room, [])
+        welcome = {"roomId": room, "memberId": me, "members": members, "epoch": self.epoch, "offset": len(said)}
+        await _send(link, {"type": "welcome", "payload": welcome})
+        epoch, _, offset = query.get("since", "").rpartition(":")
+        if epoch and self.has_gap:
+            await _send(link, {"type": "history.gap", "payload": {"epoch": epoch, "from": int(offset) + 1}})
+        elif epoch == self.epoch:
+            for envelope in said[int(offset) :]:
+                if envelope["from"] != me:
+                    await _send(link, envelope)
         if before is None:
             await self.tell(room, {"type": "presence.join", "payload": member}, but=me)
         try:
@@ -102,10 +129,14 @@ class FakeGateway:
             case _ if message["payload"].get("text") == "forbidden":
                 payload = {"code": "rate_limited", "message": "Slow down a little.", "id": message["id"]}
                 await _send(seat.link, {"type": "error", "payload": payload})
-            case kind:
-                envelope = {"type": kind, "payload": message["payload"], "from": me, "offset": 1}
-                await self.tell(room, envelope, but=me)
-                await _send(seat.link, {"type": "ack", "payload": {"id": message.get("id"), "offset": 1}})
+            case _:
+                key = me, message["id"]
+                if key not in self.accepted:
+                    self.accepted[key] = await self.say(room, me, message["payload"]["text"], message["id"])
+                if self.commits is not None:
+                    await self.commits.wait()
+                ack = {"id": message["id"], "offset": self.accepted[key], "kept": message["keep"]}
+                await _send(seat.link, {"type": "ack", "payload": ack})
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Kept messages: what was said in a session's room and is written down (SPEC 5.2).
 
-The gateway writes them through `KeptMessages`, the web reads them through `MessageStore`
-(`omnisonic.studio.messages.message_store`).
+The gateway writes them through `KeptMessages`, the web reads them through `MessageStore`; both are in
+`omnisonic.studio.messages.message_store`. `omnisonic.studio.messages.threaded` brings the first to trio.
 """
 
 from collections.abc import Sequence

@@ -94,7 +94,7 @@ class Page(msgspec.Struct, frozen=True):
     next_before: int | None
 
 
-class MessageWriter:
+class PostgresMessages:
     """A `KeptMessages` in `database`, for the gateway."""
 
     def __init__(self, database: Database) -> None:
@@ -174,4 +174,4 @@ def _message(row: Row) -> KeptMessage:
     )
 
 
-_fits: type[KeptMessages] = MessageWriter
+_fits: type[KeptMessages] = PostgresMessages

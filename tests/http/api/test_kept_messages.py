@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from omnisonic.studio.messages import MessageToKeep
-from omnisonic.studio.messages.message_store import LONGEST_PAGE, MessageWriter
+from omnisonic.studio.messages.message_store import LONGEST_PAGE, PostgresMessages
 from tests.http.api.test_sessions import make
 from tests.http.api.test_sessions_sharing import share, user_id
 from tests.http.running import Web
@@ -32,7 +32,7 @@ def keep(web: Web, room: str, count: int, *, sender: str = "ada", person: str | 
         )
         for number in range(1, count + 1)
     ]
-    assert None not in web.do(MessageWriter(web.database).keep(messages))
+    assert None not in web.do(PostgresMessages(web.database).keep(messages))
 
 
 def read(client: httpx.Client, room: str, **query: Any) -> dict[str, Any]:

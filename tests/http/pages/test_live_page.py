@@ -273,18 +273,19 @@ def test_a_message_that_was_refused_can_be_sent_again(visit: Visit, site: Web) -
     expect(log(page).get_by_role("article")).to_have_count(1)
 
 
-def test_a_message_on_its_way_when_the_connection_goes_is_marked(
+def test_a_message_on_its_way_when_somebody_is_taken_out_is_marked(
     visit: Visit, site: Web, gateway: GatewayThread
 ) -> None:
-    """Unacknowledged is not sent: it says so instead of pretending, and sending again works."""
+    """Nothing is sent again by itself then: it says so instead of pretending, and sending again works."""
     session = new_session(site, "Ada")
     page = join(visit(f"/sessions/{session}", who="Ada"))
     gateway.fake.is_mute = True
     send_message(page, "hello?")
     expect(page.locator(".pending")).to_have_count(1)
-    gateway.do(gateway.fake.close, session, 1001, json.dumps({"reconnectMs": 1}))
+    gateway.do(gateway.fake.close, session, 4001, "replaced")
     expect(page.locator(".unsent")).to_contain_text("The connection was lost.")
     gateway.fake.is_mute = False
+    page.get_by_role("button", name="Join again").click()
     expect(page.locator("#state-words")).to_have_text("Connected")
     page.get_by_role("button", name="Send again").click()
     expect(page.locator(".unsent, .pending")).to_have_count(0)

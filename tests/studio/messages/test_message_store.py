@@ -18,7 +18,7 @@ from omnisonic.models import KeptMessage, LoginId, Person, SessionId
 from omnisonic.stores.database.migrations import migrate
 from omnisonic.stores.database.pool import Database, Deadlines
 from omnisonic.studio.messages import Kept, MessageToKeep, Outcome
-from omnisonic.studio.messages.message_store import LONGEST_PAGE, MessageStore, MessageWriter
+from omnisonic.studio.messages.message_store import LONGEST_PAGE, MessageStore, PostgresMessages
 from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
 from tests.postgres_server import PostgresServer, blocking, running_postgres
 from tests.stores.conftest import DEADLINE_S
@@ -37,7 +37,7 @@ class Room(NamedTuple):
     ada: LoginId
     person: Person
     session: SessionId
-    writer: MessageWriter
+    writer: PostgresMessages
     store: MessageStore
 
     def message(self, number: int, **changes: object) -> MessageToKeep:
@@ -89,7 +89,7 @@ async def room_on(base: Base) -> Room:
     people = PostgresPeople(base)
     ada, person = await people.arrives("ada")
     session = await people.store.create(ada, "Night jam")
-    writer, store = base.of(MessageWriter(base.database)), base.of(MessageStore(base.database))
+    writer, store = base.of(PostgresMessages(base.database)), base.of(MessageStore(base.database))
     return Room(base, people, ada, person, session.id, writer, store)
 
 
@@ -290,7 +290,7 @@ async def test_a_server_that_hangs_is_unavailable_and_what_it_did_is_found_out_b
             await room.writer.keep([room.message(1)])
             impatient = Database(server.url, deadlines=IMPATIENT)
             await thread.call(impatient.open, timeout_s=DEADLINE_S)
-            writer: MessageWriter = room.base.of(MessageWriter(impatient))
+            writer: PostgresMessages = room.base.of(PostgresMessages(impatient))
             await writer.keep([room.message(2)])
             server.pause()
             with pytest.raises(Unavailable):
@@ -305,7 +305,7 @@ async def test_a_server_that_hangs_is_unavailable_and_what_it_did_is_found_out_b
 async def test_without_a_database_every_call_is_unavailable(thread: AsyncioThread) -> None:
     """Nothing is taken for kept, and nothing for missing."""
     async with base_at(DEAD_URL, thread) as dead:
-        store, writer = dead.of(MessageStore(dead.database)), dead.of(MessageWriter(dead.database))
+        store, writer = dead.of(MessageStore(dead.database)), dead.of(PostgresMessages(dead.database))
         with pytest.raises(Unavailable):
             await store.read(login_id(new_token()), str(uuid4()), limit=1)
         with pytest.raises(Unavailable):

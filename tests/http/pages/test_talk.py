@@ -1,0 +1,295 @@
+"""The talk in a real browser: kept, there after a reload and for newcomers, whole after an outage, older above."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pytest
+import trio
+from playwright.sync_api import Browser, Page, expect
+
+from omnisonic.studio.messages import MessageToKeep
+from omnisonic.studio.messages.message_store import PostgresMessages
+from tests.cli.running import eventually
+from tests.http.api.test_sessions_sharing import user_id
+from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, person, send_message, visiting
+from tests.http.running import GatewayThread, Web
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+AN_HOUR_AGO: Final = datetime.now(UTC) - timedelta(hours=1)
+SOON: Final = json.dumps({"reconnectMs": 1})
+LATER: Final = json.dumps({"reconnectMs": 500})
+
+
+@pytest.fixture
+def site(shared_site: Web) -> Web:
+    return shared_site
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Web, gateway: GatewayThread) -> Iterator[Visit]:
+    fake = gateway.fake
+    fake.refusal, fake.is_mute, fake.has_gap, fake.commits, fake.epoch = "", False, False, None, "first"
+    visit = visiting(browser, site, fake.port)
+    yield visit
+    visit.check()
+
+
+def keep(
+    web: Web, room: str, *texts: str, sender: str = "bo", name: str = "Bo", epoch: str = "first", at: int = 1
+) -> None:
+    """Write down what somebody said in the room, from this place in its order on."""
+    messages = [
+        MessageToKeep(
+            room,
+            epoch,
+            place,
+            sender,
+            json.dumps(f"{epoch} {place}"),
+            None,
+            name,
+            "chat",
+            json.dumps({"text": text}),
+            AN_HOUR_AGO + timedelta(seconds=place),
+        )
+        for place, text in enumerate(texts, at)
+    ]
+    assert None not in web.do(PostgresMessages(web.database).keep(messages))
+
+
+def texts(page: Page) -> list[str]:
+    """What is shown as said, oldest first."""
+    return log(page).locator(".said-text").all_text_contents()
+
+
+def shows(page: Page, *expected: str) -> None:
+    expect(log(page).locator(".said-text")).to_have_text(list(expected))
+
+
+def cut_off(gateway: GatewayThread, session: str, reason: str = SOON) -> None:
+    """End the connections of the room, as a restart of the gateway does."""
+    gateway.do(gateway.fake.close, session, 1001, reason)
+
+
+def is_back(page: Page) -> None:
+    expect(log(page).get_by_text("You are back.").last).to_be_visible()
+    expect(page.locator("#state-words")).to_have_text("Connected")
+
+
+def test_what_was_said_is_there_for_whoever_comes_in(visit: Visit, site: Web) -> None:
+    """In order, under the names of then, also of who left the studio; a reload shows it again."""
+    session = new_session(site, "Ada")
+    keep(site, session, "Take 3?", "From the bridge")
+    keep(site, session, "Yes", sender="cy", name="Cy", at=3)
+    page = visit(f"/sessions/{session}", who="Ada")
+    for _ in range(2):
+        join(page)
+        shows(page, "Take 3?", "From the bridge", "Yes")
+        names = log(page).locator("article:not(.goes-on) .said-by strong")
+        expect(names).to_have_text(["Bo", "Cy"])
+        first = log(page).locator("time").first.get_attribute("datetime")
+        assert first is not None
+        assert abs(datetime.fromisoformat(first) - AN_HOUR_AGO) < timedelta(seconds=2)
+        expect(log(page).get_by_role("button", name="Show earlier messages")).to_be_hidden()
+        page.reload()
+
+
+def test_what_is_said_is_sent_to_be_kept_and_waits_for_it(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """It is shown at once and pending until it is kept; after a while that is said in words."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.fake.commits = trio.Event()
+    send_message(page, "Hello")
+    shows(page, "Hello")
+    expect(page.locator(".pending")).to_have_count(1)
+    expect(page.locator(".on-its-way")).to_have_text("Sending…")
+    gateway.do(_set, gateway.fake.commits)
+    expect(page.locator(".pending, .on-its-way")).to_have_count(0)
+
+
+def test_what_did_not_arrive_is_sent_again_by_itself(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Once the connection is back, in order, under the same id: the others hear each once."""
+    path = f"/sessions/{(session := new_session(site, 'Ada', 'Bo'))}"
+    ada, bo = join(visit(path, who="Ada")), join(visit(path, who="Bo"))
+    gateway.fake.is_mute = True
+    for text in ("One", "Two"):
+        send_message(ada, text)
+    expect(ada.locator(".pending")).to_have_count(2)
+    cut_off(gateway, session, LATER)
+    expect(ada.locator(".on-its-way").last).to_have_text("Waiting for the connection…")
+    gateway.fake.is_mute = False
+    is_back(ada)
+    expect(ada.locator(".pending, .unsent")).to_have_count(0)
+    shows(ada, "One", "Two")
+    shows(bo, "One", "Two")
+
+
+def test_a_lost_acknowledgement_says_nothing_twice(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """The message had arrived: sent again with its id, it is settled, for the others and here."""
+    path = f"/sessions/{(session := new_session(site, 'Ada', 'Bo'))}"
+    ada, bo = join(visit(path, who="Ada")), join(visit(path, who="Bo"))
+    gateway.fake.commits = trio.Event()
+    send_message(ada, "Once")
+    shows(bo, "Once")
+    cut_off(gateway, session)
+    gateway.fake.commits = None
+    is_back(ada)
+    expect(ada.locator(".pending")).to_have_count(0)
+    shows(ada, "Once")
+    shows(bo, "Once")
+
+
+def test_what_was_missed_appears_in_order_once(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """The page says what it has received last; what comes again by the web is not shown twice."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
+    shows(page, "Before")
+    cut_off(gateway, session, LATER)
+    expect(page.locator("#state-words")).to_have_text("Reconnecting…")
+    for number in (2, 3):
+        gateway.do(gateway.fake.say, session, "bo", f"Missed {number}", f"first {number}")
+    keep(site, session, "Before", "Missed 2", "Missed 3")
+    is_back(page)
+    shows(page, "Before", "Missed 2", "Missed 3")
+    gateway.do(gateway.fake.say, session, "bo", "After")
+    shows(page, "Before", "Missed 2", "Missed 3", "After")
+
+
+def test_a_gap_is_said_and_filled_with_what_was_kept(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """More than a page of it, between what was heard before and what is heard now."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
+    shows(page, "Before")
+    gateway.fake.has_gap, gateway.fake.epoch = True, "second"
+    missed = [f"Missed {number}" for number in range(120)]
+    keep(site, session, "Before", *missed)
+    cut_off(gateway, session)
+    is_back(page)
+    shows(page, "Before", *missed)
+    expect(log(page).get_by_text("You were away. What was said meanwhile is shown")).to_have_count(1)
+    gateway.do(gateway.fake.say, session, "bo", "After", "second 2")
+    expect(log(page).locator(".said-text").last).to_have_text("After")
+
+
+def test_a_gap_that_cannot_be_filled_is_shown_as_one(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """While the web does not answer, it says that something is missing; trying again fills it."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
+    shows(page, "Before")
+    keep(site, session, "Before", "Missed")
+    gateway.fake.has_gap = True
+    visit.expects("503")
+    page.route("**/messages?*", lambda route: route.fulfill(status=503, json={"error": "No.", "code": "unavailable"}))
+    cut_off(gateway, session)
+    is_back(page)
+    expect(log(page).get_by_text("Some of what was said while you were away is missing here.")).to_be_visible()
+    shows(page, "Before")
+    page.unroute("**/messages?*")
+    log(page).get_by_role("button", name="Try again").click()
+    shows(page, "Before", "Missed")
+    expect(log(page).get_by_text("is missing here")).to_have_count(0)
+
+
+def test_a_message_that_was_relayed_twice_is_shown_once(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """After a crash a sender sends again what was not acknowledged, into a new epoch: sender and id are the same."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.say, session, "bo", "Once", "x")
+    gateway.fake.epoch = "second"
+    cut_off(gateway, session)
+    is_back(page)
+    gateway.do(gateway.fake.say, session, "bo", "Once", "x")
+    gateway.do(gateway.fake.say, session, "bo", "Another", "x")
+    shows(page, "Once", "Another")
+
+
+def test_earlier_messages_come_when_somebody_scrolls_up(visit: Visit, site: Web) -> None:
+    """Page by page, to the first one; what is being read stays where it is, and the keyboard is enough."""
+    session = new_session(site, "Ada")
+    said = [f"Line {number}" for number in range(1, 131)]
+    keep(site, session, *said)
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    shows(page, *said[-50:])
+    box = log(page)
+    assert box.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 50, "the newest is seen"
+    oldest = box.get_by_text("Line 81", exact=True)
+    box.focus()
+    page.keyboard.press("Home")
+    shows(page, *said[-100:])
+    before = oldest.bounding_box()
+    assert before is not None
+    assert before["y"] >= 0, "what was at the top is still seen"
+    page.keyboard.press("Home")
+    shows(page, *said)
+    expect(box.get_by_role("button", name="Show earlier messages")).to_be_hidden()
+    page.keyboard.press("Home")
+    expect(box.get_by_text("Line 1", exact=True)).to_be_in_viewport()
+
+
+def test_what_is_said_while_somebody_reads_above_does_not_move_them(
+    visit: Visit, site: Web, gateway: GatewayThread
+) -> None:
+    """New lines come in below; only a reader at the end goes along."""
+    session = new_session(site, "Ada")
+    keep(site, session, *(f"Line {number}" for number in range(1, 51)))
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    expect(log(page).locator(".said-text")).to_have_count(50)
+    log(page).evaluate("box => { box.scrollTop = 300; }")
+    gateway.do(gateway.fake.say, session, "bo", "New", "new")
+    expect(log(page).locator(".said-text")).to_have_count(51)
+    assert log(page).evaluate("box => box.scrollTop") == 300
+    log(page).evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    gateway.do(gateway.fake.say, session, "bo", "Newer", "newer")
+    expect(log(page).get_by_text("Newer")).to_be_in_viewport()
+
+
+def test_without_the_web_the_room_is_there_and_earlier_messages_later(visit: Visit, site: Web) -> None:
+    """A button says that there is something to show; pressing it shows it above what was said since."""
+    session = new_session(site, "Ada")
+    keep(site, session, "Earlier")
+    page = visit(f"/sessions/{session}", who="Ada")
+    visit.expects("503")
+    page.route("**/messages?*", lambda route: route.fulfill(status=503, json={"error": "No.", "code": "unavailable"}))
+    join(page)
+    send_message(page, "Now")
+    expect(page.locator(".pending")).to_have_count(0)
+    page.unroute("**/messages?*")
+    log(page).get_by_role("button", name="Show earlier messages").click()
+    shows(page, "Earlier", "Now")
+
+
+def test_messages_of_other_types_are_not_talk(visit: Visit, site: Web) -> None:
+    """Programs keep what they like; what is no text is not shown."""
+    session = new_session(site, "Ada")
+    odd = MessageToKeep(session, "first", 1, "bot", "1", None, "Bot", "cue", '{"text": "no"}', AN_HOUR_AGO)
+    web_messages = PostgresMessages(site.database)
+    site.do(
+        web_messages.keep([odd, odd._replace(type="chat", payload="[1]"), odd._replace(type="chat", payload="null")])
+    )
+    keep(site, session, "Yes", at=2)
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    shows(page, "Yes")
+
+
+def test_ones_own_messages_are_ones_own_after_a_reload(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """What an earlier page sent is not sent again, and a new message has an id that no earlier one had."""
+    session = new_session(site, "Ada")
+    me = user_id(person(site, "Ada"))
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    send_message(page, "First")
+    expect(page.locator(".pending")).to_have_count(0)
+    page.reload()
+    join(page)
+    send_message(page, "Second")
+    expect(page.locator(".pending")).to_have_count(0)
+    eventually(lambda: len([key for key in gateway.fake.accepted if key[0] == me]) >= 2, what="two messages")
+    assert [each["payload"]["text"] for each in gateway.fake.said[session]] == ["First", "Second"]
+
+
+async def _set(event: trio.Event) -> None:
+    event.set()
