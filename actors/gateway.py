@@ -44,8 +44,10 @@ from omnisonic.actors.runtime.acceptor import accept_forever
 from omnisonic.actors.runtime.scheduler import Dispatcher, Poller
 from omnisonic.actors.runtime.supervisor import ChildSpec, supervise
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
+from omnisonic.actors.sync.message_writer import MessageWriter
 from omnisonic.errors import InvalidInput
-from omnisonic.models import RoomId
+from omnisonic.models import RoomId, uuid_meant
+from omnisonic.studio.messages import MessageToKeep
 from omnisonic.wire import handshake
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.handshake import Refused, Request
@@ -54,6 +56,8 @@ OVERFLOW: Final = 1024
 """This many connections over the cap get an answer; more are closed without one."""
 TIMERS_S: Final = 0.25
 """How often time limits are checked."""
+DRAIN_S: Final = 1.0
+"""At shutdown kept messages may take this long to be written, before and after connections are closed."""
 RECONNECT_MS: Final = (500, 5_000)
 """At shutdown clients reconnect after a random time in this range."""
 SHUTDOWN_S: Final = 5.0
@@ -78,6 +82,7 @@ class Gateway:
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
         self.tracer = TurnTracer()
         self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.tracer, nursery)
+        self.message_writer = None if options.messages is None else MessageWriter(options.messages, self.registry.get)
         self.unfinished = UnfinishedMessages(options.timeouts.message_s, options.unfinished_bytes)
         self._keepalive = Keepalive(options.timeouts, self.unfinished)
         self.pending = PendingAdmissions(nursery, self._admit)
@@ -91,6 +96,7 @@ class Gateway:
             "poller": lambda: f"{len(self._poller)} sockets",
             "timers": lambda: f"{len(self.pending)} admissions are pending",
             "access_revocation": lambda: f"{len(self.revocation)} people and sign-ins",
+            "message_writer": lambda: f"{len(self.message_writer or ())} messages wait",
             "mirror": lambda: f"{self.mirror_lag_s():.1f} s behind",
             "memory": lambda: f"{self.memory_lag_s():.1f} s behind",
         }
@@ -114,7 +120,13 @@ class Gateway:
             options.now_ms,
             relay_prefixes,
             options.grace_s,
+            keep=self._find_keep(room_id),
         )
+
+    def _find_keep(self, room_id: RoomId) -> Callable[[MessageToKeep], bool] | None:
+        """What takes the kept messages of a room; None when it cannot be a session's, whose id is a UUID."""
+        writer = self.message_writer
+        return None if writer is None or uuid_meant(room_id) != room_id else writer.offer
 
     # Running
 
@@ -126,6 +138,8 @@ class Gateway:
         await self.start_child("timers", self._run_timers)
         await self.start_child("access_revocation", self.revocation.run)
         await self.start_child("stats_sampler", self._monitoring.stats_sampler.run)
+        if self.message_writer is not None:
+            await self.start_child("message_writer", self.message_writer.run)
         self._monitoring.start(listeners, self._add_connection)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
@@ -145,6 +159,9 @@ class Gateway:
         for scope in self._accepting:
             scope.cancel()
         await self._monitoring.stop()
+        if self.message_writer is not None:
+            await self.message_writer.drain(DRAIN_S)  # so that those who wait for an `ack` get it
+            await trio.lowlevel.checkpoint()
         for connection in list(self.connections):
             wait_ms = random.randint(*RECONNECT_MS)  # noqa: S311 - spreads load, keeps no secret
             connection.close(Closing(CloseCode.GOING_AWAY, f'{{"reconnectMs":{wait_ms}}}'))
@@ -156,6 +173,8 @@ class Gateway:
                     await self._all_gone.wait()
         for connection in list(self.connections):
             connection.end("going_away")
+        if self.message_writer is not None:
+            await self.message_writer.drain(DRAIN_S)
 
     def close(self) -> None:
         """Close the event source and the listeners. Call it after everything has stopped."""
@@ -180,6 +199,8 @@ class Gateway:
             "slow_consumer_closes": self.counters.closes.get(CloseCode.TOO_SLOW, 0),
             "mirror_lag_s": self.mirror_lag_s(),
             "memory_lag_s": self.memory_lag_s(),
+            "kept_messages": 0 if self.message_writer is None else self.message_writer.written,
+            "keep_lag_s": 0.0 if self.message_writer is None else self.message_writer.lag_s,
         }
 
     def room(self, room_id: RoomId) -> RoomActor | None:

@@ -12,6 +12,7 @@ from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.registry import EMPTY_S
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.studio.access import AccessStore
+from omnisonic.studio.messages import KeptMessages
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
 
@@ -41,4 +42,5 @@ class GatewayOptions:
     empty_room_s: float = EMPTY_S
     grace_s: float = 0.0
     history: HistoryLimits = HistoryLimits()
+    messages: KeptMessages | None = None
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000

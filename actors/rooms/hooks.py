@@ -11,6 +11,7 @@ from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.seat import Entry
 from omnisonic.models import Member, RoomId
+from omnisonic.studio.messages import MessageToKeep
 from omnisonic.wire.messages import Envelope
 
 
@@ -25,7 +26,8 @@ class Handoff:
 class RoomContext:
     """What a room is given: its name, its limits, the clocks, and what the incarnation before it left.
 
-    `grace_s` is how long a member is waited for whose connection broke.
+    `grace_s` is how long a member is waited for whose connection broke. `keep` takes a message to be written down, and
+    returns False when there is no place for it; None: nothing is kept in this room.
     """
 
     room_id: RoomId
@@ -38,6 +40,7 @@ class RoomContext:
     grace_s: float = 0.0
     entries: tuple[Entry, ...] = ()
     handoff: Handoff = field(default_factory=Handoff)
+    keep: Callable[[MessageToKeep], bool] | None = None
 
 
 class Hooks:

@@ -13,6 +13,7 @@ from msgspec import DecodeError
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
+from omnisonic.actors.rooms.kept_messages import check_keep, kept_reply, message_to_keep
 from omnisonic.actors.rooms.mailbox import (
     ClientMessages,
     Dismiss,
@@ -21,6 +22,8 @@ from omnisonic.actors.rooms.mailbox import (
     Expire,
     ExternalMessage,
     Join,
+    KeepResult,
+    KeepResults,
     Leave,
     Mail,
     PutLease,
@@ -47,6 +50,7 @@ from omnisonic.wire.messages import (
     decode_long,
     too_large,
 )
+from omnisonic.wire.recovery import Position
 from omnisonic.wire.shared_state import read_state_set
 from omnisonic.wire.transport import read_transport_set, transport_frame
 
@@ -79,6 +83,9 @@ class RoomState(RoomMembership):
                 self._dismiss(mail.closing, batch)
             case ExternalMessage():
                 self._handle_external(mail, batch)
+            case KeepResults():
+                for result in mail.results:
+                    self._report_kept(result, batch)
             case Tick():
                 mail.on_start()
                 self.on_tick()
@@ -128,7 +135,13 @@ class RoomState(RoomMembership):
                     except (DecodeError, InvalidInput) as wrong:
                         replies.append(messages.refusal_frame(wrong, payload))
                         continue
-                    if opening is None or envelope.to is not None or envelope.id is not None or listens:
+                    if (
+                        opening is None
+                        or envelope.to is not None
+                        or envelope.id is not None
+                        or envelope.keep
+                        or listens
+                    ):
                         batch.size, self.offset = size, offset
                         relayed = self._handle_message(seat, envelope, batch, replies)
                         if batch.size != size:  # an update, which the sender gets, too
@@ -156,20 +169,44 @@ class RoomState(RoomMembership):
     def _handle_message(self, seat: Seat, envelope: Envelope, batch: Batch, replies: list[bytes]) -> bool:
         """Handle a message that may not be for everyone. True when it has to be relayed to all."""
         id_, sender, acknowledged = envelope.id, seat.member.member_id, self.memory.acknowledged
-        if id_ is not None and (first := acknowledged.find(sender, envelope)) is not None:
+        first = None if id_ is None else acknowledged.find(sender, envelope)
+        if id_ is not None and first is not None and not envelope.keep:
             replies.append(messages.ack_frame(id_, first))
             return False
         sent = Envelope(envelope.type, envelope.payload, envelope.to, id_)  # a hook may change it
         try:
-            relayed = self._route_message(seat, envelope, batch, replies)
+            if envelope.keep:
+                check_keep(envelope, can_keep=self.context.keep is not None)
+            relayed = first is None and self._route_message(seat, envelope, batch, replies)
+            if is_kept := envelope.keep and (relayed or first is not None):
+                # What was accepted before may not be written down: the writer knows, and acknowledges it.
+                self._keep(seat, envelope, self.offset + 1 if first is None else first)
         except InvalidInput as wrong:
             replies.append(make_error(wrong, id_))
             return False
-        if id_ is not None:
+        if id_ is not None and first is None:
             if sent.type not in ("heartbeat", "presence.set"):
                 acknowledged.add(sender, sent, self.offset + relayed)
-            replies.append(messages.ack_frame(id_, self.offset + relayed))
+            if not is_kept:
+                replies.append(messages.ack_frame(id_, self.offset + relayed))
+        if is_kept:
+            envelope.payload = messages.identified_payload(envelope)
         return relayed
+
+    def _keep(self, seat: Seat, envelope: Envelope, offset: int) -> None:
+        """Have a message written down that is, or was, relayed with this offset. Errors: `InvalidInput`."""
+        context = self.context
+        message = message_to_keep(
+            context.room_id, Position(self.memory.epoch, offset), seat, envelope, context.now_ms()
+        )
+        if context.keep is None or not context.keep(message):
+            raise InvalidInput("Too much waits to be kept now. Try again in a moment.", code="keep_busy")
+
+    def _report_kept(self, result: KeepResult, batch: Batch) -> None:
+        """Tell the sender what became of a message. Who is not connected asks by sending it again."""
+        seat = self.roster.seat_named(result.member_id)
+        if seat is not None and seat.connection is not None:
+            batch.to_one(seat.connection, kept_reply(result, self.memory.epoch))
 
     def _handle_binary(self, seat: Seat, data: bytes, replies: list[bytes]) -> bytes | None:
         """Pass a binary message to the hook. Returns what to relay; None when it is dropped or refused."""

@@ -61,6 +61,10 @@ OF_GATEWAYS: Final[dict[str, Metric]] = {
     ),
     "mirror_lag_s": Metric("omnisonic.mirror_lag_s", "gauge", "How long the presence store has been behind", "s"),
     "memory_lag_s": Metric("omnisonic.memory_lag_s", "gauge", "How long the room memory store has been behind", "s"),
+    "kept_messages": Metric("omnisonic.kept_messages", "counter", "Messages written down"),
+    "keep_lag_s": Metric(
+        "omnisonic.keep_lag_s", "gauge", "How long the oldest message has waited to be written down", "s"
+    ),
 }
 """By what `omnisonic.actors.runtime.telemetry.MetricsSource` calls them."""
 

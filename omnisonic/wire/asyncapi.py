@@ -34,6 +34,11 @@ _REPLY_ID: Final = {
     "oneOf": [{"type": "string", "maxLength": REPLY_ID_LENGTH}, {"type": "integer"}],
     "description": "Asks for an `ack`, and comes back in it.",
 }
+_KEEP: Final = {
+    "type": "boolean",
+    "description": "The message is written down, and acknowledged then. It needs an `id`, and the room of a session.",
+}
+_KEPT_ID: Final = _REPLY_ID | {"description": "The `id` of a message that is kept, as its sender gave it."}
 _TO: Final = {"type": "string", "description": "A `memberId`: the message goes to that member only."}
 _OFFSET: Final = {"type": "integer", "minimum": 1, "description": "Its place in the room's order."}
 _SAID: Final = "said"
@@ -130,13 +135,15 @@ def _messages() -> dict[str, Schema]:
     messages[_SAID] = {
         "name": _SAID,
         "summary": "Anything else that a client says: it is relayed, untouched, to everybody else in the room.",
-        "payload": _envelope(_TYPE, _ANYTHING, {"to": _TO, "id": _REPLY_ID}),
+        "payload": _envelope(_TYPE, _ANYTHING, {"to": _TO, "id": _REPLY_ID, "keep": _KEEP}),
         _FROM_CLIENT: True,
     }
     messages[_RELAYED] = {
         "name": _RELAYED,
         "summary": "What another member said, or, with `from` null, somebody outside the room.",
-        "payload": _envelope(_TYPE, _ANYTHING, {"from": _sender(), "offset": _OFFSET}, "payload", "from"),
+        "payload": _envelope(
+            _TYPE, _ANYTHING, {"from": _sender(), "offset": _OFFSET, "id": _KEPT_ID}, "payload", "from"
+        ),
         _FROM_CLIENT: False,
     }
     messages[_BINARY] = {

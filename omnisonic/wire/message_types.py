@@ -108,7 +108,14 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
         "(`echo`).",
         Pulse,
     ),
-    MessageType("ack", "server", "to the sender", "The room accepted the message with this `id`.", Ack),
+    MessageType(
+        "ack",
+        "server",
+        "to the sender",
+        "The room accepted the message with this `id`. `kept`: it is written down. `epoch`: the numbering that "
+        "`offset` is of, when it is an earlier one (see [kept messages](#kept-messages)).",
+        Ack,
+    ),
     MessageType(
         "error", "server", "to one", "A stable code, a sentence, and the `id` of the message that failed.", Error
     ),

@@ -34,12 +34,13 @@ ReplyId: TypeAlias = str | int
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """A message as a client sends it. `to` is a member id; `id` asks for an `ack`."""
+    """A message as a client sends it. `to` is a member id; `id` asks for an `ack`; `keep` asks to have it kept."""
 
     type: str
     payload: msgspec.Raw = msgspec.Raw(b"null")
     to: str | None = None
     id: str | int | None = None
+    keep: bool = False
 
 
 class PresenceSet(msgspec.Struct, rename="camel"):
@@ -84,13 +85,19 @@ class Error(msgspec.Struct, omit_defaults=True):
 
 
 class Ack(msgspec.Struct):
-    """The payload of `ack`: the `id` of a message that the room accepted, and its place in the room's order."""
+    """The payload of `ack`: the `id` of a message that the room accepted, and its place in the room's order.
+
+    `kept`: it is written down. `epoch` names the count of `offset` where it is not the room's count of now.
+    """
 
     id: ReplyId
     offset: int
+    kept: bool | msgspec.UnsetType = msgspec.UNSET
+    epoch: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _encode: Final = msgspec.json.Encoder().encode
+_decode_reply_id: Final = msgspec.json.Decoder(str | int).decode
 _decode_presence: Final = msgspec.json.Decoder(PresenceSet).decode
 
 decode: Final = msgspec.json.Decoder(Envelope).decode
@@ -246,6 +253,28 @@ def heartbeat_frame(now_ms: int, echo: msgspec.Raw) -> bytes:
 def ack_frame(reply_id: ReplyId, offset: int) -> bytes:
     """`ack`: the room accepted the message, and `offset` is its place in the room's order."""
     return _message(b"ack", _encode(Ack(reply_id, offset)))
+
+
+def kept_frame(client_id: str, offset: int, epoch: str | None = None) -> bytes:
+    """`ack` for a message that is written down. `client_id` is its `id`, as JSON."""
+    named = msgspec.UNSET if epoch is None else epoch
+    return _message(b"ack", _encode(Ack(read_client_id(client_id), offset, kept=True, epoch=named)))
+
+
+def client_id_of(reply_id: ReplyId) -> str:
+    """The `id` of a message as JSON: unlike the `id` itself, it fits into any text column."""
+    return _encode(reply_id).decode()
+
+
+def read_client_id(client_id: str) -> ReplyId:
+    """The `id` of a message, from what `client_id_of` made."""
+    reply_id: ReplyId = _decode_reply_id(client_id)
+    return reply_id
+
+
+def identified_payload(envelope: Envelope) -> msgspec.Raw:
+    """The payload of a kept message as it is relayed, with the `id` behind it: who hears it twice can tell."""
+    return msgspec.Raw(b'%b,"id":%b' % (bytes(envelope.payload), _encode(envelope.id)))
 
 
 def error_frame(code: str, message: str, reply_id: ReplyId | None = None, version: int | None = None) -> bytes:
