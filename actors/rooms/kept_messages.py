@@ -7,7 +7,7 @@ The room relays a kept message like any other and hands it to the gateway's writ
 from datetime import UTC, datetime
 
 from omnisonic.actors.rooms.mailbox import KeepResult
-from omnisonic.actors.rooms.roster import Seat
+from omnisonic.actors.rooms.seat import Seat
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
 from omnisonic.studio.messages import Kept, MessageToKeep

@@ -14,6 +14,7 @@ from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.models import Member
+from omnisonic.studio.messages import MessageToKeep
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import BINARY, TEXT, Frame
 
@@ -96,13 +97,16 @@ class Setting:
     clock: Clock = field(default_factory=Clock)
     history: HistoryLimits = field(default_factory=HistoryLimits)
     grace_s: float = 0.0
+    keep: Callable[[MessageToKeep], bool] | None = None
 
     def context(
         self, room_id: str = "jam", *, max_members: int = 0, now_ms: Callable[[], int] = lambda: 17
     ) -> RoomContext:
         """The context of a room."""
         memory = RoomMemory("epoch", self.history)
-        return RoomContext(room_id, memory, 60, max_members, self.clock, now_ms, RelayPrefixes(), self.grace_s)
+        return RoomContext(
+            room_id, memory, 60, max_members, self.clock, now_ms, RelayPrefixes(), self.grace_s, keep=self.keep
+        )
 
 
 def member(name: str) -> Member:
