@@ -1,5 +1,6 @@
 """Two people with browsers in the real studio: from signing up to the session's end, by what they see and press."""
 
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Final
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, TIMEOUT_MS, add_files, join, log, roster, running_browser, send_message, stem
@@ -23,6 +24,8 @@ DEADLINE_S: Final = 120
 BACK_MS: Final = 30_000
 """While nobody answers, a page waits up to twice as long as nobody has answered yet; 15 s at most (connection.js)."""
 TRIES: Final = 5
+CUT: Final = 4500
+"""A close code without a meaning: the room waits for who comes back."""
 PASSWORD: Final = "correct horse battery staple"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -42,6 +45,27 @@ def press(button: Locator, *, then: Locator) -> None:
 def happened(page: Page) -> Locator:
     """What the page says has happened, newest first."""
     return page.get_by_role("list", name="Activity").get_by_role("listitem")
+
+
+class Wire:
+    """A page's way to the gateway, which can be cut."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self._ends: list[WebSocketRoute] = []
+
+    def connect(self, socket: WebSocketRoute) -> None:
+        """Connect a page's new socket, unless the wire is cut."""
+        if self.is_cut:
+            socket.close(code=CUT, reason="")
+        else:
+            self._ends += [socket, socket.connect_to_server()]
+
+    def cut(self) -> None:
+        """End the connection at both ends, and let no other be made."""
+        self.is_cut = True
+        while self._ends:
+            self._ends.pop().close(code=CUT, reason="")
 
 
 @dataclass
@@ -68,6 +92,16 @@ class Visitors:
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Continue with email").click()
         return page
+
+    def newcomer(self, name: str, owner: Page) -> Page:
+        """Somebody more, in the room whose session's owner looks at this page."""
+        owner.get_by_role("button", name="Invite", exact=True).click()
+        press(owner.get_by_role("button", name="Make an invite link"), then=owner.get_by_label("Invite link"))
+        link = owner.get_by_label("Invite link").input_value()
+        owner.get_by_role("button", name="Close").click()
+        page = self.signed_up(name, link.removeprefix(self.url))
+        page.get_by_role("button", name="Accept invite").click()
+        return join(page, name)
 
     def band(self, owner: str, other: str, session: str) -> tuple[Page, Page]:
         """Two people in the room of a session, which the one made and the other was invited to."""
@@ -136,6 +170,51 @@ def test_two_people_meet_talk_and_part(visitors: Visitors) -> None:
     expect(bo.get_by_role("listitem").filter(has_text="Night jam")).to_contain_text("Shared by ada")
     expect(log(ada)).to_contain_text("Bo left.")
     expect(roster(ada)).to_have_count(1)
+
+
+def test_talk_is_there_after_a_reload_and_for_a_newcomer(visitors: Visitors) -> None:
+    """Talk, reload, talk is there; whoever is invited later reads it, too, under its names."""
+    tia, uma = visitors.band("Tia", "Uma", "Kept jam")
+    send_message(tia, "Take 3?")
+    expect(uma.locator(".said-text")).to_have_text(["Take 3?"])
+    send_message(uma, "Take 3.")
+    said = ["Take 3?", "Take 3."]
+    for page in (tia, uma):
+        expect(page.locator(".said-text")).to_have_text(said)
+        expect(page.locator(".pending, .unsent")).to_have_count(0)
+    tia.reload()
+    join(tia, "Tia")
+    expect(tia.locator(".said-text")).to_have_text(said)
+    vic = visitors.newcomer("Vic", tia)
+    expect(vic.locator(".said-text")).to_have_text(said)
+    expect(vic.locator(".said-by strong")).to_have_text(["Tia", "Uma"])
+
+
+def test_who_was_offline_finds_everything_in_order(visitors: Visitors) -> None:
+    """For longer than the seat is kept, while two others talk: on the return all of it is there, each once."""
+    wes, xia = visitors.band("Wes", "Xia", "Offline jam")
+    wire = Wire()
+    wes.route_web_socket(re.compile("^ws://"), wire.connect)
+    wes.reload()
+    join(wes, "Wes")
+    yan = visitors.newcomer("Yan", wes)
+    send_message(xia, "Before")
+    expect(wes.locator(".said-text")).to_have_text(["Before"])
+    wire.cut()
+    expect(wes.locator("#state-words")).to_have_text("Reconnecting…")
+    said = ["Before"]
+    for number in range(6):
+        for page, name in ((xia, "Xia"), (yan, "Yan")):
+            said.append(f"{name} {number}")
+            send_message(page, said[-1])
+            expect(yan.locator(".said-text").last).to_have_text(said[-1])
+    expect(log(xia)).to_contain_text("Wes left.", timeout=BACK_MS)
+    wire.is_cut = False
+    expect(wes.locator("#state-words")).to_have_text("Connected", timeout=BACK_MS)
+    expect(wes.locator(".said-text")).to_have_text(said)
+    send_message(wes, "I am back.")
+    for page in (wes, xia, yan):
+        expect(page.locator(".said-text")).to_have_text([*said, "I am back."])
 
 
 def test_the_cookie_of_who_signed_out_is_dead(visitors: Visitors) -> None:
