@@ -1,4 +1,5 @@
-// What was said and what happened, oldest first. Scrolls along only while the reader is at the end.
+// What was said and what happened, oldest first. Scrolls along only while the reader is at the end, also when the box
+// becomes smaller or a line longer.
 //
 // Earlier messages come in above, and missing ones in between: what the reader sees stays where it is.
 
@@ -21,6 +22,10 @@ export class Log {
   #box;
   #earlier;
   #cutOff;
+  // Whether the reader was at the end when they scrolled last, and where that was.
+  #wasAtTheEnd = true;
+  #top = 0;
+  #isKeepingPlace = false;
 
   // `showEarlier()` is called when the reader wants what is above; `cutOff()` when the oldest lines were removed.
   constructor(box, { showEarlier, cutOff }) {
@@ -32,12 +37,18 @@ export class Log {
     this.#earlier.textContent = "Show earlier messages";
     this.#earlier.addEventListener("click", showEarlier);
     box.addEventListener("scroll", () => {
+      this.#top = box.scrollTop;
+      this.#wasAtTheEnd = this.#isAtTheEnd;
       if (!this.#earlier.hidden && box.scrollTop < NEAR_THE_TOP_PX) showEarlier();
     }, { passive: true });
+    new ResizeObserver(() => this.#follow()).observe(box);
+    new MutationObserver(() => this.#follow()).observe(box, { childList: true, subtree: true });
     this.clear();
   }
 
   clear() {
+    this.#wasAtTheEnd = true;
+    this.#top = 0;
     this.#earlier.hidden = true;
     this.#box.replaceChildren(this.#earlier);
   }
@@ -86,20 +97,38 @@ export class Log {
   }
 
   #keepingPlace(act) {
+    if (this.#isKeepingPlace) return act();
+    this.#isKeepingPlace = true;
     const box = this.#box;
-    if (this.#isAtTheEnd) {
-      act();
-      box.scrollTop = box.scrollHeight;
-    } else {
-      const seen = [...box.children].find((line) => line.offsetTop + line.offsetHeight > box.scrollTop);
-      const top = seen?.offsetTop ?? 0;
-      act();
-      if (seen) box.scrollTop += seen.offsetTop - top;
-    }
+    // In the middle of what is seen: above it, whose a line is may not be said any more, which moves those below.
+    const middle = box.scrollTop + box.clientHeight / 2;
+    const seen = [...box.children].find((line) => line.offsetTop + line.offsetHeight > middle);
+    const top = seen?.offsetTop ?? 0;
+    const isFollowed = this.#isFollowed;
+    act();
     for (const entry of box.querySelectorAll(".said:not([data-grouped])")) {
       group(entry);
       if (entry.nextElementSibling) group(entry.nextElementSibling);
     }
+    if (isFollowed) this.#scrollToTheEnd();
+    else if (seen) box.scrollTop += seen.offsetTop - top;
+    this.#isKeepingPlace = false;
+    return undefined;
+  }
+
+  #follow() {
+    if (this.#isFollowed) this.#scrollToTheEnd();
+  }
+
+  #scrollToTheEnd() {
+    this.#box.scrollTop = this.#box.scrollHeight;
+    this.#top = this.#box.scrollTop;
+    this.#wasAtTheEnd = true;
+  }
+
+  // Not if they have scrolled up a moment ago: the event comes later.
+  get #isFollowed() {
+    return this.#isAtTheEnd || (this.#wasAtTheEnd && this.#box.scrollTop >= this.#top);
   }
 
   get #isAtTheEnd() {
@@ -109,15 +138,15 @@ export class Log {
 
   #append(line) {
     const box = this.#box;
-    const isAtTheEnd = this.#isAtTheEnd;
+    const isFollowed = this.#isFollowed;
     box.append(line);
     group(line);
-    if (!isAtTheEnd) return;
+    if (!isFollowed) return;
     if (box.childElementCount > LONGEST) {
       while (box.childElementCount > LONGEST) this.#earlier.nextElementSibling.remove();
       this.#cutOff();
     }
-    box.scrollTop = box.scrollHeight;
+    this.#scrollToTheEnd();
   }
 }
 

@@ -217,13 +217,12 @@ def test_earlier_messages_come_when_somebody_scrolls_up(visit: Visit, site: Web)
     shows(page, *said[-50:])
     box = log(page)
     assert box.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 50, "the newest is seen"
-    oldest = box.get_by_text("Line 81", exact=True)
-    box.focus()
-    page.keyboard.press("Home")
+    read = box.get_by_role("article").filter(has_text="Line 85")
+    place = "line => line.getBoundingClientRect().top"
+    before = read.evaluate(f"line => {{ line.parentElement.scrollTop = 100; return ({place})(line); }}")
     shows(page, *said[-100:])
-    before = oldest.bounding_box()
-    assert before is not None
-    assert before["y"] >= 0, "what was at the top is still seen"
+    assert read.evaluate(place) == pytest.approx(before, abs=1)
+    box.focus()
     page.keyboard.press("Home")
     shows(page, *said)
     expect(box.get_by_role("button", name="Show earlier messages")).to_be_hidden()
@@ -246,6 +245,24 @@ def test_what_is_said_while_somebody_reads_above_does_not_move_them(
     log(page).evaluate("box => { box.scrollTop = box.scrollHeight; }")
     gateway.do(gateway.fake.say, session, "bo", "Newer", "newer")
     expect(log(page).get_by_text("Newer")).to_be_in_viewport()
+
+
+def test_the_newest_line_stays_in_view_when_the_log_becomes_smaller(
+    visit: Visit, site: Web, gateway: GatewayThread
+) -> None:
+    """A notice comes above it, a line says that it waits: whoever is at the end stays there."""
+    session = new_session(site, "Ada")
+    keep(site, session, *(f"Line {number}" for number in range(1, 51)))
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    expect(log(page).locator(".said-text")).to_have_count(50)
+    gateway.fake.is_mute = True
+    send_message(page, "The last")
+    cut_off(gateway, session, LATER)
+    expect(page.locator(".on-its-way")).to_have_text("Waiting for the connection…")
+    expect(page.locator(".on-its-way")).to_be_in_viewport(ratio=1)
+    gateway.fake.is_mute = False
+    is_back(page)
+    expect(log(page).get_by_text("You are back.")).to_be_in_viewport(ratio=1)
 
 
 def test_without_the_web_the_room_is_there_and_earlier_messages_later(visit: Visit, site: Web) -> None:
