@@ -6,7 +6,7 @@
 -- that a client calls the same is not lost. `display_name` is what the sender was called when they said it. `payload` is the JSON
 -- text as it was relayed; jsonb would refuse some of it and rewrite the rest.
 CREATE TABLE kept_messages (
-    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    number bigint GENERATED ALWAYS AS IDENTITY,
     session_id uuid NOT NULL REFERENCES sessions ON DELETE CASCADE,
     epoch text NOT NULL,
     message_offset bigint NOT NULL,
@@ -18,8 +18,8 @@ CREATE TABLE kept_messages (
     type text NOT NULL,
     payload text NOT NULL,
     said_at timestamptz NOT NULL,
+    PRIMARY KEY (session_id, number),
     CONSTRAINT kept_once UNIQUE (session_id, member_id, client_id, content_digest)
 );
-CREATE INDEX kept_messages_in_order ON kept_messages (session_id, number DESC);
 CREATE INDEX kept_messages_by_age ON kept_messages (said_at);
 CREATE INDEX kept_messages_by_user ON kept_messages (user_id) WHERE user_id IS NOT NULL;

@@ -5,7 +5,7 @@
 
 import { ask } from "./api.js";
 import { Mixdown } from "./mixdown.js";
-import { News } from "./news.js";
+import { LogicalClock } from "./logical_clock.js";
 import { Rendering } from "./rendering.js";
 
 const UNTOLD_EVERY_MS = 1_000;
@@ -31,7 +31,7 @@ export class Mixdowns {
   #rendering;
   #list = part("mixdowns");
   #mixdowns = new Map();
-  #news = new News();
+  #clock = new LogicalClock();
   #isClosed = false;
   #isAll = false;
   // Whether the list was ever read; whether it cannot be read now.
@@ -68,7 +68,7 @@ export class Mixdowns {
     if (this.#isClosed || sessionId !== this.#sessionId) return;
     const there = this.#mixdowns.get(exportId);
     if (there?.isInTheMaking && status !== "completed") {
-      this.#news.note(exportId);
+      this.#clock.note(exportId);
       this.#change(there, { status, progress, errorMessage });
       this.#watch();
       return;
@@ -81,7 +81,7 @@ export class Mixdowns {
 
   // Somebody has removed it.
   remove(exportId) {
-    this.#news.note(exportId);
+    this.#clock.note(exportId);
     this.#drop(exportId);
     this.#drawList();
   }
@@ -106,7 +106,7 @@ export class Mixdowns {
   }
 
   async #readOnce() {
-    const since = this.#news.count;
+    const since = this.#clock.count;
     try {
       const { exports } = await ask("GET", `/api/export?${new URLSearchParams({ sessionId: this.#sessionId })}`);
       this.#replace(exports, since);
@@ -128,7 +128,7 @@ export class Mixdowns {
 
   #replace(exports, since) {
     if (this.#isClosed) return;
-    const isSilentOn = (id) => this.#news.isSilentOn(id, since);
+    const isSilentOn = (id) => this.#clock.isSilentOn(id, since);
     const there = new Set(exports.map(({ exportId }) => exportId));
     for (const id of [...this.#mixdowns.keys()]) if (!there.has(id) && isSilentOn(id)) this.#drop(id);
     for (const each of exports) if (isSilentOn(each.exportId)) this.#put(each);
@@ -142,7 +142,7 @@ export class Mixdowns {
     if (this.#isClosed) return;
     // The room may have told more of it already.
     if (!this.#mixdowns.has(export_.exportId)) {
-      this.#news.note(export_.exportId);
+      this.#clock.note(export_.exportId);
       this.#put(export_);
       this.#drawList();
     }

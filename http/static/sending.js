@@ -4,7 +4,7 @@
 // so that a file's name is never shown twice, whoever brings the news first: the answer or the room.
 
 import { Problem } from "./api.js";
-import { Pieces } from "./pieces.js";
+import { ResumableUpload } from "./resumable_upload.js";
 import { sizeInWords } from "./quantities.js";
 import { sendWhole } from "./transfer.js";
 
@@ -91,9 +91,9 @@ class Sending {
     this.file = file;
     this.#told = told;
     if (file.size > WHOLE_BYTES) {
-      const pieces = new Pieces(file, sessionId);
-      this.#send = (options) => pieces.send(options);
-      this.#forget = () => pieces.forget();
+      const upload = new ResumableUpload(file, sessionId);
+      this.#send = (options) => upload.send(options);
+      this.#forget = () => upload.forget();
     } else {
       this.#send = (options) => sendWhole(file, sessionId, options);
     }

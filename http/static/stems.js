@@ -1,7 +1,7 @@
 // The session's stems, newest first, kept as the studio has them: by what the room says, and by asking now and then.
 
 import { ask } from "./api.js";
-import { News } from "./news.js";
+import { LogicalClock } from "./logical_clock.js";
 import { Sendings } from "./sending.js";
 import { Stem } from "./stem.js";
 
@@ -17,7 +17,7 @@ export class Stems {
   #list = part("stems");
   #sendings;
   #stems = new Map();
-  #news = new News();
+  #clock = new LogicalClock();
   #isClosed = false;
   #isUnread = false;
 
@@ -43,7 +43,7 @@ export class Stems {
   // Make it what the studio has. Passing problems pass.
   async refresh() {
     if (this.#isClosed) return;
-    const since = this.#news.count;
+    const since = this.#clock.count;
     try {
       this.#replace(await this.#all(), since);
       if (this.#isUnread) this.fail("");
@@ -58,14 +58,14 @@ export class Stems {
   // It is there, as it is now.
   put(upload) {
     if (this.#isClosed || upload.sessionId !== this.#sessionId) return;
-    this.#news.note(upload.id);
+    this.#clock.note(upload.id);
     this.#draw(upload);
     this.#drawEmptiness();
   }
 
   // It is there no more.
   remove(uploadId) {
-    this.#news.note(uploadId);
+    this.#clock.note(uploadId);
     this.#drop(uploadId);
     this.#drawEmptiness();
   }
@@ -92,7 +92,7 @@ export class Stems {
 
   #replace(uploads, since) {
     if (this.#isClosed) return;
-    const isOlder = (id) => this.#news.isSilentOn(id, since);
+    const isOlder = (id) => this.#clock.isSilentOn(id, since);
     const there = new Set(uploads.map(({ id }) => id));
     for (const id of [...this.#stems.keys()]) if (!there.has(id) && isOlder(id)) this.#drop(id);
     for (const upload of uploads) if (isOlder(upload.id)) this.#draw(upload);

@@ -78,10 +78,11 @@ ORDER BY message.number DESC
 _DROP_OLD: Final = """
 -- $1 age, $2 how many.
 WITH old AS MATERIALIZED (
-    SELECT number FROM kept_messages WHERE said_at < now() - $1::interval ORDER BY said_at LIMIT $2
+    SELECT session_id, number FROM kept_messages WHERE said_at < now() - $1::interval ORDER BY said_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 ), gone AS (
-    DELETE FROM kept_messages AS message USING old WHERE message.number = old.number RETURNING message.number
+    DELETE FROM kept_messages AS message USING old
+    WHERE message.session_id = old.session_id AND message.number = old.number RETURNING message.number
 )
 SELECT count(*) AS dropped FROM gone
 """

@@ -375,7 +375,7 @@ def test_the_studio_names_all_its_modules(web: Web) -> None:
     page = person(web, "Ada").get(f"/sessions/{new_session(web, 'Ada')}")
     names = set(re.findall(r'(?:href|src)="(/static/[^"]+\.js)"', page.text))
     imports = {found for name in names for found in re.findall(r'from "\./([^"]+)"', web.client.get(name).text)}
-    assert {"stems.js", "pieces.js", "transfer.js"} <= imports
+    assert {"stems.js", "resumable_upload.js", "transfer.js"} <= imports
     assert imports <= {name.rpartition("/")[2] for name in names}
 
 

@@ -19,7 +19,7 @@ const DISAGREEMENTS = [409, 423, 460];
 const FORGOTTEN = [404, 410];
 const UNREADABLE = "The file cannot be read any more. Add it again.";
 
-export class Pieces {
+export class ResumableUpload {
   #file;
   #sessionId;
   #place = null;

@@ -1,8 +1,8 @@
-// When each thing was last heard of, counted in news, not in seconds.
+// When each thing was last heard of, counted in events, not in seconds.
 //
 // An answer may be older than what was heard while it was under way; then what was heard counts.
 
-export class News {
+export class LogicalClock {
   #count = 0;
   // By id, also of what is gone.
   #heard = new Map();
@@ -17,7 +17,7 @@ export class News {
     this.#heard.set(id, this.#count);
   }
 
-  // Whether nothing was heard of it since there were `count` news: what was asked then may be believed.
+  // Whether nothing was heard of it since there were `count` events: what was asked then may be believed.
   isSilentOn(id, count) {
     return (this.#heard.get(id) ?? 0) <= count;
   }
