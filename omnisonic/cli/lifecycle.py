@@ -86,8 +86,10 @@ def _send_heartbeats(loop: asyncio.AbstractEventLoop, pipe: ReadinessPipe) -> No
 
 
 def _wait_for_close(stop_s: float) -> None:
-    while os.read(STDIN_FD, 1):
-        pass
+    # A supervisor that is killed before it has read all heartbeats resets the pipe instead of closing it.
+    with suppress(ConnectionResetError):
+        while os.read(STDIN_FD, 1):
+            pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(stop_s)
     os._exit(1)

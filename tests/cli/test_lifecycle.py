@@ -1,5 +1,6 @@
 """The readiness pipe of a part: heartbeats on it, and the end of the part when it closes."""
 
+import select
 import signal
 import socket
 import subprocess
@@ -38,6 +39,17 @@ def test_a_part_stops_when_its_readiness_pipe_closes(first: str, exit_code: int)
             assert part.poll() is None
             ours.shutdown(socket.SHUT_WR)
             assert part.wait(20) == exit_code
+
+
+def test_a_part_stops_when_its_supervisor_dies_without_having_read_all_heartbeats() -> None:
+    """The pipe is reset then, and does not end."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        started = subprocess.Popen([sys.executable, "-c", PART.format(first="")], stdin=theirs.fileno())
+        with ended_with_block(started) as part:
+            assert select.select([ours], [], [], 20) == ([ours], [], [])
+            ours.close()
+            assert part.wait(20) == -signal.SIGTERM
 
 
 def test_a_stuck_loop_sends_no_heartbeats() -> None:
