@@ -18,10 +18,11 @@ MessageKey: TypeAlias = tuple[MemberId, ReplyId]
 
 
 class Accepted(NamedTuple):
-    """The first offset of a message, and a checksum of its content."""
+    """The first offset of a message, a checksum of its content, and the version that a `state.set` has made."""
 
     offset: int
     checksum: int
+    version: int | None = None
 
 
 class Acknowledged:
@@ -42,10 +43,15 @@ class Acknowledged:
         accepted = self._accepted.get((sender, envelope.id))
         return accepted.offset if accepted is not None and accepted.checksum == _checksum(envelope) else None
 
-    def add(self, sender: MemberId, envelope: Envelope, offset: int) -> None:
+    def version_of(self, sender: MemberId, id_: ReplyId) -> int | None:
+        """The version that this message has made; None when it was no `state.set`."""
+        accepted = self._accepted.get((sender, id_))
+        return None if accepted is None else accepted.version
+
+    def add(self, sender: MemberId, envelope: Envelope, offset: int, version: int | None = None) -> None:
         """Remember that this message was accepted."""
         assert envelope.id is not None
-        self.put((sender, envelope.id), Accepted(offset, _checksum(envelope)))
+        self.put((sender, envelope.id), Accepted(offset, _checksum(envelope), version))
 
     def put(self, key: MessageKey, accepted: Accepted) -> None:
         """Remember an accepted message by its key."""

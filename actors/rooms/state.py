@@ -142,11 +142,11 @@ class RoomState(RoomMembership):
                         or envelope.keep
                         or listens
                     ):
-                        batch.size, self.offset = size, offset
+                        batch.size, self.offset, earlier = size, offset, len(replies)
                         relayed = self._handle_message(seat, envelope, batch, replies)
-                        if batch.size != size:  # an update, which the sender gets, too
-                            batch.edit(connection, start, size, b"".join(replies))
-                            replies.clear()
+                        if batch.size != size:  # an update, which the sender gets, too, before the answer
+                            batch.edit(connection, start, size, b"".join(replies[:earlier]))
+                            del replies[:earlier]
                             start = size = batch.size
                         if not relayed:
                             continue
@@ -171,9 +171,10 @@ class RoomState(RoomMembership):
         id_, sender, acknowledged = envelope.id, seat.member.member_id, self.memory.acknowledged
         first = None if id_ is None else acknowledged.find(sender, envelope)
         if id_ is not None and first is not None and not envelope.keep:
-            replies.append(messages.ack_frame(id_, first))
+            replies.append(messages.ack_frame(id_, first, acknowledged.version_of(sender, id_)))
             return False
         sent = Envelope(envelope.type, envelope.payload, envelope.to, id_)  # a hook may change it
+        state_version = self.memory.shared_state.version
         try:
             if envelope.keep:
                 check_keep(envelope, can_keep=self.context.keep is not None)
@@ -185,10 +186,12 @@ class RoomState(RoomMembership):
             replies.append(make_error(wrong, id_))
             return False
         if id_ is not None and first is None:
+            now = self.memory.shared_state.version
+            version = None if now == state_version else now
             if sent.type not in ("heartbeat", "presence.set"):
-                acknowledged.add(sender, sent, self.offset + relayed)
+                acknowledged.add(sender, sent, self.offset + relayed, version)
             if not is_kept:
-                replies.append(messages.ack_frame(id_, self.offset + relayed))
+                replies.append(messages.ack_frame(id_, self.offset + relayed, version))
         if is_kept:
             envelope.payload = messages.identified_payload(envelope)
         return relayed

@@ -112,8 +112,9 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
         "ack",
         "server",
         "to the sender",
-        "The room accepted the message with this `id`. `kept`: it is written down. `epoch`: the numbering that "
-        "`offset` is of, when it is an earlier one (see [kept messages](#kept-messages)).",
+        "The room accepted the message with this `id`. It comes after what the message has changed. `version` is what "
+        "the key has got, after a `state.set`. `kept`: it is written down. `epoch`: the numbering that `offset` is of, "
+        "when it is an earlier one (see [kept messages](#kept-messages)).",
         Ack,
     ),
     MessageType(

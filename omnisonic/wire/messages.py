@@ -87,11 +87,13 @@ class Error(msgspec.Struct, omit_defaults=True):
 class Ack(msgspec.Struct):
     """The payload of `ack`: the `id` of a message that the room accepted, and its place in the room's order.
 
-    `kept`: it is written down. `epoch` names the count of `offset` where it is not the room's count of now.
+    `version` is what the key has got, for a `state.set`. `kept`: it is written down. `epoch` names the count of
+    `offset` where it is not the room's count of now.
     """
 
     id: ReplyId
     offset: int
+    version: int | msgspec.UnsetType = msgspec.UNSET
     kept: bool | msgspec.UnsetType = msgspec.UNSET
     epoch: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -250,9 +252,9 @@ def heartbeat_frame(now_ms: int, echo: msgspec.Raw) -> bytes:
     return _message(b"heartbeat", b'{"ts":%d,"echo":%b}' % (now_ms, bytes(echo)))
 
 
-def ack_frame(reply_id: ReplyId, offset: int) -> bytes:
-    """`ack`: the room accepted the message, and `offset` is its place in the room's order."""
-    return _message(b"ack", _encode(Ack(reply_id, offset)))
+def ack_frame(reply_id: ReplyId, offset: int, version: int | None = None) -> bytes:
+    """`ack`: the room accepted the message, and `offset` is its place in the room's order; `version` of a state."""
+    return _message(b"ack", _encode(Ack(reply_id, offset, msgspec.UNSET if version is None else version)))
 
 
 def kept_frame(client_id: str, offset: int, epoch: str | None = None) -> bytes:

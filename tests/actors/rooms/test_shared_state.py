@@ -50,6 +50,28 @@ def test_null_deletes_and_a_version_is_never_used_again() -> None:
     assert state_of(stage)["a"]["version"] == 3
 
 
+def test_an_ack_has_the_version_of_its_own_change_and_comes_after_it() -> None:
+    """Also when a later change hides it from everybody, and when the message is sent again."""
+    stage = Stage("ada", "bob")
+    ada, bob = stage.connections["ada"], stage.connections["bob"]
+    first = set_("a", 1, id="x")
+    stage.turn(sent(ada, first), sent(bob, set_("b", 1)), sent(bob, set_("a", 2)))
+    acked = {"type": "ack", "payload": {"id": "x", "offset": 0, "version": 1}}
+    heard = ada.received()
+    assert heard[0] == acked
+    assert [(each["payload"]["key"], each["payload"]["version"]) for each in heard[1:]] == [("b", 2), ("a", 3)]
+    stage.turn(sent(ada, first))
+    assert ada.received() == [acked]
+    stage.turn(sent(ada, text("note", id=1), set_("a", 3, id=2), text("note", id=3)))
+    assert [(each["type"], each["payload"].get("version")) for each in ada.received()] == [
+        ("ack", None),
+        ("state.changed", 4),
+        ("ack", 4),
+        ("ack", None),
+    ]
+    assert [each["type"] for each in bob.received()][-3:] == ["note", "state.changed", "note"]
+
+
 def test_a_conditional_change_that_comes_too_late_is_told_the_version() -> None:
     """Nothing changes, and the error has what is there."""
     stage = Stage("ada", "bob")

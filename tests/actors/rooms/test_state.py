@@ -121,8 +121,8 @@ def test_a_presence_that_is_set_is_seen_by_all() -> None:
     seen = stage.received()
     shown = {"memberId": "ada", "displayName": "A", "status": "away", "connected": True}
     assert [message["type"] for message in seen["bob"]] == ["a", "presence.update", "b"]
-    assert [message["type"] for message in seen["ada"]] == ["ack", "presence.update"]
-    assert seen["ada"][1]["payload"] == seen["bob"][1]["payload"] == shown
+    assert [message["type"] for message in seen["ada"]] == ["presence.update", "ack"]
+    assert seen["ada"][0]["payload"] == seen["bob"][1]["payload"] == shown
     assert stage.shown()[0] == Member("ada", "A", "away")
 
 
