@@ -2,8 +2,9 @@ from omnisonic.actors.admission.admission import Admitted as Admitted
 from omnisonic.client.errors import Closed as Closed
 from omnisonic.client.errors import EntryRefused as EntryRefused
 from omnisonic.client.errors import NotTaken as NotTaken
+from omnisonic.client.membership import connect as connect
 from omnisonic.client.rooms import ClientRoom as ClientRoom
-from omnisonic.client.rooms import connect as connect
+from omnisonic.client.shared_state import SharedState as SharedState
 from omnisonic.embedding.admission import Request as Request
 from omnisonic.embedding.gateway import Limits as Limits
 from omnisonic.embedding.gateway import RunningGateway as RunningGateway
@@ -20,5 +21,7 @@ from omnisonic.models import Member as Member
 from omnisonic.settings.settings import Settings as Settings
 from omnisonic.wire.decoded_message import Message as Message
 from omnisonic.wire.handshake import Refused as Refused
+from omnisonic.wire.transport import Loop as Loop
+from omnisonic.wire.transport import Transport as Transport
 
 __version__: str

@@ -7,7 +7,7 @@ Example:
     @pytest.mark.trio
     async def test_ada_can_join(omnisonic_gateway: omnisonic.RunningGateway) -> None:
         async with omnisonic.connect(omnisonic_gateway.url, room="jam", name="Ada") as room:
-            assert room.state == "connected"
+            assert room.connection_state == "connected"
 """
 
 from collections.abc import AsyncIterator

@@ -37,6 +37,7 @@ from omnisonic.wire.frames import Frame
 from omnisonic.wire.handshake import SUBPROTOCOL, TICKET_PREFIX
 from omnisonic.wire.json_limits import DEPTH, nesting_depth
 from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, too_large
+from omnisonic.wire.recovery import Position
 
 READ_BYTES: Final = 262_144
 SEND_S: Final = 10.0
@@ -151,10 +152,15 @@ class JoinRequest:
             self.name = self.name or self.member_id
         parse_url(self.url, {})  # so that a bad URL raises at once
 
-    async def connect(self) -> Connection:
-        """Connect and open the WebSocket. Raises `EntryRefused`, and what the ticket function raises."""
+    async def connect(self, since: Position | None = None) -> Connection:
+        """Connect and open the WebSocket. Raises `EntryRefused`, and what the ticket function raises.
+
+        Args:
+            since: What has been received before; None on the first connection.
+        """
         ticket = self.ticket if isinstance(self.ticket, str | None) else await self.ticket()
         fields = {"roomId": self.room, "memberId": self.member_id, "displayName": self.name, "status": self.status}
+        fields["since"] = None if since is None else str(since)
         address = parse_url(self.url, {name: value for name, value in fields.items() if value is not None})
         offers = [SUBPROTOCOL] if ticket is None else [SUBPROTOCOL, TICKET_PREFIX + ticket]
         return await open_connection(address, offers, self.headers, self.ssl_context)

@@ -1,115 +1,34 @@
-"""Applies what a client receives: to the roster, to the requests that wait for an answer, and to the inbox.
+"""Applies what a client receives: to what it knows of the room, to its pending requests, and to the inbox.
 
-Everything here belongs to the reconnector's task, which calls `Dispatch.handle_frames` once for each read of the
-socket. It never waits.
+It knows what has been received of the room's order, too, which is where a recovery begins (SPEC 5.2). Everything here
+belongs to the reconnector's task, which calls `Dispatch.handle_frames` once for each read of the socket. It never
+waits.
 
 Overload: see `omnisonic.client.inbox`. Crash: a message that cannot be read is counted (`unreadable`) and skipped,
 because one member's bad message must not end the membership of the others.
 """
 
-import secrets
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
-import trio
 
-from omnisonic.client.errors import EntryRefused, NotTaken
+from omnisonic.client.errors import EntryRefused
 from omnisonic.client.inbox import Inbox
+from omnisonic.client.pending_requests import PendingRequests
 from omnisonic.client.reconnect_policy import LOST, Disconnect
-from omnisonic.models import Member, MemberId
+from omnisonic.client.roster import Roster
+from omnisonic.client.shared_state import StateEntries
 from omnisonic.wire.decoded_message import Message, read_binary, read_message
 from omnisonic.wire.frames import BINARY, CLOSE, PING, TEXT, Frame
 from omnisonic.wire.message_types import STATE_TYPES
+from omnisonic.wire.recovery import Position
+from omnisonic.wire.transport import Milliseconds, Transport
 
 SENT_FIELD: Final = "sentMs"
 """The field by which the client recognises the echo of its own heartbeat."""
 _DATA: Final = frozenset({TEXT, BINARY})
-
-
-class Roster:
-    """The members of the room in the order they came: those of the `welcome`, and the changes since (SPEC 5.2)."""
-
-    def __init__(self) -> None:
-        self._members: dict[MemberId, Member] = {}
-
-    def __iter__(self) -> Iterator[Member]:
-        return iter(self._members.values())
-
-    def get(self, member_id: MemberId) -> Member | None:
-        """The member with this id, or None."""
-        return self._members.get(member_id)
-
-    def replace_all(self, members: Any) -> None:
-        """Replace the roster by `members`. Raises `ValueError` when that is not a list of members."""
-        self._members = {member.member_id: member for member in msgspec.convert(members, list[Member])}
-
-    def update(self, payload: Any) -> None:
-        """Add or replace one member. Raises `ValueError` when `payload` is not a member."""
-        member = msgspec.convert(payload, Member)
-        self._members[member.member_id] = member
-
-    def remove(self, payload: Any) -> None:
-        """Remove the member that a `presence.leave` names."""
-        if isinstance(payload, dict):
-            self._members.pop(payload.get("memberId", ""), None)
-
-
-class PendingRequest:
-    """One message that waits for its `ack` or `error`."""
-
-    __slots__ = ("done", "error", "offset")
-
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.offset = 0
-        self.error: NotTaken | None = None
-
-
-class PendingRequests:
-    """All messages that wait for an answer, by the `id` that they were sent with."""
-
-    def __init__(self) -> None:
-        self._pending: dict[str, PendingRequest] = {}
-        self._run = secrets.token_urlsafe(6)
-        """Part of each id: an id names one message for ever, also when the program is started again."""
-        self._last = 0
-
-    def __len__(self) -> int:
-        return len(self._pending)
-
-    def add(self) -> tuple[str, PendingRequest]:
-        """Add a request. Returns its id, and the request."""
-        self._last += 1
-        id_ = f"{self._run}-{self._last}"
-        request = self._pending[id_] = PendingRequest()
-        return id_, request
-
-    def discard(self, id_: str) -> None:
-        """Remove a request that nobody waits for any more."""
-        self._pending.pop(id_, None)
-
-    def resolve(self, type_: str, payload: Any) -> bool:
-        """Complete the request that this `ack` or `error` answers. Returns False when it answers none."""
-        if not isinstance(payload, dict):
-            return False
-        request = self._pending.pop(payload.get("id"), None)  # type: ignore[arg-type]  # other types are no key
-        if request is None:
-            return False
-        if type_ == "ack":
-            request.offset = int(payload.get("offset", 0))
-        else:
-            request.error = NotTaken(str(payload.get("code", "")), str(payload.get("message", "")))
-        request.done.set()
-        return True
-
-    def fail_all(self, code: str, message: str) -> None:
-        """Fail all requests, because no answer will come."""
-        for request in self._pending.values():
-            request.error = NotTaken(code, message)
-            request.done.set()
-        self._pending.clear()
 
 
 class Dispatch:
@@ -119,22 +38,42 @@ class Dispatch:
         self.inbox = inbox
         self.pending_requests = PendingRequests()
         self.roster = Roster()
+        self.state_entries = StateEntries()
+        self.transport = Transport()
         self.room_id = ""
         self.member_id = ""
         self.epoch = ""
+        self.offset = 0
+        """The number of the last message of the room's order that is known to have been received, or sent."""
         self.unreadable = 0
         self.clock_offset_s: float | None = None
         self.is_welcome = False
         self.refusal: EntryRefused | None = None
         """The `error` that the server sent in place of a `welcome`."""
         self._welcomes = 0
+        self._before_gap: Position | None = None
+        """Where to recover from, while the `history.gap` after a `welcome` has not arrived."""
         self._round_trip_ms = float("inf")
+        self._welcome_offset_ms = 0.0
         self._now_ms = now_ms
 
-    def begin_connection(self) -> None:
-        """Prepare for a new connection, which has not received its `welcome` yet."""
+    def begin_connection(self) -> Position | None:
+        """Prepare for a new connection. Returns from where to recover; None for the first connection."""
         self.is_welcome = False
         self.refusal = None
+        return self.since
+
+    @property
+    def since(self) -> Position | None:
+        """What has been received of the room's order; None before the first `welcome`."""
+        if not self._welcomes:
+            return None
+        return self._before_gap or Position(self.epoch, self.offset)
+
+    def server_time_ms(self, at_s: float | None = None) -> Milliseconds:
+        """The server's clock at this time of `time.time()`, or now. A little late until a heartbeat was answered."""
+        offset_ms = self._welcome_offset_ms if self.clock_offset_s is None else self.clock_offset_s * 1000
+        return (self._now_ms() if at_s is None else at_s * 1000) + offset_ms
 
     def heartbeat_payload(self) -> dict[str, float]:
         """The payload of a heartbeat that is sent now."""
@@ -147,13 +86,19 @@ class Dispatch:
         """
         messages: list[Message] = []
         add, pongs = messages.append, []
-        disconnect = None
+        disconnect, offset = None, self.offset
         for opcode, payload in frames:
             if opcode in _DATA:
                 try:
                     message = read_message(payload) if opcode == TEXT else read_binary(payload)
-                    if message.type in STATE_TYPES and not self._apply(message):
-                        continue
+                    if message.type in STATE_TYPES:
+                        self.offset = offset
+                        is_for_program = self._apply(message)
+                        offset = self.offset
+                        if not is_for_program:
+                            continue
+                    elif message.offset is not None:
+                        offset = message.offset
                 except (ValueError, RecursionError):
                     self.unreadable += 1
                 else:
@@ -163,6 +108,7 @@ class Dispatch:
             elif opcode == CLOSE:
                 code = int.from_bytes(payload[:2], "big") if payload else LOST
                 disconnect = Disconnect(code, payload[2:].decode())
+        self.offset = offset
         if messages:
             self.inbox.put(messages, size)
         return pongs, disconnect
@@ -176,26 +122,47 @@ class Dispatch:
                 self.roster.update(message.payload)
             case "presence.leave":
                 self.roster.remove(message.payload)
+            case "state.changed":
+                self.state_entries.apply(message.payload)
+            case "transport.state":
+                self.transport = msgspec.convert(message.payload, Transport)
+            case "history.gap":
+                self._before_gap = None
             case "heartbeat":
                 return not self._apply_heartbeat(message)
+            case "ack":
+                return not self._apply_ack(message)
             case "error" if not self.is_welcome:
                 fields = message.payload if isinstance(message.payload, dict) else {}
                 self.refusal = EntryRefused(str(fields.get("code", "policy")), str(fields.get("message", "Refused.")))
                 return False
-            case type_:
-                return not self.pending_requests.resolve(type_, message.payload)
+            case "error":
+                return not self.pending_requests.resolve("error", message.payload)
         return True
 
     def _apply_welcome(self, message: Message) -> bool:
         fields = message.payload
         if not isinstance(fields, dict):
             raise ValueError("no welcome")  # noqa: TRY004 - it was received, not passed
+        transport = msgspec.convert(fields.get("transport", {}), Transport)
+        offset = msgspec.convert(fields.get("offset", 0), int)
+        self.state_entries.replace_all(fields.get("state", {}))
         self.roster.replace_all(fields.get("members"))
+        # A connection that ends before the gap was told must not hide it: the next one asks from the same place.
+        self._before_gap = None if fields.get("recovered") else self.since
         self.room_id, self.member_id = str(fields.get("roomId")), str(fields.get("memberId"))
-        self.epoch = str(fields.get("epoch"))
+        self.epoch, self.offset, self.transport = str(fields.get("epoch")), offset, transport
+        self._welcome_offset_ms = float(fields.get("serverTime", 0)) - self._now_ms()
         self.is_welcome = True
         self._welcomes += 1
         return self._welcomes > 1
+
+    def _apply_ack(self, message: Message) -> bool:
+        """Resolve the request that this answers, and move on to its message. Returns False when it answers none."""
+        fields = message.payload
+        if isinstance(fields, dict) and fields.get("epoch", self.epoch) == self.epoch:
+            self.offset = max(self.offset, int(fields.get("offset", 0)))
+        return self.pending_requests.resolve("ack", fields)
 
     def _apply_heartbeat(self, message: Message) -> bool:
         """Measure the clock offset with the fastest heartbeat so far. Returns False for others."""

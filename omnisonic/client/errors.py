@@ -57,12 +57,13 @@ class Closed(OmnisonicError):
 
 
 class NotTaken(OmnisonicError):
-    """The room did not accept a message. Raised by `ClientRoom.ask` and `ClientRoom.set_presence`.
+    """The room did not accept a message. Raised by `ClientRoom.ask`, and by the methods that change something.
 
     Attributes:
-        code: The server's code (docs/realtime.md, "Errors"): the message was not relayed. The codes `connection_lost`
-            and `no_answer` mean that the message may have been relayed or not.
+        code: The server's code (docs/realtime.md, "Errors"): the message was not relayed, and nothing has changed. The
+            code `no_answer` means that nobody knows.
         message: A sentence that says why.
+        version: The version that the key has, with the code `state_conflict`; 0 when it is not there. Otherwise None.
 
     Example:
         try:
@@ -71,6 +72,7 @@ class NotTaken(OmnisonicError):
             print(problem.code)
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, version: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.version = version

@@ -4,7 +4,7 @@ It holds one list of messages for each read of the socket, so that a thousand me
 
 Overload: when it is half full, the reconnector pauses between two reads (`pause`, `PAUSE_S` at most), which is enough
 for a program that is busy for a moment. It never stops reading, because the program may be waiting for an ack. Above
-`limit_bytes` the oldest reads are dropped, and one `history.gap` in their place says how many messages they held.
+`limit_bytes` the oldest reads are dropped, and one `inbox.overflow` in their place says how many messages they held.
 Shutdown: `close`; what is already in it can still be read.
 """
 
@@ -19,7 +19,7 @@ from omnisonic.wire.decoded_message import Message
 INBOX_BYTES: Final = 4_194_304
 PAUSE_S: Final = 0.05
 """The longest pause between two reads. It delays an ack by this much at most, and a pong far less than its timeout."""
-GAP: Final = "history.gap"
+OVERFLOW: Final = "inbox.overflow"
 
 
 class Inbox:
@@ -66,7 +66,7 @@ class Inbox:
                 return message
             if self._missing:
                 missing, self._missing = self._missing, 0
-                return Message(GAP, {"dropped": missing})
+                return Message(OVERFLOW, {"dropped": missing})
             if self._reads:
                 messages, size = self._reads.popleft()
                 self._size -= size

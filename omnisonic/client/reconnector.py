@@ -1,6 +1,8 @@
 """The reconnector: the one task of a client that reads, and reconnects when the connection has ended (SPEC 5.3, 8).
 
-It owns the connection. Other tasks read `connection`, `state` and `close_error`, and wait on `changed`.
+It owns the connection. Other tasks read `state` and `close_error`, wait on `changed`, and send by `send_request` and
+`wait_for_connection`. After a reconnection it first sends again what was not answered, in the order in which it was
+sent; until then nothing else is sent.
 
 Overload: it goes on reading; the inbox drops the oldest messages. Crash: the membership ends with the code `internal`,
 and the traceback is logged. Shutdown: `leave`.
@@ -16,12 +18,13 @@ import trio
 from omnisonic.client.connection import Connection, ConnectionBroken, JoinRequest
 from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import Closed, EntryRefused
+from omnisonic.client.pending_requests import PendingRequest
 from omnisonic.client.reconnect_policy import LOST, STABLE_S, Disconnect, ReconnectPolicy
 from omnisonic.errors import Unavailable
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import CLOSE, PONG, TEXT
 
-State: TypeAlias = Literal["connected", "reconnecting", "closed"]
+ConnectionState: TypeAlias = Literal["connected", "reconnecting", "closed"]
 
 JOIN_S: Final = 10.0
 """From the first packet to the `welcome`, including the call of the ticket function."""
@@ -47,11 +50,13 @@ class Reconnector:
         *,
         give_up_after_s: float = GIVE_UP_S,
     ) -> None:
-        self.connection: Connection | None = None
-        self.state: State = "reconnecting"
+        self.state: ConnectionState = "reconnecting"
         self.close_error: Closed | None = None
         """Why the membership ended, once it has."""
         self.changed = trio.Event()
+        self._connection: Connection | None = None
+        self._ready: Connection | None = None
+        """The same, once everything that was not answered has been sent again."""
         self._join_request = join_request
         self._dispatch = dispatch
         self._policy = policy
@@ -80,35 +85,41 @@ class Reconnector:
         """Send a close frame if connected, and end the membership within `CLOSE_S`."""
         self._is_leaving = True
         with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionBroken):
-            connection = self.connection
+            connection = self._connection
             if connection is not None and self.state == "connected":
                 await connection.send(CLOSE, Closing(CloseCode.NORMAL).payload())
                 while self.state == "connected":
                     await self.changed.wait()
         self._close(_left_error())
-        if self.connection is not None:
-            await self.connection.aclose()
+        if self._connection is not None:
+            await self._connection.aclose()
 
     async def wait_for_connection(self, *, other_than: Connection | None = None) -> Connection:
         """Return the open connection. Waits for the next one while it is `other_than`, which broke. Raises `Closed`."""
         while True:
-            if self.close_error is not None:
-                raise self.close_error.with_traceback(None)
-            if self.connection is not None and self.connection is not other_than:
-                return self.connection
+            self._check_open()
+            if self._ready is not None and self._ready is not other_than:
+                return self._ready
             await self.changed.wait()
+
+    async def send_request(self, request: PendingRequest) -> None:
+        """Send a message that waits for its answer, now, or with the others on the next connection. Raises `Closed`."""
+        self._check_open()
+        if self._ready is not None:
+            await self._send_request(request, self._ready)
+
+    def _check_open(self) -> None:
+        if self.close_error is not None:
+            raise self.close_error.with_traceback(None)
 
     # The life of a connection
 
     async def _run_connections(self) -> None:
-        while (connection := self.connection) is not None:
+        while (connection := self._connection) is not None:
             began_s = trio.current_time()
             disconnect = await self._run_connection(connection)
             await connection.aclose()
-            self.connection = None
-            self._dispatch.pending_requests.fail_all(
-                "connection_lost", "The connection ended before the room answered."
-            )
+            self._connection = self._ready = None
             if self._is_leaving:
                 raise _left_error()
             final = disconnect.final_error()
@@ -125,6 +136,7 @@ class Reconnector:
             return connection.disconnect
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send_heartbeats, connection, nursery.cancel_scope)
+            nursery.start_soon(self._send_again, connection)
             while connection.disconnect is None and (read := await connection.receive()) is not None:
                 await self._handle_read(connection, *read)
                 await self._dispatch.inbox.pause()
@@ -144,6 +156,19 @@ class Reconnector:
                 code = b"" if disconnect.code == LOST else disconnect.code.to_bytes(2, "big")
                 await connection.send(CLOSE, code)
         connection.disconnect = disconnect if breach is None else Disconnect(breach.code, breach.reason)
+
+    async def _send_again(self, connection: Connection) -> None:
+        """Send what was not answered before this connection, and what has come meanwhile. Then others may send."""
+        while self._ready is None:
+            for request in self._dispatch.pending_requests.not_sent_on(connection):
+                if request in self._dispatch.pending_requests:  # it may have timed out meanwhile
+                    await self._send_request(request, connection)
+            self._set_ready()
+
+    async def _send_request(self, request: PendingRequest, connection: Connection) -> None:
+        request.connection = connection
+        with suppress(ConnectionBroken):  # then it is sent on the next one
+            await connection.send(TEXT, request.text)
 
     async def _send_heartbeats(self, connection: Connection, scope: trio.CancelScope) -> None:
         """Send heartbeats. Cancels `scope` when the server does not answer."""
@@ -182,9 +207,9 @@ class Reconnector:
 
     async def _attempt_join(self) -> Connection:
         """Connect once and wait for the `welcome`, for `JOIN_S`. Raises `EntryRefused`."""
-        self._dispatch.begin_connection()
+        since = self._dispatch.begin_connection()
         with trio.move_on_after(JOIN_S):
-            connection = await self._join_request.connect()
+            connection = await self._join_request.connect(since)
             try:
                 await self._wait_for_welcome(connection)
             except BaseException:
@@ -214,19 +239,30 @@ class Reconnector:
         return EntryRefused("unreachable", "The connection ended before the welcome.", retry_after_s=wait_s)
 
     def _set_connected(self, connection: Connection) -> None:
-        self.connection = connection
+        self._connection = connection
         self._set_state("connected")
+        self._set_ready()
+
+    def _set_ready(self) -> None:
+        """Let others send, when nothing waits to be sent again."""
+        connection = self._connection
+        if connection is not None and not self._dispatch.pending_requests.not_sent_on(connection):
+            self._ready = connection
+            self._notify()
 
     def _close(self, error: Closed) -> None:
         """End the membership with this error, unless it has ended before."""
         if self.close_error is None:
             self.close_error = error
-            self._dispatch.pending_requests.fail_all(error.code, error.message)
+            self._dispatch.pending_requests.fail_all(error)
             self._dispatch.inbox.close()
             self._set_state("closed")
 
-    def _set_state(self, state: State) -> None:
+    def _set_state(self, state: ConnectionState) -> None:
         self.state = state
+        self._notify()
+
+    def _notify(self) -> None:
         self.changed.set()
         self.changed = trio.Event()
 

@@ -1,46 +1,33 @@
-"""`connect` and `ClientRoom`: joining a room, and being a member of it (SPEC 8; the protocol is SPEC 5)."""
+"""`ClientRoom`: being a member of a room (SPEC 8; the protocol is SPEC 5)."""
 
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Final, Self
+from typing import Any, Self
 
-import trio
-
-from omnisonic.client.connection import (
-    Connection,
-    ConnectionBroken,
-    JoinRequest,
-    OutgoingMessage,
-    Ticket,
-    encode_message,
-)
+from omnisonic.client.connection import Connection, ConnectionBroken, JoinRequest, OutgoingMessage, encode_message
 from omnisonic.client.dispatch import Dispatch
-from omnisonic.client.errors import NotTaken
-from omnisonic.client.inbox import INBOX_BYTES, Inbox
-from omnisonic.client.reconnect_policy import ReconnectPolicy
-from omnisonic.client.reconnector import GIVE_UP_S, Reconnector, State
-from omnisonic.concurrency.background import open_background
+from omnisonic.client.reconnector import ConnectionState, Reconnector
+from omnisonic.client.sharing import ACK_S, SharingMember
 from omnisonic.models import Member, MemberId, Status
 from omnisonic.wire.decoded_message import Message
 from omnisonic.wire.frames import BINARY, TEXT
 from omnisonic.wire.messages import MESSAGE_BYTES, too_large
 
-ACK_S: Final = 10.0
-"""How long `ask` waits for its answer by default."""
 
-
-class ClientRoom:
+class ClientRoom(SharingMember):
     """A room that this program is a member of. Created by `connect`; any task of the program may use it.
 
-    Iterate over it to receive messages: those of members, `presence.join`, `presence.update`, `presence.leave`, and
-    `error`s that do not answer an `ask`. After a reconnection you receive the new `welcome`. At most `inbox_bytes` wait
-    to be read. Above that the oldest messages are dropped, and you receive one `history.gap` with `{"dropped": n}` in
-    their place. Iteration does not wait while there are messages, so a loop that never waits can block other tasks.
+    Iterate over it to receive messages: those of members, `presence.join`, `presence.update`, `presence.leave`,
+    `state.changed`, `transport.state`, and `error`s that do not answer an `ask`. Iteration does not wait while there
+    are messages, so a loop that never waits can block other tasks.
+
+    After a reconnection you receive the new `welcome`, and then the messages that you have missed, each once and in
+    order. When some of them are lost, a `history.gap` comes first; its payload is `{epoch, from, to, lost}`.
+
+    At most `inbox_bytes` wait to be read. Above that the oldest messages are dropped, and you receive one
+    `inbox.overflow` with `{"dropped": n}` in their place, without a sender.
 
     Raises:
-        Closed: By iteration, `say`, `say_bytes`, `ask` and `set_presence`, once the membership has ended. After the
-            program itself has left, iteration just ends.
+        Closed: By iteration and by everything that sends, once the membership has ended. After the program itself has
+            left, iteration just ends.
 
     Example:
         async with omnisonic.connect("ws://127.0.0.1:8080", room="jam", name="Bot") as room:
@@ -50,11 +37,10 @@ class ClientRoom:
     """
 
     def __init__(self, reconnector: Reconnector, dispatch: Dispatch, join_request: JoinRequest) -> None:
-        self._reconnector = reconnector
-        self._dispatch = dispatch
+        super().__init__(reconnector, dispatch)
         self._join_request = join_request
 
-    # State
+    # What is known
 
     @property
     def name(self) -> str:
@@ -76,13 +62,13 @@ class ClientRoom:
         return self._dispatch.roster.get(member_id)
 
     @property
-    def state(self) -> State:
+    def connection_state(self) -> ConnectionState:
         """`connected`, `reconnecting`, or `closed` (final)."""
         return self._reconnector.state
 
     @property
     def epoch(self) -> str:
-        """Identifies the count of offsets. When it differs after a reconnection, the room has started anew."""
+        """Identifies the count of offsets. When it differs after a reconnection, the count has begun anew."""
         return self._dispatch.epoch
 
     @property
@@ -95,13 +81,8 @@ class ClientRoom:
         """How many messages were skipped because they could not be decoded."""
         return self._dispatch.unreadable
 
-    @property
-    def clock_offset_s(self) -> float | None:
-        """How many seconds the server's clock is ahead of `time.time()`. None before the first heartbeat's answer."""
-        return self._dispatch.clock_offset_s
-
-    async def wait_for(self, state: State) -> None:
-        """Wait until the room is in `state`. A state that lasts only a moment may be missed."""
+    async def wait_for(self, state: ConnectionState) -> None:
+        """Wait until `connection_state` is `state`. A state that lasts only a moment may be missed."""
         while self._reconnector.state != state:
             await self._reconnector.changed.wait()
 
@@ -124,7 +105,8 @@ class ClientRoom:
     async def say(self, type: str, payload: Any = None, *, to: MemberId | None = None) -> None:  # noqa: A002
         """Send a message to everybody else, or to one member. Waits while the client reconnects.
 
-        The message may be lost when the connection breaks. Use `ask` when you need to know.
+        The message arrives at most once: it is lost when the connection breaks before the room has received it. Use
+        `ask` when it must arrive.
 
         Args:
             type: The type of the message, 1 to 128 characters.
@@ -166,37 +148,28 @@ class ClientRoom:
     ) -> int:
         """Send a message, and wait until the room has accepted it.
 
+        When the connection breaks before the answer, the message is sent again after the reconnection, with the same
+        `id`. The room relays it once.
+
         Args:
             type: The type of the message.
             payload: Anything that msgspec can encode as JSON.
             to: The only member who receives it. None: all other members.
-            timeout_s: How long to wait for the answer.
+            timeout_s: How long to wait for the answer, reconnections included.
 
         Returns:
             The offset of the message: its place in the room's order. With `to`, the offset of the last message before.
 
         Raises:
-            NotTaken: With the server's code, such as `unknown_member`. The codes `connection_lost` and `no_answer` (not
-                within `timeout_s`) mean that the message may have been relayed or not.
-            Closed: The membership has ended.
+            NotTaken: With the server's code, such as `unknown_member`. With the code `no_answer` (not within
+                `timeout_s`) the message may have been relayed or not.
+            Closed: The membership has ended. A message that waited for its answer may have been relayed or not.
             InvalidInput: As in `say`.
 
         Example:
             offset = await room.ask("chat", {"text": "Ready?"}, to="ada")
         """
-        pending_requests = self._dispatch.pending_requests
-        with trio.move_on_after(timeout_s):
-            id_, request = pending_requests.add()
-            try:
-                data = encode_message(OutgoingMessage(type, payload, to, id_))
-                await self._send(TEXT, data)
-                await request.done.wait()
-            finally:
-                pending_requests.discard(id_)
-            if request.error is not None:
-                raise request.error
-            return request.offset
-        raise NotTaken("no_answer", f"The room did not answer within {timeout_s:g} s.")
+        return (await self._request(type, payload, to, timeout_s)).offset
 
     async def set_presence(self, *, status: Status | None = None, name: str | None = None) -> None:
         """Change your status or your display name. The change is kept after reconnections.
@@ -233,62 +206,3 @@ class ClientRoom:
                 broken = connection
             else:
                 return
-
-
-@asynccontextmanager
-async def connect(
-    url: str,
-    *,
-    room: str | None = None,
-    name: str | None = None,
-    member_id: MemberId | None = None,
-    status: Status = "active",
-    ticket: Ticket | None = None,
-    headers: Mapping[str, str] | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    give_up_after_s: float = GIVE_UP_S,
-    inbox_bytes: int = INBOX_BYTES,
-) -> AsyncIterator[ClientRoom]:
-    """Join a room and stay connected until the block ends, reconnecting when the connection breaks.
-
-    Args:
-        url: Address of the gateway, `ws://` or `wss://`.
-        room: Room to join, 1 to 128 characters. Not needed with a ticket.
-        name: Display name that others see. Defaults to `member_id`.
-        member_id: Your identity across reconnections. Generated when omitted.
-        status: `active` or `away`.
-        ticket: A ticket, or an async function that returns a fresh one before each attempt (a ticket works once). The
-            function may raise `Unavailable` to be called again later.
-        headers: More headers for the handshake.
-        ssl_context: For `wss://`. Defaults to `ssl.create_default_context()`.
-        give_up_after_s: Stop reconnecting after this many seconds.
-        inbox_bytes: How much may wait for the program to read it. Above that the oldest messages are dropped.
-
-    Yields:
-        A `ClientRoom`, once the gateway has sent `welcome`.
-
-    Raises:
-        EntryRefused: The gateway did not let you in.
-        InvalidInput: `url` is not a WebSocket address.
-        Closed: Raised later by the room's methods when you were removed (1008, 4001, 4003, 4004).
-
-    Reconnects after the delay that the server asks for (1001), otherwise after 0.5 s, doubling up to 15 s, with jitter.
-    A connection that is silently broken is found within 30 s. What the block raises is not wrapped in a group.
-
-    Example:
-        async with omnisonic.connect("ws://127.0.0.1:8080", room="night-jam", name="Bot") as room:
-            await room.say("chat", {"text": "Hello"})
-            async for message in room:
-                print(message.sender, message.payload)
-    """
-    join_request = JoinRequest(url, room, member_id, name, status, ticket, headers or {}, ssl_context)
-    dispatch = Dispatch(Inbox(inbox_bytes))
-    reconnector = Reconnector(join_request, dispatch, ReconnectPolicy(), give_up_after_s=give_up_after_s)
-    await reconnector.join()
-    async with open_background() as background:
-        background.start_soon(reconnector.run)
-        client = ClientRoom(reconnector, dispatch, join_request)
-        try:
-            yield client
-        finally:
-            await client.leave()

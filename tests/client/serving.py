@@ -1,15 +1,20 @@
 """Servers for the client: a gateway that comes and goes on one port, and one that does what a script says."""
 
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
 
 import trio
 
 import omnisonic
+from omnisonic.client.connection import JoinRequest
+from omnisonic.client.membership import open_membership
+from omnisonic.client.reconnect_policy import Disconnect, ReconnectPolicy
 from omnisonic.concurrency.background import open_background
 from omnisonic.models import Member
 from omnisonic.wire import handshake, messages
@@ -59,13 +64,32 @@ class Peer:
         key = handshake.check_upgrade(await self.asked())
         await self.stream.send_all(handshake.upgrade_response(key, self.request.subprotocols))
 
-    async def welcome(self, member_id: str = "ada") -> None:
+    async def receive_text(self, type_: str) -> bytes:
+        """The next text message of this type; others are passed over. Errors: `EOFError`."""
+        while json.loads(text := await self.receive_frame(TEXT))["type"] != type_:
+            pass
+        return text
+
+    async def welcome(
+        self,
+        member_id: str = "ada",
+        *,
+        epoch: str = "e",
+        offset: int = 0,
+        recovered: bool = False,
+        now_ms: int = 0,
+        transport: bytes = b"{}",
+    ) -> None:
         """Open the WebSocket, and welcome whoever it is."""
         await self.upgrade()
         line = messages.member_line(Member(member_id, "Ada"))
-        await self.stream.send_all(
-            messages.welcome_frame(messages.Welcome("jam", member_id, 60, "e", 0, 0), [line], b"{}", b"{}")
-        )
+        welcome = messages.Welcome("jam", member_id, 60, epoch, offset, now_ms, recovered)
+        await self.stream.send_all(messages.welcome_frame(welcome, [line], b"{}", transport))
+
+    @property
+    def since(self) -> str | None:
+        """From where the client wants to recover."""
+        return dict(parse_qsl(self.request.query)).get("since")
 
     async def tell(self, text: bytes) -> None:
         """Send a text message."""
@@ -125,6 +149,21 @@ def refuses(status: int, code: str = "no", **headers: str) -> Script:
 async def hangs_up(peer: Peer) -> None:
     """Read the request, and go."""
     await peer.asked()
+
+
+class Hasty(ReconnectPolicy):
+    """Reconnects at once."""
+
+    def delay_after(self, disconnect: Disconnect) -> float:
+        return 0.0
+
+    def next_delay(self, at_least_s: float = 0.0) -> float:
+        return 0.0
+
+
+def hasty(url: str, name: str = "ada") -> AbstractAsyncContextManager[omnisonic.ClientRoom]:
+    """To be the member `name` of the room `jam`, and to reconnect at once whenever the connection breaks."""
+    return open_membership(JoinRequest(url, "jam", name, name.title()), Hasty())
 
 
 class Building:

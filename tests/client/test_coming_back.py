@@ -66,7 +66,7 @@ async def test_any_other_close_is_come_back_from(code: int) -> None:
     """And a connection that is just gone, too; the new welcome is seen."""
     async with scripted(closes(code), hangs_up, stays) as url, omnisonic.connect(url, room="jam") as room:
         assert (await hear(room, "welcome")).payload["memberId"] == "ada"
-        assert room.state == "connected"
+        assert room.connection_state == "connected"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_a_connection_that_is_dead_without_a_word_is_left(mock_clock: Mock
     async with scripted(answers_once, stays) as url, omnisonic.connect(url, room="jam") as room:
         await room.__anext__()
         await passes(mock_clock, ANSWER_S)
-        assert room.state == "connected"
+        assert room.connection_state == "connected"
         await passes(mock_clock, HEARTBEAT_S - ANSWER_S)
         await passes(mock_clock, ANSWER_S)
         await room.wait_for("reconnecting")

@@ -8,6 +8,7 @@ import omnisonic
 from omnisonic.client.inbox import Inbox
 from omnisonic.wire.decoded_message import Message
 from tests.clients import DEADLINE_S
+from tests.embedding.staging import hear
 
 
 def read(*numbers: int) -> list[Message]:
@@ -35,7 +36,7 @@ async def test_messages_come_in_order_and_then_the_end() -> None:
     assert received == [*read(4), None]
 
 
-async def test_over_its_limit_the_oldest_are_dropped_and_a_gap_says_so() -> None:
+async def test_over_its_limit_the_oldest_are_dropped_and_that_is_told() -> None:
     """What is being read already is read to its end, and the newest read is kept however long it is."""
     inbox = Inbox(limit_bytes=100)
     inbox.put(read(0, 1), 50)
@@ -47,7 +48,7 @@ async def test_over_its_limit_the_oldest_are_dropped_and_a_gap_says_so() -> None
     received = [first]
     while (message := await inbox.next()) is not None:
         received.append(message)
-    assert received == [*read(0, 1), Message("history.gap", {"dropped": 6}), *read(8, 9, 10, 11)]
+    assert received == [*read(0, 1), Message("inbox.overflow", {"dropped": 6}), *read(8, 9, 10, 11)]
     inbox.put(read(1), 1000)
     assert await inbox.next() == Message("note", 1)
 
@@ -81,12 +82,10 @@ async def test_a_program_that_only_acts_loses_messages_and_keeps_its_connection(
                 await bo.ask("note", "x" * 100)
                 if number % 10 == 0:
                     await ada.ask("alive")
-        assert ada.state == "connected"
+        assert ada.connection_state == "connected"
         assert ada.dropped > 100
-        gap = await anext(ada)
-        while gap.type != "history.gap":
-            gap = await anext(ada)
-        assert gap.payload == {"dropped": ada.dropped}
+        overflow = await hear(ada, "inbox.overflow")
+        assert (overflow.payload, overflow.sender) == ({"dropped": ada.dropped}, None)
         assert (await anext(ada)).type == "note"
 
 

@@ -78,7 +78,7 @@ async def test_said_raises_and_only_its_message_is_lost(caplog: pytest.LogCaptur
         assert before is not None
         with pytest.raises(RuntimeError, match="started anew"):
             before.say("ghost")
-        assert ada.state == bo.state == "connected"
+        assert ada.connection_state == bo.connection_state == "connected"
     assert reported(caplog, "room.crashed")
 
 
@@ -125,7 +125,7 @@ async def test_tick_raises_and_the_room_goes_on(caplog: pytest.LogCaptureFixture
         await ada.ask("tick")
         await eventually(lambda: [letter.kind for letter in gateway.dead_letters("jam")] == ["Tick"])
         await ada.ask("note")
-        assert ada.state == "connected"
+        assert ada.connection_state == "connected"
     assert reported(caplog, "room.crashed")
 
 
@@ -177,7 +177,7 @@ async def test_a_room_that_cannot_begin_again_is_closed_alone(name: str, caplog:
             assert kinds == ["ClientMessages", "Restart", "Restart", "Restart"]
             await ada.ask("note")
         await bo.ask("note")
-        assert bo.state == "connected"
+        assert bo.connection_state == "connected"
     assert reported(caplog, "room.closed")
 
 

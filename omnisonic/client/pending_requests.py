@@ -1,0 +1,96 @@
+"""The messages of a client that wait for their `ack` or `error`, by the `id` that they were sent with. Pure.
+
+A message that is not answered when its connection ends is sent again on the next one, with the same `id` and the same
+content: the room says it once (docs/realtime.md, "Send a message again"). `omnisonic.client.reconnector` sends them.
+
+Overload: bounded by the tasks of the program that wait. Shutdown: `fail_all`.
+"""
+
+import secrets
+from typing import Any
+
+import trio
+
+from omnisonic.client.connection import Connection, OutgoingMessage, encode_message
+from omnisonic.client.errors import Closed, NotTaken
+from omnisonic.models import MemberId
+
+
+class PendingRequest:
+    """One message that waits for its answer.
+
+    Attributes:
+        id: The `id` of the message.
+        text: The message as it is sent, each time.
+        connection: Where it was sent last; None when it was not sent yet.
+        done: Set when it is answered, or never will be.
+        offset: The offset in the `ack`.
+        version: The version in the `ack` of a `state.set`.
+        error: Why there is no `ack`.
+    """
+
+    __slots__ = ("connection", "done", "error", "id", "offset", "text", "version")
+
+    def __init__(self, id_: str, text: bytes) -> None:
+        self.id = id_
+        self.text = text
+        self.connection: Connection | None = None
+        self.done = trio.Event()
+        self.offset = 0
+        self.version: int | None = None
+        self.error: NotTaken | Closed | None = None
+
+
+class PendingRequests:
+    """All messages that wait for an answer, in the order in which the program sent them."""
+
+    def __init__(self) -> None:
+        self._pending: dict[str, PendingRequest] = {}
+        self._run = secrets.token_urlsafe(6)
+        """Part of each id: an id names one message for ever, also when the program is started again."""
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def __contains__(self, request: PendingRequest) -> bool:
+        return request.id in self._pending
+
+    def add(self, type_: str, payload: Any, to: MemberId | None) -> PendingRequest:
+        """Add a message with a new id. Raises `InvalidInput` when the room would refuse it without an answer."""
+        self._last += 1
+        id_ = f"{self._run}-{self._last}"
+        request = PendingRequest(id_, encode_message(OutgoingMessage(type_, payload, to, id_)))
+        self._pending[id_] = request
+        return request
+
+    def discard(self, request: PendingRequest) -> None:
+        """Remove a request that nobody waits for any more."""
+        self._pending.pop(request.id, None)
+
+    def not_sent_on(self, connection: Connection) -> list[PendingRequest]:
+        """The requests that were not sent on this connection yet, oldest first."""
+        return [request for request in self._pending.values() if request.connection is not connection]
+
+    def resolve(self, type_: str, payload: Any) -> bool:
+        """Complete the request that this `ack` or `error` answers. Returns False when it answers none."""
+        if not isinstance(payload, dict):
+            return False
+        request = self._pending.pop(payload.get("id"), None)  # type: ignore[arg-type]  # other types are no key
+        if request is None:
+            return False
+        version = payload.get("version")
+        if type_ == "ack":
+            request.offset = int(payload.get("offset", 0))
+            request.version = version
+        else:
+            request.error = NotTaken(str(payload.get("code", "")), str(payload.get("message", "")), version=version)
+        request.done.set()
+        return True
+
+    def fail_all(self, error: Closed) -> None:
+        """Fail all requests, because no answer will come."""
+        for request in self._pending.values():
+            request.error = error
+            request.done.set()
+        self._pending.clear()
