@@ -21,12 +21,14 @@ from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import ClientMessages, Dismiss, ExternalMessage, Remove
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.tap import Bounds, Sample, Tap
+from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.supervisor import ChildRecord
 from omnisonic.actors.runtime.telemetry import Counters
 from omnisonic.errors import InvalidInput
 from omnisonic.models import MemberId, RoomId
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.frames import Frame
 from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine, LetterLine, RoomDetail, RoomLine
 from omnisonic.wire.messages import decode
 
@@ -114,7 +116,7 @@ class Inspector:
         """The dead letters of a room, or all, and how many there have been in all."""
         letters = self._parts.registry.dead_letters
         return tuple(
-            reports.letter_line(number, letter, payload=payload)
+            reports.letter_line(number, letter, payload=payload, replayed=letters.is_replayed(number))
             for number, letter in letters.numbered()
             if room_id is None or letter.room_id == room_id
         ), letters.total
@@ -122,7 +124,7 @@ class Inspector:
     # Doing
 
     def kick(self, room_id: RoomId, member_id: MemberId) -> None:
-        """Close a member's connection (4003)."""
+        """Close a member's connection (4003), or stop waiting for them."""
         for entry in self._room(room_id).entries:
             if entry.member.member_id == member_id:
                 if entry.wait is not None:
@@ -146,21 +148,29 @@ class Inspector:
         actor.reset()
 
     def replay(self, number: int) -> RoomId:
-        """Send a dead letter to its room again, as its sender, if they are still there. Returns the room."""
-        letter = dict(self._parts.registry.dead_letters.numbered()).get(number)
+        """Send a dead letter to its room again, once, as its sender, if they are still there. Returns the room."""
+        letters = self._parts.registry.dead_letters
+        letter = dict(letters.numbered()).get(number)
         if letter is None:
             raise InvalidInput("There is no dead letter of that number any more.", code="unknown_letter")
+        if letters.is_replayed(number):
+            raise InvalidInput("That letter was sent to its room again before.", code="already_replayed")
         if letter.frame is None:
             raise InvalidInput(f"The letter is a {letter.kind}, and nobody said that.", code="not_replayable")
+        self._send_letter(letter, letter.frame)
+        letters.mark_replayed(number)
+        return letter.room_id
+
+    def _send_letter(self, letter: DeadLetter, frame: Frame) -> None:
         actor = self._room(letter.room_id)
         if letter.kind == ExternalMessage.__name__:
-            actor.tell(ExternalMessage(decode(letter.frame[1]), _ignore_reply))
-            return letter.room_id
+            actor.tell(ExternalMessage(decode(frame[1]), _ignore_reply))
+            return
         for entry in actor.entries:
             if entry.member.member_id == letter.sender and entry.connection is not None:
-                if not actor.offer(ClientMessages(entry.connection, [letter.frame], len(letter.frame[1]))):
+                if not actor.offer(ClientMessages(entry.connection, [frame], len(frame[1]))):
                     raise InvalidInput("That room has more to do than it can; try again later.", code="room_busy")
-                return letter.room_id
+                return
         raise InvalidInput(f"{letter.sender} is not connected to that room any more.", code="sender_gone")
 
     def tap(self, room_id: RoomId, bounds: Bounds, show: Callable[[Sample], None], end: Callable[[str], None]) -> Tap:

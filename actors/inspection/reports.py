@@ -10,12 +10,23 @@ from typing import Final
 
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomActor
+from omnisonic.actors.rooms.history import History
 from omnisonic.actors.rooms.seat import Entry
 from omnisonic.actors.rooms.stats import OPERATOR_RESTART
 from omnisonic.actors.rooms.tap import SHOWN_BYTES
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.supervisor import ChildRecord, EndedRun
-from omnisonic.wire.inspection_lines import ChildLine, Ended, LetterLine, MemberLine, RoomDetail, RoomLine, State
+from omnisonic.wire.inspection_lines import (
+    ChildLine,
+    Ended,
+    HeldBy,
+    HistoryLine,
+    LetterLine,
+    MemberLine,
+    RoomDetail,
+    RoomLine,
+    State,
+)
 
 RECENT_MS: Final = 60_000
 """What happened less long ago counts for the state of a room."""
@@ -61,14 +72,19 @@ def room_line(actor: RoomActor, moment: Moment, closed: EndedRun | None = None) 
 
 def room_detail(actor: RoomActor, moment: Moment, closed: EndedRun | None = None) -> RoomDetail:
     """A room in detail."""
-    stalled = actor.stats.last_stall
+    stalled, memory = actor.stats.last_stall, actor.memory
     return RoomDetail(
         line=room_line(actor, moment, closed),
         epoch=actor.epoch,
         offset=actor.offset,
+        history=_history_line(memory.history, moment.now_s),
+        state_keys=len(memory.shared_state),
+        state_bytes=memory.shared_state.size,
+        transport=memory.transport,
+        beat=round(memory.transport.beat_at(moment.now_ms), 3),
         mailbox_letters=len(actor.mailbox),
         mailbox_bytes=actor.mailbox.size,
-        members=tuple(_member_line(entry, moment.now_s) for entry in actor.entries),
+        members=tuple(_member_line(entry, moment) for entry in actor.entries),
         ended=_to_ended(actor.stats.ended_runs),
         last_hog_at=None if stalled is None else to_datetime(stalled[0]),
         last_hog_s=None if stalled is None else round(stalled[1], 3),
@@ -81,7 +97,7 @@ def child_line(record: ChildRecord, note: str, now_s: float) -> ChildLine:
     return ChildLine(record.name, record.state, note, uptime_s, record.restarts, _to_ended(record.ended_runs))
 
 
-def letter_line(number: int, letter: DeadLetter, *, payload: bool) -> LetterLine:
+def letter_line(number: int, letter: DeadLetter, *, payload: bool, replayed: bool) -> LetterLine:
     """A dead letter in a row."""
     content = b"" if letter.frame is None else letter.frame[1]
     shown = content[:SHOWN_BYTES].decode(errors="replace") if payload and letter.frame is not None else None
@@ -95,6 +111,7 @@ def letter_line(number: int, letter: DeadLetter, *, payload: bool) -> LetterLine
         letter.reason[:NOTE_CHARACTERS],
         to_datetime(letter.at_ms),
         shown,
+        replayed,
     )
 
 
@@ -120,6 +137,8 @@ def _describe_state(actor: RoomActor, moment: Moment, closed: EndedRun | None, *
         return "behind", f"{actor.mailbox.frames} messages wait"
     if not actor.entries:
         return "empty", ""
+    if all(entry.wait is not None for entry in actor.entries):
+        return "waiting", f"the connections of all {len(actor.entries)} broke"
     return ("live", "") if is_live else ("quiet", "")
 
 
@@ -138,19 +157,37 @@ def _measure_queues(entries: tuple[Entry, ...], now_s: float) -> tuple[int, floa
     return queued_bytes, now_s - since_s
 
 
-def _member_line(entry: Entry, now_s: float) -> MemberLine:
-    member, connection = entry.member, entry.connection
-    queued_bytes, lag_s = _measure_queues((entry,), now_s)
-    connection = connection if isinstance(connection, Connection) else None
+def _history_line(history: History, now_s: float) -> HistoryLine:
+    count = len(history)
+    return HistoryLine(
+        messages=count,
+        size_bytes=history.size,
+        first_offset=history.first if count else None,
+        last_offset=history.last,
+        age_s=round(now_s - (history.first_s or now_s), 1) if count else None,
+    )
+
+
+def _member_line(entry: Entry, moment: Moment) -> MemberLine:
+    member, wait = entry.member, entry.wait
+    queued_bytes, lag_s = _measure_queues((entry,), moment.now_s)
+    connection = entry.connection if isinstance(entry.connection, Connection) else None
+    held_by: HeldBy = "wait" if wait is not None else "connection" if entry.connection is not None else "lease"
+    until_s = wait.until_s if wait is not None else entry.lease_until_s
     return MemberLine(
-        member.member_id,
-        member.display_name,
-        member.status,
-        connection is not None,
-        None if connection is None else connection.address,
-        None if connection is None else round(now_s - connection.opened_s, 1),
-        queued_bytes,
-        round(lag_s, 3),
+        member=member.member_id,
+        display_name=member.display_name,
+        status=member.status,
+        connected=connection is not None,
+        held_by=held_by,
+        address=None if connection is None else connection.address,
+        connected_s=None if connection is None else round(moment.now_s - connection.opened_s, 1),
+        queued_bytes=queued_bytes,
+        lag_s=round(lag_s, 3),
+        until=None if until_s is None else to_datetime(moment.now_ms + round((until_s - moment.now_s) * 1000)),
+        reason=None if wait is None else wait.reason,
+        kept=len(entry.pending),
+        kept_bytes=sum(map(len, entry.pending)),
     )
 
 

@@ -48,6 +48,11 @@ class History:
         return self._marks[-1][0] if self._marks else 0.0
 
     @property
+    def first_s(self) -> float:
+        """When, at the latest, the oldest message was said; 0 when that is not known."""
+        return self._marks[0][0] if self._marks else 0.0
+
+    @property
     def first(self) -> int:
         """The offset of the oldest message that is known; one more than `last` when there is none."""
         return self.last - len(self) + 1

@@ -49,11 +49,13 @@ class DeadLetters:
 
     def __init__(self, most: int = LETTERS) -> None:
         self._letters: deque[DeadLetter] = deque(maxlen=most)
+        self._replayed: set[int] = set()
         self.total = 0
 
     def add(self, letter: DeadLetter) -> None:
         self._letters.append(letter)
         self.total += 1
+        self._replayed.discard(self.total - len(self._letters))  # the number of the one that was pushed out
 
     def of(self, room_id: RoomId) -> list[DeadLetter]:
         """The letters of one room, oldest first."""
@@ -62,6 +64,14 @@ class DeadLetters:
     def numbered(self) -> Iterator[tuple[int, DeadLetter]]:
         """Every dead letter with its number, which does not change; the first one ever was 1."""
         return enumerate(list(self._letters), self.total - len(self._letters) + 1)
+
+    def mark_replayed(self, number: int) -> None:
+        """Note that this letter was sent to its room again."""
+        self._replayed.add(number)
+
+    def is_replayed(self, number: int) -> bool:
+        """Whether this letter was sent to its room again."""
+        return number in self._replayed
 
     def __iter__(self) -> Iterator[DeadLetter]:
         return iter(self._letters)

@@ -29,6 +29,7 @@ ERROR_CODES: Final = {
     "restarting": "The room crashed and is being restarted at this moment.",
     "unknown_letter": "There is no such dead letter, or it is no longer kept.",
     "sender_gone": "The sender is no longer connected to that room.",
+    "already_replayed": "The letter was sent to its room again before.",
     "not_replayable": "The crash was not caused by a message, so there is nothing to replay.",
     "unknown_stream": "No stream with that id is running.",
     "room_busy": "Too many messages wait in that room; try again later.",
@@ -101,7 +102,7 @@ class AskDeadLetters(_Question, frozen=True, tag="deadLetters"):
 
 
 class AskReplay(_Question, frozen=True, tag="replay"):
-    """Send a dead letter to its room again, in the name of its sender."""
+    """Send a dead letter to its room again, in the name of its sender; once."""
 
     letter: int
 

@@ -8,11 +8,15 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-State: TypeAlias = Literal["stuck", "restarting", "crashed", "hogged", "behind", "live", "quiet", "empty"]
+from omnisonic.wire.transport import Transport
+
+State: TypeAlias = Literal["stuck", "restarting", "crashed", "hogged", "behind", "live", "quiet", "waiting", "empty"]
 """`stuck`: its handler keeps the gateway busy now. `restarting`: it crashed and is being restarted. `crashed`: it
 crashed in the last minute. `hogged`: its handler kept the gateway busy in the last minute. `behind`: more messages wait
 than one turn handles. `live`: there was a message, a join or a leave in the last 10 s. `quiet`: there was none.
-`empty`: it has no members."""
+`waiting`: the connections of all its members broke, and it waits for them. `empty`: it has no members."""
+HeldBy: TypeAlias = Literal["connection", "wait", "lease"]
+"""What holds a member's seat: a connection, a wait after the connection broke, or a presence that was set over REST."""
 
 
 class Ended(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,24 +50,48 @@ class RoomLine(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class MemberLine(msgspec.Struct, frozen=True, rename="camel"):
-    """A member. With `connected` false it is present over REST only, and has neither an address nor a queue."""
+    """A member. Without a connection it has neither an address nor a queue.
+
+    `until` is when a wait or a lease ends, and `reason` why the connection of a member who is waited for ended. `kept`
+    messages, of `kept_bytes`, were sent to that member alone, and wait for their return.
+    """
 
     member: str
     display_name: str
     status: str
     connected: bool
+    held_by: HeldBy
     address: str | None
     connected_s: float | None
     queued_bytes: int
     lag_s: float
+    until: datetime | None
+    reason: str | None
+    kept: int
+    kept_bytes: int
+
+
+class HistoryLine(msgspec.Struct, frozen=True, rename="camel"):
+    """The messages that a room remembers. `first_offset` and `age_s`, of the oldest, are None when there is none."""
+
+    messages: int
+    size_bytes: int
+    first_offset: int | None
+    last_offset: int
+    age_s: float | None
 
 
 class RoomDetail(msgspec.Struct, frozen=True, rename="camel"):
-    """A room with its members and the last 8 of its earlier runs."""
+    """A room with its members and the last 8 of its earlier runs. `beat` is where its transport is now."""
 
     line: RoomLine
     epoch: str
     offset: int
+    history: HistoryLine
+    state_keys: int
+    state_bytes: int
+    transport: Transport
+    beat: float
     mailbox_letters: int
     mailbox_bytes: int
     members: tuple[MemberLine, ...]
@@ -112,7 +140,10 @@ class GatewayLine(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LetterLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A dead letter. `payload` is the message itself as text, when the question asked for it."""
+    """A dead letter. `payload` is the message itself as text, when the question asked for it.
+
+    `replayed`: it was sent to its room again, and cannot be once more.
+    """
 
     letter: int
     room: str
@@ -123,3 +154,4 @@ class LetterLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     reason: str
     at: datetime
     payload: str | None = None
+    replayed: bool = False

@@ -181,6 +181,33 @@ async def test_a_tap_prints_what_passes_and_hides_what_is_said(stage: Stage) -> 
     assert [document["type"] for document in documents] == ["passed", "passed", "end"]
 
 
+async def test_a_room_is_shown_with_what_it_remembers_and_whom_it_waits_for() -> None:
+    """In words; a member who is waited for has the time until then, and what is kept for them."""
+    async with (
+        open_stage(admin_token=TOKEN, grace_s=15.0) as stage,
+        stage.crowd(1) as (ada,),
+        await stage.bare_member("bo") as bo,
+    ):
+        plain = (await rooms(stage, "show", "jam")).stdout
+        assert "UNTIL" not in plain
+        assert re.search(r"^history +nothing$", plain, re.MULTILINE)
+        await bo.aclose()
+        await ada.next("presence.update")
+        await ada.say("note")
+        await ada.say("psst", to="bo")
+        await ada.say("state.set", {"key": "solo", "value": 1})
+        await ada.say("transport.set", {"tempoBpm": 90.5, "atBeat": 2, "loop": {"startBeat": 0, "endBeat": 8}})
+        await ada.next("transport.state")
+        shown = (await rooms(stage, "show", "jam")).stdout
+    for line in (
+        r"history +1 message, \d+ bytes; offset 1 to 1, the oldest \d+ s old",
+        r"shared state +1 key, 5 bytes",
+        r"transport +stands at beat 2\.0, 90\.5 BPM, 4 beats a bar, repeats beat 0 to 8",
+        r"bo +waited for +0 +0\.00 +\d\d:\d\d:\d\d \(lost\) +1 +bo",
+    ):
+        assert re.search(f"^{line}$", shown, re.MULTILINE | re.IGNORECASE), shown
+
+
 async def test_an_operator_kicks_restarts_replays_and_closes(stage: Stage) -> None:
     """Each says in a sentence that it is done."""
     async with stage.crowd(3) as band:
@@ -196,6 +223,9 @@ async def test_an_operator_kicks_restarts_replays_and_closes(stage: Stage) -> No
         assert (await band[0].closed())[0] == 4004
         listed = (await rooms(stage, "dead-letters", "jam", "--payload")).stdout
         assert listed.count("ValueError('poison')") == 2
+        assert listed.count("(sent again)") == 1
+        again = await rooms(stage, "dead-letters", "--replay", "1")
+        assert (again.returncode, again.stderr) == (1, "omnisonic: That letter was sent to its room again before.\n")
         assert '"again"' in listed
 
 

@@ -1,18 +1,23 @@
 """`/inspect` on a real gateway: what an operator is told, and what is done for them (docs/inspecting.md)."""
 
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 import pytest
 import trio
 
 from omnisonic.actors.inspection.session import STREAMS
+from omnisonic.actors.rooms.state import RoomState
+from omnisonic.models import Member
 from omnisonic.wire import inspection as words
-from omnisonic.wire.inspection_lines import RoomLine
+from omnisonic.wire.inspection_lines import HistoryLine, RoomLine
+from omnisonic.wire.messages import Envelope
 from tests.inspectors import TOKEN, Inspector, StallingRoom, inspector
 from tests.rooms import Stage, eventually, open_stage
 
 T = TypeVar("T")
+GRACE_S: Final = 15.0
 
 
 @pytest.fixture
@@ -236,6 +241,93 @@ async def test_dead_letters_hide_what_was_said_unless_they_are_asked_for_it(stag
         assert "a secret word" in letter.payload
 
 
+async def test_a_room_is_told_with_what_it_remembers(stage: Stage) -> None:
+    """History, shared state and transport; of an empty memory, that it is empty."""
+    async with stage.crowd(1) as (ada,), inspector(stage) as ins:
+        detail = the(words.RoomAnswer, await ins.asked(words.AskRoom("1", "jam"))).room
+        assert detail.history == HistoryLine(0, 0, None, 0, None)
+        assert (detail.state_keys, detail.state_bytes, detail.transport.playing, detail.beat) == (0, 0, False, 0)
+        await ada.say("note")
+        await ada.say("note")
+        await ada.say("state.set", {"key": "solo", "value": "ada"})
+        await ada.say("transport.set", {"atBeat": 12, "tempoBpm": 90})
+        await ada.next("transport.state")
+        detail = the(words.RoomAnswer, await ins.asked(words.AskRoom("2", "jam"))).room
+        history = detail.history
+        assert (history.messages, history.first_offset, history.last_offset) == (2, 1, 2)
+        assert history.size_bytes > 2 * len('{"type":"note"}')
+        assert history.age_s is not None
+        assert (detail.state_keys, detail.state_bytes) == (1, len("solo") + len('"ada"'))
+        assert (detail.transport.tempo_bpm, detail.beat) == (90, 12)
+
+
+async def test_a_member_who_is_waited_for_is_told_as_such_and_can_be_kicked() -> None:
+    """Until when, why, and how much waits for them; a room with nobody else waits. Then the others see them leave."""
+    async with (
+        open_stage(admin_token=TOKEN, grace_s=GRACE_S) as stage,
+        stage.crowd(1) as (ada,),
+        await stage.bare_member("bo") as bo,
+        await stage.bare_member("eve", "alone") as eve,
+        inspector(stage) as ins,
+    ):
+        await bo.aclose()
+        await eve.aclose()
+        await ada.next("presence.update")
+        await ada.say("psst", to="bo")
+        await ada.say("psst", to="bo", id=1)
+        await ada.next("ack")
+        detail = the(words.RoomAnswer, await ins.asked(words.AskRoom("1", "jam"))).room
+        here, waited_for = detail.members
+        assert (here.held_by, here.until, here.reason, here.kept) == ("connection", None, None, 0)
+        assert (waited_for.held_by, waited_for.connected, waited_for.reason) == ("wait", False, "lost")
+        assert waited_for.until is not None
+        assert 0 < (waited_for.until - datetime.now(UTC)).total_seconds() <= GRACE_S
+        assert (waited_for.kept, waited_for.kept_bytes > 0) == (2, True)
+        lines, _ = await all_rooms(ins)
+        assert (lines["jam"].state, lines["alone"].state) == ("live", "waiting")
+        assert await ins.asked(words.AskKick("2", "jam", "bo")) == words.Done("2")
+        assert (await ada.next("presence.leave"))["payload"] == {"memberId": "bo", "reason": "kicked"}
+        assert stage.roster() == ["m0"]
+
+
+class HealingRoom(RoomState):
+    """A room that crashes on the first two messages of the type `poison`, and takes the others."""
+
+    crashes = 0
+
+    def on_message(self, member: Member, envelope: Envelope) -> bool:
+        if envelope.type == "poison" and HealingRoom.crashes < 2:
+            HealingRoom.crashes += 1
+            raise ValueError("poison")
+        return True
+
+
+async def test_a_dead_letter_is_said_again_once() -> None:
+    """A second time is refused. What its sender says again with the same id is not doubled, in either order."""
+    HealingRoom.crashes = 0
+    async with (
+        open_stage(admin_token=TOKEN, room_class=HealingRoom) as stage,
+        stage.crowd(2) as (ada, bo),
+        inspector(stage) as ins,
+    ):
+        for number in (1, 2):
+            await ada.say("poison", id=number)
+            await ada.next("error")
+        await eventually(lambda: stage.room().incarnation == 3 and stage.room().is_alive)
+        assert await ins.asked(words.AskReplay("1", 1)) == words.Done("1")
+        assert (await bo.next("poison"))["offset"] == 1
+        failed = the(words.Failed, await ins.asked(words.AskReplay("2", 1)))
+        assert (failed.code, failed.message[-1]) == ("already_replayed", ".")
+        letters = the(words.DeadLetterAnswer, await ins.asked(words.AskDeadLetters("3"))).letters
+        assert [letter.replayed for letter in letters] == [True, False]
+        await ada.say("poison", id=1)
+        await ada.say("poison", id=2)
+        assert (await bo.hear())["offset"] == 2
+        assert await ins.asked(words.AskReplay("4", 2)) == words.Done("4")
+        await ada.say("done", id=3)
+        assert (await bo.hear())["type"] == "done"
+
+
 async def test_a_dead_letter_is_said_again_by_who_said_it_if_they_are_there(stage: Stage) -> None:
     """It kills the room again, for it is poison still; without its sender it is refused."""
     async with inspector(stage) as ins:
@@ -246,7 +338,7 @@ async def test_a_dead_letter_is_said_again_by_who_said_it_if_they_are_there(stag
             await eventually(lambda: len(stage.gateway.registry.dead_letters) == 2)
             assert [letter.sender for letter in stage.gateway.registry.dead_letters] == ["m0", "m0"]
         await eventually(lambda: stage.roster() == [])
-        assert the(words.Failed, await ins.asked(words.AskReplay("2", 1))).code == "sender_gone"
+        assert the(words.Failed, await ins.asked(words.AskReplay("2", 2))).code == "sender_gone"
 
 
 async def test_everything_an_operator_does_is_logged(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

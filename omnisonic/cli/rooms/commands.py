@@ -128,7 +128,7 @@ def kick(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a member out of a room (4003). They may come back, if their program does not heed that."""
+    """Send a member out of a room (4003), or stop waiting for one. They may come back, if their program does."""
     places = _find_gateways(gateway, token_file)
     from omnisonic.cli.rooms import actions
     from omnisonic.wire.inspection import AskKick
@@ -163,7 +163,7 @@ def dead_letters(
     token_file: TokenFile = None,
     payload: Annotated[bool, typer.Option("--payload", help="Show what was said, and not only that.")] = False,
     replay: Annotated[
-        int | None, typer.Option("--replay", metavar="N", help="Say letter N again, as its sender.")
+        int | None, typer.Option("--replay", metavar="N", help="Say letter N again, as its sender, once.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

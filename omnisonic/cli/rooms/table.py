@@ -13,7 +13,7 @@ import msgspec
 from omnisonic.wire.inspection import Answer, NotAnswering, Rooms
 from omnisonic.wire.inspection_lines import ClosedRoom, GatewayLine, RoomLine
 
-ORDER: Final = ("stuck", "restarting", "crashed", "hogged", "behind", "live", "quiet", "empty")
+ORDER: Final = ("stuck", "restarting", "crashed", "hogged", "behind", "live", "quiet", "waiting", "empty")
 """The states, the most urgent first."""
 STYLES: Final = {
     "stuck": "bold red",
@@ -23,6 +23,7 @@ STYLES: Final = {
     "behind": "yellow",
     "live": "green",
     "quiet": "",
+    "waiting": "dim",
     "empty": "dim",
 }
 NOTABLE: Final = frozenset(ORDER[:5])

@@ -49,7 +49,8 @@ Rooms, a look each second.
 
 State, the worst first: stuck (its handler keeps the gateway busy now),
 restarting, crashed and hogged (in the last minute), behind (more waits than
-one turn handles), live, quiet (nothing for 10 s), empty.
+one turn handles), live, quiet (nothing for 10 s), waiting (all connections
+broke), empty.
 IN/S and OUT/S are over 10 s; P50 and P99 are how long 128 of the last turns
 of the room's handler took; MAIL waits in its mailbox, QUEUED for its members.
 """

@@ -30,6 +30,7 @@ from omnisonic.cli.rooms.table import (
     Column,
     Row,
     choose_columns,
+    count_of,
     format_duration,
     format_rate,
     format_size,
@@ -38,10 +39,13 @@ from omnisonic.cli.rooms.table import (
     summarise,
 )
 from omnisonic.wire import inspection
-from omnisonic.wire.inspection_lines import RoomDetail
+from omnisonic.wire.inspection_lines import HeldBy, MemberLine, RoomDetail
 
 ROOM_WIDTH: Final = 16
 """On a narrow terminal a room's id is cut, but not below this many characters."""
+HELD_BY: Final[dict[HeldBy, str]] = {"connection": "", "wait": "waited for", "lease": "lease"}
+"""What stands in place of the status of a member who has no connection."""
+LAST: Final = ("ADDRESS", "NAME")
 
 
 def ls(places: Sequence[GatewayAddress], *, by: str, reverse: bool, as_json: bool) -> bool:
@@ -94,6 +98,7 @@ def dead_letters(places: Sequence[GatewayAddress], room: str | None, *, payload:
         print_line(
             f"{whose}{letter.letter:>4}  {letter.at:%Y-%m-%d %H:%M:%S}  {printable(letter.room)}  {who}"
             f"  {printable(letter.kind)}  {letter.size} B  {printable(letter.reason)}"
+            f"{'  (sent again)' if letter.replayed else ''}"
         )
         if letter.payload is not None:
             print_line(f"      {printable(letter.payload)}")
@@ -132,6 +137,9 @@ def _show_room(console: Console, gateway: str, detail: RoomDetail) -> None:
         "messages": f"{line.messages:,} in, {format_rate(line.messages_per_s)} a second; offset {detail.offset:,}",
         "deliveries": f"{line.deliveries:,}, {format_rate(line.deliveries_per_s)} a second",
         "handler": f"{line.handler_p50_ms:.2f} ms (p50), {line.handler_p99_ms:.2f} ms (p99)",
+        "history": _describe_history(detail),
+        "shared state": f"{count_of(detail.state_keys, 'key')}, {detail.state_bytes:,} bytes",
+        "transport": _describe_transport(detail),
         "mailbox": f"{line.mailbox:,} messages wait, {line.mailbox_high_water:,} at most so far",
         "longest hog": f"{detail.last_hog_s:.2f} s at {detail.last_hog_at:%H:%M:%S}" if detail.last_hog_at else "",
         "dead letters": f"{line.dead_letters}",
@@ -141,15 +149,40 @@ def _show_room(console: Console, gateway: str, detail: RoomDetail) -> None:
             print_out(console, Text(f"{name:<12}  {fact}"))
     for life in detail.ended:
         print_out(console, Text(f"{'ended':<12}  {life.at:%Y-%m-%d %H:%M:%S}, {printable(life.reason)}"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("MEMBER", "STATUS", "QUEUED", "LAG S", "FOR", "ADDRESS", "NAME"):
-        right: Any = "right" if title in ("QUEUED", "LAG S", "FOR") else "left"
-        table.add_column(title, justify=right, no_wrap=True, overflow="ellipsis")
-    for member in detail.members:
-        status = member.status if member.connected else "lease"
-        for_ = "" if member.connected_s is None else format_duration(member.connected_s)
-        cells = (printable(member.member), status, format_size(member.queued_bytes), f"{member.lag_s:.2f}", for_)
-        table.add_row(*map(Text, (*cells, member.address or "", printable(member.display_name))))
     if detail.members:
         print_out(console, Text(""))
-        print_out(console, table)
+        print_out(console, _members_table(detail.members))
+
+
+def _members_table(members: Sequence[MemberLine]) -> Table:
+    """The members. Who has no connection has the end of their wait or lease, and what is kept for them."""
+    has_absent = any(member.held_by != "connection" for member in members)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("MEMBER", "STATUS", "QUEUED", "LAG S", "FOR", *(("UNTIL", "KEPT") if has_absent else ()), *LAST):
+        right: Any = "right" if title in ("QUEUED", "LAG S", "FOR", "KEPT") else "left"
+        table.add_column(title, justify=right, no_wrap=True, overflow="ellipsis")
+    for member in members:
+        for_ = "" if member.connected_s is None else format_duration(member.connected_s)
+        cells = [printable(member.member), HELD_BY[member.held_by] or member.status]
+        cells += [format_size(member.queued_bytes), f"{member.lag_s:.2f}", for_]
+        if has_absent:
+            why = "" if member.reason is None else f" ({member.reason})"
+            cells += ["" if member.until is None else f"{member.until:%H:%M:%S}{why}", str(member.kept or "")]
+        table.add_row(*map(Text, (*cells, member.address or "", printable(member.display_name))))
+    return table
+
+
+def _describe_history(detail: RoomDetail) -> str:
+    history = detail.history
+    if history.first_offset is None:
+        return "nothing"
+    age = "" if history.age_s is None else f", the oldest {format_duration(history.age_s)} old"
+    messages = f"{count_of(history.messages, 'message')}, {history.size_bytes:,} bytes"
+    return f"{messages}; offset {history.first_offset:,} to {history.last_offset:,}{age}"
+
+
+def _describe_transport(detail: RoomDetail) -> str:
+    transport, loop = detail.transport, detail.transport.loop
+    repeats = "" if loop is None else f", repeats beat {loop.start_beat:g} to {loop.end_beat:g}"
+    tempo = f"{transport.tempo_bpm:g} BPM, {count_of(transport.beats_per_bar, 'beat')} a bar"
+    return f"{'plays' if transport.playing else 'stands'} at beat {detail.beat:.1f}, {tempo}{repeats}"
