@@ -56,11 +56,21 @@ class _State(msgspec.Struct, array_like=True, frozen=True):
     by: MemberId | None
 
 
+class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A message that was accepted."""
+
+    sender: MemberId
+    id: ReplyId
+    offset: int
+    checksum: int
+    version: int | None = None
+
+
 class _Slot(msgspec.Struct, array_like=True, frozen=True):
     """A value `acknowledged:N`. `turn` is higher in a slot that was written later."""
 
     turn: int
-    entries: list[tuple[MemberId, ReplyId, int, int]]
+    entries: list[_Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +223,10 @@ def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
     memory.shared_state.restore(values, position.state_version)
     memory.transport = resume_transport(transport, now_ms)
     for slot in slots:
-        for sender, id_, offset, checksum in slot.entries:
-            if offset <= position.offset:  # what is not in the record counts as not accepted
-                memory.acknowledged.put((sender, id_), Accepted(offset, checksum))
+        for each in slot.entries:
+            if each.offset <= position.offset:  # what is not in the record counts as not accepted
+                accepted = Accepted(each.offset, each.checksum, each.version)
+                memory.acknowledged.put((each.sender, each.id), accepted)
     if record.is_clean and record.has_all_blocks:
         copy.adopt(memory, record)
     return copy
@@ -260,8 +271,8 @@ def _slots(memory: RoomMemory, written: int | None) -> dict[str, bytes]:
     return values
 
 
-def _entry(key: MessageKey, accepted: Accepted) -> tuple[MemberId, ReplyId, int, int]:
-    return key[0], key[1], accepted.offset, accepted.checksum
+def _entry(key: MessageKey, accepted: Accepted) -> _Entry:
+    return _Entry(key[0], key[1], accepted.offset, accepted.checksum, accepted.version)
 
 
 def _read_slots(record: RoomRecord) -> list[_Slot]:

@@ -74,9 +74,9 @@ def said(memory: RoomMemory, *, count: int = 1, size: int = 10) -> None:
     memory.history.add([b"%0*d" % (size, offset) for offset in range(first, first + count)])
 
 
-def accept(memory: RoomMemory, name: str) -> None:
-    """Accept a message with an `id`."""
-    memory.acknowledged.add("ada", Envelope("note", msgspec.Raw(b"1"), None, name), memory.history.last)
+def accept(memory: RoomMemory, name: str, version: int | None = None) -> None:
+    """Accept a message with an `id`, and with the version that it has made."""
+    memory.acknowledged.add("ada", Envelope("note", msgspec.Raw(b"1"), None, name), memory.history.last, version)
 
 
 def set_state(memory: RoomMemory, key: str, value: bytes, *, ephemeral: bool = False) -> None:
@@ -256,10 +256,10 @@ def test_a_message_whose_place_is_not_in_the_record_was_not_accepted() -> None:
 
 
 def test_all_accepted_messages_come_back_however_they_were_written() -> None:
-    """In the order in which they were accepted, and no more of them than a room knows."""
+    """In the order in which they were accepted, with their versions, and no more of them than a room knows."""
     saved = new()
     for number in range(3 * ACKNOWLEDGED):
-        accept(saved.memory, str(number))
+        accept(saved.memory, str(number), number if number % 2 else None)
         if random.random() < 0.1:
             saved.write()
     saved.write(is_release=True)
