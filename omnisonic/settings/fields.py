@@ -32,8 +32,7 @@ _SCHEMES: Final = {
     "nextauth_url": ("http", "https"),
     "database_url": POSTGRES,
     "livekit_url": ("ws", "wss", "http", "https"),
-    **dict.fromkeys(("github_base_url", "google_base_url", "discord_base_url"), ("http", "https")),
-    **dict.fromkeys(("github_api_url", "google_api_url", "discord_api_url"), ("http", "https")),
+    **{f"{name}_{of}_url": ("http", "https") for name in PROVIDERS for of in ("base", "api")},
 }
 """The schemes that the URL in a setting may have."""
 
@@ -50,13 +49,11 @@ class LogSettings(BaseModel):
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
-    def _in_any_case(cls, value: object) -> object:
-        return value.strip().lower() if isinstance(value, str) else value
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _by_other_names(cls, value: object) -> object:
-        return NODE_LEVELS.get(value.strip().lower(), value) if isinstance(value, str) else value
+    def _in_any_case(cls, value: object, field: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        word = value.strip().lower()
+        return NODE_LEVELS.get(word, word) if field.field_name == "log_level" else word
 
 
 class ProviderSettings(BaseModel):
@@ -288,7 +285,7 @@ class SettingsFields(
     def _pairs_are_whole(self) -> Self:
         together = [(f"{name}_client_id", f"{name}_client_secret") for name in PROVIDERS]
         together += [("livekit_url", "livekit_api_key"), ("livekit_api_key", "livekit_api_secret")]
-        for one, other in (*together, ("livekit_url", "livekit_api_secret")):
+        for one, other in together:
             if bool(getattr(self, one)) != bool(getattr(self, other)):
                 given, missing = (one, other) if getattr(self, one) else (other, one)
                 raise ValueError(f"{variable_of(missing)} is not set, and {variable_of(given)} needs it")

@@ -151,6 +151,7 @@ def test_no_secret_is_in_the_words_for_settings() -> None:
         ("GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"),
         ("DISCORD_CLIENT_SECRET", "DISCORD_CLIENT_ID"),
         ("LIVEKIT_API_KEY", "LIVEKIT_URL"),
+        ("LIVEKIT_API_SECRET", "LIVEKIT_API_KEY"),
     ],
 )
 def test_what_works_only_together_must_be_set_together(given: str, missing: str) -> None:
