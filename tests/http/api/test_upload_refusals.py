@@ -100,13 +100,15 @@ def test_names_that_are_none_are_refused(small_web: Web, ada: httpx.Client, name
         (b'filename="12%22 mix.wav"', '12" mix.wav'),
         (rb'filename="12\" mix.wav"', '12" mix.wav'),
         (b"filename=\"x.wav\"; filename*=UTF-8''b%C3%BCr.wav", "b\u00fcr.wav"),
+        ('filename="b\u00fcr.wav"'.encode(), "b\u00fcr.wav"),
+        (b'filename="b\xfcr.wav"', "b\ufffdr.wav"),
     ],
-    ids=["drive", "escaped", "server", "percent", "backslash", "extended"],
+    ids=["drive", "escaped", "server", "percent", "backslash", "extended", "UTF-8", "Latin 1"],
 )
 def test_a_name_is_read_however_a_client_writes_it(
     small_web: Web, ada: httpx.Client, disposition: bytes, name: str
 ) -> None:
-    """Old browsers send the whole path; quotes are escaped in two ways (WHATWG HTML, RFC 7578)."""
+    """Old browsers send the whole path; quotes are escaped in two ways (WHATWG HTML, RFC 7578); not all is UTF-8."""
     body = PART.replace(b'filename="a.wav"', disposition) + SOUND + b"\r\n--B--\r\n"
     answer = ada.post("/api/upload", content=body, headers={"Content-Type": FORM})
     assert answer.json()["upload"]["fileName"] == name

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
-from omnisonic.http.core.multipart import LONGEST_BUFFER_BYTES, UploadForm
+from omnisonic.http.core.multipart import MOST_PARTS, OVERHEAD_BYTES, UploadForm
 
 HEAD: Final = b'--B0\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
 TAIL: Final = b"\r\n--B0--\r\n"
@@ -38,9 +38,9 @@ async def split_form(form: bytes, cuts: Iterable[int]) -> AsyncIterator[bytes]:
             begin = end
 
 
-async def read(body: AsyncIterator[bytes]) -> bytes:
+async def read(body: AsyncIterator[bytes], boundary: bytes = b"B0") -> bytes:
     """The file in the form that comes."""
-    upload = UploadForm(body, b"B0")
+    upload = UploadForm(body, boundary)
     await upload.open_file()
     file = b"".join([data async for data in upload.file()])
     await upload.finish()
@@ -48,10 +48,10 @@ async def read(body: AsyncIterator[bytes]) -> bytes:
     return file
 
 
-def refusal(body: AsyncIterator[bytes]) -> str:
+def refusal(body: AsyncIterator[bytes], boundary: bytes = b"B0") -> str:
     """The code of what is said of a form that is none."""
     with pytest.raises(InvalidInput) as refused:
-        asyncio.run(read(body))
+        asyncio.run(read(body, boundary))
     return refused.value.code
 
 
@@ -101,6 +101,23 @@ def test_a_form_whose_lines_end_otherwise_is_refused(form: bytes) -> None:
     assert refusal(split_form(form, [])) == "invalid_form"
 
 
+def test_a_file_without_the_name_of_its_part_is_none() -> None:
+    """Its form cannot be known to hold what was asked for."""
+    assert refusal(split_form(HEAD.replace(b'name="file"; ', b"") + b"abc" + TAIL, [])) == "missing_file"
+
+
+def test_a_boundary_of_two_lines_is_refused() -> None:
+    """As `boundary*` can have it, in which every character may be escaped."""
+    assert refusal(split_form(HEAD + b"abc" + TAIL, []), b"B\n0") == "invalid_form"
+
+
+def test_a_form_has_so_many_parts_and_no_more() -> None:
+    """The file among them."""
+    fields = (b"--B0\r\n" + FIELD + b"\r\n") * (MOST_PARTS - 1)
+    assert asyncio.run(read(split_form(fields + HEAD + b"abc" + TAIL, []))) == b"abc"
+    assert refusal(split_form(fields + HEAD + b"abc\r\n--B0\r\n" + FIELD + TAIL, [])) == "invalid_form"
+
+
 @pytest.mark.parametrize("before", [b"", HEAD[:6], HEAD + b"abc" + TAIL, HEAD + b"abc\r\n--B0\r\n"])
 def test_what_is_not_the_file_is_bounded_in_memory(before: bytes) -> None:
     """Before the form, in the head of a part, after it, and in the next one: it is not read on and on."""
@@ -114,4 +131,4 @@ def test_what_is_not_the_file_is_bounded_in_memory(before: bytes) -> None:
             yield b"x" * 65_536
 
     assert refusal(endless()) == "invalid_form"
-    assert taken_bytes <= LONGEST_BUFFER_BYTES + 65_536
+    assert taken_bytes <= OVERHEAD_BYTES + 65_536
