@@ -114,6 +114,8 @@ def main() -> None:
             "REDIS_URL": valkey.url,
             "NEXTAUTH_SECRET": SECRET,
             "OMNISONIC_DATA_DIR": data,
+            "REST_RATE_PER_S": "0",
+            "REST_ADDRESS_RATE_PER_S": "0",
         }
         titles = ("FastAPI/s", "web/s", "ratio", "FastAPI us", "web us", "ratio")
         print(" ".join([f"{'address':>16}", *(f"{title:>10}" for title in titles)]))
