@@ -213,7 +213,7 @@ def test_earlier_messages_come_when_somebody_scrolls_up(visit: Visit, site: Web)
     session = new_session(site, "Ada")
     said = [f"Line {number}" for number in range(1, 131)]
     keep(site, session, *said)
-    page = join(visit(f"/sessions/{session}", who="Ada"))
+    page = join(visit(f"/sessions/{session}", who="Ada", reduced_motion="reduce"))
     shows(page, *said[-50:])
     box = log(page)
     assert box.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 50, "the newest is seen"
