@@ -12,8 +12,9 @@ from typing import assert_never
 from msgspec import DecodeError
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.delivery import RoomDelivery
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
-from omnisonic.actors.rooms.kept_messages import check_keep, kept_reply, message_to_keep
+from omnisonic.actors.rooms.kept_messages import check_keep
 from omnisonic.actors.rooms.mailbox import (
     ClientMessages,
     Dismiss,
@@ -22,7 +23,6 @@ from omnisonic.actors.rooms.mailbox import (
     Expire,
     ExternalMessage,
     Join,
-    KeepResult,
     KeepResults,
     Leave,
     Mail,
@@ -31,12 +31,10 @@ from omnisonic.actors.rooms.mailbox import (
     SyncLeases,
     Tick,
 )
-from omnisonic.actors.rooms.membership import RoomMembership, make_error
+from omnisonic.actors.rooms.membership import make_error
 from omnisonic.actors.rooms.seat import Seat
-from omnisonic.actors.rooms.transport import change_transport
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, checked_display_name, checked_status
-from omnisonic.stores.bus.events import Reply
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import BINARY, TEXT, TEXT_HEADERS, frame, header
@@ -50,12 +48,9 @@ from omnisonic.wire.messages import (
     decode_long,
     too_large,
 )
-from omnisonic.wire.recovery import Position
-from omnisonic.wire.shared_state import read_state_set
-from omnisonic.wire.transport import read_transport_set, transport_frame
 
 
-class RoomState(RoomMembership):
+class RoomState(RoomDelivery):
     """One room: its roster and the order of its messages. Subclass it and define hooks (`Hooks`) to react to them.
 
     `offset` counts the messages relayed to the whole room, binary ones apart, from 1; `epoch` names the count.
@@ -196,21 +191,6 @@ class RoomState(RoomMembership):
             envelope.payload = messages.identified_payload(envelope)
         return relayed
 
-    def _keep(self, seat: Seat, envelope: Envelope, offset: int) -> None:
-        """Have a message written down that is, or was, relayed with this offset. Errors: `InvalidInput`."""
-        context = self.context
-        message = message_to_keep(
-            context.room_id, Position(self.memory.epoch, offset), seat, envelope, context.now_ms()
-        )
-        if context.keep is None or not context.keep(message):
-            raise InvalidInput("Too much waits to be kept now. Try again in a moment.", code="keep_busy")
-
-    def _report_kept(self, result: KeepResult, batch: Batch) -> None:
-        """Tell the sender what became of a message. Who is not connected asks by sending it again."""
-        seat = self.roster.seat_named(result.member_id)
-        if seat is not None and seat.connection is not None:
-            batch.to_one(seat.connection, kept_reply(result, self.memory.epoch))
-
     def _handle_binary(self, seat: Seat, data: bytes, replies: list[bytes]) -> bytes | None:
         """Pass a binary message to the hook. Returns what to relay; None when it is dropped or refused."""
         try:
@@ -246,20 +226,6 @@ class RoomState(RoomMembership):
         self._relay_to_one(seat, envelope, envelope.to, batch, replies)
         return False
 
-    def _change_shared(self, envelope: Envelope, by: MemberId | None, batch: Batch) -> None:
-        """Change what the members share, and tell everyone. Errors: `InvalidInput`."""
-        if envelope.to is not None:
-            raise InvalidInput(f"{envelope.type} is for everyone: leave out `to`.", code="invalid_message")
-        memory = self.memory
-        if envelope.type == "state.set":
-            wanted = read_state_set(envelope.payload)
-            batch.change_state(wanted.key, memory.shared_state.set(wanted, by))
-            return
-        transport = read_transport_set(envelope.payload)
-        memory.transport = change_transport(memory.transport, transport, by, self.context.now_ms())
-        batch.state_changed = True
-        batch.to_all(transport_frame(memory.transport))
-
     def _relay_to_one(self, seat: Seat, envelope: Envelope, to: MemberId, batch: Batch, replies: list[bytes]) -> None:
         target = self._find_target(to)
         frame_ = frame(TEXT, b"".join((messages.relay_prefix(envelope.type), envelope.payload, seat.directed_suffix)))
@@ -267,57 +233,6 @@ class RoomState(RoomMembership):
             replies.append(frame_)
         else:
             self._send_to_one(target, frame_, batch)
-
-    def _find_target(self, to: MemberId) -> Seat:
-        target = self.roster.seat_named(to)
-        if target is None or not target.is_reachable:
-            raise InvalidInput("The member it is for is not connected here.", code="unknown_member")
-        return target
-
-    def _send_to_one(self, target: Seat, frame_: bytes, batch: Batch) -> None:
-        """Send a frame to one member, or keep it while they are waited for. Errors: `InvalidInput`."""
-        if target.connection is not None:
-            batch.to_one(target.connection, frame_)
-        elif target.keep(frame_):
-            batch.roster_changed = True
-        else:
-            message = "The member it is for is away, and as much waits for them as may."
-            raise InvalidInput(message, code="member_away")
-
-    # Messages from outside
-
-    def _handle_external(self, mail: ExternalMessage, batch: Batch) -> None:
-        """Send it to all or to one, without a sender. When nobody is connected it is dropped without a reply."""
-        if not self.roster.is_reachable:
-            return
-        try:
-            self._route_external(mail.envelope, batch)
-        except InvalidInput as wrong:
-            mail.reply(Reply(code=wrong.code, message=wrong.message))
-        else:
-            mail.reply(Reply(self.offset))
-
-    def _route_external(self, envelope: Envelope, batch: Batch) -> None:
-        if len(envelope.payload) > MESSAGE_BYTES:
-            raise too_large(len(envelope.payload))
-        if envelope.to is not None:
-            self._find_target(envelope.to)
-        if not self.on_external(envelope):
-            return
-        if envelope.type in SHARED_TYPES:
-            self._change_shared(envelope, None, batch)
-        else:
-            self._relay_external(envelope, batch)
-
-    def _relay_external(self, envelope: Envelope, batch: Batch) -> None:
-        """Relay a message without a sender. Errors: `InvalidInput` when the member it is for is not to be reached."""
-        if envelope.to is not None:
-            self._send_to_one(self._find_target(envelope.to), messages.directed_external_frame(envelope), batch)
-            return
-        self.offset += 1
-        content = messages.external_content(envelope, self.offset)
-        batch.remembered.append(content)
-        batch.to_all(frame(TEXT, content))
 
 
 def _apply_presence(member: Member, envelope: Envelope) -> Member:
