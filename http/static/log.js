@@ -59,12 +59,26 @@ export class Log {
     this.#earlier.hidden = !has;
   }
 
-  // Someone came, went, or something else of note. Returns the line.
-  event(words) {
+  // The newest line.
+  get last() {
+    return this.#box.lastElementChild;
+  }
+
+  // The newest entry that is before this place in the room's order; undefined when none is known to be.
+  entryBefore({ epoch, offset }) {
+    for (let line = this.last; line; line = line.previousElementSibling) {
+      if (line.dataset.epoch === epoch && Number(line.dataset.offset) < offset) return line;
+    }
+    return undefined;
+  }
+
+  // Someone came, went, or something else of note, now or right after the line `before`. Returns the line.
+  event(words, before = this.last) {
     const line = document.createElement("p");
     line.className = "event";
     line.textContent = words;
-    this.#append(line);
+    if (before === this.last) this.#append(line);
+    else this.#keepingPlace(() => before.after(line));
     return line;
   }
 

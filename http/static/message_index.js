@@ -5,9 +5,17 @@
 export class MessageIndex {
   // The entries in the log, by place and by sender and id.
   #entries = new Map();
+  // The newest place of each numbering.
+  #newest = new Map();
 
   clear() {
     this.#entries.clear();
+    this.#newest.clear();
+  }
+
+  // Whether a message with a later place is shown.
+  isAhead({ epoch, offset }) {
+    return (this.#newest.get(epoch) ?? 0) > offset;
   }
 
   // The entry of this message, undefined when it is not shown. `place` is `{ epoch, offset }`.
@@ -23,6 +31,7 @@ export class MessageIndex {
     this.#entries.set(`${place.epoch}:${place.offset}`, entry);
     entry.dataset.epoch = place.epoch;
     entry.dataset.offset = place.offset;
+    this.#newest.set(place.epoch, Math.max(this.#newest.get(place.epoch) ?? 0, place.offset));
   }
 
   // Forget entries that are not in the log any more.

@@ -32,7 +32,10 @@ export class Talk {
   #earlier = null;
   #isReading = false;
   #hasRead = false;
+  // The line that says so, while a gap is open.
   #gap = null;
+  // The newest line when the room was entered last.
+  #entered = null;
   #visit = {};
 
   // `me()` is `{ memberId, name }`; `send(message)` says whether it was sent, and `isConnected()` whether it could be.
@@ -77,6 +80,7 @@ export class Talk {
       sending(entry);
       this.#transmit(id, text);
     }
+    this.#entered = this.#log.last;
     this.#catchUp();
   }
 
@@ -87,21 +91,26 @@ export class Talk {
   // Somebody said something; whether it was not shown before. `place` is `{ epoch, offset }`.
   heard(memberId, name, text, id, place) {
     if (this.#index.find(memberId, id, text, place)) return false;
-    const entry = this.#log.message({ memberId, name, text, at: Date.now() });
+    const said = { memberId, name, text, at: Date.now() };
+    // The web may have been quicker than the room, and what came later is shown already.
+    const isLate = this.#index.isAhead(place);
+    const entry = isLate ? this.#log.insert(said, this.#log.entryBefore(place)) : this.#log.message(said);
     this.#index.add(entry, memberId, id, place);
     return true;
   }
 
   // The room cannot say all that was said while there was no connection.
   missed() {
-    this.#gap ??= this.#log.event(OPEN_GAP);
+    this.#gap ??= this.#log.event(OPEN_GAP, this.#entered);
+    // One page may have been read by now, as if there were none.
+    this.#catchUp();
   }
 
   acknowledged({ id, offset, epoch }) {
     const message = this.#unacknowledged.get(id);
     if (!message) return;
     this.#settle(id, message.entry, { epoch, offset });
-    this.#sink(message.entry, epoch, offset);
+    this.#sink(message.entry, { epoch, offset });
   }
 
   // Whether the refusal was about something said here.
@@ -162,12 +171,9 @@ export class Talk {
   }
 
   // What was said again after an outage comes after what the others said before it.
-  #sink(entry, epoch, offset) {
-    let last = null;
-    for (let line = entry.nextElementSibling; line; line = line.nextElementSibling) {
-      if (line.dataset.epoch === epoch && Number(line.dataset.offset) < offset) last = line;
-    }
-    if (last) this.#log.move(entry, last);
+  #sink(entry, place) {
+    const line = this.#log.entryBefore(place);
+    if (line && entry.compareDocumentPosition(line) & Node.DOCUMENT_POSITION_FOLLOWING) this.#log.move(entry, line);
   }
 
   // --- kept messages ---------------------------------------------------------------------------------------------
@@ -234,7 +240,8 @@ export class Talk {
     this.#log.together(() => {
       // What comes before the first that is known here goes above it.
       const first = shown.map((message) => findKept(this.#index, message)).find(Boolean);
-      let after = first ? first.previousElementSibling : (!isEarlier && this.#gap) || undefined;
+      let after = first?.previousElementSibling;
+      if (!first && !isEarlier && this.#hasRead) after = this.#gap ?? this.#entered;
       for (const message of shown) {
         let entry = findKept(this.#index, message);
         if (entry) {

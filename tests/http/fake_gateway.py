@@ -23,7 +23,7 @@ class FakeGateway:
     """Who is in which room. `refusal` turns every newcomer away with that sentence; `is_mute` answers no messages.
 
     Who comes back with `since` gets what was said, or a gap when the room `has_gap`. A kept message is acknowledged
-    once `commits` is set; nothing is written down here.
+    once `commits` is set; nothing is written down here. What was missed comes once `catches_up` is set.
 
     Every connection needs a ticket that no other had, as in ticket mode; what is in it, the web's own tests know.
     """
@@ -34,6 +34,7 @@ class FakeGateway:
     has_gap: bool = False
     epoch: str = "first"
     commits: trio.Event | None = None
+    catches_up: trio.Event | None = None
     said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     accepted: dict[tuple[str, Any], int] = field(default_factory=dict)
     tickets: set[str] = field(default_factory=set)
@@ -96,6 +97,8 @@ class FakeGateway:
         welcome = {"roomId": room, "memberId": me, "members": members, "epoch": self.epoch, "offset": len(said)}
         await _send(link, {"type": "welcome", "payload": welcome})
         epoch, _, offset = query.get("since", "").rpartition(":")
+        if self.catches_up is not None:
+            await self.catches_up.wait()
         if epoch and self.has_gap:
             await _send(link, {"type": "history.gap", "payload": {"epoch": epoch, "from": int(offset) + 1}})
         elif epoch == self.epoch:

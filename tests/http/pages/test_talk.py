@@ -32,6 +32,7 @@ def site(shared_site: Web) -> Web:
 def visit(browser: Browser, site: Web, gateway: GatewayThread) -> Iterator[Visit]:
     fake = gateway.fake
     fake.refusal, fake.is_mute, fake.has_gap, fake.commits, fake.epoch = "", False, False, None, "first"
+    fake.catches_up = None
     visit = visiting(browser, site, fake.port)
     yield visit
     visit.check()
@@ -175,6 +176,30 @@ def test_a_gap_is_said_and_filled_with_what_was_kept(visit: Visit, site: Web, ga
     expect(log(page).locator(".said-text").last).to_have_text("After")
 
 
+@pytest.mark.parametrize("has_gap", [False, True])
+def test_a_room_that_is_slower_than_the_web_changes_no_order(
+    visit: Visit, site: Web, gateway: GatewayThread, *, has_gap: bool
+) -> None:
+    """The newest page may come before the room says what was missed, or that there is a gap."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
+    shows(page, "Before")
+    cut_off(gateway, session, LATER)
+    expect(page.locator("#state-words")).to_have_text("Reconnecting…")
+    missed = [f"Missed {number}" for number in range(120)]
+    for number, text in enumerate(missed, 2):
+        gateway.do(gateway.fake.say, session, "bo", text, f"first {number}")
+    keep(site, session, "Before", *missed)
+    gateway.fake.has_gap, gateway.fake.catches_up = has_gap, trio.Event()
+    is_back(page)
+    shows(page, "Before", *missed[-50:])
+    gateway.do(_set, gateway.fake.catches_up)
+    if has_gap:
+        shows(page, "Before", *missed)
+    expect(log(page).locator(".said-text").last).to_have_text(missed[-1])
+
+
 def test_a_gap_that_cannot_be_filled_is_shown_as_one(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """While the web does not answer, it says that something is missing; trying again fills it."""
     session = new_session(site, "Ada")
@@ -235,7 +260,7 @@ def test_what_is_said_while_somebody_reads_above_does_not_move_them(
 ) -> None:
     """New lines come in below; only a reader at the end goes along."""
     session = new_session(site, "Ada")
-    keep(site, session, *(f"Line {number}" for number in range(1, 51)))
+    keep(site, session, *(f"Line {number}" for number in range(1, 51)), epoch="earlier")
     page = join(visit(f"/sessions/{session}", who="Ada"))
     expect(log(page).locator(".said-text")).to_have_count(50)
     log(page).evaluate("box => { box.scrollTop = 300; }")
@@ -252,7 +277,7 @@ def test_the_newest_line_stays_in_view_when_the_log_becomes_smaller(
 ) -> None:
     """A notice comes above it, a line says that it waits: whoever is at the end stays there."""
     session = new_session(site, "Ada")
-    keep(site, session, *(f"Line {number}" for number in range(1, 51)))
+    keep(site, session, *(f"Line {number}" for number in range(1, 51)), epoch="earlier")
     page = join(visit(f"/sessions/{session}", who="Ada"))
     expect(log(page).locator(".said-text")).to_have_count(50)
     gateway.fake.is_mute = True
