@@ -109,9 +109,11 @@ function draw(row, member) {
   badge.textContent = initials(member.displayName);
   name.textContent = member.displayName;
   name.title = member.displayName;
-  about.textContent = [about.dataset.you, whose(member), member.status === "away" ? "away" : ""]
+  const isLost = member.connected === false; // the room waits for them
+  const how = isLost ? "reconnecting" : member.status === "away" ? "away" : "";
+  about.textContent = [about.dataset.you, whose(member), how]
     .filter(Boolean)
     .join(", ");
   about.title = about.textContent;
-  row.classList.toggle("away", member.status === "away");
+  row.classList.toggle("away", isLost || member.status === "away");
 }

@@ -77,6 +77,21 @@ def test_the_door_says_who_is_in_there(visit: Visit, site: Web) -> None:
     expect(roster(page)).to_have_text(["BBo", "CCy"])
 
 
+def test_the_page_shows_who_is_waited_for(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """A member whose connection broke stays in the list, marked; nothing is said in the talk about a moment's break."""
+    session = new_session(site, "Ada")
+    ada = join(visit(f"/sessions/{session}", who="Ada"))
+    bo = {"memberId": "bo", "displayName": "Bo", "status": "active", "connected": True}
+    gateway.do(gateway.fake.tell, session, {"type": "presence.join", "payload": bo})
+    about = roster(ada).filter(has_text="Bo").locator(".member-about")
+    expect(about).to_be_empty()
+    gateway.do(gateway.fake.tell, session, {"type": "presence.update", "payload": {**bo, "connected": False}})
+    expect(about).to_have_text("reconnecting")
+    gateway.do(gateway.fake.tell, session, {"type": "presence.update", "payload": bo})
+    expect(about).to_be_empty()
+    expect(log(ada).get_by_text("Bo")).to_have_count(1)
+
+
 def test_the_page_shows_whose_a_member_is(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Where the name that they have chosen is not their account's: in the list, in what is told, and from outside."""
     session = new_session(site, "Ada", "Bo")
