@@ -24,7 +24,7 @@ from omnisonic.operations.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.operations.embedded.installation import find_postgres
 from omnisonic.stores.database.migrations import migrate
 from omnisonic.stores.database.pool import COMMAND
-from tests.prepared_postgres import copy_cluster
+from tests.prepared_postgres import copy_cluster, run_folder
 from tests.processes import ended_with_block, send_signal
 
 START_TIMEOUT_S: Final = 20.0
@@ -170,7 +170,8 @@ def running_postgres(*, max_connections: int = 100, password: str | None = None)
     try:
         server = PostgresServer(folder, max_connections=max_connections, password=password)
         try:
-            server.start()
+            with run_folder():  # the benchmarks have no run
+                server.start()
             yield server
         finally:
             server.abort()
