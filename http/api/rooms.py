@@ -45,10 +45,10 @@ from omnisonic.stores.guard import Guard
 from omnisonic.studio.access import own_or_given
 from omnisonic.studio.sessions import OwnerOnly, SessionStore
 from omnisonic.wire.json_limits import DEPTH, check_numbers, nesting_depth
-from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SIGNAL_PREFIX
+from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SHARED_TYPES, SIGNAL_PREFIX
 from omnisonic.wire.messages import TYPE_LENGTH, explain_decode_error
 
-INTERNAL_TYPES: Final = SERVER_TYPES | HANDLED_TYPES
+INTERNAL_TYPES: Final = (SERVER_TYPES | HANDLED_TYPES) - SHARED_TYPES
 """Types that only the server sends, or only a member may send."""
 
 _Id = WithJsonSchema(id_schema())
@@ -117,7 +117,7 @@ TRIES: Final = 10
 """Wrong operator's tokens that one address may send within `TRIES_WINDOW_S`."""
 TRIES_WINDOW_S: Final = 60.0
 _EMPTY: Final = Reply(code="room_empty", message="Nobody is in that room now.")
-_STATUSES: Final = {"room_empty": 409, "unknown_member": 404}
+_STATUSES: Final = {"room_empty": 409, "state_conflict": 409, "member_away": 409, "unknown_member": 404}
 """The statuses of a gateway's refusals. All others are 400."""
 
 

@@ -49,6 +49,22 @@ async def test_it_is_heard_in_order_and_replied_to_with_its_offset(stage: Stage)
         assert (await ada.hear())["offset"] == 3
 
 
+async def test_what_members_share_can_be_changed_from_outside(stage: Stage) -> None:
+    """A key of the state, and the transport; what is refused is replied to with its code."""
+    async with stage.band("ada", "bo") as (ada, bo):
+        await listening(stage)
+        state = msgspec.Raw(b'{"key":"cue","value":17}')
+        assert await say(stage.bus, RoomSaid("jam", "state.set", state, reply_to=HERE)) == Reply(0)
+        changed = {"key": "cue", "value": 17, "version": 1, "by": None}
+        assert [(await each.hear())["payload"] for each in (ada, bo)] == [changed, changed]
+        conflict = msgspec.Raw(b'{"key":"cue","value":18,"ifVersion":7}')
+        assert (await say(stage.bus, RoomSaid("jam", "state.set", conflict, reply_to=HERE))).code == "state_conflict"
+        tempo = msgspec.Raw(b'{"tempoBpm":90}')
+        assert await say(stage.bus, RoomSaid("jam", "transport.set", tempo, reply_to=HERE)) == Reply(0)
+        transport = (await ada.hear())["payload"]
+        assert (transport["tempoBpm"], transport["by"]) == (90.0, None)
+
+
 async def test_nobody_by_that_name_is_a_reply_too(stage: Stage) -> None:
     """A code and a sentence."""
     async with stage.member("ada"):

@@ -52,7 +52,7 @@ async def test_what_rest_says_is_seen_in_the_room(studio: Studio) -> None:
     visitors = studio.visitors
     async with visitors.member("ada", "rest") as ada:
         await visitors.arrive("bo", "rest")
-        member = {"memberId": "bo", "displayName": "Bo", "status": "active"}
+        member = {"memberId": "bo", "displayName": "Bo", "status": "active", "connected": True}
         assert (await ada.hear())["payload"] == member
         await visitors.arrive("bo", "rest", status="away")
         update = await ada.hear()

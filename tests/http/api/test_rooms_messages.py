@@ -137,6 +137,8 @@ def test_what_cannot_be_said_is_refused(web: Web, body: bytes, code: str) -> Non
     [
         (Reply(code="unknown_member", message="They are not here."), 404),
         (Reply(code="too_large", message="It is too large."), 400),
+        (Reply(code="state_conflict", message="It has version 3."), 409),
+        (Reply(code="invalid_transport", message="It is too fast."), 400),
         (Reply(code="room_crashed", message="The room could not take it."), 503),
     ],
 )
