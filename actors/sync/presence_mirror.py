@@ -43,6 +43,8 @@ class PresenceMirror:
         self._owner = owner
         self._ttl_s = ttl_s
         self._stale_since_s: dict[RoomId, float] = {}
+        self._clock = trio.lowlevel.current_clock().current_time
+        """The time as trio has it, on any thread: metrics are read on another one."""
         self._wake = trio.Event()
         self._is_up = True
 
@@ -59,7 +61,7 @@ class PresenceMirror:
         """How long the oldest unwritten change has waited; 0 when there is none."""
         if not self._stale_since_s:
             return 0.0
-        return trio.current_time() - min(self._stale_since_s.values())
+        return self._clock() - min(self._stale_since_s.values(), default=self._clock())
 
     @property
     def is_up(self) -> bool:

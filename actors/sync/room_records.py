@@ -216,7 +216,8 @@ def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
         memory.epoch = position.epoch
     else:
         parents = [Position(position.epoch, position.offset), *parents]
-    memory.parents = tuple(parents[:PARENTS])
+    # A record that was being written whole, in parts, may hold less than its parents had.
+    memory.parents = tuple(Position(each.epoch, min(each.offset, position.offset)) for each in parents[:PARENTS])
     memory.history.restore(contents, position.offset)
     memory.history.forget_to(position.first - 1)
     values = {each.key: StateValue(each.value, each.version, each.by) for each in state}

@@ -55,6 +55,8 @@ class RoomWrites:
     """
 
     def __init__(self, store: RoomMemoryStore, owner: str) -> None:
+        self._clock = trio.lowlevel.current_clock().current_time
+        """The time as trio has it, on any thread: metrics are read on another one."""
         self.rooms: dict[RoomId, SavedRoom] = {}
         self.is_closing = False
         self.lock = trio.Lock()
@@ -75,7 +77,7 @@ class RoomWrites:
     @property
     def lag_s(self) -> float:
         """How long the oldest unwritten change has waited; 0 when there is none."""
-        now_s = trio.current_time()
+        now_s = self._clock()
         return now_s - min([now_s, *self._in_flight_since_s.values(), *self._changed_since_s.values()])
 
     def is_current(self, room: SavedRoom) -> bool:

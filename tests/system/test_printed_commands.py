@@ -134,7 +134,7 @@ async def test_an_operator_says_something_into_a_room_by_what_is_printed(reader:
         reader.names["SESSION"] = session
         target = f"/?roomId={session}&memberId={bo.id}&displayName=Bo"
         async with bo.with_cookie(target) as client:
-            reader.follow(block("sh", "api/rooms/$SESSION/messages", REALTIME))
+            reader.follow(block("sh", "-X POST http://127.0.0.1:3000/api/rooms/$SESSION/messages", REALTIME))
             received = await client.next("cue")
             assert (received["from"], received["payload"], received["offset"]) == (
                 None,

@@ -125,7 +125,7 @@ async def test_a_mixdown_is_one_trace_from_the_request_over_the_worker_into_the_
     assert [the(spans, step).parent for step in WORKER_STEPS] == [render.id] * len(WORKER_STEPS)
     turns = [span for span in spans if span.name == "ws.message"]
     assert {turn.service for turn in turns} == {"omnisonic-gateway"}
-    assert {turn.attributes["type"] for turn in turns} == {"export.progress"}
+    assert {turn.attributes["type"] for turn in turns} == {"export.progress", "activity.added"}
     assert {turn.parent for turn in turns} >= {request.id, render.id}
     received = _ours(receiver, uploaded)
     listened = the(received, "upload.analyse")

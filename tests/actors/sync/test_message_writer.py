@@ -105,7 +105,9 @@ class Writing:
 
 
 @pytest.fixture
-def writing() -> Writing:
+async def writing(autojump_clock: trio.testing.MockClock) -> Writing:
+    """Made in the trio program, whose clock it has."""
+    del autojump_clock
     return Writing()
 
 

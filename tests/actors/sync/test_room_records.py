@@ -131,6 +131,19 @@ def test_an_unclean_end_begins_an_epoch_that_names_its_parent() -> None:
     assert again.parents == (Position("epoch", 5),)
 
 
+def test_a_record_that_was_written_in_part_only_knows_no_more_of_its_parents() -> None:
+    """Killed twice, the second time while its record was being written whole: offsets after it are used again."""
+    saved = new()
+    said(saved.memory, count=3)
+    saved.write(is_release=True)
+    killed = saved.next_run("two").next_run("three")
+    assert killed.memory.parents == (Position("epoch", 3),)
+    killed.write(limit_bytes=1)
+    after = killed.next_run("four").memory
+    assert after.history.last == 1
+    assert after.parents == (Position("epoch of three", 1), Position("epoch", 1))
+
+
 def test_only_so_many_parents_are_known() -> None:
     """A room that is killed again and again does not grow."""
     saved = new()

@@ -10,7 +10,7 @@ import pytest
 
 from omnisonic.models import Account, Member
 from omnisonic.stores.bus import ROOM_EVENTS
-from omnisonic.stores.bus.events import LeaseDropped, LeasePut
+from omnisonic.stores.bus.events import LeaseDropped, LeasePut, RoleLost
 from omnisonic.stores.presence import LeaseBound
 from tests.http.api.test_sessions import make
 from tests.http.api.test_sessions_sharing import share, user_id
@@ -254,7 +254,7 @@ def test_a_role_ends_whatever_becomes_of_the_leases(ticket_web: Web, kind: str) 
     ticket_web.bus.published.clear()
     ticket_web.presence.trouble.kind = kind
     assert ada.delete(path).status_code == 200
-    assert len(ticket_web.bus.events) == 1
+    assert ticket_web.bus.events[0] == RoleLost(session["id"], user_id(bob))
 
 
 def forms(id_: str) -> list[str]:
