@@ -36,14 +36,18 @@ async def test_members_and_rest_agree_on_who_is_there(studio: Studio) -> None:
 
 
 async def test_the_roster_is_true_within_a_second_of_every_join_and_leave(studio: Studio) -> None:
-    """Whether somebody comes, leaves in order, or is cut off without a word."""
+    """Whether somebody comes, leaves in order, is cut off without a word, or comes back."""
     visitors = studio.visitors
     async with visitors.member("ada", "second"):
         await becomes(lambda: visitors.roster("second"), ["ada"], TRUE_WITHIN_S)
-        for enter in (visitors.member, visitors.bare_member):
-            async with enter("bo", "second"):
-                await becomes(lambda: visitors.roster("second"), ["ada", "bo"], TRUE_WITHIN_S)
-            await becomes(lambda: visitors.roster("second"), ["ada"], TRUE_WITHIN_S)
+        async with visitors.member("bo", "second"):
+            await becomes(lambda: visitors.roster("second"), ["ada", "bo"], TRUE_WITHIN_S)
+        await becomes(lambda: visitors.roster("second"), ["ada"], TRUE_WITHIN_S)
+        async with visitors.bare_member("bo", "second"):
+            await becomes(lambda: visitors.connected("second"), {"ada": True, "bo": True}, TRUE_WITHIN_S)
+        await becomes(lambda: visitors.connected("second"), {"ada": True, "bo": False}, TRUE_WITHIN_S)
+        async with visitors.member("bo", "second"):
+            await becomes(lambda: visitors.connected("second"), {"ada": True, "bo": True}, TRUE_WITHIN_S)
     await becomes(lambda: visitors.roster("second"), [], TRUE_WITHIN_S)
 
 

@@ -79,6 +79,11 @@ class Visitors:
         answer = await self.ask("GET", "/api/presence", params={"roomId": room})
         return [line["memberId"] for line in answer["members"]]
 
+    async def connected(self, room: str) -> dict[str, bool]:
+        """Who is in the room, and whether they are connected, as REST tells it."""
+        answer = await self.ask("GET", "/api/presence", params={"roomId": room})
+        return {line["memberId"]: line["connected"] for line in answer["members"]}
+
     async def arrive(self, member: str, room: str, **fields: object) -> None:
         """Be in the room without a socket."""
         body = {"roomId": room, "memberId": member, "displayName": member.title(), **fields}
