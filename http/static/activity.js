@@ -21,6 +21,7 @@ export class Activity {
   #heard = [];
   #isReading = false;
   #isWanted = false;
+  #isOlderWanted = false;
   #isClosed = false;
 
   // `told`: `undone()` when something was undone here, `lost(problem)` whether a problem ends everything.
@@ -55,6 +56,7 @@ export class Activity {
       await this.#read();
     }
     this.#isReading = false;
+    if (this.#isOlderWanted) this.#showOlder();
   }
 
   // There is nothing to come back to.
@@ -80,6 +82,7 @@ export class Activity {
     }
     this.#items.clear();
     this.#before = null;
+    this.#isOlderWanted = false;
     this.#draw();
     part("no-activity").hidden = true;
   }
@@ -102,6 +105,7 @@ export class Activity {
   }
 
   async #showOlder() {
+    this.#isOlderWanted = this.#isReading;
     if (this.#isReading || !this.#before) return;
     this.#isReading = true;
     const page = await this.#ask(this.#before);

@@ -110,7 +110,7 @@ function draw(row, member) {
   name.textContent = member.displayName;
   name.title = member.displayName;
   const isLost = member.connected === false; // the room waits for them
-  const how = isLost ? "reconnecting" : member.status === "away" ? "away" : "";
+  const how = isLost ? "offline" : member.status === "away" ? "away" : "";
   about.textContent = [about.dataset.you, whose(member), how]
     .filter(Boolean)
     .join(", ");

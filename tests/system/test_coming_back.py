@@ -108,7 +108,7 @@ async def talk_while(folder: Path, how: signal.Signals) -> list[Member]:
                 nursery.start_soon(member.live)
             for _ in range(KILLS):
                 said = [member.said for member in members]
-                more = random.randint(20, 150)
+                more = random.randint(300, 600)  # `serve` gives up after more than 5 ends in 10 s
                 await eventually(
                     lambda said=said, more=more: all(  # type: ignore[misc]
                         member.said > before + more for member, before in zip(members, said, strict=True)

@@ -86,7 +86,7 @@ def test_the_page_shows_who_is_waited_for(visit: Visit, site: Web, gateway: Gate
     about = roster(ada).filter(has_text="Bo").locator(".member-about")
     expect(about).to_be_empty()
     gateway.do(gateway.fake.tell, session, {"type": "presence.update", "payload": {**bo, "connected": False}})
-    expect(about).to_have_text("reconnecting")
+    expect(about).to_have_text("offline")
     gateway.do(gateway.fake.tell, session, {"type": "presence.update", "payload": bo})
     expect(about).to_be_empty()
     expect(log(ada).get_by_text("Bo")).to_have_count(1)
