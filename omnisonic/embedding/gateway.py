@@ -21,7 +21,7 @@ from omnisonic.actors.gateway import SHUTDOWN_S, Gateway
 from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.history import HistoryLimits
-from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage
+from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage, Remove
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.sync.room_memory import RoomMemoryWriter
 from omnisonic.concurrency.background import open_background
@@ -130,7 +130,7 @@ class RunningGateway:
             to: The only member who receives it. None: all members.
 
         Raises:
-            InvalidInput: `room_empty` when nobody is connected there, `unknown_member` when `to` is not connected,
+            InvalidInput: `room_empty` when nobody is there, `unknown_member` when `to` is not there,
                 `invalid_message`, `reserved_type` or `too_large`.
 
         Example:
@@ -138,10 +138,10 @@ class RunningGateway:
         """
         envelope = make_envelope(type, payload, to)
         actor = self._gateway.room(room)
-        connected = _connected(actor)
-        if actor is None or not connected:
+        reachable = _reachable(actor)
+        if actor is None or not reachable:
             raise InvalidInput(f"Nobody is in the room {room!r}.", code="room_empty")
-        if to is not None and to not in connected:
+        if to is not None and to not in reachable:
             raise InvalidInput("The member it is for is not connected there.", code="unknown_member")
         actor.tell(ExternalMessage(envelope, _ignore))
 
@@ -162,6 +162,8 @@ class RunningGateway:
             return False
         if entry.connection is not None:
             entry.connection.close(Closing(CloseCode.KICKED, reason))
+        if entry.wait is not None:
+            actor.tell(Remove(member_id, Closing(CloseCode.KICKED).word))
         actor.tell(DropLease(member_id, entry.person))
         return True
 
@@ -288,8 +290,10 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _connected(actor: RoomActor | None) -> set[MemberId]:
-    return set() if actor is None else {each.member.member_id for each in actor.entries if each.connection is not None}
+def _reachable(actor: RoomActor | None) -> set[MemberId]:
+    """The members who get what is sent to them: those with a connection, and those who are waited for."""
+    entries = () if actor is None else actor.entries
+    return {each.member.member_id for each in entries if each.connection is not None or each.wait is not None}
 
 
 def _ignore(_reply: object) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 import omnisonic
+from omnisonic.stores.bus.memory import MemoryBus
+from omnisonic.stores.presence.memory import MemoryPresence
 from omnisonic.wire.closing import CloseCode
 from tests.embedding.staging import band, hear, member, until
-from tests.rooms import eventually
+from tests.rooms import Stage, eventually
 
 
 async def test_a_program_sees_who_is_where() -> None:
@@ -51,6 +53,21 @@ async def test_what_cannot_be_said_is_told(room: str, type_: str, payload: Any, 
         with pytest.raises(omnisonic.InvalidInput) as wrong:
             gateway.say(room, type_, payload, to=to)
         assert wrong.value.code == code
+
+
+async def test_a_program_reaches_somebody_who_is_waited_for() -> None:
+    """Their connection broke: what is said to them waits for them, and they can be sent out."""
+    async with band("ada") as (gateway, [ada]):
+        stage = Stage(gateway._gateway, MemoryPresence(), MemoryBus(), gateway.port)
+        async with await stage.bare_member("bo"):
+            pass
+        await eventually(lambda: [each.connected for each in gateway.members("jam")] == [True, False])
+        gateway.say("jam", "psst", to="bo")
+        async with await stage.bare_member("bo") as bo:
+            await bo.next("psst")
+        await eventually(lambda: [each.connected for each in gateway.members("jam")] == [True, False])
+        assert gateway.kick("jam", "bo")
+        assert (await hear(ada, "presence.leave")).payload == {"memberId": "bo", "reason": "kicked"}
 
 
 async def test_a_program_sends_somebody_out_or_everybody() -> None:
