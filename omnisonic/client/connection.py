@@ -49,12 +49,13 @@ Ticket: TypeAlias = str | Callable[[], Awaitable[str]]
 
 
 class OutgoingMessage(msgspec.Struct, omit_defaults=True):
-    """A message as the client sends it. With an `id` the room answers it by an `ack`."""
+    """A message as the client sends it. With an `id` the room answers it by an `ack`; with `keep`, once it is kept."""
 
     type: str
     payload: Any = None
     to: str | None = None
     id: str | None = None
+    keep: bool = False
 
 
 def encode_message(message: OutgoingMessage) -> bytes:

@@ -56,11 +56,11 @@ class PendingRequests:
     def __contains__(self, request: PendingRequest) -> bool:
         return request.id in self._pending
 
-    def add(self, type_: str, payload: Any, to: MemberId | None) -> PendingRequest:
+    def add(self, type_: str, payload: Any, to: MemberId | None, *, keep: bool = False) -> PendingRequest:
         """Add a message with a new id. Raises `InvalidInput` when the room would refuse it without an answer."""
         self._last += 1
         id_ = f"{self._run}-{self._last}"
-        request = PendingRequest(id_, encode_message(OutgoingMessage(type_, payload, to, id_)))
+        request = PendingRequest(id_, encode_message(OutgoingMessage(type_, payload, to, id_, keep)))
         self._pending[id_] = request
         return request
 

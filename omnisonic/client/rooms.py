@@ -144,6 +144,7 @@ class ClientRoom(SharingMember):
         payload: Any = None,
         *,
         to: MemberId | None = None,
+        keep: bool = False,
         timeout_s: float = ACK_S,
     ) -> int:
         """Send a message, and wait until the room has accepted it.
@@ -155,21 +156,26 @@ class ClientRoom(SharingMember):
             type: The type of the message.
             payload: Anything that msgspec can encode as JSON.
             to: The only member who receives it. None: all other members.
+            keep: Wait until the message is also written down, as the talk of the page is. In a session's room, and not
+                with `to`. The others receive it with its `id`.
             timeout_s: How long to wait for the answer, reconnections included.
 
         Returns:
             The offset of the message: its place in the room's order. With `to`, the offset of the last message before.
+            With `keep`, the offset under which it was written, which can be of an earlier epoch.
 
         Raises:
-            NotTaken: With the server's code, such as `unknown_member`. With the code `no_answer` (not within
-                `timeout_s`) the message may have been relayed or not.
+            NotTaken: With the server's code, such as `unknown_member`; with `keep` also `keep_unavailable`,
+                `keep_busy` and `keep_failed`. With the code `no_answer` (not within `timeout_s`) the message may have
+                been relayed, and kept, or not.
             Closed: The membership has ended. A message that waited for its answer may have been relayed or not.
             InvalidInput: As in `say`.
 
         Example:
             offset = await room.ask("chat", {"text": "Ready?"}, to="ada")
+            await room.ask("chat", {"text": "The second take is the one."}, keep=True)
         """
-        return (await self._request(type, payload, to, timeout_s)).offset
+        return (await self._request(type, payload, to, timeout_s, keep=keep)).offset
 
     async def set_presence(self, *, status: Status | None = None, name: str | None = None) -> None:
         """Change your status or your display name. The change is kept after reconnections.

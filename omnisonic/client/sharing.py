@@ -157,10 +157,12 @@ class SharingMember:
     async def _set_transport(self, wanted: dict[str, Any], timeout_s: float) -> None:
         await self._request("transport.set", wanted, None, timeout_s)
 
-    async def _request(self, type_: str, payload: Any, to: MemberId | None, timeout_s: float) -> PendingRequest:
+    async def _request(
+        self, type_: str, payload: Any, to: MemberId | None, timeout_s: float, *, keep: bool = False
+    ) -> PendingRequest:
         """Send a message and wait until it is acknowledged. Raises as `ClientRoom.ask`."""
         pending_requests = self._dispatch.pending_requests
-        request = pending_requests.add(type_, payload, to)
+        request = pending_requests.add(type_, payload, to, keep=keep)
         try:
             with trio.move_on_after(timeout_s):
                 await self._reconnector.send_request(request)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from omnisonic.errors import InvalidInput
-from omnisonic.wire.messages import Envelope
+from omnisonic.wire.messages import Envelope, ReplyId
 
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoding raises. `msgspec.DecodeError` and `UnicodeDecodeError` are `ValueError`s."""
@@ -25,6 +25,8 @@ class Message(msgspec.Struct, frozen=True, rename={"sender": "from"}):
         sender: `memberId` of the sender; None when it came from outside the room, or from the server itself.
         offset: Its place in the room's order; None for a binary message, and for one that went to a single member.
         to: `memberId` of the only receiver. Set in hooks only.
+        id: The `id` of its sender. Set in a kept message that a client receives. After a `kill -9` of the gateway the
+            same message can come again, with the same `sender` and `id`.
     """
 
     type: str
@@ -32,6 +34,7 @@ class Message(msgspec.Struct, frozen=True, rename={"sender": "from"}):
     sender: str | None = None
     offset: int | None = None
     to: str | None = None
+    id: ReplyId | None = None
 
     @property
     def is_binary(self) -> bool:
