@@ -46,6 +46,7 @@ from omnisonic.studio.uploads.retention import UploadRetention
 from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.http.fake_gateway import FakeGateway, fake_gateway
 from tests.http.fakes import FakeBus, FakePresence
+from tests.no_tls import NO_TLS
 from tests.postgres_server import PATIENT
 
 STOP_TIMEOUT_S: Final = 10.0
@@ -104,7 +105,7 @@ class Web:
 
     def new_client(self) -> httpx.Client:
         """A client with cookies of its own."""
-        client = httpx.Client(base_url=self.url, timeout=CLIENT_TIMEOUT_S)
+        client = httpx.Client(base_url=self.url, timeout=CLIENT_TIMEOUT_S, verify=NO_TLS)
         self.clients.append(client)
         return client
 

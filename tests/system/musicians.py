@@ -9,6 +9,7 @@ import httpx
 
 from tests.cli.running import START_S
 from tests.clients import Client
+from tests.no_tls import NO_TLS
 from tests.rooms import becomes
 from tests.system.visitors import Visitors
 
@@ -121,7 +122,7 @@ async def musician(visitors: Visitors, name: str) -> AsyncIterator[Musician]:
     # A connection each, because tests end the web under them; a web that is being started again is waited for.
     limits = httpx.Limits(max_keepalive_connections=0)
     base_url = f"http://127.0.0.1:{visitors.web_port}"
-    async with httpx.AsyncClient(base_url=base_url, timeout=START_S, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=base_url, timeout=START_S, limits=limits, verify=NO_TLS) as http:
         person = Musician(visitors, f"{name}@example.com", http)
         await person.sign_in()
         yield person

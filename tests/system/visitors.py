@@ -12,6 +12,7 @@ from trio_websocket import ConnectionRejected, wrap_client_stream
 
 from tests.cli.running import START_S, Command
 from tests.clients import Bare, Client, upgrade_request
+from tests.no_tls import NO_TLS
 
 NO_WEB: Final = 9
 """A port that nobody listens on."""
@@ -69,7 +70,7 @@ class Visitors:
 
     async def ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         """What the web answers, which must be 200. A web that is being started again is waited for."""
-        async with httpx.AsyncClient(timeout=START_S) as client:
+        async with httpx.AsyncClient(timeout=START_S, verify=NO_TLS) as client:
             answer = await client.request(method, f"http://127.0.0.1:{self.web_port}{path}", **request)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())

@@ -17,6 +17,7 @@ from omnisonic.identity.passwords import hash_password, needs_rehash
 from tests.http.conftest import DEADLINE_S, emptied
 from tests.http.running import Web, running_web
 from tests.http.signing_in import EMAIL, PASSWORD, session, sign_in
+from tests.no_tls import NO_TLS
 from tests.postgres_server import PostgresServer, fresh_database
 from tests.valkey_server import ValkeyServer
 
@@ -44,7 +45,9 @@ def attempt(web: Web, password: str = "wrong", *, email: str = EMAIL, forwarded:
     """One try to sign in, by a program."""
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     body = {"email": email, "password": password}
-    return httpx.post(f"{web.url}/api/auth/callback/credentials", json=body, headers=headers, timeout=DEADLINE_S)
+    return httpx.post(
+        f"{web.url}/api/auth/callback/credentials", json=body, headers=headers, timeout=DEADLINE_S, verify=NO_TLS
+    )
 
 
 def register(web: Web, *emails: str) -> None:
@@ -278,7 +281,7 @@ def test_two_presses_of_the_button_make_one_account(web: Web) -> None:
     clients = [web.new_client() for _ in range(2)]
 
     async def both() -> list[httpx.Response]:
-        async with httpx.AsyncClient() as sender:
+        async with httpx.AsyncClient(verify=NO_TLS) as sender:
             body = {"email": EMAIL, "password": PASSWORD}
             url = f"{web.url}/api/auth/callback/credentials"
             return await asyncio.gather(*(sender.post(url, json=body) for _ in clients))
