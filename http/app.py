@@ -50,6 +50,7 @@ from omnisonic.stores.guard import Guard
 from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.storage import Storage
 from omnisonic.studio.access import AccessStore
+from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_store import ExportStore
@@ -84,6 +85,7 @@ class Stores:
     """A guard in this process, used while the other does not answer."""
     accounts: AccountStore
     access: AccessStore
+    keys: ServerKeyStore
     sessions: SessionStore
     uploads: UploadStore
     resumable: ResumableStore
@@ -131,7 +133,7 @@ def create_app(
     current_user = CurrentUser(app, secret=secret, secure=settings.is_https)
     csrf = Csrf(secret, secure=settings.is_https)
     rights = RoomRights(stores.access, current_user, is_open=settings.access == "open")
-    room_stores = RoomStores(stores.sessions, stores.bus, stores.guard)
+    room_stores = RoomStores(stores.sessions, stores.keys, stores.bus, stores.guard)
     session_presence = SessionPresence(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
     room_events = stores.room_events

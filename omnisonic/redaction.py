@@ -44,6 +44,8 @@ _PATTERNS: Final = tuple(
             r"((?:\b|__Host-)omnisonic(?:\.[\w.-]+)?[\"']?\s*=\s*)(?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s;,&\"']+)",
             rf"\1{HIDDEN}",
         ),
+        # A server key.
+        (r"\bosk_[\w-]+", f"osk_{HIDDEN}"),
         # Sec-WebSocket-Protocol: omnisonic, ticket.x
         (r"\bticket\.[\w.~+/=-]+", f"ticket.{HIDDEN}"),
     )

@@ -12,6 +12,7 @@ from omnisonic.redaction import HIDDEN, redacted, redacted_text
         "redis://:canary@valkey:6379/0",
         "GET /?roomId=jam&ticket=canary&memberId=ada",
         "Sec-WebSocket-Protocol: omnisonic, ticket.canary",
+        "said with osk_canary-canary",
         "GET /api/auth/callback/github?code=canary&state=canary",
         "callback?state=canary",
         "code_verifier: grant_type=authorization_code&code_verifier=canary&client_secret=canary",

@@ -29,6 +29,7 @@ from omnisonic.http.core.inputs import Input, read_json, read_raw_json
 from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, describe_route
 from omnisonic.http.core.openapi_schemas import id_schema, name_schema
 from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, json_response
+from omnisonic.identity.server_keys import looks_like_server_key
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from omnisonic.models import (
     DISPLAY_NAME_LENGTH,
@@ -43,6 +44,7 @@ from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.stores.bus.events import Reply, RoomSaid, encode
 from omnisonic.stores.guard import Guard
 from omnisonic.studio.access import own_or_given
+from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.sessions import OwnerOnly, SessionStore
 from omnisonic.wire.json_limits import DEPTH, check_numbers, nesting_depth
 from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SHARED_TYPES, SIGNAL_PREFIX
@@ -126,6 +128,7 @@ class RoomStores:
     """The stores that the routes of rooms work with."""
 
     sessions: SessionStore
+    keys: ServerKeyStore
     bus: Bus
     guard: Guard
 
@@ -196,10 +199,10 @@ class Rooms:
         SaidAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER
     )
     async def say(self, room_id: RoomId) -> Response:
-        """Send a message into a room from outside. For the session's owner, or with the operator's token."""
+        """Send a message into a room from outside. For the session's owner, a server key, or the operator's token."""
         room = checked_room_id(room_id)
         if "Authorization" in request.headers:
-            await self._check_operator()
+            await self._check_token(room)
         else:
             session = await self._stores.sessions.get(self._current_user.login(), room)
             if session.role != "owner":
@@ -212,19 +215,31 @@ class Rooms:
             raise Refusal(_STATUSES.get(reply.code, 400), reply.code, reply.message)
         return json_response(SaidAnswer(reply.offset), 202)
 
-    async def _check_operator(self) -> None:
-        """Check that the request carries the operator's token. Raises `Refusal` (401, 429) or `Unavailable`."""
+    async def _check_token(self, room: RoomId) -> None:
+        """Check that the request carries a server key for the room, or the operator's token.
+
+        Raises `Refusal` (401, 403, 429) or `Unavailable`. The operator's token may be one that a person has thought of,
+        so that wrong ones are counted; a server key cannot be guessed.
+        """
+        scheme, _, token = request.headers["Authorization"].partition(" ")
+        token = token.strip()
+        if scheme.lower() == "bearer" and looks_like_server_key(token):
+            scope = await self._stores.keys.use(token)
+            if scope is None:
+                raise _invalid_token("This server key is not known here, or is revoked.")
+            if not scope.includes(room):
+                raise Refusal(403, "other_room", "This server key is for another room.")
+            return
+        await self._check_operator(scheme, token)
+
+    async def _check_operator(self, scheme: str, token: str) -> None:
         address = request_address(self._proxies)
         wait_s = await self._stores.guard.take("operator", address, limit=TRIES, window_s=TRIES_WINDOW_S)
         if wait_s:
             raise Refusal(429, "too_many_tries", "Too many wrong tokens. Wait a moment.", headers=retry_after(wait_s))
-        scheme, _, token = request.headers["Authorization"].partition(" ")
-        ticket_answer = token.strip().encode("utf-8", "surrogateescape")
-        expected = self._admin_token
-        if not expected or scheme.lower() != "bearer" or not hmac.compare_digest(ticket_answer, expected.encode()):
-            raise Refusal(
-                401, "invalid_token", "This is not the operator's token.", headers={"WWW-Authenticate": "Bearer"}
-            )
+        shown, expected = token.encode("utf-8", "surrogateescape"), self._admin_token
+        if not expected or scheme.lower() != "bearer" or not hmac.compare_digest(shown, expected.encode()):
+            raise _invalid_token("This is not the operator's token.")
         await self._stores.guard.release("operator", address)
 
     async def _send_message(self, room: RoomId, message: ExternalMessage) -> Reply:
@@ -245,3 +260,7 @@ class Rooms:
             if not published:
                 raise Unavailable("The rooms do not answer now. Try again in a moment.") from None
         return _EMPTY
+
+
+def _invalid_token(sentence: str) -> Refusal:
+    return Refusal(401, "invalid_token", sentence, headers={"WWW-Authenticate": "Bearer"})

@@ -67,7 +67,7 @@ COOKIE: Final[Security] = [{"cookie": []}]
 COOKIE_IF_ANY: Final[Security] = [{}, {"cookie": []}]
 """Signed in, where rooms are entered with tickets."""
 COOKIE_OR_BEARER: Final[Security] = [{"cookie": []}, {"operator": []}]
-"""Signed in, or with the operator's token."""
+"""Signed in, or with a server key or the operator's token."""
 
 
 _FORM: Final = "_omnisonic_form"

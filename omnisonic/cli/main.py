@@ -39,7 +39,13 @@ app = typer.Typer(
 users = typer.Typer(
     help="List accounts, make them, and give them other passwords.", no_args_is_help=True, rich_markup_mode=None
 )
+keys = typer.Typer(
+    help="Make, list and revoke the keys by which programs send messages into rooms.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(users, name="users")
+app.add_typer(keys, name="keys")
 app.add_typer(rooms, name="rooms")
 
 PARTS: Final = frozenset({"serve", "gateway", "web", "worker", "parity"})
@@ -209,6 +215,37 @@ def ls(as_json: AsJson = False) -> None:
     from omnisonic.cli import users
 
     users.show(settings, as_json=as_json)
+
+
+@keys.command("create", cls=DatabaseCommand)
+def create_key(
+    name: Annotated[str, typer.Argument(help="What the key is for, such as the name of the program.")],
+    room: Annotated[str | None, typer.Option("--room", help="The only room that the key is for.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key, and print it. It is not shown again."""
+    settings = _settings()
+    from omnisonic.cli import keys
+
+    keys.create(settings, name, room=room, as_json=as_json)
+
+
+@keys.command("ls", cls=DatabaseCommand)
+def list_keys(as_json: AsJson = False) -> None:
+    """List the keys: their names, their rooms, and when they were last used."""
+    settings = _settings()
+    from omnisonic.cli import keys
+
+    keys.show(settings, as_json=as_json)
+
+
+@keys.command("revoke", cls=DatabaseCommand)
+def revoke_key(name: Annotated[str, typer.Argument(help="The name of the key.")]) -> None:
+    """Revoke a key. From then on it is refused."""
+    settings = _settings()
+    from omnisonic.cli import keys
+
+    keys.revoke(settings, name)
 
 
 def _settings(part: str = "", *, supervised: bool = False) -> "Settings":

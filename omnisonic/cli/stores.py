@@ -17,6 +17,7 @@ from omnisonic.stores.guard.memory import MemoryGuard
 from omnisonic.stores.guard.valkey import ValkeyGuard
 from omnisonic.stores.presence.valkey import ValkeyPresence
 from omnisonic.studio.access.postgres import PostgresAccess
+from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity.activity_store import ActivityStore
@@ -50,6 +51,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             local_guard=MemoryGuard(),
             accounts=AccountStore(database, use),
             access=PostgresAccess(database, use),
+            keys=ServerKeyStore(database),
             sessions=PostgresSessions(database, use, tell=room_events.tell),
             uploads=UploadStore(
                 database,

@@ -13,15 +13,15 @@ from typing import Any, Final, TypeVar
 
 import typer
 
+from omnisonic.cli.database import with_database
 from omnisonic.cli.service_urls import find_database_url
-from omnisonic.cli.startup_checks import check_schema
 from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.identity.emails import checked_email
 from omnisonic.identity.passwords import LONGEST, hash_password
 from omnisonic.models import checked_name
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
-from omnisonic.stores.database.pool import Database, Row
+from omnisonic.stores.database.pool import Row
 from omnisonic.studio.accounts import EmailTaken
 from omnisonic.studio.accounts.account_statements import LIST_USERS
 from omnisonic.studio.accounts.account_store import AccountStore
@@ -70,7 +70,7 @@ def replace_password(settings: Settings, email: str) -> None:
 def show(settings: Settings, *, as_json: bool) -> None:
     """Print all accounts. Raises `BadSettings`, and database errors."""
     configure_logs(settings, "users")
-    rows = asyncio.run(_with_database(find_database_url(settings), lambda database: database.rows(LIST_USERS)))
+    rows = asyncio.run(with_database(find_database_url(settings), lambda database: database.rows(LIST_USERS)))
     accounts = [_account_json(row) for row in rows]
     if as_json:
         typer.echo(json.dumps({"users": accounts}, ensure_ascii=False))
@@ -92,17 +92,7 @@ def _account_json(row: Row) -> dict[str, Any]:
 
 
 async def _with_accounts(url: str, act: Callable[[AccountStore], Awaitable[T]]) -> T:
-    return await _with_database(url, lambda database: act(AccountStore(database)))
-
-
-async def _with_database(url: str, act: Callable[[Database], Awaitable[T]]) -> T:
-    await check_schema(url)
-    database = Database(url, connections=1)
-    await database.open()
-    try:
-        return await act(database)
-    finally:
-        await database.aclose()
+    return await with_database(url, lambda database: act(AccountStore(database)))
 
 
 def _read_password(email: str) -> str:

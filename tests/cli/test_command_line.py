@@ -44,6 +44,7 @@ def test_the_help_lists_the_commands() -> None:
         "clean-uploads",
         "doctor",
         "users",
+        "keys",
         "rooms",
     ]
 

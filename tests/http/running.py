@@ -34,6 +34,7 @@ from omnisonic.stores.presence.valkey import ValkeyPresence
 from omnisonic.stores.storage import Storage
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.access.postgres import PostgresAccess
+from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity.activity_store import ActivityStore
@@ -126,6 +127,7 @@ class Web:
     def forget_everybody(self) -> None:
         """Empty the database, and let all that the guard has counted be over."""
         self.do(self.database.row("DELETE FROM users"))
+        self.do(self.database.row("DELETE FROM server_keys"))
         self.do(GarbageCollector(self.stores.retention, self.stores.storage).sweep())
         self.clock.now_s += 86_400
 
@@ -216,6 +218,7 @@ def _stores(
         guard=MemoryGuard(clock) if redis_url is None else ValkeyGuard(redis_url),
         accounts=AccountStore(database, use),
         access=PostgresAccess(database, use),
+        keys=ServerKeyStore(database),
         sessions=PostgresSessions(database, use, tell=room_events.tell),
         uploads=UploadStore(
             database,

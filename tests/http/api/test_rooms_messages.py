@@ -1,5 +1,6 @@
 """`POST /api/rooms/{roomId}/messages`: saying something into a room from outside of it (SPEC 3)."""
 
+import hashlib
 import time
 from typing import Any, Final
 
@@ -98,6 +99,52 @@ def test_without_an_operators_token_there_is_no_operator() -> None:
         for shown in ("Bearer", "Bearer None", f"Bearer {ADMIN_TOKEN}"):
             answer = web.client.post("/api/rooms/jam/messages", json=NOTE, headers={"Authorization": shown})
             assert answer.status_code == 401
+
+
+def bearer(key: str) -> dict[str, str]:
+    """How a program shows a server key."""
+    return {"Authorization": f"Bearer {key}"}
+
+
+def test_a_server_key_speaks_in_its_rooms(web: Web) -> None:
+    """One for every room, also a session's, and one for a single room; each use is noted."""
+    received = listening(web, Reply(offset=3))
+    keys = web.stores.keys
+    for_all, for_jam = web.do(keys.create("site")), web.do(keys.create("jukebox", "jam"))
+    room = make(web.sign_up("ada@example.com"))["id"]
+    web.bus.published.clear()
+    for path_room in ("jam", "a%2Fb", room):
+        answer = web.client.post(f"/api/rooms/{path_room}/messages", json=NOTE, headers=bearer(for_all))
+        assert (answer.status_code, answer.json()) == (202, {"offset": 3})
+    assert web.client.post("/api/rooms/jam/messages", json=NOTE, headers=bearer(for_jam)).status_code == 202
+    assert [said.room for said in received] == ["jam", "a/b", room, "jam"]
+    other = web.client.post("/api/rooms/jam2/messages", json=NOTE, headers=bearer(for_jam))
+    assert (other.status_code, other.json()["code"]) == (403, "other_room")
+    assert len(received) == 4
+    assert all(key.last_used_at is not None for key in web.do(keys.all()))
+
+
+def test_a_server_key_that_is_revoked_or_unknown_is_refused(web: Web) -> None:
+    """At once, and however often; the operator's token and other keys are not kept waiting by that."""
+    web.bus.gateway = lambda said: Reply(offset=1)
+    keys = web.stores.keys
+    revoked, other = web.do(keys.create("site")), web.do(keys.create("jukebox"))
+    web.do(keys.revoke("site"))
+    path = "/api/rooms/jam/messages"
+    for shown in [revoked, revoked + "x", "osk_", "osk_" + "x" * 43, *[revoked] * 10]:
+        answer = web.client.post(path, json=NOTE, headers=bearer(shown))
+        assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+    assert web.client.post(path, json=NOTE, headers=bearer(other)).status_code == 202
+    assert web.client.post(path, json=NOTE, headers=OPERATOR).status_code == 202
+
+
+def test_of_a_server_key_only_the_digest_is_stored(web: Web) -> None:
+    """Whoever reads the database cannot use the keys."""
+    key = web.do(web.stores.keys.create("site"))
+    row = web.do(web.database.row("SELECT server_keys::text AS line, digest FROM server_keys"))
+    assert row is not None
+    assert key not in row["line"]
+    assert row["digest"] == hashlib.sha256(key.encode()).digest()
 
 
 @pytest.mark.parametrize(
