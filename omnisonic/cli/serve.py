@@ -37,7 +37,7 @@ from omnisonic.operations.supervisor import run_processes
 from omnisonic.process.descriptors import allow_descriptors
 from omnisonic.settings.data_directory import GATEWAY, OPERATOR, data_directory, kept_secret, write_private
 from omnisonic.settings.settings import Settings
-from omnisonic.stores.database.pool import CONNECTIONS
+from omnisonic.stores.database import CONNECTIONS
 
 MIGRATE_S: Final = 3600.0
 """A migration may rewrite large tables, so it gets a lot of time."""

@@ -32,7 +32,7 @@ def test_what_cannot_be_done_with_keys_is_said_in_a_sentence(database_url: str) 
     for arguments, sentence in sentences.items():
         shown = completed("keys", *arguments, DATABASE_URL=database_url)
         assert (shown.returncode, shown.stdout, shown.stderr) == (1, "", f"omnisonic: {sentence}\n")
-    for arguments in (("create", " "), ("create", "x", "--room", "")):
-        shown = completed("keys", *arguments, DATABASE_URL=database_url)
+    for wrong in (["create", " "], ["create", "x", "--room", ""]):
+        shown = completed("keys", *wrong, DATABASE_URL=database_url)
         assert (shown.returncode, shown.stdout) == (1, "")
         assert shown.stderr.startswith("omnisonic: ")

@@ -18,7 +18,8 @@ from omnisonic.stores.room_memory import (
     RoomWrite,
 )
 from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
-from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory, continue_history
+from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
+from omnisonic.stores.room_memory.valkey_scripts import continue_history
 from tests.stores.conftest import DEADLINE_S
 from tests.valkey_server import ValkeyServer
 

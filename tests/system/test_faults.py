@@ -14,7 +14,7 @@ import httpx
 import pytest
 import trio
 
-from omnisonic.stores.database.pool import CONNECTIONS
+from omnisonic.stores.database import CONNECTIONS
 from tests.clients import Client
 from tests.postgres_server import blocking
 from tests.rooms import becomes

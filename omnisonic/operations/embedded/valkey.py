@@ -29,7 +29,7 @@ from omnisonic.operations.embedded import HERE, HOST, VALKEY_PORTS, EmbeddedUnav
 from omnisonic.operations.embedded.account import NAME, server_account
 from omnisonic.process.disk import DISK
 from omnisonic.settings.data_directory import private_folder, write_private
-from omnisonic.stores.room_memory.valkey import continue_history
+from omnisonic.stores.room_memory.valkey_scripts import continue_history
 
 FOLDER: Final = "valkey"
 """Its folder in a data directory."""

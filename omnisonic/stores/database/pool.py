@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import asyncpg
 
 from omnisonic.errors import Unavailable
+from omnisonic.stores.database import CONNECTIONS
 
 TIMEOUT_S: Final = 2.5
 """Longest wait for the database in all. A fifth of it is for a free connection: with an exhausted pool, a web that is
@@ -21,7 +22,6 @@ busy answers within a second."""
 OPEN_S: Final = 10.0
 """Longest that opening a connection may take. No query waits that long, see `_open_connection`."""
 CLOSE_S: Final = 2.0
-CONNECTIONS: Final = 10
 
 Row: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Row] | asyncpg.pool.PoolConnectionProxy[Row]"

@@ -42,9 +42,7 @@ TIMEOUT_S: Final = 0.5
 """A record may hold a megabyte, and a room waits this long for it at most (DESIGN 7)."""
 CONNECTIONS: Final = 8
 
-_PREFIX: Final = "omnisonic:memory:"
 _VALUE: Final = b"value:"
-_HISTORY_KEY: Final = f"{_PREFIX}history"
 _RECORD_MS: Final = round(RECORD_TTL_S * 1000)
 _CLAIM_MS: Final = round(CLAIM_TTL_S * 1000)
 _BEAT_MS: Final = round(BEAT_TTL_S * 1000)
@@ -85,7 +83,7 @@ class ValkeyRoomMemory:
             await self._valkey.command("DEL", *_keys(room_ids)[1:])
 
     async def beat(self, owner: str) -> bool:
-        key = f"{_PREFIX}beat:{quote(owner, safe='')}"
+        key = f"{scripts.PREFIX}beat:{quote(owner, safe='')}"
         earlier = await self._valkey.command("SET", key, "1", "PX", _BEAT_MS, "GET", get=True)
         return earlier is not None
 
@@ -100,20 +98,12 @@ class ValkeyRoomMemory:
         return await self._valkey.command("EVAL", script, len(keys), *keys, *words)
 
 
-def continue_history() -> tuple[str, ...]:
-    """The command to send to a server that has started again with all that it held when it was stopped.
-
-    Send it before anybody is served.
-    """
-    return "EVAL", scripts.CONTINUE, "1", _HISTORY_KEY
-
-
 def _keys(room_ids: Sequence[RoomId]) -> list[str]:
     """The history's key, and for each room those of its record and its blocks."""
-    keys = [_HISTORY_KEY]
+    keys = [scripts.HISTORY_KEY]
     for room_id in room_ids:
         name = quote(room_id, safe="")
-        keys += f"{_PREFIX}record:{name}", f"{_PREFIX}blocks:{name}"
+        keys += f"{scripts.PREFIX}record:{name}", f"{scripts.PREFIX}blocks:{name}"
     return keys
 
 

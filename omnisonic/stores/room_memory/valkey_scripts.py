@@ -1,6 +1,12 @@
-"""The Lua scripts of the room memory store on Valkey. Their keys: `omnisonic.stores.room_memory.valkey`."""
+"""The Lua scripts of the room memory store on Valkey. Their keys: `omnisonic.stores.room_memory.valkey`.
+
+This module needs no client, so that `omnisonic serve` can use it without loading one.
+"""
 
 from typing import Final
+
+PREFIX: Final = "omnisonic:memory:"
+HISTORY_KEY: Final = f"{PREFIX}history"
 
 _RUN: Final = """
 -- Names the run of the server; false when it does not tell.
@@ -152,3 +158,11 @@ if run and redis.call('HEXISTS', KEYS[1], 'history') == 1 then
 end
 """
 )
+
+
+def continue_history() -> tuple[str, ...]:
+    """The command to send to a server that has started again with all that it held when it was stopped.
+
+    Send it before anybody is served.
+    """
+    return "EVAL", CONTINUE, "1", HISTORY_KEY
