@@ -1,7 +1,8 @@
 """Omnisonic Studio: realtime rooms for musicians, on supervised actors.
 
-For your own programs: `open_gateway` runs rooms, `connect` joins one, and `create_app` is the studio's web as an ASGI
-app (docs/embedding.md). Each name is imported when it is first used; `__init__.pyi` lists them for type checkers.
+For your own programs: `open_gateway` runs rooms, `connect` joins one (`aio.connect` in an asyncio program), and
+`create_app` is the studio's web as an ASGI app (docs/embedding.md). Each name is imported when it is first used;
+`__init__.pyi` lists them for type checkers.
 """
 
 from importlib import import_module
@@ -32,13 +33,16 @@ _MODULES = {
     "StudioWeb": "omnisonic.embedding.web",
     "Transport": "omnisonic.wire.transport",
     "Unavailable": "omnisonic.errors",
-    "connect": "omnisonic.client.membership",
+    "WrongAsyncLibrary": "omnisonic.errors",
+    "connect": "omnisonic.client.trio_client",
     "create_app": "omnisonic.embedding.web",
     "open_gateway": "omnisonic.embedding.gateway",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "aio":
+        return import_module("omnisonic.aio")
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -47,4 +51,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, "aio"})

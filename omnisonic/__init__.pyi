@@ -1,10 +1,11 @@
+from omnisonic import aio as aio
 from omnisonic.actors.admission.admission import Admitted as Admitted
 from omnisonic.client.errors import Closed as Closed
 from omnisonic.client.errors import EntryRefused as EntryRefused
 from omnisonic.client.errors import NotTaken as NotTaken
-from omnisonic.client.membership import connect as connect
 from omnisonic.client.rooms import ClientRoom as ClientRoom
 from omnisonic.client.shared_state import SharedState as SharedState
+from omnisonic.client.trio_client import connect as connect
 from omnisonic.embedding.admission import Request as Request
 from omnisonic.embedding.gateway import Limits as Limits
 from omnisonic.embedding.gateway import RunningGateway as RunningGateway
@@ -17,6 +18,7 @@ from omnisonic.errors import BadSettings as BadSettings
 from omnisonic.errors import InvalidInput as InvalidInput
 from omnisonic.errors import OmnisonicError as OmnisonicError
 from omnisonic.errors import Unavailable as Unavailable
+from omnisonic.errors import WrongAsyncLibrary as WrongAsyncLibrary
 from omnisonic.models import Member as Member
 from omnisonic.settings.settings import Settings as Settings
 from omnisonic.wire.decoded_message import Message as Message

@@ -78,3 +78,13 @@ class Unavailable(OmnisonicError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class WrongAsyncLibrary(OmnisonicError):
+    """A function for trio was called in an asyncio program, or the other way round. The message says what to use.
+
+    Example:
+        asyncio.run(main())  # where main() uses omnisonic.connect: use omnisonic.aio.connect there
+    """
+
+    code = "wrong_async_library"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import msgspec
-import trio
 
+from omnisonic.client.backend import Backend, ConnectionBroken, Stream
 from omnisonic.client.errors import EntryRefused
 from omnisonic.client.reconnect_policy import Disconnect
 from omnisonic.errors import InvalidInput
@@ -39,12 +39,9 @@ from omnisonic.wire.json_limits import DEPTH, nesting_depth
 from omnisonic.wire.messages import MESSAGE_BYTES, TYPE_LENGTH, too_large
 from omnisonic.wire.recovery import Position
 
-READ_BYTES: Final = 262_144
-SEND_S: Final = 10.0
 TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
 """HTTP statuses after which another attempt may succeed."""
 
-Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Ticket: TypeAlias = str | Callable[[], Awaitable[str]]
 
 
@@ -73,14 +70,10 @@ def encode_message(message: OutgoingMessage) -> bytes:
     return data
 
 
-class ConnectionBroken(Exception):
-    """The connection is gone or does not accept anything. What was being sent did not arrive whole."""
-
-
 class Connection:
     """An open WebSocket. A frame is sent whole, even when its sender is cancelled."""
 
-    def __init__(self, stream: Stream, early: bytes) -> None:
+    def __init__(self, backend: Backend, stream: Stream, early: bytes) -> None:
         self.splitter = ServerSplitter()
         self.has_received = True
         """Whether anything arrived since this was last set to False."""
@@ -88,7 +81,7 @@ class Connection:
         """How the connection ended, once it has."""
         self._stream = stream
         self._early = early
-        self._lock = trio.Lock()
+        self._lock = backend.new_lock()
         self._is_broken = False
 
     async def receive(self) -> tuple[list[Frame], int] | None:
@@ -97,10 +90,7 @@ class Connection:
         if data:
             self._early = b""
         else:
-            try:
-                data = bytes(await self._stream.receive_some(READ_BYTES))
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return None
+            data = await self._stream.receive()
         if not data:
             return None
         self.has_received = True
@@ -109,25 +99,19 @@ class Connection:
     async def send(self, opcode: int, payload: bytes) -> None:
         """Send one frame. Raises `ConnectionBroken`."""
         frame = masked_frame(opcode, payload)
-        await trio.lowlevel.checkpoint_if_cancelled()
         async with self._lock:
             if self._is_broken:
                 raise ConnectionBroken
-            # Half a frame would break the connection for all other senders.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S):
-                try:
-                    await self._stream.send_all(frame)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    pass
-                else:
-                    return
-            await self.aclose()  # so that the reader notices, too
-            raise ConnectionBroken
+            try:
+                await self._stream.send(frame)
+            except ConnectionBroken:
+                await self.aclose()  # so that the reader notices, too
+                raise
 
     async def aclose(self) -> None:
         """Close the socket at once."""
         self._is_broken = True
-        await trio.aclose_forcefully(self._stream)
+        await self._stream.aclose()
 
 
 @dataclass
@@ -153,10 +137,11 @@ class JoinRequest:
             self.name = self.name or self.member_id
         parse_url(self.url, {})  # so that a bad URL raises at once
 
-    async def connect(self, since: Position | None = None) -> Connection:
+    async def connect(self, backend: Backend, since: Position | None = None) -> Connection:
         """Connect and open the WebSocket. Raises `EntryRefused`, and what the ticket function raises.
 
         Args:
+            backend: The async library.
             since: What has been received before; None on the first connection.
         """
         ticket = self.ticket if isinstance(self.ticket, str | None) else await self.ticket()
@@ -164,57 +149,47 @@ class JoinRequest:
         fields["since"] = None if since is None else str(since)
         address = parse_url(self.url, {name: value for name, value in fields.items() if value is not None})
         offers = [SUBPROTOCOL] if ticket is None else [SUBPROTOCOL, TICKET_PREFIX + ticket]
-        return await open_connection(address, offers, self.headers, self.ssl_context)
+        return await open_connection(backend, address, offers, self.headers, self.ssl_context)
 
 
 async def open_connection(
-    address: Address, subprotocols: Sequence[str], headers: Mapping[str, str], context: ssl.SSLContext | None
+    backend: Backend,
+    address: Address,
+    subprotocols: Sequence[str],
+    headers: Mapping[str, str],
+    context: ssl.SSLContext | None,
 ) -> Connection:
     """Connect and open the WebSocket. Raises `EntryRefused`."""
+    if address.secure:
+        context = context or ssl.create_default_context()
     try:
-        stream = await _open_stream(address, context)
-    except (OSError, ssl.SSLError) as problem:
+        stream = await backend.open_stream(address.host, address.port, context if address.secure else None)
+    except OSError as problem:
         raise _unreachable(address, str(problem)) from problem
     key = generate_key()
     try:
-        await stream.send_all(upgrade_request(address, key, subprotocols, headers))
+        await stream.send(upgrade_request(address, key, subprotocols, headers))
         answer, rest = await _receive_answer(stream)
         await _check_upgraded(stream, answer, rest, key)
     except InvalidHandshake as problem:
-        await trio.aclose_forcefully(stream)
+        await stream.aclose()
         raise EntryRefused("no_websocket", f"No WebSocket server answers there: {problem}.") from problem
-    except (trio.BrokenResourceError, ssl.SSLError) as problem:
-        await trio.aclose_forcefully(stream)
+    except ConnectionBroken as problem:
+        await stream.aclose()
         raise _unreachable(address, "the connection broke during the handshake") from problem
     except BaseException:
-        await trio.aclose_forcefully(stream)
+        await stream.aclose()
         raise
-    return Connection(stream, rest)
-
-
-async def _open_stream(address: Address, context: ssl.SSLContext | None) -> Stream:
-    if not address.secure:
-        return await trio.open_tcp_stream(address.host, address.port)
-    stream = await trio.open_ssl_over_tcp_stream(
-        address.host, address.port, https_compatible=True, ssl_context=context or ssl.create_default_context()
-    )
-    try:
-        await stream.do_handshake()
-    except BaseException as problem:
-        await trio.aclose_forcefully(stream)
-        if isinstance(problem, trio.BrokenResourceError):
-            raise ssl.SSLError(str(problem.__cause__ or problem)) from problem
-        raise
-    return stream
+    return Connection(backend, stream, rest)
 
 
 async def _receive_answer(stream: Stream) -> tuple[HandshakeResponse, bytes]:
     """Receive the HTTP answer to the upgrade. Returns it, and the bytes that came after its head."""
     received = bytearray()
     while (answer := read_response(received)) is None:
-        data = await stream.receive_some(READ_BYTES)
+        data = await stream.receive()
         if not data:
-            raise trio.BrokenResourceError
+            raise ConnectionBroken
         received += data
     return answer, bytes(received)
 
@@ -227,7 +202,7 @@ async def _check_upgraded(stream: Stream, answer: HandshakeResponse, body: bytes
     length = answer.headers.get("content-length", "")
     wanted = min(int(length), BODY_BYTES) if length.isdecimal() else BODY_BYTES
     while len(body) < wanted:
-        data = await stream.receive_some(READ_BYTES)
+        data = await stream.receive()
         if not data:
             break
         body += data

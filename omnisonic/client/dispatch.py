@@ -34,9 +34,15 @@ _DATA: Final = frozenset({TEXT, BINARY})
 class Dispatch:
     """What a client knows about its room, kept up to date with every read."""
 
-    def __init__(self, inbox: Inbox, *, now_ms: Callable[[], float] = lambda: time.time() * 1000) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        pending_requests: PendingRequests,
+        *,
+        now_ms: Callable[[], float] = lambda: time.time() * 1000,
+    ) -> None:
         self.inbox = inbox
-        self.pending_requests = PendingRequests()
+        self.pending_requests = pending_requests
         self.roster = Roster()
         self.state_entries = StateEntries()
         self.transport = Transport()

@@ -12,8 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-import trio
-
+from omnisonic.client.backend import Backend
 from omnisonic.wire.decoded_message import Message
 
 INBOX_BYTES: Final = 4_194_304
@@ -25,16 +24,17 @@ OVERFLOW: Final = "inbox.overflow"
 class Inbox:
     """The messages that wait to be read. `limit_bytes` counts the received bytes, not the size of Python's objects."""
 
-    def __init__(self, limit_bytes: int = INBOX_BYTES) -> None:
+    def __init__(self, backend: Backend, limit_bytes: int = INBOX_BYTES) -> None:
         self.dropped = 0
         self.is_closed = False
+        self._backend = backend
         self._limit_bytes = limit_bytes
         self._reads: deque[tuple[list[Message], int]] = deque()
         self._size = 0
         self._missing = 0
         self._current: Iterator[Message] = iter(())
-        self._wake = trio.Event()
-        self._half_empty = trio.Event()
+        self._wake = backend.new_event()
+        self._half_empty = backend.new_event()
 
     def put(self, messages: list[Message], size: int) -> None:
         """Add the messages of one read, which was `size` bytes long. Drops the oldest reads above the limit."""
@@ -50,8 +50,8 @@ class Inbox:
     async def pause(self) -> None:
         """Give the program a moment to read, when the inbox is more than half full."""
         if self._size > self._limit_bytes // 2:
-            self._half_empty = trio.Event()
-            with trio.move_on_after(PAUSE_S):
+            self._half_empty = self._backend.new_event()
+            async with self._backend.move_on_after(PAUSE_S):
                 await self._half_empty.wait()
 
     def close(self) -> None:
@@ -73,9 +73,9 @@ class Inbox:
                 if self._size <= self._limit_bytes // 2:
                     self._half_empty.set()
                 self._current = iter(messages)
-                await trio.lowlevel.checkpoint()
+                await self._backend.checkpoint()
             elif self.is_closed:
                 return None
             else:
-                self._wake = trio.Event()
+                self._wake = self._backend.new_event()
                 await self._wake.wait()

@@ -7,10 +7,10 @@ Overload: bounded by the tasks of the program that wait. Shutdown: `fail_all`.
 """
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
-import trio
-
+from omnisonic.client.backend import Event
 from omnisonic.client.connection import Connection, OutgoingMessage, encode_message
 from omnisonic.client.errors import Closed, NotTaken
 from omnisonic.models import MemberId
@@ -31,11 +31,11 @@ class PendingRequest:
 
     __slots__ = ("connection", "done", "error", "id", "offset", "text", "version")
 
-    def __init__(self, id_: str, text: bytes) -> None:
+    def __init__(self, id_: str, text: bytes, done: Event) -> None:
         self.id = id_
         self.text = text
         self.connection: Connection | None = None
-        self.done = trio.Event()
+        self.done = done
         self.offset = 0
         self.version: int | None = None
         self.error: NotTaken | Closed | None = None
@@ -44,7 +44,8 @@ class PendingRequest:
 class PendingRequests:
     """All messages that wait for an answer, in the order in which the program sent them."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_event: Callable[[], Event]) -> None:
+        self._new_event = new_event
         self._pending: dict[str, PendingRequest] = {}
         self._run = secrets.token_urlsafe(6)
         """Part of each id: an id names one message for ever, also when the program is started again."""
@@ -60,7 +61,8 @@ class PendingRequests:
         """Add a message with a new id. Raises `InvalidInput` when the room would refuse it without an answer."""
         self._last += 1
         id_ = f"{self._run}-{self._last}"
-        request = PendingRequest(id_, encode_message(OutgoingMessage(type_, payload, to, id_, keep)))
+        text = encode_message(OutgoingMessage(type_, payload, to, id_, keep))
+        request = PendingRequest(id_, text, self._new_event())
         self._pending[id_] = request
         return request
 

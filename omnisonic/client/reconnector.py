@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
 import msgspec
-import trio
 
-from omnisonic.client.connection import Connection, ConnectionBroken, JoinRequest
+from omnisonic.client.backend import Backend, ConnectionBroken
+from omnisonic.client.connection import Connection, JoinRequest
 from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import Closed, EntryRefused
 from omnisonic.client.pending_requests import PendingRequest
@@ -44,6 +44,7 @@ class Reconnector:
 
     def __init__(
         self,
+        backend: Backend,
         join_request: JoinRequest,
         dispatch: Dispatch,
         policy: ReconnectPolicy,
@@ -53,7 +54,8 @@ class Reconnector:
         self.state: ConnectionState = "reconnecting"
         self.close_error: Closed | None = None
         """Why the membership ended, once it has."""
-        self.changed = trio.Event()
+        self.changed = backend.new_event()
+        self._backend = backend
         self._connection: Connection | None = None
         self._ready: Connection | None = None
         """The same, once everything that was not answered has been sent again."""
@@ -84,15 +86,20 @@ class Reconnector:
     async def leave(self) -> None:
         """Send a close frame if connected, and end the membership within `CLOSE_S`."""
         self._is_leaving = True
-        with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionBroken):
-            connection = self._connection
+        try:
+            await self._backend.run_shielded(CLOSE_S, self._exchange_close_frames)
+        finally:
+            self._close(_left_error())
+            if self._connection is not None:
+                await self._connection.aclose()
+
+    async def _exchange_close_frames(self) -> None:
+        connection = self._connection
+        with suppress(ConnectionBroken):
             if connection is not None and self.state == "connected":
                 await connection.send(CLOSE, Closing(CloseCode.NORMAL).payload())
                 while self.state == "connected":
                     await self.changed.wait()
-        self._close(_left_error())
-        if self._connection is not None:
-            await self._connection.aclose()
 
     async def wait_for_connection(self, *, other_than: Connection | None = None) -> Connection:
         """Return the open connection. Waits for the next one while it is `other_than`, which broke. Raises `Closed`."""
@@ -116,7 +123,7 @@ class Reconnector:
 
     async def _run_connections(self) -> None:
         while (connection := self._connection) is not None:
-            began_s = trio.current_time()
+            began_s = self._backend.time()
             disconnect = await self._run_connection(connection)
             await connection.aclose()
             self._connection = self._ready = None
@@ -126,7 +133,7 @@ class Reconnector:
             if final is not None:
                 raise final
             self._set_state("reconnecting")
-            if trio.current_time() - began_s >= STABLE_S:
+            if self._backend.time() - began_s >= STABLE_S:
                 self._policy.reset()
             self._set_connected(await self._reconnect(self._policy.delay_after(disconnect)))
 
@@ -134,13 +141,12 @@ class Reconnector:
         """Read and send heartbeats until the connection ends."""
         if connection.disconnect is not None:  # it came with the welcome
             return connection.disconnect
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send_heartbeats, connection, nursery.cancel_scope)
-            nursery.start_soon(self._send_again, connection)
+        async with self._backend.open_background() as background:
+            background.start_soon(self._send_heartbeats, connection)
+            background.start_soon(self._send_again, connection)
             while connection.disconnect is None and (read := await connection.receive()) is not None:
                 await self._handle_read(connection, *read)
                 await self._dispatch.inbox.pause()
-            nursery.cancel_scope.cancel()
         return connection.disconnect or Disconnect(LOST)
 
     async def _handle_read(self, connection: Connection, frames: list[tuple[int, bytes]], size: int) -> None:
@@ -170,8 +176,8 @@ class Reconnector:
         with suppress(ConnectionBroken):  # then it is sent on the next one
             await connection.send(TEXT, request.text)
 
-    async def _send_heartbeats(self, connection: Connection, scope: trio.CancelScope) -> None:
-        """Send heartbeats. Cancels `scope` when the server does not answer."""
+    async def _send_heartbeats(self, connection: Connection) -> None:
+        """Send heartbeats. Closes the connection when the server does not answer, which ends the reading."""
         while True:
             connection.has_received = False
             message = {"type": "heartbeat", "payload": self._dispatch.heartbeat_payload()}
@@ -179,19 +185,19 @@ class Reconnector:
                 await connection.send(TEXT, msgspec.json.encode(message))
             except ConnectionBroken:
                 break
-            await trio.sleep(ANSWER_S)
+            await self._backend.sleep(ANSWER_S)
             if not connection.has_received:
                 break
-            await trio.sleep(HEARTBEAT_S - ANSWER_S)
-        scope.cancel()
+            await self._backend.sleep(HEARTBEAT_S - ANSWER_S)
+        await connection.aclose()
 
     # Joining
 
     async def _reconnect(self, wait_s: float) -> Connection:
         """Wait, and try until it succeeds. Raises `Closed` when the server refuses for good, or after too long."""
-        lost_s = trio.current_time()
+        lost_s = self._backend.time()
         while True:
-            await trio.sleep(wait_s)
+            await self._backend.sleep(wait_s)
             try:
                 return await self._attempt_join()
             except Unavailable as problem:
@@ -200,7 +206,7 @@ class Reconnector:
                 refused = problem
             if refused.retry_after_s is None:
                 raise Closed(refused.code, f"The server does not let you in again: {refused.message}") from refused
-            if trio.current_time() - lost_s >= self._give_up_after_s:
+            if self._backend.time() - lost_s >= self._give_up_after_s:
                 sentence = f"The room could not be reached again for {self._give_up_after_s:g} s: {refused.message}"
                 raise Closed("unreachable", sentence) from refused
             wait_s = self._policy.next_delay(refused.retry_after_s)
@@ -208,8 +214,8 @@ class Reconnector:
     async def _attempt_join(self) -> Connection:
         """Connect once and wait for the `welcome`, for `JOIN_S`. Raises `EntryRefused`."""
         since = self._dispatch.begin_connection()
-        with trio.move_on_after(JOIN_S):
-            connection = await self._join_request.connect(since)
+        async with self._backend.move_on_after(JOIN_S):
+            connection = await self._join_request.connect(self._backend, since)
             try:
                 await self._wait_for_welcome(connection)
             except BaseException:
@@ -264,7 +270,7 @@ class Reconnector:
 
     def _notify(self) -> None:
         self.changed.set()
-        self.changed = trio.Event()
+        self.changed = self._backend.new_event()
 
 
 def _left_error() -> Closed:

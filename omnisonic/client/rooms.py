@@ -2,7 +2,8 @@
 
 from typing import Any, Self
 
-from omnisonic.client.connection import Connection, ConnectionBroken, JoinRequest, OutgoingMessage, encode_message
+from omnisonic.client.backend import Backend, ConnectionBroken
+from omnisonic.client.connection import Connection, JoinRequest, OutgoingMessage, encode_message
 from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.reconnector import ConnectionState, Reconnector
 from omnisonic.client.sharing import ACK_S, SharingMember
@@ -36,8 +37,10 @@ class ClientRoom(SharingMember):
                 print(message.sender, message.type, message.payload)
     """
 
-    def __init__(self, reconnector: Reconnector, dispatch: Dispatch, join_request: JoinRequest) -> None:
-        super().__init__(reconnector, dispatch)
+    def __init__(
+        self, backend: Backend, reconnector: Reconnector, dispatch: Dispatch, join_request: JoinRequest
+    ) -> None:
+        super().__init__(backend, reconnector, dispatch)
         self._join_request = join_request
 
     # What is known

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-import trio
 from msgspec import UNSET, UnsetType
 
+from omnisonic.client.backend import Backend
 from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import NotTaken
 from omnisonic.client.pending_requests import PendingRequest
@@ -20,7 +20,8 @@ ACK_S: Final = 10.0
 class SharingMember:
     """A member who reads and changes what the room's members share. `ClientRoom` is the rest of the member."""
 
-    def __init__(self, reconnector: Reconnector, dispatch: Dispatch) -> None:
+    def __init__(self, backend: Backend, reconnector: Reconnector, dispatch: Dispatch) -> None:
+        self._backend = backend
         self._reconnector = reconnector
         self._dispatch = dispatch
         self._state = SharedState(dispatch.state_entries)
@@ -164,7 +165,7 @@ class SharingMember:
         pending_requests = self._dispatch.pending_requests
         request = pending_requests.add(type_, payload, to, keep=keep)
         try:
-            with trio.move_on_after(timeout_s):
+            async with self._backend.move_on_after(timeout_s):
                 await self._reconnector.send_request(request)
                 await request.done.wait()
         finally:

@@ -1,22 +1,25 @@
-"""Messages a second that `omnisonic.connect` receives in one process, the decoding of their payloads included.
+"""Messages a second that `omnisonic.connect` and `omnisonic.aio.connect` receive, decoding of their payloads included.
 
 usage: python -m tests.bench.client [--rounds 3] [--seconds 3] [--payload 64]
 
-Twice: from a server in a process of its own that sends frames made before, as fast as they are read, which is what the
-client can take; and from a real gateway in a process of its own, whose room says a thousand at each of its ticks.
+Messages a second, and in brackets a second of the client's processor time. Twice each: from a server in a process of its
+own that sends frames made before, as fast as they are read, which is what the client can take; and from a real gateway
+in a process of its own, whose room says a thousand at each of its ticks.
 """
 
 import argparse
+import asyncio
 import socket
 import subprocess
 import sys
 import time
-from functools import partial
-from typing import Final
+from contextlib import AbstractAsyncContextManager
+from typing import Final, TypeAlias
 
 import trio
 
 import omnisonic
+from omnisonic import aio
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.frames import TEXT, frame
 
@@ -25,6 +28,10 @@ WINDOW: Final = 20_000
 BURST: Final = 1_000
 ROUND: Final = 20_000
 """Messages are numbered up to this, and then from 1 again."""
+LIBRARIES: Final = ("trio", "asyncio")
+
+Rates: TypeAlias = tuple[float, float]
+"""Messages a second, by the clock and by the time of this process's processor."""
 
 
 class Fountain(omnisonic.Room[None]):
@@ -75,11 +82,11 @@ def serve_frames(payload: int) -> None:
         return
 
 
-async def measure(url: str, seconds: float) -> float:
+async def measure(client: AbstractAsyncContextManager[omnisonic.ClientRoom], seconds: float) -> Rates:
     """Messages a second, counted where a program gets them; none may be missing."""
     count = 0
-    async with omnisonic.connect(url, room="fountain", name="Listener") as room:
-        start = time.perf_counter()
+    async with client as room:
+        start, start_cpu = time.perf_counter(), time.process_time()
         async for message in room:
             if message.type == "note":
                 count += 1
@@ -88,17 +95,20 @@ async def measure(url: str, seconds: float) -> float:
             if count % 2_000 == 0:
                 await room.say("taken", count)
                 if (took := time.perf_counter() - start) > seconds:
-                    return count / took
+                    return count / took, count / (time.process_time() - start_cpu)
     raise SystemExit("the room ended")
 
 
-def measured(source: str, payload: int, seconds: float) -> float:
+def measured(library: str, source: str, payload: int, seconds: float) -> Rates:
     """Messages a second from this source."""
     command = [sys.executable, "-m", "tests.bench.client", "--serve", source, "--payload", str(payload)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        return trio.run(partial(measure, process.stdout.readline().strip(), seconds))
+        url = process.stdout.readline().strip()
+        if library == "asyncio":
+            return asyncio.run(measure(aio.connect(url, room="fountain", name="Listener"), seconds))
+        return trio.run(measure, omnisonic.connect(url, room="fountain", name="Listener"), seconds)
     finally:
         process.terminate()
         process.wait()
@@ -117,10 +127,11 @@ def main() -> None:
     elif args.serve == "frames":
         serve_frames(args.payload)
     else:
-        print(f"{'ready-made frames/s':>20} {'through a gateway/s':>20}")
+        print(f"{'':8} {'ready-made frames/s':>22} {'through a gateway/s':>22}")
         for _ in range(args.rounds):
-            rates = [measured(source, args.payload, args.seconds) for source in ("frames", "gateway")]
-            print(" ".join(f"{rate:>20,.0f}" for rate in rates))
+            for library in LIBRARIES:
+                rates = [measured(library, source, args.payload, args.seconds) for source in ("frames", "gateway")]
+                print(f"{library:8}", *(f"{rate:>11,.0f} ({cpu:>8,.0f})" for rate, cpu in rates))
 
 
 if __name__ == "__main__":
