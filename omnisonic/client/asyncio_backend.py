@@ -9,9 +9,6 @@ from typing import Any, Final, cast
 
 from omnisonic.client.backend import READ_BYTES, SEND_S, AsyncFunction, Backend, Background, ConnectionBroken, Stream
 
-NEXT_ADDRESS_S: Final = 0.25
-"""How long one address of a host has to answer before the next one is tried, too."""
-
 
 class AsyncioBackend:
     """See `Backend`."""
@@ -65,12 +62,8 @@ class AsyncioBackend:
             raise wrong
 
     async def open_stream(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> Stream:
-        loop = asyncio.get_running_loop()
-        # uvloop has no such argument.
-        more: dict[str, Any] = (
-            {"happy_eyeballs_delay": NEXT_ADDRESS_S} if isinstance(loop, asyncio.BaseEventLoop) else {}
-        )
-        _, stream = await loop.create_connection(AsyncioStream, host, port, ssl=ssl_context, **more)
+        # Without `happy_eyeballs_delay`: with it, a cancelled attempt can leave its socket open.
+        _, stream = await asyncio.get_running_loop().create_connection(AsyncioStream, host, port, ssl=ssl_context)
         return stream
 
 

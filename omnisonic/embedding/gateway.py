@@ -24,6 +24,7 @@ from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage, Remove
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.sync.room_memory import RoomMemoryWriter
+from omnisonic.concurrency.async_library import require_async_library
 from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
 from omnisonic.embedding.hook_contract import require_plain_function
@@ -218,6 +219,7 @@ async def open_gateway(
         OSError: It cannot listen there.
         ValueError: A limit or an origin has an impossible value.
         TypeError: A hook is not a plain function, or a limit has an unknown name.
+        WrongAsyncLibrary: The program runs on asyncio. Run the gateway in a trio program.
 
     At the end of the block all connections are closed with 1001, which tells clients to reconnect later, within 5 s.
     Then rooms are saved, within 10 s. What the block raises is not wrapped in a group.
@@ -227,6 +229,7 @@ async def open_gateway(
             print(gateway.url)
             await trio.sleep_forever()
     """
+    require_async_library("trio", "run the gateway in a trio program, and join its rooms with omnisonic.aio.connect")
     if on_message is not None:
         require_plain_function(on_message, "on_message")
     hosting = Hosting(room_class, on_message)

@@ -16,6 +16,7 @@ from quart import Quart
 
 from omnisonic.cli.startup_checks import check_schema
 from omnisonic.cli.stores import open_stores
+from omnisonic.concurrency.async_library import require_async_library
 from omnisonic.errors import BadSettings, OmnisonicError
 from omnisonic.http.app import create_app as create_quart
 from omnisonic.identity.signing import signing_secret
@@ -65,9 +66,11 @@ class StudioWeb:
         Raises:
             OmnisonicError: The database has another version than this package: run `omnisonic migrate`.
             RuntimeError: The app runs already.
+            WrongAsyncLibrary: The program runs on trio. Serve the app with an asyncio server.
 
         A database or Redis that does not answer yet is not an error here; requests fail until it does.
         """
+        require_async_library("asyncio", "serve the studio's web with an asyncio server, such as hypercorn.asyncio")
         if self._app is not None:
             raise RuntimeError("The studio runs already.")
         settings = self.settings

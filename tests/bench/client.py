@@ -2,9 +2,9 @@
 
 usage: python -m tests.bench.client [--rounds 3] [--seconds 3] [--payload 64]
 
-Messages a second, and in brackets a second of the client's processor time. Twice each: from a server in a process of its
-own that sends frames made before, as fast as they are read, which is what the client can take; and from a real gateway
-in a process of its own, whose room says a thousand at each of its ticks.
+Messages a second, and in brackets a second of the client's processor time. Twice each: from a server in a process of
+its own that sends frames made before, as fast as they are read, which is what the client can take; and from a real
+gateway in a process of its own, whose room says a thousand at each of its ticks.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -12,13 +12,10 @@ from urllib.parse import parse_qsl
 import trio
 
 import omnisonic
-from omnisonic.client.connection import JoinRequest
-from omnisonic.client.membership import open_membership
-from omnisonic.client.reconnect_policy import Disconnect, ReconnectPolicy
 from omnisonic.concurrency.background import open_background
 from omnisonic.models import Member
 from omnisonic.wire import handshake, messages
-from omnisonic.wire.frames import CLOSE, TEXT, Splitter, frame
+from omnisonic.wire.frames import CLOSE, TEXT, Frame, Splitter, frame
 
 Script: TypeAlias = Callable[["Peer"], Awaitable[Any]]
 
@@ -31,6 +28,8 @@ class Peer:
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
         self._splitter = Splitter()
+        self._frames: list[Frame] = []
+        """Received, and not asked for yet."""
 
     async def asked(self) -> handshake.Request:
         """Read the request's head."""
@@ -43,6 +42,10 @@ class Peer:
     async def receive_frame(self, opcode: int) -> bytes:
         """What the next frame of this kind says; others are passed over. Errors: `EOFError`."""
         while True:
+            while self._frames:
+                each, payload = self._frames.pop(0)
+                if each == opcode:
+                    return payload
             try:
                 data = await self.stream.receive_some()
             except trio.BrokenResourceError:
@@ -50,9 +53,7 @@ class Peer:
             if not data:
                 raise EOFError
             frames, controls, _ = self._splitter.feed(bytes(data))
-            for each, payload in (*frames, *controls):
-                if each == opcode:
-                    return payload
+            self._frames += (*frames, *controls)
 
     async def rest(self) -> None:
         """Wait until the client says goodbye, and answer; or until it is just gone."""
@@ -149,21 +150,6 @@ def refuses(status: int, code: str = "no", **headers: str) -> Script:
 async def hangs_up(peer: Peer) -> None:
     """Read the request, and go."""
     await peer.asked()
-
-
-class Hasty(ReconnectPolicy):
-    """Reconnects at once."""
-
-    def delay_after(self, disconnect: Disconnect) -> float:
-        return 0.0
-
-    def next_delay(self, at_least_s: float = 0.0) -> float:
-        return 0.0
-
-
-def hasty(url: str, name: str = "ada") -> AbstractAsyncContextManager[omnisonic.ClientRoom]:
-    """To be the member `name` of the room `jam`, and to reconnect at once whenever the connection breaks."""
-    return open_membership(JoinRequest(url, "jam", name, name.title()), Hasty())
 
 
 class Building:

@@ -13,20 +13,21 @@ from omnisonic.client.reconnect_policy import FIRST_S, LONGEST_ADVICE_S, LONGEST
 from omnisonic.client.reconnector import ANSWER_S, HEARTBEAT_S
 from omnisonic.wire.closing import CLOSE_TABLE, CloseCode
 from omnisonic.wire.frames import CLOSE, TEXT
+from tests.client.libraries import Client
 from tests.client.serving import Peer, building, closes, hangs_up, refuses, scripted, stays
 from tests.clients import DEADLINE_S
-from tests.embedding.staging import band, hear, member, until
+from tests.embedding.staging import hear, until
 
 FINAL = [code for code, row in CLOSE_TABLE.items() if not row.reconnect]
 
 
-async def test_a_gateway_that_is_opened_again_finds_its_members_back() -> None:
+async def test_a_gateway_that_is_opened_again_finds_its_members_back(client: Client) -> None:
     """1001 is honoured; the roster and the presence are true again, and what was to be said waits."""
     async with building() as here:
         await here.open()
         async with (
-            omnisonic.connect(here.url, room="jam", name="Ada", member_id="ada") as ada,
-            omnisonic.connect(here.url, room="jam", name="Bo", member_id="bo") as bo,
+            client.connect(here.url, room="jam", name="Ada", member_id="ada") as ada,
+            client.connect(here.url, room="jam", name="Bo", member_id="bo") as bo,
         ):
             await bo.set_presence(status="away", name="Bo D.")
             epoch = ada.epoch
@@ -45,9 +46,9 @@ async def test_a_gateway_that_is_opened_again_finds_its_members_back() -> None:
 
 
 @pytest.mark.parametrize("code", FINAL)
-async def test_a_final_close_is_the_end_and_says_why(code: int) -> None:
+async def test_a_final_close_is_the_end_and_says_why(client: Client, code: int) -> None:
     """1000, 1008, 4001, 4003 and 4004: nothing is tried again, and everybody who waits is told."""
-    async with scripted(closes(code, "because"), stays) as url, omnisonic.connect(url, room="jam") as room:
+    async with scripted(closes(code, "because"), stays) as url, client.connect(url, room="jam") as room:
         with trio.fail_after(DEADLINE_S):
             await room.wait_for("closed")
         row = CLOSE_TABLE[CloseCode(code)]
@@ -81,15 +82,15 @@ async def test_whoever_is_refused_on_coming_back_gives_up(script: Any, code: str
         assert closed.value.code == code
 
 
-async def test_a_server_that_stays_away_is_given_up() -> None:
+async def test_a_server_that_stays_away_is_given_up(client: Client) -> None:
     """After `give_up_after_s`, and the last problem is told."""
-    async with scripted(closes(1011)) as url, omnisonic.connect(url, room="jam", give_up_after_s=0) as room:
+    async with scripted(closes(1011)) as url, client.connect(url, room="jam", give_up_after_s=0) as room:
         with pytest.raises(omnisonic.Closed, match="could not be reached again for 0 s") as closed:
             await until(room, "never")
         assert closed.value.code == "unreachable"
 
 
-async def test_each_attempt_gets_a_ticket_of_its_own() -> None:
+async def test_each_attempt_gets_a_ticket_of_its_own(client: Client) -> None:
     """One that cannot be got now is tried again; any other failure of the function is the end, and its cause."""
     seen: list[list[str]] = []
     answers: list[str | Exception] = ["one", omnisonic.Unavailable("later"), "two", LookupError("no more")]
@@ -109,16 +110,16 @@ async def test_each_attempt_gets_a_ticket_of_its_own() -> None:
 
         return script
 
-    async with scripted(noting(1011), noting(1011)) as url, omnisonic.connect(url, ticket=get) as room:
+    async with scripted(noting(1011), noting(1011)) as url, client.connect(url, ticket=get) as room:
         with pytest.raises(omnisonic.Closed) as closed:
             await until(room, "never")
         assert (closed.value.code, repr(closed.value.__cause__)) == ("internal", "LookupError('no more')")
     assert seen == [["omnisonic", "ticket.one"], ["omnisonic", "ticket.two"]]
 
 
-async def test_the_newer_connection_of_a_member_replaces_the_older() -> None:
+async def test_the_newer_connection_of_a_member_replaces_the_older(client: Client) -> None:
     """4001: two programs of one name do not take turns for ever."""
-    async with band("ada") as (gateway, [ada]), member(gateway, "ada") as again:
+    async with client.band("ada") as (gateway, [ada]), client.member(gateway, "ada") as again:
         with pytest.raises(omnisonic.Closed) as closed:
             await until(ada, "never")
         assert (closed.value.code, closed.value.close_code) == ("replaced", 4001)

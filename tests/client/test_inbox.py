@@ -6,7 +6,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import omnisonic
 from omnisonic.client.inbox import Inbox
+from omnisonic.client.trio_backend import TRIO
 from omnisonic.wire.decoded_message import Message
+from tests.client.libraries import Client
 from tests.clients import DEADLINE_S
 from tests.embedding.staging import hear
 
@@ -18,7 +20,7 @@ def read(*numbers: int) -> list[Message]:
 
 async def test_messages_come_in_order_and_then_the_end() -> None:
     """Across reads; whoever waits is woken by the next read, or the end."""
-    inbox = Inbox()
+    inbox = Inbox(TRIO)
     inbox.put(read(1, 2), 20)
     inbox.put(read(3), 10)
     assert [message.payload for message in [await inbox.next() for _ in range(3)] if message] == [1, 2, 3]
@@ -38,7 +40,7 @@ async def test_messages_come_in_order_and_then_the_end() -> None:
 
 async def test_over_its_limit_the_oldest_are_dropped_and_that_is_told() -> None:
     """What is being read already is read to its end, and the newest read is kept however long it is."""
-    inbox = Inbox(limit_bytes=100)
+    inbox = Inbox(TRIO, limit_bytes=100)
     inbox.put(read(0, 1), 50)
     first = await inbox.next()
     for number in range(2, 12, 2):
@@ -55,7 +57,7 @@ async def test_over_its_limit_the_oldest_are_dropped_and_that_is_told() -> None:
 
 async def test_reading_pauses_while_much_waits_but_not_for_ever(mock_clock: MockClock) -> None:
     """It goes on at once when the program reads, and otherwise after a moment."""
-    inbox = Inbox(limit_bytes=100)
+    inbox = Inbox(TRIO, limit_bytes=100)
     inbox.put(read(1), 50)
     await inbox.pause()
     inbox.put(read(2), 10)
@@ -70,12 +72,12 @@ async def test_reading_pauses_while_much_waits_but_not_for_ever(mock_clock: Mock
         mock_clock.jump(0.05)
 
 
-async def test_a_program_that_only_acts_loses_messages_and_keeps_its_connection() -> None:
+async def test_a_program_that_only_acts_loses_messages_and_keeps_its_connection(client: Client) -> None:
     """Its questions are answered all the while, and iteration tells of what it missed."""
     async with (
         omnisonic.open_gateway(member_rate_per_s=0) as gateway,
-        omnisonic.connect(gateway.url, room="jam", name="Ada", inbox_bytes=2_000) as ada,
-        omnisonic.connect(gateway.url, room="jam", name="Bo") as bo,
+        client.connect(gateway.url, room="jam", name="Ada", inbox_bytes=2_000) as ada,
+        client.connect(gateway.url, room="jam", name="Bo") as bo,
     ):
         with trio.fail_after(DEADLINE_S):
             for number in range(200):
@@ -90,13 +92,13 @@ async def test_a_program_that_only_acts_loses_messages_and_keeps_its_connection(
 
 
 @pytest.mark.parametrize("size", [1, 3_000])
-async def test_a_burst_is_heard_whole_by_a_program_that_listens(size: int) -> None:
+async def test_a_burst_is_heard_whole_by_a_program_that_listens(client: Client, size: int) -> None:
     """Many messages in each read; none is lost, doubled or out of order."""
     count = 2_000
     async with (
         omnisonic.open_gateway(member_rate_per_s=0, member_queue_bytes=0) as gateway,
-        omnisonic.connect(gateway.url, room="jam", name="Ada") as ada,
-        omnisonic.connect(gateway.url, room="jam", name="Bo") as bo,
+        client.connect(gateway.url, room="jam", name="Ada") as ada,
+        client.connect(gateway.url, room="jam", name="Bo") as bo,
         trio.open_nursery() as nursery,
     ):
 

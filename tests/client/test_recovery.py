@@ -8,9 +8,10 @@ import pytest
 import trio
 
 import omnisonic
-from tests.client.serving import Peer, building, hasty, scripted
+from tests.client.libraries import Client
+from tests.client.serving import Peer, building, scripted
 from tests.clients import DEADLINE_S
-from tests.embedding.staging import band, hear, until
+from tests.embedding.staging import hear, until
 from tests.rooms import eventually
 from tests.tcp_proxy import TcpProxy, open_tcp_proxy
 
@@ -28,7 +29,7 @@ class Grumpy(omnisonic.Room[None]):
         return True
 
 
-async def test_a_client_says_on_coming_back_what_it_has_seen() -> None:
+async def test_a_client_says_on_coming_back_what_it_has_seen(client: Client) -> None:
     """The welcome, then each number, be it lower, then an ack that is further on; nothing at all the first time."""
     seen: list[str | None] = []
 
@@ -65,13 +66,13 @@ async def test_a_client_says_on_coming_back_what_it_has_seen() -> None:
         await peer.tell(b'{"type":"done"}')
         await peer.rest()
 
-    async with scripted(first, second, third, fourth, last) as url, hasty(url) as room:
+    async with scripted(first, second, third, fourth, last) as url, client.hasty(url) as room:
         await hear(room, "done")
         assert room.unreadable == 1
     assert seen == [None, "e:7", "e:6", "e:9", "e:8"]
 
 
-async def test_a_gap_that_was_not_heard_of_is_asked_for_again() -> None:
+async def test_a_gap_that_was_not_heard_of_is_asked_for_again(client: Client) -> None:
     """The welcome alone moves nothing on: otherwise the next connection would hide what is lost."""
     seen: list[str | None] = []
 
@@ -98,13 +99,13 @@ async def test_a_gap_that_was_not_heard_of_is_asked_for_again() -> None:
         await peer.tell(b'{"type":"done"}')
         await peer.rest()
 
-    async with scripted(begins, leaves_it_out, leaves_it_out, tells, ends) as url, hasty(url) as room:
+    async with scripted(begins, leaves_it_out, leaves_it_out, tells, ends) as url, client.hasty(url) as room:
         received = await until(room, "done")
     assert seen == ["e:2", "e:2", "e:2", "e:50"]
     assert [message.type for message in received] == ["welcome", "welcome", "welcome", "history.gap", "welcome"]
 
 
-async def test_what_was_not_answered_is_sent_again_as_it_was_and_what_needs_no_answer_is_not() -> None:
+async def test_what_was_not_answered_is_sent_again_as_it_was_and_what_needs_no_answer_is_not(client: Client) -> None:
     """In the order in which it was first sent, before anything else; also over several connections."""
     asked: list[list[bytes]] = []
 
@@ -121,7 +122,7 @@ async def test_what_was_not_answered_is_sent_again_as_it_was_and_what_needs_no_a
             await peer.tell(b'{"type":"ack","payload":{"id":%b,"offset":%d}}' % (id_, offset))
         await peer.rest()
 
-    async with scripted(deaf, deaf, answers) as url, hasty(url) as room, trio.open_nursery() as nursery:
+    async with scripted(deaf, deaf, answers) as url, client.hasty(url) as room, trio.open_nursery() as nursery:
         offsets: dict[int, int] = {}
 
         async def ask(number: int) -> None:
@@ -140,7 +141,7 @@ async def test_what_was_not_answered_is_sent_again_as_it_was_and_what_needs_no_a
     assert sorted(offsets.values()) == [1, 2, 3]
 
 
-async def test_a_question_whose_time_is_over_is_not_sent_again() -> None:
+async def test_a_question_whose_time_is_over_is_not_sent_again(client: Client) -> None:
     """It ends while the client reconnects, too."""
     heard: list[bytes] = []
     tried, may_go_on = trio.Event(), trio.Event()
@@ -162,7 +163,7 @@ async def test_a_question_whose_time_is_over_is_not_sent_again() -> None:
         await peer.tell(b'{"type":"ack","payload":{"id":%b,"offset":1}}' % id_)
         await peer.rest()
 
-    async with scripted(deaf, hesitates) as url, hasty(url) as room:
+    async with scripted(deaf, hesitates) as url, client.hasty(url) as room:
         with pytest.raises(omnisonic.NotTaken) as over:
             await room.ask("note", "over", timeout_s=0.05)
         assert over.value.code == "no_answer"
@@ -174,12 +175,12 @@ async def test_a_question_whose_time_is_over_is_not_sent_again() -> None:
     assert b'"now"' in heard[0]
 
 
-async def test_whoever_is_cut_off_gets_what_they_have_missed() -> None:
+async def test_whoever_is_cut_off_gets_what_they_have_missed(client: Client) -> None:
     """In order, once each, with the numbers that the others saw; one's own are left out, and so is a gap."""
     async with (
-        band("bo") as (gateway, [bo]),
+        client.band("bo") as (gateway, [bo]),
         open_tcp_proxy(gateway.port) as proxy,
-        hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
+        client.hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
     ):
         await ada.ask("note", "mine")
         proxy.refusing = True
@@ -199,12 +200,12 @@ async def test_whoever_is_cut_off_gets_what_they_have_missed() -> None:
         assert await until(ada, "done") == []
 
 
-async def test_what_the_room_does_not_know_any_more_is_told_as_a_gap() -> None:
+async def test_what_the_room_does_not_know_any_more_is_told_as_a_gap(client: Client) -> None:
     """With how many messages it was; then comes the rest."""
     async with (
-        band("bo", history_messages=3) as (gateway, [bo]),
+        client.band("bo", history_messages=3) as (gateway, [bo]),
         open_tcp_proxy(gateway.port) as proxy,
-        hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
+        client.hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
     ):
         proxy.refusing = True
         proxy.cut()
@@ -219,11 +220,11 @@ async def test_what_the_room_does_not_know_any_more_is_told_as_a_gap() -> None:
         assert [(each.type, each.payload) for each in await until(ada, "done")] == [("note", 9), ("note", 10)]
 
 
-async def test_a_gateway_that_forgot_everything_is_told_as_a_gap_of_unknown_length() -> None:
+async def test_a_gateway_that_forgot_everything_is_told_as_a_gap_of_unknown_length(client: Client) -> None:
     """What was asked meanwhile is answered by the new one."""
     async with building() as here:
         await here.open(history_messages=0)
-        async with hasty(here.url) as ada, hasty(here.url, "bo") as bo:
+        async with client.hasty(here.url) as ada, client.hasty(here.url, "bo") as bo:
             before = ada.epoch
             await bo.ask("note", 1)
             await hear(ada, "note")
@@ -239,12 +240,12 @@ async def test_a_gateway_that_forgot_everything_is_told_as_a_gap_of_unknown_leng
             assert ada.epoch != before
 
 
-async def test_a_crash_of_the_room_loses_nothing_but_what_crashed_it() -> None:
+async def test_a_crash_of_the_room_loses_nothing_but_what_crashed_it(client: Client) -> None:
     """Neither what a member missed who was away then, nor the answers to those who were there."""
     async with (
-        band("bo", room_class=Grumpy) as (gateway, [bo]),
+        client.band("bo", room_class=Grumpy) as (gateway, [bo]),
         open_tcp_proxy(gateway.port) as proxy,
-        hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
+        client.hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
     ):
         await ada.set_state("solo", "ada")
         proxy.refusing = True
@@ -299,12 +300,12 @@ class Talk:
                 self.received[room.member_id].append((message.payload, message.offset))
 
 
-async def test_connections_that_are_cut_twenty_times_lose_and_double_nothing() -> None:
+async def test_connections_that_are_cut_twenty_times_lose_and_double_nothing(client: Client) -> None:
     """Every question is answered; the other hears each message once, in the room's order and in that of its lane."""
     async with omnisonic.open_gateway(member_rate_per_s=0) as gateway, open_tcp_proxy(gateway.port) as proxy:
         url = f"ws://127.0.0.1:{proxy.port}"
         talk = Talk(proxy)
-        async with hasty(url) as ada, hasty(url, "bo") as bo, trio.open_nursery() as listeners:
+        async with client.hasty(url) as ada, client.hasty(url, "bo") as bo, trio.open_nursery() as listeners:
             listeners.start_soon(talk.listen, ada)
             listeners.start_soon(talk.listen, bo)
             with trio.fail_after(8 * DEADLINE_S):
@@ -329,12 +330,12 @@ async def test_connections_that_are_cut_twenty_times_lose_and_double_nothing() -
             assert numbers == list(range(1, len(numbers) + 1))
 
 
-async def test_a_member_who_is_cut_off_stays_in_the_room() -> None:
+async def test_a_member_who_is_cut_off_stays_in_the_room(client: Client) -> None:
     """The others see no leave, and at most that the connection broke."""
     async with (
-        band("bo") as (gateway, [bo]),
+        client.band("bo") as (gateway, [bo]),
         open_tcp_proxy(gateway.port) as proxy,
-        hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
+        client.hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
     ):
         for _ in range(3):
             proxy.cut()

@@ -6,15 +6,16 @@ import pytest
 from trio.testing import wait_all_tasks_blocked
 
 import omnisonic
-from tests.client.serving import Peer, hasty, scripted
-from tests.embedding.staging import band, hear, member, until
+from tests.client.libraries import Client
+from tests.client.serving import Peer, scripted
+from tests.embedding.staging import band, hear, until
 from tests.rooms import eventually
 from tests.tcp_proxy import open_tcp_proxy
 
 
-async def test_a_key_that_is_set_is_there_at_once_and_for_all() -> None:
+async def test_a_key_that_is_set_is_there_at_once_and_for_all(client: Client) -> None:
     """With its version, and who did it; null deletes it. Whoever comes later finds it."""
-    async with band("ada", "bo") as (gateway, [ada, bo]):
+    async with client.band("ada", "bo") as (gateway, [ada, bo]):
         assert dict(ada.state) == {}
         assert (ada.state.version("solo"), ada.state.by("solo")) == (0, None)
         version = await ada.set_state("solo", {"who": ["ada"]})
@@ -23,7 +24,7 @@ async def test_a_key_that_is_set_is_there_at_once_and_for_all() -> None:
         changed = await hear(bo, "state.changed")
         assert changed.payload == {"key": "solo", "value": {"who": ["ada"]}, "version": version, "by": "ada"}
         assert bo.state == ada.state
-        async with member(gateway, "cy") as cy:
+        async with client.member(gateway, "cy") as cy:
             assert (dict(cy.state), cy.state.by("solo")) == (dict(ada.state), "ada")
         assert await bo.set_state("solo", None) > version
         assert "solo" not in bo.state
@@ -33,9 +34,9 @@ async def test_a_key_that_is_set_is_there_at_once_and_for_all() -> None:
             ada.state["solo"] = 1  # type: ignore[index]
 
 
-async def test_of_two_who_change_a_key_at_the_same_time_one_is_told_the_version() -> None:
+async def test_of_two_who_change_a_key_at_the_same_time_one_is_told_the_version(client: Client) -> None:
     """The loser can go on from there."""
-    async with band("ada", "bo") as (_, [ada, bo]):
+    async with client.band("ada", "bo") as (_, [ada, bo]):
         version = await ada.set_state("take", 1, if_version=0)
         with pytest.raises(omnisonic.NotTaken) as conflict:
             await bo.set_state("take", 1, if_version=0)
@@ -46,9 +47,9 @@ async def test_of_two_who_change_a_key_at_the_same_time_one_is_told_the_version(
         assert (refused.value.code, refused.value.version) == ("invalid_state_key", None)
 
 
-async def test_the_version_is_that_of_ones_own_change() -> None:
+async def test_the_version_is_that_of_ones_own_change(client: Client) -> None:
     """Also when somebody else changes the key in the same moment, so that nobody sees one's own."""
-    async with band("ada", "bo") as (_, [ada, bo]):
+    async with client.band("ada", "bo") as (_, [ada, bo]):
         for _ in range(20):
             await bo.say("state.set", {"key": "k", "value": "bo"})
             version = await ada.set_state("k", "ada")
@@ -59,22 +60,22 @@ async def test_the_version_is_that_of_ones_own_change() -> None:
             assert conflict.value.version > version
 
 
-async def test_an_ephemeral_key_goes_with_the_member() -> None:
+async def test_an_ephemeral_key_goes_with_the_member(client: Client) -> None:
     """Those who stay are told."""
-    async with band("ada") as (gateway, [ada]):
-        async with member(gateway, "bo") as bo:
+    async with client.band("ada") as (gateway, [ada]):
+        async with client.member(gateway, "bo") as bo:
             await bo.set_state("cursor.bo", 17, ephemeral=True)
             await bo.set_state("note.bo", 1)
         await hear(ada, "presence.leave")
         await eventually(lambda: dict(ada.state) == {"note.bo": 1})
 
 
-async def test_a_change_that_was_not_answered_is_made_once() -> None:
+async def test_a_change_that_was_not_answered_is_made_once(client: Client) -> None:
     """It is sent again after the cut, and is no conflict with itself; state and transport are as the room has them."""
     async with (
-        band("bo") as (gateway, [bo]),
+        client.band("bo") as (gateway, [bo]),
         open_tcp_proxy(gateway.port) as proxy,
-        hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
+        client.hasty(f"ws://127.0.0.1:{proxy.port}") as ada,
     ):
         for number in range(10):
             version = ada.state.version("n")
@@ -98,9 +99,9 @@ async def test_a_change_that_was_not_answered_is_made_once() -> None:
         assert changes == [*range(10), None, 1]
 
 
-async def test_members_agree_where_it_plays() -> None:
+async def test_members_agree_where_it_plays(client: Client) -> None:
     """By the server's clock, whatever their own says; before the start it stands."""
-    async with band("ada", "bo") as (_, [ada, bo]):
+    async with client.band("ada", "bo") as (_, [ada, bo]):
         await eventually(lambda: None not in (ada.clock_offset_s, bo.clock_offset_s))
         await ada.set_transport(tempo_bpm=60, beats_per_bar=3)
         await bo.play(at_beat=4)
@@ -137,7 +138,7 @@ async def test_a_transport_that_cannot_be_is_refused(wanted: dict[str, Any]) -> 
         assert ada.transport == before
 
 
-async def test_before_the_first_heartbeat_the_welcome_says_what_time_it_is() -> None:
+async def test_before_the_first_heartbeat_the_welcome_says_what_time_it_is(client: Client) -> None:
     """The clocks are decades apart here, and the server never answers a heartbeat."""
 
     async def ahead(peer: Peer) -> None:
@@ -145,7 +146,7 @@ async def test_before_the_first_heartbeat_the_welcome_says_what_time_it_is() -> 
         await peer.welcome(now_ms=5_060_000, transport=transport)
         await peer.rest()
 
-    async with scripted(ahead) as url, omnisonic.connect(url, room="jam") as room:
+    async with scripted(ahead) as url, client.connect(url, room="jam") as room:
         await wait_all_tasks_blocked()
         assert room.clock_offset_s is None
         assert room.position() == pytest.approx(60, abs=4)
@@ -158,8 +159,8 @@ class Strict(omnisonic.Room[None]):
         return message.type != "state.set"
 
 
-async def test_a_change_that_a_room_keeps_back_has_no_version() -> None:
+async def test_a_change_that_a_room_keeps_back_has_no_version(client: Client) -> None:
     """It was accepted, and nothing happened."""
-    async with band("ada", room_class=Strict) as (_, [ada]):
+    async with client.band("ada", room_class=Strict) as (_, [ada]):
         assert await ada.set_state("k", 1) == 0
         assert dict(ada.state) == {}

@@ -7,15 +7,16 @@ import trio
 
 import omnisonic
 from omnisonic.wire.frames import CLOSE, PING, PONG, TEXT, frame
+from tests.client.libraries import Client
 from tests.client.serving import Peer, hangs_up, refuses, scripted, stays
 from tests.clients import DEADLINE_S
-from tests.embedding.staging import band, hear, member, until
+from tests.embedding.staging import band, hear, until
 from tests.rooms import eventually
 
 
-async def test_members_hear_each_other_in_one_order() -> None:
+async def test_members_hear_each_other_in_one_order(client: Client) -> None:
     """Text and bytes, to all and to one."""
-    async with band("ada", "bo", "cy") as (_, [ada, bo, cy]):
+    async with client.band("ada", "bo", "cy") as (_, [ada, bo, cy]):
         await ada.say("note", {"pitch": 60})
         await bo.say_bytes(b"\x90\x40")
         await cy.say("psst", to="ada")
@@ -28,9 +29,9 @@ async def test_members_hear_each_other_in_one_order() -> None:
         assert (await hear(bo, "note")).offset == 1
 
 
-async def test_ask_waits_for_the_place_in_the_rooms_order() -> None:
+async def test_ask_waits_for_the_place_in_the_rooms_order(client: Client) -> None:
     """And many may ask at once."""
-    async with band("ada", "bo") as (_, [ada, bo]):
+    async with client.band("ada", "bo") as (_, [ada, bo]):
         offsets = []
 
         async def ask(number: int) -> None:
@@ -84,23 +85,23 @@ async def test_what_no_message_can_be_is_told_before_it_is_sent(type_: str, payl
             await ada.say_bytes(b"a" * 65_537)
 
 
-async def test_the_roster_is_kept_up_to_date() -> None:
+async def test_the_roster_is_kept_up_to_date(client: Client) -> None:
     """Who comes, how they are shown, and who goes."""
-    async with band("ada", "bo") as (gateway, [ada, bo]):
+    async with client.band("ada", "bo") as (gateway, [ada, bo]):
         await bo.set_presence(status="away", name="Bo D.")
         await hear(ada, "presence.update")
         shown = ada.member("bo")
         assert shown is not None
         assert (shown.display_name, shown.status) == ("Bo D.", "away")
-        async with member(gateway, "cy"):
+        async with client.member(gateway, "cy"):
             assert [each.member_id for each in ada.members] in (["ada", "bo"], ["ada", "bo", "cy"])
         await hear(ada, "presence.leave")
         assert [each.member_id for each in ada.members] == ["ada", "bo"]
 
 
-async def test_the_servers_clock_is_known_by_heartbeats() -> None:
+async def test_the_servers_clock_is_known_by_heartbeats(client: Client) -> None:
     """It is this machine's, so it is hardly ahead; the program's own heartbeats are the program's."""
-    async with band("ada") as (_, [ada]):
+    async with client.band("ada") as (_, [ada]):
         await ada.say("heartbeat", "mine")
         assert (await hear(ada, "heartbeat")).payload["echo"] == "mine"
         await eventually(lambda: ada.clock_offset_s is not None)
@@ -108,9 +109,9 @@ async def test_the_servers_clock_is_known_by_heartbeats() -> None:
         assert abs(ada.clock_offset_s) < DEADLINE_S
 
 
-async def test_iteration_ends_when_the_program_leaves() -> None:
+async def test_iteration_ends_when_the_program_leaves(client: Client) -> None:
     """In another task, too; then nothing can be said any more, and leaving again is no error."""
-    async with band("ada", "bo") as (_, [ada, bo]), trio.open_nursery() as nursery:
+    async with client.band("ada", "bo") as (_, [ada, bo]), trio.open_nursery() as nursery:
         ended = trio.Event()
 
         async def listen() -> None:
@@ -131,15 +132,15 @@ async def test_iteration_ends_when_the_program_leaves() -> None:
         assert ada.connection_state == "closed"
 
 
-async def test_what_the_block_raises_comes_out_as_it_is() -> None:
+async def test_what_the_block_raises_comes_out_as_it_is(client: Client) -> None:
     """So does a cancellation, and both leave in order."""
-    async with band("bo") as (gateway, [bo]):
+    async with client.band("bo") as (gateway, [bo]):
         with pytest.raises(LookupError, match="mine"):
-            async with member(gateway, "ada"):
+            async with client.member(gateway, "ada"):
                 raise LookupError("mine")
         assert (await hear(bo, "presence.leave")).payload["reason"] == "left"
         with trio.move_on_after(0.1) as scope:
-            async with member(gateway, "ada"):
+            async with client.member(gateway, "ada"):
                 await trio.sleep_forever()
         assert scope.cancelled_caught
         assert (await hear(bo, "presence.leave")).payload["reason"] == "left"
@@ -194,30 +195,32 @@ async def noise(peer: Peer) -> None:
         (noise, "no_websocket", None),
     ],
 )
-async def test_entering_fails_at_once_and_says_why(script: Any, code: str, retry_after_s: float | None) -> None:
+async def test_entering_fails_at_once_and_says_why(
+    client: Client, script: Any, code: str, retry_after_s: float | None
+) -> None:
     """Nothing is tried again before the first welcome."""
     async with scripted(script) as url:
         with pytest.raises(omnisonic.EntryRefused, match=r"\.$") as wrong:
-            async with omnisonic.connect(url, room="jam", name="Ada"):
+            async with client.connect(url, room="jam", name="Ada"):
                 pass
         assert (wrong.value.code, wrong.value.retry_after_s) == (code, retry_after_s)
 
 
-async def test_nobody_is_there() -> None:
+async def test_nobody_is_there(client: Client) -> None:
     """A closed port is `unreachable`; a bad URL is told before anything is tried."""
     async with scripted() as url:
         pass
     with pytest.raises(omnisonic.EntryRefused, match="cannot be reached") as wrong:
-        async with omnisonic.connect(url, room="jam"):
+        async with client.connect(url, room="jam"):
             pass
     assert wrong.value.code == "unreachable"
     for bad in ("http://127.0.0.1", "ws://", "127.0.0.1:8080", "ws://a:b@c", "ws://[::1"):
         with pytest.raises(omnisonic.InvalidInput, match="is not a URL"):
-            async with omnisonic.connect(bad, room="jam"):
+            async with client.connect(bad, room="jam"):
                 pass
 
 
-async def test_pings_are_answered_and_odd_things_passed_over() -> None:
+async def test_pings_are_answered_and_odd_things_passed_over(client: Client) -> None:
     """What cannot be read is counted; JSON that only Python's own reader takes is read; fragments are put together."""
     answered = trio.Event()
 
@@ -233,7 +236,7 @@ async def test_pings_are_answered_and_odd_things_passed_over() -> None:
         answered.set()
         await peer.rest()
 
-    async with scripted(odd) as url, omnisonic.connect(url, room="jam", name="Ada") as room:
+    async with scripted(odd) as url, client.connect(url, room="jam", name="Ada") as room:
         assert (await hear(room, "huge")).payload == float("inf")
         await hear(room, "x")
         assert room.unreadable == 5
@@ -241,7 +244,7 @@ async def test_pings_are_answered_and_odd_things_passed_over() -> None:
             await answered.wait()
 
 
-async def test_a_question_without_an_answer_ends() -> None:
+async def test_a_question_without_an_answer_ends(client: Client) -> None:
     """`no_answer` after the time given; and when the membership ends, as everything else does."""
 
     async def kicks(peer: Peer) -> None:
@@ -251,17 +254,17 @@ async def test_a_question_without_an_answer_ends() -> None:
         await peer.rest()
 
     async with scripted(stays, kicks) as url:
-        async with omnisonic.connect(url, room="jam") as room:
+        async with client.connect(url, room="jam") as room:
             with pytest.raises(omnisonic.NotTaken) as silent:
                 await room.ask("note", timeout_s=0.01)
             assert silent.value.code == "no_answer"
-        async with omnisonic.connect(url, room="jam") as room:
+        async with client.connect(url, room="jam") as room:
             with pytest.raises(omnisonic.Closed) as closed:
                 await room.ask("note")
             assert closed.value.code == "kicked"
 
 
-async def test_a_server_that_breaks_the_protocol_is_told_and_left() -> None:
+async def test_a_server_that_breaks_the_protocol_is_told_and_left(client: Client) -> None:
     """1002, and the client comes back."""
     reported: list[int] = []
 
@@ -270,7 +273,7 @@ async def test_a_server_that_breaks_the_protocol_is_told_and_left() -> None:
         await peer.stream.send_all(bytes((0x80 | TEXT, 0x81)) + b"abcde")
         reported.append(int.from_bytes((await peer.receive_frame(CLOSE))[:2], "big"))
 
-    async with scripted(masks, stays) as url, omnisonic.connect(url, room="jam") as room:
+    async with scripted(masks, stays) as url, client.connect(url, room="jam") as room:
         with trio.fail_after(DEADLINE_S):
             await room.wait_for("reconnecting")
             await room.wait_for("connected")

@@ -10,8 +10,9 @@ import trio
 import omnisonic
 from omnisonic.concurrency.background import open_background
 from tests.certificates import make_certificate
+from tests.client.libraries import Client
 from tests.clients import DEADLINE_S
-from tests.embedding.staging import hear, member
+from tests.embedding.staging import hear
 
 
 async def pass_on(port: int, outside: trio.SSLStream[trio.SocketStream]) -> None:
@@ -32,7 +33,7 @@ async def pass_on(port: int, outside: trio.SSLStream[trio.SocketStream]) -> None
     await trio.aclose_forcefully(outside)
 
 
-async def test_a_client_talks_through_a_proxy_with_tls(tmp_path: Path) -> None:
+async def test_a_client_talks_through_a_proxy_with_tls(client: Client, tmp_path: Path) -> None:
     """To whose certificate it trusts; otherwise it does not say a word, and tells why."""
     signed, private = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -45,14 +46,14 @@ async def test_a_client_talks_through_a_proxy_with_tls(tmp_path: Path) -> None:
         port = listener.transport_listener.socket.getsockname()[1]
         url = f"wss://localhost:{port}"
         async with (
-            omnisonic.connect(url, room="jam", name="Ada", ssl_context=trusting) as ada,
-            member(gateway, "bo") as bo,
+            client.connect(url, room="jam", name="Ada", ssl_context=trusting) as ada,
+            client.member(gateway, "bo") as bo,
         ):
             await hear(ada, "presence.join")
             await bo.say("note", "x" * 10_000)
             assert (await hear(ada, "note")).payload == "x" * 10_000
             assert await ada.ask("note") == 2
         with trio.fail_after(DEADLINE_S), pytest.raises(omnisonic.EntryRefused, match="certificate") as refused:
-            async with omnisonic.connect(url, room="jam", name="Ada"):
+            async with client.connect(url, room="jam", name="Ada"):
                 pass
         assert refused.value.code == "unreachable"
