@@ -25,8 +25,9 @@ class AsyncioBackend:
 
     @asynccontextmanager
     async def move_on_after(self, seconds: float) -> AsyncIterator[None]:
+        deadline = asyncio.timeout(None if seconds == math.inf else seconds)
         try:
-            async with asyncio.timeout(None if seconds == math.inf else seconds) as deadline:
+            async with deadline:
                 yield
         except TimeoutError:
             if not deadline.expired():  # the block has raised it itself
@@ -74,7 +75,7 @@ class AsyncioBackground:
         self._group = group
         self._tasks: list[asyncio.Task[object]] = []
 
-    def start_soon(self, function: AsyncFunction, *args: Any) -> None:
+    def start_soon(self, function: AsyncFunction, /, *args: Any) -> None:
         self._tasks.append(self._group.create_task(function(*args)))
 
     def cancel(self) -> None:

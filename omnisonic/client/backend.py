@@ -59,7 +59,7 @@ class Stream(Protocol):
 class Background(Protocol):
     """Tasks that run beside a block, see `Backend.open_background`."""
 
-    def start_soon(self, function: AsyncFunction, *args: Any) -> object:
+    def start_soon(self, function: AsyncFunction, /, *args: Any) -> object:
         """Run `function(*args)` in a task of its own."""
         ...
 

@@ -197,6 +197,17 @@ async def fixture(python: Path, folder: Path) -> None:
     assert b"1 passed" in done.stdout
 
 
+async def reminder(python: Path, folder: Path) -> None:
+    """It says what it was asked to, when it is time, and passes over what it does not understand."""
+    async with omnisonic.open_gateway() as gateway, running(python, folder, "reminder.py", gateway.url, "jam"):
+        await has_come(gateway.url, "reminder")
+        async with omnisonic.connect(gateway.url, room="jam", name="Ada", member_id="ada") as ada:
+            for text in ("!in a minute", "!in", "!in 1 Back to work.", "!in 0 Now."):
+                await ada.say("chat", {"text": text})
+            await hears(ada, "Now.")
+            await hears(ada, "Back to work.")
+
+
 Act = Callable[[Path, Path], Awaitable[Any]]
 ACTS: Final[dict[str, Act]] = {
     "talk.py": talk,
@@ -205,5 +216,6 @@ ACTS: Final[dict[str, Act]] = {
     "tictactoe.py": tictactoe,
     "door.py": door,
     "site.py": site,
+    "reminder.py": reminder,
     "test_bot.py": fixture,
 }
