@@ -14,7 +14,7 @@ import trio
 import omnisonic
 from omnisonic import aio
 from omnisonic.client import asyncio_backend
-from omnisonic.client.asyncio_backend import ASYNCIO
+from omnisonic.client.asyncio_backend import ASYNCIO, AsyncioStream
 from omnisonic.client.backend import READ_BYTES, ConnectionBroken
 from omnisonic.concurrency.asyncio_thread import AsyncioThread, open_asyncio_thread
 from omnisonic.wire.frames import CLOSE
@@ -118,6 +118,7 @@ async def test_what_was_received_is_read_before_the_end_and_never_too_much_of_it
 
     async def read(port: int) -> None:
         stream = await ASYNCIO.open_stream("127.0.0.1", port, None)
+        assert isinstance(stream, AsyncioStream)
         await asyncio.sleep(0.2)
         before = wrote
         await asyncio.sleep(0.1)
@@ -126,9 +127,9 @@ async def test_what_was_received_is_read_before_the_end_and_never_too_much_of_it
         assert READ_BYTES <= len(data) < 3 * READ_BYTES
         while wrote == before:
             await stream.receive()
-        stream.connection_lost(ConnectionResetError())  # type: ignore[attr-defined]  # as the transport says it
-        while await stream.receive():
-            pass
+        await stream._readable.wait()
+        stream.connection_lost(ConnectionResetError())  # as the transport says it
+        assert await stream.receive() != b""
         assert await stream.receive() == b""
         await stream.aclose()
 
@@ -148,7 +149,8 @@ async def test_what_the_block_raises_comes_out_as_it_is(thread: AsyncioThread) -
                 raise LookupError("mine")
 
         async def times_out() -> None:
-            async with asyncio.timeout(0.05), ada():
+            async with asyncio.timeout(None) as deadline, ada():
+                deadline.reschedule(asyncio.get_running_loop().time() + 0.01)
                 await asyncio.Event().wait()
 
         async def is_cancelled() -> None:
