@@ -34,7 +34,7 @@ async def connect(
 ) -> AsyncIterator[ClientRoom]:
     """Join a room and stay connected until the block ends, reconnecting when the connection breaks.
 
-    The same as `omnisonic.connect`, for asyncio programs. It needs no thread, and runs on uvloop, too.
+    The same as `omnisonic.connect`, for asyncio programs. It needs no thread of its own, and runs on uvloop, too.
 
     Args:
         url: Address of the gateway, `ws://` or `wss://`.

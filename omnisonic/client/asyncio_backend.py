@@ -1,4 +1,4 @@
-"""The client's backend for asyncio. It needs no thread."""
+"""The client's backend for asyncio. It needs no thread of its own."""
 
 import asyncio
 import math
@@ -136,7 +136,7 @@ class AsyncioStream(asyncio.Protocol):
         return data
 
     async def send(self, data: bytes) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a task that only sends lets others run
         await self._flush()  # a sender that was cancelled may have left something
         self._transport.write(data)  # all of it: what the socket does not accept now is kept, and sent later
         await self._flush()
