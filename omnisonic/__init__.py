@@ -34,6 +34,7 @@ _MODULES = {
     "Transport": "omnisonic.wire.transport",
     "Unavailable": "omnisonic.errors",
     "WrongAsyncLibrary": "omnisonic.errors",
+    "aio": "omnisonic.aio",
     "connect": "omnisonic.client.trio_client",
     "create_app": "omnisonic.embedding.web",
     "open_gateway": "omnisonic.embedding.gateway",
@@ -41,14 +42,13 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "aio":
-        return import_module("omnisonic.aio")
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(module), name)
+    found = import_module(module)
+    value = globals()[name] = found if module == f"{__name__}.{name}" else getattr(found, name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES, "aio"})
+    return sorted({*globals(), *_MODULES})

@@ -137,9 +137,10 @@ def test_importing_omnisonic_imports_nothing_else() -> None:
     """And what is used then brings no database, no Redis and no web."""
     code = """
 import sys, omnisonic
-assert not {"trio", "msgspec", "pydantic", "quart"} & set(sys.modules), "import omnisonic"
+assert not {"trio", "asyncio", "msgspec", "pydantic", "quart"} & set(sys.modules), "import omnisonic"
 omnisonic.open_gateway, omnisonic.connect, omnisonic.Room
 assert "trio" in sys.modules
+assert "omnisonic.aio" not in sys.modules
 print(sorted({"asyncpg", "redis", "quart", "hypercorn", "numpy", "aiobotocore"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
