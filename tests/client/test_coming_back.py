@@ -90,7 +90,7 @@ async def test_a_server_that_stays_away_is_given_up(client: Client) -> None:
         assert closed.value.code == "unreachable"
 
 
-async def test_each_attempt_gets_a_ticket_of_its_own(client: Client) -> None:
+async def test_each_attempt_gets_a_ticket_of_its_own() -> None:
     """One that cannot be got now is tried again; any other failure of the function is the end, and its cause."""
     seen: list[list[str]] = []
     answers: list[str | Exception] = ["one", omnisonic.Unavailable("later"), "two", LookupError("no more")]
@@ -110,7 +110,7 @@ async def test_each_attempt_gets_a_ticket_of_its_own(client: Client) -> None:
 
         return script
 
-    async with scripted(noting(1011), noting(1011)) as url, client.connect(url, ticket=get) as room:
+    async with scripted(noting(1011), noting(1011)) as url, omnisonic.connect(url, ticket=get) as room:
         with pytest.raises(omnisonic.Closed) as closed:
             await until(room, "never")
         assert (closed.value.code, repr(closed.value.__cause__)) == ("internal", "LookupError('no more')")
