@@ -3,7 +3,7 @@
     gateway -> poller, dispatcher, acceptors, timers, access revocation, stats sampler   (restarted by `supervise`)
             -> monitoring                           (threads: watchdog and inspection server)
             -> pending admissions                   (one task for each)
-            -> readiness                            (one task while a probe waits for the answer)
+            -> readiness, metrics                   (one task while somebody waits for the answer)
             -> registry -> rooms                    (one-for-one)
 
 It owns the connections and has them admitted; rooms know nothing of that. Overload: over its caps it refuses with 503.
@@ -31,6 +31,8 @@ from omnisonic.actors.connections.slow_path import SlowPath
 from omnisonic.actors.connections.socket_connection import SocketConnection
 from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.inspection.auth import InspectionAuth
+from omnisonic.actors.inspection.metrics import PATH as METRICS_PATH
+from omnisonic.actors.inspection.metrics import MetricsPage
 from omnisonic.actors.inspection.monitoring import Monitoring
 from omnisonic.actors.inspection.readiness import PATH as READINESS_PATH
 from omnisonic.actors.inspection.readiness import Readiness
@@ -46,6 +48,7 @@ from omnisonic.actors.runtime.supervisor import ChildSpec, supervise
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.actors.sync.message_writer import MessageWriter
 from omnisonic.errors import InvalidInput
+from omnisonic.identity.scrapers import ScraperAccess
 from omnisonic.models import RoomId, uuid_meant
 from omnisonic.studio.messages import MessageToKeep
 from omnisonic.wire import handshake
@@ -90,6 +93,7 @@ class Gateway:
         self.readiness = Readiness(nursery, self._dispatcher)
         if options.access is not None:
             self.readiness.checks["database"] = options.access.ping
+        self._metrics = MetricsPage(nursery, ScraperAccess(options.metrics_token), options.render_metrics)
         self.name = "gateway"
         auth = InspectionAuth(options.admin_token, options.hosts, options.origins)
         notes = {
@@ -231,6 +235,9 @@ class Gateway:
         if request.path == READINESS_PATH and "upgrade" not in request.headers:
             self.readiness.add(connection)
             return
+        if request.path == METRICS_PATH and "upgrade" not in request.headers:
+            self._metrics.add(connection, request)
+            return
         if self._monitoring.handle_handshake(connection, request):
             return
         key = handshake.check_upgrade(request)
@@ -284,6 +291,7 @@ class Gateway:
         self._keepalive.watch_closing(connection, trio.current_time())
         self.pending.discard(connection)
         self.readiness.discard(connection)
+        self._metrics.discard(connection)
         if connection.closing is not None and connection.member is not None:
             self.counters.count_close(connection.closing.code)
 
@@ -292,6 +300,7 @@ class Gateway:
         self._keepalive.discard(connection)
         self.pending.discard(connection)
         self.readiness.discard(connection)
+        self._metrics.discard(connection)
         self.revocation.discard(connection)
         self.connections.discard(connection)
         if connection.room_id is not None:

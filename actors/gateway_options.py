@@ -21,7 +21,9 @@ class GatewayOptions:
     """How a gateway is set up. A limit of 0 is no limit.
 
     `access` checks regularly everybody who was admitted by a sign-in; None: they may stay. Operators inspect with the
-    `admin_token`; None: nobody can. A member whose connection broke is waited for, `grace_s` long.
+    `admin_token`; None: nobody can. A member whose connection broke is waited for, `grace_s` long. `/metrics` answers
+    programs on this machine, and those that show the `metrics_token`, with `render_metrics`; that is called on another
+    thread.
     """
 
     hosts: HostPolicy
@@ -29,6 +31,8 @@ class GatewayOptions:
     admission: Admission = field(default_factory=OpenAdmission)
     access: AccessStore | None = None
     admin_token: str | None = field(default=None, repr=False)
+    metrics_token: str | None = field(default=None, repr=False)
+    render_metrics: Callable[[], bytes] | None = None
     recheck_s: float = RECHECK_S
     ttl_s: int = 60
     rate: RateLimit = RateLimit(0.0, 0.0)

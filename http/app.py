@@ -21,6 +21,7 @@ from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
 from omnisonic.http.api.messages import Messages
+from omnisonic.http.api.metrics import Metrics
 from omnisonic.http.api.presence import Presence
 from omnisonic.http.api.request_rates import RequestRates
 from omnisonic.http.api.room_events import RoomEvents
@@ -43,6 +44,7 @@ from omnisonic.http.core.security import STILL_PAGE, secure
 from omnisonic.http.pages.page_context import PageContext
 from omnisonic.http.pages.public import PublicPages
 from omnisonic.http.pages.sessions import SessionPages
+from omnisonic.identity.scrapers import ScraperAccess
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import Bus
@@ -96,6 +98,7 @@ class Stores:
     storage: Storage
     ping_database: Callable[[], Awaitable[None]]
     ask_gateway: Callable[[], Awaitable[None]] | None = None
+    count_waiting_exports: Callable[[], Awaitable[int]] | None = None
 
 
 def create_app(
@@ -106,6 +109,7 @@ def create_app(
     admin_token: str | None = None,
     gateway_port: int,
     web_port: int,
+    render_metrics: Callable[[], bytes] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Quart:
@@ -118,6 +122,7 @@ def create_app(
         admin_token: The operator's token. None: there is no operator.
         gateway_port: Port of the gateway for browsers, used when `GATEWAY_PUBLIC_URL` is not set.
         web_port: Port that this app is reached by, for its own origin.
+        render_metrics: Makes what `/metrics` answers, on a thread. None: there are no metrics.
         tracer_provider: OpenTelemetry's global one when not given.
         meter_provider: The same.
     """
@@ -145,10 +150,12 @@ def create_app(
     download_links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
     upload_services = UploadServices(stores.uploads, upload_writer, garbage_collector, download_links)
     file_responder = FileResponder(stores.storage, DownloadSlots(), settings.trusted_proxies)
+    scrapers = ScraperAccess(settings.metrics_token.get_secret_value() if settings.metrics_token else None)
     page_context = PageContext(settings, current_user, stores.accounts, csrf)
     RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, current_user).attach(app)
     for resource in (
         Health(stores.ping_database, stores.presence, stores.bus, stores.storage, stores.ask_gateway),
+        Metrics(scrapers, render_metrics, stores.count_waiting_exports, meter_provider),
         Presence(settings, stores.presence, stores.bus, rights, current_user),
         Sessions(settings, stores.sessions, session_presence, room_events, current_user.login),
         Invites(settings, stores.sessions, session_presence, current_user.login),

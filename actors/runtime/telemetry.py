@@ -6,6 +6,7 @@ ended. Metrics are read from the gateway when they are collected. Names and ids 
 and cookies never are.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from omnisonic.wire.closing import CloseCode
 
 MESSAGES_PER_SPAN: Final = 100
 """One message in this many has a span: 1 %."""
+COLLECTION_S: Final = 0.1
+"""A collection of all metrics takes less than this."""
 SPANS_PER_S: Final = 50
 """At most this many sampled spans a second."""
 
@@ -107,10 +110,23 @@ class TurnTracer:
 
 def publish_metrics(measured: MetricsSource) -> None:
     """Register a metric for every number of `measured`, read when metrics are collected."""
-    meter = metrics.get_meter("realtime-gateway")
+    meter, measurement = metrics.get_meter("realtime-gateway"), _Measurement(measured)
     for name, metric in OF_GATEWAYS.items():
-        metric.observe(meter, partial(_read_metric, measured, name))
+        metric.observe(meter, partial(measurement.read, name))
 
 
-def _read_metric(measured: MetricsSource, name: str) -> float:
-    return measured.measure()[name]
+class _Measurement:
+    """The numbers of one collection: its metrics are read one by one, and the gateway is measured once for all."""
+
+    def __init__(self, measured: MetricsSource) -> None:
+        self._measured = measured
+        self._taken: tuple[float, dict[str, float]] = (-math.inf, {})
+
+    def read(self, name: str) -> float:
+        """The number of this name. On any thread."""
+        taken_s, numbers = self._taken
+        now_s = time.monotonic()
+        if now_s - taken_s > COLLECTION_S:
+            numbers = self._measured.measure()
+            self._taken = (now_s, numbers)
+        return numbers[name]

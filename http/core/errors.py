@@ -145,7 +145,7 @@ def handle_errors(app: Quart, *, page_policy: str | None) -> None:
 
 def speaks_json(path: str) -> bool:
     """Whether `path` is for programs: responses there are never HTML."""
-    return path.startswith(("/api/", "/healthz", "/readyz")) or path == "/api"
+    return path.startswith(("/api/", "/healthz", "/readyz", "/metrics")) or path == "/api"
 
 
 def retry_after(seconds: float) -> dict[str, str]:

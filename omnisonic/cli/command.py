@@ -15,7 +15,8 @@ ROOMS: Final = (
     "allowed_hosts",
     "nextauth_secret",
 )
-WEB: Final = ("web_host", "web_port", "nextauth_url", "gateway_public_url", "trusted_proxies", "admin_token")
+TOKENS: Final = ("admin_token", "metrics_token")
+WEB: Final = ("web_host", "web_port", "nextauth_url", "gateway_public_url", "trusted_proxies", *TOKENS)
 SIGN_IN: Final = (
     "auth_enable_credentials",
     *(
@@ -117,7 +118,7 @@ class GatewayCommand(SettingsCommand):
         "database_timeout_s",
         *ROOMS,
         *GATEWAY,
-        "admin_token",
+        *TOKENS,
         "web_host",
         "web_port",
         "nextauth_url",

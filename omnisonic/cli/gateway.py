@@ -59,7 +59,7 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     url = url_of(listener, "ws")
     ready = _start_heartbeats if supervised else ready_printer(settings, "gateway", url, url=url)
     _allow_descriptors(settings.max_connections)
-    settings.check_admin_token()
+    settings.check_tokens()
     if settings.access == "ticket" or settings.database_url is not None:
         _check_tickets(settings)
     with listener:

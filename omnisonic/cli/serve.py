@@ -53,6 +53,7 @@ SECRET_PREFIXES: Final = (
     "REDIS_URL",
     "NEXTAUTH_SECRET",
     "ADMIN_TOKEN",
+    "METRICS_TOKEN",
     "STORAGE_",
     "S3_",
     "AWS_",

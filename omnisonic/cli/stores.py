@@ -21,6 +21,7 @@ from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity.activity_store import ActivityStore
+from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
@@ -74,4 +75,5 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             storage=storage,
             ping_database=database.ping,
             ask_gateway=None if gateway is None else gateway.check,
+            count_waiting_exports=ExportQueue(database).count_waiting,
         )

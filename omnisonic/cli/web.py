@@ -33,7 +33,7 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
     listener, ready = open_site(settings, "web", fd=fd, supervised=supervised)
     telemetry = configure_telemetry(settings, "web")
     try:
-        asyncio.run(_serve(settings, redis_url, database_url, secret, listener, ready))
+        asyncio.run(_serve(settings, redis_url, database_url, secret, listener, ready, telemetry.render_metrics))
     finally:
         telemetry.shutdown()
 
@@ -45,6 +45,7 @@ async def _serve(
     secret: str,
     listener: socket.socket,
     ready: Callable[[], None],
+    render_metrics: Callable[[], bytes] | None,
 ) -> None:
     await check_schema(database_url)
     async with open_stores(settings, redis_url, database_url) as stores:
@@ -55,5 +56,6 @@ async def _serve(
             admin_token=None if settings.admin_token is None else settings.admin_token.get_secret_value(),
             gateway_port=settings.gateway_port,
             web_port=port_of(listener),
+            render_metrics=render_metrics,
         )
         await serve_site(app, listener, ready, settings)

@@ -12,6 +12,10 @@ from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Ob
 
 Kind: TypeAlias = Literal["gauge", "counter", "histogram"]
 
+PROMETHEUS_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""The media type of what `omnisonic.observability.exposition` renders."""
+_PROMETHEUS_UNITS: Final = {"1": "", "s": "seconds", "By": "bytes"}
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -31,11 +35,23 @@ class Metric:
         """Create the histogram."""
         return meter.create_histogram(self.name, unit=self.unit, description=self.meaning)
 
-    def observe(self, meter: Meter, read: Callable[[], float]) -> None:
-        """Call `read` whenever metrics are collected, in a thread of the SDK. For gauges and counters."""
+    @property
+    def prometheus_name(self) -> str:
+        """Its name in Prometheus, as OpenTelemetry's exporter makes it. Those of a histogram go on with `_bucket`."""
+        name, unit = self.name.replace(".", "_"), _PROMETHEUS_UNITS[self.unit]
+        name = name if name.endswith(unit) else f"{name}_{unit}"
+        return f"{name}_total" if self.kind == "counter" else name
+
+    def observe(self, meter: Meter, read: Callable[[], float | None]) -> None:
+        """Call `read` whenever metrics are collected, in a thread of the SDK. For gauges and counters.
+
+        When it returns None, nothing is known now, and the metric is left out.
+        """
 
         def read_value(_options: CallbackOptions) -> Iterable[Observation]:
-            yield Observation(read())
+            value = read()
+            if value is not None:
+                yield Observation(value)
 
         make = meter.create_observable_gauge if self.kind == "gauge" else meter.create_observable_counter
         make(self.name, [read_value], unit=self.unit, description=self.meaning)
@@ -95,14 +111,17 @@ METRICS: Final[dict[str, tuple[Metric, ...]]] = {
 """All metrics, by the part that measures them."""
 
 
+_HEAD: Final = "| metric | in Prometheus | part | kind | meaning |"
+
+
 def metrics_table() -> str:
     """All metrics as a Markdown table, for the documentation."""
     rows = [
-        f"| `{metric.name}` | {part} | {_kind(metric)} | {metric.meaning}{_by(metric)} |"
+        f"| `{metric.name}` | `{metric.prometheus_name}` | {part} | {_kind(metric)} | {metric.meaning}{_by(metric)} |"
         for part, metrics in METRICS.items()
         for metric in metrics
     ]
-    return "\n".join(["| metric | part | kind | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
+    return "\n".join([_HEAD, "| --- | --- | --- | --- | --- |", *rows]) + "\n"
 
 
 def _kind(metric: Metric) -> str:

@@ -2,8 +2,10 @@
 
 With `OTEL_EXPORTER_OTLP_ENDPOINT` (or that of traces, or of metrics) they are sent there by OTLP over HTTP; with the
 extra `instrumentation` calls to Postgres and Redis are spans, too. Without it, in development, spans are printed as
-short lines, up to `CONSOLE_LINES_PER_S`. `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER` (`otlp`, `none`, and for
-traces `console`) and `OTEL_SDK_DISABLED` overrule this. Secrets are removed.
+short lines, up to `CONSOLE_LINES_PER_S`. `OTEL_TRACES_EXPORTER` (`otlp`, `console`, `none`), `OTEL_METRICS_EXPORTER`
+(`otlp`, `prometheus`, `none`) and `OTEL_SDK_DISABLED` overrule this. Secrets are removed.
+
+The parts in `SCRAPED` also have an `Exposition`, which `/metrics` answers with, unless there are no metrics at all.
 
 Overload: spans beyond the queue of the SDK's batch processor are dropped; rooms never wait. Crash: the SDK logs an
 exporter that fails. Shutdown: `Telemetry.shutdown` sends what is left, within `FLUSH_MS`.
@@ -19,7 +21,7 @@ from uuid import uuid4
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -29,6 +31,7 @@ from opentelemetry.util.types import Attributes
 
 from omnisonic import __version__
 from omnisonic.errors import BadSettings
+from omnisonic.observability.exposition import Exposition
 from omnisonic.observability.instrumentation import instrument_libraries
 from omnisonic.observability.log_lines import as_json_line
 from omnisonic.observability.redacted_spans import RedactedSpans
@@ -40,16 +43,21 @@ CONSOLE_LINES_PER_S: Final = 20
 """More spans per second are counted and not printed."""
 CONSOLE_TRACES_PER_S: Final = 50
 """More traces per second are not recorded for the console."""
+SCRAPED: Final = frozenset({"gateway", "web"})
+"""The parts with `/metrics`. The others listen on no port, or are for development."""
 ERROR_TYPE: Final = "error.type"
 """The attribute of a failed span (OpenTelemetry's semantic conventions)."""
 
 
 class Telemetry:
-    """The providers of one process."""
+    """The providers of one process. `render_metrics` makes what `/metrics` answers; None where there is none."""
 
-    def __init__(self, traces: TracerProvider | None, meters: MeterProvider | None) -> None:
+    def __init__(
+        self, traces: TracerProvider | None, meters: MeterProvider | None, exposition: Exposition | None = None
+    ) -> None:
         self._traces = traces
         self._meters = meters
+        self.render_metrics: Callable[[], bytes] | None = None if exposition is None else exposition.render
 
     @property
     def has_metrics(self) -> bool:
@@ -75,10 +83,12 @@ def configure_telemetry(
     environ = os.environ if environ is None else environ
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Telemetry(None, None)
-    traces_to = environ.get("OTEL_TRACES_EXPORTER") or _default(environ, "TRACES", console=not settings.is_production)
-    metrics_to = environ.get("OTEL_METRICS_EXPORTER") or _default(environ, "METRICS", console=False)
+    traces_to = environ.get("OTEL_TRACES_EXPORTER") or _default(
+        environ, "TRACES", otherwise="none" if settings.is_production else "console"
+    )
+    metrics_to = environ.get("OTEL_METRICS_EXPORTER") or _default(environ, "METRICS", otherwise="prometheus")
     _check("OTEL_TRACES_EXPORTER", traces_to, ("otlp", "console", "none"))
-    _check("OTEL_METRICS_EXPORTER", metrics_to, ("otlp", "none"))
+    _check("OTEL_METRICS_EXPORTER", metrics_to, ("otlp", "prometheus", "none"))
     resource = _resource(part, environ)
     spares = traces_to == "console" and not environ.get("OTEL_TRACES_SAMPLER")
     sampler = ParentBased(FewRoots()) if spares else None
@@ -89,13 +99,25 @@ def configure_telemetry(
         trace.set_tracer_provider(traces)
         if traces_to == "otlp":
             instrument_libraries(resource, processor)
-    meters = None
+    exposition = Exposition(is_shared=settings.web_workers > 1 and part == "web") if part in SCRAPED else None
+    meters = _meter_provider(metrics_to, resource, exposition)
+    return Telemetry(traces, meters, None if meters is None else exposition)
+
+
+def _meter_provider(metrics_to: str, resource: Resource, exposition: Exposition | None) -> MeterProvider | None:
+    """Set up the metrics of this process; None when nobody can read them."""
+    readers: list[MetricReader] = []
     if metrics_to == "otlp":
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-        meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource)
-        metrics.set_meter_provider(meters)
-    return Telemetry(traces, meters)
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+    if metrics_to != "none" and exposition is not None:
+        readers.append(exposition.reader)
+    if not readers:
+        return None
+    meters = MeterProvider(readers, resource=resource)
+    metrics.set_meter_provider(meters)
+    return meters
 
 
 def _check(variable: str, value: str, known: tuple[str, ...]) -> None:
@@ -114,10 +136,10 @@ def _resource(part: str, environ: Mapping[str, str]) -> Resource:
     )
 
 
-def _default(environ: Mapping[str, str], what: str, *, console: bool) -> str:
+def _default(environ: Mapping[str, str], what: str, *, otherwise: str) -> str:
     if environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get(f"OTEL_EXPORTER_OTLP_{what}_ENDPOINT"):
         return "otlp"
-    return "console" if console else "none"
+    return otherwise
 
 
 def _span_exporter(name: str, console: TextIO, part: str, settings: Settings) -> SpanExporter:

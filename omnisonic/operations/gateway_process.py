@@ -147,10 +147,12 @@ def gateway_options(
     admission: Admission,
     access: AccessStore | None = None,
     messages: KeptMessages | None = None,
+    render_metrics: Callable[[], bytes] | None = None,
 ) -> GatewayOptions:
     """The options of a gateway.
 
     `access` is the store that says who may stay, `messages` where kept messages are written; None without a database.
+    `render_metrics` makes what `/metrics` answers.
     """
     return GatewayOptions(
         hosts=settings.host_policy(settings.gateway_host),
@@ -159,6 +161,8 @@ def gateway_options(
         access=access,
         messages=messages,
         admin_token=settings.admin_token.get_secret_value() if settings.admin_token else None,
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
+        render_metrics=render_metrics,
         ttl_s=settings.presence_ttl_s,
         rate=RateLimit.of(settings.member_rate_per_s, settings.member_burst),
         queue_bytes=settings.member_queue_bytes,
@@ -286,7 +290,7 @@ async def run_gateway(settings: Settings, listeners: list[socket.socket], *, rea
                 open_room_memory(settings.redis_url, settings.history_s) as memory,
                 trio.open_nursery() as nursery,
             ):
-                options = gateway_options(settings, admission, access, messages)
+                options = gateway_options(settings, admission, access, messages, telemetry.render_metrics)
                 async with open_gateway(
                     options, listeners, presence=presence, bus=bus, memory=memory, owner=owner
                 ) as gateway:

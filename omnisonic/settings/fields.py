@@ -1,8 +1,8 @@
 """The fields of the settings: every environment variable, its default, its description, and what it may be (SPEC 2).
 
 A field has the name of its variable in lower case, with its unit at the end. Its description is what `--help` and the
-documentation print. The fields of storage and rooms are in
-`omnisonic.settings.storage` and `omnisonic.settings.rooms`.
+documentation print. The fields of storage, rooms and tokens are in
+`omnisonic.settings.storage`, `omnisonic.settings.rooms` and `omnisonic.settings.tokens`.
 """
 
 import os
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from omnisonic.settings.origins import POSTGRES, check_url, parse_origin
 from omnisonic.settings.rooms import RoomSettings
 from omnisonic.settings.storage import StorageSettings
+from omnisonic.settings.tokens import TokenSettings
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 Names: TypeAlias = frozenset[str]
@@ -146,7 +147,14 @@ def _default_data_dir() -> Path:
 
 
 class SettingsFields(
-    LogSettings, ProviderSettings, RoomSettings, ExportSettings, MessageSettings, StorageSettings, WebSettings
+    LogSettings,
+    ProviderSettings,
+    RoomSettings,
+    ExportSettings,
+    MessageSettings,
+    StorageSettings,
+    TokenSettings,
+    WebSettings,
 ):
     """All fields, validated together and frozen."""
 
@@ -228,13 +236,6 @@ class SettingsFields(
         description="values of `Host` that are answered, comma-separated (default: the names bound to)",
     )
     nextauth_url: str | None = Field(default=None, description="the public URL of the web (default: where it listens)")
-    nextauth_secret: SecretStr | None = Field(
-        default=None,
-        description="signs cookies and tickets; production needs it (default: kept in the data directory)",
-    )
-    admin_token: SecretStr | None = Field(
-        default=None, description="opens what is the operator's (default: kept in the data directory by `serve`)"
-    )
     auth_enable_credentials: bool | None = Field(
         default=None, description="sign-in by e-mail and password (default: on in development, off in production)"
     )

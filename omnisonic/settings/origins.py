@@ -32,7 +32,7 @@ class HostPolicy:
         """Whether a request with this `Host` header (with or without a port) is for us."""
         if not host:
             return False
-        name = _without_port(host.lower())
+        name = host_name(host)
         return name in self.names or (self.any_address and _is_address(name))
 
 
@@ -79,8 +79,9 @@ def _split_host(host: str) -> tuple[str, str]:
     return name.removesuffix("."), port
 
 
-def _without_port(host: str) -> str:
-    return _split_host(host)[0].strip("[]")
+def host_name(host: str) -> str:
+    """The name or address in a `Host` header: lower case, without the port, without the brackets of IPv6."""
+    return _split_host(host.lower())[0].strip("[]")
 
 
 def _is_address(name: str) -> bool:

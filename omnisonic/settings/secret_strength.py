@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 SIGNING_BYTES: Final = 32
 """The shortest signing secret in production."""
-ADMIN_TOKEN_BYTES: Final = 24
-"""The shortest operator's token in production."""
+TOKEN_BYTES: Final = 24
+"""The shortest token of an operator or a scraper in production."""
 VARIETY: Final = 8
 """A random secret has at least this many different characters."""
 FRESH_SHARE: Final = 0.6

@@ -18,7 +18,7 @@ from omnisonic.errors import BadSettings
 from omnisonic.redaction import redacted_text
 from omnisonic.settings.fields import SettingsFields, variable_of
 from omnisonic.settings.origins import WILDCARDS, HostPolicy, OriginPolicy, origin, origin_of
-from omnisonic.settings.secret_strength import ADMIN_TOKEN_BYTES, SIGNING_BYTES, secret_problems
+from omnisonic.settings.secret_strength import SIGNING_BYTES, secret_problems
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -77,19 +77,19 @@ class Settings(SettingsFields):
         return (self.nextauth_url or "").startswith("https:")
 
     def check_secret(self) -> None:
-        """Check that the signing secret and the operator's token are strong. Raises `BadSettings`.
+        """Check that the signing secret and the tokens are strong. Raises `BadSettings`.
 
         Call it in whatever signs or checks signatures.
         """
-        _raise_if(self._signing_problems() + self._admin_token_problems())
+        _raise_if(self._signing_problems() + self._token_problems())
 
-    def check_admin_token(self) -> None:
-        """Check that the operator's token is strong, if there is one. Raises `BadSettings`."""
-        _raise_if(self._admin_token_problems())
+    def check_tokens(self) -> None:
+        """Check that the operator's token and the scraper's are strong, if there are any. Raises `BadSettings`."""
+        _raise_if(self._token_problems())
 
     def check_sign_in(self) -> None:
         """Check that people can sign in, and safely. Raises `BadSettings`. Call it in whatever serves sign-in."""
-        problems = self._signing_problems() + self._admin_token_problems()
+        problems = self._signing_problems() + self._token_problems()
         if self.is_production and "github" not in self.providers_on and not self.auth_enable_credentials:
             problems.append(
                 "GITHUB_CLIENT_ID is not set: production needs sign-in by GitHub, "
@@ -100,10 +100,8 @@ class Settings(SettingsFields):
     def _signing_problems(self) -> list[str]:
         return secret_problems("NEXTAUTH_SECRET", self.nextauth_secret, SIGNING_BYTES) if self.is_production else []
 
-    def _admin_token_problems(self) -> list[str]:
-        if self.admin_token is None or not self.is_production:
-            return []
-        return secret_problems("ADMIN_TOKEN", self.admin_token, ADMIN_TOKEN_BYTES)
+    def _token_problems(self) -> list[str]:
+        return self.weak_tokens() if self.is_production else []
 
     def origin_policy(self, web_port: int) -> OriginPolicy:
         """The origins whose pages may connect when the web listens on `web_port`."""

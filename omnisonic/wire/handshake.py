@@ -244,10 +244,14 @@ def upgrade_response(key: str, subprotocols: list[str]) -> bytes:
 
 def http_response(status: HTTPStatus, body: object, **headers: str) -> bytes:
     """A whole HTTP response with a JSON body, for a connection that is closed after it. `headers` have `_` for `-`."""
-    content = msgspec.json.encode(body)
+    return text_response(status, "application/json", msgspec.json.encode(body), **headers)
+
+
+def text_response(status: HTTPStatus, media_type: str, content: bytes, **headers: str) -> bytes:
+    """As `http_response`, with this content."""
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",
-        "Content-Type: application/json",
+        f"Content-Type: {media_type}",
         f"Content-Length: {len(content)}",
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",

@@ -49,6 +49,8 @@ ROUTES: Final[dict[Route, Decision]] = {
     # Health, and what describes the rest
     ("GET", "/healthz"): ANYONE,
     ("GET", "/readyz"): ANYONE,
+    # For programs on this machine; where nothing is measured there is nothing to read
+    ("GET", "/metrics"): Decision(404, 404),
     ("GET", "/api/openapi.json"): ANYONE,
     ("GET", "/api/asyncapi.json"): ANYONE,
     # Rosters, where rooms are entered with tickets

@@ -38,6 +38,7 @@ from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity.activity_store import ActivityStore
+from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
@@ -153,6 +154,7 @@ def running_web(
     admin_token: str | None = ADMIN_TOKEN,
     gateway_port: int = 9,
     config: dict[str, object] | None = None,
+    render_metrics: Callable[[], bytes] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
     limits: ConnectionLimits | None = None,
@@ -184,6 +186,7 @@ def running_web(
         admin_token=admin_token,
         gateway_port=gateway_port,
         web_port=port,
+        render_metrics=render_metrics,
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
@@ -240,6 +243,7 @@ def _stores(
         activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
         storage=storage,
         ping_database=database.ping,
+        count_waiting_exports=ExportQueue(database).count_waiting,
     )
 
 

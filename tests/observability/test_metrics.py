@@ -16,7 +16,7 @@ def test_the_table_has_a_row_for_each() -> None:
     """With its part, kind, unit and attributes."""
     table = metrics_table()
     assert table.count("\n") == 2 + sum(map(len, METRICS.values()))
-    assert "| `omnisonic.mirror_lag_s` | gateway | gauge, seconds |" in table
+    assert "| `omnisonic.mirror_lag_s` | `omnisonic_mirror_lag_s_seconds` | gateway | gauge, seconds |" in table
     assert "(by `status`) |" in table
 
 

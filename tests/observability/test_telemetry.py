@@ -33,7 +33,7 @@ from omnisonic.settings.settings import Settings
 from omnisonic.observability.telemetry import configure_telemetry
 
 environ, console = json.loads(sys.argv[1]), io.StringIO()
-telemetry = configure_telemetry(Settings.load(environ), "gateway", environ, console)
+telemetry = configure_telemetry(Settings.load(environ), sys.argv[2], environ, console)
 with trace.get_tracer("realtime-gateway").start_as_current_span("ws.message", attributes={"room": "jam"}) as span:
     is_recording = span.is_recording()
 resource = getattr(trace.get_tracer_provider(), "resource", None)
@@ -43,6 +43,8 @@ json.dump({
     "instance": resource.attributes["service.instance.id"] if resource else None,
     "version": resource.attributes["service.version"] if resource else None,
     "meters": type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.sdk"),
+    "scraped": telemetry.render_metrics is not None,
+    "pushed": sys.modules.get("opentelemetry.exporter.otlp.proto.http.metric_exporter") is not None,
     "threads": sys.modules.get("opentelemetry.exporter.otlp.proto.http.trace_exporter") is not None,
     **(telemetry.shutdown() or {}),
     "console": console.getvalue(),
@@ -50,11 +52,11 @@ json.dump({
 """
 
 
-def configured(**environ: str) -> Any:
+def configured(part: str = "gateway", **environ: str) -> Any:
     """What a process does with its telemetry in this environment."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(environ)],
+        [sys.executable, "-c", PROGRAM, json.dumps(environ), part],
         capture_output=True,
         timeout=DEADLINE_S,
         check=False,
@@ -142,16 +144,16 @@ def test_only_so_many_traces_a_second_are_recorded_for_the_console() -> None:
 
 
 def test_development_prints_spans() -> None:
-    """Without any variable: to the console, under the part's name, and no metrics."""
+    """Without any variable: to the console, under the part's name; metrics are there to be scraped."""
     result = configured()
-    assert (result["recording"], result["service"], result["meters"]) == (True, "omnisonic-gateway", False)
+    assert (result["recording"], result["service"], result["scraped"]) == (True, "omnisonic-gateway", True)
     assert result["console"].startswith("span ws.message ")
     assert "room='jam'" in result["console"]
 
 
 @pytest.mark.parametrize("environ", [
-    {"OMNISONIC_ENV": "production"},
-    {"OTEL_TRACES_EXPORTER": "none"},
+    {"OMNISONIC_ENV": "production", "OTEL_METRICS_EXPORTER": "none"},
+    {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"},
     {"OTEL_SDK_DISABLED": "TRUE"},
     {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"},
 ])  # fmt: skip
@@ -159,12 +161,30 @@ def test_telemetry_that_goes_nowhere_costs_nothing(environ: dict[str, str]) -> N
     """No span is recorded and nothing is printed."""
     result = configured(**environ)
     assert (result["recording"], result["meters"], result["console"]) == (False, False, "")
+    assert not result["scraped"]
+
+
+@pytest.mark.parametrize(
+    "environ", [{}, {"OTEL_METRICS_EXPORTER": "prometheus"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}]
+)
+def test_metrics_can_be_scraped_wherever_else_they_go(environ: dict[str, str]) -> None:
+    """In production as well, by default, and beside OTLP."""
+    result = configured(OMNISONIC_ENV="production", **environ)
+    assert (result["meters"], result["scraped"]) == (True, True)
+    assert result["pushed"] == ("OTEL_EXPORTER_OTLP_ENDPOINT" in environ)
+
+
+@pytest.mark.parametrize("part", ["worker", "parity"])
+def test_what_nobody_can_scrape_measures_nothing_by_default(part: str) -> None:
+    """A worker has no port; with OTLP it measures."""
+    result = configured(part)
+    assert (result["meters"], result["scraped"]) == (False, False)
 
 
 def test_traces_alone_may_go_somewhere() -> None:
     """By the variable for their own endpoint."""
     result = configured(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://127.0.0.1:9/v1/traces", OMNISONIC_ENV="production")
-    assert (result["recording"], result["meters"], result["threads"]) == (True, False, True)
+    assert (result["recording"], result["pushed"], result["threads"]) == (True, False, True)
 
 
 def test_several_processes_of_one_part_are_told_apart() -> None:

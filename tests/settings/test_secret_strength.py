@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from omnisonic.settings.secret_strength import ADMIN_TOKEN_BYTES, SIGNING_BYTES, secret_problems
+from omnisonic.settings.secret_strength import SIGNING_BYTES, TOKEN_BYTES, secret_problems
 
 WORDS = ("changeme", "secret", "Password", "your", "placeholder", "NEXTAUTH", "admin", "token", "123456", "qwerty")
 
@@ -76,7 +76,7 @@ def test_what_is_short_is_refused(secret: str) -> None:
         (lambda: secrets.token_hex(16), SIGNING_BYTES),
         (lambda: secrets.token_urlsafe(32), SIGNING_BYTES),
         (lambda: secrets.token_urlsafe(24), SIGNING_BYTES),
-        (lambda: secrets.token_urlsafe(32), ADMIN_TOKEN_BYTES),
+        (lambda: secrets.token_urlsafe(32), TOKEN_BYTES),
     ],
     ids=["hex 32", "hex 16", "base64 32", "base64 24", "as serve makes it"],
 )

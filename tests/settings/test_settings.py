@@ -352,12 +352,12 @@ def test_the_parity_service_is_off_in_production_unless_somebody_says_so(environ
 def test_production_refuses_an_operators_token_that_can_be_guessed(token: str) -> None:
     """Whatever is started with it; development takes it, and production a random one."""
     settings = Settings.load({"OMNISONIC_ENV": "production", "NEXTAUTH_SECRET": SAFE, "ADMIN_TOKEN": token})
-    for check in (settings.check_admin_token, settings.check_secret):
+    for check in (settings.check_tokens, settings.check_secret):
         with pytest.raises(BadSettings, match=r"^ADMIN_TOKEN is too easy to guess: .*`openssl rand -hex 32`.*\.$"):
             check()
-    Settings.load({"ADMIN_TOKEN": token}).check_admin_token()
+    Settings.load({"ADMIN_TOKEN": token}).check_tokens()
     random = {"OMNISONIC_ENV": "production", "ADMIN_TOKEN": secrets.token_urlsafe(18)}
-    Settings.load(random).check_admin_token()
+    Settings.load(random).check_tokens()
 
 
 def test_the_webs_own_origins_are_allowed_under_all_names_of_loopback() -> None:

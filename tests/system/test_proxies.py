@@ -74,6 +74,14 @@ async def in_room(site: Site, person: Musician, session: str, **fields: str) -> 
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
+async def test_metrics_are_not_for_those_who_come_through_the_proxy(sites: dict[str, Site], proxy: str) -> None:
+    """It is on the same machine, so everybody who comes through it comes from loopback."""
+    async with sites[proxy].browser() as browser:
+        answer = await browser.get("/metrics")
+    assert (answer.status_code, answer.json()["code"]) == (403, "loopback_only")
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
 async def test_a_sign_in_through_the_proxy_is_kept_as_https_allows(sites: dict[str, Site], proxy: str) -> None:
     """By cookies that browsers keep to this host and to TLS, with HSTS; and it ends."""
     async with signed_in(sites[proxy]) as (ada, browser):
