@@ -21,6 +21,7 @@ from omnisonic.cli.command import (
     WebCommand,
     WorkerCommand,
 )
+from omnisonic.cli.monitoring import monitoring
 from omnisonic.cli.rooms.commands import rooms
 from omnisonic.errors import BadSettings, OmnisonicError
 
@@ -47,6 +48,7 @@ keys = typer.Typer(
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(rooms, name="rooms")
+app.add_typer(monitoring, name="monitoring")
 
 PARTS: Final = frozenset({"serve", "gateway", "web", "worker", "parity"})
 """The commands that run until they are stopped, and have a log."""

@@ -46,6 +46,7 @@ def test_the_help_lists_the_commands() -> None:
         "users",
         "keys",
         "rooms",
+        "monitoring",
     ]
 
 

@@ -152,7 +152,7 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
     assert _commands(page) == ["rooms ls --json", "users add a@b --name A"]
     assert _exists("rooms ls --json")
     assert _exists("users add a@b --name A")
-    for wrong in ("room", "rooms ls --yaml", "rooms kick", "migrate --satus", "serve now"):
+    for wrong in ("room", "--complete", "rooms ls --yaml", "rooms kick", "migrate --satus", "serve now"):
         assert not _exists(wrong), wrong
 
 
@@ -211,14 +211,14 @@ def _commands(text: str) -> list[str]:
     """What stands behind `omnisonic` where it is a command: in a line of code, and in blocks for a shell."""
     inline = re.findall(r"`(?:bin/)?omnisonic ([^`]+)`", text)
     blocks = "\n".join(re.findall(r"^```(?:sh|ini)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", "")
-    typed = re.findall(r"^[^#\n]*?(?<![\w/-])(?:[\w/.-]*/)?omnisonic ((?!--|\d)[a-z][^#<\n]*)", blocks, re.MULTILINE)
+    typed = re.findall(r"^[^#\n]*?(?<![\w/-])(?:[\w/.-]*/)?omnisonic ((?!--|\d)[a-z][^#<>\n]*)", blocks, re.MULTILINE)
     return [words.strip() for words in inline + typed]
 
 
 def _exists(command_line: str) -> bool:
     """Whether there is such a command, with such options and as many arguments. `[ROOM]` may be left out."""
     command, words = get_command(app), command_line.split()
-    while words and isinstance(command, TyperGroup):
+    while words and isinstance(command, TyperGroup) and not words[0].startswith("-"):
         if words[0] not in command.commands:
             return False
         command, words = command.commands[words[0]], words[1:]
