@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -28,6 +29,8 @@ def run(settings: Settings, *, as_json: bool, supervised: bool) -> None:
     applied = asyncio.run(migrate(find_database_url(settings)))
     if as_json:
         typer.echo(json.dumps({"applied": [{"number": step.number, "name": step.name} for step in applied]}))
+    elif supervised and not logging.getLogger().isEnabledFor(logging.INFO):
+        return  # a line in the log of `serve`
     elif applied:
         typer.echo("\n".join(f"Applied {step}." for step in applied))
     else:

@@ -3,6 +3,9 @@
 Overload: up to `LINES` lines wait, so that no process waits for a paused terminal (Ctrl-S); more are dropped and
 counted. Crash: when nobody reads any more (a closed pipe), lines are discarded and the processes go on. Shutdown: lines
 that wait are printed, for `FLUSH_S` at most.
+
+Lines below `LOG_LEVEL` are left out: those of our own processes by each of them, and here those of the supervisor, of
+Postgres and of Valkey. A line whose level nobody knows is always printed, because it may say why a program crashed.
 """
 
 import contextlib
@@ -12,7 +15,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.observability.log_lines import as_json_line, json_line
+from omnisonic.observability.log_lines import as_json_line, is_logged, json_line, level_of
 
 SUPERVISOR: Final = "serve"
 """The name under which `serve` prints its own lines."""
@@ -23,10 +26,22 @@ COLOURS: Final = (36, 35, 33, 32, 34)
 
 
 class Output:
-    """One stream for several processes. Their JSON lines are not changed; with `as_json` each line becomes JSON."""
+    """One stream for several processes. Their JSON lines are not changed; with `as_json` each line becomes JSON.
 
-    def __init__(self, fd: int, parts: Sequence[str], environ: Mapping[str, str], *, as_json: bool = False) -> None:
+    `least` is the least level that is printed.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        parts: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        as_json: bool = False,
+        least: str = "debug",
+    ) -> None:
         self._fd = fd
+        self._least = least
         self._as_json = as_json
         width = max(map(len, parts), default=0)
         coloured = os.isatty(fd) and not environ.get("NO_COLOR")
@@ -39,21 +54,31 @@ class Output:
 
     def line(self, part: str, text: str) -> None:
         """Print `text` as a line of `part`."""
+        level = level_of(text)
+        if level is not None and not is_logged(level, self._least):
+            return
         if self._as_json:
             self._print(as_json_line(part, text))
         else:
             self._print(text if text.startswith("{") else f"{self._prefixes[part]}{text}")
 
     def report(self, part: str, sentence: str) -> None:
-        """Print a sentence about `part`, such as that it exited."""
+        """Print a sentence about `part`, such as that it exited: a warning."""
+        if not is_logged("warning", self._least):
+            return
         if self._as_json:
             self._print(json_line(SUPERVISOR, "part.ended", {"process": part, "problem": sentence}, level="warning"))
         else:
             self._print(f"{self._prefixes[part]}{sentence}")
 
     def say(self, text: str, event: str, **fields: object) -> None:
-        """Print `text`. As JSON: the `event` with its fields."""
+        """Print `text`, whatever the level. As JSON: the `event` with its fields."""
         self._print(json_line(SUPERVISOR, event, fields) if self._as_json else text)
+
+    def note(self, text: str, event: str) -> None:
+        """As `say`, for what is logged only: at the level `info`."""
+        if is_logged("info", self._least):
+            self.say(text, event)
 
     def _print(self, text: str) -> None:
         try:
@@ -86,10 +111,10 @@ class Output:
 
 @contextlib.asynccontextmanager
 async def open_output(
-    fd: int, parts: Sequence[str], environ: Mapping[str, str], *, as_json: bool = False
+    fd: int, parts: Sequence[str], environ: Mapping[str, str], *, as_json: bool = False, least: str = "debug"
 ) -> AsyncIterator[Output]:
     """An `Output` that prints on file descriptor `fd` until the block ends."""
-    output = Output(fd, parts, environ, as_json=as_json)
+    output = Output(fd, parts, environ, as_json=as_json, least=least)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(output.run)
         try:

@@ -105,9 +105,9 @@ def run(settings: Settings) -> None:
 async def _serve(studio: Studio) -> None:
     stop = trio.Event()
     names = _process_names(studio.settings)
-    as_json = studio.settings.logs_json
+    as_json, least = studio.settings.logs_json, studio.settings.log_level
     async with (
-        open_output(sys.stdout.fileno(), names, os.environ, as_json=as_json) as output,
+        open_output(sys.stdout.fileno(), names, os.environ, as_json=as_json, least=least) as output,
         trio.open_nursery() as nursery,
     ):
         await nursery.start(partial(_handle_signals, studio, output, stop, nursery.cancel_scope.cancel))
@@ -148,7 +148,7 @@ async def _handle_signals(
                 stop_now()
             else:
                 studio.stop_listening()
-                output.say("Stopping. Press Ctrl-C again to stop at once.", "serve.stopping")
+                output.note("Stopping. Press Ctrl-C again to stop at once.", "serve.stopping")
                 stop.set()
 
 

@@ -2,8 +2,8 @@
 
 With `OTEL_EXPORTER_OTLP_ENDPOINT` (or that of traces, or of metrics) they are sent there by OTLP over HTTP; with the
 extra `instrumentation` calls to Postgres and Redis are spans, too. Without it, in development, spans are printed as
-short lines, up to `CONSOLE_LINES_PER_S`. `OTEL_TRACES_EXPORTER` (`otlp`, `console`, `none`), `OTEL_METRICS_EXPORTER`
-(`otlp`, `prometheus`, `none`) and `OTEL_SDK_DISABLED` overrule this. Secrets are removed.
+short lines of the level `info`, up to `CONSOLE_LINES_PER_S`. `OTEL_TRACES_EXPORTER` (`otlp`, `console`, `none`),
+`OTEL_METRICS_EXPORTER` (`otlp`, `prometheus`, `none`) and `OTEL_SDK_DISABLED` overrule this. Secrets are removed.
 
 The parts in `SCRAPED` also have an `Exposition`, which `/metrics` answers with, unless there are no metrics at all.
 
@@ -83,8 +83,9 @@ def configure_telemetry(
     environ = os.environ if environ is None else environ
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Telemetry(None, None)
+    printed = not settings.is_production and settings.log_level in ("debug", "info")
     traces_to = environ.get("OTEL_TRACES_EXPORTER") or _default(
-        environ, "TRACES", otherwise="none" if settings.is_production else "console"
+        environ, "TRACES", otherwise="console" if printed else "none"
     )
     metrics_to = environ.get("OTEL_METRICS_EXPORTER") or _default(environ, "METRICS", otherwise="prometheus")
     _check("OTEL_TRACES_EXPORTER", traces_to, ("otlp", "console", "none"))

@@ -98,3 +98,38 @@ async def test_where_logs_are_json_every_line_is(pipe: tuple[int, int]) -> None:
         },
         {"level": "info", "part": "serve", "event": "serve.running", "studio": "http://127.0.0.1:3000"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("least", "kept"), [("debug", "abcdefgh"), ("info", "bcdefgh"), ("warning", "defg"), ("error", "eg")]
+)
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_what_is_below_the_level_is_left_out(least: str, kept: str, as_json: bool, pipe: tuple[int, int]) -> None:
+    """Of Postgres, of Valkey, and of the supervisor; a line whose level nobody knows is printed."""
+    lines = [
+        ("postgres", "DEBUG1:  a"),
+        ("postgres", "LOG:  b"),
+        ("valkey", "12:M 27 Nov 2026 17:05:06.123 * c"),
+        ("valkey", "12:M 27 Nov 2026 17:05:06.123 # d"),
+        ("postgres", "ERROR:  e"),
+    ]
+    with trio.fail_after(5):
+        async with open_output(pipe[1], ["postgres", "valkey"], {}, as_json=as_json, least=least) as output:
+            for part, line in lines:
+                output.line(part, line)
+            output.report("valkey", "f")
+            output.line("valkey", "symbol lookup error: g")
+            output.note("Stopping: h", "h")
+    printed = os.read(pipe[0], 10_000).decode().splitlines()
+    if as_json:
+        each = [json.loads(line) for line in printed]
+        printed = [line.get("text") or line.get("problem") or line["event"] for line in each]
+    assert [line[-1] for line in printed] == list(kept)
+
+
+async def test_where_the_studio_is_is_said_at_every_level(pipe: tuple[int, int]) -> None:
+    """It is what the command was asked for, and no line of a log."""
+    with trio.fail_after(5):
+        async with open_output(pipe[1], [], {}, least="error") as output:
+            output.say("http://127.0.0.1:3000", "serve.running")
+    assert os.read(pipe[0], 1000) == b"http://127.0.0.1:3000\n"

@@ -154,6 +154,7 @@ def test_development_prints_spans() -> None:
 @pytest.mark.parametrize("environ", [
     {"OMNISONIC_ENV": "production", "OTEL_METRICS_EXPORTER": "none"},
     {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"},
+    {"LOG_LEVEL": "warning", "OTEL_METRICS_EXPORTER": "none"},
     {"OTEL_SDK_DISABLED": "TRUE"},
     {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"},
 ])  # fmt: skip
