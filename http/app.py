@@ -45,6 +45,7 @@ from omnisonic.http.pages.page_context import PageContext
 from omnisonic.http.pages.public import PublicPages
 from omnisonic.http.pages.sessions import SessionPages
 from omnisonic.identity.scrapers import ScraperAccess
+from omnisonic.identity.signing import Secret
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import Bus
@@ -105,7 +106,7 @@ def create_app(
     settings: Settings,
     stores: Stores,
     *,
-    secret: str,
+    secret: Secret,
     admin_token: str | None = None,
     gateway_port: int,
     web_port: int,

@@ -17,6 +17,7 @@ import msgspec.structs
 
 from omnisonic.errors import InvalidInput
 from omnisonic.identity.logins import LoginCookies
+from omnisonic.identity.signing import Secret
 from omnisonic.identity.tickets import SKEW_MS, BadTicket, Ticket, TicketPrinter
 from omnisonic.models import Account, LoginId, MemberId, RoomId, UserId, account_of, plain_id, uuid_meant
 from omnisonic.stores.guard import Guard
@@ -58,7 +59,7 @@ class TicketCheck:
     """Reads tickets signed with `secret`, and lets each be used once."""
 
     def __init__(
-        self, secret: str, guard: Guard, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self, secret: Secret, guard: Guard, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     ) -> None:
         self._printer = TicketPrinter(secret)
         self._guard = guard

@@ -30,6 +30,7 @@ from omnisonic.http.core.client_address import request_address
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.framework import call_at_end
 from omnisonic.http.core.openapi import COOKIE, describe_route
+from omnisonic.identity.signing import Secret, believed_secrets
 from omnisonic.models import LoginId, UploadId
 from omnisonic.settings.fields import Networks
 from omnisonic.stores.storage import LINK_S, Key, NoSuchObject, Storage, attachment
@@ -53,12 +54,12 @@ class DownloadLinks:
     """Makes links to objects in `storage`, and checks links of our own. `cdn_url`: where a CDN serves the same keys."""
 
     def __init__(
-        self, storage: Storage, *, secret: str, cdn_url: str | None, clock: Callable[[], float] = time.time
+        self, storage: Storage, *, secret: Secret, cdn_url: str | None, clock: Callable[[], float] = time.time
     ) -> None:
         """`clock` returns seconds since the epoch: the time at which links are signed."""
         self._storage = storage
         self._cdn_url = cdn_url
-        self._signer = URLSafeTimedSerializer(secret, salt=SALT, signer=_make_signer_class(clock))
+        self._signer = URLSafeTimedSerializer(believed_secrets(secret), salt=SALT, signer=_make_signer_class(clock))
 
     async def url(self, stored: StoredUpload, origin: str) -> str:
         """Make a link to an upload. Links of our own are on `origin`. Raises `Unavailable`."""

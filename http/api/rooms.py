@@ -30,6 +30,7 @@ from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, describe_route
 from omnisonic.http.core.openapi_schemas import id_schema, name_schema
 from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, json_response
 from omnisonic.identity.server_keys import looks_like_server_key
+from omnisonic.identity.signing import Secret
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from omnisonic.models import (
     DISPLAY_NAME_LENGTH,
@@ -143,7 +144,7 @@ class Rooms:
         current_user: CurrentUser,
         rights: RoomRights,
         *,
-        secret: str,
+        secret: Secret,
         admin_token: str | None,
         gateway: GatewayAddress,
         clock: Callable[[], float] = time.time,

@@ -14,6 +14,7 @@ from quart_auth.extension import Action
 
 from omnisonic.http.core.cookies import cookie_header
 from omnisonic.identity.logins import LONGEST_S, SALT, LoginCookies, login_id
+from omnisonic.identity.signing import Secret, believed_secrets
 from omnisonic.models import LoginId
 from omnisonic.studio.sessions import NotSignedIn
 from omnisonic.wire.cookies import read_cookie
@@ -53,10 +54,10 @@ class LoginCache:
 class CurrentUser(QuartAuth):
     """Reads and sets the login cookie of an app, signed with `secret`. `secure`: browsers reach us over TLS."""
 
-    def __init__(self, app: Quart, *, secret: str, secure: bool) -> None:
+    def __init__(self, app: Quart, *, secret: Secret, secure: bool) -> None:
         self._cookies = LoginCookies(secret, secure=secure)
         self._cache = LoginCache(self._login_in_request)
-        app.secret_key = secret
+        app.secret_key = believed_secrets(secret)[-1]
         super().__init__(app, cookie_name=self._cookies.name, cookie_secure=secure, duration=LONGEST_S, salt=SALT)
 
     async def after_request(self, response: Response) -> Response:

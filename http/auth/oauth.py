@@ -27,6 +27,7 @@ from omnisonic.http.auth.provider_client import (
 from omnisonic.http.auth.providers import Provider, providers_on
 from omnisonic.http.core.cookies import BrowserCookie
 from omnisonic.http.core.errors import Refusal
+from omnisonic.identity.signing import Secret, believed_secrets
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.guard import Guard
 from omnisonic.studio.accounts import Identity
@@ -40,12 +41,12 @@ STATE: Final = "oauth state"
 class OAuth:
     """Sends browsers to providers and identifies who comes back. `secret` signs the cookie."""
 
-    def __init__(self, settings: Settings, guard: Guard, *, secret: str) -> None:
+    def __init__(self, settings: Settings, guard: Guard, *, secret: Secret) -> None:
         self._client = ProviderClient()
         self._guard = guard
         self._cookie = BrowserCookie("oauth", secure=settings.is_https)
         self._serializer = URLSafeTimedSerializer(
-            secret, "omnisonic oauth", signer_kwargs={"digest_method": hashlib.sha512}
+            believed_secrets(secret), "omnisonic oauth", signer_kwargs={"digest_method": hashlib.sha512}
         )
         self.providers = providers_on(settings, self._client)
 

@@ -51,6 +51,7 @@ from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import Post, read_post
 from omnisonic.http.core.openapi import COOKIE_IF_ANY, describe_route
 from omnisonic.http.core.responses import Ok, encoded_response, json_response
+from omnisonic.identity.signing import Secret
 from omnisonic.models import LoginId, UserId
 from omnisonic.settings.fields import PROVIDERS
 from omnisonic.settings.settings import Settings
@@ -82,7 +83,7 @@ class Auth:
         current_user: CurrentUser,
         csrf: Csrf,
         *,
-        secret: str,
+        secret: Secret,
     ) -> None:
         self._settings = settings
         self._accounts = accounts

@@ -17,6 +17,7 @@ from quart import after_this_request, g, request
 from quart.typing import ResponseTypes
 
 from omnisonic.http.core.errors import Refusal
+from omnisonic.identity.signing import Secret, believed_secrets
 from omnisonic.wire.cookies import read_cookie
 
 
@@ -61,9 +62,10 @@ SEPARATOR: Final = "|"
 class Csrf:
     """Issues and checks CSRF tokens. `secret` signs them; `secure`: browsers reach us over TLS."""
 
-    def __init__(self, secret: str, *, secure: bool) -> None:
+    def __init__(self, secret: Secret, *, secure: bool) -> None:
         self._cookie = BrowserCookie("csrf", secure=secure)
-        self._key = hashlib.sha256(b"omnisonic csrf\0" + secret.encode()).digest()
+        keys = [hashlib.sha256(b"omnisonic csrf\0" + each.encode()).digest() for each in believed_secrets(secret)]
+        self._key, self._believed_keys = keys[-1], keys
 
     def token_for_page(self) -> str:
         """The token for forms of the page being rendered. Sets its cookie with the response."""
@@ -87,13 +89,15 @@ class Csrf:
     def _token_in_cookie(self) -> str | None:
         """The token in the cookie, when we signed it; else None."""
         token, _, digest = self._cookie.read().partition(SEPARATOR)
-        ours = hmac.compare_digest(digest.encode("utf-8", "replace"), self._digest(token).encode())
+        shown = digest.encode("utf-8", "replace")
+        ours = any(hmac.compare_digest(shown, _digest(token, key).encode()) for key in self._believed_keys)
         return token if token and ours else None
 
     def _new_token(self) -> str:
         token = secrets.token_hex(TOKEN_BYTES)
-        self._cookie.set(token + SEPARATOR + self._digest(token))
+        self._cookie.set(token + SEPARATOR + _digest(token, self._key))
         return token
 
-    def _digest(self, token: str) -> str:
-        return hmac.new(self._key, token.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+def _digest(token: str, key: bytes) -> str:
+    return hmac.new(key, token.encode("utf-8", "replace"), hashlib.sha256).hexdigest()

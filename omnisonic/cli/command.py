@@ -7,13 +7,14 @@ from typer.core import TyperCommand
 LOGS: Final = ("log_level", "log_format")
 EVERYWHERE: Final = ("omnisonic_env", "data_dir", *LOGS)
 DATABASE: Final = ("database_url",)
+SECRETS: Final = ("nextauth_secret", "nextauth_secret_previous")
 ROOMS: Final = (
     "redis_url",
     "presence_ttl_s",
     "room_access",
     "allowed_origins",
     "allowed_hosts",
-    "nextauth_secret",
+    *SECRETS,
 )
 TOKENS: Final = ("admin_token", "metrics_token")
 WEB: Final = ("web_host", "web_port", "nextauth_url", "gateway_public_url", "trusted_proxies", *TOKENS)
@@ -187,7 +188,7 @@ class DoctorCommand(SettingsCommand):
         *DATABASE,
         "redis_url",
         "room_access",
-        "nextauth_secret",
+        *SECRETS,
         *WEB,
         *SIGN_IN,
         *STORAGE,

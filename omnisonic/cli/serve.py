@@ -26,7 +26,7 @@ import trio
 from omnisonic import __version__
 from omnisonic.cli.listening_sockets import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
-from omnisonic.identity.signing import signing_secret
+from omnisonic.identity.signing import believed_secrets, signing_secret
 from omnisonic.operations.child_process import ProcessSpec
 from omnisonic.operations.embedded.postgres import FOLDER as POSTGRES
 from omnisonic.operations.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
@@ -178,7 +178,7 @@ def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
         **urls,
         "PYTHONUNBUFFERED": "1",
         "OMNISONIC_DATA_DIR": str(studio.data),
-        "NEXTAUTH_SECRET": signing_secret(studio.settings),
+        "NEXTAUTH_SECRET": believed_secrets(signing_secret(studio.settings))[-1],
         # The real ports: the gateway allows the origin of the web, and the web tells pages where the gateway is.
         "WEB_PORT": str(port_of(studio.web)),
         "GATEWAY_PORT": str(port_of(studio.gateway)),

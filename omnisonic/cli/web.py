@@ -9,7 +9,7 @@ from omnisonic.cli.site import open_site, serve_site
 from omnisonic.cli.startup_checks import check_schema, require_services
 from omnisonic.cli.stores import open_stores
 from omnisonic.http.app import create_app
-from omnisonic.identity.signing import signing_secret
+from omnisonic.identity.signing import Secret, signing_secret
 from omnisonic.observability.telemetry import configure_telemetry
 from omnisonic.settings.settings import Settings
 
@@ -42,7 +42,7 @@ async def _serve(
     settings: Settings,
     redis_url: str,
     database_url: str,
-    secret: str,
+    secret: Secret,
     listener: socket.socket,
     ready: Callable[[], None],
     render_metrics: Callable[[], bytes] | None,

@@ -10,6 +10,7 @@ from typing import Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from omnisonic.identity.signing import Secret, believed_secrets
 from omnisonic.models import LoginId
 from omnisonic.wire.cookies import read_cookie
 
@@ -41,10 +42,12 @@ def cookie_name(*, secure: bool) -> str:
 class LoginCookies:
     """Reads and writes the value of the sign-in's cookie, signed with `secret`."""
 
-    def __init__(self, secret: str, *, secure: bool) -> None:
+    def __init__(self, secret: Secret, *, secure: bool) -> None:
         self.name = cookie_name(secure=secure)
         # The same as quart-auth's own serializer makes.
-        self._serializer = URLSafeTimedSerializer(secret, SALT, signer_kwargs={"digest_method": hashlib.sha512})
+        self._serializer = URLSafeTimedSerializer(
+            believed_secrets(secret), SALT, signer_kwargs={"digest_method": hashlib.sha512}
+        )
 
     def dump(self, token: str) -> str:
         """The cookie value for `token`."""

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from omnisonic.errors import OmnisonicError
+from omnisonic.identity.signing import Secret, believed_secrets
 from omnisonic.models import LoginId, MemberId, RoomId, UserId
 
 LIFE_MS: Final = 30_000
@@ -44,18 +45,19 @@ class BadTicket(OmnisonicError):
 class TicketPrinter:
     """Signs tickets with a key derived from `secret`, and verifies them."""
 
-    def __init__(self, secret: str) -> None:
-        self._key = hmac.digest(secret.encode(), _PURPOSE, hashlib.sha256)
+    def __init__(self, secret: Secret) -> None:
+        keys = [hmac.digest(each.encode(), _PURPOSE, hashlib.sha256) for each in believed_secrets(secret)]
+        self._key, self._believed_keys = keys[-1], keys
 
     def sign(self, ticket: Ticket) -> str:
         """The signed ticket as text."""
         payload = _b64(msgspec.json.encode(ticket))
-        return f"{payload}.{self._signature(payload)}"
+        return f"{payload}.{_signature(payload, self._key)}"
 
     def read(self, text: str, *, now_ms: int) -> Ticket:
         """The ticket in `text`, if its signature is right and it is valid at `now_ms`. Raises `BadTicket`."""
         payload, _, signature = text.partition(".")
-        if not (payload.isascii() and signature.isascii() and hmac.compare_digest(self._signature(payload), signature)):
+        if not (payload.isascii() and signature.isascii() and self._is_ours(payload, signature)):
             raise BadTicket("This ticket is not one of this studio's.")
         try:
             ticket = msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=Ticket)
@@ -65,8 +67,12 @@ class TicketPrinter:
             raise BadTicket("This ticket has expired; ask for another one.")
         return ticket
 
-    def _signature(self, payload: str) -> str:
-        return _b64(hmac.digest(self._key, payload.encode(), hashlib.sha256))
+    def _is_ours(self, payload: str, signature: str) -> bool:
+        return any(hmac.compare_digest(_signature(payload, key), signature) for key in self._believed_keys)
+
+
+def _signature(payload: str, key: bytes) -> str:
+    return _b64(hmac.digest(key, payload.encode(), hashlib.sha256))
 
 
 def _b64(data: bytes) -> str:

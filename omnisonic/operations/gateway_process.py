@@ -269,9 +269,9 @@ async def open_ticket_check(settings: Settings) -> AsyncIterator[TicketCheck | N
     if settings.nextauth_secret is None:
         yield None
         return
-    settings.check_secret()
+    key = signing_secret(settings)
     async with open_guard(settings.redis_url) as guard:
-        yield TicketCheck(settings.nextauth_secret.get_secret_value(), guard)
+        yield TicketCheck(key, guard)
 
 
 async def run_gateway(settings: Settings, listeners: list[socket.socket], *, ready: Callable[[], None]) -> None:

@@ -98,7 +98,12 @@ class Settings(SettingsFields):
         _raise_if(problems)
 
     def _signing_problems(self) -> list[str]:
-        return secret_problems("NEXTAUTH_SECRET", self.nextauth_secret, SIGNING_BYTES) if self.is_production else []
+        if not self.is_production:
+            return []
+        problems = secret_problems("NEXTAUTH_SECRET", self.nextauth_secret, SIGNING_BYTES)
+        if self.nextauth_secret_previous is not None:
+            problems += secret_problems("NEXTAUTH_SECRET_PREVIOUS", self.nextauth_secret_previous, SIGNING_BYTES)
+        return problems
 
     def _token_problems(self) -> list[str]:
         return self.weak_tokens() if self.is_production else []
@@ -192,7 +197,8 @@ def _sentence(problem: ErrorDetails) -> str:
 
 def _holds_secret(variable: str, value: str) -> bool:
     """Whether a value must not be shown. A malformed URL may have its password anywhere before the `@`."""
-    return variable.endswith(("_SECRET", "_TOKEN", "_KEY")) or (variable.endswith("_URL") and "@" in value)
+    is_secret = variable.endswith(("_SECRET", "_SECRET_PREVIOUS", "_TOKEN", "_KEY"))
+    return is_secret or (variable.endswith("_URL") and "@" in value)
 
 
 def _requirement(problem: ErrorDetails) -> str:

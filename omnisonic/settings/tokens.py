@@ -12,6 +12,10 @@ class TokenSettings(BaseModel):
         default=None,
         description="signs cookies and tickets; production needs it (default: kept in the data directory)",
     )
+    nextauth_secret_previous: SecretStr | None = Field(
+        default=None,
+        description="the `NEXTAUTH_SECRET` before it was changed: still believed, never used to sign (default: none)",
+    )
     admin_token: SecretStr | None = Field(
         default=None, description="opens what is the operator's (default: kept in the data directory by `serve`)"
     )

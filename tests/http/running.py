@@ -24,6 +24,7 @@ from omnisonic.http.core.acceptor import ConnectionLimits
 from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.serving import serve_web
 from omnisonic.identity.logins import LoginCookies
+from omnisonic.identity.signing import Secret
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import Bus
 from omnisonic.stores.bus.valkey import ValkeyBus
@@ -151,6 +152,7 @@ def running_web(
     redis_url: str | None = None,
     storage: Storage | None = None,
     uploads: Callable[[UploadStore], UploadStore] = lambda store: store,
+    secret: Secret = SECRET,
     admin_token: str | None = ADMIN_TOKEN,
     gateway_port: int = 9,
     config: dict[str, object] | None = None,
@@ -182,7 +184,7 @@ def running_web(
     app = create_app(
         loaded,
         stores,
-        secret=SECRET,
+        secret=secret,
         admin_token=admin_token,
         gateway_port=gateway_port,
         web_port=port,

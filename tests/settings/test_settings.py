@@ -128,6 +128,8 @@ def test_no_secret_is_in_the_words_for_settings() -> None:
     """Whoever logs or prints them, or an error about them, tells nothing."""
     kept = {
         "NEXTAUTH_SECRET": "canary" * 8,
+        "NEXTAUTH_SECRET_PREVIOUS": "canary" * 7,
+        "METRICS_TOKEN": "canary",
         "ADMIN_TOKEN": "canary",
         "DATABASE_URL": "postgresql://me:canary@db/x",
         "REDIS_URL": "redis://:canary@valkey",
@@ -240,6 +242,11 @@ SAFE = "kJ8vX2qLw9ZtR4nB7mC1yH6pD3sF5gA0"
         ({"NEXTAUTH_SECRET": SAFE[:-1], "AUTH_ENABLE_CREDENTIALS": "true"}, ["NEXTAUTH_SECRET"]),
         ({"NEXTAUTH_SECRET": "changeme-" * 4, "AUTH_ENABLE_CREDENTIALS": "true"}, ["NEXTAUTH_SECRET"]),
         ({"NEXTAUTH_SECRET": SAFE, "ADMIN_TOKEN": "a", "AUTH_ENABLE_CREDENTIALS": "true"}, ["ADMIN_TOKEN"]),
+        ({"NEXTAUTH_SECRET": SAFE, "METRICS_TOKEN": "a", "AUTH_ENABLE_CREDENTIALS": "true"}, ["METRICS_TOKEN"]),
+        (
+            {"NEXTAUTH_SECRET": SAFE, "NEXTAUTH_SECRET_PREVIOUS": "a", "AUTH_ENABLE_CREDENTIALS": "true"},
+            ["NEXTAUTH_SECRET_PREVIOUS"],
+        ),
         ({"NEXTAUTH_SECRET": "secret" * 10, "AUTH_ENABLE_CREDENTIALS": "true"}, ["NEXTAUTH_SECRET"]),
         ({"NEXTAUTH_SECRET": SAFE}, ["GITHUB_CLIENT_ID"]),
         ({"NEXTAUTH_SECRET": SAFE, "GOOGLE_CLIENT_ID": "x", "GOOGLE_CLIENT_SECRET": "x"}, ["GITHUB_CLIENT_ID"]),
