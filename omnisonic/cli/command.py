@@ -196,6 +196,12 @@ class DoctorCommand(SettingsCommand):
     )
 
 
+class UnitsCommand(SettingsCommand):
+    """`units` needs to know where gateway and web listen."""
+
+    fields = (*GATEWAY[:2], *WEB[:2])
+
+
 class ParityCommand(SettingsCommand):
     """`parity` stands alone."""
 

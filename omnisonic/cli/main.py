@@ -6,6 +6,7 @@ the part handles signals. Modules are imported where they are needed, so that ea
 
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -18,6 +19,7 @@ from omnisonic.cli.command import (
     GatewayCommand,
     ParityCommand,
     ServeCommand,
+    UnitsCommand,
     WebCommand,
     WorkerCommand,
 )
@@ -185,6 +187,28 @@ def doctor(as_json: AsJson = False) -> None:
 
     if not doctor.run(Settings.load(), as_json=as_json):
         raise typer.Exit(1)
+
+
+@app.command(cls=UnitsCommand)
+def units(
+    parts: Annotated[
+        bool, typer.Option("--parts", help="A unit for each process, instead of one for everything.")
+    ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="FOLDER", help="Write them there, over what is there. Default: print them."),
+    ] = None,
+    account: Annotated[str, typer.Option("--user", metavar="NAME", help="The account that they run as.")] = "omnisonic",
+    settings_file: Annotated[
+        Path,
+        typer.Option("--settings", metavar="FILE", help="The file with the settings, a NAME=value on each line."),
+    ] = Path("/etc/omnisonic.env"),
+) -> None:
+    """Print units for systemd that run this installation."""
+    settings = _settings()
+    from omnisonic.cli import units
+
+    units.run(settings, parts=parts, into=into, account=account, settings_file=settings_file)
 
 
 @users.command(cls=DatabaseCommand)

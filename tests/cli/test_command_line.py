@@ -43,6 +43,7 @@ def test_the_help_lists_the_commands() -> None:
         "migrate",
         "clean-uploads",
         "doctor",
+        "units",
         "users",
         "keys",
         "rooms",

@@ -1,43 +1,70 @@
-"""The units of systemd that docs/operating.md prints: systemd has nothing to say against them, and they start us."""
+"""The units for systemd that `omnisonic units` prints: systemd has nothing to say against them, and they start us."""
 
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
+import sysconfig
+from pathlib import Path, PurePath
 from typing import Final
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.system.printed import block, blocks, replaced
+from omnisonic.cli.main import app
+from omnisonic.operations.units import Place, part_units, studio_unit
+from tests.system.printed import block, blocks
 
-VENV: Final = "/opt/omnisonic/venv"
-FOLDER: Final = "# /etc/systemd/system/"
+PROGRAM: Final = "/opt/omnisonic/venv/bin/omnisonic"
+LISTENERS: Final = {"gateway": "127.0.0.1:8080", "web": "127.0.0.1:3000"}
+PLACE: Final = Place(PurePath(PROGRAM), "omnisonic", PurePath("/etc/omnisonic.env"), LISTENERS)
+FOLDER: Final = "/etc/systemd/system"
 PARTS: Final = {"gateway", "web", "worker"}
 DECODERS_NEED: Final = "SystemCallFilter"
 """What would keep the processes that decode uploads from locking themselves in."""
 VERIFY_S: Final = 50.0
 
 
-def units() -> dict[str, str]:
-    """What is printed, by the name of its file in systemd's folder."""
-    texts = [text for text in blocks("ini") if text.startswith(FOLDER)]
-    return {text.splitlines()[0].removeprefix(FOLDER): text for text in texts}
+def units(place: Place = PLACE) -> dict[str, str]:
+    """All that can be printed, by the name of its file in systemd's folder."""
+    return studio_unit(place) | part_units(place)
 
 
-def test_systemd_has_nothing_to_say_against_the_printed_units(tmp_path: Path) -> None:
-    """All of them as printed, but for where the programs are: `systemd-analyze verify` is silent."""
+def run(*arguments: str, **settings: str) -> tuple[int, str]:
+    """What the command prints, in this process."""
+    environ = dict.fromkeys(("GATEWAY_HOST", "GATEWAY_PORT", "WEB_HOST", "WEB_PORT")) | settings
+    ended = CliRunner().invoke(app, ["units", *arguments], env=environ)
+    return ended.exit_code, ended.stdout
+
+
+def verify(folder: Path) -> None:
+    """Have systemd read all units in this folder. Errors: `AssertionError`, with what it says."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is missing here (Debian: systemd)")
-    for name, text in units().items():
-        file = tmp_path / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(replaced(text, {VENV: sys.prefix}) if VENV in text else text)
-    named = [str(tmp_path / name) for name in units() if "/" not in name]
-    verify = [analyze, "--man=no", "verify", *named]
-    ended = subprocess.run(verify, capture_output=True, text=True, timeout=VERIFY_S, check=False)
+    named = sorted(str(path) for path in folder.iterdir() if path.is_file())
+    ended = subprocess.run(
+        [analyze, "--man=no", "verify", *named], capture_output=True, text=True, timeout=VERIFY_S, check=False
+    )
     assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")
+
+
+def test_systemd_has_nothing_to_say_against_the_units(tmp_path: Path) -> None:
+    """All of them, as the command writes them: `systemd-analyze verify` is silent."""
+    assert run("--into", str(tmp_path))[0] == run("--parts", "--into", str(tmp_path))[0] == 0
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(units())
+    verify(tmp_path)
+
+
+def test_systemd_starts_a_program_whatever_its_path_is(tmp_path: Path) -> None:
+    """With spaces and percent signs in it."""
+    program = tmp_path / "100% of all music" / "omnisonic"
+    program.parent.mkdir()
+    program.symlink_to("/bin/true")
+    folder = tmp_path / "units"
+    folder.mkdir()
+    for name, text in studio_unit(Place(program, "omnisonic", tmp_path / "100%.env", LISTENERS)).items():
+        (folder / name).write_text(text)
+    verify(folder)
 
 
 def test_there_is_a_unit_for_all_and_one_for_each_part() -> None:
@@ -49,12 +76,11 @@ def test_there_is_a_unit_for_all_and_one_for_each_part() -> None:
     }
     sockets = {name.removesuffix(".socket") for name in units() if name.endswith(".socket")}
     assert sockets == {"omnisonic-gateway", "omnisonic-web"}
-    program = f"{VENV}/bin/omnisonic"
     parts = {
-        f"omnisonic-{part}": [f"{program} {part}" + (" --fd 3" if f"omnisonic-{part}" in sockets else "")]
+        f"omnisonic-{part}": [f"{PROGRAM} {part}" + (" --fd 3" if f"omnisonic-{part}" in sockets else "")]
         for part in PARTS
     }
-    assert commands == {"omnisonic": [f"{program} serve"], **parts}
+    assert commands == {"omnisonic": [f"{PROGRAM} serve"], **parts}
 
 
 def test_no_unit_takes_away_what_the_decoders_lock_themselves_in_by() -> None:
@@ -68,13 +94,47 @@ def test_no_unit_takes_away_what_the_decoders_lock_themselves_in_by() -> None:
     assert {line for line in own if "=" in line} == {"Description=Omnisonic Studio", "WantedBy=multi-user.target"}
 
 
+def test_the_command_prints_what_it_would_write(tmp_path: Path) -> None:
+    """With the place of each file, for this program, and for the account and the settings that it is given."""
+    mine = ("--user", "music", "--settings", "/srv/music.env")
+    place = Place(Path(sysconfig.get_path("scripts")) / "omnisonic", "music", PurePath("/srv/music.env"), LISTENERS)
+    for options, made in (((), studio_unit(place)), (("--parts",), part_units(place))):
+        printed = "\n".join(f"# {FOLDER}/{name}\n{text}" for name, text in made.items())
+        assert run(*options, *mine) == (0, printed)
+        assert run(*options, *mine, "--into", str(tmp_path))[0] == 0
+        assert {name: (tmp_path / name).read_text() for name in made} == made
+
+
+@pytest.mark.parametrize(
+    ("settings", "listener"),
+    [
+        ({"GATEWAY_HOST": "10.0.0.6", "GATEWAY_PORT": "9000"}, "10.0.0.6:9000"),
+        ({"GATEWAY_HOST": "::1"}, "[::1]:8080"),
+        ({"GATEWAY_HOST": "localhost"}, "127.0.0.1:8080"),
+    ],
+)
+def test_sockets_listen_where_the_settings_say(settings: dict[str, str], listener: str) -> None:
+    """In a form that systemd reads."""
+    assert f"ListenStream={listener}\n" in run("--parts", **settings)[1]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    """Without a traceback."""
+    (tmp_path / "file").write_text("")
+    ended = CliRunner().invoke(app, ["units", "--into", str(tmp_path / "file")])
+    assert "omnisonic.service cannot be written: " in str(ended.exception)
+
+
 def test_the_account_that_is_made_is_the_one_that_units_and_commands_use() -> None:
-    """And the settings are a file that only root can read."""
+    """And the settings are a file that only root can read; the program is the one that was installed."""
     made = block("sh", "useradd")
     (account,) = re.findall(r"^useradd .* (\w+)$", made, re.MULTILINE)
     (settings,) = re.findall(r"^install -m 0600 /dev/null (\S+)$", made, re.MULTILINE)
+    assert (account, settings) == (PLACE.account, str(PLACE.settings_file))
     for name in ("omnisonic.service", "omnisonic-.service.d/shared.conf"):
         assert {f"User={account}", f"EnvironmentFile={settings}"} <= set(units()[name].splitlines())
     by_hand = block("sh", "systemd-run")
     assert f"--uid={account} " in by_hand
     assert f"--property=EnvironmentFile={settings} " in by_hand
+    written = [line for text in blocks("sh") for line in text.splitlines() if " units " in line]
+    assert written == [f"{PROGRAM} units {options}--into {FOLDER}" for options in ("", "--parts ")]
