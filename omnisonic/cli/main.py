@@ -34,7 +34,6 @@ app = typer.Typer(
     name="omnisonic",
     help="Omnisonic Studio: realtime rooms for musicians.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
