@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from io import IOBase
 from pathlib import Path
+from typing import BinaryIO
 
 from omnisonic.process.disk import Disk
 
@@ -33,7 +34,7 @@ class RecordingDisk(Disk):
         self.asked.append(("link", self._name(to)))
         super().link(file, to)
 
-    def lock(self, file: IOBase) -> None:
+    def lock(self, file: IOBase | BinaryIO) -> None:
         before, self._before_lock = self._before_lock, None
         if before is not None:
             before()

@@ -174,6 +174,12 @@ class CleanUploadsCommand(SettingsCommand):
     fields = (*EVERYWHERE, *DATABASE, *STORAGE, *RETENTION)
 
 
+class BackupCommand(SettingsCommand):
+    """`backup` and `restore` need the rows, the objects and the secrets."""
+
+    fields = (*EVERYWHERE, *DATABASE, *STORAGE)
+
+
 class RoomsCommand(SettingsCommand):
     """`rooms` finds a gateway, and shows it the operator's token."""
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 from io import IOBase
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 
 class Disk:
@@ -33,7 +33,7 @@ class Disk:
         """Add a hard link. Raises `FileExistsError`."""
         to.hardlink_to(file)
 
-    def lock(self, file: IOBase) -> None:
+    def lock(self, file: IOBase | BinaryIO) -> None:
         """Lock `file` until it is closed. Raises `BlockingIOError` when another process has locked it."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

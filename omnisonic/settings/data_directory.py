@@ -123,6 +123,24 @@ def kept_secret(folder: Path, name: str, *, disk: Disk = DISK) -> str:
     return secret
 
 
+def put_secret(folder: Path, name: str, content: bytes, *, disk: Disk = DISK) -> None:
+    """Store `content` as the private file `name` in `folder`, in place of one that is there. Raises `OSError`.
+
+    It is written under another name and renamed, so the file is complete, whatever ends the process.
+    """
+    descriptor, beside = tempfile.mkstemp(prefix=f".{name}-", dir=private_folder(folder))
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            disk.sync(file.fileno())
+        disk.rename(Path(beside), folder / name)
+        disk.sync_folder(folder)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
 def _make_files_private(folder: Path) -> None:
     """Make the files in `folder` private, but not those in its subfolders."""
     for entry in os.scandir(folder):

@@ -2,7 +2,8 @@
 
 It deletes the object first and its registration afterwards, so that no object is forgotten. Several processes may
 collect at once. Overload: `BATCH` objects are taken at a time and `AT_ONCE` are deleted at the same time. Crash, or a
-store that does not answer: what was not deleted is due again after a minute. Shutdown: cancel at any time.
+store that does not answer: what was not deleted is due again after a minute. Shutdown: cancel at any time. While a
+backup copies the objects (`omnisonic.operations.backup`), nothing is deleted; that waits, too.
 """
 
 import asyncio
@@ -62,7 +63,10 @@ class GarbageCollector:
         return swept
 
     async def _delete_all(self, keys: list[Key]) -> list[Key]:
-        """Delete these objects, `AT_ONCE` at a time. Returns those that are deleted."""
+        """Delete these objects, `AT_ONCE` at a time. Returns those that are deleted: none while a backup runs."""
+        if not await self._retention.may_delete():
+            _log.info("garbage_collector.waits", extra={"reason": "A backup copies the files.", "objects": len(keys)})
+            return []
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def delete(key: Key) -> bool:

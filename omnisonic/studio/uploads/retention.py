@@ -14,6 +14,7 @@ from omnisonic.models import Upload
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage import Key
 from omnisonic.studio.uploads import BIN_DAYS
+from omnisonic.studio.uploads.unreferenced_objects import COPY_LOCK, MAY_DELETE
 from omnisonic.studio.uploads.upload_changes import stored_upload
 from omnisonic.studio.uploads.upload_statements import COLUMNS
 
@@ -95,6 +96,14 @@ class UploadRetention:
         """Take at most `limit` unreferenced objects that are due, to delete them. They cannot be bound from now on."""
         rows = await self._database.rows(_TAKE_UNREFERENCED, limit, timedelta(seconds=TAKEN_S))
         return [row["object_key"] for row in rows]
+
+    async def may_delete(self) -> bool:
+        """Whether objects that nothing refers to by now may be deleted: not while a backup copies them.
+
+        Ask after their rows are gone: a backup that begins later does not need them.
+        """
+        row = await self._database.row(MAY_DELETE, COPY_LOCK)
+        return row is not None and bool(row["may_delete"])
 
     async def forget_unreferenced(self, keys: list[Key]) -> None:
         """Remove the registrations of objects that are deleted. Idempotent."""

@@ -14,6 +14,8 @@ from omnisonic.stores.storage import Key
 
 UNREFERENCED_S: Final = 7200
 """How long an object may stay unreferenced while it is put: longer than any put takes."""
+COPY_LOCK: Final = 0x6F6D6E63
+"""The number of the advisory lock that whoever copies all objects holds. Meanwhile none is deleted."""
 TOO_LATE: Final = "The upload took too long. Send it again."
 
 _REGISTER: Final = """
@@ -63,6 +65,12 @@ WHERE NOT EXISTS (SELECT FROM uploads WHERE object_key = $1)
     AND NOT EXISTS (SELECT FROM exports WHERE object_key = $1)
 ON CONFLICT (object_key) DO UPDATE SET due_at = now(), doomed = true
 RETURNING object_key
+"""
+
+
+MAY_DELETE: Final = """
+-- $1 the copy lock. Whether objects may be deleted whose rows are gone by now: no, while somebody copies all objects.
+SELECT pg_try_advisory_xact_lock_shared($1) AS may_delete
 """
 
 
