@@ -10,6 +10,7 @@ import pytest
 
 from omnisonic import __version__
 from omnisonic.cli.command import (
+    BackupCommand,
     CleanUploadsCommand,
     DatabaseCommand,
     DoctorCommand,
@@ -42,6 +43,8 @@ def test_the_help_lists_the_commands() -> None:
         "parity",
         "migrate",
         "clean-uploads",
+        "backup",
+        "restore",
         "doctor",
         "units",
         "users",
@@ -61,6 +64,8 @@ def test_the_help_lists_the_commands() -> None:
         ("parity", ParityCommand),
         ("migrate", DatabaseCommand),
         ("clean-uploads", CleanUploadsCommand),
+        ("backup", BackupCommand),
+        ("restore", BackupCommand),
         ("doctor", DoctorCommand),
         ("users add", DatabaseCommand),
     ],

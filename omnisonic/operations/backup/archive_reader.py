@@ -31,6 +31,9 @@ READ_BYTES: Final = 1_048_576
 LONGEST_LINE: Final = 65_536
 LONGEST_DESCRIPTION: Final = 4_194_304
 
+_NOT_JSON: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON that is expected."""
+
 Record = TypeVar("Record", bound=msgspec.Struct)
 
 
@@ -90,7 +93,7 @@ class ArchiveReader:
         for line in self.lines(member):
             try:
                 yield decoder.decode(line)
-            except (msgspec.MsgspecError, RecursionError) as problem:
+            except _NOT_JSON as problem:
                 raise self.damaged(member.name) from problem
 
     def describe(self) -> Description:
@@ -112,7 +115,7 @@ class ArchiveReader:
                     "with that version."
                 )
             return msgspec.json.decode(content, type=Description)
-        except (msgspec.MsgspecError, RecursionError) as problem:
+        except _NOT_JSON as problem:
             raise self.damaged(DESCRIPTION) from problem
 
     def damaged(self, name: str = "") -> ArchiveDamaged:

@@ -75,7 +75,9 @@ _LOST: Final = (
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    asyncpg.InternalClientError,
 )
+"""What asyncpg raises on a connection that is lost; the last one when it was lost while nobody used it."""
 
 WriteBlock: TypeAlias = Callable[[bytes], Coroutine[Any, Any, None]]
 

@@ -145,8 +145,8 @@ async def _fill(url: str, storage: Storage) -> list[Key]:
         await add_upload(connection, user, upload, LARGE, session=session)
         await put(storage, export, b"mix", Label("audio/flac", "mix.flac"))
         await connection.execute(
-            "INSERT INTO exports (session_id, user_id, format, status, file_name, file_size, sha256, object_key, due_at)"
-            " VALUES ($1, $2, 'flac', 'completed', 'mix.flac', 3, $3, $4, NULL)",
+            "INSERT INTO exports (session_id, user_id, format, status, file_name, file_size, sha256, object_key,"
+            " due_at) VALUES ($1, $2, 'flac', 'completed', 'mix.flac', 3, $3, $4, NULL)",
             session, user, hashlib.sha256(b"mix").hexdigest(), export,
         )  # fmt: skip
         await put(storage, piece, b"chunk")
@@ -161,8 +161,9 @@ async def _fill(url: str, storage: Storage) -> list[Key]:
             f"uploads/{uuid4()}", user, resumable,
         )  # fmt: skip
         await connection.execute(
-            "INSERT INTO kept_messages (session_id, epoch, message_offset, member_id, client_id, content_digest, user_id,"
-            " display_name, type, payload, said_at) SELECT $1, 'e', n, 'm', n::text, decode('00ff', 'hex'), $2, $3,"
+            "INSERT INTO kept_messages (session_id, epoch, message_offset, member_id, client_id, content_digest,"
+            " user_id, display_name, type, payload, said_at)"
+            " SELECT $1, 'e', n, 'm', n::text, decode('00ff', 'hex'), $2, $3,"
             ' \'chat\', \'"\\u0000\\n"\', now() FROM generate_series(1, 500) AS n',
             session, user, ODD_NAME,
         )  # fmt: skip

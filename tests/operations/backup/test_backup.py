@@ -70,7 +70,7 @@ class Musicians(threading.Thread):
         self.problem: BaseException | None = None
         self._url = url
         self._folder = folder
-        self._stop = threading.Event()
+        self._stopping = threading.Event()
 
     def run(self) -> None:
         try:
@@ -83,7 +83,7 @@ class Musicians(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._stopping.set()
         self.join()
 
     async def _play(self) -> None:
@@ -91,7 +91,7 @@ class Musicians(threading.Thread):
         try:
             async with aclosing(LocalStorage(self._folder)) as storage:
                 user = await connection.fetchval("INSERT INTO users (name) VALUES ('Bo') RETURNING id")
-                while not self._stop.is_set():
+                while not self._stopping.is_set():
                     key = f"uploads/{uuid4()}"
                     content = f"stem {key}".encode() * 1000
                     await put(storage, key, content)
@@ -209,11 +209,16 @@ def test_a_storage_that_does_not_answer_ends_a_backup_without_an_archive(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_called_so() -> None:
-    """Whenever the system says it: when a block is written, or at the end."""
-    for size in (1, 1_000_000):
-        with contextlib.suppress(OSError), Path("/dev/full").open("wb") as full:
-            archive = ArchiveWriter(full, "studio.tar", written_at=0)
-            with contextlib.closing(archive), pytest.raises(ArchiveNotWritten, match=r"^studio\.tar cannot be written"):
-                archive.add("secrets/secret", bytes(size))
-                archive.finish()
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_full_disk_is_called_so(size: int) -> None:
+    """Whenever the system says it: at the end, or when a block is written."""
+    with contextlib.suppress(OSError), Path("/dev/full").open("wb") as full:
+        archive = ArchiveWriter(full, "studio.tar", written_at=0)
+        with pytest.raises(ArchiveNotWritten, match=r"^studio\.tar cannot be written"):
+            _write_secret(archive, bytes(size))
+        archive.close()
+
+
+def _write_secret(archive: ArchiveWriter, content: bytes) -> None:
+    archive.add("secrets/secret", content)
+    archive.finish()
