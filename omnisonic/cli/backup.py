@@ -154,11 +154,16 @@ def _counted(summary: Summary) -> str:
     return f"{summary.tables} tables{rows}, {summary.files:,} files of {summary.file_bytes:,} bytes, secrets: {secrets}"
 
 
+def _number_of(keys: list[str]) -> str:
+    """How many files they are, with the verb."""
+    return "1 file was" if len(keys) == 1 else f"{len(keys):,} files were"
+
+
 def _storage_problems(summary: Summary) -> list[str]:
     """Sentences about what the storage lacked, without their first words."""
     return [
-        f"{len(keys):,} files {what}: {', '.join(keys[:LISTED])}{' and others' if len(keys) > LISTED else ''}."
-        for keys, what in ((summary.missing, "were missing"), (summary.damaged, "were not as the database says"))
+        f"{_number_of(keys)} {what}: {', '.join(keys[:LISTED])}{' and others' if len(keys) > LISTED else ''}."
+        for keys, what in ((summary.missing, "missing"), (summary.damaged, "not as the database says"))
         if keys
     ]
 

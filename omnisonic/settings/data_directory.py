@@ -1,4 +1,4 @@
-"""The data directory: the files of one installation (`OMNISONIC_DATA_DIR`), locked by one supervisor at a time.
+"""The data directory: the files of one installation (`OMNISONIC_DATA_DIR`), locked by one process at a time.
 
 It is private: the folder has mode 0700, and its files, some of which are secrets, have 0600. A folder of ours with a
 wider mode, from a backup or an earlier version, is closed again, with a line in the log. One that may belong to others
@@ -42,7 +42,7 @@ class UnusableDataDirectory(OmnisonicError):
 def data_directory(path: Path, *, disk: Disk = DISK) -> Iterator[Path]:
     """Create `path` if it is missing, and lock it until the block ends. Yields its absolute path.
 
-    Raises `UnusableDataDirectory` when it cannot be written to, or another supervisor has locked it.
+    Raises `UnusableDataDirectory` when it cannot be written to, or another process has locked it.
     """
     path = path.absolute()
     with contextlib.ExitStack() as held:
@@ -52,7 +52,8 @@ def data_directory(path: Path, *, disk: Disk = DISK) -> Iterator[Path]:
             _lock(path / LOCK, held, disk)
         except BlockingIOError as problem:
             raise UnusableDataDirectory(
-                f"Another `omnisonic serve` uses the data directory {path}; stop it, or set OMNISONIC_DATA_DIR."
+                f"Another `omnisonic serve` uses the data directory {path}, or a backup or restore of it runs; "
+                "stop it, or set OMNISONIC_DATA_DIR."
             ) from problem
         except OSError as problem:
             reason = problem.strerror or str(problem)

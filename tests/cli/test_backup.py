@@ -127,7 +127,7 @@ def test_what_cannot_be_done_is_a_sentence(settings: dict[str, str], tmp_path: P
     assert "so it must be a file: save it first" in stream.stderr
     with data_directory(data):
         used = completed("restore", str(archive), **settings)
-    assert f"Another `omnisonic serve` uses the data directory {data}; stop it" in used.stderr
+    assert f"Another `omnisonic serve` uses the data directory {data}, or a backup or restore" in used.stderr
     assert [shown.returncode for shown in (there, nothing, stream, used)] == [1, 1, 1, 1]
     assert not (tmp_path / "nobody").exists()
 
@@ -140,7 +140,7 @@ def test_a_backup_without_all_files_is_made_and_fails(
     (data / "uploads" / key).unlink()
     made = completed("backup", str(tmp_path / "studio.tar"), **settings)
     assert made.returncode == 1
-    assert f"has all that is there, but in the storage 1 files were missing: {key}." in made.stderr
+    assert f"has all that is there, but in the storage 1 file was missing: {key}." in made.stderr
     assert verified(tmp_path / "studio.tar").summary.files == 2
 
 

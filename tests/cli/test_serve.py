@@ -108,7 +108,8 @@ def test_a_second_studio_in_the_same_data_directory_is_told_so(studio: Command) 
     shown = completed("serve", OMNISONIC_DATA_DIR=data)
     assert shown.returncode == 1
     assert shown.stderr == (
-        f"omnisonic: Another `omnisonic serve` uses the data directory {data}; stop it, or set OMNISONIC_DATA_DIR.\n"
+        f"omnisonic: Another `omnisonic serve` uses the data directory {data}, or a backup or restore of it runs; "
+        "stop it, or set OMNISONIC_DATA_DIR.\n"
     )
     assert ready(studio)
 

@@ -15,6 +15,7 @@ from omnisonic.operations.backup import ArchiveNotWritten, BackupRunning, Nothin
 from omnisonic.operations.backup.archive_writer import ArchiveWriter
 from omnisonic.stores.database.migrations import DatabaseUnreachable
 from omnisonic.stores.database.pool import Database
+from omnisonic.stores.storage import Key
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.stores.storage.s3 import S3Storage
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -28,13 +29,15 @@ ROUNDS = 40
 """How many uploads and deletions happen while a backup runs."""
 
 
-async def _collect(url: str, folder: Path) -> int:
-    """What the worker does every ten minutes. Returns how many objects are deleted."""
+async def _collect(url: str, folder: Path, *keys: Key) -> int:
+    """Delete these objects, as a request does, and then what the worker finds. Returns how many it has deleted."""
     database = Database(url, connections=1, deadlines=PATIENT)
     await database.open()
     try:
         async with aclosing(LocalStorage(folder)) as storage:
-            return await GarbageCollector(UploadRetention(database), storage).sweep()
+            collector = GarbageCollector(UploadRetention(database), storage)
+            await collector.collect(list(keys))
+            return await collector.sweep()
     finally:
         await database.aclose()
 
@@ -50,7 +53,7 @@ def test_what_is_deleted_while_a_backup_runs_is_in_it(
     def delete(step: str) -> None:
         if "files" in step:
             source.execute("DELETE FROM uploads WHERE object_key = $1", key)
-            collected.append(blocking(_collect(source.url, tmp_path / "uploads")))
+            collected.append(blocking(_collect(source.url, tmp_path / "uploads", key)))
 
     summary = source.back_up(tmp_path / "studio.tar", Quiet(delete))
     assert (collected, summary.missing) == ([0], [])
