@@ -23,7 +23,7 @@ from omnisonic.cli.storage import create_storage
 from omnisonic.errors import InvalidInput
 from omnisonic.identity.signing import FILE as SIGNING_SECRET
 from omnisonic.observability.logs import configure_logs
-from omnisonic.operations.backup import BackupIncomplete, NothingToBackUp, Report, Summary
+from omnisonic.operations.backup import BackupIncomplete, NothingToBackUp, Report, Summary, count_files
 from omnisonic.operations.backup.archive_reader import ArchiveReader, open_archive
 from omnisonic.operations.backup.archive_writer import ArchiveWriter, new_archive, standard_output
 from omnisonic.operations.backup.backup import Secrets, back_up
@@ -84,8 +84,7 @@ def run_restore(settings: Settings, file: str, *, check_only: bool, as_json: boo
         raise InvalidInput("An archive is checked before it is restored, so it must be a file: save it first.")
     with ExitStack() as held:
         archive = held.enter_context(open_archive(Path(file)))
-        if not check_only:
-            data = held.enter_context(data_directory(settings.data_dir))
+        data = settings.data_dir if check_only else held.enter_context(data_directory(settings.data_dir))
         report = held.enter_context(_open_report())
         contents = verify_archive(archive, report)
         if not check_only:
@@ -151,12 +150,12 @@ def _print_restore(file: str, contents: Contents, *, check_only: bool, as_json: 
 def _counted(summary: Summary) -> str:
     rows = "" if summary.rows is None else f" with {summary.rows:,} rows"
     secrets = " and ".join(summary.secrets) or "none in the data directory"
-    return f"{summary.tables} tables{rows}, {summary.files:,} files of {summary.file_bytes:,} bytes, secrets: {secrets}"
+    return f"{summary.tables} tables{rows}, {count_files(summary.files)} of {summary.file_bytes:,} bytes, secrets: {secrets}"
 
 
 def _number_of(keys: list[str]) -> str:
     """How many files they are, with the verb."""
-    return "1 file was" if len(keys) == 1 else f"{len(keys):,} files were"
+    return f"{count_files(len(keys))} {'was' if len(keys) == 1 else 'were'}"
 
 
 def _storage_problems(summary: Summary) -> list[str]:

@@ -109,6 +109,11 @@ class Summary(msgspec.Struct, kw_only=True, rename="camel"):
     damaged: list[str] = []
 
 
+def count_files(number: int) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} file{'' if number == 1 else 's'}"
+
+
 class Report(Protocol):
     """Is told how the work goes on."""
 

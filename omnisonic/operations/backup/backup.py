@@ -13,7 +13,7 @@ import msgspec
 
 from omnisonic import __version__
 from omnisonic.errors import Unavailable
-from omnisonic.operations.backup import NothingToBackUp, Report, Summary, database_copy
+from omnisonic.operations.backup import NothingToBackUp, Report, Summary, count_files, database_copy
 from omnisonic.operations.backup.archive_writer import ArchiveWriter, LineFile
 from omnisonic.operations.backup.contents import DESCRIPTION, FORMAT, OBJECT_LIST, Description, StoredObject, Table
 from omnisonic.stores.database.migrations import Connection, status
@@ -76,7 +76,7 @@ async def back_up(
                 await _copy_database(connection, migration, archive, summary, report, now)
                 await _list_objects(connection, objects, summary)
             archive.add_lines(OBJECT_LIST, objects)
-            report.begin(f"Copying {summary.files:,} files.", summary.file_bytes)
+            report.begin(f"Copying {count_files(summary.files)}.", summary.file_bytes)
             await _copy_objects(connection, storage, objects, archive, summary, report)
     finally:
         objects.close()

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import asyncpg
 
 from omnisonic.errors import Unavailable
-from omnisonic.operations.backup import ArchiveTooNew, CannotRestore, NotEmpty, Report, database_copy
+from omnisonic.operations.backup import ArchiveTooNew, CannotRestore, NotEmpty, Report, count_files, database_copy
 from omnisonic.operations.backup.archive_reader import ArchiveReader
 from omnisonic.operations.backup.contents import Description, Kind, Member, StoredObject, Table
 from omnisonic.operations.backup.verification import Contents, ExpectedObjects
@@ -43,7 +43,7 @@ async def restore(
     """
     description, summary = contents.description, contents.summary
     await _prepare_database(url, description)
-    report.begin(f"Restoring {summary.files:,} files.", summary.file_bytes)
+    report.begin(f"Restoring {count_files(summary.files)}.", summary.file_bytes)
     await _put_objects_and_secrets(archive, storage, put_secret, report)
     report.begin(f"Restoring {summary.tables} tables.", 0)
     try:

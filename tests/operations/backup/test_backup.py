@@ -64,6 +64,22 @@ def test_what_is_deleted_while_a_backup_runs_is_in_it(
     assert blocking(_collect(source.url, tmp_path / "uploads")) == 1
 
 
+def test_all_tables_are_of_one_moment(source: Installation, target: Installation, tmp_path: Path) -> None:
+    """What is added and deleted while tables are copied is not seen, in none of them."""
+    source.fill()
+    before = source.rows()
+
+    def change(step: str) -> None:
+        if "tables" in step:
+            source.execute("INSERT INTO users (name) VALUES ('Bo')")
+            source.execute("DELETE FROM uploads")
+
+    source.back_up(tmp_path / "studio.tar", Quiet(change))
+    assert source.rows() != before
+    target.restore(tmp_path / "studio.tar")
+    assert target.rows() == before
+
+
 class Musicians(threading.Thread):
     """Upload and delete for as long as the block lasts, as the web and the worker do, in batches of their own."""
 
