@@ -150,7 +150,8 @@ def _print_restore(file: str, contents: Contents, *, check_only: bool, as_json: 
 def _counted(summary: Summary) -> str:
     rows = "" if summary.rows is None else f" with {summary.rows:,} rows"
     secrets = " and ".join(summary.secrets) or "none in the data directory"
-    return f"{summary.tables} tables{rows}, {count_files(summary.files)} of {summary.file_bytes:,} bytes, secrets: {secrets}"
+    files = f"{count_files(summary.files)} of {summary.file_bytes:,} bytes"
+    return f"{summary.tables} tables{rows}, {files}, secrets: {secrets}"
 
 
 def _number_of(keys: list[str]) -> str:

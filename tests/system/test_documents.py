@@ -152,7 +152,9 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
     assert _commands(page) == ["rooms ls --json", "users add a@b --name A"]
     assert _exists("rooms ls --json")
     assert _exists("users add a@b --name A")
-    for wrong in ("room", "--complete", "rooms ls --yaml", "rooms kick", "migrate --satus", "serve now"):
+    assert _exists("backup -")
+    wrong_ones = ("room", "--complete", "rooms ls --yaml", "rooms kick", "migrate --satus", "serve now", "backup")
+    for wrong in (*wrong_ones, "backup a b"):
         assert not _exists(wrong), wrong
 
 
@@ -227,7 +229,7 @@ def _exists(command_line: str) -> bool:
     given = 0
     while words:
         word, *words = words
-        if not word.startswith("-"):
+        if not word.startswith("-") or word == "-":
             given += 1
         elif word not in options:
             return False
