@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnisonic import __version__
+from omnisonic.cli.backup_commands import backup, restore
 from omnisonic.cli.command import (
     BackupCommand,
     CleanUploadsCommand,
@@ -179,38 +180,8 @@ def clean_uploads(
     clean_uploads.run(settings, dry_run=dry_run, older_than=older_than, as_json=as_json)
 
 
-@app.command(cls=BackupCommand)
-def backup(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The archive to write; - for standard output.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there already.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write the whole installation into one archive: database, uploads and mixdowns, secrets.
-
-    The studio may run meanwhile. The archive has the secrets that are files in OMNISONIC_DATA_DIR, and people's music,
-    so only you can read it (mode 0600). Settings are not in it.
-    """
-    settings = _settings()
-    from omnisonic.cli import backup
-
-    backup.run_backup(settings, file, replace=force, as_json=as_json)
-
-
-@app.command(cls=BackupCommand)
-def restore(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="An archive that `omnisonic backup` has written.")],
-    check: Annotated[bool, typer.Option("--check", help="Only verify the archive, and restore nothing.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Restore an archive onto an empty installation.
-
-    Stop the studio before. The archive is verified before anything is changed. Whatever interrupts a restore, run it
-    again.
-    """
-    settings = _settings()
-    from omnisonic.cli import backup
-
-    backup.run_restore(settings, file, check_only=check, as_json=as_json)
+app.command(cls=BackupCommand)(backup)
+app.command(cls=BackupCommand)(restore)
 
 
 @app.command(cls=DoctorCommand)
