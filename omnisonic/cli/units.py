@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from omnisonic.errors import BadSettings, OmnisonicError
-from omnisonic.operations.units import Place, part_units, studio_unit
+from omnisonic.operations.units import Place, backup_units, part_units, studio_unit
 from omnisonic.settings.settings import Settings
 
 FOLDER: Final = "/etc/systemd/system"
@@ -36,7 +36,7 @@ def run(settings: Settings, *, parts: bool, into: Path | None, account: str, set
     """
     program = Path(sysconfig.get_path("scripts")) / "omnisonic"
     place = Place(program, account, settings_file, _listeners(settings) if parts else {})
-    units = part_units(place) if parts else studio_unit(place)
+    units = (part_units(place) if parts else studio_unit(place)) | backup_units(place)
     if into is None:
         typer.echo("\n".join(f"# {FOLDER}/{name}\n{text}" for name, text in units.items()), nl=False)
         return

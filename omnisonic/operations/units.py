@@ -1,4 +1,4 @@
-"""The systemd units of a studio: one for everything, or one for each process (SPEC 9). Pure.
+"""The systemd units of a studio: one for everything, or one for each process, and a nightly backup (SPEC 9). Pure.
 
 They take away the rights that the studio does not need. There is no `SystemCallFilter=`, because the processes that
 decode uploads lock themselves in with Landlock and seccomp, and must be allowed to do that.
@@ -14,6 +14,8 @@ NICENESS: Final = 10
 """For what comes after the rooms, as under `serve`."""
 BACKLOG: Final = 4096
 """Connections that wait in a socket while its process is restarted."""
+BACKUPS: Final = "/var/backups/omnisonic"
+BACKUP_DAYS: Final = 14
 PARTS: Final = {"gateway": "rooms", "web": "pages and REST", "worker": "mixdowns and waveforms"}
 """The processes, and what they are for."""
 _PLAIN: Final = re.compile(r"[\w./@+:-]+")
@@ -83,6 +85,42 @@ def part_units(place: Place) -> dict[str, str]:
     return units
 
 
+def backup_units(place: Place) -> dict[str, str]:
+    """A backup every night, kept for `BACKUP_DAYS`, by the names of its files.
+
+    They are not called `omnisonic-…`, because a backup that failed must not be repeated like a part that ended.
+    """
+    newest = f"{BACKUPS}/omnisonic.tar"
+    service = f"""\
+[Unit]
+Description=Omnisonic Studio: backup
+After=network-online.target omnisonic.service
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+{_service(place)}ExecStart={_word(place.program)} backup --force {newest}
+ExecStartPost=/bin/sh -c 'cd {BACKUPS} && ln -f omnisonic.tar omnisonic-$$(date +%%F).tar'
+ExecStartPost=/usr/bin/find {BACKUPS} -name omnisonic-*.tar -mtime +{BACKUP_DAYS} -delete
+ReadWritePaths={BACKUPS}
+Nice={NICENESS}
+IOSchedulingClass=idle
+{_RIGHTS}"""
+    return {"backup-omnisonic.service": service, "backup-omnisonic.timer": _TIMER}
+
+
+_TIMER: Final = """\
+[Unit]
+Description=Omnisonic Studio: backup every night
+
+[Timer]
+OnCalendar=*-*-* 03:30
+RandomizedDelaySec=15min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
 _LIMITS: Final = """\
 TimeoutStopSec=15
 LimitNOFILE=65536

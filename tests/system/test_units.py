@@ -1,6 +1,8 @@
 """The units for systemd that `omnisonic units` prints: systemd has nothing to say against them, and they start us."""
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sysconfig
@@ -11,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from omnisonic.cli.main import app
-from omnisonic.operations.units import Place, part_units, studio_unit
-from tests.system.printed import block, blocks
+from omnisonic.operations.units import BACKUPS, Place, backup_units, part_units, studio_unit
+from tests.system.printed import block, blocks, replaced
 
 PROGRAM: Final = "/opt/omnisonic/venv/bin/omnisonic"
 LISTENERS: Final = {"gateway": "127.0.0.1:8080", "web": "127.0.0.1:3000"}
@@ -26,7 +28,7 @@ VERIFY_S: Final = 50.0
 
 def units(place: Place = PLACE) -> dict[str, str]:
     """All that can be printed, by the name of its file in systemd's folder."""
-    return studio_unit(place) | part_units(place)
+    return studio_unit(place) | part_units(place) | backup_units(place)
 
 
 def run(*arguments: str, **settings: str) -> tuple[int, str]:
@@ -80,7 +82,26 @@ def test_there_is_a_unit_for_all_and_one_for_each_part() -> None:
         f"omnisonic-{part}": [f"{PROGRAM} {part}" + (" --fd 3" if f"omnisonic-{part}" in sockets else "")]
         for part in PARTS
     }
-    assert commands == {"omnisonic": [f"{PROGRAM} serve"], **parts}
+    backup = [f"{PROGRAM} backup --force {BACKUPS}/omnisonic.tar"]
+    assert commands == {"omnisonic": [f"{PROGRAM} serve"], "backup-omnisonic": backup, **parts}
+
+
+def test_the_nightly_backup_is_kept_under_its_date_and_old_ones_are_deleted(tmp_path: Path) -> None:
+    """The lines after the backup, as systemd gives them to the programs. Other files stay."""
+    text = units()["backup-omnisonic.service"]
+    (tmp_path / "omnisonic.tar").write_text("tonight")
+    (tmp_path / "omnisonic-2999-01-01.tar").touch()
+    for name in ("omnisonic-2020-01-01.tar", "mine.tar"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    for line in re.findall(r"^ExecStartPost=(.*)$", text, re.MULTILINE):
+        words = shlex.split(replaced(line, {BACKUPS: str(tmp_path)}).replace("$$", "$").replace("%%", "%"))
+        subprocess.run(words, check=True, timeout=VERIFY_S)
+    (dated,) = {file.name for file in tmp_path.iterdir()} - {"omnisonic.tar", "mine.tar", "omnisonic-2999-01-01.tar"}
+    assert re.fullmatch(r"omnisonic-\d{4}-\d\d-\d\d\.tar", dated)
+    assert (tmp_path / dated).read_text() == "tonight"
+    assert f"-m 0700 {BACKUPS}" in block("sh", "install -d")
+    assert f"ReadWritePaths={BACKUPS}" in text
 
 
 def test_no_unit_takes_away_what_the_decoders_lock_themselves_in_by() -> None:
@@ -99,6 +120,7 @@ def test_the_command_prints_what_it_would_write(tmp_path: Path) -> None:
     mine = ("--user", "music", "--settings", "/srv/music.env")
     place = Place(Path(sysconfig.get_path("scripts")) / "omnisonic", "music", PurePath("/srv/music.env"), LISTENERS)
     for options, made in (((), studio_unit(place)), (("--parts",), part_units(place))):
+        made |= backup_units(place)
         printed = "\n".join(f"# {FOLDER}/{name}\n{text}" for name, text in made.items())
         assert run(*options, *mine) == (0, printed)
         assert run(*options, *mine, "--into", str(tmp_path))[0] == 0
@@ -131,7 +153,7 @@ def test_the_account_that_is_made_is_the_one_that_units_and_commands_use() -> No
     (account,) = re.findall(r"^useradd .* (\w+)$", made, re.MULTILINE)
     (settings,) = re.findall(r"^install -m 0600 /dev/null (\S+)$", made, re.MULTILINE)
     assert (account, settings) == (PLACE.account, str(PLACE.settings_file))
-    for name in ("omnisonic.service", "omnisonic-.service.d/shared.conf"):
+    for name in ("omnisonic.service", "omnisonic-.service.d/shared.conf", "backup-omnisonic.service"):
         assert {f"User={account}", f"EnvironmentFile={settings}"} <= set(units()[name].splitlines())
     by_hand = block("sh", "systemd-run")
     assert f"--uid={account} " in by_hand
