@@ -26,7 +26,7 @@ from omnisonic.settings.settings import Settings
 from omnisonic.stores.guard import Allowance, Guard
 from omnisonic.studio.accounts.account_store import AccountStore
 
-UNLIMITED_PATHS: Final = ("/static/", "/files/", "/healthz", "/readyz", "/metrics")
+UNLIMITED_PATHS: Final = ("/static/", "/client/", "/files/", "/healthz", "/readyz", "/metrics")
 """Prefixes of the paths that do not count."""
 BY_PERSON: Final = "requests by person"
 BY_ADDRESS: Final = "requests by address"

@@ -2,7 +2,8 @@
 
 `RequestFilter` checks the raw headers of a request once, before any route: framing that two servers could read
 differently, a foreign `Host` (DNS rebinding), a foreign `Origin` on a request that changes something. `SecureHeaders`
-is an ASGI middleware, so that its headers are also on responses that no route made. CORS is never allowed.
+is an ASGI middleware, so that its headers are also on responses that no route made. CORS is allowed for the client's
+module alone (`omnisonic.http.core.client_module`).
 
 The policies (CSP 3) limit what a browser may load, run and embed. Nothing we serve has inline scripts or styles, so no
 nonce is needed, and no text ever becomes markup.

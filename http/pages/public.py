@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from quart import Blueprint, Response, request
 from quart_schema import hide
 
+from omnisonic.http.core.client_module import ClientModule
 from omnisonic.http.core.security import live_page
 from omnisonic.http.core.static_files import StaticFiles
 from omnisonic.http.pages.page_context import PageContext, colour_class, initials, redirect_to, shown_name
@@ -41,6 +42,7 @@ class PublicPages:
         self._settings = settings
         self._page_context = page_context
         self.files = StaticFiles()
+        self._client_module = ClientModule()
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("pages", __name__)
@@ -49,6 +51,7 @@ class PublicPages:
         routes.get("/signin")(self.sign_in)
         routes.get("/signout")(self.sign_out)
         routes.get("/static/<digest>/<name>")(self.static)
+        routes.get("/client/<name>")(self.client)
         routes.app_template_global("asset")(self.files.url)
         routes.app_template_global("imported")(self.files.imported)
         for filter_ in (shown_name, initials, colour_class):
@@ -96,6 +99,11 @@ class PublicPages:
     async def static(self, digest: str, name: str) -> Response:
         """Serve a static file."""
         return self.files.response(digest, name)
+
+    @hide
+    async def client(self, name: str) -> Response:
+        """Serve the client for JavaScript."""
+        return self._client_module.response(name)
 
     def _provider_sources(self) -> str:
         """The origins that the providers' buttons lead to."""
