@@ -2,6 +2,7 @@
 //
 // The argument is `{module, url, options, tickets, hasty, ws, handlers}`. Then it reads `{call, method, args}` and prints
 // `{call, result}` or `{call, error}`, and by itself `{message}`, `{state}` and, when the iteration has ended, `{ended}`.
+// The methods are those of the room, and two more: `view` says what the program knows, `listen` begins to iterate.
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
@@ -37,7 +38,8 @@ function view(room) {
 
 async function answer(room, { call, method, args }) {
   try {
-    const result = method === "view" ? view(room) : await room[method](...args);
+    const own = { view: () => view(room), listen: () => void listen(room) }[method];
+    const result = own ? own() : await room[method](...args);
     print({ call, result: result ?? null });
   } catch (error) {
     print({ call, error: told(error) });

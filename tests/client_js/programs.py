@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ import trio
 FOLDER: Final = Path(__file__).parents[2] / "omnisonic" / "client_js"
 MODULE: Final = FOLDER / "omnisonic.js"
 DRIVER: Final = Path(__file__).with_name("driver.mjs")
-DEADLINE_S: Final = 20.0
+DEADLINE_S: Final = 30.0
 """For whatever a program does: it has to start, on a busy machine."""
 WITH_WEBSOCKET: Final = 22
 """From this version on, Node has a WebSocket of its own; two versions before, when it is asked to."""
@@ -64,24 +64,26 @@ class JsRoom:
         self._joined = trio.Event()
         self._sending = trio.Lock()
         self._calls = 0
-        self._answers: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._answered: dict[int, trio.Event] = {}
+        self._answers: dict[int, dict[str, Any]] = {}
         self._tell_message, self._messages = trio.open_memory_channel[dict[str, Any]](1_000_000)
         self._tell_state, self._states = trio.open_memory_channel[dict[str, Any]](1_000_000)
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of the program's `ClientRoom`. Raises `Thrown`."""
         self._calls += 1
-        number, answered, answers = self._calls, trio.Event(), list[dict[str, Any]]()
-        self._answers[number] = lambda answer: (answers.append(answer), answered.set())[1]
+        answered = self._answered[self._calls] = trio.Event()
+        number = self._calls
         line = json.dumps({"call": number, "method": method, "args": arguments}, default=_hex)
         assert self._process.stdin is not None
         async with self._sending:
             await self._process.stdin.send_all(line.encode() + b"\n")
         with trio.fail_after(DEADLINE_S):
             await answered.wait()
-        if "error" in answers[0]:
-            raise Thrown(answers[0]["error"])
-        return answers[0]["result"]
+        answer = self._answers.pop(number)
+        if "error" in answer:
+            raise Thrown(answer["error"])
+        return answer["result"]
 
     async def view(self) -> dict[str, Any]:
         """What the program knows of the room. `state` is {key: [value, version, by]}."""
@@ -139,7 +141,8 @@ class JsRoom:
             case {"state": change}:
                 self._tell_state.send_nowait(change)
             case {"call": number}:
-                self._answers.pop(number)(line)
+                self._answers[number] = line
+                self._answered.pop(number).set()
             case {"ended": error}:
                 self.end = None if error is None else Thrown(error)
                 self.ended.set()

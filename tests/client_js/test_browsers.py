@@ -75,7 +75,9 @@ def members(page: Page) -> Locator:
 
 def said(page: Page, text: str) -> Locator:
     """The line in which somebody else, whose name is known, says this."""
-    return page.get_by_role("listitem").filter(has_text=text).filter(has_not_text="You:").filter(has_not_text="undefined")
+    return (
+        page.get_by_role("listitem").filter(has_text=text).filter(has_not_text="You:").filter(has_not_text="undefined")
+    )
 
 
 def say(page: Page, text: str) -> None:

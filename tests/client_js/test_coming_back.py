@@ -1,7 +1,8 @@
 """How a program with `@omnisonic/client` comes back, and when it does not (SPEC 5.3, 8)."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.client_js.programs import MODULE, Thrown, jam, js_room
 from tests.embedding.staging import band, hear
 from tests.embedding.staging import member as python_member
 from tests.ports import unused_port
+from tests.rooms import eventually
 
 FINAL = [code for code, row in CLOSE_TABLE.items() if not row.reconnect]
 PASSING = [1001, 1011, 4008, 4009, 4010, 4999]
@@ -43,48 +45,50 @@ async def test_a_gateway_that_is_opened_again_finds_its_members_back() -> None:
 
 async def test_a_gateway_that_is_killed_is_come_back_to() -> None:
     """`kill -9`, and another on the same port: what is not known any more is told, and what was asked is answered."""
-    settings = {"GATEWAY_PORT": str(unused_port())}
-
-    def start() -> Command:
-        command = stack.enter(running("gateway", **settings))
-        command.printed(r"^ws://127\.0\.0\.1:\d+$")
-        return command
-
-    stack = _Stack()
-    try:
-        gateway = await trio.to_thread.run_sync(start)
-        url = f"ws://127.0.0.1:{settings['GATEWAY_PORT']}"
+    port = unused_port()
+    async with started_gateway(port) as gateway:
+        url = f"ws://127.0.0.1:{port}"
         async with js_room(url, room="jam", memberId="ada") as ada, js_room(url, room="jam", memberId="bo") as bo:
             assert await bo.call("ask", "note", 1) == 1
             before = (await ada.view())["epoch"]
             await trio.to_thread.run_sync(gateway.kill)
             assert (await ada.state("reconnecting"))["closeCode"] == 1006
             await bo.state("reconnecting")
+            offsets: list[int] = []
+
+            async def ask() -> None:
+                offsets.append(await bo.call("ask", "note", 2, {"timeoutMs": 50_000}))
+
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(bo.call, "ask", "note", 2, {"timeoutMs": 15_000})
-                await trio.to_thread.run_sync(start)
-            await ada.state("connected")
-            gap = await ada.hear("history.gap")
-            assert gap["payload"] == {"epoch": before, "from": 2, "to": None, "lost": None}
-            assert (await ada.hear("note"))["payload"] == 2
-            assert (await ada.view())["epoch"] != before
+                nursery.start_soon(ask)
+                await nursery.start(keep_gateway, port)
+                await ada.state("connected")
+                gap = await ada.hear("history.gap")
+                assert gap["payload"] == {"epoch": before, "from": 2, "to": None, "lost": None}
+                assert (await ada.hear("note"))["payload"] == 2
+                assert (await ada.view())["epoch"] != before
+                await eventually(lambda: offsets == [1])
+                nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def started_gateway(port: int) -> AsyncIterator[Command]:
+    """`omnisonic gateway` on this port until the block ends."""
+    context = running("gateway", GATEWAY_PORT=str(port))
+    command = await trio.to_thread.run_sync(context.__enter__)
+    try:
+        await trio.to_thread.run_sync(command.printed, r"^ws://127\.0\.0\.1:\d+$")
+        yield command
     finally:
-        await trio.to_thread.run_sync(stack.close)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(context.__exit__, None, None, None)
 
 
-class _Stack:
-    """Contexts that are entered in a thread, and left there."""
-
-    def __init__(self) -> None:
-        self._open: list[Any] = []
-
-    def enter(self, context: Any) -> Any:
-        self._open.append(context)
-        return context.__enter__()
-
-    def close(self) -> None:
-        for context in reversed(self._open):
-            context.__exit__(None, None, None)
+async def keep_gateway(port: int, task_status: trio.TaskStatus[None]) -> None:
+    """A gateway until the task is cancelled."""
+    async with started_gateway(port):
+        task_status.started()
+        await trio.sleep_forever()
 
 
 async def test_a_final_close_is_the_end_and_says_why() -> None:
@@ -186,7 +190,12 @@ async def test_the_ticket_may_say_where_the_gateway_is() -> None:
 @pytest.mark.parametrize(
     ("answer", "name", "code", "after_ms"),
     [
-        ({"status": 404, "body": {"error": "No.", "code": "session_not_found"}}, "EntryRefused", "session_not_found", None),
+        (
+            {"status": 404, "body": {"error": "No.", "code": "session_not_found"}},
+            "EntryRefused",
+            "session_not_found",
+            None,
+        ),
         ({"status": 502, "body": None, "headers": {"Retry-After": "2"}}, "EntryRefused", "no_ticket", 2_000),
         ({"unavailable": "Not now."}, "EntryRefused", "unavailable", 1),
         ({"throws": "RangeError"}, "RangeError", None, None),

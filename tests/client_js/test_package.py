@@ -57,7 +57,7 @@ try {
   }
 } catch (error) {
   if (error instanceof NotTaken) console.log(error.version);
-  else if (error instanceof Closed || error instanceof EntryRefused || error instanceof InvalidInput) console.log(error.code);
+  if (error instanceof Closed || error instanceof EntryRefused || error instanceof InvalidInput) throw error.code;
 }
 // @ts-expect-error a chat has a text
 room.on("chat", ({ payload }) => payload.txt);

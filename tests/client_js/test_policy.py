@@ -15,7 +15,8 @@ const seven = (policy) => Array.from({ length: 7 }, () => policy.delayAfter(lost
 const doubling = [seven(longest), seven(shortest)];
 longest.reset();
 const again = [longest.delayAfter(lost), longest.nextDelay(3_000), longest.nextDelay(1e12)];
-const reasons = ['{"reconnectMs":1830}', '{"reconnectMs":-5}', '{"reconnectMs":1e12}', '{"reconnectMs":"1"}', "bye", ""];
+const wanted = ["1830", "-5", "1e12", '"1"'].map((value) => `{"reconnectMs":${value}}`);
+const reasons = [...wanted, "bye", ""];
 const advised = reasons.map((reason) => new ReconnectPolicy(() => 0).delayAfter({ code: 1001, reason }));
 console.log(JSON.stringify({ doubling, again, advised }));
 """

@@ -222,7 +222,9 @@ async def test_whoever_is_cut_off_gets_what_they_have_missed() -> None:
         await bo.ask("done")
         missed = await ada.until("done")
         assert [(each["payload"], each["offset"]) for each in missed[:5]] == [(n, n + 2) for n in range(5)]
-        assert [(each["type"], each["payload"], each["from"]) for each in missed[5:]] == [("psst", "kept for you", "bo")]
+        assert [(each["type"], each["payload"], each["from"]) for each in missed[5:]] == [
+            ("psst", "kept for you", "bo")
+        ]
 
 
 async def test_what_the_room_does_not_know_any_more_is_told_as_a_gap() -> None:
@@ -246,7 +248,7 @@ async def test_what_the_room_does_not_know_any_more_is_told_as_a_gap() -> None:
 
 
 async def ask_while_cutting(room: JsRoom, name: str, lane: int, proxy: TcpProxy, cuts: list[int]) -> list[Any]:
-    """Ask until all cuts were made. Each tenth answer to the first lane makes one. What was answered: key and offset."""
+    """Ask until all cuts were made. Each tenth answer to the first lane makes one. Returns what was answered."""
     answered, number = [], 0
     while len(cuts) < CUTS:
         number += 1

@@ -76,7 +76,11 @@ async def test_a_change_that_was_not_answered_is_made_once() -> None:
         await ada.call("waitFor", "connected")
         view = await ada.view()
         assert {key: value for key, (value, _, _) in view["state"].items()} == {"m": 1}
-        assert (view["transport"]["playing"], view["transport"]["anchorBeat"], view["transport"]["by"]) == (True, 8, "bo")
+        assert (view["transport"]["playing"], view["transport"]["anchorBeat"], view["transport"]["by"]) == (
+            True,
+            8,
+            "bo",
+        )
         await ada.call("ask", "done")
         received = await until(bo, "done")
         changes = [each.payload["value"] for each in received if each.type == "state.changed"]

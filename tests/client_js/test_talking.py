@@ -25,7 +25,11 @@ async def test_a_program_talks_with_those_of_other_languages() -> None:
         await ada.call("say", "psst", None, {"to": "bo"})
         offset = await ada.call("ask", "done", "♪")
         received = [(m.type, m.payload, m.sender, m.offset) for m in await until(bo, "done")]
-        assert received == [("note", {"pitch": 60}, "ada", 1), ("", b"\x90\x40", "ada", None), ("psst", None, "ada", None)]
+        assert received == [
+            ("note", {"pitch": 60}, "ada", 1),
+            ("", b"\x90\x40", "ada", None),
+            ("psst", None, "ada", None),
+        ]
         assert offset == 2
         await bo.say("note", [1, "♪", None])
         await bo.say_bytes(b"\x00\xff")
@@ -131,13 +135,19 @@ async def test_handlers_get_what_came_before_they_were_added_and_then_each_messa
 
 
 async def test_an_inbox_that_nobody_reads_keeps_the_newest_and_says_how_many_are_gone() -> None:
-    """One notice, in the place of what was dropped."""
+    """One notice, in the place of what was dropped. Whoever begins to read later gets all the rest."""
     async with band("bo") as (gateway, [bo]), js_room(gateway.url, room="jam", handlers=[], inboxBytes=2_000) as ada:
         for number in range(100):
             await bo.ask("note", number)
         # The ack comes after all of them.
         await ada.call("ask", "done")
-        assert 60 < (await ada.view())["dropped"] < 100
+        dropped = (await ada.view())["dropped"]
+        assert 60 < dropped < 100
+        await ada.call("listen")
+        await bo.ask("done")
+        notice, *rest = await ada.until("done")
+        assert (notice["type"], notice["payload"], notice["from"]) == ("inbox.overflow", {"dropped": dropped}, None)
+        assert [message["payload"] for message in rest] == list(range(dropped, 100))
 
 
 async def test_the_servers_clock_is_known_by_heartbeats() -> None:

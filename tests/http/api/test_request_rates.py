@@ -75,7 +75,9 @@ def test_what_refused_changed_nothing(limited: Web) -> None:
     assert limited.do(limited.database.row("SELECT count(*) FROM sessions"))[0] == 5  # type: ignore[index]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/static/0123456789abcdef/studio.css", "/client/omnisonic.js", "/files/signed/bass.wav"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/static/0123456789abcdef/studio.css", "/client/omnisonic.js", "/files/signed/bass.wav"]
+)
 def test_health_styles_and_signed_files_do_not_count(limited: Web, path: str) -> None:
     """However many are asked for, they are answered, and nothing is used up."""
     assert 429 not in ask(limited.client, 20, path=path)
