@@ -33,7 +33,7 @@ __all__ = [
 
 TEST_S: Final = 60.0
 """A test that takes longer hangs."""
-LONG: Final = ("system", "cli", "interop", "embedding", "operations")
+LONG: Final = ("system", "cli", "interop", "embedding", "operations", "client_js")
 """The folders whose tests start programs and browsers, those that take longest first."""
 LONG_UNTIL: Final = 0.8
 """Their share of the run: what comes then is short."""

@@ -756,7 +756,8 @@ class Connection {
       this.hasReceived = true;
       if (this.#end) receive(data);
     });
-    socket.addEventListener("close", ({ code, reason }) => this.#finish({ code, reason: String(reason) }));
+    // Deno's code is 0 when there was no close frame.
+    socket.addEventListener("close", ({ code, reason }) => this.#finish({ code: code || LOST, reason: String(reason) }));
     // Without a listener some WebSockets throw. The close event follows.
     socket.addEventListener("error", () => {});
   }
@@ -1214,10 +1215,6 @@ export class ClientRoom {
   async #setTransport(payload, timeoutMs) {
     await this.#reconnector.ask({ type: "transport.set", payload, timeoutMs });
   }
-}
-
-if (Symbol.asyncDispose) {
-  ClientRoom.prototype[Symbol.asyncDispose] = ClientRoom.prototype.leave;
 }
 
 export async function connect(url, options = {}) {

@@ -3,6 +3,7 @@
 // The argument is `{module, url, options, tickets, hasty, ws, handlers}`. Then it reads `{call, method, args}` and prints
 // `{call, result}` or `{call, error}`, and by itself `{message}`, `{state}` and, when the iteration has ended, `{ended}`.
 // The methods are those of the room, and two more: `view` says what the program knows, `listen` begins to iterate.
+import { Buffer } from "node:buffer";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
