@@ -29,6 +29,7 @@ const ACK_MS = 10_000;
 const INBOX_BYTES = 4_194_304;
 const QUEUE_BYTES = 1_048_576; // what `say` may have waiting while nothing can be sent
 const BUFFER_BYTES = 1_048_576; // what the WebSocket may buffer before `say` waits
+const LONGEST_TIMER_MS = 2_147_483_647; // timers that are longer fire at once
 const DRAIN_MS = 20; // a WebSocket does not tell when its buffer is empty
 const FIRST_MS = 500;
 const LONGEST_MS = 15_000;
@@ -407,6 +408,7 @@ class RoomView {
   #applyHeartbeat(payload) {
     const sentMs = payload?.echo?.sentMs;
     if (!Number.isFinite(sentMs)) return false;
+    check(Number.isFinite(payload.ts));
     const nowMs = Date.now();
     if (nowMs - sentMs <= this.#roundTripMs) {
       this.#roundTripMs = nowMs - sentMs;
@@ -436,7 +438,7 @@ class PendingRequests {
     request.timer = setTimeout(() => {
       this.#pending.delete(id);
       request.reject(new NotTaken("no_answer", `The room did not answer within ${timeoutMs / 1000} s.`));
-    }, timeoutMs);
+    }, Math.min(timeoutMs, LONGEST_TIMER_MS));
     this.#pending.set(id, request);
     return request;
   }

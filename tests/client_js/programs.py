@@ -20,7 +20,7 @@ DRIVER: Final = Path(__file__).with_name("driver.mjs")
 DEADLINE_S: Final = 30.0
 """For whatever a program does: it has to start, on a busy machine."""
 WITH_WEBSOCKET: Final = 22
-"""From this version on, Node has a WebSocket of its own; two versions before, when it is asked to."""
+"""From this version on, Node has a WebSocket of its own."""
 
 
 @cache
@@ -32,9 +32,7 @@ def node_command() -> list[str]:
         places.append(str(Path(wheel.origin).parent / "bin" / "node"))
     nodes = {_major_version(place): place for place in places if place is not None and Path(place).exists()}
     newest = max(nodes, default=0)
-    if newest >= WITH_WEBSOCKET:
-        return [nodes[newest]]
-    return [nodes[newest], "--experimental-websocket"] if newest >= WITH_WEBSOCKET - 2 else []
+    return [nodes[newest]] if newest >= WITH_WEBSOCKET else []
 
 
 def _major_version(node: str) -> int:
@@ -182,7 +180,7 @@ async def js_room(
     """
     command = command or node_command()
     if not command:
-        pytest.skip("needs node 20 or newer, or the wheel of the dev extra")
+        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     task: dict[str, Any] = {"module": str(MODULE), "url": url, "options": options, "hasty": hasty}
     task |= {"tickets": tickets} if tickets is not None else {}
     task |= {"handlers": handlers} if handlers is not None else {}

@@ -151,7 +151,7 @@ async def test_the_program_of_the_documents_runs(project: Path) -> None:
     """It answers whoever asks it, and leaves when it is told to."""
     command = node_command()
     if not command:
-        pytest.skip("needs node 20 or newer, or the wheel of the dev extra")
+        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     (program,) = re.findall(r"```js\n// node bot\.mjs.*\n([^`]+)```", PAGE.read_text())
     (project / "bot.mjs").write_text(program)
     async with band("bo", room="night-jam") as (gateway, [bo]), trio.open_nursery() as nursery:
@@ -178,7 +178,7 @@ def run_node(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]
     """Run Node until it ends, well or not."""
     command = node_command()
     if not command:
-        pytest.skip("needs node 20 or newer, or the wheel of the dev extra")
+        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     return subprocess.run(
         [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )

@@ -26,7 +26,7 @@ def test_waits_double_with_jitter_and_begin_again_and_a_server_may_say_how_long(
     """0.5 s to 15 s, less a random part of up to half; with 1001 what the reason says, within reason."""
     command = node_command()
     if not command:
-        pytest.skip("needs node 20 or newer, or the wheel of the dev extra")
+        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     ended = subprocess.run(
         [*command, "--input-type=module", "-e", PROGRAM, MODULE.as_uri()],
         capture_output=True,

@@ -125,7 +125,7 @@ async def test_what_was_not_answered_is_sent_again_as_it_was_and_what_needs_no_a
         offsets: dict[int, int] = {}
 
         async def ask(number: int) -> None:
-            offsets[number] = await room.call("ask", "note", number)
+            offsets[number] = await room.call("ask", "note", number, {"timeoutMs": 10_000_000_000})
 
         await room.call("say", "chat", "once")
         for number in range(3):

@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
+import trio
 
 from tests.client.serving import Peer, hangs_up, scripted, stays
-from tests.client_js.programs import Thrown, jam, js_room
+from tests.client_js.programs import DEADLINE_S, MODULE, Thrown, jam, js_room, node_command
 from tests.embedding.staging import band, hear, until
 from tests.node_packages import NodePackages
 
@@ -118,7 +119,7 @@ async def test_the_roster_is_kept_up_to_date() -> None:
 
 
 async def test_handlers_get_what_came_before_they_were_added_and_then_each_message_once() -> None:
-    """Also for every type; one that throws does not break the others. `off` ends it."""
+    """Also for every type."""
 
     async def talks(peer: Peer) -> None:
         await peer.welcome()
@@ -132,6 +133,39 @@ async def test_handlers_get_what_came_before_they_were_added_and_then_each_messa
         await ada.call("say", "now")
         received = await ada.until("done")
     assert [(m["type"], m["handler"]) for m in received] == [("early", "*"), ("note", "note"), ("note", "*")]
+
+
+HANDLERS = """
+const { connect } = await import(process.argv[1]);
+const [heard, uncaught] = [[], []];
+process.on("uncaughtException", (error) => uncaught.push(error.message));
+const room = await connect(process.argv[2], { room: "jam" });
+room.on("note", () => { throw new Error("mine"); });
+const stop = room.on("note", ({ payload }) => heard.push(payload));
+const again = ({ payload }) => heard.push(-payload);
+room.on("note", again);
+room.on("half", () => { stop(); room.off("note", again); });
+room.on("done", () => room.leave().then(() => console.log(JSON.stringify({ heard, uncaught }))));
+"""
+
+
+async def test_a_handler_that_throws_breaks_nothing_and_one_that_is_taken_away_gets_nothing() -> None:
+    """What it throws is uncaught, as what an event listener throws is."""
+    command = node_command()
+    if not command:
+        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
+
+    async def talks(peer: Peer) -> None:
+        await peer.welcome()
+        for text in (b'"note","payload":1', b'"half"', b'"note","payload":2', b'"done"'):
+            await peer.tell(b'{"type":%b,"from":"bo"}' % text)
+        await peer.rest()
+
+    async with scripted(talks) as url:
+        run = [*command, "--input-type=module", "-e", HANDLERS, MODULE.as_uri(), url]
+        with trio.fail_after(DEADLINE_S):
+            ended = await trio.run_process(run, capture_stdout=True)
+    assert json.loads(ended.stdout) == {"heard": [1, -1], "uncaught": ["mine", "mine"]}
 
 
 async def test_an_inbox_that_nobody_reads_keeps_the_newest_and_says_how_many_are_gone() -> None:
