@@ -68,7 +68,7 @@ async def test_a_change_that_was_not_answered_is_made_once() -> None:
             version = await ada.call("setState", "n", number, {"ifVersion": version})
         proxy.refusing = True
         proxy.cut()
-        await ada.state("reconnecting")
+        await ada.call("waitFor", "reconnecting")
         await bo.set_state("n", None)
         await bo.set_state("m", 1)
         await bo.play(at_beat=8)
