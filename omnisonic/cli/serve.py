@@ -44,7 +44,7 @@ MIGRATE_S: Final = 3600.0
 OTHER_CONNECTIONS: Final = 40
 """Connections to the embedded database for gateway, worker, operator, and a reserve."""
 NICENESS: Final = 10
-"""Added for all parts but the gateway, because rooms have priority over pages, uploads and mixdowns."""
+"""Added for Postgres and all parts but the gateway: rooms have priority over pages, uploads and mixdowns."""
 IGNORED_LINE: Final = "WARNING Memory overcommit must be enabled"
 """Advice of Valkey for servers that save to disk, which the embedded one does not."""
 PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
@@ -161,7 +161,8 @@ async def _prepare_servers(studio: Studio) -> tuple[list[ProcessSpec], dict[str,
         open_postgres = partial(EmbeddedPostgres, max_connections=max(MAX_CONNECTIONS, wanted))
         postgres = await trio.to_thread.run_sync(open_postgres, studio.data / POSTGRES)
         await postgres.end_stale()
-        specs.append(await trio.to_thread.run_sync(postgres.spec))
+        spec = await trio.to_thread.run_sync(postgres.spec)
+        specs.append(replace(spec, niceness=_niceness(studio.settings)))
         urls["DATABASE_URL"] = postgres.url
     if studio.settings.redis_url is None:
         valkey = EmbeddedValkey(studio.data / VALKEY)
@@ -196,7 +197,7 @@ def _part_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
         # The parity service needs no secrets.
         public = {name: value for name, value in environ.items() if not name.startswith(SECRET_PREFIXES)}
         background.append(_part_spec("parity", public, studio.parity))
-    niceness = NICENESS if studio.settings.rooms_first else 0
+    niceness = _niceness(studio.settings)
     return [
         replace(_part_spec("migrate", environ), once=True, start_s=MIGRATE_S, silent_s=None),
         _part_spec("gateway", environ, studio.gateway),
@@ -212,6 +213,11 @@ def _part_spec(
     options = [word for fd in fds for word in ("--fd", str(fd))]
     program = (sys.executable, "-m", "omnisonic", command, *options, "--supervised")
     return ProcessSpec(name or command, program, environ, pass_fds=fds, silent_s=SILENT_S)
+
+
+def _niceness(settings: Settings) -> int:
+    """The niceness of what rooms never wait for."""
+    return NICENESS if settings.rooms_first else 0
 
 
 def _process_names(settings: Settings) -> list[str]:

@@ -24,6 +24,7 @@ import trio
 from omnisonic.wire.messages import read_client_id
 from tests.bench.felt import Rooms
 from tests.clients import TEXT, Bare, masked_frame, upgrade_request
+from tests.prepared_postgres import run_folder
 from tests.rooms import becomes
 from tests.system.musicians import musician
 from tests.system.studio import Studio, running_studio
@@ -152,7 +153,11 @@ def main() -> None:
     ask.add_argument("--sessions", type=int, default=20)
     ask.add_argument("--load", help="the room load, with what comes before it, such as `taskset --cpu-list 1`")
     args = ask.parse_args()
-    with tempfile.TemporaryDirectory() as folder, running_studio("serve", Path(folder), ROOM_ACCESS="open") as studio:
+    with (
+        run_folder(),
+        tempfile.TemporaryDirectory() as folder,
+        running_studio("serve", Path(folder), ROOM_ACCESS="open", ROOMS_FIRST="true") as studio,
+    ):
         trio.run(measure, studio, args)
 
 

@@ -34,6 +34,7 @@ class Room:
     async def fill(self, size: int) -> None:
         """Say as much as the room remembers."""
         async with await self._enter("bo") as bo:
+            await bo.head()
             welcome = (await bo.next("welcome"))["payload"]
             self._since = f"{welcome['epoch']}:{welcome['offset']}"
             for number in range(REMEMBERED - 1):

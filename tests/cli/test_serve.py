@@ -211,21 +211,21 @@ def test_a_database_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> None
 
 
 def test_the_rooms_come_first_on_the_processors(tmp_path: Path) -> None:
-    """Pages and the worker come behind the gateway by their niceness."""
+    """Pages, the worker and the database come behind the gateway by their niceness."""
     with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path)), ROOMS_FIRST="true") as studio:
         studio.port("Studio")
-        assert niceness(studio) == {"gateway": 0, "web": 10, "worker": 10}
+        assert niceness(studio) == {"gateway": 0, "web": 10, "worker": 10, "postgres": 10}
 
 
 def test_the_rooms_do_not_come_first_where_it_is_switched_off(studio: Command) -> None:
     """As in the studio that most of these tests share."""
-    assert niceness(studio) == {"gateway": 0, "web": 0, "worker": 0}
+    assert niceness(studio) == {"gateway": 0, "web": 0, "worker": 0, "postgres": 0}
 
 
 def niceness(studio: Command) -> dict[str, int]:
     """By how much each of these parts comes behind this program."""
     ours = os.getpriority(os.PRIO_PROCESS, 0)
-    parts = ("gateway", "web", "worker")
+    parts = ("gateway", "web", "worker", "postgres")
     return {name: os.getpriority(os.PRIO_PROCESS, studio.part(name)) - ours for name in parts}
 
 
