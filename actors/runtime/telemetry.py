@@ -6,7 +6,6 @@ ended. Metrics are read from the gateway when they are collected. Names and ids 
 and cookies never are.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +23,6 @@ from omnisonic.wire.closing import CloseCode
 
 MESSAGES_PER_SPAN: Final = 100
 """One message in this many has a span: 1 %."""
-COLLECTION_S: Final = 0.1
-"""A collection of all metrics takes less than this."""
 SPANS_PER_S: Final = 50
 """At most this many sampled spans a second."""
 
@@ -116,17 +113,17 @@ def publish_metrics(measured: MetricsSource) -> None:
 
 
 class _Measurement:
-    """The numbers of one collection: its metrics are read one by one, and the gateway is measured once for all."""
+    """The numbers of one collection. It reads each metric once, so the gateway is measured once for all of them."""
 
     def __init__(self, measured: MetricsSource) -> None:
         self._measured = measured
-        self._taken: tuple[float, dict[str, float]] = (-math.inf, {})
+        self._unread: dict[str, float] = {}
 
     def read(self, name: str) -> float:
-        """The number of this name. On any thread."""
-        taken_s, numbers = self._taken
-        now_s = time.monotonic()
-        if now_s - taken_s > COLLECTION_S:
-            numbers = self._measured.measure()
-            self._taken = (now_s, numbers)
-        return numbers[name]
+        """The number of this name, measured anew when it was read before. On any thread."""
+        number = self._unread.pop(name, None)
+        if number is None:
+            unread = dict(self._measured.measure())
+            number = unread.pop(name)
+            self._unread = unread
+        return number

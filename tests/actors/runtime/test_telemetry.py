@@ -34,7 +34,7 @@ def test_one_message_in_a_hundred_has_a_span(probe: Any) -> None:
 
 def test_a_burst_of_messages_is_not_a_burst_of_spans(probe: Any) -> None:
     """At most fifty samples a second: a thousand messages within a few milliseconds have one, or very few."""
-    assert 1 <= len(probe["spans"]["burst"]) <= 3
+    assert 1 <= len(probe["spans"]["burst"]) <= 1 + 50 * probe["took_s"]["burst"]
 
 
 def test_every_crash_has_a_span(probe: Any) -> None:

@@ -29,6 +29,8 @@ from tests.http.running import CLIENT_TIMEOUT_S, Web, running_web
 from tests.http.sounds import wav
 from tests.postgres_server import PostgresServer, fresh_database
 
+pytestmark = pytest.mark.timing
+
 HASTY: Final = Timeouts(idle_s=0.5, send_s=1.0)
 READERS: Final = 100
 READERS_BYTES: Final = READERS * 2**20 // 3
