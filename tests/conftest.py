@@ -17,6 +17,7 @@ from tests.postgres_server import database_url, postgres_process
 from tests.prepared_postgres import run_folder
 from tests.python_packages import generator_python
 from tests.s3_server import s3, s3_process
+from tests.scratch import use_memory
 from tests.valkey_server import valkey, valkey_process
 
 pytest_plugins = ("tests.properties", "tests.skips")
@@ -76,6 +77,7 @@ def _within(deadline_s: float, test: Callable[..., Awaitable[None]]) -> Callable
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have the same ground under all tests, however they were started."""
+    use_memory()
     run = contextlib.ExitStack()
     run.enter_context(run_folder())
     config.add_cleanup(run.close)

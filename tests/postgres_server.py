@@ -30,7 +30,12 @@ from tests.processes import ended_with_block, send_signal
 START_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.01
 TEMPLATE: Final = "migrated"
-FAST: Final = (("fsync", "off"), ("full_page_writes", "off"), ("shared_buffers", "32MB"))
+FAST: Final = (
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("shared_buffers", "32MB"),
+    ("dynamic_shared_memory_type", "mmap"),  # goes with the folder, however the server ends
+)
 """What is in it need not survive the machine; it does survive the server."""
 PATIENT: Final = COMMAND
 """For tests that use a database without trying its deadlines: a busy machine may be slow."""
