@@ -12,7 +12,7 @@ RUN python -m venv /opt/omnisonic \
 
 FROM python:3.12-slim-bookworm
 # A fixed number, so that a volume keeps its owner when the image is built again.
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/omnisonic --shell /usr/sbin/nologin omnisonic \
+RUN useradd --uid 10001 --user-group --home-dir /var/lib/omnisonic --shell /usr/sbin/nologin omnisonic \
     && install -d -o omnisonic -g omnisonic -m 0700 /var/lib/omnisonic
 COPY --from=build /opt/omnisonic /opt/omnisonic
 ENV PATH=/opt/omnisonic/bin:$PATH \
