@@ -14,6 +14,8 @@ from typing import Any, Final
 import pytest
 import trio
 
+from omnisonic.concurrency.background import open_background
+
 FOLDER: Final = Path(__file__).parents[2] / "omnisonic" / "client_js"
 MODULE: Final = FOLDER / "omnisonic.js"
 DRIVER: Final = Path(__file__).with_name("driver.mjs")
@@ -193,13 +195,10 @@ async def js_room(
     )
     room = JsRoom(process)
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(room.read)
+        async with open_background() as background:
+            background.start_soon(room.read)
             await room.wait_until_joined()
             yield room
-            nursery.cancel_scope.cancel()
-    except* Thrown as thrown:
-        raise thrown.exceptions[0] from None
     finally:
         with suppress(ProcessLookupError):
             process.kill()
