@@ -25,8 +25,10 @@ from omnisonic.cli.command import (
     WebCommand,
     WorkerCommand,
 )
+from omnisonic.cli.key_commands import keys
 from omnisonic.cli.monitoring import monitoring
 from omnisonic.cli.rooms.commands import rooms
+from omnisonic.cli.user_commands import users
 from omnisonic.errors import BadSettings, OmnisonicError
 
 if TYPE_CHECKING:
@@ -40,14 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-users = typer.Typer(
-    help="List accounts, make them, and give them other passwords.", no_args_is_help=True, rich_markup_mode=None
-)
-keys = typer.Typer(
-    help="Make, list and revoke the keys by which programs send messages into rooms.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(rooms, name="rooms")
@@ -214,69 +208,6 @@ def units(
     from omnisonic.cli import units
 
     units.run(settings, parts=parts, into=into, account=account, settings_file=settings_file)
-
-
-@users.command(cls=DatabaseCommand)
-def add(
-    email: Annotated[str, typer.Argument(help="The e-mail address to sign in with.")],
-    name: Annotated[str | None, typer.Option("--name", help="What others see.")] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Give an account another password, and sign it out everywhere.")
-    ] = False,
-) -> None:
-    """Make an account with a password.
-
-    The password is asked for, or read as a line of standard input; it has 8 characters or more.
-    """
-    settings = _settings()
-    from omnisonic.cli import users
-
-    if replace and name is not None:
-        raise typer.BadParameter("--name is for a new account, not for --replace.")
-    if replace:
-        users.replace_password(settings, email)
-    else:
-        users.add(settings, email, name=name)
-
-
-@users.command(cls=DatabaseCommand)
-def ls(as_json: AsJson = False) -> None:
-    """List all accounts, and how they sign in."""
-    settings = _settings()
-    from omnisonic.cli import users
-
-    users.show(settings, as_json=as_json)
-
-
-@keys.command("create", cls=DatabaseCommand)
-def create_key(
-    name: Annotated[str, typer.Argument(help="What the key is for, such as the name of the program.")],
-    room: Annotated[str | None, typer.Option("--room", help="The only room that the key is for.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a key, and print it. It is not shown again."""
-    settings = _settings()
-    from omnisonic.cli import keys
-
-    keys.create(settings, name, room=room, as_json=as_json)
-
-
-@keys.command("ls", cls=DatabaseCommand)
-def list_keys(as_json: AsJson = False) -> None:
-    """List the keys: their names, their rooms, and when they were last used."""
-    settings = _settings()
-    from omnisonic.cli import keys
-
-    keys.show(settings, as_json=as_json)
-
-
-@keys.command("revoke", cls=DatabaseCommand)
-def revoke_key(name: Annotated[str, typer.Argument(help="The name of the key.")]) -> None:
-    """Revoke a key. From then on it is refused."""
-    settings = _settings()
-    from omnisonic.cli import keys
-
-    keys.revoke(settings, name)
 
 
 def _settings(part: str = "", *, supervised: bool = False) -> "Settings":

@@ -5,17 +5,21 @@ import math
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, cast
 
 from omnisonic.client.backend import READ_BYTES, SEND_S, AsyncFunction, Backend, Background, ConnectionBroken, Stream
 
 
 class AsyncioBackend:
-    """See `Backend`."""
+    """See `Backend`. `send_s`: how long a stream may take to accept what is sent."""
 
     new_event = asyncio.Event
     new_lock = asyncio.Lock
     sleep = staticmethod(asyncio.sleep)
+
+    def __init__(self, *, send_s: float = SEND_S) -> None:
+        self._send_s = send_s
 
     def time(self) -> float:
         return asyncio.get_running_loop().time()
@@ -64,7 +68,8 @@ class AsyncioBackend:
 
     async def open_stream(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> Stream:
         # Without `happy_eyeballs_delay`: with it, a cancelled attempt can leave its socket open.
-        _, stream = await asyncio.get_running_loop().create_connection(AsyncioStream, host, port, ssl=ssl_context)
+        make_stream = partial(AsyncioStream, self._send_s)
+        _, stream = await asyncio.get_running_loop().create_connection(make_stream, host, port, ssl=ssl_context)
         return stream
 
 
@@ -91,7 +96,8 @@ class AsyncioStream(asyncio.Protocol):
     it the close frame that says why.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, send_s: float) -> None:
+        self._send_s = send_s
         self._transport: asyncio.Transport
         self._received: list[bytes] = []
         self._size = 0
@@ -147,7 +153,7 @@ class AsyncioStream(asyncio.Protocol):
     async def _flush(self) -> None:
         try:
             if not self._flushed.is_set():
-                async with asyncio.timeout(SEND_S):
+                async with asyncio.timeout(self._send_s):
                     await self._flushed.wait()
         except TimeoutError:
             raise ConnectionBroken from None
