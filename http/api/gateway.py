@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-import httpx
 import msgspec
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import Unavailable
+from omnisonic.http.core.http_client import httpx
 from omnisonic.http.core.openapi import describe_route
 from omnisonic.http.core.responses import RealtimeDocument, encode_json, encoded_response
 from omnisonic.settings.origins import WILDCARDS

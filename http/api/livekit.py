@@ -3,10 +3,8 @@
 A token is a JWT with HS256, as LiveKit's documentation on authentication describes. Pure: no clock, no requests.
 """
 
+from functools import partial
 from typing import Final
-
-from joserfc import jwt
-from joserfc.jwk import OctKey
 
 from omnisonic.http.core.responses import LiveKit
 from omnisonic.settings.settings import Settings
@@ -20,9 +18,13 @@ class LiveKitTokens:
     """Makes tokens for the server at `url`, with its key and secret."""
 
     def __init__(self, url: str, key: str, secret: str) -> None:
+        # Imported only where LiveKit is configured: this is a fifteenth of a start of the web.
+        from joserfc import jwt
+        from joserfc.jwk import OctKey
+
         self._url = url
         self._key = key
-        self._secret = OctKey.import_key(secret)
+        self._encode = partial(jwt.encode, {"alg": "HS256", "typ": "JWT"}, key=OctKey.import_key(secret))
 
     @classmethod
     def of(cls, settings: Settings) -> "LiveKitTokens | None":
@@ -40,4 +42,4 @@ class LiveKitTokens:
             "exp": int(now_s) + LIFE_S,
             "video": {"roomJoin": True, "room": room},
         }
-        return LiveKit(self._url, jwt.encode({"alg": "HS256", "typ": "JWT"}, claims, self._secret))
+        return LiveKit(self._url, self._encode(claims))

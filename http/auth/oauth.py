@@ -11,26 +11,22 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from itsdangerous import BadData, URLSafeTimedSerializer
 from quart import current_app, request
 
-from omnisonic.http.auth.provider_client import (
-    ProviderClient,
-    ProviderDown,
-    ProviderRefused,
-    Transaction,
-    new_transaction,
-)
-from omnisonic.http.auth.providers import Provider, providers_on
+from omnisonic.http.auth.provider import Provider, ProviderDown, ProviderRefused, Transaction, new_transaction
 from omnisonic.http.core.cookies import BrowserCookie
 from omnisonic.http.core.errors import Refusal
 from omnisonic.identity.signing import Secret, believed_secrets
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.guard import Guard
 from omnisonic.studio.accounts import Identity
+
+if TYPE_CHECKING:
+    from omnisonic.http.auth.provider_client import ProviderClient
 
 TRANSACTION_S: Final = 600
 """How long somebody may take to agree at the provider."""
@@ -42,13 +38,12 @@ class OAuth:
     """Sends browsers to providers and identifies who comes back. `secret` signs the cookie."""
 
     def __init__(self, settings: Settings, guard: Guard, *, secret: Secret) -> None:
-        self._client = ProviderClient()
         self._guard = guard
         self._cookie = BrowserCookie("oauth", secure=settings.is_https)
         self._serializer = URLSafeTimedSerializer(
             believed_secrets(secret), "omnisonic oauth", signer_kwargs={"digest_method": hashlib.sha512}
         )
-        self.providers = providers_on(settings, self._client)
+        self._client, self.providers = _open_providers(settings)
 
     async def begin(self, provider: str, *, redirect_uri: str, callback_path: str) -> str:
         """Start a sign-in and return the provider's page for the browser. The response carries the transaction.
@@ -81,7 +76,8 @@ class OAuth:
 
     async def aclose(self) -> None:
         """Close the connections. Safe to call twice."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
     def _get_provider(self, provider: str) -> Provider:
         if provider not in self.providers:
@@ -99,6 +95,20 @@ class OAuth:
         if transaction.provider != provider or not hmac.compare_digest(state, transaction.state.encode()):
             raise _invalid_state()
         return transaction
+
+
+def _open_providers(settings: Settings) -> tuple["ProviderClient | None", dict[str, Provider]]:
+    """The configured providers by id, and the client of all of them.
+
+    Where there are none, nothing of theirs is imported: it is a tenth of a start of the web.
+    """
+    if not settings.providers_on:
+        return None, {}
+    from omnisonic.http.auth.provider_client import ProviderClient
+    from omnisonic.http.auth.providers import configure_providers
+
+    client = ProviderClient()
+    return client, configure_providers(settings, client)
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from omnisonic.http.auth.provider_client import ProviderClient, ProviderRefused
+from omnisonic.http.auth.provider import ProviderRefused
+from omnisonic.http.auth.provider_client import ProviderClient
 from omnisonic.http.core.errors import Refusal
 from omnisonic.settings.settings import LOOPBACK
 

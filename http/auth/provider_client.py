@@ -10,36 +10,20 @@ sign-in may take gives up. Answers of providers are never logged, because they h
 """
 
 import json
-import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-import httpx
-import msgspec
 from authlib.oauth2.client import OAuth2Client  # type: ignore[import-untyped]
 from authlib.oauth2.rfc6749.parameters import prepare_token_request  # type: ignore[import-untyped]
 
 from omnisonic import __version__
-from omnisonic.errors import OmnisonicError, Unavailable
+from omnisonic.http.auth.provider import ProviderDown, ProviderRefused, Transaction
+from omnisonic.http.core.http_client import httpx
 
 MAX_CONNECTIONS: Final = 20
 CALL_S: Final = 5.0
 """Longest wait for the next bytes; all calls together have a deadline of the caller."""
 MAX_ANSWER_BYTES: Final = 262_144
-RETRY_AFTER_S: Final = 5.0
-
-
-class ProviderRefused(OmnisonicError):
-    """The provider refused, or its answer makes no sense."""
-
-    code = "provider_refused"
-
-
-class ProviderDown(Unavailable):
-    """The provider does not answer, or is overloaded."""
-
-    def __init__(self) -> None:
-        super().__init__("The provider does not answer now. Try again in a moment.", retry_after_s=RETRY_AFTER_S)
 
 
 class ProviderClient:
@@ -92,27 +76,9 @@ def _decode(body: bytes) -> Any:
         raise ProviderRefused("The provider's answer is not JSON.") from None
 
 
-SECRET_BYTES: Final = 32
 FORM_HEADERS: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 CLIENT_AUTHENTICATION: Final = "client_secret_post"
 """How we authenticate (RFC 6749, 2.3.1): the one method that all three providers accept."""
-
-
-class Transaction(msgspec.Struct, frozen=True):
-    """A sign-in through a provider in progress, carried by the browser, signed."""
-
-    provider: str
-    state: str
-    verifier: str
-    nonce: str
-    redirect_uri: str
-    callback_path: str
-
-
-def new_transaction(provider: str, *, redirect_uri: str, callback_path: str) -> Transaction:
-    """Start a sign-in, with fresh secrets."""
-    state, verifier, nonce = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
-    return Transaction(provider, state, verifier, nonce, redirect_uri, callback_path)
 
 
 class CodeFlow:

@@ -5,13 +5,14 @@ cannot be shown are left out, and nothing fails because of them.
 """
 
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydantic import SecretStr
 
 from omnisonic.errors import InvalidInput
 from omnisonic.http.auth.openid import Issuer
-from omnisonic.http.auth.provider_client import CodeFlow, ProviderClient, ProviderRefused, Transaction
+from omnisonic.http.auth.provider import Provider, ProviderRefused, Transaction
+from omnisonic.http.auth.provider_client import CodeFlow, ProviderClient
 from omnisonic.identity.emails import given_email
 from omnisonic.models import DISPLAY_NAME_LENGTH, checked_display_name
 from omnisonic.settings.settings import Settings
@@ -21,24 +22,6 @@ IMAGE_LENGTH: Final = 2048
 SUBJECT_LENGTH: Final = 255
 """OpenID Connect Core, 2: most characters in `sub`."""
 DISCORD_PICTURES: Final = "https://cdn.discordapp.com/avatars"
-
-
-class Provider(Protocol):
-    """One provider. `id` is used in addresses and the database, `name` is shown to people."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def name(self) -> str: ...
-
-    async def authorization_url(self, transaction: Transaction) -> str:
-        """The provider's page that asks for consent. Raises `ProviderRefused`, `ProviderDown`."""
-        ...
-
-    async def identity(self, transaction: Transaction, code: str) -> Identity:
-        """Identify who came back with `code`. Raises `ProviderRefused`, `ProviderDown`, `Refusal` (401)."""
-        ...
 
 
 class GitHub:
@@ -129,7 +112,7 @@ class Discord:
         )
 
 
-def providers_on(settings: Settings, client: ProviderClient) -> dict[str, Provider]:
+def configure_providers(settings: Settings, client: ProviderClient) -> dict[str, Provider]:
     """The configured providers, by id."""
     on: dict[str, Provider] = {}
     for provider in settings.providers_on:

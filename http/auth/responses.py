@@ -28,7 +28,7 @@ from pydantic import BaseModel, Field
 from quart import Response, request
 
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
-from omnisonic.http.auth.provider_client import ProviderDown, ProviderRefused
+from omnisonic.http.auth.provider import ProviderDown, ProviderRefused
 from omnisonic.http.core.cookies import BrowserCookie
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.inputs import AUTH_JS_HEADER, Input, Post

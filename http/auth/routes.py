@@ -21,7 +21,7 @@ from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.http.auth.credentials import Credentials, CredentialsSignIn, PasswordThreads
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.auth.oauth import OAuth
-from omnisonic.http.auth.provider_client import ProviderDown, ProviderRefused
+from omnisonic.http.auth.provider import ProviderDown, ProviderRefused
 from omnisonic.http.auth.responses import (
     FOUND,
     SIGN_IN_PAGE,

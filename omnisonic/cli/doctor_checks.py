@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-import httpx
-
 from omnisonic.cli.rooms.gateway_urls import local_gateway
 from omnisonic.cli.service_urls import find_database_url, find_redis_url
 from omnisonic.cli.storage import create_storage
 from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
 from omnisonic.http.api.gateway import GatewayReadiness, host_header, local_url, open_probe_client
+from omnisonic.http.core.http_client import httpx
 from omnisonic.process.sandbox import missing_layers
 from omnisonic.settings.settings import Settings, known_variables
 from omnisonic.settings.unknown import unknown_settings

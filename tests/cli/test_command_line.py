@@ -28,7 +28,7 @@ from tests.postgres_server import PostgresServer
 from tests.processes import ended_with_block
 
 HEAVY_FOR_GATEWAY = {"quart", "hypercorn", "typer"}
-HEAVY_FOR_WEB = {"trio", "trio_websocket", "typer"}
+HEAVY_FOR_WEB = {"trio", "trio_websocket", "typer", "rich", "joserfc", "authlib"}
 
 
 def test_the_help_lists_the_commands() -> None:
