@@ -7,9 +7,9 @@ import pytest
 from tests.cli.running import Command, running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    """A running `omnisonic serve` with free ports and an empty data directory."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path_factory.mktemp("data"))) as command:
+    """A running `omnisonic serve` with all of its parts, free ports and an empty data directory."""
+    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path_factory.mktemp("data")), PARITY_ENABLED="true") as command:
         command.printed("is running")
         yield command

@@ -11,6 +11,7 @@ import trio
 from omnisonic.stores.database.migrations import known_migrations
 from tests.cli.running import completed, eventually, running
 from tests.postgres_server import PostgresServer
+from tests.prepared_postgres import prepare_data_directory
 from tests.s3_server import S3Server
 from tests.stores.storage.s3_proxy import Fault, open_s3_proxy
 from tests.tcp_proxy import open_tcp_proxy
@@ -53,7 +54,7 @@ def test_all_is_well_with_servers_that_are(
 
 def test_it_finds_what_serve_runs(tmp_path: Path) -> None:
     """The embedded servers, by the data directory alone."""
-    data = {"OMNISONIC_DATA_DIR": str(tmp_path)}
+    data = {"OMNISONIC_DATA_DIR": str(prepare_data_directory(tmp_path))}
     with running("serve", **data) as studio:
         port = str(studio.port("Studio"))
         studio.printed("is running")

@@ -14,8 +14,8 @@ from tests.cli.running import STOP_S, Command, alive, children, command_line, co
 from tests.prepared_postgres import prepare_data_directory
 from tests.processes import send_signal
 
-PARTS = 6
-"""Postgres, Valkey, gateway, web, worker and parity service."""
+PARTS = 5
+"""Postgres, Valkey, gateway, web and worker."""
 UPGRADE = (
     "GET /?roomId=jam&memberId={member}&displayName=Ada HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {origin}\r\n"
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -154,7 +154,7 @@ def test_a_studio_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_what_was_kept_is_there_after_a_studio_was_killed(tmp_path: Path) -> None:
     """The next start finds the database and the secrets, though nobody had time to tidy up."""
-    with running("serve", OMNISONIC_DATA_DIR=str(tmp_path)) as studio:
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path))) as studio:
         studio.printed("is running")
         added = completed("users", "add", "ada@example.com", typed="correct horse\n", OMNISONIC_DATA_DIR=str(tmp_path))
         assert (added.returncode, added.stderr) == (0, "")
@@ -168,14 +168,8 @@ def test_what_was_kept_is_there_after_a_studio_was_killed(tmp_path: Path) -> Non
         assert (tmp_path / "secret").read_text() == secret
 
 
-def test_with_tickets_it_says_who_may_enter(tmp_path: Path) -> None:
-    """People, into their own sessions' rooms."""
-    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path)), ROOM_ACCESS="ticket") as studio:
-        studio.printed("^  Rooms     for members: people enter the rooms of their own sessions")
-
-
-def test_production_says_how_people_sign_in(tmp_path: Path) -> None:
-    """By what is on, and how accounts are made where nobody registers by themselves."""
+def test_production_says_how_people_sign_in_and_who_may_enter(tmp_path: Path) -> None:
+    """By what is on, and how accounts are made where nobody registers by themselves. Rooms are for members there."""
     production = {
         "OMNISONIC_ENV": "production",
         "LOG_FORMAT": "text",
@@ -186,6 +180,7 @@ def test_production_says_how_people_sign_in(tmp_path: Path) -> None:
     }
     with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path)), **production) as studio:
         studio.printed("^  Sign in   with Discord or e-mail and password \\(`omnisonic users add` makes accounts\\)$")
+        studio.printed("^  Rooms     for members: people enter the rooms of their own sessions")
         assert not (tmp_path / "secret").exists()
         assert "canary" not in "".join(studio.lines)
 
@@ -195,7 +190,7 @@ def test_servers_that_are_named_are_used_and_none_is_embedded(tmp_path: Path, da
     named = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URL": database_url}
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path), **named) as studio:
         studio.printed("is running")
-        assert len(children(studio.pid)) == PARTS - 2
+        assert len(children(studio.pid)) == PARTS - 2  # no server
         assert not (tmp_path / "valkey").exists()
         assert not (tmp_path / "postgres").exists()
         assert not ready(studio)

@@ -97,7 +97,7 @@ def test_a_web_that_stands_still_is_told_and_started_again(named: tuple[Command,
 def test_a_studio_that_was_stopped_as_a_whole_goes_on(named: tuple[Command, dict[str, str]]) -> None:
     """Longer than a part may be silent: nobody was there to hear them, and nobody is started again."""
     studio, settings = named
-    parts = {name: studio.part(name) for name in ("gateway", "web", "worker", "parity")}
+    parts = {name: studio.part(name) for name in ("gateway", "web", "worker")}
     pids = [studio.pid, *parts.values()]
     for pid in pids:
         assert send_signal(pid, signal.SIGSTOP)
@@ -107,8 +107,8 @@ def test_a_studio_that_was_stopped_as_a_whole_goes_on(named: tuple[Command, dict
         assert send_signal(pid, signal.SIGCONT)
     url = f"http://127.0.0.1:{settings['WEB_PORT']}/readyz"
     eventually(lambda: httpx.get(url, timeout=10).status_code == 200, what="the studio goes on")
-    assert send_signal(parts.pop("parity"), signal.SIGKILL)
-    studio.printed("`parity` was killed by SIGKILL. Starting it again.")
+    assert send_signal(parts.pop("worker"), signal.SIGKILL)
+    studio.printed("`worker` was killed by SIGKILL. Starting it again.")
     assert {name: studio.part(name) for name in parts} == parts
     assert not [line for line in studio.lines if "did not respond" in line]
 
