@@ -105,6 +105,16 @@ def test_it_is_sorted_by_any_column_both_ways() -> None:
     on(act, feed)
 
 
+def test_drawing_when_the_screen_has_been_taken_down_does_nothing() -> None:
+    """As a tick does that comes while it quits: nobody sees a traceback."""
+
+    async def act(app: RoomTop, pilot: "Pilot[None]") -> None:
+        await app.screen.remove_children()
+        await pilot.press("p", "p")
+
+    on(act)
+
+
 def test_it_is_filtered_while_it_is_typed() -> None:
     """By room, state or note; Enter keeps the filter, Esc ends it."""
 

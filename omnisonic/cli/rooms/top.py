@@ -113,15 +113,15 @@ class RoomTop(App[None]):
         self._width = 0
         self._columns: tuple[Column, ...] = ()
         self._rows: list[Row] = []
+        # Held here and not asked for: a tick may come when the screen has been taken down already.
+        self._total, self._problems, self._detail = (
+            Static(id=name, markup=False) for name in ("total", "problems", "detail")
+        )
         self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=False, cell_padding=GAP // 2)
+        self._filter = Input(id="filter", placeholder="room, state or note")
 
     def compose(self) -> ComposeResult:
-        yield Static(id="total", markup=False)
-        yield Static(id="problems", markup=False)
-        yield self._table
-        yield Static(id="detail", markup=False)
-        yield Input(id="filter", placeholder="room, state or note")
-        yield Footer()
+        yield from (self._total, self._problems, self._table, self._detail, self._filter, Footer())
 
     def on_mount(self) -> None:
         """Draw now, and each second."""
@@ -161,24 +161,22 @@ class RoomTop(App[None]):
 
     def action_filter(self) -> None:
         """Ask for what to show."""
-        field = self.query_one("#filter", Input)
-        field.display = True
-        field.focus()
+        self._filter.display = True
+        self._filter.focus()
 
     def action_unfilter(self) -> None:
         """Show all rooms."""
-        field = self.query_one("#filter", Input)
-        field.value = ""
-        self._end_filter(field)
+        self._filter.value = ""
+        self._end_filter()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
         self._wanted = event.value
         self._draw()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def on_input_submitted(self) -> None:
         """Keep the filter."""
-        self._end_filter(event.input)
+        self._end_filter()
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
         """Sort by the title that was clicked."""
@@ -188,8 +186,8 @@ class RoomTop(App[None]):
         """Show the details of the selected room."""
         self._draw_detail(event.cursor_row)
 
-    def _end_filter(self, field: Input) -> None:
-        field.display = bool(field.value)
+    def _end_filter(self) -> None:
+        self._filter.display = bool(self._filter.value)
         self._table.focus()
 
     def _sort_by(self, name: str) -> None:
@@ -248,23 +246,22 @@ class RoomTop(App[None]):
         views = self._feed.views()
         filtered = f" [{printable(self._wanted)}]" if self._wanted else ""
         paused = " PAUSED" if self._paused else ""
-        self.query_one("#total", Static).update(f"{summarise(views)}{filtered}{paused}")
+        self._total.update(f"{summarise(views)}{filtered}{paused}")
         sentences = [view.sentence() for view in views if view.sentence()]
         sentences += [
             f"{printable(closed.room)} was closed at {closed.at:%H:%M:%S}: {printable(closed.reason)}"
             for view in views
             for closed in view.closed
         ]
-        problems = self.query_one("#problems", Static)
-        problems.update("\n".join(sentences[:5]))
-        problems.display = bool(sentences)
+        self._problems.update("\n".join(sentences[:5]))
+        self._problems.display = bool(sentences)
 
     def _draw_detail(self, number: int) -> None:
         detail = ""
         if 0 <= number < len(self._rows):
             line = self._rows[number].line
             detail = f"{printable(line.room)}: {line.state}{f', {printable(line.note)}' if line.note else ''}"
-        self.query_one("#detail", Static).update(detail)
+        self._detail.update(detail)
 
 
 def run(places: Sequence[GatewayAddress], *, by: str, reverse: bool) -> None:
