@@ -32,7 +32,7 @@ __all__ = [
     "valkey_process",
 ]
 
-TEST_S: Final = 60.0
+TEST_S: Final = 120.0
 """A test that takes longer hangs."""
 LONG: Final = ("system", "cli", "interop", "embedding", "operations", "client_js")
 """The folders whose tests start programs and browsers, those that take longest first."""

@@ -27,7 +27,7 @@ from omnisonic.stores.database.pool import COMMAND
 from tests.prepared_postgres import copy_cluster, run_folder
 from tests.processes import ended_with_block, send_signal
 
-START_TIMEOUT_S: Final = 20.0
+START_TIMEOUT_S: Final = 90.0
 POLL_S: Final = 0.01
 TEMPLATE: Final = "migrated"
 FAST: Final = (

@@ -24,7 +24,7 @@ from botocore.session import Session
 
 from tests.processes import end
 
-START_TIMEOUT_S: Final = 30.0
+START_TIMEOUT_S: Final = 90.0
 POLL_S: Final = 0.05
 BUCKET: Final = "uploads"
 REGION: Final = "us-east-1"

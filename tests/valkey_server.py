@@ -21,7 +21,7 @@ import redis
 
 from tests.processes import end, ended_with_block
 
-START_TIMEOUT_S: Final = 10.0
+START_TIMEOUT_S: Final = 90.0
 START_ATTEMPTS: Final = 5
 READY: Final = b"Ready to accept connections"
 

@@ -25,7 +25,7 @@ ARGUMENTS: Final = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TIMEOUT_MS: Final = 20_000
+TIMEOUT_MS: Final = 60_000
 """For all that a page shows or does sooner or later. What is promised to be quicker says so where it is waited for."""
 
 expect.set_options(timeout=TIMEOUT_MS)

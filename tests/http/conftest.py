@@ -12,7 +12,7 @@ from tests.http.browsing import running_browser
 from tests.http.running import GatewayThread, Web, running_gateway, running_web
 from tests.postgres_server import PostgresServer, fresh_database
 
-DEADLINE_S: Final = 120
+DEADLINE_S: Final = 240
 """What is over by then does not hang. How quick something has to be is for its own test to say."""
 
 

@@ -80,7 +80,8 @@ def test_what_goes_in_comes_out_bit_for_bit(kind: str, s3: S3Server, tmp_path: P
     """
     settings = {} if kind == "local" else s3.environ("s3")
     with running_studio("serve", tmp_path, **settings) as studio, contextlib.closing(signed_in(studio)) as ada:
-        assert (send(ada, b"x").status_code, ada.get("/readyz").status_code) == (415, 200)
+        eventually(lambda: ada.get("/readyz").status_code == 200, what="the studio and its storage are ready")
+        assert send(ada, b"x").status_code == 415
         for size in SIZES:
             data = content(size)
             made = send(ada, data)
