@@ -1,6 +1,7 @@
 """Programs that run as somebody else, who has no rights."""
 
 import contextlib
+import functools
 import os
 import pwd
 import subprocess
@@ -20,6 +21,7 @@ def import_path() -> list[str]:
     return [str(Path(omnisonic.__file__).parent.parent), str(Path(trio.__file__).parent.parent)]
 
 
+@functools.cache
 def ordinary_python(module: str) -> str | None:
     """A Python with which `ORDINARY_USER` can import this module."""
     account = pwd.getpwnam(ORDINARY_USER)

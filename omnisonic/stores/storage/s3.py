@@ -10,6 +10,7 @@ process leaves. Shutdown: `aclose`.
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -21,6 +22,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
+from botocore.loaders import Loader, create_loader
 
 from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.stores.storage import LINK_S, READ_BYTES, Digest, Key, Label, Storage, StorageFull, attachment, in_blocks
@@ -226,6 +228,12 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
+@functools.cache
+def _load_descriptions() -> Loader:
+    """Reads and keeps botocore's descriptions of services: megabytes of JSON, once in a process."""
+    return create_loader()
+
+
 def _new_client(bucket: Bucket, silence_s: float) -> "AbstractAsyncContextManager[S3Client]":
     config = AioConfig(
         signature_version="s3v4",
@@ -243,7 +251,9 @@ def _new_client(bucket: Bucket, silence_s: float) -> "AbstractAsyncContextManage
         # Megabytes of JSON are read in a thread then, and not in the loop.
         warm_up_loader_caches=True,
     )
-    return AioSession().create_client(
+    session = AioSession()
+    session.register_component("data_loader", _load_descriptions())
+    return session.create_client(
         "s3",
         region_name=bucket.region,
         endpoint_url=bucket.endpoint,

@@ -1,11 +1,11 @@
 """Files to listen to, made here by the same library: tones, films, pictures, and such as were made to do harm."""
 
 import io
-import math
 from array import array
 from typing import Final, TypeAlias
 
 import av
+import numpy as np
 from av.container import OutputContainer
 
 Samples: TypeAlias = "array[int]"
@@ -20,10 +20,8 @@ SILENT_SAMPLES: Final = 4608
 
 def samples(seconds: float, *, rate: int = 44_100, channels: int = 2) -> Samples:
     """A tone, all channels alike and in turn."""
-    level = LEVEL * 32_768
-    return array(
-        "h", (round(level * math.sin(at / 10)) for at in range(round(rate * seconds)) for _ in range(channels))
-    )
+    one = np.rint(LEVEL * 32_768 * np.sin(np.arange(round(rate * seconds)) / 10)).astype(np.int16)
+    return array("h", one.repeat(channels).tobytes())
 
 
 def tone(
