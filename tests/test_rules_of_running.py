@@ -44,6 +44,44 @@ def test_draw(number):
 def test_tell():
     print("drawn", drawn)
 """
+LATE: Final = """
+from pathlib import Path
+import time
+import pytest
+from tests.busy_processor import busy_processor
+
+
+def tried(name):
+    path = Path(__file__).with_name(name)
+    count = int(path.read_text()) + 1 if path.exists() else 1
+    path.write_text(str(count))
+    return count
+
+def work_beside_another_program():
+    with busy_processor():
+        until_s = time.thread_time() + 0.1
+        while time.thread_time() < until_s:
+            pass
+
+@pytest.fixture
+def opened():
+    yield tried("opened")
+    tried("closed")
+
+@pytest.mark.timing
+def test_that_was_late_once(opened):
+    work_beside_another_program()
+    assert tried("once") == 2
+
+@pytest.mark.timing
+def test_that_is_late_always():
+    work_beside_another_program()
+    assert not tried("always")
+
+def test_without_the_mark():
+    work_beside_another_program()
+    assert not tried("unmarked")
+"""
 FALSE: Final = """
 from hypothesis import given, settings, strategies as st
 
@@ -57,8 +95,8 @@ def test_that_finds(number):
 def run(folder: Path, program: str, *arguments: str, **environ: str) -> tuple[int, str]:
     """The exit code of pytest on `program`, as in this suite, and what it printed."""
     (folder / "test_it.py").write_text(program)
-    (folder / "conftest.py").write_text('pytest_plugins = ("tests.properties", "tests.skips")\n')
-    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "conftest.py").write_text('pytest_plugins = ("tests.properties", "tests.retries", "tests.skips")\n')
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = timing\n")
     left_out = ("CI", "PYTEST_ADDOPTS", "COVERAGE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     ended = subprocess.run(
@@ -94,6 +132,18 @@ def test_elsewhere_a_test_may_be_skipped(tmp_path: Path) -> None:
     code, printed = run(tmp_path, SKIPS)
     assert code == 0
     assert "1 passed, 2 skipped, 1 xfailed" in printed
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity: that is Linux")
+def test_what_measures_time_is_tried_again_when_the_machine_was_late(tmp_path: Path) -> None:
+    """With its fixtures, three times at most, and the run says so. Nothing else is tried again."""
+    code, printed = run(tmp_path, LATE)
+    assert code == 1
+    assert "2 failed, 1 passed" in printed
+    tries = {name: int((tmp_path / name).read_text()) for name in ("once", "opened", "closed", "always", "unmarked")}
+    assert tries == {"once": 2, "opened": 2, "closed": 2, "always": 3, "unmarked": 1}
+    said = r"once: it failed when this process had waited \d+\.\d\d s for a processor: test_it\.py:\d+: AssertionError$"
+    assert len(re.findall(said, printed, re.MULTILINE)) == 1
 
 
 def test_a_skip_is_excused_by_a_line_with_a_reason() -> None:

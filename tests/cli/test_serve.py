@@ -114,6 +114,7 @@ def test_a_second_studio_in_the_same_data_directory_is_told_so(studio: Command) 
     assert ready(studio)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_all_of_it_cleanly(how: signal.Signals, tmp_path: Path) -> None:
     """Exit code 0 within 10 s, and no process left."""

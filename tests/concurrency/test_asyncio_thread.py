@@ -95,6 +95,7 @@ async def test_cancelling_the_caller_cancels_the_call_over_there(thread: Asyncio
         await watched.cancelled.wait()
 
 
+@pytest.mark.timing
 async def test_a_caller_never_waits_for_a_coroutine_that_will_not_end() -> None:
     """One that ignores its cancellation holds up neither the caller nor, for long, the end of the thread."""
     let_go = asyncio.Event()
@@ -194,6 +195,7 @@ async def test_a_call_that_runs_when_the_thread_ends_is_told_so() -> None:
             await watched.began.wait()
 
 
+@pytest.mark.timing
 async def test_leaving_a_cancelled_block_still_ends_the_thread() -> None:
     """Cancellation around the block does not leave the thread behind."""
     before = threading.active_count()

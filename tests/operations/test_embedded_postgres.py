@@ -60,6 +60,7 @@ def test_its_password_is_seen_nowhere(tmp_path: Path) -> None:
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.timing
 async def test_it_stops_at_once_and_in_order_and_keeps_what_was_committed(tmp_path: Path) -> None:
     """A client that stays connected does not hold up the stop, and the password is the same at the next start."""
     async with in_service(tmp_path) as first:

@@ -157,6 +157,7 @@ async def test_a_file_that_cannot_be_read_is_moved_aside(
     assert vars(record)["moved_to"] == str(tmp_path / UNREADABLE)
 
 
+@pytest.mark.timing
 async def test_a_disk_that_takes_nothing_does_not_keep_it_from_stopping(tmp_path: Path) -> None:
     """It stops in time, and the next start is empty."""
     async with running(tmp_path) as server:

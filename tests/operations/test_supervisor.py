@@ -167,6 +167,7 @@ async def test_a_stop_while_a_child_starts_is_obeyed() -> None:
     assert received.lines[-1] == ("web", "bye")
 
 
+@pytest.mark.timing
 async def test_a_child_that_does_not_stop_is_killed_in_time(mock_clock: MockClock) -> None:
     """And the others have been asked before, so that one hung child does not use up their time."""
     async with kept_up(spec("store", UNTIL_REPORTED), spec("web", DEAF)) as (received, stop):

@@ -337,6 +337,7 @@ async def test_a_clock_that_is_set_back_keeps_nobody_out(valkey: ValkeyServer, t
     await guard.aclose()
 
 
+@pytest.mark.timing
 async def test_a_guard_that_does_not_answer_lets_nobody_pass(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """Hung, then dead: every question is `Unavailable` in time; back again, it answers at once."""
     guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))

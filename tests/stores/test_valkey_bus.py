@@ -16,6 +16,7 @@ from tests.tcp_proxy import open_tcp_proxy
 from tests.valkey_server import ValkeyServer
 
 
+@pytest.mark.timing
 async def test_publishing_to_a_server_that_fails_is_unavailable_in_time(
     valkey: ValkeyServer, thread: AsyncioThread
 ) -> None:
@@ -62,6 +63,7 @@ async def test_a_subscriber_outlives_a_server_that_dies(valkey: ValkeyServer, th
                 valkey.start()
 
 
+@pytest.mark.timing
 async def test_a_subscriber_notices_a_server_that_hangs(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """After a second without a message it closes the connection, and gets a gap once the server continues."""
     with trio.fail_after(DEADLINE_S):

@@ -278,6 +278,7 @@ async def test_somebody_who_comes_back_during_the_last_write_finds_the_room_as_i
         assert not record.is_clean
 
 
+@pytest.mark.timing
 async def test_a_room_that_is_loaded_waits_and_nobody_else_does(store: Shared, autojump_clock: MockClock) -> None:
     """Half a second at most; then it starts empty, and its old record is used by nobody."""
     async with running(store) as run:
@@ -483,6 +484,7 @@ async def test_rooms_that_were_forgotten_while_the_store_is_away_are_bounded(
         assert all(record.is_clean for record in found if record is not None)
 
 
+@pytest.mark.timing
 async def test_a_run_that_begins_without_a_store_lets_rooms_begin_at_once(
     store: Shared, autojump_clock: MockClock
 ) -> None:
@@ -523,6 +525,7 @@ async def test_a_room_that_is_being_loaded_at_the_end_is_released_as_it_was(
         assert (run.actor().epoch, run.actor().offset) == (epoch, 1)
 
 
+@pytest.mark.timing
 async def test_a_stop_without_a_store_ends_in_time(
     store: Shared, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

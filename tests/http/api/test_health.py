@@ -76,6 +76,7 @@ def test_many_who_ask_at_once_share_one_probe(web: Web) -> None:
     assert len(web.bus.published) < 20
 
 
+@pytest.mark.timing
 def test_a_process_whose_gateway_stands_still_is_not_ready(database_url: str) -> None:
     """503 that names it, within the time that its callers have."""
     with socket.create_server(("127.0.0.1", 0)) as mute:

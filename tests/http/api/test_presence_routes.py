@@ -129,6 +129,7 @@ def test_a_roster_needs_one_room(web: Web, query: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_room_id")
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("part", ["presence", "bus"])
 @pytest.mark.parametrize("kind", ["down", "hung"])
 def test_a_store_that_does_not_answer_is_503(web: Web, part: str, kind: str) -> None:

@@ -198,6 +198,7 @@ def test_what_the_room_says_is_passed_on(web: Web, reply: Reply, status: int) ->
     assert body["code"] == ("unavailable" if status == 503 else reply.code)
 
 
+@pytest.mark.timing
 def test_a_room_that_nobody_is_in_hears_nothing(web: Web) -> None:
     """409 `room_empty`: at once when there is no gateway, after a second when none has the room."""
     nobody = web.client.post("/api/rooms/jam/messages", json=NOTE, headers=OPERATOR)
@@ -208,6 +209,7 @@ def test_a_room_that_nobody_is_in_hears_nothing(web: Web) -> None:
     assert [(answer.status_code, answer.json()["code"]) for answer in (nobody, silence)] == [(409, "room_empty")] * 2
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", ["down", "hung"])
 def test_without_the_bus_nobody_can_be_told(web: Web, kind: str) -> None:
     """503 within two seconds, never a 202."""

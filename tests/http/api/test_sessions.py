@@ -195,6 +195,7 @@ def test_a_deleted_session_is_gone_and_its_room_closes(web: Web) -> None:
         assert (gone.status_code, gone.json()["code"]) == (404, "session_not_found")
 
 
+@pytest.mark.timing
 def test_participants_are_counted_for_all_at_once(web: Web) -> None:
     """One round trip for a list; null when the roster does not answer, in good time."""
     ada = web.sign_up("ada@example.com")
@@ -215,6 +216,7 @@ def test_participants_are_counted_for_all_at_once(web: Web) -> None:
         assert answers[1].json()["session"]["participants"] is None
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", ["down", "hung"])
 def test_a_bus_that_does_not_answer_changes_nothing(web: Web, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     """What is done is done: 200, a warning in the log, and the room was not told."""
@@ -227,6 +229,7 @@ def test_a_bus_that_does_not_answer_changes_nothing(web: Web, kind: str, caplog:
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["room.not_notified"]
 
 
+@pytest.mark.timing
 def test_without_the_database_there_are_no_sessions_now() -> None:
     """503 with `Retry-After`, within two seconds, and not a wrong 401 or 404."""
     with running_web() as web:

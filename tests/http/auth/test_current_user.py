@@ -67,6 +67,7 @@ def test_a_second_cookie_header_makes_nobody_somebody_else(web: Web, decoy: byte
         assert alone.status_code == 401
 
 
+@pytest.mark.timing
 def test_an_ended_sign_in_is_over_at_once(web: Web) -> None:
     """That its cookie is known opens nothing: the next request is a stranger's."""
     ada, bob = web.sign_up("ada@example.com"), web.sign_up("bob@example.com")

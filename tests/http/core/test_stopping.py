@@ -70,6 +70,7 @@ def nothing_is_left(url: str, folder: Path) -> bool:
         return listed == [] and is_clean(web) and web.stored() == set()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("goes_on", [False, True], ids=["a client that waits", "a client that goes on sending"])
 def test_a_form_in_flight_at_a_stop_is_503(url: str, tmp_path: Path, goes_on: bool) -> None:
     """With `Retry-After`, in time, and with nothing left behind."""

@@ -125,6 +125,7 @@ def test_a_restart_under_load_is_unavailable_then_normal_and_leaves_no_half_tran
         assert {-value for value in values} == values
 
 
+@pytest.mark.timing
 def test_an_exhausted_pool_is_unavailable_within_a_second(postgres_process: PostgresServer) -> None:
     """Rather than a queue that grows; and when the others are done, it is normal."""
 
@@ -161,6 +162,7 @@ def test_a_server_out_of_connections_is_unavailable_until_it_has_some() -> None:
         using(server.url, crowd)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("warm", [True, False], ids=["connected", "not connected"])
 def test_a_server_that_hangs_is_unavailable_within_about_two_seconds(warm: bool) -> None:
     """And when it goes on, all is normal."""
@@ -181,6 +183,7 @@ def test_a_server_that_hangs_is_unavailable_within_about_two_seconds(warm: bool)
         assert using(server.url, hang) < longest_s + 0.4
 
 
+@pytest.mark.timing
 def test_a_server_that_hangs_in_a_transaction_is_unavailable_as_soon() -> None:
     """A rollback is not waited for: the server does it by itself when the connection is gone."""
     with running_postgres() as server:
@@ -212,6 +215,7 @@ async def refusal_s(call: Awaitable[object]) -> float:
     return time.monotonic() - began_s
 
 
+@pytest.mark.timing
 def test_a_statement_that_takes_too_long_is_cancelled_on_the_server_as_well(postgres_process: PostgresServer) -> None:
     """Or the server would go on working for nobody."""
 
@@ -265,6 +269,7 @@ def test_after_it_is_closed_it_is_unavailable(postgres_process: PostgresServer) 
     using(postgres_process.url, close)
 
 
+@pytest.mark.timing
 async def test_a_query_costs_one_round_trip_and_is_prepared_once(postgres_process: PostgresServer) -> None:
     """With a tenth of a second each way it shows: nothing is prepared, reset or asked for again."""
     async with open_tcp_proxy(postgres_process.port) as proxy, open_asyncio_thread() as thread:
@@ -281,6 +286,7 @@ async def test_a_query_costs_one_round_trip_and_is_prepared_once(postgres_proces
         await thread.call(database.aclose, timeout_s=DEADLINE_S)
 
 
+@pytest.mark.timing
 def test_a_server_that_is_not_there_yet_is_no_error_to_open() -> None:
     """Only its use is refused, and at once."""
 

@@ -76,6 +76,7 @@ async def test_what_arrives_changed_is_refused_by_the_server(
         assert shelf.is_empty()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -146,6 +147,7 @@ async def test_a_dead_server_is_unavailable_and_used_again_when_it_is_back(s3: S
     assert await s3_only.read("uploads/a-1") == SMALL
 
 
+@pytest.mark.timing
 async def test_what_a_put_left_when_the_server_died_goes_with_its_key(s3: S3Server, s3_only: Shelf) -> None:
     """It could not be removed at once."""
     feed = Feed(noise(CHUNK_BYTES), PART_BYTES // CHUNK_BYTES + 3)
@@ -165,6 +167,7 @@ async def test_what_a_put_left_when_the_server_died_goes_with_its_key(s3: S3Serv
     assert s3_only.is_empty()
 
 
+@pytest.mark.timing
 async def test_a_server_that_hangs_is_given_up(s3: S3Server, s3_only: Shelf) -> None:
     """SIGSTOP: a ping is for those who cannot wait."""
     await s3_only.ping()
@@ -177,6 +180,7 @@ async def test_a_server_that_hangs_is_given_up(s3: S3Server, s3_only: Shelf) -> 
     await s3_only.ping()
 
 
+@pytest.mark.timing
 async def test_a_put_to_a_server_that_hangs_is_given_up(thread: AsyncioThread, s3: S3Server) -> None:
     """As often as it is tried, it waits no longer than the server may say nothing."""
     async with s3_shelf(thread, s3, bucket_at(s3.port), silence_s=0.25) as shelf:
@@ -209,6 +213,7 @@ async def _put_until_enough(shelf: Shelf, feed: Feed) -> None:
         await shelf.do(shelf.store.put, "uploads/a-1", feed)
 
 
+@pytest.mark.timing
 async def test_a_slow_way_to_the_server_is_no_silence(thread: AsyncioThread, s3: S3Server) -> None:
     """A part that takes longer than the server may say nothing is sent to its end, and not again.
 

@@ -178,6 +178,7 @@ async def test_a_sign_in_that_somebody_is_changing_holds_nobody_up(band: Band) -
     assert [await band.noted_just_now(name) for name in ("ada", "bo")] == [False, True]
 
 
+@pytest.mark.timing
 async def test_thousands_of_passes_are_one_short_question(band: Band, base: Base) -> None:
     """A gateway full of people asks within the deadline of a single call."""
     asked = [band.seat("ada"), band.seat("cy")] * 5000
