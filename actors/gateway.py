@@ -46,6 +46,7 @@ from omnisonic.actors.runtime.acceptor import accept_forever
 from omnisonic.actors.runtime.scheduler import Dispatcher, Poller
 from omnisonic.actors.runtime.supervisor import ChildSpec, supervise
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
+from omnisonic.actors.sync.event_writer import EventWriter
 from omnisonic.actors.sync.message_writer import MessageWriter
 from omnisonic.errors import InvalidInput
 from omnisonic.identity.scrapers import ScraperAccess
@@ -60,7 +61,7 @@ OVERFLOW: Final = 1024
 TIMERS_S: Final = 0.25
 """How often time limits are checked."""
 DRAIN_S: Final = 1.0
-"""At shutdown kept messages may take this long to be written, before and after connections are closed."""
+"""At shutdown kept messages, and then events, may take this long to be written."""
 RECONNECT_MS: Final = (500, 5_000)
 """At shutdown clients reconnect after a random time in this range."""
 SHUTDOWN_S: Final = 5.0
@@ -86,6 +87,8 @@ class Gateway:
         self.tracer = TurnTracer()
         self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.tracer, nursery)
         self.message_writer = None if options.messages is None else MessageWriter(options.messages, self.registry.get)
+        events = options.room_events
+        self.event_writer = None if events is None else EventWriter(events, self.registry, options.now_ms)
         self.unfinished = UnfinishedMessages(options.timeouts.message_s, options.unfinished_bytes)
         self._keepalive = Keepalive(options.timeouts, self.unfinished)
         self.pending = PendingAdmissions(nursery, self._admit)
@@ -103,6 +106,7 @@ class Gateway:
             "message_writer": lambda: f"{len(self.message_writer or ())} messages wait",
             "mirror": lambda: f"{self.mirror_lag_s():.1f} s behind",
             "memory": lambda: f"{self.memory_lag_s():.1f} s behind",
+            "event_writer": lambda: f"{len(self.event_writer or ())} events wait",
         }
         self._monitoring = Monitoring(self, self._dispatcher, auth, options.now_ms, notes)
         self._accepting: set[trio.CancelScope] = set()
@@ -144,6 +148,9 @@ class Gateway:
         await self.start_child("stats_sampler", self._monitoring.stats_sampler.run)
         if self.message_writer is not None:
             await self.start_child("message_writer", self.message_writer.run)
+        if self.event_writer is not None:
+            self.registry.watchers.append(self.event_writer)
+            await self.start_child("event_writer", self.event_writer.run)
         self._monitoring.start(listeners, self._add_connection)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
@@ -177,8 +184,9 @@ class Gateway:
                     await self._all_gone.wait()
         for connection in list(self.connections):
             connection.end("going_away")
-        if self.message_writer is not None:
-            await self.message_writer.drain(DRAIN_S)
+        for writer in (self.message_writer, self.event_writer):
+            if writer is not None:
+                await writer.drain(DRAIN_S)
 
     def close(self) -> None:
         """Close the event source and the listeners. Call it after everything has stopped."""
@@ -205,6 +213,7 @@ class Gateway:
             "memory_lag_s": self.memory_lag_s(),
             "kept_messages": 0 if self.message_writer is None else self.message_writer.written,
             "keep_lag_s": 0.0 if self.message_writer is None else self.message_writer.lag_s,
+            "dropped_room_events": 0 if self.event_writer is None else self.event_writer.dropped,
         }
 
     def room(self, room_id: RoomId) -> RoomActor | None:

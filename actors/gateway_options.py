@@ -13,6 +13,7 @@ from omnisonic.actors.rooms.registry import EMPTY_S
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.studio.access import AccessStore
 from omnisonic.studio.messages import KeptMessages
+from omnisonic.studio.webhooks import RoomEvents
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
 
@@ -47,4 +48,5 @@ class GatewayOptions:
     grace_s: float = 0.0
     history: HistoryLimits = HistoryLimits()
     messages: KeptMessages | None = None
+    room_events: RoomEvents | None = None
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000

@@ -1,8 +1,8 @@
-"""`omnisonic worker`: work in the background, on asyncio: audio analysis, mixdowns, and housekeeping.
+"""`omnisonic worker`: work in the background, on asyncio: audio analysis, mixdowns, webhooks, and housekeeping.
 
-Overload: uploads and exports wait in the database until the worker takes them. Crash: failed work is logged and tried
-again; a crash of the process loses nothing, and the supervisor restarts it. Shutdown: SIGTERM or Ctrl-C ends it at
-once; its work is done later, by the same or another worker.
+Overload: uploads, exports and events wait in the database until the worker takes them. Crash: failed work is logged
+and tried again; a crash of the process loses nothing, and the supervisor restarts it. Shutdown: SIGTERM or Ctrl-C ends
+it at once; its work is done later, by the same or another worker.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from omnisonic.cli.lifecycle import ready_printer, start_heartbeats, stop_on_sig
 from omnisonic.cli.startup_checks import check_schema, require_services
 from omnisonic.cli.storage import create_storage
 from omnisonic.http.api.room_events import RoomEvents
+from omnisonic.identity.signing import signing_secret
 from omnisonic.observability.telemetry import configure_telemetry
 from omnisonic.operations.housekeeping import Chore, all_chores, run_housekeeping
 from omnisonic.process.descriptors import allow_descriptors
@@ -36,9 +37,13 @@ from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AT_ONCE, AnalysisWorker
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.webhooks.delivery_queue import DeliveryQueue
+from omnisonic.studio.webhooks.delivery_worker import WebhookWorker
+from omnisonic.studio.webhooks.sender import WebhookSender
 
-CONNECTIONS: Final = AT_ONCE + 1
-"""Connections to the database, one of them for housekeeping. Each mixdown has two more, one for its heartbeat."""
+CONNECTIONS: Final = AT_ONCE + 2
+"""Connections to the database, one of them for housekeeping, and one for webhooks. Each mixdown has two more, one for
+its heartbeat."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +70,8 @@ async def _work(
     stop = stop_on_signals()
     await check_schema(database_url)
     async with AsyncExitStack() as after:
-        storage, bus = create_storage(settings), ValkeyBus(redis_url)
-        for opened in (storage, bus):
+        storage, bus, sender = create_storage(settings), ValkeyBus(redis_url), WebhookSender()
+        for opened in (storage, bus, sender):
             after.push_async_callback(opened.aclose)
         connections = CONNECTIONS + 2 * settings.export_worker_concurrency
         database = Database(database_url, connections=connections, deadlines=COMMAND)
@@ -87,11 +92,14 @@ async def _work(
             mix_s=settings.export_max_duration_seconds,
             telemetry=telemetry,
         )
+        deliveries = DeliveryQueue(database)
+        webhook_worker = WebhookWorker(deliveries, sender, partial(signing_secret, settings))
         async with asyncio.TaskGroup() as tasks:
             endless = [
-                run_housekeeping(_chores(settings, database, storage)),
+                run_housekeeping(_chores(settings, database, storage, deliveries)),
                 analysis_worker.run(),
                 export_worker.run(),
+                webhook_worker.run(),
             ]
             if is_measured:
                 endless.append(telemetry.watch_queue(queue, asyncio.sleep))
@@ -102,7 +110,7 @@ async def _work(
                 task.cancel()
 
 
-def _chores(settings: Settings, database: Database, storage: Storage) -> Mapping[str, Chore]:
+def _chores(settings: Settings, database: Database, storage: Storage, deliveries: DeliveryQueue) -> Mapping[str, Chore]:
     retention = UploadRetention(database)
     return all_chores(
         AccountStore(database),
@@ -110,6 +118,7 @@ def _chores(settings: Settings, database: Database, storage: Storage) -> Mapping
         ExportQueue(database),
         GarbageCollector(retention, storage),
         MessageStore(database),
+        deliveries,
         upload_retention=timedelta(days=settings.upload_retention_days),
         export_retention=timedelta(days=settings.export_retention_days),
         message_retention=timedelta(days=settings.message_retention_days),

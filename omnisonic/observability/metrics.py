@@ -81,6 +81,9 @@ OF_GATEWAYS: Final[dict[str, Metric]] = {
     "keep_lag_s": Metric(
         "omnisonic.keep_lag_s", "gauge", "How long the oldest message has waited to be written down", "s"
     ),
+    "dropped_room_events": Metric(
+        "omnisonic.dropped_room_events", "counter", "Events of rooms that no webhook gets, because too many wait"
+    ),
 }
 """By what `omnisonic.actors.runtime.telemetry.MetricsSource` calls them."""
 
@@ -103,10 +106,17 @@ EXPORTS: Final = Metric(
 EXPORT_SECONDS: Final = Metric("omnisonic.export.duration", "histogram", "What one such try took", "s", ("status",))
 EXPORTS_WAITING: Final = Metric("omnisonic.exports_waiting", "gauge", "Mixdowns that could be made and wait for it")
 
+WEBHOOK_ATTEMPTS: Final = Metric(
+    "omnisonic.webhook_attempts",
+    "counter",
+    "Tries to deliver an event to a webhook: delivered, failed (tried again), given_up or lost",
+    by=("outcome",),
+)
+
 METRICS: Final[dict[str, tuple[Metric, ...]]] = {
     "gateway": (FAN_OUT, *OF_GATEWAYS.values()),
     "web": (REQUESTS, UPLOADS, UPLOADED_BYTES),
-    "worker": (EXPORTS, EXPORT_SECONDS, EXPORTS_WAITING),
+    "worker": (EXPORTS, EXPORT_SECONDS, EXPORTS_WAITING, WEBHOOK_ATTEMPTS),
 }
 """All metrics, by the part that measures them."""
 

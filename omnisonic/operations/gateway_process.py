@@ -32,6 +32,7 @@ from omnisonic.errors import BadSettings, Unavailable
 from omnisonic.identity.logins import LoginCookies
 from omnisonic.identity.signing import signing_secret
 from omnisonic.observability.telemetry import configure_telemetry
+from omnisonic.operations.gateway_records import GatewayRecords, open_records
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import Bus, round_trip
 from omnisonic.stores.bus.memory import MemoryBus
@@ -53,21 +54,17 @@ from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
 from omnisonic.studio.access import AccessStore
 from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.access.threaded import ThreadedAccess
-from omnisonic.studio.messages import KeptMessages
-from omnisonic.studio.messages.message_store import PostgresMessages
-from omnisonic.studio.messages.threaded import DEADLINES as MESSAGE_DEADLINES
-from omnisonic.studio.messages.threaded import ThreadedMessages
 
 RUN_BYTES: Final = 9
 """Random bytes in the name of one run of a gateway."""
 OPEN_S: Final = 5.0
 """For creating a pool, which does not connect yet."""
-MESSAGE_CONNECTIONS: Final = 1
-"""Kept messages are written one batch after the other."""
 NEEDS_DATABASE: Final = (
     "DATABASE_URL is not set, and ROOM_ACCESS=ticket needs it: it says who may enter a room. Set it, or run"
     " `omnisonic serve`."
 )
+
+NO_RECORDS: Final = GatewayRecords()
 
 _log = logging.getLogger(__name__)
 
@@ -146,12 +143,12 @@ def gateway_options(
     settings: Settings,
     admission: Admission,
     access: AccessStore | None = None,
-    messages: KeptMessages | None = None,
+    records: GatewayRecords = NO_RECORDS,
     render_metrics: Callable[[], bytes] | None = None,
 ) -> GatewayOptions:
     """The options of a gateway.
 
-    `access` is the store that says who may stay, `messages` where kept messages are written; None without a database.
+    `access` is the store that says who may stay, None without a database, `records` where the gateway writes.
     `render_metrics` makes what `/metrics` answers.
     """
     return GatewayOptions(
@@ -159,7 +156,8 @@ def gateway_options(
         origins=settings.origin_policy(settings.web_port),
         admission=admission,
         access=access,
-        messages=messages,
+        messages=records.messages,
+        room_events=records.room_events,
         admin_token=settings.admin_token.get_secret_value() if settings.admin_token else None,
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
         render_metrics=render_metrics,
@@ -221,23 +219,6 @@ async def open_access(database_url: str, timeout_s: float) -> AsyncIterator[Acce
 
 
 @asynccontextmanager
-async def open_messages(database_url: str | None) -> AsyncIterator[KeptMessages | None]:
-    """Where kept messages are written, in an asyncio thread, for trio; None without a database. Connects later."""
-    if database_url is None:
-        yield None
-        return
-    async with open_asyncio_thread() as thread:
-        database = Database(database_url, connections=MESSAGE_CONNECTIONS, deadlines=MESSAGE_DEADLINES)
-        await thread.call(database.open, timeout_s=OPEN_S)
-        messages = ThreadedMessages(thread, PostgresMessages(database))
-        try:
-            yield messages
-        finally:
-            with trio.CancelScope(shield=True), suppress(Unavailable):
-                await messages.aclose()
-
-
-@asynccontextmanager
 async def open_admission(settings: Settings) -> AsyncIterator[tuple[Admission, AccessStore | None]]:
     """The admission policy that `ROOM_ACCESS` names, and the access store; None without a database.
 
@@ -285,12 +266,12 @@ async def run_gateway(settings: Settings, listeners: list[socket.socket], *, rea
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with (
                 open_admission(settings) as (admission, access),
-                open_messages(settings.database_url) as messages,
+                open_records(settings.database_url) as records,
                 open_presence_and_bus(settings.redis_url) as (presence, bus),
                 open_room_memory(settings.redis_url, settings.history_s) as memory,
                 trio.open_nursery() as nursery,
             ):
-                options = gateway_options(settings, admission, access, messages, telemetry.render_metrics)
+                options = gateway_options(settings, admission, access, records, telemetry.render_metrics)
                 async with open_gateway(
                     options, listeners, presence=presence, bus=bus, memory=memory, owner=owner
                 ) as gateway:

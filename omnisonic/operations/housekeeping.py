@@ -18,6 +18,7 @@ from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.retention import UploadRetention
+from omnisonic.studio.webhooks.delivery_queue import DeliveryQueue
 
 SWEEP_S: Final = 600.0
 """The interval of the chores."""
@@ -27,6 +28,8 @@ JITTER: Final = 0.2
 """Up to this part of the interval is added, so that several workers do not stay in step."""
 BATCH: Final = 100
 """How many rows one statement deletes: so few that nobody has to wait for it."""
+DELIVERY_RETENTION: Final = timedelta(days=7)
+"""How long deliveries to webhooks are listed after they have ended."""
 
 Chore: TypeAlias = Callable[[], Awaitable[int]]
 """Deletes the expired things of one kind, and returns how many. Raises `Unavailable` when that must wait."""
@@ -40,6 +43,7 @@ def all_chores(
     exports: ExportQueue,
     garbage_collector: GarbageCollector,
     messages: MessageStore,
+    deliveries: DeliveryQueue,
     *,
     upload_retention: timedelta,
     export_retention: timedelta,
@@ -69,6 +73,9 @@ def all_chores(
     async def drop_old_messages() -> int:
         return await _drop_all(partial(messages.drop_old, message_retention)) if message_retention else 0
 
+    async def drop_deliveries() -> int:
+        return await _drop_all(partial(deliveries.drop_old, DELIVERY_RETENTION))
+
     return {
         "accounts": accounts.sweep,
         "unfinished uploads": drop_expired,
@@ -76,6 +83,7 @@ def all_chores(
         "stale uploads": drop_stale,
         "old exports": drop_old_exports,
         "old messages": drop_old_messages,
+        "webhook deliveries": drop_deliveries,
         "files": garbage_collector.sweep,
     }
 

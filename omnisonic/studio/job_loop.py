@@ -1,20 +1,27 @@
 """The job loop: does one job after the other, several at once, until it is cancelled. Asyncio.
 
 Overload: `at_once` jobs; the others wait in their queue, which several workers may share. After a failure that is not
-the job's fault, no job is taken until the storage answers, because each take may count as an attempt. Crash of a job:
-logged, and the loop goes on. Shutdown: cancel at any time.
+the job's fault, no job is taken until the service that every job needs answers, because each take may count as an
+attempt. Crash of a job: logged, and the loop goes on. Shutdown: cancel at any time.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from omnisonic.errors import Unavailable
-from omnisonic.stores.storage import Storage
 
 POLL_S: Final = 1.0
 """The time between two looks at an empty queue."""
+
+
+class Service(Protocol):
+    """What can be asked whether it is there."""
+
+    async def ping(self) -> None:
+        """One round trip. Raises `Unavailable`."""
+        ...
 
 
 class JobLoop:
@@ -22,7 +29,7 @@ class JobLoop:
 
     Args:
         do_next: Does the next job; returns False when there was none.
-        storage: What every job needs.
+        service: What every job needs, such as the storage.
         postponed: The log event for a job that failed because something was unavailable.
         failed: The log event for a job that crashed.
         at_once: How many jobs are done at once.
@@ -33,7 +40,7 @@ class JobLoop:
     def __init__(
         self,
         do_next: Callable[[], Awaitable[bool]],
-        storage: Storage,
+        service: Service,
         *,
         postponed: str,
         failed: str,
@@ -42,7 +49,7 @@ class JobLoop:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._do_next = do_next
-        self._storage = storage
+        self._service = service
         self._postponed = postponed
         self._failed = failed
         self._at_once = at_once
@@ -63,7 +70,7 @@ class JobLoop:
                 await self._sleep(pause_s)
             try:
                 if pause_s == self._retry_s:
-                    await self._storage.ping()
+                    await self._service.ping()
                 pause_s = 0.0 if await self._do_next() else POLL_S
             except (Unavailable, TimeoutError) as problem:
                 pause_s = self._retry_s

@@ -67,7 +67,7 @@ class Measured:
     def measure(self) -> dict[str, float]:
         names = (
             "rooms members messages deliveries fanned_out_bytes mailbox_depth room_restarts dead_letters "
-            "slow_consumer_closes mirror_lag_s memory_lag_s kept_messages keep_lag_s"
+            "slow_consumer_closes mirror_lag_s memory_lag_s kept_messages keep_lag_s dropped_room_events"
         )
         return {"connections": self.connections, **dict.fromkeys(names.split(), 7.0)}
 

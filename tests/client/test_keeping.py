@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import omnisonic
-from omnisonic.operations.gateway_process import open_messages
+from omnisonic.operations.gateway_records import open_records
 from tests.clients import DEADLINE_S
 from tests.embedding.staging import hear
 from tests.gateway.people import People, Somebody, open_people, open_ticket_stage
@@ -46,8 +46,8 @@ class Studio:
 async def _open_studio(database_url: str) -> AsyncIterator[Studio]:
     async with (
         open_people(database_url) as people,
-        open_messages(database_url) as messages,
-        open_ticket_stage(database_url, messages=messages) as stage,
+        open_records(database_url) as records,
+        open_ticket_stage(database_url, messages=records.messages, room_events=records.room_events) as stage,
     ):
         yield Studio(stage, people)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 import trio
 
-from omnisonic.operations.gateway_process import open_messages
+from omnisonic.operations.gateway_records import open_records
 from omnisonic.stores.database.migrations import migrate
 from tests.clients import Bare
 from tests.gateway.people import People, Somebody, enter, open_people, open_ticket_stage, unknown_session
@@ -26,8 +26,10 @@ OUTAGE_S: Final = 1.0
 async def keeping_stage(database_url: str, **options: Any) -> AsyncIterator[Stage]:
     """A gateway that writes kept messages into the database."""
     async with (
-        open_messages(database_url) as messages,
-        open_ticket_stage(database_url, room_access="open", messages=messages, **options) as stage,
+        open_records(database_url) as records,
+        open_ticket_stage(
+            database_url, room_access="open", messages=records.messages, room_events=records.room_events, **options
+        ) as stage,
     ):
         yield stage
 

@@ -29,6 +29,7 @@ from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
 from omnisonic.studio.uploads.upload_store import UploadStore
+from omnisonic.studio.webhooks.delivery_queue import DeliveryQueue
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
@@ -126,6 +127,7 @@ class House:
             ExportQueue(self.database),
             GarbageCollector(upkeep, self.storage),
             MessageStore(self.database),
+            DeliveryQueue(self.database),
             upload_retention=RETENTION,
             export_retention=RETENTION / 2,
             message_retention=message_retention,

@@ -23,17 +23,33 @@ from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.messages import Kept, KeptMessages, MessageToKeep, Outcome
 from omnisonic.studio.sessions import NoSuchSession
 from omnisonic.studio.sessions.session_statements import asked
+from omnisonic.studio.webhooks import MESSAGE_KEPT, PAYLOAD_BYTES
+from omnisonic.studio.webhooks.event_queue import WEBHOOK, is_for
 
 LONGEST_PAGE: Final = 200
 """Most messages in one page, however many are asked for."""
 DIGEST_BYTES: Final = 16
 LAST_NUMBER: Final = 2**63 - 1
 
-_KEEP: Final = """
+_EVENT: Final = f"""
+format(
+    '{{"type":"{MESSAGE_KEPT}","timestamp":"%1$s","data":{{"roomId":"%2$s","epoch":%3$s,"offset":%4$s,"id":%5$s,'
+    '"from":%6$s,"userId":%7$s,"displayName":%8$s,"type":%9$s,"payload":%10$s,"payloadOmitted":%11$s}}}}',
+    to_char(kept.said_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), kept.session_id, to_json(kept.epoch),
+    kept.message_offset, kept.client_id, to_json(kept.member_id), coalesce(to_json(kept.user_id::text), 'null'),
+    to_json(kept.display_name), to_json(kept.type),
+    CASE WHEN octet_length(kept.payload) <= {PAYLOAD_BYTES} THEN kept.payload ELSE 'null' END,
+    to_json(octet_length(kept.payload) > {PAYLOAD_BYTES})
+)
+"""
+"""The body of a kept message's event, as JSON. PostgreSQL's own functions for JSON would rewrite the payload."""
+
+_KEEP: Final = f"""
 -- $1 sessions, $2 epochs, $3 offsets, $4 members, $5 client ids, $6 users, $7 names, $8 types, $9 payloads, $10 times,
 -- $11 digests.
 -- The rows of sessions and users are locked as the foreign keys would, so that one that is deleted now leaves out its
--- own messages and does not fail the statement. Messages that are there already are not in the result.
+-- own messages and does not fail the statement. Messages that are there already are not in the result. The events for
+-- webhooks are queued with the messages.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::uuid[], $7::text[],
         $8::text[], $9::text[], $10::timestamptz[], $11::bytea[]) WITH ORDINALITY AS given (session_id, epoch,
@@ -50,7 +66,12 @@ WITH given AS MATERIALIZED (
     FROM given JOIN session ON session.id = given.session_id LEFT JOIN person ON person.id = given.user_id
     ORDER BY given.place
     ON CONFLICT ON CONSTRAINT kept_once DO NOTHING
-    RETURNING session_id, member_id, client_id, content_digest, epoch, message_offset
+    RETURNING *
+), {WEBHOOK}, queued AS (
+    INSERT INTO webhook_deliveries (webhook_id, event_id, type, room, body)
+    SELECT webhook.id, gen_random_uuid(), '{MESSAGE_KEPT}', kept.session_id::text, {_EVENT}
+    FROM kept JOIN webhook ON NOT webhook.is_full AND {is_for(f"'{MESSAGE_KEPT}'", "kept.session_id::text")}
+    ORDER BY kept.number, webhook.id
 )
 SELECT given.place, kept.epoch, kept.message_offset
 FROM given JOIN kept USING (session_id, member_id, client_id, content_digest)

@@ -20,6 +20,7 @@ from omnisonic.stores.database.pool import Database, Deadlines
 from omnisonic.studio.messages import Kept, MessageToKeep, Outcome
 from omnisonic.studio.messages.message_store import LONGEST_PAGE, MessageStore, PostgresMessages
 from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
+from omnisonic.studio.webhooks import PAYLOAD_BYTES
 from tests.postgres_server import PostgresServer, blocking, running_postgres
 from tests.stores.conftest import DEADLINE_S
 from tests.studio.databases import DEAD_URL, Base, base_at
@@ -221,6 +222,37 @@ async def test_a_session_deleted_meanwhile_costs_only_its_own_messages(room: Roo
         nursery.start_soon(keep)
         await room.base.once_waiting(1)
     assert outcomes == [Kept("first", 1), None]
+
+
+async def test_kept_messages_are_queued_for_webhooks_in_the_same_statement(room: Room) -> None:
+    """Once, with the payload as it was said, or without one that is too large; a webhook removed now fails nobody."""
+    payload = '{"text": "100 % \\u0000 \U0001f3b8 \\"", "n": 1.50}'
+    add = (
+        "INSERT INTO webhooks (url, room, events, salt, secret_digest)"
+        " VALUES ('https://example.com', $1, ARRAY[$2], '', '') RETURNING id"
+    )
+    here = await room.base.number(add, room.session, "message.kept")
+    elsewhere = await room.base.number(add, "elsewhere", "message.kept")
+    removed = await room.base.number(add, None, "message.kept")
+    await room.base.sql(add, None, "member.left")
+    batch = [
+        room.message(1, payload=payload, display_name='A "%s"', person=None),
+        room.message(2, payload=f'"{"x" * PAYLOAD_BYTES}"'),
+    ]
+    async with trio.open_nursery() as nursery, room.base.holding("DELETE FROM webhooks WHERE id = $1", removed):
+        nursery.start_soon(room.writer.keep, batch)
+        await room.base.once_waiting(1)
+    await room.writer.keep(batch)
+    rows = await room.base.sql("SELECT webhook_id, room, type, body FROM webhook_deliveries ORDER BY number")
+    assert [tuple(row)[:3] for row in rows] == [(here, room.session, "message.kept")] * 2
+    assert elsewhere != here
+    assert payload in rows[0]["body"]
+    first, second = (msgspec.json.decode(row["body"]) for row in rows)
+    assert first["timestamp"] == "2026-11-01T12:00:01.000Z"
+    said = {"displayName": 'A "%s"', "userId": None, "id": "1", "offset": 1, "payloadOmitted": False}
+    assert {name: first["data"][name] for name in said} == said
+    assert (second["data"]["payload"], second["data"]["payloadOmitted"]) == (None, True)
+    assert second["data"]["userId"] == room.person.id
 
 
 async def test_messages_go_with_their_session_and_stay_without_their_user(room: Room) -> None:
