@@ -148,12 +148,13 @@ class WebCommand(SettingsCommand):
 
 
 class WorkerCommand(SettingsCommand):
-    """`worker` makes mixdowns, analyses uploads, and deletes what has expired."""
+    """`worker` makes mixdowns, analyses uploads, delivers webhooks, and deletes what has expired."""
 
     fields = (
         *EVERYWHERE,
         *DATABASE,
         "redis_url",
+        *SECRETS,
         *STORAGE,
         *RETENTION,
         *MAKING,
@@ -166,6 +167,12 @@ class DatabaseCommand(SettingsCommand):
     """A command on the database, which may be the one that `serve` runs in the data directory."""
 
     fields = (*EVERYWHERE, *DATABASE)
+
+
+class WebhookCommand(SettingsCommand):
+    """A command on the database that needs the secret of a webhook."""
+
+    fields = (*EVERYWHERE, *DATABASE, *SECRETS)
 
 
 class CleanUploadsCommand(SettingsCommand):

@@ -29,6 +29,7 @@ from omnisonic.cli.key_commands import keys
 from omnisonic.cli.monitoring import monitoring
 from omnisonic.cli.rooms.commands import rooms
 from omnisonic.cli.user_commands import users
+from omnisonic.cli.webhook_commands import webhooks
 from omnisonic.errors import BadSettings, OmnisonicError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(rooms, name="rooms")
 app.add_typer(monitoring, name="monitoring")
 
@@ -117,7 +119,7 @@ def web(fd: Fd = None, supervised: Supervised = False) -> None:
 
 @app.command(cls=WorkerCommand)
 def worker(supervised: Supervised = False) -> None:
-    """Run the worker alone: it makes mixdowns, analyses uploads, and deletes what has expired.
+    """Run the worker alone: it makes mixdowns, analyses uploads, delivers webhooks, deletes what has expired.
 
     DATABASE_URL and REDIS_URL must be set, and the storage must be that of the web.
     """

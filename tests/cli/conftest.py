@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.running import Command, running
+from tests.cli.webhook_receiver import Receiver, receiving
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +14,10 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     with running("serve", OMNISONIC_DATA_DIR=str(tmp_path_factory.mktemp("data")), PARITY_ENABLED="true") as command:
         command.printed("is running")
         yield command
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of webhooks."""
+    with receiving() as receiver:
+        yield receiver

@@ -49,6 +49,7 @@ def test_the_help_lists_the_commands() -> None:
         "units",
         "users",
         "keys",
+        "webhooks",
         "rooms",
         "monitoring",
     ]

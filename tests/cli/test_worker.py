@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from omnisonic.identity.logins import login_id
+from omnisonic.identity.webhook_secrets import make_webhook_secret
 from omnisonic.models import LoginId, Upload
 from omnisonic.stores.bus import ROOM_EVENTS, Delivery
 from omnisonic.stores.bus.events import RoomSaid, decode
@@ -21,13 +22,18 @@ from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import ReceivedFile
 from omnisonic.studio.uploads.upload_store import UploadStore
-from tests.cli.running import START_S, running
+from omnisonic.studio.webhooks import EVENT_TYPES, RoomEvent
+from omnisonic.studio.webhooks.event_queue import PostgresRoomEvents
+from omnisonic.studio.webhooks.webhook_store import WebhookStore
+from tests.cli.running import START_S, eventually, running
+from tests.cli.webhook_receiver import Receiver
 from tests.postgres_server import PATIENT, blocking
 from tests.studio.media.recordings import tone
 from tests.valkey_server import ValkeyServer
 
 NO_REDIS: Final = "redis://127.0.0.1:1"
 """Where none is."""
+SECRET: Final = "a signing secret of this test's own"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -70,14 +76,24 @@ async def uploaded(database: Database, folder: Path, data: bytes) -> tuple[Login
     return login, await uploads.commit(login, upload, key, received, session=session.id)
 
 
-def test_the_worker_listens_and_tells_the_room(database_url: str, valkey: ValkeyServer, tmp_path: Path) -> None:
-    """Within moments; then the waveform can be fetched."""
+async def queued_for(database: Database, url: str) -> None:
+    """An event that waits for a webhook at this address."""
+    made = make_webhook_secret(SECRET)
+    await WebhookStore(database).add(url, None, EVENT_TYPES, made)
+    await PostgresRoomEvents(database).queue([RoomEvent(uuid4(), "room.opened", "jam", '{"type":"room.opened"}')])
+
+
+def test_the_worker_listens_and_tells_the_room(
+    database_url: str, valkey: ValkeyServer, tmp_path: Path, receiver: Receiver
+) -> None:
+    """Within moments; then the waveform can be fetched. What waits for a webhook is delivered."""
 
     async def run() -> None:
         database, bus = Database(database_url, deadlines=PATIENT), ValkeyBus(valkey.url)
         await database.open()
         try:
             async with asyncio.timeout(START_S), bus.subscribe(ROOM_EVENTS) as messages:
+                await queued_for(database, receiver.url)
                 login, upload = await uploaded(database, tmp_path, tone("flac", "flac", seconds=2))
                 delivery = await anext(messages)
                 assert isinstance(delivery, Delivery)
@@ -93,8 +109,9 @@ def test_the_worker_listens_and_tells_the_room(database_url: str, valkey: Valkey
             await database.aclose()
 
     environment = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url, "STORAGE_LOCAL_DIR": str(tmp_path)}
-    with running("worker", **environment) as worker:
+    with running("worker", NEXTAUTH_SECRET=SECRET, **environment) as worker:
         worker.printed("^At work\\.$")
         blocking(run())
+        eventually(lambda: receiver.taken == [{"type": "room.opened"}], what="the event is delivered")
         assert worker.stop() == 0
         assert worker.lines == ["At work."]
