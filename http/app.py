@@ -16,19 +16,24 @@ from quart import Quart
 
 from omnisonic.http.api.activity import Activity
 from omnisonic.http.api.downloads import DownloadLinks, Downloads, DownloadSlots, FileResponder
+from omnisonic.http.api.event_stream import EventStreamRoutes
+from omnisonic.http.api.event_streams import EventStreams
 from omnisonic.http.api.exports import Exports
 from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
+from omnisonic.http.api.member_connection import GatewayEntrance
 from omnisonic.http.api.messages import Messages
 from omnisonic.http.api.metrics import Metrics
 from omnisonic.http.api.presence import Presence
 from omnisonic.http.api.request_rates import RequestRates
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.room_rights import RoomRights
+from omnisonic.http.api.room_tickets import RoomTickets
 from omnisonic.http.api.rooms import Rooms, RoomStores
 from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
+from omnisonic.http.api.stream_slots import StreamSlots
 from omnisonic.http.api.tus import MethodOverride, Tus
 from omnisonic.http.api.uploads import Uploads, UploadServices
 from omnisonic.http.auth.current_user import CurrentUser
@@ -140,6 +145,17 @@ def create_app(
     csrf = Csrf(secret, secure=settings.is_https)
     rights = RoomRights(stores.access, current_user, is_open=settings.access == "open")
     room_stores = RoomStores(stores.sessions, stores.keys, stores.bus, stores.guard)
+    tickets, streams = RoomTickets(secret), EventStreams(stores.bus)
+    event_stream = EventStreamRoutes(
+        current_user,
+        rights,
+        tickets,
+        GatewayEntrance.of(settings, gateway_port),
+        streams,
+        StreamSlots.of(settings),
+        origins=settings.origin_policy(web_port),
+        proxies=settings.trusted_proxies,
+    )
     session_presence = SessionPresence(stores.presence)
     gateway = GatewayAddress(settings, gateway_port)
     room_events = stores.room_events
@@ -165,7 +181,17 @@ def create_app(
         Downloads(stores.uploads, file_responder, download_links, current_user.login),
         Activity(stores.activity, room_events, current_user.login),
         Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
-        Rooms(settings, room_stores, current_user, rights, secret=secret, admin_token=admin_token, gateway=gateway),
+        Rooms(
+            settings,
+            room_stores,
+            current_user,
+            rights,
+            tickets=tickets,
+            streams=streams,
+            admin_token=admin_token,
+            gateway=gateway,
+        ),
+        event_stream,
         Messages(stores.messages, current_user.login),
         RealtimeReference(gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, current_user, csrf, secret=secret),

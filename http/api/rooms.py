@@ -1,50 +1,56 @@
-"""`/api/rooms`: tickets that let people into a room, and messages into a room from outside (SPEC 3, 5.1).
+"""`/api/rooms`: tickets that let people into a room, and messages into a room (SPEC 3, 5.1).
 
-A ticket is made here and used at a gateway; nothing about it is stored. A message goes over the bus to the gateway that
-has the room. Its reply comes back on a channel of its own; without a reply within `REPLY_TIMEOUT_S`, nobody is in the
-room (409). Bus overloaded or down: 503 with `Retry-After`; the message may have been delivered or not.
+What a member with an event stream says goes to the stream (`omnisonic.http.api.event_streams`). A message from outside
+goes over the bus to the gateway that has the room. Its reply comes back on a channel of its own; without a reply within
+`REPLY_TIMEOUT_S`, nobody is in the room (409). Bus overloaded or down: 503 with `Retry-After`; the message may have
+been delivered or not.
 """
 
 import asyncio
 import hmac
 import secrets
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import msgspec
 from pydantic import AfterValidator, Field, WithJsonSchema
 from quart import Blueprint, Response, request
 
 from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.http.api.event_streams import (
+    STREAM_HEADER,
+    STREAM_TYPES,
+    EventStreams,
+    NoSuchStream,
+    StreamHeader,
+    read_frames,
+)
 from omnisonic.http.api.gateway import GatewayAddress
 from omnisonic.http.api.livekit import LiveKitTokens
 from omnisonic.http.api.room_rights import RoomRights
+from omnisonic.http.api.room_tickets import RoomTickets
 from omnisonic.http.auth.current_user import CurrentUser
+from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.client_address import request_address
 from omnisonic.http.core.errors import Refusal, retry_after
 from omnisonic.http.core.inputs import Input, read_json, read_raw_json
 from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, describe_route
 from omnisonic.http.core.openapi_schemas import id_schema, name_schema
-from omnisonic.http.core.responses import SaidAnswer, TicketAnswer, json_response
+from omnisonic.http.core.responses import PassedOnAnswer, SaidAnswer, TicketAnswer, json_response
 from omnisonic.identity.server_keys import looks_like_server_key
-from omnisonic.identity.signing import Secret
-from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from omnisonic.models import (
     DISPLAY_NAME_LENGTH,
     RoomId,
     checked_display_name,
     checked_member_id,
     checked_room_id,
-    default_display_name,
 )
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.stores.bus.events import Reply, RoomSaid, encode
 from omnisonic.stores.guard import Guard
-from omnisonic.studio.access import own_or_given
 from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.sessions import OwnerOnly, SessionStore
 from omnisonic.wire.json_limits import DEPTH, check_numbers, nesting_depth
@@ -114,7 +120,6 @@ def parse_message(body: bytes) -> ExternalMessage:
 REPLY_TIMEOUT_S: Final = 1.0
 """How long a gateway may take to reply."""
 BUS_TIMEOUT_S: Final = 1.0
-TICKET_ID_BYTES: Final = 16
 CHANNEL_BYTES: Final = 16
 TRIES: Final = 10
 """Wrong operator's tokens that one address may send within `TRIES_WINDOW_S`."""
@@ -135,7 +140,7 @@ class RoomStores:
 
 
 class Rooms:
-    """The routes of `/api/rooms`. `admin_token` is the operator's; `clock` returns seconds since 1970."""
+    """The routes of `/api/rooms`. `admin_token` is the operator's."""
 
     def __init__(
         self,
@@ -144,20 +149,20 @@ class Rooms:
         current_user: CurrentUser,
         rights: RoomRights,
         *,
-        secret: Secret,
+        tickets: RoomTickets,
+        streams: EventStreams,
         admin_token: str | None,
         gateway: GatewayAddress,
-        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._proxies = settings.trusted_proxies
+        self._settings = settings
         self._stores = stores
         self._current_user = current_user
         self._rights = rights
-        self._printer = TicketPrinter(secret)
+        self._tickets = tickets
+        self._streams = streams
         self._livekit = LiveKitTokens.of(settings)
         self._admin_token = admin_token
         self._gateway = gateway
-        self._clock = clock
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("rooms", __name__, url_prefix="/api/rooms")
@@ -174,34 +179,41 @@ class Rooms:
         room = checked_room_id(room_id)
         entrance = await read_json(Entrance)
         person = await self._rights.check_ticket_holder(login, room, entrance.member_id)
-        member_id = person.id if entrance.member_id is None else own_or_given(entrance.member_id, person)
-        display_name = default_display_name(person) if entrance.display_name is None else entrance.display_name
-        now_s = self._clock()
-        issued_ms = int(now_s * 1000)
-        ticket = Ticket(
-            id=secrets.token_urlsafe(TICKET_ID_BYTES),
-            room_id=room,
-            member_id=member_id,
-            display_name=display_name,
-            person=person.id,
-            login=login,
-            issued_ms=issued_ms,
-            expires_ms=issued_ms + LIFE_MS,
-        )
+        ticket = self._tickets.make(person, login, room, entrance.member_id, entrance.display_name)
+        member_id, display_name = ticket.member_id, ticket.display_name
         url = self._gateway.url(request.host, roomId=room, memberId=member_id, displayName=display_name)
         expires_at = datetime.fromtimestamp(ticket.expires_ms / 1000, UTC)
-        ticket_answer = TicketAnswer(self._printer.sign(ticket), url, expires_at)
+        events_url = f"{own_origin(self._settings, request.host)}/api/rooms/{quote(room, safe='')}/events"
+        ticket_answer = TicketAnswer(self._tickets.sign(ticket), url, events_url, expires_at)
         if self._livekit is not None:
-            livekit = self._livekit.token(room=room, member_id=member_id, display_name=display_name, now_s=now_s)
+            livekit = self._livekit.token(
+                room=room, member_id=member_id, display_name=display_name, now_s=ticket.issued_ms / 1000
+            )
             ticket_answer = msgspec.structs.replace(ticket_answer, livekit=livekit)
         return json_response(ticket_answer, 201)
 
     @describe_route(
-        SaidAnswer, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503, status=202, body=Saying, security=COOKIE_OR_BEARER
+        (SaidAnswer, PassedOnAnswer),
+        *(400, 401, 403, 404, 408, 409, 413, 415, 429, 503),
+        status=202,
+        headers=StreamHeader,
+        body=Saying,
+        other_bodies=STREAM_TYPES,
+        security=COOKIE_OR_BEARER,
     )
     async def say(self, room_id: RoomId) -> Response:
-        """Send a message into a room from outside. For the session's owner, a server key, or the operator's token."""
+        """Send a message into a room: from outside, as the session's owner, by a server key, or the operator's token.
+
+        Or as the member of an event stream, whose id is in the header `Omnisonic-Stream`: then as over a WebSocket,
+        also with `id` and `keep`; several as lines of `application/x-ndjson`; a binary one as
+        `application/octet-stream`.
+        """
         room = checked_room_id(room_id)
+        if STREAM_HEADER in request.headers or request.mimetype in STREAM_TYPES:
+            frames = await read_frames()
+            if not await self._streams.send(request.headers.get(STREAM_HEADER, ""), room, frames):
+                raise NoSuchStream
+            return json_response(PassedOnAnswer(len(frames)), 202)
         if "Authorization" in request.headers:
             await self._check_token(room)
         else:
@@ -234,7 +246,7 @@ class Rooms:
         await self._check_operator(scheme, token)
 
     async def _check_operator(self, scheme: str, token: str) -> None:
-        address = request_address(self._proxies)
+        address = request_address(self._settings.trusted_proxies)
         wait_s = await self._stores.guard.take("operator", address, limit=TRIES, window_s=TRIES_WINDOW_S)
         if wait_s:
             raise Refusal(429, "too_many_tries", "Too many wrong tokens. Wait a moment.", headers=retry_after(wait_s))

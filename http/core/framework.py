@@ -7,7 +7,7 @@ is sent; while a body is still arriving, at once. Large bodies are streamed (`om
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from inspect import CO_COROUTINE
 from typing import Any, Final, cast
@@ -48,6 +48,8 @@ LINGER_STOPPING_S: Final = 1.0
 
 END_CALLBACKS: Final = "omnisonic.endings"
 """The key of a request's end callbacks in its scope."""
+RECEIVE: Final = "omnisonic.receive"
+"""The key of the ASGI callable `receive` in the scope of a request without a body."""
 
 
 class HttpConnection(ASGIHTTPConnection):
@@ -70,6 +72,7 @@ class HttpConnection(ASGIHTTPConnection):
         request: Request = self._create_request_from_scope(send)
         if not has_body:
             request.body.set_complete()
+            cast("dict[str, Any]", self.scope)[RECEIVE] = receive
             await self._send_in_time(send, await self.app.handle_request(request))
             return
         stopping, config = stopping_of(self.scope), self.app.config
@@ -135,6 +138,23 @@ class HttpConnection(ASGIHTTPConnection):
 def call_at_end(callback: Callable[[], None]) -> None:
     """Call `callback` when the current request is over: answered, or broken off at any moment."""
     cast("dict[str, Any]", current_request.scope)[END_CALLBACKS].append(callback)
+
+
+def disconnect_waiter() -> Callable[[], Awaitable[None]]:
+    """Make a function that returns when the client of the current request is gone. Call it once.
+
+    For responses that do not end. A request with a body is cancelled by Quart instead; for it the function only waits.
+    """
+    receive: ASGIReceiveCallable | None = cast("dict[str, Any]", current_request.scope).get(RECEIVE)
+
+    async def wait() -> None:
+        if receive is None:
+            await asyncio.Event().wait()
+            return
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    return wait
 
 
 class NoSessions(SessionInterface):

@@ -68,6 +68,8 @@ COOKIE_IF_ANY: Final[Security] = [{}, {"cookie": []}]
 """Signed in, where rooms are entered with tickets."""
 COOKIE_OR_BEARER: Final[Security] = [{"cookie": []}, {"operator": []}]
 """Signed in, or with a server key or the operator's token."""
+COOKIE_OR_TICKET: Final[Security] = [{}, {"cookie": []}, {"ticket": []}]
+"""Signed in, or with a ticket; neither, in an open room."""
 
 
 _FORM: Final = "_omnisonic_form"
@@ -76,9 +78,14 @@ _MULTIPART: Final = "_omnisonic_multipart"
 """Attribute of a route: the schema of the form with files that it takes."""
 _OCTETS: Final = "_omnisonic_octets"
 """Attribute of a route: the media type of the bytes that it takes."""
+_OTHER_BODIES: Final = "_omnisonic_other_bodies"
+"""Attribute of a route: the media types that it takes besides JSON."""
 _FILES: Final = "_omnisonic_files"
-"""Attribute of a route: the media types of the file that it responds with."""
-_FILE_ANSWERS: Final[Mapping[int, str]] = {200: "The file.", 206: "The part of the file that was asked for."}
+"""Attribute of a route: the media types of the file, or the stream, that it responds with."""
+_FILE_ANSWERS: Final[Mapping[int, str]] = {
+    200: "The file, or the stream.",
+    206: "The part of the file that was asked for.",
+}
 _FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PLAIN_PATH: Final = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
 
@@ -99,6 +106,7 @@ def describe_route(
     form: type[BaseModel] | None = None,
     multipart: Mapping[str, Any] | None = None,
     octets: str | None = None,
+    other_bodies: Sequence[str] = (),
     files: Sequence[str] = (),
     security: Security = (),
 ) -> Callable[[_Route], _Route]:
@@ -117,8 +125,9 @@ def describe_route(
         form: The shape of the same body as a form.
         multipart: The JSON Schema of a form with files.
         octets: The media type of a binary body.
-        files: The media types of the file that the route responds with. Its statuses are in `bare`.
-        security: Who may call it: `COOKIE`, `COOKIE_IF_ANY`, `COOKIE_OR_BEARER`.
+        other_bodies: The media types of bodies that it takes besides the JSON body.
+        files: The media types of the file, or the stream, that the route responds with. Its statuses are in `bare`.
+        security: Who may call it: `COOKIE`, `COOKIE_IF_ANY`, `COOKIE_OR_BEARER`, `COOKIE_OR_TICKET`.
     """
 
     def decorate(route: _Route) -> _Route:
@@ -135,14 +144,10 @@ def describe_route(
             route = document_headers(cast("Any", headers))(route)
         if body is not None:
             route = document_request(cast("Any", body), source=DataSource.JSON)(route)
-        if form is not None:
-            setattr(route, _FORM, form)
-        if multipart is not None:
-            setattr(route, _MULTIPART, multipart)
-        if octets is not None:
-            setattr(route, _OCTETS, octets)
-        if files:
-            setattr(route, _FILES, files)
+        kept = {_FORM: form, _MULTIPART: multipart, _OCTETS: octets, _OTHER_BODIES: other_bodies, _FILES: files}
+        for name, value in kept.items():
+            if value:
+                setattr(route, name, value)
         if security:
             route = security_scheme(cast("Any", security))(route)
         return route
@@ -187,7 +192,10 @@ class StudioOpenAPI(OpenAPIProvider):
                 operation["requestBody"] = {"content": {"multipart/form-data": {"schema": multipart}}, "required": True}
             if octets is not None:
                 operation["requestBody"] = {"content": openapi_schemas.files([octets]), "required": True}
-            for status, entry in _FILE_ANSWERS.items() if files else ():
+            if other_bodies := getattr(view, _OTHER_BODIES, ()):
+                operation["requestBody"]["content"] |= openapi_schemas.files(other_bodies)
+            for status in operation["responses"].keys() & _FILE_ANSWERS.keys() if files else ():
+                entry = _FILE_ANSWERS[status]
                 operation["responses"][status] = {"description": entry, "content": openapi_schemas.files(files)}
             for status, response in operation["responses"].items():
                 response["headers"] = REQUEST_ID_HEADER | _response_headers(status)
@@ -268,6 +276,7 @@ def serve_openapi(app: Quart, *, cookie_name: str) -> None:
         security_schemes={
             "cookie": APIKeySecurityScheme(in_="cookie", name=cookie_name),
             "operator": HttpSecurityScheme("bearer"),
+            "ticket": HttpSecurityScheme("bearer"),
         },
     )
     # Routes here return complete responses: quart-schema has nothing to convert.

@@ -120,11 +120,13 @@ class LiveKit(msgspec.Struct, frozen=True):
 class TicketAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """A ticket: it lets the caller into a room once, until it expires.
 
-    Connect to `url` with the WebSocket subprotocols `omnisonic` and `ticket.<ticket>`.
+    Connect to `url` with the WebSocket subprotocols `omnisonic` and `ticket.<ticket>`. Where WebSockets are blocked,
+    GET `eventsUrl` with the ticket as a bearer token.
     """
 
     ticket: str
     url: str
+    events_url: str
     expires_at: datetime
     livekit: LiveKit | msgspec.UnsetType = msgspec.UNSET
 
@@ -136,6 +138,12 @@ class SaidAnswer(msgspec.Struct, frozen=True):
     """
 
     offset: int
+
+
+class PassedOnAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """So many messages were passed on to the room. What it answers comes on the event stream."""
+
+    passed_on: int
 
 
 class MessageList(msgspec.Struct, frozen=True, rename="camel"):

@@ -66,6 +66,9 @@ WEB_LIMITS: Final = (
     "rest_burst",
     "rest_address_rate_per_s",
     "rest_address_burst",
+    "max_event_streams",
+    "max_event_streams_per_address",
+    "max_event_streams_per_user",
 )
 PARITY: Final = ("parity_enabled", "parity_host", "parity_port")
 

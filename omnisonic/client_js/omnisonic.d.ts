@@ -122,8 +122,17 @@ export interface RoomMessages {
   "inbox.overflow": { readonly dropped: number };
 }
 
-/** A ticket; or what `POST /api/rooms/{roomId}/ticket` answers: `url` is the gateway's address. */
-export type Ticket = string | { readonly ticket: string; readonly url?: string };
+/**
+ * A ticket; or what `POST /api/rooms/{roomId}/ticket` answers: `url` is the gateway's address, and `eventsUrl` that of
+ * the room's event stream.
+ */
+export type Ticket = string | { readonly ticket: string; readonly url?: string; readonly eventsUrl?: string };
+
+/**
+ * How to connect: by a WebSocket, or by an event stream (HTTP), for where WebSockets are blocked. `auto` tries a
+ * WebSocket twice, and then also an event stream, when it knows where one is.
+ */
+export type TransportName = "auto" | "websocket" | "events";
 
 /**
  * Gets a ticket before each attempt to connect, because a ticket works once. It may return the `Response` of `fetch`
@@ -142,6 +151,13 @@ export interface ConnectOptions {
   status?: Status;
   /** A ticket, or a function that gets one before each attempt. */
   ticket?: string | TicketFunction;
+  /** `auto` when omitted. */
+  transport?: TransportName;
+  /**
+   * Where the room's event stream is, such as `https://studio.example/api/rooms/night-jam/events`. Not needed with a
+   * ticket that names it. A page can only use that of its own origin.
+   */
+  eventsUrl?: string | URL;
   /** Stop reconnecting after so many milliseconds. 300,000 when omitted. */
   giveUpAfterMs?: number;
   /** How much may wait for the iteration, in bytes. Above that the oldest messages are dropped. 4 MiB when omitted. */
@@ -165,13 +181,15 @@ export interface AnswerOptions {
 /**
  * Join a room, and stay connected until `leave`, reconnecting when the connection breaks.
  *
- * Resolves once the gateway has sent `welcome`. It tries once: when it fails it throws, and you decide.
+ * Resolves once the gateway has sent `welcome`. It tries once, with each transport that is possible: when it fails it
+ * throws, and you decide.
  *
  * Reconnects after the delay that the server asks for (1001), otherwise after 0.5 s, doubling up to 15 s, with jitter.
  * After a reconnection you receive what you have missed, or a `history.gap`, and what was not acknowledged is sent
  * again. A connection that is silently broken is found within 30 s.
  *
- * @param url Address of the gateway, `ws://` or `wss://`. May be null when the ticket function returns it.
+ * @param url Address of the gateway, `ws://` or `wss://`. May be null when the ticket function returns it, and with the
+ *   transport `events`.
  * @throws {EntryRefused} The gateway did not let you in.
  * @throws {InvalidInput} `url` is not a WebSocket address, or there is no WebSocket here.
  * @throws What the ticket function throws, on this first attempt.

@@ -13,6 +13,7 @@
 //   Pending requests    messages that wait for their answer, and are sent again after a reconnection
 //   Inbox               received messages that the program has not read yet
 //   Connection          where to connect, and one WebSocket
+//   Event connection    one event stream, where WebSockets are blocked
 //   Reconnector         owns the connection: opens, reads, sends, and reconnects
 //   Client room         what the program uses
 //
@@ -40,6 +41,11 @@ const GOING_AWAY = 1001;
 const LOST = 1006;
 const TEMPORARY = new Set([429, 500, 502, 503, 504]); // HTTP statuses after which another attempt may succeed
 const SUBPROTOCOL = "omnisonic";
+const STREAM_HEADER = "Omnisonic-Stream"; // names the event stream in the requests that send messages
+const POST_BYTES = 65_536; // the most that one such request carries
+const POST_EVERY_MS = 50; // what is sent in between goes together, so that the web's rate limit is not met
+const TRANSPORTS = ["auto", "websocket", "events"];
+const UNOPENED = 2; // after so many WebSockets that could not be opened, an event stream is tried
 
 // --- Errors ----------------------------------------------------------------------------------------------------------
 
@@ -561,6 +567,10 @@ class Queue {
     return this.#items.length - this.#first;
   }
 
+  get first() {
+    return this.#items[this.#first];
+  }
+
   push(item) {
     this.#items.push(item);
   }
@@ -653,12 +663,25 @@ class JoinRequest {
   #memberId;
   #ticket;
   #WebSocket;
+  #transport;
+  #eventsUrl;
+  #unopened = 0; // attempts in a row, by either transport, in which nothing could be opened
+  #hasFallenBack = false;
+  #webSocketWorks = false; // it was opened once in this membership
 
-  constructor(url, { room, name, memberId, status = "active", ticket, WebSocket = globalThis.WebSocket }) {
-    if (typeof WebSocket !== "function") {
+  constructor(url, options) {
+    const { room, name, memberId, status = "active", ticket, transport = "auto", eventsUrl = null } = options;
+    const { WebSocket = globalThis.WebSocket } = options;
+    if (!TRANSPORTS.includes(transport)) {
+      throw new InvalidInput("invalid_transport", `transport must be one of ${TRANSPORTS.join(", ")}.`);
+    }
+    if (typeof WebSocket !== "function" && transport !== "events") {
       throw new InvalidInput("no_websocket", "There is no WebSocket here: use Node 22 or newer, or pass `WebSocket`.");
     }
-    const { searchParams } = parseUrl(url ?? (ticket ? "ws://named.by.the.ticket" : url));
+    const isNamedLater = ticket || (transport === "events" && eventsUrl);
+    const { searchParams } = parseUrl(url ?? (isNamedLater ? "ws://named.by.the.ticket" : url));
+    this.#transport = transport;
+    this.#eventsUrl = eventsUrl && parseUrl(eventsUrl, ["http:", "https:"]);
     this.#url = url;
     this.#room = room;
     this.#ticket = ticket;
@@ -672,18 +695,57 @@ class JoinRequest {
     return Boolean(this.#ticket);
   }
 
-  // Where to connect this time, with a ticket of its own. Throws `EntryRefused`, and what the ticket function throws.
-  async address(since) {
-    const { ticket, url } = await this.#getTicket();
-    const address = parseUrl(url ?? this.#url);
-    const fields = { roomId: this.#room, memberId: this.#memberId, displayName: this.name, status: this.status, since };
-    for (const [name, value] of Object.entries(fields)) {
-      if (value !== undefined && value !== null) address.searchParams.set(name, value);
+  // Whether to try an event stream now. While nothing can be opened, both transports are tried in turn.
+  get usesEvents() {
+    if (this.#transport !== "auto") return this.#transport === "events";
+    if (!this.#eventsUrl) return false;
+    return this.#hasFallenBack || (this.#unopened >= UNOPENED && this.#unopened % 2 === 0);
+  }
+
+  // Whether to go on after an attempt that failed, until an event stream was tried as well.
+  get hasAlternative() {
+    return this.#transport === "auto" && Boolean(this.#eventsUrl) && this.#unopened > 0 && this.#unopened <= UNOPENED;
+  }
+
+  noteFailure(connection) {
+    if (connection) this.#unopened = connection.wasOpened ? 0 : this.#unopened + 1;
+  }
+
+  // An event stream is kept to when no WebSocket could be opened before. Otherwise the next attempt is a WebSocket again.
+  noteSuccess(connection) {
+    this.#unopened = 0;
+    if (connection instanceof EventConnection) this.#hasFallenBack = !this.#webSocketWorks;
+    else this.#webSocketWorks = true;
+  }
+
+  // Open a connection this time, with a ticket of its own. Throws `EntryRefused`, and what the ticket function throws.
+  async prepare(since) {
+    const { ticket, url, eventsUrl } = await this.#getTicket();
+    if (eventsUrl) this.#eventsUrl = parseUrl(eventsUrl, ["http:", "https:"]);
+    if (!this.usesEvents) {
+      const address = this.#address(url ?? this.#url, ticket, since);
+      return (handlers) => new Connection(this.#openWebSocket(address), handlers);
     }
+    if (!this.#eventsUrl) {
+      throw new InvalidInput("no_events_url", "`transport: \"events\"` needs `eventsUrl`, or a ticket that names it.");
+    }
+    const address = new URL(this.#eventsUrl);
+    const fields = { memberId: this.#memberId, displayName: this.name, status: this.status };
+    setQuery(address, fields);
+    const headers = {};
+    if (ticket) headers.Authorization = `Bearer ${ticket}`;
+    if (since) headers["Last-Event-ID"] = since;
+    return (handlers) => new EventConnection(address, headers, handlers);
+  }
+
+  #address(url, ticket, since) {
+    const address = parseUrl(url);
+    const fields = { roomId: this.#room, memberId: this.#memberId, displayName: this.name, status: this.status, since };
+    setQuery(address, fields);
     return { url: address, protocols: ticket ? [SUBPROTOCOL, `ticket.${ticket}`] : [SUBPROTOCOL] };
   }
 
-  open({ url, protocols }) {
+  #openWebSocket({ url, protocols }) {
     try {
       const socket = new this.#WebSocket(url.href, protocols);
       socket.binaryType = "arraybuffer";
@@ -711,6 +773,12 @@ class JoinRequest {
   }
 }
 
+function setQuery(address, fields) {
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined && value !== null) address.searchParams.set(name, value);
+  }
+}
+
 function readTicket(given) {
   if (typeof given?.ticket === "string") return given;
   throw new InvalidInput("invalid_ticket", "The ticket function must return a ticket, {ticket, url}, or a Response.");
@@ -724,22 +792,29 @@ function isResponse(value) {
 async function readResponse(response) {
   const body = await response.json().catch(() => null);
   if (response.ok) return body;
-  const { status } = response;
-  const afterS = Number(response.headers.get("Retry-After") ?? 0);
-  const retryAfterMs = TEMPORARY.has(status) ? 1000 * afterS || 0 : null;
-  const sentence = body?.error ?? `The web answered ${status} to the request for a ticket.`;
-  throw new EntryRefused(body?.code ?? "no_ticket", sentence, { status, retryAfterMs });
+  throw webRefusal(response, body, "no_ticket", "a ticket");
 }
 
-function parseUrl(url) {
+function webRefusal(response, body, code, wanted) {
+  const { status } = response;
+  const retryAfterMs = TEMPORARY.has(status) ? retryAfter(response) : null;
+  const sentence = body?.error ?? `The web answered ${status} to the request for ${wanted}.`;
+  return new EntryRefused(body?.code ?? code, sentence, { status, retryAfterMs });
+}
+
+function retryAfter(response) {
+  return 1000 * Number(response.headers.get("Retry-After") ?? 0) || 0;
+}
+
+function parseUrl(url, protocols = ["ws:", "wss:"]) {
   let parsed;
   try {
     parsed = new URL(url);
   } catch {
     parsed = null;
   }
-  if (!parsed || !["ws:", "wss:"].includes(parsed.protocol) || parsed.username || parsed.password) {
-    throw new InvalidInput("invalid_url", `${JSON.stringify(String(url))} is not a URL such as ws://127.0.0.1:8080.`);
+  if (!parsed || !protocols.includes(parsed.protocol) || parsed.username || parsed.password) {
+    throw new InvalidInput("invalid_url", `${JSON.stringify(String(url))} is not a URL such as ${protocols[0]}//127.0.0.1:8080.`);
   }
   parsed.hash = ""; // a WebSocket has none
   return parsed;
@@ -748,12 +823,14 @@ function parseUrl(url) {
 // One WebSocket: what it tells goes to `receive(data)` and, once, to `end({code, reason})`.
 class Connection {
   hasReceived = true; // whether anything arrived since this was last set to false
+  wasOpened = false;
   #socket;
   #end;
 
   constructor(socket, { receive, end }) {
     this.#socket = socket;
     this.#end = end;
+    socket.addEventListener("open", () => (this.wasOpened = true));
     socket.addEventListener("message", ({ data }) => {
       this.hasReceived = true;
       if (this.#end) receive(data);
@@ -798,6 +875,174 @@ class Connection {
   }
 }
 
+// --- Event connection ------------------------------------------------------------------------------------------------
+
+// One event stream, with the methods of a `Connection`. What is sent goes by requests of its own, one after another, so
+// that the order is kept. A request that fails ends the connection, as nobody knows what has arrived.
+class EventConnection {
+  hasReceived = true;
+  wasOpened = false;
+  #url;
+  #receive;
+  #end;
+  #abort = new AbortController();
+  #stream = null; // the id of the stream, once its first event has told it
+  #waiting = new Queue();
+  #waitingBytes = 0;
+  #isPosting = false;
+  #isClosing = false;
+
+  constructor(url, headers, { receive, end }) {
+    this.#url = url;
+    this.#receive = receive;
+    this.#end = end;
+    this.#open(headers);
+  }
+
+  get isFull() {
+    return this.#waitingBytes >= BUFFER_BYTES;
+  }
+
+  send(data) {
+    this.#waiting.push(data);
+    this.#waitingBytes += sizeOf(data);
+    this.#post();
+  }
+
+  close() {
+    this.#isClosing = true;
+    this.#post();
+  }
+
+  abandon() {
+    this.#end = null;
+    this.#abort.abort();
+  }
+
+  giveUp() {
+    const end = this.#end;
+    this.abandon();
+    end?.({ code: LOST, reason: "" });
+  }
+
+  // Receiving
+
+  async #open(headers) {
+    try {
+      const { signal } = this.#abort;
+      const response = await fetch(this.#url, { headers, signal, cache: "no-store", redirect: "error" });
+      if (!response.ok) {
+        const body = await response.json().catch(() => null);
+        this.#finish({ code: LOST, reason: "", problem: webRefusal(response, body, "no_events", "an event stream") });
+      } else if (response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+        this.wasOpened = true;
+        await this.#read(response.body);
+      }
+    } catch {
+      // The connection broke, or was given up.
+    }
+    this.giveUp(); // unless it has ended
+  }
+
+  async #read(body) {
+    const decoder = new TextDecoder();
+    const reader = body.getReader();
+    let rest = "";
+    let event = { name: "", data: [] };
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      this.hasReceived = true;
+      const lines = (rest + decoder.decode(part.value, { stream: true })).split("\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line === "" || line === "\r") {
+          this.#take(event.name, event.data.join("\n"));
+          event = { name: "", data: [] };
+        } else if (line.startsWith("event: ")) event.name = line.slice(7).trim();
+        else if (line.startsWith("data: ")) event.data.push(line.slice(6));
+      }
+    }
+  }
+
+  #take(name, data) {
+    if (!this.#end || data === "") return;
+    if (name === "stream") {
+      this.#stream = parseJson(data)?.stream;
+      this.#post();
+    } else if (name === "close") {
+      const { code = LOST, reason = "" } = parseJson(data) ?? {};
+      this.#finish({ code, reason });
+    } else if (name === "binary") {
+      this.#receive(Uint8Array.from(atob(data), (character) => character.charCodeAt(0)).buffer);
+    } else this.#receive(data);
+  }
+
+  #finish(disconnect) {
+    const end = this.#end;
+    this.abandon();
+    end?.(disconnect);
+  }
+
+  // Sending
+
+  async #post() {
+    if (this.#isPosting) return;
+    this.#isPosting = true;
+    try {
+      while (this.#stream && this.#end && this.#waiting.length > 0) {
+        const nextAtMs = performance.now() + POST_EVERY_MS;
+        await this.#request("POST", new URL("messages", this.#url), this.#nextBody());
+        await delay(nextAtMs - performance.now());
+      }
+      if (this.#isClosing && this.#stream && this.#end) await this.#request("DELETE", this.#url, null);
+    } catch {
+      this.giveUp();
+    }
+    this.#isPosting = false;
+  }
+
+  // One binary message, or the text messages before the next one, one a line: JSON has no line breaks of its own.
+  #nextBody() {
+    const first = this.#shift();
+    if (typeof first !== "string") return { type: "application/octet-stream", data: first };
+    const lines = [first];
+    let size = sizeOf(first);
+    while (typeof this.#waiting.first === "string" && size + 1 + sizeOf(this.#waiting.first) <= POST_BYTES) {
+      size += 1 + sizeOf(this.#waiting.first);
+      lines.push(this.#shift());
+    }
+    return { type: "application/x-ndjson", data: lines.join("\n") };
+  }
+
+  #shift() {
+    const data = this.#waiting.shift();
+    this.#waitingBytes -= sizeOf(data);
+    return data;
+  }
+
+  async #request(method, url, body) {
+    const headers = { [STREAM_HEADER]: this.#stream };
+    if (body) headers["Content-Type"] = body.type;
+    const options = { method, headers, body: body?.data, signal: this.#abort.signal, redirect: "error" };
+    let response = await fetch(url, options);
+    while (response.status === 429) {
+      await response.body?.cancel();
+      await delay(Math.max(retryAfter(response), POST_EVERY_MS));
+      response = await fetch(url, options);
+    }
+    await response.body?.cancel();
+    if (!response.ok) throw new TypeError(`The web answered ${response.status}.`);
+  }
+}
+
+// In bytes of UTF-8.
+function sizeOf(data) {
+  return typeof data === "string" ? utf8.encode(data).length : data.byteLength;
+}
+
+function delay(ms) {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(ms, 0)));
+}
+
 // --- Reconnector -----------------------------------------------------------------------------------------------------
 
 // Keeps one member in one room. After a reconnection it first sends again what was not answered, in the order in which
@@ -830,9 +1075,17 @@ class Reconnector {
     this.#heartbeatMs = heartbeatMs;
   }
 
-  // Join the room for the first time, with one attempt. Throws `EntryRefused`.
-  join() {
-    return this.#attemptJoin();
+  // Join the room for the first time, with one attempt; more while a WebSocket cannot be opened, and an event stream
+  // may be. Throws `EntryRefused`.
+  async join() {
+    for (;;) {
+      try {
+        await this.#attemptJoin();
+        return;
+      } catch (problem) {
+        if (problem?.code !== "unreachable" || !this.#request.hasAlternative) throw problem;
+      }
+    }
   }
 
   watch(handler) {
@@ -929,7 +1182,10 @@ class Reconnector {
         act(value);
       };
       const fail = (problem) => {
-        if (!isOver) connection?.abandon();
+        if (!isOver) {
+          this.#request.noteFailure(connection);
+          connection?.abandon();
+        }
         finish(reject, problem);
       };
       const late = `The server did not let anybody in within ${JOIN_MS / 1000} s.`;
@@ -939,6 +1195,7 @@ class Reconnector {
         const message = this.#view.receive(data);
         if (!isOver && this.#view.isWelcome) {
           finish(resolve);
+          this.#request.noteSuccess(connection);
           this.#setConnected(connection);
         }
         if (message) this.#receivers.put(message, data.byteLength ?? data.length);
@@ -948,8 +1205,8 @@ class Reconnector {
         else fail(this.#refusal(disconnect));
       };
       const open = async () => {
-        const address = await this.#request.address(since);
-        if (!isOver) connection = new Connection(this.#request.open(address), { receive, end });
+        const openConnection = await this.#request.prepare(since);
+        if (!isOver) connection = openConnection({ receive, end });
       };
       open().catch(fail);
     });
@@ -958,6 +1215,7 @@ class Reconnector {
   // The error for a connection that ended before the `welcome`.
   #refusal(disconnect) {
     if (this.#view.refusal) return this.#view.refusal;
+    if (disconnect.problem) return disconnect.problem;
     const final = finalError(disconnect);
     if (final) return new EntryRefused(final.code, final.message);
     // A WebSocket does not tell whether nobody was there, or somebody refused.

@@ -21,6 +21,15 @@ class RoomSettings(BaseModel):
         default=5_000, ge=0, description="connections from one address; 0: no limit"
     )
     max_members_per_room: int = Field(default=2_000, ge=0, description="members in one room; 0: no limit")
+    max_event_streams: int = Field(
+        default=1_000, ge=0, description="members by event streams in one web process; 0: no limit"
+    )
+    max_event_streams_per_address: int = Field(
+        default=128, ge=0, description="event streams of one web process to one address; 0: no limit"
+    )
+    max_event_streams_per_user: int = Field(
+        default=16, ge=0, description="event streams of one web process to one user; 0: no limit"
+    )
     reconnect_grace_s: float = Field(
         default=15,
         ge=0,

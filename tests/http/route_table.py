@@ -98,6 +98,9 @@ ROUTES: Final[dict[Route, Decision]] = {
     # Rooms
     ("POST", "/api/rooms/<path:room_id>/ticket"): OWNERS,
     ("POST", "/api/rooms/<path:room_id>/messages"): Decision(401, 404, {"type": "note"}),
+    ("GET", "/api/rooms/<path:room_id>/events"): OWNERS,
+    # For whoever knows the id of a stream
+    ("DELETE", "/api/rooms/<path:room_id>/events"): Decision(404, 404),
     # Sign-in is for strangers, and concerns nobody but who asks
     ("GET", "/api/auth/providers"): ANYONE,
     ("GET", "/api/auth/csrf"): ANYONE,

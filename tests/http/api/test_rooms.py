@@ -39,7 +39,8 @@ def test_a_ticket_says_who_may_enter_which_room(ticket_web: Web) -> None:
     assert ticket.expires_ms - ticket.issued_ms == LIFE_MS <= 30_000
     ends_at = datetime.fromisoformat(body["expiresAt"])
     assert timedelta(seconds=25) < ends_at - datetime.now(UTC) <= timedelta(seconds=30)
-    assert set(body) == {"ticket", "url", "expiresAt"}
+    assert body["eventsUrl"] == f"{ticket_web.url}/api/rooms/{room}/events"
+    assert set(body) == {"ticket", "url", "eventsUrl", "expiresAt"}
 
 
 def test_the_url_says_all_but_the_ticket(ticket_web: Web) -> None:
