@@ -30,6 +30,9 @@ UNSENT_BYTES: Final = 131_072
 """Most unsent bytes that the kernel buffers for a peer, besides those on their way."""
 READ_BYTES: Final = 65_536
 CLOSE_S: Final = 2.0
+UNACKNOWLEDGED_MS: Final = 30_000
+"""How long a peer may leave unacknowledged what was sent. So a stream, which sends little, finds peers that are gone
+without a word."""
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -115,6 +118,8 @@ class Connection:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if hasattr(socket, "TCP_NOTSENT_LOWAT"):
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
         self._reader = asyncio.StreamReader(limit=READ_BYTES)
         protocol = asyncio.StreamReaderProtocol(self._reader)
         self._transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, self._sock)

@@ -3,7 +3,8 @@
 An ASGI middleware around the whole app, so that responses of the framework carry the id too. API requests get a server
 span of their own. All others, and all of them without an SDK, belong to a trace that is not recorded, whose id is in
 the logs of everything that the request causes. Ids and trace headers of clients are not trusted. The duration of every
-request is measured by method and status, under the names of OpenTelemetry's conventions.
+request is measured by method and status, under the names of OpenTelemetry's conventions. A stream of events, which may
+last for hours, counts until it begins.
 
 OpenTelemetry's own instrumentation of ASGI is not used: it trusts clients, records the query with the secrets in it,
 and costs five times as much.
@@ -26,6 +27,7 @@ PRESENCE_PATH: Final = "/api/presence"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _CONVERTER: Final = re.compile(r"<[^<>]*:")
 """The converter of a variable in a rule, left out of span names."""
+_EVENTS: Final = b"text/event-stream"
 _ROOT: Final = context.Context()
 """The parent of each request's span: none."""
 
@@ -52,11 +54,12 @@ class RequestIds:
             await self._app(scope, receive, sender)
         finally:
             context.detach(token)
-            span.end()
+            if not sender.streams_from_s:
+                span.end()
         method = (
             scope["method"] if scope["method"] in METHODS else "_OTHER"
         )  # clients must not add values to the metric
-        duration_s = time.perf_counter() - started_s
+        duration_s = (sender.streams_from_s or time.perf_counter()) - started_s
         self._duration.record(duration_s, {"http.request.method": method, "http.response.status_code": sender.status})
 
     def _span(self, scope: HTTPScope) -> Span:
@@ -72,12 +75,16 @@ class RequestIds:
 
 
 class _IdSender:
-    """Passes on what the app sends and adds the id to the start of the response. `status` is 0 before that."""
+    """Passes on what the app sends and adds the id to the start of the response. `status` is 0 before that.
 
-    __slots__ = ("_send", "_span", "status")
+    `streams_from_s` is when a stream of events began, and its span ended; 0 for other responses.
+    """
+
+    __slots__ = ("_send", "_span", "status", "streams_from_s")
 
     def __init__(self, send: ASGISendCallable, span: Span) -> None:
         self.status = 0
+        self.streams_from_s = 0.0
         self._send = send
         self._span = span
 
@@ -90,6 +97,9 @@ class _IdSender:
                 self._span.set_attribute("http.response.status_code", event["status"])
                 if event["status"] >= 500:
                     self._span.set_status(Status(StatusCode.ERROR))
+            if (b"content-type", _EVENTS) in event["headers"]:
+                self.streams_from_s = time.perf_counter()
+                self._span.end()
         await self._send(event)
 
 

@@ -110,6 +110,14 @@ class Musician:
         async with self._visitors.entered(target, headers=headers) as client:
             yield client
 
+    @asynccontextmanager
+    async def events(self, session: str, member: str) -> AsyncIterator[httpx.Response]:
+        """In the session's room under this id, by an event stream and the cookie."""
+        path, query = f"/api/rooms/{session}/events", {"memberId": member}
+        async with self._http.stream("GET", path, params=query) as answer:
+            assert answer.status_code == 200, (await answer.aread(), answer.status_code)
+            yield answer
+
     async def roster(self, session: str) -> list[str]:
         """Who is in the session's room, by their ids."""
         answer = await self.reported("GET", f"/api/presence?roomId={session}")

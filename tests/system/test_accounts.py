@@ -101,14 +101,20 @@ async def test_nobody_enters_a_sessions_room_without_a_ticket(studio: Studio) ->
 
 
 async def test_signing_out_ends_what_the_sign_in_had_opened(studio: Studio) -> None:
-    """The room says goodbye, the cookie is dead, and the others stay."""
+    """The room says goodbye, also to who is there by an event stream; the cookie is dead, and the others stay."""
     async with musician(studio.visitors, "ada-out") as ada, musician(studio.visitors, "bo-out") as bo:
         session = await ada.create("Goodbye")
         await ada.share(session, bo)
-        async with ada.in_room(session) as stays, bo.in_room(session) as goes:
+        async with ada.in_room(session) as stays, bo.in_room(session) as goes, bo.events(session, "phone") as events:
+            assert (await stays.next("presence.join"))["payload"]["memberId"] == bo.id
+            joined = (await stays.next("presence.join"))["payload"]
+            assert (joined["memberId"], joined["account"]["id"]) == ("phone", bo.id)
             await bo.sign_out()
             await _must_go(goes, KICKED)
-            assert (await stays.next("presence.leave"))["payload"]["memberId"] == bo.id
+            with trio.fail_after(TRUE_WITHIN_S):
+                assert (await events.aread()).endswith(b'data: {"code":4003,"reason":"kicked","reconnect":false}\n\n')
+            left = {(await stays.next("presence.leave"))["payload"]["memberId"] for _ in range(2)}
+            assert left == {bo.id, "phone"}
             assert (await bo.ask("GET", "/api/sessions")).status_code == 401
             await stays.say("chat", None, id=1)
             assert (await stays.next("ack"))["payload"]["id"] == 1

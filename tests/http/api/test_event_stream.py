@@ -2,6 +2,8 @@
 
 import base64
 import json
+import select
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,13 +13,16 @@ import httpx
 import pytest
 
 from omnisonic.http.api.stream_slots import StreamSlots
+from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.core.errors import Refusal
 from omnisonic.wire.closing import CloseCode, Closing
 from tests.http.api.test_sessions import make
 from tests.http.real_gateway import RealGateway, running_real_gateway
-from tests.http.running import Web, running_web
+from tests.http.running import CLIENT_TIMEOUT_S, Web, running_web
 from tests.postgres_server import PostgresServer, fresh_database
 
+LOUD: Final = 100
+"""Messages that are more than any buffer on the way holds."""
 MOST_MEMBERS: Final = 3
 MOST_STREAMS: Final = 5
 """To one address: more than a test needs at once, and less than all of them together."""
@@ -186,6 +191,24 @@ def test_a_stream_says_how_the_membership_ended(web: Web, gateway: RealGateway) 
         closed = cy.named("close")
         assert closed.data["code"] == 1001
         assert closed.retry_ms == json.loads(closed.data["reason"])["reconnectMs"]
+
+
+def test_a_client_that_does_not_read_is_cut_off(gateway: RealGateway) -> None:
+    """As in any answer; the room then waits for the member. What it did not read is not kept here."""
+    timeouts = Timeouts(send_s=0.2)
+    with (
+        running_web(gateway_port=gateway.port, timeouts=timeouts) as web,
+        member(web, "bo", "slow") as bo,
+        socket.create_connection(("127.0.0.1", web.port), timeout=CLIENT_TIMEOUT_S) as ada,
+    ):
+        ada.sendall(b"GET /api/rooms/slow/events?memberId=ada HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert bo.hear("presence.join")["payload"]["memberId"] == "ada"
+        for _ in range(LOUD):
+            bo.say("note", "x" * 60_000)
+        broken = select.poll()
+        broken.register(ada, 0)  # whatever is registered, it tells of an error
+        assert broken.poll(CLIENT_TIMEOUT_S * 1000)
+        assert bo.hear("presence.update")["payload"]["connected"] is False
 
 
 def test_who_may_not_enter_is_told_so_by_status_and_code(web: Web) -> None:
