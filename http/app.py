@@ -78,6 +78,8 @@ STALL_TIMEOUT_S: Final = 30
 """How long an upload may pause."""
 RESPONSE_TIMEOUT_S: Final = 10
 """How long a client may take to read a response."""
+KEEP_ALIVE_S: Final = 15
+"""How long a stream of events may be silent. Many proxies cut off what is silent for 30 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def create_app(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
     )
-    app.config["PROVIDER_TIMEOUT"] = PROVIDER_TIMEOUT_S
+    app.config |= {"PROVIDER_TIMEOUT": PROVIDER_TIMEOUT_S, "KEEP_ALIVE": KEEP_ALIVE_S}
     current_user = CurrentUser(app, secret=secret, secure=settings.is_https)
     csrf = Csrf(secret, secure=settings.is_https)
     rights = RoomRights(stores.access, current_user, is_open=settings.access == "open")

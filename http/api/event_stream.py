@@ -20,7 +20,7 @@ from typing import Annotated, Final
 
 import msgspec
 from pydantic import ConfigDict, Field, WithJsonSchema
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response, current_app, request
 
 from omnisonic.errors import Unavailable
 from omnisonic.http.api.event_streams import STREAM_HEADER, EventStreams, NoSuchStream, StreamHeader
@@ -46,8 +46,6 @@ from omnisonic.wire.event_stream import KEEP_ALIVE, MEDIA_TYPE, EventFormatter, 
 from omnisonic.wire.frames import CLOSE, TEXT, Frame
 from omnisonic.wire.recovery import Position, parse_position
 
-KEEP_ALIVE_S: Final = 15.0
-"""How long a stream may be silent. Proxies cut off what is silent for longer, many of them after 30 s."""
 WELCOME_S: Final = 3.0
 """How long the room may take to welcome the member."""
 MEMBER_ID_BYTES: Final = 8
@@ -155,6 +153,7 @@ class EventStreamRoutes:
             first,
             since,
             connection,
+            keep_alive_s=current_app.config["KEEP_ALIVE"],
             stopping=stopping_of(request.scope),
             wait_for_disconnect=disconnect_waiter(),
         )
@@ -234,6 +233,7 @@ async def _stream_events(
     since: Position | None,
     connection: MemberConnection,
     *,
+    keep_alive_s: float,
     stopping: Stopping,
     wait_for_disconnect: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[bytes]:
@@ -251,7 +251,7 @@ async def _stream_events(
             yield b"".join(formatter.format(opcode, payload) for opcode, payload in frames)
             if frames[-1][0] == CLOSE:
                 return
-            while (received := await _receive(connection, stopping)) is None:
+            while (received := await _receive(connection, stopping, keep_alive_s)) is None:
                 if stopping.has_begun:
                     wait_ms = random.randint(*RECONNECT_MS)  # noqa: S311 - spreads load, keeps no secret
                     yield close_event(CloseCode.GOING_AWAY, f'{{"reconnectMs":{wait_ms}}}')
@@ -263,10 +263,10 @@ async def _stream_events(
         connection.abort()
 
 
-async def _receive(connection: MemberConnection, stopping: Stopping) -> list[Frame] | None:
-    """The next messages; nothing when the connection has ended. None when it is time for something else."""
+async def _receive(connection: MemberConnection, stopping: Stopping, within_s: float) -> list[Frame] | None:
+    """The next messages; nothing when the connection has ended. None after `within_s`, or when the server stops."""
     try:
-        async with asyncio.timeout(KEEP_ALIVE_S) as bound:
+        async with asyncio.timeout(within_s) as bound:
             with stopping.shorten(bound, 0):
                 return await connection.receive()
     except TimeoutError:

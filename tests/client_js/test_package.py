@@ -35,7 +35,10 @@ const ticket = async (): Promise<Response> => {
   if (Math.random() > 2) throw new Unavailable("later", { retryAfterMs: 1_000 });
   return fetch("/api/rooms/jam/ticket", { method: "POST" });
 };
-const room: ClientRoom = await connect(null, { ticket, status: "away", reconnectPolicy: new ReconnectPolicy(() => 1) });
+const eventsUrl = new URL("/api/rooms/jam/events", "http://127.0.0.1:3000");
+const room: ClientRoom = await connect(null, {
+  ticket, status: "away", transport: "auto", eventsUrl, reconnectPolicy: new ReconnectPolicy(() => 1),
+});
 const stop: () => void = room.on("chat", ({ payload, from }) => console.log(from?.length, payload.text.trim()));
 room.on("presence.join", ({ payload }) => { const member: Member = payload; return member.account?.name; });
 room.on("history.gap", ({ payload }) => payload.lost?.toFixed());

@@ -85,6 +85,10 @@ class Stream:
                     event.data = base64.b64decode(value) if event.name == "binary" else json.loads(value)
         return event
 
+    def line(self) -> str:
+        """The next line."""
+        return next(self._lines)
+
     def named(self, name: str) -> Event:
         """The next event of this name; others are passed over."""
         while (event := self.event()).name != name:
@@ -185,10 +189,18 @@ def test_a_stream_says_how_the_membership_ended(web: Web, gateway: RealGateway) 
         gateway.close("bo", Closing(CloseCode.GOING_AWAY, '{"reconnectMs":1234}'))
         closed = bo.named("close")
         assert (closed.retry_ms, closed.data["reconnect"]) == (1234, True)
-    with running_web(gateway_port=gateway.port) as stopping, member(stopping, "cy", "end") as cy:
-        cy.hear("welcome")
-        stopping.stop()
-        closed = cy.named("close")
+
+
+def test_a_silent_stream_is_kept_open_until_the_web_stops(gateway: RealGateway) -> None:
+    """Comments in between, which proxies count as life; then the advice when to reconnect."""
+    with (
+        running_web(gateway_port=gateway.port, config={"KEEP_ALIVE": 0.05}) as web,
+        member(web, "ada", "silent") as ada,
+    ):
+        ada.hear("welcome")
+        assert ada.line() == ":"
+        web.stop()
+        closed = ada.named("close")
         assert closed.data["code"] == 1001
         assert closed.retry_ms == json.loads(closed.data["reason"])["reconnectMs"]
 
