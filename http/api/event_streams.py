@@ -19,14 +19,13 @@ import msgspec
 from pydantic import ConfigDict, Field
 from quart import request
 
-from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.errors import Unavailable
 from omnisonic.http.api.member_connection import MemberConnection
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import Input
 from omnisonic.http.core.responses import JSON_TYPE
 from omnisonic.models import RoomId
 from omnisonic.stores.bus import Bus, Delivery
-from omnisonic.wire.closing import is_utf8
 from omnisonic.wire.frames import BINARY, TEXT, Frame
 
 PROCESS_BYTES: Final = 8
@@ -62,7 +61,7 @@ class StreamHeader(Input):
 async def read_frames() -> list[Frame]:
     """Read the messages in the current request, as the frames that a WebSocket would carry. The gateway checks them.
 
-    Raises `Refusal` (415, 413, 408) and `InvalidInput` (`invalid_json`).
+    Raises `Refusal` (415, 413, 408).
     """
     media_type = request.mimetype
     if media_type not in (JSON_TYPE, *STREAM_TYPES):
@@ -70,8 +69,6 @@ async def read_frames() -> list[Frame]:
     body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
     if media_type == BYTES_TYPE:
         return [(BINARY, body)]
-    if not is_utf8(body):
-        raise InvalidInput("This is not JSON: it is not UTF-8.", code="invalid_json")
     lines = body.split(b"\n") if media_type == LINES_TYPE else [body]
     return [(TEXT, line) for line in lines if line.strip()]
 
