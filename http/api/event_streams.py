@@ -39,7 +39,7 @@ STREAM_HEADER: Final = "Omnisonic-Stream"
 """Names the event stream of the member who says something."""
 LINES_TYPE: Final = "application/x-ndjson"
 BYTES_TYPE: Final = "application/octet-stream"
-STREAM_TYPES: Final = (LINES_TYPE, BYTES_TYPE)
+STREAM_TYPES: Final[tuple[str, ...]] = (LINES_TYPE, BYTES_TYPE)
 """Media types of what only a member with an event stream may send."""
 
 

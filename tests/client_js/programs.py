@@ -206,6 +206,6 @@ async def js_room(
             await process.wait()
 
 
-def jam(url: str, name: str = "ada", **more: Any) -> Any:
+def jam(url: str | None, name: str = "ada", **more: Any) -> Any:
     """To be the member `name` of the room `jam`, and to reconnect at once whenever the connection breaks."""
     return js_room(url, hasty=True, room="jam", memberId=name, name=name.title(), **more)
