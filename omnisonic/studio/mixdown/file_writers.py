@@ -163,9 +163,18 @@ class WavWriter:
 class FFmpegWriter:
     """A file with one sound that FFmpeg encodes, written from the beginning of `output`. Raises `OSError`."""
 
-    def __init__(self, output: BinaryIO, container: str, codec: str, sample_format: str, bits_per_s: int = 0) -> None:
+    def __init__(
+        self,
+        output: BinaryIO,
+        container: str,
+        codec: str,
+        sample_format: str,
+        bits_per_s: int = 0,
+        *,
+        layout: str = LAYOUT,
+    ) -> None:
         self._container = av.open(output, "w", format=container, container_options=dict(EXACT))
-        stream = self._container.add_stream(codec, rate=RATE_HZ, layout=LAYOUT, format=sample_format)
+        stream = self._container.add_stream(codec, rate=RATE_HZ, layout=layout, format=sample_format)
         assert isinstance(stream, AudioStream)
         self._stream = stream
         self._codec = stream.codec_context
@@ -174,6 +183,7 @@ class FFmpegWriter:
             self._codec.bit_rate = bits_per_s
         self._codec.open()
         self._format = sample_format
+        self._layout = layout
         self._fifo = AudioFifo()
         self._frames = 0
 
@@ -181,7 +191,7 @@ class FFmpegWriter:
         """Encode the next samples, which are in the sample format."""
         if not frames:
             return
-        frame = av.AudioFrame.from_ndarray(samples, format=self._format, layout=LAYOUT)
+        frame = av.AudioFrame.from_ndarray(samples, format=self._format, layout=self._layout)
         frame.sample_rate, frame.time_base, frame.pts = RATE_HZ, Fraction(1, RATE_HZ), self._frames
         self._frames += frames
         self._fifo.write(frame)
@@ -197,12 +207,23 @@ class FFmpegWriter:
         self._container.close()
 
 
+def flac_format(bits: Bits) -> str:
+    """The sample format of FFmpeg's encoder of FLAC."""
+    return "s16" if bits == 16 else "s32"
+
+
+def pack_flac(block: Integers, bits: Bits) -> NDArray[Any]:
+    """The samples of a block as that encoder takes them: all channels in turn, 24 bits as the upper ones of 32."""
+    turns = np.ascontiguousarray(block.T).reshape(1, -1)
+    return turns.astype(np.int16) if bits == 16 else turns << (32 - bits)
+
+
 class FlacWriter:
     """FLAC with 16 or 24 bits."""
 
     def __init__(self, output: BinaryIO, bits: Bits) -> None:
-        self._file = FFmpegWriter(output, "flac", "flac", "s16" if bits == 16 else "s32")
-        self._bits = bits
+        self._file = FFmpegWriter(output, "flac", "flac", flac_format(bits))
+        self._bits: Bits = bits
         self._dither = Dither(bits)
 
     @property
@@ -212,9 +233,7 @@ class FlacWriter:
 
     def write(self, block: Samples) -> None:
         """Write the next block."""
-        turns = np.ascontiguousarray(self._dither.quantise(block).T).reshape(1, -1)
-        # The encoder takes the upper 24 of 32 bits.
-        self._file.write(turns.astype(np.int16) if self._bits == 16 else turns << (32 - self._bits), block.shape[1])
+        self._file.write(pack_flac(self._dither.quantise(block), self._bits), block.shape[1])
 
     def finish(self) -> None:
         """Write the rest."""

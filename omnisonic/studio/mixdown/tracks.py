@@ -89,9 +89,15 @@ class Track:
             filled += part.shape[1]
         return block[:, :filled]
 
-    def missing(self) -> str | None:
-        """A sentence on what of the file is missing; None for nothing. Call it at the end."""
-        name = self._stem.quoted_name
+    def pieces(self) -> Iterator[Samples]:
+        """What is left of its sound at the file's rate, in one row or two, without the mix settings."""
+        while self._fill_rest():
+            piece, self._rest = self._rest, self._rest[:, :0]
+            yield piece
+
+    def missing(self, name: str | None = None) -> str | None:
+        """A sentence about `name`, or the stem's, on what of the file is missing; None for nothing. For the end."""
+        name = name or self._stem.quoted_name
         if self._is_incomplete:
             return f"{name} ends where its sound changes to a kind that cannot be mixed."
         return self._sound.missing(name)
