@@ -9,9 +9,7 @@ while the storage does not answer, no others are taken. Shutdown: cancel at any 
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
@@ -25,12 +23,11 @@ from omnisonic.stores.storage import NoSuchObject, Storage
 from omnisonic.studio.job_loop import JobLoop
 from omnisonic.studio.uploads import Analysis, StoredUpload
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
+from omnisonic.studio.uploads.object_copy import copied_object
 
 AT_ONCE: Final = 2
 RETRY_S: Final = 10.0
 """The pause after a failure that is not the file's fault."""
-COPY_S: Final = 120.0
-"""Longest time to download a file from the storage: together with its analysis, less than its lease."""
 CHANGED: Final = "upload.changed"
 
 Analyse: TypeAlias = Callable[[BinaryIO], Awaitable[Analysis | None]]
@@ -91,22 +88,11 @@ class AnalysisWorker:
 
     async def _analyse_object(self, stored: StoredUpload) -> Analysis | None:
         """Download the object into a temporary file and analyse that. None when it is gone, or has no sound."""
-        # A file, because decoders seek: some formats have their header at the end. Without a name, so that nothing is
-        # left of it, however this process ends.
-        with tempfile.TemporaryFile(prefix="omnisonic-") as file:
-            try:
-                async with asyncio.timeout(COPY_S):
-                    await self._download(stored, file)
-            except NoSuchObject:
-                return None  # removed meanwhile, or lost
-            file.seek(0)
-            return await self._analyse(file)
-
-    async def _download(self, stored: StoredUpload, file: BinaryIO) -> None:
-        async with aclosing(self._storage.read(stored.key)) as chunks:  # type: ignore[type-var]
-            async for chunk in chunks:
-                await asyncio.to_thread(file.write, chunk)
-        await asyncio.to_thread(file.flush)
+        try:
+            async with copied_object(self._storage, stored.key) as file:
+                return await self._analyse(file)
+        except NoSuchObject:
+            return None  # removed meanwhile, or lost
 
     async def _publish_change(self, upload: Upload) -> None:
         if upload.session_id is not None:
