@@ -1,4 +1,4 @@
-"""`omnisonic worker`: work in the background, on asyncio: audio analysis, mixdowns, webhooks, and housekeeping.
+"""`omnisonic worker`: work in the background, on asyncio: audio analysis, segments, mixdowns, webhooks, housekeeping.
 
 Overload: uploads, exports and events wait in the database until the worker takes them. Crash: failed work is logged
 and tried again; a crash of the process loses nothing, and the supervisor restarts it. Shutdown: SIGTERM or Ctrl-C ends
@@ -33,6 +33,10 @@ from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.media.analyser import analyse_file
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.mixdown.mixer import mix
+from omnisonic.studio.segments.cutting import Cutting
+from omnisonic.studio.segments.segment_queue import SegmentQueue
+from omnisonic.studio.segments.segment_worker import AT_ONCE as CUT_AT_ONCE
+from omnisonic.studio.segments.segment_worker import SegmentWorker
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AT_ONCE, AnalysisWorker
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -41,9 +45,9 @@ from omnisonic.studio.webhooks.delivery_queue import DeliveryQueue
 from omnisonic.studio.webhooks.delivery_worker import WebhookWorker
 from omnisonic.studio.webhooks.sender import WebhookSender
 
-CONNECTIONS: Final = AT_ONCE + 2
-"""Connections to the database, one of them for housekeeping, and one for webhooks. Each mixdown has two more, one for
-its heartbeat."""
+CONNECTIONS: Final = AT_ONCE + 2 * CUT_AT_ONCE + 2
+"""Connections to the database, one of them for housekeeping, and one for webhooks. Segments have two each, one to renew
+their lease meanwhile, and so has each mixdown, for its heartbeat."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +86,8 @@ async def _work(
         analysis_worker = AnalysisWorker(
             AnalysisQueue(database), storage, partial(analyse_file, at_idle_priority=yields), publish
         )
+        cut = partial(Cutting, at_idle_priority=yields)
+        segment_worker = SegmentWorker(SegmentQueue(database), storage, cut)
         queue, telemetry = ExportQueue(database), ExportTelemetry()
         export_worker = ExportWorker(
             queue,
@@ -98,6 +104,7 @@ async def _work(
             endless = [
                 run_housekeeping(_chores(settings, database, storage, deliveries)),
                 analysis_worker.run(),
+                segment_worker.run(),
                 export_worker.run(),
                 webhook_worker.run(),
             ]

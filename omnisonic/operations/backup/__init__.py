@@ -13,7 +13,8 @@ The archive is a tar file, written as a stream, whose members have this order:
 
 A backup reads the database first, in one transaction that sees one moment, and then copies the objects that the
 database named at that moment. Objects never change. They are deleted only after their rows, and the garbage collector
-deletes none while a backup runs (`COPY_LOCK`). So every object is still there when its turn comes.
+deletes none while a backup runs (`COPY_LOCK`). So every object is still there when its turn comes. Segments
+(`omnisonic.studio.segments`) are left out: they would double the archive, and are made again when somebody asks.
 
 A restore changes nothing before all hashes were checked. It puts the objects and the secrets first, and commits the
 rows last, in one transaction. Until then the installation counts as empty, so that a restore that was killed is simply

@@ -20,8 +20,8 @@ from omnisonic.studio.uploads.unreferenced_objects import COPY_LOCK
 
 LOCK_TIMEOUT: Final = "2s"
 """Longest wait for another backup, a migration, or a statement of the garbage collector."""
-HISTORY: Final = "schema_migrations"
-"""The table of the migrations, which is not copied: migrating makes it."""
+NOT_COPIED: Final = ("schema_migrations", "upload_segments")
+"""The table of the migrations, which migrating makes, and that of segments, which are made again from their uploads."""
 TEXT_FORM: Final = (
     "SET datestyle = ISO",
     "SET intervalstyle = postgres",
@@ -118,12 +118,12 @@ async def one_moment(connection: Connection) -> AsyncIterator[None]:
 
 
 async def list_tables(connection: Connection) -> list[Table]:
-    """All tables but that of the migrations, each after those that it refers to."""
+    """All tables but those that are not copied, each after those that it refers to."""
     tables = {row["name"]: Table(row["name"], row["columns"]) for row in await connection.fetch(_TABLES)}
     sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(tables, ()))
     for row in await connection.fetch(_REFERENCES):
         sorter.add(row["source"], row["target"])
-    return [tables[name] for name in sorter.static_order() if name in tables and name != HISTORY]
+    return [tables[name] for name in sorter.static_order() if name in tables and name not in NOT_COPIED]
 
 
 async def read_sequences(connection: Connection, tables: Sequence[Table]) -> list[SequenceState]:

@@ -41,11 +41,16 @@ RETURNING {COLUMNS}, upload.trace, next.is_tried
 
 _FINISH: Final = f"""
 -- $1 upload, $2 duration in seconds, $3 sample rate, $4 channels, $5 peaks, $6 warning: NULLs when there is no sound,
--- which does not erase what another worker has found.
+-- which does not erase what another worker has found. The segments of a stem in a session come next.
 UPDATE uploads AS upload
 SET analysis_due_at = NULL, duration_seconds = coalesce($2, duration_seconds), sample_rate = coalesce($3, sample_rate),
     channels = coalesce($4, channels), peaks = coalesce($5, peaks),
-    warning = coalesce($6, warning)
+    warning = coalesce($6, warning),
+    segments_due_at = CASE
+        WHEN $5::bytea IS NOT NULL AND session_id IS NOT NULL AND removed_at IS NULL AND segments_problem IS NULL
+            AND NOT EXISTS (SELECT FROM upload_segments AS made WHERE made.upload_id = upload.id)
+        THEN coalesce(segments_due_at, now()) ELSE segments_due_at
+    END
 WHERE upload.id = $1
 RETURNING {COLUMNS}, removed_at IS NOT NULL AS is_removed
 """

@@ -19,6 +19,8 @@ _HAS_ROLE: Final = """EXISTS (
         WHERE member.session_id = {session} AND member.user_id = login.user_id
     )"""
 _SESSION_S: Final = _HAS_ROLE.format(session="upload.session_id")
+IS_VISIBLE: Final = f"""upload.removed_at IS NULL AND (upload.user_id = login.user_id OR {_SESSION_S})"""
+"""Whether `upload` is there for `login`."""
 _GIVEN_ROLE: Final = f"($2::uuid IS NULL OR {_HAS_ROLE.format(session='$2')})"
 
 FIND_UPLOADER: Final = f"""
@@ -91,8 +93,7 @@ GET: Final = f"""
 -- $1 sign-in, $2 upload. One row, as soon as the sign-in holds; NULLs when there is none for them.
 SELECT {COLUMNS}
 FROM live_logins AS login
-LEFT JOIN uploads AS upload ON upload.id = $2 AND upload.removed_at IS NULL
-    AND (upload.user_id = login.user_id OR {_SESSION_S})
+LEFT JOIN uploads AS upload ON upload.id = $2 AND {IS_VISIBLE}
 WHERE login.id = $1
 """
 
@@ -101,8 +102,7 @@ PEAKS: Final = f"""
 SELECT upload.id IS NOT NULL AS is_there, upload.analysis_due_at IS NOT NULL AS is_pending, upload.sample_rate,
     upload.duration_seconds, upload.peaks
 FROM live_logins AS login
-LEFT JOIN uploads AS upload ON upload.id = $2 AND upload.removed_at IS NULL
-    AND (upload.user_id = login.user_id OR {_SESSION_S})
+LEFT JOIN uploads AS upload ON upload.id = $2 AND {IS_VISIBLE}
 WHERE login.id = $1
 """
 
