@@ -31,6 +31,7 @@ from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.room_rights import RoomRights
 from omnisonic.http.api.room_tickets import RoomTickets
 from omnisonic.http.api.rooms import Rooms, RoomStores
+from omnisonic.http.api.segments import Segments
 from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
 from omnisonic.http.api.stream_slots import StreamSlots
@@ -64,6 +65,7 @@ from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.media.identifier import Identifier
 from omnisonic.studio.messages.message_store import MessageStore
+from omnisonic.studio.segments.segment_store import SegmentStore
 from omnisonic.studio.sessions import SessionStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import ResumableStore
@@ -99,6 +101,7 @@ class Stores:
     sessions: SessionStore
     uploads: UploadStore
     resumable: ResumableStore
+    segments: SegmentStore
     exports: ExportStore
     activity: ActivityStore
     messages: MessageStore
@@ -181,6 +184,7 @@ def create_app(
         Uploads(settings, upload_services, room_events, current_user.login),
         Tus(upload_services, stores.resumable, stores.storage, room_events, current_user.login),
         Downloads(stores.uploads, file_responder, download_links, current_user.login),
+        Segments(stores.segments, file_responder, current_user.login),
         Activity(stores.activity, room_events, current_user.login),
         Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
         Rooms(

@@ -41,13 +41,13 @@ SALT: Final = "omnisonic.download"
 
 
 class Download(msgspec.Struct, frozen=True, array_like=True):
-    """All that is needed to serve a stored object."""
+    """All that is needed to serve a stored object. `etag` tells its bytes from all others: it has their SHA-256."""
 
     key: Key
     file_name: str
     mime_type: str
     size: int
-    sha256: str
+    etag: str
 
 
 class DownloadLinks:
@@ -142,6 +142,8 @@ class DownloadSlots:
 
 
 SANDBOX: Final = "default-src 'none'; sandbox"
+ASK_AGAIN: Final = "private, no-cache"
+"""A browser may keep it, and asks before it uses it again."""
 
 
 class FileResponder:
@@ -152,30 +154,35 @@ class FileResponder:
         self._slots = slots
         self._proxies = proxies
 
-    async def respond(self, download: Download) -> Response:
+    async def respond(self, download: Download, *, begins_at: int = 0, caching: str = ASK_AGAIN) -> Response:
         """Respond to the current request with the object, or the range that it asks for.
+
+        Args:
+            download: What to serve.
+            begins_at: Where in the object it begins, in bytes.
+            caching: The header `Cache-Control`.
 
         Raises `Refusal` (416, 429, 503), `NoSuchObject`, `Unavailable`.
         """
-        etag = f'"{download.sha256}"'
+        etag = f'"{download.etag}"'
         headers = {
             "Accept-Ranges": "bytes",
-            "Cache-Control": "private, no-cache",
+            "Cache-Control": caching,
             "Content-Disposition": attachment(download.file_name),
             "Content-Security-Policy": SANDBOX,
             "ETag": etag,
         }
-        if request.if_none_match.contains(download.sha256):
+        if request.if_none_match.contains(download.etag):
             return Response(b"", 304, headers)
         begin, end = 0, download.size
-        if (requested := _parse_range(download.size, download.sha256)) is not None:
+        if (requested := _parse_range(download.size, download.etag)) is not None:
             begin, end = requested
             headers["Content-Range"] = f"bytes {begin}-{end - 1}/{download.size}"
         headers["Content-Length"] = str(end - begin)
         body: Any = _empty_body()
         if request.method != "HEAD":
             call_at_end(self._slots.take(request_address(self._proxies)))
-            chunks = self._storage.read(download.key, begin, end)
+            chunks = self._storage.read(download.key, begins_at + begin, begins_at + end)
             first = await anext(chunks)  # a missing file raises here, before the response starts
             body = _stream_chunks(first, chunks)
         response = Response(body, 200 if requested is None else 206, headers, content_type=download.mime_type)
@@ -233,14 +240,14 @@ async def _stream_chunks(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIte
             yield chunk
 
 
-def _parse_range(size: int, sha256: str) -> tuple[int, int] | None:
+def _parse_range(size: int, etag: str) -> tuple[int, int] | None:
     """Read the requested range of bytes, None for the whole file. Raises `Refusal` (416)."""
     requested: Range | None = parse_range_header(request.headers.get("Range"))
     if requested is None or requested.units != "bytes" or len(requested.ranges) != 1:
         return None
     condition = request.headers.get("If-Range")
     # Only an identical file may be continued. A weak tag or a date does not prove that (RFC 9110, 13.1.5).
-    if condition is not None and condition.strip() != f'"{sha256}"':
+    if condition is not None and condition.strip() != f'"{etag}"':
         return None
     first, _ = requested.ranges[0]
     found = (max(0, size + first), size) if first < 0 else requested.range_for_length(size)

@@ -19,6 +19,7 @@ from omnisonic.stores.storage import NoSuchObject, StorageFull
 from omnisonic.studio.access import MemberReserved
 from omnisonic.studio.activity import AlreadyUndone, CannotUndo, ChangedSince, NoSuchActivity
 from omnisonic.studio.exports import NoSuchExport, RequesterOnly
+from omnisonic.studio.segments import NoSegments, NoSuchSegment
 from omnisonic.studio.sessions import (
     NoSuchCollaborator,
     NoSuchInvite,
@@ -75,6 +76,8 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     AlreadyUndone: 409,
     ChangedSince: 409,
     NoPeaks: 404,
+    NoSegments: 404,
+    NoSuchSegment: 404,
     UploaderOnly: 403,
     OffsetConflict: 409,
     TakenOver: 409,

@@ -126,5 +126,6 @@ PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "room_id": id_schema(),
     "upload_id": UUID_SCHEMA,
     "export_id": UUID_SCHEMA,
+    "number": {"type": "integer", "minimum": 0},
 }
 """Schemas of the variables in paths, where they are restricted."""

@@ -24,6 +24,7 @@ from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.messages.message_store import MessageStore
+from omnisonic.studio.segments.segment_store import SegmentStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
@@ -63,6 +64,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             ),
             resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
             retention=UploadRetention(database),
+            segments=SegmentStore(database, use),
             exports=ExportStore(
                 database,
                 use,

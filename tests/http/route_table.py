@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 Route: TypeAlias = tuple[str, str]
-OTHERWISE: Final = {"provider": "github"}
+OTHERWISE: Final = {"provider": "github", "number": "0"}
 UNKNOWN: Final = "00000000-0000-4000-8000-00000000dead"
 """A well-formed id of nothing."""
 
@@ -84,6 +84,8 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("POST", f"{UPLOAD}/restore"): OWNERS,
     ("GET", f"{UPLOAD}/peaks"): OWNERS,
     ("GET", f"{UPLOAD}/content"): OWNERS,
+    ("GET", f"{UPLOAD}/segments"): OWNERS,
+    ("GET", f"{UPLOAD}/segments/<number>"): OWNERS,
     ("GET", "/files/<signed>/<name>"): Decision(403, 403),
     ("OPTIONS", "/api/upload/tus"): Decision(204, 204),
     ("POST", "/api/upload/tus"): Decision(401, 201, headers=TUS | {"Upload-Length": "9"}),

@@ -42,6 +42,7 @@ from omnisonic.studio.activity.activity_store import ActivityStore
 from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.messages.message_store import MessageStore
+from omnisonic.studio.segments.segment_store import SegmentStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import ResumableStore
@@ -233,6 +234,7 @@ def _stores(
             tell=room_events.tell,
         ),
         resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
+        segments=SegmentStore(database, use),
         exports=ExportStore(
             database,
             use,
