@@ -1,5 +1,7 @@
 from omnisonic import aio as aio
 from omnisonic.actors.admission.admission import Admitted as Admitted
+from omnisonic.actors.hosting.room import Room as Room
+from omnisonic.actors.hosting.room import RoomHost as RoomHost
 from omnisonic.client.errors import Closed as Closed
 from omnisonic.client.errors import EntryRefused as EntryRefused
 from omnisonic.client.errors import NotTaken as NotTaken
@@ -10,8 +12,6 @@ from omnisonic.embedding.admission import Request as Request
 from omnisonic.embedding.gateway import Limits as Limits
 from omnisonic.embedding.gateway import RunningGateway as RunningGateway
 from omnisonic.embedding.gateway import open_gateway as open_gateway
-from omnisonic.embedding.rooms import Room as Room
-from omnisonic.embedding.rooms import RoomHost as RoomHost
 from omnisonic.embedding.web import StudioWeb as StudioWeb
 from omnisonic.embedding.web import create_app as create_app
 from omnisonic.errors import BadSettings as BadSettings

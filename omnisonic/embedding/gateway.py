@@ -19,6 +19,10 @@ from omnisonic.actors.admission.admission import OpenAdmission
 from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import SHUTDOWN_S, Gateway
 from omnisonic.actors.gateway_options import GatewayOptions
+from omnisonic.actors.hosting.hook_contract import require_plain_function
+from omnisonic.actors.hosting.hosted_room import Hosting, OnMessage, make_envelope
+from omnisonic.actors.hosting.hosting_tasks import HostingTasks
+from omnisonic.actors.hosting.room import Room
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage, Remove
@@ -27,11 +31,6 @@ from omnisonic.actors.sync.room_memory import RoomMemoryWriter
 from omnisonic.concurrency.async_library import require_async_library
 from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
-from omnisonic.embedding.hook_contract import require_plain_function
-from omnisonic.embedding.hosting import Hosting, OnMessage, make_envelope
-from omnisonic.embedding.rooms import Room
-from omnisonic.embedding.saving import RoomStates
-from omnisonic.embedding.ticker import Ticker
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
 from omnisonic.settings.origins import WILDCARDS, OriginPolicy
@@ -238,20 +237,14 @@ async def open_gateway(
     with listener:
         async with open_background() as background:
             gateway = Gateway(options, background, hosting.create_room)
-            states = RoomStates(gateway.registry, background)
+            hosted = HostingTasks(hosting, gateway, background)
             try:
-                hosting.registry = gateway.registry
                 # What a room that was empty remembers, for when somebody comes back to it.
                 memory = InProcessRoomMemory(blocks_ttl_s=options.history.age_s)
                 writer = RoomMemoryWriter(memory, owner=gateway.name, now_ms=options.now_ms)
                 gateway.registry.memory_watcher = writer
                 await gateway.start_child("memory", writer.run)
-                ticker = Ticker(gateway.registry)
-                gateway.registry.watchers.append(ticker)
-                hosting.on_tick_change = ticker.on_roster_change
-                gateway.registry.watchers.append(states)
-                hosting.on_turn = states.on_turn
-                await gateway.start_child("ticker", ticker.run)
+                await hosted.start()
                 await gateway.start([listener])
                 yield RunningGateway(gateway, hosting, host, listener.getsockname()[1])
             finally:
@@ -260,7 +253,7 @@ async def open_gateway(
                     await gateway.shutdown(
                         0.0 if has_crashed else SHUTDOWN_S
                     )  # after a crash nobody can send close frames
-                    await states.save_all()
+                    await hosted.save_all()
                     background.cancel_scope.cancel()
                     gateway.close()
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 import omnisonic
-from omnisonic.embedding.hook_contract import apply_result, require_plain_function
+from omnisonic.actors.hosting.hook_contract import apply_result, require_plain_function
 from tests.clients import DEADLINE_S
 from tests.embedding.staging import band, hear, member, until
 

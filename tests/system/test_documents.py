@@ -16,7 +16,6 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from omnisonic.cli.main import app
-from omnisonic.embedding import hosting
 from omnisonic.errors import InvalidInput
 from omnisonic.models import checked_display_name, checked_status
 from omnisonic.models.activity import REMOVED, ActivityKind, SessionField, StemField
@@ -72,7 +71,7 @@ def test_every_error_that_a_message_may_get_is_explained() -> None:
     _, _, entering = REALTIME.read_text().partition("### When the server refuses a connection")
     on_entering = set(re.findall(r"`([a-z_]+)`", entering.split("\n\n")[1]))
     rooms = [path for path in sorted((ROOT / "actors").rglob("*.py")) if "inspection" not in path.parts]
-    parts = [inspect.getsource(part) for part in (messages, json_limits, hosting)]
+    parts = [inspect.getsource(part) for part in (messages, json_limits)]
     sources = [*(path.read_text() for path in rooms), *parts]
     in_code = {code for source in sources for code in _error_codes(source)}
     for check in CHECKS_OF_A_PRESENCE:

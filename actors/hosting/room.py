@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar, cast, get_args
 
-from omnisonic.embedding.hook_contract import require_async_function, require_plain_function
+from omnisonic.actors.hosting.hook_contract import require_async_function, require_plain_function
 from omnisonic.models import Member, MemberId, RoomId
 from omnisonic.wire.decoded_message import Message
 

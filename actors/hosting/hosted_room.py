@@ -14,14 +14,14 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from omnisonic.actors.hosting.hook_contract import apply_result, require_no_result, require_state
+from omnisonic.actors.hosting.room import Room
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages, Expire, Mail
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.state import RoomState
-from omnisonic.embedding.hook_contract import apply_result, require_no_result, require_state
-from omnisonic.embedding.rooms import Room
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
@@ -219,7 +219,7 @@ class Hosting:
     def is_current(self, room: HostedRoom) -> bool:
         """Whether this is still the room with its name."""
         actor = None if self.registry is None else self.registry.get(room.name)
-        return actor is not None and actor.handoff is room.context.handoff
+        return actor is not None and actor.handoff.left is room
 
     def wake(self, room: HostedRoom) -> None:
         """Give the room a turn, so that queued actions are applied."""
@@ -236,8 +236,14 @@ class Hosting:
     def room(self, room_id: RoomId) -> Room[Any] | None:
         """The program's object for this room, if there is one."""
         actor = None if self.registry is None else self.registry.get(room_id)
-        hosted = None if actor is None else actor.handoff.left
-        return hosted.user_room if isinstance(hosted, HostedRoom) else None
+        hosted = None if actor is None else hosted_room(actor)
+        return None if hosted is None else hosted.user_room
+
+
+def hosted_room(actor: RoomActor) -> HostedRoom | None:
+    """The hosted room that runs in this actor. None when its state was dropped and no new one could be made yet."""
+    left = actor.handoff.left
+    return left if isinstance(left, HostedRoom) else None
 
 
 def make_envelope(type: str, payload: Any, to: MemberId | None) -> Envelope:  # noqa: A002

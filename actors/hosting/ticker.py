@@ -11,10 +11,10 @@ from typing import Final
 
 import trio
 
+from omnisonic.actors.hosting.hosted_room import hosted_room
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import Tick
 from omnisonic.actors.rooms.registry import Registry
-from omnisonic.embedding.hosting import HostedRoom
 
 SHORTEST_S: Final = 0.001
 """The shortest interval of ticks."""
@@ -82,6 +82,6 @@ class Ticker:
 
 def _interval_s(actor: RoomActor) -> float:
     """Seconds between two ticks of this room. 0: it does not tick."""
-    room = actor.handoff.left
-    tick_s = room.user_room.tick_s if isinstance(room, HostedRoom) else 0.0
+    room = hosted_room(actor)
+    tick_s = 0.0 if room is None else room.user_room.tick_s
     return max(tick_s, SHORTEST_S) if tick_s > 0 else 0.0

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import trio
 
+from omnisonic.actors.hosting.hosted_room import HostedRoom, hosted_room
+from omnisonic.actors.hosting.room import Room
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.registry import Registry
-from omnisonic.embedding.hosting import HostedRoom
-from omnisonic.embedding.rooms import Room
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode, Closing
 
@@ -44,8 +44,8 @@ class RoomStates:
 
     def on_room_made(self, actor: RoomActor) -> None:
         """Load the state of a new room; until then its mail waits."""
-        hosted = _hosted(actor)
-        if type(hosted.user_room).load is Room.load:
+        hosted = hosted_room(actor)
+        if hosted is None or type(hosted.user_room).load is Room.load:
             return
         unsaved = self._unsaved.get(actor.room_id)
         if unsaved is not None:  # forgotten, and not saved yet
@@ -128,14 +128,8 @@ class RoomStates:
 
     def _current(self, room_id: RoomId) -> HostedRoom | None:
         actor = self._registry.get(room_id)
-        return None if actor is None else _hosted(actor)
+        return None if actor is None else hosted_room(actor)
 
     def _pause_s(self, room_id: RoomId) -> float:
         hosted = self._unsaved.get(room_id) or self._current(room_id)
         return 0.0 if hosted is None else max(0.0, hosted.user_room.save_every_s)
-
-
-def _hosted(actor: RoomActor) -> HostedRoom:
-    hosted = actor.handoff.left
-    assert isinstance(hosted, HostedRoom)
-    return hosted
