@@ -14,7 +14,6 @@ with 1001 and a random reconnect delay, flush, end.
 import logging
 import random
 import socket
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -27,14 +26,14 @@ from omnisonic.actors.admission.pending import PendingAdmissions
 from omnisonic.actors.admission.revocation import AccessRevocation
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.connections.keepalive import Keepalive, UnfinishedMessages
+from omnisonic.actors.connections.open_connections import OpenConnections
 from omnisonic.actors.connections.slow_path import SlowPath
 from omnisonic.actors.connections.socket_connection import SocketConnection
 from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.inspection.auth import InspectionAuth
-from omnisonic.actors.inspection.metrics import PATH as METRICS_PATH
+from omnisonic.actors.inspection.http_pages import HttpPages
 from omnisonic.actors.inspection.metrics import MetricsPage
 from omnisonic.actors.inspection.monitoring import Monitoring
-from omnisonic.actors.inspection.readiness import PATH as READINESS_PATH
 from omnisonic.actors.inspection.readiness import Readiness
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import RelayPrefixes
@@ -56,8 +55,6 @@ from omnisonic.wire import handshake
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.handshake import Refused, Request
 
-OVERFLOW: Final = 1024
-"""This many connections over the cap get an answer; more are closed without one."""
 TIMERS_S: Final = 0.25
 """How often time limits are checked."""
 DRAIN_S: Final = 1.0
@@ -79,8 +76,7 @@ class Gateway:
         self.rate = options.rate
         self.queue_bytes = options.queue_bytes
         self.counters = Counters()
-        self.connections: set[Connection] = set()
-        self._addresses: Counter[str] = Counter()
+        self.connections = OpenConnections(options.max_connections, options.max_connections_per_address)
         self._nursery = nursery
         self._dispatcher = Dispatcher()
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
@@ -96,7 +92,8 @@ class Gateway:
         self.readiness = Readiness(nursery, self._dispatcher)
         if options.access is not None:
             self.readiness.checks["database"] = options.access.ping
-        self._metrics = MetricsPage(nursery, ScraperAccess(options.metrics_token), options.render_metrics)
+        metrics = MetricsPage(nursery, ScraperAccess(options.metrics_token), options.render_metrics)
+        self._pages = HttpPages(self.readiness, metrics)
         self.name = "gateway"
         auth = InspectionAuth(options.admin_token, options.hosts, options.origins)
         notes = {
@@ -115,7 +112,6 @@ class Gateway:
         self.memory_lag_s: Callable[[], float] = lambda: 0.0
         self.release_rooms: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         """Called at shutdown, when no member can say anything any more: writes down what rooms remember."""
-        self._all_gone = trio.Event()
 
     def _room_context(self, room_id: RoomId, epoch: str, relay_prefixes: RelayPrefixes) -> RoomContext:
         options = self.options
@@ -173,16 +169,14 @@ class Gateway:
         if self.message_writer is not None:
             await self.message_writer.drain(DRAIN_S)  # so that those who wait for an `ack` get it
             await trio.lowlevel.checkpoint()
-        for connection in list(self.connections):
+        for connection in self.connections:
             wait_ms = random.randint(*RECONNECT_MS)  # noqa: S311 - spreads load, keeps no secret
             connection.close(Closing(CloseCode.GOING_AWAY, f'{{"reconnectMs":{wait_ms}}}'))
         with trio.move_on_after(deadline_s):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.release_rooms)
-                if self.connections:
-                    self._all_gone = trio.Event()
-                    await self._all_gone.wait()
-        for connection in list(self.connections):
+                await self.connections.wait_all_gone()
+        for connection in self.connections:
             connection.end("going_away")
         for writer in (self.message_writer, self.event_writer):
             if writer is not None:
@@ -223,13 +217,12 @@ class Gateway:
     # New connections
 
     def _add_connection(self, sock: socket.socket, address: str) -> None:
-        if 0 < self.options.max_connections <= len(self.connections) - OVERFLOW:
+        if self.connections.is_flooded:
             sock.close()
             return
         now_s = trio.current_time()
         connection = SocketConnection(sock, address, self, now_s)
         self.connections.add(connection)
-        self._addresses[address] += 1
         self._keepalive.watch_handshake(connection, now_s)
         self.counters.connections += 1
         self._poller.watch(connection.fd, connection)
@@ -238,21 +231,12 @@ class Gateway:
         """Admit a client whose request head is complete, or answer why not. Errors: `Refused`."""
         if not self.options.hosts.allows(request.headers["host"]):
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")
-        if request.path == "/healthz" and "upgrade" not in request.headers:
-            connection.send_http_answer(handshake.http_response(HTTPStatus.OK, {"ok": True}))
-            return
-        if request.path == READINESS_PATH and "upgrade" not in request.headers:
-            self.readiness.add(connection)
-            return
-        if request.path == METRICS_PATH and "upgrade" not in request.headers:
-            self._metrics.add(connection, request)
-            return
-        if self._monitoring.handle_handshake(connection, request):
+        if self._pages.handle_handshake(connection, request) or self._monitoring.handle_handshake(connection, request):
             return
         key = handshake.check_upgrade(request)
         if not self.options.origins.allows(request.headers.get("origin"), host=request.headers["host"]):
             raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of that origin may not connect here.")
-        self._check_caps(connection)
+        self.connections.check_caps(connection)
         answer = handshake.upgrade_response(key, request.subprotocols)
         try:
             decision = self.options.admission.admit(request)
@@ -272,17 +256,6 @@ class Gateway:
         if connection.is_open:
             self.revocation.watch(connection, by_role=admitted.by_role)
 
-    def _check_caps(self, connection: Connection) -> None:
-        options = self.options
-        here = self._addresses[connection.address]
-        if 0 < options.max_connections < len(self.connections) or 0 < options.max_connections_per_address < here:
-            raise Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "too_many_connections",
-                "This server has as many connections as it may; try again later.",
-                Retry_After="5",
-            )
-
     # Called by connections
 
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
@@ -299,8 +272,7 @@ class Gateway:
     def on_closing(self, connection: Connection) -> None:
         self._keepalive.watch_closing(connection, trio.current_time())
         self.pending.discard(connection)
-        self.readiness.discard(connection)
-        self._metrics.discard(connection)
+        self._pages.discard(connection)
         if connection.closing is not None and connection.member is not None:
             self.counters.count_close(connection.closing.code)
 
@@ -308,18 +280,12 @@ class Gateway:
         self._poller.forget(connection.fd)
         self._keepalive.discard(connection)
         self.pending.discard(connection)
-        self.readiness.discard(connection)
-        self._metrics.discard(connection)
+        self._pages.discard(connection)
         self.revocation.discard(connection)
-        self.connections.discard(connection)
+        self.connections.remove(connection)
         if connection.room_id is not None:
             code, reason = connection.close_info
             self.tracer.trace_connection(connection.room_id, trio.current_time() - connection.opened_s, code, reason)
-        self._addresses[connection.address] -= 1
-        if not self._addresses[connection.address]:
-            del self._addresses[connection.address]
-        if not self.connections:
-            self._all_gone.set()
 
     def on_crash(self, connection: Connection, crash: Exception) -> None:
         self.counters.connection_crashes += 1

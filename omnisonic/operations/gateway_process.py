@@ -10,7 +10,7 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -27,38 +27,21 @@ from omnisonic.actors.runtime.telemetry import publish_metrics
 from omnisonic.actors.sync.event_relay import EventRelay
 from omnisonic.actors.sync.presence_mirror import PresenceMirror
 from omnisonic.actors.sync.room_memory import RoomMemoryWriter
-from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
-from omnisonic.errors import BadSettings, Unavailable
+from omnisonic.errors import BadSettings
 from omnisonic.identity.logins import LoginCookies
 from omnisonic.identity.signing import signing_secret
 from omnisonic.observability.telemetry import configure_telemetry
 from omnisonic.operations.gateway_records import GatewayRecords, open_records
+from omnisonic.operations.gateway_stores import open_access, open_guard, open_presence_and_bus, open_room_memory
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import Bus, round_trip
-from omnisonic.stores.bus.memory import MemoryBus
-from omnisonic.stores.bus.threaded import ThreadedBus
-from omnisonic.stores.bus.valkey import ValkeyBus
-from omnisonic.stores.database.pool import Database, Deadlines
-from omnisonic.stores.guard import Guard
-from omnisonic.stores.guard.memory import MemoryGuard
-from omnisonic.stores.guard.threaded import ThreadedGuard
-from omnisonic.stores.guard.valkey import ValkeyGuard
 from omnisonic.stores.presence import PresenceStore
-from omnisonic.stores.presence.memory import MemoryPresence
-from omnisonic.stores.presence.threaded import ThreadedPresence
-from omnisonic.stores.presence.valkey import ValkeyPresence
 from omnisonic.stores.room_memory import RoomMemoryStore
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
-from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
-from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
 from omnisonic.studio.access import AccessStore
-from omnisonic.studio.access.postgres import PostgresAccess
-from omnisonic.studio.access.threaded import ThreadedAccess
 
 RUN_BYTES: Final = 9
 """Random bytes in the name of one run of a gateway."""
-OPEN_S: Final = 5.0
-"""For creating a pool, which does not connect yet."""
 NEEDS_DATABASE: Final = (
     "DATABASE_URL is not set, and ROOM_ACCESS=ticket needs it: it says who may enter a room. Set it, or run"
     " `omnisonic serve`."
@@ -124,21 +107,6 @@ async def open_gateway(
                     await mirror.remove_rosters()
 
 
-@asynccontextmanager
-async def open_room_memory(redis_url: str | None, history_s: float) -> AsyncIterator[RoomMemoryStore | None]:
-    """The room memory store at `redis_url`, in an asyncio thread, for trio. None without a URL."""
-    if redis_url is None:
-        yield None
-        return
-    async with open_asyncio_thread() as thread:
-        memory = ThreadedRoomMemory(thread, ValkeyRoomMemory(redis_url, blocks_ttl_s=history_s))
-        try:
-            yield memory
-        finally:
-            with trio.CancelScope(shield=True):
-                await memory.aclose()
-
-
 def gateway_options(
     settings: Settings,
     admission: Admission,
@@ -170,52 +138,6 @@ def gateway_options(
         grace_s=settings.reconnect_grace_s,
         history=HistoryLimits(settings.history_messages, settings.history_bytes, settings.history_s),
     )
-
-
-@asynccontextmanager
-async def open_presence_and_bus(redis_url: str | None) -> AsyncIterator[tuple[PresenceStore, Bus]]:
-    """The stores at `redis_url`, in an asyncio thread. Without a URL they are in memory. Both are for trio."""
-    if redis_url is None:
-        yield MemoryPresence(), MemoryBus()
-        return
-    async with open_asyncio_thread() as thread:
-        presence = ThreadedPresence(thread, ValkeyPresence(redis_url))
-        bus = ThreadedBus(thread, ValkeyBus(redis_url))
-        try:
-            yield presence, bus
-        finally:
-            with trio.CancelScope(shield=True):
-                await presence.aclose()
-                await bus.aclose()
-
-
-@asynccontextmanager
-async def open_guard(redis_url: str | None) -> AsyncIterator[Guard]:
-    """The guard at `redis_url`, in an asyncio thread. Without a URL it is in memory. For trio."""
-    if redis_url is None:
-        yield MemoryGuard()
-        return
-    async with open_asyncio_thread() as thread:
-        guard = ThreadedGuard(thread, ValkeyGuard(redis_url))
-        try:
-            yield guard
-        finally:
-            with trio.CancelScope(shield=True):
-                await guard.aclose()
-
-
-@asynccontextmanager
-async def open_access(database_url: str, timeout_s: float) -> AsyncIterator[AccessStore]:
-    """The access store in the database, in an asyncio thread, for trio. It does not connect yet."""
-    async with open_asyncio_thread() as thread:
-        database = Database(database_url, deadlines=Deadlines.within(timeout_s))
-        await thread.call(database.open, timeout_s=OPEN_S)
-        access = ThreadedAccess(thread, PostgresAccess(database))
-        try:
-            yield access
-        finally:
-            with trio.CancelScope(shield=True), suppress(Unavailable):
-                await access.aclose()
 
 
 @asynccontextmanager

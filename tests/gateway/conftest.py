@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from omnisonic.operations.gateway_process import open_presence_and_bus
+from omnisonic.operations.gateway_stores import open_presence_and_bus
 from tests.gateway.people import People, open_people
 from tests.rooms import Stage, open_stage
 from tests.valkey_server import ValkeyServer

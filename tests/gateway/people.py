@@ -15,7 +15,8 @@ from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import LoginCookies, login_id
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
 from omnisonic.models import LoginId, SessionId, UserId
-from omnisonic.operations.gateway_process import open_admission, open_presence_and_bus
+from omnisonic.operations.gateway_process import open_admission
+from omnisonic.operations.gateway_stores import open_presence_and_bus
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import Database
 from omnisonic.studio.accounts.account_store import AccountStore

@@ -8,7 +8,7 @@ import trio
 from omnisonic.actors.sync.event_relay import EventRelay
 from omnisonic.errors import Unavailable
 from omnisonic.models import Member, PresenceMember, RoomId, Status
-from omnisonic.operations.gateway_process import open_presence_and_bus
+from omnisonic.operations.gateway_stores import open_presence_and_bus
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import LeaseDropped, LeasePut, RoomSaid, encode
 from omnisonic.stores.bus.memory import QUEUE_LENGTH

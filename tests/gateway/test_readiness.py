@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from omnisonic.actors.inspection.readiness import ASKERS, CHECK_S, FRESH_S, Readiness
 from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.errors import Unavailable
-from omnisonic.operations.gateway_process import open_presence_and_bus
+from omnisonic.operations.gateway_stores import open_presence_and_bus
 from omnisonic.stores.bus.memory import MemoryBus
 from omnisonic.stores.presence.memory import MemoryPresence
 from tests.gateway.http_answers import asked

@@ -2,7 +2,7 @@
 
 import trio
 
-from omnisonic.operations.gateway_process import open_room_memory
+from omnisonic.operations.gateway_stores import open_room_memory
 from omnisonic.stores.bus import ROOM_EVENTS
 from omnisonic.stores.bus.events import RoomClosed, encode
 from tests.rooms import eventually, listening, open_stage

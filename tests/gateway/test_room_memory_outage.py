@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 import trio
 
-from omnisonic.operations.gateway_process import open_room_memory
+from omnisonic.operations.gateway_stores import open_room_memory
 from tests.clients import Bare
 from tests.gateway.latency import latencies_ms, percentile
 from tests.rooms import Stage, eventually, open_stage

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from omnisonic.models import PresenceMember
-from omnisonic.operations.gateway_process import open_presence_and_bus
+from omnisonic.operations.gateway_stores import open_presence_and_bus
 from tests.clients import Bare
 from tests.gateway.latency import latencies_ms, percentile
 from tests.rooms import Stage, becomes, eventually, open_stage
