@@ -18,6 +18,7 @@ from omnisonic.actors.hosting.hosted_room import HostedRoom, hosted_room
 from omnisonic.actors.hosting.room import Room
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.registry import Registry
+from omnisonic.actors.runtime.attribution import attribute_steps
 from omnisonic.models import RoomId
 from omnisonic.wire.closing import CloseCode, Closing
 
@@ -82,7 +83,7 @@ class RoomStates:
         state: object = None
         try:
             with trio.fail_after(LOAD_S):
-                state = await room.load(actor.room_id)
+                state = await attribute_steps(self._registry.dispatcher, actor, room.load(actor.room_id))
         except Exception as failure:  # noqa: BLE001 - a program's hook may raise anything
             problem = failure
         if problem is None:
@@ -116,7 +117,7 @@ class RoomStates:
             try:
                 if hosted.crash is None:
                     with trio.fail_after(SAVE_S):
-                        await hosted.user_room.save(room_id, hosted.user_room.state)
+                        await self._save(hosted)
                     return True
             except Exception as failure:  # noqa: BLE001 - a program's hook may raise anything
                 _log.error("room.save_failed", extra={"room": room_id}, exc_info=failure)
@@ -125,6 +126,11 @@ class RoomStates:
                 raise
             self._unsaved.setdefault(room_id, self._current(room_id) or hosted)
             return False
+
+    async def _save(self, hosted: HostedRoom) -> None:
+        saving = hosted.user_room.save(hosted.name, hosted.user_room.state)
+        actor = self._registry.get(hosted.name)
+        await (saving if actor is None else attribute_steps(self._registry.dispatcher, actor, saving))
 
     def _current(self, room_id: RoomId) -> HostedRoom | None:
         actor = self._registry.get(room_id)

@@ -15,7 +15,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from types import FrameType
 from typing import Final
 
@@ -23,24 +24,32 @@ import trio
 
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.stats import STALL_S
+from omnisonic.actors.runtime.attribution import attribute_steps
 from omnisonic.actors.runtime.scheduler import Dispatcher
+from omnisonic.observability.code_places import own_place
 
 CHECK_S: Final = 0.1
 LOOP_S: Final = 1.0
 """The loop is asked this often whether it runs, and is late when it takes as long."""
 STEPS: Final = 12
 """How many innermost calls of the stack are logged."""
+AROUND: Final = frozenset({RoomActor.run_turn.__name__, attribute_steps.__name__})
+"""What is around these calls is always the same."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The loop is blocked: by a room, or by something else (`room` None). `at` is the place, innermost call first."""
+    """The loop is blocked: by a room, or by something else (`room` None).
+
+    `at` is the stack, innermost call first. `place` is the line of somebody's own code in it, if there is one.
+    """
 
     room: str | None
     for_s: float
-    at: str
+    at: str = ""
+    place: str = ""
 
 
 class Watchdog:
@@ -76,7 +85,7 @@ class Watchdog:
     def stall(self) -> Stall | None:
         """What blocks the loop, as of the last check; None when nothing does."""
         stall = self._detect(self._clock())
-        return None if stall is None else Stall(stall.room, stall.for_s, self._read_stack())
+        return None if stall is None else self._locate(stall)
 
     def _watch(self) -> None:
         while not self._stopped.wait(CHECK_S):
@@ -94,7 +103,7 @@ class Watchdog:
             if stall.for_s >= self._log_after_s:
                 while self._log_after_s <= stall.for_s:
                     self._log_after_s *= 2
-                self._log_stall(Stall(stall.room, stall.for_s, self._read_stack()))
+                self._log_stall(self._locate(stall))
             self._last_stall, self._stalled_actor = stall, self._dispatcher.running or self._stalled_actor
             if stall.for_s >= LOOP_S:
                 self._on_stall()
@@ -109,10 +118,10 @@ class Watchdog:
         running = self._dispatcher.running
         turn_s = now_s - self._turn_since_s
         if running is not None and self._dispatcher.turns == self._turn and turn_s >= STALL_S:
-            return Stall(str(getattr(running, "room_id", running)), turn_s, "")
+            return Stall(str(getattr(running, "room_id", running)), turn_s)
         asked_s = self._asked_s
         if asked_s is not None and now_s - asked_s >= LOOP_S:
-            return Stall(None, now_s - asked_s, "")
+            return Stall(None, now_s - asked_s)
         return None
 
     def _ask_loop(self, now_s: float) -> None:
@@ -128,30 +137,34 @@ class Watchdog:
         """The loop runs. Called in it."""
         self._answered_s, self._asked_s = self._clock(), None
 
-    def _read_stack(self) -> str:
-        """Where the loop's thread is, innermost call first."""
+    def _locate(self, stall: Stall) -> Stall:
+        """The stall with where the loop's thread is now."""
         frame: FrameType | None = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - documented
-        if frame is None:
-            return ""
         calls = []
-        for step in reversed(traceback.extract_stack(frame, STEPS)):
-            calls.append(f"{step.filename.rpartition('/')[2]}:{step.lineno} in {step.name}")
-            if step.name == RoomActor.run_turn.__name__:
-                break  # what is around a room's turn is always the same
-        return " < ".join(calls)
+        for step, line in islice(traceback.walk_stack(frame) if frame is not None else (), STEPS):
+            calls.append((step.f_code, line))
+            if step.f_code.co_name in AROUND:
+                break
+        stack = (f"{code.co_filename.rpartition('/')[2]}:{line} in {code.co_name}" for code, line in calls)
+        return replace(stall, at=" < ".join(stack), place=own_place(calls))
 
     def _log_stall(self, stall: Stall) -> None:
-        fields = {"for_s": round(stall.for_s, 2), "stack": stall.at}
+        """Log it with room and place in the message: programs that embed a gateway may log nothing but messages."""
+        fields: dict[str, object] = {"for_s": round(stall.for_s, 2), "at": stall.place, "stack": stall.at}
         if stall.room is None:
-            _log.warning("gateway.stalls", extra=fields)
+            fields["event"] = "gateway.stalls"
+            _log.warning("gateway.stalls: for %.2f s at %s", stall.for_s, stall.place, extra=fields)
         else:
-            _log.warning("room.stalls", extra={"room": stall.room, **fields})
+            fields |= {"event": "room.stalls", "room": stall.room}
+            _log.warning("room.stalls: %r for %.2f s at %s", stall.room, stall.for_s, stall.place, extra=fields)
 
     def _log_stall_end(self, stall: Stall) -> None:
-        fields = {"lasted_s": round(stall.for_s, 2)}
+        fields: dict[str, object] = {"lasted_s": round(stall.for_s, 2)}
         if stall.room is None:
-            _log.warning("gateway.stalled", extra=fields)
+            fields["event"] = "gateway.stalled"
+            _log.warning("gateway.stalled: for %.2f s", stall.for_s, extra=fields)
         else:
             if isinstance(self._stalled_actor, RoomActor):
                 self._stalled_actor.stats.record_stall(stall.for_s, self._now_ms())
-            _log.warning("room.stalled", extra={"room": stall.room, **fields})
+            fields |= {"event": "room.stalled", "room": stall.room}
+            _log.warning("room.stalled: %r for %.2f s", stall.room, stall.for_s, extra=fields)

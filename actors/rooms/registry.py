@@ -95,6 +95,7 @@ class Registry:
         self._relay_prefixes = RelayPrefixes()
         self._make_context = make_context
         self._room_class = room_class
+        self.dispatcher = dispatcher
         self.schedule = dispatcher.schedule
         self._counters = counters
         self._tracer = tracer

@@ -3,7 +3,8 @@
 An event is a name and fields: `logging.getLogger(__name__).info("room.crashed", extra={"room": room})`. In
 development a line is `12:30:01.250 INFO room.crashed room=jam`; in production, or with `LOG_FORMAT=json`, it is one
 JSON object. Within a span the line has its `trace_id` and `span_id`. Every value passes through `omnisonic.redaction`.
-Do not name an event `ticket.something`: it would be hidden as a ticket.
+Do not name an event `ticket.something`: it would be hidden as a ticket. Where a message says more than the name, for
+programs that embed a gateway and log only messages, the name is in `extra={"event": …}`.
 
 Overload: a process blocks when nobody reads its standard error; `omnisonic serve` always reads. Crash: the traceback of
 an exception is on the line of its event. Shutdown: nothing is buffered, so nothing is lost.
@@ -29,6 +30,7 @@ _OF_EVERY_RECORD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, No
     "asctime",
     "taskName",
     "color_message",
+    "event",
 }
 """The attributes of every record. All others are fields of the event."""
 
@@ -42,7 +44,7 @@ class LineFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = redacted_text(_named(record.exc_info[1]))
             fields["at"] = _steps(record.exc_info[1])
-        event = _unbroken(redacted_text(record.getMessage()))
+        event = _unbroken(redacted_text(_event(record)))
         return " ".join([at, f"{record.levelname:<7}", event, *(f"{name}={_quoted(fields[name])}" for name in fields)])
 
 
@@ -60,7 +62,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "part": self.part,
             "logger": record.name,
-            "event": redacted_text(record.getMessage()),
+            "event": redacted_text(_event(record)),
         }
         for name, value in _fields(record).items():
             line.setdefault(name, value)
@@ -100,6 +102,12 @@ def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
 def _log_unraisable(ignored: "sys.UnraisableHookArgs") -> None:
     if ignored.exc_value is not None:
         _log.error("exception.ignored", extra={"where": repr(ignored.object)}, exc_info=ignored.exc_value)
+
+
+def _event(record: logging.LogRecord) -> str:
+    """The name of the event. A message that says more than its name has it in `event`."""
+    name = record.__dict__.get("event")
+    return name if isinstance(name, str) else record.getMessage()
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -159,3 +159,28 @@ def test_a_hook_that_is_not_async_is_refused_when_the_class_is_defined(hook: str
     """It would block all rooms."""
     with pytest.raises(TypeError, match="async"):
         type("Wrong", (omnisonic.Room,), {hook: lambda self, *arguments: None})
+
+
+async def test_whose_load_or_save_runs_is_known_to_the_watchdog() -> None:
+    """What blocks the loop there is logged with the room's name."""
+    running: list[tuple[str, str]] = []
+
+    class Watched(omnisonic.Room[int]):
+        def initial_state(self) -> int:
+            return 0
+
+        async def load(self, name: str) -> None:
+            running.append(("load", whose()))
+
+        async def save(self, name: str, state: int) -> None:
+            running.append(("save", whose()))
+
+    async with band(room_class=Watched) as (gateway, _):
+
+        def whose() -> str:
+            actor = gateway._gateway.registry.dispatcher.running
+            return str(getattr(actor, "room_id", actor))
+
+        async with member(gateway, "ada"):
+            await eventually(lambda: len(running) == 2)
+    assert running[:2] == [("load", "jam"), ("save", "jam")]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timing
 
 def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
     """The log's events of this name."""
-    return [record.__dict__ for record in caplog.records if record.message == name]
+    return [record.__dict__ for record in caplog.records if record.__dict__.get("event") == name]
 
 
 async def _answers(ins: Inspector, question: words.Question) -> words.Answer:

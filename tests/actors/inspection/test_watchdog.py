@@ -1,6 +1,7 @@
 """The watchdog: what counts as a stall, and what is logged. The tests move the time; real stalls are in
 `tests/gateway/test_inspection_stalls.py`."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ class Stage:
     def reported(self) -> list[tuple[str, str | None, float | None]]:
         """The log's events: what, which room, and how long."""
         fields: list[dict[str, Any]] = [record.__dict__ for record in self._caplog.records]
-        return [(each["message"], each.get("room"), each.get("for_s", each.get("lasted_s"))) for each in fields]
+        return [(each["event"], each.get("room"), each.get("for_s", each.get("lasted_s"))) for each in fields]
 
 
 async def test_a_turn_that_goes_on_is_told_at_growing_intervals(caplog: pytest.LogCaptureFixture) -> None:
@@ -69,6 +70,15 @@ async def test_a_turn_that_goes_on_is_told_at_growing_intervals(caplog: pytest.L
         ("room.stalls", "jam", 2.0),
         ("room.stalled", "jam", 2.38),
     ]
+
+
+async def test_the_message_itself_names_the_room_and_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A program that embeds a gateway may log nothing but messages. Here this test is what does not return."""
+    stage = Stage(caplog)
+    stage.busy.turn("jam")
+    await stage.look(0.1, 0.3)
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert re.fullmatch(r"room\.stalls: 'jam' for 0\.30 s at /.*/test_watchdog\.py:\d+ in Stage\.look", message)
 
 
 async def test_many_short_turns_of_one_room_are_no_hog(caplog: pytest.LogCaptureFixture) -> None:
