@@ -12,6 +12,7 @@ from trio_websocket import wrap_client_stream
 
 from omnisonic.actors.gateway import Gateway
 from omnisonic.actors.gateway_options import GatewayOptions
+from omnisonic.actors.hosting.hosted_room import Hosting
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.state import RoomState
@@ -153,6 +154,7 @@ async def open_stage(
     bus: Bus | None = None,
     memory: RoomMemoryStore | None = None,
     room_class: Callable[[RoomContext], RoomState] = RoomState,
+    hosting: Hosting | None = None,
     **options: Any,
 ) -> AsyncIterator[Stage]:
     """Run a gateway on a free port. `options` are fields of `GatewayOptions`."""
@@ -167,6 +169,7 @@ async def open_stage(
         memory=memory,
         owner="test",
         room_class=room_class,
+        hosting=hosting,
     ) as gateway:
         yield Stage(gateway, presence, bus, port)
 

@@ -203,7 +203,7 @@ class HostedRoom(RoomState):
 class Hosting:
     """What all hosted rooms of one gateway share. `registry` is set once the gateway exists."""
 
-    def __init__(self, room_class: Callable[[Any], Room[Any]], on_message: OnMessage | None) -> None:
+    def __init__(self, room_class: Callable[[Any], Room[Any]], on_message: OnMessage | None = None) -> None:
         self.room_class = room_class
         self.on_message = on_message
         self.registry: Registry | None = None

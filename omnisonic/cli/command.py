@@ -48,6 +48,7 @@ GATEWAY: Final = (
     "gateway_host",
     "gateway_port",
     "gateway_id",
+    "gateway_rooms",
     "member_rate_per_s",
     "member_burst",
     "member_queue_bytes",
@@ -209,6 +210,7 @@ class DoctorCommand(SettingsCommand):
         *SIGN_IN,
         *STORAGE,
         *GATEWAY[:2],
+        "gateway_rooms",
     )
 
 

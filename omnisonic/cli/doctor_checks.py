@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
+from omnisonic.cli.room_class import load_room_class
 from omnisonic.cli.rooms.gateway_urls import local_gateway
 from omnisonic.cli.service_urls import find_database_url, find_redis_url
 from omnisonic.cli.storage import create_storage
@@ -76,6 +77,14 @@ async def check_room_access(settings: Settings) -> str:
     if settings.access == "open":
         return "Rooms that are no session's are open: this is development, and only this machine reaches them."
     return "Rooms are entered by ticket, by those who have a role in the session."
+
+
+async def check_room_class(settings: Settings) -> str:
+    """The class of the rooms can be imported."""
+    if settings.gateway_rooms is None:
+        return "Rooms are the studio's own."
+    await asyncio.to_thread(load_room_class, settings.gateway_rooms)
+    return f"Each room is a {settings.gateway_rooms}."
 
 
 async def check_sign_in(settings: Settings) -> str:
@@ -260,6 +269,7 @@ async def _listens(url: str) -> bool:
 CHECKS: Final[dict[str, tuple[Check, str]]] = {
     "settings": (check_settings, "Correct the name, or remove the variable."),
     "rooms": (check_room_access, "Remove ROOM_ACCESS, or set it to ticket."),
+    "class": (check_room_class, "Correct GATEWAY_ROOMS, or run in the folder of its module, or install it."),
     "sign-in": (check_sign_in, "Set the variable, or give it another value."),
     "database": (check_database, "Start `omnisonic serve`, or see that DATABASE_URL is right and its server runs."),
     "redis": (check_redis, "Start `omnisonic serve`, or see that REDIS_URL is right and its server runs."),

@@ -8,12 +8,14 @@ import asyncio
 import gc
 import logging
 from functools import partial
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import trio
 
+from omnisonic.actors.hosting.room import Room
 from omnisonic.cli.lifecycle import ReadinessPipe, ready_printer, stop_with_supervisor
 from omnisonic.cli.listening_sockets import inherited_listener, open_listener, url_of
+from omnisonic.cli.room_class import load_room_class
 from omnisonic.cli.startup_checks import check_schema
 from omnisonic.errors import BadSettings
 from omnisonic.operations.gateway_process import run_gateway
@@ -47,11 +49,12 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
 
     Raises:
         CannotOpenSocket: It cannot listen.
-        BadSettings: A setting is missing or weak.
+        BadSettings: A setting is missing or weak, or there is no such room class.
         DatabaseBehind: Run `omnisonic migrate`.
     """
     if supervised:
         stop_with_supervisor()
+    room_class = _load_rooms(settings)
     if fd is None:
         listener = open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY")
     else:
@@ -68,7 +71,16 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         shorten_time_slice()  # so that messages do not wait for uploads and mixdowns
-        trio.run(partial(run_gateway, settings, [listener], ready=ready))
+        trio.run(partial(run_gateway, settings, [listener], ready=ready, room_class=room_class))
+
+
+def _load_rooms(settings: Settings) -> type[Room[Any]] | None:
+    """The room class that the settings name; None for the studio's own rooms. Raises `BadSettings`."""
+    if settings.gateway_rooms is None:
+        return None
+    room_class = load_room_class(settings.gateway_rooms)
+    _log.info("gateway.rooms", extra={"room_class": settings.gateway_rooms})
+    return room_class
 
 
 def _start_heartbeats() -> None:

@@ -57,6 +57,12 @@ Fd = Annotated[
 ]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Rooms = Annotated[
+    str | None,
+    typer.Option(
+        "--rooms", metavar="MODULE:CLASS", help="A room class of your own: a subclass of omnisonic.Room. GATEWAY_ROOMS."
+    ),
+]
 
 
 def main() -> None:
@@ -84,25 +90,25 @@ def omnisonic(version: Version = False) -> None:
 
 
 @app.command(cls=ServeCommand)
-def serve() -> None:
+def serve(rooms: Rooms = None) -> None:
     """Run the whole studio: web, realtime gateway, worker, parity service, and what they need.
 
     Parts that end are started again. Ctrl-C or SIGTERM stops everything within 10 seconds.
     """
-    settings = _settings("serve")
+    settings = _settings("serve", rooms=rooms)
     from omnisonic.cli import serve
 
     serve.run(settings)
 
 
 @app.command(cls=GatewayCommand)
-def gateway(fd: Fd = None, supervised: Supervised = False) -> None:
+def gateway(rooms: Rooms = None, fd: Fd = None, supervised: Supervised = False) -> None:
     """Run the realtime gateway alone.
 
     Without REDIS_URL its rooms and rosters are known to this process only. With ROOM_ACCESS=ticket it needs
     DATABASE_URL, and the web's NEXTAUTH_SECRET.
     """
-    settings = _settings("gateway", supervised=supervised)
+    settings = _settings("gateway", supervised=supervised, rooms=rooms)
     from omnisonic.cli import gateway
 
     gateway.run(settings, fd=fd, supervised=supervised)
@@ -212,11 +218,13 @@ def units(
     units.run(settings, parts=parts, into=into, account=account, settings_file=settings_file)
 
 
-def _settings(part: str = "", *, supervised: bool = False) -> "Settings":
-    """Read the settings of a part or of a command, before anything heavy is imported."""
+def _settings(part: str = "", *, supervised: bool = False, rooms: str | None = None) -> "Settings":
+    """Read the settings of a part or of a command, before anything heavy is imported. `rooms` is an option's."""
     from omnisonic.cli.read_settings import read_command_settings, read_part_settings
 
-    return read_part_settings(part, supervised=supervised) if part else read_command_settings()
+    if not part:
+        return read_command_settings()
+    return read_part_settings(part, supervised=supervised, given={"GATEWAY_ROOMS": rooms})
 
 
 def _print_error(error: BaseException) -> int:

@@ -26,6 +26,7 @@ import trio
 from omnisonic import __version__
 from omnisonic.cli.listening_sockets import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
+from omnisonic.cli.room_class import load_room_class
 from omnisonic.identity.signing import believed_secrets, signing_secret
 from omnisonic.operations.child_process import ProcessSpec
 from omnisonic.operations.embedded.postgres import FOLDER as POSTGRES
@@ -88,6 +89,8 @@ def run(settings: Settings) -> None:
     """
     allow_descriptors()
     settings.check_sign_in()
+    if settings.gateway_rooms is not None:
+        load_room_class(settings.gateway_rooms)  # the gateway does so, too, but only after the database has started
     with ExitStack() as held:
         web = held.enter_context(open_listener(settings.web_host, settings.web_port, setting="WEB"))
         gateway = held.enter_context(open_listener(settings.gateway_host, settings.gateway_port, setting="GATEWAY"))
@@ -184,6 +187,8 @@ def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
         "WEB_PORT": str(port_of(studio.web)),
         "GATEWAY_PORT": str(port_of(studio.gateway)),
     }
+    if studio.settings.gateway_rooms is not None:
+        environ["GATEWAY_ROOMS"] = studio.settings.gateway_rooms
     if studio.settings.admin_token is None:
         environ["ADMIN_TOKEN"] = kept_secret(studio.data, OPERATOR)
     return environ
@@ -247,6 +252,8 @@ def _print_summary(studio: Studio, output: Output) -> None:
         "Rooms": rooms,
         "Stop": "Ctrl-C",
     }
+    if settings.gateway_rooms is not None:
+        rows = {**rows, "Rooms": f"{rooms}; each is a {settings.gateway_rooms}"}
     lines = [f"  {label:<8}  {value}" for label, value in rows.items()]
     text = "\n".join(["", f"Omnisonic Studio {__version__} is running.", "", *lines, ""])
     fields = {label.lower().replace(" ", "_"): value for label, value in rows.items() if label != "Stop"}

@@ -12,7 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -20,6 +20,9 @@ from omnisonic.actors.admission.admission import Admission, MixedAdmission, Open
 from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import Gateway
 from omnisonic.actors.gateway_options import GatewayOptions
+from omnisonic.actors.hosting.hosted_room import Hosting
+from omnisonic.actors.hosting.hosting_tasks import HostingTasks
+from omnisonic.actors.hosting.room import Room
 from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.state import RoomState
@@ -42,6 +45,8 @@ from omnisonic.studio.access import AccessStore
 
 RUN_BYTES: Final = 9
 """Random bytes in the name of one run of a gateway."""
+SAVE_AT_END_S: Final = 3.0
+"""How long rooms of somebody's own may take to be saved at shutdown: `serve` stops within 10 s."""
 NEEDS_DATABASE: Final = (
     "DATABASE_URL is not set, and ROOM_ACCESS=ticket needs it: it says who may enter a room. Set it, or run"
     " `omnisonic serve`."
@@ -62,6 +67,7 @@ async def open_gateway(
     memory: RoomMemoryStore | None = None,
     owner: str = "gateway",
     room_class: Callable[[RoomContext], RoomState] = RoomState,
+    hosting: Hosting | None = None,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway until the block ends; then all connections are closed with 1001.
 
@@ -73,10 +79,12 @@ async def open_gateway(
         memory: The room memory store, for trio. Without one, rooms that were empty are remembered in this process.
         owner: The name of this gateway in the presence store. What an earlier one of that name left there is removed.
         room_class: Creates the state of a room.
+        hosting: Hosts rooms of somebody's own class, instead.
     """
     with ExitStack() as after:
         async with trio.open_nursery() as nursery:
-            gateway = Gateway(options, nursery, room_class)
+            gateway = Gateway(options, nursery, room_class if hosting is None else hosting.create_room)
+            hosted = None if hosting is None else HostingTasks(hosting, gateway, nursery)
             gateway.name = owner
             gateway.readiness.checks |= {"presence": presence.ping, "bus": partial(round_trip, bus)}
             after.callback(gateway.close)
@@ -94,6 +102,8 @@ async def open_gateway(
             await gateway.start_child("relay", relay.listen)
             await gateway.start_child("leases", relay.read_leases)
             await gateway.start_child("replies", relay.send_replies)
+            if hosted is not None:
+                await hosted.start()
             await gateway.start(listeners)
             publish_metrics(gateway)
             try:
@@ -101,6 +111,8 @@ async def open_gateway(
             finally:
                 with trio.CancelScope(shield=True):
                     await gateway.shutdown()
+                    if hosted is not None:
+                        await hosted.save_all(SAVE_AT_END_S)
                     if writer.is_up:  # rooms may have handled their last mail after they were released
                         await writer.release_all()
                     nursery.cancel_scope.cancel()
@@ -177,11 +189,19 @@ async def open_ticket_check(settings: Settings) -> AsyncIterator[TicketCheck | N
         yield TicketCheck(key, guard)
 
 
-async def run_gateway(settings: Settings, listeners: list[socket.socket], *, ready: Callable[[], None]) -> None:
+async def run_gateway(
+    settings: Settings,
+    listeners: list[socket.socket],
+    *,
+    ready: Callable[[], None],
+    room_class: type[Room[Any]] | None = None,
+) -> None:
     """Run a gateway until SIGTERM or Ctrl-C, then stop gracefully; a second signal ends the process at once.
 
-    Calls `ready` when connections are accepted. Raises as `open_admission`, before anything has started.
+    Calls `ready` when connections are accepted. Its rooms are those of `room_class`, if there is one. Raises as
+    `open_admission`, before anything has started.
     """
+    hosting = None if room_class is None else Hosting(room_class)
     telemetry = configure_telemetry(settings, "gateway")
     owner = f"{settings.gateway_id}:{listeners[0].getsockname()[1]}"
     try:
@@ -195,7 +215,7 @@ async def run_gateway(settings: Settings, listeners: list[socket.socket], *, rea
             ):
                 options = gateway_options(settings, admission, access, records, telemetry.render_metrics)
                 async with open_gateway(
-                    options, listeners, presence=presence, bus=bus, memory=memory, owner=owner
+                    options, listeners, presence=presence, bus=bus, memory=memory, owner=owner, hosting=hosting
                 ) as gateway:
                     ready()
                     await anext(signals)

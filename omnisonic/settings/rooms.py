@@ -1,10 +1,21 @@
-"""The settings of rooms: limits of members and connections, and what a room remembers (SPEC 2)."""
+"""The settings of rooms: their class, limits of members and connections, and what a room remembers (SPEC 2)."""
 
-from pydantic import BaseModel, Field
+import re
+from typing import Final
+
+from pydantic import BaseModel, Field, field_validator
+
+CLASS_NAME: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+"""`module:Class`, each of which may have dots."""
 
 
 class RoomSettings(BaseModel):
-    """How many members and connections there may be, how fast they may send, and what rooms remember."""
+    """Which rooms there are, how many members and connections, how fast they may send, and what rooms remember."""
+
+    gateway_rooms: str | None = Field(
+        default=None,
+        description="a room class of your own, as `module:Class`; as `--rooms` (default: the studio's own rooms)",
+    )
 
     member_rate_per_s: float = Field(
         default=500,
@@ -46,3 +57,10 @@ class RoomSettings(BaseModel):
     history_s: float = Field(
         default=300, ge=1, le=86_400, allow_inf_nan=False, description="seconds that a room remembers a message"
     )
+
+    @field_validator("gateway_rooms")
+    @classmethod
+    def _is_class_name(cls, value: str | None) -> str | None:
+        if value is not None and not CLASS_NAME.fullmatch(value):
+            raise ValueError("it must be a module and a class, such as band.rooms:Jam")
+        return value

@@ -197,6 +197,28 @@ async def fixture(python: Path, folder: Path) -> None:
     assert b"1 passed" in done.stdout
 
 
+async def house(python: Path, folder: Path) -> None:
+    """The studio's gateway runs it from the folder that it is in, and says so; the fourth chat in a row is refused."""
+    command = ("-m", "omnisonic", "gateway", "--rooms", "house:House")
+    async with running(python, folder, *command, GATEWAY_PORT="0", OTEL_SDK_DISABLED="true") as program:
+        assert (await program.line("INFO")).endswith("gateway.rooms room_class=house:House")
+        url = await program.line("ws://")
+        async with (
+            omnisonic.connect(url, room="jam", name="Ada", member_id="ada") as ada,
+            omnisonic.connect(url, room="jam", name="Bo", member_id="bo") as bo,
+        ):
+            await ada.set_state("cue", 17)
+            for text in ("One", "Two", "Three"):
+                await ada.ask("chat", {"text": text})
+            with pytest.raises(omnisonic.NotTaken) as refused:
+                await ada.ask("chat", {"text": "Four"})
+            assert refused.value.code == "wait_your_turn"
+            await bo.ask("chat", {"text": "Me, too."})
+            await ada.ask("chat", {"text": "Four"})
+            await hears(bo, "Four")
+            assert bo.state["cue"] == 17
+
+
 async def reminder(python: Path, folder: Path) -> None:
     """It says what it was asked to, when it is time, and passes over what it does not understand."""
     async with omnisonic.open_gateway() as gateway, running(python, folder, "reminder.py", gateway.url, "jam"):
@@ -217,5 +239,6 @@ ACTS: Final[dict[str, Act]] = {
     "door.py": door,
     "site.py": site,
     "reminder.py": reminder,
+    "house.py": house,
     "test_bot.py": fixture,
 }

@@ -153,11 +153,12 @@ def unknown_session() -> SessionId:
     return str(uuid4())
 
 
-async def enter(stage: Stage, somebody: Somebody, room: str, **differently: Any) -> Bare:
-    """`somebody` in `room` by a fresh ticket, welcomed."""
+async def enter(stage: Stage, somebody: Somebody, room: str, *, since: str = "", **differently: Any) -> Bare:
+    """`somebody` in `room` by a fresh ticket, welcomed; back again with `since`."""
     bare = await stage.bare()
     protocols = shown(somebody.ticket(room, **differently))
-    await bare.stream.send_all(upgrade_request("/", stage.port, Sec_WebSocket_Protocol=protocols))
+    target = f"/?since={since}" if since else "/"
+    await bare.stream.send_all(upgrade_request(target, stage.port, Sec_WebSocket_Protocol=protocols))
     head = await bare.head()
     assert head.startswith(b"HTTP/1.1 101"), head
     bare.welcome = await bare.next("welcome")

@@ -18,6 +18,15 @@ def problems(**environ: str) -> list[str]:
     return caught.value.problems
 
 
+def test_a_room_class_is_a_module_and_a_class() -> None:
+    """Whether they exist is asked when the gateway starts."""
+    assert Settings.load({"GATEWAY_ROOMS": "band.rooms:Jam"}).gateway_rooms == "band.rooms:Jam"
+    for wrong in ("band", "band.rooms.Jam", ":Jam", "band:", "band:Jam:x", "../band:Jam", "band:1"):
+        assert problems(GATEWAY_ROOMS=wrong) == [
+            f'GATEWAY_ROOMS is "{wrong}": it must be a module and a class, such as band.rooms:Jam.'
+        ]
+
+
 def test_an_empty_environment_is_a_studio_on_loopback() -> None:
     """Defaults are right for one machine."""
     settings = Settings.load({})
