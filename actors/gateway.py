@@ -80,7 +80,7 @@ class Gateway:
         self._nursery = nursery
         self._dispatcher = Dispatcher()
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
-        self.tracer = TurnTracer()
+        self.tracer = TurnTracer(target=options.metrics)
         self.registry = Registry(self._room_context, room_class, self._dispatcher, self.counters, self.tracer, nursery)
         self.message_writer = None if options.messages is None else MessageWriter(options.messages, self.registry.get)
         events = options.room_events

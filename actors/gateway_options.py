@@ -10,6 +10,7 @@ from omnisonic.actors.connections.keepalive import UNFINISHED_BYTES, Timeouts
 from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.registry import EMPTY_S
+from omnisonic.actors.runtime.telemetry import ANY_TARGET, MetricsTarget
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.studio.access import AccessStore
 from omnisonic.studio.messages import KeptMessages
@@ -24,7 +25,7 @@ class GatewayOptions:
     `access` checks regularly everybody who was admitted by a sign-in; None: they may stay. Operators inspect with the
     `admin_token`; None: nobody can. A member whose connection broke is waited for, `grace_s` long. `/metrics` answers
     programs on this machine, and those that show the `metrics_token`, with `render_metrics`; that is called on another
-    thread.
+    thread. What is measured goes to `metrics`.
     """
 
     hosts: HostPolicy
@@ -34,6 +35,7 @@ class GatewayOptions:
     admin_token: str | None = field(default=None, repr=False)
     metrics_token: str | None = field(default=None, repr=False)
     render_metrics: Callable[[], bytes] | None = None
+    metrics: MetricsTarget = ANY_TARGET
     recheck_s: float = RECHECK_S
     ttl_s: int = 60
     rate: RateLimit = RateLimit(0.0, 0.0)

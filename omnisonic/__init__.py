@@ -21,13 +21,14 @@ _MODULES = {
     "Loop": "omnisonic.wire.transport",
     "Member": "omnisonic.models",
     "Message": "omnisonic.wire.decoded_message",
+    "MissingExtra": "omnisonic.errors",
     "NotTaken": "omnisonic.client.errors",
     "OmnisonicError": "omnisonic.errors",
     "Refused": "omnisonic.wire.handshake",
     "Request": "omnisonic.embedding.admission",
     "Room": "omnisonic.actors.hosting.room",
     "RoomHost": "omnisonic.actors.hosting.room",
-    "RunningGateway": "omnisonic.embedding.gateway",
+    "RunningGateway": "omnisonic.embedding.running_gateway",
     "Settings": "omnisonic.settings.settings",
     "SharedState": "omnisonic.client.shared_state",
     "StudioWeb": "omnisonic.embedding.web",
@@ -45,7 +46,12 @@ def __getattr__(name: str) -> Any:
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = import_module(module)
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.startswith(__name__):
+            raise
+        raise import_module("omnisonic.errors").MissingExtra(f"omnisonic.{name}", missing) from None
     value = globals()[name] = found if module == f"{__name__}.{name}" else getattr(found, name)
     return value
 

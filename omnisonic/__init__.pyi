@@ -10,12 +10,13 @@ from omnisonic.client.shared_state import SharedState as SharedState
 from omnisonic.client.trio_client import connect as connect
 from omnisonic.embedding.admission import Request as Request
 from omnisonic.embedding.gateway import Limits as Limits
-from omnisonic.embedding.gateway import RunningGateway as RunningGateway
 from omnisonic.embedding.gateway import open_gateway as open_gateway
+from omnisonic.embedding.running_gateway import RunningGateway as RunningGateway
 from omnisonic.embedding.web import StudioWeb as StudioWeb
 from omnisonic.embedding.web import create_app as create_app
 from omnisonic.errors import BadSettings as BadSettings
 from omnisonic.errors import InvalidInput as InvalidInput
+from omnisonic.errors import MissingExtra as MissingExtra
 from omnisonic.errors import OmnisonicError as OmnisonicError
 from omnisonic.errors import Unavailable as Unavailable
 from omnisonic.errors import WrongAsyncLibrary as WrongAsyncLibrary

@@ -80,6 +80,26 @@ class Unavailable(OmnisonicError):
         self.retry_after_s = retry_after_s
 
 
+class MissingExtra(OmnisonicError, ImportError):
+    """What was called needs packages that `pip install omnisonic` alone does not bring. The message names the extra.
+
+    Args:
+        what: What was called.
+        missing: The package that was not found.
+
+    Example:
+        try:
+            app = omnisonic.create_app()
+        except omnisonic.MissingExtra as missing:
+            print(missing.message)
+    """
+
+    code = "missing_extra"
+
+    def __init__(self, what: str, missing: ModuleNotFoundError) -> None:
+        super().__init__(f"{what} needs {missing.name}, which is not installed. Run: pip install 'omnisonic[studio]'")
+
+
 class WrongAsyncLibrary(OmnisonicError):
     """A function for trio was called in an asyncio program, or the other way round. The message says what to use.
 

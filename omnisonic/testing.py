@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from omnisonic.embedding.gateway import RunningGateway
+    from omnisonic.embedding.running_gateway import RunningGateway
 
 
 @pytest.fixture

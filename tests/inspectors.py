@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 import trio
@@ -14,7 +14,7 @@ from omnisonic.models import Member
 from omnisonic.wire.inspection import Answer, Question, encode, read_answer
 from omnisonic.wire.messages import Envelope
 from tests.clients import DEADLINE_S
-from tests.rooms import PoisonedRoom, Stage
+from tests.rooms import PoisonedRoom
 
 TOKEN: Final = "an operator's token of this test's own"
 
@@ -70,8 +70,15 @@ class Inspector:
                 return 0 if closed.reason is None else int(closed.reason.code)
 
 
+class Listening(Protocol):
+    """Something with a gateway on a port of this machine."""
+
+    @property
+    def port(self) -> int: ...
+
+
 @asynccontextmanager
-async def inspector(stage: Stage, token: str = TOKEN, **headers: str) -> AsyncIterator[Inspector]:
+async def inspector(stage: Listening, token: str = TOKEN, **headers: str) -> AsyncIterator[Inspector]:
     """An inspector who is in; gone with the block."""
     extra: list[tuple[bytes, Any]] = [(b"Authorization", f"Bearer {token}".encode())]
     extra += [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -59,7 +59,9 @@ class InspectionAuth:
         """Check that the request is an operator's; `inside` is how many inspectors there are. Errors: `Refused`."""
         if self._token is None:
             raise Refused(
-                HTTPStatus.NOT_FOUND, "not_found", "There is nothing to inspect here: ADMIN_TOKEN is not set."
+                HTTPStatus.NOT_FOUND,
+                "not_found",
+                "There is nothing to inspect here: no ADMIN_TOKEN is set.",
             )
         if not self._hosts.allows(request.headers["host"]):
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", "That host name is not answered here.")

@@ -44,9 +44,7 @@ class MetricsPage:
         if denied is not None:
             raise Refused(denied.status, denied.code, denied.message, **denied.headers)
         if self._render is None:
-            raise Refused(
-                HTTPStatus.NOT_FOUND, "not_found", "There are no metrics here: OpenTelemetry's settings turn them off."
-            )
+            raise Refused(HTTPStatus.NOT_FOUND, "not_found", "There are no metrics here: they are turned off.")
         if request.method != "GET":
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Read with GET.", Allow="GET")
         if len(self._waiting) >= ASKERS:

@@ -7,7 +7,7 @@ and cookies never are.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from omnisonic.observability.metrics import FAN_OUT, OF_GATEWAYS
 from omnisonic.observability.trace_context import Trace, continued
 from omnisonic.wire.closing import CloseCode
 
+METER: Final = "realtime-gateway"
 MESSAGES_PER_SPAN: Final = 100
 """One message in this many has a span: 1 %."""
 SPANS_PER_S: Final = 50
@@ -53,17 +54,29 @@ class MetricsSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class MetricsTarget:
+    """Where the metrics of a gateway go: the `meter` (None: the global one), and what tells them from another's."""
+
+    meter: metrics.Meter | None = None
+    attributes: Mapping[str, str | int] = field(default_factory=dict)
+
+
+ANY_TARGET: Final = MetricsTarget()
+
+
 class TurnTracer:
     """Decides which turns become spans. `left` is how many messages remain until the next span."""
 
-    __slots__ = ("_due_ns", "_fan_out", "_pause_ns", "_tracer", "left")
+    __slots__ = ("_attributes", "_due_ns", "_fan_out", "_pause_ns", "_tracer", "left")
 
-    def __init__(self, spans_per_s: float = SPANS_PER_S) -> None:
+    def __init__(self, spans_per_s: float = SPANS_PER_S, target: MetricsTarget = ANY_TARGET) -> None:
         self.left = MESSAGES_PER_SPAN
         self._due_ns = 0.0
         self._pause_ns = 1e9 / spans_per_s
         self._tracer = trace.get_tracer("realtime-gateway")
-        self._fan_out = FAN_OUT.histogram(metrics.get_meter("realtime-gateway"))
+        self._fan_out = FAN_OUT.histogram(target.meter or metrics.get_meter(METER))
+        self._attributes = target.attributes
 
     def trace_turn(self, room: str, started_ns: int, messages: int, members: int) -> None:
         """Make a span of a turn that began at `started_ns` (since 1970) and ended now."""
@@ -72,7 +85,7 @@ class TurnTracer:
             return
         now_ns = time.time_ns()
         self._due_ns = now_ns + self._pause_ns
-        self._fan_out.record((now_ns - started_ns) / 1e9)
+        self._fan_out.record((now_ns - started_ns) / 1e9, self._attributes)
         span = self._tracer.start_span("ws.message", _ROOT, start_time=started_ns)
         span.set_attributes({"room": room, "messages": messages, "members": members})
         span.end(now_ns)
@@ -105,25 +118,36 @@ class TurnTracer:
         span.end(now_ns)
 
 
-def publish_metrics(measured: MetricsSource) -> None:
-    """Register a metric for every number of `measured`, read when metrics are collected."""
-    meter, measurement = metrics.get_meter("realtime-gateway"), _Measurement(measured)
+def publish_metrics(measured: MetricsSource, target: MetricsTarget = ANY_TARGET) -> Callable[[], None]:
+    """Register a metric for every number of `measured`, read when metrics are collected.
+
+    Returns what ends this: OpenTelemetry itself forgets no metric, and would keep `measured`.
+    """
+    meter, measurement = target.meter or metrics.get_meter(METER), _Measurement(measured)
     for name, metric in OF_GATEWAYS.items():
-        metric.observe(meter, partial(measurement.read, name))
+        metric.observe(meter, partial(measurement.read, name), target.attributes)
+    return measurement.end
 
 
 class _Measurement:
     """The numbers of one collection. It reads each metric once, so the gateway is measured once for all of them."""
 
     def __init__(self, measured: MetricsSource) -> None:
-        self._measured = measured
+        self._measured: MetricsSource | None = measured
         self._unread: dict[str, float] = {}
 
-    def read(self, name: str) -> float:
-        """The number of this name, measured anew when it was read before. On any thread."""
-        number = self._unread.pop(name, None)
+    def end(self) -> None:
+        """From now on nothing is known."""
+        self._measured = None
+        self._unread = {}
+
+    def read(self, name: str) -> float | None:
+        """The number of this name, measured anew when it was read before; None after the end. On any thread."""
+        number, measured = self._unread.pop(name, None), self._measured
+        if measured is None:
+            return None
         if number is None:
-            unread = dict(self._measured.measure())
+            unread = dict(measured.measure())
             number = unread.pop(name)
             self._unread = unread
         return number

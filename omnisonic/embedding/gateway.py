@@ -9,34 +9,35 @@ block and is raised. Shutdown: all connections are closed with 1001, within `SHU
 
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, TypedDict, Unpack
 
 import trio
+from opentelemetry.metrics import MeterProvider
+from pydantic import SecretStr
 
 from omnisonic.actors.admission.admission import OpenAdmission
 from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import SHUTDOWN_S, Gateway
 from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.hosting.hook_contract import require_plain_function
-from omnisonic.actors.hosting.hosted_room import Hosting, OnMessage, make_envelope
+from omnisonic.actors.hosting.hosted_room import Hosting, OnMessage
 from omnisonic.actors.hosting.hosting_tasks import HostingTasks
 from omnisonic.actors.hosting.room import Room
-from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.history import HistoryLimits
-from omnisonic.actors.rooms.mailbox import Dismiss, DropLease, ExternalMessage, Remove
-from omnisonic.actors.runtime.dead_letters import DeadLetter
+from omnisonic.actors.runtime.telemetry import publish_metrics
 from omnisonic.actors.sync.room_memory import RoomMemoryWriter
 from omnisonic.concurrency.async_library import require_async_library
 from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
-from omnisonic.errors import InvalidInput
-from omnisonic.models import Member, MemberId, RoomId
-from omnisonic.settings.origins import WILDCARDS, OriginPolicy
-from omnisonic.settings.settings import Settings
+from omnisonic.embedding.metrics import open_metrics
+from omnisonic.embedding.running_gateway import RunningGateway
+from omnisonic.errors import BadSettings
+from omnisonic.settings.origins import OriginPolicy
+from omnisonic.settings.secret_strength import TOKEN_BYTES, secret_problems
+from omnisonic.settings.settings import LOOPBACK, Settings
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
-from omnisonic.wire.closing import CloseCode, Closing
 
 BACKLOG: Final = 1024
 
@@ -75,115 +76,6 @@ class Limits(TypedDict, total=False):
     empty_room_s: float
 
 
-class RunningGateway:
-    """A running gateway. Created by `open_gateway`.
-
-    Call its methods on trio's thread. None of them waits, so hooks may call them, too.
-
-    Attributes:
-        port: The port that it listens on.
-
-    Example:
-        async with omnisonic.open_gateway() as gateway:
-            print(gateway.url)
-            for room in gateway.rooms:
-                gateway.say(room, "cue", {"bar": 17})
-    """
-
-    def __init__(self, gateway: Gateway, hosting: Hosting, host: str, port: int) -> None:
-        self._gateway = gateway
-        self._hosting = hosting
-        self._host = host
-        self.port = port
-
-    @property
-    def url(self) -> str:
-        """The URL for clients on this machine, such as `ws://127.0.0.1:8080`."""
-        name = "127.0.0.1" if self._host in WILDCARDS else self._host
-        return f"ws://[{name}]:{self.port}" if ":" in name else f"ws://{name}:{self.port}"
-
-    @property
-    def rooms(self) -> list[RoomId]:
-        """The ids of all rooms with members."""
-        return [actor.room_id for actor in self._gateway.registry if actor.entries]
-
-    def members(self, room: RoomId) -> list[Member]:
-        """The members of a room, in the order they came. Empty when there is no such room."""
-        actor = self._gateway.room(room)
-        return [] if actor is None else [entry.member for entry in actor.entries]
-
-    def room(self, room: RoomId) -> Room[Any] | None:
-        """The current object of your room class for this room, or None. After a crash it is another object."""
-        return self._hosting.room(room)
-
-    def dead_letters(self, room: RoomId) -> list[DeadLetter]:
-        """The messages that crashed this room, oldest first. The gateway keeps the last 128 of all rooms."""
-        return self._gateway.registry.dead_letters.of(room)
-
-    def say(self, room: RoomId, type: str, payload: Any = None, *, to: MemberId | None = None) -> None:  # noqa: A002
-        """Send a message into a room. It gets a place in the room's order, and its `from` is null.
-
-        Args:
-            room: The room's id.
-            type: The type of the message, 1 to 128 characters.
-            payload: Anything that msgspec can encode as JSON, up to 64 KiB.
-            to: The only member who receives it. None: all members.
-
-        Raises:
-            InvalidInput: `room_empty` when nobody is there, `unknown_member` when `to` is not there,
-                `invalid_message`, `reserved_type` or `too_large`.
-
-        Example:
-            gateway.say("jam", "cue", {"bar": 17})
-        """
-        envelope = make_envelope(type, payload, to)
-        actor = self._gateway.room(room)
-        reachable = _reachable(actor)
-        if actor is None or not reachable:
-            raise InvalidInput(f"Nobody is in the room {room!r}.", code="room_empty")
-        if to is not None and to not in reachable:
-            raise InvalidInput("The member it is for is not connected there.", code="unknown_member")
-        actor.tell(ExternalMessage(envelope, _ignore))
-
-    def kick(self, room: RoomId, member_id: MemberId, reason: str = "") -> bool:
-        """Remove a member from a room (close code 4003). They may come back if `admit` lets them.
-
-        Args:
-            room: The room's id.
-            member_id: The member's id.
-            reason: Sent with the close code.
-
-        Returns:
-            False when the member was not in the room.
-        """
-        actor = self._gateway.room(room)
-        entry = next((each for each in actor.entries if each.member.member_id == member_id), None) if actor else None
-        if actor is None or entry is None:
-            return False
-        if entry.connection is not None:
-            entry.connection.close(Closing(CloseCode.KICKED, reason))
-        if entry.wait is not None:
-            actor.tell(Remove(member_id, Closing(CloseCode.KICKED).word))
-        actor.tell(DropLease(member_id, entry.person))
-        return True
-
-    def close_room(self, room: RoomId, reason: str = "") -> bool:
-        """Remove all members from a room (close code 4004).
-
-        Args:
-            room: The room's id.
-            reason: Sent with the close code.
-
-        Returns:
-            False when nobody was in the room.
-        """
-        actor = self._gateway.room(room)
-        if actor is None or not actor.entries:
-            return False
-        actor.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED, reason)))
-        return True
-
-
 @asynccontextmanager
 async def open_gateway(
     host: str = "127.0.0.1",
@@ -194,6 +86,9 @@ async def open_gateway(
     room_class: Callable[[Any], Room[Any]] = Room,
     allowed_origins: Collection[str] = (),
     allowed_hosts: Collection[str] = (),
+    inspector: str | None = None,
+    metrics: MeterProvider | bool = False,
+    metrics_token: str | None = None,
     **limits: Unpack[Limits],
 ) -> AsyncIterator[RunningGateway]:
     """Run rooms until the block ends.
@@ -209,6 +104,11 @@ async def open_gateway(
         allowed_origins: The origins whose pages may connect, such as `https://band.example`. Without any, no page may
             connect. Programs, which send no `Origin`, may always connect.
         allowed_hosts: The values of the `Host` header that are answered. Defaults to the names of `host`.
+        inspector: The operator's token. Who shows it can inspect the gateway, with `omnisonic rooms`
+            (docs/inspecting.md). Without it nobody can. Use at least 24 random bytes: `secrets.token_urlsafe(32)`.
+        metrics: True to answer `/metrics` on the gateway's port, for Prometheus; that needs the extra `studio`. Or a
+            `MeterProvider` of OpenTelemetry, which gets the metrics. By default nothing is measured.
+        metrics_token: Lets a scraper read `/metrics` from elsewhere than this machine.
         **limits: See `Limits`.
 
     Yields:
@@ -217,7 +117,9 @@ async def open_gateway(
     Raises:
         OSError: It cannot listen there.
         ValueError: A limit or an origin has an impossible value.
-        TypeError: A hook is not a plain function, or a limit has an unknown name.
+        TypeError: A hook is not a plain function, `metrics` is neither, or a limit has an unknown name.
+        BadSettings: `inspector` or `metrics_token` is easy to guess, and `host` is not this machine alone.
+        MissingExtra: `metrics=True` needs packages that are not installed.
         WrongAsyncLibrary: The program runs on asyncio. Run the gateway in a trio program.
 
     At the end of the block all connections are closed with 1001, which tells clients to reconnect later, within 5 s.
@@ -233,8 +135,17 @@ async def open_gateway(
         require_plain_function(on_message, "on_message")
     hosting = Hosting(room_class, on_message)
     options = _options(host, admit, allowed_origins, allowed_hosts, limits)
+    _check_tokens(host, inspector=inspector, metrics_token=metrics_token)
     listener = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
-    with listener:
+    port = listener.getsockname()[1]
+    with listener, open_metrics(metrics, port) as measured, ExitStack() as after:
+        options = replace(
+            options,
+            admin_token=inspector,
+            metrics_token=metrics_token,
+            render_metrics=measured.render,
+            metrics=measured.target,
+        )
         async with open_background() as background:
             gateway = Gateway(options, background, hosting.create_room)
             hosted = HostingTasks(hosting, gateway, background)
@@ -246,7 +157,9 @@ async def open_gateway(
                 await gateway.start_child("memory", writer.run)
                 await hosted.start()
                 await gateway.start([listener])
-                yield RunningGateway(gateway, hosting, host, listener.getsockname()[1])
+                if measured.is_published:
+                    after.callback(publish_metrics(gateway, measured.target))
+                yield RunningGateway(gateway, hosting, host, port)
             finally:
                 has_crashed = background.cancel_scope.cancel_called
                 with trio.CancelScope(shield=True):
@@ -282,15 +195,17 @@ def _options(
     return options if empty_room_s is None else replace(options, empty_room_s=empty_room_s)
 
 
+def _check_tokens(host: str, **tokens: str | None) -> None:
+    """Check tokens as production does, except where only this machine can show them. Raises `BadSettings`."""
+    problems: list[str] = []
+    for name, token in tokens.items():
+        if token == "":
+            problems.append(f"{name} is empty: leave it out, or give it at least {TOKEN_BYTES} random bytes.")
+        elif token is not None and host not in LOOPBACK:
+            problems += secret_problems(name, SecretStr(token), TOKEN_BYTES)
+    if problems:
+        raise BadSettings(problems)
+
+
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _reachable(actor: RoomActor | None) -> set[MemberId]:
-    """The members who get what is sent to them: those with a connection, and those who are waited for."""
-    entries = () if actor is None else actor.entries
-    return {each.member.member_id for each in entries if each.connection is not None or each.wait is not None}
-
-
-def _ignore(_reply: object) -> None:
-    """The result is visible in the room."""

@@ -4,7 +4,7 @@ Code that measures creates its instrument from the definition here; the document
 OpenTelemetry's SDK the instruments do nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -42,7 +42,9 @@ class Metric:
         name = name if name.endswith(unit) else f"{name}_{unit}"
         return f"{name}_total" if self.kind == "counter" else name
 
-    def observe(self, meter: Meter, read: Callable[[], float | None]) -> None:
+    def observe(
+        self, meter: Meter, read: Callable[[], float | None], attributes: Mapping[str, str | int] | None = None
+    ) -> None:
         """Call `read` whenever metrics are collected, in a thread of the SDK. For gauges and counters.
 
         When it returns None, nothing is known now, and the metric is left out.
@@ -51,7 +53,7 @@ class Metric:
         def read_value(_options: CallbackOptions) -> Iterable[Observation]:
             value = read()
             if value is not None:
-                yield Observation(value)
+                yield Observation(value, attributes)
 
         make = meter.create_observable_gauge if self.kind == "gauge" else meter.create_observable_counter
         make(self.name, [read_value], unit=self.unit, description=self.meaning)

@@ -42,4 +42,4 @@ def test_a_gateway_alone_is_found_where_the_settings_say(tmp_path: Path) -> None
         port = gateway.printed(r"^ws://127\.0\.0\.1:(\d+)$")[1]
         done = completed("rooms", "ls", ADMIN_TOKEN="x", GATEWAY_PORT=port)
         assert done.returncode == 1
-        assert "refused (404): There is nothing to inspect here: ADMIN_TOKEN is not set." in done.stderr
+        assert "refused (404): There is nothing to inspect here: no ADMIN_TOKEN is set." in done.stderr

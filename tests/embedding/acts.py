@@ -1,5 +1,7 @@
 """What each program of docs/embedding.md must do: with any Python, in any folder that it was saved to."""
 
+import re
+import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -219,6 +221,23 @@ async def house(python: Path, folder: Path) -> None:
             assert bo.state["cue"] == 17
 
 
+async def watched(python: Path, folder: Path) -> None:
+    """The operator's command lists its room, and its metrics can be read."""
+    token = secrets.token_urlsafe(32)
+    async with running(python, folder, "watched.py", ADMIN_TOKEN=token) as program:
+        url = await program.line("ws://")
+        async with omnisonic.connect(url, room="jam", name="Ada", member_id="ada"):
+            command = [str(python), "-m", "omnisonic", "rooms", "ls", "--gateway", url]
+            with trio.fail_after(START_S):
+                listed = await trio.run_process(
+                    command, cwd=folder, env={"PATH": "/usr/bin:/bin", "ADMIN_TOKEN": token}, capture_stdout=True
+                )
+            assert re.search(r"^jam\b", listed.stdout.decode(), re.MULTILINE)
+            async with httpx.AsyncClient() as web:
+                page = (await web.get(f"http{url.removeprefix('ws')}/metrics")).text
+            assert "\nomnisonic_members 1.0\n" in page
+
+
 async def reminder(python: Path, folder: Path) -> None:
     """It says what it was asked to, when it is time, and passes over what it does not understand."""
     async with omnisonic.open_gateway() as gateway, running(python, folder, "reminder.py", gateway.url, "jam"):
@@ -240,5 +259,6 @@ ACTS: Final[dict[str, Act]] = {
     "site.py": site,
     "reminder.py": reminder,
     "house.py": house,
+    "watched.py": watched,
     "test_bot.py": fixture,
 }

@@ -48,6 +48,17 @@ async def main():
 
 trio.run(main)
 """
+LACKING: Final = """
+async def measure():
+    async with omnisonic.open_gateway(metrics=True):
+        pass
+
+for use in (lambda: trio.run(measure), lambda: omnisonic.create_app()):
+    try:
+        use()
+    except omnisonic.MissingExtra as missing:
+        print(missing.message)
+"""
 
 
 def run_with_core(program: str) -> subprocess.CompletedProcess[str]:
@@ -62,9 +73,14 @@ def run_with_core(program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_rooms_and_the_client_need_no_extra() -> None:
-    """A gateway with a room class of the program's own, and two members who talk."""
-    ran = run_with_core(ROOM)
-    assert (ran.stdout, ran.stderr) == ("quiet\n", "")
+    """A gateway with a room class of the program's own, and two members who talk. What needs an extra names it."""
+    ran = run_with_core(ROOM + LACKING)
+    assert ran.stderr == ""
+    heard, page, app = ran.stdout.splitlines()
+    assert heard == "quiet"
+    for sentence, what in ((page, "metrics=True"), (app, "omnisonic.create_app")):
+        assert sentence.startswith(f"{what} needs ")
+        assert sentence.endswith(", which is not installed. Run: pip install 'omnisonic[studio]'")
 
 
 @pytest.mark.parametrize("module", ["omnisonic.wire.inspection", "omnisonic.wire.asyncapi", "omnisonic.client.rooms"])
