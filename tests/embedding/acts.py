@@ -14,6 +14,7 @@ import trio
 import omnisonic
 from tests.clients import DEADLINE_S
 from tests.embedding.printed import START_S, running
+from tests.no_tls import NO_TLS
 
 
 async def next_of(room: omnisonic.ClientRoom, type_: str) -> omnisonic.Message:
@@ -233,7 +234,7 @@ async def watched(python: Path, folder: Path) -> None:
                     command, cwd=folder, env={"PATH": "/usr/bin:/bin", "ADMIN_TOKEN": token}, capture_stdout=True
                 )
             assert re.search(r"^jam\b", listed.stdout.decode(), re.MULTILINE)
-            async with httpx.AsyncClient() as web:
+            async with httpx.AsyncClient(verify=NO_TLS) as web:
                 page = (await web.get(f"http{url.removeprefix('ws')}/metrics")).text
             assert "\nomnisonic_members 1.0\n" in page
 
