@@ -38,7 +38,6 @@ from omnisonic.actors.inspection.readiness import Readiness
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.hooks import RoomContext
-from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.acceptor import accept_forever
@@ -114,18 +113,7 @@ class Gateway:
         """Called at shutdown, when no member can say anything any more: writes down what rooms remember."""
 
     def _room_context(self, room_id: RoomId, epoch: str, relay_prefixes: RelayPrefixes) -> RoomContext:
-        options = self.options
-        return RoomContext(
-            room_id,
-            RoomMemory(epoch, options.history),
-            options.ttl_s,
-            options.max_members_per_room,
-            trio.current_time,
-            options.now_ms,
-            relay_prefixes,
-            options.grace_s,
-            keep=self._find_keep(room_id),
-        )
+        return self.options.room_context(room_id, epoch, relay_prefixes, self._find_keep(room_id))
 
     def _find_keep(self, room_id: RoomId) -> Callable[[MessageToKeep], bool] | None:
         """What takes the kept messages of a room; None when it cannot be a session's, whose id is a UUID."""

@@ -4,16 +4,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import trio
+
 from omnisonic.actors.admission.admission import Admission, OpenAdmission
 from omnisonic.actors.admission.revocation import RECHECK_S
 from omnisonic.actors.connections.keepalive import UNFINISHED_BYTES, Timeouts
 from omnisonic.actors.connections.socket_connection import RateLimit
+from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.history import HistoryLimits
+from omnisonic.actors.rooms.hooks import RoomContext
+from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.registry import EMPTY_S
 from omnisonic.actors.runtime.telemetry import ANY_TARGET, MetricsTarget
+from omnisonic.models import RoomId
 from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.studio.access import AccessStore
-from omnisonic.studio.messages import KeptMessages
+from omnisonic.studio.messages import KeptMessages, MessageToKeep
 from omnisonic.studio.webhooks import RoomEvents
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
 
@@ -52,3 +58,23 @@ class GatewayOptions:
     messages: KeptMessages | None = None
     room_events: RoomEvents | None = None
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+    def room_context(
+        self,
+        room_id: RoomId,
+        epoch: str,
+        relay_prefixes: RelayPrefixes,
+        keep: Callable[[MessageToKeep], bool] | None,
+    ) -> RoomContext:
+        """What a new room is given. `keep` takes its messages that are to be written down; None: nothing is kept."""
+        return RoomContext(
+            room_id,
+            RoomMemory(epoch, self.history),
+            self.ttl_s,
+            self.max_members_per_room,
+            trio.current_time,
+            self.now_ms,
+            relay_prefixes,
+            self.grace_s,
+            keep=keep,
+        )
