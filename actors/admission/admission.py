@@ -172,7 +172,7 @@ def _admit_known(entrance: Entrance, standing: Standing, login: LoginId, *, need
     if standing.is_reserved:
         raise MemberReserved
     member_id = own_or_given(entrance.member.member_id, person)
-    entrance = replace(entrance, tempo=standing.tempo)
+    entrance = replace(entrance, tempo=standing.tempo, is_listener=standing.role == "listener")
     return Admitted(_with_identity(entrance, member_id, account_of(person)), person.id, login, by_role=needs_role)
 
 

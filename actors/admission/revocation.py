@@ -1,7 +1,8 @@
 """Access revocation: closes connections whose right to be in a room has ended (SPEC 5.1; close code 4003).
 
-It owns the index of connections by sign-in and by user, so a revocation costs only the connections it closes. The event
-relay reports revocations from the bus. The bus may lose events, so all rights are checked again after a gap and every
+A right that has changed, because a listener is an editor now or the other way round, is changed in place. The index of
+connections by sign-in and by user is owned here, so a revocation costs only the connections it closes. The event relay
+reports revocations from the bus. The bus may lose events, so all rights are checked again after a gap and every
 `RECHECK_S`.
 
 Overload: rights are checked in chunks, one chunk at a time. Database unavailable: nobody is closed, and the check is
@@ -18,7 +19,7 @@ from omnisonic.actors.admission.pending import PendingAdmissions
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import Unavailable
 from omnisonic.models import LoginId, RoomId, UserId
-from omnisonic.studio.access import AccessStore, Pass
+from omnisonic.studio.access import AccessStore, Pass, Rechecked
 from omnisonic.wire.closing import CloseCode, Closing
 
 RECHECK_S: Final = 60.0
@@ -78,6 +79,13 @@ class AccessRevocation:
             if connection.room_id == room_id:
                 _kick(connection)
 
+    def change_role(self, room_id: RoomId, person: UserId, *, is_listener: bool) -> None:
+        """A user has another role in the room's session: their connections to the room stay, and follow it."""
+        self._pending.mark_stale(room_id)
+        for connection in list(self._by_person.get(person, ())):
+            if connection.room_id == room_id:
+                connection.change_role(is_listener=is_listener)
+
     def revoke_room(self, room_id: RoomId) -> None:
         """Nobody has a role there any more. The room itself closes its connections."""
         self._pending.mark_stale(room_id)
@@ -100,24 +108,32 @@ class AccessRevocation:
     async def _recheck(self, access: AccessStore) -> None:
         passes = list({self._pass_of(each): None for connections in self._by_login.values() for each in connections})
         for start in range(0, len(passes), CHUNK):
-            for lapsed in await _find_lapsed(access, passes[start : start + CHUNK]):
-                for connection in list(self._by_login.get(lapsed.login, ())):
-                    if self._pass_of(connection) == lapsed:
-                        _kick(connection)
+            rechecked = await _recheck_passes(access, passes[start : start + CHUNK])
+            for lapsed in rechecked.lapsed:
+                for connection in self._holders(lapsed):
+                    _kick(connection)
+            for changed in rechecked.changed:
+                for connection in self._holders(changed):
+                    connection.change_role(is_listener=not changed.is_listener)
+
+    def _holders(self, held: Pass) -> list[Connection]:
+        return [each for each in self._by_login.get(held.login, ()) if self._pass_of(each) == held]
 
     def _pass_of(self, connection: Connection) -> Pass:
         assert connection.login is not None
         assert connection.room_id is not None
-        return Pass(connection.login, None if connection in self._without_role else connection.room_id)
+        if connection in self._without_role:
+            return Pass(connection.login, None)
+        return Pass(connection.login, connection.room_id, connection.is_listener)
 
 
-async def _find_lapsed(access: AccessStore, passes: Sequence[Pass]) -> list[Pass]:
-    """Find the `passes` that are not valid any more. Waits for the database as long as it takes."""
+async def _recheck_passes(access: AccessStore, passes: Sequence[Pass]) -> Rechecked:
+    """Find what has become of the `passes`. Waits for the database as long as it takes."""
     is_down = False
     while True:
         try:
             with trio.move_on_after(CHECK_TIMEOUT_S):
-                return await access.lapsed(passes)
+                return await access.recheck(passes)
         except Unavailable as problem:
             if not is_down:
                 _log.warning("access_revocation.database_down", extra={"problem": problem.message})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from omnisonic.actors.connections.send_buffer import SendBuffer
 from omnisonic.actors.rooms.actor import RoomActor
-from omnisonic.actors.rooms.mailbox import Join, Leave
+from omnisonic.actors.rooms.mailbox import ChangeRole, Join, Leave
 from omnisonic.models import LoginId, Member, RoomId, UserId
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.closing import CloseCode, Closing
@@ -77,6 +77,7 @@ class Connection:
         "_splitter",
         "address",
         "fd",
+        "is_listener",
         "last_received_s",
         "login",
         "member",
@@ -93,6 +94,7 @@ class Connection:
         self.room_id: RoomId | None = None
         self.person: UserId | None = None
         self.login: LoginId | None = None
+        self.is_listener = False
         self.opened_s = now_s
         self._owner = owner
         self._sock = sock
@@ -178,11 +180,17 @@ class Connection:
         if self._ended:
             return
         self.member, self.room_id = entrance.member, actor.room_id
-        self.person, self.login = person, login
+        self.person, self.login, self.is_listener = person, login, entrance.is_listener
         self._actor = actor
-        actor.tell(Join(self, entrance.member, person, entrance.since, entrance.tempo))
+        actor.tell(Join(self, entrance.member, person, entrance.since, entrance.tempo, entrance.is_listener))
         if early:
             self._read_frames(early)
+
+    def change_role(self, *, is_listener: bool) -> None:
+        """The user's role has changed: from now on the connection may change what is in the room, or may not."""
+        if self._actor is not None and is_listener != self.is_listener:
+            self.is_listener = is_listener
+            self._actor.tell(ChangeRole(self, is_listener))
 
     def reject(self, answer: bytes, code: str, message: str) -> None:
         """Open the WebSocket only to send an error, because a browser cannot read a refused handshake."""

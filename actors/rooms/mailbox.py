@@ -37,7 +37,8 @@ DATA_BYTES: Final = 16_777_216
 class Join:
     """A connection enters as this member, who has seen everything up to `since`.
 
-    `person` is the user, if known; `tempo` that of the room's session, if it has one.
+    `person` is the user, if known; `tempo` that of the room's session, if it has one. `is_listener`: they change
+    nothing here.
     """
 
     connection: ConnectionHandle
@@ -45,6 +46,15 @@ class Join:
     person: UserId | None = None
     since: Position | None = None
     tempo: Tempo | None = None
+    is_listener: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRole:
+    """Whether a connection is a listener's from now on."""
+
+    connection: ConnectionHandle
+    is_listener: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,7 @@ Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | ExternalMes
 """What began outside the gateway."""
 Control: TypeAlias = (
     Join
+    | ChangeRole
     | Leave
     | PutLease
     | DropLease

@@ -11,7 +11,16 @@ from msgspec.structs import replace
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
-from omnisonic.actors.rooms.mailbox import DropLease, DropLeasesOf, Expire, Join, Leave, PutLease, SyncLeases
+from omnisonic.actors.rooms.mailbox import (
+    ChangeRole,
+    DropLease,
+    DropLeasesOf,
+    Expire,
+    Join,
+    Leave,
+    PutLease,
+    SyncLeases,
+)
 from omnisonic.actors.rooms.roster import REMOVED, Joined, Left, Roster, Updated
 from omnisonic.actors.rooms.seat import ConnectionHandle, Entry, Seat
 from omnisonic.actors.rooms.shared_state import StateConflict
@@ -50,6 +59,7 @@ class RoomMembership(Hooks):
         if join.tempo is not None and not len(self.roster):
             self.memory.transport = begin_transport(self.memory.transport, join.tempo)
         event = self.roster.join(member, connection, join.person)
+        event.seat.is_listener = join.is_listener
         if isinstance(event, Joined):
             batch.to_all(messages.join_frame(event.seat.line))
         else:
@@ -63,6 +73,13 @@ class RoomMembership(Hooks):
             self.welcomed = connection
             self.on_join(event.seat.member)
             self.welcomed = None
+
+    def _change_role(self, change: ChangeRole, batch: Batch) -> None:
+        """From now on the connection is a listener's, or is one no more. What it has set before stays."""
+        seat = self.roster.seat_of(change.connection)
+        if seat is not None:
+            seat.is_listener = change.is_listener
+            batch.roster_changed = True  # so that it outlives a crash of the room
 
     def _check_place(self, join: Join, batch: Batch) -> None:
         """Check that there is a seat. Errors: `InvalidInput` (`member_taken`, `room_full`, `seat_contested`)."""

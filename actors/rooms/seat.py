@@ -49,7 +49,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A seat, as it survives a crash of its room. `pending` are frames for a member who is waited for."""
+    """A seat, as it survives a crash of its room. `pending` are frames for a member who is waited for.
+
+    `is_listener`: its connection changes nothing in the room.
+    """
 
     member: Member
     connection: ConnectionHandle | None
@@ -57,6 +60,7 @@ class Entry:
     person: UserId | None = None
     wait: Wait | None = None
     pending: tuple[bytes, ...] = ()
+    is_listener: bool = False
 
 
 class Seat:
@@ -66,6 +70,7 @@ class Seat:
         "binary_head",
         "connection",
         "directed_suffix",
+        "is_listener",
         "lease_until_s",
         "line",
         "member",
@@ -82,6 +87,7 @@ class Seat:
         self.person = entry.person
         self.wait = entry.wait
         self.pending = entry.pending
+        self.is_listener = entry.is_listener
         self.takeovers: deque[float] | None = None
         """When other connections took over this seat while it was connected, the latest; None when none did."""
         self.relay_suffix = relay_suffix(entry.member.member_id)
@@ -112,4 +118,5 @@ class Seat:
         return pending
 
     def entry(self) -> Entry:
-        return Entry(self.member, self.connection, self.lease_until_s, self.person, self.wait, self.pending)
+        held = self.connection, self.lease_until_s, self.person, self.wait
+        return Entry(self.member, *held, self.pending, self.is_listener)

@@ -15,7 +15,9 @@ from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.delivery import RoomDelivery
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
 from omnisonic.actors.rooms.kept_messages import check_keep
+from omnisonic.actors.rooms.listeners import check_listener, refuse_listener
 from omnisonic.actors.rooms.mailbox import (
+    ChangeRole,
     ClientMessages,
     Dismiss,
     DropLease,
@@ -68,6 +70,8 @@ class RoomState(RoomDelivery):
                 self.relay(mail, batch)
             case Join():
                 self._join(mail, batch)
+            case ChangeRole():
+                self._change_role(mail, batch)
             case Leave():
                 self._end_connection(mail, batch)
             case PutLease() | DropLease() | DropLeasesOf() | SyncLeases() | Expire():
@@ -99,7 +103,8 @@ class RoomState(RoomDelivery):
             batch.pieces,
             self.context.relay_prefixes,
             seat.relay_suffix,
-            self._has_message_hooks,
+            # A listener's messages are looked at one by one: this costs the others nothing.
+            self._has_message_hooks or seat.is_listener,
         )
         text_headers, offset = TEXT_HEADERS, self.offset
         size = start = batch.size
@@ -196,6 +201,8 @@ class RoomState(RoomDelivery):
         try:
             if len(data) > MESSAGE_BYTES:
                 raise too_large(len(data))
+            if seat.is_listener:
+                raise refuse_listener()
             return self.on_binary(seat.member, data)
         except InvalidInput as wrong:
             replies.append(make_error(wrong))
@@ -216,6 +223,8 @@ class RoomState(RoomDelivery):
             return False
         if envelope.to is None and type_.startswith(SIGNAL_PREFIX):
             raise InvalidInput(f"{type_} goes to one member: say which in `to`.", code="to_required")
+        if seat.is_listener and type_ in SHARED_TYPES:
+            check_listener(envelope, seat.member.member_id, self.memory.shared_state)
         if self._has_message_hooks and not self.on_message(seat.member, envelope):
             return False
         if envelope.type in SHARED_TYPES:

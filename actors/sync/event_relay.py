@@ -31,6 +31,7 @@ from omnisonic.stores.bus.events import (
     LeasePut,
     LoginEnded,
     Reply,
+    RoleChanged,
     RoleLost,
     RoomClosed,
     RoomSaid,
@@ -137,6 +138,9 @@ class EventRelay:
                 return
             case RoleLost():
                 self._revocation.revoke_role(event.room, event.person)
+            case RoleChanged():
+                self._revocation.change_role(event.room, event.person, is_listener=event.role == "listener")
+                return
             case RoomClosed():
                 self._revocation.revoke_room(event.room)
                 if self._registry.memory_watcher is not None:

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 from quart import Blueprint, Response, request
 
@@ -20,7 +20,7 @@ from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.inputs import Input, read_json, refuse_body
 from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.responses import InviteAnswer, InviteList, OfferAnswer, Ok, SessionAnswer, json_response
-from omnisonic.models import INVITED, InviteId, LoginId, SessionId, called
+from omnisonic.models import GivenRole, InviteId, LoginId, SessionId, called
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.sessions import Offer, SessionStore
 
@@ -29,9 +29,9 @@ NAMELESS: Final = "Somebody"
 
 
 class NewInvite(Input):
-    """An invite to create. Whoever accepts it becomes a collaborator, who may do everything that an editor may."""
+    """An invite to create, and the role of those who accept it: by default they are editors."""
 
-    role: Literal["editor", "collaborator"] | None = None
+    role: GivenRole | None = None
 
 
 class Invites:
@@ -59,9 +59,9 @@ class Invites:
     async def invite(self, session_id: SessionId) -> Response:
         """Create a link that shares the session. For its owner only."""
         login = self._login()
-        await read_json(NewInvite)
+        wanted = await read_json(NewInvite)
         token = new_invite()
-        invite = await self._sessions.invite(login, session_id, invite_digest(token))
+        invite = await self._sessions.invite(login, session_id, invite_digest(token), wanted.role or "editor")
         url = f"{own_origin(self._settings, request.host)}/invites/{token}"
         return json_response(InviteAnswer(url, invite.id, invite.role, invite.expires_at), 201)
 
@@ -88,11 +88,15 @@ class Invites:
     async def look(self, token: str) -> Response:
         """Get what an invite offers. Changes nothing."""
         offer = await self._sessions.offer(invite_digest(token))
-        return json_response(OfferAnswer(offer.session_name, owner_name(offer), INVITED, offer.invite_ends_at))
+        return json_response(OfferAnswer(offer.session_name, owner_name(offer), offer.role, offer.invite_ends_at))
 
     @describe_route(SessionAnswer, 401, 403, 404, 415, 503, security=COOKIE)
     async def accept(self, token: str) -> Response:
-        """Accept an invite: the session is shared with the caller. Somebody with a role in it keeps that role."""
+        """Accept an invite: the session is shared with the caller, in the invite's role.
+
+        Nobody loses by it: the owner and editors stay what they are, and a listener becomes an editor by an editor's
+        invite.
+        """
         refuse_body()
         login = self._login()
         session = await self._sessions.get(login, await self._sessions.accept(login, invite_digest(token)))

@@ -1,8 +1,9 @@
 """Publishing room events on the bus: what has changed in a session, for the people in its room (SPEC 5.2).
 
 Activity (`omnisonic.studio.activity`) follows the event of the change that it tells of: the role that was lost, the
-stem that was moved. Delivered at most once. Bus overloaded or down: the room misses the event, which is logged, and the
-request succeeds. Gateways check by themselves who may stay (`omnisonic.stores.bus.events`).
+stem that was moved. When a role was changed the gateways are told first. Delivered at most once. Bus overloaded or
+down: the room misses the event, which is logged, and the request succeeds. Gateways check by themselves who may stay,
+and as what (`omnisonic.stores.bus.events`).
 """
 
 import asyncio
@@ -14,14 +15,14 @@ from typing import Final
 import msgspec
 
 from omnisonic.errors import Unavailable
-from omnisonic.models import RoomId
-from omnisonic.models.activity import ActivityEvent
+from omnisonic.models import Role, RoomId
+from omnisonic.models.activity import ROLE, ActivityEvent
 from omnisonic.stores.bus import ROOM_EVENTS, Bus
-from omnisonic.stores.bus.events import RoleLost, RoomEvent, RoomSaid, encode
+from omnisonic.stores.bus.events import RoleChanged, RoleLost, RoomEvent, RoomSaid, encode
 
 PUBLISH_TIMEOUT_S: Final = 1.0
 ACTIVITY: Final = "activity.added"
-WITHOUT_CHANGE: Final = frozenset({"member.joined"})
+WITHOUT_CHANGE: Final = frozenset({"member.joined", "member.changed"})
 """Activity that no other event of the web goes with."""
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,12 @@ class RoomEvents:
 
     async def tell(self, activity: Sequence[ActivityEvent]) -> None:
         """Publish activity that was committed, with the change that its request publishes next. Never raises."""
-        alone = []
+        alone: list[RoomEvent] = []
         for event in activity:
             said = RoomSaid(event.session_id, ACTIVITY, msgspec.Raw(msgspec.json.encode(event)))
+            if event.kind == "member.changed" and event.field == ROLE:
+                role = msgspec.convert(event.after, Role)
+                alone.append(RoleChanged(event.session_id, event.subject_id, role))
             if event.kind in WITHOUT_CHANGE:
                 alone.append(said)
             else:

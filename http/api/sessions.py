@@ -18,15 +18,24 @@ from quart import Blueprint, Response
 from omnisonic.errors import InvalidInput
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.session_presence import SessionPresence
-from omnisonic.http.core.inputs import Input, Query, read_json, refuse_body
+from omnisonic.http.core.inputs import Id, Input, Query, read_json, refuse_body
 from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.openapi_schemas import trimmed_name_schema
-from omnisonic.http.core.responses import FoundSession, Ok, SessionAnswer, SessionList, Sharing, json_response
+from omnisonic.http.core.responses import (
+    CollaboratorAnswer,
+    FoundSession,
+    Ok,
+    SessionAnswer,
+    SessionList,
+    Sharing,
+    json_response,
+)
 from omnisonic.models import (
     BEATS_PER_BAR,
     SESSION_NAME_LENGTH,
     TEMPO_BPM,
     UNTITLED,
+    GivenRole,
     LoginId,
     Session,
     SessionId,
@@ -78,6 +87,18 @@ class Changes(Input):
     beats_per_bar: Annotated[int, Field(ge=BEATS_PER_BAR[0], le=BEATS_PER_BAR[1])] | None = None
 
 
+class NewRole(Input):
+    """What a collaborator may do from now on: an editor changes what is in the session, a listener nothing."""
+
+    role: GivenRole
+
+
+class NewOwner(Input):
+    """The collaborator who becomes the owner."""
+
+    user_id: Id
+
+
 def format_cursor(cursor: Cursor | None) -> str | None:
     """Format the cursor for `nextBefore`."""
     if cursor is None:
@@ -125,7 +146,9 @@ class Sessions:
         routes.patch("/<id:session_id>")(self.change)
         routes.delete("/<id:session_id>")(self.delete)
         routes.get("/<id:session_id>/collaborators")(self.collaborators)
+        routes.patch("/<id:session_id>/collaborators/<id:user_id>")(self.change_role)
         routes.delete("/<id:session_id>/collaborators/<id:user_id>")(self.remove)
+        routes.post("/<id:session_id>/ownership")(self.pass_on)
         return routes
 
     @describe_route((SessionList, FoundSession), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
@@ -169,10 +192,27 @@ class Sessions:
 
     @describe_route(Sharing, 400, 401, 404, 503, security=COOKIE)
     async def collaborators(self, session_id: SessionId) -> Response:
-        """Get the owner of a session and its collaborators."""
+        """Get the owner of a session and its collaborators, with their roles."""
         login = self._login()
         session = await self._sessions.get(login, session_id)
         return json_response(Sharing(session.owner, await self._sessions.collaborators(login, session_id)))
+
+    @describe_route(CollaboratorAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=NewRole, security=COOKIE)
+    async def change_role(self, session_id: SessionId, user_id: UserId) -> Response:
+        """Make a collaborator an editor or a listener. For the session's owner only. The live room follows at once."""
+        login = self._login()
+        wanted = await read_json(NewRole)
+        changed = await self._sessions.change_role(login, session_id, user_id, wanted.role)
+        return json_response(CollaboratorAnswer(changed))
+
+    @describe_route(SessionAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=NewOwner, security=COOKIE)
+    async def pass_on(self, session_id: SessionId) -> Response:
+        """Make a collaborator the owner. For the owner only, who becomes an editor. The live room is notified."""
+        login = self._login()
+        wanted = await read_json(NewOwner)
+        session = await self._sessions.pass_on(login, session_id, wanted.user_id)
+        await notify_room_of_change(self._room_events, session, has_tempo=False)
+        return json_response(SessionAnswer(*await self._presence.add_counts([session])))
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, session_id: SessionId, user_id: UserId) -> Response:

@@ -77,7 +77,7 @@ class Tus:
         """List the supported version and extensions of tus."""
         return _empty_response(204, capabilities(self._services.upload_writer.max_bytes))
 
-    @describe_route(None, 400, 401, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
+    @describe_route(None, 400, 401, 403, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
     async def create(self) -> Response:
         """Start an upload of `Upload-Length` bytes. `Upload-Metadata` holds its `filename`, and `sessionId` if any."""
         login = self._login()
@@ -114,6 +114,7 @@ class Tus:
         None,
         400,
         401,
+        403,
         404,
         408,
         409,

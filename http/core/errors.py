@@ -21,6 +21,7 @@ from omnisonic.studio.activity import AlreadyUndone, CannotUndo, ChangedSince, N
 from omnisonic.studio.exports import NoSuchExport, RequesterOnly
 from omnisonic.studio.segments import NoSegments, NoSuchSegment
 from omnisonic.studio.sessions import (
+    ListenersChangeNothing,
     NoSuchCollaborator,
     NoSuchInvite,
     NoSuchSession,
@@ -61,6 +62,7 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     MemberReserved: 409,
     NotSignedIn: 401,
     OwnerOnly: 403,
+    ListenersChangeNothing: 403,
     NoSuchCollaborator: 404,
     NoSuchInvite: 404,
     TooManyInvites: 409,

@@ -12,16 +12,17 @@ import msgspec.structs
 from quart import Response
 
 from omnisonic.models import (
+    Collaborator,
     Export,
     ExportFormat,
     ExportId,
     ExportStatus,
+    GivenRole,
     Invite,
     InviteId,
     KeptMessage,
     Person,
     PresenceMember,
-    Role,
     Session,
     SessionId,
     Upload,
@@ -81,7 +82,7 @@ class InviteAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
     url: str
     id: InviteId
-    role: Role
+    role: GivenRole
     expires_at: datetime
 
 
@@ -96,18 +97,24 @@ class OfferAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
     session_name: str
     owner_name: str
-    role: Role
+    role: GivenRole
     expires_at: datetime
 
 
 class Sharing(msgspec.Struct, frozen=True):
-    """The owner of a session and its collaborators, oldest first.
+    """The owner of a session and its collaborators with their roles, oldest first.
 
     The owner sees all e-mail addresses; everybody else only their own, and null for the others.
     """
 
     owner: Person
-    collaborators: list[Person]
+    collaborators: list[Collaborator]
+
+
+class CollaboratorAnswer(msgspec.Struct, frozen=True):
+    """A collaborator of a session, with the role that they have now."""
+
+    collaborator: Collaborator
 
 
 class LiveKit(msgspec.Struct, frozen=True):

@@ -5,10 +5,11 @@ Rooms, stores, bus and web share them. Their JSON is camelCase.
 
 import re
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 from uuid import UUID
 
 import msgspec
+import msgspec.structs
 
 from omnisonic.errors import InvalidInput
 from omnisonic.models.names import has_controls, has_halves, has_marks, is_visible
@@ -30,9 +31,12 @@ InviteId: TypeAlias = str
 """A UUID."""
 ExportFormat: TypeAlias = Literal["wav", "flac", "mp3"]
 ExportStatus: TypeAlias = Literal["pending", "processing", "completed", "failed"]
-Role: TypeAlias = Literal["owner", "collaborator"]
-INVITED: Final[Role] = "collaborator"
-"""The role of a person who accepts an invite."""
+Role: TypeAlias = Literal["owner", "editor", "listener"]
+"""What somebody may do in a session. An editor may change all of it but its settings, people and end; a listener hears,
+talks and downloads, and changes nothing.
+"""
+GivenRole: TypeAlias = Literal["editor", "listener"]
+"""A role that an owner gives."""
 
 SESSION_NAME_LENGTH: Final = 120
 """Most characters in a session's name."""
@@ -103,9 +107,15 @@ class Person(msgspec.Struct, frozen=True):
     email: str | None
     image: str | None
 
-    def without_email(self) -> "Person":
+    def without_email(self) -> Self:
         """The same person without the address, with its first part as the name if they have none."""
-        return Person(self.id, called(self) or None, None, self.image)
+        return msgspec.structs.replace(self, name=called(self) or None, email=None)
+
+
+class Collaborator(Person, frozen=True):
+    """A user with whom a session is shared, and their role in it."""
+
+    role: GivenRole
 
 
 class Session(msgspec.Struct, frozen=True, rename="camel"):
@@ -126,10 +136,10 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Invite(msgspec.Struct, frozen=True, rename="camel"):
-    """A link that makes people collaborators of a session until it expires. Its secret is not stored (SPEC 3)."""
+    """A link that shares a session until it expires, in this role. Its secret is not stored (SPEC 3)."""
 
     id: InviteId
-    role: Role
+    role: GivenRole
     created_at: datetime
     expires_at: datetime
 

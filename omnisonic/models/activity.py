@@ -19,15 +19,18 @@ ActivityKind: TypeAlias = Literal[
     "member.joined",
     "member.left",
     "member.removed",
+    "member.changed",
     "session.changed",
 ]
 StemField: TypeAlias = Literal["gainDb", "pan", "muted", "offsetSeconds"]
 SessionField: TypeAlias = Literal["name", "tempoBpm", "beatsPerBar"]
-ActivityField: TypeAlias = StemField | SessionField | Literal["removed"]
+ActivityField: TypeAlias = StemField | SessionField | Literal["removed", "role"]
 ActivityValue: TypeAlias = float | bool | str
 
 REMOVED: Final = "removed"
 """The field that says whether an upload is in the bin."""
+ROLE: Final = "role"
+"""The field that says what a person may do in the session. When ownership is passed on, it becomes `owner`."""
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -40,7 +43,7 @@ class Actor(msgspec.Struct, frozen=True):
 class Undo(msgspec.Struct, frozen=True, rename="camel"):
     """How an event is undone: `POST` to `url`, a path of the web's.
 
-    `allowedTo` are the users who may; null: everybody with a role in the session.
+    `allowedTo` are the users who may; null: the owner and every editor. Listeners undo nothing.
     """
 
     url: str

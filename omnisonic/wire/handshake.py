@@ -76,12 +76,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """Who wants to enter which room. `since`: what they have seen of it; `tempo`: that of the room's session."""
+    """Who wants to enter which room. `since`: what they have seen of it; `tempo`: that of the room's session.
+
+    `is_listener`: as a listener, who changes nothing there.
+    """
 
     room_id: RoomId
     member: Member
     since: Position | None = None
     tempo: Tempo | None = None
+    is_listener: bool = False
 
 
 def find_head_end(received: bytearray, new: int) -> int | None:

@@ -1,5 +1,6 @@
 """Sign-out, removal and deletion close the sockets that are open, within a second, and no others (SPEC 5.1)."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -10,7 +11,16 @@ import trio
 
 from omnisonic.models import Member, PresenceMember
 from omnisonic.stores.bus import ROOM_EVENTS
-from omnisonic.stores.bus.events import LeasePut, LoginEnded, RoleLost, RoomClosed, RoomEvent, RoomSaid, encode
+from omnisonic.stores.bus.events import (
+    LeasePut,
+    LoginEnded,
+    RoleChanged,
+    RoleLost,
+    RoomClosed,
+    RoomEvent,
+    RoomSaid,
+    encode,
+)
 from omnisonic.stores.bus.memory import QUEUE_LENGTH
 from tests.clients import Bare, upgrade_request
 from tests.gateway.http_answers import asked
@@ -201,3 +211,35 @@ async def test_a_lease_of_another_person_never_shows_for_a_seat_that_is_held(
         assert await is_received(one, two)
         assert [line.display_name for line in await stage.presence.members(jam)] == ["Ada", "Bo"]
         assert await stage.presence.put_lease(jam, mallory, ttl_s=60, person=ada.person)
+
+
+async def test_a_role_that_changes_is_followed_without_a_reconnection(
+    stage: Stage, people: People, ada: Somebody, bo: Somebody
+) -> None:
+    """An editor becomes a listener while connected, and comes back as one; another session is none of that."""
+    jam, duo = await people.session(ada, bo), await people.session(ada, bo)
+    async with await enter(stage, bo, jam) as here, await enter(stage, bo, duo) as there:
+        assert await code_of(here, "transport.set", {"playing": True}) is None
+        await people.sessions.change_role(ada.login, jam, bo.person, "listener")
+        await publish(stage, RoleChanged(jam, bo.person, "listener"))
+        with trio.fail_after(SOON_S):
+            while await code_of(here, "transport.set", {"playing": False}) is None:
+                await trio.lowlevel.checkpoint()
+        assert await code_of(here, "transport.set", {"playing": False}) == "listeners_change_nothing"
+        assert await code_of(there, "transport.set", {"playing": True}) is None
+    async with await enter(stage, bo, jam) as again:
+        assert await code_of(again, "state.set", {"key": "take", "value": 1}) == "listeners_change_nothing"
+        await people.sessions.change_role(ada.login, jam, bo.person, "editor")
+        stage.gateway.revocation.recheck_soon()  # as after events that were lost
+        with trio.fail_after(SOON_S):
+            while await code_of(again, "state.set", {"key": "take", "value": 1}) is not None:
+                await trio.lowlevel.checkpoint()
+
+
+async def code_of(bare: Bare, type_: str, payload: object) -> str | None:
+    """Say it, and return the code of the error that it is answered with; None when it is accepted."""
+    await bare.say(type_, payload, id=secrets.token_urlsafe())
+    while (answer := await bare.hear())["type"] not in ("ack", "error"):
+        pass
+    code: str | None = answer["payload"].get("code")
+    return code

@@ -71,7 +71,9 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", "/api/invites/<token>"): Decision(404, 404),
     ("POST", "/api/invites/<token>"): OWNERS,
     ("GET", "/api/sessions/<id:session_id>/collaborators"): OWNERS,
+    ("PATCH", "/api/sessions/<id:session_id>/collaborators/<id:user_id>"): Decision(401, 404, {"role": "listener"}),
     ("DELETE", "/api/sessions/<id:session_id>/collaborators/<id:user_id>"): OWNERS,
+    ("POST", "/api/sessions/<id:session_id>/ownership"): Decision(401, 404, {"userId": "{user_id}"}),
     ("GET", "/api/sessions/<id:session_id>/activity"): OWNERS,
     ("POST", "/api/sessions/<id:session_id>/activity/<id:event_id>/undo"): OWNERS,
     # Uploads; everybody may have some of their own

@@ -8,7 +8,7 @@ from uuid import uuid4
 import trio
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.models import LoginId, Session, SessionId
+from omnisonic.models import Collaborator, LoginId, Person, Session, SessionId
 from omnisonic.studio.sessions import Change, SessionStore
 from tests.studio.people import People
 
@@ -29,6 +29,8 @@ def calls_about(store: SessionStore, login: LoginId, session: SessionId) -> list
         partial(store.withdraw, login, session),
         partial(store.withdraw, login, session, NOBODY),
         partial(store.collaborators, login, session),
+        partial(store.change_role, login, session, NOBODY, "listener"),
+        partial(store.pass_on, login, session, NOBODY),
         partial(store.remove, login, session, NOBODY),
     ]
 
@@ -41,6 +43,11 @@ def every_call(store: SessionStore, login: LoginId, session: SessionId) -> list[
         partial(store.create, login, "A jam"),
         partial(store.accept, login, "digest"),
     ]
+
+
+def editors(*persons: Person) -> list[Collaborator]:
+    """These people, as editors of a session."""
+    return [Collaborator(each.id, each.name, each.email, each.image, "editor") for each in persons]
 
 
 async def names(store: SessionStore, login: LoginId, *, limit: int = 10) -> list[str]:

@@ -39,7 +39,7 @@ async def test_two_people_meet_in_a_session_that_one_shares(studio: Studio) -> N
     async with musician(studio.visitors, "ada-meets") as ada, musician(studio.visitors, "bo-meets") as bo:
         session = await ada.create("Night jam")
         await ada.share(session, bo)
-        assert (await bo.session(session))["role"] == "collaborator"
+        assert (await bo.session(session))["role"] == "editor"
         async with ada.in_room(session) as first, bo.in_room(session, displayName="Bo") as second:
             joined = await first.next("presence.join")
             account = {"id": bo.id, "name": "bo-meets"}

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from omnisonic.models import LoginId, Member, MemberId, RoomId, UserId
+from omnisonic.models import LoginId, Member, MemberId, Role, RoomId, UserId
 from omnisonic.observability.trace_context import Trace, current_trace
 
 
@@ -52,6 +52,15 @@ class RoleLost(msgspec.Struct, frozen=True, tag_field="event", tag="role.lost", 
     trace: Trace | None = None
 
 
+class RoleChanged(msgspec.Struct, frozen=True, tag_field="event", tag="role.changed", rename="camel"):
+    """A user has another role in the room's session: what their connections may do follows it."""
+
+    room: RoomId
+    person: UserId
+    role: Role
+    trace: Trace | None = None
+
+
 class LoginEnded(msgspec.Struct, frozen=True, tag_field="event", tag="login.ended", rename="camel"):
     """A sign-in has ended: the connections that were opened with it are closed (4003)."""
 
@@ -76,7 +85,7 @@ class LeaseDropped(msgspec.Struct, frozen=True, tag_field="event", tag="lease.dr
     trace: Trace | None = None
 
 
-RoomEvent: TypeAlias = LeasePut | LeaseDropped | RoomSaid | RoomClosed | RoleLost | LoginEnded
+RoomEvent: TypeAlias = LeasePut | LeaseDropped | RoomSaid | RoomClosed | RoleLost | RoleChanged | LoginEnded
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[RoomEvent] = msgspec.json.Decoder(RoomEvent)

@@ -9,15 +9,32 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from omnisonic.errors import InvalidInput
-from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
+from omnisonic.models import LoginId, MemberId, Person, Role, RoomId, uuid_meant
 from omnisonic.wire.transport import Tempo
 
 
 class Pass(NamedTuple):
-    """The right to be in a room: a sign-in, and the room, or None where the sign-in needs no role."""
+    """The right to be in a room: a sign-in, and the room, or None where the sign-in needs no role.
+
+    `is_listener`: as a listener, who changes nothing there.
+    """
 
     login: LoginId
     room: RoomId | None
+    is_listener: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rechecked:
+    """What has become of some passes.
+
+    Attributes:
+        lapsed: Those that are not valid any more.
+        changed: Those that are, but for `is_listener`, which is the other way round now.
+    """
+
+    lapsed: Sequence[Pass] = ()
+    changed: Sequence[Pass] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +44,7 @@ class Standing:
     Attributes:
         is_sessions: The room is a session's, in whatever form its id is written.
         person: Whose sign-in it is; None without one, or when it has ended.
-        has_role: They have a role in that session, and the room is written in the usual form of its id.
+        role: Theirs in that session, if the room is written in the usual form of its id; otherwise None.
         is_reserved: The wanted member id is another user's id.
         is_own: The wanted member id is their own user's id.
         tempo: The session's.
@@ -35,10 +52,15 @@ class Standing:
 
     is_sessions: bool
     person: Person | None
-    has_role: bool
+    role: Role | None
     is_reserved: bool
     is_own: bool = False
     tempo: Tempo | None = field(default=None, compare=False)
+
+    @property
+    def has_role(self) -> bool:
+        """Whether they have a role in the session."""
+        return self.role is not None
 
     @property
     def is_anybodys(self) -> bool:
@@ -75,8 +97,8 @@ class AccessStore(Protocol):
         """The rights of the user of `login` in the room, and whether they may use `member_id`."""
         ...
 
-    async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
-        """Those of `passes` that are not valid any more. The sign-ins of the others count as used now."""
+    async def recheck(self, passes: Sequence[Pass]) -> Rechecked:
+        """Whether `passes` are still valid, as they are. Sign-ins of those that have not lapsed count as used now."""
         ...
 
     async def ping(self) -> None:

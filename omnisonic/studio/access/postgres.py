@@ -12,7 +12,7 @@ from omnisonic.identity.logins import TOUCH_S
 from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
-from omnisonic.studio.access import AccessStore, Pass, Standing
+from omnisonic.studio.access import AccessStore, Pass, Rechecked, Standing
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.wire.transport import Tempo
 
@@ -20,33 +20,36 @@ _STANDING: Final = """
 -- $1 sign-in, $2 session, $3 the user's id that is wanted as member id; each may be NULL. Always one row.
 SELECT session.id IS NOT NULL AS is_sessions, session.tempo_bpm, session.beats_per_bar,
     person.id::text AS id, person.name, person.email, person.image,
-    EXISTS (SELECT FROM session_members WHERE session_id = $2::uuid AND user_id = person.id) AS has_role,
+    CASE WHEN session.owner_id = person.id THEN 'owner' ELSE member.role END AS role,
     EXISTS (SELECT FROM users WHERE id = $3::uuid AND id IS DISTINCT FROM person.id) AS is_reserved
 FROM (VALUES ($1::text)) AS asked (login)
 LEFT JOIN sessions AS session ON session.id = $2::uuid
 LEFT JOIN live_logins AS login ON login.id = asked.login
 LEFT JOIN users AS person ON person.id = login.user_id
+LEFT JOIN session_members AS member ON member.session_id = session.id AND member.user_id = person.id
 """
 
-_LAPSED: Final = """
--- $1 sign-ins and $2 sessions, in pairs, $3 after how long a use is noted again. The places, from 1 on, of the pairs
--- that do not hold. Without a session only the sign-in must hold.
+_RECHECK: Final = """
+-- $1 sign-ins, $2 sessions and $3 whether as a listener, side by side, $4 after how long a use is noted again. The
+-- places, from 1 on, of those that do not hold, or not in this role. Without a session only the sign-in must hold.
 WITH pass AS MATERIALIZED (
-    SELECT login, session, place FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS pass (login, session, place)
+    SELECT login, session, is_listener, place
+    FROM unnest($1::text[], $2::uuid[], $3::boolean[]) WITH ORDINALITY AS pass (login, session, is_listener, place)
 ), held AS MATERIALIZED (
-    SELECT pass.place, pass.login
+    SELECT pass.place, pass.login, coalesce(member.role = 'listener', false) AS is_listener
     FROM pass
     JOIN live_logins AS login ON login.id = pass.login
     LEFT JOIN session_members AS member ON member.session_id = pass.session AND member.user_id = login.user_id
     WHERE pass.session IS NULL OR member.user_id IS NOT NULL
 ), unnoted AS (
     -- One that is locked is being noted, or ended, by another transaction.
-    SELECT id FROM logins WHERE id IN (SELECT login FROM held) AND seen_at < now() - $3::interval
+    SELECT id FROM logins WHERE id IN (SELECT login FROM held) AND seen_at < now() - $4::interval
     FOR NO KEY UPDATE SKIP LOCKED
 ), noted AS (
     UPDATE logins SET seen_at = now() FROM unnoted WHERE logins.id = unnoted.id
 )
-SELECT place FROM pass WHERE place NOT IN (SELECT place FROM held) ORDER BY place
+SELECT pass.place, held.place IS NULL AS is_lapsed FROM pass LEFT JOIN held ON held.place = pass.place
+WHERE held.place IS NULL OR held.is_listener <> pass.is_listener ORDER BY pass.place
 """
 
 
@@ -73,19 +76,23 @@ class PostgresAccess:
         return Standing(
             is_sessions=row["is_sessions"],
             person=person,
-            has_role=row["has_role"] and room == session,
+            role=row["role"] if room == session else None,
             is_reserved=row["is_reserved"],
             is_own=person is not None and person.id == user,
             tempo=Tempo(row["tempo_bpm"], row["beats_per_bar"]) if row["is_sessions"] else None,
         )
 
-    async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
+    async def recheck(self, passes: Sequence[Pass]) -> Rechecked:
         if not passes:
-            return []
+            return Rechecked()
         logins = [each.login for each in passes]
         sessions = [None if each.room is None else uuid_or_none(each.room) or NIL_UUID for each in passes]
-        rows = await self._database.rows(_LAPSED, logins, sessions, timedelta(seconds=TOUCH_S))
-        return [passes[row["place"] - 1] for row in rows]
+        listening = [each.is_listener for each in passes]
+        rows = await self._database.rows(_RECHECK, logins, sessions, listening, timedelta(seconds=TOUCH_S))
+        return Rechecked(
+            [passes[row["place"] - 1] for row in rows if row["is_lapsed"]],
+            [passes[row["place"] - 1] for row in rows if not row["is_lapsed"]],
+        )
 
     async def ping(self) -> None:
         await self._database.ping()

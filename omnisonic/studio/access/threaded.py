@@ -9,7 +9,7 @@ from typing import Final
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.models import LoginId, MemberId, RoomId
-from omnisonic.studio.access import AccessStore, Pass, Standing
+from omnisonic.studio.access import AccessStore, Pass, Rechecked, Standing
 
 CALL_S: Final = 2.0
 """The deadline of a call on trio's side: a user waits to enter a room."""
@@ -27,8 +27,8 @@ class ThreadedAccess:
     ) -> Standing:
         return await self._thread.call(self._store.standing, room, login=login, member_id=member_id, timeout_s=CALL_S)
 
-    async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
-        return await self._thread.call(self._store.lapsed, passes, timeout_s=CALL_S)
+    async def recheck(self, passes: Sequence[Pass]) -> Rechecked:
+        return await self._thread.call(self._store.recheck, passes, timeout_s=CALL_S)
 
     async def ping(self) -> None:
         await self._thread.call(self._store.ping, timeout_s=CALL_S)

@@ -4,7 +4,7 @@
 them and undoes what can be undone: changes of the mix, of the session's name and tempo, and removal into the bin. An
 undo is a row as well, and can be undone.
 
-Everybody with a role in the session sees its activity. Whoever may make a change may undo it.
+Everybody with a role in the session sees its activity. Whoever may make a change may undo it; a listener, none.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

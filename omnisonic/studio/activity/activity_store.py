@@ -30,7 +30,7 @@ from omnisonic.studio.activity import (
     tell_nobody,
 )
 from omnisonic.studio.activity.recording import COLUMNS, JOINS, encode_value, event_from_row, lock_actor
-from omnisonic.studio.sessions import Change, Cursor, NoSuchSession, NotSignedIn
+from omnisonic.studio.sessions import Change, Cursor, ListenersChangeNothing, NoSuchSession, NotSignedIn
 from omnisonic.studio.sessions import session_changes as sessions
 from omnisonic.studio.sessions.session_statements import asked
 from omnisonic.studio.uploads import Mix, NoSuchUpload
@@ -53,8 +53,8 @@ ORDER BY event.at DESC, event.id DESC
 """)
 
 _FIND: Final = asked("""
--- $3 event. What never changes of it.
-SELECT asked.session_id::text, event.id::text, event.kind, event.field, event.subject_id::text
+-- $3 event. What never changes of it, and whether the user is no listener.
+SELECT asked.session_id::text, asked.edits, event.id::text, event.kind, event.field, event.subject_id::text
 FROM asked LEFT JOIN activity AS event ON event.session_id = asked.session_id AND event.id = $3
 """)
 
@@ -115,7 +115,7 @@ class ActivityStore:
         Raises:
             NoSuchActivity, CannotUndo, AlreadyUndone, ChangedSince
             OmnisonicError: As the change itself, when the user may not make it: `OwnerOnly`, `UploaderOnly`,
-                `QuotaExceeded`.
+                `ListenersChangeNothing`, `QuotaExceeded`.
         """
         async with self._database.transaction() as connection:
             actor = await lock_actor(connection, self._use, login)
@@ -126,6 +126,8 @@ class ActivityStore:
                 raise NoSuchSession
             if found["id"] is None:
                 raise NoSuchActivity
+            if not found["edits"]:
+                raise ListenersChangeNothing
             undone = await self._undo(connection, login, actor, found)
             await connection.execute(_MARK, found["id"], undone.event.id)
         await self._tell([undone.event])

@@ -5,8 +5,9 @@ history (`omnisonic.studio.exports.export_store`). The finished file is an objec
 that completes the row, the object counts as unreferenced (`omnisonic.studio.uploads`), so no crash leaves one without
 the other for good.
 
-Every member of the session may request exports and sees all of them. The requester and the session's owner may remove
-an export. Removing one that is still being made stops the work.
+Everybody with a role in the session sees all its exports; its owner and editors may request them. The session's owner,
+and the requester unless they are a listener now, may remove an export. Removing one that is still being made stops the
+work.
 """
 
 from typing import Final

@@ -1,6 +1,7 @@
 """The exports of sessions as users see them: request, list, read and remove. The table `exports` in Postgres.
 
-Every user with a role in the session may see its exports. `due_at` is NULL for exports that are completed or failed.
+Every user with a role in the session may see its exports; a listener requests and removes none. `due_at` is NULL for
+exports that are completed or failed.
 A request locks the rows of the session and of the user, so that two requests at once cannot both take the last place.
 
 Overload, or the database unavailable: `Unavailable` (`omnisonic.stores.database.pool`). Each method is one transaction:
@@ -29,7 +30,7 @@ from omnisonic.studio.exports import (
     TooManyExports,
     TooManyExportsOfUser,
 )
-from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
+from omnisonic.studio.sessions import ListenersChangeNothing, NoSuchSession, NotSignedIn
 from omnisonic.studio.sessions.session_statements import asked
 from omnisonic.studio.uploads.upload_statements import LOCK_USER
 
@@ -59,7 +60,7 @@ _LOCK_SESSION: Final = asked("""
     FOR NO KEY UPDATE OF session
 )
 -- The name is NULL when the user has no role in the session.
-SELECT asked.user_id, locked.name FROM asked LEFT JOIN locked ON true
+SELECT asked.user_id, asked.edits, locked.name FROM asked LEFT JOIN locked ON true
 """)
 
 _CREATE: Final = f"""
@@ -101,15 +102,19 @@ ORDER BY export.created_at DESC, export.id DESC
 _REMOVE: Final = f"""
 -- $1 sign-in, $2 export. One row when the sign-in is valid: the deleted export, or NULLs and why.
 WITH asked AS MATERIALIZED (
-    SELECT export.id, coalesce(export.user_id = login.user_id, false) OR session.owner_id = login.user_id AS may
+    SELECT export.id, session.owner_id = login.user_id OR (
+        member.role = 'editor' AND coalesce(export.user_id = login.user_id, false)
+    ) AS may, member.role = 'listener' AS is_listener
     FROM live_logins AS login
     LEFT JOIN exports AS export ON export.id = $2 AND {_IS_SHARED}
     LEFT JOIN sessions AS session ON session.id = export.session_id
+    LEFT JOIN session_members AS member ON member.session_id = session.id AND member.user_id = login.user_id
     WHERE login.id = $1
 ), export AS (
     DELETE FROM exports AS export USING asked WHERE export.id = asked.id AND asked.may RETURNING export.*
 )
-SELECT {COLUMNS}, asked.id IS NOT NULL AS is_visible, coalesce(asked.may, false) AS may_remove
+SELECT {COLUMNS}, asked.id IS NOT NULL AS is_visible, coalesce(asked.may, false) AS may_remove,
+    coalesce(asked.is_listener, false) AS is_listener
 FROM asked LEFT JOIN export ON true
 """
 
@@ -147,6 +152,7 @@ class ExportStore:
         """Request an export. It is `pending` at first.
 
         Raises:
+            ListenersChangeNothing
             TooManyExports: The session has `most_active` in the making.
             TooManyExportsOfUser: The user has `most_active_of_user` in the making.
         """
@@ -159,6 +165,8 @@ class ExportStore:
                 self._use.note(login)
                 if found["name"] is None:
                     raise NoSuchSession
+                if not found["edits"]:
+                    raise ListenersChangeNothing
                 await self._check_user(connection, found["user_id"])
                 values = session_id, found["user_id"], format_, file_name_of(found["name"], format_), self._most_active
                 row = await connection.fetchrow(_CREATE, *values, current_trace())
@@ -194,6 +202,7 @@ class ExportStore:
         Of several calls at once one succeeds.
 
         Raises:
+            ListenersChangeNothing
             RequesterOnly: Somebody else requested it, and the user does not own the session.
         """
         export_id = uuid_or_none(export)
@@ -203,6 +212,8 @@ class ExportStore:
             row = await connection.fetchrow(_REMOVE, login, export_id)
             if row is None:
                 raise NotSignedIn
+            if row["is_listener"]:
+                raise ListenersChangeNothing
             if row["id"] is None:
                 raise RequesterOnly if row["is_visible"] and not row["may_remove"] else NoSuchExport
             removed = export_from_row(row)

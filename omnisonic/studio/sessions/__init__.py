@@ -1,7 +1,8 @@
 """Music sessions: who owns them, who shares them (SPEC 3). Adapters: `omnisonic.studio.sessions.memory`, `.postgres`.
 
 Every call takes the caller's sign-in and checks it in the same step as what it does, so that no change comes between.
-Owners may do everything. Collaborators see the session and may leave it. For all others it does not exist.
+Owners may do everything. Collaborators see the session and may leave it; what else they may do is their role's, editor
+or listener. For all others it does not exist. There is one owner, who may pass the session on to a collaborator.
 """
 
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.models import Invite, InviteId, LoginId, Person, Session, SessionId, UserId
+from omnisonic.models import Collaborator, GivenRole, Invite, InviteId, LoginId, Person, Session, SessionId, UserId
 
 INVITE_S: Final = 7 * 24 * 60 * 60
 """How long an invite is valid: a week. Any number of users may accept it."""
@@ -21,7 +22,7 @@ LONGEST_PAGE: Final = 100
 DEFAULT_TEMPO_BPM: Final = 120.0
 DEFAULT_BEATS_PER_BAR: Final = 4
 
-People: TypeAlias = list[Person]
+People: TypeAlias = list[Collaborator]
 """An alias, because `list` is a method below."""
 Invites: TypeAlias = list[Invite]
 
@@ -80,6 +81,15 @@ class OwnerOnly(OmnisonicError):
         super().__init__("Only the session's owner can do that.")
 
 
+class ListenersChangeNothing(OmnisonicError):
+    """A listener wants to change something in the session."""
+
+    code = "listeners_change_nothing"
+
+    def __init__(self) -> None:
+        super().__init__("You are a listener here, and listeners change nothing. The owner can make you an editor.")
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """A position in a list, newest first: just after the item created at that time with that id.
 
@@ -110,6 +120,7 @@ class Offer(msgspec.Struct, frozen=True):
 
     session_name: str
     owner: Person
+    role: GivenRole
     invite_ends_at: datetime
 
 
@@ -157,7 +168,7 @@ class SessionStore(Protocol):
         """Delete it with its invites and collaborators. Errors: `OwnerOnly`."""
         ...
 
-    async def invite(self, login: LoginId, session: SessionId, digest: str) -> Invite:
+    async def invite(self, login: LoginId, session: SessionId, digest: str, role: GivenRole = "editor") -> Invite:
         """Create an invite whose secret has this `digest`. Errors: `OwnerOnly`, `TooManyInvites`."""
         ...
 
@@ -174,7 +185,8 @@ class SessionStore(Protocol):
         ...
 
     async def accept(self, login: LoginId, digest: str) -> SessionId:
-        """Become a collaborator by an invite. Nothing changes for the owner and for collaborators.
+        """Become a collaborator by an invite, in the invite's role. Nobody loses by it: the owner and editors stay what
+        they are, and a listener becomes an editor by an editor's invite.
 
         Errors: `NoSuchInvite`.
         """
@@ -184,6 +196,20 @@ class SessionStore(Protocol):
         """List all collaborators, in the order in which they joined. The owner is not one.
 
         Only the owner sees their e-mail addresses; a collaborator sees their own.
+        """
+        ...
+
+    async def change_role(self, login: LoginId, session: SessionId, user: UserId, role: GivenRole) -> Collaborator:
+        """Give a collaborator another role. When they become a listener, invites for editors are withdrawn.
+
+        Errors: `OwnerOnly`, `NoSuchCollaborator`.
+        """
+        ...
+
+    async def pass_on(self, login: LoginId, session: SessionId, user: UserId) -> Session:
+        """Make a collaborator the owner. Who was the owner becomes an editor. Of several calls at once one succeeds.
+
+        Errors: `OwnerOnly`; `NoSuchCollaborator`: they have left, or are the owner.
         """
         ...
 

@@ -13,7 +13,17 @@ from uuid import uuid4
 
 import msgspec
 
-from omnisonic.models import INVITED, Invite, InviteId, LoginId, Person, Role, Session, SessionId, UserId
+from omnisonic.models import (
+    Collaborator,
+    GivenRole,
+    Invite,
+    InviteId,
+    LoginId,
+    Person,
+    Session,
+    SessionId,
+    UserId,
+)
 from omnisonic.stores.database.uuids import uuid_or_none
 from omnisonic.studio.sessions import (
     DEFAULT_BEATS_PER_BAR,
@@ -46,7 +56,7 @@ class _StoredSession:
     """A session as its owner sees it, its collaborators in the order they joined, and its invites by digest."""
 
     session: Session
-    collaborators: list[UserId] = field(default_factory=list)
+    collaborators: dict[UserId, GivenRole] = field(default_factory=dict)
     invites: dict[str, Invite] = field(default_factory=dict)
 
 
@@ -111,14 +121,14 @@ class MemorySessions:
             self._remove_place(user, stored.session)
         del self._sessions[session]
 
-    async def invite(self, login: LoginId, session: SessionId, digest: str) -> Invite:
+    async def invite(self, login: LoginId, session: SessionId, digest: str, role: GivenRole = "editor") -> Invite:
         stored = self._check_owner(self._check_login(login), session)
         for old in [each for each, invite in stored.invites.items() if invite.expires_at <= self._clock()]:
             self._withdraw_invite(stored, old)
         if len(stored.invites) >= MOST_INVITES:
             raise TooManyInvites
         now = self._clock()
-        made = Invite(str(uuid4()), INVITED, now, now + timedelta(seconds=INVITE_S))
+        made = Invite(str(uuid4()), role, now, now + timedelta(seconds=INVITE_S))
         self._invites[digest] = session
         stored.invites[digest] = made
         return made
@@ -138,22 +148,45 @@ class MemorySessions:
     async def offer(self, digest: str) -> Offer:
         stored, invite = self._find_invite(digest)
         owner = self._people[stored.session.owner.id].without_email()
-        return Offer(stored.session.name, owner, invite.expires_at)
+        return Offer(stored.session.name, owner, invite.role, invite.expires_at)
 
     async def accept(self, login: LoginId, digest: str) -> SessionId:
         user = self._check_login(login)
-        stored, _ = self._find_invite(digest)
-        if user != stored.session.owner.id and user not in stored.collaborators:
-            stored.collaborators.append(user)
+        stored, invite = self._find_invite(digest)
+        if user == stored.session.owner.id:
+            return stored.session.id
+        if user not in stored.collaborators:
             self._add_place(user, stored.session)
+        if stored.collaborators.get(user) != "editor":
+            stored.collaborators[user] = invite.role
         return stored.session.id
 
     async def collaborators(self, login: LoginId, session: SessionId) -> People:
         user = self._check_login(login)
         stored = self._check_role(user, session)
         sees_all = user == stored.session.owner.id
-        people = [self._people[each] for each in stored.collaborators]
+        people = [self._collaborator(stored, each) for each in stored.collaborators]
         return [person if sees_all or person.id == user else person.without_email() for person in people]
+
+    async def change_role(self, login: LoginId, session: SessionId, user: UserId, role: GivenRole) -> Collaborator:
+        stored = self._check_owner(self._check_login(login), session)
+        if user not in stored.collaborators:
+            raise NoSuchCollaborator
+        stored.collaborators[user] = role
+        if role == "listener":
+            for digest in [each for each, invite in stored.invites.items() if invite.role == "editor"]:
+                self._withdraw_invite(stored, digest)
+        return self._collaborator(stored, user)
+
+    async def pass_on(self, login: LoginId, session: SessionId, user: UserId) -> Session:
+        owner = self._check_login(login)
+        stored = self._check_owner(owner, session)
+        if user not in stored.collaborators:
+            raise NoSuchCollaborator
+        del stored.collaborators[user]
+        stored.collaborators[owner] = "editor"
+        stored.session = msgspec.structs.replace(stored.session, owner=self._people[user], updated_at=self._clock())
+        return self._view(owner, session)
 
     async def remove(self, login: LoginId, session: SessionId, user: UserId) -> None:
         asking = self._check_login(login)
@@ -163,7 +196,7 @@ class MemorySessions:
             raise OwnerOnly
         if user not in stored.collaborators:
             raise NoSuchCollaborator
-        stored.collaborators.remove(user)
+        del stored.collaborators[user]
         self._remove_place(user, stored.session)
         if owns:
             self._withdraw_invites(stored)
@@ -190,12 +223,15 @@ class MemorySessions:
         return stored
 
     def _view(self, user: UserId, session: SessionId) -> Session:
-        full = self._sessions[session].session
-        owner = self._people[full.owner.id]
-        role: Role = "owner" if user == owner.id else "collaborator"
-        if role != "owner":
-            owner = owner.without_email()
-        return msgspec.structs.replace(full, owner=owner, role=role)
+        stored = self._sessions[session]
+        owner = self._people[stored.session.owner.id]
+        if user == owner.id:
+            return msgspec.structs.replace(stored.session, owner=owner, role="owner")
+        return msgspec.structs.replace(stored.session, owner=owner.without_email(), role=stored.collaborators[user])
+
+    def _collaborator(self, stored: _StoredSession, user: UserId) -> Collaborator:
+        person = self._people[user]
+        return Collaborator(person.id, person.name, person.email, person.image, stored.collaborators[user])
 
     def _add_place(self, user: UserId, session: Session) -> None:
         insort(self._places.setdefault(user, []), (session.created_at, session.id))

@@ -7,8 +7,8 @@ done whole or not at all. Shutdown: the owner of `Database` closes it.
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from omnisonic.models import INVITED, Invite, InviteId, LoginId, Session, SessionId, UserId
-from omnisonic.models.activity import ActivityEvent, ActivityKind
+from omnisonic.models import Collaborator, GivenRole, Invite, InviteId, LoginId, Role, Session, SessionId, UserId
+from omnisonic.models.activity import ROLE, ActivityEvent, ActivityField, ActivityKind
 from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
 from omnisonic.studio.accounts.login_activity import LoginUse
@@ -94,12 +94,12 @@ class PostgresSessions:
         row = await self._use.fetch_row(statements.DELETE, login, uuid_or_none(session))
         check_owner(owns=row["owns"], is_done=row["is_gone"])
 
-    async def invite(self, login: LoginId, session: SessionId, digest: str) -> Invite:
+    async def invite(self, login: LoginId, session: SessionId, digest: str, role: GivenRole = "editor") -> Invite:
         session_id, life = uuid_or_none(session), timedelta(seconds=INVITE_S)
         async with self._database.transaction() as transaction:
             await lock_actor(transaction, self._use, login)
             await lock_session(transaction, login, session)
-            row = await transaction.fetchrow(statements.CREATE_INVITE, session_id, digest, life, MOST_INVITES)
+            row = await transaction.fetchrow(statements.CREATE_INVITE, session_id, digest, life, MOST_INVITES, role)
         if row is None:
             raise TooManyInvites
         return _invite(row)
@@ -121,7 +121,7 @@ class PostgresSessions:
         row = await self._database.row(statements.READ_OFFER, digest)
         if row is None:
             raise NoSuchInvite
-        return Offer(row["session_name"], person_from_row(row).without_email(), row["expires_at"])
+        return Offer(row["session_name"], person_from_row(row).without_email(), row["role"], row["expires_at"])
 
     async def accept(self, login: LoginId, digest: str) -> SessionId:
         async with self._database.transaction() as transaction:
@@ -132,6 +132,9 @@ class PostgresSessions:
             events = []
             if row["is_new"]:
                 events = await _record_member(transaction, row["session_id"], user, "member.joined", user)
+            if row["is_promoted"]:
+                roles: tuple[Role, Role] = ("listener", "editor")
+                events = await _record_member(transaction, row["session_id"], user, "member.changed", user, roles)
         await self._tell(events)
         return str(row["session_id"])
 
@@ -139,8 +142,27 @@ class PostgresSessions:
         rows = await self._use.fetch_rows(statements.LIST_COLLABORATORS, login, uuid_or_none(session))
         if not rows[0]["is_there"]:
             raise NoSuchSession
-        people = ((person_from_row(row), row["sees_email"]) for row in rows if row["id"] is not None)
+        people = ((_collaborator(row, row["role"]), row["sees_email"]) for row in rows if row["id"] is not None)
         return [person if sees_email else person.without_email() for person, sees_email in people]
+
+    async def change_role(self, login: LoginId, session: SessionId, user: UserId, role: GivenRole) -> Collaborator:
+        async with self._database.transaction() as transaction:
+            actor = await lock_actor(transaction, self._use, login)
+            changed, events = await _change_role(transaction, login, session, user, role, shown=role, actor=actor)
+        await self._tell(events)
+        return changed
+
+    async def pass_on(self, login: LoginId, session: SessionId, user: UserId) -> Session:
+        async with self._database.transaction() as transaction:
+            actor = await lock_actor(transaction, self._use, login)
+            # The owner's own row says editor: it is so for the next one, and stays so for this one.
+            _, events = await _change_role(transaction, login, session, user, "editor", shown="owner", actor=actor)
+            await transaction.execute(statements.SET_OWNER, uuid_or_none(session), uuid_or_none(user))
+            row = await transaction.fetchrow(statements.GET, login, uuid_or_none(session))
+            if row is None:
+                raise NotSignedIn
+        await self._tell(events)
+        return session_from_row(row)
 
     async def remove(self, login: LoginId, session: SessionId, user: UserId) -> None:
         values = uuid_or_none(session), uuid_or_none(user)
@@ -155,11 +177,50 @@ class PostgresSessions:
         await self._tell(events)
 
 
+async def _change_role(
+    transaction: Connection,
+    login: LoginId,
+    session: SessionId,
+    user: UserId,
+    role: GivenRole,
+    *,
+    shown: Role,
+    actor: UserId,
+) -> tuple[Collaborator, list[ActivityEvent]]:
+    """Give a collaborator a role, which the activity shows as `shown`.
+
+    Raises:
+        NotSignedIn, NoSuchSession, OwnerOnly, NoSuchCollaborator
+    """
+    # In the order in which the deletion of an account locks.
+    await transaction.execute(statements.LOCK_USER, uuid_or_none(user))
+    locked = await lock_session(transaction, login, session)
+    row = await transaction.fetchrow(statements.CHANGE_ROLE, locked["id"], uuid_or_none(user), role)
+    if row is None:
+        raise NoSuchCollaborator
+    changed, events = _collaborator(row, role), list[ActivityEvent]()
+    if row["role"] != shown:
+        roles = row["role"], shown
+        events = await _record_member(transaction, locked["id"], actor, "member.changed", changed.id, roles)
+    return changed, events
+
+
 async def _record_member(
-    transaction: Connection, session: SessionId, actor: UserId, kind: ActivityKind, user: UserId
+    transaction: Connection,
+    session: SessionId,
+    actor: UserId,
+    kind: ActivityKind,
+    user: UserId,
+    roles: tuple[Role, Role] | None = None,
 ) -> list[ActivityEvent]:
     name = await name_of(transaction, user)
-    return await record(transaction, session=session, actor=actor, kind=kind, subject=user, name=name)
+    change: tuple[ActivityField, Role, Role] | None = None if roles is None else (ROLE, *roles)
+    return await record(transaction, session=session, actor=actor, kind=kind, subject=user, name=name, change=change)
+
+
+def _collaborator(row: Row, role: GivenRole) -> Collaborator:
+    person = person_from_row(row)
+    return Collaborator(person.id, person.name, person.email, person.image, role)
 
 
 def _check_removed(row: Row) -> None:
@@ -175,7 +236,7 @@ def _check_removed(row: Row) -> None:
 
 
 def _invite(row: Row) -> Invite:
-    return Invite(row["id"], INVITED, created_at=row["created_at"], expires_at=row["expires_at"])
+    return Invite(row["id"], row["role"], created_at=row["created_at"], expires_at=row["expires_at"])
 
 
 _fits: type[SessionStore] = PostgresSessions

@@ -26,6 +26,9 @@ async def lock_session(connection: Connection, login: LoginId, session: SessionI
         NotSignedIn, NoSuchSession, OwnerOnly
     """
     row = await connection.fetchrow(statements.LOCK_AS_OWNER, login, uuid_or_none(session))
+    if row is not None and row["owns"] and not row["is_there"]:
+        # It was deleted or passed on while this waited for its lock; a new statement sees which.
+        row = await connection.fetchrow(statements.LOCK_AS_OWNER, login, uuid_or_none(session))
     if row is None:
         raise NotSignedIn
     check_owner(owns=row["owns"], is_done=row["is_there"])

@@ -3,8 +3,9 @@
 Most statements begin with `asked`: one row, as soon as the sign-in holds, with the role of the user in the session. So
 one statement tells strangers, other users, collaborators and owners apart, and acts only for those who may.
 
-Statements that accept an invite, or delete a session's invites, lock the session's row first. So each sees what the
-others have done, and never do two wait for each other.
+Statements that accept an invite, delete a session's invites, or change who may do what, lock the session's row first.
+So each sees what the others have done, and never do two wait for each other. What only the owner may do compares the
+`owner_id` of the locked row: ownership may have been passed on while the statement waited.
 """
 
 from typing import Final
@@ -12,7 +13,8 @@ from typing import Final
 _ASKED: Final = """
 -- $1 sign-in, $2 session.
 WITH asked AS MATERIALIZED (
-    SELECT login.user_id, session.id AS session_id, session.owner_id = login.user_id AS owns
+    SELECT login.user_id, session.id AS session_id, session.owner_id = login.user_id AS owns,
+        member.role = 'editor' AS edits
     FROM live_logins AS login
     LEFT JOIN session_members AS member ON member.user_id = login.user_id AND member.session_id = $2
     LEFT JOIN sessions AS session ON session.id = member.session_id
@@ -22,7 +24,10 @@ WITH asked AS MATERIALIZED (
 
 
 def asked(rest: str) -> str:
-    """A statement that begins with `asked` (user_id, session_id, owns); `session_id` is NULL when they have no role."""
+    """A statement that begins with `asked` (user_id, session_id, owns, edits).
+
+    `edits` is true for owner and editors, false for listeners. All but `user_id` are NULL when they have no role.
+    """
     return _ASKED + rest
 
 
@@ -40,11 +45,12 @@ def columns(session: str) -> str:
     )
 
 
+_ROLE: Final = "CASE WHEN owner.id = login.user_id THEN 'owner' ELSE {member}.role END AS role"
+
 GET: Final = f"""
 -- $1 sign-in, $2 session. One row, as soon as the sign-in holds; NULLs but for the user when they have no role in
 -- the session.
-SELECT {columns("session")},
-    CASE WHEN owner.id = login.user_id THEN 'owner' ELSE 'collaborator' END AS role, login.user_id::text
+SELECT {columns("session")}, {_ROLE.format(member="member")}, login.user_id::text
 FROM live_logins AS login
 LEFT JOIN session_members AS member ON member.user_id = login.user_id AND member.session_id = $2
 LEFT JOIN sessions AS session ON session.id = member.session_id
@@ -56,12 +62,11 @@ LIST: Final = f"""
 -- $1 sign-in, $2 and $3 the time and the id to begin after, $4 how many. One row at least, with the user, as soon as
 -- the sign-in holds. The places come from the index alone, no more of them than wanted; the constant tells the planner
 -- that they are few.
-SELECT {columns("session")},
-    CASE WHEN owner.id = login.user_id THEN 'owner' ELSE 'collaborator' END AS role, login.user_id::text
+SELECT {columns("session")}, {_ROLE.format(member="place")}, login.user_id::text
 FROM live_logins AS login
 LEFT JOIN LATERAL (
-    SELECT first.session_id FROM (
-        SELECT member.session_id FROM session_members AS member
+    SELECT first.session_id, first.role FROM (
+        SELECT member.session_id, member.role FROM session_members AS member
         WHERE member.user_id = login.user_id AND (member.created_at, member.session_id) < ($2, $3)
         ORDER BY member.created_at DESC, member.session_id DESC
         LIMIT 101
@@ -92,7 +97,7 @@ CHANGE: Final = asked(f"""
     UPDATE sessions AS session
     SET name = coalesce($3, name), tempo_bpm = coalesce($4, tempo_bpm), beats_per_bar = coalesce($5, beats_per_bar),
         updated_at = clock_timestamp()
-    FROM asked WHERE session.id = asked.session_id AND asked.owns
+    FROM asked WHERE session.id = asked.session_id AND session.owner_id = asked.user_id
     RETURNING session.*
 )
 SELECT {columns("changed")}, 'owner' AS role, asked.owns
@@ -103,7 +108,8 @@ LEFT JOIN users AS owner ON owner.id = changed.owner_id
 
 DELETE: Final = asked("""
 , gone AS (
-    DELETE FROM sessions AS session USING asked WHERE session.id = asked.session_id AND asked.owns RETURNING session.id
+    DELETE FROM sessions AS session USING asked
+    WHERE session.id = asked.session_id AND session.owner_id = asked.user_id RETURNING session.id
 )
 SELECT asked.owns, gone.id IS NOT NULL AS is_gone FROM asked LEFT JOIN gone ON true
 """)
@@ -111,7 +117,7 @@ SELECT asked.owns, gone.id IS NOT NULL AS is_gone FROM asked LEFT JOIN gone ON t
 LIST_COLLABORATORS: Final = asked("""
 -- `sees_email`: whether the user may see the address of this collaborator.
 SELECT asked.session_id IS NOT NULL AS is_there, asked.owns OR person.id = asked.user_id AS sees_email,
-    person.id::text, person.name, person.email, person.image
+    person.id::text, person.name, person.email, person.image, member.role
 FROM asked
 LEFT JOIN session_members AS member ON member.session_id = asked.session_id
     AND member.user_id <> (SELECT owner_id FROM sessions WHERE id = asked.session_id)
@@ -121,18 +127,19 @@ ORDER BY member.joined_at, member.user_id
 
 REMOVE_COLLABORATOR: Final = asked("""
 , locked AS MATERIALIZED (
-    SELECT session.id FROM sessions AS session JOIN asked ON asked.session_id = session.id
+    SELECT session.id, session.owner_id = asked.user_id AS owns
+    FROM sessions AS session JOIN asked ON asked.session_id = session.id
     FOR NO KEY UPDATE OF session
 ), gone AS (
     -- $3 user.
     DELETE FROM session_members AS member USING locked, asked
     WHERE member.session_id = locked.id AND member.user_id = $3
-        AND (asked.owns AND asked.user_id <> $3 OR NOT asked.owns AND asked.user_id = $3)
+        AND (locked.owns AND asked.user_id <> $3 OR NOT locked.owns AND asked.user_id = $3)
     RETURNING member.session_id
 ), taken_back AS (
-    DELETE FROM invites USING gone, asked WHERE invites.session_id = gone.session_id AND asked.owns
+    DELETE FROM invites USING gone, locked WHERE invites.session_id = gone.session_id AND locked.owns
 )
-SELECT locked.id IS NOT NULL AS is_there, asked.owns, asked.user_id = $3 AS leaves,
+SELECT locked.id IS NOT NULL AS is_there, locked.owns, asked.user_id = $3 AS leaves,
     gone.session_id IS NOT NULL AS is_gone
 FROM asked LEFT JOIN locked ON true LEFT JOIN gone ON true
 """)
@@ -141,7 +148,7 @@ LOCK_AS_OWNER: Final = asked("""
 , locked AS MATERIALIZED (
     SELECT session.id, session.name, session.tempo_bpm, session.beats_per_bar
     FROM sessions AS session JOIN asked ON asked.session_id = session.id
-    WHERE asked.owns FOR NO KEY UPDATE OF session
+    WHERE session.owner_id = asked.user_id FOR NO KEY UPDATE OF session
 )
 SELECT asked.owns, locked.id IS NOT NULL AS is_there, locked.id::text, locked.name, locked.tempo_bpm,
     locked.beats_per_bar
@@ -149,17 +156,44 @@ FROM asked LEFT JOIN locked ON true
 """)
 """The role of the user. For an owner the session is locked, and what is returned of it is as it is now."""
 
+LOCK_USER: Final = """
+-- $1 user. The account is not deleted before the transaction ends.
+SELECT FROM users WHERE id = $1 FOR KEY SHARE
+"""
+
+CHANGE_ROLE: Final = """
+-- $1 session, which is locked, $2 user, $3 role. The collaborator, with the role that they had; no row without one.
+-- Invites for editors are withdrawn when they become a listener, so that none of them makes them an editor again.
+WITH before AS MATERIALIZED (
+    SELECT member.user_id, member.role
+    FROM session_members AS member JOIN sessions AS session ON session.id = member.session_id
+    WHERE member.session_id = $1 AND member.user_id = $2 AND member.user_id <> session.owner_id
+), changed AS (
+    UPDATE session_members AS member SET role = $3 FROM before
+    WHERE member.session_id = $1 AND member.user_id = before.user_id
+), taken_back AS (
+    DELETE FROM invites USING before WHERE session_id = $1 AND invites.role = 'editor' AND $3::text = 'listener'
+)
+SELECT person.id::text, person.name, person.email, person.image, before.role
+FROM before JOIN users AS person ON person.id = before.user_id
+"""
+
+SET_OWNER: Final = """
+-- $1 session, which is locked, $2 user, who is a collaborator.
+UPDATE sessions SET owner_id = $2, updated_at = clock_timestamp() WHERE id = $1
+"""
+
 CREATE_INVITE: Final = """
--- $1 session, $2 digest, $3 for how long, $4 most invites. No row when there are as many.
-INSERT INTO invites (digest, session_id, expires_at)
-SELECT $2, $1::uuid, clock_timestamp() + $3::interval
+-- $1 session, $2 digest, $3 for how long, $4 most invites, $5 role. No row when there are as many.
+INSERT INTO invites (digest, session_id, expires_at, role)
+SELECT $2, $1::uuid, clock_timestamp() + $3::interval, $5
 WHERE (SELECT count(*) FROM invites WHERE session_id = $1 AND expires_at > now()) < $4
-RETURNING id::text, created_at, expires_at
+RETURNING id::text, role, created_at, expires_at
 """
 
 LIST_INVITES: Final = asked("""
 -- Those that still hold, the newest first. One row at least, as soon as the sign-in holds.
-SELECT asked.owns, invite.id::text, invite.created_at, invite.expires_at
+SELECT asked.owns, invite.id::text, invite.role, invite.created_at, invite.expires_at
 FROM asked
 LEFT JOIN invites AS invite ON asked.owns AND invite.session_id = asked.session_id AND invite.expires_at > now()
 ORDER BY invite.created_at DESC, invite.id DESC
@@ -168,7 +202,7 @@ ORDER BY invite.created_at DESC, invite.id DESC
 WITHDRAW_INVITES: Final = asked("""
 , locked AS MATERIALIZED (
     SELECT session.id FROM sessions AS session JOIN asked ON asked.session_id = session.id
-    WHERE asked.owns FOR NO KEY UPDATE OF session
+    WHERE session.owner_id = asked.user_id FOR NO KEY UPDATE OF session
 ), gone AS (
     -- $3 the invite; NULL is all of them.
     DELETE FROM invites USING locked
@@ -181,7 +215,8 @@ FROM asked LEFT JOIN locked ON true
 
 READ_OFFER: Final = """
 -- $1 digest. The session and its owner, for who has the link; no row when the invite has expired.
-SELECT session.name AS session_name, owner.id::text, owner.name, owner.email, owner.image, invite.expires_at
+SELECT session.name AS session_name, owner.id::text, owner.name, owner.email, owner.image, invite.role,
+    invite.expires_at
 FROM invites AS invite
 JOIN sessions AS session ON session.id = invite.session_id
 JOIN users AS owner ON owner.id = session.owner_id
@@ -189,7 +224,8 @@ WHERE invite.digest = $1 AND invite.expires_at > now()
 """
 
 ACCEPT_INVITE: Final = """
--- $1 sign-in, $2 digest.
+-- $1 sign-in, $2 digest. One row, as soon as the sign-in holds: the session, or NULL without an invite, whether the
+-- user has a role there only now, and whether they were a listener and are an editor now.
 WITH login AS MATERIALIZED (
     SELECT user_id FROM live_logins WHERE id = $1
 ), locked AS MATERIALIZED (
@@ -199,16 +235,20 @@ WITH login AS MATERIALIZED (
     FOR NO KEY UPDATE
 ), invite AS MATERIALIZED (
     -- Locked as well, so that the row is read as it is now: the last holder of the session's lock may have deleted it.
-    SELECT invite.session_id, locked.created_at
+    SELECT invite.session_id, invite.role, locked.created_at
     FROM locked JOIN invites AS invite ON invite.session_id = locked.id
     WHERE invite.digest = $2 AND invite.expires_at > now()
     FOR KEY SHARE OF invite
 ), seated AS (
-    INSERT INTO session_members (session_id, user_id, created_at)
-    SELECT invite.session_id, login.user_id, invite.created_at FROM invite, login
-    ON CONFLICT DO NOTHING RETURNING user_id
+    INSERT INTO session_members AS member (session_id, user_id, created_at, role)
+    SELECT invite.session_id, login.user_id, invite.created_at, invite.role FROM invite, login
+    ON CONFLICT (session_id, user_id) DO UPDATE SET role = excluded.role
+        WHERE member.role = 'listener' AND excluded.role = 'editor'
+    RETURNING member.xmax = 0 AS is_new
 )
-SELECT invite.session_id::text, EXISTS (SELECT FROM seated) AS is_new FROM login LEFT JOIN invite ON true
+SELECT invite.session_id::text, coalesce(seated.is_new, false) AS is_new,
+    coalesce(NOT seated.is_new, false) AS is_promoted
+FROM login LEFT JOIN invite ON true LEFT JOIN seated ON true
 """
 
 SWEEP_INVITES: Final = """

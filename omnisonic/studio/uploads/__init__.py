@@ -5,8 +5,9 @@ object is registered as *unreferenced* before it is put. The transaction that in
 and deleting the row, in whatever way, registers the object again. The garbage collector deletes what stays unreferenced
 for too long (`omnisonic.studio.uploads.unreferenced_objects`, `.garbage_collector`).
 
-Everybody who shares a session can see, play and mix all its uploads. The uploader and the session's owner can remove
-them. An upload without a session belongs to its uploader alone.
+Everybody who shares a session can see and play all its uploads; its owner and editors can add and mix them. The
+session's owner, and the uploader unless they are a listener now, can remove them. An upload without a session belongs
+to its uploader alone.
 
 A removed upload is in the bin for `BIN_DAYS`. Whoever may remove it may restore it. Meanwhile it is in no list and no
 mixdown, and does not count towards the quota of its uploader, whose bin holds at most as many bytes as the quota: what

@@ -119,7 +119,11 @@ class ResumableStore:
         self._tell = tell
 
     async def create(self, login: LoginId, file_name: str, size: int, session: SessionId | None) -> Resumable:
-        """Create one of `size` bytes, which count towards the quota. Errors: `NoSuchSession`, `QuotaExceeded`."""
+        """Create one of `size` bytes, which count towards the quota.
+
+        Raises:
+            NoSuchSession, ListenersChangeNothing, QuotaExceeded
+        """
         life = timedelta(seconds=RESUMABLE_S)
         try:
             async with self._database.transaction() as connection:

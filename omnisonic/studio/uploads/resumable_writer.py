@@ -20,7 +20,7 @@ import msgspec
 from omnisonic.errors import InvalidInput, OmnisonicError, Unavailable
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.stores.storage import Key, Storage
-from omnisonic.studio.sessions import NoSuchSession
+from omnisonic.studio.sessions import ListenersChangeNothing, NoSuchSession
 from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads, UnsupportedMedia, UploadTooLarge
 from omnisonic.studio.uploads.chunks import Body, Chunks, ChunkTooLong
 from omnisonic.studio.uploads.garbage_collector import COLLECT_S, GarbageCollector
@@ -33,7 +33,14 @@ TAKE_OVER_S: Final = 5.0
 """How long a request waits for the one that it takes over from, when the quota has no room for both."""
 RETRY_S: Final = 0.5
 """The time between two attempts to reserve room."""
-FINAL: Final = (UnsupportedMedia, UploadTooLarge, QuotaExceeded, NoSuchSession, InvalidInput)
+FINAL: Final = (
+    UnsupportedMedia,
+    UploadTooLarge,
+    QuotaExceeded,
+    NoSuchSession,
+    ListenersChangeNothing,
+    InvalidInput,
+)
 """Errors that a repetition does not mend: the resumable is deleted."""
 
 

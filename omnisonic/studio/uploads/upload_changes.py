@@ -12,6 +12,7 @@ from omnisonic.models.activity import REMOVED, ActivityEvent, ActivityId, Activi
 from omnisonic.stores.database.pool import Connection, Row
 from omnisonic.stores.database.uuids import uuid_or_none
 from omnisonic.studio.activity.recording import record
+from omnisonic.studio.sessions import ListenersChangeNothing
 from omnisonic.studio.uploads import BIN_DAYS, Mix, NoSuchUpload, StoredUpload, UploaderOnly
 from omnisonic.studio.uploads import upload_statements as statements
 from omnisonic.studio.uploads.quota import check_quota
@@ -34,6 +35,7 @@ async def lock_upload(connection: Connection, user: UserId, upload: UploadId, *,
 
     Raises:
         NoSuchUpload
+        ListenersChangeNothing
     """
     upload_id = uuid_or_none(upload)
     if in_bin:
@@ -45,6 +47,8 @@ async def lock_upload(connection: Connection, user: UserId, upload: UploadId, *,
         row = await connection.fetchrow(statements.LOCK, user, upload_id)
     if row is None:
         raise NoSuchUpload
+    if row["is_listener"]:
+        raise ListenersChangeNothing
     return row
 
 

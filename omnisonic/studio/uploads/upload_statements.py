@@ -1,6 +1,8 @@
 """The table `uploads`, as `UploadStore` reads and writes it. Columns have the names of the fields of `Upload`.
 
-Who may see an upload: everybody with a role in its session, and its uploader. `removed_at` is NULL but for uploads in
+Who may see an upload: everybody with a role in its session, and its uploader. Who may change it: the owner and the
+editors of its session, and without a session its uploader. A listener changes nothing, not even what they have
+uploaded. `removed_at` is NULL but for uploads in
 the bin, which only `LOCK_REMOVED` finds.
 
 Statements that change an upload lock its uploader, its session and then itself, each by a statement of its own: what
@@ -18,6 +20,10 @@ _HAS_ROLE: Final = """EXISTS (
         SELECT FROM session_members AS member
         WHERE member.session_id = {session} AND member.user_id = login.user_id
     )"""
+_IS_LISTENER: Final = """EXISTS (
+        SELECT FROM session_members AS member
+        WHERE member.session_id = {session} AND member.user_id = login.user_id AND member.role = 'listener'
+    )"""
 _SESSION_S: Final = _HAS_ROLE.format(session="upload.session_id")
 IS_VISIBLE: Final = f"""upload.removed_at IS NULL AND (upload.user_id = login.user_id OR {_SESSION_S})"""
 """Whether `upload` is there for `login`."""
@@ -25,7 +31,8 @@ _GIVEN_ROLE: Final = f"($2::uuid IS NULL OR {_HAS_ROLE.format(session='$2')})"
 
 FIND_UPLOADER: Final = f"""
 -- $1 sign-in, $2 session or NULL. A row, as soon as the sign-in holds: the user, and whether they may upload there.
-SELECT login.user_id::text, {_GIVEN_ROLE} AS has_role FROM live_logins AS login WHERE login.id = $1
+SELECT login.user_id::text, {_GIVEN_ROLE} AS has_role, {_IS_LISTENER.format(session="$2")} AS is_listener
+FROM live_logins AS login WHERE login.id = $1
 """
 
 LOCK_USER: Final = """
@@ -117,9 +124,10 @@ SELECT FROM sessions WHERE id = (SELECT session_id FROM uploads WHERE id = $1) F
 """
 
 _LOCK: Final = f"""
--- $1 user, $2 upload. The upload as it is now, when the user may see it; whether it is shared with them, and whether
--- they may remove it.
+-- $1 user, $2 upload. The upload as it is now, when the user may see it; whether it is shared with them, whether as
+-- with a listener, and whether they may remove it.
 SELECT {COLUMNS}, upload.removed_at IS NOT NULL AS is_removed, {_SESSION_S} AS is_shared,
+    {_IS_LISTENER.format(session="upload.session_id")} AS is_listener,
     upload.user_id = login.user_id OR coalesce(session.owner_id = login.user_id, false) AS may_remove
 FROM uploads AS upload
 CROSS JOIN (VALUES ($1::uuid)) AS login (user_id)

@@ -19,7 +19,7 @@ from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity import Tell, tell_nobody
 from omnisonic.studio.activity.recording import lock_actor
-from omnisonic.studio.sessions import Cursor, NoSuchSession, NotSignedIn
+from omnisonic.studio.sessions import Cursor, ListenersChangeNothing, NoSuchSession, NotSignedIn
 from omnisonic.studio.uploads import (
     LONGEST_PAGE,
     RESERVED_S,
@@ -71,6 +71,7 @@ class UploadStore:
         NotSignedIn: Every method that takes a sign-in, when it has ended.
         NoSuchUpload: Every method that takes an upload, when this user cannot see it.
         NoSuchSession: Every method that takes a session, when this user has no role in it.
+        ListenersChangeNothing: Every method that changes a session, when this user is a listener there.
     """
 
     def __init__(
@@ -265,7 +266,11 @@ class UploadStore:
 
 
 async def find_uploader(connection: Connection, use: LoginUse, login: LoginId, session: SessionId | None) -> UserId:
-    """The user who is signed in and may upload to that session. Errors: `NotSignedIn`, `NoSuchSession`."""
+    """The user who is signed in and may upload to that session.
+
+    Raises:
+        NotSignedIn, NoSuchSession, ListenersChangeNothing
+    """
     session_id = None if session is None else uuid_or_none(session) or NIL_UUID
     row = await connection.fetchrow(statements.FIND_UPLOADER, login, session_id)
     if row is None:
@@ -273,6 +278,8 @@ async def find_uploader(connection: Connection, use: LoginUse, login: LoginId, s
     use.note(login)
     if not row["has_role"]:
         raise NoSuchSession
+    if row["is_listener"]:
+        raise ListenersChangeNothing
     return str(row["user_id"])
 
 

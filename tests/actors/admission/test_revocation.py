@@ -11,7 +11,7 @@ from omnisonic.actors.admission.pending import PendingAdmissions
 from omnisonic.actors.admission.revocation import CHUNK, RECHECK_S, RETRY_S, AccessRevocation
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.errors import Unavailable
-from omnisonic.studio.access import Pass, Standing
+from omnisonic.studio.access import Pass, Rechecked, Standing
 from omnisonic.wire.closing import CloseCode, Closing
 
 
@@ -23,6 +23,10 @@ class Guest:
     person: str | None = None
     room_id: str = "jam"
     closing: Closing | None = None
+    is_listener: bool = False
+
+    def change_role(self, *, is_listener: bool) -> None:
+        self.is_listener = is_listener
 
     def close(self, closing: Closing) -> None:
         self.closing = closing
@@ -30,24 +34,28 @@ class Guest:
 
 @dataclass
 class Answers:
-    """An access store: says that `ended` sign-ins open nothing, and raises while it is down."""
+    """An access store: says that `ended` sign-ins open nothing and who listens, and raises while it is down."""
 
     ended: set[str] = field(default_factory=set)
+    listeners: set[str] = field(default_factory=set)
     is_down: bool = False
     asked: list[Sequence[Pass]] = field(default_factory=list)
 
     async def standing(self, room: str, *, login: str | None = None, member_id: str | None = None) -> Standing:
-        return Standing(is_sessions=False, person=None, has_role=False, is_reserved=False)
+        return Standing(is_sessions=False, person=None, role=None, is_reserved=False)
 
     async def ping(self) -> None:
         pass
 
-    async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
+    async def recheck(self, passes: Sequence[Pass]) -> Rechecked:
         await trio.lowlevel.checkpoint()
         self.asked.append(passes)
         if self.is_down:
             raise Unavailable("down")
-        return [each for each in passes if each.login in self.ended]
+        return Rechecked(
+            [each for each in passes if each.login in self.ended],
+            [each for each in passes if each.room and each.is_listener != (each.login in self.listeners)],
+        )
 
     async def aclose(self) -> None:
         pass
@@ -96,6 +104,23 @@ async def test_a_database_that_is_down_is_asked_until_it_answers(autojump_clock:
         assert ada.closing is not None
         assert bo.closing is None
         nursery.cancel_scope.cancel()
+
+
+async def test_a_role_that_has_changed_unheard_is_changed_in_place(autojump_clock: MockClock) -> None:
+    """An editor is a listener now, a listener is none any more; both stay, and so does what is no session's."""
+    ada, bo, other = Guest("ada"), Guest("bo", is_listener=True), Guest("ada")
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, Answers(listeners={"ada"}), ada, bo)
+        house.revocation.watch(cast("Connection", other), by_role=False)
+        await trio.testing.wait_all_tasks_blocked()
+        house.revocation.recheck_soon()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [(guest.is_listener, guest.closing) for guest in (ada, bo, other)] == [
+        (True, None),
+        (False, None),
+        (False, None),
+    ]
 
 
 async def test_rights_are_asked_about_from_time_to_time(autojump_clock: MockClock) -> None:

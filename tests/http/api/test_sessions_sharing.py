@@ -60,17 +60,17 @@ def test_an_invite_leads_to_the_public_address(postgres_process: PostgresServer)
 
 
 def test_whoever_accepts_the_invite_shares_the_session(web: Web) -> None:
-    """They see it in their list, as a collaborator; the owner sees who they are, and stays the owner."""
+    """They see it in their list, as an editor; the owner sees who they are, and stays the owner."""
     ada, bob = web.sign_up("ada@example.com"), web.sign_up("bob@example.com", name="Bob")
     session = make(ada, "jam")
     assert bob.get("/api/sessions", params={"id": session["id"]}).status_code == 404
     share(ada, session, bob, bob, ada)
     ada_seen = {"id": user_id(ada), "name": "ada", "email": None, "image": None}
-    assert bob.get("/api/sessions").json()["sessions"] == [session | {"role": "collaborator", "owner": ada_seen}]
+    assert bob.get("/api/sessions").json()["sessions"] == [session | {"role": "editor", "owner": ada_seen}]
     bob_seen = {"id": user_id(bob), "name": "Bob", "email": "bob@example.com", "image": None}
     for client, owner in ((ada, session["owner"]), (bob, ada_seen)):
         sharing = client.get(f"/api/sessions/{session['id']}/collaborators").json()
-        assert sharing == {"owner": owner, "collaborators": [bob_seen]}
+        assert sharing == {"owner": owner, "collaborators": [bob_seen | {"role": "editor"}]}
     assert ada.get("/api/sessions", params={"id": session["id"]}).json()["session"]["role"] == "owner"
 
 
@@ -89,8 +89,10 @@ def test_a_collaborator_may_not_do_what_the_owner_may(web: Web) -> None:
         bob.delete(f"{path}/invites"),
         bob.delete(f"{path}/invites/{UNKNOWN}"),
         bob.delete(f"{path}/collaborators/{user_id(cy)}"),
+        bob.patch(f"{path}/collaborators/{user_id(cy)}", json={"role": "listener"}),
+        bob.post(f"{path}/ownership", json={"userId": user_id(bob)}),
     ]
-    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "owner_only")] * 7
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "owner_only")] * 9
     assert ada.get("/api/sessions", params={"id": session["id"]}).json()["session"] == session
     assert not web.bus.published
 

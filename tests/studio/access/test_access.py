@@ -1,5 +1,6 @@
 """What the access store promises (`omnisonic.studio.access`), on a real Postgres and as a trio program uses it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -10,8 +11,8 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import IDLE_S, TOUCH_S, login_id, new_token
-from omnisonic.models import LoginId, Person, SessionId
-from omnisonic.studio.access import AccessStore, Pass, Standing
+from omnisonic.models import LoginId, Person, Role, SessionId
+from omnisonic.studio.access import AccessStore, Pass, Rechecked, Standing
 from omnisonic.studio.access.postgres import PostgresAccess
 from omnisonic.studio.access.threaded import ThreadedAccess
 from tests.stores.conftest import DEADLINE_S
@@ -31,6 +32,12 @@ class Band:
 
     async def standing(self, name: str) -> Standing:
         return await self.access.standing(self.session, login=self.logins[name])
+
+    async def lapsed(self, passes: Sequence[Pass]) -> list[Pass]:
+        """Those that have lapsed, where no role has changed."""
+        rechecked = await self.access.recheck(passes)
+        assert list(rechecked.changed) == []
+        return list(rechecked.lapsed)
 
     def seat(self, name: str) -> Pass:
         return Pass(self.logins[name], self.session)
@@ -62,13 +69,14 @@ async def band(base: Base) -> Band:
 
 async def test_who_has_a_role_is_known_as_themselves(band: Band) -> None:
     """The owner and the collaborator have one; nobody else has, and nobody by another room or sign-in."""
-    for name, has_role in (("ada", True), ("bo", True), ("cy", False)):
-        assert await band.standing(name) == Standing(True, band.persons[name], has_role, False)
-    nobody = Standing(is_sessions=True, person=None, has_role=False, is_reserved=False)
+    roles: tuple[tuple[str, Role | None], ...] = (("ada", "owner"), ("bo", "editor"), ("cy", None))
+    for name, role in roles:
+        assert await band.standing(name) == Standing(True, band.persons[name], role, False)
+    nobody = Standing(is_sessions=True, person=None, role=None, is_reserved=False)
     assert await band.access.standing(band.session, login=login_id(new_token())) == nobody
     assert await band.access.standing(band.session) == nobody
     for room in ("jam", "", str(uuid4()), band.logins["ada"], "\0", "'--"):
-        stranger = Standing(is_sessions=False, person=band.persons["ada"], has_role=False, is_reserved=False)
+        stranger = Standing(is_sessions=False, person=band.persons["ada"], role=None, is_reserved=False)
         assert await band.access.standing(room, login=band.logins["ada"]) == stranger
 
 
@@ -106,13 +114,13 @@ async def test_a_lost_role_is_gone_at_once(band: Band) -> None:
     await band.unused_for("ada", 0)
     assert (await band.standing("ada")).has_role
     await band.people.store.delete(band.logins["ada"], band.session)
-    assert await band.standing("ada") == Standing(False, band.persons["ada"], False, False)
+    assert await band.standing("ada") == Standing(False, band.persons["ada"], None, False)
 
 
 async def test_without_a_room_the_sign_in_is_all_that_must_hold(band: Band) -> None:
     """An open room that was entered by ticket needs no role."""
     passes = [Pass(band.logins["cy"], None), Pass(login_id(new_token()), None), Pass(band.logins["cy"], str(uuid4()))]
-    assert await band.access.lapsed(passes) == passes[1:]
+    assert await band.lapsed(passes) == passes[1:]
 
 
 async def test_lapsed_passes_are_told_from_those_that_hold(band: Band) -> None:
@@ -125,13 +133,23 @@ async def test_lapsed_passes_are_told_from_those_that_hold(band: Band) -> None:
         band.seat("cy"),
     ]
     asked = [strange[0], band.seat("ada"), *strange[1:3], band.seat("bo"), band.seat("ada"), *strange[3:]]
-    assert await band.access.lapsed(asked) == strange
-    assert await band.access.lapsed([band.seat("ada"), band.seat("bo")]) == []
-    assert await band.access.lapsed([]) == []
+    assert await band.lapsed(asked) == strange
+    assert await band.lapsed([band.seat("ada"), band.seat("bo")]) == []
+    assert await band.lapsed([]) == []
     await band.people.signs_out(band.logins["bo"])
-    assert await band.access.lapsed([band.seat("ada"), band.seat("bo")]) == [band.seat("bo")]
+    assert await band.lapsed([band.seat("ada"), band.seat("bo")]) == [band.seat("bo")]
     await band.people.store.delete(band.logins["ada"], band.session)
-    assert await band.access.lapsed([band.seat("ada"), band.seat("bo")]) == [band.seat("ada"), band.seat("bo")]
+    assert await band.lapsed([band.seat("ada"), band.seat("bo")]) == [band.seat("ada"), band.seat("bo")]
+
+
+async def test_a_changed_role_is_told_from_a_lost_one(band: Band) -> None:
+    """A listener who entered as an editor, and the other way round; where no role is needed, none has changed."""
+    seat, listening = band.seat("bo"), Pass(band.logins["bo"], band.session, is_listener=True)
+    assert await band.access.recheck([seat, listening]) == Rechecked([], [listening])
+    await band.people.store.change_role(band.logins["ada"], band.session, band.persons["bo"].id, "listener")
+    assert (await band.standing("bo")).role == "listener"
+    asked = [band.seat("cy"), seat, listening, Pass(band.logins["bo"], None), band.seat("ada")]
+    assert await band.access.recheck(asked) == Rechecked([band.seat("cy")], [seat])
 
 
 async def test_whoever_is_in_a_room_uses_their_sign_in(band: Band) -> None:
@@ -139,7 +157,7 @@ async def test_whoever_is_in_a_room_uses_their_sign_in(band: Band) -> None:
     for name in ("ada", "cy"):
         await band.unused_for(name, IDLE_S - 60)
     await band.unused_for("bo", IDLE_S)
-    assert await band.access.lapsed([band.seat(name) for name in ("ada", "bo", "cy")]) == [
+    assert await band.lapsed([band.seat(name) for name in ("ada", "bo", "cy")]) == [
         band.seat("bo"),
         band.seat("cy"),
     ]
@@ -150,7 +168,7 @@ async def test_a_use_noted_lately_is_not_written_again(band: Band) -> None:
     """A room's members are asked about every minute, and written about every five."""
     await band.unused_for("ada", TOUCH_S - 30)
     await band.unused_for("bo", TOUCH_S + 1)
-    assert await band.access.lapsed([band.seat("ada"), band.seat("bo")]) == []
+    assert await band.lapsed([band.seat("ada"), band.seat("bo")]) == []
     assert [await band.noted_just_now(name) for name in ("ada", "bo")] == [False, True]
 
 
@@ -159,7 +177,7 @@ async def test_gateways_that_ask_at_once_do_not_wait_for_each_other(band: Band) 
     passes = [band.seat("ada"), band.seat("bo")]
 
     async def ask(asked: list[Pass]) -> None:
-        assert await band.access.lapsed(asked) == []
+        assert await band.lapsed(asked) == []
 
     for _ in range(5):
         for name in ("ada", "bo"):
@@ -174,7 +192,7 @@ async def test_a_sign_in_that_somebody_is_changing_holds_nobody_up(band: Band) -
     for name in ("ada", "bo"):
         await band.unused_for(name, TOUCH_S + 1)
     async with band.people.base.holding("SELECT FROM logins WHERE id = $1 FOR UPDATE", band.logins["ada"]):
-        assert await band.access.lapsed([band.seat("ada"), band.seat("bo"), band.seat("cy")]) == [band.seat("cy")]
+        assert await band.lapsed([band.seat("ada"), band.seat("bo"), band.seat("cy")]) == [band.seat("cy")]
     assert [await band.noted_just_now(name) for name in ("ada", "bo")] == [False, True]
 
 
@@ -183,7 +201,7 @@ async def test_thousands_of_passes_are_one_short_question(band: Band, base: Base
     """A gateway full of people asks within the deadline of a single call."""
     asked = [band.seat("ada"), band.seat("cy")] * 5000
     began_s = trio.current_time()
-    assert await band.access.lapsed(asked) == [band.seat("cy")] * 5000
+    assert await band.lapsed(asked) == [band.seat("cy")] * 5000
     assert trio.current_time() - began_s < DEADLINE_S
 
 
@@ -192,7 +210,7 @@ async def test_without_a_database_nobody_is_let_in(thread: AsyncioThread) -> Non
     async with base_at(DEAD_URL, thread) as dead:
         access = ThreadedAccess(thread, PostgresAccess(dead.database))
         seat = Pass(login_id(new_token()), str(uuid4()))
-        for question in (access.standing("jam", login=seat.login), access.lapsed([seat])):
+        for question in (access.standing("jam", login=seat.login), access.recheck([seat])):
             with pytest.raises(Unavailable):
                 await question
         await access.aclose()

@@ -8,7 +8,7 @@ import pytest
 
 from omnisonic.models import UserId
 from omnisonic.studio.sessions import INVITE_S, MOST_INVITES, Change, NoSuchSession, OwnerOnly
-from tests.studio.asking import CLOCKS_S, NOBODY, at_once, names, outcome, shared_session
+from tests.studio.asking import CLOCKS_S, NOBODY, at_once, editors, names, outcome, shared_session
 from tests.studio.people import People
 
 
@@ -19,16 +19,16 @@ async def test_an_invite_makes_collaborators_for_a_week(people: People) -> None:
     cy, another = await people.arrives("cy")
     made = await people.store.create(ada, "Night jam")
     invite = await people.store.invite(ada, made.id, "digest")
-    assert (invite.role, invite.expires_at.tzinfo) == ("collaborator", UTC)
+    assert (invite.role, invite.expires_at.tzinfo) == ("editor", UTC)
     assert abs(invite.expires_at - datetime.now(UTC) - timedelta(seconds=INVITE_S)) < timedelta(seconds=CLOCKS_S)
     for login in (cy, bo, bo):
         assert await people.store.accept(login, "digest") == made.id
-    assert await people.store.collaborators(ada, made.id) == [another, person]
+    assert await people.store.collaborators(ada, made.id) == editors(another, person)
     seen = await people.store.get(bo, made.id)
-    assert (seen.role, seen.owner.id, seen.name) == ("collaborator", made.owner.id, "Night jam")
+    assert (seen.role, seen.owner.id, seen.name) == ("editor", made.owner.id, "Night jam")
     await people.invites_run_out()
     assert await outcome(people.store.accept(bo, "digest")) == "invite_not_found"
-    assert (await people.store.get(bo, made.id)).role == "collaborator"
+    assert (await people.store.get(bo, made.id)).role == "editor"
 
 
 async def test_addresses_are_the_owner_s_to_see(people: People) -> None:
@@ -39,10 +39,10 @@ async def test_addresses_are_the_owner_s_to_see(people: People) -> None:
     made = await shared_session(people, ada, bo, cy)
     assert made.owner == owner
     assert (await people.store.get(ada, made.id)).owner == owner
-    assert await people.store.collaborators(ada, made.id) == [person, another]
+    assert await people.store.collaborators(ada, made.id) == editors(person, another)
     for login, seen in (
-        (bo, [person, another.without_email()]),
-        (cy, [person.without_email(), another]),
+        (bo, editors(person, another.without_email())),
+        (cy, editors(person.without_email(), another)),
     ):
         assert await people.store.collaborators(login, made.id) == seen
         assert (await people.store.get(login, made.id)).owner == owner.without_email()
@@ -142,6 +142,8 @@ async def test_a_collaborator_sees_the_session_and_owns_nothing(people: People) 
         partial(people.store.remove, bo, made.id, person.id),
         partial(people.store.remove, bo, made.id, NOBODY),
         partial(people.store.remove, bo, made.id, "no uuid"),
+        partial(people.store.change_role, bo, made.id, another.id, "listener"),
+        partial(people.store.pass_on, bo, made.id, person.id),
     ):
         with pytest.raises(OwnerOnly):
             await act()
@@ -161,7 +163,7 @@ async def test_whoever_is_removed_cannot_return_by_the_old_invite(people: People
         await people.store.get(bo, made.id)
     assert await names(people.store, bo) == []
     assert await outcome(people.store.accept(bo, "digest")) == "invite_not_found"
-    assert await people.store.collaborators(ada, made.id) == [another]
+    assert await people.store.collaborators(ada, made.id) == editors(another)
     assert await people.store.invites(ada, made.id) == []
     await people.store.invite(ada, made.id, "new digest")
     assert await people.store.accept(bo, "new digest") == made.id

@@ -104,7 +104,7 @@ async def test_the_list_is_newest_first_and_holds_what_is_shared(people: People)
     assert [(each.name, each.role) for each in listing.sessions] == [
         ("Bo's second", "owner"),
         ("Bo's first", "owner"),
-        ("Ada's, shared later", "collaborator"),
+        ("Ada's, shared later", "editor"),
     ]
     assert listing.sessions[-1].owner == shared.owner.without_email()
     assert await names(people.store, ada) == ["Ada's alone", "Ada's, shared later"]

@@ -12,7 +12,7 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import login_id, new_token
-from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
+from omnisonic.studio.sessions import ListenersChangeNothing, NoSuchSession, NotSignedIn
 from omnisonic.studio.uploads import NoSuchUpload, QuotaExceeded, TooManyUploads
 from omnisonic.studio.uploads.resumable_store import (
     MAX_CHUNKS,
@@ -54,6 +54,22 @@ async def test_chunks_become_one_upload(studio: Studio) -> None:
     for call in calls_about_resumable(studio.resumables, ada, begun.id, last):
         with pytest.raises(NoSuchResumable):
             await call()
+
+
+async def test_whoever_becomes_a_listener_on_the_way_finishes_nothing(studio: Studio) -> None:
+    """What they have begun as an editor does not arrive in the session, and they begin nothing there."""
+    begun, bo = await studio.resumable("bo", studio.session), studio.logins["bo"]
+    await studio.add_chunk(begun, "bo", size=SIZE)
+    key = await studio.begun("bo")
+    await studio.people.store.change_role(studio.logins["ada"], studio.session, studio.persons["bo"].id, "listener")
+    for act in (
+        partial(studio.resumables.finish, bo, begun.id, key, STEM, offset=SIZE),
+        partial(studio.resumables.create, bo, "take.wav", SIZE, studio.session),
+        partial(studio.begun, "bo", studio.session),
+    ):
+        with pytest.raises(ListenersChangeNothing):
+            await act()
+    assert (await studio.uploads.list(bo, studio.session, limit=10)).uploads == []
 
 
 async def test_an_unfinished_upload_is_its_uploaders_alone(studio: Studio) -> None:
