@@ -11,6 +11,7 @@ const part = (id) => document.getElementById(id);
 export class Activity {
   #path;
   #myId;
+  #rights;
   #told;
   #list = part("activity");
   // By id, newest first, as on the page.
@@ -24,10 +25,11 @@ export class Activity {
   #isOlderWanted = false;
   #isClosed = false;
 
-  // `told`: `undone()` when something was undone here, `lost(problem)` whether a problem ends everything.
-  constructor(sessionId, myId, told) {
+  // `rights` are those of `rights.js`. `told`: `undone()` when something was undone here, `lost(problem)` whether a problem ends everything.
+  constructor(sessionId, myId, rights, told) {
     this.#path = `/api/sessions/${sessionId}/activity`;
     this.#myId = myId;
+    this.#rights = rights;
     this.#told = told;
     part("activity-open").addEventListener("click", () => this.#turn());
     part("activity-older").addEventListener("click", () => this.#showOlder());
@@ -161,7 +163,7 @@ export class Activity {
       there.put(event);
       return there;
     }
-    return new ActivityItem(event, this.#myId, {
+    return new ActivityItem(event, this.#rights, {
       undone: (undoing) => this.#undoneHere(undoing),
       stale: () => this.refresh(),
       lost: this.#told.lost,

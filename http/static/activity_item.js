@@ -10,15 +10,15 @@ const moments = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "sho
 export class ActivityItem {
   row;
   #event;
-  #myId;
+  #rights;
   #told;
   #isAsking = false;
 
-  // `told`: `undone(event)` when it is undone here, `stale()` when it is not as it is shown, `lost(problem)` whether a
+  // `rights` are those of `rights.js`. `told`: `undone(event)` when it is undone here, `stale()` when it is not as it is shown, `lost(problem)` whether a
   // problem ends everything.
-  constructor(event, myId, told) {
+  constructor(event, rights, told) {
     this.#event = event;
-    this.#myId = myId;
+    this.#rights = rights;
     this.#told = told;
     this.row = part("activity-item").content.firstElementChild.cloneNode(true);
     this.row.dataset.id = event.id;
@@ -43,8 +43,7 @@ export class ActivityItem {
 
   // Whether it can be undone by whoever looks at it, as far as is known here.
   get canBeUndone() {
-    const { undo } = this.#event;
-    return undo !== null && (undo.allowedTo === null || undo.allowedTo.includes(this.#myId));
+    return this.#rights.mayUndo(this.#event.undo);
   }
 
   focus() {

@@ -3,6 +3,7 @@
 import { gainInWords, panInWords } from "./quantities.js";
 
 const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 3 });
+const ROLES = { owner: "the owner", editor: "an editor", listener: "a listener" };
 const seconds = (value) => `${number.format(value)} s`;
 
 export function inWords(event) {
@@ -26,12 +27,20 @@ export function inWords(event) {
       return "left the session";
     case "member.removed":
       return `removed ${name} from the session`;
+    case "member.changed":
+      return roleInWords(event);
     case "session.changed":
       return sessionInWords(event);
     default:
       // A studio that is newer than this page.
       return `did something to ${name}`;
   }
+}
+
+function roleInWords({ actor, subjectId, subjectName, after }) {
+  // By an editor's invite, which they have accepted themselves.
+  if (actor.id === subjectId) return `is ${ROLES[after]} now`;
+  return after === "owner" ? `passed the session on to ${subjectName}` : `made ${subjectName} ${ROLES[after]}`;
 }
 
 function mixInWords(event) {

@@ -16,6 +16,7 @@ export class Invites {
   constructor(path, fail) {
     this.#path = `${path}/invites`;
     this.#fail = fail;
+    for (const choice of part("invite-role").elements) choice.addEventListener("change", () => this.ended(""));
     part("invite-make").addEventListener("click", () => this.#make());
     part("invites-withdraw").addEventListener("click", () => this.#withdraw("", "All invites are withdrawn."));
     copies(part("invite-link").querySelector("button"), () => part("invite-url").value, part("invite-url"));
@@ -40,9 +41,13 @@ export class Invites {
     part("invite-ends").textContent = words;
   }
 
+  get #role() {
+    return part("invite-role").querySelector(":checked").value;
+  }
+
   async #make() {
     try {
-      const { url, id, expiresAt } = await ask("POST", this.#path, {});
+      const { url, id, expiresAt } = await ask("POST", this.#path, { role: this.#role });
       this.#shownId = id;
       part("invite-url").value = url;
       part("invite-link").hidden = false;
@@ -57,7 +62,7 @@ export class Invites {
     }
   }
 
-  #line({ id, createdAt, expiresAt }) {
+  #line({ id, role, createdAt, expiresAt }) {
     const made = `Made ${moments.format(new Date(createdAt))}`;
     const line = document.createElement("li");
     const words = document.createElement("p");
@@ -66,7 +71,7 @@ export class Invites {
     strong.textContent = made;
     const about = document.createElement("span");
     about.className = "quiet";
-    about.textContent = `good until ${days.format(new Date(expiresAt))}`;
+    about.textContent = `for ${role}s, good until ${days.format(new Date(expiresAt))}`;
     words.append(strong, about);
     const button = document.createElement("button");
     button.type = "button";

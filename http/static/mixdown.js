@@ -22,9 +22,9 @@ export class Mixdown {
   #question;
   #isNewest = false;
 
-  // `told`: `removed(wasMaking)` when it is not there any more, `again(format)` when another is wanted in its place,
+  // `rights` are those of `rights.js`. `told`: `removed(wasMaking)` when it is not there any more, `again(format)` when another is wanted in its place,
   // `lost(problem)` whether a problem ends everything.
-  constructor(export_, canRemove, told) {
+  constructor(export_, rights, told) {
     this.#export = export_;
     this.#told = told;
     this.row = part("mixdown-item").content.firstElementChild.cloneNode(true);
@@ -34,7 +34,8 @@ export class Mixdown {
     this.#find('[data-act="download"]').href = path;
     this.#deck = new Deck(this.row, path, (words) => this.#fail(words));
     this.#question = new Question(this.row, ".mixdown-top, .mixdown-deck", () => this.#remove());
-    this.#find('[data-act="remove"]').hidden = !canRemove;
+    this.#find('[data-act="remove"]').hidden = !rights.mayRemove(export_.userId);
+    this.#find('[data-act="again"]').hidden = !rights.mayChange;
     this.#find('[data-act="remove"]').addEventListener("click", () => this.#leave());
     this.#find('[data-act="again"]').addEventListener("click", () => told.again(export_.format));
     this.#draw();

@@ -26,7 +26,7 @@ const part = (id) => document.getElementById(id);
 export class Mixdowns {
   #sessionId;
   #myId;
-  #isOwner;
+  #rights;
   #told;
   #rendering;
   #list = part("mixdowns");
@@ -44,10 +44,10 @@ export class Mixdowns {
 
   // `told`: `isTold()` whether the room says what happens, `asked(userId)` when that other person has asked for one,
   // `lost(problem)` whether a problem ends everything.
-  constructor(sessionId, myId, isOwner, told) {
+  constructor(sessionId, myId, rights, told) {
     this.#sessionId = sessionId;
     this.#myId = myId;
-    this.#isOwner = isOwner;
+    this.#rights = rights;
     this.#told = told;
     this.#rendering = new Rendering(sessionId, { asked: (export_) => this.#asked(export_), lost: told.lost });
     part("mixdowns-all").addEventListener("click", () => this.#showAll());
@@ -157,8 +157,7 @@ export class Mixdowns {
   }
 
   #add(export_) {
-    const canRemove = this.#isOwner || export_.userId === this.#myId;
-    const mixdown = new Mixdown(export_, canRemove, {
+    const mixdown = new Mixdown(export_, this.#rights, {
       again: (format) => this.#renderAgain(format),
       removed: (wasMaking) => this.#removedHere(export_.exportId, wasMaking),
       lost: this.#told.lost,

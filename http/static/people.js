@@ -1,8 +1,10 @@
-// Who shares the session, and taking a role back. And the question before what cannot be undone.
+// Who shares the session and as what; the owner changes roles, takes them back, and passes the session on. And the question before what cannot be undone.
 
 import { ask } from "./api.js";
 import { avatar } from "./avatar.js";
 import { Invites } from "./invites.js";
+
+const ROLES = { editor: "Editor", listener: "Listener" };
 
 const part = (id) => document.getElementById(id);
 
@@ -31,7 +33,7 @@ export class People {
   async #refresh() {
     try {
       const { owner, collaborators } = await ask("GET", `${this.#path}/collaborators`);
-      const lines = collaborators.map((person) => this.#line(person, "collaborator"));
+      const lines = collaborators.map((person) => this.#line(person, person.role));
       part("people-list").replaceChildren(this.#line(owner, "owner"), ...lines);
     } catch (problem) {
       this.#fail(problem.message);
@@ -47,33 +49,57 @@ export class People {
     strong.textContent = name;
     const about = document.createElement("span");
     about.className = "quiet";
-    about.textContent = [person.id === this.#myId ? "you" : "", role === "owner" ? "owner" : "", person.email ?? ""]
+    const shownRole = this.#isOwner && role !== "owner" ? "" : role;
+    about.textContent = [person.id === this.#myId ? "you" : "", shownRole, person.email ?? ""]
       .filter(Boolean)
       .join(" · ");
     words.append(strong, about);
     line.append(avatar(person.id, name), words);
-    if (this.#isOwner && role !== "owner") line.append(this.#removing(person, name));
+    if (this.#isOwner && role !== "owner") line.append(this.#acts(person, name));
     return line;
   }
 
-  #removing(person, name) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "button";
-    button.textContent = "Remove";
-    button.setAttribute("aria-label", `Remove ${name}`);
-    button.addEventListener("click", () => this.#remove(person, button));
-    return button;
+  #acts(person, name) {
+    const acts = document.createElement("div");
+    acts.className = "person-acts";
+    // Twice: the one takes away what the owner cannot take back, the other also the links they came by.
+    const passing = twice("Make owner", "Hand it over", `Make ${name} the owner`, () => this.#passOn(person));
+    const removing = twice("Remove", "Remove for good", `Remove ${name}`, () => this.#remove(person));
+    acts.append(this.#choice(person, name), passing, removing);
+    return acts;
   }
 
-  async #remove(person, button) {
-    // Twice, because it also takes back the links they came by.
-    if (button.textContent === "Remove") {
-      button.textContent = "Remove for good";
-      button.classList.add("danger");
-      button.addEventListener("blur", () => this.#unsure(button), { once: true });
-      return;
+  #choice(person, name) {
+    const choice = document.createElement("select");
+    choice.setAttribute("aria-label", `Role of ${name}`);
+    for (const role of ["editor", "listener"]) choice.append(new Option(ROLES[role], role, false, role === person.role));
+    choice.addEventListener("change", () => this.#changeRole(person, choice));
+    return choice;
+  }
+
+  async #changeRole(person, choice) {
+    this.#fail("");
+    try {
+      const { collaborator } = await ask("PATCH", `${this.#path}/collaborators/${person.id}`, { role: choice.value });
+      person.role = collaborator.role;
+      await this.#invites.refresh();
+    } catch (problem) {
+      choice.value = person.role;
+      this.#fail(problem.message);
     }
+  }
+
+  async #passOn(person) {
+    try {
+      await ask("POST", `${this.#path}/ownership`, { userId: person.id });
+      // What this page offers is the owner's.
+      location.reload();
+    } catch (problem) {
+      this.#fail(problem.message);
+    }
+  }
+
+  async #remove(person) {
     try {
       await ask("DELETE", `${this.#path}/collaborators/${person.id}`);
       this.#invites.ended(`${nameOf(person)} is removed, and the invite links made so far are off.`);
@@ -82,11 +108,6 @@ export class People {
     } catch (problem) {
       this.#fail(problem.message);
     }
-  }
-
-  #unsure(button) {
-    button.textContent = "Remove";
-    button.classList.remove("danger");
   }
 
   #fail(words) {
@@ -116,6 +137,22 @@ export function asksFirst(opener, act) {
 export function closes(dialog) {
   for (const button of dialog.querySelectorAll("[data-close]")) button.addEventListener("click", () => dialog.close());
   dialog.addEventListener("pointerdown", (event) => event.target === dialog && dialog.close());
+}
+
+// A button that is pressed twice, the second time in other words.
+function twice(words, sureWords, label, act) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button";
+  button.textContent = words;
+  button.setAttribute("aria-label", label);
+  const turn = (isSure) => {
+    button.textContent = isSure ? sureWords : words;
+    button.classList.toggle("danger", isSure);
+  };
+  button.addEventListener("blur", () => turn(false));
+  button.addEventListener("click", () => (button.textContent === words ? turn(true) : act()));
+  return button;
 }
 
 function nameOf(person) {

@@ -16,11 +16,11 @@ export class Sounds {
 
   // `told`: `isTold()` whether the room says what happens, `nameOf(userId)`, `event(words)` for what somebody did, and
   // `lost(problem)` whether a problem ends everything.
-  constructor(sessionId, myId, isOwner, told) {
+  constructor(sessionId, myId, rights, told) {
     this.#myId = myId;
     this.#told = told;
-    this.#stems = new Stems(sessionId, myId, isOwner, told.lost);
-    this.#mixdowns = new Mixdowns(sessionId, myId, isOwner, {
+    this.#stems = new Stems(sessionId, myId, rights, told.lost);
+    this.#mixdowns = new Mixdowns(sessionId, myId, rights, {
       isTold: told.isTold,
       asked: (userId) => told.event(`${told.nameOf(userId)} asked for a mixdown.`),
       lost: told.lost,

@@ -27,9 +27,9 @@ export class Stem {
   #asked = {};
   #isAsking = false;
 
-  // `told`: `removed()` when it is not there any more, `changed(upload)` when it is another, `lost(problem)` whether a
+  // `rights` are those of `rights.js`. `told`: `removed()` when it is not there any more, `changed(upload)` when it is another, `lost(problem)` whether a
   // problem ends everything.
-  constructor(upload, canRemove, told) {
+  constructor(upload, rights, told) {
     this.#upload = upload;
     this.#told = told;
     this.row = part("stem-item").content.firstElementChild.cloneNode(true);
@@ -38,7 +38,8 @@ export class Stem {
     this.#name();
     const content = `/api/upload/${upload.id}/content`;
     this.#find('[data-act="download"]').href = content;
-    this.#find('[data-act="remove"]').hidden = !canRemove;
+    this.#find('[data-act="remove"]').hidden = !rights.mayRemove(upload.userId);
+    for (const control of this.row.querySelectorAll(".stem-mix :is(button, input)")) control.disabled = !rights.mayChange;
     this.#deck = new Deck(this.row, content, (words) => this.#fail(words));
     this.#waveform = new Waveform(this.#find(".wave"), upload.id, {
       drawn: () => this.#catchUp(),

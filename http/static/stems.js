@@ -12,7 +12,7 @@ const part = (id) => document.getElementById(id);
 export class Stems {
   #sessionId;
   #myId;
-  #isOwner;
+  #rights;
   #lost;
   #list = part("stems");
   #sendings;
@@ -21,11 +21,11 @@ export class Stems {
   #isClosed = false;
   #isUnread = false;
 
-  // `lost(problem)` says whether that problem ends everything.
-  constructor(sessionId, myId, isOwner, lost) {
+  // `rights` are those of `rights.js`; `lost(problem)` says whether that problem ends everything.
+  constructor(sessionId, myId, rights, lost) {
     this.#sessionId = sessionId;
     this.#myId = myId;
-    this.#isOwner = isOwner;
+    this.#rights = rights;
     this.#lost = lost;
     this.#sendings = new Sendings(part("sendings"), sessionId, (upload) => {
       this.put(upload);
@@ -106,8 +106,7 @@ export class Stems {
       return;
     }
     if (upload.userId === this.#myId) this.#sendings.settle(upload);
-    const canRemove = this.#isOwner || upload.userId === this.#myId;
-    const stem = new Stem(upload, canRemove, {
+    const stem = new Stem(upload, this.#rights, {
       changed: (changed) => this.put(changed),
       removed: () => this.#removedHere(upload.id),
       lost: this.#lost,

@@ -7,6 +7,7 @@ import { copies } from "./copying.js";
 import { takesFiles } from "./dropping.js";
 import { countDown, notice, stopCounting } from "./notice.js";
 import { asksFirst, closes, People } from "./people.js";
+import { Rights } from "./rights.js";
 import { Roster, whose } from "./roster.js";
 import { SessionHead } from "./session_head.js";
 import { turnTo } from "./sides.js";
@@ -17,13 +18,20 @@ const NAME_KEY = "omnisonic.name";
 const LOOK_EVERY_MS = 10_000;
 const SIGNED_OUT = "You are signed out.";
 const NOT_SHARED = "This session is not shared with you any more.";
+const NEW_ROLE = {
+  owner: "This session is yours now.",
+  editor: "You are an editor in this session now.",
+  listener: "You are a listener in this session now.",
+};
+const LISTENING = "You are a listener here. The owner can make you an editor, who adds files.";
 const DELETED = "This session was deleted.";
 
 const part = (id) => document.getElementById(id);
 const main = part("main");
 const sessionId = main.dataset.session;
 const memberId = main.dataset.person;
-const isOwner = main.dataset.role === "owner";
+const role = main.dataset.role;
+const rights = new Rights(role, memberId);
 const nameKey = `${NAME_KEY}.${memberId}`;
 
 // `outside`, one of the connection's states, or `gone` when there is nothing to come back to.
@@ -33,7 +41,7 @@ let name = "";
 let hasBeenIn = false;
 
 const roster = new Roster(part("roster"), memberId);
-const head = new SessionHead(sessionId, isOwner);
+const head = new SessionHead(sessionId, rights.isOwner);
 const talk = new Talk(sessionId, part("log"), part("composer"), {
   me: () => ({ memberId, name }),
   isConnected: () => state === "connected",
@@ -43,13 +51,13 @@ const talk = new Talk(sessionId, part("log"), part("composer"), {
     return isSent;
   },
 });
-const sounds = new Sounds(sessionId, memberId, isOwner, {
+const sounds = new Sounds(sessionId, memberId, rights, {
   isTold: () => state === "connected",
   nameOf: (id) => roster.nameOf(id),
   event: (words) => talk.event(words),
   lost,
 });
-const activity = new Activity(sessionId, memberId, { undone: () => lookAtEverything(), lost });
+const activity = new Activity(sessionId, memberId, rights, { undone: () => lookAtEverything(), lost });
 
 function join() {
   name = part("name").value.trim();
@@ -200,6 +208,8 @@ function heard({ type, payload, from, id, offset }) {
       break;
     case "activity.added":
       activity.heard(payload);
+      // Perhaps mine; the session says what I am now.
+      if (payload.kind === "member.changed") refresh();
       break;
     case "ack":
       talk.acknowledged({ epoch: connection.epoch, ...payload });
@@ -270,7 +280,11 @@ function lookAtEverything() {
 
 async function refresh() {
   try {
-    head.draw((await ask("GET", `/api/sessions?id=${sessionId}`)).session);
+    const { session } = await ask("GET", `/api/sessions?id=${sessionId}`);
+    head.draw(session);
+    // What the page offers is another role's.
+    if (session.role !== role) part("role-words").textContent = NEW_ROLE[session.role];
+    part("role-news").hidden = session.role === role;
   } catch (problem) {
     lost(problem);
   }
@@ -302,16 +316,16 @@ function presentStatus() {
 }
 
 async function quit() {
-  if (isOwner) await ask("DELETE", `/api/sessions/${sessionId}`);
+  if (rights.isOwner) await ask("DELETE", `/api/sessions/${sessionId}`);
   else await ask("DELETE", `/api/sessions/${sessionId}/collaborators/${memberId}`);
   hangUp();
   location.assign("/sessions");
 }
 
-new People(sessionId, memberId, isOwner, [part("people-open"), part("people-open-alone")]);
+new People(sessionId, memberId, rights.isOwner, [part("people-open"), part("people-open-alone")]);
 const copyHere = document.querySelector('[data-copy="here"]');
 if (copyHere) copies(copyHere, () => location.href);
-asksFirst(part(isOwner ? "delete-open" : "quit-open"), quit);
+asksFirst(part(rights.isOwner ? "delete-open" : "quit-open"), quit);
 document.querySelectorAll("dialog").forEach(closes);
 part("entry").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -324,11 +338,13 @@ document.addEventListener("visibilitychange", () => {
   look();
   lookAtSounds();
 });
-takesFiles(part("files"), part("veil"), {
+// What a listener drops is taken, too, or the browser would leave the page for it; but it is only told why not.
+takesFiles(part("files"), rights.mayChange ? part("veil") : document.createElement("div"), {
   taken: (files) => {
     if (state === "gone" || files.length === 0) return;
     turnTo("stems");
-    sounds.add(files);
+    if (rights.mayChange) sounds.add(files);
+    else sounds.refuse(LISTENING);
   },
   refused: (words) => sounds.refuse(words),
 });

@@ -265,14 +265,14 @@ def test_an_invite_s_page_says_what_it_offers_and_its_form_accepts(web: Web) -> 
     path = invite_to(web, "Ada", session)
     page = person(web, "Bo").get(path)
     assert "Dusk & dawn" in words(page)
-    assert "Ada invites you to this session. As a collaborator you can" in words(page)
+    assert "Ada invites you to this session. As an editor you can" in words(page)
     assert "ada@example.com" not in page.text
     assert re.search(r"good until \d+ [A-Z][a-z]+ 20\d\d, \d\d:\d\d UTC", words(page))
     for name in ("Bo", "Bo", "Ada"):
         client = person(web, name)
         answer = client.post(path, data={"csrfToken": token_in(client.get(path))})
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/sessions/{session}")
-    assert person(web, "Bo").get(f"/api/sessions?id={session}").json()["session"]["role"] == "collaborator"
+    assert person(web, "Bo").get(f"/api/sessions?id={session}").json()["session"]["role"] == "editor"
     assert person(web, "Ada").get(f"/api/sessions?id={session}").json()["session"]["role"] == "owner"
 
 

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.http.browsing import CHROMIUM, Visit, invite_to, new_session, person, visiting
+from tests.http.browsing import CHROMIUM, Visit, invite_to, join, new_session, person, visiting
 from tests.http.running import GatewayThread, Web, running_web
+from tests.http.sounds import wav
 from tests.postgres_server import PostgresServer, fresh_database
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -276,6 +278,56 @@ def test_the_owner_removes_somebody(visit: Visit, site: Web) -> None:
     expect(people).to_have_count(2)
     expect(page.get_by_text("Bo is removed")).to_be_visible()
     assert person(site, "Bo").get(f"/sessions/{session}").status_code == 404
+
+
+def test_the_owner_gives_roles_and_passes_the_session_on(visit: Visit, site: Web) -> None:
+    """An invite says for whom it is, a role changes where the people are listed, and ownership takes two presses."""
+    session = new_session(site, "Ada", "Bo")
+    page = visit(f"/sessions/{session}", who="Ada")
+    page.get_by_role("button", name="Invite", exact=True).click()
+    page.get_by_role("radio", name="Listener").check(force=True)
+    page.get_by_role("button", name="Make an invite link").click()
+    expect(page.get_by_role("list", name="Open invites")).to_contain_text("for listeners")
+    link = httpx.URL(page.get_by_label("Invite link").input_value()).path
+    assert person(site, "Cy").post(f"/api{link}").json()["session"]["role"] == "listener"
+    with page.expect_response("**/collaborators/*"):
+        page.get_by_label("Role of Bo").select_option("listener")
+    assert person(site, "Bo").get(f"/api/sessions?id={session}").json()["session"]["role"] == "listener"
+    for _ in range(2):
+        page.get_by_role("button", name="Make Bo the owner").click()
+    expect(page.get_by_text("Shared by Bo")).to_be_visible()
+    assert person(site, "Bo").get(f"/api/sessions?id={session}").json()["session"]["role"] == "owner"
+
+
+def test_a_listener_is_offered_nothing_that_would_be_refused(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """No files, no rendering, a mix to look at; a drop is answered in words, and the page says when that is over."""
+    session = new_session(site, "Ada", "Bo")
+    ada, bo_id = person(site, "Ada"), person(site, "Bo").get("/api/sessions").json()["currentUserId"]
+    ada.post("/api/upload", files={"file": ("lead.wav", wav(0.1))}, data={"sessionId": session})
+    path = f"/api/sessions/{session}/collaborators/{bo_id}"
+    assert ada.patch(path, json={"role": "listener"}).status_code == 200
+    visit.expects("409")  # the waveform is not drawn yet
+    page = join(visit(f"/sessions/{session}", who="Bo"))
+    expect(page.get_by_text("You are a listener here: you hear, talk and download.")).to_be_visible()
+    lead = page.get_by_role("listitem", name="lead.wav", exact=True)
+    expect(lead.get_by_role("link", name="Download")).to_be_visible()
+    for control in (lead.get_by_label("Gain"), lead.get_by_label("Begins at"), lead.get_by_role("button", name="Mute")):
+        expect(control).to_be_disabled()
+    for name in ("Remove", "Render mixdown"):
+        expect(page.get_by_role("button", name=name)).to_have_count(0)
+    expect(page.get_by_test_id("upload-input")).to_be_hidden()
+    page.get_by_test_id("upload-input").set_input_files(
+        {"name": "b.wav", "mimeType": "audio/wav", "buffer": wav(0.1)}  # as a drop does
+    )
+    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("You are a listener here.")
+    page.get_by_role("button", name="Activity").click()
+    expect(page.get_by_text("made Bo a listener")).to_be_visible()
+    assert ada.patch(path, json={"role": "editor"}).status_code == 200
+    (event, *_) = ada.get(f"/api/sessions/{session}/activity").json()["events"]
+    gateway.do(gateway.fake.tell, session, {"type": "activity.added", "payload": event})
+    expect(page.get_by_text("You are an editor in this session now.")).to_be_visible()
+    page.get_by_role("link", name="Show the page for it").click()
+    expect(page.get_by_role("button", name="Render mixdown")).to_be_visible()
 
 
 def test_the_owner_deletes_after_a_question(visit: Visit, site: Web) -> None:
