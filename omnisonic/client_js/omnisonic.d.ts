@@ -147,7 +147,7 @@ export interface ConnectOptions {
   name?: string;
   /** Your identity across reconnections. Generated when omitted. Two clients must not share one. */
   memberId?: string;
-  /** `active` when omitted. */
+  /** When omitted, that of the URL; without one, `active`. */
   status?: Status;
   /** A ticket, or a function that gets one before each attempt. */
   ticket?: string | TicketFunction;
@@ -167,6 +167,12 @@ export interface ConnectOptions {
    * 20,000 when omitted.
    */
   heartbeatMs?: number;
+  /** Called with the round trip to the server, in milliseconds, each time that a heartbeat was answered. */
+  onRoundTrip?: (roundTripMs: number) => void;
+  /** Recover what was missed since an earlier membership, whose `ClientRoom.since` this is. */
+  since?: string;
+  /** Aborting it leaves the room, as `leave` does. While `connect` waits, it throws `Closed` with the code `left`. */
+  signal?: AbortSignal;
   /** When to reconnect. */
   reconnectPolicy?: Pick<ReconnectPolicy, "reset" | "delayAfter" | "nextDelay">;
   /** The class of WebSockets, where there is no global one, or to set headers. For example that of the package `ws`. */
@@ -174,8 +180,15 @@ export interface ConnectOptions {
 }
 
 export interface AnswerOptions {
-  /** How long to wait for the answer, reconnections included. 10,000 when omitted. */
+  /** How long to wait for the answer, reconnections included. 10,000 when omitted; `Infinity` is for ever. */
   timeoutMs?: number;
+}
+
+/** Where a message is in the room's order. */
+export interface Place {
+  readonly offset: number;
+  /** The count that `offset` is of. For a kept message that was sent again, it can be an earlier one. */
+  readonly epoch: string;
 }
 
 /**
@@ -192,6 +205,7 @@ export interface AnswerOptions {
  *   transport `events`.
  * @throws {EntryRefused} The gateway did not let you in.
  * @throws {InvalidInput} `url` is not a WebSocket address, or there is no WebSocket here.
+ * @throws {Closed} `signal` was aborted.
  * @throws What the ticket function throws, on this first attempt.
  *
  * @example
@@ -224,6 +238,8 @@ export class ClientRoom implements AsyncIterable<Message> {
   readonly closeError: Closed | null;
   /** Identifies the count of offsets. When it differs after a reconnection, the count has begun anew. */
   readonly epoch: string;
+  /** Up to where the messages of the room were received, for the option `since` of another `connect`. */
+  readonly since: string;
   /** How many messages were dropped because the program did not read them in time. */
   readonly dropped: number;
   /** How many messages were skipped because they could not be decoded. */
@@ -287,13 +303,19 @@ export class ClientRoom implements AsyncIterable<Message> {
    * The room relays it once.
    *
    * @param options `to`: the only member who receives it. `keep`: wait until the message is also written down, as the
-   *   talk of the page is; in a session's room, and not with `to`.
-   * @returns The offset of the message: its place in the room's order.
+   *   talk of the page is; in a session's room, and not with `to`. `id`: the id of the message, 1 to 128 characters,
+   *   unique for ever; made when omitted. Give the same id and the same content when you ask again after an error: the
+   *   room relays the message once. Others see the id of a kept message.
+   * @returns The place of the message in the room's order. With `to`, that of the last message before.
    * @throws {NotTaken} With the server's code, such as `unknown_member`. With `no_answer` (not within `timeoutMs`) the
    *   message may have been relayed, and kept, or not.
    * @throws {InvalidInput} As `say`.
    */
-  ask(type: string, payload?: unknown, options?: AnswerOptions & { to?: string; keep?: boolean }): Promise<number>;
+  ask(
+    type: string,
+    payload?: unknown,
+    options?: AnswerOptions & { to?: string; id?: string; keep?: boolean },
+  ): Promise<Place>;
 
   /**
    * Change your status or your display name. The change is kept after reconnections.

@@ -21,6 +21,7 @@
 
 const MESSAGE_BYTES = 65_536;
 const TYPE_LENGTH = 128;
+const ID_LENGTH = 128;
 const DEPTH = 64;
 const JOIN_MS = 10_000; // from the call of the ticket function to the `welcome`
 const HEARTBEAT_MS = 20_000;
@@ -150,6 +151,9 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 function encodeMessage({ type, payload = null, to, id, keep }) {
   if (typeof type !== "string" || type.length === 0 || type.length > TYPE_LENGTH) {
     throw new InvalidInput("invalid_message", `type must have 1 to ${TYPE_LENGTH} characters.`);
+  }
+  if (id !== undefined && (typeof id !== "string" || id.length === 0 || id.length > ID_LENGTH)) {
+    throw new InvalidInput("invalid_message", `id must be a string of 1 to ${ID_LENGTH} characters.`);
   }
   let text;
   try {
@@ -300,12 +304,20 @@ class RoomView {
   clockOffsetMs = null;
   isWelcome = false;
   refusal = null; // the `error` that the server sent in place of a `welcome`
+  #start;
   #welcomes = 0;
   #beforeGap = null; // where to recover from, while the `history.gap` after a `welcome` has not arrived
   #roundTripMs = Infinity;
   #welcomeOffsetMs = 0;
+  #onRoundTrip;
 
-  // Prepare for a new connection. Returns from where to recover; null for the first connection.
+  // `since` is from where the first connection recovers.
+  constructor(since = null, onRoundTrip = () => {}) {
+    this.#start = since;
+    this.#onRoundTrip = onRoundTrip;
+  }
+
+  // Prepare for a new connection. Returns from where to recover; null: from now on.
   beginConnection() {
     this.isWelcome = false;
     this.refusal = null;
@@ -313,7 +325,7 @@ class RoomView {
   }
 
   get since() {
-    if (this.#welcomes === 0) return null;
+    if (this.#welcomes === 0) return this.#start;
     return this.#beforeGap ?? `${this.epoch}:${this.offset}`;
   }
 
@@ -407,7 +419,7 @@ class RoomView {
     check(isObject(payload));
     const { offset, epoch = this.epoch } = payload;
     if (epoch === this.epoch && Number.isSafeInteger(offset)) this.offset = Math.max(this.offset, offset);
-    return this.pending.resolve("ack", payload);
+    return this.pending.resolve("ack", { ...payload, epoch });
   }
 
   // Measure the clock by the fastest heartbeat of this connection. Returns false for those of the program.
@@ -416,10 +428,12 @@ class RoomView {
     if (!Number.isFinite(sentMs)) return false;
     check(Number.isFinite(payload.ts));
     const nowMs = Date.now();
-    if (nowMs - sentMs <= this.#roundTripMs) {
-      this.#roundTripMs = nowMs - sentMs;
+    const roundTripMs = nowMs - sentMs;
+    if (roundTripMs <= this.#roundTripMs) {
+      this.#roundTripMs = roundTripMs;
       this.clockOffsetMs = payload.ts - (sentMs + nowMs) / 2;
     }
+    callSafely(this.#onRoundTrip, roundTripMs);
     return true;
   }
 }
@@ -437,8 +451,8 @@ class PendingRequests {
   #run = randomHex(6); // an id names one message for ever, also when the program is started again
   #last = 0;
 
-  add({ type, payload, to, keep, timeoutMs }) {
-    const id = `${this.#run}-${(this.#last += 1)}`;
+  add({ type, payload, to, id = `${this.#run}-${(this.#last += 1)}`, keep, timeoutMs }) {
+    if (this.#pending.has(id)) throw new InvalidInput("invalid_message", `A message with the id ${id} waits for its answer.`);
     const request = { id, text: encodeMessage({ type, payload, to, id, keep }), connection: null };
     request.answer = new Promise((resolve, reject) => Object.assign(request, { resolve, reject }));
     request.timer = setTimeout(() => {
@@ -670,7 +684,7 @@ class JoinRequest {
   #webSocketWorks = false; // it was opened once in this membership
 
   constructor(url, options) {
-    const { room, name, memberId, status = "active", ticket, transport = "auto", eventsUrl = null } = options;
+    const { room, name, memberId, status, ticket, transport = "auto", eventsUrl = null } = options;
     const { WebSocket = globalThis.WebSocket } = options;
     if (!TRANSPORTS.includes(transport)) {
       throw new InvalidInput("invalid_transport", `transport must be one of ${TRANSPORTS.join(", ")}.`);
@@ -1353,6 +1367,10 @@ export class ClientRoom {
     return this.#view.epoch;
   }
 
+  get since() {
+    return this.#view.since;
+  }
+
   get dropped() {
     return this.#receivers.inbox.dropped;
   }
@@ -1414,9 +1432,9 @@ export class ClientRoom {
     return this.#reconnector.say(bytes.slice(), bytes.byteLength); // the program may change its own meanwhile
   }
 
-  async ask(type, payload, { to, keep, timeoutMs = ACK_MS } = {}) {
-    const { offset } = await this.#reconnector.ask({ type, payload, to, keep, timeoutMs });
-    return offset;
+  async ask(type, payload, { to, id, keep, timeoutMs = ACK_MS } = {}) {
+    const { offset, epoch } = await this.#reconnector.ask({ type, payload, to, id, keep, timeoutMs });
+    return { offset, epoch };
   }
 
   async setPresence({ status, name, timeoutMs = ACK_MS }) {
@@ -1483,11 +1501,16 @@ export async function connect(url, options = {}) {
     heartbeatMs = HEARTBEAT_MS,
     inboxBytes = INBOX_BYTES,
     reconnectPolicy = new ReconnectPolicy(),
+    since,
+    onRoundTrip,
+    signal,
   } = options;
+  signal?.throwIfAborted();
   const request = new JoinRequest(url, options);
-  const view = new RoomView();
+  const view = new RoomView(since, onRoundTrip);
   const receivers = new Receivers(inboxBytes);
   const reconnector = new Reconnector(request, view, receivers, { reconnectPolicy, giveUpAfterMs, heartbeatMs });
+  signal?.addEventListener("abort", () => reconnector.leave(), { once: true });
   await reconnector.join();
   return new ClientRoom(reconnector, view, receivers, request);
 }

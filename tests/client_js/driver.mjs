@@ -1,14 +1,15 @@
 // One member by `@omnisonic/client`, for a test that speaks to it: a JSON object a line, both ways.
 //
-// The argument is `{module, url, options, tickets, hasty, ws, handlers}`. Then it reads `{call, method, args}` and prints
+// The argument is `{module, url, options, tickets, hasty, ws, handlers, abortMs}`. Then it reads `{call, method, args}` and prints
 // `{call, result}` or `{call, error}`, and by itself `{message}`, `{state}` and, when the iteration has ended, `{ended}`.
-// The methods are those of the room, and two more: `view` says what the program knows, `listen` begins to iterate.
+// The methods are those of the room, and three more: `view` says what the program knows, `listen` begins to iterate, and
+// `abort` aborts the signal that `connect` got.
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const { module, url, options, tickets, hasty, ws, handlers } = JSON.parse(process.argv[2]);
+const { module, url, options, tickets, hasty, ws, handlers, abortMs } = JSON.parse(process.argv[2]);
 const { connect, Unavailable } = await import(pathToFileURL(module));
 
 const print = (line) => process.stdout.write(`${JSON.stringify(line, withBytes)}\n`);
@@ -21,6 +22,9 @@ const told = (error) => ({
   cause: error.cause ? { name: error.cause.name, message: error.cause.message } : null,
 });
 
+const controller = new AbortController();
+let roundTripMs = null;
+
 // What the ticket function answers, in turn.
 async function nextTicket() {
   const given = tickets.shift();
@@ -31,15 +35,16 @@ async function nextTicket() {
 }
 
 function view(room) {
-  const { name, memberId, members, connectionState, closeError, epoch, dropped, unreadable, transport, clockOffsetMs } = room;
+  const { name, memberId, members, connectionState, closeError, epoch, since, dropped, unreadable, transport, clockOffsetMs } = room;
   const state = Object.fromEntries([...room.state].map(([key, value]) => [key, [value, room.state.version(key), room.state.by(key)]]));
   const closed = closeError && told(closeError);
-  return { name, memberId, members, connectionState, closed, epoch, dropped, unreadable, transport, clockOffsetMs, state };
+  const rest = { dropped, unreadable, transport, clockOffsetMs, roundTripMs, state };
+  return { name, memberId, members, connectionState, closed, epoch, since, ...rest };
 }
 
 async function answer(room, { call, method, args }) {
   try {
-    const own = { view: () => view(room), listen: () => void listen(room) }[method];
+    const own = { view: () => view(room), listen: () => void listen(room), abort: () => controller.abort() }[method];
     const result = own ? own() : await room[method](...args);
     print({ call, result: result ?? null });
   } catch (error) {
@@ -56,6 +61,9 @@ async function listen(room) {
   }
 }
 
+options.signal = controller.signal;
+options.onRoundTrip = (ms) => (roundTripMs = ms);
+if (abortMs) setTimeout(() => controller.abort(), abortMs);
 if (tickets) options.ticket = nextTicket;
 if (hasty) options.reconnectPolicy = { reset() {}, delayAfter: () => 1, nextDelay: () => 1 };
 if (ws) options.WebSocket = (await import(pathToFileURL(ws))).WebSocket;

@@ -85,6 +85,11 @@ class JsRoom:
             raise Thrown(answer["error"])
         return answer["result"]
 
+    async def ask(self, *arguments: Any) -> int:
+        """Call the program's `ask`. Returns the offset that it got. Raises `Thrown`."""
+        offset: int = (await self.call("ask", *arguments))["offset"]
+        return offset
+
     async def view(self) -> dict[str, Any]:
         """What the program knows of the room. `state` is {key: [value, version, by]}."""
         view: dict[str, Any] = await self.call("view")
@@ -167,6 +172,7 @@ async def js_room(
     handlers: list[str] | None = None,
     ws: Path | None = None,
     command: list[str] | None = None,
+    abort_ms: int | None = None,
     **options: Any,
 ) -> AsyncIterator[JsRoom]:
     """A program that is in a room until the block ends. Raises `Thrown` when it is not let in.
@@ -178,6 +184,7 @@ async def js_room(
         handlers: Receive messages of these types by `on`, instead of iterating.
         ws: The module that has the class `WebSocket`, instead of Node's own.
         command: What runs the program, instead of Node.
+        abort_ms: Abort the signal after so many milliseconds.
         options: Those of `connect`.
     """
     command = command or node_command()
@@ -187,6 +194,7 @@ async def js_room(
     task |= {"tickets": tickets} if tickets is not None else {}
     task |= {"handlers": handlers} if handlers is not None else {}
     task |= {"ws": str(ws)} if ws is not None else {}
+    task |= {"abortMs": abort_ms} if abort_ms is not None else {}
     process = await trio.lowlevel.open_process(
         [*command, str(DRIVER), json.dumps(task)],
         stdin=subprocess.PIPE,

@@ -38,7 +38,7 @@ async def test_a_gateway_that_is_opened_again_finds_its_members_back() -> None:
             assert change["closeCode"] == 1001
             assert change["delayMs"] < 5_000
             gateway = await here.open()
-            assert await ada.call("ask", "note", "still here") == 1
+            assert await ada.ask("note", "still here") == 1
             assert [(m.display_name, m.status) for m in gateway.members("jam")] == [("Ada L.", "away")]
             assert (await ada.hear("welcome"))["payload"]["memberId"] == "ada"
 
@@ -49,7 +49,7 @@ async def test_a_gateway_that_is_killed_is_come_back_to() -> None:
     async with started_gateway(port) as gateway:
         url = f"ws://127.0.0.1:{port}"
         async with js_room(url, room="jam", memberId="ada") as ada, js_room(url, room="jam", memberId="bo") as bo:
-            assert await bo.call("ask", "note", 1) == 1
+            assert await bo.ask("note", 1) == 1
             before = (await ada.view())["epoch"]
             await trio.to_thread.run_sync(gateway.kill)
             assert (await ada.state("reconnecting"))["closeCode"] == 1006
@@ -57,7 +57,7 @@ async def test_a_gateway_that_is_killed_is_come_back_to() -> None:
             offsets: list[int] = []
 
             async def ask() -> None:
-                offsets.append(await bo.call("ask", "note", 2, {"timeoutMs": 50_000}))
+                offsets.append(await bo.ask("note", 2, {"timeoutMs": 50_000}))
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ask)

@@ -23,7 +23,7 @@ MOST_LINES: Final = 15
 PACK_S: Final = 60.0
 SAMPLE: Final = """
 import { connect, Closed, EntryRefused, InvalidInput, NotTaken, ReconnectPolicy, Unavailable } from "@omnisonic/client";
-import type { ClientRoom, ConnectionChange, Member, Message, Transport } from "@omnisonic/client";
+import type { ClientRoom, ConnectionChange, Member, Message, Place, Transport } from "@omnisonic/client";
 
 declare module "@omnisonic/client" {
   interface RoomMessages {
@@ -48,7 +48,10 @@ room.onConnectionState((change: ConnectionChange) => {
   if (change.state === "reconnecting") console.log(change.delayMs.toFixed(), change.reason);
   if (change.state === "closed") console.log(change.error.closeCode.toFixed());
 });
-const offset: number = await room.ask("chat", { text: "Hi" }, { to: "bo", keep: true, timeoutMs: 5_000 });
+const place: Place = await room.ask("chat", { text: "Hi" }, { to: "bo", id: "take-3", keep: true, timeoutMs: 5_000 });
+const { offset, epoch }: { offset: number; epoch: string } = place;
+const { signal } = new AbortController();
+await connect(null, { ticket, since: room.since, signal, onRoundTrip: (ms) => console.log(ms.toFixed(), epoch) });
 const version: number = await room.setState("solo", "ada", { ifVersion: room.state.version("solo"), ephemeral: true });
 const transport: Transport = room.transport;
 await room.setTransport({ tempoBpm: transport.tempoBpm, loop: { startBeat: 0, endBeat: 4 } });

@@ -1,6 +1,7 @@
 """What a program with `@omnisonic/client` gets that it has missed, and what it sends again (SPEC 5.2, 8)."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -125,7 +126,7 @@ async def test_what_was_not_answered_is_sent_again_as_it_was_and_what_needs_no_a
         offsets: dict[int, int] = {}
 
         async def ask(number: int) -> None:
-            offsets[number] = await room.call("ask", "note", number, {"timeoutMs": 10_000_000_000})
+            offsets[number] = await room.ask("note", number, {"timeoutMs": 10_000_000_000})
 
         await room.call("say", "chat", "once")
         for number in range(3):
@@ -171,6 +172,48 @@ async def test_a_question_whose_time_is_over_is_not_sent_again() -> None:
     assert [json.loads(text)["payload"] for text in heard] == ["asked", "said"]
 
 
+async def test_a_program_that_names_its_message_can_send_it_again_in_another_membership() -> None:
+    """Under the same id. The answer says which count the offset is of; a message that waits is not asked twice."""
+    received = trio.Event()
+
+    async def loses_the_answer(peer: Peer) -> None:
+        await peer.welcome()
+        assert id_of(await peer.receive_text("note")) == b'"take-3"'
+        await peer.close(4003)
+        await peer.rest()
+
+    async def answers(peer: Peer) -> None:
+        await peer.welcome()
+        first = id_of(await peer.receive_text("note"))
+        received.set()
+        await peer.receive_text("go on")
+        await peer.tell(b'{"type":"ack","payload":{"id":%b,"offset":7,"epoch":"earlier"}}' % first)
+        await peer.tell(b'{"type":"ack","payload":{"id":%b,"offset":8}}' % id_of(await peer.receive_text("note")))
+        await peer.rest()
+
+    places: list[Any] = []
+
+    async def ask(room: JsRoom, **options: str) -> None:
+        places.append(await room.call("ask", "note", 1, options))
+
+    async with scripted(loses_the_answer, answers) as url:
+        async with jam(url) as room:
+            with pytest.raises(Thrown) as ended:
+                await ask(room, id="take-3")
+            assert ended.value.code == "kicked"
+        async with jam(url) as room, trio.open_nursery() as nursery:
+            nursery.start_soon(partial(ask, room, id="take-3"))
+            with trio.fail_after(DEADLINE_S):
+                await received.wait()
+            for wrong in ("take-3", "", "x" * 129):
+                with pytest.raises(Thrown) as invalid:
+                    await ask(room, id=wrong)
+                assert (invalid.value.name, invalid.value.code) == ("InvalidInput", "invalid_message")
+            await room.call("say", "go on")
+            await ask(room)
+    assert places == [{"offset": 7, "epoch": "earlier"}, {"offset": 8, "epoch": "e"}]
+
+
 async def test_what_waits_to_be_said_is_bounded() -> None:
     """A program that does not wait for `say` does not fill the memory while there is no connection."""
     may_go_on = trio.Event()
@@ -209,7 +252,7 @@ async def test_whoever_is_cut_off_gets_what_they_have_missed() -> None:
         open_tcp_proxy(gateway.port) as proxy,
         jam(f"ws://127.0.0.1:{proxy.port}") as ada,
     ):
-        assert await ada.call("ask", "note", "mine") == 1
+        assert await ada.ask("note", "mine") == 1
         proxy.refusing = True
         proxy.cut()
         await ada.state("reconnecting")
@@ -225,6 +268,22 @@ async def test_whoever_is_cut_off_gets_what_they_have_missed() -> None:
         assert [(each["type"], each["payload"], each["from"]) for each in missed[5:]] == [
             ("psst", "kept for you", "bo")
         ]
+
+
+async def test_another_membership_goes_on_where_the_last_one_ended() -> None:
+    """With its `since`; a count that the room does not know any more is told as a gap."""
+    async with band("bo") as (gateway, [bo]):
+        async with jam(gateway.url) as ada:
+            await bo.ask("note", 1)
+            await ada.hear("note")
+            gateway.kick("jam", "ada")
+            await ada.wait_for_end()
+            since = (await ada.view())["since"]
+        await bo.ask("note", 2)
+        async with jam(gateway.url, since=since) as ada:
+            assert (await ada.hear("note", "history.gap"))["payload"] == 2
+        async with jam(gateway.url, since="another:1") as ada:
+            assert (await ada.hear("note", "history.gap"))["payload"]["epoch"] == "another"
 
 
 async def test_what_the_room_does_not_know_any_more_is_told_as_a_gap() -> None:
@@ -252,7 +311,7 @@ async def ask_while_cutting(room: JsRoom, name: str, lane: int, proxy: TcpProxy,
     answered, number = [], 0
     while len(cuts) < CUTS:
         number += 1
-        offset = await room.call("ask", "note", [name, lane, number], {"timeoutMs": 30_000})
+        offset = await room.ask("note", [name, lane, number], {"timeoutMs": 30_000})
         answered.append(([name, lane, number], offset))
         if lane == 0 and number % 10 == 0 and len(cuts) < CUTS:
             cuts.append(number)

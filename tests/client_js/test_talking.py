@@ -24,7 +24,7 @@ async def test_a_program_talks_with_those_of_other_languages() -> None:
         await ada.call("say", "note", {"pitch": 60})
         await ada.call("sayBytes", b"\x90\x40")
         await ada.call("say", "psst", None, {"to": "bo"})
-        offset = await ada.call("ask", "done", "♪")
+        offset = await ada.ask("done", "♪")
         received = [(m.type, m.payload, m.sender, m.offset) for m in await until(bo, "done")]
         assert received == [
             ("note", {"pitch": 60}, "ada", 1),
@@ -48,7 +48,7 @@ async def test_the_package_ws_can_be_the_websocket(node_packages: NodePackages) 
     """For Node 20, and for those who want to set headers."""
     ws = node_packages.folder / "node_modules" / "ws" / "wrapper.mjs"
     async with band("bo") as (gateway, [bo]), jam(gateway.url, ws=ws) as ada:
-        assert await ada.call("ask", "note", 1) == 1
+        assert await ada.ask("note", 1) == 1
         await bo.say_bytes(b"\x01")
         assert (await ada.hear(""))["payload"] == {"hex": "01"}
         await ada.call("leave")
@@ -97,8 +97,8 @@ async def test_what_no_message_can_be_is_told_before_it_is_sent() -> None:
         with pytest.raises(Thrown) as wrong:
             await ada.call("sayBytes", b"a" * 65_537)
         assert wrong.value.code == "too_large"
-        assert await ada.call("ask", "note", "♪" * 21_000) == 1
-        assert await ada.call("ask", "note", ['"[[[' * 100, deep[0][0][0][0][0][0][0][0][0]]) == 2
+        assert await ada.ask("note", "♪" * 21_000) == 1
+        assert await ada.ask("note", ['"[[[' * 100, deep[0][0][0][0][0][0][0][0][0]]) == 2
 
 
 async def test_the_roster_is_kept_up_to_date() -> None:
@@ -201,6 +201,7 @@ async def test_the_servers_clock_is_known_by_heartbeats() -> None:
         offset_ms = (await ada.view())["clockOffsetMs"]
         assert ahead_ms - 2_000 < offset_ms <= ahead_ms
         assert await ada.call("serverTime", 0) == offset_ms
+        assert 0 <= (await ada.view())["roundTripMs"] < 2_000
 
 
 async def test_iteration_ends_when_the_program_leaves() -> None:
@@ -215,6 +216,24 @@ async def test_iteration_ends_when_the_program_leaves() -> None:
             assert (closed.value.name, closed.value.code, closed.value.fields["closeCode"]) == ("Closed", "left", 1000)
         await ada.call("leave")
         assert (await ada.view())["connectionState"] == "closed"
+
+
+async def test_a_signal_that_is_aborted_ends_the_membership() -> None:
+    """The others see that the member left. Whoever was not let in yet stops waiting."""
+    async with band("bo") as (gateway, [bo]), jam(gateway.url) as ada:
+        await ada.call("abort")
+        assert await ada.wait_for_end() is None
+        assert (await hear(bo, "presence.leave")).payload["reason"] == "left"
+
+    async def says_nothing(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.rest()
+
+    async with scripted(says_nothing) as url:
+        with pytest.raises(Thrown) as left:
+            async with jam(url, abort_ms=50):
+                pass
+    assert (left.value.name, left.value.code) == ("Closed", "left")
 
 
 async def test_a_refusal_after_the_upgrade_has_the_servers_code_and_sentence() -> None:

@@ -26,7 +26,7 @@ IN_A_SESSION: Final = """async () => {
     const heard = new Promise((resolve) => {
         bo.on("chat", ({ from, payload, id }) => resolve([from, payload, typeof id]));
     });
-    const offset = await ada.ask("chat", { text: "Take 3." }, { keep: true });
+    const { offset } = await ada.ask("chat", { text: "Take 3." }, { keep: true });
     const { messages } = await (await fetch(`/api/rooms/${session.id}/messages`)).json();
     const refused = await join("\\n").catch((error) => error);
     const result = {
