@@ -1,193 +1,156 @@
-// One member's place in one room, kept through lost connections.
+// One member's place in one room: what `@omnisonic/client` does and says, for whoever reads the page.
 //
 // States, told to `handlers.state(name, detail)`:
 //   joining       the first connection is being made
-//   connected     `detail.members` is the roster; told again after each reconnection, and then comes what was missed
+//   connected     told again after each reconnection, and then comes what was missed
 //   reconnecting  `detail.words` says why, the next attempt is at `detail.at` (performance.now)
 //   ended         `detail.words` says why; nothing more happens by itself
-// Before each attempt `address()` is asked for `{ url, protocols }`. When it fails with a `Problem` that will not pass
+// Before each attempt `place()` is asked for `{ ticket, url }`. When it fails with a `Problem` that will not pass
 // (signed out, no longer shared) that is the end, with the problem as `detail.problem`; otherwise it is tried again.
-// A reconnection says what was received last (`since`); what the room cannot say any more comes as `history.gap`.
-// Every other message goes to `handlers.message(envelope)`, round trips in milliseconds to `handlers.latency(ms)`.
+// Every message goes to `handlers.message(message)`, round trips in milliseconds to `handlers.latency(ms)`.
 
-const HEARTBEAT_EVERY_MS = 20_000;
-const HEARTBEAT_TIMEOUT_MS = 10_000;
-const OPENING_TIMEOUT_MS = 10_000;
-const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 15_000;
+import { connect, EntryRefused, ReconnectPolicy, Unavailable } from "/client/omnisonic.js";
+import { Problem } from "./api.js";
 
-// Close codes after which coming back by oneself would be wrong.
-const ENDINGS = new Map([
-  [1008, "The room did not let you in."],
-  [4001, "You are in this room in another tab or window now."],
-  [4003, "You were removed from this room."],
-  [4004, "This room was closed."],
-]);
-const INTERRUPTIONS = new Map([
-  [1001, "The studio is restarting."],
-  [4008, "Your connection was too slow to keep up."],
-  [4009, "Too many messages came from here at once."],
-]);
 const LOST = "The connection was lost.";
 const UNREACHABLE = "The studio cannot be reached.";
+// By the close code; the others just lost the connection.
+const INTERRUPTIONS = {
+  1001: "The studio is restarting.",
+  4008: "Your connection was too slow to keep up.",
+  4009: "Too many messages came from here at once.",
+};
+// By the error's code; a refusal says itself why.
+const ENDINGS = {
+  left: LOST,
+  policy: "The room did not let you in.",
+  replaced: "You are in this room in another tab or window now.",
+  kicked: "You were removed from this room.",
+  room_closed: "This room was closed.",
+};
 
 export class Connection {
+  #place;
   #handlers;
-  #address;
-  #attempt = null;
-  #socket = null;
-  #attempts = 0;
-  #welcomed = false;
-  // The place in the room's order up to which everything was received; none before the first welcome.
-  #epoch = "";
-  #offset = 0;
-  #refusal = "";
-  #timers = new Set();
-  #unanswered = 0;
+  #room = null;
+  // Aborted, it is over.
+  #visit = new AbortController();
+  // What was received last, when it has ended.
+  #since;
+  // Why there was no place to go to at the last attempt.
+  #trouble = "";
+  #tryNow = () => {};
 
-  constructor(address, handlers) {
-    this.#address = address;
+  constructor(place, handlers) {
+    this.#place = place;
     this.#handlers = handlers;
+  }
+
+  get isConnected() {
+    return this.#room?.connectionState === "connected";
   }
 
   // Names the count of offsets in the room.
   get epoch() {
-    return this.#epoch;
+    return this.#room.epoch;
   }
 
-  open() {
+  get members() {
+    return this.#room.members;
+  }
+
+  // Come in, for the first time or after an end.
+  async open() {
     this.#handlers.state("joining", {});
-    this.#connect();
+    const { signal } = (this.#visit = new AbortController());
+    const policy = new ReconnectPolicy();
+    let room = null;
+    while (!room && !signal.aborted) room = await this.#connect(signal, policy);
+    if (!signal.aborted) this.#enter(room, signal);
   }
 
   // Leave for good.
   close() {
-    this.#drop();
+    this.#visit.abort();
+    this.#room = null;
   }
 
   // Do not wait for the next attempt.
   retry() {
-    this.#drop();
-    this.#connect();
+    if (this.#room) this.#room.retryNow();
+    else this.#tryNow();
   }
 
-  // Whether it was sent; not while there is no connection.
-  send(message) {
-    if (!this.#welcomed || this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(message));
-    return true;
+  // It is lost while there is no connection.
+  say(type, payload) {
+    if (this.isConnected) this.#room.say(type, payload);
   }
 
-  async #connect() {
-    const attempt = (this.#attempt = {});
-    this.#refusal = "";
-    this.#after(OPENING_TIMEOUT_MS, () => this.#welcomed || this.#lost(1006, ""));
-    let place;
+  // Say it as the message with this id, and have it kept, however long that takes. Its place in the room's order.
+  ask(type, payload, id) {
+    return this.#room.ask(type, payload, { id, keep: true, timeoutMs: Infinity });
+  }
+
+  // Null when it did not work and it is time for the next attempt: the client makes only one before it is in.
+  async #connect(signal, policy) {
+    const ticket = () => this.#ticket();
+    const onRoundTrip = (ms) => signal.aborted || this.#handlers.latency(ms);
     try {
-      place = await this.#address();
+      return await connect(null, { ticket, since: this.#since, giveUpAfterMs: Infinity, onRoundTrip, signal });
     } catch (problem) {
-      if (attempt === this.#attempt) this.#refused(problem);
-      return;
-    }
-    // Meanwhile somebody may have left, or run out of patience.
-    if (attempt !== this.#attempt) return;
-    const url = new URL(place.url);
-    if (this.#epoch) url.searchParams.set("since", `${this.#epoch}:${this.#offset}`);
-    const socket = new WebSocket(url.href, place.protocols);
-    this.#socket = socket;
-    socket.addEventListener("message", (event) => socket === this.#socket && this.#heard(event.data));
-    socket.addEventListener("close", (event) => socket === this.#socket && this.#lost(event.code, event.reason));
-  }
-
-  #heard(data) {
-    if (typeof data !== "string") return;
-    const message = JSON.parse(data);
-    if (typeof message.offset === "number") this.#offset = message.offset;
-    if (message.type === "welcome") {
-      this.#welcomed = true;
-      this.#attempts = 0;
-      this.#epoch = message.payload.epoch ?? "";
-      this.#offset = message.payload.offset ?? 0;
-      this.#handlers.state("connected", { members: message.payload.members });
-      this.#beat();
-    } else if (message.type === "heartbeat") {
-      this.#answered(message.payload?.echo?.sent);
-    } else {
-      if (message.type === "error" && !this.#welcomed) this.#refusal = message.payload.message;
-      this.#handlers.message(message);
+      if (signal.aborted) return null;
+      if (problem instanceof EntryRefused && problem.retryAfterMs !== null) {
+        await this.#wait(policy.nextDelay(problem.retryAfterMs));
+      } else {
+        this.#end(problem);
+      }
+      return null;
     }
   }
 
-  #beat() {
-    if (!this.send({ type: "heartbeat", payload: { sent: performance.now() } })) return;
-    this.#unanswered = this.#after(HEARTBEAT_TIMEOUT_MS, () => this.#lost(1006, ""));
-    this.#after(HEARTBEAT_EVERY_MS, () => this.#beat());
+  #wait(delayMs) {
+    this.#interrupt(UNREACHABLE, delayMs);
+    return new Promise((resolve) => {
+      this.#tryNow = resolve;
+      setTimeout(resolve, delayMs);
+    });
   }
 
-  #answered(sent) {
-    if (typeof sent !== "number") return;
-    this.#cancel(this.#unanswered);
-    this.#handlers.latency(performance.now() - sent);
-  }
-
-  #lost(code, reason) {
-    const wasIn = this.#welcomed;
-    this.#drop();
-    if (ENDINGS.has(code)) {
-      this.#handlers.state("ended", { code, words: this.#refusal || ENDINGS.get(code), wasIn });
-      return;
+  async #ticket() {
+    this.#trouble = "";
+    try {
+      return await this.#place();
+    } catch (problem) {
+      if (!problem.isPassing) throw problem;
+      this.#trouble = problem.message;
+      throw new Unavailable(problem.message, { retryAfterMs: problem.retryAfter_ms });
     }
-    this.#again(INTERRUPTIONS.get(code) ?? (wasIn ? LOST : UNREACHABLE), advisedDelay(reason) ?? this.#backoff());
   }
 
-  // There is no way in: for good, or for now.
-  #refused(problem) {
-    this.#drop();
-    if (problem.isPassing) this.#again(problem.message, Math.max(problem.retryAfter_ms, this.#backoff()));
-    else this.#handlers.state("ended", { code: 0, problem, words: problem.message, wasIn: false });
+  #enter(room, signal) {
+    let wasIn = true;
+    this.#room = room;
+    // Also while it is leaving something arrives.
+    room.on("*", (message) => signal.aborted || this.#handlers.message(message));
+    room.onConnectionState(({ state, closeCode, delayMs, error }) => {
+      if (signal.aborted) return;
+      if (state === "connected") this.#handlers.state("connected", {});
+      else if (state === "closed") this.#end(error);
+      else this.#interrupt(INTERRUPTIONS[closeCode] ?? (wasIn ? LOST : UNREACHABLE), delayMs);
+      wasIn = state === "connected";
+    });
+    this.#handlers.state("connected", {});
   }
 
-  #again(words, delay_ms) {
-    this.#handlers.state("reconnecting", { words, at: performance.now() + delay_ms });
-    this.#after(delay_ms, () => this.#connect());
+  #interrupt(words, delayMs) {
+    this.#handlers.state("reconnecting", { words: this.#trouble || words, at: performance.now() + delayMs });
   }
 
-  // Doubling, bounded, with jitter over the upper half, so that a room does not come back all at once.
-  #backoff() {
-    const step_ms = Math.min(FIRST_DELAY_MS * 2 ** this.#attempts, LONGEST_DELAY_MS);
-    this.#attempts += 1;
-    return step_ms * (0.5 + Math.random() / 2);
-  }
-
-  #drop() {
-    const socket = this.#socket;
-    this.#attempt = this.#socket = null;
-    this.#welcomed = false;
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
-    socket?.close();
-  }
-
-  #after(delay_ms, act) {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      act();
-    }, delay_ms);
-    this.#timers.add(timer);
-    return timer;
-  }
-
-  #cancel(timer) {
-    clearTimeout(timer);
-    this.#timers.delete(timer);
-  }
-}
-
-function advisedDelay(reason) {
-  try {
-    const { reconnectMs } = JSON.parse(reason);
-    return Number.isFinite(reconnectMs) && reconnectMs >= 0 ? reconnectMs : null;
-  } catch {
-    return null;
+  #end(error) {
+    this.#since = this.#room?.since ?? this.#since;
+    this.close();
+    const problem = [error, error.cause].find((each) => each instanceof Problem);
+    const refusal = error.cause instanceof EntryRefused ? error.cause : error;
+    this.#handlers.state("ended", { problem, words: problem?.message ?? ENDINGS[error.code] ?? refusal.message });
   }
 }

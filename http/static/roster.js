@@ -1,13 +1,14 @@
-// Who is in the room, kept in step with the list on the page. Oneself comes first, the others by name.
+// Who is in the room, as a list on the page. Oneself comes first, the others by name.
 
 import { avatar, colourClass, initials } from "./avatar.js";
 
 const SPEAKING_MS = 1_200;
+const names = new Intl.Collator(undefined, { numeric: true });
 
 export class Roster {
   #list;
   #myId;
-  #members = new Map();
+  // By member id. A row's `member` is who it shows.
   #rows = new Map();
 
   constructor(list, myId) {
@@ -16,42 +17,25 @@ export class Roster {
   }
 
   get size() {
-    return this.#members.size;
+    return this.#rows.size;
   }
 
   get(memberId) {
-    return this.#members.get(memberId);
+    return this.#rows.get(memberId)?.member;
   }
 
   nameOf(memberId) {
-    return this.#members.get(memberId)?.displayName ?? "Someone who left";
+    return this.get(memberId)?.displayName ?? "Someone who left";
   }
 
-  replace(members) {
-    const present = new Set(members.map((member) => member.memberId));
-    for (const memberId of [...this.#members.keys()]) if (!present.has(memberId)) this.remove(memberId);
-    for (const member of members) this.put(member);
-  }
-
-  put(member) {
-    this.#members.set(member.memberId, member);
-    let row = this.#rows.get(member.memberId);
-    if (!row) {
-      row = newRow(member, member.memberId === this.#myId);
-      this.#rows.set(member.memberId, row);
-    }
-    draw(row, member);
-    this.#place(row, member);
-  }
-
-  remove(memberId) {
-    this.#members.delete(memberId);
-    this.#rows.get(memberId)?.remove();
-    this.#rows.delete(memberId);
-  }
-
-  clear() {
-    this.replace([]);
+  show(members) {
+    const present = new Set(members.map(({ memberId }) => memberId));
+    for (const [memberId, row] of this.#rows) if (!present.has(memberId)) this.#remove(memberId, row);
+    const sorted = [...members].sort((one, other) => this.#compare(one, other));
+    sorted.forEach((member, place) => {
+      const row = this.#rowOf(member);
+      if (this.#list.children[place] !== row) this.#list.insertBefore(row, this.#list.children[place] ?? null);
+    });
   }
 
   // Light the member's lamp for a moment.
@@ -63,16 +47,22 @@ export class Roster {
     row.speaking = setTimeout(() => row.classList.remove("speaking"), SPEAKING_MS);
   }
 
-  #place(row, member) {
-    const after = [...this.#list.children].find(
-      (other) => other !== row && this.#compare(member, this.#members.get(other.dataset.member)) < 0,
-    );
-    if (row.nextElementSibling !== (after ?? null) || !row.parentNode) this.#list.insertBefore(row, after ?? null);
+  #remove(memberId, row) {
+    row.remove();
+    this.#rows.delete(memberId);
+  }
+
+  #rowOf(member) {
+    const { memberId } = member;
+    if (!this.#rows.has(memberId)) this.#rows.set(memberId, newRow(member, memberId === this.#myId));
+    const row = this.#rows.get(memberId);
+    if (row.member !== member) draw(row, member);
+    return row;
   }
 
   #compare(one, other) {
-    const mine = (member) => (member.memberId === this.#myId ? 0 : 1);
-    return mine(one) - mine(other) || one.displayName.localeCompare(other.displayName, undefined, { numeric: true });
+    const mine = ({ memberId }) => (memberId === this.#myId ? 0 : 1);
+    return mine(one) - mine(other) || names.compare(one.displayName, other.displayName);
   }
 }
 
@@ -104,6 +94,7 @@ function newRow(member, isMe) {
 }
 
 function draw(row, member) {
+  row.member = member;
   const [badge, name, about] = row.children;
   badge.className = `avatar ${colourClass(member.memberId)}`;
   badge.textContent = initials(member.displayName);

@@ -45,10 +45,9 @@ const head = new SessionHead(sessionId, rights.isOwner);
 const talk = new Talk(sessionId, part("log"), part("composer"), {
   me: () => ({ memberId, name }),
   isConnected: () => state === "connected",
-  send: (message) => {
-    const isSent = connection?.send(message) ?? false;
-    if (isSent) roster.spoke(memberId);
-    return isSent;
+  send: (text, id) => {
+    roster.spoke(memberId);
+    return connection.ask("chat", { text }, id);
   },
 });
 const sounds = new Sounds(sessionId, memberId, rights, {
@@ -66,9 +65,9 @@ function join() {
   localStorage.setItem(nameKey, name);
   hasBeenIn = false;
   talk.clear();
-  roster.replace([{ memberId, displayName: name, status: "active" }]);
+  roster.show([{ memberId, displayName: name, status: "active" }]);
   show("inside");
-  connection = new Connection(address, { state: changed, message: heard, latency });
+  connection = new Connection(place, { state: changed, message: heard, latency });
   return connection.open();
 }
 
@@ -76,7 +75,7 @@ function leave(words = "") {
   hangUp();
   state = "outside";
   show("entry");
-  roster.clear();
+  roster.show([]);
   look();
   failEntry(words);
   part("join").focus();
@@ -86,7 +85,6 @@ function hangUp() {
   connection?.close();
   connection = null;
   stopCounting();
-  talk.failAll("");
 }
 
 function show(side) {
@@ -103,7 +101,7 @@ function gone(words, link = "Your sessions", href = "/sessions") {
   hangUp();
   state = "gone";
   show("entry");
-  roster.clear();
+  roster.show([]);
   sounds.close();
   activity.close();
   drawCompany();
@@ -128,11 +126,11 @@ function lost(problem) {
 // --- the connection's side -----------------------------------------------------------------------------------------
 
 // A ticket lets in once, so each attempt needs one of its own.
-async function address() {
+async function place() {
   const { ticket, url } = await ask("POST", `/api/rooms/${sessionId}/ticket`, { displayName: name });
-  const place = new URL(url);
-  place.searchParams.set("status", presentStatus());
-  return { url: place.href, protocols: ["omnisonic", `ticket.${ticket}`] };
+  const address = new URL(url);
+  address.searchParams.set("status", presentStatus());
+  return { ticket, url: address.href };
 }
 
 function changed(next, detail) {
@@ -144,14 +142,14 @@ function changed(next, detail) {
   part("send").setAttribute("aria-disabled", String(next !== "connected"));
   const words = { joining: "Joining…", connected: "Connected", reconnecting: "Reconnecting…", ended: "Disconnected" };
   part("state-words").textContent = words[next];
-  if (next === "connected") connected(detail);
+  if (next === "connected") connected();
   if (next === "reconnecting") reconnecting(detail);
   if (next === "ended") ended(detail);
   drawCompany();
 }
 
-function connected({ members }) {
-  roster.replace(members);
+function connected() {
+  roster.show(connection.members);
   talk.event(hasBeenIn ? "You are back." : "You came in.");
   // What the room said meanwhile nobody here has heard.
   sounds.refresh();
@@ -168,13 +166,12 @@ function reconnecting({ words, at }) {
   countDown(at);
 }
 
-async function ended({ words, wasIn, problem }) {
+async function ended({ words, problem }) {
   if (problem && lost(problem)) return;
-  if (!wasIn && !hasBeenIn) {
+  if (!hasBeenIn) {
     leave(words);
     return;
   }
-  talk.failAll("The connection was lost.");
   notice(words, "Join again", () => connection.open());
   // Removed, signed out, deleted: the room cannot say which, the session can.
   await refresh();
@@ -187,7 +184,6 @@ function latency(ms) {
 function heard({ type, payload, from, id, offset }) {
   switch (type) {
     case "presence.join":
-      roster.put(payload);
       talk.event(whose(payload) ? `${payload.displayName} came in, ${whose(payload)}.` : `${payload.displayName} came in.`);
       break;
     case "presence.update":
@@ -195,7 +191,6 @@ function heard({ type, payload, from, id, offset }) {
       break;
     case "presence.leave":
       talk.event(`${roster.nameOf(payload.memberId)} ${payload.reason === "kicked" ? "was removed" : "left"}.`);
-      roster.remove(payload.memberId);
       break;
     case "chat":
       said(from, payload?.text, id, offset);
@@ -211,11 +206,8 @@ function heard({ type, payload, from, id, offset }) {
       // Perhaps mine; the session says what I am now.
       if (payload.kind === "member.changed") refresh();
       break;
-    case "ack":
-      talk.acknowledged({ epoch: connection.epoch, ...payload });
-      break;
     case "error":
-      if (!talk.refused(payload) && state === "connected") talk.event(payload.message);
+      talk.event(payload.message);
       break;
     case "history.gap":
       talk.missed();
@@ -229,6 +221,7 @@ function heard({ type, payload, from, id, offset }) {
     default:
       sounds.heard(type, payload);
   }
+  if (type.startsWith("presence.")) roster.show(connection.members);
   drawCompany();
 }
 
@@ -245,7 +238,6 @@ function said(from, text, id, offset) {
 
 function updated(member) {
   const before = roster.get(member.memberId);
-  roster.put(member);
   if (before && before.displayName !== member.displayName) {
     talk.event(`${before.displayName} is now called ${member.displayName}.`);
   }
@@ -258,7 +250,7 @@ async function look() {
   if (state !== "outside" || document.visibilityState !== "visible") return;
   try {
     const { members } = await ask("GET", `/api/presence?roomId=${sessionId}`);
-    if (state === "outside") roster.replace(members);
+    if (state === "outside") roster.show(members);
   } catch (problem) {
     if (state === "outside") lost(problem);
   }
@@ -334,7 +326,7 @@ part("entry").addEventListener("submit", (event) => {
 part("leave").addEventListener("click", () => leave());
 part("name").value = localStorage.getItem(nameKey) || part("name").dataset.default;
 document.addEventListener("visibilitychange", () => {
-  connection?.send({ type: "presence.set", payload: { status: presentStatus() } });
+  connection?.say("presence.set", { status: presentStatus() });
   look();
   lookAtSounds();
 });

@@ -1,10 +1,10 @@
-// What is said in the room. One's own messages are shown at once, and settled by `ack` or `error`.
+// What is said in the room. One's own messages are shown at once, and settled when the room has answered.
 //
-// What is said here is kept: it is sent with an id of its own and acknowledged once it is written down. Until then it is
-// sent again, with the same id, after each reconnection. Kept messages are read from the web when the room is entered,
-// after an outage, and when somebody scrolls up. A message that comes both ways is shown once: it has the same sender
-// and the same id, or the same place in the room's order.
+// What is said here is kept: it has an id of its own, and is acknowledged once it is written down. Kept messages are
+// read from the web when the room is entered, after an outage, and when somebody scrolls up. A message that comes both
+// ways is shown once: it has the same sender and the same id, or the same place in the room's order.
 
+import { Closed } from "/client/omnisonic.js";
 import { ask } from "./api.js";
 import { dated, Log, marked, sending, sent, unsent, waits } from "./log.js";
 import { MessageIndex } from "./message_index.js";
@@ -12,6 +12,7 @@ import { MessageIndex } from "./message_index.js";
 const PAGE = 50;
 // So many pages are read to close a gap.
 const GAP_PAGES = 20;
+const LOST = "The connection was lost.";
 const NO_CONNECTION = "There is no connection now.";
 const WAITING = "Waiting for the connection…";
 const CLOSED_GAP = "You were away. What was said meanwhile is shown; other notices may be missing.";
@@ -25,7 +26,8 @@ export class Talk {
   #path;
   #me;
   #send;
-  // By id: `{ entry, text }`.
+  #isConnected;
+  // The entries, by id.
   #unacknowledged = new Map();
   #index = new MessageIndex();
   // Where the next earlier page begins; undefined: with the newest message; null: there is none.
@@ -38,13 +40,15 @@ export class Talk {
   #entered = null;
   #visit = {};
 
-  // `me()` is `{ memberId, name }`; `send(message)` says whether it was sent, and `isConnected()` whether it could be.
+  // `me()` is `{ memberId, name }`; `isConnected()` whether something can be sent. `send(text, id)` is its place in the
+  // room's order, once it is kept; after a reconnection it is sent again.
   constructor(sessionId, box, composer, { me, send, isConnected }) {
     this.#path = `/api/rooms/${sessionId}/messages`;
     this.#log = new Log(box, { showEarlier: () => this.#showEarlier(), cutOff: () => this.#forgetOldest() });
     this.#field = composer.querySelector("textarea");
     this.#me = me;
     this.#send = send;
+    this.#isConnected = isConnected;
     composer.addEventListener("submit", (event) => {
       event.preventDefault();
       // While there is no connection the text stays where it is.
@@ -65,6 +69,7 @@ export class Talk {
     this.#visit = {};
     this.#log.clear();
     this.#index.clear();
+    this.#unacknowledged.clear();
     this.#gap = null;
     this.#earlier = null;
     this.#isReading = this.#hasRead = false;
@@ -74,18 +79,15 @@ export class Talk {
     this.#log.event(words);
   }
 
-  // In the room, for the first time or again: send what has not arrived, and read what was missed.
+  // In the room, for the first time or again: what has not arrived is being sent; read what was missed.
   connected() {
-    for (const [id, { entry, text }] of this.#unacknowledged) {
-      sending(entry);
-      this.#transmit(id, text);
-    }
+    for (const entry of this.#unacknowledged.values()) sending(entry);
     this.#entered = this.#log.last;
     this.#catchUp();
   }
 
   interrupted() {
-    for (const { entry } of this.#unacknowledged.values()) waits(entry, WAITING);
+    for (const entry of this.#unacknowledged.values()) waits(entry, WAITING);
   }
 
   // Somebody said something; whether it was not shown before. `place` is `{ epoch, offset }`.
@@ -106,51 +108,34 @@ export class Talk {
     this.#catchUp();
   }
 
-  acknowledged({ id, offset, epoch }) {
-    const message = this.#unacknowledged.get(id);
-    if (!message) return;
-    this.#settle(id, message.entry, { epoch, offset });
-    this.#sink(message.entry, { epoch, offset });
-  }
-
-  // Whether the refusal was about something said here.
-  refused({ id, code, message }) {
-    const said = this.#unacknowledged.get(id);
-    if (!said) return false;
-    if (NOT_KEPT.includes(code)) {
-      this.#unacknowledged.delete(id);
-      marked(said.entry, message);
-    } else {
-      this.#fail(id, message);
-    }
-    return true;
-  }
-
-  // Nobody will say any more what became of them.
-  failAll(words) {
-    for (const id of [...this.#unacknowledged.keys()]) this.#fail(id, words);
-  }
-
   #say() {
     const text = this.#field.value.trim();
     if (!text) return;
     this.#field.value = "";
     this.focus();
     const { memberId, name } = this.#me();
-    this.#deliver(this.#log.message({ memberId, name, text, at: Date.now() }), text);
-  }
-
-  // Under an id that nothing else has, also after a reload.
-  #deliver(entry, text) {
+    const entry = this.#log.message({ memberId, name, text, at: Date.now() });
     const id = newId();
-    sending(entry);
-    this.#unacknowledged.set(id, { entry, text });
-    this.#index.add(entry, this.#me().memberId, id);
-    if (!this.#transmit(id, text)) this.#fail(id, NO_CONNECTION);
+    this.#index.add(entry, memberId, id);
+    this.#deliver(id, entry, text);
   }
 
-  #transmit(id, text) {
-    return this.#send({ type: "chat", payload: { text }, id, keep: true });
+  // Perhaps it has arrived before, and only the answer was lost: the same id makes it the same message.
+  async #deliver(id, entry, text) {
+    if (!this.#isConnected()) return this.#fail(id, entry, text, NO_CONNECTION);
+    sending(entry);
+    this.#unacknowledged.set(id, entry);
+    try {
+      const place = await this.#send(text, id);
+      // The web may have been quicker than the room.
+      if (!this.#unacknowledged.has(id)) return;
+      this.#settle(id, entry, place);
+      this.#sink(entry, place);
+    } catch (problem) {
+      if (!this.#unacknowledged.delete(id)) return;
+      if (NOT_KEPT.includes(problem.code)) marked(entry, problem.message);
+      else this.#fail(id, entry, text, problem instanceof Closed ? LOST : problem.message);
+    }
   }
 
   #settle(id, entry, place) {
@@ -159,15 +144,8 @@ export class Talk {
     this.#index.add(entry, this.#me().memberId, id, place);
   }
 
-  #fail(id, words) {
-    const { entry, text } = this.#unacknowledged.get(id);
-    this.#unacknowledged.delete(id);
-    // Perhaps it has arrived, and only the answer was lost: the same id makes it the same message.
-    unsent(entry, words, () => {
-      sending(entry);
-      this.#unacknowledged.set(id, { entry, text });
-      if (!this.#transmit(id, text)) this.#fail(id, NO_CONNECTION);
-    });
+  #fail(id, entry, text, words) {
+    unsent(entry, words, () => this.#deliver(id, entry, text));
   }
 
   // What was said again after an outage comes after what the others said before it.

@@ -94,14 +94,15 @@ class FakeGateway:
         seat = seats[me] = Seat(member, link)
         members = [other.member for other in seats.values()]
         said = self.said.get(room, [])
-        welcome = {"roomId": room, "memberId": me, "members": members, "epoch": self.epoch, "offset": len(said)}
-        await _send(link, {"type": "welcome", "payload": welcome})
         epoch, _, offset = query.get("since", "").rpartition(":")
+        recovered = epoch == self.epoch and not self.has_gap
+        welcome = {"roomId": room, "memberId": me, "members": members, "epoch": self.epoch, "offset": len(said)}
+        await _send(link, {"type": "welcome", "payload": welcome | {"recovered": recovered}})
         if self.catches_up is not None:
             await self.catches_up.wait()
         if epoch and self.has_gap:
             await _send(link, {"type": "history.gap", "payload": {"epoch": epoch, "from": int(offset) + 1}})
-        elif epoch == self.epoch:
+        elif recovered:
             for envelope in said[int(offset) :]:
                 if envelope["from"] != me:
                     await _send(link, envelope)

@@ -23,7 +23,7 @@ DEADLINE_S: Final = 240
 """Two people sign up, meet and part; that is more than a test of one page does in its time."""
 BACK_MS: Final = 60_000
 """Until a part runs again that was ended, and the page tries once more: it waits up to twice as long as nobody has
-answered yet, 15 s at most (connection.js)."""
+answered yet, 15 s at most (omnisonic.js)."""
 TRIES: Final = 5
 CUT: Final = 4500
 """A close code without a meaning: the room waits for who comes back."""

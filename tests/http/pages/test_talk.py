@@ -159,6 +159,19 @@ def test_what_was_missed_appears_in_order_once(visit: Visit, site: Web, gateway:
     shows(page, "Before", "Missed 2", "Missed 3", "After")
 
 
+def test_whoever_joins_again_goes_on_where_they_were(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """After an end that was final for the connection, too: what was said meanwhile comes from the room."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.say, session, "bo", "Before")
+    shows(page, "Before")
+    gateway.do(gateway.fake.close, session, 4001)
+    expect(page.locator("#state-words")).to_have_text("Disconnected")
+    gateway.do(gateway.fake.say, session, "bo", "Missed")
+    page.get_by_role("button", name="Join again").click()
+    shows(page, "Before", "Missed")
+
+
 def test_a_gap_is_said_and_filled_with_what_was_kept(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """More than a page of it, between what was heard before and what is heard now."""
     session = new_session(site, "Ada")
