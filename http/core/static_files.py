@@ -13,6 +13,8 @@ from typing import Final
 from quart import Response
 from werkzeug.exceptions import NotFound
 
+from omnisonic.http.core.text_file import TextFile
+
 STATIC_DIR: Final = Path(__file__).parents[1] / "static"
 DIGEST_LENGTH: Final = 16
 MAX_AGE_S: Final = 31_536_000
@@ -29,10 +31,10 @@ class StaticFiles:
 
     def __init__(self, folder: Path = STATIC_DIR) -> None:
         files = sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
-        self._files = {path.name: (path.read_bytes(), MEDIA_TYPES[path.suffix]) for path in files}
+        self._files = {path.name: TextFile(path.read_bytes(), MEDIA_TYPES[path.suffix]) for path in files}
         digest = hashlib.sha256()
-        for name, (content, _) in self._files.items():
-            digest.update(f"{name} {len(content)}\n".encode() + content)
+        for name, file in self._files.items():
+            digest.update(f"{name} {len(file.content)}\n".encode() + file.content)
         self.digest = digest.hexdigest()[:DIGEST_LENGTH]
 
     def url(self, name: str) -> str:
@@ -48,7 +50,7 @@ class StaticFiles:
         """
         found, pending = {name}, [name]
         while pending:
-            needed = {match.decode() for match in IMPORT.findall(self._files[pending.pop()][0])}
+            needed = {match.decode() for match in IMPORT.findall(self._files[pending.pop()].content)}
             pending += needed - found
             found |= needed
         return sorted(found - {name})
@@ -57,6 +59,4 @@ class StaticFiles:
         """The file, cacheable for ever. Raises `NotFound`, also for a digest of another version."""
         if digest != self.digest or name not in self._files:
             raise NotFound
-        content, media_type = self._files[name]
-        headers = {"Cache-Control": f"public, max-age={MAX_AGE_S}, immutable"}
-        return Response(content, headers=headers, content_type=media_type)
+        return self._files[name].response({"Cache-Control": f"public, max-age={MAX_AGE_S}, immutable"})

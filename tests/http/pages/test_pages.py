@@ -16,6 +16,7 @@ from tests.http.running import Web, running_web
 from tests.postgres_server import PostgresServer, fresh_database
 
 NOWHERE = "0b7e1d0e-4a70-4c2f-9a52-7d4c3b1f0a11"
+FIRST_LOAD_BYTES = 150_000
 PAGES = ("/", "/about", "/signin", "/nothing/here")
 OWN_PAGES = ("/sessions", "/signout")
 ALL_PROVIDERS = {f"{name.upper()}_CLIENT_{part}": "x" for name in PROVIDER_NAMES for part in ("ID", "SECRET")}
@@ -374,9 +375,27 @@ def test_the_studio_names_all_its_modules(web: Web) -> None:
     """Whatever a module imports, and what that imports, is named by the page: none is found only on the way."""
     page = person(web, "Ada").get(f"/sessions/{new_session(web, 'Ada')}")
     names = set(re.findall(r'(?:href|src)="(/static/[^"]+\.js)"', page.text))
-    imports = {found for name in names for found in re.findall(r'from "\./([^"]+)"', web.client.get(name).text)}
+    scripts = [web.client.get(name).text for name in names]
+    imports = {found for script in scripts for found in re.findall(r'from "\./([^"]+)"', script)}
+    of_the_client = {found for script in scripts for found in re.findall(r'from "(/[^"]+)"', script)}
+    assert of_the_client == {"/client/omnisonic.js"}
+    assert '<link rel="modulepreload" href="/client/omnisonic.js">' in page.text
     assert {"stems.js", "resumable_upload.js", "transfer.js"} <= imports
     assert imports <= {name.rpartition("/")[2] for name in names}
+
+
+def test_the_studio_loads_quickly(web: Web) -> None:
+    """All that a browser needs, which has nothing of it yet. Whoever does not want gzip gets none."""
+    page = person(web, "Ada").get(f"/sessions/{new_session(web, 'Ada')}")
+    names = set(re.findall(r'(?:href|src)="(/(?:static|client)/[^"]+)"', page.text))
+    assert "/client/omnisonic.js" in names
+    total_bytes = len(page.content)
+    for name in names:
+        file, plain = web.client.get(name), web.client.get(name, headers={"Accept-Encoding": "gzip;q=0"})
+        assert "Content-Encoding" not in plain.headers
+        assert (plain.content, plain.headers["Vary"]) == (file.content, "Accept-Encoding")
+        total_bytes += int(file.headers["Content-Length"])
+    assert total_bytes < FIRST_LOAD_BYTES
 
 
 def test_people_are_called_something() -> None:
