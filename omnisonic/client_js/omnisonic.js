@@ -1505,7 +1505,7 @@ export async function connect(url, options = {}) {
     onRoundTrip,
     signal,
   } = options;
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw leftError();
   const request = new JoinRequest(url, options);
   const view = new RoomView(since, onRoundTrip);
   const receivers = new Receivers(inboxBytes);
