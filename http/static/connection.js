@@ -46,10 +46,6 @@ export class Connection {
     this.#handlers = handlers;
   }
 
-  get isConnected() {
-    return this.#room?.connectionState === "connected";
-  }
-
   // Names the count of offsets in the room.
   get epoch() {
     return this.#room.epoch;
@@ -83,7 +79,7 @@ export class Connection {
 
   // It is lost while there is no connection.
   say(type, payload) {
-    if (this.isConnected) this.#room.say(type, payload);
+    if (this.#room?.connectionState === "connected") this.#room.say(type, payload);
   }
 
   // Say it as the message with this id, and have it kept, however long that takes. Its place in the room's order.
