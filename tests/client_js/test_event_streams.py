@@ -37,7 +37,7 @@ async def test_a_chat_goes_on_where_websockets_are_blocked() -> None:
     async with blocked() as (wall, events_url, proxy, bo), jam(url_of(wall), eventsUrl=events_url) as ada:
         assert wall.connections == 2
         assert (await hear(bo, "presence.join")).payload["memberId"] == "ada"
-        assert await ada.call("ask", "chat", "Hello") == 1
+        assert await ada.ask("chat", "Hello") == 1
         assert (await hear(bo, "chat")).payload == "Hello"
         for number in range(40):
             await ada.call("say", "count", [number, "♪" * 2_000])
