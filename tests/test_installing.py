@@ -28,7 +28,7 @@ from packaging.version import Version
 ROOT: Final = Path(__file__).parent.parent
 CONSTRAINTS: Final = ROOT / "constraints.txt"
 DEADLINE_S: Final = 120.0
-PINNED: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*==[0-9][0-9a-z.]*(?: ; [a-z_]+ [<>=!]+ '[A-Za-z0-9.]+')?")
+PINNED: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*==[0-9][0-9a-z.]*(?: ; [a-z_]+ [<>=!]+ '[A-Za-z0-9.*]+')?")
 """A name, an exact version, and perhaps for whom: no address, no path, no hash."""
 SUPPORTED: Final = list(itertools.product(("3.11", "3.12", "3.13", "3.14"), ("linux", "darwin")))
 PROJECT: Final = """

@@ -89,6 +89,14 @@ def test_a_part_of_the_core_can_be_imported_alone(module: str) -> None:
     assert run_with_core(f"import {module}").stderr == ""
 
 
+def test_the_client_imports_nothing_that_only_unix_has() -> None:
+    """So that it can be used on Windows (docs/operating.md, "Which systems and which Pythons")."""
+    only_unix = ("fcntl", "grp", "pwd", "resource", "termios")
+    program = f"import sys\nsys.modules.update(dict.fromkeys({only_unix}))\nimport omnisonic, omnisonic.aio"
+    assert run_with_core(f"{program}\nomnisonic.connect, omnisonic.aio.connect").stderr == ""
+    assert "ModuleNotFoundError" in run_with_core(f"{program}\nomnisonic.open_gateway").stderr
+
+
 def test_the_command_says_which_extra_it_needs() -> None:
     """One sentence, no traceback."""
     ran = run_with_core("from omnisonic.__main__ import main\nmain()")

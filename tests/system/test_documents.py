@@ -112,22 +112,12 @@ def test_every_span_is_explained() -> None:
     assert {_unquoted(row[1]) for row in rows} == set(re.findall(r'get_tracer\(\s*"([^"]+)"', code))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_the_files_that_a_document_names_are_there(document: Path) -> None:
-    """Links to others, and paths of the code."""
-    text = document.read_text()
-    links = [document.parent / link for link in re.findall(r"\]\(([\w./-]+)\)", text)]
-    named = [ROOT / path for path in re.findall(r"`((?:actors|http|omnisonic|docs|bin)/[\w./-]*)`", text)]
-    assert links + named
-    assert [path for path in links + named if not path.exists()] == []
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_the_headings_that_a_document_points_at_are_there(document: Path) -> None:
-    """In itself and in others; a heading's anchor is as GitHub makes it."""
-    pointed = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", document.read_text())
-    lost = [(name, to) for name, to in pointed if to not in _anchors(document.parent / name if name else document)]
-    assert lost == []
+def test_the_files_that_documents_name_are_there() -> None:
+    """Paths of the code; where links lead, tests/test_documents.py looks."""
+    pattern = r"`((?:actors|http|omnisonic|docs|bin)/[\w./-]*)`"
+    named = {ROOT / path for document in DOCUMENTS for path in re.findall(pattern, document.read_text())}
+    assert len(named) > 20
+    assert [path for path in named if not path.exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
@@ -200,12 +190,6 @@ def _table(document: Path, *titles: str) -> list[list[str]]:
     assert found, titles
     rows = rest.split("\n\n", 1)[0].splitlines()[1:]
     return [row.strip("| ").split(" | ") for row in rows]
-
-
-def _anchors(document: Path) -> set[str]:
-    """Where links into it may lead."""
-    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _commands(text: str) -> list[str]:
