@@ -51,8 +51,8 @@ async def test_the_studio_lives_behind_somebodys_own_routes(
     (tmp_path / "dispatched.py").write_text(DISPATCHED)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    # Hypercorn's dispatcher does not expect the cancellation with which a group of tasks ends in Python 3.13.
-    last_words = "asyncio.exceptions.CancelledError" if module == "dispatched" and sys.version_info >= (3, 13) else ""
+    # Hypercorn's dispatcher does not expect the cancellation with which a group of tasks ends since Python 3.12.
+    last_words = "asyncio.exceptions.CancelledError" if module == "dispatched" and sys.version_info >= (3, 12) else ""
     serve = ["-m", "hypercorn", "--bind", f"127.0.0.1:{port}", f"{module}:app"]
     async with (
         running(
