@@ -5,6 +5,7 @@ For your own programs: `open_gateway` runs rooms, `connect` joins one (`aio.conn
 `__init__.pyi` lists them for type checkers.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -49,8 +50,9 @@ def __getattr__(name: str) -> Any:
     try:
         found = import_module(module)
     except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.startswith(__name__):
-            raise
+        top = (missing.name or "").partition(".")[0]
+        if top in {"", __name__} or top in sys.stdlib_module_names:
+            raise  # no extra brings it: a fault of ours, or what this system does not have
         raise import_module("omnisonic.errors").MissingExtra(f"omnisonic.{name}", missing) from None
     value = globals()[name] = found if module == f"{__name__}.{name}" else getattr(found, name)
     return value

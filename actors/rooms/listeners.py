@@ -4,21 +4,17 @@ A listener changes nothing that others see or hear: not the transport, not the s
 the room. Messages as text are talk, which is theirs to say.
 """
 
-from typing import Final
-
 from omnisonic.actors.rooms.shared_state import SharedState
 from omnisonic.errors import InvalidInput
 from omnisonic.models import MemberId
 from omnisonic.wire.messages import Envelope
 from omnisonic.wire.shared_state import read_state_set
 
-CODE: Final = "listeners_change_nothing"
-
 
 def refuse_listener() -> InvalidInput:
     """The error for a listener who wants to change something, or to play."""
     sentence = "You are a listener here, and listeners change nothing. The session's owner can make you an editor."
-    return InvalidInput(sentence, code=CODE)
+    return InvalidInput(sentence, code="listeners_change_nothing")
 
 
 def check_listener(envelope: Envelope, member_id: MemberId, shared: SharedState) -> None:
