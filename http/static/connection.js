@@ -5,7 +5,7 @@
 //   connected     told again after each reconnection, and then comes what was missed
 //   reconnecting  `detail.words` says why, the next attempt is at `detail.at` (performance.now)
 //   ended         `detail.words` says why; nothing more happens by itself
-// Before each attempt `place()` is asked for `{ ticket, url }`. When it fails with a `Problem` that will not pass
+// Before each attempt `place()` is asked for `{ ticket, url, eventsUrl }`. When it fails with a `Problem` that will not pass
 // (signed out, no longer shared) that is the end, with the problem as `detail.problem`; otherwise it is tried again.
 // Every message goes to `handlers.message(message)`, round trips in milliseconds to `handlers.latency(ms)`.
 

@@ -127,10 +127,14 @@ function lost(problem) {
 
 // A ticket lets in once, so each attempt needs one of its own.
 async function place() {
-  const { ticket, url } = await ask("POST", `/api/rooms/${sessionId}/ticket`, { displayName: name });
+  const { ticket, url, eventsUrl } = await ask("POST", `/api/rooms/${sessionId}/ticket`, { displayName: name });
+  return { ticket, url: withStatus(url), eventsUrl: withStatus(eventsUrl) };
+}
+
+function withStatus(url) {
   const address = new URL(url);
   address.searchParams.set("status", presentStatus());
-  return { ticket, url: address.href };
+  return address.href;
 }
 
 function changed(next, detail) {

@@ -24,6 +24,20 @@ DEADLINE_S: Final = 240
 BACK_MS: Final = 60_000
 """Until a part runs again that was ended, and the page tries once more: it waits up to twice as long as nobody has
 answered yet, 15 s at most (omnisonic.js)."""
+BLOCKED: Final = """
+window.WebSocket = class extends EventTarget {
+  constructor() {
+    super();
+    setTimeout(() => {
+      this.dispatchEvent(new Event("error"));
+      this.dispatchEvent(new CloseEvent("close", { code: 1006 }));
+    });
+  }
+  send() {}
+  close() {}
+};
+"""
+"""What a network lets a page see that passes on no WebSocket."""
 TRIES: Final = 5
 CUT: Final = 4500
 """A close code without a meaning: the room waits for who comes back."""
@@ -189,6 +203,22 @@ def test_talk_is_there_after_a_reload_and_for_a_newcomer(visitors: Visitors) -> 
     vic = visitors.newcomer("Vic", tia)
     expect(vic.locator(".said-text")).to_have_text(said)
     expect(vic.locator(".said-by strong")).to_have_text(["Tia", "Uma"])
+
+
+def test_where_websockets_are_blocked_people_meet_all_the_same(visitors: Visitors) -> None:
+    """The page goes on over HTTP by itself: who is there, what is said both ways, and who left."""
+    zed, amy = visitors.band("Zed", "Amy", "Hotel jam")
+    zed.add_init_script(BLOCKED)
+    zed.reload()
+    join(zed, "Zed")
+    expect(roster(zed)).to_have_count(2)
+    send_message(zed, "From the hotel.")
+    expect(amy.locator(".said-text")).to_have_text(["From the hotel."])
+    send_message(amy, "We hear you.")
+    expect(zed.locator(".said-text")).to_have_text(["From the hotel.", "We hear you."])
+    expect(zed.locator(".pending, .unsent")).to_have_count(0)
+    amy.get_by_role("link", name="Sessions").click()
+    expect(log(zed)).to_contain_text("Amy left.")
 
 
 def test_who_was_offline_finds_everything_in_order(visitors: Visitors) -> None:
