@@ -48,7 +48,8 @@ from omnisonic.actors.sync.event_writer import EventWriter
 from omnisonic.actors.sync.message_writer import MessageWriter
 from omnisonic.errors import InvalidInput
 from omnisonic.identity.scrapers import ScraperAccess
-from omnisonic.models import RoomId, uuid_meant
+from omnisonic.models import RoomId
+from omnisonic.models.checks import uuid_meant
 from omnisonic.studio.messages import MessageToKeep
 from omnisonic.wire import handshake
 from omnisonic.wire.closing import CloseCode, Closing

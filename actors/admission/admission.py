@@ -19,7 +19,8 @@ from omnisonic.errors import InvalidInput
 from omnisonic.identity.logins import LoginCookies
 from omnisonic.identity.signing import Secret
 from omnisonic.identity.tickets import SKEW_MS, BadTicket, Ticket, TicketPrinter
-from omnisonic.models import Account, LoginId, MemberId, RoomId, UserId, account_of, plain_id, uuid_meant
+from omnisonic.models import Account, LoginId, MemberId, RoomId, UserId
+from omnisonic.models.checks import account_of, plain_id, uuid_meant
 from omnisonic.stores.guard import Guard
 from omnisonic.studio.access import AccessStore, MemberReserved, Standing, own_or_given
 from omnisonic.wire.handshake import Entrance, Refused, Request, find_tickets, read_entrance, read_fields

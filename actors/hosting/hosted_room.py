@@ -23,7 +23,8 @@ from omnisonic.actors.rooms.mailbox import ClientMessages, Expire, Mail
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.errors import InvalidInput
-from omnisonic.models import Member, MemberId, RoomId, checked_display_name, checked_status
+from omnisonic.models import Member, MemberId, RoomId
+from omnisonic.models.checks import checked_display_name, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.decoded_message import Message, message_from_envelope
 from omnisonic.wire.message_types import GATEWAY_TYPES, SHARED_TYPES

@@ -36,7 +36,8 @@ from omnisonic.actors.rooms.mailbox import (
 from omnisonic.actors.rooms.membership import make_error
 from omnisonic.actors.rooms.seat import Seat
 from omnisonic.errors import InvalidInput
-from omnisonic.models import Member, MemberId, checked_display_name, checked_status
+from omnisonic.models import Member, MemberId
+from omnisonic.models.checks import checked_display_name, checked_status
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_utf8
 from omnisonic.wire.frames import BINARY, TEXT, TEXT_HEADERS, frame, header

@@ -38,7 +38,8 @@ from omnisonic.http.core.openapi import COOKIE_OR_TICKET, describe_route
 from omnisonic.http.core.responses import Ok, json_response
 from omnisonic.http.core.stopping import Stopping, stopping_of
 from omnisonic.identity.tickets import BadTicket
-from omnisonic.models import DISPLAY_NAME_LENGTH, RoomId, Status, UserId, checked_room_id
+from omnisonic.models import DISPLAY_NAME_LENGTH, RoomId, Status, UserId
+from omnisonic.models.checks import checked_room_id
 from omnisonic.settings.fields import Networks
 from omnisonic.settings.origins import OriginPolicy
 from omnisonic.wire.closing import CloseCode, Closing

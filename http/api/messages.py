@@ -15,7 +15,8 @@ from omnisonic.errors import InvalidInput
 from omnisonic.http.core.inputs import Input, Query
 from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.responses import MessageList, json_response
-from omnisonic.models import LoginId, RoomId, checked_room_id
+from omnisonic.models import LoginId, RoomId
+from omnisonic.models.checks import checked_room_id
 from omnisonic.studio.messages.message_store import LAST_NUMBER, LONGEST_PAGE, MessageStore
 
 DEFAULT_PAGE: Final = 50

@@ -27,17 +27,8 @@ from omnisonic.http.core.inputs import Input, Query, read_json
 from omnisonic.http.core.openapi import COOKIE_IF_ANY, describe_route
 from omnisonic.http.core.request_ids import PRESENCE_PATH
 from omnisonic.http.core.responses import Members, Ok, encode_json, encoded_response, json_response
-from omnisonic.models import (
-    Member,
-    MemberId,
-    Person,
-    PresenceMember,
-    RoomId,
-    Status,
-    UserId,
-    account_of,
-    checked_room_id,
-)
+from omnisonic.models import Member, MemberId, Person, PresenceMember, RoomId, Status, UserId
+from omnisonic.models.checks import account_of, checked_room_id
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS, Bus
 from omnisonic.stores.bus.events import LeaseDropped, LeasePut, RoomEvent, encode

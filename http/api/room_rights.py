@@ -7,7 +7,8 @@ asked once, and not at all when the room cannot be a session's and the member id
 """
 
 from omnisonic.http.auth.current_user import CurrentUser
-from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
+from omnisonic.models import LoginId, MemberId, Person, RoomId
+from omnisonic.models.checks import uuid_meant
 from omnisonic.studio.access import AccessStore, MemberReserved, Standing
 from omnisonic.studio.sessions import NoSuchSession, NotSignedIn
 

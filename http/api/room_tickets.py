@@ -11,7 +11,8 @@ from typing import Final
 
 from omnisonic.identity.signing import Secret
 from omnisonic.identity.tickets import LIFE_MS, Ticket, TicketPrinter
-from omnisonic.models import LoginId, MemberId, Person, RoomId, default_display_name
+from omnisonic.models import LoginId, MemberId, Person, RoomId
+from omnisonic.models.checks import default_display_name
 from omnisonic.studio.access import own_or_given
 
 TICKET_ID_BYTES: Final = 16

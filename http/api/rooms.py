@@ -40,13 +40,8 @@ from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, describe_route
 from omnisonic.http.core.openapi_schemas import id_schema, name_schema
 from omnisonic.http.core.responses import PassedOnAnswer, SaidAnswer, TicketAnswer, json_response
 from omnisonic.identity.server_keys import looks_like_server_key
-from omnisonic.models import (
-    DISPLAY_NAME_LENGTH,
-    RoomId,
-    checked_display_name,
-    checked_member_id,
-    checked_room_id,
-)
+from omnisonic.models import DISPLAY_NAME_LENGTH, RoomId
+from omnisonic.models.checks import checked_display_name, checked_member_id, checked_room_id
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus import ROOM_EVENTS, Bus, Delivery
 from omnisonic.stores.bus.events import Reply, RoomSaid, encode

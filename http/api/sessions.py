@@ -40,8 +40,8 @@ from omnisonic.models import (
     Session,
     SessionId,
     UserId,
-    checked_session_name,
 )
+from omnisonic.models.checks import checked_session_name
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoleLost, RoomClosed, RoomSaid
 from omnisonic.studio.sessions import LONGEST_PAGE, Change, Cursor, Listing, SessionStore

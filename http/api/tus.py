@@ -34,7 +34,8 @@ from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.request_body import TUS_PATH, chunk_reader
 from omnisonic.http.core.stopping import finish_before_stop
-from omnisonic.models import LoginId, Upload, UploadId, plain_id
+from omnisonic.models import LoginId, Upload, UploadId
+from omnisonic.models.checks import plain_id
 from omnisonic.stores.storage import NoSuchObject, Storage
 from omnisonic.studio.uploads import NoSuchUpload, UploadTooLarge, checked_file_name
 from omnisonic.studio.uploads.chunks import Body, Checksum

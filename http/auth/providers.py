@@ -14,7 +14,8 @@ from omnisonic.http.auth.openid import Issuer
 from omnisonic.http.auth.provider import Provider, ProviderRefused, Transaction
 from omnisonic.http.auth.provider_client import CodeFlow, ProviderClient
 from omnisonic.identity.emails import given_email
-from omnisonic.models import DISPLAY_NAME_LENGTH, checked_display_name
+from omnisonic.models import DISPLAY_NAME_LENGTH
+from omnisonic.models.checks import checked_display_name
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.accounts import Identity
 

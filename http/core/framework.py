@@ -27,7 +27,7 @@ from werkzeug.routing import MapAdapter, UnicodeConverter
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.request_body import ExpectedBody, RequestBody, expectation_of, is_streamed
 from omnisonic.http.core.stopping import stopping_of
-from omnisonic.models import plain_id
+from omnisonic.models.checks import plain_id
 
 
 class IdConverter(UnicodeConverter):

@@ -23,7 +23,7 @@ from quart import request
 from omnisonic.errors import InvalidInput
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.responses import JSON_TYPE
-from omnisonic.models import plain_id
+from omnisonic.models.checks import plain_id
 
 _WHOLE_NUMBER: Final = re.compile("[0-9]{1,9}")
 

@@ -14,7 +14,7 @@ from werkzeug.http import parse_options_header
 
 from omnisonic.errors import InvalidInput
 from omnisonic.http.core.errors import Refusal
-from omnisonic.models import plain_id
+from omnisonic.models.checks import plain_id
 
 FILE_FIELD: Final = "file"
 LIST_SUFFIX: Final = "[]"

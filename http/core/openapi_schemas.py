@@ -93,7 +93,7 @@ _TRIMMED: Final = (
 
 
 def name_schema(longest: int) -> dict[str, Any]:
-    """The JSON Schema of what `omnisonic.models.checked_name` lets through."""
+    """The JSON Schema of what `omnisonic.models.checks.checked_name` lets through."""
     return {
         "type": "string",
         "minLength": 1,
@@ -110,7 +110,7 @@ def id_schema() -> dict[str, Any]:
 
 
 def trimmed_name_schema(longest: int) -> dict[str, Any]:
-    """The JSON Schema of what `omnisonic.models.checked_session_name` lets through."""
+    """The JSON Schema of what `omnisonic.models.checks.checked_session_name` lets through."""
     return {
         "type": "string",
         "pattern": f"^[{_TRIMMED}]*[^{_CONTROLS}]{{0,{longest}}}[{_TRIMMED}]*$",

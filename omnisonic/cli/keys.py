@@ -13,7 +13,7 @@ import typer
 
 from omnisonic.cli.database import with_database
 from omnisonic.cli.service_urls import find_database_url
-from omnisonic.models import checked_name, checked_room_id
+from omnisonic.models.checks import checked_name, checked_room_id
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.access.server_keys import ServerKey, ServerKeyStore

@@ -18,7 +18,7 @@ from omnisonic.cli.service_urls import find_database_url
 from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.identity.emails import checked_email
 from omnisonic.identity.passwords import LONGEST, hash_password
-from omnisonic.models import checked_name
+from omnisonic.models.checks import checked_name
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import Row

@@ -19,7 +19,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from omnisonic.errors import InvalidInput, OmnisonicError
-from omnisonic.models import Member, RoomId, checked_display_name, checked_member_id, checked_room_id, checked_status
+from omnisonic.models import Member, RoomId
+from omnisonic.models.checks import checked_display_name, checked_member_id, checked_room_id, checked_status
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.recovery import Position, parse_position
 from omnisonic.wire.transport import Tempo

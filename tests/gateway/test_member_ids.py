@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from omnisonic.models import Account, uuid_meant
+from omnisonic.models import Account
+from omnisonic.models.checks import uuid_meant
 from tests.clients import upgrade_request
 from tests.gateway.http_answers import asked
 from tests.gateway.people import PAGE, People, Somebody, enter, open_ticket_stage, shown

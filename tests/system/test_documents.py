@@ -17,8 +17,8 @@ from typer.main import get_command
 
 from omnisonic.cli.main import app
 from omnisonic.errors import InvalidInput
-from omnisonic.models import checked_display_name, checked_status
 from omnisonic.models.activity import REMOVED, ROLE, ActivityKind, SessionField, StemField
+from omnisonic.models.checks import checked_display_name, checked_status
 from omnisonic.observability.metrics import metrics_table
 from omnisonic.settings.settings import settings_table
 from omnisonic.studio.exports.telemetry import Step

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from omnisonic.errors import InvalidInput
-from omnisonic.models import (
-    Person,
+from omnisonic.models import Person
+from omnisonic.models.checks import (
     checked_display_name,
     checked_member_id,
     checked_room_id,

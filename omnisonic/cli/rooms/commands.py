@@ -12,7 +12,7 @@ import typer
 
 from omnisonic.cli.command import RoomsCommand
 from omnisonic.errors import InvalidInput
-from omnisonic.models import plain_id
+from omnisonic.models.checks import plain_id
 
 if TYPE_CHECKING:
     from omnisonic.cli.rooms.inspect_client import GatewayAddress

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from omnisonic.errors import InvalidInput
-from omnisonic.models import LoginId, MemberId, Person, Role, RoomId, uuid_meant
+from omnisonic.models import LoginId, MemberId, Person, Role, RoomId
+from omnisonic.models.checks import uuid_meant
 from omnisonic.wire.transport import Tempo
 
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Final
 
 from omnisonic.identity.logins import TOUCH_S
-from omnisonic.models import LoginId, MemberId, Person, RoomId, uuid_meant
+from omnisonic.models import LoginId, MemberId, Person, RoomId
+from omnisonic.models.checks import uuid_meant
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
 from omnisonic.studio.access import AccessStore, Pass, Rechecked, Standing

@@ -20,7 +20,8 @@ from typing import Final
 import msgspec
 
 from omnisonic.errors import InvalidInput, OmnisonicError
-from omnisonic.models import Upload, checked_name
+from omnisonic.models import Upload
+from omnisonic.models.checks import checked_name
 from omnisonic.observability.trace_context import Trace
 from omnisonic.stores.storage import Key, Label
 from omnisonic.studio.sessions import Cursor

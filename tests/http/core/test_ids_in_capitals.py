@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from omnisonic.models import plain_id
+from omnisonic.models.checks import plain_id
 from omnisonic.stores.bus.events import RoleLost, RoomClosed
 from tests.http.api.test_sessions import make
 from tests.http.api.test_sessions_sharing import share, user_id
