@@ -17,7 +17,7 @@ from omnisonic.cli.service_urls import find_database_url
 from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.identity.signing import signing_secret
 from omnisonic.identity.webhook_secrets import find_webhook_secret, make_webhook_secret
-from omnisonic.models import checked_room_id
+from omnisonic.models.checks import checked_room_id
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.studio.webhooks import EVENT_TYPES, EventType

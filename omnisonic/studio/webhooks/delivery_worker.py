@@ -8,7 +8,7 @@ has run out. The database unavailable: logged, and tried again.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, get_args
 
 from opentelemetry import metrics
 
@@ -17,7 +17,7 @@ from omnisonic.identity.signing import Secret
 from omnisonic.identity.webhook_secrets import find_webhook_secret
 from omnisonic.observability.metrics import WEBHOOK_ATTEMPTS
 from omnisonic.studio.job_loop import JobLoop
-from omnisonic.studio.webhooks.delivery_queue import Delivery, DeliveryQueue
+from omnisonic.studio.webhooks.delivery_queue import Delivery, DeliveryQueue, Outcome
 from omnisonic.studio.webhooks.sender import Answer, WebhookSender
 
 AT_ONCE: Final = 4
@@ -50,6 +50,8 @@ class WebhookWorker:
         self._sender = sender
         self._signing_secret = signing_secret
         self._attempts = WEBHOOK_ATTEMPTS.counter(metrics.get_meter("studio-worker"))
+        for outcome in get_args(Outcome):
+            self._attempts.add(0, {"outcome": outcome})  # so that the first one is seen as a rise
         self._jobs = JobLoop(
             self.deliver_next,
             queue,
