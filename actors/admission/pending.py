@@ -74,6 +74,7 @@ class PendingAdmissions:
         for arrival in self._checks.values():
             arrival.is_stale |= room_id is None or arrival.claim.room_id == room_id
 
+    @trio.lowlevel.enable_ki_protection
     async def _run_check(self, connection: Connection, arrival: _Check, upgrade: bytes) -> None:
         with arrival.scope:
             try:

@@ -58,6 +58,7 @@ class SlowPath(trio.abc.Stream):
         self._received.clear()
         self.feed(b"")
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Give every message to the connection, until it ends."""
         if self._ended:

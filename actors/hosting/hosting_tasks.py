@@ -9,10 +9,14 @@ from typing import Protocol
 
 import trio
 
-from omnisonic.actors.hosting.hosted_room import Hosting
+from omnisonic.actors.hosting.hosted_room import HostedRoom, Hosting
 from omnisonic.actors.hosting.saving import SAVE_S, RoomStates
 from omnisonic.actors.hosting.ticker import Ticker
 from omnisonic.actors.rooms.registry import Registry
+
+# Rooms run in tasks that Ctrl-C does not interrupt. But it must interrupt a hook that does not end.
+for turn in (HostedRoom.handle, HostedRoom.relay):
+    trio.lowlevel.disable_ki_protection(turn)
 
 
 class HostingGateway(Protocol):

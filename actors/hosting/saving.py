@@ -78,6 +78,7 @@ class RoomStates:
         for room_id in self._unsaved:
             _log.error("room.not_saved", extra={"room": room_id})
 
+    @trio.lowlevel.enable_ki_protection
     async def _load(self, actor: RoomActor, room: Room[Any]) -> None:
         problem: BaseException | None = None
         state: object = None
@@ -94,6 +95,7 @@ class RoomStates:
         _log.error("room.load_failed", extra={"room": actor.room_id}, exc_info=problem)
         self._registry.drop(actor, Closing(CloseCode.INTERNAL_ERROR, "the room's state could not be loaded"))
 
+    @trio.lowlevel.enable_ki_protection
     async def _save_until_saved(self, room_id: RoomId) -> None:
         """Save the room, and again while it has turns or cannot be saved. One task for each room that changes."""
         retry_s = RETRY_S
@@ -108,6 +110,7 @@ class RoomStates:
         finally:
             self._saving.discard(room_id)
 
+    @trio.lowlevel.enable_ki_protection
     async def _save_once(self, room_id: RoomId) -> bool:
         """Save the room as it is now. False when that failed, or the room has crashed and not started again yet."""
         async with self._limit:

@@ -63,6 +63,7 @@ class MetricsPage:
         """Forget a connection that has ended, if it waits."""
         self._waiting.discard(connection)
 
+    @trio.lowlevel.enable_ki_protection
     async def _answer(self, render: Callable[[], bytes]) -> None:
         try:
             answer = await trio.to_thread.run_sync(partial(_make_answer, render), abandon_on_cancel=True)

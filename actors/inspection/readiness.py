@@ -66,6 +66,7 @@ class Readiness:
         """Forget a connection that has ended, if it waits."""
         self._waiting.discard(connection)
 
+    @trio.lowlevel.enable_ki_protection
     async def _probe(self) -> None:
         outcomes = dict.fromkeys(self.checks, f"No answer within {CHECK_S:g} s.")
         try:
@@ -80,6 +81,7 @@ class Readiness:
             connection.send_http_answer(_make_answer(outcomes))
 
 
+@trio.lowlevel.enable_ki_protection
 async def _run_check(name: str, check: Check, outcomes: dict[str, str]) -> None:
     try:
         await check()

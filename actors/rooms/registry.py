@@ -199,6 +199,7 @@ class Registry:
         while len(self.closed) > CLOSED:
             del self.closed[next(iter(self.closed))]
 
+    @trio.lowlevel.enable_ki_protection
     async def _restart(self, actor: RoomActor) -> None:
         await trio.sleep(self._backoff.delay_s(len(actor.window)))
         actor.restart()

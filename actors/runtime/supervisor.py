@@ -117,6 +117,7 @@ class CrashReport(Protocol):
     def __call__(self, name: str, crash: BaseException, attempt: int) -> None: ...
 
 
+@trio.lowlevel.enable_ki_protection
 async def supervise(
     child: ChildSpec,
     report: CrashReport,

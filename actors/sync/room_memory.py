@@ -149,6 +149,7 @@ class RoomMemoryWriter:
         if len(self._writes):
             _log.warning("memory.not_released", extra={"rooms": len(self._writes)})
 
+    @trio.lowlevel.enable_ki_protection
     async def _load(self, rooms: Sequence[SavedRoom]) -> None:
         """Claim these rooms, restore them, and let them begin."""
         problem: str | None = "There was no answer in time."
@@ -176,6 +177,7 @@ class RoomMemoryWriter:
         if problem is not None:
             self._note_down(problem)
 
+    @trio.lowlevel.enable_ki_protection
     async def _run_writes(self, answered: trio.Event) -> None:
         while True:
             try:

@@ -3,12 +3,12 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import trio
 
-from omnisonic.client.backend import READ_BYTES, SEND_S, AsyncFunction, Backend, ConnectionBroken, Stream
-from omnisonic.concurrency.background import open_background
+from omnisonic.client.backend import READ_BYTES, SEND_S, AsyncFunction, Backend, Background, ConnectionBroken, Stream
+from omnisonic.concurrency.background import open_background, run_protected
 
 
 class TrioBackend:
@@ -19,7 +19,11 @@ class TrioBackend:
     time = staticmethod(trio.current_time)
     sleep = staticmethod(trio.sleep)
     checkpoint = staticmethod(trio.lowlevel.checkpoint)
-    open_background = staticmethod(open_background)
+
+    @asynccontextmanager
+    async def open_background(self) -> AsyncIterator[Background]:
+        async with open_background() as nursery:
+            yield TrioBackground(nursery)
 
     @asynccontextmanager
     async def move_on_after(self, seconds: float) -> AsyncIterator[None]:
@@ -42,6 +46,16 @@ class TrioBackend:
                 raise ssl.SSLError(str(problem.__cause__ or problem)) from problem
             raise
         return TrioStream(secure)
+
+
+class TrioBackground:
+    """See `Background`."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def start_soon(self, function: AsyncFunction, /, *args: Any) -> None:
+        self._nursery.start_soon(run_protected, function, *args)
 
 
 class TrioStream:

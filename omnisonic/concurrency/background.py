@@ -4,7 +4,7 @@ A plain nursery wraps it in an exception group. Then users of `async with connec
 by name.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -25,3 +25,13 @@ async def open_background() -> AsyncIterator[trio.Nursery]:
         nursery.cancel_scope.cancel()
     if wrong is not None:
         raise wrong
+
+
+@trio.lowlevel.enable_ki_protection
+async def run_protected(function: Callable[..., Awaitable[object]], *arguments: object) -> None:
+    """Run a task of ours without Ctrl-C in the middle of it. The program's own task gets it, and cancels ours.
+
+    Otherwise Python raises `KeyboardInterrupt` in whatever code runs just then, such as between a task's decision to
+    wait and the wait, and the program ends with an error of trio's, or never.
+    """
+    await function(*arguments)
