@@ -229,16 +229,16 @@ class StudioOpenAPI(OpenAPIProvider):
         if model is None:
             return {"description": "No body: all is in the headers."}, {}
         models = model if isinstance(model, tuple) else (model,)
-        openapi_schemas, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
+        answers, components = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
         structs = [each for each in models if each is not type(None)]
-        optional = {field.encode_name for each in structs for field in msgspec.structs.fields(each) if _may_lack(field)}
-        for component in components.values():
+        optional = openapi_schemas.optional_properties(models)
+        for name, component in components.items():
             # A property with a default is always there.
-            component["required"] = [name for name in component.get("properties", ()) if name not in optional]
+            component["required"] = [each for each in component.get("properties", ()) if each not in optional[name]]
             for entry in component.get("properties", {}).values():
                 entry.pop("default", None)
         description = " Or: ".join(components[each.__name__].get("description", "") for each in structs)
-        schema = openapi_schemas[0] if len(openapi_schemas) == 1 else {"anyOf": list(openapi_schemas)}
+        schema = answers[0] if len(answers) == 1 else {"anyOf": list(answers)}
         return {"content": {JSON_TYPE: {"schema": schema}}, "description": description}, components
 
 
@@ -249,10 +249,6 @@ def _simplify_schemas(operation: dict[str, Any]) -> None:
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         simplify = openapi_schemas.form if media_type in _FORM_TYPES else openapi_schemas.plain
         content["schema"] = simplify(content["schema"])
-
-
-def _may_lack(field: msgspec.structs.FieldInfo) -> bool:
-    return field.default is msgspec.UNSET
 
 
 def _response_headers(status: int) -> dict[str, Any]:

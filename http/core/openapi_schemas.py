@@ -4,9 +4,13 @@ What pydantic and msgspec produce is correct, but generators fail on it: enumera
 only mean "may be absent", null where a query or a form cannot carry it, and titles made from property names.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType
 from typing import Any, Final
+
+import msgspec
+import msgspec.inspect
+import msgspec.structs
 
 from omnisonic.models import ID_LENGTH
 from omnisonic.models.names import BLANK, CONTROLS, IGNORABLE, MARKS, SPACES
@@ -129,3 +133,29 @@ PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "number": {"type": "integer", "minimum": 0},
 }
 """Schemas of the variables in paths, where they are restricted."""
+
+
+def optional_properties(models: Iterable[Any]) -> dict[str, set[str]]:
+    """The properties that may be left out, of each struct that values of these types hold, by the struct's name."""
+    return {
+        struct.__name__: {
+            field.encode_name for field in msgspec.structs.fields(struct) if field.default is msgspec.UNSET
+        }
+        for struct in _all_structs(models)
+    }
+
+
+def _all_structs(models: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
+    """All structs that values of these types hold, some of them more than once."""
+    waiting = list(msgspec.inspect.multi_type_info(models))
+    while waiting:
+        match waiting.pop():
+            case msgspec.inspect.StructType(cls=struct, fields=fields):
+                yield struct
+                waiting += [field.type for field in fields]
+            case msgspec.inspect.UnionType(types=types):
+                waiting += types
+            case msgspec.inspect.ListType(item_type=item):
+                waiting.append(item)
+            case msgspec.inspect.DictType(value_type=value):
+                waiting.append(value)

@@ -117,7 +117,8 @@ def test_what_may_be_missing_is_said(document: dict[str, Any]) -> None:
     ticket = schemas["TicketAnswer"]
     assert set(ticket["properties"]) - set(ticket["required"]) == {"livekit"}
     assert set(schemas["Session"]["required"]) == set(schemas["Session"]["properties"])
-    assert set(schemas["PresenceMember"]["required"]) == set(schemas["PresenceMember"]["properties"])
+    member = schemas["PresenceMember"]  # in the roster of an open room, some have no account
+    assert set(member["properties"]) - set(member["required"]) == {"account"}
 
 
 def test_every_answer_is_declared(web: Web, ticket_web: Web, document: dict[str, Any]) -> None:

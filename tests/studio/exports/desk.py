@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import login_id
@@ -287,3 +288,8 @@ async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
     finally:
         await storage.aclose()
         await database.aclose()
+
+
+def export_events(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What exports have logged, and not what else runs in this process."""
+    return [record.message for record in caplog.records if record.name.startswith("omnisonic.studio.exports.")]

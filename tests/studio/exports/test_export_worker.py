@@ -16,7 +16,7 @@ from omnisonic.studio.exports.transfer import MOST_BYTES
 from omnisonic.studio.mixdown import Project, Stem, TooLong, UnusableStem
 from omnisonic.studio.sessions import Change
 from omnisonic.studio.uploads import Mix
-from tests.studio.exports.desk import MIXED, SOUND, Desk, desk_at, within_deadline
+from tests.studio.exports.desk import MIXED, SOUND, Desk, desk_at, export_events, within_deadline
 
 MUTED: Final = "Every stem is muted. Unmute one, then render again."
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_mixed_has_failed_for_good(
             assert not await desk.make_worker().render_next()
 
     within_deadline(run())
-    assert [record.message for record in caplog.records] == ["export.incomplete"]
+    assert export_events(caplog) == ["export.incomplete"]
 
 
 def test_the_room_gets_the_progress_but_not_too_often(database_url: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from omnisonic.studio.exports.export_worker import DISK_FULL
 from omnisonic.studio.exports.transfer import HOLD_S, RETRY_S
 from omnisonic.studio.job_loop import POLL_S
 from omnisonic.studio.mixdown import MixFailed
-from tests.studio.exports.desk import desk_at, within_deadline
+from tests.studio.exports.desk import desk_at, export_events, within_deadline
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_is_nobodys_fault_is_tried_again_but_not_for_ever(
             assert (desk.stored_objects(), await desk.unreferenced()) == ({}, {})
 
     within_deadline(run())
-    assert [record.message for record in caplog.records] == ["export.incomplete"] * TRIES
+    assert export_events(caplog) == ["export.incomplete"] * TRIES
 
 
 def test_a_full_storage_is_reported_after_some_tries(database_url: str, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_finished_mixdown_waits_for_the_storage(
             assert list((await desk.unreferenced()).values()) == [True]
 
     within_deadline(run())
-    assert {record.message for record in caplog.records} == {"export.suspended"}
+    assert set(export_events(caplog)) == {"export.suspended"}
 
 
 def test_no_finished_mixdown_waits_for_ever(database_url: str, tmp_path: Path) -> None:
