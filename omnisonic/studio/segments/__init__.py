@@ -60,8 +60,8 @@ class NoSuchSegment(OmnisonicError):
     code = "no_such_segment"
 
     def __init__(self, count: int) -> None:
-        last = "only segment 0" if count == 1 else f"segments 0 to {count - 1}"
-        super().__init__(f"The sound ends before that: there is {last}.")
+        there = "There is only segment 0" if count == 1 else f"There are segments 0 to {count - 1}"
+        super().__init__(f"The sound ends before that. {there}.")
 
 
 class CannotCut(OmnisonicError):
