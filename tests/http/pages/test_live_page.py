@@ -159,10 +159,10 @@ def test_without_advice_it_backs_off(visit: Visit, site: Web, gateway: GatewayTh
 
 
 def test_a_gateway_that_is_not_there_is_tried_again(browser: Browser, postgres_process: PostgresServer) -> None:
-    """The page says so, keeps trying, and lets the visitor give up."""
+    """The page says so, keeps trying, by an event stream as well, and lets the visitor give up."""
     with fresh_database(postgres_process) as url, running_web(database_url=url, gateway_port=9) as web:
         visit = visiting(browser, web)
-        visit.expects("ERR_UNSAFE_PORT|ERR_CONNECTION_REFUSED|WebSocket connection")
+        visit.expects("ERR_UNSAFE_PORT|ERR_CONNECTION_REFUSED|WebSocket connection|status of 503")
         page = visit(f"/sessions/{new_session(web, 'Ada')}", who="Ada")
         page.get_by_role("button", name="Join Room").click()
         expect(page.locator("#notice")).to_contain_text("The studio cannot be reached.")
