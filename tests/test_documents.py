@@ -1,6 +1,7 @@
 """The documents' links lead somewhere, all pages are in the navigation, and the site of bin/docs asks nobody else."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = subprocess.run(
         [sys.executable, "-m", "sphinx", *command[1].replace("build/", f"{folder}/").split()],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
         capture_output=True,
         text=True,
         timeout=BUILD_S,
