@@ -1,10 +1,12 @@
-"""A test that measures time is tried again as a whole when it failed while this process had to wait for a processor.
+"""A test that measures time is tried again as a whole when it failed while programs had to wait for a processor.
 
 Then it was the machine that was late. A test says by the mark `timing` that it measures time. Each try that is left out
 is listed at the end of the run, with how long was waited. A test that fails on an idle machine has failed.
 """
 
+import re
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,19 +15,21 @@ from _pytest.runner import runtestprotocol
 
 TRIES: Final = 3
 STARVED_S: Final = 0.05
-"""What a bound has room for. Whoever waited longer in all was perhaps late by that."""
+"""What a bound has room for. Where programs waited longer in all, something was perhaps late by that."""
 KEY: Final = "tried again"
 
 
 def waited_s() -> float:
-    """How long the threads of this process were ready to run, and did not (proc(5): schedstat). Linux; else zero."""
-    nanoseconds = 0
-    for thread in Path("/proc/self/task").glob("*/schedstat"):
-        try:
-            nanoseconds += int(thread.read_text().split()[1])
-        except OSError:  # it has ended
-            continue
-    return nanoseconds / 1e9
+    """For how long something was ready to run and did not: on this machine, or in this process where the kernel counts
+    only for processes (pressure stall information; proc(5): schedstat). Linux; elsewhere zero.
+    """
+    with suppress(OSError):
+        found = re.search(r"^some .* total=(\d+)$", Path("/proc/pressure/cpu").read_text(), re.MULTILINE)
+        if found is not None:
+            return int(found[1]) / 1e6
+    with suppress(OSError):
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,7 +46,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         failed = [report.when for report in reports if report.failed]
         if failed != ["call"] or lost_s < STARVED_S or len(late) == TRIES - 1:
             break
-        late.append(f"it failed when this process had waited {lost_s:.2f} s for a processor: {_said(reports)}")
+        late.append(f"it failed when programs had waited {lost_s:.2f} s for a processor: {_said(reports)}")
         item._initrequest()  # type: ignore[attr-defined]  # as pytest does before the first try
     for report in reports:
         if report.when == "call":

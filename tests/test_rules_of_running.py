@@ -142,7 +142,7 @@ def test_what_measures_time_is_tried_again_when_the_machine_was_late(tmp_path: P
     assert "2 failed, 1 passed" in printed
     tries = {name: int((tmp_path / name).read_text()) for name in ("once", "opened", "closed", "always", "unmarked")}
     assert tries == {"once": 2, "opened": 2, "closed": 2, "always": 3, "unmarked": 1}
-    said = r"once: it failed when this process had waited \d+\.\d\d s for a processor: test_it\.py:\d+: AssertionError$"
+    said = r"once: it failed when programs had waited \d+\.\d\d s for a processor: test_it\.py:\d+: AssertionError$"
     assert len(re.findall(said, printed, re.MULTILINE)) == 1
 
 
