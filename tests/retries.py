@@ -75,6 +75,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
 
 
 def _said(reports: list[pytest.TestReport]) -> str:
-    """The last line of what the failure says."""
-    texts = [report.longreprtext.strip() for report in reports if report.failed]
-    return next((text.splitlines()[-1] for text in texts if text), "")
+    """The last line of what the failure says that names an error."""
+    lines = [line.strip(" |+-") for report in reports if report.failed for line in report.longreprtext.splitlines()]
+    return next((line for line in reversed(lines) if "Error" in line), "")
