@@ -18,31 +18,14 @@ from omnisonic.studio.segments import FORMAT, MadeSegments
 from omnisonic.studio.uploads import StoredUpload
 from omnisonic.studio.uploads.unreferenced_objects import abandon_object, bind_object, register_object
 from omnisonic.studio.uploads.upload_changes import stored_upload
-from omnisonic.studio.uploads.upload_statements import COLUMNS
-from omnisonic.studio.user_turns import next_in_turn
+from omnisonic.studio.uploads.upload_turns import take_statement
 
 LEASE_S: Final = 60
 BEAT_S: Final = 15.0
 """The time between two renewals of a lease: short enough that a few may fail."""
 TRIES: Final = 3
 
-_NEXT: Final = next_in_turn(
-    "uploads",
-    due="segments_due_at",
-    tries="segments_tries",
-    is_leased="segments_tries > 0",
-    turn="segmented_at",
-    most_tries="$2",
-)
-
-_TAKE: Final = f"""
--- $1 how long nobody else may take it, $2 how often it is tried. What was tried too often does not wait any more.
-WITH {_NEXT}
-UPDATE uploads AS upload
-SET segments_due_at = CASE WHEN next.is_tried THEN now() + $1::interval END, segments_tries = segments_tries + 1
-FROM next WHERE upload.id = next.id
-RETURNING {COLUMNS}, upload.trace, next.is_tried
-"""
+_TAKE: Final = take_statement("segments", turn="segmented_at")
 
 _RENEW: Final = """
 -- $1 upload, $2 how long nobody else may take it.

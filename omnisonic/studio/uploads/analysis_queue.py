@@ -16,28 +16,12 @@ from omnisonic.studio.uploads import Analysis, StoredUpload
 from omnisonic.studio.uploads.upload_changes import stored_upload
 from omnisonic.studio.uploads.upload_statements import COLUMNS
 from omnisonic.studio.uploads.upload_store import FULL_SCALE
-from omnisonic.studio.user_turns import next_in_turn
+from omnisonic.studio.uploads.upload_turns import take_statement
 
 LEASE_S: Final = 300
 TRIES: Final = 3
 
-_NEXT: Final = next_in_turn(
-    "uploads",
-    due="analysis_due_at",
-    tries="analysis_tries",
-    is_leased="analysis_tries > 0",
-    turn="analysed_at",
-    most_tries="$2",
-)
-
-_TAKE: Final = f"""
--- $1 how long nobody else may take it, $2 how often it is tried. What was tried too often does not wait any more.
-WITH {_NEXT}
-UPDATE uploads AS upload
-SET analysis_due_at = CASE WHEN next.is_tried THEN now() + $1::interval END, analysis_tries = analysis_tries + 1
-FROM next WHERE upload.id = next.id
-RETURNING {COLUMNS}, upload.trace, next.is_tried
-"""
+_TAKE: Final = take_statement("analysis", turn="analysed_at")
 
 _FINISH: Final = f"""
 -- $1 upload, $2 duration in seconds, $3 sample rate, $4 channels, $5 peaks, $6 warning: NULLs when there is no sound,
