@@ -50,7 +50,7 @@ class PublicPages:
         routes.get("/about")(self.about)
         routes.get("/signin")(self.sign_in)
         routes.get("/signout")(self.sign_out)
-        routes.get("/static/<digest>/<name>")(self.static)
+        routes.get("/static/<digest>/<path:name>")(self.static)
         routes.get("/client/<name>")(self.client)
         routes.app_template_global("asset")(self.files.url)
         routes.app_template_global("imported")(self.files.imported)

@@ -1,6 +1,6 @@
 // The list of sessions: making one, showing more, and how many are in each room, looked up now and then.
 
-import { ask } from "./api.js";
+import { ask } from "./controls/api.js";
 
 const REFRESH_EVERY_MS = 15_000;
 

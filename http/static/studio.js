@@ -1,18 +1,18 @@
 // The studio: from outside a session's room into it and back. Joins the parts; each owns its own corner of the page.
 
-import { Activity } from "./activity.js";
-import { ask } from "./api.js";
-import { Connection } from "./connection.js";
-import { copies } from "./copying.js";
-import { takesFiles } from "./dropping.js";
-import { countDown, notice, stopCounting } from "./notice.js";
-import { asksFirst, closes, People } from "./people.js";
-import { Rights } from "./rights.js";
-import { Roster, whose } from "./roster.js";
-import { SessionHead } from "./session_head.js";
-import { turnTo } from "./sides.js";
-import { Sounds } from "./sounds.js";
-import { Talk } from "./talk.js";
+import { ask } from "./controls/api.js";
+import { copies } from "./controls/copying.js";
+import { countDown, notice, stopCounting } from "./controls/notice.js";
+import { turnTo } from "./controls/sides.js";
+import { Activity } from "./panels/activity.js";
+import { asksFirst, closes, People } from "./panels/people.js";
+import { Talk } from "./panels/talk.js";
+import { Connection } from "./room/connection.js";
+import { Rights } from "./room/rights.js";
+import { Roster, whose } from "./room/roster.js";
+import { SessionHead } from "./room/session_head.js";
+import { Sounds } from "./sound/sounds.js";
+import { takesFiles } from "./uploading/dropping.js";
 
 const NAME_KEY = "omnisonic.name";
 const LOOK_EVERY_MS = 10_000;

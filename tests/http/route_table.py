@@ -123,7 +123,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     # Pages
     ("GET", "/"): ANYONE,
     ("GET", "/about"): ANYONE,
-    ("GET", "/static/<digest>/<name>"): Decision(404, 404),
+    ("GET", "/static/<digest>/<path:name>"): Decision(404, 404),
     ("GET", "/client/<name>"): Decision(404, 404),
     ("GET", "/signin"): Decision(200, 302),
     ("GET", "/signout"): Decision(302, 200),

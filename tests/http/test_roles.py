@@ -73,7 +73,7 @@ RIGHTS: Final[dict[Route, Right]] = {
             ("POST", "/sessions"),
             *((method, f"{at}/<token>") for method in ("GET", "POST") for at in ("/invites", "/api/invites")),
             ("GET", "/files/<signed>/<name>"),
-            ("GET", "/static/<digest>/<name>"),
+            ("GET", "/static/<digest>/<path:name>"),
             ("GET", "/client/<name>"),
             ("OPTIONS", "/api/upload/tus"),
             ("DELETE", "/api/rooms/<path:room_id>/events"),  # by the id of a stream

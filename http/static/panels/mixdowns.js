@@ -3,9 +3,9 @@
 // The room says how far each of them is; for everything else the list is read, once at a time. While one is in the
 // making the list is read again and again, often when nobody tells, and seldom otherwise: news may be lost.
 
-import { ask } from "./api.js";
+import { ask } from "../controls/api.js";
 import { Mixdown } from "./mixdown.js";
-import { LogicalClock } from "./logical_clock.js";
+import { LogicalClock } from "../room/logical_clock.js";
 import { Rendering } from "./rendering.js";
 
 const UNTOLD_EVERY_MS = 1_000;

@@ -1,8 +1,8 @@
 // The session's stems, newest first, kept as the studio has them: by what the room says, and by asking now and then.
 
-import { ask } from "./api.js";
-import { LogicalClock } from "./logical_clock.js";
-import { Sendings } from "./sending.js";
+import { ask } from "../controls/api.js";
+import { LogicalClock } from "../room/logical_clock.js";
+import { Sendings } from "../uploading/sending.js";
 import { Stem } from "./stem.js";
 
 const PAGE = 200;

@@ -1,6 +1,6 @@
 // What somebody did, as a sentence goes on after their name. Without the page, so that it can be read by itself.
 
-import { gainInWords, panInWords } from "./quantities.js";
+import { gainInWords, panInWords } from "../controls/quantities.js";
 
 const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 3 });
 const ROLES = { owner: "the owner", editor: "an editor", listener: "a listener" };

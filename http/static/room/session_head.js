@@ -1,6 +1,6 @@
 // The head of the studio: what the session is called, and its tempo and metre. Owners change them in place.
 
-import { ask } from "./api.js";
+import { ask } from "../controls/api.js";
 
 const part = (id) => document.getElementById(id);
 const heading = part("session-name");

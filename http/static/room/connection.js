@@ -10,7 +10,7 @@
 // Every message goes to `handlers.message(message)`, round trips in milliseconds to `handlers.latency(ms)`.
 
 import { connect, EntryRefused, ReconnectPolicy, Unavailable } from "/client/omnisonic.js";
-import { Problem } from "./api.js";
+import { Problem } from "../controls/api.js";
 
 const LOST = "The connection was lost.";
 const UNREACHABLE = "The studio cannot be reached.";

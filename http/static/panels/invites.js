@@ -1,7 +1,7 @@
 // The invites to a session, for its owner: making one, seeing those that hold, withdrawing them.
 
-import { ask } from "./api.js";
-import { copies } from "./copying.js";
+import { ask } from "../controls/api.js";
+import { copies } from "../controls/copying.js";
 
 const part = (id) => document.getElementById(id);
 const days = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });

@@ -1,8 +1,8 @@
 // One line of the activity: who did what and when, with Undo while it can be undone by whoever looks at it.
 
 import { inWords } from "./activity_words.js";
-import { ask } from "./api.js";
-import { avatar } from "./avatar.js";
+import { ask } from "../controls/api.js";
+import { avatar } from "../controls/avatar.js";
 
 const part = (id) => document.getElementById(id);
 const moments = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });

@@ -3,11 +3,11 @@
 // What somebody changes here is shown and heard at once, and asked of the studio one request at a time; until it has
 // answered, news of the same values from elsewhere does not move the control under the hand. A refusal puts it back.
 
-import { ask } from "./api.js";
-import { colourClass } from "./avatar.js";
-import { Deck } from "./deck.js";
-import { channelsInWords, gainInWords, panInWords, sizeInWords } from "./quantities.js";
-import { Question } from "./question.js";
+import { ask } from "../controls/api.js";
+import { colourClass } from "../controls/avatar.js";
+import { Deck } from "../sound/deck.js";
+import { channelsInWords, gainInWords, panInWords, sizeInWords } from "../controls/quantities.js";
+import { Question } from "../controls/question.js";
 import { Waveform } from "./waveform.js";
 
 const FRESH_MS = 10_000;

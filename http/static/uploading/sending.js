@@ -3,9 +3,9 @@
 // What fails says why and can be tried again; what is cancelled leaves nothing. A line goes when its upload is there,
 // so that a file's name is never shown twice, whoever brings the news first: the answer or the room.
 
-import { Problem } from "./api.js";
+import { Problem } from "../controls/api.js";
 import { ResumableUpload } from "./resumable_upload.js";
-import { sizeInWords } from "./quantities.js";
+import { sizeInWords } from "../controls/quantities.js";
 import { sendWhole } from "./transfer.js";
 
 const AT_ONCE = 2;

@@ -1,6 +1,6 @@
 // Who is in the room, as a list on the page. Oneself comes first, the others by name.
 
-import { avatar, colourClass, initials } from "./avatar.js";
+import { avatar, colourClass, initials } from "../controls/avatar.js";
 
 const SPEAKING_MS = 1_200;
 const names = new Intl.Collator(undefined, { numeric: true });

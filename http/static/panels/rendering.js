@@ -1,6 +1,6 @@
 // Asking for a mixdown: the choice of its format, the button, and the note that it is queued.
 
-import { ask } from "./api.js";
+import { ask } from "../controls/api.js";
 
 // The note is there as long as the mixdown is in the making, and long enough to be read.
 const NOTE_MS = 5_000;

@@ -1,7 +1,7 @@
 // What happened in the session, newest first. Folded away, it only counts what others do; unfolded, it is read, and kept
 // up to date by what the room says.
 
-import { ask } from "./api.js";
+import { ask } from "../controls/api.js";
 import { ActivityItem } from "./activity_item.js";
 
 const PAGE = 30;

@@ -1,6 +1,6 @@
 // A stem's waveform, asked for until it is there. What is played of it is the style's to light, by `--played`.
 
-import { ask } from "./api.js";
+import { ask } from "../controls/api.js";
 
 const BARS = 180;
 const TALL = 100;

@@ -5,7 +5,7 @@
 // ways is shown once: it has the same sender and the same id, or the same place in the room's order.
 
 import { Closed } from "/client/omnisonic.js";
-import { ask } from "./api.js";
+import { ask } from "../controls/api.js";
 import { dated, Log, marked, sending, sent, unsent, waits } from "./log.js";
 import { MessageIndex } from "./message_index.js";
 

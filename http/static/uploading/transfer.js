@@ -1,6 +1,6 @@
 // Sending a file's bytes to our own web app, told how far they are. What goes wrong becomes a `Problem`.
 
-import { Problem, problemIn, UNREACHABLE } from "./api.js";
+import { Problem, problemIn, UNREACHABLE } from "../controls/api.js";
 
 const STALLED_MS = 30_000;
 // Once everything is sent, the studio may still have to put a large file where it is kept.

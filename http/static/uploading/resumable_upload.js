@@ -5,7 +5,7 @@
 // problem is raised; `send` may then be called again, and goes on all the same. What has been forgotten in the meantime
 // is begun anew.
 
-import { ask, Problem } from "./api.js";
+import { ask, Problem } from "../controls/api.js";
 import { transfer } from "./transfer.js";
 
 const PLACE = "/api/upload/tus";

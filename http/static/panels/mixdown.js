@@ -2,10 +2,10 @@
 //
 // The newest is shown large, and its line begins with "Status:"; of the others one sees what tells them apart.
 
-import { ask } from "./api.js";
-import { Deck } from "./deck.js";
-import { levelInWords, sizeInWords, timeInWords } from "./quantities.js";
-import { Question } from "./question.js";
+import { ask } from "../controls/api.js";
+import { Deck } from "../sound/deck.js";
+import { levelInWords, sizeInWords, timeInWords } from "../controls/quantities.js";
+import { Question } from "../controls/question.js";
 
 const IN_THE_MAKING = ["pending", "processing"];
 const NOT_YET = "–";

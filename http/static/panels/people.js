@@ -1,7 +1,7 @@
 // Who shares the session and as what; the owner changes roles, takes them back, and passes the session on. And the question before what cannot be undone.
 
-import { ask } from "./api.js";
-import { avatar } from "./avatar.js";
+import { ask } from "../controls/api.js";
+import { avatar } from "../controls/avatar.js";
 import { Invites } from "./invites.js";
 
 const ROLES = { editor: "Editor", listener: "Listener" };

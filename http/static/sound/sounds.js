@@ -1,7 +1,7 @@
 // All that can be heard in the session: its stems, and its mixdowns. What the room says of either is passed on to it.
 
-import { Mixdowns } from "./mixdowns.js";
-import { Stems } from "./stems.js";
+import { Mixdowns } from "../panels/mixdowns.js";
+import { Stems } from "../stems/stems.js";
 
 // What is older when it is added was not added, but brought back from the bin.
 const FRESH_MS = 120_000;

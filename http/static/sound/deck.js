@@ -1,7 +1,7 @@
 // What one sound of the page is played with: its button, its place, its time, all in one line of a list.
 
 import { Player } from "./player.js";
-import { timeInWords } from "./quantities.js";
+import { timeInWords } from "../controls/quantities.js";
 
 const SEEK_STEPS = 400;
 const UNPLAYABLE = "This browser cannot play it. Download it instead.";
