@@ -3,9 +3,9 @@
 import { ask } from "./controls/api.js";
 import { copies } from "./controls/copying.js";
 import { countDown, notice, stopCounting } from "./controls/notice.js";
-import { turnTo } from "./controls/sides.js";
 import { Activity } from "./panels/activity.js";
 import { asksFirst, closes, People } from "./panels/people.js";
+import { Tabs } from "./panels/tabs.js";
 import { Talk } from "./panels/talk.js";
 import { Connection } from "./room/connection.js";
 import { Rights } from "./room/rights.js";
@@ -40,8 +40,9 @@ let connection = null;
 let name = "";
 let hasBeenIn = false;
 
-const roster = new Roster(part("roster"), memberId);
-const head = new SessionHead(sessionId, rights.isOwner);
+const roster = new Roster(part("roster"), part("stack"), memberId);
+const tabs = new Tabs();
+const head = new SessionHead(sessionId, rights.isOwner, ({ name }) => (tabs.title = `${name} · Omnisonic Studio`));
 const talk = new Talk(sessionId, part("log"), part("composer"), {
   me: () => ({ memberId, name }),
   isConnected: () => state === "connected",
@@ -88,9 +89,9 @@ function hangUp() {
 }
 
 function show(side) {
-  turnTo("talk");
   part("entry").hidden = side !== "entry";
   part("inside").hidden = side !== "inside";
+  part("outside").hidden = side === "inside" || state === "gone";
   part("leave").hidden = side !== "inside";
   part("state").hidden = side !== "inside";
   document.body.classList.toggle("in-room", side === "inside");
@@ -106,8 +107,9 @@ function gone(words, link = "Your sessions", href = "/sessions") {
   activity.close();
   drawCompany();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
-  for (const id of ["join", "people-open", "more", "nobody"]) part(id).hidden = true;
-  part("readouts").inert = true;
+  for (const id of ["join", "people-open", "share-open", "more", "company", "tabs", "panel-open"]) part(id).hidden = true;
+  for (const id of ["panel-talk", "panel-comments", "panel-activity", "panel-mixdowns"]) part(id).hidden = true;
+  part("readouts").inert = part("transport").inert = true;
   part("entry-words").textContent = words;
   part("entry-way").hidden = false;
   part("entry-link").textContent = link;
@@ -139,7 +141,7 @@ function withStatus(url) {
 
 function changed(next, detail) {
   state = next;
-  part("room").dataset.state = part("state").dataset.state = next;
+  part("state").dataset.state = next;
   part("latency").textContent = "";
   stopCounting();
   part("notice").hidden = next === "joining" || next === "connected";
@@ -207,6 +209,7 @@ function heard({ type, payload, from, id, offset }) {
       break;
     case "activity.added":
       activity.heard(payload);
+      if (payload.actor.id !== memberId) tabs.news("activity");
       // Perhaps mine; the session says what I am now.
       if (payload.kind === "member.changed") refresh();
       break;
@@ -237,7 +240,9 @@ function said(from, text, id, offset) {
     return;
   }
   const isNew = talk.heard(from, roster.nameOf(from), text, id, { epoch: connection.epoch, offset });
-  if (isNew) roster.spoke(from);
+  if (!isNew) return;
+  roster.spoke(from);
+  if (from !== memberId) tabs.news("talk");
 }
 
 function updated(member) {
@@ -287,12 +292,11 @@ async function refresh() {
 }
 
 function drawCompany() {
-  const isOutside = state === "outside" || state === "gone";
   part("count").textContent = state === "joining" || state === "gone" ? "" : String(roster.size);
   part("nobody").hidden = roster.size > 0 || state === "gone";
   part("alone").hidden = !(state === "connected" && roster.size === 1);
   if (state === "outside") part("entry-words").textContent = invitation();
-  part("roster").hidden = isOutside && roster.size === 0;
+  part("roster").hidden = roster.size === 0;
 }
 
 function invitation() {
@@ -318,7 +322,8 @@ async function quit() {
   location.assign("/sessions");
 }
 
-new People(sessionId, memberId, rights.isOwner, [part("people-open"), part("people-open-alone")]);
+tabs.addEventListener("shown", ({ detail }) => detail.name === "activity" && activity.open());
+new People(sessionId, memberId, rights.isOwner, [part("people-open"), part("people-open-menu"), part("people-open-alone")]);
 const copyHere = document.querySelector('[data-copy="here"]');
 if (copyHere) copies(copyHere, () => location.href);
 asksFirst(part(rights.isOwner ? "delete-open" : "quit-open"), quit);
@@ -338,7 +343,6 @@ document.addEventListener("visibilitychange", () => {
 takesFiles(part("files"), rights.mayChange ? part("veil") : document.createElement("div"), {
   taken: (files) => {
     if (state === "gone" || files.length === 0) return;
-    turnTo("stems");
     if (rights.mayChange) sounds.add(files);
     else sounds.refuse(LISTENING);
   },
@@ -351,4 +355,4 @@ setInterval(() => {
 }, LOOK_EVERY_MS);
 look();
 lookAtSounds();
-for (const id of ["readouts", "acts", "entry", "render"]) part(id).inert = false;
+for (const id of ["transport", "readouts", "acts", "entry", "render"]) part(id).inert = false;

@@ -1,5 +1,5 @@
-// What happened in the session, newest first. Folded away, it only counts what others do; unfolded, it is read, and kept
-// up to date by what the room says.
+// What happened in the session, newest first. It is read when its tab is opened, and then kept up to date by what the room
+// says. Before, it only says that there is something new.
 
 import { ask } from "../controls/api.js";
 import { ActivityItem } from "./activity_item.js";
@@ -17,34 +17,37 @@ export class Activity {
   // By id, newest first, as on the page.
   #items = new Map();
   #before = null;
-  #unseen = new Set();
   // What was heard while the list was being read: the answer may be older.
   #heard = [];
   #isReading = false;
   #isWanted = false;
   #isOlderWanted = false;
+  #isOpen = false;
   #isClosed = false;
 
-  // `rights` are those of `rights.js`. `told`: `undone()` when something was undone here, `lost(problem)` whether a problem ends everything.
+  // `rights` are those of `rights.js`. `told`: `undone()` when something was undone here, `lost(problem)` whether a problem
+  // ends everything.
   constructor(sessionId, myId, rights, told) {
     this.#path = `/api/sessions/${sessionId}/activity`;
     this.#myId = myId;
     this.#rights = rights;
     this.#told = told;
-    part("activity-open").addEventListener("click", () => this.#turn());
     part("activity-older").addEventListener("click", () => this.#showOlder());
   }
 
   // Somebody did something, as the room says.
   heard(event) {
-    if (!this.#isOpen) {
-      if (event.actor.id !== this.#myId) this.#unseen.add(event.id);
-      this.#drawCount();
-      return;
-    }
+    if (!this.#isOpen) return;
     if (this.#isReading) this.#heard.push(event);
     this.#put(event);
     if (event.actor.id !== this.#myId) this.#say("Somebody did something.");
+  }
+
+  // Its tab is seen: from now on it is kept as the studio has it.
+  open() {
+    if (this.#isOpen || this.#isClosed) return;
+    this.#isOpen = true;
+    this.refresh();
   }
 
   // Make it what the studio has. Passing problems pass.
@@ -64,29 +67,8 @@ export class Activity {
   // There is nothing to come back to.
   close() {
     this.#isClosed = true;
-    part("activity-part").hidden = true;
+    this.#isOpen = false;
     this.#list.replaceChildren();
-  }
-
-  get #isOpen() {
-    return !this.#isClosed && part("activity-open").getAttribute("aria-expanded") === "true";
-  }
-
-  #turn() {
-    const isOpen = !this.#isOpen;
-    part("activity-open").setAttribute("aria-expanded", String(isOpen));
-    part("activity-body").hidden = !isOpen;
-    this.#unseen.clear();
-    this.#drawCount();
-    if (isOpen) {
-      this.refresh();
-      return;
-    }
-    this.#items.clear();
-    this.#before = null;
-    this.#isOlderWanted = false;
-    this.#draw();
-    part("no-activity").hidden = true;
   }
 
   // --- reading -------------------------------------------------------------------------------------------------------
@@ -191,10 +173,6 @@ export class Activity {
     this.#list.hidden = rows.length === 0;
     part("no-activity").hidden = rows.length > 0;
     part("activity-older").hidden = !this.#before;
-  }
-
-  #drawCount() {
-    part("activity-count").textContent = this.#unseen.size ? `${this.#unseen.size} new` : "";
   }
 
   // For whoever does not see the page.

@@ -48,7 +48,7 @@ export class ActivityItem {
 
   focus() {
     const button = this.#find('[data-act="undo"]');
-    (button.hidden ? part("activity-open") : button).focus();
+    (button.hidden ? part("tab-activity") : button).focus();
   }
 
   #draw() {

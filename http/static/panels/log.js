@@ -3,7 +3,7 @@
 //
 // Earlier messages come in above, and missing ones in between: what the reader sees stays where it is.
 
-import { avatar } from "../controls/avatar.js";
+import { colourClass } from "../controls/avatar.js";
 
 const LONGEST = 2000;
 const AT_THE_END_PX = 48;
@@ -221,7 +221,7 @@ export function unsent(entry, words, sendAgain) {
 
 function newEntry({ memberId, name, text, at }) {
   const entry = document.createElement("article");
-  entry.className = "said";
+  entry.className = `said ${colourClass(memberId)}`;
   entry.dataset.member = memberId;
   entry.dataset.at = at;
   const body = document.createElement("div");
@@ -233,7 +233,7 @@ function newEntry({ memberId, name, text, at }) {
   words.className = "said-text";
   words.textContent = text;
   body.append(by, words);
-  entry.append(avatar(memberId, name), body);
+  entry.append(body);
   return entry;
 }
 

@@ -1,6 +1,6 @@
 // One mixdown of the session, from being asked for to being taken home: how far it is, what was measured, its sound.
 //
-// The newest is shown large, and its line begins with "Status:"; of the others one sees what tells them apart.
+// The newest is shown large; of the others one sees what tells them apart.
 
 import { ask } from "../controls/api.js";
 import { Deck } from "../sound/deck.js";
@@ -20,7 +20,6 @@ export class Mixdown {
   #told;
   #deck;
   #question;
-  #isNewest = false;
 
   // `rights` are those of `rights.js`. `told`: `removed(wasMaking)` when it is not there any more, `again(format)` when another is wanted in its place,
   // `lost(problem)` whether a problem ends everything.
@@ -58,9 +57,7 @@ export class Mixdown {
   }
 
   set isNewest(isNewest) {
-    this.#isNewest = isNewest;
     this.row.classList.toggle("is-newest", isNewest);
-    this.#drawStatus();
   }
 
   // As the studio has it now, in whole or in part. What is over stays over, whatever comes late.
@@ -129,12 +126,15 @@ export class Mixdown {
     this.#deck.duration_s = durationSeconds;
   }
 
-  #drawStatus() {
+  // How far it is: "processing, 42 %".
+  get statusInWords() {
     const { status, progress } = this.#export;
-    const more = { pending: ", waiting for its turn", processing: `, ${progress} %` }[status] ?? "";
-    const words = `${status}${more}`;
-    const alone = `${words[0].toUpperCase()}${words.slice(1)}`;
-    this.#find(".mixdown-status").textContent = this.#isNewest ? `Status: ${words}` : alone;
+    return `${status}${{ pending: ", waiting for its turn", processing: `, ${progress} %` }[status] ?? ""}`;
+  }
+
+  #drawStatus() {
+    const words = this.statusInWords;
+    this.#find(".mixdown-status").textContent = `${words[0].toUpperCase()}${words.slice(1)}`;
   }
 
   // --- leaving -------------------------------------------------------------------------------------------------------

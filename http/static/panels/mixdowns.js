@@ -91,7 +91,7 @@ export class Mixdowns {
     this.#isClosed = true;
     clearTimeout(this.#watching);
     for (const mixdown of this.#mixdowns.values()) mixdown.close();
-    part("mixdowns-part").hidden = true;
+    this.#list.hidden = part("mixing").hidden = true;
   }
 
   // --- reading -------------------------------------------------------------------------------------------------------
@@ -171,6 +171,7 @@ export class Mixdowns {
   #change(mixdown, change) {
     const before = mixdown.status;
     mixdown.put(change);
+    this.#drawStatus();
     if (mixdown.status === before) return;
     this.#say(NEWS[mixdown.status]);
     if (!mixdown.isInTheMaking) this.#rendering.settle();
@@ -180,7 +181,7 @@ export class Mixdowns {
     const mixdown = this.#mixdowns.get(id);
     if (!mixdown) return;
     // The keyboard is not left in the void.
-    if (mixdown.row.contains(document.activeElement)) part("mixdowns-title").focus();
+    if (mixdown.row.contains(document.activeElement)) part("tab-mixdowns").focus();
     this.#mixdowns.delete(id);
     mixdown.close();
     if (!mixdown.isInTheMaking) return;
@@ -191,7 +192,7 @@ export class Mixdowns {
   #removedHere(id, wasMaking) {
     this.remove(id);
     this.#rendering.note(wasMaking ? CANCELLED : REMOVED);
-    part(wasMaking ? "render-go" : "mixdowns-title").focus();
+    part(wasMaking ? "render-go" : "tab-mixdowns").focus();
   }
 
   #renderAgain(format) {
@@ -207,11 +208,17 @@ export class Mixdowns {
       this.#mixdowns.get(row.dataset.id).isNewest = place === 0;
       row.hidden = place >= SHOWN && !this.#isAll;
     });
-    part("mixdowns-count").textContent = rows.length || "";
+    this.#drawStatus();
     part("no-mixdowns").hidden = !this.#isRead || rows.length > 0;
     this.#list.hidden = rows.length === 0;
     part("mixdowns-all").hidden = rows.length <= SHOWN || this.#isAll;
     part("mixdowns-all").textContent = `Show all ${rows.length}`;
+  }
+
+  // The newest one's line, which is seen from every tab.
+  #drawStatus() {
+    const newest = this.#mixdowns.get(this.#list.children[0]?.dataset.id);
+    part("mixdown-status").textContent = newest ? `Status: ${newest.statusInWords}` : "";
   }
 
   #showAll() {

@@ -1,18 +1,22 @@
-// Who is in the room, as a list on the page. Oneself comes first, the others by name.
+// Who is in the room, as a list on the page, and in short in the bar. Oneself comes first, the others by name.
 
 import { avatar, colourClass, initials } from "../controls/avatar.js";
 
 const SPEAKING_MS = 1_200;
+// So many are seen in the bar; the others in the list that it opens.
+const STACKED = 5;
 const names = new Intl.Collator(undefined, { numeric: true });
 
 export class Roster {
   #list;
+  #stack;
   #myId;
   // By member id. A row's `member` is who it shows.
   #rows = new Map();
 
-  constructor(list, myId) {
+  constructor(list, stack, myId) {
     this.#list = list;
+    this.#stack = stack;
     this.#myId = myId;
   }
 
@@ -36,6 +40,7 @@ export class Roster {
       const row = this.#rowOf(member);
       if (this.#list.children[place] !== row) this.#list.insertBefore(row, this.#list.children[place] ?? null);
     });
+    this.#stack.replaceChildren(...sorted.slice(0, STACKED).map((member) => badge(member)));
   }
 
   // Light the member's lamp for a moment.
@@ -64,6 +69,18 @@ export class Roster {
     const mine = ({ memberId }) => (memberId === this.#myId ? 0 : 1);
     return mine(one) - mine(other) || names.compare(one.displayName, other.displayName);
   }
+}
+
+function badge(member) {
+  const made = avatar(member.memberId, member.displayName);
+  made.title = member.displayName;
+  made.classList.toggle("away", isAway(member));
+  return made;
+}
+
+// Also whoever the room waits for.
+function isAway({ connected, status }) {
+  return connected === false || status === "away";
 }
 
 // Whose a member is, where that is not what they are shown as: a name in a room is anybody's to choose.
@@ -100,11 +117,12 @@ function draw(row, member) {
   badge.textContent = initials(member.displayName);
   name.textContent = member.displayName;
   name.title = member.displayName;
-  const isLost = member.connected === false; // the room waits for them
-  const how = isLost ? "offline" : member.status === "away" ? "away" : "";
+  // The room waits for them.
+  const isLost = member.connected === false;
+  const how = isLost ? "reconnecting" : member.status === "away" ? "away" : "";
   about.textContent = [about.dataset.you, whose(member), how]
     .filter(Boolean)
     .join(", ");
   about.title = about.textContent;
-  row.classList.toggle("away", isLost || member.status === "away");
+  row.classList.toggle("away", isAway(member));
 }

@@ -11,11 +11,18 @@ const beats = part("beats");
 export class SessionHead {
   #path;
   #session;
+  #told;
 
-  constructor(id, isOwner) {
+  // `told(session)` whenever it may have changed.
+  constructor(id, isOwner, told) {
     this.#path = `/api/sessions/${id}`;
+    this.#told = told;
     this.#session = { name: heading.textContent, tempoBpm: Number(tempo.value), beatsPerBar: Number(beats.value) };
     if (isOwner) this.#wire();
+  }
+
+  get session() {
+    return this.#session;
   }
 
   // The session as it is now, whoever changed it.
@@ -23,7 +30,7 @@ export class SessionHead {
     this.#session = { ...this.#session, ...session };
     const { name, tempoBpm, beatsPerBar } = this.#session;
     heading.textContent = heading.title = name;
-    document.title = `${name} · Omnisonic Studio`;
+    this.#told(this.#session);
     // Nobody's typing is overwritten.
     if (document.activeElement !== tempo) tempo.value = String(tempoBpm);
     if (document.activeElement !== beats) beats.value = String(beatsPerBar);
@@ -59,7 +66,6 @@ export class SessionHead {
   #show(isRenaming) {
     rename.hidden = !isRenaming;
     heading.hidden = isRenaming;
-    part("about-session").hidden = isRenaming;
   }
 
   async #changeNumber(field, name) {
