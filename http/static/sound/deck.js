@@ -1,6 +1,6 @@
 // What one sound of the page is played with: its button, its place, its time, all in one line of a list.
 
-import { Player } from "./player.js";
+import { MediaPlayer } from "./media_player.js";
 import { timeInWords } from "../controls/quantities.js";
 
 const SEEK_STEPS = 400;
@@ -14,7 +14,7 @@ export class Deck {
   // `fail(words)` shows why it cannot be played; nothing when it is tried anew.
   constructor(line, path, fail) {
     this.#line = line;
-    this.#player = new Player(this.#find("audio"), path, { moved: () => this.#draw(), failed: () => fail(UNPLAYABLE) });
+    this.#player = new MediaPlayer(this.#find("audio"), path, { moved: () => this.#draw(), failed: () => fail(UNPLAYABLE) });
     this.#find('[data-act="play"]').addEventListener("click", () => {
       fail("");
       this.#player.toggle();

@@ -1,101 +1,299 @@
-// One sound of the page, a stem's or a mixdown's: its `audio` element, and the level and place it has in the mix.
+// Plays the session: all tracks at once, at a moment of the page's clock, so that two pages can play together.
 //
-// Nothing is loaded before it is first played or its place is set. The sound goes through Web Audio, which can also make
-// it louder; all sounds of the page share one context, made at the first press, as browsers want it.
+// What is to be heard comes in by `setTracks`, `setLoop` and `setClick`, at any time. `start` says which place of the song
+// is heard when; from then on the player keeps to that. It schedules twelve seconds ahead, so that a page in the
+// background, whose timers are slow, goes on. A stem that comes late falls in where the others are.
+//
+// Events: `state`, and `problem` with `detail` `{ uploadId, words, code }`; no words: it is over. No upload: all stops.
 
-const SMOOTH_S = 0.015;
+import { Timekeeper } from "./clock.js";
+import { SILENCE_DB } from "./mixer.js";
+import { makeContext, Output } from "./output.js";
+import { Playback } from "./playback.js";
+import { countInFrames, framesOf, RATE_HZ, Run, secondsOf } from "./schedule.js";
+import { SegmentStore } from "./segments.js";
+import { Target, Tracks } from "./tracks.js";
 
-let context = null;
+const TICK_MS = 250;
+const AHEAD_FRAMES = 12 * RATE_HZ;
+const LEAD_MS = 80;
+const RESUME_MS = 300;
+const SIGNED_OUT = "You are signed out.";
+const SILENT = { peak: SILENCE_DB, hold: SILENCE_DB };
+const NO_CLICK = { isOn: false, tempoBpm: 120, beatsPerBar: 4, countInBars: 0 };
 
-export class Player {
-  #audio;
-  #path;
-  #mix = { gainDb: 0, pan: 0, muted: false };
-  #gain = null;
-  #pan = null;
-  #frame = 0;
-  #told;
+export class Player extends EventTarget {
+  #output;
+  #store;
+  #tracks;
+  #loop = null;
+  #click = NO_CLICK;
+  #volumeDb = 0;
+  #state = "stopped";
+  // Each start and stop replaces the one before, which may still wait for something.
+  #wish = 0;
+  // Both, or neither.
+  #playback = null;
+  #timekeeper = null;
+  #target;
+  #timer = 0;
+  #begins = 0;
 
-  // `moved()` is told when the place or whether it plays has changed, `failed()` when it cannot be played.
-  constructor(audio, path, told) {
-    this.#audio = audio;
-    this.#path = path;
-    this.#told = told;
-    for (const name of ["play", "pause", "seeked", "durationchange"]) audio.addEventListener(name, () => this.#moved());
-    // At its end it is wound back, which `seeked` tells.
-    audio.addEventListener("ended", () => (audio.currentTime = 0));
-    audio.addEventListener("error", () => audio.hasAttribute("src") && this.#told.failed());
+  constructor({ createContext = makeContext, ...sources } = {}) {
+    super();
+    this.#output = new Output(createContext, () => this.#outputChanged());
+    const told = {
+      described: () => this.#arrange(),
+      arrived: () => this.#advance(),
+      problem: (uploadId, words, code) => this.#tell("problem", { uploadId, words, code }),
+      lost: ({ code }) => {
+        this.stop();
+        this.#tell("problem", { uploadId: null, words: SIGNED_OUT, code });
+      },
+    };
+    this.#store = new SegmentStore(told, sources);
+    this.#tracks = new Tracks(this.#store);
+    this.#target = new Target(this.#tracks);
   }
 
-  get isPlaying() {
-    return !this.#audio.paused;
+  // `{ id, uploadId, gainDb, pan, muted, isHeard, offsetSeconds, trimStartSeconds, ..., segments }` each.
+  setTracks(tracks) {
+    this.#tracks.set(tracks);
+    this.#arrange();
   }
 
-  get place_s() {
-    return this.#audio.currentTime;
+  // In seconds of the song, or null.
+  setLoop(loop) {
+    this.#loop = loop === null ? null : { beginFrame: framesOf(loop.begin_s), endFrame: framesOf(loop.end_s) };
+    if (this.#playback === null) return;
+    const atFrame = Math.max(this.#output.soonestFrame, this.#playback.run.atFrame);
+    this.#timekeeper.move(this.#playback.run.positionAt(atFrame), atFrame);
+    this.#run(atFrame);
   }
 
-  // Null while nobody knows.
-  get duration_s() {
-    return Number.isFinite(this.#audio.duration) ? this.#audio.duration : null;
+  setClick(click) {
+    this.#click = { ...NO_CLICK, ...click };
+    this.#playback?.setClick(this.#click, this.#output.soonestFrame);
+    this.#advance();
   }
 
-  set mix(mix) {
-    this.#mix = mix;
-    if (this.#gain === null) return;
-    const level = mix.muted ? 0 : 10 ** (mix.gainDb / 20);
-    this.#gain.gain.setTargetAtTime(level, context.currentTime, SMOOTH_S);
-    this.#pan.pan.setTargetAtTime(mix.pan, context.currentTime, SMOOTH_S);
+  get masterGainDb() {
+    return this.#volumeDb;
   }
 
-  async toggle() {
-    if (this.isPlaying) {
-      this.#audio.pause();
+  set masterGainDb(db) {
+    this.#volumeDb = db;
+    if (this.#output.mixer) this.#output.mixer.volumeDb = db;
+  }
+
+  // Load what is needed to begin there.
+  prepare(position_s) {
+    this.#target.set(framesOf(position_s), this.#loop);
+    this.#want();
+  }
+
+  // `position_s` is heard at that moment of `performance.now()`. Without one: as soon as its sound is there, after the
+  // clicks of the count-in, if any. Call it in the handler of a press, or `openContext` in the next one.
+  async start({ position_s, atPerformance_ms = null }) {
+    this.#wish += 1;
+    const wish = this.#wish;
+    this.prepare(position_s);
+    if (this.#playback === null) this.#setState("starting");
+    await this.#untilRunning(() => wish === this.#wish);
+    if (wish !== this.#wish) return;
+    this.#output.mixer.volumeDb = this.#volumeDb;
+    this.#tracks.mixInto(this.#output.mixer);
+    await Promise.all([this.#output.settle(), atPerformance_ms === null && this.#target.untilLoaded()]);
+    if (wish !== this.#wish) return;
+    const lead_ms = LEAD_MS + this.#output.latency_ms + secondsOf(countInFrames(this.#click)) * 1000;
+    this.#begin(framesOf(position_s), atPerformance_ms ?? performance.now() + lead_ms);
+  }
+
+  stop() {
+    this.#wish += 1;
+    const position_s = this.position_s;
+    if (position_s !== null) this.#target.set(framesOf(Math.max(0, position_s)), this.#loop);
+    clearInterval(this.#timer);
+    clearTimeout(this.#begins);
+    this.#playback?.stop(this.#output.soonestFrame);
+    this.#playback = this.#timekeeper = null;
+    this.#setState("stopped");
+    this.#want();
+  }
+
+  // Let sound out, in the handler of a press. Returns the context, for whoever records.
+  async openContext() {
+    await this.#output.resume(RESUME_MS);
+    return this.#output.context;
+  }
+
+  async close() {
+    this.stop();
+    this.#store.close();
+    await this.#output.close();
+  }
+
+  // `stopped`, `starting`, `playing`, `waiting` for all that should be heard, `ended`: behind the last clip, where it goes
+  // on in silence; `blocked` until a press (`openContext`), or `interrupted` by the device.
+  get state() {
+    return this.#state;
+  }
+
+  // The place that is heard now; before a start, where it will be, and in a count-in, less. Null when it stands.
+  get position_s() {
+    if (this.#playback === null || this.#output.context === null) return null;
+    const { run } = this.#playback;
+    const firstFrame = run.atFrame - countInFrames(this.#click);
+    return secondsOf(run.positionAt(Math.max(this.#output.frameAt(performance.now()), firstFrame)));
+  }
+
+  // The place that leaves the context at a moment of its own time, before the device's latency; null when it stands.
+  positionAt(contextTime_s) {
+    if (this.#playback === null || this.#output.context === null) return null;
+    return secondsOf(this.#playback.run.positionAt(contextTime_s * RATE_HZ - this.#output.mixer.delayFrames));
+  }
+
+  // How far the sound is from where it should be, positive when it is ahead; null when it stands.
+  get error_ms() {
+    return this.#output.isRunning ? (this.#timekeeper?.error_ms ?? null) : null;
+  }
+
+  // Tracks that should be heard now, and whose sound is not there yet.
+  get lateTrackIds() {
+    if (this.#playback === null || this.#output.context === null) return [];
+    const { nowFrame } = this.#output;
+    const due = this.#tracks.dueAt(this.#playback.run.positionAt(nowFrame));
+    return due.map(({ id }) => id).filter((id) => this.#playback.isLate(id, nowFrame));
+  }
+
+  // `{ peak, hold }` in dBFS, as it is heard.
+  levelOf(trackId) {
+    return this.#output.mixer?.levelOf(trackId) ?? SILENT;
+  }
+
+  // The same of all tracks together, before my volume and without the click.
+  masterLevel() {
+    return this.#output.mixer?.level() ?? SILENT;
+  }
+
+  // How much memory decoded sound takes, besides what is being played.
+  get bytes() {
+    return this.#store.bytes;
+  }
+
+  async #untilRunning(isWished) {
+    let isRunning = await this.#output.resume(RESUME_MS);
+    while (!isRunning && isWished()) {
+      this.#setState(this.#output.state === "interrupted" ? "interrupted" : "blocked");
+      await this.#output.untilChanged();
+      isRunning = await this.#output.resume(RESUME_MS);
+    }
+  }
+
+  #begin(positionFrame, at_ms) {
+    if (this.#playback === null) this.#output.mixer.centre();
+    this.#output.clock.sample();
+    this.#timekeeper = new Timekeeper(this.#output, { positionFrame, at_ms });
+    this.#target.clear();
+    this.#run(Math.max(this.#timekeeper.anchor.atFrame, this.#output.soonestFrame));
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    clearTimeout(this.#begins);
+    this.#begins = setTimeout(() => this.#drawState(), Math.max(0, at_ms - performance.now()) + 1);
+  }
+
+  // Play from the anchor on; what played before stops at `atFrame`.
+  #run(atFrame) {
+    this.#playback?.stop(atFrame);
+    const { positionFrame, atFrame: anchorFrame } = this.#timekeeper.anchor;
+    const run = new Run({ atFrame: anchorFrame, positionFrame, loop: this.#loop });
+    const { context, mixer, soonestFrame } = this.#output;
+    const bufferOf = (uploadId, segment) => this.#store.buffer(uploadId, segment);
+    this.#playback = new Playback(context, mixer, { run, bufferOf });
+    this.#playback.setTracks(this.#tracks.players(), soonestFrame);
+    this.#playback.setClick(this.#click, soonestFrame);
+    this.#want();
+    this.#advance();
+  }
+
+  #tick() {
+    const { clock, mixer, isRunning } = this.#output;
+    if (isRunning) {
+      clock.sample();
+      for (const id of mixer.trackIds) if (!this.#tracks.has(id)) mixer.drop(id);
+      const { positionFrame, at_ms } = this.#timekeeper.anchor;
+      if (!this.#timekeeper.keep()) this.#begin(positionFrame, at_ms);
+      this.#want();
+      this.#advance();
+    }
+    this.#drawState();
+  }
+
+  #advance() {
+    this.#target.arrived();
+    if (this.#playback === null || !this.#output.isRunning) return;
+    const { soonestFrame } = this.#output;
+    this.#playback.advance(soonestFrame, soonestFrame + AHEAD_FRAMES);
+    this.#drawState();
+  }
+
+  // The tracks are others, or more is known of them.
+  #arrange() {
+    if (this.#output.mixer !== null) this.#tracks.mixInto(this.#output.mixer);
+    this.#want();
+    if (this.#output.context !== null) this.#playback?.setTracks(this.#tracks.players(), this.#output.soonestFrame);
+    this.#advance();
+  }
+
+  #want() {
+    const wanted = this.#target.segments;
+    if (this.#playback !== null && this.#output.context !== null) {
+      const { nowFrame } = this.#output;
+      wanted.push(...this.#tracks.segmentsFor(this.#playback.run.stretches(nowFrame, nowFrame + AHEAD_FRAMES)));
+    }
+    this.#store.want(wanted);
+  }
+
+  async #outputChanged() {
+    this.#drawState();
+    if (this.#timekeeper === null) return;
+    const wish = this.#wish;
+    const { positionFrame, at_ms } = this.#timekeeper.anchor;
+    // A device that is gone takes its context along.
+    if (this.#output.context === null) {
+      this.#playback = this.#timekeeper = null;
+      clearInterval(this.#timer);
+      await this.start({ position_s: secondsOf(positionFrame), atPerformance_ms: at_ms });
       return;
     }
-    this.#load();
-    this.#wire();
-    try {
-      await Promise.all([context.resume(), this.#audio.play()]);
-    } catch (error) {
-      // A pause before it has begun is no failure.
-      if (error.name !== "AbortError") this.#told.failed();
-    }
+    if (!this.#output.isRunning) return;
+    await this.#output.settle();
+    if (wish === this.#wish && this.#output.isRunning && this.#timekeeper.isOff) this.#begin(positionFrame, at_ms);
   }
 
-  seek(place_s) {
-    this.#load();
-    this.#audio.currentTime = place_s;
+  #drawState() {
+    if (this.#playback !== null) this.#setState(this.#stateNow());
   }
 
-  // Never to be heard again.
-  close() {
-    cancelAnimationFrame(this.#frame);
-    this.#audio.pause();
-    this.#audio.removeAttribute("src");
-    this.#audio.load();
-    this.#gain?.disconnect();
-    this.#pan?.disconnect();
+  #stateNow() {
+    if (this.#output.state === "interrupted") return "interrupted";
+    if (!this.#output.isRunning) return "blocked";
+    const { run } = this.#playback;
+    const atFrame = this.#output.frameAt(performance.now());
+    if (atFrame < run.atFrame - countInFrames(this.#click)) return "starting";
+    const due = this.#tracks.dueAt(run.positionAt(this.#output.nowFrame));
+    if (due.length > 0 && this.lateTrackIds.length === due.length) return "waiting";
+    const { endFrame } = this.#tracks;
+    return endFrame !== null && !run.isLooping && run.positionAt(atFrame) >= endFrame ? "ended" : "playing";
   }
 
-  #load() {
-    // After a failure the next press tries again.
-    if (this.#audio.hasAttribute("src") && this.#audio.error === null) return;
-    this.#audio.src = this.#path;
+  #setState(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#tell("state", { state });
   }
 
-  #wire() {
-    if (this.#gain !== null) return;
-    context ??= new AudioContext();
-    this.#gain = context.createGain();
-    this.#pan = context.createStereoPanner();
-    context.createMediaElementSource(this.#audio).connect(this.#gain).connect(this.#pan).connect(context.destination);
-    this.mix = this.#mix;
-  }
-
-  #moved() {
-    cancelAnimationFrame(this.#frame);
-    this.#told.moved();
-    if (this.isPlaying) this.#frame = requestAnimationFrame(() => this.#moved());
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }

@@ -1,0 +1,208 @@
+// What the sound engine computes without a browser. Prints a JSON object: each case, and null or what is wrong with it.
+
+import assert from "node:assert/strict";
+
+const [sound] = process.argv.slice(2);
+const { Alignment } = await import(`${sound}/clock.js`);
+const { PeakHold, decibels, panGains } = await import(`${sound}/mixer.js`);
+const { SegmentStore } = await import(`${sound}/segments.js`);
+const { clicksOf, clipOf, countInOf, fadesOf, framesOf, piecesOf, Run, segmentsFor } = await import(`${sound}/schedule.js`);
+const { Problem } = await import(`${sound}/../controls/api.js`);
+
+const SECOND = 48_000;
+const SEGMENT = 480_000;
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+const dice = (seed) => () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;
+
+const cases = {
+  "seconds become frames as in the mixdown": () => {
+    assert.deepEqual([0, 0.5 / SECOND, 1.49 / SECOND, 10].map(framesOf), [0, 1, 1, SEGMENT]);
+  },
+
+  "a run goes on, and before it begins it is before its place": () => {
+    const run = new Run({ atFrame: 100, positionFrame: 1000 });
+    assert.deepEqual([0, 100, 150].map((at) => run.positionAt(at)), [900, 1000, 1050]);
+    assert.deepEqual(run.stretches(0, 300), [{ atFrame: 100, positionFrame: 1000, frames: 200 }]);
+  },
+
+  "a loop goes back at its end, to the frame": () => {
+    const loop = { beginFrame: 10_000, endFrame: 20_000 };
+    const run = new Run({ atFrame: 0, positionFrame: 15_000, loop });
+    assert.deepEqual(run.stretches(0, 18_000), [
+      { atFrame: 0, positionFrame: 15_000, frames: 5_000 },
+      { atFrame: 5_000, positionFrame: 10_000, frames: 10_000 },
+      { atFrame: 15_000, positionFrame: 10_000, frames: 3_000 },
+    ]);
+    assert.equal(new Run({ atFrame: 0, positionFrame: 20_000, loop }).positionAt(50_000), 70_000);
+    const tiny = { beginFrame: 0, endFrame: 1 };
+    assert.equal(new Run({ atFrame: 0, positionFrame: 0, loop: tiny }).positionAt(50), 50);
+  },
+
+  "stretches of a run have no gap and no overlap, wherever they are cut": () => {
+    const random = dice(7);
+    const run = new Run({ atFrame: 77, positionFrame: 5_000, loop: { beginFrame: 3_000, endFrame: 9_000 } });
+    let from = 0;
+    let next = 77;
+    while (from < 100_000) {
+      const to = from + Math.floor(random() * 7_000);
+      for (const stretch of run.stretches(from, to)) {
+        assert.equal(stretch.atFrame, next);
+        assert.equal(run.positionAt(stretch.atFrame), stretch.positionFrame);
+        next += stretch.frames;
+      }
+      from = to;
+    }
+  },
+
+  "trims cut a clip and do not move its sound": () => {
+    const clip = clipOf({ offsetSeconds: 2, trimStartSeconds: 1, trimEndSeconds: 3, fadeInSeconds: 100 }, 10 * SECOND);
+    assert.deepEqual(clip, {
+      beginFrame: 3 * SECOND,
+      sourceFrame: SECOND,
+      frames: 6 * SECOND,
+      fadeInFrames: 6 * SECOND,
+      fadeOutFrames: 0,
+    });
+    assert.equal(clipOf({ offsetSeconds: 0, trimStartSeconds: 6, trimEndSeconds: 6 }, 10 * SECOND).frames, 0);
+  },
+
+  "pieces are the clip, sample for sample, whatever stretches it is played in": () => {
+    const random = dice(3);
+    for (let round = 0; round < 50; round += 1) {
+      const soundFrames = Math.floor(random() * 3 * SEGMENT) + 1;
+      const seconds = soundFrames / SECOND;
+      const track = { offsetSeconds: random() * 9, trimStartSeconds: random() * seconds, trimEndSeconds: random() * seconds };
+      const clip = clipOf(track, soundFrames);
+      let next = clip.beginFrame;
+      let position = 0;
+      while (position < clip.beginFrame + clip.frames + SECOND) {
+        const frames = Math.floor(random() * SEGMENT);
+        for (const piece of piecesOf(clip, { atFrame: position + 5, positionFrame: position, frames })) {
+          assert.equal(piece.atFrame - 5, next);
+          assert.equal(piece.segment * SEGMENT + piece.offsetFrame, next - framesOf(track.offsetSeconds));
+          assert.ok(piece.frames > 0 && piece.offsetFrame + piece.frames <= SEGMENT);
+          next += piece.frames;
+        }
+        position += frames;
+      }
+      assert.equal(next, clip.beginFrame + clip.frames);
+    }
+  },
+
+  "a fade is a line through all pieces that it touches": () => {
+    const clip = { beginFrame: 0, sourceFrame: 0, frames: 1000, fadeInFrames: 400, fadeOutFrames: 200 };
+    assert.deepEqual(fadesOf(clip, 0, 500), [{ beginFrame: 0, endFrame: 400, from: 0, to: 1 }]);
+    assert.deepEqual(fadesOf(clip, 300, 300), [{ beginFrame: -300, endFrame: 100, from: 0, to: 1 }]);
+    assert.deepEqual(fadesOf(clip, 400, 400), []);
+    assert.deepEqual(fadesOf(clip, 700, 300), [{ beginFrame: 100, endFrame: 300, from: 1, to: 0 }]);
+    assert.equal(fadesOf({ ...clip, fadeInFrames: 900 }, 0, 1000).length, 2);
+  },
+
+  "clicks are on the beats, the first of a bar is another, and each is there once": () => {
+    const click = { tempoBpm: 130, beatsPerBar: 3, countInBars: 1 };
+    const beats = [];
+    for (let position = 0; position < 10 * SECOND; position += 1_001) {
+      beats.push(...clicksOf(click, { atFrame: position, positionFrame: position, frames: 1_001 }));
+    }
+    assert.ok(beats.length >= 22);
+    for (const [beat, { atFrame, isAccent }] of beats.entries()) {
+      assert.equal(atFrame, framesOf((beat * 60) / 130));
+      assert.equal(isAccent, beat % 3 === 0);
+    }
+    const counted = countInOf({ ...click, tempoBpm: 120 }, 100_000);
+    assert.deepEqual(counted.map(({ atFrame }) => atFrame), [28_000, 52_000, 76_000]);
+    assert.deepEqual(counted.map(({ isAccent }) => isAccent), [true, false, false]);
+  },
+
+  "what is needed first is asked for first, and what is muted last": () => {
+    const clip = (beginFrame) => ({ beginFrame, sourceFrame: 0, frames: 2 * SEGMENT, fadeInFrames: 0, fadeOutFrames: 0 });
+    const players = [
+      { uploadId: "muted", clip: clip(0), isHeard: false },
+      { uploadId: "later", clip: clip(3 * SECOND), isHeard: true },
+      { uploadId: "now", clip: clip(0), isHeard: true },
+    ];
+    const stretches = new Run({ atFrame: 0, positionFrame: SECOND }).stretches(0, 12 * SECOND);
+    const found = segmentsFor(players, stretches, 6 * SECOND).map(({ uploadId, segment }) => `${uploadId} ${segment}`);
+    assert.deepEqual(found, ["now 0", "later 0", "muted 0", "now 1", "muted 1"]);
+  },
+
+  "gain and pan follow the mixdown's law": () => {
+    const near = (found, wanted) => found.forEach((gain, side) => assert.ok(Math.abs(gain - wanted[side]) < 1e-12));
+    near(panGains(1, 0, 0), [0.5 ** 0.5, 0.5 ** 0.5]);
+    near(panGains(2, 0, 0), [1, 1]);
+    near(panGains(2, 20, -7), [10 * 2 ** 0.5, 0]);
+  },
+
+  "a meter holds its peak for a moment": () => {
+    const meter = new PeakHold();
+    assert.deepEqual(meter.read(1, 0), { peak: 0, hold: 0 });
+    assert.deepEqual(meter.read(0, 1_000), { peak: -Infinity, hold: 0 });
+    assert.equal(meter.read(0.1, 1_600).hold, decibels(0.1));
+  },
+
+  "the clock is the median of what is told, and follows the drift": () => {
+    const random = dice(11);
+    const alignment = new Alignment();
+    // 100 millionths too quick, and every fourth answer is wrong by up to 20 ms.
+    for (let ms = 0; ms < 180_000; ms += 250) {
+      const wrong_ms = random() < 0.25 ? random() * 20 : random();
+      alignment.add(ms + 1_000 + wrong_ms, (ms * 1.0001) / 1000);
+      if (ms > 60_000) assert.ok(Math.abs(alignment.offsetAt(ms) - (1_000.6 - ms * 0.0001)) < 1.5, `at ${ms}`);
+    }
+  },
+
+  "after an interruption the clock learns anew, one odd answer does not matter": () => {
+    const alignment = new Alignment();
+    for (let ms = 0; ms < 5_000; ms += 250) alignment.add(ms, ms / 1000);
+    alignment.add(5_000, 4);
+    assert.equal(alignment.offsetAt(5_000), 0);
+    for (let ms = 5_250; ms < 7_000; ms += 250) alignment.add(ms, (ms - 500) / 1000);
+    assert.equal(alignment.offsetAt(7_000), 500);
+  },
+
+  "segments are asked for again while they are made, kept while they are wanted, and given up when they are broken": async () => {
+    const log = [];
+    const answers = { a: [new Problem(409, "segments_pending", "Wait.", 0)], broken: [], gone: [] };
+    const told = {
+      described: (id) => log.push(`described ${id}`),
+      arrived: (id) => log.push(`arrived ${id}`),
+      problem: (id, words, code) => log.push(`problem ${id} ${code}`),
+      lost: () => log.push("lost"),
+    };
+    const store = new SegmentStore(told, {
+      describe: async (id) => {
+        if (id === "gone") throw new Problem(404, "upload_not_found", "It is gone.");
+        const problem = answers[id].shift();
+        if (problem) throw problem;
+        return { version: "1", frames: SEGMENT, gain: 1, channels: 1 };
+      },
+      fetchSegment: async (id, segment) => ({ id, segment }),
+      decode: async ({ id }) => {
+        if (id === "broken") throw new Error("no sound");
+        return { length: SEGMENT, numberOfChannels: 1 };
+      },
+    });
+    const ids = ["a", "broken", "gone"];
+    store.follow(ids.map((uploadId) => ({ uploadId, segments: null })));
+    store.want(ids.map((uploadId) => ({ uploadId, segment: 0 })));
+    for (let turns = 0; turns < 2_000 && !(store.bytes && store.isOver("broken")); turns += 1) await turn();
+    assert.ok(log.includes("problem gone upload_not_found") && log.includes("problem broken undecodable"));
+    assert.ok(log.includes("arrived a") && !log.some((line) => line.startsWith("problem a")));
+    assert.deepEqual(["gone", "broken"].map((id) => store.buffer(id, 0)), [null, null]);
+    assert.equal(store.bytes, SEGMENT * 4);
+    store.want([]);
+    assert.equal(store.bytes, 0);
+    store.close();
+  },
+};
+
+const found = {};
+for (const [name, check] of Object.entries(cases)) {
+  try {
+    await check();
+    found[name] = null;
+  } catch (error) {
+    found[name] = error.stack;
+  }
+}
+console.log(JSON.stringify(found));

@@ -1,0 +1,70 @@
+"""Sessions by chance, always the same ones: files of all kinds, placed and mixed at random, cut and mixed down."""
+
+import io
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from omnisonic.studio.mixdown import RATE_HZ, Stem
+from omnisonic.studio.segments.process import cut_file
+from tests.studio.mixdown.sounds import Sound, file_of, mix, noise
+
+QUIET: Final = 0.01
+"""So quiet that no limiter has anything to do, whatever is added up."""
+KINDS: Final = [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("FLAC", "PCM_16"), ("AIFF", "PCM_24")]
+RATES_HZ: Final = [44_100, 48_000, 48_000, 22_050, 96_000]
+
+
+@dataclass
+class RandomSession:
+    """What a page plays, `tracks` and the bytes of all `segments` by address, and what the mixdown makes of it."""
+
+    tracks: list[dict[str, Any]]
+    segments: dict[str, bytes]
+    mixdown: Sound
+
+
+def random_session(seed: int) -> RandomSession:
+    """One to four stems of up to three seconds, or of over ten, which have a seam."""
+    chance = np.random.default_rng(seed)
+    session = RandomSession([], {}, np.zeros((0, 2)))
+    stems = []
+    for number in range(int(chance.integers(1, 5))):
+        kind, subtype = KINDS[chance.integers(len(KINDS))]
+        rate = int(RATES_HZ[chance.integers(len(RATES_HZ))])
+        seconds = chance.uniform(0.5, 3) if number or seed % 4 else chance.uniform(10.1, 12)
+        channels = int(chance.integers(1, 3))
+        sound = noise(seconds, level=QUIET, channels=channels, seed=seed * 10 + number, rate=rate)
+        data = file_of(with_soft_ends(sound), rate, kind, subtype).read()
+        settings = {
+            "gainDb": float(chance.uniform(-24, 12)),
+            "pan": float(chance.choice([-1, 1, 0, chance.uniform(-1, 1)])),
+            "offsetSeconds": float(chance.choice([0, chance.uniform(0, 2)])),
+        }
+        muted = number > 0 and bool(chance.random() < 0.2)
+        session.tracks.append(add_segments(session, f"{seed}-{number}", data) | settings | {"muted": muted})
+        if not muted:
+            stem = Stem("a", settings["gainDb"], settings["pan"], settings["offsetSeconds"])
+            stems.append((stem, io.BytesIO(data)))
+    session.mixdown = mix(*stems)
+    return session
+
+
+def with_soft_ends(sound: Sound) -> Sound:
+    """As a recording begins and ends: a jump would make a resampler ring before it, which a segment cannot hold."""
+    length = len(sound) // 10
+    rise = np.hanning(2 * length)[:length, np.newaxis]
+    sound[:length] *= rise
+    sound[-length:] *= rise[::-1]
+    return sound
+
+
+def add_segments(session: RandomSession, name: str, data: bytes) -> dict[str, Any]:
+    """The segments of a file, and the track that has them."""
+    segments = list[bytes]()
+    cut = cut_file(io.BytesIO(data), segments.append)
+    session.segments |= {f"{name}/{number}": segment for number, segment in enumerate(segments)}
+    about = msgspec.to_builtins(cut) | {"version": "1", "count": len(segments), "sampleRate": RATE_HZ}
+    return {"id": name, "uploadId": name, "segments": about}
