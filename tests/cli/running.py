@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.cli.fork_server import run_command
 from tests.processes import ENDED_WITHIN_S, exists
 
 START_S: Final = 120.0
@@ -43,10 +44,7 @@ def environ(**settings: str) -> dict[str, str]:
 
 def completed(*arguments: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
     """`omnisonic` with these arguments, and `typed` on its standard input, run to its end."""
-    command = [sys.executable, "-m", "omnisonic", *arguments]
-    return subprocess.run(
-        command, env=environ(**settings), input=typed, capture_output=True, text=True, timeout=START_S, check=False
-    )
+    return run_command(arguments, environ(**settings), typed=typed, timeout_s=START_S)
 
 
 class Command:
