@@ -76,3 +76,4 @@ class Activity:
         else:
             what = "upload.added" if undone.event.kind == "upload.restored" else "upload.changed"
             await notify_room(self._room_events, what, undone.upload)
+        await notify_room(self._room_events, "upload.changed", *undone.others)

@@ -80,7 +80,10 @@ class Tus:
 
     @describe_route(None, 400, 401, 403, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
     async def create(self) -> Response:
-        """Start an upload of `Upload-Length` bytes. `Upload-Metadata` holds its `filename`, and `sessionId` if any."""
+        """Start an upload of `Upload-Length` bytes. `Upload-Metadata` holds its `filename`.
+
+        And the `sessionId` if it belongs to a session, with `takeOf` if it is another take of a track there.
+        """
         login = self._login()
         refuse_unsupported(request.headers, creates=True, has_body=request.mimetype == CHUNK_TYPE and _has_body())
         size = parse_number("Upload-Length", request.headers.get("Upload-Length", ""))
@@ -90,7 +93,8 @@ class Tus:
             raise InvalidInput("The file is empty.", code="empty_file")
         about = parse_metadata(request.headers.get("Upload-Metadata", ""))
         name = checked_file_name(about.get("filename", ""))
-        resumable = await self._resumable.create(login, name, size, plain_id(about.get("sessionId", "")) or None)
+        session, take_of = (plain_id(about.get(key, "")) or None for key in ("sessionId", "takeOf"))
+        resumable = await self._resumable.create(login, name, size, session, take_of)
         headers = {"Location": f"/api/upload/tus/{resumable.id}", "Upload-Offset": "0"} | expires_header(
             resumable.expires_at
         )
@@ -105,10 +109,11 @@ class Tus:
         except NoSuchResumable:
             # It may have been finished by a request whose response was lost.
             upload = await self._get_finished(login, upload_id)
+            take_of = None if upload.take_of == upload.id else upload.take_of
             size = {"Upload-Offset": str(upload.file_size), "Upload-Length": str(upload.file_size)}
-            return _empty_response(200, size | format_metadata(upload.file_name, upload.session_id))
+            return _empty_response(200, size | format_metadata(upload.file_name, upload.session_id, take_of))
         headers = {"Upload-Offset": str(resumable.received), "Upload-Length": str(resumable.size)}
-        headers |= format_metadata(resumable.file_name, resumable.session)
+        headers |= format_metadata(resumable.file_name, resumable.session, resumable.take_of)
         return _empty_response(200, headers | expires_header(resumable.expires_at))
 
     @describe_route(

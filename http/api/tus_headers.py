@@ -27,7 +27,9 @@ class CreationHeaders(VersionHeader):
     """What the file is, sent before the file itself."""
 
     upload_length: int = Field(ge=1, description="Its size in bytes.")
-    upload_metadata: str = Field(description="`filename`, and `sessionId` if any, each with base64 of UTF-8.")
+    upload_metadata: str = Field(
+        description="`filename`, and `sessionId` and `takeOf` if any, each with base64 of UTF-8."
+    )
 
 
 class ChunkHeaders(VersionHeader):
@@ -113,10 +115,12 @@ def parse_metadata(header: str) -> dict[str, str]:
     return pairs
 
 
-def format_metadata(file_name: str, session_id: str | None) -> dict[str, str]:
+def format_metadata(file_name: str, session_id: str | None, take_of: str | None) -> dict[str, str]:
     """The `Upload-Metadata` header of a response: what was stored of the client's metadata."""
-    pairs = {"filename": file_name} | ({} if session_id is None else {"sessionId": session_id})
-    encoded = (f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())
+    pairs = {"filename": file_name, "sessionId": session_id, "takeOf": take_of}
+    encoded = (
+        f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items() if value is not None
+    )
     return {"Upload-Metadata": ",".join(encoded)}
 
 

@@ -6,11 +6,11 @@ do what. The live room is notified after each change. Overload and outages: 503 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
 import msgspec
-from pydantic import Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 from quart import Blueprint, Response, request
 
 from omnisonic.http.api.downloads import DownloadLinks
@@ -18,9 +18,10 @@ from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.sessions import CURSOR_PATTERN, format_cursor, parse_cursor
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.errors import Refusal, retry_after
-from omnisonic.http.core.inputs import Input, Query, read_json, refuse_body
+from omnisonic.http.core.inputs import Id, Input, Query, read_json, refuse_body
 from omnisonic.http.core.multipart import OVERHEAD_BYTES, read_form
 from omnisonic.http.core.openapi import COOKIE, describe_route
+from omnisonic.http.core.openapi_schemas import trimmed_name_schema
 from omnisonic.http.core.request_body import request_body
 from omnisonic.http.core.responses import ChangedUpload, Ok, UploadAnswer, UploadList, json_response
 from omnisonic.http.core.stopping import finish_before_stop
@@ -28,16 +29,21 @@ from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.studio.uploads import (
+    FADE_S,
     GAIN_DB,
     LONGEST_PAGE,
     OFFSET_S,
     PAN,
+    POSITION,
+    TRACK_NAME_LENGTH,
+    TRIM_S,
     Mix,
     Peaks,
     PeaksPending,
     StoredUpload,
     UploadTooLarge,
     checked_file_name,
+    checked_track_name,
 )
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.upload_store import UploadStore
@@ -49,6 +55,7 @@ FORM: Final[Mapping[str, Any]] = {
     "properties": {
         "file": {"type": "string", "format": "binary", "description": "Audio, an image or a video, by its content."},
         "sessionId": {"type": "string", "description": "The session that it is for, if any."},
+        "takeOf": {"type": "string", "description": "A track of that session, if it is another take of it."},
     },
     "required": ["file"],
 }
@@ -68,13 +75,37 @@ class UploadQuery(Input):
     )
 
 
+_Trim = Annotated[float, Field(ge=TRIM_S[0], le=TRIM_S[1])]
+_TrackName = Annotated[str, AfterValidator(checked_track_name), WithJsonSchema(trimmed_name_schema(TRACK_NAME_LENGTH))]
+_Fade = Annotated[float, Field(ge=FADE_S[0], le=FADE_S[1])]
+
+
 class MixChanges(Input):
-    """What to change. Absent or null means no change."""
+    """What to change. Absent or null means no change, but for `takeOf`."""
 
     gain_db: Annotated[float, Field(ge=GAIN_DB[0], le=GAIN_DB[1])] | None = None
     pan: Annotated[float, Field(ge=PAN[0], le=PAN[1])] | None = None
     muted: bool | None = None
     offset_seconds: Annotated[float, Field(ge=OFFSET_S[0], le=OFFSET_S[1])] | None = None
+    trim_start_seconds: _Trim | None = Field(default=None, description="Seconds cut from the beginning of the sound.")
+    trim_end_seconds: _Trim | None = Field(default=None, description="Seconds cut from its end.")
+    fade_in_seconds: _Fade | None = None
+    fade_out_seconds: _Fade | None = None
+    name: _TrackName | None = Field(default=None, description="What the track is called.")
+    position: Annotated[float, Field(ge=POSITION[0], le=POSITION[1])] | None = Field(
+        default=None, description="Where the track is: between the positions of its neighbours."
+    )
+    take_of: Id | None = Field(
+        default=None, description="A track, or an upload in it, to become a take of. Null: become a track of its own."
+    )
+    chosen: Literal[True] | None = Field(default=None, description="True: this take of its track is heard.")
+
+    def mix(self) -> Mix:
+        """The change."""
+        values = self.model_dump(exclude_none=True)
+        if "take_of" in self.model_fields_set:
+            values["take_of"] = self.take_of
+        return Mix(**values)
 
 
 PEAKS_RETRY_S: Final = 2.0
@@ -119,7 +150,10 @@ class Uploads:
     )
     @finish_before_stop()
     async def create(self) -> Response:
-        """Upload one file: the part `file` of a form, with the part `sessionId` when it belongs to a session."""
+        """Upload one file: the part `file` of a form, with the part `sessionId` when it belongs to a session.
+
+        With the part `takeOf`, it is another take of a track there, and not the one that is heard.
+        """
         login = self._login()
         form = read_form(request_body())
         size = self._declared_size()
@@ -129,7 +163,9 @@ class Uploads:
         async with upload_writer.open_object(login, key, session=form.session_id, size=size) as reservation:
             received = await upload_writer.put(key, reservation.count(form.file()), name)
             await form.finish()
-            upload = await self._services.store.commit(login, str(uuid4()), key, received, session=form.session_id)
+            upload = await self._services.store.commit(
+                login, str(uuid4()), key, received, session=form.session_id, take_of=form.take_of
+            )
         await notify_room(self._room_events, "upload.added", upload)
         return json_response(await self._with_link(StoredUpload(upload, key)), 201)
 
@@ -151,32 +187,37 @@ class Uploads:
 
     @describe_route(ChangedUpload, 400, 401, 403, 404, 408, 413, 415, 503, body=MixChanges, security=COOKIE)
     async def change(self, upload_id: UploadId) -> Response:
-        """Change gain, pan, mute or offset of a stem in the mix. The live room is notified."""
+        """Change how a stem sits in the mix, what is heard of it, and its track. The live room is notified.
+
+        All changes of a request are made together, or none.
+        """
         login = self._login()
-        changes = await read_json(MixChanges)
-        mix = Mix(changes.gain_db, changes.pan, changes.muted, changes.offset_seconds)
-        upload = await self._services.store.change(login, upload_id, mix)
-        await notify_room(self._room_events, "upload.changed", upload)
-        return json_response(ChangedUpload(upload))
+        mix = (await read_json(MixChanges)).mix()
+        changed = await self._services.store.change(login, upload_id, mix)
+        await notify_room(self._room_events, "upload.changed", changed.upload, *changed.others)
+        return json_response(ChangedUpload(changed.upload))
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, upload_id: UploadId) -> Response:
         """Put an upload into the bin. For its uploader and the session's owner. The live room is notified.
 
-        It can be restored for 30 days. Then it is deleted for good.
+        It can be restored for 30 days. Then it is deleted for good. If it was the chosen take of its track, the newest
+        one that is left is heard.
         """
         refuse_body()
-        stored = await self._services.store.remove(self._login(), upload_id)
-        await notify_room_of_removal(self._room_events, stored.upload)
+        removed = await self._services.store.remove(self._login(), upload_id)
+        await notify_room_of_removal(self._room_events, removed.upload)
+        await notify_room(self._room_events, "upload.changed", *removed.others)
         return json_response(Ok())
 
     @describe_route(ChangedUpload, 400, 401, 403, 404, 413, 415, 503, security=COOKIE)
     async def restore(self, upload_id: UploadId) -> Response:
         """Take an upload out of the bin. For its uploader and the session's owner. The live room is notified."""
         refuse_body()
-        upload = await self._services.store.restore(self._login(), upload_id)
-        await notify_room(self._room_events, "upload.added", upload)
-        return json_response(ChangedUpload(upload))
+        restored = await self._services.store.restore(self._login(), upload_id)
+        await notify_room(self._room_events, "upload.added", restored.upload)
+        await notify_room(self._room_events, "upload.changed", *restored.others)
+        return json_response(ChangedUpload(restored.upload))
 
     @describe_route(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
     async def peaks(self, upload_id: UploadId) -> Response:
@@ -207,7 +248,8 @@ async def notify_room_of_removal(room_events: RoomEvents, upload: Upload) -> Non
         await room_events.publish(RoomSaid(upload.session_id, "upload.removed", payload))
 
 
-async def notify_room(room_events: RoomEvents, what: str, upload: Upload) -> None:
-    """Publish the upload as it is now to the room of its session, if it has one."""
-    if upload.session_id is not None:
-        await room_events.publish(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))
+async def notify_room(room_events: RoomEvents, what: str, *uploads: Upload) -> None:
+    """Publish each upload as it is now to the room of its session, if it has one."""
+    for upload in uploads:
+        if upload.session_id is not None:
+            await room_events.publish(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))

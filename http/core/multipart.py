@@ -20,6 +20,7 @@ FILE_FIELD: Final = "file"
 LIST_SUFFIX: Final = "[]"
 """The end of a part's name when there are several of it (PHP's convention)."""
 SESSION_FIELD: Final = "sessionId"
+TRACK_FIELD: Final = "takeOf"
 MOST_PARTS: Final = 32
 LONGEST_HEADER_BYTES: Final = 16_384
 """Longest header of a part. A small one, because the parser searches an incomplete header again with each chunk."""
@@ -34,6 +35,7 @@ class UploadForm:
     Attributes:
         file_name: The client's name of the file. Known after `open_file`.
         session_id: The value of the part `sessionId`, None until one has been read.
+        take_of: The value of the part `takeOf`, likewise.
 
     """
 
@@ -42,6 +44,7 @@ class UploadForm:
         self._other_bytes = 0
         self.file_name = ""
         self.session_id: str | None = None
+        self.take_of: str | None = None
 
     async def open_file(self) -> None:
         """Read up to the file. Raises `InvalidInput` (`missing_file`, `too_many_files`, `invalid_form`)."""
@@ -80,8 +83,11 @@ class UploadForm:
             value += data
             if len(value) > LONGEST_FIELD_BYTES:
                 raise InvalidInput(f"The field {name[:64]!r} is too long.", code="invalid_form")
+        id_ = plain_id(value.decode(errors="replace").strip()) or None
         if name == SESSION_FIELD:
-            self.session_id = plain_id(value.decode(errors="replace").strip()) or None
+            self.session_id = id_
+        elif name == TRACK_FIELD:
+            self.take_of = id_
 
     async def _parse(
         self, body: AsyncIterator[bytes], boundary: bytes

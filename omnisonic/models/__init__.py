@@ -20,6 +20,8 @@ SessionId: TypeAlias = str
 """A UUID. It is also the id of the session's room."""
 UploadId: TypeAlias = str
 """A UUID."""
+TrackId: TypeAlias = str
+"""A UUID: the id of the upload that the track began with."""
 ExportId: TypeAlias = str
 """A UUID."""
 InviteId: TypeAlias = str
@@ -156,11 +158,14 @@ class KeptMessage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Upload(msgspec.Struct, frozen=True, rename="camel"):
-    """An uploaded file, and its place in the mix (SPEC 3).
+    """An uploaded file, its place in the mix, and its track (SPEC 3).
 
     `file_size` is in bytes, `mime_type` is found from the content, `sha256` is hexadecimal. What the analysis finds is
     None before it, and stays None for a file without sound. `warning` says what is missing: the file was cut off, or a
     part of it cannot be decoded.
+
+    `name` and `position` are the track's: what it is called, and where it is in the order of the session's tracks.
+    `take_of` is the track. Uploads with the same are its takes, of which one is `chosen` and heard.
     """
 
     id: UploadId
@@ -177,6 +182,14 @@ class Upload(msgspec.Struct, frozen=True, rename="camel"):
     pan: float
     muted: bool
     offset_seconds: float
+    name: str
+    position: float
+    take_of: TrackId
+    chosen: bool
+    trim_start_seconds: float
+    trim_end_seconds: float
+    fade_in_seconds: float
+    fade_out_seconds: float
     created_at: datetime
     warning: str | None = None
 

@@ -22,9 +22,22 @@ ActivityKind: TypeAlias = Literal[
     "member.changed",
     "session.changed",
 ]
-StemField: TypeAlias = Literal["gainDb", "pan", "muted", "offsetSeconds"]
+StemField: TypeAlias = Literal[
+    "gainDb",
+    "pan",
+    "muted",
+    "offsetSeconds",
+    "trimStartSeconds",
+    "trimEndSeconds",
+    "fadeInSeconds",
+    "fadeOutSeconds",
+    "takeOf",
+]
+"""What is changed of one upload."""
+TrackField: TypeAlias = Literal["name", "position", "chosen"]
+"""What is changed of a track. `chosen` has the upload that was chosen before, and the one that is chosen now."""
 SessionField: TypeAlias = Literal["name", "tempoBpm", "beatsPerBar"]
-ActivityField: TypeAlias = StemField | SessionField | Literal["removed", "role"]
+ActivityField: TypeAlias = StemField | TrackField | SessionField | Literal["removed", "role"]
 ActivityValue: TypeAlias = float | bool | str
 
 REMOVED: Final = "removed"
@@ -54,7 +67,8 @@ class ActivityEvent(msgspec.Struct, frozen=True, rename="camel"):
     """Something that somebody did in a session.
 
     `subjectId` and `subjectName` are the upload, mixdown, person or session that it was done to, with the name as it
-    was. `field` is what was changed, with its value `before` and `after`. `undo` is null when it cannot be undone now.
+    was. For `name`, `position` and `chosen` of uploads it is the track, which is the `takeOf` of its takes. `field` is
+    what was changed, with its value `before` and `after`. `undo` is null when it cannot be undone now.
     `undoes` is the event that this one has undone, `undoneBy` the person who has undone this one.
     """
 

@@ -41,7 +41,9 @@ DEADLINE_S: Final = 30.0
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MEMBER: Final = Member("ada", "Ada")
 EXPORT: Final = Export("e", "s", "u", "wav", "processing", 40, None, "Night jam.wav", None, None, None, None, NOW, None)
-UPLOAD: Final = Upload("u", "p", "s", "a.wav", 9, "audio/x-wav", "00", None, None, None, 0, 0, False, 0, NOW)
+UPLOAD: Final = Upload(
+    "u", "p", "s", "a.wav", 9, "audio/x-wav", "00", None, None, None, 0, 0, False, 0, "a", 1, "u", True, 0, 0, 0, 0, NOW
+)  # fmt: skip
 EVENT: Final = ActivityEvent(
     "a", "s", NOW, Actor("p", "Ada"), "upload.changed", "gainDb", "u", "a.wav", 0, -6, "b", Actor(None, "Bo"),
     Undo("/api/sessions/s/activity/a/undo", ["p"]),

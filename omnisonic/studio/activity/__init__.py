@@ -78,8 +78,12 @@ class ActivityPage(msgspec.Struct, frozen=True):
 
 
 class Undone(msgspec.Struct, frozen=True):
-    """The event that an undo is, and the upload or the session as it is now."""
+    """The event that an undo is, and the upload or the session as it is now.
+
+    `others` are the other uploads that have changed by it, as they are now.
+    """
 
     event: ActivityEvent
     upload: Upload | None = None
     session: Session | None = None
+    others: list[Upload] = []

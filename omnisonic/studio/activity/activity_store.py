@@ -33,12 +33,13 @@ from omnisonic.studio.activity.recording import COLUMNS, JOINS, encode_value, ev
 from omnisonic.studio.sessions import Change, Cursor, ListenersChangeNothing, NoSuchSession, NotSignedIn
 from omnisonic.studio.sessions import session_changes as sessions
 from omnisonic.studio.sessions.session_statements import asked
-from omnisonic.studio.uploads import Mix, NoSuchUpload
+from omnisonic.studio.uploads import NoSuchUpload, TrimsLeaveNothing
 from omnisonic.studio.uploads import upload_changes as uploads
 
 _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before all events."""
 _GONE: Final = "The file is not there any more, so this cannot be undone."
+_NOTHING: Final = "It is as it was before, so there is nothing to undo."
 
 _LIST: Final = asked(f"""
 -- $3 and $4 the time and the id to begin after, $5 how many. One row at least, as soon as the sign-in holds.
@@ -52,10 +53,13 @@ LEFT JOIN LATERAL (
 ORDER BY event.at DESC, event.id DESC
 """)
 
-_FIND: Final = asked("""
+_FIND: Final = asked(f"""
 -- $3 event. What never changes of it, and whether the user is no listener.
-SELECT asked.session_id::text, asked.edits, event.id::text, event.kind, event.field, event.subject_id::text
+-- It is undone by the upload `stem_id`, if it is about one.
+SELECT asked.session_id::text, asked.edits, event.id::text, event.kind, event.field, event.subject_id::text,
+    stem.id::text AS stem_id
 FROM asked LEFT JOIN activity AS event ON event.session_id = asked.session_id AND event.id = $3
+{JOINS}
 """)
 
 _READ: Final = f"""
@@ -138,7 +142,7 @@ class ActivityStore:
             case "session.changed":
                 return await _undo_session_change(connection, login, actor, found)
             case "upload.changed":
-                return await _undo_mix(connection, actor, found)
+                return await _undo_upload_change(connection, actor, found)
             case "upload.removed" | "upload.restored":
                 return await self._undo_removal(connection, actor, found)
             case _:
@@ -147,26 +151,39 @@ class ActivityStore:
     async def _undo_removal(self, connection: Connection, actor: UserId, found: Row) -> Undone:
         """Restore what was removed, or remove what was restored."""
         was_removed = found["kind"] == "upload.removed"
-        try:
-            locked = await uploads.lock_upload(connection, actor, found["subject_id"], in_bin=True)
-        except NoSuchUpload:
-            raise CannotUndo(_GONE) from None
+        locked = await _lock_stem(connection, actor, found, in_bin=True)
         await _check_value(connection, found, is_now=locked["is_removed"])
         change = uploads.restore_upload if was_removed else uploads.remove_upload
-        (event,) = await change(connection, actor, locked, quota_bytes=self._quota_bytes, undoes=found["id"])
-        return Undone(event, upload=uploads.stored_upload(locked).upload)
+        changed, (event,) = await change(connection, actor, locked, quota_bytes=self._quota_bytes, undoes=found["id"])
+        return Undone(event, upload=changed.upload, others=changed.others)
 
 
-async def _undo_mix(connection: Connection, actor: UserId, found: Row) -> Undone:
+async def _lock_stem(connection: Connection, actor: UserId, found: Row, *, in_bin: bool = False) -> Row:
+    """Lock the upload by which the event is undone. Errors: `CannotUndo`, `ListenersChangeNothing`."""
+    if found["stem_id"] is None:
+        raise CannotUndo(_GONE)
+    moves = found["field"] == "takeOf"
     try:
-        locked = await uploads.lock_upload(connection, actor, found["subject_id"])
+        return await uploads.lock_upload(connection, actor, found["stem_id"], in_bin=in_bin, moves=moves)
     except NoSuchUpload:
         raise CannotUndo(_GONE) from None
-    column = uploads.COLUMN_OF[found["field"]]
-    done = await _check_value(connection, found, is_now=locked[column])
-    mix = msgspec.convert({column: done.before}, Mix)
-    upload, (event,) = await uploads.change_mix(connection, actor, locked, mix, undoes=done.id)
-    return Undone(event, upload=upload)
+
+
+async def _undo_upload_change(connection: Connection, actor: UserId, found: Row) -> Undone:
+    locked = await _lock_stem(connection, actor, found)
+    field = found["field"]
+    if field in uploads.TRACK_FIELDS and locked["take_of"] != found["subject_id"]:
+        raise CannotUndo(_GONE)  # it has gone to another track just now
+    done = await _check_value(connection, found, is_now=locked[uploads.COLUMN_OF[field]])
+    assert done.before is not None
+    mix = uploads.mix_back(field, done.before)
+    try:
+        changed, events = await uploads.change_upload(connection, actor, locked, mix, undoes=done.id)
+    except TrimsLeaveNothing as problem:  # the other end was trimmed since
+        raise CannotUndo(problem.message) from None
+    if not events:  # the tracks were numbered again
+        raise CannotUndo(_NOTHING)
+    return Undone(events[0], upload=changed.upload, others=changed.others)
 
 
 async def _undo_session_change(connection: Connection, login: LoginId, actor: UserId, found: Row) -> Undone:
@@ -195,5 +212,5 @@ async def _check_value(connection: Connection, found: Row, *, is_now: ActivityVa
     if not row["is_as_left"]:
         raise ChangedSince(row["changer_name"] or SOMEBODY)
     if event.before == event.after:
-        raise CannotUndo("It is as it was before, so there is nothing to undo.")
+        raise CannotUndo(_NOTHING)
     return event

@@ -53,8 +53,16 @@ COLUMNS: Final = f"""event.id::text, event.session_id::text, event.at, event.act
 """What `event_from_row` reads."""
 
 JOINS: Final = """LEFT JOIN sessions AS session ON session.id = event.session_id
-LEFT JOIN uploads AS stem ON stem.id = event.subject_id AND stem.session_id = event.session_id
+LEFT JOIN uploads AS stem ON stem.session_id = event.session_id AND stem.id = CASE
+    WHEN event.field = 'chosen' THEN btrim(event.before::text, '"')::uuid
+    WHEN event.kind = 'upload.changed' AND event.field IN ('name', 'position') THEN (
+        SELECT take.id FROM uploads AS take
+        WHERE take.track_id = event.subject_id AND take.removed_at IS NULL ORDER BY take.id LIMIT 1
+    )
+    ELSE event.subject_id END AND (event.field IS DISTINCT FROM 'chosen' OR stem.track_id = event.subject_id)
 LEFT JOIN activity AS undoing ON undoing.id = event.undone_by"""
+"""`stem` is the upload by which the event is undone: for what is changed of a track, one in it; for a choice of a take,
+the one that was chosen before."""
 
 _RECORD: Final = f"""
 -- $1 session, $2 actor, $3 kind, $4 field, $5 subject, $6 its name, $7 before, $8 after, $9 the event that it undoes,

@@ -60,13 +60,14 @@ _COUNT_WAITING: Final = "SELECT count(*) AS waiting FROM exports WHERE due_at <=
 
 _STEMS: Final = f"""
 -- $1 session, $2 how many. At least one row: an upload, NULLs when the session has none, and the session's tempo and
--- beats. Muted ones come last, and else the oldest first. A film in which analysis found no sound is no stem; a sound
--- file without sound is one, for the mixdown has to say so.
+-- beats. Of each track only the take that is heard. Muted ones come last, and else the oldest first. A film in which
+-- analysis found no sound is no stem; a sound file without sound is one, for the mixdown has to say so.
 SELECT {upload_statements.COLUMNS}, session.tempo_bpm, session.beats_per_bar
 FROM sessions AS session
 LEFT JOIN uploads AS upload ON upload.session_id = session.id AND upload.removed_at IS NULL
     AND upload.mime_type NOT LIKE 'image/%'
     AND NOT (upload.mime_type LIKE 'video/%' AND upload.analysis_due_at IS NULL AND upload.peaks IS NULL)
+    AND {upload_statements.IS_HEARD}
 WHERE session.id = $1
 ORDER BY upload.muted, upload.created_at, upload.id LIMIT $2
 """
@@ -142,8 +143,8 @@ SELECT count(*) AS dropped FROM gone
 class Job(msgspec.Struct, frozen=True):
     """An export to be made, under the lease `lease`, with the session's tempo and stems as they are now.
 
-    `stems` are the uploads that may contain sound with their mix settings, oldest first, muted ones last. When there
-    are more than `MOST_STEMS`, the list has one more than that. `trace` is the trace of the request.
+    `stems` are the chosen takes that may contain sound with their mix settings, oldest first, muted ones last. When
+    there are more than `MOST_STEMS`, the list has one more than that. `trace` is the trace of the request.
     """
 
     export: Export

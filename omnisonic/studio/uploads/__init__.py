@@ -1,5 +1,7 @@
 """Uploads: audio, image and video files, in a session or without one (SPEC 3). Here are the models and errors.
 
+In a session an upload is a take of a *track* (`omnisonic.studio.uploads.tracks`), mostly the only one.
+
 An upload is a row in the database and an object in the storage. Neither may stay without the other after a crash, so an
 object is registered as *unreferenced* before it is put. The transaction that inserts its row removes that registration,
 and deleting the row, in whatever way, registers the object again. The garbage collector deletes what stays unreferenced
@@ -20,8 +22,9 @@ from typing import Final
 import msgspec
 
 from omnisonic.errors import InvalidInput, OmnisonicError
-from omnisonic.models import Upload
+from omnisonic.models import TrackId, Upload, UploadId
 from omnisonic.models.checks import checked_name
+from omnisonic.models.names import is_visible
 from omnisonic.observability.trace_context import Trace
 from omnisonic.stores.storage import Key, Label
 from omnisonic.studio.sessions import Cursor
@@ -37,8 +40,20 @@ PAN: Final = (-1.0, 1.0)
 """From left to right."""
 OFFSET_S: Final = (0.0, 3600.0)
 """Where in the session the stem begins."""
+TRIM_S: Final = (0.0, 14_400.0)
+"""What is cut from the beginning or the end of the sound: up to as much as is decoded of a file."""
+FADE_S: Final = (0.0, 600.0)
+LEAST_HEARD_S: Final = 0.01
+"""What trims have to leave of the sound."""
+POSITION: Final = (-1_000_000.0, 1_000_000.0)
+LEAST_GAP: Final = 1e-6
+"""When two tracks are closer to each other than that, the tracks of the session are numbered again."""
+TRACK_NAME_LENGTH: Final = 120
+"""Most characters in a track's name."""
 MAX_FILE_NAME: Final = 255
 """Most characters in a file name: the limit of most file systems."""
+_ENDING: Final = re.compile(r"\.(?=[0-9]*[A-Za-z])[0-9A-Za-z]{1,5}\Z")
+"""`.wav` and `.7z`, but not the end of `Take 1.2`."""
 
 
 class NoSuchUpload(OmnisonicError):
@@ -57,6 +72,22 @@ class UploaderOnly(OmnisonicError):
 
     def __init__(self) -> None:
         super().__init__("Only whoever uploaded it, or the session's owner, can remove it or bring it back.")
+
+
+class NoSuchTrack(OmnisonicError):
+    """The session has no such track."""
+
+    code = "track_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such track in this session. Choose another one, or leave takeOf out.")
+
+
+class TrimsLeaveNothing(InvalidInput):
+    """Beginning and end would be cut so far that nothing is heard."""
+
+    def __init__(self) -> None:
+        super().__init__("The trims would leave nothing to hear. Cut less.", code="trims_leave_nothing")
 
 
 class UploadTooLarge(OmnisonicError):
@@ -146,12 +177,36 @@ class UploadPage(msgspec.Struct, frozen=True):
 
 
 class Mix(msgspec.Struct, frozen=True):
-    """Changes to how a stem sits in the mix. None leaves a value unchanged."""
+    """Changes to how a stem sits in the mix, and to its track. None leaves a value unchanged.
+
+    `take_of` is the track that the upload becomes a take of, or an upload in it; None: a track of its own. `name` and
+    `position` are then those of the track that it is in, and with `chosen` it is the take that is heard there. An empty
+    `name` is the default one of the upload.
+    """
 
     gain_db: float | None = None
     pan: float | None = None
     muted: bool | None = None
     offset_seconds: float | None = None
+    trim_start_seconds: float | None = None
+    trim_end_seconds: float | None = None
+    fade_in_seconds: float | None = None
+    fade_out_seconds: float | None = None
+    name: str | None = None
+    position: float | None = None
+    take_of: TrackId | UploadId | msgspec.UnsetType | None = msgspec.UNSET
+    chosen: bool = False
+
+
+class ChangedUploads(msgspec.Struct, frozen=True):
+    """An upload as it is after a change, with its key, and the others that have changed by it, as they are now."""
+
+    stored: StoredUpload
+    others: list[Upload] = []
+
+    @property
+    def upload(self) -> Upload:
+        return self.stored.upload
 
 
 class Peaks(msgspec.Struct, frozen=True, rename="camel"):
@@ -180,3 +235,15 @@ def checked_file_name(text: str) -> str:
     if name in (".", ".."):
         raise InvalidInput("fileName must be that of a file.", code="invalid_file_name")
     return checked_name(name, name="fileName", longest=MAX_FILE_NAME)
+
+
+def checked_track_name(text: str) -> str:
+    """The name of a track, trimmed; empty for the default one. Errors: `InvalidInput` (`invalid_name`)."""
+    name = text.strip()
+    return checked_name(name, name="name", longest=TRACK_NAME_LENGTH) if name else name
+
+
+def default_track_name(file_name: str) -> str:
+    """The name of a track whose first take is in a file of this name: that without its ending."""
+    name = _ENDING.sub("", file_name)[:TRACK_NAME_LENGTH].strip()
+    return name if is_visible(name) else file_name[:TRACK_NAME_LENGTH]

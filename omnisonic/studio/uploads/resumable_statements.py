@@ -3,12 +3,12 @@
 from typing import Final
 
 _COLUMNS: Final = """resumable.id::text, resumable.session_id::text AS session, resumable.file_name, resumable.size,
-    resumable.received, resumable.expires_at"""
+    resumable.received, resumable.expires_at, resumable.track_id::text AS take_of"""
 
 CREATE: Final = f"""
--- $1 user, $2 session, $3 file name, $4 size, $5 how long it may take.
-INSERT INTO resumable_uploads AS resumable (user_id, session_id, file_name, size, expires_at)
-VALUES ($1, $2, $3, $4, now() + $5::interval)
+-- $1 user, $2 session, $3 file name, $4 size, $5 how long it may take, $6 track or NULL.
+INSERT INTO resumable_uploads AS resumable (user_id, session_id, file_name, size, expires_at, track_id)
+VALUES ($1, $2, $3, $4, now() + $5::interval, $6)
 RETURNING {_COLUMNS}
 """
 
@@ -29,7 +29,8 @@ SELECT FROM sessions WHERE id = (SELECT session_id FROM resumable_uploads WHERE 
 
 LOCK: Final = """
 -- $1 user, $2 resumable.
-SELECT session_id::text AS session, size, received, writer, piece_count FROM resumable_uploads
+SELECT session_id::text AS session, size, received, writer, piece_count, track_id::text AS take_of
+FROM resumable_uploads
 WHERE id = $2 AND user_id = $1 AND expires_at > now() FOR UPDATE
 """
 

@@ -16,18 +16,20 @@ import msgspec
 from asyncpg.exceptions import ForeignKeyViolationError
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.models import LoginId, SessionId, Upload, UploadId, UserId
+from omnisonic.models import LoginId, SessionId, TrackId, Upload, UploadId, UserId
 from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import uuid_or_none
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity import Tell, tell_nobody
 from omnisonic.studio.sessions import NoSuchSession
-from omnisonic.studio.uploads import ReceivedFile, unreferenced_objects
+from omnisonic.studio.uploads import NoSuchTrack, ReceivedFile, unreferenced_objects
 from omnisonic.studio.uploads import resumable_statements as statements
+from omnisonic.studio.uploads.arrival import find_uploader, insert_upload
 from omnisonic.studio.uploads.quota import bytes_over_quota, check_quota, lock_user
+from omnisonic.studio.uploads.tracks import find_track
 from omnisonic.studio.uploads.unreferenced_objects import UNREFERENCED_S, bind_object
-from omnisonic.studio.uploads.upload_store import ANY_BYTES, RESERVED, find_uploader, insert_upload
+from omnisonic.studio.uploads.upload_store import ANY_BYTES, RESERVED
 
 RESUMABLE_S: Final = 86_400
 """How long an upload may stay unfinished: a day from when it was created."""
@@ -73,7 +75,10 @@ class TooManyChunks(OmnisonicError):
 
 
 class Resumable(msgspec.Struct, frozen=True):
-    """An unfinished upload: its whole size and how much of it has arrived, in bytes."""
+    """An unfinished upload: its whole size and how much of it has arrived, in bytes.
+
+    `take_of` is the track of which it will be another take, if any.
+    """
 
     id: UploadId
     session: SessionId | None
@@ -81,6 +86,7 @@ class Resumable(msgspec.Struct, frozen=True):
     size: int
     received: int
     expires_at: datetime
+    take_of: TrackId | None = None
 
 
 class NextChunk(msgspec.Struct, frozen=True):
@@ -118,11 +124,15 @@ class ResumableStore:
         self._quota_bytes = quota_bytes
         self._tell = tell
 
-    async def create(self, login: LoginId, file_name: str, size: int, session: SessionId | None) -> Resumable:
+    async def create(
+        self, login: LoginId, file_name: str, size: int, session: SessionId | None, take_of: str | None = None
+    ) -> Resumable:
         """Create one of `size` bytes, which count towards the quota.
 
+        `take_of` is a track of the session, or an upload in it, of which it will be another take.
+
         Raises:
-            NoSuchSession, ListenersChangeNothing, QuotaExceeded
+            NoSuchSession, ListenersChangeNothing, NoSuchTrack, QuotaExceeded
         """
         life = timedelta(seconds=RESUMABLE_S)
         try:
@@ -130,7 +140,8 @@ class ResumableStore:
                 user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
                 await check_quota(connection, user, size, self._quota_bytes)
-                row = await connection.fetchrow(statements.CREATE, user, session, file_name, size, life)
+                track = None if take_of is None else await find_track(connection, session, take_of)
+                row = await connection.fetchrow(statements.CREATE, user, session, file_name, size, life, track)
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
         assert row is not None
@@ -226,7 +237,7 @@ class ResumableStore:
         """Insert the upload of what was put at `key`, and delete the resumable; its chunks are due at once.
 
         `file` was joined from the chunks up to `offset` and a last one, which was not appended. Its bytes do not count
-        twice towards the quota.
+        twice towards the quota. When the track that it was meant for is gone, it is a track of its own.
 
         Raises:
             OffsetConflict: It is not complete, or another request has continued it elsewhere.
@@ -242,7 +253,8 @@ class ResumableStore:
             if file.file_size != locked["size"] or locked["received"] != offset:
                 raise OffsetConflict
             await check_quota(connection, user, file.file_size, self._quota_bytes, except_resumable=resumable)
-            upload, events = await insert_upload(connection, resumable, user, session, key, file)
+            take_of = await _find_track_if_there(connection, session, locked["take_of"])
+            upload, events = await insert_upload(connection, resumable, user, session, key, file, take_of=take_of)
             await connection.execute(statements.DELETE, resumable)
         await self._tell(events)
         return upload
@@ -255,8 +267,21 @@ class ResumableStore:
         return list(row["keys"])
 
 
+async def _find_track_if_there(connection: Connection, session: SessionId | None, track: str | None) -> TrackId | None:
+    if track is None:
+        return None
+    try:
+        return await find_track(connection, session, track)
+    except NoSuchTrack:
+        return None
+
+
 async def _lock_resumable(connection: Connection, user: UserId, resumable: UploadId) -> Row:
-    """Lock the row for this transaction: session, size, received, writer, piece_count. Errors: `NoSuchResumable`."""
+    """Lock the row for this transaction: session, size, received, writer, piece_count, take_of.
+
+    Raises:
+        NoSuchResumable
+    """
     row = await connection.fetchrow(statements.LOCK, user, uuid_or_none(resumable))
     if row is None:
         raise NoSuchResumable

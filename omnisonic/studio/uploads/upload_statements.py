@@ -2,19 +2,33 @@
 
 Who may see an upload: everybody with a role in its session, and its uploader. Who may change it: the owner and the
 editors of its session, and without a session its uploader. A listener changes nothing, not even what they have
-uploaded. `removed_at` is NULL but for uploads in
-the bin, which only `LOCK_REMOVED` finds.
+uploaded. `removed_at` is NULL but for uploads in the bin, which only `READ_REMOVED` finds.
 
-Statements that change an upload lock its uploader, its session and then itself, each by a statement of its own: what
-deletes users or sessions locks in this order, too.
+Statements that change an upload lock its uploader, its session, then itself and its track, each by a statement of its
+own: what deletes users, sessions or uploads locks in this order, too. Moving an upload to another track locks two of
+them, so moves in one session take turns (`LOCK_SESSION_TO_MOVE`).
 """
 
 from typing import Final
 
-COLUMNS: Final = """upload.id::text, upload.user_id::text, upload.session_id::text, upload.file_name, upload.file_size,
+_TRACK: Final = "(SELECT track.{column} FROM tracks AS track WHERE track.id = upload.track_id)"
+HEARD_IN: Final = """(
+        SELECT take.id FROM uploads AS take JOIN tracks AS track ON track.id = take.track_id
+        WHERE take.track_id = {track} AND take.removed_at IS NULL
+        ORDER BY take.id = track.chosen_id DESC, take.created_at DESC, take.id DESC LIMIT 1
+    )"""
+"""The upload that is heard in a track; NULL when it has none."""
+_HEARD: Final = HEARD_IN.format(track="upload.track_id")
+
+COLUMNS: Final = f"""upload.id::text, upload.user_id::text, upload.session_id::text, upload.file_name, upload.file_size,
     upload.mime_type, upload.sha256, upload.duration_seconds, upload.sample_rate, upload.channels, upload.gain_db,
-    upload.pan, upload.muted, upload.offset_seconds, upload.created_at, upload.warning,
-    upload.object_key"""
+    upload.pan, upload.muted, upload.offset_seconds, {_TRACK.format(column="name")} AS name,
+    {_TRACK.format(column="position")} AS position, upload.track_id::text AS take_of,
+    coalesce(upload.id = {_HEARD}, false) AS chosen, upload.trim_start_seconds, upload.trim_end_seconds,
+    upload.fade_in_seconds, upload.fade_out_seconds, upload.created_at, upload.warning, upload.object_key"""
+"""What of the track is in them is as it was before the statement: a statement that changes it cannot return it."""
+IS_HEARD: Final = f"upload.id = {_HEARD}"
+"""Whether `upload` is the take of its track that is heard."""
 
 _HAS_ROLE: Final = """EXISTS (
         SELECT FROM session_members AS member
@@ -57,13 +71,22 @@ SELECT ((SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1 AND 
 )::bigint
 """
 
-CREATE: Final = f"""
--- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256, $9 trace. Images are not
--- analysed.
-INSERT INTO uploads AS upload
-    (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, trace, analysis_due_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $7 NOT LIKE 'image/%' THEN now() END)
-RETURNING {COLUMNS}
+CREATE: Final = """
+-- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256, $9 trace, $10 track. Images are
+-- not analysed.
+INSERT INTO uploads
+    (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, trace, track_id, analysis_due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $7 NOT LIKE 'image/%' THEN now() END)
+"""
+
+READ: Final = f"""
+-- $1 upload. And the take of its track that is heard.
+SELECT {COLUMNS}, {_HEARD}::text AS chosen_take FROM uploads AS upload WHERE upload.id = $1
+"""
+
+READ_SESSION: Final = f"""
+-- $1 session. All that is not in the bin.
+SELECT {COLUMNS} FROM uploads AS upload WHERE upload.session_id = $1 AND upload.removed_at IS NULL
 """
 
 LIST_OWN: Final = f"""
@@ -123,10 +146,22 @@ LOCK_SESSION: Final = """
 SELECT FROM sessions WHERE id = (SELECT session_id FROM uploads WHERE id = $1) FOR KEY SHARE
 """
 
-_LOCK: Final = f"""
--- $1 user, $2 upload. The upload as it is now, when the user may see it; whether it is shared with them, whether as
--- with a listener, and whether they may remove it.
-SELECT {COLUMNS}, upload.removed_at IS NOT NULL AS is_removed, {_SESSION_S} AS is_shared,
+LOCK_SESSION_TO_MOVE: Final = """
+-- $1 upload. As above, and no other upload of the session moves to another track.
+SELECT FROM sessions WHERE id = (SELECT session_id FROM uploads WHERE id = $1) FOR NO KEY UPDATE
+"""
+
+LOCK: Final = "SELECT FROM uploads WHERE id = $1 FOR NO KEY UPDATE"
+
+LOCK_TRACK: Final = """
+-- $1 upload, which is locked.
+SELECT FROM tracks WHERE id = (SELECT track_id FROM uploads WHERE id = $1) FOR NO KEY UPDATE
+"""
+
+_READ_LOCKED: Final = f"""
+-- $1 user, $2 upload. The upload as it is now, when the user may see it; the take of its track that is heard; whether
+-- it is shared with them, whether as with a listener, and whether they may remove it.
+SELECT {COLUMNS}, {_HEARD}::text AS chosen_take, upload.removed_at IS NOT NULL AS is_removed, {_SESSION_S} AS is_shared,
     {_IS_LISTENER.format(session="upload.session_id")} AS is_listener,
     upload.user_id = login.user_id OR coalesce(session.owner_id = login.user_id, false) AS may_remove
 FROM uploads AS upload
@@ -135,19 +170,19 @@ LEFT JOIN sessions AS session ON session.id = upload.session_id
 WHERE upload.id = $2 AND (upload.user_id = login.user_id OR {_SESSION_S})
 """
 
-LOCK: Final = f"""{_LOCK} AND upload.removed_at IS NULL FOR NO KEY UPDATE OF upload"""
+READ_LOCKED: Final = f"{_READ_LOCKED} AND upload.removed_at IS NULL"
 
-LOCK_REMOVED: Final = f"""{_LOCK} AND (upload.removed_at IS NULL OR upload.removed_at > now() - $3::interval)
-FOR NO KEY UPDATE OF upload"""
+READ_REMOVED: Final = f"{_READ_LOCKED} AND (upload.removed_at IS NULL OR upload.removed_at > now() - $3::interval)"
 """$3 how long uploads stay in the bin. Finds those outside of it as well."""
 
-CHANGE: Final = f"""
--- $1 upload, $2 gain, $3 pan, $4 muted, $5 offset.
-UPDATE uploads AS upload
+CHANGE: Final = """
+-- $1 upload, $2 gain, $3 pan, $4 muted, $5 offset, $6 and $7 trims, $8 and $9 fades.
+UPDATE uploads
 SET gain_db = coalesce($2, gain_db), pan = coalesce($3, pan), muted = coalesce($4, muted),
-    offset_seconds = coalesce($5, offset_seconds)
-WHERE upload.id = $1
-RETURNING {COLUMNS}
+    offset_seconds = coalesce($5, offset_seconds), trim_start_seconds = coalesce($6, trim_start_seconds),
+    trim_end_seconds = coalesce($7, trim_end_seconds), fade_in_seconds = coalesce($8, fade_in_seconds),
+    fade_out_seconds = coalesce($9, fade_out_seconds)
+WHERE id = $1
 """
 
 REMOVE: Final = "UPDATE uploads SET removed_at = clock_timestamp() WHERE id = $1"

@@ -7,22 +7,22 @@ done whole or not at all. Shutdown: the owner of `Database` closes it.
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from asyncpg.exceptions import ForeignKeyViolationError, UniqueViolationError
+import msgspec
+from asyncpg.exceptions import ForeignKeyViolationError
 
 from omnisonic.errors import Unavailable
-from omnisonic.models import LoginId, SessionId, Upload, UploadId, UserId
-from omnisonic.models.activity import ActivityEvent
-from omnisonic.observability.trace_context import current_trace
-from omnisonic.stores.database.pool import Connection, Database
+from omnisonic.models import LoginId, SessionId, Upload, UploadId
+from omnisonic.stores.database.pool import Database
 from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
 from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity import Tell, tell_nobody
 from omnisonic.studio.activity.recording import lock_actor
-from omnisonic.studio.sessions import Cursor, ListenersChangeNothing, NoSuchSession, NotSignedIn
+from omnisonic.studio.sessions import Cursor, NoSuchSession
 from omnisonic.studio.uploads import (
     LONGEST_PAGE,
     RESERVED_S,
+    ChangedUploads,
     Mix,
     NoPeaks,
     NoSuchUpload,
@@ -36,12 +36,12 @@ from omnisonic.studio.uploads import (
     unreferenced_objects,
 )
 from omnisonic.studio.uploads import upload_statements as statements
+from omnisonic.studio.uploads.arrival import find_uploader, insert_upload
 from omnisonic.studio.uploads.quota import bytes_over_quota, check_quota, lock_user
-from omnisonic.studio.uploads.unreferenced_objects import abandon_object, bind_object, register_object
+from omnisonic.studio.uploads.unreferenced_objects import abandon_object, register_object
 from omnisonic.studio.uploads.upload_changes import (
-    change_mix,
+    change_upload,
     lock_upload,
-    record_arrival,
     remove_upload,
     restore_upload,
     stored_upload,
@@ -156,12 +156,21 @@ class UploadStore:
             await register_object(connection, key)
 
     async def commit(
-        self, login: LoginId, upload: UploadId, key: Key, file: ReceivedFile, *, session: SessionId | None
+        self,
+        login: LoginId,
+        upload: UploadId,
+        key: Key,
+        file: ReceivedFile,
+        *,
+        session: SessionId | None,
+        take_of: str | None = None,
     ) -> Upload:
         """Insert the row of what was put at `key` and remove the registration: both or neither.
 
+        `take_of` is a track, or an upload in it, of which it is another take. What is heard there is still heard.
+
         Raises:
-            QuotaExceeded
+            QuotaExceeded, NoSuchTrack
             Unavailable: `key` is not registered any more: the upload took too long.
         """
         try:
@@ -169,7 +178,7 @@ class UploadStore:
                 user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
                 await check_quota(connection, user, file.file_size, self._quota_bytes, except_key=key)
-                added, events = await insert_upload(connection, upload, user, session, key, file)
+                added, events = await insert_upload(connection, upload, user, session, key, file, take_of=take_of)
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
         await self._tell(events)
@@ -210,17 +219,22 @@ class UploadStore:
             raise NoSuchUpload
         return stored_upload(row)
 
-    async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> Upload:
-        """Change how a stem sits in the mix."""
+    async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> ChangedUploads:
+        """Change how a stem sits in the mix, and its track.
+
+        Raises:
+            NoSuchTrack
+            TrimsLeaveNothing
+        """
         async with self._database.transaction() as connection:
             user = await lock_actor(connection, self._use, login)
-            locked = await lock_upload(connection, user, upload)
-            changed, events = await change_mix(connection, user, locked, mix)
+            locked = await lock_upload(connection, user, upload, moves=mix.take_of is not msgspec.UNSET)
+            changed, events = await change_upload(connection, user, locked, mix)
         await self._tell(events)
         return changed
 
-    async def remove(self, login: LoginId, upload: UploadId) -> StoredUpload:
-        """Put it into the bin. Of several calls at once one succeeds.
+    async def remove(self, login: LoginId, upload: UploadId) -> ChangedUploads:
+        """Put it into the bin. Of several calls at once one succeeds. Returns it as it was.
 
         Raises:
             UploaderOnly
@@ -228,11 +242,11 @@ class UploadStore:
         async with self._database.transaction() as connection:
             user = await lock_actor(connection, self._use, login)
             locked = await lock_upload(connection, user, upload, in_bin=True)
-            events = await remove_upload(connection, user, locked, quota_bytes=self._quota_bytes)
+            removed, events = await remove_upload(connection, user, locked, quota_bytes=self._quota_bytes)
         await self._tell(events)
-        return stored_upload(locked)
+        return removed
 
-    async def restore(self, login: LoginId, upload: UploadId) -> Upload:
+    async def restore(self, login: LoginId, upload: UploadId) -> ChangedUploads:
         """Take it out of the bin. Nothing happens to one that is not in it.
 
         Raises:
@@ -242,9 +256,9 @@ class UploadStore:
         async with self._database.transaction() as connection:
             user = await lock_actor(connection, self._use, login)
             locked = await lock_upload(connection, user, upload, in_bin=True)
-            events = await restore_upload(connection, user, locked, quota_bytes=self._quota_bytes)
+            restored, events = await restore_upload(connection, user, locked, quota_bytes=self._quota_bytes)
         await self._tell(events)
-        return stored_upload(locked).upload
+        return restored
 
     async def is_in_bin(self, key: Key) -> bool:
         """Whether the object at `key` is that of a removed upload."""
@@ -263,36 +277,3 @@ class UploadStore:
             raise PeaksPending if row["is_pending"] else NoPeaks
         peaks = [round(peak / FULL_SCALE, 3) for peak in row["peaks"]]
         return Peaks(sample_rate=row["sample_rate"], duration_seconds=row["duration_seconds"], peaks=peaks)
-
-
-async def find_uploader(connection: Connection, use: LoginUse, login: LoginId, session: SessionId | None) -> UserId:
-    """The user who is signed in and may upload to that session.
-
-    Raises:
-        NotSignedIn, NoSuchSession, ListenersChangeNothing
-    """
-    session_id = None if session is None else uuid_or_none(session) or NIL_UUID
-    row = await connection.fetchrow(statements.FIND_UPLOADER, login, session_id)
-    if row is None:
-        raise NotSignedIn
-    use.note(login)
-    if not row["has_role"]:
-        raise NoSuchSession
-    if row["is_listener"]:
-        raise ListenersChangeNothing
-    return str(row["user_id"])
-
-
-async def insert_upload(
-    connection: Connection, upload: UploadId, user: UserId, session: SessionId | None, key: Key, file: ReceivedFile
-) -> tuple[Upload, list[ActivityEvent]]:
-    """Insert the row of what was put at `key`, and remove the registration. Errors: `Unavailable`."""
-    await bind_object(connection, key)
-    values = file.file_name, file.file_size, file.mime_type, file.sha256
-    try:
-        row = await connection.fetchrow(statements.CREATE, upload, user, session, key, *values, current_trace())
-    except UniqueViolationError as problem:  # an id is used only once
-        raise Unavailable("The upload was stored already. Look at the list.") from problem
-    assert row is not None
-    upload_ = stored_upload(row).upload
-    return upload_, await record_arrival(connection, upload_)

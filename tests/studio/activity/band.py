@@ -47,7 +47,7 @@ class Band:
 
     async def mix(self, name: str, upload: Upload, **mix: Any) -> Upload:
         """`name` changes the mix."""
-        return await self.studio.uploads.change(self.studio.logins[name], upload.id, Mix(**mix))
+        return (await self.studio.uploads.change(self.studio.logins[name], upload.id, Mix(**mix))).upload
 
     async def change(self, **change: Any) -> None:
         """Ada changes her session."""

@@ -54,7 +54,8 @@ async def test_a_job_is_the_session_as_it_is_when_it_is_taken(mixing: Mixing) ->
     second = await studio.upload("bo", studio.session)
     first, third = [await studio.upload("ada", studio.session) for _ in range(2)]
     await studio.upload("ada")
-    second = await studio.uploads.change(ada, second.id, Mix(gain_db=-3, pan=1, muted=True, offset_seconds=2.5))
+    mix = Mix(gain_db=-3, pan=1, muted=True, offset_seconds=2.5)
+    second = (await studio.uploads.change(ada, second.id, mix)).upload
     await studio.people.store.change(ada, studio.session, Change(tempo_bpm=93.5, beats_per_bar=7))
     job = await mixing.take()
     assert (job.tempo_bpm, job.beats_per_bar) == (93.5, 7)

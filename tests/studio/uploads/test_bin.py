@@ -17,10 +17,10 @@ async def test_what_is_removed_comes_back_as_it_was(studio: Studio) -> None:
     """Mixed as before, and in its place in the lists; restoring it twice is no harm."""
     ada, bo = studio.logins["ada"], studio.logins["bo"]
     first, second = [await studio.upload("bo", studio.session) for _ in range(2)]
-    first = await studio.uploads.change(ada, first.id, Mix(gain_db=-6, muted=True))
+    first = (await studio.uploads.change(ada, first.id, Mix(gain_db=-6, muted=True))).upload
     await studio.uploads.remove(ada, first.id)
     for _ in range(2):
-        assert await studio.uploads.restore(bo, first.id) == first
+        assert (await studio.uploads.restore(bo, first.id)).upload == first
     for session in (studio.session, None):
         listed = (await studio.uploads.list(bo, session, limit=10)).uploads
         assert [stored.upload for stored in listed] == [second, first]

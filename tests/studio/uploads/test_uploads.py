@@ -49,7 +49,7 @@ async def test_who_shares_a_session_sees_and_mixes_all_its_uploads(studio: Studi
         assert (await studio.uploads.get(studio.logins[other], upload.id)).upload == upload
         with pytest.raises(PeaksPending):
             await studio.uploads.peaks(studio.logins[other], upload.id)
-        changed = await studio.uploads.change(studio.logins[other], upload.id, Mix(muted=True))
+        changed = (await studio.uploads.change(studio.logins[other], upload.id, Mix(muted=True))).upload
         assert changed.muted
         page = await studio.uploads.list(studio.logins[other], studio.session, limit=1)
         assert page.uploads[0].upload == changed
@@ -80,7 +80,7 @@ async def test_an_upload_without_a_session_is_its_uploaders_alone(studio: Studio
             await call()
     assert (await studio.uploads.list(studio.logins["ada"], studio.session, limit=10)).uploads == []
     ada = studio.logins["ada"]
-    assert (await studio.uploads.change(ada, upload.id, Mix(pan=-1))).pan == -1
+    assert (await studio.uploads.change(ada, upload.id, Mix(pan=-1))).upload.pan == -1
     assert (await studio.uploads.remove(ada, upload.id)).upload.id == upload.id
 
 
@@ -159,11 +159,11 @@ async def test_a_change_leaves_what_it_does_not_name(studio: Studio) -> None:
     await studio.uploads.change(ada, upload.id, Mix(gain_db=-60))
     await studio.uploads.change(ada, upload.id, Mix(pan=1))
     await studio.uploads.change(ada, upload.id, Mix(muted=True))
-    changed = await studio.uploads.change(ada, upload.id, Mix(offset_seconds=3600))
+    changed = (await studio.uploads.change(ada, upload.id, Mix(offset_seconds=3600))).upload
     assert (changed.gain_db, changed.pan, changed.muted, changed.offset_seconds) == (-60, 1, True, 3600)
-    changed = await studio.uploads.change(ada, upload.id, Mix(12, -1, muted=False, offset_seconds=0))
+    changed = (await studio.uploads.change(ada, upload.id, Mix(12, -1, muted=False, offset_seconds=0))).upload
     assert (changed.gain_db, changed.pan, changed.muted, changed.offset_seconds) == (12, -1, False, 0)
-    assert await studio.uploads.change(ada, upload.id, Mix()) == changed
+    assert (await studio.uploads.change(ada, upload.id, Mix())).upload == changed
 
 
 async def test_changes_at_once_are_all_kept(studio: Studio) -> None:
@@ -201,7 +201,7 @@ async def test_a_deleted_session_leaves_its_uploads_to_their_uploaders(studio: S
     for name, upload in uploads.items():
         (stored,) = (await studio.uploads.list(studio.logins[name], None, limit=10)).uploads
         assert (stored.upload.id, stored.upload.session_id) == (upload.id, None)
-        assert (await studio.uploads.change(studio.logins[name], upload.id, Mix(muted=True))).muted
+        assert (await studio.uploads.change(studio.logins[name], upload.id, Mix(muted=True))).upload.muted
     with pytest.raises(NoSuchUpload):
         await studio.uploads.remove(studio.logins["ada"], uploads["bo"].id)
     assert await studio.unreferenced() == set()
