@@ -27,8 +27,10 @@ async def _fill(url: str, folder: Path, ages_days: list[int], session: str | Non
             keys.append(f"uploads/{uuid4()}")
             await storage.put(keys[-1], _bytes())
             await connection.execute(
+                "WITH track AS (INSERT INTO tracks (id, name, position, chosen_id) VALUES ($1, 'a', 1, $1)) "
                 "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, "
-                "created_at) VALUES ($1, $2, $3, $4, 'a.wav', 5, 'audio/wav', '', now() - make_interval(days => $5))",
+                "track_id, created_at) "
+                "VALUES ($1, $2, $3, $4, 'a.wav', 5, 'audio/wav', '', $1, now() - make_interval(days => $5))",
                 uuid4(), user, session, keys[-1], age,
             )  # fmt: skip
     finally:

@@ -179,8 +179,10 @@ async def add_upload(
 ) -> None:
     """Add the row of an upload whose object has this content."""
     await connection.execute(
-        "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, peaks)"
-        " VALUES ($1, $2, $3, $4, $5, $6, 'audio/wav', $7, decode('00ff0a5c', 'hex'))",
+        "WITH track AS (INSERT INTO tracks (id, name, position, chosen_id) VALUES ($1, $5, 1, $1))"
+        "INSERT INTO uploads"
+        " (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, track_id, peaks)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 'audio/wav', $7, $1, decode('00ff0a5c', 'hex'))",
         uuid4(), user, session, key, ODD_NAME, len(content), sha256 or hashlib.sha256(content).hexdigest(),
     )  # fmt: skip
 

@@ -58,7 +58,8 @@ async def test_each_doing_is_an_event(band: Band) -> None:
     events = (await band.events())[::-1]
     subjects = [(event.subject_id, event.subject_name) for event in events]
     assert subjects[0] == subjects[-1] == (bos.id, "bo")
-    assert set(subjects[1:8]) == {(upload.id, STEM.file_name)}
+    assert subjects[1] == (upload.id, STEM.file_name)
+    assert set(subjects[2:8]) == {(upload.id, upload.name)}
     assert subjects[8] == (export.id, "Night jam.wav")
     assert subjects[10:13] == [(band.session, "Night jam"), *[(band.session, "Late jam")] * 2]
     assert [(event.id, event.kind, event.before, event.after) for event in band.told] == [

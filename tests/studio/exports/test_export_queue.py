@@ -86,9 +86,12 @@ async def test_a_job_has_at_most_one_stem_more_than_can_be_mixed(mixing: Mixing)
     """One more than can be mixed."""
     await mixing.studio.upload("ada", mixing.session)
     await mixing.studio.base.sql(
-        "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256) "
-        "SELECT gen_random_uuid(), user_id, session_id, object_key || n, file_name, file_size, mime_type, sha256 "
-        "FROM uploads, generate_series(1, $1::int) AS n",
+        "WITH track AS (INSERT INTO tracks (id, name, position, chosen_id) "
+        "SELECT id, 'take', n, id FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, $1::int) AS n) AS new "
+        "RETURNING id) "
+        "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, track_id) "
+        "SELECT track.id, user_id, session_id, object_key || track.id, file_name, file_size, mime_type, sha256, "
+        "track.id FROM uploads, track",
         MOST_STEMS + 5,
     )
     await mixing.request()

@@ -68,9 +68,12 @@ async def all_muted(desk: Desk) -> str:
 async def too_many(desk: Desk) -> str:
     await desk.upload()
     await desk.database.row(
-        "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256) "
-        "SELECT gen_random_uuid(), user_id, session_id, object_key || n, file_name, file_size, mime_type, sha256 "
-        "FROM uploads, generate_series(1, $1::int) AS n",
+        "WITH track AS (INSERT INTO tracks (id, name, position, chosen_id) "
+        "SELECT id, 'take', n, id FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, $1::int) AS n) AS new "
+        "RETURNING id) "
+        "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, track_id) "
+        "SELECT track.id, user_id, session_id, object_key || track.id, file_name, file_size, mime_type, sha256, "
+        "track.id FROM uploads, track",
         MOST_STEMS,
     )
     return f"At most {MOST_STEMS} files can be mixed. Mute or remove some, then render again."

@@ -61,8 +61,8 @@ async def test_who_may_remove_it_may_restore_it(studio: Studio) -> None:
     for name, upload_id in (("cy", adas.id), ("ada", alone.id), ("ada", NOBODY)):
         with pytest.raises(NoSuchUpload):
             await studio.uploads.restore(studio.logins[name], upload_id)
-    assert await studio.uploads.restore(studio.logins["ada"], bos.id) == bos
-    assert await studio.uploads.restore(studio.logins["bo"], alone.id) == alone
+    assert (await studio.uploads.restore(studio.logins["ada"], bos.id)).upload == bos
+    assert (await studio.uploads.restore(studio.logins["bo"], alone.id)).upload == alone
 
 
 async def test_after_thirty_days_it_is_gone_for_good(studio: Studio) -> None:
@@ -72,7 +72,7 @@ async def test_after_thirty_days_it_is_gone_for_good(studio: Studio) -> None:
     key = await studio.key_of(old.id)
     await studio.uploads.remove(ada, old.id)
     await studio.base.sql(AGE, BIN_DAYS - 0.1)
-    assert await studio.uploads.restore(ada, old.id) == old
+    assert (await studio.uploads.restore(ada, old.id)).upload == old
     await studio.uploads.remove(ada, old.id)
     await studio.base.sql(AGE, BIN_DAYS)
     await studio.uploads.remove(ada, young.id)
@@ -80,7 +80,7 @@ async def test_after_thirty_days_it_is_gone_for_good(studio: Studio) -> None:
         await studio.uploads.restore(ada, old.id)
     assert await studio.retention.drop_removed(10) == 1
     assert await studio.unreferenced(due=True) == {key}
-    assert await studio.uploads.restore(ada, young.id) == young
+    assert (await studio.uploads.restore(ada, young.id)).upload == young
     assert (await studio.uploads.get(ada, kept.id)).upload == kept
 
 
@@ -111,13 +111,13 @@ async def test_the_bin_does_not_count_and_is_as_large_as_the_quota(studio: Studi
     first, second, third = uploads
     assert await outcome(store.restore(ada, first.id)) == NoSuchUpload.code
     assert len(await studio.unreferenced(due=True)) == 1
-    assert await store.restore(ada, second.id) == second
+    assert (await store.restore(ada, second.id)).upload == second
     await studio.upload("ada", file=received(SIZE))
     with pytest.raises(QuotaExceeded):
         await store.restore(ada, third.id)
     await store.remove(ada, second.id)
-    assert await store.restore(ada, third.id) == third
-    assert await store.restore(ada, bos.id) == bos
+    assert (await store.restore(ada, third.id)).upload == third
+    assert (await store.restore(ada, bos.id)).upload == bos
 
 
 async def test_removed_and_restored_at_once_it_is_one_or_the_other(studio: Studio) -> None:
@@ -129,4 +129,4 @@ async def test_removed_and_restored_at_once_it_is_one_or_the_other(studio: Studi
     ]
     assert set(await at_once(acts * 5)) <= {"done", NoSuchUpload.code}
     for upload in uploads:
-        assert await store.restore(studio.logins["ada"], upload.id) == upload
+        assert (await store.restore(studio.logins["ada"], upload.id)).upload == upload

@@ -19,12 +19,16 @@ from tests.studio.uploading import SIZE, Call, Studio, calls_about, calls_about_
 
 MANY: Final = 20_000
 PAGE: Final = 50
-MOST_BUFFERS: Final = 120
-"""A page of 50 rows, each in a block of its own, and what finds them."""
+MOST_BUFFERS: Final = 120 + 12 * (PAGE + 1)
+"""A page of 50 rows, each in a block of its own, what finds them, and the track and the takes of each."""
 MAKE: Final = """
-INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256)
-SELECT gen_random_uuid(), $1, $2, 'uploads/' || gen_random_uuid(), 'take ' || n, 1, 'audio/x-wav', ''
-FROM generate_series(1, $3::int) AS n
+WITH track AS (
+    INSERT INTO tracks (id, name, position, chosen_id)
+    SELECT id, 'take ' || n, n, id FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, $3::int) AS n) AS new
+    RETURNING id, name
+)
+INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, track_id)
+SELECT id, $1, $2, 'uploads/' || gen_random_uuid(), name, 1, 'audio/x-wav', '', id FROM track
 """
 
 
