@@ -205,4 +205,13 @@ class ExportWorker:
 
 def _stem_of(stored: StoredUpload) -> Stem:
     upload = stored.upload
-    return Stem(upload.file_name, upload.gain_db, upload.pan, upload.offset_seconds)
+    return Stem(
+        upload.file_name,
+        upload.gain_db,
+        upload.pan,
+        upload.offset_seconds,
+        upload.trim_start_seconds,
+        upload.trim_end_seconds,
+        upload.fade_in_seconds,
+        upload.fade_out_seconds,
+    )

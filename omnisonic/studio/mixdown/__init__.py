@@ -18,16 +18,26 @@ Bits: TypeAlias = Literal[16, 24]
 
 
 class Stem(msgspec.Struct, frozen=True):
-    """The mix settings of a file. Muted files are left out by the caller.
+    """The mix settings of a file. Muted files, and takes that are not chosen, are left out by the caller.
 
     `pan` goes from -1 (left) to 1 (right) (`omnisonic.studio.mixdown.tracks.pan_gains`). `offset_s`, at least 0, is
-    where the file begins.
+    where the file begins. Of its sound `trim_start_s` and `trim_end_s` are cut, and the rest is faded in and out
+    (`omnisonic.studio.mixdown.clips`).
     """
 
     name: str
     gain_db: float = 0.0
     pan: float = 0.0
     offset_s: float = 0.0
+    trim_start_s: float = 0.0
+    trim_end_s: float = 0.0
+    fade_in_s: float = 0.0
+    fade_out_s: float = 0.0
+
+    @property
+    def is_clipped(self) -> bool:
+        """Whether it is not heard as a whole, as it is."""
+        return any((self.trim_start_s, self.trim_end_s, self.fade_in_s, self.fade_out_s))
 
     @property
     def quoted_name(self) -> str:

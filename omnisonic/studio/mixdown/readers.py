@@ -25,7 +25,7 @@ import numpy as np
 from omnisonic.process.sandbox import sandbox_child
 from omnisonic.studio.mixdown import Stem, UnusableStem
 from omnisonic.studio.mixdown.blocks import BLOCK_FRAMES, Samples
-from omnisonic.studio.mixdown.tracks import Sum, Track, make_submixes
+from omnisonic.studio.mixdown.tracks import Sum, Track, make_sources
 
 HEADER: Final = struct.Struct("<Bq")
 """The type of a message, and a number."""
@@ -77,7 +77,7 @@ class StemReader:
         self._tracks = tracks = [
             self._open_tracks.enter_context(closing(Track(stem, file))) for stem, file in self._stems
         ]
-        self._sum = Sum([submix.read for submix in make_submixes(tracks)])
+        self._sum = Sum(make_sources(tracks))
         return max((track.declared_frames for track in tracks), default=0)
 
     def read(self, frames: int) -> Samples:

@@ -11,8 +11,9 @@ Broken files: whatever can be decoded is mixed. One thread at a time.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 import numpy as np
 
@@ -20,9 +21,15 @@ from omnisonic.studio.media.decoding import LONGEST_S, NoSound
 from omnisonic.studio.media.sound import Sound
 from omnisonic.studio.mixdown import RATE_HZ, Stem, UnusableStem
 from omnisonic.studio.mixdown.blocks import BLOCK_FRAMES, Block, Resampler, Samples, downmix, read_blocks
+from omnisonic.studio.mixdown.clips import Clip, ClippedSource, frame_at
 
 RATES_HZ: Final = range(1_000, 800_001)
 """Plausible sample rates."""
+ENDLESS: Final = 2**62
+"""The length of a sound whose end does not matter."""
+
+Source: TypeAlias = Callable[[int], Samples]
+"""Returns the next frames of a sound, in two rows; fewer, or none, only at its end."""
 
 
 def pan_gains(channels: int, gain_db: float, pan: float) -> tuple[float, float]:
@@ -51,8 +58,13 @@ class Track:
     def __init__(self, stem: Stem, file: BinaryIO, *, longest_s: float = LONGEST_S) -> None:
         self._stem = stem
         self._longest_s = longest_s
-        self.begins = round(stem.offset_s * RATE_HZ)
+        self.begins = frame_at(stem.offset_s)
         """Where in the mix, in the mix's frames."""
+        self.clip: Clip | None = None
+        """What is heard of it; None for all."""
+        self._whole: Track | None = None
+        if stem.is_clipped:
+            self._set_clip(file)
         self._silence = 0
         try:
             self._sound = Sound(file)
@@ -98,6 +110,8 @@ class Track:
     def missing(self, name: str | None = None) -> str | None:
         """A sentence about `name`, or the stem's, on what of the file is missing; None for nothing. For the end."""
         name = name or self._stem.quoted_name
+        if self._whole is not None:  # this one may not be decoded to its end
+            return self._whole.missing(name)
         if self._is_incomplete:
             return f"{name} ends where its sound changes to a kind that cannot be mixed."
         return self._sound.missing(name)
@@ -105,6 +119,22 @@ class Track:
     def close(self) -> None:
         """Close the decoder."""
         self._sound.close()
+
+    def _set_clip(self, file: BinaryIO) -> None:
+        """Find what is heard. Where its end matters, the file is decoded for that: it may be wrong about its length."""
+        frames = ENDLESS
+        if self._stem.trim_end_s or self._stem.fade_out_s:
+            self._whole = Track(Stem(self._stem.name), file, longest_s=self._longest_s)
+            with closing(self._whole):
+                frames = self._whole.count_frames()
+            file.seek(0)
+        self.clip = Clip.of(self._stem, frames)
+
+    def count_frames(self) -> int:
+        """Decode what is left of its sound, and count its frames in the mix."""
+        resampler = Resampler(self.rate_hz, RATE_HZ, 1)
+        frames = sum(resampler.process(piece[:1]).shape[1] for piece in self.pieces())
+        return frames + resampler.finish().shape[1]
 
     def _fill_rest(self) -> bool:
         """Decode more when `_rest` is empty. False at the end."""
@@ -155,7 +185,7 @@ def resample_to_first(first: Block, others: Iterator[Block]) -> Generator[Sample
 class Sum:
     """The sum of several sources, always added in the same order. One task owns it."""
 
-    def __init__(self, sources: Sequence[Callable[[int], Samples]]) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = list(sources)
 
     def read(self, frames: int) -> Samples:
@@ -173,14 +203,12 @@ class Sum:
 
 
 class Submix:
-    """The sum of `tracks`, all at `rate_hz`, from `begins` in the mix. One task owns it."""
+    """The sum of `sources`, all at `rate_hz`, from `begins` in the mix. One task owns it."""
 
-    def __init__(self, rate_hz: int, begins: int, tracks: Sequence[Track]) -> None:
+    def __init__(self, rate_hz: int, begins: int, sources: Sequence[Source]) -> None:
         self._resampler: Resampler | None = Resampler(rate_hz, RATE_HZ, 2)
         self._rest = np.zeros((2, begins), np.float32)
-        for track in tracks:
-            track.delay((track.begins - begins) * rate_hz // RATE_HZ)
-        self._sum = Sum([track.read for track in tracks])
+        self._sum = Sum(sources)
 
     def read(self, frames: int) -> Samples:
         """The next frames of the mix, in two rows; fewer, or none, only at the end. Raises as the tracks."""
@@ -197,10 +225,22 @@ class Submix:
         return joined[:, :frames]
 
 
-def make_submixes(tracks: Sequence[Track]) -> list[Submix]:
-    """One submix for each rate and position between two samples."""
+def make_sources(tracks: Sequence[Track]) -> list[Source]:
+    """A submix for each rate and position between two samples, and one of its own for each track with a clip.
+
+    A clip is cut and faded at the mix's rate, as the browser does it: a cut before the resampler would ring.
+    """
     groups: defaultdict[tuple[int, int], list[Track]] = defaultdict(list)
+    clips = list[Source]()
     for track in tracks:
-        cycle = RATE_HZ // math.gcd(RATE_HZ, track.rate_hz)
-        groups[track.rate_hz, track.begins % cycle].append(track)
-    return [Submix(rate_hz, begins, members) for (rate_hz, begins), members in groups.items()]
+        if track.clip is not None:
+            alone = Submix(track.rate_hz, 0, [track.read])
+            clips.append(ClippedSource(alone.read, track.begins, track.clip).read)
+            continue
+        begins = track.begins % (RATE_HZ // math.gcd(RATE_HZ, track.rate_hz))
+        track.delay((track.begins - begins) * track.rate_hz // RATE_HZ)
+        groups[track.rate_hz, begins].append(track)
+    submixes = [
+        Submix(rate_hz, begins, [track.read for track in members]) for (rate_hz, begins), members in groups.items()
+    ]
+    return [submix.read for submix in submixes] + clips

@@ -87,7 +87,7 @@ async def test_a_job_has_at_most_one_stem_more_than_can_be_mixed(mixing: Mixing)
     await mixing.studio.upload("ada", mixing.session)
     await mixing.studio.base.sql(
         "WITH track AS (INSERT INTO tracks (id, name, position, chosen_id) "
-        "SELECT id, 'take', n, id FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, $1::int) AS n) AS new "
+        "SELECT id, 'take', 1, id FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1::int)) AS new "
         "RETURNING id) "
         "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, track_id) "
         "SELECT track.id, user_id, session_id, object_key || track.id, file_name, file_size, mime_type, sha256, "

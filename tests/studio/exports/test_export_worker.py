@@ -32,10 +32,12 @@ def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_pat
             muted, film = await desk.upload("b.wav"), await desk.upload("c.mp4", b"third", "video/mp4")
             await desk.upload("d.png", b"picture", "image/png")
             await desk.uploads.change(desk.login, muted.id, Mix(muted=True))
-            await desk.uploads.change(desk.login, film.id, Mix(gain_db=-3, pan=0.5, offset_seconds=1.25))
+            await desk.uploads.change(desk.login, film.id, Mix(-3, 0.5, False, 1.25, 0.1, 0.2, 0.3, 0.4))
             export = await desk.request(format_)
             await desk.render_next()
-            assert desk.mixes.projects == [Project(93.5, 7, [Stem("a.wav"), Stem("c.mp4", -3, 0.5, 1.25)])]
+            assert desk.mixes.projects == [
+                Project(93.5, 7, [Stem("a.wav"), Stem("c.mp4", -3, 0.5, 1.25, 0.1, 0.2, 0.3, 0.4)])
+            ]
             assert (desk.mixes.received, desk.mixes.limits_s) == ([[b"first", b"third"]], [77])
             await desk.check_is_made(export, SOUND + format_.encode())
             made = await desk.get(export)
@@ -69,7 +71,7 @@ async def too_many(desk: Desk) -> str:
     await desk.upload()
     await desk.database.row(
         "WITH track AS (INSERT INTO tracks (id, name, position, chosen_id) "
-        "SELECT id, 'take', n, id FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, $1::int) AS n) AS new "
+        "SELECT id, 'take', 1, id FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1::int)) AS new "
         "RETURNING id) "
         "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, track_id) "
         "SELECT track.id, user_id, session_id, object_key || track.id, file_name, file_size, mime_type, sha256, "
