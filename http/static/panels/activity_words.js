@@ -4,6 +4,7 @@ import { gainInWords, panInWords } from "../controls/quantities.js";
 
 const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 3 });
 const ROLES = { owner: "the owner", editor: "an editor", listener: "a listener" };
+const quoted = (value) => `“${value}”`;
 const seconds = (value) => `${number.format(value)} s`;
 
 export function inWords(event) {
@@ -52,6 +53,22 @@ function mixInWords(event) {
       return moved(event, `panned ${name}`, panInWords);
     case "offsetSeconds":
       return moved(event, `moved ${name}`, seconds);
+    case "trimStartSeconds":
+      return moved(event, `trimmed the beginning of ${name}`, seconds);
+    case "trimEndSeconds":
+      return moved(event, `trimmed the end of ${name}`, seconds);
+    case "fadeInSeconds":
+      return moved(event, `set the fade-in of ${name}`, seconds);
+    case "fadeOutSeconds":
+      return moved(event, `set the fade-out of ${name}`, seconds);
+    case "name":
+      return moved(event, "renamed a track", quoted);
+    case "position":
+      return orderInWords(event);
+    case "takeOf":
+      return event.after === event.subjectId ? `made ${name} a track of its own` : `moved a take to the track ${name}`;
+    case "chosen":
+      return choiceInWords(event);
     case "muted":
       if (event.before === event.after) return event.after ? `unmuted ${name} and muted it again` : `muted ${name} and unmuted it again`;
       return event.after ? `muted ${name}` : `unmuted ${name}`;
@@ -60,10 +77,20 @@ function mixInWords(event) {
   }
 }
 
+function orderInWords({ subjectName, before, after, undoes }) {
+  if (before === after) return `moved ${subjectName} in the order of the tracks and back`;
+  return `moved ${subjectName} ${undoes ? "back " : ""}${after < before ? "up" : "down"}`;
+}
+
+function choiceInWords({ subjectName, before, after, undoes }) {
+  if (before === after) return `chose another take of ${subjectName} and went back`;
+  return undoes ? `went back to the take of ${subjectName} before` : `chose another take of ${subjectName}`;
+}
+
 function sessionInWords(event) {
   switch (event.field) {
     case "name":
-      return moved(event, "renamed the session", (value) => `“${value}”`);
+      return moved(event, "renamed the session", quoted);
     case "tempoBpm":
       return moved(event, "set the tempo", (value) => `${number.format(value)} BPM`);
     case "beatsPerBar":

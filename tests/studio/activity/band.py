@@ -45,7 +45,7 @@ class Band:
         """Who did what to what field, newest first, with its value before and after."""
         return [(event.actor.name, event.kind, event.field, event.before, event.after) for event in await self.events()]
 
-    async def mix(self, name: str, upload: Upload, **mix: Any) -> Upload:
+    async def mix(self, name: str, upload: Upload, /, **mix: Any) -> Upload:
         """`name` changes the mix."""
         return (await self.studio.uploads.change(self.studio.logins[name], upload.id, Mix(**mix))).upload
 
