@@ -31,9 +31,11 @@ from omnisonic.studio.sessions import (
 )
 from omnisonic.studio.uploads import (
     NoPeaks,
+    NoSuchTrack,
     NoSuchUpload,
     QuotaExceeded,
     TooManyUploads,
+    TrimsLeaveNothing,
     UnsupportedMedia,
     UploaderOnly,
     UploadTooLarge,
@@ -69,6 +71,8 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     TooManyLeases: 409,
     NoSuchSession: 404,
     NoSuchUpload: 404,
+    NoSuchTrack: 404,
+    TrimsLeaveNothing: 400,
     NoSuchExport: 404,
     RequesterOnly: 403,
     NoSuchResumable: 404,

@@ -70,7 +70,7 @@ def test_what_happens_is_described_and_told(web: Web, ada: httpx.Client, bob: ht
         "kind": "upload.changed",
         "field": "gainDb",
         "subjectId": upload["id"],
-        "subjectName": "bass.wav",
+        "subjectName": "bass",
         "before": 0,
         "after": -6.5,
         "undoes": None,

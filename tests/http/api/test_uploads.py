@@ -26,7 +26,8 @@ UNION SELECT object_key FROM exports WHERE object_key IS NOT NULL
 """
 FIELDS: Final = {
     "id", "userId", "sessionId", "fileName", "fileSize", "mimeType", "sha256", "durationSeconds", "sampleRate",
-    "channels", "gainDb", "pan", "muted", "offsetSeconds", "createdAt", "warning",
+    "channels", "gainDb", "pan", "muted", "offsetSeconds", "name", "position", "takeOf", "chosen", "trimStartSeconds",
+    "trimEndSeconds", "fadeInSeconds", "fadeOutSeconds", "createdAt", "warning",
 }  # fmt: skip
 
 
@@ -74,6 +75,7 @@ def test_what_goes_in_is_described_and_comes_out_again(web: Web) -> None:
     assert upload["sha256"] == hashlib.sha256(SOUND).hexdigest()
     assert (upload["userId"], upload["sessionId"]) == (user_id(ada), session)
     assert (upload["gainDb"], upload["pan"], upload["muted"], upload["offsetSeconds"]) == (0, 0, False, 0)
+    assert (upload["name"], upload["takeOf"], upload["chosen"]) == ("the bass \u00e4", upload["id"], True)
     assert web.client.get(answer.json()["downloadUrl"]).content == SOUND
     assert ada.get(f"/api/upload/{upload['id']}").json()["upload"] == upload
     assert published_events(web) == [(session, "upload.added", upload)]
@@ -137,7 +139,9 @@ def test_a_stem_is_mixed_by_all_who_share_it(web: Web) -> None:
     ("wrong", "code"),
     [({"gainDb": 13}, "gain_db"), ({"gainDb": -61}, "gain_db"), ({"pan": 1.1}, "pan"), ({"muted": 1}, "muted"),
      ({"offsetSeconds": -1}, "offset_seconds"), ({"gainDb": "loud"}, "gain_db"),
-     ({"offsetSeconds": 1e9}, "offset_seconds")],
+     ({"offsetSeconds": 1e9}, "offset_seconds"), ({"trimEndSeconds": -0.1}, "trim_end_seconds"),
+     ({"fadeInSeconds": 601}, "fade_in_seconds"), ({"name": "W" * 121}, "name"), ({"name": "\u200b"}, "name"),
+     ({"position": 1e7}, "position"), ({"takeOf": 1}, "take_of"), ({"chosen": False}, "chosen")],
 )  # fmt: skip
 def test_what_is_out_of_bounds_changes_nothing(web: Web, wrong: dict[str, Any], code: str) -> None:
     """400, naming the property."""

@@ -1,0 +1,93 @@
+"""Takes over REST: a file arrives as another take by form or tus, is chosen, and the room hears of all that changes."""
+
+from typing import Any
+
+import httpx
+
+from tests.http.api.test_activity import newest
+from tests.http.api.test_sessions import make
+from tests.http.api.test_sessions_sharing import share
+from tests.http.api.test_tus import TUS, begin, begun, piece
+from tests.http.api.test_uploads import SOUND, brought, published_events
+from tests.http.route_table import UNKNOWN
+from tests.http.running import Web
+
+
+def take(client: httpx.Client, session: str, take_of: str, name: str = "bass 2.wav") -> httpx.Response:
+    """Upload a file as another take."""
+    fields = {"sessionId": session, "takeOf": take_of}
+    return client.post("/api/upload", files={"file": (name, SOUND)}, data=fields)
+
+
+def changes(web: Web, since: int) -> list[tuple[str, Any]]:
+    """What the room was told of uploads: type and payload."""
+    return [(kind, payload) for _, kind, payload in published_events(web)[since:]]
+
+
+def test_a_band_records_takes_and_chooses_one(web: Web) -> None:
+    """From the first take to the bin; each upload that changes is told whole, and a choice is undone."""
+    ada, bob = (web.sign_up(f"{name}@example.com") for name in ("ada", "bob"))
+    session = make(ada)
+    room = session["id"]
+    share(ada, session, bob)
+    first = brought(ada, session=room)
+    second = take(bob, room, first["id"].upper()).json()["upload"]
+    assert (second["takeOf"], second["chosen"], second["name"]) == (first["id"], False, "bass")
+
+    place = begun(bob, size=len(SOUND), filename="bass 3.wav", sessionId=room, takeOf=second["id"])
+    about = bob.head(place, headers=TUS).headers["Upload-Metadata"]
+    assert piece(bob, place, 0, SOUND).status_code == 204
+    assert bob.head(place, headers=TUS).headers["Upload-Metadata"] == about
+    third = bob.get(f"/api/upload/{place.rpartition('/')[2]}").json()["upload"]
+    assert (third["takeOf"], third["chosen"]) == (first["id"], False)
+
+    told = len(published_events(web))
+    change = {"chosen": True, "offsetSeconds": 2.5, "fadeInSeconds": 0.01, "name": " Low end "}
+    chosen = ada.patch(f"/api/upload/{third['id']}", json=change).json()["upload"]
+    assert chosen == third | change | {"name": "Low end"}
+    (_, itself), *others = changes(web, told)
+    assert {kind for kind, _ in changes(web, told)} == {"upload.changed"}
+    assert itself == chosen
+    assert sorted(other["id"] for _, other in others) == sorted([first["id"], second["id"]])
+    assert all(other in [u | {"name": "Low end", "chosen": False} for u in (first, second)] for _, other in others)
+
+    fields = {event["field"]: event for event in ada.get(f"/api/sessions/{room}/activity").json()["events"]}
+    choice = fields["chosen"]
+    assert (choice["subjectId"], choice["before"], choice["after"]) == (first["id"], first["id"], third["id"])
+    told = len(published_events(web))
+    assert bob.post(choice["undo"]["url"]).status_code == 200
+    assert [(payload["id"], payload["chosen"]) for _, payload in changes(web, told)] == [
+        (first["id"], True), (third["id"], False),
+    ]  # fmt: skip
+    told = len(published_events(web))
+    assert ada.delete(f"/api/upload/{first['id']}").status_code == 200
+    assert ada.post(newest(ada, room)["undo"]["url"]).status_code == 200
+    assert [(kind, payload.get("id")) for kind, payload in changes(web, told)] == [
+        ("upload.removed", None), ("upload.changed", third["id"]),
+        ("upload.added", first["id"]), ("upload.changed", third["id"]),
+    ]  # fmt: skip
+    alone = bob.patch(f"/api/upload/{second['id']}", json={"takeOf": None}).json()["upload"]
+    assert (alone["takeOf"], alone["chosen"], alone["name"]) == (second["id"], True, "bass 2")
+
+
+def test_what_is_no_track_of_the_session_is_refused(web: Web) -> None:
+    """By form, by tus, and for what is there; nothing is left of a file. So is a trim that leaves nothing."""
+    ada = web.sign_up("ada@example.com")
+    session, elsewhere = make(ada)["id"], brought(ada, session=make(ada)["id"])
+    upload = brought(ada, session=session)
+    for unknown in (UNKNOWN, "bass", elsewhere["id"]):
+        for answer in (
+            take(ada, session, unknown),
+            begin(ada, sessionId=session, takeOf=unknown),
+            ada.patch(f"/api/upload/{upload['id']}", json={"takeOf": unknown, "gainDb": -6}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (404, "track_not_found")
+    web.do(web.database.rows("UPDATE uploads SET duration_seconds = 0.2"))
+    trims = {"trimStartSeconds": 0.1, "trimEndSeconds": 0.0901, "pan": 1}
+    answer = ada.patch(f"/api/upload/{upload['id']}", json=trims)
+    assert (answer.status_code, answer.json()["code"]) == (400, "trims_leave_nothing")
+    now = ada.get(f"/api/upload/{upload['id']}").json()["upload"]
+    assert now == upload | {"durationSeconds": 0.2}
+    assert [
+        line["upload"] for line in ada.get("/api/upload/list", params={"sessionId": session}).json()["uploads"]
+    ] == [now]
