@@ -15,6 +15,7 @@ from opentelemetry.trace import TracerProvider
 from quart import Quart
 
 from omnisonic.http.api.activity import Activity
+from omnisonic.http.api.comments import Comments
 from omnisonic.http.api.downloads import DownloadLinks, Downloads, DownloadSlots, FileResponder
 from omnisonic.http.api.event_stream import EventStreamRoutes
 from omnisonic.http.api.event_streams import EventStreams
@@ -22,6 +23,7 @@ from omnisonic.http.api.exports import Exports
 from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
+from omnisonic.http.api.markers import Markers
 from omnisonic.http.api.member_connection import GatewayEntrance
 from omnisonic.http.api.messages import Messages
 from omnisonic.http.api.metrics import Metrics
@@ -62,7 +64,9 @@ from omnisonic.studio.access import AccessStore
 from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.activity.activity_store import ActivityStore
+from omnisonic.studio.comments.comment_store import CommentStore
 from omnisonic.studio.exports.export_store import ExportStore
+from omnisonic.studio.markers.marker_store import MarkerStore
 from omnisonic.studio.media.identifier import Identifier
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.segments.segment_store import SegmentStore
@@ -104,6 +108,8 @@ class Stores:
     segments: SegmentStore
     exports: ExportStore
     activity: ActivityStore
+    comments: CommentStore
+    markers: MarkerStore
     messages: MessageStore
     retention: UploadRetention
     storage: Storage
@@ -186,6 +192,8 @@ def create_app(
         Downloads(stores.uploads, file_responder, download_links, current_user.login),
         Segments(stores.segments, file_responder, current_user.login),
         Activity(stores.activity, room_events, current_user.login),
+        Comments(stores.comments, room_events, current_user.login),
+        Markers(stores.markers, room_events, current_user.login),
         Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
         Rooms(
             settings,

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from pydantic import Field, WithJsonSchema
 from quart import Blueprint, Response
 
+from omnisonic.http.api.markers import notify_room_of_marker, notify_room_of_marker_removal
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.sessions import CURSOR_PATTERN, format_cursor, notify_room_of_change, parse_cursor
 from omnisonic.http.api.uploads import notify_room, notify_room_of_removal
@@ -69,6 +70,11 @@ class Activity:
         if undone.session is not None:
             has_tempo = undone.event.field in ("tempoBpm", "beatsPerBar")
             await notify_room_of_change(self._room_events, undone.session, has_tempo=has_tempo)
+        if undone.marker is not None and undone.event.kind == "marker.removed":
+            await notify_room_of_marker_removal(self._room_events, undone.marker)
+        elif undone.marker is not None:
+            what = "marker.added" if undone.event.kind == "marker.restored" else "marker.changed"
+            await notify_room_of_marker(self._room_events, what, undone.marker)
         if undone.upload is None:
             return
         if undone.event.kind == "upload.removed":

@@ -18,7 +18,9 @@ from omnisonic.stores.presence import TooManyLeases
 from omnisonic.stores.storage import NoSuchObject, StorageFull
 from omnisonic.studio.access import MemberReserved
 from omnisonic.studio.activity import AlreadyUndone, CannotUndo, ChangedSince, NoSuchActivity
+from omnisonic.studio.comments import AuthorOnly, NoSuchComment, TooManyComments
 from omnisonic.studio.exports import NoSuchExport, RequesterOnly
+from omnisonic.studio.markers import NoSuchMarker, TooManyMarkers
 from omnisonic.studio.segments import NoSegments, NoSuchSegment
 from omnisonic.studio.sessions import (
     ListenersChangeNothing,
@@ -81,6 +83,11 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     CannotUndo: 409,
     AlreadyUndone: 409,
     ChangedSince: 409,
+    NoSuchComment: 404,
+    AuthorOnly: 403,
+    TooManyComments: 409,
+    NoSuchMarker: 404,
+    TooManyMarkers: 409,
     NoPeaks: 404,
     NoSegments: 404,
     NoSuchSegment: 404,

@@ -107,6 +107,15 @@ def name_schema(longest: int) -> dict[str, Any]:
     }
 
 
+def text_schema(longest: int) -> dict[str, Any]:
+    """The JSON Schema of what `omnisonic.models.checks.checked_text` lets through."""
+    controls = _escape_class(CONTROLS.replace("\x00-\x1f", "\x00-\x08\x0b\x0c\x0e-\x1f"))
+    return name_schema(longest) | {
+        "pattern": f"^[^{controls}]*[^{_INVISIBLE}][^{controls}]*$",
+        "description": "As a name, but of one or more lines. It is trimmed.",
+    }
+
+
 def id_schema() -> dict[str, Any]:
     """The JSON Schema of what may name a room or a member."""
     respond_failure = _CONTROLS + _MARKS

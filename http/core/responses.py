@@ -29,6 +29,8 @@ from omnisonic.models import (
     UserId,
 )
 from omnisonic.models.activity import ActivityEvent
+from omnisonic.models.comments import Comment
+from omnisonic.models.markers import Marker
 from omnisonic.studio.exports import download_path
 
 JSON_TYPE: Final = "application/json"
@@ -194,6 +196,31 @@ class ActivityAnswer(msgspec.Struct, frozen=True):
     """The event that an undo is. It can be undone as well."""
 
     event: ActivityEvent
+
+
+class CommentList(msgspec.Struct, frozen=True, rename="camel"):
+    """Comments, newest first. Send `nextBefore` as `before` to get the next page; null: there are no more."""
+
+    comments: list[Comment]
+    next_before: str | None
+
+
+class CommentAnswer(msgspec.Struct, frozen=True):
+    """The comment as it is now."""
+
+    comment: Comment
+
+
+class MarkerList(msgspec.Struct, frozen=True):
+    """All markers and sections of a session, in the order of their beats."""
+
+    markers: list[Marker]
+
+
+class MarkerAnswer(msgspec.Struct, frozen=True):
+    """The marker as it is now."""
+
+    marker: Marker
 
 
 class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):

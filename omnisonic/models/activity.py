@@ -21,6 +21,11 @@ ActivityKind: TypeAlias = Literal[
     "member.removed",
     "member.changed",
     "session.changed",
+    "marker.added",
+    "marker.changed",
+    "marker.removed",
+    "marker.restored",
+    "comment.removed",
 ]
 StemField: TypeAlias = Literal[
     "gainDb",
@@ -37,11 +42,13 @@ StemField: TypeAlias = Literal[
 TrackField: TypeAlias = Literal["name", "position", "chosen"]
 """What is changed of a track. `chosen` has the upload that was chosen before, and the one that is chosen now."""
 SessionField: TypeAlias = Literal["name", "tempoBpm", "beatsPerBar"]
-ActivityField: TypeAlias = StemField | TrackField | SessionField | Literal["removed", "role"]
-ActivityValue: TypeAlias = float | bool | str
+MarkerField: TypeAlias = Literal["name", "place"]
+ActivityField: TypeAlias = StemField | TrackField | SessionField | MarkerField | Literal["removed", "role"]
+ActivityValue: TypeAlias = float | bool | str | list[float]
+"""A list is the place of a marker: the beat that it is at, and for a section the beat where it ends."""
 
 REMOVED: Final = "removed"
-"""The field that says whether an upload is in the bin."""
+"""The field that says whether an upload is in the bin, or a marker is removed."""
 ROLE: Final = "role"
 """The field that says what a person may do in the session. When ownership is passed on, it becomes `owner`."""
 
@@ -66,9 +73,10 @@ class Undo(msgspec.Struct, frozen=True, rename="camel"):
 class ActivityEvent(msgspec.Struct, frozen=True, rename="camel"):
     """Something that somebody did in a session.
 
-    `subjectId` and `subjectName` are the upload, mixdown, person or session that it was done to, with the name as it
-    was. For `name`, `position` and `chosen` of uploads it is the track, which is the `takeOf` of its takes. `field` is
-    what was changed, with its value `before` and `after`. `undo` is null when it cannot be undone now.
+    `subjectId` and `subjectName` are the upload, mixdown, person, session or marker that it was done to, with the name
+    as it was; a comment goes by the name of its author. For `name`, `position` and `chosen` of uploads it is the track,
+    which is the `takeOf` of its takes. `field` is what was changed, with its value `before` and `after`. `undo` is null
+    when it cannot be undone now.
     `undoes` is the event that this one has undone, `undoneBy` the person who has undone this one.
     """
 

@@ -19,6 +19,8 @@ from omnisonic.models import (
     Status,
     called,
 )
+from omnisonic.models.comments import COMMENT_LENGTH
+from omnisonic.models.markers import MARKER_NAME_LENGTH
 from omnisonic.models.names import has_controls, has_halves, has_marks, is_visible
 
 _UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -115,6 +117,30 @@ def checked_member_id(value: str) -> MemberId:
 def checked_display_name(value: str) -> str:
     """Return `value` if it may be a display name. Raises `InvalidInput` (`invalid_display_name`)."""
     return checked_name(value, name="displayName", longest=DISPLAY_NAME_LENGTH)
+
+
+def checked_text(value: str, *, longest: int) -> str:
+    """A text of one or more lines, trimmed, with a newline at the end of each line.
+
+    Args:
+        value: The text to check. It may have tabs and ends of lines, and otherwise what names may have.
+        longest: The most characters that it may have, before it is trimmed.
+
+    Raises:
+        InvalidInput: `invalid_text`.
+    """
+    checked_name(re.sub("[\t\r\n]", " ", value), name="text", longest=longest)
+    return value.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def checked_comment(value: str) -> str:
+    """The text of a comment, trimmed. Raises `InvalidInput` (`invalid_text`)."""
+    return checked_text(value, longest=COMMENT_LENGTH)
+
+
+def checked_marker_name(value: str) -> str:
+    """The name of a marker, trimmed. Raises `InvalidInput` (`invalid_name`)."""
+    return checked_name(value, name="name", longest=MARKER_NAME_LENGTH).strip()
 
 
 def checked_status(value: str) -> Status:

@@ -14,8 +14,20 @@ import msgspec.structs
 
 from omnisonic.models import Member, Upload
 from omnisonic.models.activity import ActivityEvent
+from omnisonic.models.comments import Comment
+from omnisonic.models.markers import Marker
 from omnisonic.wire.messages import Ack, Error, Leave, PresenceSet
-from omnisonic.wire.payloads import ExportGone, Progress, Pulse, SessionGone, SharedSession, UploadGone, Welcomed
+from omnisonic.wire.payloads import (
+    CommentGone,
+    ExportGone,
+    MarkerGone,
+    Progress,
+    Pulse,
+    SessionGone,
+    SharedSession,
+    UploadGone,
+    Welcomed,
+)
 from omnisonic.wire.recovery import HistoryGap
 from omnisonic.wire.shared_state import StateChanged, StateSet
 from omnisonic.wire.transport import Transport, TransportSet
@@ -197,6 +209,46 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
         like="an upload",
     ),
     MessageType("upload.removed", "server", "to the room", "A file was put into the bin.", UploadGone, numbered=True),
+    MessageType(
+        "comment.added",
+        "server",
+        "to the room",
+        "Somebody wrote a [comment](comments.md). The payload is the comment, as in `GET /api/sessions/{id}/comments`.",
+        Comment,
+        numbered=True,
+        like="a comment",
+    ),
+    MessageType(
+        "comment.changed",
+        "server",
+        "to the room",
+        "A comment was changed, resolved or reopened, or removed while it has replies (`text` is null). The payload is "
+        "the comment as it is now.",
+        Comment,
+        numbered=True,
+        like="a comment",
+    ),
+    MessageType("comment.removed", "server", "to the room", "A comment was removed.", CommentGone, numbered=True),
+    MessageType(
+        "marker.added",
+        "server",
+        "to the room",
+        "A [marker](comments.md#markers) was added, or brought back. The payload is the marker, as in "
+        "`GET /api/sessions/{id}/markers`.",
+        Marker,
+        numbered=True,
+        like="a marker",
+    ),
+    MessageType(
+        "marker.changed",
+        "server",
+        "to the room",
+        "A marker was renamed or moved. The payload is the marker as it is now.",
+        Marker,
+        numbered=True,
+        like="a marker",
+    ),
+    MessageType("marker.removed", "server", "to the room", "A marker was removed.", MarkerGone, numbered=True),
     MessageType(
         "activity.added",
         "server",

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from omnisonic.models import ExportFormat, ExportId, ExportStatus, Member, Person, SessionId, UploadId
+from omnisonic.models.comments import CommentId
+from omnisonic.models.markers import MarkerId
 from omnisonic.wire.messages import Welcome
 from omnisonic.wire.shared_state import StateEntry
 from omnisonic.wire.transport import Transport
@@ -54,6 +56,21 @@ class UploadGone(msgspec.Struct, frozen=True, rename="camel"):
     """An upload that was removed."""
 
     upload_id: UploadId
+    session_id: SessionId
+
+
+class CommentGone(msgspec.Struct, frozen=True, rename="camel"):
+    """A comment that was removed. `parentId` is the first comment of its thread, null when it was that itself."""
+
+    comment_id: CommentId
+    session_id: SessionId
+    parent_id: CommentId | None
+
+
+class MarkerGone(msgspec.Struct, frozen=True, rename="camel"):
+    """A marker that was removed."""
+
+    marker_id: MarkerId
     session_id: SessionId
 
 

@@ -61,10 +61,11 @@ def test_the_reserved_types_are_those_of_the_contract() -> None:
     """The table of SPEC 5.2, without what clients say."""
     presence = {"presence.join", "presence.update", "presence.leave"}
     uploads = {"upload.added", "upload.changed", "upload.removed"}
+    noted = {f"{what}.{how}" for what in ("comment", "marker") for how in ("added", "changed", "removed")}
     web = {"export.progress", "export.removed", "session.updated", "session.deleted", "activity.added"} | uploads
     rooms = {"welcome", "ack", "error", "history.gap", "room.degraded", "room.restored", "transport.state"}
     rooms.add("state.changed")
-    assert presence | web | rooms == SERVER_TYPES
+    assert presence | noted | web | rooms == SERVER_TYPES
 
 
 @pytest.mark.parametrize(

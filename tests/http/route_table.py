@@ -36,6 +36,8 @@ OWNERS: Final = Decision(401, 404)
 
 UPLOAD: Final = "/api/upload/<id(length=36):upload_id>"
 EXPORT: Final = "/api/export/<id(length=36):export_id>"
+COMMENT: Final = "/api/comments/<id:comment_id>"
+MARKER: Final = "/api/sessions/<id:session_id>/markers/<id:marker_id>"
 TUS_UPLOAD: Final = "/api/upload/tus/<id(length=36):upload_id>"
 TUS: Final = {
     "Tus-Resumable": "1.0.0",
@@ -76,6 +78,14 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("POST", "/api/sessions/<id:session_id>/ownership"): Decision(401, 404, {"userId": "{user_id}"}),
     ("GET", "/api/sessions/<id:session_id>/activity"): OWNERS,
     ("POST", "/api/sessions/<id:session_id>/activity/<id:event_id>/undo"): OWNERS,
+    ("GET", "/api/sessions/<id:session_id>/comments"): OWNERS,
+    ("POST", "/api/sessions/<id:session_id>/comments"): Decision(401, 404, {"text": "Louder."}),
+    ("PATCH", COMMENT): Decision(401, 404, {"resolved": True}),
+    ("DELETE", COMMENT): OWNERS,
+    ("GET", "/api/sessions/<id:session_id>/markers"): OWNERS,
+    ("POST", "/api/sessions/<id:session_id>/markers"): Decision(401, 404, {"name": "Chorus", "atBeat": 64}),
+    ("PATCH", MARKER): Decision(401, 404, {"atBeat": 32}),
+    ("DELETE", MARKER): OWNERS,
     # Uploads; everybody may have some of their own
     ("POST", "/api/upload"): Decision(401, 404, {"sessionId": "{session_id}"}, file=SOUND),
     ("GET", "/api/upload/list"): Decision(401, 404, {"sessionId": "{session_id}"}),

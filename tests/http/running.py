@@ -39,8 +39,10 @@ from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity.activity_store import ActivityStore
+from omnisonic.studio.comments.comment_store import CommentStore
 from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.exports.export_store import ExportStore
+from omnisonic.studio.markers.marker_store import MarkerStore
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.segments.segment_store import SegmentStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
@@ -245,6 +247,8 @@ def _stores(
         messages=MessageStore(database, use),
         retention=UploadRetention(database),
         activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
+        comments=CommentStore(database, use, tell=room_events.tell),
+        markers=MarkerStore(database, use, tell=room_events.tell),
         storage=storage,
         ping_database=database.ping,
         count_waiting_exports=ExportQueue(database).count_waiting,

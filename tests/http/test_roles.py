@@ -13,18 +13,24 @@ from omnisonic.stores.bus.events import RoleChanged, RoomSaid
 from tests.http.api.test_sessions import make
 from tests.http.api.test_sessions_sharing import share, user_id
 from tests.http.making import fail
-from tests.http.route_table import EXPORT, ROUTES, TUS, UPLOAD, Route, documented, path_of
+from tests.http.route_table import COMMENT, EXPORT, MARKER, ROUTES, TUS, UPLOAD, Route, documented, path_of
 from tests.http.running import Web
 from tests.http.sounds import wav
 
-Right: TypeAlias = Literal["all", "editors", "maker", "owner", "no session's"]
-"""Who may: everybody with a role, owner and editors, the owner and whoever made it if an editor, the owner."""
+Right: TypeAlias = Literal["all", "editors", "maker", "author", "owner", "no session's"]
+"""Who may: everybody with a role, owner and editors, the owner and whoever made it if an editor, the owner and whoever
+wrote it, the owner.
+"""
 
 RIGHTS: Final[dict[Route, Right]] = {
     # In the order in which they are asked: what is removed is removed at the end.
     ("GET", "/api/sessions"): "all",
     ("GET", "/api/sessions/<id:session_id>/collaborators"): "all",
     ("GET", "/api/sessions/<id:session_id>/activity"): "all",
+    ("GET", "/api/sessions/<id:session_id>/comments"): "all",
+    ("POST", "/api/sessions/<id:session_id>/comments"): "all",
+    ("PATCH", COMMENT): "all",
+    ("GET", "/api/sessions/<id:session_id>/markers"): "all",
     ("GET", "/sessions/<id:session_id>"): "all",
     ("GET", "/api/upload/list"): "all",
     ("GET", UPLOAD): "all",
@@ -49,6 +55,10 @@ RIGHTS: Final[dict[Route, Right]] = {
     ("POST", "/api/upload/tus"): "editors",
     ("PATCH", UPLOAD): "editors",
     ("POST", "/api/sessions/<id:session_id>/activity/<id:event_id>/undo"): "editors",
+    ("POST", "/api/sessions/<id:session_id>/markers"): "editors",
+    ("PATCH", MARKER): "editors",
+    ("DELETE", MARKER): "editors",
+    ("DELETE", COMMENT): "author",
     ("POST", "/api/export"): "editors",
     ("DELETE", EXPORT): "maker",
     ("DELETE", UPLOAD): "maker",
@@ -118,6 +128,8 @@ def open_scene(web: Web) -> Scene:
     assert lee.patch(f"/api/upload/{upload['id']}", json={"pan": 0.5}).status_code == 200
     export = lee.post("/api/export", json={"sessionId": session["id"]}).json()
     fail(web, "It is a test.")
+    comment = cy.post(f"{path}/comments", json={"text": "Louder."}).json()["comment"]
+    marker = ed.post(f"{path}/markers", json={"name": "Chorus", "atBeat": 64}).json()["marker"]
     invite = ada.post(f"{path}/invites", json={"role": "listener"}).json()
     (event, *_) = [each for each in ada.get(f"{path}/activity").json()["events"] if each["kind"] == "upload.changed"]
     answer = ada.patch(f"{path}/collaborators/{user_id(lee)}", json={"role": "listener"})
@@ -128,6 +140,8 @@ def open_scene(web: Web) -> Scene:
         "user_id": user_id(cy),
         "upload_id": upload["id"],
         "export_id": export["exportId"],
+        "comment_id": comment["id"],
+        "marker_id": marker["id"],
         "invite_id": invite["id"],
         "event_id": event["id"],
     }
@@ -140,6 +154,8 @@ def expected_refusal(right: Right, role: str, rule: str) -> str | None:
         return None
     if right == "owner":
         return "owner_only"
+    if right == "author":
+        return "author_only"
     if role == "listener":
         return "listeners_change_nothing"
     return "uploader_only" if rule.startswith(UPLOAD) else "requester_only"

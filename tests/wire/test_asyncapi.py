@@ -14,6 +14,8 @@ import pytest
 
 from omnisonic.models import Export, Member, Person, Upload
 from omnisonic.models.activity import ActivityEvent, Actor, Undo
+from omnisonic.models.comments import Comment
+from omnisonic.models.markers import Marker
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.studio.exports import progress_event, removal_event
 from omnisonic.wire import messages
@@ -29,7 +31,7 @@ from omnisonic.wire.message_types import (
     STATE_TYPES,
 )
 from omnisonic.wire.messages import Envelope
-from omnisonic.wire.payloads import SessionGone, SharedSession, UploadGone
+from omnisonic.wire.payloads import CommentGone, MarkerGone, SessionGone, SharedSession, UploadGone
 from omnisonic.wire.recovery import HistoryGap, gap_frame
 from omnisonic.wire.shared_state import state_changed_frame, state_entry_json
 from omnisonic.wire.transport import Loop, Transport, transport_frame
@@ -47,6 +49,10 @@ UPLOAD: Final = Upload(
 EVENT: Final = ActivityEvent(
     "a", "s", NOW, Actor("p", "Ada"), "upload.changed", "gainDb", "u", "a.wav", 0, -6, "b", Actor(None, "Bo"),
     Undo("/api/sessions/s/activity/a/undo", ["p"]),
+)  # fmt: skip
+COMMENT: Final = Comment(
+    "c", "s", None, Actor(None, "Bo"), "Louder.", 64, 32, None, "e", "Night jam.wav", True, Actor("p", "Ada"), NOW, NOW,
+    NOW,
 )  # fmt: skip
 SHARED: Final = SharedSession("s", "Night jam", 120, 4, Person("p", "Ada", None, None), NOW, NOW)
 
@@ -101,6 +107,12 @@ def server_messages() -> list[dict[str, Any]]:
         session_message("upload.added", UPLOAD),
         session_message("upload.changed", UPLOAD),
         session_message("upload.removed", UploadGone("u", "s")),
+        session_message("comment.added", COMMENT),
+        session_message("comment.changed", msgspec.structs.replace(COMMENT, text=None, resolved_by=None)),
+        session_message("comment.removed", CommentGone("c", "s", None)),
+        session_message("marker.added", Marker("m", "s", "Chorus", 64, 96, NOW, NOW)),
+        session_message("marker.changed", Marker("m", "s", "Chorus", 64, None, NOW, NOW)),
+        session_message("marker.removed", MarkerGone("m", "s")),
         session_message("activity.added", EVENT),
         session_message(
             "activity.added", msgspec.structs.replace(EVENT, field=None, before=None, after=None, undo=None)

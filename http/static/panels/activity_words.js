@@ -32,6 +32,16 @@ export function inWords(event) {
       return roleInWords(event);
     case "session.changed":
       return sessionInWords(event);
+    case "marker.added":
+      return `set the marker ${name}`;
+    case "marker.changed":
+      return markerInWords(event);
+    case "marker.removed":
+      return `removed the marker ${name}`;
+    case "marker.restored":
+      return `brought the marker ${name} back`;
+    case "comment.removed":
+      return `removed a comment by ${name}`;
     default:
       // A studio that is newer than this page.
       return `did something to ${name}`;
@@ -100,7 +110,19 @@ function sessionInWords(event) {
   }
 }
 
+function markerInWords(event) {
+  const what = `the marker ${event.subjectName}`;
+  if (event.field === "name") return moved(event, `renamed ${what}`, (value) => `“${value}”`);
+  return event.field === "place" ? moved(event, `moved ${what}`, placeInWords) : `changed ${what}`;
+}
+
+// Beats are counted from 1, as bars are.
+function placeInWords([atBeat, endBeat]) {
+  const from = `beat ${number.format(atBeat + 1)}`;
+  return endBeat === undefined ? from : `${from} to ${number.format(endBeat + 1)}`;
+}
+
 function moved({ before, after, undoes }, what, valueInWords) {
-  if (before === after) return `${what} away from ${valueInWords(before)} and back`;
+  if (JSON.stringify(before) === JSON.stringify(after)) return `${what} away from ${valueInWords(before)} and back`;
   return `${what}${undoes ? " back" : ""} from ${valueInWords(before)} to ${valueInWords(after)}`;
 }

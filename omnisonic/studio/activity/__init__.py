@@ -1,8 +1,8 @@
 """Activity: what happens in a session, as rows written in the transaction that changes it (SPEC 3). Models and errors.
 
 `omnisonic.studio.activity.recording` writes the rows, for the stores that change something. The activity store lists
-them and undoes what can be undone: changes of the mix, of the session's name and tempo, and removal into the bin. An
-undo is a row as well, and can be undone.
+them and undoes what can be undone: changes of the mix, of markers, of the session's name and tempo, and removal into
+the bin. An undo is a row as well, and can be undone.
 
 Everybody with a role in the session sees its activity. Whoever may make a change may undo it; a listener, none.
 """
@@ -15,6 +15,7 @@ import msgspec
 from omnisonic.errors import OmnisonicError
 from omnisonic.models import Session, Upload
 from omnisonic.models.activity import ActivityEvent
+from omnisonic.models.markers import Marker
 from omnisonic.studio.sessions import Cursor
 
 MOST_EVENTS: Final = 10_000
@@ -78,7 +79,7 @@ class ActivityPage(msgspec.Struct, frozen=True):
 
 
 class Undone(msgspec.Struct, frozen=True):
-    """The event that an undo is, and the upload or the session as it is now.
+    """The event that an undo is, and the upload, the session or the marker as it is now.
 
     `others` are the other uploads that have changed by it, as they are now.
     """
@@ -87,3 +88,4 @@ class Undone(msgspec.Struct, frozen=True):
     upload: Upload | None = None
     session: Session | None = None
     others: list[Upload] = []
+    marker: Marker | None = None

@@ -30,6 +30,8 @@ from omnisonic.studio.activity import (
     tell_nobody,
 )
 from omnisonic.studio.activity.recording import COLUMNS, JOINS, encode_value, event_from_row, lock_actor
+from omnisonic.studio.markers import NoSuchMarker
+from omnisonic.studio.markers import marker_changes as markers
 from omnisonic.studio.sessions import Change, Cursor, ListenersChangeNothing, NoSuchSession, NotSignedIn
 from omnisonic.studio.sessions import session_changes as sessions
 from omnisonic.studio.sessions.session_statements import asked
@@ -39,6 +41,7 @@ from omnisonic.studio.uploads import upload_changes as uploads
 _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before all events."""
 _GONE: Final = "The file is not there any more, so this cannot be undone."
+_MARKER_GONE: Final = "The marker is not there any more, so this cannot be undone."
 _NOTHING: Final = "It is as it was before, so there is nothing to undo."
 
 _LIST: Final = asked(f"""
@@ -145,6 +148,8 @@ class ActivityStore:
                 return await _undo_upload_change(connection, actor, found)
             case "upload.removed" | "upload.restored":
                 return await self._undo_removal(connection, actor, found)
+            case "marker.changed" | "marker.removed" | "marker.restored":
+                return await _undo_marker_change(connection, login, actor, found)
             case _:
                 raise CannotUndo
 
@@ -193,6 +198,27 @@ async def _undo_session_change(connection: Connection, login: LoginId, actor: Us
     change = msgspec.convert({column: done.before}, Change)
     session, (event,) = await sessions.change_session(connection, login, actor, locked, change, undoes=done.id)
     return Undone(event, session=session)
+
+
+async def _undo_marker_change(connection: Connection, login: LoginId, actor: UserId, found: Row) -> Undone:
+    """Change the marker back, restore what was removed, or remove what was restored."""
+    kind, session, subject = found["kind"], found["session_id"], found["subject_id"]
+    await sessions.lock_shared_session(connection, login, session)
+    try:
+        marker, is_removed = await markers.read_marker(connection, session, subject, removed=kind != "marker.changed")
+    except NoSuchMarker:
+        raise CannotUndo(_MARKER_GONE) from None
+    if kind == "marker.changed":
+        done = await _check_value(connection, found, is_now=markers.value_of(marker, found["field"]))
+        assert done.field is not None
+        assert done.before is not None
+        change = markers.change_to(done.field, done.before)
+        marker, (event,) = await markers.change_marker(connection, actor, marker, change, undoes=done.id)
+    else:
+        done = await _check_value(connection, found, is_now=is_removed)
+        move = markers.restore_marker if kind == "marker.removed" else markers.remove_marker
+        (event,) = await move(connection, actor, marker, undoes=done.id)
+    return Undone(event, marker=marker)
 
 
 async def _check_value(connection: Connection, found: Row, *, is_now: ActivityValue) -> ActivityEvent:

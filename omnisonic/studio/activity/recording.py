@@ -27,7 +27,7 @@ from omnisonic.studio.activity import MERGED_S, MOST_EVENTS, SOMEBODY
 from omnisonic.studio.sessions import NotSignedIn
 from omnisonic.studio.uploads import BIN_DAYS
 
-_MERGED_KINDS: Final = ("upload.changed", "session.changed")
+_MERGED_KINDS: Final = ("upload.changed", "session.changed", "marker.changed")
 
 _LOCK_ACTOR: Final = """
 -- $1 sign-in. The user, as long as the sign-in holds; the account is not deleted before the transaction ends.
@@ -44,7 +44,8 @@ COLUMNS: Final = f"""event.id::text, event.session_id::text, event.at, event.act
     event.kind, event.field, event.subject_id::text, event.subject_name, event.before, event.after, event.undoes::text,
     event.undone_by::text, undoing.actor_id::text AS undoer_id, undoing.actor_name AS undoer_name,
     session.owner_id::text, stem.user_id::text AS uploader_id, stem.removed_at IS NOT NULL AS is_removed,
-    stem.removed_at > now() - interval '{BIN_DAYS} days' AS is_in_bin,
+    stem.removed_at > now() - interval '{BIN_DAYS} days' AS is_in_bin, marker.id IS NOT NULL AS has_marker,
+    marker.removed_at IS NOT NULL AS is_marker_removed,
     NOT EXISTS (
         SELECT FROM activity AS later
         WHERE later.session_id = event.session_id AND later.subject_id = event.subject_id
@@ -53,6 +54,7 @@ COLUMNS: Final = f"""event.id::text, event.session_id::text, event.at, event.act
 """What `event_from_row` reads."""
 
 JOINS: Final = """LEFT JOIN sessions AS session ON session.id = event.session_id
+LEFT JOIN markers AS marker ON marker.id = event.subject_id AND marker.session_id = event.session_id
 LEFT JOIN uploads AS stem ON stem.session_id = event.session_id AND stem.id = CASE
     WHEN event.field = 'chosen' THEN btrim(event.before::text, '"')::uuid
     WHEN event.kind = 'upload.changed' AND event.field IN ('name', 'position') THEN (
@@ -195,6 +197,9 @@ def _undo_of(row: Row) -> Undo | None:
     url = f"/api/sessions/{row['session_id']}/activity/{row['id']}/undo"
     if row["kind"] == "session.changed":
         return Undo(url, [row["owner_id"]])
+    if row["kind"].startswith("marker."):
+        is_wanted = row["kind"] == "marker.removed"
+        return Undo(url, None) if row["has_marker"] and row["is_marker_removed"] is is_wanted else None
     if row["field"] == REMOVED:
         is_there = row["is_in_bin"] if row["kind"] == "upload.removed" else row["is_removed"] is False
         return Undo(url, sorted({row["owner_id"], row["uploader_id"]})) if is_there and row["uploader_id"] else None
@@ -207,4 +212,4 @@ def encode_value(value: ActivityValue | None) -> str | None:
 
 
 def _decode(value: str | None) -> ActivityValue | None:
-    return None if value is None else msgspec.json.decode(value, type=int | float | bool | str)
+    return None if value is None else msgspec.json.decode(value, type=int | float | bool | str | list[float])

@@ -35,6 +35,20 @@ async def lock_session(connection: Connection, login: LoginId, session: SessionI
     return row
 
 
+async def lock_shared_session(connection: Connection, login: LoginId, session: SessionId) -> Row:
+    """Lock a session that the user has a role in. Returns its id and tempo_bpm, and whether the user edits and owns it.
+
+    Raises:
+        NotSignedIn, NoSuchSession
+    """
+    row = await connection.fetchrow(statements.LOCK_AS_MEMBER, login, uuid_or_none(session))
+    if row is None:
+        raise NotSignedIn
+    if row["id"] is None:
+        raise NoSuchSession
+    return row
+
+
 async def change_session(
     connection: Connection,
     login: LoginId,

@@ -156,6 +156,16 @@ FROM asked LEFT JOIN locked ON true
 """)
 """The role of the user. For an owner the session is locked, and what is returned of it is as it is now."""
 
+LOCK_AS_MEMBER: Final = asked("""
+, locked AS MATERIALIZED (
+    SELECT session.id, session.tempo_bpm, session.owner_id
+    FROM sessions AS session JOIN asked ON asked.session_id = session.id FOR NO KEY UPDATE OF session
+)
+SELECT asked.user_id::text, asked.edits, locked.id::text, locked.tempo_bpm, locked.owner_id = asked.user_id AS owns
+FROM asked LEFT JOIN locked ON true
+""")
+"""As above, for everybody with a role: the session is locked."""
+
 LOCK_USER: Final = """
 -- $1 user. The account is not deleted before the transaction ends.
 SELECT FROM users WHERE id = $1 FOR KEY SHARE

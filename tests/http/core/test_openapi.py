@@ -90,7 +90,8 @@ def test_every_default_of_a_query_is_accepted(web: Web, document: dict[str, Any]
             assert written.status_code == 200, written.text
             assert plain.json() == written.json()
             asked.append(path)
-    paths = ["/api/rooms/{roomId}/messages", "/api/sessions", "/api/sessions/{sessionId}/activity", "/api/upload/list"]
+    sessions = ["/api/sessions", "/api/sessions/{sessionId}/activity", "/api/sessions/{sessionId}/comments"]
+    paths = ["/api/rooms/{roomId}/messages", *sessions, "/api/upload/list"]
     assert sorted(asked) == paths
 
 
