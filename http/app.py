@@ -16,6 +16,7 @@ from quart import Quart
 
 from omnisonic.http.api.activity import Activity
 from omnisonic.http.api.comments import Comments
+from omnisonic.http.api.covers import Covers
 from omnisonic.http.api.downloads import DownloadLinks, Downloads, DownloadSlots, FileResponder
 from omnisonic.http.api.event_stream import EventStreamRoutes
 from omnisonic.http.api.event_streams import EventStreams
@@ -190,6 +191,7 @@ def create_app(
         Uploads(settings, upload_services, room_events, current_user.login),
         Tus(upload_services, stores.resumable, stores.storage, room_events, current_user.login),
         Downloads(stores.uploads, file_responder, download_links, current_user.login),
+        Covers(stores.uploads, current_user.login),
         Segments(stores.segments, file_responder, current_user.login),
         Activity(stores.activity, room_events, current_user.login),
         Comments(stores.comments, room_events, current_user.login),

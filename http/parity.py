@@ -52,7 +52,7 @@ class ParitySessions(Sessions):
     async def list(self) -> Response:
         """List the sessions; `limit` and `before` as in the API."""
         listing = await self._read_page(Query())
-        return json_response(ParityList(listing.sessions))
+        return json_response(ParityList([each.as_session() for each in listing.sessions]))
 
     async def make(self) -> Response:
         """Create a session."""

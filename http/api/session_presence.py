@@ -11,7 +11,7 @@ request itself succeeds in both cases. Shutdown: a running read is lost with its
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ COUNT_TIMEOUT_S: Final = 0.25
 END_TIMEOUT_S: Final = 1.0
 
 log = logging.getLogger(__name__)
+
+AnySession = TypeVar("AnySession", bound=Session)
 
 
 class CountBatch:
@@ -42,7 +44,7 @@ class SessionPresence:
         self._next: CountBatch | None = None
         self._reading: asyncio.Task[None] | None = None
 
-    async def add_counts(self, sessions: Sequence[Session]) -> list[Session]:
+    async def add_counts(self, sessions: Sequence[AnySession]) -> list[AnySession]:
         """Copy `sessions` with `participants` filled in, where the store answers in time."""
         if not sessions:
             return []

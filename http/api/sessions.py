@@ -9,7 +9,7 @@ answer is logged and never fails the request. Overload of the database: 503 with
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, cast, get_args
 
 import msgspec
 from pydantic import AfterValidator, Field, WithJsonSchema
@@ -25,6 +25,7 @@ from omnisonic.http.core.responses import (
     CollaboratorAnswer,
     FoundSession,
     Ok,
+    SeenAnswer,
     SessionAnswer,
     SessionList,
     Sharing,
@@ -44,7 +45,15 @@ from omnisonic.models import (
 from omnisonic.models.checks import checked_session_name
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import RoleLost, RoomClosed, RoomSaid
-from omnisonic.studio.sessions import LONGEST_PAGE, Change, Cursor, Listing, SessionStore
+from omnisonic.studio.sessions import (
+    LONGEST_PAGE,
+    LONGEST_SEARCH,
+    Change,
+    Cursor,
+    Listing,
+    Order,
+    SessionStore,
+)
 from omnisonic.wire.payloads import SessionGone, SharedSession
 from omnisonic.wire.transport import TransportSet
 
@@ -67,6 +76,12 @@ class SessionQuery(Input):
     """One session by its `id`, or a page of all."""
 
     id: str | None = Field(default=None, description="Only this session.")
+    order: Order = Field(
+        default="created", description="The newest first, or those first where something happened last."
+    )
+    q: str | None = Field(
+        default=None, max_length=LONGEST_SEARCH, description="Only those whose names have this in them."
+    )
     limit: int = Field(default=DEFAULT_PAGE, ge=1, le=MOST_LISTED, description="Most sessions to list.")
     before: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CURSOR_PATTERN}$"})] | None = Field(
         default=None, description="List what comes after: the `nextBefore` of an earlier answer, or a time."
@@ -122,6 +137,23 @@ def parse_cursor(text: str | None) -> Cursor | None:
     return Cursor(first_of_month + timedelta(days=day - 1), (found[8] or "_" + _BEFORE_ALL)[1:])
 
 
+def parse_search(text: str | None) -> str | None:
+    """Parse the value of `q`. Raises `InvalidInput` (`invalid_q`)."""
+    if text is not None and len(text) > LONGEST_SEARCH:
+        raise InvalidInput(f"q must be at most {LONGEST_SEARCH} characters.", code="invalid_q")
+    return (text or "").strip() or None
+
+
+def parse_order(text: str | None) -> Order:
+    """Parse the value of `order`. Raises `InvalidInput` (`invalid_order`)."""
+    for order in get_args(Order):
+        if text == order:
+            return cast("Order", order)
+    if text is None:
+        return "created"
+    raise InvalidInput("order must be created or activity.", code="invalid_order")
+
+
 class Sessions:
     """The routes of `/api/sessions`. `login` returns the login of the current request, or raises `NotSignedIn`."""
 
@@ -149,6 +181,7 @@ class Sessions:
         routes.patch("/<id:session_id>/collaborators/<id:user_id>")(self.change_role)
         routes.delete("/<id:session_id>/collaborators/<id:user_id>")(self.remove)
         routes.post("/<id:session_id>/ownership")(self.pass_on)
+        routes.post("/<id:session_id>/seen")(self.see)
         return routes
 
     @describe_route((SessionList, FoundSession), 400, 401, 404, 503, query=SessionQuery, security=COOKIE)
@@ -223,10 +256,19 @@ class Sessions:
         await self._room_events.publish(RoleLost(session_id, user_id))
         return json_response(Ok())
 
+    @describe_route(SeenAnswer, 400, 401, 404, 415, 503, security=COOKIE)
+    async def see(self, session_id: SessionId) -> Response:
+        """Note that the caller has seen all that has happened in a session until now."""
+        refuse_body()
+        seen = await self._sessions.see(self._login(), session_id)
+        return json_response(SeenAnswer(seen.now, seen.before))
+
     async def _read_page(self, query: Query) -> Listing:
         """Read the page that the query asks for, with the number of people in each session."""
+        login, search, order = self._login(), parse_search(query.get("q")), parse_order(query.get("order"))
         limit = query.number("limit", default=DEFAULT_PAGE, least=1, most=MOST_LISTED)
-        listing = await self._sessions.list(self._login(), limit=limit, before=parse_cursor(query.get("before")))
+        before = parse_cursor(query.get("before"))
+        listing = await self._sessions.list(login, limit=limit, before=before, order=order, search=search)
         return msgspec.structs.replace(listing, sessions=await self._presence.add_counts(listing.sessions))
 
     async def _create_from_body(self) -> Session:

@@ -21,6 +21,7 @@ from omnisonic.models import (
     Invite,
     InviteId,
     KeptMessage,
+    ListedSession,
     Person,
     PresenceMember,
     Session,
@@ -69,14 +70,21 @@ class FoundSession(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SessionList(msgspec.Struct, frozen=True, rename="camel"):
-    """The caller's own sessions and those shared with them, newest first.
+    """The caller's own sessions and those shared with them.
 
-    Send `nextBefore` as `before` to get the next page; null: there are no more.
+    Send `nextBefore` as `before`, with the same `order` and `q`, to get the next page; null: there are no more.
     """
 
-    sessions: list[Session]
+    sessions: list[ListedSession]
     current_user_id: UserId
     next_before: str | None
+
+
+class SeenAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """Until when the caller has seen the session now, and until when it was before this request."""
+
+    seen_at: datetime
+    previously_seen_at: datetime
 
 
 class InviteAnswer(msgspec.Struct, frozen=True, rename="camel"):

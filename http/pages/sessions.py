@@ -13,7 +13,7 @@ from quart_schema import hide
 
 from omnisonic.http.api.invites import invite_digest, owner_name
 from omnisonic.http.api.session_presence import SessionPresence
-from omnisonic.http.api.sessions import DEFAULT_PAGE, NewSession, format_cursor, parse_cursor
+from omnisonic.http.api.sessions import DEFAULT_PAGE, NewSession, format_cursor, parse_cursor, parse_search
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
@@ -61,10 +61,12 @@ class SessionPages:
 
     @hide
     async def list(self) -> Response:
-        """Show the sessions of the current user, newest first."""
+        """Show the sessions of the current user, those first where something happened last."""
         person = await self._person()
-        before = parse_cursor(request.args.get("before"))
-        listing = await self._sessions.list(self._current_user.login(), limit=DEFAULT_PAGE, before=before)
+        before, search = parse_cursor(request.args.get("before")), parse_search(request.args.get("q"))
+        listing = await self._sessions.list(
+            self._current_user.login(), limit=DEFAULT_PAGE, before=before, order="activity", search=search
+        )
         return await self._page_context.render(
             "sessions.html",
             person,
@@ -72,6 +74,7 @@ class SessionPages:
             sessions=await self._presence.add_counts(listing.sessions),
             next_before=format_cursor(listing.next_before),
             is_later=before is not None,
+            search=search,
         )
 
     @hide

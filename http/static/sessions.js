@@ -1,88 +1,66 @@
-// The list of sessions: making one, showing more, and how many are in each room, looked up now and then.
+// The list of sessions: searching it, showing more, making one, and what is new in each, looked up now and then.
 
 import { ask } from "./controls/api.js";
+import { drawTime } from "./sessions/line.js";
+import { SessionList } from "./sessions/list.js";
 
 const REFRESH_EVERY_MS = 15_000;
+const TYPING_MS = 250;
 
 const part = (id) => document.getElementById(id);
 const main = part("main");
-const list = part("sessions");
-const dates = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const words = part("search-words");
+const list = new SessionList(part("sessions"));
+let searched = words.value.trim();
+let typing = 0;
+let asked = 0;
 
-// --- the lines -----------------------------------------------------------------------------------------------------
-
-function lineOf(id) {
-  return [...list.children].find((line) => line.dataset.id === id);
+function address(before = "") {
+  const query = new URLSearchParams({ order: "activity" });
+  if (searched) query.set("q", searched);
+  if (before) query.set("before", before);
+  return `/api/sessions?${query}`;
 }
 
-function newLine(session) {
-  const line = part("session-item").content.firstElementChild.cloneNode(true);
-  line.dataset.id = session.id;
-  line.dataset.made = session.createdAt;
-  const name = line.querySelector(".session-name");
-  name.id = `name-${session.id}`;
-  const link = line.querySelector("a");
-  link.href = `/sessions/${session.id}`;
-  link.setAttribute("aria-describedby", name.id);
-  return line;
-}
-
-function draw(line, session) {
-  const { owner } = session;
-  line.querySelector(".session-name").textContent = session.name;
-  line.querySelector(".session-role").textContent =
-    session.role === "owner" ? "Yours" : `Shared by ${owner.name?.trim() || owner.email?.split("@")[0] || "somebody"}`;
-  const time = line.querySelector("time");
-  time.dateTime = session.createdAt;
-  drawTime(time);
-  line.querySelector(".session-live").classList.toggle("is-live", session.participants > 0);
-  line.querySelector(".session-count").textContent =
-    session.participants === null ? "" : `${session.participants || "Nobody"} in the room`;
-}
-
-function drawTime(time) {
-  time.textContent = dates.format(new Date(time.dateTime));
-}
-
-// Newest first, as the server has them.
-function put(session) {
-  let line = lineOf(session.id);
-  if (!line) {
-    line = newLine(session);
-    const after = [...list.children].find((other) => new Date(other.dataset.made) <= new Date(session.createdAt));
-    list.insertBefore(line, after ?? null);
+// What is asked for last is what counts. Returns null when something else was asked for meanwhile.
+async function read(before) {
+  asked += 1;
+  const mine = asked;
+  try {
+    const page = await ask("GET", address(before));
+    if (mine !== asked) return null;
+    fail("list-problem", "");
+    return page;
+  } catch (problem) {
+    if (problem.status === 401) signedOut();
+    else if (mine === asked) return { problem };
+    return null;
   }
-  draw(line, session);
 }
 
-function drawEmptiness() {
-  part("empty").hidden = list.childElementCount > 0;
-  list.hidden = list.childElementCount === 0;
+function drawRest(nextBefore) {
+  const isEmpty = list.count === 0;
+  part("sessions").hidden = isEmpty;
+  part("empty").hidden = !isEmpty || searched !== "";
+  part("not-found").hidden = !isEmpty || searched === "";
+  part("search").hidden = isEmpty && searched === "" && words.value === "";
+  if (nextBefore === undefined) return;
+  main.dataset.nextBefore = nextBefore ?? "";
+  part("more-line").hidden = !nextBefore;
 }
 
 // --- keeping it so -------------------------------------------------------------------------------------------------
 
 async function refresh() {
   if (document.visibilityState !== "visible" || main.dataset.isLater) return;
-  try {
-    const { sessions, nextBefore } = await ask("GET", "/api/sessions");
-    sessions.forEach(put);
-    dropMissing(sessions, nextBefore === null);
-    fail("list-problem", "");
-    drawEmptiness();
-  } catch (problem) {
-    if (problem.status === 401) signedOut();
-    else if (!problem.isPassing) fail("list-problem", problem.message);
+  const page = await read();
+  if (!page) return;
+  if (page.problem) {
+    if (!page.problem.isPassing) fail("list-problem", page.problem.message);
+    return;
   }
-}
-
-// What the newest page of the list should hold and does not is deleted, or shared no more.
-function dropMissing(sessions, isAll) {
-  const there = new Set(sessions.map((session) => session.id));
-  const oldest = isAll || !sessions.length ? 0 : new Date(sessions[sessions.length - 1].createdAt).getTime();
-  for (const line of [...list.children]) {
-    if (!there.has(line.dataset.id) && new Date(line.dataset.made).getTime() > oldest) line.remove();
-  }
+  list.update(page.sessions, page.nextBefore === null);
+  drawRest();
 }
 
 async function more(event) {
@@ -90,20 +68,31 @@ async function more(event) {
   const button = part("more");
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
-  try {
-    const { sessions, nextBefore } = await ask("GET", `/api/sessions?before=${encodeURIComponent(main.dataset.nextBefore)}`);
-    sessions.forEach(put);
-    fail("list-problem", "");
-    part("news").textContent = `${sessions.length} more.`;
-    main.dataset.nextBefore = nextBefore ?? "";
-    lineOf(sessions[0]?.id)?.querySelector("a").focus();
-    if (nextBefore === null) button.remove();
-  } catch (problem) {
-    if (problem.status === 401) signedOut();
-    else fail("list-problem", problem.message);
-  } finally {
-    button.removeAttribute("aria-disabled");
-  }
+  const page = await read(main.dataset.nextBefore);
+  button.removeAttribute("aria-disabled");
+  if (page?.problem) fail("list-problem", page.problem.message);
+  if (!page || page.problem) return;
+  list.append(page.sessions);
+  part("news").textContent = `${page.sessions.length} more.`;
+  list.lineOf(page.sessions[0]?.id)?.querySelector("a").focus();
+  drawRest(page.nextBefore);
+}
+
+// --- searching -----------------------------------------------------------------------------------------------------
+
+async function search() {
+  clearTimeout(typing);
+  if (words.value.trim() === searched && !main.dataset.isLater) return;
+  searched = words.value.trim();
+  delete main.dataset.isLater;
+  const page = await read();
+  if (page?.problem) fail("list-problem", page.problem.message);
+  if (!page || page.problem) return;
+  list.replace(page.sessions);
+  drawRest(page.nextBefore);
+  history.replaceState(null, "", searched ? `/sessions?q=${encodeURIComponent(searched)}` : "/sessions");
+  const count = page.nextBefore ? `More than ${list.count}` : list.count || "No";
+  part("news").textContent = `${count} ${list.count === 1 ? "session" : "sessions"}.`;
 }
 
 // --- making one ----------------------------------------------------------------------------------------------------
@@ -113,26 +102,20 @@ async function create(event) {
   const button = part("create-button");
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
-  const field = part("new-name");
   try {
-    const { session } = await ask("POST", "/api/sessions", { name: field.value });
-    put({ participants: 0, ...session });
-    drawEmptiness();
-    field.value = "";
-    field.focus();
-    fail("create-problem", "");
-    part("news").textContent = `${session.name} is made.`;
+    const { session } = await ask("POST", "/api/sessions", { name: part("new-name").value });
+    // It stays disabled until the session is open.
+    location.assign(`/sessions/${session.id}`);
   } catch (problem) {
+    button.removeAttribute("aria-disabled");
     if (problem.status === 401) signedOut();
     else fail("create-problem", problem.message);
-  } finally {
-    button.removeAttribute("aria-disabled");
   }
 }
 
-function fail(id, words) {
-  part(id).textContent = words;
-  part(id).hidden = !words;
+function fail(id, sentence) {
+  part(id).textContent = sentence;
+  part(id).hidden = !sentence;
 }
 
 // The sign-in has ended, here or elsewhere: signing in leads back here.
@@ -140,9 +123,26 @@ function signedOut() {
   location.assign("/signin?error=SessionRequired&callbackUrl=%2Fsessions");
 }
 
+// Back at the page that the browser has kept.
+function comeBack(event) {
+  if (!event.persisted) return;
+  part("create-button").removeAttribute("aria-disabled");
+  part("new-name").value = "";
+  refresh();
+}
+
 part("create").addEventListener("submit", create);
-part("more")?.addEventListener("click", more);
-list.querySelectorAll("time").forEach(drawTime);
+part("more").addEventListener("click", more);
+part("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  search();
+});
+words.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(search, TYPING_MS);
+});
+part("sessions").querySelectorAll("time").forEach(drawTime);
 document.addEventListener("visibilitychange", refresh);
+window.addEventListener("pageshow", comeBack);
 setInterval(refresh, REFRESH_EVERY_MS);
 refresh();

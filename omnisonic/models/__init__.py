@@ -130,6 +130,26 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
     participants: int | None = None
 
 
+class ListedSession(Session, frozen=True, kw_only=True, rename="camel"):
+    """A session in a list of the user who requests it.
+
+    Attributes:
+        last_activity_at: When somebody said, wrote or did something in it last, or when it was created.
+        unread: How many messages, comments and changes by others have come since `seen_at`. At most 99.
+        seen_at: Until when the user has seen what happens in it.
+        cover_upload_id: The oldest stem that has a waveform, null for none.
+    """
+
+    last_activity_at: datetime
+    unread: int
+    seen_at: datetime
+    cover_upload_id: UploadId | None
+
+    def as_session(self) -> Session:
+        """The session without what lists say of it."""
+        return Session(**{field: getattr(self, field) for field in Session.__struct_fields__})
+
+
 class Invite(msgspec.Struct, frozen=True, rename="camel"):
     """A link that shares a session until it expires, in this role. Its secret is not stored (SPEC 3)."""
 

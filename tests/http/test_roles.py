@@ -26,6 +26,7 @@ RIGHTS: Final[dict[Route, Right]] = {
     # In the order in which they are asked: what is removed is removed at the end.
     ("GET", "/api/sessions"): "all",
     ("GET", "/api/sessions/<id:session_id>/collaborators"): "all",
+    ("POST", "/api/sessions/<id:session_id>/seen"): "all",
     ("GET", "/api/sessions/<id:session_id>/activity"): "all",
     ("GET", "/api/sessions/<id:session_id>/comments"): "all",
     ("POST", "/api/sessions/<id:session_id>/comments"): "all",
@@ -35,6 +36,7 @@ RIGHTS: Final[dict[Route, Right]] = {
     ("GET", "/api/upload/list"): "all",
     ("GET", UPLOAD): "all",
     ("GET", f"{UPLOAD}/peaks"): "all",
+    ("GET", f"{UPLOAD}/cover"): "all",
     ("GET", f"{UPLOAD}/content"): "all",
     ("GET", f"{UPLOAD}/segments"): "all",
     ("GET", f"{UPLOAD}/segments/<number>"): "all",

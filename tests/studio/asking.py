@@ -28,6 +28,7 @@ def calls_about(store: SessionStore, login: LoginId, session: SessionId) -> list
         partial(store.invites, login, session),
         partial(store.withdraw, login, session),
         partial(store.withdraw, login, session, NOBODY),
+        partial(store.see, login, session),
         partial(store.collaborators, login, session),
         partial(store.change_role, login, session, NOBODY, "listener"),
         partial(store.pass_on, login, session, NOBODY),

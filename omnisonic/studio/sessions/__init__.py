@@ -6,12 +6,23 @@ or listener. For all others it does not exist. There is one owner, who may pass 
 """
 
 from datetime import datetime
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.models import Collaborator, GivenRole, Invite, InviteId, LoginId, Person, Session, SessionId, UserId
+from omnisonic.models import (
+    Collaborator,
+    GivenRole,
+    Invite,
+    InviteId,
+    ListedSession,
+    LoginId,
+    Person,
+    Session,
+    SessionId,
+    UserId,
+)
 
 INVITE_S: Final = 7 * 24 * 60 * 60
 """How long an invite is valid: a week. Any number of users may accept it."""
@@ -19,9 +30,15 @@ MOST_INVITES: Final = 50
 """Most valid invites to one session."""
 LONGEST_PAGE: Final = 100
 """Most sessions in one listing, however many are asked for."""
+MOST_UNREAD: Final = 99
+"""At most so many unread things are counted."""
+LONGEST_SEARCH: Final = 120
+"""Most characters to search for."""
 DEFAULT_TEMPO_BPM: Final = 120.0
 DEFAULT_BEATS_PER_BAR: Final = 4
 
+Order: TypeAlias = Literal["created", "activity"]
+"""Of a list of sessions: by when they were created, or by when something happened last."""
 People: TypeAlias = list[Collaborator]
 """An alias, because `list` is a method below."""
 Invites: TypeAlias = list[Invite]
@@ -111,8 +128,20 @@ class Listing(msgspec.Struct, frozen=True):
     """Some sessions of one user, newest first. `next_before` is where the next page begins, None on the last page."""
 
     user: UserId
-    sessions: list[Session]
+    sessions: list[ListedSession]
     next_before: Cursor | None
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Until when a user has seen a session now, and until when it was before."""
+
+    now: datetime
+    before: datetime
+
+
+def place_in_list(session: ListedSession, order: Order) -> Cursor:
+    """The position just after this session in a list of that order."""
+    return Cursor(session.created_at if order == "created" else session.last_activity_at, session.id)
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -144,8 +173,28 @@ class SessionStore(Protocol):
         NoSuchSession: Every method that takes a session, when the user has no role in it.
     """
 
-    async def list(self, login: LoginId, *, limit: int, before: Cursor | None = None) -> Listing:
-        """List the user's own sessions and those shared with them, `createdAt` descending."""
+    async def list(
+        self,
+        login: LoginId,
+        *,
+        limit: int,
+        before: Cursor | None = None,
+        order: Order = "created",
+        search: str | None = None,
+    ) -> Listing:
+        """List the user's own sessions and those shared with them.
+
+        Args:
+            login: The user's sign-in.
+            limit: Most sessions to list.
+            before: The `next_before` of a page in the same order.
+            order: The newest first, or those first where something happened last.
+            search: Only those whose names have this in them, in upper or lower case. None: all.
+        """
+        ...
+
+    async def see(self, login: LoginId, session: SessionId) -> Seen:
+        """Note that the user has seen all that has happened in the session until now. It never goes back."""
         ...
 
     async def get(self, login: LoginId, session: SessionId) -> Session:

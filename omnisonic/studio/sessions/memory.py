@@ -18,6 +18,7 @@ from omnisonic.models import (
     GivenRole,
     Invite,
     InviteId,
+    ListedSession,
     LoginId,
     Person,
     Session,
@@ -41,13 +42,17 @@ from omnisonic.studio.sessions import (
     NoSuchSession,
     NotSignedIn,
     Offer,
+    Order,
     OwnerOnly,
     People,
+    Seen,
     SessionStore,
     TooManyInvites,
+    place_in_list,
 )
 
 _Place: TypeAlias = tuple[datetime, SessionId]
+_Places: TypeAlias = list[_Place]
 _TICK: Final = timedelta(microseconds=1)
 
 
@@ -58,6 +63,11 @@ class _StoredSession:
     session: Session
     collaborators: dict[UserId, GivenRole] = field(default_factory=dict)
     invites: dict[str, Invite] = field(default_factory=dict)
+    seen: dict[UserId, datetime] = field(default_factory=dict)
+
+    def seen_at(self, user: UserId) -> datetime:
+        """Until when the user has seen it."""
+        return self.seen.get(user, self.session.created_at)
 
 
 def _now() -> datetime:
@@ -80,14 +90,31 @@ class MemorySessions:
         """The sessions that each user has a role in, oldest first."""
         self._people: dict[UserId, Person] = {}
 
-    async def list(self, login: LoginId, *, limit: int, before: Cursor | None = None) -> Listing:
+    async def list(
+        self,
+        login: LoginId,
+        *,
+        limit: int,
+        before: Cursor | None = None,
+        order: Order = "created",
+        search: str | None = None,
+    ) -> Listing:
         user = self._check_login(login)
         length = max(1, min(limit, LONGEST_PAGE))
         places = self._places.get(user, [])
+        if order == "activity" or search:
+            places = self._find_places(user, order, (search or "").casefold())
         end = len(places) if before is None else bisect_left(places, (before.created_at, uuid_or_none(before.id) or ""))
         begin = max(0, end - length)
-        page = [self._view(user, session) for _, session in reversed(places[begin:end])]
-        return Listing(user, page, Cursor(page[-1].created_at, page[-1].id) if begin else None)
+        page = [self._list_view(user, session) for _, session in reversed(places[begin:end])]
+        return Listing(user, page, place_in_list(page[-1], order) if begin else None)
+
+    async def see(self, login: LoginId, session: SessionId) -> Seen:
+        user = self._check_login(login)
+        stored = self._check_role(user, session)
+        before = stored.seen_at(user)
+        stored.seen[user] = now = max(self._clock(), before)
+        return Seen(now, before)
 
     async def get(self, login: LoginId, session: SessionId) -> Session:
         return (await self.find(login, session)).session
@@ -228,6 +255,23 @@ class MemorySessions:
         if user == owner.id:
             return msgspec.structs.replace(stored.session, owner=owner, role="owner")
         return msgspec.structs.replace(stored.session, owner=owner.without_email(), role=stored.collaborators[user])
+
+    def _list_view(self, user: UserId, session: SessionId) -> ListedSession:
+        """A session in a list. Nothing happens here but changes of it, and everybody knows of them."""
+        view = self._view(user, session)
+        return ListedSession(
+            **msgspec.structs.asdict(view),
+            last_activity_at=view.updated_at,
+            unread=0,
+            seen_at=self._sessions[session].seen_at(user),
+            cover_upload_id=None,
+        )
+
+    def _find_places(self, user: UserId, order: Order, search: str) -> _Places:
+        """The places of the user's sessions with such names, in that order, the first one last."""
+        sessions = [self._list_view(user, session) for _, session in self._places.get(user, [])]
+        cursors = [place_in_list(each, order) for each in sessions if search in each.name.casefold()]
+        return sorted((cursor.created_at, cursor.id) for cursor in cursors)
 
     def _collaborator(self, stored: _StoredSession, user: UserId) -> Collaborator:
         person = self._people[user]

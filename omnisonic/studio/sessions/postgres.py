@@ -7,7 +7,20 @@ done whole or not at all. Shutdown: the owner of `Database` closes it.
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from omnisonic.models import Collaborator, GivenRole, Invite, InviteId, LoginId, Role, Session, SessionId, UserId
+import msgspec.structs
+
+from omnisonic.models import (
+    Collaborator,
+    GivenRole,
+    Invite,
+    InviteId,
+    ListedSession,
+    LoginId,
+    Role,
+    Session,
+    SessionId,
+    UserId,
+)
 from omnisonic.models.activity import ROLE, ActivityEvent, ActivityField, ActivityKind
 from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import NIL_UUID, uuid_or_none
@@ -28,11 +41,15 @@ from omnisonic.studio.sessions import (
     NoSuchSession,
     NotSignedIn,
     Offer,
+    Order,
     OwnerOnly,
     People,
+    Seen,
     SessionStore,
     TooManyInvites,
+    place_in_list,
 )
+from omnisonic.studio.sessions import listing_statements as listing
 from omnisonic.studio.sessions import session_statements as statements
 from omnisonic.studio.sessions.session_changes import (
     change_session,
@@ -60,15 +77,33 @@ class PostgresSessions:
         self._use = use or LoginUse(database)
         self._tell = tell
 
-    async def list(self, login: LoginId, *, limit: int, before: Cursor | None = None) -> Listing:
+    async def list(
+        self,
+        login: LoginId,
+        *,
+        limit: int,
+        before: Cursor | None = None,
+        order: Order = "created",
+        search: str | None = None,
+    ) -> Listing:
         cursor = before or _FIRST
         length = max(1, min(limit, LONGEST_PAGE))
         values = cursor.created_at, uuid_or_none(cursor.id) or NIL_UUID, length + 1
-        rows = await self._use.fetch_rows(statements.LIST, login, *values)
-        sessions = [session_from_row(row) for row in rows if row["id"] is not None]
+        if order == "created" and not search:
+            rows = await self._use.fetch_rows(listing.LIST, login, *values)
+        else:
+            statement = listing.FIND_BY_CREATION if order == "created" else listing.FIND_BY_ACTIVITY
+            rows = await self._use.fetch_rows(statement, login, *values, listing.patterns_of(search))
+        sessions = [_listed(row) for row in rows if row["id"] is not None]
         page = sessions[:length]
-        last = Cursor(page[-1].created_at, page[-1].id) if len(sessions) > length else None
+        last = place_in_list(page[-1], order) if len(sessions) > length else None
         return Listing(rows[0]["user_id"], page, last)
+
+    async def see(self, login: LoginId, session: SessionId) -> Seen:
+        row = await self._use.fetch_row(listing.SEE, login, uuid_or_none(session))
+        if row["now"] is None:
+            raise NoSuchSession
+        return Seen(row["now"], row["before"])
 
     async def get(self, login: LoginId, session: SessionId) -> Session:
         return (await self.find(login, session)).session
@@ -216,6 +251,11 @@ async def _record_member(
     name = await name_of(transaction, user)
     change: tuple[ActivityField, Role, Role] | None = None if roles is None else (ROLE, *roles)
     return await record(transaction, session=session, actor=actor, kind=kind, subject=user, name=name, change=change)
+
+
+def _listed(row: Row) -> ListedSession:
+    more = {name: row[name] for name in ("last_activity_at", "unread", "seen_at", "cover_upload_id")}
+    return ListedSession(**msgspec.structs.asdict(session_from_row(row)), **more)
 
 
 def _collaborator(row: Row, role: GivenRole) -> Collaborator:

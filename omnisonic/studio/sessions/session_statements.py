@@ -45,37 +45,17 @@ def columns(session: str) -> str:
     )
 
 
-_ROLE: Final = "CASE WHEN owner.id = login.user_id THEN 'owner' ELSE {member}.role END AS role"
+ROLE: Final = "CASE WHEN owner.id = login.user_id THEN 'owner' ELSE {member}.role END AS role"
 
 GET: Final = f"""
 -- $1 sign-in, $2 session. One row, as soon as the sign-in holds; NULLs but for the user when they have no role in
 -- the session.
-SELECT {columns("session")}, {_ROLE.format(member="member")}, login.user_id::text
+SELECT {columns("session")}, {ROLE.format(member="member")}, login.user_id::text
 FROM live_logins AS login
 LEFT JOIN session_members AS member ON member.user_id = login.user_id AND member.session_id = $2
 LEFT JOIN sessions AS session ON session.id = member.session_id
 LEFT JOIN users AS owner ON owner.id = session.owner_id
 WHERE login.id = $1
-"""
-
-LIST: Final = f"""
--- $1 sign-in, $2 and $3 the time and the id to begin after, $4 how many. One row at least, with the user, as soon as
--- the sign-in holds. The places come from the index alone, no more of them than wanted; the constant tells the planner
--- that they are few.
-SELECT {columns("session")}, {_ROLE.format(member="place")}, login.user_id::text
-FROM live_logins AS login
-LEFT JOIN LATERAL (
-    SELECT first.session_id, first.role FROM (
-        SELECT member.session_id, member.role FROM session_members AS member
-        WHERE member.user_id = login.user_id AND (member.created_at, member.session_id) < ($2, $3)
-        ORDER BY member.created_at DESC, member.session_id DESC
-        LIMIT 101
-    ) AS first LIMIT $4
-) AS place ON true
-LEFT JOIN sessions AS session ON session.id = place.session_id
-LEFT JOIN users AS owner ON owner.id = session.owner_id
-WHERE login.id = $1
-ORDER BY session.created_at DESC, session.id DESC
 """
 
 CREATE: Final = f"""

@@ -16,6 +16,8 @@ from omnisonic.stores.presence import Lease
 from tests.http.running import SECRET, Web, running_web
 
 JSON: Final = {"Content-Type": "application/json"}
+OF_LISTS: Final = {"lastActivityAt", "unread", "seenAt", "coverUploadId"}
+"""What only lists say of a session."""
 NO_SESSION: Final = "00000000-0000-4000-8000-00000000dead"
 
 
@@ -64,13 +66,40 @@ def test_a_session_is_found_by_its_id(web: Web) -> None:
         assert ada.get("/api/sessions", params={"id": written}).status_code == 404
 
 
+def listed(client: httpx.Client, **query: str) -> list[dict[str, Any]]:
+    """The sessions in the list, without what only the list says of them."""
+    sessions: list[dict[str, Any]] = client.get("/api/sessions", params=query).json()["sessions"]
+    return [{name: each[name] for name in each if name not in OF_LISTS} for each in sessions]
+
+
 def test_sessions_are_listed_newest_first(web: Web) -> None:
-    """The list says who is asking, and that there is no more."""
+    """The list says who is asking, what is new in each session, and that there is no more."""
     ada = web.sign_up("ada@example.com")
     assert ada.get("/api/sessions").json()["sessions"] == []
     made = [make(ada, name) for name in "abc"]
     answer = ada.get("/api/sessions").json()
-    assert answer == {"sessions": made[::-1], "currentUserId": made[0]["owner"]["id"], "nextBefore": None}
+    assert answer == answer | {"currentUserId": made[0]["owner"]["id"], "nextBefore": None}
+    assert listed(ada) == made[::-1]
+    for session in answer["sessions"]:
+        assert set(session) == set(made[0]) | OF_LISTS
+        assert (session["lastActivityAt"], session["unread"]) == (session["createdAt"], 0)
+
+
+def test_the_list_has_an_order_can_be_searched_and_says_what_is_new(web: Web) -> None:
+    """By activity, page by page; what others do is new until it is seen."""
+    ada, bob = web.sign_up("ada@example.com"), web.sign_up("bob@example.com")
+    one, two, _ = [make(ada, name)["id"] for name in ("one jam", "two jam", "three")]
+    invite = ada.post(f"/api/sessions/{one}/invites", json={}).json()["url"]
+    assert bob.post(f"/api{httpx.URL(invite).path}").status_code == 200
+    found = {"order": "activity", "q": " JAM ", "limit": "1"}
+    first = ada.get("/api/sessions", params=found).json()
+    second = ada.get("/api/sessions", params=found | {"before": first["nextBefore"]}).json()
+    assert [page["sessions"][0]["id"] for page in (first, second)] == [one, two]
+    assert (first["sessions"][0]["unread"], second["nextBefore"]) == (1, None)
+    seen = [ada.post(f"/api/sessions/{one}/seen").json() for _ in range(2)]
+    assert seen[1]["previouslySeenAt"] == seen[0]["seenAt"] > first["sessions"][0]["seenAt"]
+    (now, _) = ada.get("/api/sessions", params={"q": "jam", "order": "activity"}).json()["sessions"]
+    assert (now["unread"], now["seenAt"]) == (0, seen[1]["seenAt"])
 
 
 def test_pages_stay_right_while_sessions_are_made(web: Web) -> None:
@@ -94,8 +123,7 @@ def test_a_time_is_a_place_in_the_list_too(web: Web) -> None:
     """`before` a session's `createdAt` lists those made earlier; before tomorrow lists all."""
     ada = web.sign_up("ada@example.com")
     first, second = make(ada, "first"), make(ada, "second")
-    listed = ada.get("/api/sessions", params={"before": second["createdAt"]}).json()["sessions"]
-    assert listed == [first]
+    assert listed(ada, before=second["createdAt"]) == [first]
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert len(ada.get("/api/sessions", params={"before": tomorrow}).json()["sessions"]) == 2
     assert ada.get("/api/sessions?before=2999-02-31T23:59:59.999999Z").status_code == 200
@@ -119,6 +147,8 @@ def test_a_time_is_a_place_in_the_list_too(web: Web) -> None:
         ("before=2026-01-01T00:00:00Z_x", "invalid_before"),
         ("before=0000-01-01T00:00:00Z", "invalid_before"),
         ("before=%ff", "invalid_id"),
+        ("order=name", "invalid_order"),
+        ("q=" + "x" * 121, "invalid_q"),
         ("id=a&id=b", "invalid_id"),
     ],
 )

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from omnisonic.stores.bus.events import RoleLost, RoomSaid
-from tests.http.api.test_sessions import make
+from tests.http.api.test_sessions import listed, make
 from tests.http.route_table import UNKNOWN
 from tests.http.running import Web, running_web
 from tests.postgres_server import PostgresServer, fresh_database
@@ -66,7 +66,7 @@ def test_whoever_accepts_the_invite_shares_the_session(web: Web) -> None:
     assert bob.get("/api/sessions", params={"id": session["id"]}).status_code == 404
     share(ada, session, bob, bob, ada)
     ada_seen = {"id": user_id(ada), "name": "ada", "email": None, "image": None}
-    assert bob.get("/api/sessions").json()["sessions"] == [session | {"role": "editor", "owner": ada_seen}]
+    assert listed(bob) == [session | {"role": "editor", "owner": ada_seen}]
     bob_seen = {"id": user_id(bob), "name": "Bob", "email": "bob@example.com", "image": None}
     for client, owner in ((ada, session["owner"]), (bob, ada_seen)):
         sharing = client.get(f"/api/sessions/{session['id']}/collaborators").json()

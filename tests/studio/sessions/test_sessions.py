@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
+import msgspec
 import pytest
 import trio
 
 from omnisonic.identity.logins import login_id, new_token
-from omnisonic.models import LoginId, Session
-from omnisonic.studio.sessions import LONGEST_PAGE, Change, Cursor, NoSuchSession, NotSignedIn, SessionStore
+from omnisonic.models import LoginId, Session, SessionId
+from omnisonic.studio.sessions import LONGEST_PAGE, Change, Cursor, NoSuchSession, NotSignedIn, Order, SessionStore
 from tests.studio.asking import (
     CLOCKS_S,
     NOBODY,
@@ -36,7 +37,10 @@ async def test_a_session_is_as_it_was_made(people: People) -> None:
     assert abs(made.created_at - datetime.now(UTC)) < timedelta(seconds=CLOCKS_S)
     assert await people.store.get(ada, made.id) == made
     listing = await people.store.list(ada, limit=10)
-    assert (listing.user, listing.sessions, listing.next_before) == (person.id, [made], None)
+    (listed,) = listing.sessions
+    assert (listing.user, listed.id, listing.next_before) == (person.id, made.id, None)
+    assert {name: getattr(listed, name) for name in Session.__struct_fields__} == msgspec.structs.asdict(made)
+    assert (listed.last_activity_at, listed.unread, listed.cover_upload_id) == (made.created_at, 0, None)
 
 
 async def test_another_users_session_does_not_exist(people: People) -> None:
@@ -193,13 +197,15 @@ async def test_a_page_can_begin_anywhere(people: People) -> None:
     ada, _ = await people.arrives("ada")
     old, middle, _new = [await people.store.create(ada, f"{number}") for number in range(3)]
 
-    async def after(created_at: datetime, session: str) -> list[Session]:
-        return (await people.store.list(ada, limit=10, before=Cursor(created_at, session))).sessions
+    async def after(created_at: datetime, session: str) -> list[SessionId]:
+        return [
+            each.id for each in (await people.store.list(ada, limit=10, before=Cursor(created_at, session))).sessions
+        ]
 
-    assert await after(middle.created_at, "") == [old]
-    assert await after(middle.created_at, "no uuid") == [old]
-    assert await after(middle.created_at, "ffffffff-ffff-ffff-ffff-ffffffffffff") == [middle, old]
-    assert await after(middle.created_at, middle.id) == [old]
+    assert await after(middle.created_at, "") == [old.id]
+    assert await after(middle.created_at, "no uuid") == [old.id]
+    assert await after(middle.created_at, "ffffffff-ffff-ffff-ffff-ffffffffffff") == [middle.id, old.id]
+    assert await after(middle.created_at, middle.id) == [old.id]
     assert await after(datetime(1970, 1, 1, tzinfo=UTC), "") == []
 
 
@@ -212,6 +218,39 @@ async def test_a_page_has_its_bounds(people: People, limit: int, shown: int) -> 
     listing = await people.store.list(ada, limit=limit)
     assert len(listing.sessions) == shown
     assert listing.next_before == Cursor(listing.sessions[-1].created_at, listing.sessions[-1].id)
+
+
+async def test_a_list_has_an_order_and_can_be_searched(people: People) -> None:
+    """By creation or by the last change, page by page; for a part of the name, in capitals or not."""
+    ada, _ = await people.arrives("ada")
+    made = [await people.store.create(ada, name) for name in ("Ärger", "Night jam", "Late JAM", "100 %_\\")]
+    for session in (made[2], made[0]):
+        await people.store.change(ada, session.id, Change(tempo_bpm=90))
+
+    async def found(order: Order, search: str | None = None) -> list[str]:
+        listed: list[str] = []
+        before: Cursor | None = None
+        while True:
+            page = await people.store.list(ada, limit=1, before=before, order=order, search=search)
+            listed += [session.name for session in page.sessions]
+            if (before := page.next_before) is None:
+                return listed
+
+    assert await found("created") == ["100 %_\\", "Late JAM", "Night jam", "Ärger"]
+    assert await found("activity") == ["Ärger", "Late JAM", "100 %_\\", "Night jam"]
+    assert await found("activity", "jam") == ["Late JAM", "Night jam"]
+    for search, names_ in (("äRGER", ["Ärger"]), ("%_\\", ["100 %_\\"]), ("_", ["100 %_\\"]), ("\0", []), ("x", [])):
+        assert await found("created", search) == names_, search
+
+
+async def test_what_was_seen_stays_seen(people: People) -> None:
+    """Each time it is until now, and says until when it was before."""
+    ada, _ = await people.arrives("ada")
+    made = await people.store.create(ada, "Night jam")
+    first = await people.store.see(ada, made.id)
+    second = await people.store.see(ada, made.id)
+    assert first.before <= first.now == second.before <= second.now
+    assert (await people.store.list(ada, limit=1)).sessions[0].seen_at == second.now
 
 
 async def test_what_is_given_changes_and_the_rest_stays(people: People) -> None:
