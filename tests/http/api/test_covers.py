@@ -1,6 +1,6 @@
 """The waveform of an upload as a small picture (`omnisonic.http.api.covers`)."""
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from omnisonic.http.api.covers import BARS, HEIGHT, draw_cover
 from tests.http.api.test_uploads import brought
@@ -18,7 +18,7 @@ def test_a_cover_is_drawn_once_there_are_peaks_and_kept(web: Web) -> None:
     answer = ada.get(path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
     assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
-    (drawn,) = ElementTree.fromstring(answer.text)
+    (drawn,) = ET.fromstring(answer.text)
     assert drawn.attrib["d"].count("M") == BARS
     assert f"v{HEIGHT}" in drawn.attrib["d"]
     assert draw_cover([0.0, 0.0]).count("v2") == 2
