@@ -55,7 +55,7 @@ export class SessionList {
   }
 
   #settle() {
-    if (this.count && (this.#list.matches(":hover") || this.#list.contains(document.activeElement))) return;
+    if (this.#isInUse()) return;
     for (const session of this.#waiting.values()) this.#put(session);
     this.#waiting.clear();
     const lines = [...this.#list.children].sort((one, other) => time(other) - time(one));
@@ -63,6 +63,12 @@ export class SessionList {
       // Only what is out of its place is moved: a line that moves is drawn anew.
       if (this.#list.children[place] !== line) this.#list.insertBefore(line, this.#list.children[place]);
     });
+  }
+
+  // A finger leaves nothing hovering behind that would mean anything.
+  #isInUse() {
+    const isPointedAt = matchMedia("(hover: hover)").matches && this.#list.matches(":hover");
+    return this.count > 0 && (isPointedAt || this.#list.contains(document.activeElement));
   }
 
   // What the page should hold and does not is deleted, or shared no more.
