@@ -52,12 +52,12 @@ def test_another_persons_fader_is_undone(visit: Visit, site: Web, gateway: Gatew
     pass_on(site, gateway, "upload.changed")
     pass_on(site, gateway, "activity.added")
     moved = activity(ada).first
-    expect(moved).to_contain_text("Bo moved the gain of take.wav from 0 dB to \N{MINUS SIGN}1 dB")
+    expect(moved).to_contain_text("Bo moved the gain of take from 0 dB to \N{MINUS SIGN}1 dB")
     expect(activity(ada)).to_have_count(3)
     expect(stem(ada, "take.wav").get_by_label("Gain")).to_have_value("-1")
     undo(moved).click()
     expect(activity(ada)).to_have_count(4)
-    expect(activity(ada).first).to_contain_text("Ada moved the gain of take.wav back from \N{MINUS SIGN}1 dB to 0 dB")
+    expect(activity(ada).first).to_contain_text("Ada moved the gain of take back from \N{MINUS SIGN}1 dB to 0 dB")
     expect(undo(activity(ada).first)).to_be_focused()
     expect(activity(ada).nth(1)).to_contain_text("Undone by Ada")
     expect(undo(activity(ada).nth(1))).to_have_count(0)
@@ -83,16 +83,16 @@ def test_a_removed_stem_is_brought_back(visit: Visit, site: Web, gateway: Gatewa
     pass_on(site, gateway, "upload.removed")
     pass_on(site, gateway, "activity.added")
     for page in (ada, bo):
-        expect(activity(page).first).to_contain_text("Ada removed take.wav")
+        expect(activity(page).first).to_contain_text("Ada removed take")
         expect(stems(page)).to_have_count(0)
     expect(undo(activity(bo).first)).to_have_count(0)
     undo(activity(ada).first).click()
-    expect(activity(ada).first).to_contain_text("Ada brought take.wav back")
+    expect(activity(ada).first).to_contain_text("Ada brought take back")
     pass_on(site, gateway, "upload.added")
     pass_on(site, gateway, "activity.added")
     for page in (ada, bo):
         expect(stem(page, "take.wav").get_by_role("button", name="Play")).to_be_visible()
-        expect(activity(page).first).to_contain_text("Ada brought take.wav back")
+        expect(activity(page).first).to_contain_text("Ada brought take back")
 
 
 def test_name_and_tempo_are_undone_by_the_owner(visit: Visit, site: Web) -> None:
@@ -130,7 +130,7 @@ def test_what_was_changed_meanwhile_says_so(visit: Visit, site: Web) -> None:
     visit.expects("409")
     undo(moved).click()
     expect(activity(page).first).to_contain_text(
-        "Ada moved the gain of take.wav from \N{MINUS SIGN}6 dB to \N{MINUS SIGN}3 dB"
+        "Ada moved the gain of take from \N{MINUS SIGN}6 dB to \N{MINUS SIGN}3 dB"
     )
     expect(activity(page).nth(1).get_by_role("alert")).to_have_text("Ada has changed it since.")
     expect(undo(activity(page).nth(1))).to_have_count(0)
@@ -200,7 +200,7 @@ def test_a_name_like_markup_is_a_name(visit: Visit, site: Web) -> None:
     take = brought(site, session, name)
     mix(site, "Bo", take, muted=True)
     page = opened(visit(studio(session), who="Ada"))
-    expect(activity(page).first).to_contain_text(f"Bo muted {name}")
+    expect(activity(page).first).to_contain_text("Bo muted <b onclick=alert(1)>")
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
@@ -219,9 +219,7 @@ def test_it_fits_on_every_screen(visit: Visit, site: Web, width: int) -> None:
         box = control.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 44
-    expect(undo(activity(page).first)).to_have_accessible_description(
-        re.compile("^W+ moved W+.wav from 0 s to 12.5 s$")
-    )
+    expect(undo(activity(page).first)).to_have_accessible_description(re.compile("^W+ moved W+ from 0 s to 12.5 s$"))
 
 
 def test_by_keyboard_alone(visit: Visit, site: Web) -> None:
@@ -240,7 +238,7 @@ def test_by_keyboard_alone(visit: Visit, site: Web) -> None:
     expect(undo(activity(page).first)).to_be_focused()
     page.keyboard.press("Enter")
     expect(activity(page)).to_have_count(5)
-    expect(activity(page).first).to_contain_text("Ada moved the gain of take.wav back from 0 dB to \N{MINUS SIGN}6 dB")
+    expect(activity(page).first).to_contain_text("Ada moved the gain of take back from 0 dB to \N{MINUS SIGN}6 dB")
 
 
 def test_a_restored_file_is_not_told_as_a_new_one(visit: Visit, site: Web, gateway: GatewayThread) -> None:

@@ -1,0 +1,49 @@
+"""The words for what happens to tracks, in Node and without a browser (`http/static/panels/activity_words.js`)."""
+
+import json
+import subprocess
+from typing import Final
+
+import pytest
+
+from omnisonic.http.core.static_files import STATIC_DIR
+from tests.client_js.programs import DEADLINE_S, node_command
+
+PROGRAM: Final = """
+const [words, events] = process.argv.slice(-2);
+const { inWords } = await import(words);
+const about = { kind: "upload.changed", subjectName: "Bass" };
+console.log(JSON.stringify(JSON.parse(events).map((event) => inWords({ ...about, ...event }))));
+"""
+EVENTS: Final = {
+    "renamed a track from “Bass” to “Low end”": {"field": "name", "before": "Bass", "after": "Low end"},
+    "moved Bass up": {"field": "position", "before": 4, "after": 1.5},
+    "moved Bass back down": {"field": "position", "before": 1.5, "after": 4, "undoes": "e"},
+    "made Bass a track of its own": {"field": "takeOf", "subjectId": "u", "before": "t", "after": "u"},
+    "moved a take to the track Bass": {"field": "takeOf", "subjectId": "u", "before": "u", "after": "t"},
+    "chose another take of Bass": {"field": "chosen", "before": "u", "after": "v"},
+    "went back to the take of Bass before": {"field": "chosen", "before": "v", "after": "u", "undoes": "e"},
+    "chose another take of Bass and went back": {"field": "chosen", "before": "u", "after": "u"},
+    "trimmed the beginning of Bass from 0 s to 1.5 s": {"field": "trimStartSeconds", "before": 0, "after": 1.5},
+    "trimmed the end of Bass from 0 s to 2 s": {"field": "trimEndSeconds", "before": 0, "after": 2},
+    "set the fade-in of Bass back from 2 s to 0 s": {"field": "fadeInSeconds", "before": 2, "after": 0, "undoes": "e"},
+    "set the fade-out of Bass from 0 s to 2 s": {"field": "fadeOutSeconds", "before": 0, "after": 2},
+}
+
+
+def test_what_happens_to_tracks_has_words() -> None:
+    """Each field of a track and of a clip, and how it sounds when it is undone."""
+    command = node_command()
+    if not command:
+        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
+    words = (STATIC_DIR / "panels" / "activity_words.js").as_uri()
+    options = "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "--input-type=module", "--eval", PROGRAM
+    ended = subprocess.run(
+        [*command, *options, words, json.dumps(list(EVENTS.values()))],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == list(EVENTS)
