@@ -28,6 +28,7 @@ from omnisonic.http.api.markers import Markers
 from omnisonic.http.api.member_connection import GatewayEntrance
 from omnisonic.http.api.messages import Messages
 from omnisonic.http.api.metrics import Metrics
+from omnisonic.http.api.originals import Originals
 from omnisonic.http.api.presence import Presence
 from omnisonic.http.api.request_rates import RequestRates
 from omnisonic.http.api.room_events import RoomEvents
@@ -65,6 +66,7 @@ from omnisonic.studio.access import AccessStore
 from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.activity.activity_store import ActivityStore
+from omnisonic.studio.archives.session_files import SessionFiles
 from omnisonic.studio.comments.comment_store import CommentStore
 from omnisonic.studio.exports.export_store import ExportStore
 from omnisonic.studio.markers.marker_store import MarkerStore
@@ -108,6 +110,7 @@ class Stores:
     resumable: ResumableStore
     segments: SegmentStore
     exports: ExportStore
+    files: SessionFiles
     activity: ActivityStore
     comments: CommentStore
     markers: MarkerStore
@@ -193,6 +196,7 @@ def create_app(
         Downloads(stores.uploads, file_responder, download_links, current_user.login),
         Covers(stores.uploads, current_user.login),
         Segments(stores.segments, file_responder, current_user.login),
+        Originals(stores.files, stores.storage, file_responder, current_user.login),
         Activity(stores.activity, room_events, current_user.login),
         Comments(stores.comments, room_events, current_user.login),
         Markers(stores.markers, room_events, current_user.login),

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -48,6 +48,15 @@ class Download(msgspec.Struct, frozen=True, array_like=True):
     mime_type: str
     size: int
     etag: str
+
+
+class Stream(NamedTuple):
+    """A file that is made while it is sent, and its size in bytes. `chunks` is closed when the client goes away."""
+
+    chunks: AsyncIterator[bytes]
+    file_name: str
+    mime_type: str
+    size: int
 
 
 class DownloadLinks:
@@ -187,6 +196,25 @@ class FileResponder:
             body = _stream_chunks(first, chunks)
         response = Response(body, 200 if requested is None else 206, headers, content_type=download.mime_type)
         response.timeout = None  # no limit in all: a stalled client is cut off by its connection
+        return response
+
+    async def respond_with_stream(self, stream: Stream) -> Response:
+        """Respond to the current request with a file that is made while it is sent, without ranges.
+
+        Raises `Refusal` (429, 503), and what the first of its chunks raises.
+        """
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": attachment(stream.file_name),
+            "Content-Length": str(stream.size),
+            "Content-Security-Policy": SANDBOX,
+        }
+        body: Any = _empty_body()
+        if request.method != "HEAD":
+            call_at_end(self._slots.take(request_address(self._proxies)))
+            body = _stream_chunks(await anext(stream.chunks), stream.chunks)
+        response = Response(body, 200, headers, content_type=stream.mime_type)
+        response.timeout = None  # as above
         return response
 
 

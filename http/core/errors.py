@@ -18,6 +18,7 @@ from omnisonic.stores.presence import TooManyLeases
 from omnisonic.stores.storage import NoSuchObject, StorageFull
 from omnisonic.studio.access import MemberReserved
 from omnisonic.studio.activity import AlreadyUndone, CannotUndo, ChangedSince, NoSuchActivity
+from omnisonic.studio.archives import NothingToTake, TooManyFiles
 from omnisonic.studio.comments import AuthorOnly, NoSuchComment, TooManyComments
 from omnisonic.studio.exports import NoSuchExport, RequesterOnly
 from omnisonic.studio.markers import NoSuchMarker, TooManyMarkers
@@ -88,6 +89,8 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     TooManyComments: 409,
     NoSuchMarker: 404,
     TooManyMarkers: 409,
+    NothingToTake: 409,
+    TooManyFiles: 409,
     NoPeaks: 404,
     NoSegments: 404,
     NoSuchSegment: 404,

@@ -77,6 +77,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("DELETE", "/api/sessions/<id:session_id>/collaborators/<id:user_id>"): OWNERS,
     ("POST", "/api/sessions/<id:session_id>/ownership"): Decision(401, 404, {"userId": "{user_id}"}),
     ("POST", "/api/sessions/<id:session_id>/seen"): OWNERS,
+    ("GET", "/api/sessions/<id:session_id>/stems.zip"): OWNERS,
     ("GET", "/api/sessions/<id:session_id>/activity"): OWNERS,
     ("POST", "/api/sessions/<id:session_id>/activity/<id:event_id>/undo"): OWNERS,
     ("GET", "/api/sessions/<id:session_id>/comments"): OWNERS,

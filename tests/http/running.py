@@ -39,6 +39,7 @@ from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity.activity_store import ActivityStore
+from omnisonic.studio.archives.session_files import SessionFiles
 from omnisonic.studio.comments.comment_store import CommentStore
 from omnisonic.studio.exports.export_queue import ExportQueue
 from omnisonic.studio.exports.export_store import ExportStore
@@ -237,6 +238,7 @@ def _stores(
         ),
         resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
         segments=SegmentStore(database, use),
+        files=SessionFiles(database, use),
         exports=ExportStore(
             database,
             use,

@@ -32,6 +32,7 @@ RIGHTS: Final[dict[Route, Right]] = {
     ("POST", "/api/sessions/<id:session_id>/comments"): "all",
     ("PATCH", COMMENT): "all",
     ("GET", "/api/sessions/<id:session_id>/markers"): "all",
+    ("GET", "/api/sessions/<id:session_id>/stems.zip"): "all",
     ("GET", "/sessions/<id:session_id>"): "all",
     ("GET", "/api/upload/list"): "all",
     ("GET", UPLOAD): "all",
