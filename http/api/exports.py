@@ -44,7 +44,9 @@ class NewExport(Input):
 
     session_id: Id
     format: Annotated[ExportFormat, BeforeValidator(_lower_case)] = Field(
-        default="wav", description="24-bit WAV, FLAC or MP3, at 48 kHz, in stereo."
+        default="wav",
+        description="24-bit WAV, FLAC or MP3, at 48 kHz, in stereo; or `stems`: a zip with every track as a "
+        "24-bit WAV at 48 kHz from bar 1, and a DAWproject and a Reaper file that place them.",
     )
 
 
@@ -94,7 +96,7 @@ class Exports:
         ExportAnswer, 400, 401, 403, 404, 408, 413, 415, 429, 503, status=202, body=NewExport, security=COOKIE
     )
     async def create(self) -> Response:
-        """Request a mixdown of a session. Download it from `url`, which waits for it. The live room is notified."""
+        """Request a mixdown or stems of a session. Download them from `url`, which waits. The live room is notified."""
         login = self._login()
         new_export = await read_json(NewExport)
         try:

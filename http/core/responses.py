@@ -232,11 +232,11 @@ class MarkerAnswer(msgspec.Struct, frozen=True):
 
 
 class ExportAnswer(msgspec.Struct, frozen=True, rename="camel"):
-    """A mixdown, requested or finished, and the address of its file.
+    """A mixdown or stems, requested or finished, and the address of the file.
 
     `progress` is in percent. `errorMessage` says why it failed. Size, duration, loudness and peak are null until it is
-    finished; `loudnessLufs` stays null when the mix is too quiet to measure, `peakDbfs` when it is silent. `warning`
-    says which files are missing in the mix, null for none.
+    finished; `loudnessLufs` stays null when the mix is too quiet to measure, `peakDbfs` when it is silent, and both for
+    stems. `warning` says which files are missing, null for none.
     """
 
     url: str

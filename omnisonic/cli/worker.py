@@ -37,6 +37,7 @@ from omnisonic.studio.segments.cutting import Cutting
 from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_worker import AT_ONCE as CUT_AT_ONCE
 from omnisonic.studio.segments.segment_worker import SegmentWorker
+from omnisonic.studio.stems.exporter import export_stems
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AT_ONCE, AnalysisWorker
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -94,6 +95,7 @@ async def _work(
             storage,
             partial(mix, at_idle_priority=yields),
             publish,
+            export_stems=partial(export_stems, at_idle_priority=yields),
             at_once=settings.export_worker_concurrency,
             mix_s=settings.export_max_duration_seconds,
             telemetry=telemetry,

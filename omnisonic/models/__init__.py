@@ -26,7 +26,10 @@ ExportId: TypeAlias = str
 """A UUID."""
 InviteId: TypeAlias = str
 """A UUID."""
-ExportFormat: TypeAlias = Literal["wav", "flac", "mp3"]
+AudioFormat: TypeAlias = Literal["wav", "flac", "mp3"]
+"""A mixdown as one file."""
+ExportFormat: TypeAlias = Literal[AudioFormat, "stems"]
+"""A mixdown, or every track as a file of its own, in one zip."""
 ExportStatus: TypeAlias = Literal["pending", "processing", "completed", "failed"]
 Role: TypeAlias = Literal["owner", "editor", "listener"]
 """What somebody may do in a session. An editor may change all of it but its settings, people and end; a listener hears,
@@ -215,11 +218,11 @@ class Upload(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Export(msgspec.Struct, frozen=True, rename="camel"):
-    """A mixdown of a session, requested or finished (SPEC 3).
+    """A mixdown or the stems of a session, requested or finished (SPEC 3).
 
     `progress` is in percent; `error_message` is a sentence once it has failed. These are None until it is finished:
     `file_size` in bytes, `duration_seconds`, `loudness_lufs` (ITU-R BS.1770; None for what is too quiet to measure),
-    `peak_dbfs` (None for silence), and `warning`, which says what is missing of its files.
+    `peak_dbfs` (None for silence), both None for stems, and `warning`, which says what is missing of its files.
     """
 
     id: ExportId

@@ -1,8 +1,10 @@
 """Mixdowns by the whole product: whatever happens to worker and storage, each is made once, or it is told why not."""
 
 import contextlib
+import io
 import itertools
 import signal
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -49,9 +51,9 @@ class Band:
         assert changed.status_code == 200, changed.text
         return upload
 
-    def ask(self) -> None:
-        """Ask for a mixdown."""
-        asked = self.client.post("/api/export", json={"sessionId": self.session, "format": "flac"})
+    def ask(self, format_: str = "flac") -> None:
+        """Ask for a mixdown, or another export."""
+        asked = self.client.post("/api/export", json={"sessionId": self.session, "format": format_})
         assert asked.status_code == 202, asked.text
         self.export = asked.json()["exportId"]
 
@@ -133,6 +135,26 @@ def check_made(band: Band, objects: list[str]) -> None:
     assert len(objects) == 1
     got = band.client.get(f"/api/export/{band.export}/download")
     assert (got.status_code, got.content[:4], len(got.content)) == (200, b"fLaC", state["fileSize"])
+
+
+def test_a_band_takes_its_stems_home(band: Band) -> None:
+    """Every track from bar 1 on, as long as the longest, with the projects; and the files as they came."""
+    band.client.patch(f"/api/upload/{band.stem}", json={"offsetSeconds": 0.5, "muted": True})
+    band.upload("bass.flac", 0.0)
+    band.ask("stems")
+    state = band.once_over()
+    assert (state["status"], state["durationSeconds"], state["warning"]) == ("completed", 1.5, None), state
+    got = band.client.get(f"/api/export/{band.export}/download")
+    assert (got.headers["Content-Type"], len(got.content)) == ("application/zip", state["fileSize"])
+    with zipfile.ZipFile(io.BytesIO(got.content)) as archive:
+        assert archive.testzip() is None
+        names = ["Night jam.dawproject", "Night jam.rpp", "01 late tone.wav", "02 bass.wav"]
+        assert archive.namelist() == [f"Night jam stems/{name}" for name in names]
+        assert len({info.file_size for info in archive.infolist() if info.filename.endswith(".wav")}) == 1
+    originals = band.client.get(f"/api/sessions/{band.session}/stems.zip")
+    with zipfile.ZipFile(io.BytesIO(originals.content)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"Night jam originals/{name}.flac" for name in ("01 late tone", "02 bass")]
 
 
 def test_a_worker_killed_twice_while_it_mixes_makes_it_once(place: Place, band: Band) -> None:

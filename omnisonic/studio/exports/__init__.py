@@ -1,4 +1,6 @@
-"""Exports: mixdowns of a session, requested by its members and made by a worker (SPEC 3). Errors, events and models.
+"""Exports: mixdowns of a session, and its stems, requested by its members and made by a worker (SPEC 3).
+
+Here are the errors, events and models.
 
 A row of `exports` is a job (`omnisonic.studio.exports.export_queue`) until it is completed or has failed; then it is
 history (`omnisonic.studio.exports.export_store`). The finished file is an object in a `Storage`. Until the statement
@@ -18,11 +20,18 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.models import Export, ExportFormat, ExportId
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.storage import Key
+from omnisonic.studio.archives import ZIP_TYPE
 from omnisonic.wire.payloads import ExportGone, Progress
 
-MEDIA_TYPES: Final[dict[ExportFormat, str]] = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}
+MEDIA_TYPES: Final[dict[ExportFormat, str]] = {
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "stems": ZIP_TYPE,
+}
 LONGEST_LIST: Final = 100
 """Most exports in the list of a session."""
+DISK_FULL: Final = "The studio's disk is full. Ask whoever runs it to make room, then render again."
 PROGRESS: Final = "export.progress"
 REMOVED: Final = "export.removed"
 

@@ -21,6 +21,7 @@ from omnisonic.observability.trace_context import Trace
 from omnisonic.stores.database.pool import Database, Row
 from omnisonic.stores.storage import Key, NoSuchObject
 from omnisonic.studio.exports.export_store import COLUMNS, export_from_row
+from omnisonic.studio.stems import SongMarker
 from omnisonic.studio.uploads import StoredUpload, upload_statements
 from omnisonic.studio.uploads.unreferenced_objects import abandon_object, register_object, try_bind_object
 from omnisonic.studio.uploads.upload_changes import stored_upload
@@ -70,6 +71,11 @@ LEFT JOIN uploads AS upload ON upload.session_id = session.id AND upload.removed
     AND {upload_statements.IS_HEARD}
 WHERE session.id = $1
 ORDER BY upload.muted, upload.created_at, upload.id LIMIT $2
+"""
+
+_MARKERS: Final = """
+-- $1 session.
+SELECT name, at_beat, end_beat FROM markers WHERE session_id = $1 AND removed_at IS NULL ORDER BY at_beat, id
 """
 
 _FIND_MISSING: Final = """
@@ -144,7 +150,8 @@ class Job(msgspec.Struct, frozen=True):
     """An export to be made, under the lease `lease`, with the session's tempo and stems as they are now.
 
     `stems` are the chosen takes that may contain sound with their mix settings, oldest first, muted ones last. When
-    there are more than `MOST_STEMS`, the list has one more than that. `trace` is the trace of the request.
+    there are more than `MOST_STEMS`, the list has one more than that. `trace` is the trace of the request. `markers`
+    are those of the session, for stems.
     """
 
     export: Export
@@ -153,6 +160,7 @@ class Job(msgspec.Struct, frozen=True):
     beats_per_bar: int
     stems: list[StoredUpload]
     trace: Trace | None = None
+    markers: list[SongMarker] = []
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -186,7 +194,8 @@ class ExportQueue:
             if export.status == "failed":
                 return export
             rows = await connection.fetch(_STEMS, export.session_id, MOST_STEMS + 1)
-        return _job_from_rows(export, taken, rows)
+            markers = await connection.fetch(_MARKERS, export.session_id) if export.format == "stems" else []
+        return _job_from_rows(export, taken, rows, markers)
 
     async def count_waiting(self) -> int:
         """Count the jobs that could be taken now."""
@@ -268,7 +277,8 @@ class ExportQueue:
         return None if export is None or export.status not in into else export
 
 
-def _job_from_rows(export: Export, taken: Row, rows: Sequence[Row]) -> Job:
+def _job_from_rows(export: Export, taken: Row, rows: Sequence[Row], markers: Sequence[Row]) -> Job:
     session = rows[0]
     stems = [stored_upload(row) for row in rows if row["id"] is not None]
-    return Job(export, taken["lease"], session["tempo_bpm"], session["beats_per_bar"], stems, taken["trace"])
+    marked = [SongMarker(*marker) for marker in markers]
+    return Job(export, taken["lease"], session["tempo_bpm"], session["beats_per_bar"], stems, taken["trace"], marked)

@@ -8,20 +8,19 @@ Overload, or the database unavailable: `Unavailable` (`omnisonic.stores.database
 it happens completely or not at all. Shutdown: whoever opened the database closes it.
 """
 
-import re
 from typing import Final
 
 from asyncpg.exceptions import ForeignKeyViolationError
 
 from omnisonic.models import Export, ExportFormat, ExportId, LoginId, SessionId, UserId
 from omnisonic.models.activity import ActivityEvent, ActivityKind
-from omnisonic.models.names import is_visible, without_controls
 from omnisonic.observability.trace_context import current_trace
 from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import uuid_or_none
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity import Tell, tell_nobody
 from omnisonic.studio.activity.recording import lock_actor, record
+from omnisonic.studio.archives.file_names import safe_name
 from omnisonic.studio.exports import (
     LONGEST_LIST,
     NoSuchExport,
@@ -34,14 +33,10 @@ from omnisonic.studio.sessions import ListenersChangeNothing, NoSuchSession, Not
 from omnisonic.studio.sessions.session_statements import asked
 from omnisonic.studio.uploads.upload_statements import LOCK_USER
 
-LONGEST_NAME_BYTES: Final = 200
-"""Of a file name's UTF-8 before the ending: file systems take 255, and browsers may append a number."""
 FALLBACK_NAME: Final = "Mixdown"
 """The file name when nothing is left of the session's name."""
-_UNSAFE: Final = re.compile(r'[/\\:*?"<>|]+')
-"""Characters that are special on some file system."""
-_DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-"""Names that Windows reserves, with any ending."""
+STEMS_ENDING: Final = " stems.zip"
+"""Of the file name of stems, after the session's name."""
 
 COLUMNS: Final = """export.id::text, export.session_id::text, export.user_id::text, export.format, export.status,
     export.progress, export.error_message, export.file_name, export.file_size, export.duration_seconds,
@@ -252,10 +247,4 @@ def export_from_row(row: Row) -> StoredExport:
 
 def file_name_of(session_name: str, format_: ExportFormat) -> str:
     """The name of an export's file, such as `Night jam.wav`. Valid on every file system."""
-    name = _UNSAFE.sub("-", without_controls(session_name))
-    name = name.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore").strip(" .")
-    if not is_visible(name.strip("-")):
-        name = FALLBACK_NAME
-    if _DEVICE.fullmatch(name):
-        name = f"{name} mix"
-    return f"{name}.{format_}"
+    return safe_name(session_name, FALLBACK_NAME) + (STEMS_ENDING if format_ == "stems" else f".{format_}")

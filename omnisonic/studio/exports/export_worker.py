@@ -1,4 +1,4 @@
-"""The export worker: takes requested exports from the queue, mixes them, and tells their rooms (SPEC 5.2). Asyncio.
+"""The export worker: takes requested exports from the queue, makes them, and tells their rooms (SPEC 5.2). Asyncio.
 
 It makes several exports at once; several workers may share the queue (`omnisonic.studio.exports.export_queue`). A
 failure that is a file's fault, or a mix that takes too long, is permanent and has a sentence for the user. Other
@@ -19,15 +19,18 @@ from functools import partial
 from typing import BinaryIO, Final, Protocol, cast
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.models import Export, ExportFormat
+from omnisonic.models import AudioFormat, Export
 from omnisonic.stores.storage import Storage, StorageFull
-from omnisonic.studio.exports import CannotRender, RenderLater, progress_event
+from omnisonic.studio.exports import DISK_FULL, CannotRender, RenderLater, progress_event
 from omnisonic.studio.exports.export_queue import CRASHED, ExportQueue, Job
 from omnisonic.studio.exports.heartbeat import Announce, Heartbeat, JobLost, Sleep
+from omnisonic.studio.exports.stems_job import check_room, select_tracks, song_of
 from omnisonic.studio.exports.telemetry import ExportTelemetry
-from omnisonic.studio.exports.transfer import COPY_S, RETRY_S, ExportPublisher, copy_stems, select_audible
+from omnisonic.studio.exports.transfer import COPY_S, RETRY_S, ExportPublisher, copy_stems, select_audible, stem_of
 from omnisonic.studio.job_loop import JobLoop
-from omnisonic.studio.mixdown import Mixed, MixFailed, Project, Stem, TooLong, UnusableStem
+from omnisonic.studio.mixdown import Mixed, MixFailed, Project, TooLong, UnusableStem
+from omnisonic.studio.stems import Song
+from omnisonic.studio.stems.exporter import export_stems
 from omnisonic.studio.uploads import StoredUpload
 
 AT_ONCE: Final = 2
@@ -36,7 +39,6 @@ COPIED_PERCENT: Final = 5
 """Progress when the stems are copied."""
 MIXED_PERCENT: Final = 95
 """Progress when only publishing is left."""
-DISK_FULL: Final = "The studio's disk is full. Ask whoever runs it to make room, then render again."
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +66,25 @@ class Mixer(Protocol):
         project: Project,
         files: Sequence[BinaryIO],
         output: BinaryIO,
-        format_: ExportFormat,
+        format_: AudioFormat,
+        /,
+        *,
+        on_progress: Callable[[float], None],
+        within_s: float,
+    ) -> Awaitable[Mixed]: ...
+
+
+class StemExporter(Protocol):
+    """Writes every track as a WAV into an archive: `omnisonic.studio.stems.exporter.export_stems`.
+
+    Args, errors and cancelling are those of a `Mixer`.
+    """
+
+    def __call__(
+        self,
+        song: Song,
+        files: Sequence[BinaryIO],
+        output: BinaryIO,
         /,
         *,
         on_progress: Callable[[float], None],
@@ -80,6 +100,7 @@ class ExportWorker:
         storage: Where the stems are and the mixdowns go.
         mix: Mixes one export.
         announce: Sends an event to a room.
+        export_stems: Makes an archive of stems.
         at_once: How many exports are made at once.
         mix_s: Longest time for mixing one export.
         copy_s: Longest time for copying its stems.
@@ -94,6 +115,7 @@ class ExportWorker:
         mix: Mixer,
         announce: Announce,
         *,
+        export_stems: StemExporter = export_stems,
         at_once: int = AT_ONCE,
         mix_s: float = MIX_S,
         copy_s: float = COPY_S,
@@ -103,6 +125,7 @@ class ExportWorker:
         self._queue = queue
         self._storage = storage
         self._mix = mix
+        self._export_stems = export_stems
         self._announce = announce
         self._mix_s = mix_s
         self._copy_s = copy_s
@@ -147,7 +170,7 @@ class ExportWorker:
         """Make one attempt; the export as it is afterwards, None when it is not ours any more."""
         heartbeat = Heartbeat(self._queue, job, self._announce, sleep=self._sleep)
         try:
-            return await heartbeat.run(self._mix_stems(job, heartbeat))
+            return await heartbeat.run(self._render(job, heartbeat))
         except JobLost:
             _log.info("export.lease_lost", extra={"export": job.export.id})
             return None
@@ -175,11 +198,12 @@ class ExportWorker:
         )
         return await self._publisher.retry_until_answered(partial(end, job, reason))
 
-    async def _mix_stems(self, job: Job, heartbeat: Heartbeat) -> Export | None:
-        """Copy the stems, mix them, and publish the mixdown."""
-        stems = select_audible(job.stems)
+    async def _render(self, job: Job, heartbeat: Heartbeat) -> Export | None:
+        """Copy the stems, make the file, and publish it."""
+        stems = select_tracks(job.stems) if job.export.format == "stems" else select_audible(job.stems)
+        if job.export.format == "stems":
+            await asyncio.to_thread(check_room, stems)
         heartbeat.sources = [stored.upload for stored in stems]
-        project = Project(job.tempo_bpm, job.beats_per_bar, [_stem_of(stored) for stored in stems])
 
         def on_copy(part: float) -> None:
             heartbeat.set_progress(part * COPIED_PERCENT)
@@ -194,24 +218,22 @@ class ExportWorker:
                     copying = copy_stems(self._storage, stems, on_copy, within_s=self._copy_s)
                     files = await copies.enter_async_context(copying)
                 with self._telemetry.trace_step("mix"):
-                    mixed = await self._mix(
-                        project, files, output, job.export.format, on_progress=on_mix, within_s=self._mix_s
-                    )
+                    mixed = await self._make_file(job, stems, files, output, on_mix)
             heartbeat.set_progress(MIXED_PERCENT)
             await self._publisher.retry_until_answered(heartbeat.check)
             with self._telemetry.trace_step("deliver"):
                 return await self._publisher.publish(job, output, mixed, heartbeat)
 
-
-def _stem_of(stored: StoredUpload) -> Stem:
-    upload = stored.upload
-    return Stem(
-        upload.file_name,
-        upload.gain_db,
-        upload.pan,
-        upload.offset_seconds,
-        upload.trim_start_seconds,
-        upload.trim_end_seconds,
-        upload.fade_in_seconds,
-        upload.fade_out_seconds,
-    )
+    def _make_file(
+        self,
+        job: Job,
+        stems: Sequence[StoredUpload],
+        files: Sequence[BinaryIO],
+        output: BinaryIO,
+        on_progress: Callable[[float], None],
+    ) -> Awaitable[Mixed]:
+        format_, within_s = job.export.format, self._mix_s
+        if format_ == "stems":
+            return self._export_stems(song_of(job, stems), files, output, on_progress=on_progress, within_s=within_s)
+        project = Project(job.tempo_bpm, job.beats_per_bar, [stem_of(stored) for stored in stems])
+        return self._mix(project, files, output, format_, on_progress=on_progress, within_s=within_s)

@@ -26,7 +26,7 @@ from omnisonic.stores.storage import CHUNK_BYTES, Key, Label, NoSuchObject, Stor
 from omnisonic.studio.exports import MEDIA_TYPES, CannotRender, RenderLater, missing_source
 from omnisonic.studio.exports.export_queue import MOST_STEMS, ExportQueue, Finished, Job
 from omnisonic.studio.exports.heartbeat import Heartbeat, Sleep
-from omnisonic.studio.mixdown import Mixed
+from omnisonic.studio.mixdown import Mixed, Stem
 from omnisonic.studio.uploads import StoredUpload
 
 MOST_BYTES: Final = 8 * 2**30
@@ -60,6 +60,21 @@ def select_audible(stems: Sequence[StoredUpload]) -> list[StoredUpload]:
             "then render again."
         )
     return audible
+
+
+def stem_of(stored: StoredUpload) -> Stem:
+    """The mix settings of an upload."""
+    upload = stored.upload
+    return Stem(
+        upload.file_name,
+        upload.gain_db,
+        upload.pan,
+        upload.offset_seconds,
+        upload.trim_start_seconds,
+        upload.trim_end_seconds,
+        upload.fade_in_seconds,
+        upload.fade_out_seconds,
+    )
 
 
 @asynccontextmanager

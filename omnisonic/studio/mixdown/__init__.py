@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from omnisonic.errors import OmnisonicError
-from omnisonic.models import ExportFormat
+from omnisonic.models import AudioFormat
 
 RATE_HZ: Final = 48_000
 """Sample rate of every mix."""
@@ -89,7 +89,7 @@ class MixRequest(msgspec.Struct, frozen=True):
     """Asks the process for a mix. `files` and `output` are descriptors; `files` in the order of the project's stems."""
 
     project: Project
-    format: ExportFormat
+    format: AudioFormat
     bits: Bits
     files: list[int]
     output: int

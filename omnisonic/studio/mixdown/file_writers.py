@@ -19,7 +19,7 @@ from av.codec.context import Flags
 from numpy.random import SFC64
 from numpy.typing import NDArray
 
-from omnisonic.models import ExportFormat
+from omnisonic.models import AudioFormat
 from omnisonic.studio.mixdown import RATE_HZ, Bits
 from omnisonic.studio.mixdown.blocks import Samples
 
@@ -60,7 +60,7 @@ class FileWriter(Protocol):
         ...
 
 
-def open_writer(output: BinaryIO, format_: ExportFormat, bits: Bits) -> FileWriter:
+def open_writer(output: BinaryIO, format_: AudioFormat, bits: Bits) -> FileWriter:
     """A writer of this format, from the beginning of `output`. `bits` does not apply to MP3."""
     match format_:
         case "wav":
@@ -105,10 +105,10 @@ class Dither:
         return dither / DITHER_STEPS
 
 
-def wav_header(data_bytes: int, bits: Bits) -> bytes:
-    """The header of a WAV file with that many bytes of samples. It reserves the room that RF64 needs."""
-    frame_bytes = CHANNELS * bits // 8
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, PCM, CHANNELS, RATE_HZ, RATE_HZ * frame_bytes, frame_bytes, bits)
+def wav_header(data_bytes: int, bits: Bits, channels: int = CHANNELS) -> bytes:
+    """The header of a WAV file with that many bytes of samples, an even number. It reserves the room for RF64."""
+    frame_bytes = channels * bits // 8
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, PCM, channels, RATE_HZ, RATE_HZ * frame_bytes, frame_bytes, bits)
     begin_bytes = len(b"WAVE") + RIFF_BYTES + DS64_BYTES + len(form) + RIFF_BYTES
     size_bytes = begin_bytes + data_bytes
     if size_bytes <= MOST_BYTES:
@@ -124,7 +124,7 @@ def wav_header(data_bytes: int, bits: Bits) -> bytes:
 
 
 def pack_samples(block: Integers, bits: Bits) -> bytes:
-    """The samples of a block as WAV has them: both channels in turn, the lowest byte first."""
+    """The samples of a block as WAV has them: the channels in turn, the lowest byte first."""
     turns = np.ascontiguousarray(block.T)
     if bits == 16:
         return turns.astype("<i2").tobytes()

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from omnisonic.models import ExportFormat
+from omnisonic.models import AudioFormat
 from omnisonic.process.cpu_priority import use_only_idle_time
 from omnisonic.process.cpu_starvation import is_cpu_starved
 from omnisonic.studio.media.sandboxed_process import DECODER_SIGNALS, bare_environment, kill, sandboxed_command
@@ -40,6 +40,7 @@ work."""
 UNDECODABLE: Final = (
     "One of these files cannot be mixed: decoding it takes far too long, or fails. Mute one after the other."
 )
+TOO_LONG: Final = "The mix was not done within {within_s:.0f} seconds. Mute some of the files."
 TOO_BUSY: Final = "The studio's machine was too busy with other things to mix. Try again later."
 
 # The process may write bytecode, before it touches any file: only it imports numpy, half of whose time that saves.
@@ -58,7 +59,7 @@ async def mix(
     project: Project,
     files: Sequence[BinaryIO],
     output: BinaryIO,
-    format_: ExportFormat,
+    format_: AudioFormat,
     *,
     on_progress: Callable[[float], None],
     within_s: float,
@@ -91,13 +92,48 @@ async def mix(
         file.seek(0)
     numbers = [file.fileno() for file in files]
     request = MixRequest(project, format_, bits, numbers, output.fileno())
+    return await run_process(
+        command(),
+        _encoder.encode(request),
+        [*numbers, output.fileno()],
+        on_progress=on_progress,
+        within_s=within_s,
+        at_idle_priority=at_idle_priority,
+    )
+
+
+async def run_process(
+    command: Sequence[str],
+    request: bytes,
+    descriptors: Sequence[int],
+    *,
+    on_progress: Callable[[float], None],
+    within_s: float,
+    at_idle_priority: bool,
+    too_long: str = TOO_LONG,
+    undecodable: str = UNDECODABLE,
+) -> Mixed:
+    """Run a process that reads `request` from its standard input and prints `Report`s.
+
+    Args:
+        command: The command to run.
+        request: What it is asked for.
+        descriptors: The open files that it gets.
+        on_progress: As for `mix`.
+        within_s: As for `mix`.
+        at_idle_priority: As for `mix`.
+        too_long: The sentence of `TooLong`, with `within_s` to be filled in.
+        undecodable: The sentence of `UnusableStem` when a file has ended the process.
+
+    Raises as `mix`.
+    """
     process = await asyncio.create_subprocess_exec(
-        *command(),
+        *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=bare_environment() | ONE_THREAD,
-        pass_fds=(*numbers, output.fileno()),
+        pass_fds=descriptors,
     )
     if at_idle_priority:
         use_only_idle_time(process.pid)
@@ -105,17 +141,17 @@ async def mix(
     assert process.stdout is not None
     try:
         async with asyncio.timeout(within_s):
-            process.stdin.write(_encoder.encode(request))
+            process.stdin.write(request)
             process.stdin.close()
             last = await _read_reports(process.stdout, on_progress)
             exit_code = await process.wait()
     except TimeoutError:
         if is_cpu_starved(process.pid, within_s):
             raise MixFailed(TOO_BUSY) from None
-        raise TooLong(f"The mix was not done within {within_s:.0f} seconds. Mute some of the files.") from None
+        raise TooLong(too_long.format(within_s=within_s)) from None
     finally:
         await kill(process, process.stdout)
-    return _check_result(last, exit_code)
+    return _check_result(last, exit_code, undecodable)
 
 
 async def _read_reports(output: asyncio.StreamReader, on_progress: Callable[[float], None]) -> Report | None:
@@ -131,7 +167,7 @@ async def _read_reports(output: asyncio.StreamReader, on_progress: Callable[[flo
         on_progress(report.done)
 
 
-def _check_result(report: Report | None, exit_code: int) -> Mixed:
+def _check_result(report: Report | None, exit_code: int, undecodable: str) -> Mixed:
     match report:
         case Done(mixed) if exit_code == 0:
             return mixed
@@ -141,5 +177,5 @@ def _check_result(report: Report | None, exit_code: int) -> Mixed:
             raise MixFailed(sentence)
     if -exit_code in DECODER_SIGNALS:
         _log.warning("mixdown.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
-        raise UnusableStem(UNDECODABLE)
+        raise UnusableStem(undecodable)
     raise MixFailed(f"Mixing ended with exit code {exit_code}. Try again.")

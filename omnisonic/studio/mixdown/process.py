@@ -21,7 +21,7 @@ from typing import BinaryIO, Final
 import msgspec
 import numpy as np
 
-from omnisonic.models import ExportFormat
+from omnisonic.models import AudioFormat
 from omnisonic.process.sandbox import Limits, SandboxFailed, limit, restrict, seal
 from omnisonic.studio.mixdown import (
     RATE_HZ,
@@ -116,7 +116,7 @@ def render(
     project: Project,
     files: Sequence[BinaryIO],
     output: BinaryIO,
-    format_: ExportFormat,
+    format_: AudioFormat,
     *,
     bits: Bits = 24,
     on_progress: Callable[[float], None],

@@ -64,7 +64,7 @@ def test_every_body_is_described(document: dict[str, Any]) -> None:
         "required": True,
     }
     file = document["paths"]["/api/export/{exportId}/download"]["get"]["responses"]["200"]["content"]
-    assert set(file) == {"audio/flac", "audio/mpeg", "audio/wav"}
+    assert set(file) == {"application/zip", "audio/flac", "audio/mpeg", "audio/wav"}
 
 
 def test_a_default_says_more_than_that_something_may_be_absent(document: dict[str, Any]) -> None:

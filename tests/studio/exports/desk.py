@@ -30,6 +30,7 @@ from omnisonic.studio.exports.export_worker import ExportWorker
 from omnisonic.studio.exports.telemetry import ExportTelemetry
 from omnisonic.studio.mixdown import Mixed, Project
 from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.stems import Song
 from omnisonic.studio.uploads import ReceivedFile
 from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.wire.payloads import Progress
@@ -147,6 +148,7 @@ class FakeMixer:
     ended: int = 0
     most: int = 0
     limits_s: list[float] = field(default_factory=list)
+    songs: list[Song] = field(default_factory=list)
 
     async def __call__(
         self,
@@ -171,6 +173,21 @@ class FakeMixer:
             return MIXED
         finally:
             self.ended += 1
+
+    async def export_stems(
+        self,
+        song: Song,
+        files: Sequence[BinaryIO],
+        output: BinaryIO,
+        /,
+        *,
+        on_progress: Callable[[float], None],
+        within_s: float,
+    ) -> Mixed:
+        """The same as an exporter of stems."""
+        self.songs.append(song)
+        project = Project(song.tempo_bpm, song.beats_per_bar)
+        return await self(project, files, output, "wav", on_progress=on_progress, within_s=within_s)
 
 
 @dataclass
@@ -220,6 +237,7 @@ class Desk:
             self.storage,
             self.mixes,
             self.announce,
+            export_stems=self.mixes.export_stems,
             at_once=at_once,
             mix_s=77,
             copy_s=copy_s,

@@ -4,25 +4,25 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 
-from omnisonic.models import ExportFormat
-from omnisonic.studio.exports import MEDIA_TYPES
+from omnisonic.models import AudioFormat
 from omnisonic.studio.exports.export_queue import BEAT_S, CRASHED, MOST_STEMS, TRIES
 from omnisonic.studio.exports.heartbeat import PROGRESS_S
 from omnisonic.studio.exports.transfer import MOST_BYTES
 from omnisonic.studio.mixdown import Project, Stem, TooLong, UnusableStem
 from omnisonic.studio.sessions import Change
+from omnisonic.studio.stems import Song, SongMarker, SongTrack
 from omnisonic.studio.uploads import Mix
 from tests.studio.exports.desk import MIXED, SOUND, Desk, desk_at, export_events, within_deadline
 
 MUTED: Final = "Every stem is muted. Unmute one, then render again."
 
 
-@pytest.mark.parametrize("format_", list(MEDIA_TYPES))
-def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_path: Path, format_: ExportFormat) -> None:
+@pytest.mark.parametrize("format_", get_args(AudioFormat))
+def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_path: Path, format_: AudioFormat) -> None:
     """Bit for bit, as it is mixed and in order, but for what is muted; then it is put, and the room gets the event."""
 
     async def run() -> None:
@@ -45,6 +45,52 @@ def test_an_export_is_mixed_of_what_is_in_the_session(database_url: str, tmp_pat
             assert measured == (MIXED.duration_s, MIXED.loudness_lufs, MIXED.peak_dbfs, MIXED.warning)
             assert desk.statuses == ["processing", "completed"]
             assert not await desk.make_worker().render_next()
+
+    within_deadline(run())
+
+
+def test_stems_are_all_tracks_in_their_order(database_url: str, tmp_path: Path) -> None:
+    """Also muted ones, with the names that people gave them, and the markers that are there."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            await desk.sessions.change(desk.login, desk.session, Change(tempo_bpm=93.5, beats_per_bar=7))
+            muted = await desk.upload("a.wav", b"first")
+            await desk.upload("b.flac", b"second")
+            await desk.uploads.change(desk.login, muted.id, Mix(muted=True, gain_db=-3, name="Lead", position=5))
+            await desk.upload("d.png", b"picture", "image/png")
+            await desk.database.row(
+                "INSERT INTO markers (session_id, name, at_beat, end_beat, removed_at) VALUES "
+                "($1, 'End', 32, NULL, NULL), ($1, 'Verse', 4, 8.5, NULL), ($1, 'Gone', 0, NULL, now())",
+                desk.session,
+            )
+            export = await desk.request("stems")
+            await desk.render_next()
+            tracks = [SongTrack(Stem("b")), SongTrack(Stem("Lead", -3), is_muted=True)]
+            markers = [SongMarker("Verse", 4, 8.5), SongMarker("End", 32)]
+            assert desk.mixes.songs == [Song("Night jam", export.created_at, 93.5, 7, tracks, markers)]
+            assert desk.mixes.received == [[b"second", b"first"]]
+            await desk.check_is_made(export)
+            assert export.file_name == "Night jam stems.zip"
+
+    within_deadline(run())
+
+
+def test_stems_need_tracks_and_room(database_url: str, tmp_path: Path) -> None:
+    """Without any there is nothing to export; without room on the disk it is tried later, before anything is copied."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            await desk.upload("d.png", b"picture", "image/png")
+            export = await desk.request("stems")
+            await desk.render_next()
+            failed = await desk.get(export)
+            assert failed.error_message == "There is nothing to export yet. Upload or record something first."
+            await desk.database.row("UPDATE uploads SET mime_type = 'audio/wav', duration_seconds = 1e12")
+            export = await desk.request("stems")
+            desk.storage.calls.clear()
+            await desk.render_next()
+            assert ((await desk.get(export)).status, desk.storage.calls, desk.mixes.songs) == ("pending", [], [])
 
     within_deadline(run())
 

@@ -9,8 +9,8 @@ import pytest
 
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import StorageFull
+from omnisonic.studio.exports import DISK_FULL
 from omnisonic.studio.exports.export_queue import CRASHED, LEASE_S, TRIES
-from omnisonic.studio.exports.export_worker import DISK_FULL
 from omnisonic.studio.exports.transfer import HOLD_S, RETRY_S
 from omnisonic.studio.job_loop import POLL_S
 from omnisonic.studio.mixdown import MixFailed

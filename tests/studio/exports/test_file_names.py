@@ -2,7 +2,8 @@
 
 import pytest
 
-from omnisonic.studio.exports.export_store import FALLBACK_NAME, LONGEST_NAME_BYTES, file_name_of
+from omnisonic.studio.archives.file_names import LONGEST_NAME_BYTES
+from omnisonic.studio.exports.export_store import FALLBACK_NAME, file_name_of
 from omnisonic.studio.uploads import checked_file_name
 
 
@@ -20,8 +21,8 @@ from omnisonic.studio.uploads import checked_file_name
         ("\u2028", f"{FALLBACK_NAME}.wav"),
         ("", f"{FALLBACK_NAME}.wav"),
         ("v1.", "v1.wav"),
-        ("con", "con mix.wav"),
-        ("LPT1.demo", "LPT1.demo mix.wav"),
+        ("con", "_con.wav"),
+        ("LPT1.demo", "_LPT1.demo.wav"),
     ],
 )
 def test_an_export_is_called_after_its_session(session: str, file_name: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from omnisonic.models import ExportFormat
+from omnisonic.models import AudioFormat
 from omnisonic.studio.mixdown import RATE_HZ, Project, Stem
 from omnisonic.studio.mixdown.file_writers import wav_header
 from omnisonic.studio.mixdown.process import render
@@ -24,20 +24,20 @@ SUBTYPES = {16: "PCM_16", 24: "PCM_24"}
 FRAMES = 100_001
 
 
-def a_mix(format_: ExportFormat, bits: Any = 24) -> bytes:
+def a_mix(format_: AudioFormat, bits: Any = 24) -> bytes:
     """Two stems, whose length is that of no block and no frame of any codec."""
     tone = file_of(sine(440, 2.5)[:FRAMES])
     return render_mix([(Stem("a"), tone), (Stem("b", -12, 0.5), file_of(noise(1)))], format_, bits)[0]
 
 
 @pytest.mark.parametrize(("format_", "bits"), KINDS)
-def test_the_same_stems_give_the_same_bytes(format_: ExportFormat, bits: int) -> None:
+def test_the_same_stems_give_the_same_bytes(format_: AudioFormat, bits: int) -> None:
     """Every time."""
     assert a_mix(format_, bits) == a_mix(format_, bits)
 
 
 @pytest.mark.parametrize(("format_", "bits"), KINDS)
-def test_soundfile_reads_it(format_: ExportFormat, bits: int) -> None:
+def test_soundfile_reads_it(format_: AudioFormat, bits: int) -> None:
     """Its length, its bits, and the tone in it."""
     data = a_mix(format_, bits)
     with soundfile.SoundFile(io.BytesIO(data)) as file:
@@ -49,7 +49,7 @@ def test_soundfile_reads_it(format_: ExportFormat, bits: int) -> None:
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="needs the ffprobe command")
 @pytest.mark.parametrize(("format_", "bits"), KINDS)
-def test_ffprobe_reads_it(format_: ExportFormat, bits: int, tmp_path: Path) -> None:
+def test_ffprobe_reads_it(format_: AudioFormat, bits: int, tmp_path: Path) -> None:
     """Its length, its bits, and nothing about who made it."""
     file = tmp_path / f"mix.{format_}"
     file.write_bytes(a_mix(format_, bits))
@@ -104,7 +104,7 @@ def test_beyond_4_gigabytes_it_is_rf64(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format_", ["wav", "flac", "mp3"])
-def test_without_stems_it_is_eight_bars_of_click(format_: ExportFormat) -> None:
+def test_without_stems_it_is_eight_bars_of_click(format_: AudioFormat) -> None:
     """At the session's tempo, to the sample; the first beat of each bar is louder."""
     output, received = io.BytesIO(), list[float]()
     mixed = render(Project(93.0, 3), [], output, format_, on_progress=received.append)
@@ -122,7 +122,7 @@ def test_without_stems_it_is_eight_bars_of_click(format_: ExportFormat) -> None:
 
 @pytest.mark.parametrize(("format_", "bits"), KINDS)
 @pytest.mark.parametrize("side", [1.0, -1.0])
-def test_the_peak_is_the_highest_sample_on_either_side_of_zero(format_: ExportFormat, bits: Any, side: float) -> None:
+def test_the_peak_is_the_highest_sample_on_either_side_of_zero(format_: AudioFormat, bits: Any, side: float) -> None:
     """A sound that goes much further down than up, or up than down."""
     lopsided = sine(440, 1, level_db=-40, channels=2)
     lopsided[20_000] = side * 0.5
