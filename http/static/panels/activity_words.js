@@ -19,9 +19,9 @@ export function inWords(event) {
     case "upload.restored":
       return `brought ${name} back`;
     case "export.requested":
-      return `asked for the mixdown ${name}`;
+      return `asked for ${exported(name)}`;
     case "export.removed":
-      return `removed the mixdown ${name}`;
+      return `removed ${exported(name)}`;
     case "member.joined":
       return "joined the session";
     case "member.left":
@@ -46,6 +46,11 @@ export function inWords(event) {
       // A studio that is newer than this page.
       return `did something to ${name}`;
   }
+}
+
+// What was exported: the studio names its archives itself.
+function exported(name) {
+  return name.endsWith(" stems.zip") ? `the stems ${name}` : `the mixdown ${name}`;
 }
 
 function roleInWords({ actor, subjectId, subjectName, after }) {

@@ -87,13 +87,19 @@ export class Mixdown {
     this.#find("time").textContent = moments.format(this.createdAt);
   }
 
+  // Stems are many files in one, which is not played and has no loudness.
+  get #isArchive() {
+    return this.#export.format === "stems";
+  }
+
   // --- drawing -------------------------------------------------------------------------------------------------------
 
   #draw() {
     const { status, progress, errorMessage, warning } = this.#export;
     const isMade = status === "completed";
     this.row.dataset.status = status;
-    this.#find('[data-act="download"]').hidden = this.#find(".mixdown-deck").hidden = !isMade;
+    this.#find('[data-act="download"]').hidden = !isMade;
+    this.#find(".mixdown-deck").hidden = !isMade || this.#isArchive;
     this.#find("progress").hidden = !this.isInTheMaking;
     this.#find("progress").value = progress;
     this.#find(".mixdown-why").hidden = status !== "failed";
@@ -117,8 +123,8 @@ export class Mixdown {
     const isMade = status === "completed";
     const facts = {
       length: isMade ? timeInWords(durationSeconds) : NOT_YET,
-      loudness: isMade ? measured(loudnessLufs, "LUFS") : NOT_YET,
-      peak: isMade ? measured(peakDbfs, "dBFS") : NOT_YET,
+      loudness: isMade && !this.#isArchive ? measured(loudnessLufs, "LUFS") : NOT_YET,
+      peak: isMade && !this.#isArchive ? measured(peakDbfs, "dBFS") : NOT_YET,
       size: isMade ? sizeInWords(fileSize) : NOT_YET,
     };
     for (const [name, words] of Object.entries(facts)) this.#find(`[data-show="${name}"]`).textContent = words;
