@@ -14,6 +14,7 @@ from omnisonic.stores.storage import Digest, Key, Label, Storage
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.sessions import Cursor
 from omnisonic.studio.uploads import (
+    ChangedUploads,
     Mix,
     Peaks,
     ReceivedFile,
@@ -121,10 +122,17 @@ class FaultyUploads(UploadStore):
         await self._inner.begin_copy(key)
 
     async def commit(
-        self, login: LoginId, upload: UploadId, key: Key, file: ReceivedFile, *, session: SessionId | None
+        self,
+        login: LoginId,
+        upload: UploadId,
+        key: Key,
+        file: ReceivedFile,
+        *,
+        session: SessionId | None,
+        take_of: str | None = None,
     ) -> Upload:
         await self._fault.strike("before")
-        made = await self._inner.commit(login, upload, key, file, session=session)
+        made = await self._inner.commit(login, upload, key, file, session=session, take_of=take_of)
         await self._fault.strike("after")
         return made
 
@@ -140,10 +148,10 @@ class FaultyUploads(UploadStore):
     async def get(self, login: LoginId, upload: UploadId) -> StoredUpload:
         return await self._inner.get(login, upload)
 
-    async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> Upload:
+    async def change(self, login: LoginId, upload: UploadId, mix: Mix) -> ChangedUploads:
         return await self._inner.change(login, upload, mix)
 
-    async def remove(self, login: LoginId, upload: UploadId) -> StoredUpload:
+    async def remove(self, login: LoginId, upload: UploadId) -> ChangedUploads:
         return await self._inner.remove(login, upload)
 
     async def peaks(self, login: LoginId, upload: UploadId) -> Peaks:

@@ -133,7 +133,9 @@ class Track:
     def count_frames(self) -> int:
         """Decode what is left of its sound, and count its frames in the mix."""
         resampler = Resampler(self.rate_hz, RATE_HZ, 1)
-        frames = sum(resampler.process(piece[:1]).shape[1] for piece in self.pieces())
+        frames = 0
+        for piece in self.pieces():
+            frames += resampler.process(piece[:1]).shape[1]
         return frames + resampler.finish().shape[1]
 
     def _fill_rest(self) -> bool:

@@ -22,6 +22,7 @@ from omnisonic.stores.database.migrations import (
     migrate,
     status,
 )
+from omnisonic.studio.uploads import default_track_name
 from tests.postgres_server import PostgresServer, blocking, running_postgres
 
 ONE: Final = Migration(1, "one", "CREATE TABLE one (value integer); INSERT INTO one VALUES (1)")
@@ -132,6 +133,39 @@ def test_the_shipped_ones_count_from_one_and_are_in_the_package(database_url: st
     assert known
     blocking(check_migrated(database_url))
     assert blocking(migrate(database_url)) == []
+
+
+async def tracks_of(url: str, *file_names: str) -> list[tuple[str, float]]:
+    """Make the database of version 17 with uploads of one session in it, migrate it, and read their tracks in order."""
+    known = known_migrations()
+    await migrate(url, known[:17])
+    connection = await connect(url)
+    try:
+        user = await connection.fetchval("INSERT INTO users (name) VALUES ('Ada') RETURNING id")
+        session = await connection.fetchval(
+            "INSERT INTO sessions (owner_id, name) VALUES ($1, 'Jam') RETURNING id", user
+        )
+        for name in file_names:
+            await connection.execute(
+                "INSERT INTO uploads (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256)"
+                " VALUES (gen_random_uuid(), $1, $2, gen_random_uuid(), $3, 1, 'audio/wav', '')",
+                user, session, name,
+            )  # fmt: skip
+        await migrate(url, known)
+        rows = await connection.fetch(
+            "SELECT track.name, position FROM uploads JOIN tracks AS track ON track.id = track_id"
+            " WHERE uploads.id = track.id AND chosen_id = track.id ORDER BY uploads.created_at"
+        )
+        return [(row["name"], row["position"]) for row in rows]
+    finally:
+        await connection.close()
+
+
+def test_uploads_of_before_become_tracks(empty_url: str) -> None:
+    """Each one of its own, in the order in which they came, named as a new one would be."""
+    names = ["Bass DI.wav", "Take 1.2", "a.b.FLAC", ".wav", "x.7z", "W" * 200 + ".wav"]
+    tracks = blocking(tracks_of(empty_url, *names))
+    assert tracks == [(default_track_name(name), number) for number, name in enumerate(names, 1)]
 
 
 @pytest.mark.parametrize("names", [["0002_two"], ["0001_one", "0003_three"], ["0001_one", "0001_two"]])
