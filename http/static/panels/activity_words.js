@@ -117,14 +117,14 @@ function sessionInWords(event) {
 
 function markerInWords(event) {
   const what = `the marker ${event.subjectName}`;
-  if (event.field === "name") return moved(event, `renamed ${what}`, (value) => `“${value}”`);
+  if (event.field === "name") return moved(event, "renamed a marker", (value) => `“${value}”`);
   return event.field === "place" ? moved(event, `moved ${what}`, placeInWords) : `changed ${what}`;
 }
 
 // Beats are counted from 1, as bars are.
 function placeInWords([atBeat, endBeat]) {
-  const from = `beat ${number.format(atBeat + 1)}`;
-  return endBeat === undefined ? from : `${from} to ${number.format(endBeat + 1)}`;
+  const from = number.format(atBeat + 1);
+  return endBeat === undefined ? `beat ${from}` : `beats ${from}–${number.format(endBeat + 1)}`;
 }
 
 function moved({ before, after, undoes }, what, valueInWords) {
