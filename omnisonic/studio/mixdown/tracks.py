@@ -133,10 +133,8 @@ class Track:
     def count_frames(self) -> int:
         """Decode what is left of its sound, and count its frames in the mix."""
         resampler = Resampler(self.rate_hz, RATE_HZ, 1)
-        frames = 0
-        for piece in self.pieces():
-            frames += resampler.process(piece[:1]).shape[1]
-        return frames + resampler.finish().shape[1]
+        frames = sum(len(resampler.process(piece[:1])[0]) for piece in self.pieces())
+        return frames + len(resampler.finish()[0])
 
     def _fill_rest(self) -> bool:
         """Decode more when `_rest` is empty. False at the end."""
