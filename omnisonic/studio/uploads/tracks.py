@@ -141,9 +141,9 @@ async def move_upload(connection: Connection, locked: Row, take_of: str | None, 
 
 async def _find_target(connection: Connection, locked: Row, take_of: str | None, *, is_undo: bool) -> TrackId:
     upload, track = str(locked["id"]), str(locked["take_of"])
-    if take_of == upload or (is_undo and take_of is not None):
-        return take_of
     if take_of is not None:
+        if take_of == upload or is_undo:
+            return take_of
         return await find_track(connection, locked["session_id"], take_of)
     row = await connection.fetchrow(_NEIGHBOURS, upload, track)
     assert row is not None

@@ -54,6 +54,7 @@ COLUMN_OF: Final[Mapping[StemField | TrackField, str]] = {
 }
 """What is recorded, and the columns that it is in; but for `chosen` they are fields of `Mix`, too."""
 TRACK_FIELDS: Final[tuple[TrackField, ...]] = ("name", "position", "chosen")
+_OTHER_FIELDS: Final[Sequence[StemField | TrackField]] = [field for field in COLUMN_OF if field != "takeOf"]
 _IN_BIN: Final = timedelta(days=BIN_DAYS)
 
 
@@ -127,7 +128,7 @@ async def change_upload(
     if arranges:
         await change_track(connection, now, mix)
     changed = await _read(connection, upload)
-    fields = [field for field in COLUMN_OF if field != "takeOf" and _is_asked(mix, field)]
+    fields = [field for field in _OTHER_FIELDS if _is_asked(mix, field)]
     events += await _record_changes(connection, actor, (now, changed), fields, undoes)
     others = await _others_changed(connection, locked, before) if arranges else []
     return ChangedUploads(stored_upload(changed), others), events

@@ -9,7 +9,7 @@ from omnisonic.studio.mixdown import RATE_HZ, Stem
 from omnisonic.studio.mixdown.blocks import BLOCK_FRAMES, Samples
 from omnisonic.studio.mixdown.clips import Clip
 from omnisonic.studio.mixdown.readers import StemReader
-from tests.studio.mixdown.sounds import file_of, file_of_bytes, mix, noise, render_mix
+from tests.studio.mixdown.sounds import Sound, file_of, file_of_bytes, mix, noise, render_mix
 
 LENGTH_S = 1.5
 ALMOST_DB = -120.0
@@ -27,7 +27,7 @@ def heard(*stems: Stem, rate: int = RATE_HZ, channels: int = 2, length_s: float 
     return np.concatenate(blocks, axis=1)
 
 
-def expected(whole: Samples, stem: Stem) -> Samples:
+def expected(whole: Samples, stem: Stem) -> Sound:
     """What the formula in docs/exports.md makes of a whole sound, frame by frame."""
     length = whole.shape[1]
 

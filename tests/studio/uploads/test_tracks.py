@@ -145,7 +145,7 @@ async def test_of_two_who_choose_at_once_one_is_the_last(band: Band) -> None:
     """Again and again: one take is heard, and each event begins where the one before it has ended."""
     takes = [await brought(band, "1.wav")]
     takes += [await brought(band, f"{number}.wav", takes[0].id) for number in (2, 3)]
-    uploads, logins = band.studio.uploads, band.studio.logins
+    uploads, logins, heard = band.studio.uploads, band.studio.logins, set[UploadId]()
     for turn in range(ROUNDS):
         two = takes[turn % 3], takes[(turn + 1) % 3]
         acts = [
