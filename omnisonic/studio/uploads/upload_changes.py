@@ -128,7 +128,7 @@ async def change_upload(
     if arranges:
         await change_track(connection, now, mix)
     changed = await _read(connection, upload)
-    fields = [field for field in _OTHER_FIELDS if _is_asked(mix, field)]
+    fields: list[StemField | TrackField] = [field for field in _OTHER_FIELDS if _is_asked(mix, field)]
     events += await _record_changes(connection, actor, (now, changed), fields, undoes)
     others = await _others_changed(connection, locked, before) if arranges else []
     return ChangedUploads(stored_upload(changed), others), events
