@@ -142,11 +142,13 @@ export class Timekeeper {
   #output;
   // Position `positionFrame` is heard at `at_ms` of the page's clock, and played at `atFrame` of the context's.
   #anchor;
+  #now;
   #isCorrecting = false;
   #timesLost = 0;
 
-  constructor(output, { positionFrame, at_ms }) {
+  constructor(output, { positionFrame, at_ms }, now = () => performance.now()) {
     this.#output = output;
+    this.#now = now;
     this.#anchor = { positionFrame, at_ms, atFrame: Math.round(output.frameAt(at_ms)) };
   }
 
@@ -162,7 +164,7 @@ export class Timekeeper {
 
   // How far the sound is from where it should be, in milliseconds, positive when it is ahead.
   get error_ms() {
-    const now_ms = performance.now();
+    const now_ms = this.#now();
     const passed_ms = secondsOf(this.#output.frameAt(now_ms) - this.#anchor.atFrame) * 1000;
     return passed_ms - (now_ms - this.#anchor.at_ms);
   }

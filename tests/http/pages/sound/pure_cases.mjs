@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 const [sound] = process.argv.slice(2);
-const { Alignment } = await import(`${sound}/clock.js`);
+const { Alignment, Timekeeper } = await import(`${sound}/clock.js`);
 const { PeakHold, decibels, panGains } = await import(`${sound}/mixer.js`);
 const { SegmentStore } = await import(`${sound}/segments.js`);
 const { clicksOf, clipOf, countInOf, fadesOf, framesOf, piecesOf, Run, segmentsFor } = await import(`${sound}/schedule.js`);
@@ -158,6 +158,35 @@ const cases = {
     assert.equal(alignment.offsetAt(5_000), 0);
     for (let ms = 5_250; ms < 7_000; ms += 250) alignment.add(ms, (ms - 500) / 1000);
     assert.equal(alignment.offsetAt(7_000), 500);
+  },
+
+  "a sound card that is too quick is followed a few samples at a time, and three minutes later it is in time": () => {
+    let now_ms = 1_000;
+    const mixer = { delayFrames: 1_440, shift: (frames) => (mixer.delayFrames += frames) };
+    const frameAt = (ms) => ms * 48 * 1.0001 - mixer.delayFrames;
+    const keeper = new Timekeeper({ mixer, frameAt, clock: { isFresh: true } }, { positionFrame: 0, at_ms: 1_000 }, () => now_ms);
+    let worst_ms = 0;
+    for (; now_ms < 181_000; now_ms += 250) {
+      const before = mixer.delayFrames;
+      assert.ok(keeper.keep());
+      assert.ok(Math.abs(mixer.delayFrames - before) <= 4);
+      worst_ms = Math.max(worst_ms, Math.abs(keeper.error_ms));
+    }
+    assert.ok(mixer.delayFrames > 1_440 + 700 && worst_ms < 2, `${worst_ms}`);
+    // Where it is told from makes no difference.
+    keeper.move(5, keeper.anchor.atFrame + 48_000);
+    assert.ok(Math.abs(keeper.error_ms) < 2);
+  },
+
+  "who was interrupted begins anew, but not for one odd moment": () => {
+    let late_ms = 0;
+    const output = { mixer: { shift() {} }, frameAt: (ms) => (ms - late_ms) * 48, clock: { isFresh: true } };
+    const keeper = new Timekeeper(output, { positionFrame: 0, at_ms: 0 }, () => 1_000);
+    const kept = [500, 0, 500, 500, 500].map((ms) => {
+      late_ms = ms;
+      return keeper.keep();
+    });
+    assert.deepEqual(kept, [true, true, true, true, false]);
   },
 
   "segments are asked for again while they are made, kept while they are wanted, and given up when they are broken": async () => {

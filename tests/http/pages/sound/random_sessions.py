@@ -52,6 +52,16 @@ def random_session(seed: int) -> RandomSession:
     return session
 
 
+def session_of(**seconds: float) -> RandomSession:
+    """Stems of these names and lengths, all from the beginning, as they are."""
+    session = RandomSession([], {}, np.zeros((0, 2)))
+    for name, length_s in seconds.items():
+        data = file_of(noise(length_s, channels=1), subtype="PCM_16").read()
+        settings = {"gainDb": 0, "pan": 0, "offsetSeconds": 0, "muted": False}
+        session.tracks.append(add_segments(session, name, data) | settings)
+    return session
+
+
 def with_soft_ends(sound: Sound) -> Sound:
     """As a recording begins and ends: a jump would make a resampler ring before it, which a segment cannot hold."""
     length = len(sound) // 10

@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, Page, Route
 
 from omnisonic.http.core.static_files import STATIC_DIR
 from tests.http.browsing import CHROMIUM
-from tests.http.pages.sound.random_sessions import random_session
+from tests.http.pages.sound.random_sessions import RandomSession, random_session, session_of
 
 SESSIONS: Final = 20
+IN_TIME_MS: Final = 10
 SITE: Final = "http://studio.test"
 CLOSE_DB: Final = -75.0
 """Better than the promised -60: what is left is the rounding of 24 bits and of floats."""
@@ -38,26 +39,51 @@ COMPARE: Final = """async ([tracks, frames]) => {
     return { worst, highest };
 }"""
 
+PLAYER: Final = """async (tracks) => {
+    const { Player } = await import("/static/sound/player.js");
+    window.player = new Player();
+    window.told = [];
+    for (const type of ["state", "problem"]) {
+        player.addEventListener(type, ({ detail }) => told.push(detail.state ?? `${detail.uploadId} ${detail.code}`));
+    }
+    player.setTracks(tracks);
+    document.querySelector("button").onclick = () => player.start({ position_s: 9.5 });
+    window.heard = (id) => player.levelOf(id).peak > -60;
+}"""
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 
 class Stage:
-    """A page without a studio: the static files, and what is put into `files`."""
+    """A page without a studio: the static files, what is in `files`, and before it what is in `refusals`."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.files = dict[str, bytes]()
+        self.refusals = dict[str, list[tuple[int, str]]]()
         page.route(re.compile(f"^{SITE}/"), self._answer)
         page.goto(f"{SITE}/")
 
+    def put(self, session: RandomSession) -> list[dict[str, Any]]:
+        """The segments where the studio has them. Returns the tracks without what is known of their segments."""
+        for track in session.tracks:
+            self.files[f"/api/upload/{track['id']}/segments"] = json.dumps(track["segments"]).encode()
+        for name, data in session.segments.items():
+            self.files[f"/api/upload/{name.replace('/', '/segments/')}"] = data
+        return [{key: value for key, value in track.items() if key != "segments"} for track in session.tracks]
+
     def _answer(self, route: Route) -> None:
         path = route.request.url.removeprefix(SITE).partition("?")[0]
-        if path.startswith("/static/"):
-            route.fulfill(
-                body=(STATIC_DIR / path.removeprefix("/static/")).read_bytes(), content_type="text/javascript"
-            )
+        if refusals := self.refusals.get(path):
+            status, code = refusals.pop(0)
+            body = json.dumps({"error": "Not yet.", "code": code})
+            route.fulfill(status=status, body=body, headers={"Retry-After": "1"})
+        elif path.startswith("/static/"):
+            script = STATIC_DIR / path.removeprefix("/static/")
+            route.fulfill(body=script.read_bytes(), content_type="text/javascript")
         else:
-            route.fulfill(body=self.files.get(path, b"<!doctype html><button>Play</button>"), content_type="text/html")
+            body = self.files.get(path, b"<!doctype html><button>Play</button>")
+            route.fulfill(body=body, content_type="text/html")
 
 
 @pytest.fixture
@@ -78,3 +104,51 @@ def test_what_is_played_is_what_the_mixdown_renders(stage: Stage) -> None:
         assert 0.001 < found["highest"] < 0.8
         apart[seed] = round(20 * float(np.log10(found["worst"] / found["highest"])), 1)
     assert max(apart.values()) < CLOSE_DB, json.dumps(apart)
+
+
+def test_a_session_is_played_in_time_whatever_becomes_of_one_stem(stage: Stage) -> None:
+    """From the press on: one stem comes late and falls in, one is broken; places, loops, mute; and the end of it."""
+    page = stage.page
+    tracks = stage.put(session_of(good=11.0, late=11.0, broken=11.0))
+    stage.files["/api/upload/broken/segments/0"] = stage.files["/api/upload/broken/segments/1"] = b"no sound"
+    stage.refusals["/api/upload/late/segments/0"] = [(409, "segments_pending")]
+    page.evaluate(PLAYER, tracks)
+    page.get_by_role("button").click()
+    page.wait_for_function("heard('good')", polling=10)
+    assert page.evaluate("[heard('late'), heard('broken'), player.lateTrackIds.includes('late')]") == [
+        False,
+        False,
+        True,
+    ]
+    page.wait_for_function("heard('late')", polling=50)
+    page.wait_for_function("told.includes('broken undecodable')", polling=50)
+    assert page.evaluate("player.state") == "playing"
+    assert abs(page.evaluate("player.error_ms")) < IN_TIME_MS
+    # In the past: where it is by now.
+    page.evaluate("window.begun = performance.now() - 2000; player.start({ position_s: 1, atPerformance_ms: begun })")
+    page.wait_for_function("player.position_s < 9", polling=10)
+    assert abs(page.evaluate("1000 * (player.position_s - 1) - (performance.now() - begun)")) < IN_TIME_MS
+    page.evaluate("player.setLoop({ begin_s: 2, end_s: player.position_s + 0.3 })")
+    page.wait_for_function("player.position_s < 2.5 && heard('good')", polling=10)
+    assert abs(page.evaluate("player.error_ms")) < IN_TIME_MS
+    tracks[0]["muted"] = True
+    page.evaluate("(tracks) => player.setTracks(tracks)", tracks)
+    page.wait_for_function("!heard('good') && heard('late')", polling=10)
+    page.evaluate("player.setLoop(null), player.start({ position_s: 10.8 })")
+    page.wait_for_function("player.state === 'ended'", polling=50)
+    page.evaluate("player.stop()")
+    page.wait_for_function("player.masterLevel().peak === -Infinity", polling=50)
+    assert page.evaluate("[player.position_s, player.state]") == [None, "stopped"]
+    states = [line for line in page.evaluate("told") if " " not in line]
+    assert states[:2] == ["starting", "playing"]
+
+
+def test_who_is_signed_out_hears_nothing_more_and_is_told(stage: Stage) -> None:
+    """Whatever plays stops."""
+    page = stage.page
+    tracks = stage.put(session_of(good=11.0))
+    stage.refusals["/api/upload/good/segments/1"] = [(401, "not_signed_in")]
+    page.evaluate(PLAYER, tracks)
+    page.get_by_role("button").click()
+    page.wait_for_function("told.includes('null not_signed_in')", polling=20)
+    assert page.evaluate("player.state") == "stopped"
