@@ -70,7 +70,9 @@ export class Playback {
 
   // Whether something of a track is missing that should sound before this frame.
   isLate(trackId, beforeFrame) {
-    const waitsFrom = this.#voices.get(trackId)?.voice.waitsFrom ?? null;
+    const known = this.#voices.get(trackId);
+    if (known === undefined) return true;
+    const { waitsFrom } = known.voice;
     return waitsFrom !== null && waitsFrom < beforeFrame;
   }
 

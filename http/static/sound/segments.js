@@ -23,7 +23,7 @@ export class SegmentStore {
   #fetchSegment;
   #describe;
   #decode;
-  // By upload: `{ about, buffers, failures, decodeFailures, isAsking, isOver, waitsUntil_ms, isTold }`.
+  // By upload. `isStale`: what is known is to be asked for again; `isOver`: there is nothing to be had.
   #files = new Map();
   #wanted = [];
   #running = new Map();
@@ -52,6 +52,7 @@ export class SegmentStore {
         failures: 0,
         decodeFailures: 0,
         isAsking: false,
+        isStale: about === null,
         isOver: false,
         waitsUntil_ms: 0,
         isTold: false,
@@ -111,12 +112,12 @@ export class SegmentStore {
     if (this.#isClosed) return;
     const now_ms = performance.now();
     for (const [uploadId, file] of this.#files) {
-      if (file.about === null && !file.isAsking && !file.isOver && file.waitsUntil_ms <= now_ms) this.#ask(uploadId, file);
+      if (file.isStale && !file.isAsking && !file.isOver && file.waitsUntil_ms <= now_ms) this.#ask(uploadId, file);
     }
     for (const { uploadId, segment } of this.#wanted) {
       if (this.#running.size >= PARALLEL) break;
       const file = this.#files.get(uploadId);
-      if (!file?.about || file.isOver || file.buffers.has(segment) || file.waitsUntil_ms > now_ms) continue;
+      if (file === undefined || file.isStale || file.isOver || file.buffers.has(segment) || file.waitsUntil_ms > now_ms) continue;
       if (!this.#running.has(nameOf({ uploadId, segment }))) this.#load(uploadId, file, segment);
     }
     const waits = [...this.#files.values()].map((file) => file.waitsUntil_ms).filter((until_ms) => until_ms > now_ms);
@@ -128,6 +129,7 @@ export class SegmentStore {
     file.isAsking = true;
     try {
       file.about = await this.#describe(uploadId);
+      file.isStale = false;
       this.#succeeded(uploadId, file);
       if (this.#files.get(uploadId) === file) this.#told.described(uploadId);
     } catch (problem) {
@@ -196,11 +198,11 @@ export class SegmentStore {
       this.#tell(uploadId, file, problem);
       return;
     }
-    file.failures += 1;
-    const delay_ms = Math.min(RETRY_MS * 2 ** Math.min(file.failures - 1, 8), LONGEST_RETRY_MS);
+    if (isPending) file.isStale = true;
+    else file.failures += 1;
+    const delay_ms = Math.min(RETRY_MS * 2 ** Math.max(0, file.failures - 1), LONGEST_RETRY_MS);
     file.waitsUntil_ms = performance.now() + Math.max(delay_ms, problem.retryAfter_ms);
-    if (isPending) file.about = null;
-    else if (file.failures >= FAILURES_TOLD) this.#tell(uploadId, file, problem);
+    if (file.failures >= FAILURES_TOLD) this.#tell(uploadId, file, problem);
   }
 
   #tell(uploadId, file, problem) {

@@ -35,11 +35,12 @@ export class Tracks {
     });
   }
 
-  // Those that should be heard at this place of the song.
+  // The ids of those that should be heard at this place of the song, also of those of which nothing is known yet.
   dueAt(positionFrame) {
-    return this.players().filter(({ clip, isHeard }) => {
-      return isHeard && positionFrame >= clip.beginFrame && positionFrame < clip.beginFrame + clip.frames;
-    });
+    const isDue = ({ clip }) => positionFrame >= clip.beginFrame && positionFrame < clip.beginFrame + clip.frames;
+    const known = this.players().filter((player) => player.isHeard && isDue(player));
+    const unknown = this.#tracks.filter((track) => isHeard(track) && !this.#isKnown(track));
+    return [...known, ...unknown].map(({ id }) => id);
   }
 
   // The first frame of the song after which there is nothing more; null when there is nothing at all.
@@ -65,12 +66,14 @@ export class Tracks {
 
   // Whether all that is heard in these stretches is there, as far as it will ever be.
   isLoaded(stretches) {
-    const store = this.#store;
-    const isKnown = ({ uploadId }) => store.about(uploadId) !== null || store.isOver(uploadId);
     const heard = this.players().filter((player) => player.isHeard);
     const needed = segmentsFor(heard, stretches, 0);
-    const isThere = ({ uploadId, segment }) => store.buffer(uploadId, segment) !== undefined;
-    return this.#tracks.filter(isHeard).every(isKnown) && needed.every(isThere);
+    const isThere = ({ uploadId, segment }) => this.#store.buffer(uploadId, segment) !== undefined;
+    return this.#tracks.filter(isHeard).every((track) => this.#isKnown(track)) && needed.every(isThere);
+  }
+
+  #isKnown({ uploadId }) {
+    return this.#store.about(uploadId) !== null || this.#store.isOver(uploadId);
   }
 }
 
