@@ -1,8 +1,10 @@
 // The audio graph: a strip for each track, their sum, the click, my volume, and what is measured on the way.
 //
-// What is heard is what the mixdown renders (`omnisonic/studio/mixdown`): the same law of gain and pan, the same sum. Its
-// limiter is not here: a mix over -1 dBTP is turned down around its peaks in the file, and not while it is played.
+// What is heard is what the mixdown renders (`omnisonic/studio/mixdown`): the same law of gain and pan, the same sum, the
+// same limiter. Where a browser has no worklets, which it keeps from pages without https, there is no limiter: a mix over
+// full scale is clipped by the device.
 
+import { LIMITER_FRAMES } from "./limiter.js";
 import { RATE_HZ } from "./schedule.js";
 
 // Changes glide: two thirds of the way in this time.
@@ -11,7 +13,8 @@ const METER_FRAMES = 2048;
 const HOLD_MS = 1_500;
 export const SILENCE_DB = -Infinity;
 
-// The sound passes a short delay, which can be made longer and shorter to follow the clock.
+// The sound passes a short delay, of which the limiter is a part, and which can be made longer and shorter to follow the
+// clock.
 export const USUAL_DELAY_FRAMES = 1_440;
 export const MOST_DELAY_FRAMES = 2 * USUAL_DELAY_FRAMES;
 
@@ -123,22 +126,28 @@ export class Mixer {
   #context;
   #strips = new Map();
   #sum;
+  #bus;
   #volume;
   #delay;
   #delayFrames = USUAL_DELAY_FRAMES;
+  #limiterFrames = 0;
+  #isLimiterLoaded = false;
   #meter;
 
   constructor(context) {
     this.#context = context;
-    this.#sum = new GainNode(context, { channelCount: 2, channelCountMode: "explicit" });
+    const stereo = { channelCount: 2, channelCountMode: "explicit" };
+    this.#sum = new GainNode(context, stereo);
+    this.#bus = new GainNode(context, stereo);
     this.clickInput = new GainNode(context);
     this.#volume = new GainNode(context);
     this.#delay = new DelayNode(context, {
       maxDelayTime: MOST_DELAY_FRAMES / RATE_HZ,
       delayTime: USUAL_DELAY_FRAMES / RATE_HZ,
     });
-    this.#sum.connect(this.#volume);
-    this.clickInput.connect(this.#volume);
+    this.#sum.connect(this.#bus);
+    this.clickInput.connect(this.#bus);
+    this.#bus.connect(this.#volume);
     this.#volume.connect(this.#delay).connect(context.destination);
     this.#meter = new Meter(context);
     const splitter = new ChannelSplitterNode(context, { numberOfOutputs: 2 });
@@ -147,6 +156,16 @@ export class Mixer {
     for (const [side, node] of sides.entries()) splitter.connect(node, side);
     this.#meter.listen(...sides);
     this.clicks = { accent: clickBuffer(ACCENT), beat: clickBuffer(BEAT) };
+  }
+
+  // The limiter comes in with the next `centre`. Where it cannot be had, everything goes on without.
+  async loadLimiter() {
+    try {
+      await this.#context.audioWorklet.addModule(new URL("./limiter.js", import.meta.url));
+      this.#isLimiterLoaded = true;
+    } catch {
+      this.#isLimiterLoaded = false;
+    }
   }
 
   strip(trackId) {
@@ -175,7 +194,7 @@ export class Mixer {
     return this.#strips.get(trackId)?.level() ?? { peak: SILENCE_DB, hold: SILENCE_DB };
   }
 
-  // Of the sum of all tracks, before my volume.
+  // Of the sum of all tracks, before limiter and my volume: what is over 0 will be turned down.
   level() {
     return this.#meter.read();
   }
@@ -188,21 +207,30 @@ export class Mixer {
   // Be so many frames later (or, negative, earlier) from now on, by a change of speed that nobody hears. Between whole
   // frames a delay dulls the sound, so it rests on whole ones.
   shift(frames, over_s) {
-    const wanted = Math.max(0, Math.min(MOST_DELAY_FRAMES, this.#delayFrames + frames));
+    const wanted = Math.max(this.#limiterFrames, Math.min(MOST_DELAY_FRAMES, this.#delayFrames + frames));
     if (wanted === this.#delayFrames) return;
     const { delayTime } = this.#delay;
     const now_s = this.#context.currentTime;
     delayTime.cancelScheduledValues(0);
-    delayTime.setValueAtTime(this.#delayFrames / RATE_HZ, now_s);
-    delayTime.linearRampToValueAtTime(wanted / RATE_HZ, now_s + over_s);
+    delayTime.setValueAtTime((this.#delayFrames - this.#limiterFrames) / RATE_HZ, now_s);
+    delayTime.linearRampToValueAtTime((wanted - this.#limiterFrames) / RATE_HZ, now_s + over_s);
     this.#delayFrames = wanted;
   }
 
   // As at first. For when nothing sounds.
   centre() {
+    if (this.#isLimiterLoaded && this.#limiterFrames === 0) this.#insertLimiter();
     this.#delay.delayTime.cancelScheduledValues(0);
-    this.#delay.delayTime.value = USUAL_DELAY_FRAMES / RATE_HZ;
+    this.#delay.delayTime.value = (USUAL_DELAY_FRAMES - this.#limiterFrames) / RATE_HZ;
     this.#delayFrames = USUAL_DELAY_FRAMES;
+  }
+
+  #insertLimiter() {
+    const shape = { outputChannelCount: [2], channelCount: 2, channelCountMode: "explicit" };
+    const limiter = new AudioWorkletNode(this.#context, "limiter", shape);
+    this.#bus.disconnect();
+    this.#bus.connect(limiter).connect(this.#volume);
+    this.#limiterFrames = LIMITER_FRAMES;
   }
 }
 

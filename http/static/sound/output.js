@@ -26,6 +26,7 @@ export class Output {
   #context = null;
   #createContext;
   #changed;
+  #limiter = null;
 
   // `changed()` is told when sound can get out, can do so no longer, or finds another way.
   constructor(createContext, changed) {
@@ -51,6 +52,7 @@ export class Output {
     const context = this.#createContext();
     this.#context = context;
     this.mixer = new Mixer(context);
+    this.#limiter = this.mixer.loadLimiter();
     this.clock = new ContextClock(context);
     context.addEventListener("statechange", () => this.#isNow(context, context.state === "closed"));
     // The device is gone.
@@ -74,10 +76,11 @@ export class Output {
     return new Promise((resolve) => this.open().addEventListener("statechange", resolve, { once: true }));
   }
 
-  // Listen to the clock until it is known, which takes some hundredths of a second.
+  // Listen to the clock until it is known, which takes some hundredths of a second, and wait for the limiter.
   async settle() {
     const until_ms = performance.now() + SETTLE_MS;
     this.clock.sample();
+    await Promise.race([this.#limiter, new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
     while (!this.clock?.isFresh && performance.now() < until_ms) {
       await new Promise((resolve) => setTimeout(resolve, SAMPLE_EVERY_MS));
       this.clock?.sample();

@@ -163,7 +163,7 @@ export class Player extends EventTarget {
     if (this.#playback === null || this.#output.context === null) return [];
     const { nowFrame } = this.#output;
     const due = this.#tracks.dueAt(this.#playback.run.positionAt(nowFrame));
-    return due.map(({ id }) => id).filter((id) => this.#playback.isLate(id, nowFrame));
+    return due.filter((id) => this.#playback.isLate(id, nowFrame));
   }
 
   // `{ peak, hold }` in dBFS, as it is heard.
@@ -171,7 +171,7 @@ export class Player extends EventTarget {
     return this.#output.mixer?.levelOf(trackId) ?? SILENT;
   }
 
-  // The same of all tracks together, before my volume and without the click.
+  // The same of all tracks together, before limiter and volume: what is over 0 is turned down. Without the click.
   masterLevel() {
     return this.#output.mixer?.level() ?? SILENT;
   }

@@ -9,6 +9,8 @@ import { clipOf, RATE_HZ, Run } from "./schedule.js";
 export async function render(tracks, frames, { positionFrame = 0, loop = null, click = null } = {}) {
   const context = new OfflineAudioContext(2, frames + USUAL_DELAY_FRAMES, RATE_HZ);
   const mixer = new Mixer(context);
+  await mixer.loadLimiter();
+  mixer.centre();
   const byUpload = new Map(tracks.map((track) => [track.uploadId, track.buffers]));
   const run = new Run({ atFrame: 0, positionFrame, loop });
   const playback = new Playback(context, mixer, { run, bufferOf: (id, segment) => byUpload.get(id)[segment] });
