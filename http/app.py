@@ -24,6 +24,7 @@ from omnisonic.http.api.exports import Exports
 from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
+from omnisonic.http.api.listening import Listening
 from omnisonic.http.api.markers import Markers
 from omnisonic.http.api.member_connection import GatewayEntrance
 from omnisonic.http.api.messages import Messages
@@ -38,6 +39,7 @@ from omnisonic.http.api.rooms import Rooms, RoomStores
 from omnisonic.http.api.segments import Segments
 from omnisonic.http.api.session_presence import SessionPresence
 from omnisonic.http.api.sessions import Sessions
+from omnisonic.http.api.shares import Shares
 from omnisonic.http.api.stream_slots import StreamSlots
 from omnisonic.http.api.tus import MethodOverride, Tus
 from omnisonic.http.api.uploads import Uploads, UploadServices
@@ -51,6 +53,7 @@ from omnisonic.http.core.openapi import serve_openapi
 from omnisonic.http.core.request_body import GRACE_S
 from omnisonic.http.core.request_ids import add_request_ids
 from omnisonic.http.core.security import STILL_PAGE, secure
+from omnisonic.http.pages.listen import ListenPage
 from omnisonic.http.pages.page_context import PageContext
 from omnisonic.http.pages.public import PublicPages
 from omnisonic.http.pages.sessions import SessionPages
@@ -74,6 +77,8 @@ from omnisonic.studio.media.identifier import Identifier
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.segments.segment_store import SegmentStore
 from omnisonic.studio.sessions import SessionStore
+from omnisonic.studio.shares.share_links import ShareLinks
+from omnisonic.studio.shares.share_store import ShareStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
@@ -111,6 +116,8 @@ class Stores:
     segments: SegmentStore
     exports: ExportStore
     files: SessionFiles
+    shares: ShareStore
+    share_links: ShareLinks
     activity: ActivityStore
     comments: CommentStore
     markers: MarkerStore
@@ -201,6 +208,8 @@ def create_app(
         Comments(stores.comments, room_events, current_user.login),
         Markers(stores.markers, room_events, current_user.login),
         Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
+        Shares(settings, stores.shares, current_user.login),
+        Listening(stores.share_links, file_responder, stores.guard, settings.trusted_proxies),
         Rooms(
             settings,
             room_stores,
@@ -216,6 +225,7 @@ def create_app(
         RealtimeReference(gateway),
         Auth(settings, stores.accounts, stores.guard, stores.bus, current_user, csrf, secret=secret),
         PublicPages(settings, page_context),
+        ListenPage(stores.share_links),
         SessionPages(
             settings, page_context, current_user, csrf, stores.sessions, session_presence, gateway_port=gateway_port
         ),

@@ -31,8 +31,8 @@ _PATTERNS: Final = tuple(
         (rf"({_NAME}[\"']?\s*[=:]\s*)(?:b?\"[^\"\r\n]*\"|b?'[^'\r\n]*'|[^\s&,;\"'}}]+)", rf"\1{HIDDEN}"),
         # What a sign-in provider sends the browser back with (RFC 6749, 4.1.2), and what shows that we had asked.
         (r"([?&](?:code|code_verifier|state)=)[^\s&;\"'#]+", rf"\1{HIDDEN}"),
-        # A link that makes whoever opens it a collaborator.
-        (r"(/invites/)[\w.~+=-]+", rf"\1{HIDDEN}"),
+        # A link that makes whoever opens it a collaborator, and one that plays a mixdown.
+        (r"(/(?:invites|listen)/)[\w.~+=-]+", rf"\1{HIDDEN}"),
         # A link that downloads a file for whoever has it: ours, and one of S3 (Signature Version 4, and 2).
         (r"(/files/)[\w.~+=%-]+", rf"\1{HIDDEN}"),
         (

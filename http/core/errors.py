@@ -32,6 +32,7 @@ from omnisonic.studio.sessions import (
     OwnerOnly,
     TooManyInvites,
 )
+from omnisonic.studio.shares import DownloadRefused, ExportNotCompleted, NoSuchShare, ShareOver, TooManyShares
 from omnisonic.studio.uploads import (
     NoPeaks,
     NoSuchTrack,
@@ -78,6 +79,11 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     TrimsLeaveNothing: 400,
     NoSuchExport: 404,
     RequesterOnly: 403,
+    ExportNotCompleted: 409,
+    TooManyShares: 409,
+    NoSuchShare: 404,
+    ShareOver: 410,
+    DownloadRefused: 403,
     NoSuchResumable: 404,
     NoSuchObject: 404,
     NoSuchActivity: 404,

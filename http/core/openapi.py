@@ -39,6 +39,7 @@ DESCRIPTIONS: Final[Mapping[int, str]] = {
     404: "There is nothing there, or nothing that is shared with the caller.",
     408: "The body did not arrive in time (`request_timeout`).",
     409: "Not possible in the current state: the code says why.",
+    410: "The link has expired, or was revoked (`share_over`).",
     412: "Another version of the protocol is wanted (`unsupported_tus_version`).",
     413: "The body is too large, or the storage quota is used up: the code says which.",
     415: "The body is of a type that is not taken here (`unsupported_media_type`).",

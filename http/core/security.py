@@ -118,13 +118,16 @@ def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool)
     request_filter = RequestFilter(hosts, origins)
     fixed = [
         (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"same-origin"),
         (b"cross-origin-opener-policy", b"same-origin"),
         (b"cross-origin-resource-policy", b"same-origin"),
     ]
     if https:
         fixed.append((b"strict-transport-security", b"max-age=%d" % HSTS_MAX_AGE_S))
-    defaults = [(b"content-security-policy", DATA.encode()), (b"cache-control", b"no-store")]
+    defaults = [
+        (b"content-security-policy", DATA.encode()),
+        (b"cache-control", b"no-store"),
+        (b"referrer-policy", b"same-origin"),
+    ]
     inner = cast("ASGIFramework", app.asgi_app)
     app.asgi_app = SecureHeaders(inner, fixed=fixed, defaults=defaults)  # type: ignore[method-assign]
 

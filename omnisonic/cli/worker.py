@@ -1,4 +1,4 @@
-"""`omnisonic worker`: work in the background, on asyncio: audio analysis, segments, mixdowns, webhooks, housekeeping.
+"""`omnisonic worker`: work in the background, on asyncio: analysis, segments, mixdowns, previews, webhooks, and chores.
 
 Overload: uploads, exports and events wait in the database until the worker takes them. Crash: failed work is logged
 and tried again; a crash of the process loses nothing, and the supervisor restarts it. Shutdown: SIGTERM or Ctrl-C ends
@@ -37,6 +37,8 @@ from omnisonic.studio.segments.cutting import Cutting
 from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_worker import AT_ONCE as CUT_AT_ONCE
 from omnisonic.studio.segments.segment_worker import SegmentWorker
+from omnisonic.studio.shares.preview_queue import PreviewQueue
+from omnisonic.studio.shares.preview_worker import PreviewWorker
 from omnisonic.studio.stems.exporter import export_stems
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AT_ONCE, AnalysisWorker
@@ -46,9 +48,9 @@ from omnisonic.studio.webhooks.delivery_queue import DeliveryQueue
 from omnisonic.studio.webhooks.delivery_worker import WebhookWorker
 from omnisonic.studio.webhooks.sender import WebhookSender
 
-CONNECTIONS: Final = AT_ONCE + 2 * CUT_AT_ONCE + 2
+CONNECTIONS: Final = AT_ONCE + 2 * CUT_AT_ONCE + 4
 """Connections to the database, one of them for housekeeping, and one for webhooks. Segments have two each, one to renew
-their lease meanwhile, and so has each mixdown, for its heartbeat."""
+their lease meanwhile; so has the preview of a mixdown, and each mixdown, for its heartbeat."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,22 +86,22 @@ async def _work(
         after.push_async_callback(database.aclose)
         publish = RoomEvents(bus).publish
         yields = settings.rooms_first
-        analysis_worker = AnalysisWorker(
-            AnalysisQueue(database), storage, partial(analyse_file, at_idle_priority=yields), publish
-        )
+        analyse, mix_files = partial(analyse_file, at_idle_priority=yields), partial(mix, at_idle_priority=yields)
+        analysis_worker = AnalysisWorker(AnalysisQueue(database), storage, analyse, publish)
         cut = partial(Cutting, at_idle_priority=yields)
         segment_worker = SegmentWorker(SegmentQueue(database), storage, cut)
         queue, telemetry = ExportQueue(database), ExportTelemetry()
         export_worker = ExportWorker(
             queue,
             storage,
-            partial(mix, at_idle_priority=yields),
+            mix_files,
             publish,
             export_stems=partial(export_stems, at_idle_priority=yields),
             at_once=settings.export_worker_concurrency,
             mix_s=settings.export_max_duration_seconds,
             telemetry=telemetry,
         )
+        preview_worker = PreviewWorker(PreviewQueue(database), storage, analyse, mix_files)
         deliveries = DeliveryQueue(database)
         webhook_worker = WebhookWorker(deliveries, sender, partial(signing_secret, settings))
         async with asyncio.TaskGroup() as tasks:
@@ -108,6 +110,7 @@ async def _work(
                 analysis_worker.run(),
                 segment_worker.run(),
                 export_worker.run(),
+                preview_worker.run(),
                 webhook_worker.run(),
             ]
             if is_measured:

@@ -16,6 +16,8 @@ ActivityKind: TypeAlias = Literal[
     "upload.restored",
     "export.requested",
     "export.removed",
+    "share.added",
+    "share.removed",
     "member.joined",
     "member.left",
     "member.removed",

@@ -38,6 +38,7 @@ UPLOAD: Final = "/api/upload/<id(length=36):upload_id>"
 EXPORT: Final = "/api/export/<id(length=36):export_id>"
 COMMENT: Final = "/api/comments/<id:comment_id>"
 MARKER: Final = "/api/sessions/<id:session_id>/markers/<id:marker_id>"
+LISTEN: Final = "/api/listen/<token>"
 TUS_UPLOAD: Final = "/api/upload/tus/<id(length=36):upload_id>"
 TUS: Final = {
     "Tus-Resumable": "1.0.0",
@@ -112,6 +113,14 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", "/api/export"): Decision(401, 404, {"sessionId": "{session_id}"}),
     ("DELETE", EXPORT): OWNERS,
     ("GET", f"{EXPORT}/download"): OWNERS,
+    ("POST", f"{EXPORT}/shares"): OWNERS,
+    ("GET", f"{EXPORT}/shares"): OWNERS,
+    ("PATCH", f"{EXPORT}/shares/<id:share_id>"): OWNERS,
+    ("DELETE", f"{EXPORT}/shares/<id:share_id>"): OWNERS,
+    # For whoever has a link
+    ("GET", LISTEN): Decision(404, 404),
+    ("GET", f"{LISTEN}/audio"): Decision(404, 404),
+    ("GET", f"{LISTEN}/download"): Decision(404, 404),
     # Rooms
     ("POST", "/api/rooms/<path:room_id>/ticket"): OWNERS,
     ("POST", "/api/rooms/<path:room_id>/messages"): Decision(401, 404, {"type": "note"}),
@@ -145,6 +154,7 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("POST", "/sessions"): Decision(302, 415),
     ("GET", "/sessions/<id:session_id>"): THEIR_PAGE,
     ("GET", "/invites/<token>"): THEIR_PAGE,
+    ("GET", "/listen/<token>"): Decision(404, 404),
     # For the page's form only: programs have /api/invites.
     ("POST", "/invites/<token>"): Decision(302, 415),
 }

@@ -47,6 +47,8 @@ from omnisonic.studio.markers.marker_store import MarkerStore
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.segments.segment_store import SegmentStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.shares.share_links import ShareLinks
+from omnisonic.studio.shares.share_store import ShareStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
 from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
@@ -248,6 +250,8 @@ def _stores(
         ),
         messages=MessageStore(database, use),
         retention=UploadRetention(database),
+        shares=ShareStore(database, use, tell=room_events.tell),
+        share_links=ShareLinks(database),
         activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
         comments=CommentStore(database, use, tell=room_events.tell),
         markers=MarkerStore(database, use, tell=room_events.tell),

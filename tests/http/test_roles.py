@@ -13,7 +13,7 @@ from omnisonic.stores.bus.events import RoleChanged, RoomSaid
 from tests.http.api.test_sessions import make
 from tests.http.api.test_sessions_sharing import share, user_id
 from tests.http.making import fail
-from tests.http.route_table import COMMENT, EXPORT, MARKER, ROUTES, TUS, UPLOAD, Route, documented, path_of
+from tests.http.route_table import COMMENT, EXPORT, LISTEN, MARKER, ROUTES, TUS, UPLOAD, Route, documented, path_of
 from tests.http.running import Web
 from tests.http.sounds import wav
 
@@ -62,7 +62,11 @@ RIGHTS: Final[dict[Route, Right]] = {
     ("PATCH", MARKER): "editors",
     ("DELETE", MARKER): "editors",
     ("DELETE", COMMENT): "author",
+    ("GET", f"{EXPORT}/shares"): "all",
     ("POST", "/api/export"): "editors",
+    ("POST", f"{EXPORT}/shares"): "editors",
+    ("PATCH", f"{EXPORT}/shares/<id:share_id>"): "editors",
+    ("DELETE", f"{EXPORT}/shares/<id:share_id>"): "editors",
     ("DELETE", EXPORT): "maker",
     ("DELETE", UPLOAD): "maker",
     ("POST", f"{UPLOAD}/restore"): "maker",
@@ -85,6 +89,7 @@ RIGHTS: Final[dict[Route, Right]] = {
             ("GET", "/sessions"),
             ("POST", "/sessions"),
             *((method, f"{at}/<token>") for method in ("GET", "POST") for at in ("/invites", "/api/invites")),
+            *(("GET", path) for path in (LISTEN, f"{LISTEN}/audio", f"{LISTEN}/download", "/listen/<token>")),
             ("GET", "/files/<signed>/<name>"),
             ("GET", "/static/<digest>/<path:name>"),
             ("GET", "/client/<name>"),

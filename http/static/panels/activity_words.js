@@ -22,6 +22,10 @@ export function inWords(event) {
       return `asked for ${exported(name)}`;
     case "export.removed":
       return `removed ${exported(name)}`;
+    case "share.added":
+      return `made a link to the mixdown ${name}`;
+    case "share.removed":
+      return `revoked a link to the mixdown ${name}`;
     case "member.joined":
       return "joined the session";
     case "member.left":

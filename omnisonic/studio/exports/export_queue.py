@@ -135,9 +135,12 @@ WHERE id = $1 AND lease = $2 AND status = 'processing'
 """
 
 _DROP_OLD: Final = """
--- $1 age, $2 how many.
+-- $1 age, $2 how many. A mixdown stays as long as a link to it holds.
 WITH old AS MATERIALIZED (
     SELECT id FROM exports WHERE due_at IS NULL AND created_at < now() - $1::interval
+        AND NOT EXISTS (
+            SELECT FROM shares WHERE export_id = exports.id AND revoked_at IS NULL AND expires_at > now()
+        )
     ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM exports USING old WHERE exports.id = old.id RETURNING exports.id

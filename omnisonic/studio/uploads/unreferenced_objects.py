@@ -64,6 +64,7 @@ WHERE NOT EXISTS (SELECT FROM uploads WHERE object_key = $1)
     AND NOT EXISTS (SELECT FROM upload_pieces WHERE object_key = $1)
     AND NOT EXISTS (SELECT FROM upload_segments WHERE object_key = $1)
     AND NOT EXISTS (SELECT FROM exports WHERE object_key = $1)
+    AND NOT EXISTS (SELECT FROM export_previews WHERE object_key = $1)
 ON CONFLICT (object_key) DO UPDATE SET due_at = now(), doomed = true
 RETURNING object_key
 """
