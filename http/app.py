@@ -22,6 +22,7 @@ from omnisonic.http.api.event_stream import EventStreamRoutes
 from omnisonic.http.api.event_streams import EventStreams
 from omnisonic.http.api.exports import Exports
 from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
+from omnisonic.http.api.guest_comments import GuestCommentRoutes
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
 from omnisonic.http.api.listening import Listening
@@ -77,6 +78,7 @@ from omnisonic.studio.media.identifier import Identifier
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.segments.segment_store import SegmentStore
 from omnisonic.studio.sessions import SessionStore
+from omnisonic.studio.shares.guest_comments import GuestComments
 from omnisonic.studio.shares.share_links import ShareLinks
 from omnisonic.studio.shares.share_store import ShareStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -118,6 +120,7 @@ class Stores:
     files: SessionFiles
     shares: ShareStore
     share_links: ShareLinks
+    guest_comments: GuestComments
     activity: ActivityStore
     comments: CommentStore
     markers: MarkerStore
@@ -210,6 +213,7 @@ def create_app(
         Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
         Shares(settings, stores.shares, current_user.login),
         Listening(stores.share_links, file_responder, stores.guard, settings.trusted_proxies),
+        GuestCommentRoutes(stores.guest_comments, stores.guard, room_events, settings.trusted_proxies),
         Rooms(
             settings,
             room_stores,

@@ -36,3 +36,9 @@ ALTER TABLE exports
     ADD COLUMN preview_tries integer NOT NULL DEFAULT 0;
 CREATE INDEX exports_to_preview ON exports (preview_due_at) WHERE preview_due_at IS NOT NULL;
 ALTER TABLE user_turns ADD COLUMN previewed_at timestamptz;
+
+-- Comments of guests, who have no account. Which link they came through is forgotten with the link.
+ALTER TABLE comments
+    ADD COLUMN is_guest boolean NOT NULL DEFAULT false,
+    ADD COLUMN share_id uuid REFERENCES shares ON DELETE SET NULL;
+CREATE INDEX comments_by_share ON comments (share_id, created_at, id) WHERE share_id IS NOT NULL;

@@ -32,7 +32,15 @@ from omnisonic.studio.sessions import (
     OwnerOnly,
     TooManyInvites,
 )
-from omnisonic.studio.shares import DownloadRefused, ExportNotCompleted, NoSuchShare, ShareOver, TooManyShares
+from omnisonic.studio.shares import (
+    DownloadRefused,
+    ExportNotCompleted,
+    GuestCommentsOff,
+    NoSuchShare,
+    ShareOver,
+    TooManyGuestComments,
+    TooManyShares,
+)
 from omnisonic.studio.uploads import (
     NoPeaks,
     NoSuchTrack,
@@ -84,6 +92,8 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     NoSuchShare: 404,
     ShareOver: 410,
     DownloadRefused: 403,
+    GuestCommentsOff: 403,
+    TooManyGuestComments: 409,
     NoSuchResumable: 404,
     NoSuchObject: 404,
     NoSuchActivity: 404,

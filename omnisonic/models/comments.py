@@ -33,6 +33,7 @@ class Comment(msgspec.Struct, frozen=True, rename="camel"):
         resolved_at: When.
         created_at: When it was written.
         edited_at: When its text was changed last.
+        guest: Whether a guest wrote it, who has no account, under any name.
     """
 
     id: CommentId
@@ -50,3 +51,4 @@ class Comment(msgspec.Struct, frozen=True, rename="camel"):
     resolved_at: datetime | None
     created_at: datetime
     edited_at: datetime | None
+    guest: bool = False

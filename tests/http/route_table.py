@@ -121,6 +121,8 @@ ROUTES: Final[dict[Route, Decision]] = {
     ("GET", LISTEN): Decision(404, 404),
     ("GET", f"{LISTEN}/audio"): Decision(404, 404),
     ("GET", f"{LISTEN}/download"): Decision(404, 404),
+    ("GET", f"{LISTEN}/comments"): Decision(404, 404),
+    ("POST", f"{LISTEN}/comments"): Decision(404, 404, {"name": "Gus", "text": "More bass."}),
     # Rooms
     ("POST", "/api/rooms/<path:room_id>/ticket"): OWNERS,
     ("POST", "/api/rooms/<path:room_id>/messages"): Decision(401, 404, {"type": "note"}),

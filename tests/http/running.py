@@ -47,6 +47,7 @@ from omnisonic.studio.markers.marker_store import MarkerStore
 from omnisonic.studio.messages.message_store import MessageStore
 from omnisonic.studio.segments.segment_store import SegmentStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
+from omnisonic.studio.shares.guest_comments import GuestComments
 from omnisonic.studio.shares.share_links import ShareLinks
 from omnisonic.studio.shares.share_store import ShareStore
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
@@ -252,6 +253,7 @@ def _stores(
         retention=UploadRetention(database),
         shares=ShareStore(database, use, tell=room_events.tell),
         share_links=ShareLinks(database),
+        guest_comments=GuestComments(database),
         activity=ActivityStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
         comments=CommentStore(database, use, tell=room_events.tell),
         markers=MarkerStore(database, use, tell=room_events.tell),

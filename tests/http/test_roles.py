@@ -90,6 +90,7 @@ RIGHTS: Final[dict[Route, Right]] = {
             ("POST", "/sessions"),
             *((method, f"{at}/<token>") for method in ("GET", "POST") for at in ("/invites", "/api/invites")),
             *(("GET", path) for path in (LISTEN, f"{LISTEN}/audio", f"{LISTEN}/download", "/listen/<token>")),
+            *((method, f"{LISTEN}/comments") for method in ("GET", "POST")),
             ("GET", "/files/<signed>/<name>"),
             ("GET", "/static/<digest>/<path:name>"),
             ("GET", "/client/<name>"),

@@ -19,7 +19,7 @@ from omnisonic.studio.uploads import NoSuchUpload
 COLUMNS: Final = """comment.id::text, comment.session_id::text, comment.parent_id::text, comment.author_id::text,
     comment.author_name, comment.text, comment.at_beat, comment.at_seconds, comment.upload_id::text,
     comment.export_id::text, comment.pinned_name, comment.resolved_at, comment.resolved_by::text,
-    comment.resolved_by_name, comment.created_at, comment.edited_at"""
+    comment.resolved_by_name, comment.created_at, comment.edited_at, comment.is_guest"""
 """What `comment_from_row` reads."""
 
 _FIND_PINS: Final = """
@@ -173,4 +173,5 @@ def comment_from_row(row: Row) -> Comment:
         resolved_at=row["resolved_at"],
         created_at=row["created_at"],
         edited_at=row["edited_at"],
+        guest=row["is_guest"],
     )

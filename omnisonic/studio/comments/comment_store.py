@@ -122,13 +122,14 @@ class CommentStore:
         """Remove a comment. It is recorded in the activity when it was somebody else's.
 
         Raises:
-            AuthorOnly: It is somebody else's, and the user does not own the session.
+            AuthorOnly: It is somebody else's, and the user does not own the session; what guests wrote is also the
+                editors' to remove.
         """
         events: list[ActivityEvent] = []
         async with self._database.transaction() as connection:
             user = await self._author(connection, login)
             locked, found = await _lock_comment(connection, login, comment)
-            if found.author.id != user.id and not locked["owns"]:
+            if found.author.id != user.id and not locked["owns"] and not (found.guest and locked["edits"]):
                 raise AuthorOnly
             if found.text is None:
                 raise NoSuchComment

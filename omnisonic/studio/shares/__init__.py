@@ -20,6 +20,7 @@ import msgspec
 
 from omnisonic.errors import InvalidInput, OmnisonicError
 from omnisonic.models import Export, ExportId, UserId
+from omnisonic.models.comments import CommentId
 from omnisonic.stores.storage import Key
 
 ShareId: TypeAlias = str
@@ -35,6 +36,10 @@ LONGEST_DAYS: Final = 366
 """A year, also a leap year."""
 LONGEST_EXPIRY: Final = 40
 """Most characters of a time."""
+MOST_GUEST_COMMENTS: Final = 200
+"""Most comments through one link."""
+GUEST_COMMENT_LENGTH: Final = 1000
+"""Most characters in a comment of a guest."""
 
 
 class NoSuchShare(OmnisonicError):
@@ -80,6 +85,24 @@ class DownloadRefused(OmnisonicError):
 
     def __init__(self) -> None:
         super().__init__("This mixdown can be heard here, but not downloaded.")
+
+
+class GuestCommentsOff(OmnisonicError):
+    """The link takes no comments."""
+
+    code = "comments_off"
+
+    def __init__(self) -> None:
+        super().__init__("Comments are switched off for this link.")
+
+
+class TooManyGuestComments(OmnisonicError):
+    """As many comments were written through the link, or in its session, as may be."""
+
+    code = "too_many_comments"
+
+    def __init__(self) -> None:
+        super().__init__("There are as many comments as this page takes. Tell whoever sent you the link.")
 
 
 class Sharer(msgspec.Struct, frozen=True):
@@ -139,6 +162,16 @@ class SharedMixdown(msgspec.Struct, frozen=True):
     sha256: str
     peaks: bytes | None
     preview: Preview | None
+
+
+class GuestComment(msgspec.Struct, frozen=True, rename="camel"):
+    """What a guest wrote about a mixdown, as other guests see it. `atSeconds` is the place; null for the whole."""
+
+    id: CommentId
+    name: str
+    text: str
+    at_seconds: float | None
+    created_at: datetime
 
 
 def new_token() -> str:

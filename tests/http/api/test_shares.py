@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO, Final
 
 import httpx
+import msgspec
 
 from omnisonic.models import ExportFormat
+from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.studio.media.sound import Sound
 from omnisonic.studio.mixdown import Mixed, Project
 from omnisonic.studio.mixdown.process import render
@@ -139,3 +141,46 @@ def test_links_are_made_within_bounds_and_listeners_only_look(web: Web) -> None:
     assert web.client.get(httpx.URL(link["url"]).path).status_code == 410
     assert len(ada.get(path).json()["shares"]) == 19
     assert ada.post(path).status_code == 201
+
+
+def test_guests_comment_under_a_name_and_the_band_answers_for_it(web: Web) -> None:
+    """Through one link, as guests, within bounds; an editor removes one, and switches comments off."""
+    ada, ed = web.sign_up("ada@example.com"), web.sign_up("ed@example.com")
+    session = make(ada)
+    share(ada, session, ed)
+    path, link = shared(web, ada, session["id"])
+    other = ada.post(path).json()
+    comments, others = (f"/api{httpx.URL(each['url']).path}/comments" for each in (link, other))
+    written = {"name": " Gus ", "text": "More bass.\nPlease.", "atSeconds": 6.0}
+    web.bus.published.clear()
+    comment = web.client.post(comments, json=written).json()["comment"]
+    assert comment == written | {"id": comment["id"], "name": "Gus", "createdAt": comment["createdAt"]}
+    ((room, said),) = [(event.room, msgspec.json.decode(event.payload)) for event in room_news(web)]
+    assert (room, said["guest"], said["author"]) == (session["id"], True, {"id": None, "name": "Gus"})
+    assert (said["exportId"], said["atSeconds"], said["atBeat"]) == (link["exportId"], 6.0, 12.0)
+    (seen,) = ada.get(f"/api/sessions/{session['id']}/comments").json()["comments"]
+    assert seen == said
+    assert web.client.get(comments).json()["comments"] == [comment]
+    assert web.client.get(others).json()["comments"] == []
+    for wrong, named in (
+        ({"name": "\u200b"}, "name"),
+        ({"text": "x" * 1001}, "text"),
+        ({"atSeconds": -1}, "at_seconds"),
+    ):
+        assert code(web.client.post(comments, json=written | wrong)) == (400, f"invalid_{named}")
+    answers = [web.client.post(comments, json={"name": "Gus", "text": "Again."}) for _ in range(6)]
+    assert code(answers[-1]) == (429, "too_many_guest_comments")
+    assert {answer.status_code for answer in answers[:-1]} == {201}
+    assert ed.delete(f"/api/comments/{comment['id']}").status_code == 200
+    assert len(web.client.get(comments).json()["comments"]) == 5
+    assert ed.patch(f"{path}/{link['id']}", json={"comments": False}).status_code == 200
+    web.clock.now_s += 3_600
+    assert code(web.client.get(comments)) == (403, "comments_off")
+    assert code(web.client.post(comments, json=written)) == (403, "comments_off")
+    assert ed.delete(f"{path}/{other['id']}").status_code == 200
+    assert code(web.client.post(others, json=written)) == (410, "share_over")
+
+
+def room_news(web: Web) -> list[RoomSaid]:
+    """What rooms were told of comments."""
+    return [event for event in web.bus.events if isinstance(event, RoomSaid) and event.type == "comment.added"]
