@@ -44,10 +44,12 @@ def make_preview(web: Web) -> bool:
     return web.do(PreviewWorker(PreviewQueue(web.database), web.stores.storage, analyse, mix).make_next())
 
 
-def shared(web: Web, client: httpx.Client, session: str, **terms: Any) -> tuple[str, dict[str, Any]]:
+def shared(
+    web: Web, client: httpx.Client, session: str, sound: bytes = SOUND, **terms: Any
+) -> tuple[str, dict[str, Any]]:
     """The path of the shares of a new mixdown, and a link to it."""
     path = f"/api/export/{request_export(client, session)['exportId']}/shares"
-    making.make(web, SOUND)
+    making.make(web, sound)
     answer = client.post(path, json=terms)
     assert answer.status_code == 201, answer.text
     return path, answer.json()
