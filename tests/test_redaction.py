@@ -18,6 +18,7 @@ from omnisonic.redaction import HIDDEN, redacted, redacted_text
         "code_verifier: grant_type=authorization_code&code_verifier=canary&client_secret=canary",
         "/invites/canary",
         "https://studio.example/invites/can-ary_canary opened",
+        "GET /api/listen/can-ary_canary/audio and /listen/canary",
         "Cookie: __Host-omnisonic=canary; other=canary",
         "Authorization: Bearer canary",
         '{"csrfToken": "canary", "password": "canary"}',

@@ -10,6 +10,8 @@ const UNMATCHED = "Their levels are as they are: one of them is too quiet to be 
 const SAME = "They are equally loud.";
 const KEY = "x";
 
+const moments = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+
 export class CompareBar {
   element;
   #comparison;
@@ -17,14 +19,16 @@ export class CompareBar {
   #frame = 0;
   #ended = new AbortController();
 
-  // `a` and `b` are exports as `GET /api/export` has them, both completed. `told`: `closed()` when it was closed here.
+  // `a` and `b` are exports as `GET /api/export` has them, both completed. `told`: `closed()` when it was closed here, `played()` when
+  // it begins to play.
   // `element` is to be put into the page by whoever makes it.
   constructor(a, b, told, comparison = new Comparison(a, b)) {
     this.#told = told;
     this.#comparison = comparison;
     this.element = document.getElementById("compare-template").content.firstElementChild.cloneNode(true);
-    for (const [name, { fileName, createdAt }] of Object.entries({ a, b })) {
-      this.#show(name, `${fileName}, ${new Date(createdAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}`);
+    // Their files are all named after the session: when they were asked for tells them apart.
+    for (const [name, { format, createdAt }] of Object.entries({ a, b })) {
+      this.#show(name, `${format.toUpperCase()}, ${moments.format(new Date(createdAt))}`);
     }
     this.#show("levels", levelsInWords(a, b, comparison.gainsDb));
     this.#act("place").max = String(comparison.duration_s);
@@ -71,6 +75,7 @@ export class CompareBar {
   #draw() {
     cancelAnimationFrame(this.#frame);
     const { heard, isPlaying, place_s, duration_s } = this.#comparison;
+    if (isPlaying && !this.element.classList.contains("is-live")) this.#told.played();
     this.element.classList.toggle("is-live", isPlaying);
     this.#act("play").setAttribute("aria-label", isPlaying ? "Pause" : "Play");
     this.element.querySelector(`[value="${heard}"]`).checked = true;

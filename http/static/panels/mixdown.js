@@ -22,7 +22,7 @@ export class Mixdown {
   #question;
 
   // `rights` are those of `rights.js`. `told`: `removed(wasMaking)` when it is not there any more, `again(format)` when another is wanted in its place,
-  // `lost(problem)` whether a problem ends everything.
+  // `share(export)` and `compare(export)` when that is wanted of it, `lost(problem)` whether a problem ends everything.
   constructor(export_, rights, told) {
     this.#export = export_;
     this.#told = told;
@@ -32,12 +32,29 @@ export class Mixdown {
     const path = `/api/export/${export_.exportId}/download`;
     this.#find('[data-act="download"]').href = path;
     this.#deck = new Deck(this.row, path, (words) => this.#fail(words));
-    this.#question = new Question(this.row, ".mixdown-top, .mixdown-deck", () => this.#remove());
+    this.#question = new Question(this.row, ".mixdown-top, .mixdown-deck, .mixdown-more", () => this.#remove());
     this.#find('[data-act="remove"]').hidden = !rights.mayRemove(export_.userId);
     this.#find('[data-act="again"]').hidden = !rights.mayChange;
     this.#find('[data-act="remove"]').addEventListener("click", () => this.#leave());
     this.#find('[data-act="again"]').addEventListener("click", () => told.again(export_.format));
+    for (const act of ["share", "compare"]) {
+      this.#find(`[data-act="${act}"]`).addEventListener("click", () => told[act](this.#export));
+    }
     this.#draw();
+  }
+
+  // As the studio has it.
+  get export() {
+    return this.#export;
+  }
+
+  set isCompared(isCompared) {
+    this.#find('[data-act="compare"]').setAttribute("aria-pressed", String(isCompared));
+  }
+
+  // Whether there is another one to compare it with.
+  set isComparable(isComparable) {
+    this.#find('[data-act="compare"]').hidden = !isComparable;
   }
 
   get createdAt() {
@@ -100,6 +117,7 @@ export class Mixdown {
     this.row.dataset.status = status;
     this.#find('[data-act="download"]').hidden = !isMade;
     this.#find(".mixdown-deck").hidden = !isMade || this.#isArchive;
+    this.#find(".mixdown-more").hidden = !isMade;
     this.#find("progress").hidden = !this.isInTheMaking;
     this.#find("progress").value = progress;
     this.#find(".mixdown-why").hidden = status !== "failed";

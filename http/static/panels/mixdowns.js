@@ -4,6 +4,7 @@
 // making the list is read again and again, often when nobody tells, and seldom otherwise: news may be lost.
 
 import { ask } from "../controls/api.js";
+import { Comparing } from "./comparing.js";
 import { Mixdown } from "./mixdown.js";
 import { LogicalClock } from "../room/logical_clock.js";
 import { Rendering } from "./rendering.js";
@@ -32,6 +33,8 @@ export class Mixdowns {
   #list = part("mixdowns");
   #mixdowns = new Map();
   #clock = new LogicalClock();
+  #comparing = new Comparing({ changed: (ids) => this.#drawCompared(ids), say: (words) => this.#say(words) });
+  #sharing = null;
   #isClosed = false;
   #isAll = false;
   // Whether the list was ever read; whether it cannot be read now.
@@ -90,8 +93,24 @@ export class Mixdowns {
   close() {
     this.#isClosed = true;
     clearTimeout(this.#watching);
+    this.#comparing.close();
+    this.#sharing?.then((dialog) => dialog.close());
     for (const mixdown of this.#mixdowns.values()) mixdown.close();
     this.#list.hidden = part("mixing").hidden = true;
+  }
+
+  // Show the links to the newest finished mixdown. False when there is none.
+  share() {
+    const newest = this.#made[0];
+    if (newest) this.#share(newest.export);
+    return newest !== undefined;
+  }
+
+  // Its dialog is loaded when it is first wanted.
+  async #share(export_) {
+    const { mayChange } = this.#rights;
+    this.#sharing ??= import("./share.js").then(({ ShareDialog }) => new ShareDialog({ mayChange, lost: this.#told.lost }));
+    (await this.#sharing).open(export_);
   }
 
   // --- reading -------------------------------------------------------------------------------------------------------
@@ -160,6 +179,8 @@ export class Mixdowns {
     const mixdown = new Mixdown(export_, this.#rights, {
       again: (format) => this.#renderAgain(format),
       removed: (wasMaking) => this.#removedHere(export_.exportId, wasMaking),
+      share: (export_) => this.#share(export_),
+      compare: (export_) => this.#comparing.toggle(export_),
       lost: this.#told.lost,
     });
     const isOlder = (row) => this.#mixdowns.get(row.dataset.id).createdAt < mixdown.createdAt;
@@ -173,6 +194,7 @@ export class Mixdowns {
     mixdown.put(change);
     this.#drawStatus();
     if (mixdown.status === before) return;
+    this.#drawComparable();
     this.#say(NEWS[mixdown.status]);
     if (!mixdown.isInTheMaking) this.#rendering.settle();
   }
@@ -182,6 +204,7 @@ export class Mixdowns {
     if (!mixdown) return;
     // The keyboard is not left in the void.
     if (mixdown.row.contains(document.activeElement)) part("tab-mixdowns").focus();
+    this.#comparing.drop(id);
     this.#mixdowns.delete(id);
     mixdown.close();
     if (!mixdown.isInTheMaking) return;
@@ -209,10 +232,26 @@ export class Mixdowns {
       row.hidden = place >= SHOWN && !this.#isAll;
     });
     this.#drawStatus();
+    this.#drawComparable();
     part("no-mixdowns").hidden = !this.#isRead || rows.length > 0;
     this.#list.hidden = rows.length === 0;
     part("mixdowns-all").hidden = rows.length <= SHOWN || this.#isAll;
     part("mixdowns-all").textContent = `Show all ${rows.length}`;
+  }
+
+  // Those that are finished, newest first.
+  get #made() {
+    const all = [...this.#list.children].map((row) => this.#mixdowns.get(row.dataset.id));
+    return all.filter((mixdown) => mixdown.status === "completed");
+  }
+
+  #drawComparable() {
+    const isComparable = this.#made.length > 1;
+    for (const mixdown of this.#mixdowns.values()) mixdown.isComparable = isComparable;
+  }
+
+  #drawCompared(ids) {
+    for (const [id, mixdown] of this.#mixdowns) mixdown.isCompared = ids.includes(id);
   }
 
   // The newest one's line, which is seen from every tab.

@@ -24,7 +24,7 @@ export class ShareDialog {
     this.#mayChange = mayChange;
     this.#lost = lost;
     this.#dialog = document.getElementById("share-template").content.firstElementChild.cloneNode(true);
-    document.getElementById("main").append(this.#dialog);
+    document.body.append(this.#dialog);
     this.#part("make").hidden = !mayChange;
     this.#part("make").addEventListener("submit", (event) => {
       event.preventDefault();

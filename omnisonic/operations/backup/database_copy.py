@@ -21,7 +21,7 @@ from omnisonic.studio.uploads.unreferenced_objects import COPY_LOCK
 LOCK_TIMEOUT: Final = "2s"
 """Longest wait for another backup, a migration, or a statement of the garbage collector."""
 NOT_COPIED: Final = ("schema_migrations", "upload_segments", "export_previews")
-"""The table of the migrations, which migrating makes, and that of segments, which are made again from their uploads."""
+"""The table of the migrations, which migrating makes, and those of segments and previews, which are made again."""
 TEXT_FORM: Final = (
     "SET datestyle = ISO",
     "SET intervalstyle = postgres",

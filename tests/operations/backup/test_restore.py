@@ -35,17 +35,21 @@ def test_everything_is_as_it_was(source: Installation, target: Installation, tmp
     }
 
 
-def test_segments_are_not_in_a_backup(source: Installation, target: Installation, tmp_path: Path) -> None:
-    """They are made again from their uploads, so neither their row nor their object is missed."""
+def test_segments_and_previews_are_not_in_a_backup(source: Installation, target: Installation, tmp_path: Path) -> None:
+    """They are made again from their files, so neither their rows nor their objects are missed."""
     source.fill()
     source.execute(
         "INSERT INTO upload_segments SELECT id, 1, 'segments/a', 'ab', '{3}', 1, 1, 16, 1 FROM uploads RETURNING format"
+    )
+    source.execute(
+        "INSERT INTO export_previews SELECT id, '\\x00', 'previews/a', 1, 'ab' FROM exports RETURNING file_size"
     )
     backed_up = source.back_up(tmp_path / "studio.tar")
     assert (backed_up.files, backed_up.missing, backed_up.damaged) == (3, [], [])
     target.restore(tmp_path / "studio.tar")
     assert target.execute("SELECT count(*) FROM uploads") == 1
     assert target.execute("SELECT count(*) FROM upload_segments") == 0
+    assert target.execute("SELECT count(*) FROM export_previews") == 0
 
 
 def test_only_its_owner_can_read_an_archive(source: Installation, tmp_path: Path) -> None:
