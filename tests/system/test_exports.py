@@ -230,3 +230,18 @@ def test_an_export_that_is_removed_while_it_is_mixed_ends(place: Place, band: Ba
     eventually(lambda: not any(map(alive, mixers)), what="no mixer is left", within_s=LEASE_S)
     assert (place.stored(), band.row("id")) == ([], [])
     assert alive(band.studio.pid("worker"))
+
+
+def test_a_shared_mixdown_is_prepared_for_phones_by_the_worker(place: Place) -> None:
+    """Its waveform, and an MP3 that is played instead of the mixdown, decoded and encoded in the sandbox."""
+    with contextlib.closing(signed_in(place.studio, "sharer@example.com")) as client:
+        session = client.post("/api/sessions", json={}).json()["session"]["id"]
+        export = client.post("/api/export", json={"sessionId": session}).json()
+        mixdown = client.get(export["url"], timeout=RECOVERED_S).content  # eight bars of click
+        link = client.post(f"/api/export/{export['exportId']}/shares").json()["url"]
+        listen = f"/api{httpx.URL(link).path}"
+        eventually(lambda: client.get(listen).json()["peaks"], what="it is prepared", within_s=RECOVERED_S)
+        assert len(client.get(listen).json()["peaks"]) == 240
+        played = client.get(f"{listen}/audio")
+        assert (played.status_code, played.headers["Content-Type"]) == (200, "audio/mpeg")
+        assert 5 * len(played.content) < len(mixdown)

@@ -95,7 +95,9 @@ class GuestComments:
                 comment = await add_comment(connection, session["id"], Author(None, name), new)
             except TooManyComments:
                 raise TooManyGuestComments from None
-            return comment_from_row(await connection.fetchrow(_MARK, comment.id, share["id"]))
+            marked = await connection.fetchrow(_MARK, comment.id, share["id"])
+            assert marked is not None
+            return comment_from_row(marked)
 
 
 async def _find(connection: Connection, digest: str) -> Row:

@@ -57,7 +57,7 @@ def test_a_phone_without_an_account_plays_comments_and_downloads(visit: Visit, s
     expect(comment).to_contain_text("<b>Now</b>")
     expect(page.locator(".pin")).to_have_count(1)
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="−15 s").click()
+    page.get_by_role("button", name="15 s, back").click()
     comment.get_by_role("button", name="Go to 0:09").click()
     assert place_s(page) >= 9
     with page.expect_download() as download:
