@@ -69,6 +69,11 @@ export class Mixdown {
     return this.#export.status;
   }
 
+  // Whether it can be heard, and so compared, and shared with people without an account.
+  get isPlayable() {
+    return this.status === "completed" && !this.#isArchive;
+  }
+
   get isInTheMaking() {
     return IN_THE_MAKING.includes(this.status);
   }
@@ -117,7 +122,7 @@ export class Mixdown {
     this.row.dataset.status = status;
     this.#find('[data-act="download"]').hidden = !isMade;
     this.#find(".mixdown-deck").hidden = !isMade || this.#isArchive;
-    this.#find(".mixdown-more").hidden = !isMade;
+    this.#find(".mixdown-more").hidden = !this.isPlayable;
     this.#find("progress").hidden = !this.isInTheMaking;
     this.#find("progress").value = progress;
     this.#find(".mixdown-why").hidden = status !== "failed";

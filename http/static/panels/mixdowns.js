@@ -101,7 +101,7 @@ export class Mixdowns {
 
   // Show the links to the newest finished mixdown. False when there is none.
   share() {
-    const newest = this.#made[0];
+    const newest = this.#playable[0];
     if (newest) this.#share(newest.export);
     return newest !== undefined;
   }
@@ -239,14 +239,14 @@ export class Mixdowns {
     part("mixdowns-all").textContent = `Show all ${rows.length}`;
   }
 
-  // Those that are finished, newest first.
-  get #made() {
+  // Those that can be heard, newest first.
+  get #playable() {
     const all = [...this.#list.children].map((row) => this.#mixdowns.get(row.dataset.id));
-    return all.filter((mixdown) => mixdown.status === "completed");
+    return all.filter((mixdown) => mixdown.isPlayable);
   }
 
   #drawComparable() {
-    const isComparable = this.#made.length > 1;
+    const isComparable = this.#playable.length > 1;
     for (const mixdown of this.#mixdowns.values()) mixdown.isComparable = isComparable;
   }
 

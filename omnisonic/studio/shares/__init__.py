@@ -26,6 +26,8 @@ from omnisonic.stores.storage import Key
 ShareId: TypeAlias = str
 """A UUID."""
 
+PLAYABLE: Final = ("wav", "flac", "mp3")
+"""The formats of exports that can be shared."""
 TOKEN_BYTES: Final = 32
 MOST_SHARES: Final = 20
 """Most links to a mixdown that hold at once."""
@@ -76,6 +78,15 @@ class ExportNotCompleted(OmnisonicError):
 
     def __init__(self) -> None:
         super().__init__("Only a finished mixdown can be shared. Wait until it is made.")
+
+
+class NotPlayable(OmnisonicError):
+    """The export is no sound that can be played."""
+
+    code = "not_playable"
+
+    def __init__(self) -> None:
+        super().__init__("Only a mixdown can be shared: one file that can be played.")
 
 
 class DownloadRefused(OmnisonicError):

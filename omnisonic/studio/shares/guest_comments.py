@@ -89,7 +89,7 @@ class GuestComments:
                 raise TooManyGuestComments
             at_beat = None
             if at_seconds is not None:
-                at_beat = min(at_seconds, share["duration_seconds"]) * session["tempo_bpm"] / 60
+                at_beat = min(at_seconds, share["duration_seconds"] or at_seconds) * session["tempo_bpm"] / 60
             new = NewComment(text, at_beat=at_beat, export_id=share["export_id"])
             try:
                 comment = await add_comment(connection, session["id"], Author(None, name), new)

@@ -23,8 +23,10 @@ from omnisonic.studio.sessions import ListenersChangeNothing
 from omnisonic.studio.shares import (
     MOST_ENDED,
     MOST_SHARES,
+    PLAYABLE,
     ExportNotCompleted,
     NoSuchShare,
+    NotPlayable,
     Share,
     ShareId,
     Sharer,
@@ -45,8 +47,8 @@ SELECT FROM sessions WHERE id = (SELECT session_id FROM exports WHERE id = $1) F
 
 _LOCK_EXPORT: Final = """
 -- $1 user, $2 export. No row when the user may not see such an export.
-SELECT export.id::text, export.session_id::text, export.file_name, export.status = 'completed' AS is_completed,
-    member.role = 'editor' AS edits
+SELECT export.id::text, export.session_id::text, export.file_name, export.format,
+    export.status = 'completed' AS is_completed, member.role = 'editor' AS edits
 FROM exports AS export
 JOIN session_members AS member ON member.session_id = export.session_id AND member.user_id = $1
 WHERE export.id = $2
@@ -136,12 +138,14 @@ class ShareStore:
         """Make a link to a finished mixdown, whose token has this digest, and have its preview made.
 
         Raises:
-            ExportNotCompleted
+            NotPlayable, ExportNotCompleted
             InvalidInput: `expires_at` is no time, or too far away.
             TooManyShares: There are `MOST_SHARES` that hold.
         """
         async with self._database.transaction() as connection:
             user, locked = await self._lock(connection, login, export)
+            if locked["format"] not in PLAYABLE:
+                raise NotPlayable
             if not locked["is_completed"]:
                 raise ExportNotCompleted
             expires_at = expiry_of(terms.expires_at, self._clock())
