@@ -28,7 +28,8 @@ export class CompareBar {
     this.element = document.getElementById("compare-template").content.firstElementChild.cloneNode(true);
     // Their files are all named after the session: when they were asked for tells them apart.
     for (const [name, { format, createdAt }] of Object.entries({ a, b })) {
-      this.#show(name, `${format.toUpperCase()}, ${moments.format(new Date(createdAt))}`);
+      const when = moments.format(new Date(createdAt));
+      this.#show(name, a.format === b.format ? when : `${format.toUpperCase()}, ${when}`);
     }
     this.#show("levels", levelsInWords(a, b, comparison.gainsDb));
     this.#act("place").max = String(comparison.duration_s);
