@@ -16,7 +16,7 @@ from tests.http.running import Web
 
 FIELDS: Final = {
     "id", "sessionId", "parentId", "author", "text", "atBeat", "atSeconds", "uploadId", "exportId", "pinnedName",
-    "resolved", "resolvedBy", "resolvedAt", "createdAt", "editedAt",
+    "resolved", "resolvedBy", "resolvedAt", "createdAt", "editedAt", "guest",
 }  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def test_a_thread_is_written_resolved_and_removed(web: Web, ada: httpx.Client, b
         "sessionId": session, "parentId": None, "author": {"id": user_id(bob), "name": "Bob"},
         "text": "Too loud,\nhere.", "atBeat": 64, "atSeconds": None, "uploadId": upload["id"], "exportId": None,
         "pinnedName": "bass", "resolved": False, "resolvedBy": None, "resolvedAt": None, "editedAt": None,
+        "guest": False,
     }  # fmt: skip
     reply = write(ada, session, "Better?", parentId=first["id"])
     path = f"/api/comments/{first['id']}"
