@@ -25,6 +25,7 @@ from omnisonic.http.api.tus_headers import (
     effective_method,
     expires_header,
     format_metadata,
+    parse_length,
     parse_metadata,
     parse_number,
     refuse_unsupported,
@@ -37,10 +38,11 @@ from omnisonic.http.core.stopping import finish_before_stop
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.models.checks import plain_id
 from omnisonic.stores.storage import NoSuchObject, Storage
-from omnisonic.studio.uploads import NoSuchUpload, UploadTooLarge, checked_file_name
+from omnisonic.studio.uploads import NoSuchUpload, checked_file_name
 from omnisonic.studio.uploads.chunks import Body, Checksum
-from omnisonic.studio.uploads.resumable_store import NoSuchResumable, OffsetConflict, ResumableStore
+from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.resumable_writer import ResumableWriter, WriteResult
+from omnisonic.studio.uploads.resumables import NoSuchResumable, OffsetConflict
 
 CHUNK_TYPE: Final = "application/offset+octet-stream"
 
@@ -80,17 +82,14 @@ class Tus:
 
     @describe_route(None, 400, 401, 403, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
     async def create(self) -> Response:
-        """Start an upload of `Upload-Length` bytes. `Upload-Metadata` holds its `filename`.
+        """Start an upload of `Upload-Length` bytes, or of a length that is said later (`Upload-Defer-Length: 1`).
 
-        And the `sessionId` if it belongs to a session, with `takeOf` if it is another take of a track there.
+        `Upload-Metadata` holds its `filename`. And the `sessionId` if it belongs to a session, with `takeOf` if it is
+        another take of a track there.
         """
         login = self._login()
         refuse_unsupported(request.headers, creates=True, has_body=request.mimetype == CHUNK_TYPE and _has_body())
-        size = parse_number("Upload-Length", request.headers.get("Upload-Length", ""))
-        if size > self._services.upload_writer.max_bytes:
-            raise UploadTooLarge(self._services.upload_writer.max_bytes)
-        if not size:
-            raise InvalidInput("The file is empty.", code="empty_file")
+        size = parse_length(request.headers, self._services.upload_writer.max_bytes)
         about = parse_metadata(request.headers.get("Upload-Metadata", ""))
         name = checked_file_name(about.get("filename", ""))
         session, take_of = (plain_id(about.get(key, "")) or None for key in ("sessionId", "takeOf"))
@@ -112,7 +111,11 @@ class Tus:
             take_of = None if upload.take_of == upload.id else upload.take_of
             size = {"Upload-Offset": str(upload.file_size), "Upload-Length": str(upload.file_size)}
             return _empty_response(200, size | format_metadata(upload.file_name, upload.session_id, take_of))
-        headers = {"Upload-Offset": str(resumable.received), "Upload-Length": str(resumable.size)}
+        headers = {"Upload-Offset": str(resumable.received)}
+        if resumable.size is None:
+            headers["Upload-Defer-Length"] = "1"
+        else:
+            headers["Upload-Length"] = str(resumable.size)
         headers |= format_metadata(resumable.file_name, resumable.session, resumable.take_of)
         return _empty_response(200, headers | expires_header(resumable.expires_at))
 
@@ -138,7 +141,10 @@ class Tus:
     )
     @finish_before_stop()
     async def append(self, upload_id: UploadId) -> Response:
-        """Send the chunk that begins at `Upload-Offset`. The last chunk completes the upload."""
+        """Send the chunk that begins at `Upload-Offset`. The last chunk completes the upload.
+
+        `Upload-Length`, with any chunk, says the length of an upload that was created without it.
+        """
         login = self._login()
         if request.mimetype != CHUNK_TYPE:
             raise Refusal(415, "unsupported_media_type", f"Send the piece as {CHUNK_TYPE}.")
@@ -147,7 +153,9 @@ class Tus:
         checksum_header = request.headers.get("Upload-Checksum")
         checksum = None if checksum_header is None else Checksum(checksum_header)
         body = Body(chunk_reader(), request.content_length, checksum)
-        written = await self._write_chunk(login, upload_id, body, offset)
+        said = "Upload-Length" in request.headers
+        size = parse_length(request.headers, self._services.upload_writer.max_bytes) if said else None
+        written = await self._write_chunk(login, upload_id, body, offset, size)
         if written.upload is not None:
             await notify_room(self._room_events, "upload.added", written.upload)
         if written.interruption is not None:
@@ -173,9 +181,11 @@ class Tus:
             message = f"Speak version {VERSION} of tus: send Tus-Resumable."
             raise Refusal(412, "unsupported_tus_version", message, headers={"Tus-Version": VERSION})
 
-    async def _write_chunk(self, login: LoginId, upload_id: UploadId, body: Body, offset: int) -> WriteResult:
+    async def _write_chunk(
+        self, login: LoginId, upload_id: UploadId, body: Body, offset: int, size: int | None
+    ) -> WriteResult:
         try:
-            return await self._writer.write(login, upload_id, body, offset=offset)
+            return await self._writer.write(login, upload_id, body, offset=offset, size=size)
         except (NoSuchResumable, NoSuchUpload, NoSuchObject) as gone:
             # Another request may have finished it: then the client learns so when it asks for the offset.
             try:

@@ -12,6 +12,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
 from omnisonic.errors import InvalidInput
+from omnisonic.studio.uploads import UploadTooLarge
 from omnisonic.studio.uploads.chunks import ALGORITHMS
 
 
@@ -26,7 +27,8 @@ class VersionHeader(BaseModel):
 class CreationHeaders(VersionHeader):
     """What the file is, sent before the file itself."""
 
-    upload_length: int = Field(ge=1, description="Its size in bytes.")
+    upload_length: int | None = Field(None, ge=1, description="Its size in bytes.")
+    upload_defer_length: Literal["1"] | None = Field(None, description="1 instead: its size is said later.")
     upload_metadata: str = Field(
         description="`filename`, and `sessionId` and `takeOf` if any, each with base64 of UTF-8."
     )
@@ -36,13 +38,13 @@ class ChunkHeaders(VersionHeader):
     """Where a chunk belongs."""
 
     upload_offset: int = Field(ge=0, description="How many bytes of the upload come before this chunk.")
+    upload_length: int | None = Field(None, ge=1, description="The size of the upload, if it was not said before.")
 
 
 VERSION: Final = "1.0.0"
-EXTENSIONS: Final = ("creation", "expiration", "checksum", "termination")
+EXTENSIONS: Final = ("creation", "creation-defer-length", "expiration", "checksum", "termination")
 UNSUPPORTED: Final = {
     "Upload-Concat": "concatenation: send the file as one upload",
-    "Upload-Defer-Length": "creation-defer-length: say Upload-Length at the beginning",
 }
 """Headers of extensions that are not supported, with what to do instead."""
 METHOD_OVERRIDE: Final = b"x-http-method-override"
@@ -65,6 +67,26 @@ def parse_number(name: str, text: str) -> int:
     if not _WHOLE_NUMBER.fullmatch(text):
         raise InvalidInput(f"{name} must be a whole number of bytes.", code=_CODES[name])
     return int(text)
+
+
+def parse_length(headers: Headers, max_bytes: int) -> int | None:
+    """Read the size of a new upload: `Upload-Length`, or None with `Upload-Defer-Length`.
+
+    Raises:
+        InvalidInput: `invalid_upload_length`, `empty_file`.
+        UploadTooLarge
+    """
+    if "Upload-Defer-Length" in headers:
+        if headers["Upload-Defer-Length"] != "1" or "Upload-Length" in headers:
+            message = "Say either Upload-Length, or 1 as Upload-Defer-Length."
+            raise InvalidInput(message, code="invalid_upload_length")
+        return None
+    size = parse_number("Upload-Length", headers.get("Upload-Length", ""))
+    if size > max_bytes:
+        raise UploadTooLarge(max_bytes)
+    if not size:
+        raise InvalidInput("The file is empty.", code="empty_file")
+    return size
 
 
 def refuse_unsupported(headers: Headers, *, creates: bool, has_body: bool) -> None:

@@ -54,7 +54,13 @@ from omnisonic.studio.uploads import (
     UploadTooLarge,
 )
 from omnisonic.studio.uploads.chunks import ChecksumMismatch, ChunkTooLong
-from omnisonic.studio.uploads.resumable_store import NoSuchResumable, OffsetConflict, TakenOver, TooManyChunks
+from omnisonic.studio.uploads.resumables import (
+    LengthConflict,
+    NoSuchResumable,
+    OffsetConflict,
+    TakenOver,
+    TooManyChunks,
+)
 
 BUSY_RETRY_S: Final = 5.0
 """When to try another upload."""
@@ -116,6 +122,7 @@ STATUSES: Final[Mapping[type[OmnisonicError], int]] = {
     OffsetConflict: 409,
     TakenOver: 409,
     TooManyChunks: 400,
+    LengthConflict: 400,
     ChunkTooLong: 413,
     ChecksumMismatch: 460,
     UploadTooLarge: 413,

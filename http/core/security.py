@@ -46,6 +46,14 @@ def _own_sources_and(sources: str) -> str:
     return f"'self' {sources}".rstrip()
 
 
+_DEVICES: Final = "camera=(), display-capture=(), geolocation=(), microphone={}, midi=(), usb=()"
+
+NO_DEVICES: Final = _DEVICES.format("()")
+"""`Permissions-Policy`: neither the page nor what it embeds may ask for a device."""
+
+MICROPHONE: Final = _DEVICES.format("(self)")
+"""For the page that records: it may ask for a microphone, and what it embeds may not."""
+
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""
 HSTS_MAX_AGE_S: Final = 31_536_000
@@ -127,6 +135,7 @@ def secure(app: Quart, hosts: HostPolicy, origins: OriginPolicy, *, https: bool)
         (b"content-security-policy", DATA.encode()),
         (b"cache-control", b"no-store"),
         (b"referrer-policy", b"same-origin"),
+        (b"permissions-policy", NO_DEVICES.encode()),
     ]
     inner = cast("ASGIFramework", app.asgi_app)
     app.asgi_app = SecureHeaders(inner, fixed=fixed, defaults=defaults)  # type: ignore[method-assign]

@@ -18,7 +18,7 @@ from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.cookies import Csrf
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import read_post
-from omnisonic.http.core.security import live_page
+from omnisonic.http.core.security import MICROPHONE, live_page
 from omnisonic.http.pages.page_context import SEE_OTHER, PageContext, redirect_to
 from omnisonic.models import UNTITLED, Person
 from omnisonic.settings.settings import Settings
@@ -95,7 +95,9 @@ class SessionPages:
         person = await self._person()
         session = await self._sessions.get(self._current_user.login(), session_id)
         policy = live_page(sockets=self._gateway_sources(request.host), plays=True)
-        return await self._page_context.render("studio.html", person, policy, session=session)
+        page = await self._page_context.render("studio.html", person, policy, session=session)
+        page.headers["Permissions-Policy"] = MICROPHONE
+        return page
 
     @hide
     async def offer(self, token: str) -> Response:

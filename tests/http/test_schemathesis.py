@@ -116,6 +116,11 @@ include-name = "POST /api/upload"
 checks.positive_data_acceptance.expected-statuses = [201, 400, 401, 403, 404, 415, 429, 503, 507]
 
 [[operations]]
+include-name = "POST /api/upload/tus"
+# It wants one of two headers.
+checks.positive_data_acceptance.expected-statuses = [201, 400, 401, 403, 404, 408, 412, 413, 503]
+
+[[operations]]
 include-name = "GET /api/rooms/{{roomId}}/events"
 # Here is no gateway; otherwise the answer would not end. Streams have tests of their own.
 checks.not_a_server_error.expected-statuses = ["4xx", "503"]

@@ -12,7 +12,8 @@ from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.uploads import BIN_DAYS, Mix, ReceivedFile
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
-from omnisonic.studio.uploads.resumable_store import Resumable, ResumableStore
+from omnisonic.studio.uploads.resumable_store import ResumableStore
+from omnisonic.studio.uploads.resumables import Resumable
 from omnisonic.studio.uploads.retention import UploadRetention
 from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.databases import Base

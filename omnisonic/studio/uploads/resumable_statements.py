@@ -3,12 +3,12 @@
 from typing import Final
 
 _COLUMNS: Final = """resumable.id::text, resumable.session_id::text AS session, resumable.file_name, resumable.size,
-    resumable.received, resumable.expires_at, resumable.track_id::text AS take_of"""
+    resumable.received, resumable.expires_at, resumable.is_deferred, resumable.track_id::text AS take_of"""
 
 CREATE: Final = f"""
--- $1 user, $2 session, $3 file name, $4 size, $5 how long it may take, $6 track or NULL.
-INSERT INTO resumable_uploads AS resumable (user_id, session_id, file_name, size, expires_at, track_id)
-VALUES ($1, $2, $3, $4, now() + $5::interval, $6)
+-- $1 user, $2 session, $3 file name, $4 size or NULL, $5 how long it may take, $6 track or NULL.
+INSERT INTO resumable_uploads AS resumable (user_id, session_id, file_name, size, is_deferred, expires_at, track_id)
+VALUES ($1, $2, $3, $4, $4::bigint IS NULL, now() + $5::interval, $6)
 RETURNING {_COLUMNS}
 """
 
@@ -32,6 +32,11 @@ LOCK: Final = """
 SELECT session_id::text AS session, size, received, writer, piece_count, track_id::text AS take_of
 FROM resumable_uploads
 WHERE id = $2 AND user_id = $1 AND expires_at > now() FOR UPDATE
+"""
+
+SET_SIZE: Final = """
+-- $1 resumable, which is locked and has no size, $2 its size.
+UPDATE resumable_uploads SET size = $2 WHERE id = $1
 """
 
 CLAIM: Final = f"""

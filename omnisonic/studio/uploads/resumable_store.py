@@ -9,13 +9,12 @@ the writer and the chunks of the others are refused. Whichever of them has a who
 Overload, crash and shutdown: as `omnisonic.studio.uploads.upload_store`.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import msgspec
 from asyncpg.exceptions import ForeignKeyViolationError
 
-from omnisonic.errors import OmnisonicError
 from omnisonic.models import LoginId, SessionId, TrackId, Upload, UploadId, UserId
 from omnisonic.stores.database.pool import Connection, Database, Row
 from omnisonic.stores.database.uuids import uuid_or_none
@@ -27,84 +26,23 @@ from omnisonic.studio.uploads import NoSuchTrack, ReceivedFile, unreferenced_obj
 from omnisonic.studio.uploads import resumable_statements as statements
 from omnisonic.studio.uploads.arrival import find_uploader, insert_upload
 from omnisonic.studio.uploads.quota import bytes_over_quota, check_quota, lock_user
+from omnisonic.studio.uploads.resumables import (
+    MAX_CHUNKS,
+    Claim,
+    LengthConflict,
+    NextChunk,
+    NoSuchResumable,
+    OffsetConflict,
+    Resumable,
+    TakenOver,
+    TooManyChunks,
+)
 from omnisonic.studio.uploads.tracks import find_track
 from omnisonic.studio.uploads.unreferenced_objects import UNREFERENCED_S, bind_object
 from omnisonic.studio.uploads.upload_store import ANY_BYTES, RESERVED
 
 RESUMABLE_S: Final = 86_400
 """How long an upload may stay unfinished: a day from when it was created."""
-
-MAX_CHUNKS: Final = 10_000
-"""Most chunks of an unfinished upload: as many as S3 accepts of one object."""
-
-
-class NoSuchResumable(OmnisonicError):
-    """The user has no such unfinished upload: it was never created, has expired, was finished or removed."""
-
-    code = "upload_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such unfinished upload. Begin it anew.")
-
-
-class OffsetConflict(OmnisonicError):
-    """The chunk does not begin where the last one ended."""
-
-    code = "offset_conflict"
-
-    def __init__(self) -> None:
-        super().__init__("The upload goes on at another offset. Ask for it, and continue there.")
-
-
-class TakenOver(OmnisonicError):
-    """Another request has become the writer of this upload."""
-
-    code = "upload_taken_over"
-
-    def __init__(self) -> None:
-        super().__init__("Another request goes on with this upload. Ask for its offset before you send more.")
-
-
-class TooManyChunks(OmnisonicError):
-    """The upload has as many chunks as allowed and is not complete."""
-
-    code = "too_many_pieces"
-
-    def __init__(self) -> None:
-        super().__init__(f"This upload came in {MAX_CHUNKS:,} parts. Begin it anew, and send larger ones.")
-
-
-class Resumable(msgspec.Struct, frozen=True):
-    """An unfinished upload: its whole size and how much of it has arrived, in bytes.
-
-    `take_of` is the track of which it will be another take, if any.
-    """
-
-    id: UploadId
-    session: SessionId | None
-    file_name: str
-    size: int
-    received: int
-    expires_at: datetime
-    take_of: TrackId | None = None
-
-
-class NextChunk(msgspec.Struct, frozen=True):
-    """The chunk that will be put at `key`, of at most `size` bytes."""
-
-    key: Key
-    size: int
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """A request's right to add chunks, until the next request claims it: the number of the writer, and the upload.
-
-    `is_contested`: another request has bytes reserved for this upload.
-    """
-
-    writer: int
-    is_contested: bool
-    resumable: Resumable
 
 
 class ResumableStore:
@@ -125,9 +63,9 @@ class ResumableStore:
         self._tell = tell
 
     async def create(
-        self, login: LoginId, file_name: str, size: int, session: SessionId | None, take_of: str | None = None
+        self, login: LoginId, file_name: str, size: int | None, session: SessionId | None, take_of: str | None = None
     ) -> Resumable:
-        """Create one of `size` bytes, which count towards the quota.
+        """Create one of `size` bytes, which count towards the quota. With None, each byte counts when it arrives.
 
         `take_of` is a track of the session, or an upload in it, of which it will be another take.
 
@@ -139,7 +77,7 @@ class ResumableStore:
             async with self._database.transaction() as connection:
                 user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
-                await check_quota(connection, user, size, self._quota_bytes)
+                await check_quota(connection, user, 1 if size is None else size, self._quota_bytes)
                 track = None if take_of is None else await find_track(connection, session, take_of)
                 row = await connection.fetchrow(statements.CREATE, user, session, file_name, size, life, track)
         except ForeignKeyViolationError:
@@ -154,15 +92,33 @@ class ResumableStore:
             raise NoSuchResumable
         return _resumable(row)
 
-    async def claim(self, login: LoginId, resumable: UploadId, *, offset: int) -> Claim:
-        """Become the only writer. Errors: `OffsetConflict` unless exactly `offset` bytes have arrived."""
+    async def claim(self, login: LoginId, resumable: UploadId, *, offset: int, size: int | None = None) -> Claim:
+        """Become the only writer. `size` is the whole size, where it was not known before.
+
+        A size that has arrived already is kept by `finish` only: until then the upload is not there, and whoever asks
+        for the offset must not take it for complete.
+
+        Raises:
+            OffsetConflict: Not exactly `offset` bytes have arrived.
+            LengthConflict, QuotaExceeded
+        """
         async with self._database.transaction() as connection:
             user = await find_uploader(connection, self._use, login, None)
-            if (await _lock_resumable(connection, user, resumable))["received"] != offset:
+            if size is not None:
+                await lock_user(connection, user)
+            locked = await _lock_resumable(connection, user, resumable)
+            if locked["received"] != offset:
                 raise OffsetConflict
+            if size is not None and locked["size"] != size:
+                if locked["size"] is not None or size < offset:
+                    raise LengthConflict
+                await check_quota(connection, user, size, self._quota_bytes, except_resumable=resumable)
+                if size > offset:
+                    await connection.execute(statements.SET_SIZE, resumable, size)
             row = await connection.fetchrow(statements.CLAIM, resumable)
         assert row is not None
-        return Claim(row["writer"], row["is_contested"], _resumable(row))
+        claimed = _resumable(row)
+        return Claim(row["writer"], row["is_contested"], msgspec.structs.replace(claimed, size=claimed.size or size))
 
     async def check(self, login: LoginId, resumable: UploadId, *, writer: int) -> None:
         """Check that `writer` is still the writer. Errors: `TakenOver`."""
@@ -200,7 +156,7 @@ class ResumableStore:
             locked = await _lock_resumable(connection, user, resumable)
             if locked["writer"] != writer:
                 raise TakenOver
-            if locked["received"] != offset or offset + size > locked["size"]:
+            if locked["received"] != offset or offset + size > (locked["size"] or ANY_BYTES):
                 raise OffsetConflict
             if locked["piece_count"] >= MAX_CHUNKS:
                 raise TooManyChunks
@@ -250,7 +206,7 @@ class ResumableStore:
             locked = await _lock_resumable(connection, user, resumable)
             session = locked["session"]
             await find_uploader(connection, self._use, login, session)  # the role may be lost meanwhile
-            if file.file_size != locked["size"] or locked["received"] != offset:
+            if locked["size"] not in (None, file.file_size) or locked["received"] != offset:
                 raise OffsetConflict
             await check_quota(connection, user, file.file_size, self._quota_bytes, except_resumable=resumable)
             take_of = await _find_track_if_there(connection, session, locked["take_of"])

@@ -24,7 +24,9 @@ from omnisonic.studio.sessions import ListenersChangeNothing, NoSuchSession
 from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads, UnsupportedMedia, UploadTooLarge
 from omnisonic.studio.uploads.chunks import Body, Chunks, ChunkTooLong
 from omnisonic.studio.uploads.garbage_collector import COLLECT_S, GarbageCollector
-from omnisonic.studio.uploads.resumable_store import Claim, NextChunk, NoSuchResumable, Resumable, ResumableStore
+from omnisonic.studio.uploads.resumable_store import ResumableStore
+from omnisonic.studio.uploads.resumables import Claim, NextChunk, NoSuchResumable, Resumable
+from omnisonic.studio.uploads.streamed_wav import with_known_length
 from omnisonic.studio.uploads.upload_writer import FOLDER, Reservation, UploadWriter, new_key
 
 CHUNK_FOLDER: Final = "pieces"
@@ -64,17 +66,21 @@ class ResumableWriter:
         self._storage = storage
         self._collector = collector
 
-    async def write(self, login: LoginId, upload: UploadId, body: Body, *, offset: int) -> WriteResult:
-        """Store `body`, whose first byte is the one at `offset` of the upload.
+    async def write(
+        self, login: LoginId, upload: UploadId, body: Body, *, offset: int, size: int | None = None
+    ) -> WriteResult:
+        """Store `body`, whose first byte is the one at `offset` of the upload. `size`: its whole size, if said now.
 
         Raises:
             QuotaExceeded, TooManyUploads
+            UploadTooLarge: Of an upload whose size is not known yet.
             OmnisonicError: The errors of `ResumableStore`, `UploadWriter.put` and `Chunks`.
         """
-        claim = await self._resumables.claim(login, upload, offset=offset)
-        room = claim.resumable.size - offset
+        claim = await self._resumables.claim(login, upload, offset=offset, size=size)
+        whole = claim.resumable.size
+        room = (self._writer.max_bytes if whole is None else whole) - offset
         if body.declared_bytes is not None and body.declared_bytes > room:
-            raise ChunkTooLong
+            raise UploadTooLarge(self._writer.max_bytes) if whole is None else ChunkTooLong
         chunks = Chunks(body, room, asyncio.get_running_loop().time)
         async with AsyncExitStack() as stack:
             reservation = await self._open_first(stack, login, claim, chunks)
@@ -101,18 +107,19 @@ class ResumableWriter:
         self, login: LoginId, claim: Claim, chunks: Chunks, reservation: Reservation
     ) -> WriteResult:
         resumable, received = claim.resumable, claim.resumable.received
+        is_known = resumable.size is not None
         while await chunks.wait_for_next(partial(self._check_claim, login, claim)):
             assert reservation.key is not None
             await self._storage.put(reservation.key, reservation.count(chunks.blocks()))
-            if chunks.is_whole:
+            if is_known and chunks.is_whole:
                 break
             await self._append(login, claim, chunks, reservation, offset=received)
             received += chunks.size
         upload = None
-        if chunks.is_whole:
+        if is_known and chunks.is_whole:
             last = [reservation.key] if chunks.size and reservation.key is not None else []
             upload = await self._finish(login, resumable, last, offset=received)
-            received = resumable.size
+            received = upload.file_size
         if reservation.key is not None:
             await self._writer.abandon(reservation.key)
         return WriteResult(resumable, received, upload, chunks.interruption)
@@ -151,7 +158,10 @@ class ResumableWriter:
         key = new_key(FOLDER)
         try:
             async with self._writer.open_copy(key):
-                file = await self._writer.put(key, self._join(chunks + last), resumable.file_name)
+                blocks = self._join(chunks + last)
+                if resumable.is_deferred and resumable.size is not None:
+                    blocks = with_known_length(blocks, resumable.size)
+                file = await self._writer.put(key, blocks, resumable.file_name)
                 upload = await self._resumables.finish(login, resumable.id, key, file, offset=offset)
         except FINAL:
             with suppress(NoSuchResumable):

@@ -91,7 +91,10 @@ def test_what_the_server_can_is_told_to_anyone(web: Web) -> None:
     answer = web.client.options(PLACE)
     assert answer.status_code == 204
     assert answer.headers["Tus-Version"] == "1.0.0"
-    assert set(answer.headers["Tus-Extension"].split(",")) == {"creation", "expiration", "checksum", "termination"}
+    assert set(answer.headers["Tus-Extension"].split(",")) == {
+        *("creation", "creation-defer-length"),
+        *("expiration", "checksum", "termination"),
+    }
     assert answer.headers["Tus-Max-Size"] == "104857600"
     assert "sha1" in answer.headers["Tus-Checksum-Algorithm"]
 
@@ -110,6 +113,8 @@ def test_another_version_is_refused(web: Web, ada: httpx.Client) -> None:
         ({}, 400, "invalid_upload_length"),
         ({"Upload-Length": "-1"}, 400, "invalid_upload_length"),
         ({"Upload-Length": "0"}, 400, "empty_file"),
+        ({"Upload-Defer-Length": "0"}, 400, "invalid_upload_length"),
+        ({"Upload-Defer-Length": "1", "Upload-Length": "9"}, 400, "invalid_upload_length"),
         ({"Upload-Length": "104857601"}, 413, "upload_too_large"),
         ({"Upload-Length": "9"}, 400, "invalid_file_name"),
         ({"Upload-Length": "9", "Upload-Metadata": "filename %%%"}, 400, "invalid_upload_metadata"),

@@ -75,7 +75,6 @@ def test_a_method_said_instead_means_nothing_elsewhere(ada: httpx.Client) -> Non
     [
         ({"Upload-Concat": "partial"}, "concatenation"),
         ({"Upload-Concat": "final;/api/upload/tus/a"}, "concatenation"),
-        ({"Upload-Defer-Length": "1"}, "creation-defer-length"),
         ({"Content-Type": "application/offset+octet-stream"}, "creation-with-upload"),
     ],
 )
@@ -83,7 +82,7 @@ def test_an_extension_that_is_not_there_is_refused_by_its_name(
     web: Web, ada: httpx.Client, headers: dict[str, str], named: str
 ) -> None:
     """400 in a sentence; nothing is begun."""
-    about = {"Upload-Metadata": encoded(filename="a.wav")} | ({} if "Defer" in str(headers) else {"Upload-Length": "9"})
+    about = {"Upload-Metadata": encoded(filename="a.wav"), "Upload-Length": "9"}
     body = SOUND[:9] if "Content-Type" in headers else b""
     answer = ada.post(PLACE, content=body, headers=TUS | about | headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported_tus_extension")
@@ -98,6 +97,65 @@ def test_a_checksum_that_comes_after_the_piece_is_refused(ada: httpx.Client) -> 
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported_tus_extension")
     assert "checksum-trailer" in answer.json()["error"]
     assert offset(ada, place) == 0
+
+
+def deferred(client: httpx.Client) -> str:
+    """A place to send something to whose length nobody knows yet."""
+    headers = TUS | {"Upload-Defer-Length": "1", "Upload-Metadata": encoded(filename="take.wav")}
+    return str(client.post(PLACE, headers=headers).headers["Location"])
+
+
+def test_a_length_may_be_said_at_the_end(web: Web, ada: httpx.Client) -> None:
+    """Once, and not less than has come. A WAV that was begun without a length has it in its header then."""
+    place = deferred(ada)
+    streamed = SOUND[:4] + bytes([255] * 4) + SOUND[8:40] + bytes([255] * 4) + SOUND[44:]
+    assert piece(ada, place, 0, streamed[:PIECE_BYTES]).status_code == 204
+    looked = ada.head(place, headers=TUS)
+    assert (looked.headers["Upload-Defer-Length"], looked.headers["Upload-Offset"]) == ("1", str(PIECE_BYTES))
+    assert "Upload-Length" not in looked.headers
+    less = piece(ada, place, PIECE_BYTES, b"", {"Upload-Length": str(PIECE_BYTES - 1)})
+    assert (less.status_code, less.json()["code"]) == (400, "upload_length_conflict")
+    whole = {"Upload-Length": str(len(SOUND))}
+    second = piece(ada, place, PIECE_BYTES, streamed[PIECE_BYTES : 2 * PIECE_BYTES], whole)
+    assert second.headers["Upload-Offset"] == str(2 * PIECE_BYTES)
+    assert ada.head(place, headers=TUS).headers["Upload-Length"] == str(len(SOUND))
+    other = piece(ada, place, 2 * PIECE_BYTES, b"", {"Upload-Length": str(len(SOUND) + 1)})
+    assert (other.status_code, other.json()["code"]) == (400, "upload_length_conflict")
+    assert piece(ada, place, 2 * PIECE_BYTES, streamed[2 * PIECE_BYTES :], whole).status_code == 204
+    made = ada.get(f"/api/upload/{place.rpartition('/')[2]}").json()
+    assert ada.get(made["downloadUrl"]).content == SOUND
+    assert is_clean(web)
+
+
+def test_what_has_come_without_a_length_can_be_all_of_it(web: Web, ada: httpx.Client) -> None:
+    """Said with an empty piece; until the upload is there, nobody is told that it is. Nothing else is changed in it."""
+    place, taken = deferred(ada), SOUND[:PIECE_BYTES]
+    assert piece(ada, place, 0, taken).status_code == 204
+    assert piece(ada, place, PIECE_BYTES, b"").headers["Upload-Offset"] == str(PIECE_BYTES)
+    assert ada.get(f"/api/upload/{place.rpartition('/')[2]}").status_code == 404
+    assert piece(ada, place, PIECE_BYTES, b"", {"Upload-Length": str(PIECE_BYTES)}).status_code == 204
+    made = ada.get(f"/api/upload/{place.rpartition('/')[2]}").json()
+    assert ada.get(made["downloadUrl"]).content == taken
+    assert offset(ada, place) == PIECE_BYTES
+    assert is_clean(web)
+
+
+def test_without_a_length_there_are_the_same_limits(web: Web, ada: httpx.Client) -> None:
+    """A piece counts towards the quota when it comes; what came before one that is refused can still be finished."""
+    place = deferred(ada)
+    too_long = piece(ada, place, 0, b"", {"Upload-Length": "104857601"})
+    assert (too_long.status_code, too_long.json()["code"]) == (413, "upload_too_large")
+    assert piece(ada, place, 0, SOUND[:PIECE_BYTES]).status_code == 204
+    kept = send(ada).json()["upload"]["id"]
+    rest = 10_737_418_240 - PIECE_BYTES - 9
+    web.do(web.database.row("UPDATE uploads SET file_size = $2 WHERE id = $1", kept, rest))
+    refused = piece(ada, place, PIECE_BYTES, SOUND[PIECE_BYTES:])
+    assert (refused.status_code, refused.json()["code"]) == (413, "upload_quota_exceeded")
+    more = piece(ada, place, PIECE_BYTES, b"", {"Upload-Length": str(PIECE_BYTES + 10)})
+    assert (more.status_code, more.json()["code"]) == (413, "upload_quota_exceeded")
+    assert piece(ada, place, PIECE_BYTES, b"", {"Upload-Length": str(PIECE_BYTES)}).status_code == 204
+    assert len(ada.get("/api/upload/list").json()["uploads"]) == 2
+    assert is_clean(web)
 
 
 def test_what_is_kept_of_the_metadata_is_told_again(ada: httpx.Client) -> None:

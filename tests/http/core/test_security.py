@@ -22,6 +22,7 @@ def test_every_answer_is_locked_down(web: Web, path: str) -> None:
     assert "unsafe" not in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert "microphone=()," in answer.headers["Permissions-Policy"]
     assert answer.headers["Cache-Control"] == "no-store"
     assert not [name for name in answer.headers if name.lower().startswith("access-control") or name == "server"]
     assert "Set-Cookie" not in answer.headers
@@ -33,6 +34,7 @@ def test_the_page_may_only_talk_to_us(web: Web) -> None:
     page = ada.get(f"/sessions/{make(ada)['id']}")
     assert "script-src 'self';" in page.headers["Content-Security-Policy"]
     assert "connect-src 'self' ws://127.0.0.1:9 wss://127.0.0.1:9;" in page.headers["Content-Security-Policy"]
+    assert "microphone=(self)," in page.headers["Permissions-Policy"]  # it records, as no other page does
     assert not re.search(r"<style|style=|<script(?![^>]*src=)|\son\w+=|https?://", page.text)
 
 

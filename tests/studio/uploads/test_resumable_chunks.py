@@ -14,14 +14,13 @@ from omnisonic.errors import Unavailable
 from omnisonic.identity.logins import login_id, new_token
 from omnisonic.studio.sessions import ListenersChangeNothing, NoSuchSession, NotSignedIn
 from omnisonic.studio.uploads import NoSuchUpload, QuotaExceeded, TooManyUploads
-from omnisonic.studio.uploads.resumable_store import (
+from omnisonic.studio.uploads.resumable_store import RESUMABLE_S, ResumableStore
+from omnisonic.studio.uploads.resumables import (
     MAX_CHUNKS,
-    RESUMABLE_S,
     NextChunk,
     NoSuchResumable,
     OffsetConflict,
     Resumable,
-    ResumableStore,
     TakenOver,
     TooManyChunks,
 )
