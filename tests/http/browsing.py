@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Locator, Page, expect, sync_playwright
 
 from tests.http.running import Web
 
@@ -24,6 +24,9 @@ ARGUMENTS: Final = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A microphone that beeps, and whoever is asked for it says yes.
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 ]
 TIMEOUT_MS: Final = 60_000
 """For all that a page shows or does sooner or later. What is promised to be quicker says so where it is waited for."""
@@ -65,6 +68,13 @@ class Visit:
                 for cookie in self.sign_up(who).cookies.jar
             ]
             profile.add_cookies(cookies)  # type: ignore[arg-type]
+        return self._open(profile, path)
+
+    def reopened(self, page: Page, path: str) -> Page:
+        """The page at `path`, in the profile of another page, which may be closed."""
+        return self._open(page.context, path)
+
+    def _open(self, profile: BrowserContext, path: str) -> Page:
         page = profile.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)

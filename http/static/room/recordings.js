@@ -1,0 +1,56 @@
+// What the others record right now: a clip that grows on their track, and a word about it.
+//
+// Whoever records says so in the room's state, in a key of their own that goes with them: `recording.<memberId>` is
+// `{ id, trackId, name, atSeconds, seconds, peaks }`, and null at the end.
+
+export const KEY = "recording.";
+
+const isNumber = (value) => Number.isFinite(value) && value >= 0;
+
+export class Recordings {
+  #memberId;
+  #told;
+  // By member.
+  #clips = new Map();
+
+  // `told`: `timeline`, `nameOf(memberId)`, and `tell(words)`.
+  constructor(memberId, told) {
+    this.#memberId = memberId;
+    this.#told = told;
+  }
+
+  // A key of the state that begins with `KEY` is this now.
+  heard(key, value) {
+    const memberId = key.slice(KEY.length);
+    if (memberId === this.#memberId) return;
+    const before = this.#clips.get(memberId);
+    if (before && before.id !== value?.id) this.#end(memberId);
+    if (!isRecording(value)) return;
+    if (!this.#clips.has(memberId)) this.#begin(memberId, value);
+    this.#clips.get(memberId).clip?.push(value.peaks, value.seconds);
+  }
+
+  // The room is left: what it says is not known any more.
+  close() {
+    for (const memberId of [...this.#clips.keys()]) this.#end(memberId);
+  }
+
+  #begin(memberId, { id, trackId, name, atSeconds }) {
+    const clip = this.#told.timeline?.growingClip({ trackId, name, beginsAt_s: atSeconds, memberId }) ?? null;
+    this.#clips.set(memberId, { id, clip });
+    this.#told.tell(`${this.#told.nameOf(memberId)} is recording.`);
+  }
+
+  #end(memberId) {
+    this.#clips.get(memberId).clip?.finish();
+    this.#clips.delete(memberId);
+  }
+}
+
+// Anybody in the room may say anything.
+function isRecording(value) {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, name, atSeconds, seconds, peaks } = value;
+  return typeof id === "string" && typeof name === "string" && isNumber(atSeconds) && isNumber(seconds) &&
+    Array.isArray(peaks) && peaks.length <= 1000 && peaks.every(isNumber);
+}

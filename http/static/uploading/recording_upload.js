@@ -1,0 +1,195 @@
+// A recording on its way to the studio while it is still recorded, by tus 1.0: its length is said at the end.
+//
+// What is sent before the end is sent when it can be: a failure is nothing, the next time goes on from there. Only
+// `finish` insists, as a file's upload does. An upload that the studio has forgotten (after a day) begins anew.
+
+import { ask, Problem } from "../controls/api.js";
+import { HEADER_BYTES, wavHeader } from "../sound/wav.js";
+import { transfer } from "./transfer.js";
+
+const PLACE = "/api/upload/tus";
+const VERSION = { "Tus-Resumable": "1.0.0" };
+const BYTES = "application/offset+octet-stream";
+const MOST_BYTES = 5 * 1024 * 1024;
+const TRIES = 6;
+const FIRST_DELAY_MS = 500;
+const LONGEST_DELAY_MS = 15_000;
+const SAME_S = 1e-6;
+const DISAGREEMENTS = [409, 423, 460];
+const FORGOTTEN = [404, 410];
+const LOST = "A part of this recording is not in this browser any more.";
+
+// How large a file may be, in bytes.
+export async function longestUpload() {
+  const { signal } = new AbortController();
+  const { header } = await transfer("OPTIONS", PLACE, { signal });
+  return Number(header("Tus-Max-Size")) || Infinity;
+}
+
+export class RecordingUpload {
+  #recording;
+  #source;
+  #told;
+  #offset = null;
+  #running = Promise.resolve();
+  #isSending = false;
+  #isThere = false;
+
+  // `recording` is as in the store, and is changed there; `source` has `piece(number)`, each of `pieceBytes` but the
+  // last. `told`: `placed()` when it has a place.
+  constructor(recording, source, told) {
+    this.#recording = recording;
+    this.#source = source;
+    this.#told = told;
+  }
+
+  // Send what there is, as far as that works now. Never raises.
+  sendSoFar(signal) {
+    if (this.#isSending) return this.#running;
+    this.#isSending = true;
+    this.#running = this.#sendAvailable(signal)
+      .catch((problem) => {
+        this.#offset = null;
+        if (!(problem instanceof Problem)) console.warn("recording", problem.name);
+      })
+      .finally(() => (this.#isSending = false));
+    return this.#running;
+  }
+
+  // Send the rest, and say that it is all. The upload. Errors: `Problem`; what `signal` was aborted with.
+  async finish({ signal, progress = () => {} }) {
+    await this.#running;
+    for (let failures = 0; ; ) {
+      try {
+        const sent = await this.#step(signal, true);
+        progress(this.#offset, this.#size);
+        if (sent) return await this.#find();
+        failures = 0;
+      } catch (problem) {
+        signal.throwIfAborted();
+        failures += 1;
+        if (failures > TRIES || !this.#goesOn(problem)) throw problem;
+        this.#offset = null;
+        await pause(Math.max(problem.retryAfter_ms, backoff(failures)), signal);
+      }
+    }
+  }
+
+  // Let the studio throw away what has arrived. Whatever goes wrong: it does so by itself in a day.
+  async forget() {
+    if (this.#recording.place === null) return;
+    const { signal } = new AbortController();
+    await transfer("DELETE", this.#recording.place, { headers: VERSION, signal }).catch(() => {});
+  }
+
+  get #size() {
+    return HEADER_BYTES + this.#recording.bytes;
+  }
+
+  async #sendAvailable(signal) {
+    do await this.#step(signal, false);
+    while (this.#offset < this.#size);
+  }
+
+  // One request, or a few. Whether all of it has been sent and it was said that this is all.
+  async #step(signal, isLast) {
+    if (this.#recording.place === null) await this.#create(signal, isLast);
+    else if (this.#offset === null) await this.#ask(signal);
+    if (this.#isThere) return true;
+    const end = Math.min(this.#size, this.#offset + MOST_BYTES);
+    const completes = isLast && end === this.#size;
+    if (this.#offset === this.#size && !completes) return false;
+    const body = await this.#bytes(this.#offset, end);
+    const length = completes ? { "Upload-Length": String(this.#size) } : {};
+    const headers = { ...VERSION, ...length, "Content-Type": BYTES, "Upload-Offset": String(this.#offset) };
+    const { header } = await transfer("PATCH", this.#recording.place, { headers, body, signal });
+    this.#offset = Number(header("Upload-Offset"));
+    return completes && this.#offset === this.#size;
+  }
+
+  async #create(signal, isLast) {
+    const { sessionId, takeOf, name } = this.#recording;
+    const about = { filename: `${name}.wav`, sessionId, ...(takeOf ? { takeOf } : {}) };
+    const metadata = Object.entries(about).map(([key, value]) => `${key} ${base64(value)}`);
+    const length = isLast ? { "Upload-Length": String(this.#size) } : { "Upload-Defer-Length": "1" };
+    const headers = { ...VERSION, ...length, "Upload-Metadata": metadata.join(",") };
+    const { header } = await transfer("POST", PLACE, { headers, signal });
+    this.#recording.place = new URL(header("Location"), location.href).pathname;
+    this.#recording.hasLength = isLast;
+    this.#offset = 0;
+    await this.#told.placed();
+  }
+
+  async #ask(signal) {
+    try {
+      const { header } = await transfer("HEAD", this.#recording.place, { headers: VERSION, signal });
+      this.#offset = Number(header("Upload-Offset"));
+      // It may have been finished by a request whose answer was lost. Nothing else has both.
+      this.#isThere = header("Upload-Length") === header("Upload-Offset");
+      // The studio may have what the browser had no room for.
+      this.#recording.bytes = Math.max(this.#recording.bytes, this.#offset - HEADER_BYTES);
+    } catch (problem) {
+      if (!FORGOTTEN.includes(problem.status)) throw problem;
+      await this.#beginAnew();
+      throw problem;
+    }
+  }
+
+  async #beginAnew() {
+    this.#recording.place = null;
+    await this.#told.placed();
+  }
+
+  // Bytes `begin` to `end` of the file.
+  async #bytes(begin, end) {
+    const { channels, sampleRate, bytes, hasLength, pieceBytes } = this.#recording;
+    const body = new Uint8Array(end - begin);
+    if (begin < HEADER_BYTES) {
+      const header = wavHeader({ channels, sampleRate }, hasLength ? bytes : null);
+      body.set(header.subarray(begin, Math.min(end, HEADER_BYTES)));
+    }
+    for (let at = Math.max(begin, HEADER_BYTES); at < end; ) {
+      const inSound = at - HEADER_BYTES;
+      const piece = await this.#source.piece(Math.floor(inSound / pieceBytes));
+      const part = piece?.subarray(inSound % pieceBytes, (inSound % pieceBytes) + end - at);
+      if (!part?.length) throw new Problem(400, "unreadable", LOST);
+      body.set(part, at - begin);
+      at += part.length;
+    }
+    return body;
+  }
+
+  // The upload has the address's last part as its id. Now it goes where it was played, and is what is heard.
+  async #find() {
+    const { place, offsetSeconds, takeOf } = this.#recording;
+    const path = `/api/upload/${place.split("/").pop()}`;
+    const { upload } = await ask("GET", path);
+    const isPlaced = Math.abs(upload.offsetSeconds - offsetSeconds) < SAME_S && (!takeOf || upload.chosen);
+    if (isPlaced) return upload;
+    return (await ask("PATCH", path, { offsetSeconds, ...(takeOf ? { chosen: true } : {}) })).upload;
+  }
+
+  #goesOn(problem) {
+    if (!(problem instanceof Problem)) return false;
+    return problem.isPassing || DISAGREEMENTS.includes(problem.status) || FORGOTTEN.includes(problem.status);
+  }
+}
+
+function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+// Doubling, bounded, with jitter over the upper half.
+function backoff(failures) {
+  return Math.min(FIRST_DELAY_MS * 2 ** (failures - 1), LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
+}
+
+function pause(delay_ms, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, delay_ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
+}
