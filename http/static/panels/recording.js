@@ -4,12 +4,14 @@
 // the count-in is over; `recording`; `stopping`, until what was played last has arrived; `saving`; `failed`, when the
 // studio did not take it. Whatever happens on the way, what was recorded is kept.
 
+import { colourClass } from "../controls/avatar.js";
 import { styled } from "../controls/elements.js";
 import { timeInWords } from "../controls/quantities.js";
 import { Problem } from "../controls/api.js";
+import { KEY } from "../room/recordings.js";
 import { NotStarted, Overdub } from "../sound/overdub.js";
 import { MicrophoneTrouble, permission, whyNot } from "../sound/recorder.js";
-import { framesIn, loudestOf, PIECE_S } from "../sound/take.js";
+import { framesIn, LOUDEST, loudestOf, PIECE_S } from "../sound/take.js";
 import { BYTES_PER_SAMPLE, HEADER_BYTES } from "../sound/wav.js";
 import { lengthOf, OpenRecording } from "../uploading/open_recording.js";
 import { RecordingStore, roomBytes } from "../uploading/recording_store.js";
@@ -18,8 +20,6 @@ import { Microphone } from "./microphone.js";
 import { RecordingStrip } from "./recording_strip.js";
 import { rescues } from "./unfinished.js";
 
-// In the room's state, with my id.
-const SHARED = "recording.";
 const SHORTEST_S = 0.1;
 const SHARE_EVERY_S = 0.5;
 const SOON_FULL_S = 60;
@@ -76,10 +76,6 @@ export class Recording extends EventTarget {
     return ["starting", "recording", "stopping"].includes(this.#state);
   }
 
-  get state() {
-    return this.#state;
-  }
-
   // The record button, and its key.
   toggle() {
     if (this.isRecording) this.#stop();
@@ -106,6 +102,7 @@ export class Recording extends EventTarget {
 
   // The session is gone.
   close() {
+    this.#overdub?.cutOff();
     if (this.isRecording) this.#complete();
     this.#microphone.close();
   }
@@ -162,7 +159,7 @@ export class Recording extends EventTarget {
       this.#tell("", UNPLUGGED);
     } else {
       this.#tell("", CUT_SHORT);
-      this.#overdub.stop();
+      this.#overdub.cutOff();
       this.#complete();
     }
   }
@@ -225,7 +222,7 @@ export class Recording extends EventTarget {
     if (this.#overdub === null || !this.isRecording) return;
     const where = this.#overdub.add(block);
     if (where !== "waiting" && this.#open === null) this.#begin();
-    this.#open?.add(this.#overdub.take.takePieces());
+    this.#open?.add(this.#overdub.take?.takePieces() ?? []);
     if (this.#overdub.isStopping && this.#state !== "stopping") this.#become("stopping");
     if (where === "over") this.#complete();
     else if (where === "recording") this.#show();
@@ -236,21 +233,22 @@ export class Recording extends EventTarget {
     const offsetSeconds = Math.min(LATEST_OFFSET_S, this.#overdub.startsAt_s);
     this.#open = OpenRecording.begin(this.#store, { ...this.#about, offsetSeconds });
     this.#sharedAt_s = 0;
-    const { takeOf, name } = this.#about;
-    this.#clip = this.#page.timeline?.growingClip({ trackId: takeOf, name, beginsAt_s: offsetSeconds }) ?? null;
+    const { takeOf, name, memberId } = this.#about;
+    this.#clip = this.#page.timeline?.growingClip({ trackId: takeOf, name, beginsAt_s: offsetSeconds, colorClass: colourClass(memberId) }) ?? null;
     this.#become("recording");
     this.#tell(this.#store.isSafe ? "Recording" : UNSAFE);
   }
 
   #show() {
     const { take } = this.#overdub;
+    if (take === null) return;
     this.#strip.setTime(take.seconds, this.#longest_s);
     if (take.seconds - this.#sharedAt_s < SHARE_EVERY_S) return;
     this.#sharedAt_s = take.seconds;
     const { peaks, seconds } = take;
     const { id, takeOf, name, offsetSeconds } = this.#open.recording;
-    this.#clip?.push(peaks, seconds);
-    this.#page.share(`${SHARED}${this.#page.memberId}`, { id, trackId: takeOf, name, atSeconds: offsetSeconds, seconds, peaks });
+    this.#clip?.push(peaks.map((peak) => peak / LOUDEST), seconds);
+    this.#page.share(KEY + this.#page.memberId, { id, trackId: takeOf, name, atSeconds: offsetSeconds, seconds, peaks });
     if (!this.#open.isSafe) this.#strip.say(UNSAFE);
     else if (this.#longest_s - seconds < SOON_FULL_S) this.#strip.say(SOON_FULL);
   }
@@ -265,8 +263,8 @@ export class Recording extends EventTarget {
     this.#overdub = null;
     this.#clip?.finish();
     this.#clip = null;
-    this.#page.share(`${SHARED}${this.#page.memberId}`, null);
-    if (this.#open === null || take.seconds < SHORTEST_S) {
+    this.#page.share(KEY + this.#page.memberId, null);
+    if (this.#open === null || take === null || take.seconds < SHORTEST_S) {
       this.#open?.abandon();
       this.#rest(EMPTY);
       return;

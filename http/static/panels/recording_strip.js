@@ -10,6 +10,8 @@ const EXPLANATION =
   "To record, the browser asks whether the studio may use your microphone. It is used only while this strip is open, and " +
   "nothing is sent before you press Record.";
 const HEADPHONES = "Wear headphones, or the microphone records the song along with you.";
+const MEASURING =
+  "To measure, hold the headphones to the microphone, or use loudspeakers. You hear five short sweeps.";
 const TOO_LOUD = "Too loud. Turn the input down.";
 const NUDGE_MS = 500;
 
@@ -156,21 +158,16 @@ export class RecordingStrip {
           part("stop", button("Stop", () => this.#acts.stop(), "rec-go")),
           element("p", { class: "rec-time" }, part("time", element("output", { "aria-label": "Length", "aria-live": "off" }, "0:00")), " ", part("room", element("span", { class: "quiet" }))),
           part("meter", element("div", { class: "rec-meter", role: "meter", "aria-label": "Input level", "aria-valuemin": LOWEST_DB, "aria-valuemax": 0, "aria-valuenow": LOWEST_DB })),
-          part("clip", element("p", { class: "fault rec-clip", role: "status" })),
-        ),
-        element(
-          "div", { class: "rec-row" },
           field("Into", select("track", (trackId) => chosen({ trackId: trackId || null }))),
-          field("Microphone", select("microphone", (deviceId) => chosen({ deviceId }))),
-          part("inputField", field("Input", inputs)),
           element("label", { class: "rec-check" }, countIn, element("span", {}, "Count in one bar")),
         ),
-        element("p", { class: "quiet" }, HEADPHONES),
+        element("div", { class: "rec-hint" }, part("clip", element("p", { class: "fault rec-clip", role: "status" })), element("p", { class: "quiet" }, HEADPHONES)),
         element(
-          "details", { class: "rec-timing" },
-          element("summary", {}, "Timing"),
+          "details", { class: "rec-settings" },
+          element("summary", {}, "Microphone and timing"),
+          element("div", { class: "rec-row" }, field("Microphone", select("microphone", (deviceId) => chosen({ deviceId }))), part("inputField", field("Input", inputs))),
           part("timing", element("p", {})),
-          element("p", { class: "quiet" }, "To measure, take the headphones off and hold them to the microphone, or use loudspeakers. You hear five short sweeps."),
+          element("p", { class: "quiet" }, MEASURING),
           element("div", { class: "rec-row" }, button("Measure", () => this.#acts.measure(), "rec-measure"), field("Move by (ms)", part("nudge", nudge))),
         ),
       )),

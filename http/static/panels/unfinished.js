@@ -13,7 +13,7 @@ const BROKEN = "That did not work. Try again.";
 const LINK_MS = 60_000;
 
 // Ask about each one of `memberId` in this session. `put(upload)` gets what is kept.
-export async function offerUnfinished({ host, sessionId, memberId, put, lost }) {
+export async function offerUnfinished({ host, sessionId, memberId, put = () => {}, lost }) {
   const store = await RecordingStore.open();
   for (const recording of await store.unfinished(sessionId, memberId)) {
     const open = await OpenRecording.resume(store, recording);

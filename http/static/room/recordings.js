@@ -3,31 +3,32 @@
 // Whoever records says so in the room's state, in a key of their own that goes with them: `recording.<memberId>` is
 // `{ id, trackId, name, atSeconds, seconds, peaks }`, and null at the end.
 
+import { colourClass } from "../controls/avatar.js";
+
 export const KEY = "recording.";
+const LOUDEST = 255;
 
 const isNumber = (value) => Number.isFinite(value) && value >= 0;
 
 export class Recordings {
-  #memberId;
   #told;
   // By member.
   #clips = new Map();
 
-  // `told`: `timeline`, `nameOf(memberId)`, and `tell(words)`.
-  constructor(memberId, told) {
-    this.#memberId = memberId;
+  // `told`: `memberId`, who looks at the page; `timeline`, `nameOf(memberId)`, and `tell(words)`.
+  constructor(told) {
     this.#told = told;
   }
 
   // A key of the state that begins with `KEY` is this now.
   heard(key, value) {
     const memberId = key.slice(KEY.length);
-    if (memberId === this.#memberId) return;
+    if (memberId === this.#told.memberId) return;
     const before = this.#clips.get(memberId);
     if (before && before.id !== value?.id) this.#end(memberId);
     if (!isRecording(value)) return;
     if (!this.#clips.has(memberId)) this.#begin(memberId, value);
-    this.#clips.get(memberId).clip?.push(value.peaks, value.seconds);
+    this.#clips.get(memberId).clip?.push(value.peaks.map((peak) => peak / LOUDEST), value.seconds);
   }
 
   // The room is left: what it says is not known any more.
@@ -36,7 +37,7 @@ export class Recordings {
   }
 
   #begin(memberId, { id, trackId, name, atSeconds }) {
-    const clip = this.#told.timeline?.growingClip({ trackId, name, beginsAt_s: atSeconds, memberId }) ?? null;
+    const clip = this.#told.timeline?.growingClip({ trackId, name, beginsAt_s: atSeconds, colorClass: colourClass(memberId) }) ?? null;
     this.#clips.set(memberId, { id, clip });
     this.#told.tell(`${this.#told.nameOf(memberId)} is recording.`);
   }

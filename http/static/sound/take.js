@@ -6,6 +6,8 @@ import { BYTES_PER_SAMPLE, writeFrames } from "./wav.js";
 // What a crash costs at most, with what is not written yet.
 export const PIECE_S = 2;
 const MOST_PEAKS = 240;
+// The peak of what is at full scale.
+export const LOUDEST = 255;
 const FIRST_STRIDE_S = 0.05;
 
 export class Take {
@@ -110,7 +112,7 @@ class GrowingWaveform {
   }
 
   get peaks() {
-    return this.#peaks.map((peak) => Math.min(255, Math.round(255 * peak)));
+    return this.#peaks.map((peak) => Math.min(LOUDEST, Math.round(LOUDEST * peak)));
   }
 
   add(samples, begin, end) {
@@ -139,9 +141,9 @@ export function framesIn(bytes, channels) {
 }
 
 // Where a take begins. At `time_s` of the audio context the graph plays `position_s` of the song; whoever plays to what
-// they hear is `roundTrip_s` late in the microphone. So what was played at `startsAt_s` arrives at `firstFrame`.
+// they hear is `roundTrip_s` late in the microphone. The frame at which what was played at `startsAt_s` arrives.
 export function placeOfTake({ time_s, position_s, startsAt_s, roundTrip_s, sampleRate }) {
-  return { firstFrame: Math.round((time_s + (startsAt_s - position_s) + roundTrip_s) * sampleRate), offsetSeconds: startsAt_s };
+  return Math.round((time_s + (startsAt_s - position_s) + roundTrip_s) * sampleRate);
 }
 
 // The loudest of these samples, whichever side of zero it is on.
