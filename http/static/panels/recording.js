@@ -26,6 +26,7 @@ const SOON_FULL_S = 60;
 const LATEST_OFFSET_S = 3600;
 const READY = "Ready. Press Record, or the key R.";
 const LISTENING = "You are a listener here. The owner can make you an editor, who records.";
+const SAFE = "The recording is kept in this browser.";
 const UNSAFE = "The browser has no room to keep the recording. Do not close this page before it is saved.";
 const SOON_FULL = "A recording cannot get much longer. It stops by itself.";
 const UNPLUGGED = "The microphone is gone. Plug it in, or use another one.";
@@ -212,7 +213,7 @@ export class Recording extends EventTarget {
     const [longest, room] = await Promise.all([longestUpload().catch(() => Infinity), roomBytes()]);
     this.#longest_s = framesIn(Math.min(longest, room ?? Infinity) - HEADER_BYTES, channels) / sampleRate;
     const track = song.tracks.find(({ id }) => id === this.#trackId);
-    const name = track ? `${track.name} ${track.takes.length + 1}` : `Recording ${song.tracks.length + 1}`;
+    const name = track ? `${track.name} take ${track.takes.length + 1}` : `Recording ${song.tracks.length + 1}`;
     const pieceBytes = Math.round(PIECE_S * sampleRate) * channels * BYTES_PER_SAMPLE;
     this.#about = { sessionId, memberId, takeOf: track?.id ?? null, name, sampleRate, channels, pieceBytes };
   }
@@ -230,7 +231,7 @@ export class Recording extends EventTarget {
 
   // The first frame has come.
   #begin() {
-    const offsetSeconds = Math.min(LATEST_OFFSET_S, this.#overdub.startsAt_s);
+    const offsetSeconds = Math.min(LATEST_OFFSET_S, Number(this.#overdub.startsAt_s.toFixed(6)));
     this.#open = OpenRecording.begin(this.#store, { ...this.#about, offsetSeconds });
     this.#sharedAt_s = 0;
     const { takeOf, name, memberId } = this.#about;
@@ -285,6 +286,7 @@ export class Recording extends EventTarget {
     } catch (problem) {
       if (problem instanceof Problem && problem.status === 401) this.#page.lost(problem);
       this.#failed(problem, "failed");
+      this.#strip.say(this.#open.isSafe ? SAFE : UNSAFE);
       this.#strip.rescue(rescues(this.#open, { again: () => this.#save(), gone: (words) => this.#rest(words) }));
     }
   }

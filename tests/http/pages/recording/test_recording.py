@@ -1,104 +1,157 @@
 """Recording over a song, in a real browser whose microphone beeps: a take lands where it was played, and survives."""
 
 import io
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 import pytest
-import soundfile
-from playwright.sync_api import Page, expect
+import soundfile  # type: ignore[import-untyped]
+from playwright.sync_api import Locator, Page, expect
 
+from omnisonic.studio.segments.segment_queue import SegmentQueue
+from omnisonic.studio.segments.segment_worker import SegmentWorker
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, new_session, person
-from tests.http.pages.stems.stage import list_stems, studio
+from tests.http.pages.stems.stage import brought, list_stems, studio
 from tests.http.running import Web
+from tests.studio.mixdown.sounds import Sound, file_of, noise
+from tests.studio.segments.bench import DirectCutting
 
-STAGE: Final = """async ({ sessionId, memberId }) => {
+RATE_HZ: Final = 48_000
+FRAME_BYTES: Final = 3
+PLACED_S: Final = 0.003
+"""How far from what was heard a take may lie, once the round trip was measured."""
+LOOPBACK: Final = """() => {
+    const { connect } = AudioNode.prototype;
+    let cable = null;
+    AudioNode.prototype.connect = function (to, ...more) {
+        if (to === this.context.destination) {
+            cable ??= new DelayNode(this.context, { delayTime: 0.08 });
+            connect.call(this, cable);
+        }
+        return connect.call(this, to, ...more);
+    };
+    window.plug = () => (navigator.mediaDevices.getUserMedia = async () => {
+        const end = cable.context.createMediaStreamDestination();
+        connect.call(cable, end);
+        return end.stream;
+    });
+}"""
+"""A cable from what the page plays to its microphone, 80 ms long, once it is plugged in."""
+
+STAGE: Final = """async () => {
+    const { session: sessionId, person: memberId } = document.getElementById("main").dataset;
     const base = document.querySelector("script[src$='studio.js']").src;
+    const { Player } = await import(new URL("sound/player.js", base));
     const { Recording } = await import(new URL("panels/recording.js", base));
     const { offerUnfinished } = await import(new URL("panels/unfinished.js", base));
     const host = document.createElement("div");
     document.getElementById("main").prepend(host);
-    let context = null;
-    let ahead_s = null;
-    const conductor = Object.assign(new EventTarget(), {
+    const player = new Player();
+    const song = Object.assign(new EventTarget(), {
+        tracks: [],
+        put: (upload) => song.tracks.push({ id: upload.takeOf, name: upload.name, takes: [upload] }),
+    });
+    const { uploads } = await (await fetch(`/api/upload/list?sessionId=${sessionId}`)).json();
+    for (const { upload } of uploads) song.put(upload);
+    player.setTracks(uploads.map(({ upload }) => ({ ...upload, uploadId: upload.id })));
+    const conductor = {
         isPlaying: false,
         loop: null,
-        position: () => ({ seconds: 4 }),
+        position: () => ({ seconds: 0 }),
         play: ({ countInBars }) => {
             conductor.isPlaying = true;
-            ahead_s = 4 - (context.currentTime + 0.2 + 0.5 * countInBars);
+            player.setClick({ isOn: false, tempoBpm: 240, beatsPerBar: 4, countInBars });
+            player.start({ position_s: 0 });
         },
-        stop: () => [conductor.isPlaying, ahead_s] = [false, null],
-    });
-    const player = {
-        openContext: async () => {
-            context ??= new AudioContext({ sampleRate: 48000 });
-            await context.resume();
-            return context;
+        stop: () => {
+            conductor.isPlaying = false;
+            player.stop();
         },
-        positionAt: (time_s) => (ahead_s === null ? null : time_s + ahead_s),
     };
-    const song = Object.assign(new EventTarget(), { tracks: [], put: (upload) => (window.landed = upload) });
     const page = { sessionId, memberId, rights: { mayChange: true }, song, conductor, player, timeline: null, host };
-    window.shared = [];
-    const share = (key, value) => window.shared.push([key, value]);
-    window.recording = new Recording({ ...page, share, lost: () => false });
-    await offerUnfinished({ host, sessionId, memberId, put: song.put, lost: () => false });
+    window.recording = new Recording({ ...page, share: () => {}, lost: () => false });
+    await offerUnfinished({ host, sessionId, memberId, lost: () => false });
 }"""
+"""What joins the parts: a song, and Play that begins at its beginning."""
+BAND: Final = noise(4.0, channels=1, level=0.2)
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 
-def staged(page: Page, session: str, member: str) -> Page:
-    """The page, with what records on it."""
-    page.evaluate(STAGE, {"sessionId": session, "memberId": member})
-    return page
-
-
-def strip(page: Page) -> Any:
+def strip(page: Page) -> Locator:
     return page.get_by_role("region", name="Record", exact=True)
 
 
-def record(page: Page, seconds: float) -> None:
-    """Press Record, and wait until so much is recorded."""
-    strip(page).get_by_role("button", name="Record", exact=True).click()
-    expect(strip(page).get_by_role("status").first).to_have_text("Recording")
-    page.wait_for_function(
-        "(seconds) => window.shared.some(([, value]) => value?.seconds >= seconds)", arg=seconds, timeout=20_000
-    )
+def status(page: Page) -> Locator:
+    return strip(page).get_by_role("status").first
+
+
+def press_record(page: Page) -> None:
+    page.evaluate("recording.toggle()")
+
+
+def record(page: Page, length: str) -> None:
+    """Press Record, and wait until the recording is so long."""
+    press_record(page)
+    expect(status(page)).to_have_text("Recording")
+    expect(strip(page).get_by_label("Length")).to_have_text(length)
 
 
 def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(visit: Visit, site: Web) -> None:
-    """The browser asks after the page has said why; the tab goes in the middle of the second take."""
+    """The browser asks after the page has said why. The tab goes in the middle of the second take."""
     session = new_session(site, "Ada")
-    ada = str(person(site, "Ada").get("/api/auth/session").json()["user"]["id"])
-    page = staged(visit(studio(session), who="Ada"), session, ada)
-    page.evaluate("recording.toggle()")
+    band = brought(site, session, "band.wav", content=file_of(BAND, subtype="PCM_16").read())
+    site.do(SegmentWorker(SegmentQueue(site.database), site.stores.storage, DirectCutting).make_next())
+    page = visit(studio(session), who="Ada")
+    page.evaluate(LOOPBACK)
+    page.evaluate(STAGE)
+    press_record(page)
     expect(strip(page)).to_contain_text("the browser asks whether the studio may use your microphone")
     strip(page).get_by_role("button", name="Use the microphone").click()
-    expect(strip(page).get_by_role("status").first).to_have_text("Ready. Press Record, or the key R.")
-    record(page, 1)
-    page.evaluate("recording.toggle()")
-    expect(strip(page).get_by_role("status").first).to_contain_text("Saved: Recording 1")
-    (take,) = list_stems(site, session)
-    assert take["offsetSeconds"] == 4
-    answer = person(site, "Ada").get(f"/api/upload/{take['id']}/content")
-    sound, rate = soundfile.read(io.BytesIO(answer.content))
-    seconds = page.evaluate("landed") and len(sound) / rate
-    told = page.evaluate("window.shared")
-    assert told[-1] == [f"recording.{ada}", None]
-    assert 1 <= told[-2][1]["seconds"] <= seconds < 6
+    expect(status(page)).to_have_text("Ready. Press Record, or the key R.")
+    record(page, "0:02")
+    press_record(page)
+    expect(status(page)).to_contain_text("Saved: Recording 2")
+    (take,) = [upload for upload in list_stems(site, session) if upload["id"] != band]
+    assert (take["name"], take["offsetSeconds"], take["takeOf"]) == ("Recording 2", 0, take["id"])
+    content = person(site, "Ada").get(f"/api/upload/{take['id']}/content").content
+    sound, rate = soundfile.read(io.BytesIO(content))
+    assert (rate, soundfile.info(io.BytesIO(content)).subtype) == (RATE_HZ, "PCM_24")
+    assert 2 <= len(sound) / rate < 6
     assert abs(sound).max() > 0.01  # it beeps
-    assert soundfile.info(io.BytesIO(answer.content)).subtype == "PCM_24"
 
-    record(page, 3)
+    # The next one is another take of it, over the song again, which the tab does not live to see.
+    page.evaluate("plug()")
+    strip(page).get_by_text("Microphone and timing").click()
+    strip(page).get_by_label("Microphone").select_option(index=1)
+    expect(status(page)).to_contain_text("Ready")
+    strip(page).get_by_role("button", name="Measure").click()
+    expect(strip(page)).to_contain_text("measured on this device")
+    strip(page).get_by_label("Into").select_option("New take of Recording 2")
+    strip(page).get_by_label("Count in one bar").uncheck()
+    strip(page).get_by_role("button", name="Record", exact=True).click()
+    expect(strip(page).get_by_label("Length")).to_have_text("0:03")
     page.close(run_before_unload=False)
     again = visit.reopened(page, studio(session))
-    staged(again, session, ada)
+    again.evaluate(STAGE)
     offer = again.get_by_role("region", name="Unfinished recording")
-    expect(offer).to_contain_text("A recording of 0:02 was not finished: Recording 1.")
+    expect(offer).to_contain_text("A recording of 0:02 was not finished: Recording 2 take 2.")
     offer.get_by_role("button", name="Keep it").click()
-    expect(offer).to_contain_text("Saved: Recording 1.")
-    eventually(lambda: len(list_stems(site, session)) == 2, what="it has landed")
-    assert list_stems(site, session)[0]["fileSize"] == 44 + 2 * 48_000 * 3
+    expect(offer).to_contain_text("Saved: Recording 2 take 2.")
+    eventually(lambda: len(list_stems(site, session)) == 3, what="it has landed")
+    rest = list_stems(site, session)[0]
+    assert rest["fileSize"] == 44 + 2 * RATE_HZ * FRAME_BYTES
+    assert (rest["takeOf"], rest["chosen"], rest["offsetSeconds"]) == (take["id"], True, 0)
+    content = person(site, "Ada").get(f"/api/upload/{rest['id']}/content").content
+    assert abs(lag_s(soundfile.read(io.BytesIO(content))[0])) < PLACED_S
     assert again.evaluate("localStorage.getItem('omnisonic.recordings')") is None
+
+
+def lag_s(heard: Sound) -> float:
+    """How much later the band is in `heard` than in its own file, in seconds."""
+    whole = np.zeros(2 ** int(np.ceil(np.log2(2 * len(BAND)))))
+    spectra = [np.fft.rfft(np.concatenate([sound, whole[len(sound) :]])) for sound in (heard, BAND[:, 0])]
+    matches = np.fft.irfft(spectra[0] * np.conj(spectra[1]))
+    best = int(np.argmax(np.abs(matches)))
+    return (best if best < len(whole) / 2 else best - len(whole)) / RATE_HZ
