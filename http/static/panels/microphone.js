@@ -10,6 +10,7 @@ export class Microphone extends EventTarget {
   #strip;
   #recorder = null;
   #choice = { deviceId: "", input: "first", countsIn: true };
+  #awake = null;
   #latencies = new KnownLatencies(localStorage);
 
   // Events: `block` and `ended`, as the recorder's.
@@ -66,6 +67,12 @@ export class Microphone extends EventTarget {
   choose(change) {
     Object.assign(this.#choice, change);
     localStorage.setItem(CHOICE, JSON.stringify(this.#choice));
+  }
+
+  // A telephone that goes dark stops recording.
+  async keepAwake(isAwake) {
+    await this.#awake?.then((lock) => lock?.release());
+    this.#awake = isAwake ? navigator.wakeLock?.request("screen").catch(() => null) : null;
   }
 
   // Errors: `MicrophoneTrouble`.

@@ -23,7 +23,6 @@ import { rescues } from "./unfinished.js";
 const SHORTEST_S = 0.1;
 const SHARE_EVERY_S = 0.5;
 const SOON_FULL_S = 60;
-const LATEST_OFFSET_S = 3600;
 const READY = "Ready. Press Record, or the key R.";
 const LISTENING = "You are a listener here. The owner can make you an editor, who records.";
 const SAFE = "The recording is kept in this browser.";
@@ -199,10 +198,9 @@ export class Recording extends EventTarget {
       this.#overdub = new Overdub({ conductor, player, context, roundTrip_s, channels, longest_s: this.#longest_s });
       await this.#overdub.begin(countsIn);
     } catch (trouble) {
-      const wasStopped = this.#overdub?.isStopping ?? false;
-      this.#overdub = null;
       this.#failed(trouble, "armed");
-      if (trouble instanceof NotStarted) this.#tell("", wasStopped ? "" : SILENT);
+      if (trouble instanceof NotStarted) this.#tell("", this.#overdub.isStopping ? "" : SILENT);
+      this.#overdub = null;
     }
   }
 
@@ -231,9 +229,10 @@ export class Recording extends EventTarget {
 
   // The first frame has come.
   #begin() {
-    const offsetSeconds = Math.min(LATEST_OFFSET_S, Number(this.#overdub.startsAt_s.toFixed(6)));
+    const offsetSeconds = this.#overdub.startsAt_s;
     this.#open = OpenRecording.begin(this.#store, { ...this.#about, offsetSeconds });
     this.#sharedAt_s = 0;
+    this.#microphone.keepAwake(true);
     const { takeOf, name, memberId } = this.#about;
     this.#clip = this.#page.timeline?.growingClip({ trackId: takeOf, name, beginsAt_s: offsetSeconds, colorClass: colourClass(memberId) }) ?? null;
     this.#become("recording");
@@ -262,6 +261,7 @@ export class Recording extends EventTarget {
   #complete() {
     const { take, wasMoved } = this.#overdub;
     this.#overdub = null;
+    this.#microphone.keepAwake(false);
     this.#clip?.finish();
     this.#clip = null;
     this.#page.share(KEY + this.#page.memberId, null);

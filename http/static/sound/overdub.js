@@ -12,6 +12,9 @@ const SETTLED_S = 1;
 // How far the song may shift before it has settled, and after it: then somebody has moved it.
 const SHIFTS_S = 2;
 const MOVED_S = 0.05;
+// Where an upload may begin at the latest, and how finely that is said.
+const LATEST_S = 3600;
+const DECIMALS = 6;
 
 // The song did not start.
 export class NotStarted extends Error {}
@@ -57,7 +60,8 @@ export class Overdub {
     await this.#scheduled();
     const { currentTime: time_s } = this.#context;
     this.#run = { time_s, position_s: this.#player.positionAt(time_s) };
-    this.startsAt_s = Math.max(0, wasPlaying ? this.#run.position_s : seconds);
+    const from_s = wasPlaying ? this.#run.position_s : seconds;
+    this.startsAt_s = Number(Math.min(LATEST_S, Math.max(0, from_s)).toFixed(DECIMALS));
   }
 
   // What the microphone brings. `waiting` before the take begins, `recording`, and `over` after it.
