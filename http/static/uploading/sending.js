@@ -22,7 +22,7 @@ export class Sendings {
   #added;
   #lines = new Set();
 
-  // `added(upload)` is told of each that has arrived.
+  // `added(upload, begin_s)` is told of each that has arrived, with where in the song it is to begin.
   constructor(list, sessionId, added) {
     this.#list = list;
     this.#sessionId = sessionId;
@@ -30,9 +30,9 @@ export class Sendings {
     addEventListener("beforeunload", (event) => this.#isBusy && event.preventDefault());
   }
 
-  add(files) {
+  add(files, begin_s = 0) {
     for (const file of files) {
-      const line = new Sending(file, this.#sessionId, {
+      const line = new Sending(file, this.#sessionId, begin_s, {
         arrived: (upload) => this.#arrived(line, upload),
         ended: () => this.#goOn(),
         gone: () => this.#forget(line),
@@ -61,7 +61,7 @@ export class Sendings {
 
   #arrived(line, upload) {
     this.#forget(line);
-    this.#added(upload);
+    this.#added(upload, line.begin_s);
   }
 
   #forget(line) {
@@ -79,6 +79,7 @@ export class Sendings {
 
 class Sending {
   file;
+  begin_s;
   row;
   // `waiting`, `sending` or `failed`.
   state = "waiting";
@@ -87,8 +88,9 @@ class Sending {
   #forget = async () => {};
   #controller = new AbortController();
 
-  constructor(file, sessionId, told) {
+  constructor(file, sessionId, begin_s, told) {
     this.file = file;
+    this.begin_s = begin_s;
     this.#told = told;
     if (file.size > WHOLE_BYTES) {
       const upload = new ResumableUpload(file, sessionId);
@@ -124,7 +126,8 @@ class Sending {
   }
 
   #wire() {
-    const name = this.#find(".stem-name");
+    this.row.style.setProperty("--begin", this.begin_s);
+    const name = this.#find(".track-name");
     name.textContent = name.title = this.file.name;
     name.id = `sending-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
     for (const control of this.row.querySelectorAll("button, progress")) control.setAttribute("aria-describedby", name.id);

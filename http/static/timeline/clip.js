@@ -1,0 +1,108 @@
+// The hand on a clip: dragged it moves, by its edges it is trimmed, by the knobs at its top it is faded in and out. The
+// keyboard moves it; trims and fades are numbers in the inspector.
+//
+// Moments snap to beats; Alt frees them. A finger scrolls: it moves a clip only once that is selected by a tap.
+
+import { movedTo, placeOf_s } from "../room/arrangement.js";
+
+const PARTS = ["trim-start", "trim-end", "fade-in", "fade-out"];
+const STILL_PX = 4;
+const FINE_S = 0.01;
+
+export class ClipHand {
+  #clip;
+  #view;
+  #song;
+  #take;
+  #told;
+  #held = null;
+
+  // `take()` is the upload that the clip shows. `told`: `moved(part)` when it was let go elsewhere, `opened()` when more is
+  // asked for, `failed(problem)`.
+  constructor(clip, { view, song }, take, told) {
+    this.#clip = clip;
+    this.#view = view;
+    this.#song = song;
+    this.#take = take;
+    this.#told = told;
+    for (const part of PARTS) {
+      const handle = document.createElement("span");
+      handle.className = `clip-handle ${part}`;
+      handle.dataset.part = part;
+      clip.append(handle);
+    }
+    clip.addEventListener("pointerdown", (event) => this.#grasp(event));
+    clip.addEventListener("pointermove", (event) => this.#drag(event));
+    clip.addEventListener("pointerup", () => this.#letGo(true));
+    clip.addEventListener("pointercancel", () => this.#letGo(false));
+    clip.addEventListener("keydown", (event) => this.#press(event));
+    clip.addEventListener("dblclick", () => told.opened());
+  }
+
+  get isHeld() {
+    return this.#held !== null;
+  }
+
+  #grasp(event) {
+    const take = this.#song.mix(this.#take().id);
+    if (event.button !== 0 || !take || take.durationSeconds === null) return;
+    const part = event.target.dataset.part ?? "place";
+    this.#held = { part, take, x: event.clientX, at_s: placeOf_s(take, part), patch: null };
+    this.#clip.setPointerCapture(event.pointerId);
+  }
+
+  #drag(event) {
+    const held = this.#held;
+    if (!held) return;
+    const moved_px = event.clientX - held.x;
+    if (held.patch === null && Math.abs(moved_px) < STILL_PX) return;
+    const { scale } = this.#view;
+    const at_s = held.at_s + moved_px / scale.pxPerSecond;
+    const isFree = event.altKey || held.part.startsWith("fade");
+    held.patch = movedTo(held.take, held.part, isFree ? at_s : scale.snapped_s(at_s));
+    this.#clip.classList.add("is-held");
+    this.#clip.dataset.bubble = this.#words({ ...held.take, ...held.patch }, held.part);
+    this.#song.hold(held.take.id, held.patch);
+  }
+
+  async #letGo(isMeant) {
+    const held = this.#held;
+    this.#held = null;
+    this.#clip.classList.remove("is-held");
+    delete this.#clip.dataset.bubble;
+    if (!held?.patch) return;
+    if (isMeant) await this.#change(held.take.id, held.patch, held.part);
+    else this.#song.release(held.take.id);
+  }
+
+  #words(take, part) {
+    if (part.startsWith("fade")) return `${(part === "fade-in" ? take.fadeInSeconds : take.fadeOutSeconds).toFixed(2)} s`;
+    return this.#view.scale.placeInWords(placeOf_s(take, part));
+  }
+
+  #press(event) {
+    if (event.target !== this.#clip || event.ctrlKey || event.metaKey) return;
+    const { scale } = this.#view;
+    const step_s = event.altKey ? FINE_S : event.shiftKey ? scale.bar_s : scale.beat_s;
+    const take = this.#song.mix(this.#take().id);
+    if (event.key === "Escape" && this.#held) this.#letGo(false);
+    else if (event.key === "Enter") this.#told.opened();
+    else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+      const at_s = placeOf_s(take, "place") + (event.key === "ArrowLeft" ? -step_s : step_s);
+      this.#change(take.id, movedTo(take, "place", at_s), "place");
+    } else return;
+    // Alt and an arrow is a page back, otherwise; arrows scroll.
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  async #change(uploadId, patch, part) {
+    try {
+      const sent = this.#song.change(uploadId, patch);
+      this.#told.moved(part);
+      await sent;
+    } catch (problem) {
+      this.#told.failed(problem);
+    }
+  }
+}

@@ -1,0 +1,231 @@
+// The song, the arrangement and the scale, without a page: run by test_song.py, in Node.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+const folder = pathToFileURL(`${process.argv[2]}/`);
+const module = (path) => import(new URL(path, folder));
+const { Song } = await module("room/song.js");
+const { beginsAt_s, endsAt_s, groupTracks, movedTo, positionAt } = await module("room/arrangement.js");
+const { Scale } = await module("timeline/scale.js");
+const { loudest, Peaks } = await module("timeline/peaks.js");
+const { movedBy } = await module("timeline/marks.js");
+
+const ME = "me";
+const SESSION = { id: "jam", tempoBpm: 120, beatsPerBar: 4 };
+
+function upload(id, values = {}) {
+  return {
+    id, sessionId: "jam", userId: ME, fileName: `${id}.wav`, mimeType: "audio/wav", fileSize: 1, channels: 2, durationSeconds: 10, warning: null,
+    gainDb: 0, pan: 0, muted: false, offsetSeconds: 0, name: id, position: 1, takeOf: id, chosen: true,
+    trimStartSeconds: 0, trimEndSeconds: 0, fadeInSeconds: 0, fadeOutSeconds: 0, createdAt: `2026-01-01T00:00:0${id.length}Z`, ...values,
+  };
+}
+
+// A studio that answers as it is told: `answers` by method and path, each a value, or a function of the body.
+class Studio {
+  asked = [];
+  uploads = [];
+  answers = {};
+
+  constructor() {
+    globalThis.fetch = (path, { method, body }) => this.#answer(method, path, body && JSON.parse(body));
+  }
+
+  async #answer(method, path, body) {
+    const [address, query] = path.split("?");
+    this.asked.push({ method, path: address, query: new URLSearchParams(query), body });
+    const usual = {
+      "GET /api/upload/list": () => ({ uploads: this.uploads.map((each) => ({ upload: each })), nextBefore: null }),
+      "GET /api/sessions/jam/markers": () => ({ markers: [] }),
+      "GET /api/sessions/jam/comments": () => ({ comments: [], nextBefore: null }),
+      "GET /api/sessions/jam/collaborators": () => ({ owner: { id: ME, name: "Ada" }, collaborators: [] }),
+    };
+    const answer = this.answers[`${method} ${address}`] ?? usual[`${method} ${address}`];
+    const { status = 200, ...content } = (await answer?.(body, query)) ?? { status: 404, error: "Gone.", code: "upload_not_found" };
+    return Response.json(content, { status });
+  }
+
+  patched(id) {
+    return this.asked.filter(({ method, path }) => method === "PATCH" && path === `/api/upload/${id}`).map(({ body }) => body);
+  }
+}
+
+function songOf(studio, uploads, storage = null) {
+  studio.uploads = uploads;
+  const told = { failures: [], lost: () => false, failed: (words) => words && told.failures.push(words) };
+  const song = new Song(SESSION, ME, told, storage);
+  song.told = told;
+  song.events = [];
+  for (const name of ["tracks", "mix", "length", "markers"]) song.addEventListener(name, () => song.events.push(name));
+  return song;
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve));
+
+test("what the hand does is heard at once, and asked for one request at a time", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, [upload("a")]);
+  await song.refresh();
+  let answer = null;
+  studio.answers["PATCH /api/upload/a"] = (body) => new Promise((resolve) => (answer = () => resolve({ upload: upload("a", body) })));
+  song.hold("a", { gainDb: -1 });
+  assert.equal(song.mix("a").gainDb, -1);
+  assert.deepEqual(studio.patched("a"), []);
+  const changed = [song.change("a", { gainDb: -2 })];
+  await settled();
+  changed.push(song.change("a", { gainDb: -3 }), song.change("a", { gainDb: -4, pan: 1 }));
+  // News of somebody else's hand do not move what is held here.
+  song.heard("upload.changed", upload("a", { gainDb: 6, muted: true }));
+  assert.deepEqual([song.mix("a").gainDb, song.mix("a").muted], [-4, true]);
+  assert.deepEqual(studio.patched("a"), [{ gainDb: -2 }]);
+  answer();
+  await settled();
+  answer();
+  await Promise.all(changed);
+  assert.deepEqual(studio.patched("a"), [{ gainDb: -2 }, { gainDb: -4, pan: 1 }]);
+  await song.change("a", { pan: 1 });
+  assert.equal(studio.patched("a").length, 2, "what is so already is not asked for");
+});
+
+test("a refusal puts it back, and says why; a file that is gone is gone", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, [upload("a"), upload("bb")]);
+  await song.refresh();
+  studio.answers["PATCH /api/upload/a"] = () => ({ status: 503, error: "Not now.", code: "unavailable" });
+  await assert.rejects(song.change("a", { muted: true }), { message: "Not now." });
+  assert.equal(song.mix("a").muted, false);
+  studio.answers["PATCH /api/upload/a"] = (body) => ({ upload: upload("a", body) });
+  await song.change("a", { muted: true });
+  assert.equal(song.mix("a").muted, true, "afterwards it works as before");
+  await assert.rejects(song.change("bb", { gainDb: 1 }), { code: "upload_not_found" });
+  assert.deepEqual(song.tracks.map(({ id }) => id), ["a"]);
+});
+
+test("an answer that is older than the news does not undo them, and a list of many pages is read to its end", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, []);
+  let answer = null;
+  studio.answers["GET /api/upload/list"] = (_, query) =>
+    query.includes("before=")
+      ? { uploads: [{ upload: upload("ccc") }], nextBefore: null }
+      : new Promise((resolve) => (answer = () => resolve({ uploads: [{ upload: upload("a") }], nextBefore: "x" })));
+  const refreshed = song.refresh();
+  await settled();
+  song.heard("upload.added", upload("bb"));
+  song.heard("upload.removed", { uploadId: "a" });
+  answer();
+  await refreshed;
+  assert.deepEqual(song.tracks.map(({ id }) => id), ["bb", "ccc"]);
+  studio.answers["GET /api/upload/list"] = () => ({ status: 400, error: "No.", code: "bad" });
+  await song.refresh();
+  assert.deepEqual(song.told.failures, ["No."]);
+});
+
+test("takes of one track are one track; the chosen one is heard, and choosing is shown before the answer", async () => {
+  const studio = new Studio();
+  const takes = [upload("a", { takeOf: "t", name: "Vox" }), upload("bb", { takeOf: "t", name: "Vox", chosen: false })];
+  const song = songOf(studio, [...takes, upload("ccc", { position: 0 }), upload("dddd", { mimeType: "image/png" })]);
+  await song.refresh();
+  assert.deepEqual(song.tracks.map(({ id, chosen }) => [id, chosen.id]), [["ccc", "ccc"], ["t", "a"]]);
+  assert.deepEqual(song.files.map(({ id }) => id), ["dddd"]);
+  song.change("bb", { chosen: true }).catch(() => {});
+  assert.equal(song.track("t").chosen.id, "bb");
+  song.change("bb", { name: "Lead vox", position: -1 }).catch(() => {});
+  assert.deepEqual([song.tracks[0].name, song.tracks[0].takes.map(({ name }) => name)], ["Lead vox", ["Lead vox", "Lead vox"]]);
+  assert.deepEqual(song.sounding().map(({ id, uploadId, isHeard }) => [id, uploadId, isHeard]), [["t", "bb", true], ["ccc", "ccc", true]]);
+});
+
+test("solo and my volume are mine, are kept, and are not sent", async () => {
+  const kept = new Map();
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+  const studio = new Studio();
+  const song = songOf(studio, [upload("a"), upload("bb"), upload("ccc", { muted: true })], storage);
+  await song.refresh();
+  const asked = studio.asked.length;
+  assert.deepEqual(["a", "bb", "ccc"].map((id) => song.isHeard(id)), [true, true, false]);
+  song.solo("bb", true);
+  song.solo("ccc", true);
+  song.myVolumeDb = -6;
+  assert.deepEqual(["a", "bb", "ccc"].map((id) => song.isHeard(id)), [false, true, false], "what is muted stays so");
+  assert.equal(studio.asked.length, asked);
+  const again = songOf(studio, [upload("a"), upload("bb")], storage);
+  await again.refresh();
+  assert.deepEqual([again.isHeard("a"), again.isHeard("bb"), again.myVolumeDb], [false, true, -6]);
+});
+
+test("undo takes back what I did last, not what others did, and redo does it again", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, []);
+  const event = (id, actor, undoes = null, undo = { url: `/undo/${id}` }) => ({ id, actor: { id: actor }, undoes, undo });
+  const undone = [];
+  for (const id of [1, 2, 3, 4]) studio.answers[`POST /undo/${id}`] = () => (undone.push(id), { event: {} });
+  let events = [event(1, "bo"), event(2, ME, null, null), event(3, ME)];
+  studio.answers["GET /api/sessions/jam/activity"] = () => ({ events });
+  assert.equal((await song.undo()).id, 3);
+  assert.equal(await song.undo(true), null, "what I did last is no undo");
+  events = [event(4, ME, 3), ...events];
+  assert.equal((await song.undo(true)).id, 4);
+  assert.deepEqual(undone, [3, 4]);
+});
+
+test("markers move at once, and back when that is refused", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, []);
+  const marker = { id: "m", name: "Chorus", atBeat: 64, endBeat: 96 };
+  song.heard("marker.added", marker);
+  studio.answers["PATCH /api/sessions/jam/markers/m"] = () => ({ status: 503, error: "Not now.", code: "unavailable" });
+  const changed = song.annotations.changeMarker("m", movedBy(marker, -4, false));
+  assert.deepEqual([song.markers[0].atBeat, song.markers[0].endBeat], [60, 92]);
+  await assert.rejects(changed, { message: "Not now." });
+  assert.deepEqual(song.markers, [marker]);
+  song.close();
+  assert.deepEqual([song.markers, song.tracks], [[], []]);
+});
+
+test("a clip moves, is trimmed and faded within what is possible", () => {
+  const clip = upload("a", { offsetSeconds: 4, trimStartSeconds: 1, trimEndSeconds: 2 });
+  assert.deepEqual([beginsAt_s(clip), endsAt_s(clip)], [5, 12]);
+  assert.deepEqual(movedTo(clip, "place", 8), { offsetSeconds: 7 });
+  assert.deepEqual(movedTo(clip, "place", -3), { offsetSeconds: 0 });
+  assert.deepEqual(movedTo(clip, "trim-start", 4.5), { trimStartSeconds: 0.5 });
+  assert.deepEqual(movedTo(clip, "trim-start", 99), { trimStartSeconds: 7.99 });
+  assert.deepEqual(movedTo(clip, "trim-end", 13.5), { trimEndSeconds: 0.5 });
+  assert.deepEqual(movedTo(clip, "fade-in", 6), { fadeInSeconds: 1 });
+  assert.deepEqual(movedTo(clip, "fade-out", -6), { fadeOutSeconds: 7 });
+});
+
+test("a track comes to stand between its new neighbours", () => {
+  const tracks = groupTracks([upload("a", { position: 1 }), upload("bb", { position: 2 }), upload("ccc", { position: 3 })]);
+  assert.deepEqual([0, 1, 2].map((place) => positionAt(tracks, "ccc", place)), [0, 1.5, 3]);
+});
+
+test("places and lengths are told in bars and beats", () => {
+  const scale = new Scale(120, 4, 100);
+  assert.deepEqual([scale.placeInWords(0), scale.placeInWords(4.5), scale.placeInWords(4.62)], ["bar 1", "bar 3.2", "bar 3.2 and 120 ms"]);
+  assert.deepEqual([24, 1.5, 2.5, 0.7].map((each) => scale.lengthInWords(each)), ["12 bars", "3 beats", "1 bar and 1 beat", "0.7 seconds"]);
+  assert.deepEqual(["17", "17.3", "bar 17.3.25", "0", "17.5", "x"].map((each) => scale.beatOfText(each)), [64, 66, 66.25, null, null, null]);
+  assert.deepEqual([64, 66, 66.25].map((beat) => scale.placeAsText(beat)), ["17", "17.3", "17.3.25"]);
+  assert.deepEqual([scale.snapped_s(4.6), new Scale(120, 4, 1).snapped_s(4.6)], [4.5, 4], "beats, or bars where they are too narrow");
+  assert.deepEqual(new Scale(120, 4, 2).grid, { barsPerLine: 4, barsPerLabel: 16, hasBeats: false });
+  assert.deepEqual(new Scale(120, 4, 100).grid, { barsPerLine: 1, barsPerLabel: 1, hasBeats: true });
+});
+
+test("nearer, finer peaks are asked for, and until they are there the overview stands in", async () => {
+  const studio = new Studio();
+  studio.answers["GET /api/upload/a/peaks"] = (_, query) =>
+    query ? { durationSeconds: 10, peaks: [0.25, 0.75] } : { durationSeconds: 10, peaks: [0, 1] };
+  let changes = 0;
+  const peaks = new Peaks(upload("a"), { changed: () => (changes += 1), heard: () => {}, failed: assert.fail });
+  await settled();
+  assert.deepEqual([...peaks.columns(0, 0.2, 2)], [0, 1]);
+  assert.deepEqual([...peaks.columns(0, 100, 3)], [0, 0, 0]);
+  const [, asked] = studio.asked;
+  assert.deepEqual(Object.fromEntries(asked.query), { from: "0", to: "8", points: "1024" });
+  await settled();
+  assert.deepEqual([...peaks.columns(7.99, 100, 1)], [0.75]);
+  assert.equal(changes, 2);
+  assert.equal(loudest({ from_s: 0, to_s: 4, peaks: [0, 1, 0, 0.5] }, 1, 4), 1);
+  peaks.close();
+});
