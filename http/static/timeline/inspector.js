@@ -72,7 +72,6 @@ export class Inspector {
     const { scale } = this.#desk.view;
     this.#find("#inspector-title").textContent = track.name;
     this.#find(".inspector-about").textContent = this.#about(track, mix);
-    this.#find(".file-name").textContent = track.takes.length === 1 && mix.fileName.startsWith(track.name) ? "as the track" : mix.fileName;
     this.#set("name", track.name);
     for (const name of Object.keys(RANGES)) this.#set(name, String(Math.round(mix[name] * 1000) / 1000));
     this.#set("pan", String(mix.pan));

@@ -16,8 +16,6 @@ export class PlaceForm {
     this.#desk = desk;
     this.#form = part("place-form").content.firstElementChild.cloneNode(true);
     this.#form.hidden = true;
-    this.#form.setAttribute("role", "dialog");
-    this.#form.setAttribute("aria-labelledby", "place-title");
     scroller.after(this.#form);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();

@@ -15,8 +15,9 @@ export class Playheads {
   #conductor;
   #player;
   #rows;
-  #box;
-  #head;
+  // Lines through the tracks, and what stands on them in the ruler.
+  #boxes;
+  #mine;
   #others = new Map();
   #told;
   #frame = 0;
@@ -26,9 +27,9 @@ export class Playheads {
   #scrolled_ms = 0;
 
   // `rows()` are the tracks' rows. `told.at(beat)` hears where it is, `told.turn(left_px)` turns the view over.
-  constructor(box, { view, conductor, player }, rows, told) {
-    this.#box = box;
-    this.#head = box.firstElementChild;
+  constructor(boxes, { view, conductor, player }, rows, told) {
+    this.#boxes = boxes;
+    this.#mine = boxes.map((box) => box.firstElementChild);
     this.#view = view;
     this.#conductor = conductor;
     this.#player = player;
@@ -42,7 +43,7 @@ export class Playheads {
     if (isPlaying && !this.#wasPlaying) this.#isFollowing = true;
     if (!isPlaying && this.#wasPlaying) this.#stopped_ms = performance.now();
     this.#wasPlaying = isPlaying;
-    this.#box.classList.toggle("is-live", isPlaying);
+    for (const box of this.#boxes) box.classList.toggle("is-live", isPlaying);
     this.#seatOthers();
     if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#draw());
   }
@@ -61,11 +62,10 @@ export class Playheads {
     const { isPlaying, others } = this.#conductor;
     const { beat, seconds } = this.#conductor.position();
     const { scale } = this.#view;
-    this.#head.style.setProperty("transform", `translateX(${scale.px(seconds).toFixed(1)}px)`);
+    shift(this.#mine, scale.px(seconds));
     this.#told.at(beat);
     for (const other of others) {
-      const tick = this.#others.get(other.memberId);
-      tick?.style.setProperty("transform", `translateX(${scale.px(scale.secondsAt(other.beat())).toFixed(1)}px)`);
+      shift(this.#others.get(other.memberId) ?? [], scale.px(scale.secondsAt(other.beat())));
     }
     const hasMeters = isPlaying || performance.now() - this.#stopped_ms < AFTERWARDS_MS;
     for (const row of this.#rows()) if (row.isSeen) row.drawLevel(hasMeters ? this.#player.levelOf(row.track.id) : null);
@@ -85,21 +85,27 @@ export class Playheads {
   #seatOthers() {
     const { others } = this.#conductor;
     const there = new Set(others.map(({ memberId }) => memberId));
-    for (const [memberId, tick] of this.#others) {
+    for (const [memberId, ticks] of this.#others) {
       if (there.has(memberId)) continue;
-      tick.remove();
+      for (const tick of ticks) tick.remove();
       this.#others.delete(memberId);
     }
     for (const { memberId, name, colorClass } of others) {
-      if (!this.#others.has(memberId)) {
-        const tick = document.createElement("div");
-        tick.append(document.createElement("b"));
-        this.#box.append(tick);
-        this.#others.set(memberId, tick);
-      }
-      const tick = this.#others.get(memberId);
-      tick.className = `other-playhead ${colorClass}`;
-      tick.firstElementChild.textContent = initials(name);
+      if (!this.#others.has(memberId)) this.#others.set(memberId, this.#boxes.map(newTick));
+      const [line, head] = this.#others.get(memberId);
+      line.className = `other-playhead ${colorClass}`;
+      head.className = `other-head ${colorClass}`;
+      head.textContent = initials(name);
     }
   }
+}
+
+function newTick(box) {
+  const tick = document.createElement("div");
+  box.append(tick);
+  return tick;
+}
+
+function shift(ticks, px) {
+  for (const tick of ticks) tick.style.setProperty("transform", `translateX(${px.toFixed(1)}px)`);
 }

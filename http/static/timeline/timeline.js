@@ -60,7 +60,7 @@ export class Timeline {
       failed: (problem) => this.fail(problem.message),
       say: (words) => this.say(words),
     });
-    this.#playheads = new Playheads(part("playheads"), this.#desk, () => this.#rows.values(), {
+    this.#playheads = new Playheads([part("playheads"), part("heads")], this.#desk, () => this.#rows.values(), {
       at: (beat) => this.#ruler.tell(beat),
       turn: (left_px) => (part("timeline-scroller").scrollLeft = left_px),
     });
@@ -335,6 +335,7 @@ export class Timeline {
     for (const [act, does] of Object.entries(acts)) {
       this.#root.querySelector(`.ruler [data-act="${act}"]`)?.addEventListener("click", does);
     }
+    this.#root.querySelector('[data-act="record-here"]')?.addEventListener("click", () => this.#panels.record?.(null));
     part("stems").addEventListener("click", (event) => {
       if (event.target.matches(".lane")) this.#conductor.locate(this.#view.scale.beatAt(this.dropAt(event.clientX)));
     });

@@ -10,6 +10,7 @@ import { reorders } from "./reordering.js";
 import { Waveform } from "./waveform.js";
 
 const QUIETEST_DB = -60;
+const STEPS = 80;
 const WORDS = { pending: "Listening to it…", none: "There is no sound in it.", there: "" };
 
 const part = (id) => document.getElementById(id);
@@ -26,6 +27,7 @@ export class TrackRow {
   #hand = null;
   #cover;
   #mark;
+  #levels = { peak: 0, hold: 0 };
   #problem = "";
 
   // `desk`: what all rows share: `song`, `view`, `rights`, `nameOf(userId)`, `say(words)`, `inspect(trackId, from)`,
@@ -250,10 +252,12 @@ export class TrackRow {
 
   // `level`: peak and hold in dBFS; nothing when it is silent.
   drawLevel(level) {
-    const peak = level ? shareOf(level.peak) : 0;
-    const hold = level ? shareOf(level.hold) : 0;
-    this.#cover.style.setProperty("transform", `scaleX(${(1 - peak).toFixed(3)})`);
-    this.#mark.style.setProperty("transform", `translateX(${(hold * 100 - 100).toFixed(1)}%)`);
+    const peak = level ? stepOf(level.peak) : 0;
+    const hold = level ? stepOf(level.hold) : 0;
+    if (peak === this.#levels.peak && hold === this.#levels.hold) return;
+    this.#levels = { peak, hold };
+    this.#cover.style.setProperty("transform", `scaleX(${1 - peak / STEPS})`);
+    this.#mark.style.setProperty("transform", `translateX(${(hold / STEPS - 1) * 100}%)`);
   }
 
   #find(selector) {
@@ -261,7 +265,7 @@ export class TrackRow {
   }
 }
 
-// From nothing to full scale, as a share of the meter.
-function shareOf(level_db) {
-  return Math.min(1, Math.max(0, 1 - level_db / QUIETEST_DB));
+// From nothing to full scale, in steps of half a pixel or so: what would not be seen is not drawn.
+function stepOf(level_db) {
+  return Math.round(Math.min(1, Math.max(0, 1 - level_db / QUIETEST_DB)) * STEPS);
 }

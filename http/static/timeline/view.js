@@ -166,6 +166,7 @@ export class View extends EventTarget {
   #measure() {
     this.width_px = this.#scroller.clientWidth;
     this.height_px = this.#scroller.clientHeight;
+    this.#inner.style.setProperty("--across", `${this.width_px}px`);
     const style = getComputedStyle(this.#inner);
     this.strip_px = parseFloat(style.getPropertyValue("--strip")) || 200;
     this.clip_px = parseFloat(style.getPropertyValue("--clip")) || 48;
