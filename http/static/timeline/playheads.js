@@ -25,6 +25,7 @@ export class Playheads {
   #isFollowing = true;
   #wasPlaying = false;
   #scrolled_ms = 0;
+  #turnOf = 0;
 
   // `rows()` are the tracks' rows. `told.at(beat)` hears where it is, `told.turn(left_px)` turns the view over.
   constructor(boxes, { view, conductor, player }, rows, told) {
@@ -68,10 +69,21 @@ export class Playheads {
       shift(this.#others.get(other.memberId) ?? [], scale.px(scale.secondsAt(other.beat())));
     }
     const hasMeters = isPlaying || performance.now() - this.#stopped_ms < AFTERWARDS_MS;
-    for (const row of this.#rows()) if (row.isSeen) row.drawLevel(hasMeters ? this.#player.levelOf(row.track.id) : null);
+    this.#drawLevels(hasMeters);
     if (isPlaying) this.#turn(scale.px(seconds));
     const goesOn = hasMeters || others.some((other) => other.isPlaying);
     this.#frame = goesOn ? requestAnimationFrame(() => this.#draw()) : 0;
+  }
+
+  // In a frame every second row's: thirty times a second is enough for a meter.
+  #drawLevels(hasMeters) {
+    this.#turnOf = 1 - this.#turnOf;
+    let place = 0;
+    for (const row of this.#rows()) {
+      place += 1;
+      if (!row.isSeen || (hasMeters && place % 2 !== this.#turnOf)) continue;
+      row.drawLevel(hasMeters ? this.#player.levelOf(row.track.id) : null);
+    }
   }
 
   #turn(at_px) {
