@@ -46,6 +46,7 @@ from omnisonic.studio.uploads import (
     checked_track_name,
 )
 from omnisonic.studio.uploads.garbage_collector import GarbageCollector
+from omnisonic.studio.uploads.peaks import DEFAULT_POINTS, LONGEST_S, MOST_POINTS, Window
 from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.studio.uploads.upload_writer import FOLDER, UploadWriter, new_key
 from omnisonic.wire.payloads import UploadGone
@@ -61,6 +62,14 @@ FORM: Final[Mapping[str, Any]] = {
 }
 """The JSON Schema of the form that carries a file."""
 DEFAULT_PAGE: Final = LONGEST_PAGE
+
+
+class PeaksQuery(Input):
+    """The part of a waveform that is wanted."""
+
+    from_: float = Field(default=0, ge=0, le=LONGEST_S, alias="from", description="Where it begins, in seconds.")
+    to: float | None = Field(default=None, ge=0, le=LONGEST_S, description="Where it ends. Without it: at the end.")
+    points: int = Field(default=DEFAULT_POINTS, ge=1, le=MOST_POINTS, description="Most peaks to return.")
 
 
 class UploadQuery(Input):
@@ -108,6 +117,8 @@ class MixChanges(Input):
         return Mix(**values)
 
 
+KEPT_FOR_A_DAY: Final = {"Cache-Control": "private, max-age=86400"}
+"""A file is analysed once: its waveform stays what it is."""
 PEAKS_RETRY_S: Final = 2.0
 
 
@@ -219,13 +230,20 @@ class Uploads:
         await notify_room(self._room_events, "upload.changed", *restored.others)
         return json_response(ChangedUpload(restored.upload))
 
-    @describe_route(Peaks, 400, 401, 404, 409, 503, security=COOKIE)
+    @describe_route(Peaks, 400, 401, 404, 409, 503, query=PeaksQuery, security=COOKIE)
     async def peaks(self, upload_id: UploadId) -> Response:
-        """Get the waveform. Until the file has been analysed: 409 `peaks_pending`, ask again later."""
+        """Get the waveform, or a part of it. Until the file has been analysed: 409 `peaks_pending`, ask again later."""
+        query = Query()
+        window = Window(
+            query.seconds("from", most=LONGEST_S) or 0.0,
+            query.seconds("to", most=LONGEST_S),
+            query.number("points", default=DEFAULT_POINTS, least=1, most=MOST_POINTS),
+        )
         try:
-            return json_response(await self._services.store.peaks(self._login(), upload_id))
+            peaks = await self._services.store.peaks(self._login(), upload_id, window)
         except PeaksPending as pending:
             raise Refusal(409, pending.code, pending.message, headers=retry_after(PEAKS_RETRY_S)) from None
+        return json_response(peaks, headers=KEPT_FOR_A_DAY)
 
     async def _with_link(self, stored: StoredUpload) -> UploadAnswer:
         origin = own_origin(self._settings, request.host)

@@ -26,6 +26,7 @@ from omnisonic.http.core.responses import JSON_TYPE
 from omnisonic.models.checks import plain_id
 
 _WHOLE_NUMBER: Final = re.compile("[0-9]{1,9}")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,3})?", re.ASCII)
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
 
@@ -127,6 +128,15 @@ class Query:
         if not _WHOLE_NUMBER.fullmatch(value) or not least <= int(value) <= most:
             raise InvalidInput(f"{name} must be a whole number from {least} to {most}.", code=_error_code(name))
         return int(value)
+
+    def seconds(self, name: str, *, most: float) -> float | None:
+        """The seconds in the parameter `name`, None when it is missing. Raises `InvalidInput` as `number` does."""
+        value = self.get(name)
+        if value is None:
+            return None
+        if not _SECONDS.fullmatch(value) or float(value) > most:
+            raise InvalidInput(f"{name} must be seconds from 0 to {most:g}.", code=_error_code(name))
+        return float(value)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:

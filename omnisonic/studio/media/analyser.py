@@ -23,8 +23,8 @@ from omnisonic.studio.media.sandboxed_process import DECODER_SIGNALS, bare_envir
 from omnisonic.studio.uploads import Analysis
 
 ANALYSE_S: Final = 150.0
-OUTPUT_BYTES: Final = 65_536
-"""More than a thousand peaks take."""
+OUTPUT_BYTES: Final = 1_048_576
+"""More than the peaks of the longest sound take, at eight characters each."""
 
 NO_RESULT: Final = b"null"
 

@@ -29,7 +29,7 @@ LIMITS: Final = Limits(
     written_bytes=0,
 )
 SAMPLE_BYTES: Final = 2
-MOST_PEAKS: Final = 1000
+MOST_PEAKS: Final = 131_072
 """Most stretches of a waveform (even); once a sound is long enough, there are at least half as many."""
 FIRST_STRETCH: Final = 32
 """Samples of each channel in a stretch, at first."""
@@ -45,8 +45,9 @@ class Waveform:
     them, each two become one: memory stays the same, and a second is drawn as finely as an hour.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, most_peaks: int = MOST_PEAKS) -> None:
         self._channels = channels
+        self._most_peaks = most_peaks
         self._stretch_samples = FIRST_STRETCH * channels
         self._filled = 0
         self._loudest = 0
@@ -78,7 +79,7 @@ class Waveform:
     def _end_stretch(self) -> None:
         self._stretches.append(self._loudest)
         self._filled = self._loudest = 0
-        if len(self._stretches) == MOST_PEAKS:
+        if len(self._stretches) == self._most_peaks:
             self._stretches = list(map(max, self._stretches[::2], self._stretches[1::2]))
             self._stretch_samples *= 2
 

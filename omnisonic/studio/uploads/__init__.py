@@ -210,7 +210,10 @@ class ChangedUploads(msgspec.Struct, frozen=True):
 
 
 class Peaks(msgspec.Struct, frozen=True, rename="camel"):
-    """A waveform: the peak of each of at most 1000 stretches of equal length, from 0 to 1."""
+    """A waveform or a part of it: the peak of each of some stretches of equal length, from 0 to 1.
+
+    `duration_seconds` is that of the whole sound.
+    """
 
     sample_rate: int
     duration_seconds: float

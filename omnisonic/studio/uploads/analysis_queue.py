@@ -13,9 +13,9 @@ import msgspec
 from omnisonic.models import Upload
 from omnisonic.stores.database.pool import Database
 from omnisonic.studio.uploads import Analysis, StoredUpload
+from omnisonic.studio.uploads.peaks import FULL_SCALE
 from omnisonic.studio.uploads.upload_changes import stored_upload
 from omnisonic.studio.uploads.upload_statements import COLUMNS
-from omnisonic.studio.uploads.upload_store import FULL_SCALE
 from omnisonic.studio.uploads.upload_turns import take_statement
 
 LEASE_S: Final = 300

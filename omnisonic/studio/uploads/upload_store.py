@@ -37,6 +37,7 @@ from omnisonic.studio.uploads import (
 )
 from omnisonic.studio.uploads import upload_statements as statements
 from omnisonic.studio.uploads.arrival import find_uploader, insert_upload
+from omnisonic.studio.uploads.peaks import WHOLE, Window, peaks_in
 from omnisonic.studio.uploads.quota import bytes_over_quota, check_quota, lock_user
 from omnisonic.studio.uploads.unreferenced_objects import abandon_object, register_object
 from omnisonic.studio.uploads.upload_changes import (
@@ -47,8 +48,6 @@ from omnisonic.studio.uploads.upload_changes import (
     stored_upload,
 )
 
-FULL_SCALE: Final = 255
-"""What the loudest sample is as a byte."""
 ANY_BYTES: Final = 2**62
 """How many bytes may be put where there is no quota."""
 RESERVED: Final = timedelta(seconds=RESERVED_S)
@@ -264,8 +263,8 @@ class UploadStore:
         """Whether the object at `key` is that of a removed upload."""
         return await self._database.row(statements.FIND_IN_BIN, key) is not None
 
-    async def peaks(self, login: LoginId, upload: UploadId) -> Peaks:
-        """Read the waveform.
+    async def peaks(self, login: LoginId, upload: UploadId, window: Window = WHOLE) -> Peaks:
+        """Read a part of the waveform.
 
         Raises:
             PeaksPending, NoPeaks
@@ -275,5 +274,5 @@ class UploadStore:
             raise NoSuchUpload
         if row["peaks"] is None:
             raise PeaksPending if row["is_pending"] else NoPeaks
-        peaks = [round(peak / FULL_SCALE, 3) for peak in row["peaks"]]
+        peaks = peaks_in(window, row["peaks"], row["duration_seconds"])
         return Peaks(sample_rate=row["sample_rate"], duration_seconds=row["duration_seconds"], peaks=peaks)

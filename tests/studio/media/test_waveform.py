@@ -5,12 +5,14 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnisonic.studio.media.probe import FIRST_STRETCH, MOST_PEAKS, Waveform
+from omnisonic.studio.media.probe import FIRST_STRETCH, Waveform
+
+MOST_PEAKS = 1000
 
 
 def drawn(samples: list[int], *, channels: int = 1, parts: int = 10_000) -> Waveform:
     """The waveform of these samples, given in parts of so many."""
-    waveform = Waveform(channels)
+    waveform = Waveform(channels, MOST_PEAKS)
     for begin in range(0, len(samples), parts):
         waveform.add(memoryview(array("h", samples[begin : begin + parts])))
     return waveform
