@@ -160,7 +160,7 @@ def add_files(page: Page, **files: bytes) -> None:
 
 
 def stems(page: Page) -> Locator:
-    return page.get_by_role("list", name="Stems").get_by_role("listitem")
+    return page.get_by_role("list", name="Tracks").get_by_role("listitem")
 
 
 def stem(page: Page, name: str) -> Locator:

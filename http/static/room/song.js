@@ -25,7 +25,6 @@ export class Song extends EventTarget {
   #myId;
   #told;
   #uploads;
-  // Markers and comments: to be changed there.
   annotations;
   #edits = new Map();
   #people = new Map();
@@ -33,8 +32,6 @@ export class Song extends EventTarget {
   #tracks = null;
   #length_s = 0;
   #isClosed = false;
-  tempoBpm;
-  beatsPerBar;
 
   // `session`: `{ id, tempoBpm, beatsPerBar }`. `told.lost(problem)` says whether that problem ends everything;
   // `told.failed(words)` hears why something cannot be read, and nothing when it can be again.
@@ -104,7 +101,7 @@ export class Song extends EventTarget {
     return upload && { ...upload, ...this.#edits.get(uploadId)?.values };
   }
 
-  // Whose name is known; "" otherwise.
+  // "" when nobody knows.
   nameOf(userId) {
     return this.#people.get(userId) ?? "";
   }

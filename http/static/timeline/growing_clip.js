@@ -28,9 +28,9 @@ export class GrowingClip {
     view.addEventListener("zoom", this.#redraw);
   }
 
-  // `peaks` from 0 to 1 go on evenly to the moment `seconds` after its beginning.
+  // All peaks so far, from 0 to 1, evenly over its first `seconds`.
   push(peaks, seconds) {
-    this.#columns.push(...peaks);
+    this.#columns = peaks;
     this.#seconds = seconds;
     this.#clip.style.setProperty("--length", seconds);
     this.#draw();

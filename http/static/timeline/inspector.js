@@ -30,7 +30,8 @@ export class Inspector {
     box.setAttribute("role", "dialog");
     box.setAttribute("aria-labelledby", "inspector-title");
     box.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || event.defaultPrevented) return;
+      // A question closes itself.
+      if (event.key !== "Escape" || event.target.closest(".line-sure")) return;
       event.preventDefault();
       this.close();
     });
@@ -60,8 +61,8 @@ export class Inspector {
     if (this.#opener?.isConnected) this.#opener.focus();
   }
 
-  // As the song has it now.
-  draw() {
+  // As the song has it now. Nobody's typing is overwritten, but for that of `done`.
+  draw(done = null) {
     if (this.#trackId === null) return;
     const track = this.#desk.song.track(this.#trackId);
     if (!track) {
@@ -72,12 +73,12 @@ export class Inspector {
     const { scale } = this.#desk.view;
     this.#find("#inspector-title").textContent = track.name;
     this.#find(".inspector-about").textContent = this.#about(track, mix);
-    this.#set("name", track.name);
-    for (const name of Object.keys(RANGES)) this.#set(name, String(Math.round(mix[name] * 1000) / 1000));
-    this.#set("pan", String(mix.pan));
+    this.#set("name", track.name, done);
+    for (const name of Object.keys(RANGES)) this.#set(name, String(Math.round(mix[name] * 1000) / 1000), done);
+    this.#set("pan", String(mix.pan), done);
     this.#find('[name="pan"]').setAttribute("aria-valuetext", panInWords(mix.pan));
     this.#find('[name="pan"] + output').textContent = panInWords(mix.pan);
-    this.#set("bar", scale.placeAsText(scale.beatAt(beginsAt_s(mix))));
+    this.#set("bar", scale.placeAsText(scale.beatAt(beginsAt_s(mix))), done);
     this.#find('[data-act="download"]').href = `/api/upload/${mix.id}/content`;
     this.#find('[data-act="remove"]').hidden = !this.#desk.rights.mayRemove(mix.userId);
     const place = this.#desk.song.tracks.findIndex(({ id }) => id === track.id);
@@ -95,10 +96,9 @@ export class Inspector {
     return [this.#desk.nameOf(track.userId), channels, sizeInWords(mix.fileSize)].filter(Boolean).join(" · ");
   }
 
-  // Nobody's typing is overwritten.
-  #set(name, value) {
+  #set(name, value, done) {
     const field = this.#find(`[name="${name}"]`);
-    if (document.activeElement !== field || field.type === "range") field.value = value;
+    if (document.activeElement !== field || field.type === "range" || field === done) field.value = value;
   }
 
   #enable(act, isPossible) {
@@ -114,7 +114,7 @@ export class Inspector {
     this.#find('[data-act="close"]').addEventListener("click", () => this.close());
     for (const field of this.#box.querySelectorAll('input:not([type="range"])')) {
       field.addEventListener("change", () => this.#changeField(field));
-      field.addEventListener("keydown", (event) => event.key === "Enter" && field.blur());
+      field.addEventListener("keydown", (event) => event.key === "Enter" && this.#changeField(field));
     }
     const pan = this.#find('[name="pan"]');
     pan.addEventListener("input", () => this.#desk.song.hold(this.#mix.id, { pan: Number(pan.value) }));
@@ -133,8 +133,7 @@ export class Inspector {
     else if (!field.checkValidity()) this.#fail(RANGES[name]);
     else this.#change({ [name]: Number(value) });
     // What was meant by it is in the song now, or was not possible.
-    if (document.activeElement === field) field.blur();
-    this.draw();
+    this.draw(field);
   }
 
   #rename(name) {

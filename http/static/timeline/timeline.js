@@ -2,6 +2,7 @@
 
 import { positionAt } from "../room/arrangement.js";
 import { Sendings } from "../uploading/sending.js";
+import { LaterParts } from "./later.js";
 import { Marks } from "./marks.js";
 import { Playheads } from "./playheads.js";
 import { Ruler } from "./ruler.js";
@@ -29,33 +30,31 @@ export class Timeline {
   #sendings;
   #rows = new Map();
   #seen;
-  #inspector = null;
-  #form = null;
-  #files = null;
+  #later;
   #desk;
 
   // `song`, `conductor`, `player`, `rights`, `roster` as in their modules. `panels`: `openComment(id)`, `record(trackId)`.
   constructor(root, { song, conductor, player, rights, roster, panels }) {
-    this.#root = root;
-    this.#song = song;
-    this.#conductor = conductor;
-    this.#rights = rights;
-    this.#roster = roster;
-    this.#panels = panels;
+    [this.#root, this.#song, this.#conductor] = [root, song, conductor];
+    [this.#rights, this.#roster, this.#panels] = [rights, roster, panels];
     this.#view = new View(part("timeline-scroller"), conductor.tempoBpm, conductor.beatsPerBar);
     this.#desk = {
       song, conductor, player, rights,
       view: this.#view,
       nameOf: (userId) => this.#nameOf(userId),
       say: (words) => this.say(words),
-      inspect: (trackId, from) => this.#inspect(trackId, from),
+      inspect: (trackId, from) => this.#later.inspect(trackId, from),
       reorder: (trackId, place) => this.#reorder(trackId, place),
       remove: (uploadId) => this.#remove(uploadId),
       record: (trackId) => this.#panels.record?.(trackId),
     };
+    this.#later = new LaterParts(this.#desk, {
+      inspected: (shownId) => this.#rows.forEach((row, id) => (row.isInspected = id === shownId)),
+      settle: (upload) => this.#sendings.settle(upload),
+    });
     this.#ruler = new Ruler(this.#view, conductor, () => conductor.canMove !== false);
     this.#marks = new Marks(this.#desk, {
-      edit: (marker) => this.#openForm({ marker }),
+      edit: (marker) => this.#later.openForm({ marker }),
       openComment: (id) => this.#panels.openComment?.(id),
       failed: (problem) => this.fail(problem.message),
       say: (words) => this.say(words),
@@ -97,39 +96,20 @@ export class Timeline {
 
   // While files are dragged over the page: where they would begin. Nothing at null.
   hintDrop(event) {
-    const line = part("drop-line");
-    line.hidden = event === null || !this.#rights.mayChange || !this.#view.hasLaneAt(event.clientX, event.clientY);
-    if (line.hidden) return;
-    const at_s = this.dropAt(event.clientX);
-    line.style.setProperty("--begin", at_s);
-    line.firstElementChild.textContent = this.#view.scale.placeInWords(at_s);
+    this.#view.hintDrop(this.#rights.mayChange ? event : null);
   }
 
   // A clip that is being recorded, mine or another's: `{ push(peaks, seconds), finish() }`.
   growingClip(options) {
-    let clip = null;
-    const isOver = { yes: false };
-    const pushed = [];
-    import("./growing_clip.js").then(({ GrowingClip }) => {
-      if (isOver.yes) return;
-      clip = new GrowingClip(part("growing"), this.#view, options);
-      for (const each of pushed) clip.push(...each);
-    });
-    return {
-      push: (peaks, seconds) => (clip ? clip.push(peaks, seconds) : pushed.push([peaks, seconds])),
-      finish: () => {
-        isOver.yes = true;
-        clip?.finish();
-      },
-    };
+    return this.#later.growingClip(options);
   }
 
   addMarker() {
-    if (this.#rights.mayChange) this.#openForm({ marker: null });
+    if (this.#rights.mayChange) this.#later.openForm({ marker: null });
   }
 
   addComment() {
-    this.#openForm({ comment: true });
+    this.#later.openForm({ comment: true });
   }
 
   // For whoever does not see the page.
@@ -146,7 +126,7 @@ export class Timeline {
   // There is nothing to come back to.
   close() {
     this.#sendings.cancelAll();
-    this.#inspector?.close();
+    this.#later.close();
     this.#root.hidden = true;
     this.#seen.disconnect();
   }
@@ -155,13 +135,13 @@ export class Timeline {
 
   #listen() {
     const song = this.#song;
-    song.addEventListener("tracks", () => this.#drawTracks());
+    for (const name of ["tracks", "people"]) song.addEventListener(name, () => this.#drawTracks());
     song.addEventListener("mix", ({ detail }) => this.#drawMix(detail.uploadId));
     song.addEventListener("length", () => (this.#view.length_s = song.lengthSeconds));
     song.addEventListener("markers", () => this.#marks.drawMarkers());
     song.addEventListener("comments", () => this.#marks.drawPins());
-    song.addEventListener("people", () => this.#drawTracks());
-    for (const each of [song, this.#conductor]) each.addEventListener(each === song ? "tempo" : "change", () => this.#retime());
+    song.addEventListener("tempo", () => this.#retime());
+    this.#conductor.addEventListener("change", () => this.#retime());
     this.#view.addEventListener("view", () => {
       this.#playheads.scrolled();
       this.#drawView();
@@ -231,9 +211,8 @@ export class Timeline {
     });
     // What is moved loses the focus.
     if (focused !== document.activeElement && list.contains(focused)) focused.focus();
-    this.#drawFiles();
     this.#drawEmptiness();
-    this.#inspector?.draw();
+    this.#later.draw();
   }
 
   #seat(track) {
@@ -246,16 +225,7 @@ export class Timeline {
 
   #drawMix(uploadId) {
     for (const row of this.#rows.values()) if (uploadId === null || row.track.chosen.id === uploadId) row.drawMix();
-    this.#inspector?.draw();
-  }
-
-  async #drawFiles() {
-    const { files } = this.#song;
-    if (files.length > 0) {
-      const { OtherFiles } = await import("./other_files.js");
-      this.#files ??= new OtherFiles(this.#desk, (upload) => this.#sendings.settle(upload));
-    }
-    this.#files?.draw(this.#song.files);
+    this.#later.drawMix();
   }
 
   #drawEmptiness() {
@@ -291,15 +261,6 @@ export class Timeline {
     part("stems-title").focus();
   }
 
-  async #undo(isAgain) {
-    await this.#try(async () => {
-      const event = await this.#song.undo(isAgain);
-      const { inWords } = await import("../panels/activity_words.js");
-      if (event) this.say(`${isAgain ? "Done again" : "Undone"}: ${inWords(isAgain ? event : { ...event, undoes: null })}.`);
-      else this.say(isAgain ? "There is nothing to do again." : "There is nothing of yours to undo.");
-    });
-  }
-
   async #try(act) {
     try {
       await act();
@@ -307,20 +268,6 @@ export class Timeline {
     } catch (problem) {
       this.fail(problem.message);
     }
-  }
-
-  async #inspect(trackId, from) {
-    const { Inspector } = await import("./inspector.js");
-    this.#inspector ??= new Inspector(part("inspector"), this.#desk, (shownId) => {
-      for (const [id, row] of this.#rows) row.isInspected = id === shownId;
-    });
-    this.#inspector.turn(trackId, from);
-  }
-
-  async #openForm(what) {
-    const { PlaceForm } = await import("./place_form.js");
-    this.#form ??= new PlaceForm(part("timeline-scroller"), this.#desk);
-    this.#form.open(what, this.#conductor.position().beat);
   }
 
   // --- keys and buttons ----------------------------------------------------------------------------------------------
@@ -343,7 +290,7 @@ export class Timeline {
       if (event.defaultPrevented || event.target.matches(TYPING) || document.querySelector("dialog:modal")) return;
       const key = event.key.toLowerCase();
       if ((event.ctrlKey || event.metaKey) && !event.altKey && ["z", "y"].includes(key) && this.#rights.mayChange) {
-        this.#undo(key === "y" || event.shiftKey);
+        this.#try(() => this.#later.undo(key === "y" || event.shiftKey));
       } else if (event.ctrlKey || event.metaKey || event.altKey) return;
       else if (key === "+" || key === "=") this.#view.zoomIn();
       else if (key === "-") this.#view.zoomOut();

@@ -133,7 +133,7 @@ export class TrackRow {
     after.textContent = isAfterFile ? ending : takes.length > 1 ? ` take ${take} of ${takes.length}` : "";
     this.#find(".track-name").title = chosen.fileName;
     const label = this.#find(".clip-label");
-    label.textContent = chosen.fileName;
+    label.textContent = isAfterFile ? "" : chosen.fileName;
     label.hidden = isAfterFile;
     this.#find(".track-grip").textContent = initials(this.#desk.nameOf(userId) || "?");
     this.#find(".track-grip").title = this.#desk.nameOf(userId);

@@ -80,6 +80,16 @@ export class View extends EventTarget {
     return clientX >= box.left + this.strip_px && clientX <= box.right && clientY >= box.top && clientY <= box.bottom;
   }
 
+  // While files are dragged there: the beat on which they would begin. Nothing at null, or outside the lanes.
+  hintDrop(event) {
+    const line = document.getElementById("drop-line");
+    line.hidden = event === null || !this.hasLaneAt(event.clientX, event.clientY);
+    if (line.hidden) return;
+    const at_s = this.scale.snapped_s(this.secondsAt(event.clientX));
+    line.style.setProperty("--begin", at_s);
+    line.firstElementChild.textContent = this.scale.placeInWords(at_s);
+  }
+
   // All of it across.
   fit() {
     this.#isFitted = true;

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, person, stem, stems
-from tests.http.pages.stems.stage import brought, list_stems, pass_on, studio
+from tests.http.pages.timeline.stage import brought, list_stems, pass_on, studio
 from tests.http.running import GatewayThread, Web
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")

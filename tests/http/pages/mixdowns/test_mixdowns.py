@@ -22,7 +22,7 @@ from tests.http.pages.mixdowns.stage import (
     studio,
     taken,
 )
-from tests.http.pages.stems.stage import brought, pass_on
+from tests.http.pages.timeline.stage import brought, pass_on
 from tests.http.running import GatewayThread, Web
 from tests.http.sounds import wav
 

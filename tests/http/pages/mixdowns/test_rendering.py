@@ -21,7 +21,7 @@ from tests.http.pages.mixdowns.stage import (
     studio,
     taken,
 )
-from tests.http.pages.stems.stage import pass_on
+from tests.http.pages.timeline.stage import pass_on
 from tests.http.running import GatewayThread, Web
 
 MINUS = "\N{MINUS SIGN}"

@@ -8,18 +8,18 @@ from playwright.sync_api import Route, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, add_files, join, new_session, sendings, stem, stems
-from tests.http.pages.stems.stage import held, list_stems, listened, studio
+from tests.http.pages.timeline.stage import held, list_stems, listened, studio
 from tests.http.running import GatewayThread, Web
 from tests.http.sounds import wav
 
 RESUMABLE = re.compile("/api/upload/tus/")
-DROP = """([name, bytes]) => {
+DROP = """([name, bytes, clientX, clientY]) => {
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File([Uint8Array.from(bytes)], name));
     const fire = (type) => document.body.dispatchEvent(
-        new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
-    window.drop = () => ["dragover", "drop"].map(fire);
-    fire("dragenter");
+        new DragEvent(type, { dataTransfer, clientX, clientY, bubbles: true, cancelable: true }));
+    window.drop = () => fire("drop");
+    ["dragenter", "dragover"].forEach(fire);
 }"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -37,23 +37,24 @@ def test_a_file_that_is_chosen_becomes_a_stem(visit: Visit, site: Web) -> None:
     expect(page.get_by_text("Nothing to play along to yet.")).to_be_hidden()
     expect(stem(page, "drums.wav").get_by_text("Listening to it…")).to_be_visible()
     listened(site)
-    expect(stem(page, "drums.wav").locator(".wave")).to_have_attribute("data-state", "drawn")
-    expect(stem(page, "drums.wav").locator(".stem-time")).to_have_text("0:01")
-    expect(stem(page, "drums.wav")).to_contain_text("stereo")
+    expect(stem(page, "drums.wav").locator(".clip")).to_have_attribute("data-wave", "there")
+    expect(stem(page, "drums.wav").locator(".clip")).to_have_accessible_name("Place of drums")
+    expect(stem(page, "drums.wav").locator(".clip")).to_have_attribute(
+        "aria-valuetext", "drums, begins at bar 1, 2 beats"
+    )
     expect(visit(studio(session), who="Bo").get_by_text("drums.wav")).to_have_count(1)
 
 
 def test_several_files_at_once_are_all_there(visit: Visit, site: Web) -> None:
-    """Five, of which two are sent at a time: each ends as a stem, the newest at the top."""
+    """Five, of which two are sent at a time: each ends as a track, in an order that stays."""
     page = visit(studio(new_session(site, "Ada")), who="Ada")
     add_files(page, **{f"take{number}_wav": wav(0.2, hz=200 + number) for number in range(5)})
     expect(stems(page)).to_have_count(5)
     expect(sendings(page)).to_have_count(0)
-    expect(page.locator("#stems-count")).to_have_text("5")
-    shown = stems(page).locator(".stem-name").all_inner_texts()
+    shown = stems(page).locator(".track-name").all_inner_texts()
     page.reload()
     expect(stems(page)).to_have_count(5)
-    assert stems(page).locator(".stem-name").all_inner_texts() == shown
+    assert stems(page).locator(".track-name").all_inner_texts() == shown
 
 
 def test_whoever_is_faster_than_the_script_loses_nothing(visit: Visit, site: Web) -> None:
@@ -72,13 +73,18 @@ def test_whoever_is_faster_than_the_script_loses_nothing(visit: Visit, site: Web
 
 
 def test_a_file_is_let_go_anywhere_on_the_page(visit: Visit, site: Web) -> None:
-    """While it hovers the page says what would happen; let go, it is sent."""
-    page = visit(studio(new_session(site, "Ada")), who="Ada")
-    page.evaluate(DROP, ["keys.wav", [*wav(0.1)]])
+    """While it hovers the page says what would happen; let go at bar 9, it begins there."""
+    session = new_session(site, "Ada")
+    page = visit(studio(session), who="Ada")
+    bar = page.locator(".bar-label", has_text="9").first.bounding_box()
+    assert bar is not None
+    page.evaluate(DROP, ["keys.wav", [*wav(0.1)], bar["x"] + 1, bar["y"] + 200])
     expect(page.get_by_text("Let go to add them to the session")).to_be_visible()
+    expect(page.locator("#drop-line")).to_have_text("bar 9")
     page.evaluate("drop()")
     expect(page.get_by_text("Let go to add them to the session")).to_be_hidden()
     expect(stem(page, "keys.wav")).to_be_visible()
+    eventually(lambda: list_stems(site, session)[0]["offsetSeconds"] == 16, what="it begins at bar 9")
 
 
 def test_the_news_may_come_before_the_answer(visit: Visit, site: Web, gateway: GatewayThread) -> None:

@@ -1,0 +1,257 @@
+"""The tracks of a session in a real browser: moved, mixed, named, ordered, removed; the same for all in the room."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.cli.running import eventually
+from tests.http.browsing import CHROMIUM, Visit, add_files, join, log, new_session, person, sendings, stem, stems
+from tests.http.pages.timeline.stage import brought, held, list_stems, pass_on, studio
+from tests.http.running import GatewayThread, Web
+from tests.http.sounds import png, wav
+
+MINUS = "\N{MINUS SIGN}"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+def clip(page: Page, name: str) -> Locator:
+    """The clip of that track, for whoever may move it."""
+    return page.get_by_role("slider", name=f"Place of {name}", exact=True)
+
+
+def kept(site: Web, session: str, upload: str, **values: object) -> None:
+    """Wait until the studio has these values of the upload."""
+
+    def has_them() -> bool:
+        (there,) = (each for each in list_stems(site, session) if each["id"] == upload)
+        return all(there[name] == value for name, value in values.items())
+
+    eventually(has_them, what=f"{values} is kept")
+
+
+def drag(page: Page, what: Locator, by_px: float, *, alt: bool = False, at: float = 0.5) -> None:
+    """Take it at that share of its width, and move the hand."""
+    box = what.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * at, box["y"] + box["height"] * 0.6
+    page.mouse.move(x, y)
+    page.mouse.down()
+    if alt:
+        page.keyboard.down("Alt")
+    page.mouse.move(x + by_px / 2, y)
+    page.mouse.move(x + by_px, y)
+    page.mouse.up()
+    if alt:
+        page.keyboard.up("Alt")
+
+
+def test_a_clip_is_moved_trimmed_and_put_back(visit: Visit, site: Web) -> None:
+    """By hand it snaps to beats, with Alt it is free; keys nudge it; edges trim; Ctrl-Z undoes what I did last."""
+    session = new_session(site, "Ada")
+    upload = brought(site, session, "vox.wav", content=wav(8.0))
+    page = visit(studio(session), who="Ada")
+    vox = clip(page, "vox")
+    expect(vox).to_have_attribute("aria-valuetext", "vox, begins at bar 1, 4 bars")
+    expect(vox).to_have_attribute("data-wave", "there")
+    box = vox.bounding_box()
+    assert box is not None
+    beat_px = box["width"] / 16
+    drag(page, vox, 2.2 * beat_px)
+    expect(page.get_by_role("status").filter(has_text="vox, begins at bar 1.3, 4 bars.")).to_have_count(1)
+    kept(site, session, upload, offsetSeconds=1)
+    drag(page, vox, 0.3 * beat_px, alt=True)
+    expect(vox).to_have_attribute("aria-valuetext", re.compile(r"begins at bar 1\.3 and 1\d\d ms"))
+    vox.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    expect(vox).to_have_attribute("aria-valuetext", re.compile(r"begins at bar 2\.2 and 1\d\d ms"))
+    drag(page, vox, -4.1 * beat_px, at=0.995)
+    expect(vox).to_have_attribute("aria-valuetext", re.compile(r"begins at bar 2\.2 .*, (3|\d\.?\d*)"))
+    eventually(lambda: list_stems(site, session)[0]["trimEndSeconds"] > 1.5, what="it is trimmed")
+    page.keyboard.press("Control+z")
+    expect(page.get_by_role("status").filter(has_text="Undone: ")).to_have_count(1)
+    kept(site, session, upload, trimEndSeconds=0)
+
+
+def test_what_is_mixed_is_kept_and_heard_by_all(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Gain, mute, name and place, in strip and inspector: shown at once, kept, and the same for all in the room."""
+    session = new_session(site, "Ada", "Bo")
+    upload = brought(site, session)
+    ada, bo = visit(studio(session), who="Ada"), join(visit(studio(session), who="Bo"))
+    take = stem(ada, "take.wav")
+    take.get_by_label("Gain").press("ArrowLeft")
+    expect(take.get_by_label("Gain")).to_have_attribute("aria-valuetext", f"{MINUS}0.5 dB")
+    take.get_by_role("button", name="Mute").press("Enter")
+    expect(take.get_by_role("button", name="Mute", pressed=True)).to_be_visible()
+    take.get_by_role("button", name="More").click()
+    inspector = ada.get_by_role("dialog", name="take")
+    inspector.get_by_label("Pan").press("Home")
+    expect(inspector.get_by_text("100 % left")).to_be_visible()
+    inspector.get_by_label("Begins at bar").fill("7.2")
+    inspector.get_by_label("Begins at bar").press("Enter")
+    inspector.get_by_label("Fade in").fill("0.25")
+    inspector.get_by_label("Fade in").press("Enter")
+    inspector.get_by_label("Name").fill("Lead vox")
+    inspector.get_by_label("Name").press("Enter")
+    wanted = {
+        "gainDb": -0.5,
+        "pan": -1,
+        "muted": True,
+        "offsetSeconds": 12.5,
+        "fadeInSeconds": 0.25,
+        "name": "Lead vox",
+    }
+    kept(site, session, upload, **wanted)
+    expect(ada.get_by_text("take.wav")).to_have_count(1)
+    ada.keyboard.press("Escape")
+    expect(stem(ada, "Lead vox").get_by_role("button", name="More")).to_be_focused()
+    pass_on(site, gateway, "upload.changed")
+    expect(stem(bo, "Lead vox").get_by_label("Gain")).to_have_value("-0.5")
+    expect(stem(bo, "Lead vox").get_by_role("button", name="Mute", pressed=True)).to_be_visible()
+    expect(clip(bo, "Lead vox")).to_have_attribute("aria-valuetext", "Lead vox, begins at bar 7.2, 2 beats")
+    expect(bo.get_by_text("take.wav")).to_have_count(1)
+
+
+def test_a_change_that_is_refused_is_put_back(visit: Visit, site: Web) -> None:
+    """With the reason; and what is no place in the session is not even asked for."""
+    session = new_session(site, "Ada")
+    missing = "This file was cut off: 2.0 of 4.0 seconds are there."
+    upload = brought(site, session, warning=missing)
+    page = visit(studio(session), who="Ada")
+    visit.expects("503")
+    refusal = {"error": "That does not work right now.", "code": "unavailable"}
+    page.route(f"**/api/upload/{upload}", lambda route: route.fulfill(status=503, json=refusal))
+    take = stem(page, "take.wav")
+    expect(take.get_by_text(missing)).to_be_visible()
+    take.get_by_label("Gain").press("ArrowLeft")
+    expect(take.get_by_role("alert")).to_have_text("That does not work right now.")
+    expect(take.get_by_label("Gain")).to_have_value("0")
+    take.get_by_role("button", name="More").click()
+    inspector = page.get_by_role("dialog", name="take")
+    inspector.get_by_label("Begins at", exact=True).fill("-3")
+    inspector.get_by_label("Begins at", exact=True).press("Enter")
+    expect(inspector.get_by_role("alert")).to_have_text("A stem begins 0 to 3600 seconds into the session.")
+    expect(inspector.get_by_label("Begins at", exact=True)).to_have_value("0")
+
+
+def test_takes_order_markers_and_comments(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """One take of a track is heard; tracks change places; what is named and said at a place stands in the ruler."""
+    session = new_session(site, "Ada", "Bo")
+    first, drums = brought(site, session, "vox.wav"), brought(site, session, "drums.wav")
+    second = brought(site, session, "vox two.wav")
+    ada = person(site, "Ada")
+    assert ada.patch(f"/api/upload/{second}", json={"takeOf": first}).status_code == 200
+    page = visit(studio(session), who="Ada")
+    expect(stems(page)).to_have_count(2)
+    vox = page.get_by_role("listitem").filter(has_text="take 1 of 2")
+    vox.get_by_role("button", name="More").click()
+    page.get_by_role("dialog", name="vox").get_by_label("Take 2").check()
+    kept(site, session, second, chosen=True)
+    kept(site, session, first, chosen=False)
+    expect(stems(page).first).to_contain_text("take 2 of 2")
+    expect(page.get_by_text("vox two.wav")).to_have_count(1)
+    page.keyboard.press("Escape")
+    stem(page, "drums.wav").get_by_role("button", name="Mute").press("Alt+ArrowUp")
+    expect(stems(page).first).to_contain_text("drums.wav")
+    expect(stem(page, "drums.wav").get_by_role("button", name="Mute")).to_be_focused()
+    eventually(lambda: in_order(site, session)[0] == drums, what="the order is kept")
+    page.keyboard.press("m")
+    page.get_by_label("Name").fill("Chorus")
+    page.get_by_label("Ends at bar").fill("9")
+    page.keyboard.press("Enter")
+    chorus = page.get_by_role("button", name="Chorus, section from bar 1 to 9")
+    expect(chorus).to_be_visible()
+    chorus.press("Shift+ArrowRight")
+    expect(page.get_by_role("button", name="Chorus, section from bar 2 to 10")).to_be_focused()
+    (marker,) = ada.get(f"/api/sessions/{session}/markers").json()["markers"]
+    assert (marker["atBeat"], marker["endBeat"]) == (4, 36)
+    page.get_by_role("button", name="Comment here").click()
+    page.get_by_label("Comment", exact=True).fill("Too loud here")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("button", name="Comment by Ada at bar 1: Too loud here")).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Chorus")).press("Delete")
+    expect(page.get_by_role("button", name=re.compile("^Chorus"))).to_have_count(0)
+
+
+def in_order(site: Web, session: str) -> list[str]:
+    """The ids of what is heard, from top to bottom."""
+    tracks = [upload for upload in list_stems(site, session) if upload["chosen"]]
+    return [upload["id"] for upload in sorted(tracks, key=lambda upload: upload["position"])]
+
+
+def test_removing_asks_first(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Kept by Escape, gone by a second press, also for the others; whoever may not remove it is not offered to."""
+    session = new_session(site, "Ada", "Bo")
+    brought(site, session)
+    ada, bo = visit(studio(session), who="Ada"), join(visit(studio(session), who="Bo"))
+    for page in (ada, bo):
+        stem(page, "take.wav").get_by_role("button", name="More").click()
+        expect(page.get_by_role("dialog", name="take")).to_be_visible()
+    expect(bo.get_by_role("button", name="Remove", exact=True)).to_have_count(0)
+    remove = ada.get_by_role("dialog", name="take").get_by_role("button", name="Remove", exact=True)
+    remove.click()
+    expect(ada.get_by_role("button", name="Keep it").filter(visible=True)).to_be_focused()
+    ada.keyboard.press("Escape")
+    expect(remove).to_be_focused()
+    remove.click()
+    ada.get_by_role("button", name="Remove it").filter(visible=True).click()
+    expect(ada.get_by_text("take.wav")).to_have_count(0)
+    expect(ada.get_by_text("Nothing to play along to yet.")).to_be_visible()
+    expect(stem(bo, "take.wav")).to_be_visible()
+    pass_on(site, gateway, "upload.removed")
+    expect(bo.get_by_text("take.wav")).to_have_count(0)
+    assert list_stems(site, session) == []
+
+
+def test_the_room_is_told_of_what_others_bring(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """A line in the talk, a track; whoever brought it sees it once; what was missed is there after coming back."""
+    session = new_session(site, "Ada", "Bo")
+    gone = brought(site, session, "old.wav")
+    ada, bo = join(visit(studio(session), who="Ada")), join(visit(studio(session), who="Bo"))
+    expect(log(ada)).to_contain_text("Bo came in.")
+    add_files(bo, vox_wav=wav())
+    expect(stem(bo, "vox.wav")).to_be_visible()
+    pass_on(site, gateway, "upload.added")
+    expect(stem(ada, "vox.wav")).to_be_visible()
+    expect(log(ada)).to_contain_text("Bo added a file.")
+    expect(log(bo)).not_to_contain_text("added a file.")
+    for page in (ada, bo):
+        expect(page.get_by_text("vox.wav")).to_have_count(1)
+    brought(site, session, "new.wav")
+    person(site, "Ada").delete(f"/api/upload/{gone}")
+    gateway.do(gateway.fake.close, session, 1001)
+    expect(log(bo)).to_contain_text("You are back.")
+    expect(stem(bo, "new.wav")).to_be_visible()
+    expect(stem(bo, "old.wav")).to_have_count(0)
+
+
+def test_a_picture_and_a_name_like_markup_are_what_they_are(visit: Visit, site: Web) -> None:
+    """A picture can be downloaded and removed, and has no place among the tracks; a name is shown as it is."""
+    session = new_session(site, "Ada")
+    name = "<img src=x onerror=alert(1)>.wav"
+    brought(site, session, name)
+    brought(site, session, "cover.png", content=png())
+    page = visit(studio(session), who="Ada")
+    expect(stem(page, name)).to_be_visible()
+    expect(stem(page, "cover.png").get_by_text("picture ·")).to_be_visible()
+    expect(stem(page, "cover.png").get_by_role("slider")).to_have_count(0)
+    with page.expect_download() as download:
+        stem(page, "cover.png").get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "cover.png"
+    assert download.value.path().read_bytes() == png()
+
+
+def test_a_session_that_is_deleted_takes_its_tracks_along(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Nothing is left to play, and nothing more is sent."""
+    session = new_session(site, "Ada", "Bo")
+    brought(site, session)
+    page = join(visit(studio(session), who="Bo"))
+    with held(page, "**/api/upload"):
+        add_files(page, late_wav=wav())
+        expect(sendings(page)).to_have_count(1)
+        gateway.do(gateway.fake.tell, session, {"type": "session.deleted", "payload": {"sessionId": session}})
+        expect(page.get_by_text("This session was deleted.")).to_be_visible()
+        for name in ("take.wav", "late.wav"):
+            expect(page.get_by_text(name)).to_have_count(0)
