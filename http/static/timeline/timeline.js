@@ -91,7 +91,6 @@ export class Timeline {
     this.fail("");
     if (this.#rights.mayChange) this.#sendings.add(files, begin_s);
     else this.fail(LISTENING);
-    this.#drawEmptiness();
   }
 
   // While files are dragged over the page: where they would begin. Nothing at null.
@@ -232,7 +231,7 @@ export class Timeline {
     const count = this.#rows.size;
     part("stems-count").textContent = count || "";
     part("stems").hidden = count === 0;
-    part("no-stems").hidden = count > 0 || this.#song.files.length > 0 || part("sendings").childElementCount > 0;
+    part("no-stems").hidden = count > 0 || this.#song.files.length > 0;
   }
 
   #nameOf(userId) {
@@ -243,7 +242,6 @@ export class Timeline {
 
   async #arrived(upload, begin_s) {
     this.#song.put(upload);
-    this.#drawEmptiness();
     this.say("It is added.");
     if (begin_s > 0) await this.#try(() => this.#song.change(upload.id, { offsetSeconds: begin_s }));
   }
