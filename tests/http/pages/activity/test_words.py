@@ -1,4 +1,4 @@
-"""The words for what happens to tracks, in Node and without a browser (`http/static/panels/activity_words.js`)."""
+"""The words for what happens to tracks and markers: `http/static/panels/activity_words.js`, read by Node."""
 
 import json
 import subprocess
@@ -15,6 +15,7 @@ const { inWords } = await import(words);
 const about = { kind: "upload.changed", subjectName: "Bass" };
 console.log(JSON.stringify(JSON.parse(events).map((event) => inWords({ ...about, ...event }))));
 """
+MARKER: Final = {"kind": "marker.changed", "subjectName": "Verse", "field": "place"}
 EVENTS: Final = {
     "renamed a track from “Bass” to “Low end”": {"field": "name", "before": "Bass", "after": "Low end"},
     "moved Bass up": {"field": "position", "before": 4, "after": 1.5},
@@ -28,11 +29,16 @@ EVENTS: Final = {
     "trimmed the end of Bass from 0 s to 2 s": {"field": "trimEndSeconds", "before": 0, "after": 2},
     "set the fade-in of Bass back from 2 s to 0 s": {"field": "fadeInSeconds", "before": 2, "after": 0, "undoes": "e"},
     "set the fade-out of Bass from 0 s to 2 s": {"field": "fadeOutSeconds", "before": 0, "after": 2},
+    "renamed a marker from “Verse” to “Chorus”": MARKER | {"field": "name", "before": "Verse", "after": "Chorus"},
+    "moved the marker Verse from beat 17 to beats 33\N{EN DASH}65": MARKER | {"before": [16], "after": [32, 64]},
+    "moved the marker Verse back from beats 33\N{EN DASH}65 to beat 17": MARKER
+    | {"before": [32, 64], "after": [16], "undoes": "e"},
+    "moved the marker Verse away from beat 17 and back": MARKER | {"before": [16], "after": [16]},
 }
 
 
-def test_what_happens_to_tracks_has_words() -> None:
-    """Each field of a track and of a clip, and how it sounds when it is undone."""
+def test_what_happens_to_tracks_and_markers_has_words() -> None:
+    """Each field of a track, of a clip and of a marker, and how it sounds when it is undone."""
     command = node_command()
     if not command:
         pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
