@@ -15,16 +15,16 @@ export class Playback {
   #context;
   #mixer;
   #run;
-  #bufferOf;
+  #segments;
   #voices = new Map();
   #metronome = null;
 
-  // `bufferOf(uploadId, segment)` as of `SegmentStore`.
-  constructor(context, mixer, { run, bufferOf }) {
+  // `segments`: a `SegmentStore`.
+  constructor(context, mixer, { run, segments }) {
     this.#context = context;
     this.#mixer = mixer;
     this.#run = run;
-    this.#bufferOf = bufferOf;
+    this.#segments = segments;
   }
 
   get run() {
@@ -47,7 +47,8 @@ export class Playback {
       const voice = new Voice(this.#context, this.#mixer.strip(id).input, {
         run: this.#run,
         clip,
-        bufferOf: (segment) => this.#bufferOf(uploadId, segment),
+        segments: this.#segments,
+        uploadId,
         fromFrame: atFrame,
       });
       this.#voices.set(id, { key, voice });
@@ -90,21 +91,22 @@ class Voice {
   #gate;
   #run;
   #clip;
-  #bufferOf;
+  #segments;
+  #uploadId;
   // Up to where everything is scheduled.
   #nextFrame;
   #isFresh = true;
   #waitsFrom = null;
   #playing = new Set();
 
-  // `bufferOf(segment)`: undefined while it is not there, null when it never will be. It begins at `fromFrame` of the
-  // context, or where the run begins.
-  constructor(context, output, { run, clip, bufferOf, fromFrame }) {
+  // It begins at `fromFrame` of the context, or where the run begins.
+  constructor(context, output, { run, clip, segments, uploadId, fromFrame }) {
     this.#context = context;
     this.#gate = new Gate(context, output);
     this.#run = run;
     this.#clip = clip;
-    this.#bufferOf = bufferOf;
+    this.#segments = segments;
+    this.#uploadId = uploadId;
     this.#nextFrame = Math.max(fromFrame, run.atFrame);
   }
 
@@ -120,7 +122,7 @@ class Voice {
     this.#waitsFrom = null;
     for (const stretch of this.#run.stretches(this.#nextFrame, toFrame)) {
       for (const piece of piecesOf(this.#clip, stretch)) {
-        const buffer = this.#bufferOf(piece.segment);
+        const buffer = this.#segments.buffer(this.#uploadId, piece.segment);
         if (buffer === undefined) {
           this.#waitsFrom = piece.atFrame;
           this.#nextFrame = piece.atFrame;
@@ -151,7 +153,8 @@ class Voice {
   #play({ atFrame, offsetFrame, frames, clipFrame }, buffer) {
     const source = new AudioBufferSourceNode(this.#context, { buffer });
     const nodes = [source, ...fadesOf(this.#clip, clipFrame, frames).map((line) => this.#fade(line, atFrame))];
-    const piece = { source, nodes };
+    const piece = { source, nodes, buffer };
+    this.#segments.hold(buffer);
     for (const [index, node] of nodes.entries()) node.connect(nodes[index + 1] ?? this.#gate.input);
     source.onended = () => this.#end(piece);
     this.#playing.add(piece);
@@ -169,6 +172,8 @@ class Voice {
 
   #end(piece) {
     for (const node of piece.nodes) node.disconnect();
+    piece.source.buffer = null;
+    this.#segments.release(piece.buffer);
     this.#playing.delete(piece);
     if (this.#clip === null && this.#playing.size === 0) this.#gate.close();
   }

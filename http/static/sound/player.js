@@ -208,8 +208,7 @@ export class Player extends EventTarget {
     const { positionFrame, atFrame: anchorFrame } = this.#timekeeper.anchor;
     const run = new Run({ atFrame: anchorFrame, positionFrame, loop: this.#loop });
     const { context, mixer, soonestFrame } = this.#output;
-    const bufferOf = (uploadId, segment) => this.#store.buffer(uploadId, segment);
-    this.#playback = new Playback(context, mixer, { run, bufferOf });
+    this.#playback = new Playback(context, mixer, { run, segments: this.#store });
     this.#playback.setTracks(this.#tracks.players(), soonestFrame);
     this.#playback.setClick(this.#click, soonestFrame);
     this.#want();
@@ -262,6 +261,7 @@ export class Player extends EventTarget {
     // A device that is gone takes its context along.
     if (this.#output.context === null) {
       this.#playback = this.#timekeeper = null;
+      this.#store.releaseAll();
       clearInterval(this.#timer);
       await this.start({ position_s: secondsOf(positionFrame), atPerformance_ms: at_ms });
       return;

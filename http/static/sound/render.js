@@ -13,9 +13,10 @@ export async function render(tracks, frames, { positionFrame = 0, loop = null, c
   mixer.centre();
   const byUpload = new Map(tracks.map((track) => [track.uploadId, track.buffers]));
   const run = new Run({ atFrame: 0, positionFrame, loop });
-  const playback = new Playback(context, mixer, { run, bufferOf: (id, segment) => byUpload.get(id)[segment] });
-  for (const { id, segments, gainDb, pan, muted, isHeard = true } of tracks) {
-    const mix = { channels: segments.channels, scale: segments.gain, gainDb, pan, isHeard: isHeard && !muted };
+  const segments = { buffer: (id, segment) => byUpload.get(id)[segment], hold() {}, release() {} };
+  const playback = new Playback(context, mixer, { run, segments });
+  for (const { id, segments: about, gainDb, pan, muted, isHeard = true } of tracks) {
+    const mix = { channels: about.channels, scale: about.gain, gainDb, pan, isHeard: isHeard && !muted };
     mixer.strip(id).set(mix);
   }
   const clips = tracks.map((track) => ({ ...track, clip: clipOf(track, track.segments.frames) }));

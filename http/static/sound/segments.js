@@ -1,8 +1,9 @@
 // The sound of uploads in segments of ten seconds: fetched and decoded before it is played, and thrown away behind.
 //
 // The owner says which uploads there are (`follow`) and which of their segments are needed, the most urgent first
-// (`want`). Everything else is let go, so memory does not grow with the length of the song. What fails for a moment is
-// asked for again, for as long as it is wanted; what will never come is null.
+// (`want`). Everything else is let go, so memory does not grow with the length of the song. A segment takes up to 4 MB,
+// and garbage is collected late: its memory is given back at once, unless somebody still plays it (`hold`). What fails for
+// a moment is asked for again, for as long as it is wanted; what will never come is null.
 
 import { ask, Problem, problemIn, UNREACHABLE } from "../controls/api.js";
 import { RATE_HZ } from "./schedule.js";
@@ -26,6 +27,9 @@ export class SegmentStore {
   // By upload. `isStale`: what is known is to be asked for again; `isOver`: there is nothing to be had.
   #files = new Map();
   #wanted = [];
+  // How many play a buffer, and those that are not wanted any more, and are played.
+  #holds = new Map();
+  #leaving = new Set();
   #running = new Map();
   #timer = 0;
   #isClosed = false;
@@ -83,10 +87,31 @@ export class SegmentStore {
     this.#wanted = wanted;
     const names = new Set(wanted.map(nameOf));
     for (const [uploadId, { buffers }] of this.#files) {
-      for (const segment of [...buffers.keys()]) if (!names.has(nameOf({ uploadId, segment }))) buffers.delete(segment);
+      for (const segment of [...buffers.keys()]) {
+        if (!names.has(nameOf({ uploadId, segment }))) this.#discard(buffers, segment);
+      }
     }
     for (const [name, controller] of this.#running) if (!names.has(name)) controller.abort();
     this.#pump();
+  }
+
+  // Somebody plays this buffer, until `release`.
+  hold(buffer) {
+    this.#holds.set(buffer, (this.#holds.get(buffer) ?? 0) + 1);
+  }
+
+  release(buffer) {
+    const left = (this.#holds.get(buffer) ?? 1) - 1;
+    if (left > 0) this.#holds.set(buffer, left);
+    else this.#holds.delete(buffer);
+    if (left === 0 && this.#leaving.delete(buffer)) free(buffer);
+  }
+
+  // Nobody plays anything any more: the context is gone.
+  releaseAll() {
+    for (const buffer of this.#leaving) free(buffer);
+    this.#leaving.clear();
+    this.#holds.clear();
   }
 
   // How many bytes the decoded segments take.
@@ -104,8 +129,16 @@ export class SegmentStore {
   #drop(uploadId) {
     const file = this.#files.get(uploadId);
     this.#files.delete(uploadId);
+    for (const segment of [...file.buffers.keys()]) this.#discard(file.buffers, segment);
     for (const [name, controller] of this.#running) if (name.startsWith(`${uploadId} `)) controller.abort();
     if (file.isTold) this.#told.problem(uploadId, "", "");
+  }
+
+  #discard(buffers, segment) {
+    const buffer = buffers.get(segment);
+    buffers.delete(segment);
+    if (this.#holds.has(buffer)) this.#leaving.add(buffer);
+    else if (buffer !== null) free(buffer);
   }
 
   #pump() {
@@ -152,7 +185,10 @@ export class SegmentStore {
       const bytes = await this.#fetchSegment(uploadId, segment, file.about.version, { signal, isFresh });
       clearTimeout(timer);
       const buffer = await this.#decoded(file, bytes);
-      if (isUnwanted()) return;
+      if (isUnwanted()) {
+        free(buffer);
+        return;
+      }
       file.buffers.set(segment, buffer);
       this.#succeeded(uploadId, file);
       this.#told.arrived(uploadId);
@@ -210,6 +246,16 @@ export class SegmentStore {
     file.isTold = true;
     this.#told.problem(uploadId, problem.message, problem.code);
   }
+}
+
+// Give its memory back now. What is sent to a port that is closed is thrown away at once; `ArrayBuffer.transfer` would
+// leave the samples to the collector of garbage, which comes when there are hundreds of megabytes.
+function free(buffer) {
+  const sides = Array.from({ length: buffer.numberOfChannels }, (_, side) => buffer.getChannelData(side).buffer);
+  const { port1, port2 } = new MessageChannel();
+  port2.close();
+  port1.postMessage(null, sides);
+  port1.close();
 }
 
 function nameOf({ uploadId, segment }) {

@@ -198,6 +198,7 @@ const cases = {
       problem: (id, words, code) => log.push(`problem ${id} ${code}`),
       lost: () => log.push("lost"),
     };
+    const samples = new Float32Array(SEGMENT);
     const store = new SegmentStore(told, {
       describe: async (id) => {
         if (id === "gone") throw new Problem(404, "upload_not_found", "It is gone.");
@@ -208,7 +209,7 @@ const cases = {
       fetchSegment: async (id, segment) => ({ id, segment }),
       decode: async ({ id }) => {
         if (id === "broken") throw new Error("no sound");
-        return { length: SEGMENT, numberOfChannels: 1 };
+        return { length: SEGMENT, numberOfChannels: 1, getChannelData: () => samples };
       },
     });
     const ids = ["a", "broken", "gone"];
@@ -219,8 +220,12 @@ const cases = {
     assert.ok(log.includes("arrived a") && !log.some((line) => line.startsWith("problem a")));
     assert.deepEqual(["gone", "broken"].map((id) => store.buffer(id, 0)), [null, null]);
     assert.equal(store.bytes, SEGMENT * 4);
+    const buffer = store.buffer("a", 0);
+    store.hold(buffer);
     store.want([]);
-    assert.equal(store.bytes, 0);
+    assert.deepEqual([store.bytes, samples.length], [0, SEGMENT]);
+    store.release(buffer);
+    assert.equal(samples.length, 0);
     store.close();
   },
 };
