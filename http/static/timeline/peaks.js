@@ -6,8 +6,9 @@
 import { ask } from "../controls/api.js";
 
 const PIECE_POINTS = 1024;
-const FINEST_LEVEL = 7;
+const FINEST_LEVEL = 9;
 const MOST_PIECES = 48;
+const SETTLED_MS = 120;
 const FRESH_MS = 10_000;
 const FIRST_DELAY_MS = 1_500;
 const LONGEST_DELAY_MS = 20_000;
@@ -20,6 +21,10 @@ export class Peaks {
   #overview = null;
   #duration_s = 0;
   #pieces = new Map();
+  // Pieces to ask for soon, and of which level.
+  #wanted = new Map();
+  #level = null;
+  #soon = 0;
   #timer = 0;
   #delay_ms = FIRST_DELAY_MS;
   #isAsking = false;
@@ -30,16 +35,23 @@ export class Peaks {
     this.#path = `/api/upload/${upload.id}/peaks`;
     this.#told = told;
     const age_ms = Date.now() - new Date(upload.createdAt).getTime();
-    // Whoever listens needs a moment.
-    if (upload.durationSeconds === null && age_ms < FRESH_MS) this.#again(this.#delay_ms);
+    // Whoever listens needs a moment. What was listened to is asked for when it is seen.
+    if (upload.durationSeconds !== null) return;
+    if (age_ms < FRESH_MS) this.#again(this.#delay_ms);
     else this.ask();
   }
 
-  // Ask now; and again later, when nobody has listened yet.
-  async ask() {
-    if (this.#isAsking || this.state !== "pending" || this.#isClosed) return;
-    this.#isAsking = true;
+  // Somebody has listened to it, or it is time to ask again.
+  askAnew() {
     clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.ask();
+  }
+
+  // Ask now, unless that is going on; and again later, when nobody has listened yet.
+  async ask() {
+    if (this.#isAsking || this.#timer || this.state !== "pending" || this.#isClosed) return;
+    this.#isAsking = true;
     try {
       const { peaks, durationSeconds } = await ask("GET", this.#path);
       this.#overview = peaks;
@@ -56,6 +68,7 @@ export class Peaks {
   close() {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#soon);
     this.#pieces.clear();
   }
 
@@ -84,8 +97,20 @@ export class Peaks {
   #piece(level, index, span_s) {
     const key = `${level} ${index}`;
     const there = this.#pieces.get(key);
-    if (there === undefined) this.#load(key, index * span_s, Math.min((index + 1) * span_s, this.#duration_s));
+    if (there === undefined) this.#want(level, key, index * span_s, Math.min((index + 1) * span_s, this.#duration_s));
     return there ?? null;
+  }
+
+  // While somebody zooms or scrolls on, nothing is asked for: only what is still wanted after that.
+  #want(level, key, from_s, to_s) {
+    if (this.#level !== level) this.#wanted.clear();
+    this.#level = level;
+    this.#wanted.set(key, [from_s, to_s]);
+    clearTimeout(this.#soon);
+    this.#soon = setTimeout(() => {
+      for (const [each, span] of this.#wanted) this.#load(each, ...span);
+      this.#wanted.clear();
+    }, SETTLED_MS);
   }
 
   async #load(key, from_s, to_s) {
@@ -112,8 +137,7 @@ export class Peaks {
   }
 
   #again(delay_ms) {
-    clearTimeout(this.#timer);
-    if (!this.#isClosed) this.#timer = setTimeout(() => this.ask(), delay_ms);
+    if (!this.#isClosed) this.#timer = setTimeout(() => this.askAnew(), delay_ms);
   }
 
   #turn(state) {

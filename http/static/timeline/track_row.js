@@ -68,7 +68,7 @@ export class TrackRow {
     this.#track = track;
     this.row.classList.add(track.color);
     if (track.chosen.id !== wasChosen) this.#listen();
-    else if (wasPending && track.chosen.durationSeconds !== null) this.#peaks.ask();
+    else if (wasPending && track.chosen.durationSeconds !== null) this.#peaks.askAnew();
     this.#drawName();
     this.drawMix();
   }
@@ -207,7 +207,7 @@ export class TrackRow {
     const { chosen } = this.#track;
     this.#peaks = new Peaks(chosen, {
       changed: () => {
-        this.#waveform?.outdate();
+        this.#waveform.outdate();
         this.#drawNotes();
         this.drawWave();
       },
@@ -225,9 +225,12 @@ export class TrackRow {
 
   // Another part of it is seen, or at another size. `isAnew`: in other colours.
   drawWave(isAnew = false) {
+    if (!this.isSeen) return;
     const mix = this.#mix;
-    this.clip.dataset.wave = this.#peaks?.state ?? "pending";
-    if (!this.isSeen || this.#peaks.state !== "there" || mix.durationSeconds === null) return;
+    if (this.clip.dataset.wave !== this.#peaks.state) this.clip.dataset.wave = this.#peaks.state;
+    if (mix.durationSeconds === null) return;
+    this.#peaks.ask();
+    if (this.#peaks.state !== "there") return;
     const { view } = this.#desk;
     const { pxPerSecond } = view.scale;
     const before_px = mix.offsetSeconds * pxPerSecond;
@@ -239,8 +242,9 @@ export class TrackRow {
   }
 
   #drawNotes() {
-    const { warning } = this.#track.chosen;
-    const notes = { ".wave-words": WORDS[this.#peaks?.state ?? "pending"], ".warning": warning ?? "", ".fault": this.#problem };
+    const { warning, durationSeconds } = this.#track.chosen;
+    const isKnown = this.#peaks.state === "pending" && durationSeconds !== null;
+    const notes = { ".wave-words": isKnown ? "" : WORDS[this.#peaks.state], ".warning": warning ?? "", ".fault": this.#problem };
     for (const [selector, words] of Object.entries(notes)) {
       const note = this.#find(`.track-notes ${selector}`);
       if (note.textContent !== words) note.textContent = words;

@@ -62,7 +62,8 @@ function songOf(studio, uploads, storage = null) {
   return song;
 }
 
-const settled = () => new Promise((resolve) => setTimeout(resolve));
+const later = setTimeout;
+const settled = () => new Promise((resolve) => later(resolve));
 
 test("what the hand does is heard at once, and asked for one request at a time", async () => {
   const studio = new Studio();
@@ -212,15 +213,23 @@ test("places and lengths are told in bars and beats", () => {
   assert.deepEqual(new Scale(120, 4, 100).grid, { barsPerLine: 1, barsPerLabel: 1, hasBeats: true });
 });
 
-test("nearer, finer peaks are asked for, and until they are there the overview stands in", async () => {
+test("nearer, finer peaks are asked for, and until they are there the overview stands in", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const studio = new Studio();
   studio.answers["GET /api/upload/a/peaks"] = (_, query) =>
     query ? { durationSeconds: 10, peaks: [0.25, 0.75] } : { durationSeconds: 10, peaks: [0, 1] };
   let changes = 0;
   const peaks = new Peaks(upload("a"), { changed: () => (changes += 1), heard: () => {}, failed: assert.fail });
+  assert.equal(studio.asked.length, 0, "what is not seen is not asked for");
+  peaks.ask();
+  peaks.ask();
   await settled();
   assert.deepEqual([...peaks.columns(0, 0.2, 2)], [0, 1]);
+  peaks.columns(0, 50, 1);
   assert.deepEqual([...peaks.columns(0, 100, 3)], [0, 0, 0]);
+  assert.equal(studio.asked.length, 1, "not while somebody zooms on");
+  t.mock.timers.tick(500);
+  assert.equal(studio.asked.length, 2);
   const [, asked] = studio.asked;
   assert.deepEqual(Object.fromEntries(asked.query), { from: "0", to: "8", points: "1024" });
   await settled();
