@@ -22,10 +22,11 @@ from omnisonic.settings.fields import Networks
 from omnisonic.stores.guard import Guard
 from omnisonic.stores.storage import NoSuchObject
 from omnisonic.studio.exports import MEDIA_TYPES
-from omnisonic.studio.shares import DownloadRefused, SharedMixdown, token_digest
+from omnisonic.studio.shares import PLAYABLE, DownloadRefused, SharedMixdown, token_digest
 from omnisonic.studio.shares.preview_queue import FULL_SCALE
 from omnisonic.studio.shares.share_links import ShareLinks
 
+SOUNDS: Final = sorted(MEDIA_TYPES[format_] for format_ in PLAYABLE)
 PLAY: Final = "share play"
 PLAY_S: Final = 3_600.0
 """For how long further plays of one browser are the same one."""
@@ -84,7 +85,7 @@ class Listening:
         """Get what the link leads to."""
         return json_response(SharedMixdownAnswer.of(await self._links.find(token_digest(token))))
 
-    @describe_route(None, 404, 410, 416, 429, 503, bare=[200, 206, 304], files=sorted(MEDIA_TYPES.values()))
+    @describe_route(None, 404, 410, 416, 429, 503, bare=[200, 206, 304], files=SOUNDS)
     async def play(self, token: str) -> Response:
         """Get the sound, for playing: an MP3, or the mixdown itself until that is made."""
         mixdown = await self._links.find(token_digest(token))
@@ -102,7 +103,7 @@ class Listening:
         await self._count_play(mixdown)
         return response
 
-    @describe_route(None, 403, 404, 410, 416, 429, 503, bare=[200, 206, 304], files=sorted(MEDIA_TYPES.values()))
+    @describe_route(None, 403, 404, 410, 416, 429, 503, bare=[200, 206, 304], files=SOUNDS)
     async def download(self, token: str) -> Response:
         """Download the mixdown, if the link allows it."""
         mixdown = await self._links.find(token_digest(token))

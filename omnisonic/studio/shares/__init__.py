@@ -14,19 +14,19 @@ import hashlib
 import secrets
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, get_args
 
 import msgspec
 
 from omnisonic.errors import InvalidInput, OmnisonicError
-from omnisonic.models import Export, ExportId, UserId
+from omnisonic.models import AudioFormat, Export, ExportId, UserId
 from omnisonic.models.comments import CommentId
 from omnisonic.stores.storage import Key
 
 ShareId: TypeAlias = str
 """A UUID."""
 
-PLAYABLE: Final = ("wav", "flac", "mp3")
+PLAYABLE: Final = get_args(AudioFormat)
 """The formats of exports that can be shared."""
 TOKEN_BYTES: Final = 32
 MOST_SHARES: Final = 20

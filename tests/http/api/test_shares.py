@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Final
 import httpx
 import msgspec
 
-from omnisonic.models import ExportFormat
+from omnisonic.models import AudioFormat
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.studio.media.sound import Sound
 from omnisonic.studio.mixdown import Mixed, Project
@@ -32,7 +32,7 @@ async def analyse(file: BinaryIO) -> Analysis | None:
     return Analysis(2, Peaks(48_000, 1.0, [0.25, 1.0]))
 
 
-async def mix(project: Project, files: Sequence[BinaryIO], output: BinaryIO, format_: ExportFormat, **_: Any) -> Mixed:
+async def mix(project: Project, files: Sequence[BinaryIO], output: BinaryIO, format_: AudioFormat, **_: Any) -> Mixed:
     """As the mixer, but in this process."""
     for file in files:
         file.seek(0)
