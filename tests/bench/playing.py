@@ -196,8 +196,12 @@ def main() -> None:
             "OMNISONIC_DATA_DIR": data,
             "OTEL_SDK_DISABLED": "true",
         }
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        worker = subprocess.Popen([sys.executable, "-m", "omnisonic", "worker"], env=os.environ | environ, **quiet)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "omnisonic", "worker"],
+            env=os.environ | environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             with running(OURS, environ) as (port, _):
                 headers = {"Cookie": f"omnisonic={cookie}", "Origin": f"http://127.0.0.1:{port}"}

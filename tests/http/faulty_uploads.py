@@ -21,6 +21,7 @@ from omnisonic.studio.uploads import (
     StoredUpload,
     UploadPage,
 )
+from omnisonic.studio.uploads.peaks import WHOLE, Window
 from omnisonic.studio.uploads.upload_store import UploadStore
 
 Moment: TypeAlias = Literal["never", "first", "middle", "whole", "before", "after", "delete", "abandon"]
@@ -154,8 +155,8 @@ class FaultyUploads(UploadStore):
     async def remove(self, login: LoginId, upload: UploadId) -> ChangedUploads:
         return await self._inner.remove(login, upload)
 
-    async def peaks(self, login: LoginId, upload: UploadId) -> Peaks:
-        return await self._inner.peaks(login, upload)
+    async def peaks(self, login: LoginId, upload: UploadId, window: Window = WHOLE) -> Peaks:
+        return await self._inner.peaks(login, upload, window)
 
 
 def away() -> Unavailable:

@@ -12,7 +12,7 @@ from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_worker import SegmentWorker
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, new_session, person
-from tests.http.pages.stems.stage import brought, list_stems, studio
+from tests.http.pages.timeline.stage import brought, list_stems, studio
 from tests.http.running import Web
 from tests.studio.mixdown.sounds import Sound, file_of, noise
 from tests.studio.segments.bench import DirectCutting
