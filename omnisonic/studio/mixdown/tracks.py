@@ -123,7 +123,7 @@ class Track:
     def _set_clip(self, file: BinaryIO) -> None:
         """Find what is heard. Where its end matters, the file is decoded for that: it may be wrong about its length."""
         frames = ENDLESS
-        if self._stem.trim_end_s or self._stem.fade_out_s:
+        if self._stem.trim_end_s or self._stem.fade_in_s or self._stem.fade_out_s:
             self._whole = Track(Stem(self._stem.name), file, longest_s=self._longest_s)
             with closing(self._whole):
                 frames = self._whole.count_frames()

@@ -49,6 +49,7 @@ def expected(whole: Samples, stem: Stem) -> Sound:
         {"trim_start_s": 0.25, "offset_s": 0.1},
         {"trim_end_s": 0.7000104, "offset_s": 1.00001},
         {"fade_in_s": 0.9, "fade_out_s": 0.00002},
+        {"fade_in_s": 600},
         {"trim_start_s": 0.1, "trim_end_s": 0.2, "fade_in_s": 1.0, "fade_out_s": 600, "gain_db": -7, "pan": 0.4},
     ],
 )

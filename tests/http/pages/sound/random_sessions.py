@@ -29,30 +29,47 @@ class RandomSession:
 
 
 def random_session(seed: int) -> RandomSession:
-    """One to four stems of up to three seconds, or of over ten, which have a seam. One session in four is too loud."""
+    """One to four stems of up to three seconds, or of over ten, of which the seam between two segments is heard.
+
+    One in five, but for the first, is muted, and one in five is a take that is not chosen. One session in four is too
+    loud.
+    """
     chance = np.random.default_rng(seed)
     session = RandomSession([], {}, np.zeros((0, 2)))
     stems = []
     for number in range(int(chance.integers(1, 5))):
         kind, subtype = KINDS[chance.integers(len(KINDS))]
-        rate = int(RATES_HZ[chance.integers(len(RATES_HZ))])
-        seconds = chance.uniform(0.5, 3) if number or seed % 3 else chance.uniform(10.1, 12)
-        channels = int(chance.integers(1, 3))
+        rate, channels = int(RATES_HZ[chance.integers(len(RATES_HZ))]), int(chance.integers(1, 3))
+        is_long = number == 0 and seed % 3 == 0
+        seconds = chance.uniform(10.1, 11.5) if is_long else chance.uniform(0.5, 3)
         level = QUIET if seed % 4 else LOUD
         sound = noise(seconds, level=level, channels=channels, seed=seed * 10 + number, rate=rate)
         data = file_of(with_soft_ends(sound), rate, kind, subtype).read()
-        settings = {
-            "gainDb": float(chance.uniform(-24, 12)),
-            "pan": float(chance.choice([-1, 1, 0, chance.uniform(-1, 1)])),
-            "offsetSeconds": float(chance.choice([0, chance.uniform(0, 2)])),
-        }
-        muted = number > 0 and bool(chance.random() < 0.2)
-        session.tracks.append(add_segments(session, f"{seed}-{number}", data) | settings | {"muted": muted})
-        if not muted:
-            stem = Stem("a", settings["gainDb"], settings["pan"], settings["offsetSeconds"])
-            stems.append((stem, io.BytesIO(data)))
+        settings = random_settings(chance, seconds, is_long=is_long)
+        is_on, is_chosen = (number == 0 or bool(chance.random() > 0.2) for _ in range(2))
+        track = add_segments(session, f"{seed}-{number}", data)
+        session.tracks.append(track | settings | {"muted": not is_on, "isHeard": is_chosen})
+        if is_on and is_chosen:
+            stems.append((Stem("a", *settings.values()), io.BytesIO(data)))
     session.mixdown = mix(*stems)
     return session
+
+
+def random_settings(chance: np.random.Generator, seconds: float, *, is_long: bool) -> dict[str, float]:
+    """As `Stem` has them, in its order. What is long is trimmed to begin shortly before its second segment."""
+    is_clipped = is_long or chance.random() < 0.6
+    trim_start_s = chance.uniform(8.5, 9.99) if is_long else chance.uniform(0, 0.3) * seconds
+    left_s = seconds - trim_start_s
+    settings = {
+        "gainDb": chance.uniform(-24, 12),
+        "pan": chance.choice([-1, 1, 0, chance.uniform(-1, 1)]),
+        "offsetSeconds": chance.choice([0, chance.uniform(0, 2)]),
+        "trimStartSeconds": trim_start_s if is_clipped else 0,
+        "trimEndSeconds": chance.choice([0, chance.uniform(0, 0.05) * left_s]) if is_clipped else 0,
+        "fadeInSeconds": chance.choice([0, chance.uniform(0, 1.1) * left_s]) if is_clipped else 0,
+        "fadeOutSeconds": chance.choice([0, chance.uniform(0, 0.8) * left_s]) if is_clipped else 0,
+    }
+    return {name: float(value) for name, value in settings.items()}
 
 
 def session_of(**seconds: float) -> RandomSession:
