@@ -67,9 +67,13 @@ DEFAULT_PAGE: Final = LONGEST_PAGE
 class PeaksQuery(Input):
     """The part of a waveform that is wanted."""
 
-    from_: float = Field(default=0, ge=0, le=LONGEST_S, alias="from", description="Where it begins, in seconds.")
+    from_: float | None = Field(
+        default=None, ge=0, le=LONGEST_S, alias="from", description="Where it begins, in seconds of the file."
+    )
     to: float | None = Field(default=None, ge=0, le=LONGEST_S, description="Where it ends. Without it: at the end.")
-    points: int = Field(default=DEFAULT_POINTS, ge=1, le=MOST_POINTS, description="Most peaks to return.")
+    points: int | None = Field(
+        default=None, ge=1, le=MOST_POINTS, description=f"Most peaks to return. {DEFAULT_POINTS} without it."
+    )
 
 
 class UploadQuery(Input):

@@ -219,6 +219,8 @@ def test_the_waveform_is_pending_until_somebody_has_listened(web: Web) -> None:
     pending = ada.get(f"/api/upload/{brought(ada)['id']}/peaks")
     assert (pending.status_code, pending.json()["code"]) == (409, "peaks_pending")
     assert int(pending.headers["Retry-After"]) >= 1
+    for query in ({"from": "-1"}, {"to": "x"}, {"points": "0"}, {"from": "1e9"}):
+        assert ada.get(pending.url.path, params=query).status_code == 400
     none = ada.get(f"/api/upload/{brought(ada, content=png())['id']}/peaks")
     assert (none.status_code, none.json()["code"]) == (404, "no_peaks")
 
