@@ -24,7 +24,7 @@ from tests.postgres_server import PostgresServer, fresh_database
 DEADLINE_S: Final = 150
 UNLIMITED: Final = {"REST_RATE_PER_S": "0", "REST_ADDRESS_RATE_PER_S": "0"}
 """A client that asks thousands of times in a minute, on a guard whose clock stands still."""
-EXAMPLES: Final = 10
+EXAMPLES: Final = 5
 OPTIONS: Final = (
     "--checks=all",
     "--mode=all",

@@ -40,6 +40,9 @@ ONE_BYTES: Final = 16 * 2**20
 EIGHT_BYTES: Final = 64 * 2**20
 """By how much the web may grow with one upload of 100 MB, and with eight."""
 FULL_MB: Final = 24
+BREATH_S: Final = 0.02
+"""The time between two uploads of one person while the web is killed: it is killed in one of them all the same, and
+more would only take the processor from the other tests."""
 
 
 def content(size: int) -> bytes:
@@ -193,7 +196,7 @@ def _half_sent(studio: Studio, client: httpx.Client, place: str, at: int, part: 
 
 def _upload_until(stop: threading.Event, client: httpx.Client, acknowledged: dict[str, str]) -> None:
     with contextlib.closing(client):
-        while not stop.is_set():
+        while not stop.wait(BREATH_S):
             data = content(300_000)
             with contextlib.suppress(httpx.TransportError):
                 answer = send(client, data)
