@@ -1,193 +1,140 @@
-// The studio: from outside a session's room into it and back. Joins the parts; each owns its own corner of the page.
+// The studio: joins the parts of the page; each owns its own corner of it. What is not needed at first is loaded later.
 
 import { ask } from "./controls/api.js";
-import { copies } from "./controls/copying.js";
-import { countDown, notice, stopCounting } from "./controls/notice.js";
-import { Activity } from "./panels/activity.js";
-import { asksFirst, closes, People } from "./panels/people.js";
+import { listenToKeys } from "./panels/keys.js";
+import { laterParts } from "./panels/later.js";
 import { Tabs } from "./panels/tabs.js";
-import { Talk } from "./panels/talk.js";
-import { Connection } from "./room/connection.js";
+import { TransportBar } from "./panels/transport_bar.js";
+import { Conductor } from "./room/conductor.js";
 import { Rights } from "./room/rights.js";
 import { Roster, whose } from "./room/roster.js";
 import { SessionHead } from "./room/session_head.js";
-import { Sounds } from "./sound/sounds.js";
+import { Song } from "./room/song.js";
+import { presentStatus, Visit } from "./room/visit.js";
+import { LatePlayer } from "./sound/late_player.js";
+import { Timeline } from "./timeline/timeline.js";
 import { takesFiles } from "./uploading/dropping.js";
 
-const NAME_KEY = "omnisonic.name";
 const LOOK_EVERY_MS = 10_000;
+// What is older when it is added was not added, but brought back from the bin.
+const FRESH_MS = 120_000;
 const SIGNED_OUT = "You are signed out.";
 const NOT_SHARED = "This session is not shared with you any more.";
+const DELETED = "This session was deleted.";
+const OTHERS_NOT_FOUND = /^(?!session_).*_not_found$/u;
 const NEW_ROLE = {
   owner: "This session is yours now.",
   editor: "You are an editor in this session now.",
   listener: "You are a listener in this session now.",
 };
-const LISTENING = "You are a listener here. The owner can make you an editor, who adds files.";
-const DELETED = "This session was deleted.";
 
 const part = (id) => document.getElementById(id);
-const main = part("main");
-const sessionId = main.dataset.session;
-const memberId = main.dataset.person;
-const role = main.dataset.role;
+const { session: sessionId, person: memberId, role } = part("main").dataset;
 const rights = new Rights(role, memberId);
-const nameKey = `${NAME_KEY}.${memberId}`;
-
-// `outside`, one of the connection's states, or `gone` when there is nothing to come back to.
-let state = "outside";
-let connection = null;
-let name = "";
-let hasBeenIn = false;
-
-const roster = new Roster(part("roster"), part("stack"), memberId);
 const tabs = new Tabs();
-const head = new SessionHead(sessionId, rights.isOwner, ({ name }) => (tabs.title = `${name} · Omnisonic Studio`));
-const talk = new Talk(sessionId, part("log"), part("composer"), {
-  me: () => ({ memberId, name }),
-  isConnected: () => state === "connected",
-  send: (text, id) => {
-    roster.spoke(memberId);
-    return connection.ask("chat", { text }, id);
-  },
-});
-const sounds = new Sounds(sessionId, memberId, rights, {
-  isTold: () => state === "connected",
-  nameOf: (id) => roster.nameOf(id),
-  event: (words) => talk.event(words),
+const roster = new Roster(part("roster"), part("stack"), memberId);
+const head = new SessionHead(sessionId, rights.isOwner, retitled);
+const player = new LatePlayer();
+const song = new Song({ ...head.session, id: sessionId }, memberId, { lost, failed: (words) => timeline?.fail(words) });
+const conductor = new Conductor({ player, song, rights, memberId });
+const bar = new TransportBar({ conductor, player, record });
+const visit = new Visit(sessionId, memberId, roster, {
+  begun,
+  connected,
+  disconnected,
+  ended: () => refresh(),
+  message: heard,
+  drawn: drawState,
+  words: () => (conductor.isTogether ? "Together" : "Listening alone"),
   lost,
 });
-const activity = new Activity(sessionId, memberId, rights, { undone: () => lookAtEverything(), lost });
+const timeline = new Timeline(part("timeline"), {
+  song, conductor, player, rights, roster,
+  panels: {
+    openComment: async (id) => {
+      tabs.show("comments");
+      (await loaded.comments()).open(id);
+    },
+    newComment: async (pin) => {
+      tabs.show("comments");
+      (await loaded.comments()).write(pin);
+    },
+    tell: (words) => talk?.event(words),
+    record: async (trackId) => (await loaded.recording().catch(() => null))?.arm(trackId),
+  },
+});
 
-function join() {
-  name = part("name").value.trim();
-  if (!name) return failEntry("Type the name that the others see.");
-  failEntry("");
-  localStorage.setItem(nameKey, name);
-  hasBeenIn = false;
-  talk.clear();
-  roster.show([{ memberId, displayName: name, status: "active" }]);
-  show("inside");
-  connection = new Connection(place, { state: changed, message: heard, latency });
-  return connection.open();
+// --- what is loaded later ------------------------------------------------------------------------------------------------
+
+const { loaded, parts } = laterParts({
+  sessionId, memberId, rights, song, conductor, player, timeline, roster, visit, tabs, go, lost, share, drawState,
+  event: (words) => talk?.event(words),
+  undone: () => lookAtEverything(),
+  hush,
+  failed: (words) => bar.fail(words),
+});
+
+async function record() {
+  if (rights.mayChange && visit.state !== "gone") (await loaded.recording().catch(() => null))?.toggle();
 }
 
-function leave(words = "") {
-  hangUp();
-  state = "outside";
-  show("entry");
-  roster.show([]);
-  look();
-  failEntry(words);
-  part("join").focus();
+// An ephemeral key of the room's. What is lost while there is no connection is said again.
+function share(key, value) {
+  visit.connection?.room?.setState(key, value, { ephemeral: true }).catch(() => {});
 }
 
-function hangUp() {
-  connection?.close();
-  connection = null;
-  stopCounting();
-}
+// What is said, and what is done meanwhile. Once somebody is in the room they are there.
+let talk = null;
+let lines = null;
 
-function show(side) {
-  part("entry").hidden = side !== "entry";
-  part("inside").hidden = side !== "inside";
-  part("outside").hidden = side === "inside" || state === "gone";
-  part("leave").hidden = side !== "inside";
-  part("state").hidden = side !== "inside";
-  document.body.classList.toggle("in-room", side === "inside");
-}
-
-// There is nothing to come back to: say so, and where to go instead.
-function gone(words, link = "Your sessions", href = "/sessions") {
-  hangUp();
-  state = "gone";
-  show("entry");
-  roster.show([]);
-  sounds.close();
-  activity.close();
-  drawCompany();
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
-  for (const id of ["join", "people-open", "share-open", "more", "company", "tabs", "panel-open"]) part(id).hidden = true;
-  for (const id of ["panel-talk", "panel-comments", "panel-activity", "panel-mixdowns"]) part(id).hidden = true;
-  part("readouts").inert = part("transport").inert = true;
-  part("entry-words").textContent = words;
-  part("entry-way").hidden = false;
-  part("entry-link").textContent = link;
-  part("entry-link").href = href;
-  part("entry").classList.add("is-gone");
-  part("entry-link").focus();
-}
-
-function lost(problem) {
-  if (problem.status === 401) gone(SIGNED_OUT, "Sign in again", `/signin?callbackUrl=${encodeURIComponent(location.pathname)}`);
-  else if (problem.status === 404) gone(NOT_SHARED);
-  else return false;
-  return true;
-}
-
-// --- the connection's side -----------------------------------------------------------------------------------------
-
-// A ticket lets in once, so each attempt needs one of its own.
-async function place() {
-  const { ticket, url, eventsUrl } = await ask("POST", `/api/rooms/${sessionId}/ticket`, { displayName: name });
-  return { ticket, url: withStatus(url), eventsUrl: withStatus(eventsUrl) };
-}
-
-function withStatus(url) {
-  const address = new URL(url);
-  address.searchParams.set("status", presentStatus());
-  return address.href;
-}
-
-function changed(next, detail) {
-  state = next;
-  part("state").dataset.state = next;
-  part("latency").textContent = "";
-  stopCounting();
-  part("notice").hidden = next === "joining" || next === "connected";
-  part("send").setAttribute("aria-disabled", String(next !== "connected"));
-  const words = { joining: "Joining…", connected: "Connected", reconnecting: "Reconnecting…", ended: "Disconnected" };
-  part("state-words").textContent = words[next];
-  if (next === "connected") connected();
-  if (next === "reconnecting") reconnecting(detail);
-  if (next === "ended") ended(detail);
-  drawCompany();
-}
-
-function connected() {
-  roster.show(connection.members);
-  talk.event(hasBeenIn ? "You are back." : "You came in.");
-  // What the room said meanwhile nobody here has heard.
-  sounds.refresh();
-  activity.refresh();
-  talk.connected();
-  if (hasBeenIn) refresh();
-  else talk.focus();
-  hasBeenIn = true;
-}
-
-function reconnecting({ words, at }) {
-  talk.interrupted();
-  notice(words, "Try now", () => connection.retry());
-  countDown(at);
-}
-
-async function ended({ words, problem }) {
-  if (problem && lost(problem)) return;
-  if (!hasBeenIn) {
-    leave(words);
-    return;
+async function begun() {
+  if (!talk) {
+    const names = ["talk", "activity_lines", "places"];
+    const [{ Talk }, { ActivityLines }, { showPlaces }] = await Promise.all(names.map((name) => import(`./panels/${name}.js`)));
+    talk = new Talk(sessionId, part("log"), part("composer"), {
+      me: () => ({ memberId, name: visit.name }),
+      isConnected: () => visit.isConnected,
+      send: (text, id) => {
+        roster.spoke(memberId);
+        return visit.connection.ask("chat", { text }, id);
+      },
+      showWords: (element, text) => showPlaces(element, text, { go, beatsPerBar: () => conductor.beatsPerBar }),
+    });
+    lines = new ActivityLines(talk, rights, {
+      tempo: () => conductor,
+      go,
+      undone: (event) => {
+        parts.activity?.heard(event);
+        lookAtEverything();
+      },
+      showAll: () => tabs.show("activity"),
+      lost,
+    });
   }
-  notice(words, "Join again", () => connection.open());
-  // Removed, signed out, deleted: the room cannot say which, the session can.
-  await refresh();
+  talk.clear();
 }
 
-function latency(ms) {
-  part("latency").textContent = `${Math.max(1, Math.round(ms))} ms`;
+// --- the room's side -----------------------------------------------------------------------------------------------------
+
+function connected(room, isBack) {
+  conductor.connected(room);
+  talk.event(isBack ? "You are back." : "You came in.");
+  // What the room said meanwhile nobody here has heard.
+  lookAtMusic(true);
+  talk.connected();
+  for (const [key, value] of room.state) heardRecording(key, value);
+  if (isBack) refresh();
+  else talk.focus();
+}
+
+function disconnected() {
+  conductor.disconnected();
+  talk?.interrupted();
+  parts.recordings?.close();
 }
 
 function heard({ type, payload, from, id, offset }) {
+  conductor.heard({ type, payload });
   switch (type) {
     case "presence.join":
       talk.event(whose(payload) ? `${payload.displayName} came in, ${whose(payload)}.` : `${payload.displayName} came in.`);
@@ -208,10 +155,16 @@ function heard({ type, payload, from, id, offset }) {
       gone(DELETED);
       break;
     case "activity.added":
-      activity.heard(payload);
-      if (payload.actor.id !== memberId) tabs.news("activity");
-      // Perhaps mine; the session says what I am now.
-      if (payload.kind === "member.changed") refresh();
+      happened(payload);
+      break;
+    case "state.changed":
+      heardRecording(payload.key, payload.value);
+      break;
+    case "export.progress":
+      parts.mixdowns?.heard(payload);
+      break;
+    case "export.removed":
+      parts.mixdowns?.remove(payload.exportId);
       break;
     case "error":
       talk.event(payload.message);
@@ -226,10 +179,38 @@ function heard({ type, payload, from, id, offset }) {
       talk.event("Everyone in this room can be heard again.");
       break;
     default:
-      sounds.heard(type, payload);
+      heardMusic(type, payload);
   }
-  if (type.startsWith("presence.")) roster.show(connection.members);
-  drawCompany();
+  if (type.startsWith("presence.")) roster.show(visit.connection.members);
+  visit.draw();
+}
+
+function heardMusic(type, payload) {
+  if (!song.heard(type, payload)) return;
+  if (type === "upload.added") {
+    if (Date.now() - new Date(payload.createdAt) > FRESH_MS) talk.event("A removed file is back.");
+    else if (payload.userId !== memberId) talk.event(`${roster.nameOf(payload.userId)} added a file.`);
+  }
+  if (type === "comment.added" && payload.author.id !== memberId) {
+    talk.event(`${payload.author.name} wrote a comment.`);
+    noted("comments");
+  }
+}
+
+function heardRecording(key, value) {
+  if (key.startsWith("recording.")) loaded.recordings().then((recordings) => recordings.heard(key, value), () => {});
+}
+
+const counted = new Set();
+
+function happened(event) {
+  parts.activity?.heard(event);
+  lines.heard(event);
+  // One that goes on, as a fader that moves, is told again.
+  if (event.actor.id !== memberId && !counted.has(event.id)) noted("activity");
+  counted.add(event.id);
+  // Perhaps mine; the session says what I am now.
+  if (event.kind === "member.changed") refresh();
 }
 
 function said(from, text, id, offset) {
@@ -239,44 +220,67 @@ function said(from, text, id, offset) {
     talk.event(text);
     return;
   }
-  const isNew = talk.heard(from, roster.nameOf(from), text, id, { epoch: connection.epoch, offset });
-  if (!isNew) return;
+  if (!talk.heard(from, roster.nameOf(from), text, id, { epoch: visit.connection.epoch, offset })) return;
   roster.spoke(from);
-  if (from !== memberId) tabs.news("talk");
+  if (from !== memberId) noted("talk");
 }
 
 function updated(member) {
   const before = roster.get(member.memberId);
-  if (before && before.displayName !== member.displayName) {
-    talk.event(`${before.displayName} is now called ${member.displayName}.`);
-  }
+  if (before && before.displayName !== member.displayName) talk.event(`${before.displayName} is now called ${member.displayName}.`);
 }
 
-// --- the visitor's side --------------------------------------------------------------------------------------------
-
-// Who is in there, as seen from outside. Knowing is a comfort, not a need: only what ends everything is told.
-async function look() {
-  if (state !== "outside" || document.visibilityState !== "visible") return;
-  try {
-    const { members } = await ask("GET", `/api/presence?roomId=${sessionId}`);
-    if (state === "outside") roster.show(members);
-  } catch (problem) {
-    if (state === "outside") lost(problem);
-  }
-  if (state === "outside") drawCompany();
+async function shown(name) {
+  if (name === "activity") (await loaded.activity()).open();
+  else if (name in loaded) await loaded[name]();
 }
 
-// Nobody tells the page of the sounds while it is not connected.
-function lookAtSounds() {
-  if (state === "connected" || document.visibilityState !== "visible") return;
-  sounds.refresh();
-  activity.refresh();
+function noted(name) {
+  tabs.news(name);
+  parts.unread?.noted();
+}
+
+// --- the visitor's side --------------------------------------------------------------------------------------------------
+
+// A place that somebody has named: bars and beats are counted from 1.
+function go({ seconds, bar: barNumber, beat, beat0 = (barNumber - 1) * conductor.beatsPerBar + beat - 1 }) {
+  timeline.goTo(seconds === undefined ? { beat: beat0 } : { seconds });
+}
+
+// There is nothing to come back to: say so, and where to go instead.
+function gone(words, link = "Your sessions", href = "/sessions") {
+  if (conductor.isPlaying) conductor.listenAlone();
+  visit.gone(words, link, href);
+  song.close();
+  timeline.close();
+  player.close();
+  for (const each of Object.values(parts)) each.close?.();
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  for (const id of ["people-open", "share-open", "more", "company", "tabs", "panel-open", "mixing"]) part(id).hidden = true;
+  for (const name of ["talk", "comments", "activity", "mixdowns"]) part(`panel-${name}`).hidden = true;
+  for (const id of ["readouts", "transport"]) part(id).inert = true;
+}
+
+function lost(problem) {
+  if (problem.status === 401) gone(SIGNED_OUT, "Sign in again", `/signin?callbackUrl=${encodeURIComponent(location.pathname)}`);
+  // Something in the session that is not there any more ends nothing.
+  else if (problem.status === 404 && !OTHERS_NOT_FOUND.test(problem.code)) gone(NOT_SHARED);
+  else return false;
+  return true;
+}
+
+// Nobody tells the page of the music while it is not connected.
+function lookAtMusic(always = false) {
+  if (!always && (visit.isConnected || document.visibilityState !== "visible")) return;
+  song.refresh();
+  parts.mixdowns?.refresh();
+  parts.activity?.refresh();
 }
 
 // The same, and of the session itself.
 function lookAtEverything() {
-  lookAtSounds();
-  if (state !== "connected") refresh();
+  lookAtMusic();
+  if (!visit.isConnected) refresh();
 }
 
 async function refresh() {
@@ -286,73 +290,111 @@ async function refresh() {
     // What the page offers is another role's.
     if (session.role !== role) part("role-words").textContent = NEW_ROLE[session.role];
     part("role-news").hidden = session.role === role;
+    return session;
   } catch (problem) {
     lost(problem);
+    return null;
   }
 }
 
-function drawCompany() {
-  part("count").textContent = state === "joining" || state === "gone" ? "" : String(roster.size);
-  part("nobody").hidden = roster.size > 0 || state === "gone";
-  part("alone").hidden = !(state === "connected" && roster.size === 1);
-  if (state === "outside") part("entry-words").textContent = invitation();
-  part("roster").hidden = roster.size === 0;
+function retitled(session) {
+  tabs.title = `${session.name} · Omnisonic Studio`;
+  song.heard("session.updated", session);
+  conductor.setTempo(session);
 }
 
-function invitation() {
-  if (roster.size === 0) return "Nobody is in the room yet. Be the first.";
-  return roster.size === 1 ? "Somebody is in the room." : `${roster.size} people are in the room.`;
-}
-
-function failEntry(words) {
-  part("entry-problem").textContent = words;
-  part("entry-problem").hidden = !words;
-  part("name").toggleAttribute("aria-invalid", Boolean(words));
-  if (words) part("name").focus();
-}
-
-function presentStatus() {
-  return document.visibilityState === "visible" ? "active" : "away";
+function drawState() {
+  const { uncertaintyMs, isInRoom, isTogether, following, others } = conductor;
+  part("latency").textContent = isInRoom && uncertaintyMs !== null ? `· ±${Math.max(1, Math.round(uncertaintyMs))} ms` : "";
+  part("together").hidden = !isInRoom || isTogether;
+  roster.showAlone(others.map((each) => each.memberId), following, (id) => conductor.follow(id === following ? null : id));
 }
 
 async function quit() {
   if (rights.isOwner) await ask("DELETE", `/api/sessions/${sessionId}`);
   else await ask("DELETE", `/api/sessions/${sessionId}/collaborators/${memberId}`);
-  hangUp();
+  visit.hangUp();
   location.assign("/sessions");
 }
 
-tabs.addEventListener("shown", ({ detail }) => detail.name === "activity" && activity.open());
-new People(sessionId, memberId, rights.isOwner, [part("people-open"), part("people-open-menu"), part("people-open-alone")]);
+// The song is silent here; the room plays on.
+function hush() {
+  if (!conductor.isPlaying) return;
+  conductor.listenAlone();
+  conductor.stop();
+}
+
+// The newest mixdown's links; without one, where it is made.
+async function shareNewest() {
+  const mixdowns = await loaded.mixdowns();
+  await mixdowns.refresh();
+  if (mixdowns.share()) return;
+  tabs.show("mixdowns");
+  part("render-note").textContent = "Render a mixdown, then share it.";
+  part("render-go").focus();
+}
+
+// --- wiring --------------------------------------------------------------------------------------------------------------
+
+for (const name of ["tracks", "mix"]) song.addEventListener(name, () => player.setTracks(song.sounding()));
+song.addEventListener("mix", () => (player.masterGainDb = song.myVolumeDb));
+conductor.addEventListener("change", () => visit.draw());
+player.addEventListener("problem", ({ detail }) => detail.words && !detail.uploadId && bar.fail(detail.words));
+// A mixdown is heard alone: the song is silent then, here only.
+player.addEventListener("state", () => {
+  if (player.state !== "playing") return;
+  for (const sound of document.querySelectorAll("audio")) sound.pause();
+  parts.mixdowns?.pause();
+});
+document.addEventListener("play", ({ target }) => {
+  for (const sound of document.querySelectorAll("audio")) if (sound !== target) sound.pause();
+  hush();
+}, true);
+tabs.addEventListener("shown", ({ detail }) => shown(detail.name));
+if (tabs.isSeen(tabs.current)) shown(tabs.current);
+listenToKeys({ conductor, bar, record });
+for (const id of ["people-open", "people-open-menu", "people-open-alone"]) {
+  part(id)?.addEventListener("click", async () => (await loaded.people()).open());
+}
+for (const id of ["share-open", "share-open-menu"]) part(id).addEventListener("click", shareNewest);
+part(rights.isOwner ? "delete-open" : "quit-open").addEventListener("click", async () => (await import("./panels/leaving.js")).askBefore(quit));
 const copyHere = document.querySelector('[data-copy="here"]');
-if (copyHere) copies(copyHere, () => location.href);
-asksFirst(part(rights.isOwner ? "delete-open" : "quit-open"), quit);
-document.querySelectorAll("dialog").forEach(closes);
-part("entry").addEventListener("submit", (event) => {
-  event.preventDefault();
-  if (state === "outside") join();
-});
-part("leave").addEventListener("click", () => leave());
-part("name").value = localStorage.getItem(nameKey) || part("name").dataset.default;
-document.addEventListener("visibilitychange", () => {
-  connection?.say("presence.set", { status: presentStatus() });
-  look();
-  lookAtSounds();
-});
+if (copyHere) import("./controls/copying.js").then(({ copies }) => copies(copyHere, () => location.href));
 // What a listener drops is taken, too, or the browser would leave the page for it; but it is only told why not.
-takesFiles(part("files"), rights.mayChange ? part("veil") : document.createElement("div"), {
-  taken: (files) => {
-    if (state === "gone" || files.length === 0) return;
-    if (rights.mayChange) sounds.add(files);
-    else sounds.refuse(LISTENING);
+takesFiles(part("files"), {
+  over: (event) => {
+    part("veil").hidden = event === null || !rights.mayChange;
+    timeline.hintDrop(event);
   },
-  refused: (words) => sounds.refuse(words),
+  taken: (files, event) => {
+    if (visit.state !== "gone" && files.length > 0) timeline.add(files, event ? timeline.dropAt(event.clientX, event.clientY) : 0);
+  },
+  refused: (words) => timeline.fail(words),
 });
-addEventListener("online", () => state === "reconnecting" && connection.retry());
+document.addEventListener("visibilitychange", () => {
+  visit.say("presence.set", { status: presentStatus() });
+  visit.look();
+  lookAtMusic();
+});
 setInterval(() => {
-  look();
-  lookAtSounds();
+  visit.look();
+  lookAtMusic();
 }, LOOK_EVERY_MS);
-look();
-lookAtSounds();
-for (const id of ["transport", "readouts", "acts", "entry", "render"]) part(id).inert = false;
+visit.look();
+// Whether there is anything, nobody knows before.
+song.refresh().then(() => document.body.classList.remove("is-reading"));
+for (const id of ["transport", "readouts", "acts", "entry"]) part(id).inert = false;
+loaded.mixdowns().then((mixdowns) => {
+  part("render").inert = false;
+  mixdowns.refresh();
+});
+if (localStorage.getItem("omnisonic.recordings")) {
+  const put = (upload) => song.put(upload);
+  import("./panels/unfinished.js").then(({ offerUnfinished }) => offerUnfinished({ host: part("recording-host"), sessionId, memberId, put, lost }));
+}
+import("./panels/unread.js").then(async ({ Unread }) => {
+  parts.unread = new Unread(sessionId, memberId);
+  const session = await refresh();
+  const counts = session?.seenAt !== undefined ? await parts.unread.count(session) : {};
+  for (const [name, count] of Object.entries(counts)) if (count) tabs.news(name, count);
+});

@@ -162,11 +162,13 @@ export interface ConnectOptions {
   giveUpAfterMs?: number;
   /** How much may wait for the iteration, in bytes. Above that the oldest messages are dropped. 4 MiB when omitted. */
   inboxBytes?: number;
-  /**
-   * The interval of heartbeats. A connection on which nothing arrives for half of it after a heartbeat is lost.
-   * 20,000 when omitted.
-   */
+  /** The interval of heartbeats. 20,000 when omitted. A shorter one finds a lost connection sooner. */
   heartbeatMs?: number;
+  /**
+   * A connection on which nothing arrives for so long after a heartbeat is lost. Half of `heartbeatMs` when omitted,
+   * and at most `heartbeatMs`.
+   */
+  answerMs?: number;
   /** Called with the round trip to the server, in milliseconds, each time that a heartbeat was answered. */
   onRoundTrip?: (roundTripMs: number) => void;
   /** Recover what was missed since an earlier membership, whose `ClientRoom.since` this is. */
@@ -250,6 +252,8 @@ export class ClientRoom implements AsyncIterable<Message> {
   readonly transport: Transport;
   /** How far the server's clock is ahead of `Date.now()`. Null before the first heartbeat's answer. */
   readonly clockOffsetMs: number | null;
+  /** How wrong `serverTime` may be at most: half of the quickest of the last round trips. Null before the first. */
+  readonly clockUncertaintyMs: number | null;
 
   /** The member with this id. Null when they are not in the room. */
   member(memberId: string): Member | null;
@@ -364,6 +368,9 @@ export class ClientRoom implements AsyncIterable<Message> {
 
   /** The server's clock at this moment of `Date.now()`, or now. A little late until a heartbeat was answered. */
   serverTime(atMs?: number): number;
+
+  /** The server's clock at this moment of `performance.now()`, or now, with fractions of a millisecond. */
+  serverTimeAt(performanceMs?: number): number;
 
   /** Leave the room for good. Iteration ends, and nothing can be sent any more. */
   leave(): Promise<void>;

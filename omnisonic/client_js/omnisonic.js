@@ -9,6 +9,7 @@
 //   Reconnect policy    when to reconnect after a connection has ended
 //   Messages            what is sent and received, as text and as bytes
 //   Shared state        what the members share, as last received
+//   Server clock        the server's time, by the quickest of the last heartbeats
 //   Room view           what is known of the room; applies each message that arrives
 //   Pending requests    messages that wait for their answer, and are sent again after a reconnection
 //   Inbox               received messages that the program has not read yet
@@ -25,6 +26,12 @@ const ID_LENGTH = 128;
 const DEPTH = 64;
 const JOIN_MS = 10_000; // from the call of the ticket function to the `welcome`
 const HEARTBEAT_MS = 20_000;
+const FIRST_BEATS = 5; // so many come quickly, so that the clock is known soon
+const FIRST_BEAT_MS = 200;
+const LATE_MS = 250; // a timer that is so late says that the program stood still, not that the server is silent
+const CLOCK_SAMPLES = 8; // of so many heartbeats, the last, the quickest tell the server's clock
+const QUICKEST = 3;
+const SAME_CLOCK_MS = 2;
 const CLOSE_MS = 2_000; // how long to wait for the server's answer to a close frame
 const GIVE_UP_MS = 300_000;
 const ACK_MS = 10_000;
@@ -269,6 +276,74 @@ class SharedState {
   }
 }
 
+// --- Server clock ----------------------------------------------------------------------------------------------------
+
+// Unlike `Date.now()` it has fractions, and does not jump when this machine's clock is set.
+function nowMs() {
+  return performance.timeOrigin + performance.now();
+}
+
+// A clock drifts, so the quickest heartbeat of all is soon too old: the quickest of the last few count. Half of the
+// quickest round trip is how wrong it may be at most.
+class ServerClock {
+  // What the last heartbeats said: `{ roundTripMs, offsetMs }`.
+  #samples = [];
+  #welcomeOffsetMs = 0;
+  // How far `nowMs` is from `Date.now()`: nothing, unless this machine's clock was set.
+  #steppedMs = 0;
+
+  begin(serverTimeMs) {
+    this.#samples = [];
+    this.#welcomeOffsetMs = serverTimeMs - nowMs() || 0;
+    this.#noteSteps();
+  }
+
+  // Returns the round trip.
+  add(sentMs, serverTimeMs) {
+    const receivedMs = nowMs();
+    const roundTripMs = receivedMs - sentMs;
+    this.#samples.push({ roundTripMs, offsetMs: serverTimeMs - (sentMs + receivedMs) / 2 });
+    if (this.#samples.length > CLOCK_SAMPLES) this.#samples.shift();
+    this.#noteSteps();
+    return roundTripMs;
+  }
+
+  // Ahead of `Date.now()`; null before the first heartbeat's answer.
+  get offsetMs() {
+    return this.#samples.length ? this.#offsetMs + this.#steppedMs : null;
+  }
+
+  get uncertaintyMs() {
+    return this.#samples.length ? this.#quickest()[0].roundTripMs / 2 : null;
+  }
+
+  // At a moment of `Date.now()`.
+  at(atMs) {
+    return atMs + this.#steppedMs + this.#offsetMs;
+  }
+
+  // At a moment of `performance.now()`.
+  atPerformance(performanceMs) {
+    return performance.timeOrigin + performanceMs + this.#offsetMs;
+  }
+
+  // A little late until a heartbeat was answered.
+  get #offsetMs() {
+    if (this.#samples.length === 0) return this.#welcomeOffsetMs;
+    const offsets = this.#quickest().map(({ offsetMs }) => offsetMs).sort((one, other) => one - other);
+    return offsets[offsets.length >> 1];
+  }
+
+  #quickest() {
+    return [...this.#samples].sort((one, other) => one.roundTripMs - other.roundTripMs).slice(0, QUICKEST);
+  }
+
+  #noteSteps() {
+    const steppedMs = nowMs() - Date.now();
+    this.#steppedMs = Math.abs(steppedMs) < SAME_CLOCK_MS ? 0 : steppedMs;
+  }
+}
+
 // --- Room view -------------------------------------------------------------------------------------------------------
 
 const STANDING = Object.freeze({
@@ -301,14 +376,12 @@ class RoomView {
   epoch = "";
   offset = 0; // the last message of the room's order that is known to have been received, or sent
   unreadable = 0;
-  clockOffsetMs = null;
+  clock = new ServerClock();
   isWelcome = false;
   refusal = null; // the `error` that the server sent in place of a `welcome`
   #start;
   #welcomes = 0;
   #beforeGap = null; // where to recover from, while the `history.gap` after a `welcome` has not arrived
-  #roundTripMs = Infinity;
-  #welcomeOffsetMs = 0;
   #onRoundTrip;
 
   // `since` is from where the first connection recovers.
@@ -329,13 +402,8 @@ class RoomView {
     return this.#beforeGap ?? `${this.epoch}:${this.offset}`;
   }
 
-  // A little late until a heartbeat was answered.
-  serverTime(atMs) {
-    return atMs + (this.clockOffsetMs ?? this.#welcomeOffsetMs);
-  }
-
   heartbeat() {
-    return JSON.stringify({ type: "heartbeat", payload: { sentMs: Date.now() } });
+    return JSON.stringify({ type: "heartbeat", payload: { sentMs: nowMs() } });
   }
 
   // Apply what arrived. Returns the message when it is for the program, otherwise null. One member's bad message must
@@ -401,8 +469,7 @@ class RoomView {
     for (const [key, entry] of Object.entries(state)) this.entries.set(key, entry);
     Object.assign(this, { roomId, memberId, epoch, offset, isWelcome: true });
     this.transport = Object.freeze({ ...STANDING, ...transport });
-    this.#welcomeOffsetMs = Number(serverTime) - Date.now() || 0;
-    this.#roundTripMs = Infinity; // this machine's clock may have been set since
+    this.clock.begin(Number(serverTime));
     this.#welcomes += 1;
     return this.#welcomes > 1;
   }
@@ -422,18 +489,12 @@ class RoomView {
     return this.pending.resolve("ack", { ...payload, epoch });
   }
 
-  // Measure the clock by the fastest heartbeat of this connection. Returns false for those of the program.
+  // Measure the clock by the heartbeats of this connection. Returns false for those of the program.
   #applyHeartbeat(payload) {
     const sentMs = payload?.echo?.sentMs;
     if (!Number.isFinite(sentMs)) return false;
     check(Number.isFinite(payload.ts));
-    const nowMs = Date.now();
-    const roundTripMs = nowMs - sentMs;
-    if (roundTripMs <= this.#roundTripMs) {
-      this.#roundTripMs = roundTripMs;
-      this.clockOffsetMs = payload.ts - (sentMs + nowMs) / 2;
-    }
-    callSafely(this.#onRoundTrip, roundTripMs);
+    callSafely(this.#onRoundTrip, this.clock.add(sentMs, payload.ts));
     return true;
   }
 }
@@ -1070,6 +1131,7 @@ class Reconnector {
   #policy;
   #giveUpAfterMs;
   #heartbeatMs;
+  #answerMs;
   #connection = null;
   #connectedAtMs = 0;
   #lostAtMs = 0;
@@ -1080,13 +1142,14 @@ class Reconnector {
   #queueBytes = 0;
   #watchers = new Set();
 
-  constructor(request, view, receivers, { reconnectPolicy, giveUpAfterMs, heartbeatMs }) {
+  constructor(request, view, receivers, { reconnectPolicy, giveUpAfterMs, heartbeatMs, answerMs }) {
     this.#request = request;
     this.#view = view;
     this.#receivers = receivers;
     this.#policy = reconnectPolicy;
     this.#giveUpAfterMs = giveUpAfterMs;
     this.#heartbeatMs = heartbeatMs;
+    this.#answerMs = Math.min(answerMs, heartbeatMs);
   }
 
   // Join the room for the first time, with one attempt; more while a WebSocket cannot be opened, and an event stream
@@ -1243,19 +1306,30 @@ class Reconnector {
     this.#connectedAtMs = performance.now();
     for (const request of this.#view.pending.notSentOn(connection)) this.#sendRequest(request);
     this.#drain();
-    this.#beat();
+    this.#beat(FIRST_BEATS);
     this.#setState("connected");
   }
 
   // The life of a connection
 
   // A browser does not show pings to a page, so a silent connection is found by heartbeats.
-  #beat() {
+  #beat(quick = 0) {
     const connection = this.#connection;
     connection.hasReceived = false;
     connection.send(this.#view.heartbeat());
-    this.#timers.answer = setTimeout(() => connection.hasReceived || connection.giveUp(), this.#heartbeatMs / 2);
-    this.#timers.beat = setTimeout(() => this.#beat(), this.#heartbeatMs);
+    this.#awaitAnswer(connection, this.#answerMs);
+    const everyMs = quick > 1 ? Math.min(FIRST_BEAT_MS, this.#heartbeatMs) : this.#heartbeatMs;
+    this.#timers.beat = setTimeout(() => this.#beat(quick - 1), everyMs);
+  }
+
+  // A program that stood still finds the timer before what has arrived meanwhile, so it looks once more.
+  #awaitAnswer(connection, ms) {
+    const dueMs = performance.now() + ms;
+    this.#timers.answer = setTimeout(() => {
+      if (connection !== this.#connection || connection.hasReceived) return;
+      if (performance.now() - dueMs > LATE_MS) this.#awaitAnswer(connection, LATE_MS);
+      else connection.giveUp();
+    }, ms);
   }
 
   #handleEnd(disconnect) {
@@ -1467,11 +1541,19 @@ export class ClientRoom {
   }
 
   get clockOffsetMs() {
-    return this.#view.clockOffsetMs;
+    return this.#view.clock.offsetMs;
+  }
+
+  get clockUncertaintyMs() {
+    return this.#view.clock.uncertaintyMs;
   }
 
   serverTime(atMs = Date.now()) {
-    return this.#view.serverTime(atMs);
+    return this.#view.clock.at(atMs);
+  }
+
+  serverTimeAt(performanceMs = performance.now()) {
+    return this.#view.clock.atPerformance(performanceMs);
   }
 
   position(atMs = Date.now()) {
@@ -1499,6 +1581,7 @@ export async function connect(url, options = {}) {
   const {
     giveUpAfterMs = GIVE_UP_MS,
     heartbeatMs = HEARTBEAT_MS,
+    answerMs = heartbeatMs / 2,
     inboxBytes = INBOX_BYTES,
     reconnectPolicy = new ReconnectPolicy(),
     since,
@@ -1509,7 +1592,7 @@ export async function connect(url, options = {}) {
   const request = new JoinRequest(url, options);
   const view = new RoomView(since, onRoundTrip);
   const receivers = new Receivers(inboxBytes);
-  const reconnector = new Reconnector(request, view, receivers, { reconnectPolicy, giveUpAfterMs, heartbeatMs });
+  const reconnector = new Reconnector(request, view, receivers, { reconnectPolicy, giveUpAfterMs, heartbeatMs, answerMs });
   signal?.addEventListener("abort", () => reconnector.leave(), { once: true });
   await reconnector.join();
   return new ClientRoom(reconnector, view, receivers, request);

@@ -133,7 +133,15 @@ def join(page: Page, shown_as: str = "") -> Page:
     if shown_as:
         page.get_by_label("Shown as").fill(shown_as)
     page.get_by_role("button", name="Join Room").click()
-    expect(page.get_by_text("You came in.")).to_be_visible()
+    expect(page.get_by_text("You came in.")).to_be_attached()
+    return page
+
+
+def open_panel(page: Page, tab: str = "Talk") -> Page:
+    """Turn the panel to this tab: on a phone, it is closed at first."""
+    if not page.locator("#tabs").is_visible():
+        page.locator("#panel-open").click()
+    page.get_by_role("tab", name=tab).click()
     return page
 
 
@@ -143,11 +151,13 @@ def send_message(page: Page, text: str) -> None:
 
 
 def roster(page: Page) -> Locator:
-    return page.get_by_role("list", name="Who is here").get_by_role("listitem")
+    """Who is here: a list that the avatars in the bar open."""
+    return page.locator("#roster > li")
 
 
 def log(page: Page) -> Locator:
-    return page.get_by_role("log", name="What was said")
+    """The talk, also while another tab is shown."""
+    return page.get_by_role("log", name="What was said", include_hidden=True)
 
 
 def add_files(page: Page, **files: bytes) -> None:

@@ -1,15 +1,22 @@
-"""A tiny gateway for the page's tests: rooms, presence, chat and heartbeats as SPEC 5 has them, and told failures."""
+"""A tiny gateway for the page's tests: rooms as SPEC 5 has them, with presence, chat, heartbeats, transport and state.
+
+It can fail as it is told to.
+"""
 
 import json
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
+
+from omnisonic.actors.rooms.transport import change_transport
+from omnisonic.models import MemberId
+from omnisonic.wire.transport import Transport, read_transport_set
 
 
 @dataclass
@@ -39,6 +46,8 @@ class FakeGateway:
     accepted: dict[tuple[str, Any], int] = field(default_factory=dict)
     tickets: set[str] = field(default_factory=set)
     rooms: dict[str, dict[str, Seat]] = field(default_factory=dict)
+    transports: dict[str, Transport] = field(default_factory=dict)
+    states: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     async def close(self, room: str, code: int, reason: str = "") -> None:
         """Close everyone in `room` with `code`."""
@@ -97,7 +106,8 @@ class FakeGateway:
         epoch, _, offset = query.get("since", "").rpartition(":")
         recovered = epoch == self.epoch and not self.has_gap
         welcome = {"roomId": room, "memberId": me, "members": members, "epoch": self.epoch, "offset": len(said)}
-        await _send(link, {"type": "welcome", "payload": welcome | {"recovered": recovered}})
+        shared = {"transport": self._transport(room), "state": self.states.get(room, {}), "serverTime": now_ms()}
+        await _send(link, {"type": "welcome", "payload": welcome | shared | {"recovered": recovered}})
         if self.catches_up is not None:
             await self.catches_up.wait()
         if epoch and self.has_gap:
@@ -122,14 +132,21 @@ class FakeGateway:
         me = seat.member["memberId"]
         match message["type"]:
             case "heartbeat":
-                now_ms = math.floor(trio.current_time() * 1000)
-                payload = {"ts": now_ms, "echo": message["payload"]}
+                payload = {"ts": now_ms(), "echo": message["payload"]}
                 await _send(seat.link, {"type": "heartbeat", "payload": payload})
             case "presence.set":
                 seat.member |= message["payload"]
                 await self.tell(room, {"type": "presence.update", "payload": seat.member})
             case _ if self.is_mute:
                 return
+            case "transport.set":
+                wanted = read_transport_set(msgspec.Raw(json.dumps(message["payload"]).encode()))
+                before = self.transports.get(room, Transport())
+                self.transports[room] = change_transport(before, wanted, MemberId(me), now_ms())
+                await self.tell(room, {"type": "transport.state", "payload": self._transport(room)})
+                await _send(seat.link, {"type": "ack", "payload": {"id": message["id"], "offset": 0}})
+            case "state.set":
+                await self._set_state(room, seat, message)
             case _ if message["payload"].get("text") == "forbidden":
                 payload = {"code": "rate_limited", "message": "Slow down a little.", "id": message["id"]}
                 await _send(seat.link, {"type": "error", "payload": payload})
@@ -141,6 +158,23 @@ class FakeGateway:
                     await self.commits.wait()
                 ack = {"id": message["id"], "offset": self.accepted[key], "kept": message["keep"]}
                 await _send(seat.link, {"type": "ack", "payload": ack})
+
+    async def _set_state(self, room: str, seat: Seat, message: dict[str, Any]) -> None:
+        state = self.states.setdefault(room, {})
+        payload, version = message["payload"], len(state) + 1
+        state[payload["key"]] = entry = {"value": payload["value"], "version": version, "by": seat.member["memberId"]}
+        if payload["value"] is None:
+            del state[payload["key"]]
+        await self.tell(room, {"type": "state.changed", "payload": entry | {"key": payload["key"]}})
+        await _send(seat.link, {"type": "ack", "payload": {"id": message["id"], "offset": 0, "version": version}})
+
+    def _transport(self, room: str) -> dict[str, Any]:
+        return dict(msgspec.to_builtins(self.transports.get(room, Transport())))
+
+
+def now_ms() -> float:
+    """The gateway's clock."""
+    return trio.current_time() * 1000
 
 
 @asynccontextmanager

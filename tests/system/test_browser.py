@@ -237,7 +237,7 @@ def test_who_was_offline_finds_everything_in_order(visitors: Visitors) -> None:
             expect(yan.locator(".said-text").last).to_have_text(said[-1])
     expect(log(xia)).to_contain_text("Wes left.", timeout=BACK_MS)
     wire.is_cut = False
-    expect(wes.locator("#state-words")).to_have_text("Connected", timeout=BACK_MS)
+    expect(wes.locator("#state-words")).to_have_text("Together", timeout=BACK_MS)
     expect(wes.locator(".said-text")).to_have_text(said)
     send_message(wes, "I am back.")
     for page in (wes, xia, yan):
@@ -321,7 +321,7 @@ def test_another_persons_fader_is_undone(visitors: Visitors) -> None:
     add_files(uma, groove_wav=wav(1.0))
     for page in (uma, vic):
         expect(stem(page, "groove.wav")).to_be_visible()
-        page.get_by_role("button", name="Activity").click()
+        page.get_by_role("tab", name="Activity").click()
         expect(happened(page).last).to_contain_text("vic joined the session")
     gain = stem(vic, "groove.wav").get_by_label("Gain")
     for _ in range(4):

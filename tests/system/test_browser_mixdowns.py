@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from omnisonic.studio.mixdown import RATE_HZ
 from tests.cli.running import eventually
-from tests.http.browsing import CHROMIUM, add_files, log, running_browser, stem
+from tests.http.browsing import CHROMIUM, add_files, log, open_panel, running_browser, stem
 from tests.http.conftest import deadline
 from tests.http.pages.mixdowns.stage import fact, is_received, mixdowns, newest, render, status
 from tests.studio.mixdown.sounds import Sound, file_of, sine
@@ -85,10 +85,15 @@ def test_what_is_uploaded_is_mixed_and_taken_home(visitors: Visitors) -> None:
     add_files(ada, tone_wav=tone())
     take = stem(ada, "tone.wav")
     take.get_by_label("Gain").press("ArrowLeft")
-    take.get_by_label("Begins at").fill(str(BEGINS_S))
+    for page in (ada, bo):
+        stem(page, "tone.wav").get_by_role("button", name="More").click()
+    ada.get_by_label("Begins at", exact=True).fill(str(BEGINS_S))
     with ada.expect_response(lambda answer: answer.request.method == "PATCH" and answer.ok):
-        take.get_by_label("Begins at").press("Enter")
-    expect(stem(bo, "tone.wav").get_by_label("Begins at")).to_have_value(str(BEGINS_S))
+        ada.get_by_label("Begins at", exact=True).press("Enter")
+    expect(bo.get_by_label("Begins at", exact=True)).to_have_value(str(BEGINS_S))
+    for page in (ada, bo):
+        page.keyboard.press("Escape")
+        open_panel(page, "Mixdowns")
     render(ada).click()
     expect(ada.get_by_text("Export queued")).to_be_visible()
     for page in (ada, bo):
@@ -120,13 +125,15 @@ def test_without_a_stem_it_is_a_click(visitors: Visitors) -> None:
     cy.get_by_label("BPM").fill("240")
     with cy.expect_response(lambda answer: answer.request.method == "PATCH" and answer.ok):
         cy.keyboard.press("Enter")
-    cy.get_by_role("radio", name="MP3").check()
+    open_panel(cy, "Mixdowns")
+    cy.get_by_label("Format").select_option("mp3")
     render(cy).click()
     expect(status(cy)).to_have_text("Status: completed", timeout=MADE_MS)
     expect(fact(newest(cy), "Length")).to_have_text("0:08")
     sound, _ = soundfile.read(taken_home(cy))
     assert abs(sound).max() > 0.1
     cy.reload()
+    open_panel(cy, "Mixdowns")
     expect(mixdowns(cy)).to_have_count(1)
     expect(newest(cy)).to_contain_text("MP3")
     newest(cy).get_by_role("button", name="Remove", exact=True).click()

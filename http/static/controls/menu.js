@@ -1,4 +1,5 @@
-// The menus that are `details`: they close as menus do, by Escape, by a press elsewhere, and when the focus moves on.
+// What opens over a page. The menus that are `details` close as menus do, by Escape, by a press elsewhere, and when the focus
+// moves on; dialogs by their buttons and by a press beside them (Escape is the browser's).
 
 for (const menu of document.querySelectorAll("details.menu")) {
   const close = () => (menu.open = false);
@@ -10,6 +11,11 @@ for (const menu of document.querySelectorAll("details.menu")) {
   menu.addEventListener("focusout", (event) => {
     if (event.relatedTarget && !menu.contains(event.relatedTarget)) close();
   });
-  menu.addEventListener("click", (event) => event.target.closest("button") && close());
+  menu.addEventListener("click", (event) => event.target.closest(".menu-item") && close());
   document.addEventListener("pointerdown", (event) => menu.contains(event.target) || close());
+}
+
+for (const dialog of document.querySelectorAll("dialog")) {
+  for (const button of dialog.querySelectorAll("[data-close]")) button.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("pointerdown", (event) => event.target === dialog && dialog.close());
 }

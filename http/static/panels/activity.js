@@ -45,7 +45,7 @@ export class Activity {
 
   // Its tab is seen: from now on it is kept as the studio has it.
   open() {
-    if (this.#isOpen || this.#isClosed) return;
+    if (this.#isClosed) return;
     this.#isOpen = true;
     this.refresh();
   }

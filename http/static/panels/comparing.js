@@ -9,7 +9,8 @@ export class Comparing {
   #bar = null;
   #told;
 
-  // `told`: `changed(ids)` which are chosen now, `say(words)` for whoever does not see the page.
+  // `told`: `changed(ids)` which are chosen now, `played()` when they begin to play, `say(words)` for whoever does not see the
+  // page.
   constructor(told) {
     this.#told = told;
     // It does not bubble. What else begins to play is heard alone.
@@ -32,6 +33,16 @@ export class Comparing {
     this.#set([]);
   }
 
+  // Something else is heard now.
+  pause() {
+    this.#bar?.pause();
+  }
+
+  #played() {
+    silence();
+    this.#told.played();
+  }
+
   #has(exportId) {
     return this.#chosen.some((each) => each.exportId === exportId);
   }
@@ -45,7 +56,7 @@ export class Comparing {
     const { CompareBar } = await import("./compare.js");
     // Another choice was made meanwhile.
     if (this.#chosen !== chosen) return;
-    this.#bar = new CompareBar(...chosen, { closed: () => this.#closed(), played: silence });
+    this.#bar = new CompareBar(...chosen, { closed: () => this.#closed(), played: () => this.#played() });
     part("mixdowns").before(this.#bar.element);
     this.#bar.element.querySelector("button").focus();
   }

@@ -22,14 +22,17 @@ export class Log {
   #box;
   #earlier;
   #cutOff;
+  #showWords;
   // Whether the reader was at the end when they scrolled last, and where that was.
   #wasAtTheEnd = true;
   #top = 0;
   #isKeepingPlace = false;
 
-  // `showEarlier()` is called when the reader wants what is above; `cutOff()` when the oldest lines were removed.
-  constructor(box, { showEarlier, cutOff }) {
+  // `showEarlier()` is called when the reader wants what is above; `cutOff()` when the oldest lines were removed;
+  // `showWords(element, text)` shows what was said.
+  constructor(box, { showEarlier, cutOff, showWords }) {
     this.#box = box;
+    this.#showWords = showWords;
     this.#cutOff = cutOff;
     this.#earlier = document.createElement("button");
     this.#earlier.type = "button";
@@ -84,14 +87,14 @@ export class Log {
 
   // Something was said. Returns its entry, for `sending`, `sent`, `unsent` and the methods below.
   message(said) {
-    const entry = newEntry(said);
+    const entry = newEntry(said, this.#showWords);
     this.#append(entry);
     return entry;
   }
 
   // Something was said earlier: show it after `line`, or above everything.
   insert(said, line = this.#earlier) {
-    const entry = newEntry(said);
+    const entry = newEntry(said, this.#showWords);
     this.#keepingPlace(() => line.after(entry));
     return entry;
   }
@@ -219,7 +222,7 @@ export function unsent(entry, words, sendAgain) {
   marked(entry, `Not sent. ${words} `).append(button);
 }
 
-function newEntry({ memberId, name, text, at }) {
+function newEntry({ memberId, name, text, at }, showWords) {
   const entry = document.createElement("article");
   entry.className = `said ${colourClass(memberId)}`;
   entry.dataset.member = memberId;
@@ -231,7 +234,7 @@ function newEntry({ memberId, name, text, at }) {
   by.append(strong(name), " ", time(at));
   const words = document.createElement("p");
   words.className = "said-text";
-  words.textContent = text;
+  showWords(words, text);
   body.append(by, words);
   entry.append(body);
   return entry;

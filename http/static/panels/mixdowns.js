@@ -33,7 +33,11 @@ export class Mixdowns {
   #list = part("mixdowns");
   #mixdowns = new Map();
   #clock = new LogicalClock();
-  #comparing = new Comparing({ changed: (ids) => this.#drawCompared(ids), say: (words) => this.#say(words) });
+  #comparing = new Comparing({
+    changed: (ids) => this.#drawCompared(ids),
+    played: () => this.#told.played(),
+    say: (words) => this.#say(words),
+  });
   #sharing = null;
   #isClosed = false;
   #isAll = false;
@@ -45,8 +49,8 @@ export class Mixdowns {
   #reading = null;
   #watching = 0;
 
-  // `told`: `isTold()` whether the room says what happens, `asked(userId)` when that other person has asked for one,
-  // `lost(problem)` whether a problem ends everything.
+  // `told`: `isTold()` whether the room says what happens, `asked(userId)` when that other person has asked for one, `made()`
+  // when one is ready, `played()` when two begin to play in turn, `lost(problem)` whether a problem ends everything.
   constructor(sessionId, myId, rights, told) {
     this.#sessionId = sessionId;
     this.#myId = myId;
@@ -97,6 +101,12 @@ export class Mixdowns {
     this.#sharing?.then((dialog) => dialog.close());
     for (const mixdown of this.#mixdowns.values()) mixdown.close();
     this.#list.hidden = part("mixing").hidden = true;
+    part("mixdown-status").textContent = "";
+  }
+
+  // Something else is heard now.
+  pause() {
+    this.#comparing.pause();
   }
 
   // Show the links to the newest finished mixdown. False when there is none.
@@ -197,6 +207,7 @@ export class Mixdowns {
     this.#drawComparable();
     this.#say(NEWS[mixdown.status]);
     if (!mixdown.isInTheMaking) this.#rendering.settle();
+    if (mixdown.status === "completed") this.#told.made();
   }
 
   #drop(id) {
@@ -257,7 +268,7 @@ export class Mixdowns {
   // The newest one's line, which is seen from every tab.
   #drawStatus() {
     const newest = this.#mixdowns.get(this.#list.children[0]?.dataset.id);
-    part("mixdown-status").textContent = newest ? `Status: ${newest.statusInWords}` : "";
+    part("mixdown-status").textContent = newest && !this.#isClosed ? `Status: ${newest.statusInWords}` : "";
   }
 
   #showAll() {

@@ -1,4 +1,4 @@
-// Who shares the session and as what; the owner changes roles, takes them back, and passes the session on. And the question before what cannot be undone.
+// Who shares the session and as what; the owner changes roles, takes them back, and passes the session on.
 
 import { ask } from "../controls/api.js";
 import { avatar } from "../controls/avatar.js";
@@ -14,12 +14,10 @@ export class People {
   #isOwner;
   #invites;
 
-  // `openers` are the buttons that open the dialog.
-  constructor(id, myId, isOwner, openers) {
+  constructor(id, myId, isOwner) {
     this.#path = `/api/sessions/${id}`;
     this.#myId = myId;
     this.#isOwner = isOwner;
-    for (const button of openers) button?.addEventListener("click", () => this.open());
     if (!isOwner) return;
     this.#invites = new Invites(this.#path, (problem) => this.#fail(problem));
   }
@@ -114,29 +112,6 @@ export class People {
     part("people-problem").textContent = words;
     part("people-problem").hidden = !words;
   }
-}
-
-// Ask before `act()`, which may fail with a `Problem`.
-export function asksFirst(opener, act) {
-  const problem = part("sure-problem");
-  opener.addEventListener("click", () => {
-    problem.hidden = true;
-    part("sure").showModal();
-  });
-  part("sure-act").addEventListener("click", async () => {
-    try {
-      await act();
-    } catch ({ message }) {
-      problem.textContent = message;
-      problem.hidden = false;
-    }
-  });
-}
-
-// Dialogs close by their buttons and by a press beside them; Escape is the browser's.
-export function closes(dialog) {
-  for (const button of dialog.querySelectorAll("[data-close]")) button.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("pointerdown", (event) => event.target === dialog && dialog.close());
 }
 
 // A button that is pressed twice, the second time in other words.

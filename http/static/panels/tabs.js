@@ -7,7 +7,7 @@ const FOLDED_KEY = "omnisonic.panel";
 const MOST = 99;
 
 const part = (id) => document.getElementById(id);
-const phone = matchMedia("(max-width: 860px), (max-height: 440px) and (orientation: landscape)");
+const phone = matchMedia("(max-width: 900px), (max-height: 440px) and (orientation: landscape)");
 
 export class Tabs extends EventTarget {
   #current = "talk";
@@ -56,6 +56,9 @@ export class Tabs extends EventTarget {
   show(name) {
     this.#current = name;
     part("panel").dataset.tab = name;
+    // Above the mixdowns, below everything else.
+    if (name === "mixdowns") part("panel-mixdowns").prepend(part("mixing"));
+    else part("panel").append(part("mixing"));
     for (const each of NAMES) {
       const isShown = each === name;
       part(`panel-${each}`).hidden = !isShown;
@@ -124,7 +127,7 @@ export class Tabs extends EventTarget {
     }
     part("panel-badge").hidden = all === 0 || this.isOpen;
     part("panel-badge").textContent = String(Math.min(all, MOST));
-    part("panel-open").setAttribute("aria-label", all && !this.isOpen ? `Talk and more, ${all} new` : "Talk and more");
+    part("panel-open").setAttribute("aria-label", all && !this.isOpen ? `Panel, ${all} new` : "Panel");
     const title = all ? `(${Math.min(all, MOST)}) ${this.#title}` : this.#title;
     if (document.title !== title) document.title = title;
   }

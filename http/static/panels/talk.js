@@ -4,7 +4,6 @@
 // read from the web when the room is entered, after an outage, and when somebody scrolls up. A message that comes both
 // ways is shown once: it has the same sender and the same id, or the same place in the room's order.
 
-import { Closed } from "/client/omnisonic.js";
 import { ask } from "../controls/api.js";
 import { dated, Log, marked, sending, sent, unsent, waits } from "./log.js";
 import { MessageIndex } from "./message_index.js";
@@ -41,10 +40,10 @@ export class Talk {
   #visit = {};
 
   // `me()` is `{ memberId, name }`; `isConnected()` whether something can be sent. `send(text, id)` is its place in the
-  // room's order, once it is kept; after a reconnection it is sent again.
-  constructor(sessionId, box, composer, { me, send, isConnected }) {
+  // room's order, once it is kept; after a reconnection it is sent again. `showWords(element, text)` shows what is said.
+  constructor(sessionId, box, composer, { me, send, isConnected, showWords }) {
     this.#path = `/api/rooms/${sessionId}/messages`;
-    this.#log = new Log(box, { showEarlier: () => this.#showEarlier(), cutOff: () => this.#forgetOldest() });
+    this.#log = new Log(box, { showEarlier: () => this.#showEarlier(), cutOff: () => this.#forgetOldest(), showWords });
     this.#field = composer.querySelector("textarea");
     this.#me = me;
     this.#send = send;
@@ -76,7 +75,12 @@ export class Talk {
   }
 
   event(words) {
-    this.#log.event(words);
+    return this.#log.event(words);
+  }
+
+  // The newest line.
+  get last() {
+    return this.#log.last;
   }
 
   // In the room, for the first time or again: what has not arrived is being sent; read what was missed.
@@ -134,7 +138,7 @@ export class Talk {
     } catch (problem) {
       if (!this.#unacknowledged.delete(id)) return;
       if (NOT_KEPT.includes(problem.code)) marked(entry, problem.message);
-      else this.#fail(id, entry, text, problem instanceof Closed ? LOST : problem.message);
+      else this.#fail(id, entry, text, problem.name === "Closed" ? LOST : problem.message);
     }
   }
 

@@ -12,6 +12,8 @@
 import { connect, EntryRefused, ReconnectPolicy, Unavailable } from "/client/omnisonic.js";
 import { Problem } from "../controls/api.js";
 
+// A connection that is silent is found within twice as long: five seconds at most.
+const HEARTBEAT_MS = 2_400;
 const LOST = "The connection was lost.";
 const UNREACHABLE = "The studio cannot be reached.";
 // By the close code; the others just lost the connection.
@@ -55,6 +57,11 @@ export class Connection {
     return this.#room.members;
   }
 
+  // The client's room; null while there is none.
+  get room() {
+    return this.#room;
+  }
+
   // Come in, for the first time or after an end.
   async open() {
     this.#handlers.state("joining", {});
@@ -92,7 +99,8 @@ export class Connection {
     const ticket = () => this.#ticket();
     const onRoundTrip = (ms) => signal.aborted || this.#handlers.latency(ms);
     try {
-      return await connect(null, { ticket, since: this.#since, giveUpAfterMs: Infinity, onRoundTrip, signal });
+      const timing = { giveUpAfterMs: Infinity, heartbeatMs: HEARTBEAT_MS, answerMs: HEARTBEAT_MS };
+      return await connect(null, { ticket, since: this.#since, onRoundTrip, signal, ...timing });
     } catch (problem) {
       if (signal.aborted) return null;
       if (problem instanceof EntryRefused && problem.retryAfterMs !== null) {

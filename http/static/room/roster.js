@@ -11,6 +11,8 @@ export class Roster {
   #list;
   #stack;
   #myId;
+  // What was shown of that last.
+  #alone = "";
   // By member id. A row's `member` is who it shows.
   #rows = new Map();
 
@@ -41,6 +43,19 @@ export class Roster {
       if (this.#list.children[place] !== row) this.#list.insertBefore(row, this.#list.children[place] ?? null);
     });
     this.#stack.replaceChildren(...sorted.slice(0, STACKED).map((member) => badge(member)));
+  }
+
+  // Who listens alone, and whether I follow them: `alone` are member ids; `turn(memberId)` follows, or follows no more.
+  showAlone(alone, following, turn) {
+    const key = JSON.stringify([alone, following, [...this.#rows.keys()]]);
+    if (key === this.#alone) return;
+    this.#alone = key;
+    for (const [memberId, row] of this.#rows) {
+      row.alone = alone.includes(memberId);
+      row.querySelector(".button")?.remove();
+      if (row.alone) row.querySelector(".led").before(followButton(row.member, memberId === following, () => turn(memberId)));
+      draw(row, row.member);
+    }
   }
 
   // Light the member's lamp for a moment.
@@ -94,6 +109,16 @@ function plain(name) {
   return name.trim().toLowerCase();
 }
 
+function followButton({ displayName }, isFollowed, act) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button";
+  button.textContent = isFollowed ? "Unfollow" : "Follow";
+  button.setAttribute("aria-label", `${button.textContent} ${displayName}`);
+  button.addEventListener("click", act);
+  return button;
+}
+
 function newRow(member, isMe) {
   const row = document.createElement("li");
   row.className = "member";
@@ -120,7 +145,7 @@ function draw(row, member) {
   // The room waits for them.
   const isLost = member.connected === false;
   const how = isLost ? "reconnecting" : member.status === "away" ? "away" : "";
-  about.textContent = [about.dataset.you, whose(member), how]
+  about.textContent = [about.dataset.you, whose(member), how, row.alone ? "listens alone" : ""]
     .filter(Boolean)
     .join(", ");
   about.title = about.textContent;

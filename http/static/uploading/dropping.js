@@ -2,10 +2,11 @@
 
 const FOLDERS = "Folders cannot be added. Open the folder, and choose the files in it.";
 
-// `taken(files)` gets them; `refused(words)` hears why some cannot be.
-export function takesFiles(field, veil, { taken, refused }) {
+// `taken(files, event)` gets them, with where they were let go; `over(event)` hears where they are meanwhile, and null at the
+// end; `refused(words)` hears why some cannot be.
+export function takesFiles(field, { taken, over, refused }) {
   const takeChosen = () => {
-    taken([...field.files]);
+    taken([...field.files], null);
     // So that choosing the same file once more is a change, too.
     field.value = "";
   };
@@ -15,7 +16,7 @@ export function takesFiles(field, veil, { taken, refused }) {
   let depth = 0;
   const show = (change) => {
     depth = Math.max(0, depth + change);
-    veil.hidden = depth === 0;
+    if (depth === 0) over(null);
   };
   const onFiles = (name, act) =>
     addEventListener(name, (event) => {
@@ -26,12 +27,15 @@ export function takesFiles(field, veil, { taken, refused }) {
     });
   onFiles("dragenter", () => show(1));
   onFiles("dragleave", () => show(-1));
-  onFiles("dragover", (event) => (event.dataTransfer.dropEffect = "copy"));
+  onFiles("dragover", (event) => {
+    event.dataTransfer.dropEffect = "copy";
+    over(event);
+  });
   onFiles("drop", (event) => {
     show(-depth);
     const items = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
     const files = items.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory).map((item) => item.getAsFile());
-    taken(files.filter((file) => file !== null));
+    taken(files.filter((file) => file !== null), event);
     if (files.length < items.length) refused(FOLDERS);
   });
 }

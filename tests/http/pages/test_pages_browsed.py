@@ -38,7 +38,7 @@ def is_focused(page: Page, role: str, name: str) -> bool:
 
 def tab_to(page: Page, role: str, name: str) -> None:
     """Press Tab until the control has the focus."""
-    for _ in range(20):
+    for _ in range(40):
         if is_focused(page, role, name):
             return
         page.keyboard.press("Tab")
@@ -75,6 +75,8 @@ def test_a_new_musician_gets_to_a_session_by_keyboard_alone(visit: Visit, site: 
             break
     keys.press("Enter")
     expect(page.get_by_role("button", name="Join Room")).to_be_focused()
+    page.get_by_role("link", name="All sessions").focus()
+    keys.press("Enter")
     page.locator("summary[aria-label^=Account]").focus()
     keys.press("Enter")
     keys.press("Tab")
@@ -353,7 +355,7 @@ def test_a_listener_is_offered_nothing_that_would_be_refused(visit: Visit, site:
         {"name": "b.wav", "mimeType": "audio/wav", "buffer": wav(0.1)}  # as a drop does
     )
     expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("You are a listener here.")
-    page.get_by_role("button", name="Activity").click()
+    page.get_by_role("tab", name="Activity").click()
     expect(page.get_by_text("made Bo a listener")).to_be_visible()
     assert ada.patch(path, json={"role": "editor"}).status_code == 200
     (event, *_) = ada.get(f"/api/sessions/{session}/activity").json()["events"]
@@ -417,6 +419,8 @@ def test_nothing_sticks_out_of_any_screen(visit: Visit, site: Web, path: str, wi
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.get_by_role("main").count() == 1
     if path == "studio":
+        if width < 900:
+            page.get_by_label("More").click()
         page.get_by_role("button", name="Invite", exact=True).click()
         page.get_by_role("button", name="Make an invite link").click()
         expect(page.get_by_label("Invite link")).to_be_in_viewport(ratio=1)

@@ -76,7 +76,7 @@ def cut_off(gateway: GatewayThread, session: str, reason: str = SOON) -> None:
 
 def is_back(page: Page) -> None:
     expect(log(page).get_by_text("You are back.").last).to_be_visible()
-    expect(page.locator("#state-words")).to_have_text("Connected")
+    expect(page.locator("#state-words")).to_have_text("Together")
 
 
 def test_what_was_said_is_there_for_whoever_comes_in(visit: Visit, site: Web) -> None:

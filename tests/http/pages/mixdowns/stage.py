@@ -66,11 +66,12 @@ def list_mixdowns(site: Web, session: str) -> list[dict[str, Any]]:
 
 
 def studio(session: str) -> str:
-    return f"/sessions/{session}"
+    """The session's page, with the panel turned to its mixdowns."""
+    return f"/sessions/{session}#mixdowns"
 
 
 def mixdowns(page: Page) -> Locator:
-    return page.get_by_role("list", name="Mixdown").get_by_role("listitem")
+    return page.get_by_role("list", name="Mixdowns").get_by_role("listitem")
 
 
 def newest(page: Page) -> Locator:

@@ -5,7 +5,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.cli.running import eventually
 from tests.http import making
-from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, person, stem
+from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, person
 from tests.http.pages.mixdowns.stage import (
     beat,
     fact,
@@ -22,9 +22,8 @@ from tests.http.pages.mixdowns.stage import (
     studio,
     taken,
 )
-from tests.http.pages.timeline.stage import brought, pass_on
+from tests.http.pages.timeline.stage import pass_on
 from tests.http.running import GatewayThread, Web
-from tests.http.sounds import wav
 
 NO_SOUND = "There is no sound in \N{LEFT DOUBLE QUOTATION MARK}notes.txt\N{RIGHT DOUBLE QUOTATION MARK}."
 
@@ -195,18 +194,21 @@ def test_the_newest_is_large_and_the_oldest_are_shown_when_asked_for(visit: Visi
 
 
 def test_a_mixdown_is_heard_alone(visit: Visit, site: Web) -> None:
-    """Stems play together; a mixdown silences all else, and anything else silences it."""
+    """It silences the song and the other mixdowns, and is silenced by them."""
     session = new_session(site, "Ada")
-    brought(site, session, content=wav(12.0))
     for _ in range(2):
         make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
-    take, first, second = stem(page, "take.wav"), mixdowns(page).first, mixdowns(page).last
-    for playing in (take, first, second, take):
+    song, first, second = page.get_by_role("group", name="Transport"), mixdowns(page).first, mixdowns(page).last
+    song.get_by_role("button", name="Play").click()
+    expect(song.get_by_role("button", name="Pause")).to_be_visible()
+    for playing in (first, second):
         playing.get_by_role("button", name="Play").click()
         eventually(lambda playing=playing: is_received(playing.locator("audio")), what="it is heard")  # type: ignore[misc]
         expect(page.get_by_role("button", name="Pause")).to_have_count(1)
         expect(playing.get_by_role("button", name="Pause")).to_be_visible()
+    song.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Pause")).to_have_count(1)
 
 
 def test_a_place_in_it_is_chosen(visit: Visit, site: Web) -> None:

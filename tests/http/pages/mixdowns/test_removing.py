@@ -54,7 +54,7 @@ def test_one_that_is_cancelled_elsewhere_is_gone_outside_the_room_too(visit: Vis
     person(site, "Ada").delete(f"/api/export/{list_mixdowns(site, session)[0]['exportId']}")
     expect(note(page)).to_have_text(CANCELLED)
     expect(mixdowns(page)).to_have_count(0)
-    expect(page.get_by_text("Mixdown", exact=True)).to_be_focused()
+    expect(page.get_by_role("tab", name="Mixdowns")).to_be_focused()
 
 
 def test_the_keyboard_stays_where_it_is_when_one_is_made(visit: Visit, site: Web, gateway: GatewayThread) -> None:
@@ -83,7 +83,7 @@ def test_removing_asks_first(visit: Visit, site: Web, gateway: GatewayThread) ->
     remove.click()
     newest(ada).get_by_role("button", name="Remove it").click()
     expect(mixdowns(ada)).to_have_count(0)
-    expect(ada.get_by_text("Mixdown", exact=True)).to_be_focused()
+    expect(ada.get_by_role("tab", name="Mixdowns")).to_be_focused()
     expect(note(ada)).to_have_text("The mixdown is removed.")
     pass_on(site, gateway, "export.removed")
     expect(mixdowns(bo)).to_have_count(0)

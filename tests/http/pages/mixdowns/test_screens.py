@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.http import making
-from tests.http.browsing import CHROMIUM, Visit, join, new_session
+from tests.http.browsing import CHROMIUM, Visit, join, new_session, open_panel
 from tests.http.pages.mixdowns.stage import (
     finished,
     make_mixdown,
@@ -29,12 +29,16 @@ def tall_px(page: Page, selector: str) -> int:
     return int(page.locator(selector).first.evaluate("part => part.offsetHeight"))
 
 
+NAME = "(at => at.ariaLabel ?? at.labels?.[0]?.textContent ?? at.textContent)(document.activeElement)"
+"""What the keyboard is at."""
+
+
 def assert_fits(page: Page, width: int) -> None:
     """Nothing among the mixdowns sticks out, and every control there has a name and is large enough."""
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    for part in (page.locator("#mixdowns-part"), *mixdowns(page).all()):
+    for part in (page.locator("#panel-mixdowns"), *mixdowns(page).all()):
         assert part.evaluate("part => part.scrollWidth <= part.clientWidth")
-    for control in page.locator("#mixdowns-part :is(a, button, input)").filter(visible=True).all():
+    for control in page.locator("#panel-mixdowns :is(a, button, input, select)").filter(visible=True).all():
         expect(control).to_have_accessible_name(re.compile(r"\w"))
         box = control.bounding_box()
         assert box is not None
@@ -87,13 +91,13 @@ def test_nothing_jumps_while_one_is_made(visit: Visit, site: Web, width: int) ->
     assert tall_px(page, ".mixdown") == mixdown_px
 
 
-def test_a_phone_in_the_room_has_them_beside_the_stems(visit: Visit, site: Web) -> None:
-    """Behind the turn to the stems, reached by scrolling their side alone."""
+def test_a_phone_in_the_room_has_them_in_the_panel(visit: Visit, site: Web) -> None:
+    """Behind a button, reached by scrolling the panel alone."""
     session = new_session(site, "Ada")
     make_mixdown(site, session)
-    page = join(visit(studio(session), who="Ada", width=375, height=700))
+    page = join(visit(f"/sessions/{session}", who="Ada", width=375, height=700))
     expect(render(page)).to_be_hidden()
-    page.get_by_role("group", name="Show").get_by_role("button", name="Stems").click()
+    open_panel(page, "Mixdowns")
     render(page).click()
     expect(note(page)).to_have_text("Export queued")
     mixdowns(page).last.get_by_role("button", name="Play").scroll_into_view_if_needed()
@@ -108,13 +112,13 @@ def test_the_keyboard_goes_through_them_from_top_to_bottom(visit: Visit, site: W
         make_mixdown(site, session)
     page = visit(studio(session), who="Ada")
     expect(mixdowns(page)).to_have_count(2)
-    page.get_by_role("radio", name="WAV").focus()
+    page.get_by_label("Format").focus()
     names = []
-    for _ in range(9):
-        names.append(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.id"))
+    for _ in range(13):
+        names.append(page.evaluate(NAME))
         page.keyboard.press("Tab")
-    own = ["Download", "Remove", "Play"]
-    assert names[1:] == ["render-go", *own, "Position", *own]
+    own, acts = ["Download", "Remove"], ["Share", "Compare"]
+    assert names == ["Format", "Render mixdown", *own, "Play", "Position", *acts, *own, "Play", *acts]
     for control in newest(page).locator("a, button, input").filter(visible=True).all():
         expect(control).to_have_accessible_description("Night jam.wav")
 

@@ -1,0 +1,66 @@
+// What is new since somebody was here last: how much of it is in each tab, and telling the studio that it is seen now.
+
+import { ask } from "../controls/api.js";
+
+const EVERY_MS = 30_000;
+const LOOKED_AT = 50;
+
+export class Unread {
+  #path;
+  #sessionId;
+  #myId;
+  #isDue = false;
+  #toldAt = -Infinity;
+
+  constructor(sessionId, myId) {
+    this.#path = `/api/sessions/${sessionId}`;
+    this.#sessionId = sessionId;
+    this.#myId = myId;
+  }
+
+  // Something new has come, and is seen if the page is.
+  noted() {
+    this.#isDue = true;
+  }
+
+  // How many are new: `{ talk, comments, activity }`. Knowing is a comfort: what cannot be read counts nothing.
+  async count({ seenAt, unread }) {
+    this.#begin();
+    if (!unread || !seenAt) return {};
+    const since = Date.parse(seenAt);
+    const isNew = (at, by) => Date.parse(at) > since && by !== this.#myId;
+    const [said, written, done] = await Promise.all([
+      read(`/api/rooms/${this.#sessionId}/messages`, "messages"),
+      read(`${this.#path}/comments`, "comments"),
+      read(`${this.#path}/activity`, "events"),
+    ]);
+    return {
+      talk: said.filter(({ at, from, type }) => type === "chat" && isNew(at, from)).length,
+      comments: written.filter(({ createdAt, author }) => isNew(createdAt, author.id)).length,
+      activity: done.filter(({ at, actor }) => isNew(at, actor.id)).length,
+    };
+  }
+
+  #begin() {
+    this.#tell();
+    document.addEventListener("visibilitychange", () => this.#tell());
+    addEventListener("pagehide", () => this.#tell());
+    setInterval(() => this.#isDue && document.visibilityState === "visible" && this.#tell(), EVERY_MS);
+  }
+
+  // `keepalive`: it arrives also when the page is being left.
+  #tell() {
+    if (performance.now() - this.#toldAt < 1_000) return;
+    this.#toldAt = performance.now();
+    this.#isDue = false;
+    fetch(`${this.#path}/seen`, { method: "POST", keepalive: true }).catch(() => {});
+  }
+}
+
+async function read(path, name) {
+  try {
+    return (await ask("GET", `${path}?limit=${LOOKED_AT}`))[name];
+  } catch {
+    return [];
+  }
+}

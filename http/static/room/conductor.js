@@ -1,0 +1,393 @@
+// What plays, where, and whether together with the others or alone. The truth of what plays together is the room's
+// transport; of what plays alone, one of the same shape on the page's own clock.
+//
+// What somebody presses is shown at once; it is heard as the room says it, so that all begin at the same moment. Only
+// stopping does not wait. Without a connection one plays alone, and falls in again when the room is back.
+//
+// The player is `sound/player.js`, or anything with its `start`, `stop`, `prepare`, `setLoop`, `setClick`, `position_s`.
+// Events: `change`, for all but the moving position; `problem` with `detail.words`.
+
+import { memberOf, placeOf, placesIn, showPlace } from "./play_positions.js";
+import { Playout } from "./playout.js";
+import { barInWords, beatAt, beatsOf, changed, onClock, retuned, secondsOf, STANDING } from "./transport.js";
+
+// How far ahead somebody who listens alone starts; the room has a lead of its own.
+const LEAD_MS = 60;
+const ROOM_LEAD_MS = 150;
+// The server's clock is known better from heartbeat to heartbeat; what plays is corrected when it is off by more.
+const DRIFT_MS = 5;
+const WATCH_EVERY_MS = 5_000;
+// The first heartbeats come quickly: then the clock is known well.
+const KNOWN_AFTER_MS = 1_500;
+const AT_THE_END_S = 0.05;
+const NOBODY_ENDS_MS = 1_000;
+const CLICK = "click";
+const FOLLOWS = "A listener follows the room. Choose “Listen alone” to move by yourself.";
+
+export class Conductor extends EventTarget {
+  #player;
+  #playout;
+  #song;
+  #rights;
+  #memberId;
+  // The client's room, while there is a connection.
+  #room = null;
+  #wantsTogether = true;
+  // On the clock of `performance.now()`.
+  #mine;
+  // What the room will say soon, as far as is known here.
+  #expected = null;
+  #following = null;
+  #isClickOn = false;
+  #countInBars = 0;
+  #counting = 0;
+  // Whoever records goes on behind the end of the song.
+  isOpenEnded = false;
+
+  constructor({ player, song, rights, memberId }) {
+    super();
+    this.#player = player;
+    this.#playout = new Playout(player);
+    this.#song = song;
+    this.#rights = rights;
+    this.#memberId = memberId;
+    this.#mine = { ...STANDING, tempoBpm: song.tempoBpm, beatsPerBar: song.beatsPerBar };
+    player.addEventListener("state", () => this.#playerChanged());
+    setInterval(() => this.#watch(), WATCH_EVERY_MS).unref?.();
+  }
+
+  // --- what is so ----------------------------------------------------------------------------------------------------
+
+  get isTogether() {
+    return this.#room !== null && this.#wantsTogether;
+  }
+
+  // Whether there is a room to listen together with.
+  get isInRoom() {
+    return this.#room !== null;
+  }
+
+  // A listener does not move what all hear.
+  get canMove() {
+    return this.#rights.mayChange || !this.isTogether;
+  }
+
+  get following() {
+    return this.#following;
+  }
+
+  get isPlaying() {
+    return this.#transport.playing;
+  }
+
+  get isCountingIn() {
+    return this.#counting !== 0;
+  }
+
+  get loop() {
+    return this.#transport.loop;
+  }
+
+  get isClickOn() {
+    return this.isTogether ? Boolean(this.#room.state.get(CLICK)?.on) : this.#isClickOn;
+  }
+
+  get tempoBpm() {
+    return this.#transport.tempoBpm;
+  }
+
+  get beatsPerBar() {
+    return this.#transport.beatsPerBar;
+  }
+
+  // How wrong the server's clock may be known here, in milliseconds; null when nobody knows.
+  get uncertaintyMs() {
+    return this.#room?.clockUncertaintyMs ?? null;
+  }
+
+  // Milliseconds of the server's clock; without a connection this machine's.
+  serverNow() {
+    return this.#room?.serverTimeAt() ?? Date.now();
+  }
+
+  // What sounds now: `{ beat, seconds }`.
+  position() {
+    const heard_s = this.#playout.position_s;
+    if (heard_s !== null) return { beat: beatsOf(heard_s, this.tempoBpm), seconds: heard_s };
+    const beat = beatAt(this.#transport, performance.now() + this.#ahead_ms);
+    return { beat, seconds: secondsOf(beat, this.tempoBpm) };
+  }
+
+  // The place as it is read: "17.3".
+  placeInWords() {
+    return barInWords(this.position().beat, this.beatsPerBar);
+  }
+
+  // Those who listen alone, and where.
+  get others() {
+    return this.#room ? placesIn(this.#room, this.#memberId) : [];
+  }
+
+  // --- what is wanted ------------------------------------------------------------------------------------------------
+
+  // With `countInBars` the count-in is heard here before the place begins.
+  play({ countInBars = 0 } = {}) {
+    if (!this.#mayMove()) return;
+    this.#dropCountIn();
+    const { beat, seconds } = this.position();
+    const isAtTheEnd = this.#song.lengthSeconds > 0 && seconds >= this.#song.lengthSeconds - AT_THE_END_S;
+    const atBeat = isAtTheEnd && !this.loop && !countInBars && !this.isOpenEnded ? 0 : Math.max(0, beat);
+    if (countInBars) this.#countIn(countInBars, atBeat);
+    else this.#change({ playing: true, atBeat });
+  }
+
+  stop() {
+    if (!this.#mayMove()) return;
+    this.#dropCountIn();
+    this.#change({ playing: false });
+    // Nobody wants to hear more of it until the room has answered.
+    this.#playout.halt();
+  }
+
+  toggle() {
+    if (this.isPlaying || this.isCountingIn) this.stop();
+    else this.play();
+  }
+
+  locate(beat) {
+    if (this.#mayMove()) this.#change({ atBeat: Math.max(0, beat) });
+  }
+
+  // Null: no loop.
+  setLoop(loop) {
+    if (this.#mayMove()) this.#change({ loop });
+  }
+
+  setClick(on) {
+    if (!this.#mayMove()) return;
+    this.#isClickOn = on;
+    // It is drawn when the room says so.
+    if (this.isTogether) this.#ask(() => this.#room.setState(CLICK, on ? { on: true } : null));
+    else this.#drawClick();
+    this.#tell();
+  }
+
+  // The session has another tempo or metre now. What sounds goes on where it is: seconds stay, beats move.
+  setTempo({ tempoBpm, beatsPerBar }) {
+    if (tempoBpm === this.tempoBpm && beatsPerBar === this.beatsPerBar) return;
+    const { seconds } = this.position();
+    this.#mine = retuned(this.#mine, { tempoBpm, beatsPerBar }, performance.now());
+    if (!this.isTogether) {
+      this.#apply();
+    } else if (this.#rights.isOwner) {
+      // Of all in the room the owner's page says it: nobody else can have changed it.
+      const ahead_s = this.isPlaying ? (ROOM_LEAD_MS + (this.uncertaintyMs ?? 0)) / 1000 : 0;
+      this.#change({ tempoBpm, beatsPerBar, atBeat: beatsOf(seconds + ahead_s, tempoBpm) });
+    }
+    this.#tell();
+  }
+
+  // --- together and alone --------------------------------------------------------------------------------------------
+
+  listenAlone() {
+    if (!this.#wantsTogether) return;
+    this.#takeAlong();
+    this.#wantsTogether = false;
+    this.#apply();
+    this.#showPlace();
+    this.#tell();
+  }
+
+  // Fall in with the room: at its next bar line, when something plays here.
+  listenTogether() {
+    if (this.#wantsTogether) return;
+    this.#following = null;
+    this.#wantsTogether = true;
+    if (this.#room) showPlace(this.#room, this.#memberId, null);
+    this.#apply({ atBarLine: true });
+    this.#tell();
+  }
+
+  // Hear what that member hears, who listens alone. Null: stay where they are, and follow no more.
+  follow(memberId) {
+    if (memberId !== null) this.listenAlone();
+    this.#following = memberId;
+    this.#takePlace();
+    this.#tell();
+  }
+
+  // --- the room ------------------------------------------------------------------------------------------------------
+
+  // In the room, for the first time or again. `room` is the client's.
+  connected(room) {
+    this.#room = room;
+    this.#expected = null;
+    if (this.#wantsTogether) this.#apply({ atBarLine: true });
+    else this.#showPlace();
+    setTimeout(() => this.#watch(), KNOWN_AFTER_MS);
+    this.#tell();
+  }
+
+  // What plays goes on by itself.
+  disconnected() {
+    if (this.#room === null) return;
+    if (this.#wantsTogether) this.#takeAlong();
+    this.#expected = null;
+    this.#room = null;
+    this.#tell();
+  }
+
+  // What the room says.
+  heard({ type, payload }) {
+    if (this.#room === null) return;
+    if (type === "transport.state") {
+      this.#expected = null;
+      if (this.isTogether) this.#apply();
+    } else if (type === "state.changed" && payload.key === CLICK) {
+      this.#drawClick();
+    } else if (type === "state.changed" && memberOf(payload.key)) {
+      if (memberOf(payload.key) === this.#following) this.#takePlace();
+    } else return;
+    this.#tell();
+  }
+
+  // --- inside --------------------------------------------------------------------------------------------------------
+
+  get #transport() {
+    return this.isTogether ? (this.#expected ?? this.#room.transport) : this.#mine;
+  }
+
+  // The transport's clock less the page's.
+  get #ahead_ms() {
+    return this.isTogether ? this.#room.serverTimeAt(0) : 0;
+  }
+
+  #mayMove() {
+    if (this.canMove) return true;
+    this.#problem(FOLLOWS);
+    return false;
+  }
+
+  #change(wanted) {
+    if (this.isTogether) {
+      this.#expected = changed(this.#room.transport, wanted, this.serverNow(), ROOM_LEAD_MS);
+      this.#player.prepare(secondsOf(this.#expected.anchorBeat, this.#expected.tempoBpm));
+      this.#ask(() => this.#send(wanted));
+    } else {
+      this.#following = null;
+      this.#mine = changed(this.#mine, wanted, performance.now(), LEAD_MS);
+      this.#apply();
+      this.#showPlace();
+    }
+    this.#tell();
+  }
+
+  #send({ playing, ...rest }) {
+    if (playing === undefined) return this.#room.setTransport(rest);
+    return playing ? this.#room.play(rest.atBeat) : this.#room.stop();
+  }
+
+  async #ask(act) {
+    try {
+      await act();
+    } catch (problem) {
+      this.#expected = null;
+      // What was not taken is as it was.
+      if (this.isTogether) this.#apply();
+      this.#tell();
+      if (problem.code !== "left") this.#problem(problem.message);
+    }
+  }
+
+  // Have the player do what the transport says.
+  #apply(how) {
+    this.#drawClick();
+    this.#playout.follow(this.isTogether ? this.#room.transport : this.#mine, this.#ahead_ms, how);
+  }
+
+  #drawClick() {
+    const { tempoBpm, beatsPerBar } = this.#transport;
+    this.#playout.setClick({ isOn: this.isClickOn, tempoBpm, beatsPerBar, countInBars: this.#countInBars });
+  }
+
+  // From now on alone, where the room is.
+  #takeAlong() {
+    if (this.isTogether) {
+      this.#isClickOn = this.isClickOn;
+      this.#mine = onClock(this.#transport, -this.#ahead_ms);
+    }
+  }
+
+  // The clock is known better now, or drifts.
+  #watch() {
+    if (!this.isTogether || this.isCountingIn || !this.#room.transport.playing) return;
+    const drift_ms = this.#playout.driftFrom(this.#room.transport, this.#ahead_ms);
+    if (Math.abs(drift_ms) > DRIFT_MS + (this.uncertaintyMs ?? 0)) this.#apply();
+  }
+
+  #playerChanged() {
+    this.#tell();
+    if (!this.#isOver) return;
+    // Behind the end nothing follows. In the room whoever started it ends it, or anybody if they are not there any more.
+    if (!this.isTogether || this.#room.transport.by === this.#memberId) this.stop();
+    else setTimeout(() => this.#isOver && this.canMove && this.stop(), NOBODY_ENDS_MS);
+  }
+
+  get #isOver() {
+    return this.#player.state === "ended" && this.isPlaying && !this.isOpenEnded && !this.isClickOn;
+  }
+
+  // The count-in is heard here alone; the room starts when it is over.
+  #countIn(bars, atBeat) {
+    const at_ms = performance.now() + LEAD_MS + (bars * this.beatsPerBar * 60_000) / this.tempoBpm;
+    const early_ms = this.isTogether ? ROOM_LEAD_MS + (this.uncertaintyMs ?? 0) : 0;
+    this.#playout.halt();
+    this.#countInBars = bars;
+    this.#drawClick();
+    this.#playout.begin(secondsOf(atBeat, this.tempoBpm), at_ms);
+    this.#counting = setTimeout(() => this.#countedIn(atBeat, at_ms), at_ms - early_ms - performance.now());
+    this.#tell();
+  }
+
+  #countedIn(atBeat, at_ms) {
+    this.#counting = this.#countInBars = 0;
+    if (this.isTogether) {
+      this.#change({ playing: true, atBeat });
+      return;
+    }
+    this.#mine = { ...this.#mine, playing: true, anchorBeat: atBeat, anchorTime: at_ms };
+    this.#drawClick();
+    this.#showPlace();
+    this.#tell();
+  }
+
+  #dropCountIn() {
+    clearTimeout(this.#counting);
+    this.#counting = this.#countInBars = 0;
+  }
+
+  // The others see where whoever listens alone is.
+  #showPlace() {
+    if (this.#room && !this.#wantsTogether) showPlace(this.#room, this.#memberId, this.#mine);
+  }
+
+  // Be where whoever is followed is.
+  #takePlace() {
+    const theirs = this.#following && this.#room && placeOf(this.#room, this.#following);
+    if (!theirs) {
+      this.#following = null;
+      return;
+    }
+    this.#mine = theirs;
+    this.#apply({ atBarLine: true });
+    this.#showPlace();
+  }
+
+  #tell() {
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #problem(words) {
+    this.dispatchEvent(new CustomEvent("problem", { detail: { words } }));
+  }
+}

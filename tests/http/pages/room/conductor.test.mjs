@@ -1,0 +1,310 @@
+// The conductor, the transport's arithmetic and the places in a text, without a page: run by test_conductor.py, in Node.
+
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+const folder = pathToFileURL(`${process.argv[2]}/`);
+const module = (path) => import(new URL(path, folder));
+const { barInWords, beatAt, changed, nextBarLine, retuned, STANDING, tenthsInWords } = await module("room/transport.js");
+const { findPlaces } = await module("panels/places.js");
+const { Conductor } = await module("room/conductor.js");
+
+// The page's clock, in milliseconds; the server's is so far ahead.
+let now = 1_000;
+const AHEAD = 5_000;
+performance.now = () => now;
+mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+
+function pass(ms) {
+  now += ms;
+  mock.timers.tick(ms);
+}
+
+const ROOM_LEAD = 150;
+
+// As `sound/player.js`, but it only writes down what it is told.
+class Player extends EventTarget {
+  told = [];
+  state = "stopped";
+  #start = null;
+
+  prepare() {}
+
+  start(start) {
+    this.told.push(["start", start.position_s, start.atPerformance_ms]);
+    this.#start = start;
+  }
+
+  stop() {
+    this.#start = null;
+    this.told.push(["stop"]);
+  }
+
+  setLoop(loop) {
+    this.told.push(["loop", loop]);
+  }
+
+  setClick(click) {
+    this.click = click;
+  }
+
+  end() {
+    this.state = "ended";
+    this.dispatchEvent(new Event("state"));
+  }
+
+  get starts() {
+    return this.told.filter(([what]) => what === "start").map(([, ...rest]) => rest);
+  }
+
+  get position_s() {
+    return this.#start && this.#start.position_s + Math.max(0, now - this.#start.atPerformance_ms) / 1000;
+  }
+}
+
+// As the client's room: what is asked of it, it answers by `conductor.heard`, once it `answers`.
+class Room {
+  transport = { ...STANDING, version: 0 };
+  state = new Map();
+  clockUncertaintyMs = 2;
+  conductors = [];
+  refusal = null;
+
+  serverTimeAt(at = now) {
+    return at + AHEAD;
+  }
+
+  member(memberId) {
+    return ["ada", "bo"].includes(memberId) ? { memberId, displayName: memberId } : null;
+  }
+
+  async #set(wanted, by = "ada") {
+    if (this.refusal) throw this.refusal;
+    this.transport = { ...changed(this.transport, wanted, this.serverTimeAt(), ROOM_LEAD), by };
+    for (const each of this.conductors) each.heard({ type: "transport.state", payload: this.transport });
+  }
+
+  play(atBeat, by) {
+    return this.#set({ playing: true, atBeat }, by);
+  }
+
+  stop(by) {
+    return this.#set({ playing: false }, by);
+  }
+
+  setTransport(wanted, by) {
+    return this.#set(wanted, by);
+  }
+
+  async setState(key, value) {
+    if (value === null) this.state.delete(key);
+    else this.state.set(key, value);
+    for (const each of this.conductors) each.heard({ type: "state.changed", payload: { key, value } });
+  }
+}
+
+function stage({ role = "owner", memberId = "ada", room = new Room() } = {}) {
+  const player = new Player();
+  const song = { tempoBpm: 120, beatsPerBar: 4, lengthSeconds: 60 };
+  const rights = { isOwner: role === "owner", mayChange: role !== "listener" };
+  const conductor = new Conductor({ player, song, rights, memberId });
+  room.conductors.push(conductor);
+  const problems = [];
+  conductor.addEventListener("problem", ({ detail }) => problems.push(detail.words));
+  return { conductor, player, room, problems, song };
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("a place is read as bar and beat, and as minutes and tenths", () => {
+  assert.deepEqual([0, 3, 4, 16.999999999, 66, -1, -4].map((beat) => barInWords(beat, 4)), ["1.1", "1.4", "2.1", "5.2", "17.3", "−1.4", "−1.1"]);
+  assert.deepEqual([0, 32.45, 59.96, 3661].map(tenthsInWords), ["0:00.0", "0:32.4", "0:59.9", "61:01.0"]);
+});
+
+test("a bar line is the next one, also where a loop ends before it", () => {
+  const playing = { ...STANDING, playing: true, anchorBeat: 1, anchorTime: 1_000 };
+  assert.deepEqual(nextBarLine(playing, 1_000), { beat: 4, time_ms: 2_500 });
+  assert.deepEqual(nextBarLine(playing, 2_500), { beat: 4, time_ms: 2_500 });
+  const looping = { ...playing, loop: { startBeat: 1, endBeat: 3 } };
+  assert.deepEqual(nextBarLine(looping, 1_100), { beat: 1, time_ms: 2_000 });
+  assert.equal(beatAt(looping, 2_250), 1.5);
+});
+
+test("in another tempo the seconds stay", () => {
+  const playing = { ...STANDING, playing: true, anchorBeat: 8, anchorTime: 0 };
+  const slower = retuned(playing, { tempoBpm: 60, beatsPerBar: 4 }, 1_000);
+  assert.equal((beatAt(slower, 1_000) * 60) / 60, (beatAt(playing, 1_000) * 60) / 120);
+});
+
+test("alone it plays from where it stands, and stops where it is", () => {
+  const { conductor, player } = stage();
+  conductor.locate(8);
+  conductor.play();
+  assert.deepEqual(player.starts, [[4, now + 60]]);
+  assert.ok(conductor.isPlaying);
+  pass(1_060);
+  assert.equal(conductor.position().seconds, 5);
+  conductor.stop();
+  assert.equal(player.told.at(-1)[0], "stop");
+  assert.ok(Math.abs(conductor.position().beat - 10) < 1e-9);
+});
+
+test("together it begins when the room says, on the server's clock", async () => {
+  const { conductor, player, room } = stage();
+  conductor.connected(room);
+  conductor.play();
+  assert.ok(conductor.isPlaying, "what is pressed is shown at once");
+  await settled();
+  assert.deepEqual(player.starts, [[0, now + ROOM_LEAD]]);
+  pass(500);
+  conductor.stop();
+  assert.equal(player.told.at(-1)[0], "stop", "stopping does not wait");
+  await settled();
+  assert.equal(room.transport.playing, false);
+});
+
+test("whoever comes later falls in at the moment that was said", async () => {
+  const { room } = stage();
+  await room.play(4);
+  const late = stage({ memberId: "bo", room });
+  const at_ms = now + ROOM_LEAD;
+  pass(3_000);
+  late.conductor.connected(room);
+  assert.deepEqual(late.player.starts, [[2, at_ms]]);
+});
+
+test("what is refused is as it was, and says why", async () => {
+  const { conductor, player, room, problems } = stage();
+  conductor.connected(room);
+  room.refusal = Object.assign(new Error("Not now."), { code: "invalid_transport" });
+  conductor.play();
+  await settled();
+  assert.deepEqual([conductor.isPlaying, player.starts, problems], [false, [], ["Not now."]]);
+});
+
+test("a listener follows the room, and moves alone", async () => {
+  const { conductor, player, room, problems } = stage({ role: "listener" });
+  conductor.connected(room);
+  conductor.play();
+  assert.equal(problems.length, 1);
+  assert.equal(conductor.canMove, false);
+  await room.play(0, "bo");
+  assert.equal(player.starts.length, 1);
+  conductor.listenAlone();
+  conductor.stop();
+  assert.deepEqual([room.transport.playing, conductor.isPlaying], [true, false]);
+});
+
+test("alone in the room it goes on where it is, and shows the others where", async () => {
+  const { conductor, player, room } = stage();
+  const other = stage({ memberId: "bo", room });
+  conductor.connected(room);
+  other.conductor.connected(room);
+  conductor.play();
+  await settled();
+  conductor.listenAlone();
+  assert.equal(player.starts.length, 1, "no gap");
+  const [place] = other.conductor.others;
+  assert.deepEqual([place.memberId, place.isPlaying], ["ada", true]);
+  pass(1_150);
+  assert.ok(Math.abs(place.beat() - 2) < 1e-9);
+  conductor.locate(32);
+  assert.equal(room.transport.anchorBeat, 0, "the room is where it was");
+  conductor.listenTogether();
+  assert.equal(other.conductor.others.length, 0);
+});
+
+test("coming back it falls in at the room's next bar line", async () => {
+  const { conductor, player, room } = stage();
+  conductor.connected(room);
+  conductor.listenAlone();
+  conductor.play();
+  await room.play(0, "bo");
+  pass(1_000);
+  conductor.listenTogether();
+  // The room is at beat 1.7, and in half a second past 2.2: the next line is beat 4, 2,000 ms after its start.
+  assert.deepEqual(player.starts.at(-1), [2, now - 1_000 + ROOM_LEAD + 2_000]);
+});
+
+test("following a member is to hear what they hear", async () => {
+  const { conductor, player, room } = stage();
+  const other = stage({ memberId: "bo", room });
+  conductor.connected(room);
+  other.conductor.connected(room);
+  other.conductor.listenAlone();
+  other.conductor.locate(16);
+  other.conductor.play();
+  conductor.follow("bo");
+  assert.deepEqual([conductor.following, conductor.isTogether], ["bo", false]);
+  assert.deepEqual(player.starts.at(-1), other.player.starts.at(-1));
+  other.conductor.stop();
+  assert.equal(conductor.isPlaying, false);
+  conductor.play();
+  assert.equal(conductor.following, null, "whoever moves by themselves follows no more");
+});
+
+test("without a connection it plays on, and falls in when the room is back", async () => {
+  const { conductor, player, room } = stage();
+  conductor.connected(room);
+  conductor.play();
+  await settled();
+  conductor.disconnected();
+  assert.deepEqual([conductor.isPlaying, conductor.isTogether], [true, false]);
+  conductor.connected(room);
+  assert.equal(player.starts.length, 1, "it is the same, and goes on");
+  conductor.disconnected();
+  await room.stop("bo");
+  conductor.connected(room);
+  assert.equal(conductor.isPlaying, false);
+});
+
+test("a count-in is heard before the place, and the room starts when it is over", async () => {
+  const { conductor, player, room } = stage();
+  conductor.connected(room);
+  conductor.locate(8);
+  await settled();
+  conductor.play({ countInBars: 1 });
+  const at_ms = now + 60 + 2_000;
+  assert.deepEqual([player.starts.at(-1), player.click.countInBars], [[4, at_ms], 1]);
+  assert.equal(room.transport.playing, false);
+  pass(at_ms - ROOM_LEAD - 2 - now);
+  await settled();
+  assert.ok(Math.abs(room.transport.anchorTime - AHEAD - at_ms) <= 2);
+  conductor.stop();
+  conductor.play({ countInBars: 1 });
+  conductor.stop();
+  await settled();
+  pass(5_000);
+  await settled();
+  assert.equal(room.transport.playing, false, "stopped in the count-in, nothing begins");
+});
+
+test("behind the end whoever started it ends it, and the next press begins anew", async () => {
+  const { conductor, player, room } = stage();
+  const other = stage({ memberId: "bo", room });
+  conductor.connected(room);
+  other.conductor.connected(room);
+  conductor.locate(119);
+  await settled();
+  conductor.play();
+  await settled();
+  pass(1_000);
+  other.player.end();
+  assert.equal(room.transport.playing, true);
+  player.end();
+  await settled();
+  assert.equal(room.transport.playing, false);
+  conductor.play();
+  await settled();
+  assert.equal(room.transport.anchorBeat, 0);
+});
+
+test("the places in a text are found, and nothing else", () => {
+  const found = (text, options) => findPlaces(text, options).map(({ text: words, seconds, bar, beat }) => [words, seconds ?? [bar, beat]]);
+  assert.deepEqual(found("Too loud at 0:24. From bar 17, or Bar 11.3?"), [["0:24", 24], ["bar 17", [17, 1]], ["Bar 11.3", [11, 3]]]);
+  assert.deepEqual(found("(75:30.5), bar 9."), [["75:30.5", 4530.5], ["bar 9", [9, 1]]]);
+  assert.deepEqual(found("at 10:24:30, 0:61, 3:4, rebar 17, bar17, ratio 1.2:30, 2:30pm, 5:00-6:00"), []);
+  assert.deepEqual(found("https://example.org/a?t=0:24 www.example.org/bar 17 and http://x.org/#bar 3"), []);
+  assert.deepEqual(found("bar 0, bar 3.5, bar 3.4, bar 3.0", { beatsPerBar: 4 }), [["bar 3.4", [3, 4]]]);
+});
