@@ -42,6 +42,13 @@ export function groupTracks(uploads) {
   return tracks.sort((one, other) => one.position - other.position || byAge(one.takes[0], other.takes[0]));
 }
 
+// What the other takes of its track are, once `upload` is as it is: they share name and position, and one is chosen.
+export function takesBeside(upload, uploads) {
+  const others = uploads.filter(({ id, takeOf }) => id !== upload.id && takeOf === upload.takeOf);
+  const { name, position } = upload;
+  return others.map((take) => ({ ...take, name, position, chosen: take.chosen && !upload.chosen }));
+}
+
 // The position to ask for, so that the track comes to stand at `place` among the others (`tracks` with itself in it).
 export function positionAt(tracks, trackId, place) {
   const others = tracks.filter(({ id }) => id !== trackId).map(({ position }) => position);

@@ -11,7 +11,7 @@
 import { ask } from "../controls/api.js";
 import { colourClass } from "../controls/avatar.js";
 import { Annotations } from "./annotations.js";
-import { groupTracks, endsAt_s, isSound } from "./arrangement.js";
+import { endsAt_s, groupTracks, isSound, takesBeside } from "./arrangement.js";
 import { Collection } from "./collection.js";
 import { Edits } from "./edits.js";
 import { Mine } from "./mine.js";
@@ -209,7 +209,7 @@ export class Song extends EventTarget {
   put(upload) {
     if (this.#isClosed || upload.sessionId !== this.#id) return;
     const before = this.#uploads.get(upload.id);
-    this.#uploads.put(upload);
+    for (const take of [upload, ...takesBeside(upload, this.#uploads.all)]) this.#uploads.put(take);
     const isOrder = !before || ORDER.some((name) => before[name] !== upload[name]);
     this.#changed(isOrder ? "tracks" : "mix", upload.id);
     if (!before && !this.#people.has(upload.userId)) this.#readPeople();

@@ -136,6 +136,11 @@ test("takes of one track are one track; the chosen one is heard, and choosing is
   song.change("bb", { name: "Lead vox", position: -1 }).catch(() => {});
   assert.deepEqual([song.tracks[0].name, song.tracks[0].takes.map(({ name }) => name)], ["Lead vox", ["Lead vox", "Lead vox"]]);
   assert.deepEqual(song.sounding().map(({ id, uploadId, isHeard }) => [id, uploadId, isHeard]), [["t", "bb", true], ["ccc", "ccc", true]]);
+  // Whoever is not in the room hears of the one take only.
+  const alone = songOf(studio, takes);
+  await alone.refresh();
+  alone.put(upload("bb", { takeOf: "t", name: "Solo", position: 0.5 }));
+  assert.deepEqual(alone.track("t").takes.map(({ name, chosen }) => [name, chosen]), [["Solo", false], ["Solo", true]]);
 });
 
 test("solo and my volume are mine, are kept, and are not sent", async () => {

@@ -221,6 +221,7 @@ def test_the_room_is_told_of_what_others_bring(visit: Visit, site: Web, gateway:
     for page in (ada, bo):
         expect(page.get_by_text("vox.wav")).to_have_count(1)
     brought(site, session, "new.wav")
+    visit.expects("404")  # nobody tells the pages, and they may ask for more of it
     person(site, "Ada").delete(f"/api/upload/{gone}")
     gateway.do(gateway.fake.close, session, 1001)
     expect(log(bo)).to_contain_text("You are back.")
