@@ -86,6 +86,7 @@ export class Marks {
 
   #wireDrag(row, button, edge, marker) {
     let held = null;
+    let wasDragged = false;
     const beatAt = ({ clientX, altKey }) => {
       const { scale } = this.#view;
       const seconds = this.#view.secondsAt(clientX);
@@ -109,10 +110,14 @@ export class Marks {
     button.addEventListener("pointerup", () => {
       const { patch, before } = held ?? {};
       held = null;
+      wasDragged = Boolean(patch);
       if (patch) this.#change(before, patch);
     });
-    // Also what Enter and a finger mean.
-    button.addEventListener("click", (event) => event.detail < 2 && !held && this.#conductor.locate(marker().atBeat));
+    // Also what Enter and a finger mean. The end of a drag is a click, too.
+    button.addEventListener("click", (event) => {
+      if (event.detail < 2 && !wasDragged) this.#conductor.locate(marker().atBeat);
+      wasDragged = false;
+    });
   }
 
   #press(event, marker) {
