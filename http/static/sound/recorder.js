@@ -15,7 +15,8 @@ const TROUBLES = {
   NotAllowedError: "The browser may not use the microphone. Allow it in the address bar (the icon beside the address), then try again.",
   NotFoundError: "There is no microphone. Plug one in, or switch it on in the system's settings, then try again.",
   NotReadableError: "The microphone cannot be opened. Another program may be using it: close that one, then try again.",
-  OverconstrainedError: "That microphone is not there any more. Choose another one.",
+  // Firefox does not convert what a microphone brings at another rate.
+  NotSupportedError: "This browser cannot use a microphone that does not run at 48 kHz. Set it to 48 kHz in the system's settings, or use another browser.",
 };
 const INSECURE = "Browsers give the microphone only to pages with https (or on localhost). Open the studio with https, or ask whoever runs it to set it up.";
 const OTHER_TROUBLE = "The microphone cannot be used in this browser. Try another browser.";
@@ -72,14 +73,14 @@ export class Recorder extends EventTarget {
     const device = deviceId ? { deviceId: { exact: deviceId } } : {};
     const wanted = { ...CALLS, ...device, channelCount: { ideal: 2 }, sampleRate: { ideal: this.context.sampleRate } };
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
+      this.#stream = await streamOf(wanted);
       await this.context.audioWorklet.addModule(new URL("./recorder_worklet.js", import.meta.url));
+      this.#connect(this.device.inputs > 1 ? INPUTS[input] : INPUTS.first);
     } catch (error) {
       this.close();
       console.warn("microphone", error.name, error.message);
       throw new MicrophoneTrouble(TROUBLES[error.name] ?? OTHER_TROUBLE);
     }
-    this.#connect(this.device.inputs > 1 ? INPUTS[input] : INPUTS.first);
   }
 
   close() {
@@ -109,6 +110,16 @@ export class Recorder extends EventTarget {
     };
     const [track] = this.#stream.getAudioTracks();
     track.addEventListener("ended", () => this.dispatchEvent(new Event("ended")));
+  }
+}
+
+// The one that was used the last time may not be there any more: then any other.
+async function streamOf(wanted) {
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio: wanted });
+  } catch (error) {
+    if (error.name !== "OverconstrainedError") throw error;
+    return navigator.mediaDevices.getUserMedia({ audio: { ...wanted, deviceId: undefined } });
   }
 }
 
