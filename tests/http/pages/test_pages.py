@@ -17,7 +17,7 @@ from tests.postgres_server import PostgresServer, fresh_database
 
 NOWHERE = "0b7e1d0e-4a70-4c2f-9a52-7d4c3b1f0a11"
 FIRST_LOAD_BYTES = 150_000
-FIRST_LOAD_FILES = 48
+FIRST_LOAD_FILES = 49
 PAGES = ("/", "/about", "/signin", "/nothing/here")
 OWN_PAGES = ("/sessions", "/signout")
 ALL_PROVIDERS = {f"{name.upper()}_CLIENT_{part}": "x" for name in PROVIDER_NAMES for part in ("ID", "SECRET")}

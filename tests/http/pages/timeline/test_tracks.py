@@ -208,6 +208,7 @@ def test_removing_asks_first(visit: Visit, site: Web, gateway: GatewayThread) ->
 
 def test_the_room_is_told_of_what_others_bring(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """A line in the talk, a track; whoever brought it sees it once; what was missed is there after coming back."""
+    visit.expects("404")  # what is being asked about a file when it goes
     session = new_session(site, "Ada", "Bo")
     gone = brought(site, session, "old.wav")
     ada, bo = join(visit(studio(session), who="Ada")), join(visit(studio(session), who="Bo"))
