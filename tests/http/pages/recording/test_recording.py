@@ -39,41 +39,6 @@ LOOPBACK: Final = """() => {
 }"""
 """A cable from what the page plays to its microphone, 80 ms long, once it is plugged in."""
 
-STAGE: Final = """async () => {
-    const { session: sessionId, person: memberId } = document.getElementById("main").dataset;
-    const base = document.querySelector("script[src$='studio.js']").src;
-    const { Player } = await import(new URL("sound/player.js", base));
-    const { Recording } = await import(new URL("panels/recording.js", base));
-    const { offerUnfinished } = await import(new URL("panels/unfinished.js", base));
-    const host = document.createElement("div");
-    document.getElementById("main").prepend(host);
-    const player = new Player();
-    const song = Object.assign(new EventTarget(), {
-        tracks: [],
-        put: (upload) => song.tracks.push({ id: upload.takeOf, name: upload.name, takes: [upload] }),
-    });
-    const { uploads } = await (await fetch(`/api/upload/list?sessionId=${sessionId}`)).json();
-    for (const { upload } of uploads) song.put(upload);
-    player.setTracks(uploads.map(({ upload }) => ({ ...upload, uploadId: upload.id })));
-    const conductor = {
-        isPlaying: false,
-        loop: null,
-        position: () => ({ seconds: 0 }),
-        play: ({ countInBars }) => {
-            conductor.isPlaying = true;
-            player.setClick({ isOn: false, tempoBpm: 240, beatsPerBar: 4, countInBars });
-            player.start({ position_s: 0 });
-        },
-        stop: () => {
-            conductor.isPlaying = false;
-            player.stop();
-        },
-    };
-    const page = { sessionId, memberId, rights: { mayChange: true }, song, conductor, player, timeline: null, host };
-    window.recording = new Recording({ ...page, share: () => {}, lost: () => false });
-    await offerUnfinished({ host, sessionId, memberId, lost: () => false });
-}"""
-"""What joins the parts: a song, and Play that begins at its beginning."""
 BAND: Final = noise(4.0, channels=1, level=0.2)
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -87,13 +52,9 @@ def status(page: Page) -> Locator:
     return strip(page).get_by_role("status").first
 
 
-def press_record(page: Page) -> None:
-    page.evaluate("recording.toggle()")
-
-
 def record(page: Page, length: str) -> None:
-    """Press Record, and wait until the recording is so long."""
-    press_record(page)
+    """Press R, and wait until the recording is so long."""
+    page.keyboard.press("r")
     expect(status(page)).to_have_text("Recording")
     expect(strip(page).get_by_label("Length")).to_have_text(length)
 
@@ -105,13 +66,12 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     site.do(SegmentWorker(SegmentQueue(site.database), site.stores.storage, DirectCutting).make_next())
     page = visit(studio(session), who="Ada")
     page.evaluate(LOOPBACK)
-    page.evaluate(STAGE)
-    press_record(page)
+    page.keyboard.press("r")
     expect(strip(page)).to_contain_text("the browser asks whether the studio may use your microphone")
     strip(page).get_by_role("button", name="Use the microphone").click()
     expect(status(page)).to_have_text("Ready. Press Record, or the key R.")
     record(page, "0:02")
-    press_record(page)
+    page.keyboard.press("r")
     expect(status(page)).to_contain_text("Saved: Recording 2")
     (take,) = [upload for upload in list_stems(site, session) if upload["id"] != band]
     assert (take["name"], take["offsetSeconds"], take["takeOf"]) == ("Recording 2", 0, take["id"])
@@ -130,12 +90,11 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     expect(strip(page)).to_contain_text("measured on this device")
     strip(page).get_by_label("Into").select_option("New take of Recording 2")
     strip(page).get_by_label("Count in one bar").uncheck()
+    page.get_by_role("button", name="To the start").click()
     strip(page).get_by_role("button", name="Record", exact=True).click()
     expect(strip(page).get_by_label("Length")).to_have_text("0:03")
     page.close(run_before_unload=False)
-    again = visit.reopened(page, studio(session))
-    again.evaluate(STAGE)
-    offer = again.get_by_role("region", name="Unfinished recording")
+    offer = visit.reopened(page, studio(session)).get_by_role("region", name="Unfinished recording")
     expect(offer).to_contain_text("A recording of 0:02 was not finished: Recording 2 take 2.")
     offer.get_by_role("button", name="Keep it").click()
     expect(offer).to_contain_text("Saved: Recording 2 take 2.")
@@ -145,7 +104,7 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     assert (rest["takeOf"], rest["chosen"], rest["offsetSeconds"]) == (take["id"], True, 0)
     content = person(site, "Ada").get(f"/api/upload/{rest['id']}/content").content
     assert abs(lag_s(np.asarray(soundfile.read(io.BytesIO(content))[0], np.float64))) < PLACED_S
-    assert again.evaluate("localStorage.getItem('omnisonic.recordings')") is None
+    assert visit.pages[-1].evaluate("localStorage.getItem('omnisonic.recordings')") is None
 
 
 def lag_s(heard: Sound) -> float:
