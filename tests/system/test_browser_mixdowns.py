@@ -29,7 +29,7 @@ LASTS_S: Final = 3.0
 BEGINS_S: Final = 0.5
 EDGE_S: Final = 0.01
 """Where it begins and ends a resampler rings."""
-MADE_MS: Final = 20_000
+MADE_MS: Final = 60_000
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
