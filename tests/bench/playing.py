@@ -4,12 +4,14 @@ usage: python -m tests.bench.playing [--stems 8] [--minutes 4] [--starts 5] [--t
 
 On this machine: a web and a worker, which cut the stems into segments, and Chromium without a window or a sound card.
 First sound is when the mixer's meter moves; the delay of the mixer (30 ms) and that of the sound card come after it.
-Memory is that of the page's process (proportional set size, proc(5)). Frames are counted while all meters are read.
+Memory is that of the page's process (proportional set size, proc(5)), in a browser that nobody debugs: a debugger keeps
+all that a page has fetched. Frames are counted while all meters are read.
 """
 
 import argparse
 import asyncio
 import io
+import json
 import os
 import re
 import statistics
@@ -19,7 +21,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 import httpx
@@ -30,14 +34,14 @@ from playwright.sync_api import Browser, Page
 from omnisonic.http.core.static_files import StaticFiles
 from omnisonic.stores.database.migrations import migrate
 from tests.bench.web import OURS, SECRET, furnish, running
-from tests.http.browsing import running_browser
+from tests.http.browsing import ARGUMENTS, CHROMIUM, running_browser
 from tests.postgres_server import running_postgres
 from tests.valkey_server import running_valkey
 
 RATE_HZ: Final = 48_000
 CUT_S: Final = 600.0
-LISTEN_S: Final = 35
-"""Over three seams."""
+LISTEN_S: Final = 60
+"""Over six seams."""
 TOGETHER_S: Final = 180
 PREPARED: Final = """async () => {
     player.prepare(3);
@@ -101,6 +105,12 @@ def upload(client: httpx.Client, session: str, stems: int, minutes: float) -> li
     return ids
 
 
+def tracks_of(ids: list[str]) -> list[dict[str, Any]]:
+    """The tracks of these uploads."""
+    mix = {"gainDb": -12, "pan": 0, "muted": False, "offsetSeconds": 0}
+    return [{"id": upload_id, "uploadId": upload_id, **mix} for upload_id in ids]
+
+
 @contextmanager
 def page_of(browser: Browser, port: int, cookie: str, ids: list[str]) -> Iterator[Page]:
     """A page with a player of these uploads, in a profile of its own, that may make sounds."""
@@ -109,9 +119,7 @@ def page_of(browser: Browser, port: int, cookie: str, ids: list[str]) -> Iterato
     profile.add_cookies([{"name": "omnisonic", "value": cookie, "url": url}])
     page = profile.new_page()
     page.goto(f"{url}/sessions")
-    mix = {"gainDb": -12, "pan": 0, "muted": False, "offsetSeconds": 0}
-    tracks = [{"id": upload_id, "uploadId": upload_id, **mix} for upload_id in ids]
-    page.evaluate(PLAYER, [StaticFiles().url("sound/player.js"), tracks])
+    page.evaluate(PLAYER, [StaticFiles().url("sound/player.js"), tracks_of(ids)])
     page.mouse.click(2, 2)
     yield page
     profile.close()
@@ -138,21 +146,64 @@ def descendants(pid: int) -> list[int]:
     return children + [each for child in children for each in descendants(child)]
 
 
+@contextmanager
+def own_page(port: int, cookie: str, ids: list[str]) -> Iterator[str]:
+    """The address of a page that plays by itself. What it asks for comes from the studio."""
+    script = f"""<!doctype html><body><script type="module">
+        import {{ Player }} from "{StaticFiles().url("sound/player.js")}";
+        const player = new Player();
+        player.setTracks({json.dumps(tracks_of(ids))});
+        player.start({{ position_s: 5 }});
+    </script>"""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/":
+                status, media_type, body = 200, "text/html", script.encode()
+            else:
+                headers = {"Cookie": f"omnisonic={cookie}"}
+                answer = httpx.get(f"http://127.0.0.1:{port}{self.path}", headers=headers, timeout=60)
+                status, media_type, body = answer.status_code, answer.headers["Content-Type"], answer.content
+            self.send_response(status)
+            self.send_header("Content-Type", media_type)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def measure_memory(port: int, cookie: str, ids: list[str]) -> None:
+    """Print how much memory a page takes that plays on and on."""
+    with tempfile.TemporaryDirectory() as profile, own_page(port, cookie, ids) as address:
+        options = ("--headless", "--autoplay-policy=no-user-gesture-required", f"--user-data-dir={profile}")
+        browser = subprocess.Popen([str(CHROMIUM), *ARGUMENTS, *options, address], stderr=subprocess.DEVNULL)
+        try:
+            memory = []
+            for _ in range(LISTEN_S):
+                time.sleep(1)
+                memory.append(page_megabytes())
+        finally:
+            browser.kill()  # SIGTERM leaves it running
+            browser.wait()
+    print(f"memory of a page over {LISTEN_S} s: {statistics.median(memory):.0f} MB, {max(memory):.0f} MB at most")
+
+
 def measure_one(page: Page, minutes: float, starts: int) -> None:
     """Print the figures of one browser."""
-    before = page_megabytes()
     length_s = 60 * minutes
     for number in range(starts):
         first, last = page.evaluate("(at) => start(at)", round(length_s * (number + 0.5) / (starts + 1), 3))
         print(f"start {number + 1}: first sound after {first:.0f} ms, all after {last:.0f} ms")
     first, last = page.evaluate(PREPARED)
     print(f"where it was prepared: first sound after {first:.0f} ms, all after {last:.0f} ms")
-    memory = []
-    for _ in range(LISTEN_S):
-        page.wait_for_timeout(1000)
-        memory.append((page_megabytes(), page.evaluate("player.bytes") / 1e6))
-    pages, decoded = zip(*memory, strict=True)
-    print(f"memory of the page: {before:.0f} MB before, {max(pages):.0f} MB at most, of it {max(decoded):.0f} decoded")
     print(f"frames a second with meters: {page.evaluate('frames(5)'):.0f}")
     page.evaluate("player.stop()")
 
@@ -207,6 +258,7 @@ def main() -> None:
                 headers = {"Cookie": f"omnisonic={cookie}", "Origin": f"http://127.0.0.1:{port}"}
                 with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
                     ids = upload(client, session, args.stems, args.minutes)
+                measure_memory(port, cookie, ids)
                 with running_browser() as browser, page_of(browser, port, cookie, ids) as page:
                     measure_one(page, args.minutes, args.starts)
                     with page_of(browser, port, cookie, ids) as other:
