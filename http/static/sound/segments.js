@@ -16,6 +16,7 @@ const LONGEST_RETRY_MS = 8_000;
 // One failure is nothing to speak of: it is asked again before anybody hears it.
 const FAILURES_TOLD = 3;
 const DECODES = 2;
+const PRESSURE_BYTES = 16 * 2 ** 20;
 const TOO_SLOW = new Problem(0, "unreachable", UNREACHABLE);
 export const UNDECODABLE = "This browser cannot decode it. Download it to hear it.";
 
@@ -276,8 +277,12 @@ async function fetchFromStudio(uploadId, segment, version, { signal, isFresh }) 
 // A context of 48 kHz decodes segments to the sample; one that does not play needs no press of a button first.
 function makeDecoder() {
   let context = null;
-  return (bytes) => {
+  return async (bytes) => {
     context ??= new OfflineAudioContext(2, 1, RATE_HZ);
-    return context.decodeAudioData(bytes);
+    const buffer = await context.decodeAudioData(bytes);
+    // Chromium keeps the encoded bytes until it collects garbage, and does not count them towards when it does so. This
+    // is counted, and takes no memory, because nobody writes to it.
+    new ArrayBuffer(PRESSURE_BYTES);
+    return buffer;
   };
 }
