@@ -1,0 +1,107 @@
+"""Make the documents' pictures in a folder: studio.png, studio-phone.png and studio.webm, 20 s of the page at work.
+
+usage: bin/pictures [FOLDER]
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Page, expect
+
+from tests.cli.running import running
+from tests.http.browsing import running_browser, send_message
+from tests.pictures.band import OTHERS, OWNER, Band, gather
+from tests.pictures.screen import recorded
+from tests.system.studio import SETTINGS, Served
+
+PHONE: Final = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+WIDTH: Final = 1280
+HEIGHT: Final = 720
+"""Of the recording."""
+
+
+def play_chorus(page: Page) -> None:
+    """Go where the last message says, and play."""
+    page.get_by_role("button", name="bar 13").click()
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+
+
+def talk(mine: Page, bo: Page, cy: Page) -> None:
+    """What the band has said so far."""
+    send_message(cy, "The pickup at bar 11.3 drags a little.")
+    send_message(bo, "Better? The second take has the nicer ending.")
+    send_message(mine, "Yes. From the chorus, all together: bar 13")
+
+
+def listen_alone(page: Page) -> None:
+    """Play another place, for oneself."""
+    page.get_by_title("Who is here").click()
+    page.get_by_role("button", name="Listen alone").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="bar 11.3").click()
+    page.get_by_role("button", name="Play", exact=True).click()
+
+
+def take_picture(path: Path, mine: Page, shown: Page) -> None:
+    """Of the page that is `shown`, while the song plays."""
+    play_chorus(mine)
+    mine.wait_for_timeout(4000)
+    mine.mouse.move(640, 790)
+    shown.screenshot(path=path)
+    mine.get_by_role("button", name="Pause", exact=True).click()
+
+
+def record_page(folder: Path, mine: Page, bo: Page, band: Band) -> None:
+    """20 seconds: play, somebody mixes, a comment comes, a jump to a place that was named, a take is chosen."""
+    mine.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    mine.get_by_role("button", name="To the start").click()
+    with recorded(mine) as screen:
+        mine.wait_for_timeout(1000)
+        mine.get_by_role("button", name="Play", exact=True).click()
+        mine.wait_for_timeout(3500)
+        band.mix("Bo", "Rhodes", gainDb=-5)
+        mine.wait_for_timeout(1500)
+        send_message(bo, "Rhodes up a little. Listen at bar 17")
+        mine.wait_for_timeout(2500)
+        mine.get_by_role("button", name="bar 17").last.click()
+        mine.wait_for_timeout(2500)
+        band.mix("Cy", "Backing vox", muted=False)
+        mine.wait_for_timeout(2000)
+        mine.get_by_role("tab", name="Comments").click()
+        mine.wait_for_timeout(1000)
+        band.comment("Cy", "This is the one.", atBeat=72)
+        mine.wait_for_timeout(3000)
+        mine.get_by_role("tab", name="Activity").click()
+        mine.wait_for_timeout(2000)
+        mine.get_by_role("button", name="Pause", exact=True).click()
+        mine.wait_for_timeout(1000)
+    screen.write(folder / "studio.webm")
+
+
+def main(folder: Path) -> None:
+    """Make all of them."""
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        running("serve", OMNISONIC_DATA_DIR=temporary, **SETTINGS) as command,
+        running_browser() as browser,
+    ):
+        studio = Served(command, Path(temporary))
+        band = gather(f"http://127.0.0.1:{studio.visitors.web_port}", Path(temporary))
+        mine = band.open_page(browser, OWNER)
+        bo = band.open_page(browser, OTHERS[0])
+        cy = band.open_page(browser, OTHERS[1])
+        talk(mine, bo, cy)
+        listen_alone(cy)
+        take_picture(folder / "studio.png", mine, mine)
+        record_page(folder, mine, bo, band)
+        bo.context.close()
+        take_picture(folder / "studio-phone.png", mine, band.open_page(browser, OTHERS[0], **PHONE))
+    for path in sorted(folder.glob("studio*.*")):
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
