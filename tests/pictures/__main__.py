@@ -1,4 +1,4 @@
-"""Make the documents' pictures in a folder: studio.png, studio-phone.png and studio.webm, 20 s of the page at work.
+"""Make the documents' pictures in a folder: studio.png, studio-phone.png and studio.mp4, 20 s of the page at work.
 
 usage: bin/pictures [FOLDER]
 """
@@ -11,7 +11,7 @@ from typing import Final
 from playwright.sync_api import Page, expect
 
 from tests.cli.running import running
-from tests.http.browsing import running_browser, send_message
+from tests.http.browsing import log, running_browser, send_message
 from tests.pictures.band import OTHERS, OWNER, Band, gather
 from tests.pictures.screen import recorded
 from tests.system.studio import SETTINGS, Served
@@ -22,9 +22,14 @@ HEIGHT: Final = 720
 """Of the recording."""
 
 
+def go(page: Page, place: str) -> None:
+    """Press a place that was named in the talk."""
+    log(page).get_by_role("button", name=place, exact=True).click()
+
+
 def play_chorus(page: Page) -> None:
     """Go where the last message says, and play."""
-    page.get_by_role("button", name="bar 13").click()
+    go(page, "bar 13")
     page.get_by_role("button", name="Play", exact=True).click()
     expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
 
@@ -41,7 +46,7 @@ def listen_alone(page: Page) -> None:
     page.get_by_title("Who is here").click()
     page.get_by_role("button", name="Listen alone").click()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="bar 11.3").click()
+    go(page, "bar 11.3")
     page.get_by_role("button", name="Play", exact=True).click()
 
 
@@ -66,7 +71,7 @@ def record_page(folder: Path, mine: Page, bo: Page, band: Band) -> None:
         mine.wait_for_timeout(1500)
         send_message(bo, "Rhodes up a little. Listen at bar 17")
         mine.wait_for_timeout(2500)
-        mine.get_by_role("button", name="bar 17").last.click()
+        go(mine, "bar 17")
         mine.wait_for_timeout(2500)
         band.mix("Cy", "Backing vox", muted=False)
         mine.wait_for_timeout(2000)
@@ -78,7 +83,7 @@ def record_page(folder: Path, mine: Page, bo: Page, band: Band) -> None:
         mine.wait_for_timeout(2000)
         mine.get_by_role("button", name="Pause", exact=True).click()
         mine.wait_for_timeout(1000)
-    screen.write(folder / "studio.webm")
+    screen.write(folder / "studio.mp4")
 
 
 def main(folder: Path) -> None:

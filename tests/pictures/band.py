@@ -74,8 +74,8 @@ def gather(url: str, data: Path) -> Band:
     for name, begin, end in SECTIONS:
         section = {"name": name, "atBeat": _beat(begin), "endBeat": _beat(end)}
         _answer(mine.post(f"/api/sessions/{session_id}/markers", json=section))
-    for member, text, bar, name in COMMENTS:
-        band.comment(member, text, atBeat=_beat(bar), uploadId=name and band.uploads[name])
+    for member, text, bar, track in COMMENTS:
+        band.comment(member, text, atBeat=_beat(bar), uploadId=track and band.uploads[track])
     for name in band.uploads:
         _wait_for_segments(band, name)
     return band

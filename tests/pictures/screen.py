@@ -1,4 +1,4 @@
-"""A recording of a page: the pictures that Chromium shows, in a WebM of VP9 at a steady rate."""
+"""A recording of a page: the pictures that Chromium shows, in an MP4 (H.264) at a steady rate."""
 
 import base64
 import io
@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import av
 import av.video
+from av.video.frame import PictureType
 from playwright.sync_api import Page
 
 RATE: Final = 15
 """Pictures a second."""
-QUALITY: Final = {"crf": "36", "b": "0", "deadline": "good", "cpu-used": "2", "row-mt": "1"}
+QUALITY: Final = {"crf": "27", "preset": "fast"}
 LONGEST_GAP: Final = 150
 """Pictures between two that stand for themselves. A player can seek to those."""
 
@@ -33,8 +34,8 @@ class Screen:
 
     def write(self, path: Path) -> None:
         """Write all of it. A picture stays until the next one."""
-        with av.open(str(path), "w", format="webm") as file:
-            stream = file.add_stream("libvpx-vp9", rate=RATE, options=QUALITY)
+        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as file:
+            stream = file.add_stream("libx264", rate=RATE, options=QUALITY)
             assert isinstance(stream, av.video.VideoStream)
             stream.width, stream.height, stream.pix_fmt = self.width, self.height, "yuv420p"
             stream.codec_context.gop_size = LONGEST_GAP
@@ -51,9 +52,12 @@ class Screen:
             while coming[0] <= self.begun_s + number / RATE:
                 new, coming = coming[1], next(pictures)
             shown = new or self.pictures[0][1]
-            with av.open(io.BytesIO(shown), format="jpeg_pipe") as file:
+            with av.open(io.BytesIO(shown), "r", format="jpeg_pipe") as file:
                 frame = next(file.decode(video=0))
-            yield frame.reformat(self.width, self.height, "yuv420p")
+            frame = frame.reformat(self.width, self.height, "yuv420p")
+            # Otherwise each would be stored whole, as a JPEG is.
+            frame.pict_type = PictureType.NONE
+            yield frame
 
 
 @contextmanager

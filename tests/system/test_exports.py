@@ -137,7 +137,7 @@ def check_made(band: Band, objects: list[str]) -> None:
     assert (got.status_code, got.content[:4], len(got.content)) == (200, b"fLaC", state["fileSize"])
 
 
-def test_a_band_takes_its_stems_home(band: Band) -> None:
+def test_a_band_downloads_its_stems(band: Band) -> None:
     """Every track from bar 1 on, as long as the longest, with the projects; and the files as they came."""
     band.client.patch(f"/api/upload/{band.stem}", json={"offsetSeconds": 0.5, "muted": True})
     band.upload("bass.flac", 0.0)

@@ -40,7 +40,7 @@ def bring(client: httpx.Client, session: dict[str, Any], *files: tuple[str, byte
     return [brought(client, name=name, content=content, session=session["id"]) for name, content in files]
 
 
-def test_everybody_in_a_session_takes_its_files_home(web: Web, ada: httpx.Client, session: dict[str, Any]) -> None:
+def test_everybody_in_a_session_downloads_all_its_files(web: Web, ada: httpx.Client, session: dict[str, Any]) -> None:
     """As they came, in their order, other takes and pictures as well; without what is in the bin. The size is known."""
     files = [("take.wav", wav(0.2)), ("Cover.PNG", png()), ("take.wav", wav(0.1)), ("nul", wav(0.3))]
     uploads = bring(ada, session, *files, ("gone.wav", wav(0.05)))
@@ -64,7 +64,7 @@ def test_everybody_in_a_session_takes_its_files_home(web: Web, ada: httpx.Client
     assert (head.headers["Content-Length"], head.content) == (answer.headers["Content-Length"], b"")
 
 
-def test_what_cannot_be_taken_home_is_said(web: Web, ada: httpx.Client, session: dict[str, Any]) -> None:
+def test_originals_that_cannot_be_downloaded_are_refused_with_a_reason(web: Web, ada: httpx.Client, session: dict[str, Any]) -> None:
     """A session without files, another format, and somebody else's session."""
     empty = ada.get(path_of(session))
     assert (empty.status_code, empty.json()["code"]) == (409, "no_files")
