@@ -3,8 +3,10 @@
 usage: bin/pictures [FOLDER]
 """
 
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -60,34 +62,40 @@ def take_picture(path: Path, mine: Page, shown: Page) -> None:
 
 
 def record_page(folder: Path, mine: Page, bo: Page, band: Band) -> None:
-    """20 seconds: play, somebody mixes, a comment comes, a jump to a place that was named, a take is chosen."""
+    """20 seconds: play, somebody mixes, a comment comes, a jump to a place that was named."""
     mine.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     mine.get_by_role("button", name="To the start").click()
     with recorded(mine) as screen:
-        mine.wait_for_timeout(1000)
+
+        def wait_until(second: float) -> None:
+            mine.wait_for_timeout(max(1.0, 1000 * (screen.begun_s + second - time.time())))
+
+        wait_until(0.5)
         mine.get_by_role("button", name="Play", exact=True).click()
-        mine.wait_for_timeout(3500)
+        wait_until(3)
         band.mix("Bo", "Rhodes", gainDb=-5)
-        mine.wait_for_timeout(1500)
+        wait_until(4.5)
         send_message(bo, "Rhodes up a little. Listen at bar 17")
-        mine.wait_for_timeout(2500)
+        wait_until(7)
         go(mine, "bar 17")
-        mine.wait_for_timeout(2500)
+        wait_until(10)
         band.mix("Cy", "Backing vox", muted=False)
-        mine.wait_for_timeout(2000)
+        wait_until(12)
         mine.get_by_role("tab", name="Comments").click()
-        mine.wait_for_timeout(1000)
+        wait_until(13.5)
         band.comment("Cy", "This is the one.", atBeat=72)
-        mine.wait_for_timeout(3000)
+        wait_until(16)
         mine.get_by_role("tab", name="Activity").click()
-        mine.wait_for_timeout(2000)
+        wait_until(19)
         mine.get_by_role("button", name="Pause", exact=True).click()
-        mine.wait_for_timeout(1000)
+        wait_until(20)
     screen.write(folder / "studio.mp4")
 
 
 def main(folder: Path) -> None:
     """Make all of them."""
+    # So that the studio ends as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory() as temporary,
         running("serve", OMNISONIC_DATA_DIR=temporary, **SETTINGS) as command,
@@ -102,6 +110,7 @@ def main(folder: Path) -> None:
         listen_alone(cy)
         take_picture(folder / "studio.png", mine, mine)
         record_page(folder, mine, bo, band)
+        mine.get_by_role("tab", name="Talk").click()
         bo.context.close()
         take_picture(folder / "studio-phone.png", mine, band.open_page(browser, OTHERS[0], **PHONE))
     for path in sorted(folder.glob("studio*.*")):

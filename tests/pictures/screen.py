@@ -13,6 +13,7 @@ from typing import Any, Final
 import av
 import av.video
 from av.video.frame import PictureType
+from av.video.reformatter import ColorRange
 from playwright.sync_api import Page
 
 RATE: Final = 15
@@ -54,7 +55,9 @@ class Screen:
             shown = new or self.pictures[0][1]
             with av.open(io.BytesIO(shown), "r", format="jpeg_pipe") as file:
                 frame = next(file.decode(video=0))
-            frame = frame.reformat(self.width, self.height, "yuv420p")
+            frame = frame.reformat(
+                self.width, self.height, "yuv420p", src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG
+            )
             # Otherwise each would be stored whole, as a JPEG is.
             frame.pict_type = PictureType.NONE
             yield frame
@@ -76,5 +79,6 @@ def recorded(page: Page) -> Iterator[Screen]:
     devtools.send("Page.startScreencast", {"format": "jpeg", "quality": 92, "everyNthFrame": 2})
     yield screen
     screen.ended_s = time.time()
+    devtools.remove_listener("Page.screencastFrame", shown)
     devtools.send("Page.stopScreencast")
     devtools.detach()
