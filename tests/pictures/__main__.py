@@ -113,7 +113,7 @@ def main(folder: Path) -> None:
         mine.get_by_role("tab", name="Talk").click()
         bo.context.close()
         take_picture(folder / "studio-phone.png", mine, band.open_page(browser, OTHERS[0], **PHONE))
-    for path in sorted(folder.glob("studio*.*")):
+    for path in sorted(folder.glob("studio*.[pm][np][g4]")):
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
