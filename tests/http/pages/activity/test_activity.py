@@ -221,8 +221,15 @@ def test_it_fits_on_every_screen(visit: Visit, site: Web, width: int) -> None:
         expect(control).to_have_accessible_name(re.compile("Activity|Undo"))
         box = control.bounding_box()
         assert box is not None
-        assert min(box["width"], box["height"]) >= 44
+        assert round(min(box["width"], box["height"]), 1) >= 44
     expect(undo(activity(page).first)).to_have_accessible_description(re.compile("^W+ moved W+ from 0 s to 12.5 s$"))
+    place, words = (
+        page.locator(f".activity-item {part}").first.bounding_box() for part in (".avatar", ".activity-words")
+    )
+    assert place is not None
+    assert words is not None
+    assert place["x"] + place["width"] <= words["x"]
+    assert words["width"] > 120
 
 
 def test_by_keyboard_alone(visit: Visit, site: Web) -> None:
