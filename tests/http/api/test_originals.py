@@ -64,7 +64,9 @@ def test_everybody_in_a_session_downloads_all_its_files(web: Web, ada: httpx.Cli
     assert (head.headers["Content-Length"], head.content) == (answer.headers["Content-Length"], b"")
 
 
-def test_originals_that_cannot_be_downloaded_are_refused_with_a_reason(web: Web, ada: httpx.Client, session: dict[str, Any]) -> None:
+def test_originals_that_cannot_be_downloaded_are_refused_with_a_reason(
+    web: Web, ada: httpx.Client, session: dict[str, Any]
+) -> None:
     """A session without files, another format, and somebody else's session."""
     empty = ada.get(path_of(session))
     assert (empty.status_code, empty.json()["code"]) == (409, "no_files")

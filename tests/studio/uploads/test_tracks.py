@@ -190,7 +190,7 @@ async def test_a_choice_is_undone(band: Band) -> None:
 
 
 async def test_takes_are_split_off_and_joined(band: Band) -> None:
-    """Also the one that the track began with; undoing it brings each back to the name, position and choice that it had."""
+    """Also the one that the track began with; undoing it restores name, position and choice of each."""
     bass, keys = await brought(band, "Bass.wav"), await brought(band, "Keys.wav")
     take = await brought(band, "Bass 2.wav", bass.id)
     await band.mix("ada", keys, name="Piano")
