@@ -394,7 +394,6 @@ if (localStorage.getItem("omnisonic.recordings")) {
 }
 import("./panels/unread.js").then(async ({ Unread }) => {
   parts.unread = new Unread(sessionId, memberId);
-  const session = await refresh();
-  const counts = session?.seenAt !== undefined ? await parts.unread.count(session) : {};
+  const counts = await parts.unread.count();
   for (const [name, count] of Object.entries(counts)) if (count) tabs.news(name, count);
 });

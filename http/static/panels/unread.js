@@ -24,11 +24,12 @@ export class Unread {
   }
 
   // How many are new: `{ talk, comments, activity }`. Knowing is a comfort: what cannot be read counts nothing.
-  async count({ seenAt, unread }) {
-    this.#begin();
-    if (!unread || !seenAt) return {};
-    const since = Date.parse(seenAt);
-    const isNew = (at, by) => Date.parse(at) > since && by !== this.#myId;
+  async count() {
+    const seen = await this.#begin();
+    if (seen === null) return {};
+    // What comes later the room says.
+    const [since, until] = [Date.parse(seen.previouslySeenAt), Date.parse(seen.seenAt)];
+    const isNew = (at, by) => Date.parse(at) > since && Date.parse(at) <= until && by !== this.#myId;
     const [said, written, done] = await Promise.all([
       read(`/api/rooms/${this.#sessionId}/messages`, "messages"),
       read(`${this.#path}/comments`, "comments"),
@@ -41,11 +42,19 @@ export class Unread {
     };
   }
 
-  #begin() {
-    this.#tell();
+  // Until when everything was seen: `{ previouslySeenAt, seenAt }`, before this page and now.
+  async #begin() {
+    if (document.visibilityState !== "visible") {
+      await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+    }
     document.addEventListener("visibilitychange", () => this.#tell());
     addEventListener("pagehide", () => this.#tell());
     setInterval(() => this.#isDue && document.visibilityState === "visible" && this.#tell(), EVERY_MS);
+    try {
+      return await ask("POST", `${this.#path}/seen`);
+    } catch {
+      return null;
+    }
   }
 
   // `keepalive`: it arrives also when the page is being left.

@@ -138,7 +138,10 @@ def test_what_was_changed_meanwhile_says_so(visit: Visit, site: Web) -> None:
 
 
 def test_unseen_it_counts_and_names_nothing(visit: Visit, site: Web, gateway: GatewayThread) -> None:
-    """What is on the page is named once; what others do is counted, what one does oneself is not."""
+    """What is on the page is named once; what others do is counted, what one does oneself is not.
+
+    It is counted from the last time that the session was seen: Bo joined it meanwhile.
+    """
     session = new_session(site, "Ada", "Bo")
     take = brought(site, session)
     page = join(visit(studio(session), who="Ada"))
@@ -146,8 +149,8 @@ def test_unseen_it_counts_and_names_nothing(visit: Visit, site: Web, gateway: Ga
     for who, change in (("Bo", {"gainDb": -6}), ("Bo", {"gainDb": -7}), ("Ada", {"pan": 1}), ("Bo", {"muted": True})):
         mix(site, who, take, **change)
         pass_on(site, gateway, "activity.added")
-    expect(tab(page)).to_have_accessible_name("Activity, 2 new")
-    expect(page).to_have_title("(2) Night jam · Omnisonic Studio")
+    expect(tab(page)).to_have_accessible_name("Activity, 3 new")
+    expect(page).to_have_title("(3) Night jam · Omnisonic Studio")
     expect(page.get_by_text("take.wav")).to_have_count(1)
     opened(page)
     expect(activity(page)).to_have_count(5)
