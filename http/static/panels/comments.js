@@ -48,6 +48,7 @@ export class Comments {
       this.draw();
     });
     song.addEventListener("comments", () => this.draw());
+    conductor.addEventListener("change", () => this.#drawPin());
     this.draw();
   }
 
@@ -212,7 +213,7 @@ export class Comments {
       if (!text) return;
       this.#send(find("send"), async () => {
         const answer = await ask("POST", this.#path, { text, parentId: comment.id });
-        field.value = "";
+        this.#clearReply(comment.id);
         this.#song.heard("comment.added", answer.comment);
       });
     });
@@ -227,6 +228,16 @@ export class Comments {
     const by = row.querySelector(".resolved-by");
     by.hidden = !comment.resolved;
     by.textContent = comment.resolvedBy ? `Resolved by ${comment.resolvedBy.name}` : "Resolved";
+  }
+
+  // The room may have told of the reply before it was answered: then the thread is drawn anew already.
+  #clearReply(commentId) {
+    const row = this.#threads.get(commentId)?.row;
+    if (!row) return;
+    const form = row.querySelector(".reply-form");
+    form.reset();
+    form.hidden = true;
+    row.querySelector('[data-act="reply"]').focus();
   }
 
   #remove({ id, parentId, text }, button) {
