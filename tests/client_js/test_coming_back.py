@@ -246,7 +246,7 @@ async def test_a_connection_that_is_dead_without_a_word_is_left() -> None:
         await peer.receive_text("heartbeat")
         await trio.sleep_forever()
 
-    async with scripted(silent, stays) as url, jam(url, heartbeatMs=400) as ada:
+    async with scripted(silent, stays) as url, jam(url, heartbeatMs=2_000) as ada:
         await ada.hear("note")
         assert (await ada.state("reconnecting"))["closeCode"] == 1006
         await ada.state("connected")
