@@ -38,7 +38,7 @@ export function laterParts(studio) {
       const name = () => visit.name || part("name").value;
       const recording = new Recording({ sessionId, memberId, rights, song, conductor, player, timeline, host, share, name, lost });
       recording.addEventListener("change", () => {
-        conductor.isOpenEnded = recording.isRecording;
+        conductor.isRecording = recording.isRecording;
         part("record").setAttribute("aria-pressed", String(recording.isRecording));
         studio.drawState();
       });

@@ -41,8 +41,9 @@ export class Conductor extends EventTarget {
   #isClickOn = false;
   #countInBars = 0;
   #counting = 0;
-  // Whoever records goes on behind the end of the song.
-  isOpenEnded = false;
+  #isRecording = false;
+  // Alone for a take only.
+  #returns = false;
 
   constructor({ player, song, rights, memberId }) {
     super();
@@ -78,6 +79,18 @@ export class Conductor extends EventTarget {
 
   get isPlaying() {
     return this.#transport.playing;
+  }
+
+  // A take goes on behind the end of the song. When the connection breaks in it, one plays on alone until it is over.
+  get isRecording() {
+    return this.#isRecording;
+  }
+
+  set isRecording(isRecording) {
+    this.#isRecording = isRecording;
+    if (isRecording || !this.#returns) return;
+    this.#returns = false;
+    this.listenTogether();
   }
 
   get isCountingIn() {
@@ -136,7 +149,7 @@ export class Conductor extends EventTarget {
     this.#dropCountIn();
     const { beat, seconds } = this.position();
     const isAtTheEnd = this.#song.lengthSeconds > 0 && seconds >= this.#song.lengthSeconds - AT_THE_END_S;
-    const atBeat = isAtTheEnd && !this.loop && !countInBars && !this.isOpenEnded ? 0 : Math.max(0, beat);
+    const atBeat = isAtTheEnd && !this.loop && !countInBars && !this.#isRecording ? 0 : Math.max(0, beat);
     if (countInBars) this.#countIn(countInBars, atBeat);
     else this.#change({ playing: true, atBeat });
   }
@@ -222,6 +235,10 @@ export class Conductor extends EventTarget {
   connected(room) {
     this.#room = room;
     this.#expected = null;
+    if (this.#isRecording && this.#wantsTogether && this.#mine.playing) {
+      this.#wantsTogether = false;
+      this.#returns = true;
+    }
     if (this.#wantsTogether) this.#apply({ atBarLine: true });
     else this.#showPlace();
     setTimeout(() => this.#watch(), KNOWN_AFTER_MS);
@@ -334,7 +351,7 @@ export class Conductor extends EventTarget {
   }
 
   get #isOver() {
-    return this.#player.state === "ended" && this.isPlaying && !this.isOpenEnded && !this.isClickOn;
+    return this.#player.state === "ended" && this.isPlaying && !this.#isRecording && !this.isClickOn;
   }
 
   // The count-in is heard here alone; the room starts when it is over.

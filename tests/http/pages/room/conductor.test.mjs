@@ -174,6 +174,24 @@ test("whoever comes later falls in at the moment that was said", async () => {
   assert.deepEqual(late.player.starts, [[2, at_ms]]);
 });
 
+test("a take goes on over an outage, and ends together", async () => {
+  const { conductor, player, room } = stage();
+  conductor.connected(room);
+  conductor.play();
+  await settled();
+  conductor.isRecording = true;
+  pass(2_000);
+  conductor.disconnected();
+  const back = new Room();
+  conductor.connected(back);
+  pass(1_000);
+  assert.deepEqual([conductor.isPlaying, conductor.isTogether, player.starts.length], [true, false, 1]);
+  conductor.stop();
+  conductor.isRecording = false;
+  assert.deepEqual([conductor.isPlaying, conductor.isTogether], [false, true]);
+  assert.equal(back.transport.playing, false);
+});
+
 test("what is refused is as it was, and says why", async () => {
   const { conductor, player, room, problems } = stage();
   conductor.connected(room);
