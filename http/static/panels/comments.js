@@ -25,6 +25,8 @@ export class Comments {
   #showsSettled = false;
   // What the next comment is pinned to: `{ atBeat?, uploadId? }`.
   #pin = null;
+  // Where the song was when somebody began to write: that is what they write about.
+  #begunAtBeat = null;
 
   // `go(place)` goes to a place of the song; `lost(problem)` says whether a problem ends everything.
   constructor(sessionId, myId, { song, conductor, rights, go, lost }) {
@@ -43,6 +45,10 @@ export class Comments {
     part("comment-text").addEventListener("keydown", submitsByEnter);
     part("comment-pinned").addEventListener("change", () => this.#drawPin());
     part("comment-text").addEventListener("focus", () => this.#drawPin());
+    part("comment-text").addEventListener("input", ({ target }) => {
+      this.#begunAtBeat = target.value ? (this.#begunAtBeat ?? this.#songBeat) : null;
+      this.#drawPin();
+    });
     part("comments-settled").addEventListener("click", () => {
       this.#showsSettled = !this.#showsSettled;
       this.draw();
@@ -99,7 +105,11 @@ export class Comments {
 
   get #place() {
     if (this.#pin?.uploadId) return { uploadId: this.#pin.uploadId, ...(this.#pin.atBeat !== undefined && { atBeat: this.#pin.atBeat }) };
-    return { atBeat: this.#pin?.atBeat ?? Math.max(0, this.#conductor.position().beat) };
+    return { atBeat: this.#pin?.atBeat ?? this.#begunAtBeat ?? this.#songBeat };
+  }
+
+  get #songBeat() {
+    return Math.max(0, this.#conductor.position().beat);
   }
 
   #drawPin() {
@@ -116,7 +126,7 @@ export class Comments {
     await this.#send(part("comment-send"), async () => {
       const { comment } = await ask("POST", this.#path, { text, ...pin });
       part("comment-text").value = "";
-      this.#pin = null;
+      this.#pin = this.#begunAtBeat = null;
       this.#song.heard("comment.added", comment);
     });
   }
