@@ -21,6 +21,7 @@ from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.accounts.account_store import AccountStore
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import ReceivedFile
+from omnisonic.studio.uploads.peaks import DEFAULT_POINTS
 from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.studio.webhooks import EVENT_TYPES, RoomEvent
 from omnisonic.studio.webhooks.event_queue import PostgresRoomEvents
@@ -103,7 +104,7 @@ def test_the_worker_listens_and_tells_the_room(
                 changed = msgspec.json.decode(said.payload, type=Upload)
                 assert (changed.id, changed.channels, changed.duration_seconds) == (upload.id, 2, 2.0)
                 peaks = await UploadStore(database).peaks(login, upload.id)
-                assert len(peaks.peaks) == 690
+                assert len(peaks.peaks) == DEFAULT_POINTS
         finally:
             await bus.aclose()
             await database.aclose()

@@ -1,7 +1,7 @@
 """Asking for a mixdown in a real browser: pressed, queued, followed until it is made; and what is in its way."""
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, join, new_session
@@ -28,6 +28,11 @@ MINUS = "\N{MINUS SIGN}"
 QUEUED = "Export queued"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+def wait_until_usable(page: Page) -> None:
+    """A key does not wait until the form can be used, as a click does."""
+    expect(page.locator("#render[inert]")).to_have_count(0)
 
 
 def test_a_mixdown_is_asked_for_and_followed_until_it_can_be_taken_home(
@@ -79,6 +84,7 @@ def test_the_format_is_chosen(visit: Visit, site: Web, format_: str) -> None:
     choice = page.get_by_label("Format")
     expect(choice).to_have_value("wav")
     choice.select_option(format_)
+    wait_until_usable(page)
     render(page).press("Enter")
     expect(newest(page)).to_contain_text(format_.upper())
     assert [export["format"] for export in list_mixdowns(site, session)] == [format_]
@@ -92,6 +98,7 @@ def test_whoever_presses_twice_asks_once(visit: Visit, site: Web) -> None:
     page.route(
         "**/api/export", lambda route: late.append(route) if route.request.method == "POST" else route.fallback()
     )
+    wait_until_usable(page)
     for _ in range(3):
         render(page).press("Enter")
     expect(render(page)).to_have_attribute("aria-disabled", "true")
