@@ -169,8 +169,8 @@ def own_page(port: int, cookie: str, ids: list[str]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that it has there
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever)
