@@ -321,6 +321,7 @@ def test_the_owner_gives_roles_and_passes_the_session_on(visit: Visit, site: Web
     session = new_session(site, "Ada", "Bo")
     page = visit(f"/sessions/{session}", who="Ada")
     page.get_by_role("button", name="Invite", exact=True).click()
+    expect(page.get_by_label("Role of Bo")).to_be_visible()  # from now on nothing moves
     page.get_by_role("radio", name="Listener").check(force=True)
     page.get_by_role("button", name="Make an invite link").click()
     expect(page.get_by_role("list", name="Open invites")).to_contain_text("for listeners")
