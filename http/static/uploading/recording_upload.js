@@ -5,15 +5,13 @@
 
 import { ask, Problem } from "../controls/api.js";
 import { HEADER_BYTES, wavHeader } from "../sound/wav.js";
-import { transfer } from "./transfer.js";
+import { backoff, base64, pause, transfer } from "./transfer.js";
 
 const PLACE = "/api/upload/tus";
 const VERSION = { "Tus-Resumable": "1.0.0" };
 const BYTES = "application/offset+octet-stream";
 const MOST_BYTES = 5 * 1024 * 1024;
 const TRIES = 6;
-const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 15_000;
 const SAME_S = 1e-6;
 const DISAGREEMENTS = [409, 423, 460];
 const FORGOTTEN = [404, 410];
@@ -173,23 +171,4 @@ export class RecordingUpload {
     if (!(problem instanceof Problem)) return false;
     return problem.isPassing || DISAGREEMENTS.includes(problem.status) || FORGOTTEN.includes(problem.status);
   }
-}
-
-function base64(text) {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
-}
-
-// Doubling, bounded, with jitter over the upper half.
-function backoff(failures) {
-  return Math.min(FIRST_DELAY_MS * 2 ** (failures - 1), LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
-}
-
-function pause(delay_ms, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, delay_ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
-  });
 }

@@ -6,13 +6,11 @@
 // is begun anew.
 
 import { ask, Problem } from "../controls/api.js";
-import { transfer } from "./transfer.js";
+import { backoff, base64, pause, transfer } from "./transfer.js";
 
 const PLACE = "/api/upload/tus";
 const PIECE_BYTES = 5 * 1024 * 1024;
 const TRIES = 6;
-const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 15_000;
 const VERSION = { "Tus-Resumable": "1.0.0" };
 // Another offset, another's piece at the same time, bytes that changed on the way: ask, and send again.
 const DISAGREEMENTS = [409, 423, 460];
@@ -128,23 +126,4 @@ async function checksum(bytes) {
   if (!crypto.subtle) return {};
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return { "Upload-Checksum": `sha256 ${btoa(String.fromCharCode(...digest))}` };
-}
-
-function base64(text) {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
-}
-
-// Doubling, bounded, with jitter over the upper half.
-function backoff(failures) {
-  return Math.min(FIRST_DELAY_MS * 2 ** (failures - 1), LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
-}
-
-function pause(delay_ms, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, delay_ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
-  });
 }

@@ -2,6 +2,8 @@
 
 import { Problem, problemIn, UNREACHABLE } from "../controls/api.js";
 
+const FIRST_DELAY_MS = 500;
+const LONGEST_DELAY_MS = 15_000;
 const STALLED_MS = 30_000;
 // Once everything is sent, the studio may still have to put a large file where it is kept.
 const ANSWER_TIMEOUT_MS = 300_000;
@@ -57,4 +59,24 @@ function parsed(text) {
   } catch {
     return null;
   }
+}
+
+// Text as the metadata of an upload has it.
+export function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+// How long to wait before the next attempt: doubling, bounded, with jitter over the upper half.
+export function backoff(failures) {
+  return Math.min(FIRST_DELAY_MS * 2 ** (failures - 1), LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
+}
+
+export function pause(delay_ms, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, delay_ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
 }

@@ -2,7 +2,7 @@
 
 The player in the browser plays the same clips from segments, so what follows is exact to the sample and in linear
 amplitude. `frame_at` gives the frame of a time. The sound has `length` frames, and its first one is at the stem's
-offset, whatever is cut. Heard are the frames from `begin` to before `end`. The gain of frame k is
+offset, whatever is cut. The frames from `begin` to before `end` sound. The gain of frame k is
 min(1, (k - begin) / fade_in) * min(1, (end - k) / fade_out); a factor is 1 where that fade has no frames. A fade is not
 longer than the clip. When nothing is left between the trims, nothing is heard, as long as the sound lasts.
 """
