@@ -22,7 +22,7 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.operations.heartbeat import READY
 
 START_S: Final = 30.0
-"""A child that is not ready within this time counts as crashed."""
+"""A child that is not ready within this time counts as crashed. Time that it waits for a CPU does not count."""
 LONGEST_LINE_BYTES: Final = 65_536
 
 

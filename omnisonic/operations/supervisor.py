@@ -165,18 +165,32 @@ class SupervisedProcess:
 
     async def _watch(self, child: Child, task_status: trio.TaskStatus[None]) -> None:
         """Wait until the child is ready, then check its heartbeats. Kills it when it is late or stuck."""
+        async with trio.open_nursery() as starting:
+            starting.start_soon(self._kill_when_late, child)
+            is_ready = await self._wait_until_ready(child)
+            starting.cancel_scope.cancel()
+        if is_ready:
+            task_status.started()
+            self.ready_or_ended.set()
+            if self._spec.silent_s is not None:
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await self._check_heartbeats(child, self._spec.silent_s)
+
+    async def _wait_until_ready(self, child: Child) -> bool:
+        """Wait until the child is ready. False when it closes its pipe instead."""
+        if self._spec.once:
+            await trio.sleep_forever()
         with contextlib.suppress(trio.BrokenResourceError):
-            with trio.move_on_after(self._spec.start_s) as starting:
-                if self._spec.once:
-                    await trio.sleep_forever()
-                await self._spec.wait_ready(child.readiness_pipe)
-                task_status.started()
-                self.ready_or_ended.set()
-            if starting.cancelled_caught:
-                late = "not done" if self._spec.once else "not ready"
-                child.kill(f"was {late} after {self._spec.start_s:g} s")
-            elif self._spec.silent_s is not None:
-                await self._check_heartbeats(child, self._spec.silent_s)
+            await self._spec.wait_ready(child.readiness_pipe)
+            return True
+        return False
+
+    async def _kill_when_late(self, child: Child) -> None:
+        """Kill the child when it has had `start_s` for its start. Time that it waits for a CPU does not count."""
+        start_s, silence = self._spec.start_s, Silence(trio.current_time(), child.waited_s())
+        while silence.update(trio.current_time(), waited_s=child.waited_s(), is_traced=child.is_traced()) < start_s:  # noqa: ASYNC110 - time is what it waits for
+            await trio.sleep(min(LOOK_S, start_s))
+        child.kill(f"was {'not done' if self._spec.once else 'not ready'} after {start_s:g} s")
 
     async def _check_heartbeats(self, child: Child, silent_s: float) -> None:
         """Kill the child when it has been silent for `silent_s`. Returns when the child closes the pipe."""

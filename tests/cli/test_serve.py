@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.running import STOP_S, Command, alive, children, command_line, completed, eventually, running
+from tests.cli.running import START_S, STOP_S, Command, alive, children, command_line, completed, eventually, running
 from tests.prepared_postgres import prepare_data_directory
 from tests.processes import send_signal
 
@@ -111,7 +111,7 @@ def test_a_second_studio_in_the_same_data_directory_is_told_so(studio: Command) 
         f"omnisonic: Another `omnisonic serve` uses the data directory {data}, or a backup or restore of it runs; "
         "stop it, or set OMNISONIC_DATA_DIR.\n"
     )
-    assert ready(studio)
+    eventually(lambda: ready(studio), what="the studio is ready")
 
 
 @pytest.mark.timing
@@ -231,7 +231,7 @@ def test_several_web_processes_share_one_port(tmp_path: Path) -> None:
         studio.printed("is running")
         assert len(children(studio.pid)) == PARTS + 1
         assert send_signal(studio.part("web"), signal.SIGKILL)
-        assert ready(studio)
+        assert httpx.get(f"http://127.0.0.1:{studio.port('Studio')}/", timeout=START_S).status_code == 200
         studio.printed(r"`web-\d` was killed by SIGKILL\. Starting it again\.")
         eventually(lambda: len(children(studio.pid)) == PARTS + 1, what="both are back")
-        assert ready(studio)
+        eventually(lambda: ready(studio), what="the studio is ready")

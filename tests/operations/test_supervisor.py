@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.operations.child_process import LONGEST_LINE_BYTES, ProcessDied, ProcessSpec
+from omnisonic.operations.child_process import LONGEST_LINE_BYTES, Child, ProcessDied, ProcessSpec
 from omnisonic.operations.supervisor import run_processes
 from tests.cli.running import alive
 from tests.processes import send_signal
@@ -186,6 +186,30 @@ async def test_a_child_that_never_gets_ready_counts_as_failed() -> None:
     silent = replace(spec("web", "import signal; signal.pause()"), start_s=0.2)
     message, _ = await failure_of(silent)
     assert message == "`web` was not ready after 0.2 s."
+
+
+async def test_a_start_that_waits_for_a_processor_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes it slow, and it has its whole time nevertheless: here it waits for three times as long."""
+    received, looks = Received(), 0
+
+    def always_waited_s(_child: Child) -> float:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            assert send_signal(received.pids("web")[0], signal.SIGUSR1)
+        return trio.current_time()
+
+    monkeypatch.setattr(Child, "waited_s", always_waited_s)
+    program = UNTIL_REPORTED.replace("os.write(0,", "signal.sigwait({10}); os.write(0,")
+    starting = replace(spec("web", "import signal; signal.pthread_sigmask(0, {10}); " + program), start_s=0.2)
+    stop, started = trio.Event(), trio.Event()
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: run_processes([starting], on_line=received, stop=stop, started=started.set))
+            await started.wait()
+            stop.set()
+    assert received.lines[-1] == ("web", "bye")
+    assert looks >= 4
 
 
 async def test_cancellation_kills_at_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.actors.telemetry_probe import SECRET, TRACE, Measured
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 
 @pytest.fixture(scope="module")

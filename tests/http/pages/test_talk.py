@@ -198,13 +198,13 @@ def test_a_room_that_is_slower_than_the_web_changes_no_order(
     page = join(visit(f"/sessions/{session}", who="Ada"))
     gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
     shows(page, "Before")
+    gateway.fake.has_gap, gateway.fake.catches_up = has_gap, trio.Event()
     cut_off(gateway, session, LATER)
     expect(page.locator("#state-words")).to_have_text("Reconnecting…")
     missed = [f"Missed {number}" for number in range(120)]
     for number, text in enumerate(missed, 2):
         gateway.do(gateway.fake.say, session, "bo", text, f"first {number}")
     keep(site, session, "Before", *missed)
-    gateway.fake.has_gap, gateway.fake.catches_up = has_gap, trio.Event()
     is_back(page)
     shows(page, "Before", *missed[-50:])
     gateway.do(_set, gateway.fake.catches_up)
