@@ -1,6 +1,7 @@
 """Sounds and pictures to upload, made here: small, valid, and never the same twice unless asked."""
 
 import array
+import functools
 import io
 import math
 import struct
@@ -15,13 +16,8 @@ FULL: Final = 32_767
 
 def wav(seconds: float = 1.0, *, hz: float = 220.0) -> bytes:
     """A tone in stereo, 16 bits, swelling once a second."""
-    period = round(RATE_HZ)
-    second = array.array("h")
-    for frame in range(period):
-        level = math.sin(math.pi * frame / period) * math.sin(2 * math.pi * hz * frame / RATE_HZ)
-        second.extend((round(FULL * 0.8 * level),) * 2)
     frames = round(seconds * RATE_HZ)
-    sound = second.tobytes() * (frames // period + 1)
+    sound = _second(hz) * (frames // RATE_HZ + 1)
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(2)
@@ -29,6 +25,15 @@ def wav(seconds: float = 1.0, *, hz: float = 220.0) -> bytes:
         writer.setframerate(RATE_HZ)
         writer.writeframes(sound[: frames * FRAME_BYTES])
     return file.getvalue()
+
+
+@functools.cache
+def _second(hz: float) -> bytes:
+    frames = array.array("h")
+    for frame in range(RATE_HZ):
+        level = math.sin(math.pi * frame / RATE_HZ) * math.sin(2 * math.pi * hz * frame / RATE_HZ)
+        frames.extend((round(FULL * 0.8 * level),) * 2)
+    return frames.tobytes()
 
 
 def seconds_of(size_bytes: int) -> float:
