@@ -20,7 +20,7 @@ from tests.s3_server import s3, s3_process
 from tests.scratch import use_memory
 from tests.valkey_server import valkey, valkey_process
 
-pytest_plugins = ("tests.properties", "tests.retries", "tests.skips")
+pytest_plugins = ("tests.left_out", "tests.properties", "tests.retries", "tests.skips")
 __all__ = [
     "database_url",
     "generator_python",

@@ -6,19 +6,14 @@ same again. Elsewhere what failed is kept in `.hypothesis` and tried first by th
 it again in either place (`@reproduce_failure`).
 
 What a run has found stays in the test as an `@example`.
-
-Coverage is not measured while a property is tested: hundreds of examples take the same lines, each would take twice as
-long, and the tests beside them take these lines as well.
 """
 
 import os
 import secrets
-from collections.abc import Generator
 from typing import Final
 
 import pytest
-from coverage import Coverage
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import HealthCheck, settings
 
 IN_CI: Final = bool(os.environ.get("CI"))
 
@@ -45,16 +40,3 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which seed it is."""
     seed = config.option.hypothesis_seed
     return None if seed is None else f"properties: --hypothesis-seed={seed}"
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Leave what a property runs out of the coverage."""
-    coverage = Coverage.current()
-    if coverage is None or not (isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)):
-        return (yield)
-    coverage.stop()
-    try:
-        return (yield)
-    finally:
-        coverage.start()
