@@ -75,7 +75,7 @@ class _Subscription(AsyncIterator[BusEvent]):
 
     async def connect(self) -> None:
         """Open the connection and subscribe. Errors: one of `FAILURES`."""
-        connection = self._valkey.new_connection()
+        ((connection, _),) = await self._valkey.connections(self._channels)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await connection.connect()
