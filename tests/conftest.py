@@ -18,17 +18,21 @@ from tests.prepared_postgres import run_folder
 from tests.python_packages import generator_python
 from tests.s3_server import s3, s3_process
 from tests.scratch import use_memory
+from tests.valkey_cluster import failing_cluster, valkey_cluster, valkey_cluster_processes
 from tests.valkey_server import valkey, valkey_process
 
 pytest_plugins = ("tests.left_out", "tests.properties", "tests.retries", "tests.skips")
 __all__ = [
     "database_url",
+    "failing_cluster",
     "generator_python",
     "node_packages",
     "postgres_process",
     "s3",
     "s3_process",
     "valkey",
+    "valkey_cluster",
+    "valkey_cluster_processes",
     "valkey_process",
 ]
 

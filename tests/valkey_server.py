@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +27,14 @@ READY: Final = b"Ready to accept connections"
 
 
 class ValkeyServer:
-    """A server that keeps nothing on disk, on 127.0.0.1. The port stays the same when it is started again."""
+    """A server that keeps nothing on disk, on 127.0.0.1. The port stays the same when it is started again.
 
-    def __init__(self, *, password: str | None = None) -> None:
+    `options` are more of the server's own.
+    """
+
+    def __init__(self, *, password: str | None = None, options: Sequence[str] = ()) -> None:
         self.port = 0
+        self._options = options
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
         self._paused = False
@@ -45,6 +49,11 @@ class ValkeyServer:
     def client(self) -> redis.Redis:
         """A blocking client beside the code under test. Close it: `with server.client as client:`."""
         return redis.Redis(host="127.0.0.1", port=self.port, password=self._password, socket_timeout=START_TIMEOUT_S)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it was started and not ended; it may be paused."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start it, empty, unless it runs; it answers when this returns."""
@@ -93,7 +102,7 @@ class ValkeyServer:
     def _started(self) -> bool:
         listen = ["--port", str(self.port), "--bind", "127.0.0.1"]
         secret = ["--requirepass", self._password] if self._password else []
-        command = [_binary(), *listen, *secret, "--save", "", "--daemonize", "no"]
+        command = [_binary(), *listen, *secret, "--save", "", "--daemonize", "no", *self._options]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=Path("/")
         )
@@ -138,9 +147,9 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_valkey(*, password: str | None = None) -> Iterator[ValkeyServer]:
+def running_valkey(*, password: str | None = None, options: Sequence[str] = ()) -> Iterator[ValkeyServer]:
     """A server of one's own, ended with the block."""
-    server = ValkeyServer(password=password)
+    server = ValkeyServer(password=password, options=options)
     try:
         server.start()
         yield server

@@ -15,6 +15,7 @@ from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.presence.memory import MemoryPresence
 from omnisonic.stores.presence.valkey import ValkeyPresence
+from tests.valkey_cluster import ValkeyCluster
 from tests.valkey_server import ValkeyServer
 
 DEADLINE_S: Final = 10.0
@@ -26,6 +27,18 @@ SLACK_S: Final = 0.25
 def kind(request: pytest.FixtureRequest) -> str:
     """Which adapter a test of the contract runs on."""
     return str(request.param)
+
+
+@pytest.fixture(params=["memory", "valkey", "cluster"])
+def place(request: pytest.FixtureRequest) -> str:
+    """Where a test of the contract has its store: in this process, on one server, on a cluster."""
+    return str(request.param)
+
+
+def url_of(place: str, request: pytest.FixtureRequest) -> str:
+    """The URL of the Valkey that `place` means, running and empty."""
+    server: ValkeyServer | ValkeyCluster = request.getfixturevalue("valkey" if place == "valkey" else "valkey_cluster")
+    return server.url
 
 
 @pytest.fixture
@@ -123,23 +136,21 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """The presence store of this `kind`, empty."""
-    if kind == "memory":
+async def stage(place: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """The presence store at this `place`, empty."""
+    if place == "memory":
         clock = Clock()
         yield Stage(MemoryPresence(clock), clock)
         return
-    server: ValkeyServer = request.getfixturevalue("valkey")
-    async with presence_at(server.url, thread) as store:
+    async with presence_at(url_of(place, request), thread) as store:
         yield Stage(store)
 
 
 @pytest.fixture
-async def bus(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
-    """The bus of this `kind`."""
+async def bus(place: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+    """The bus at this `place`."""
     async with AsyncExitStack() as stack:
-        if kind == "memory":
+        if place == "memory":
             yield MemoryBus()
         else:
-            server: ValkeyServer = request.getfixturevalue("valkey")
-            yield await stack.enter_async_context(bus_at(server.url, thread))
+            yield await stack.enter_async_context(bus_at(url_of(place, request), thread))

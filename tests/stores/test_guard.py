@@ -12,7 +12,7 @@ from omnisonic.stores.guard import UNDER_WAY, Allowance, Guard
 from omnisonic.stores.guard.memory import MOST_ALLOWANCES, SWEEP_EVERY_S, MemoryGuard
 from omnisonic.stores.guard.threaded import ThreadedGuard
 from omnisonic.stores.guard.valkey import TIMEOUT_S, ValkeyGuard
-from tests.stores.conftest import SLACK_S, Clock
+from tests.stores.conftest import SLACK_S, Clock, url_of
 from tests.valkey_server import ValkeyServer
 
 SHORT_S = 0.15
@@ -47,14 +47,13 @@ class Watch:
 
 
 @pytest.fixture
-async def watch(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Watch]:
-    """The guard of this `kind`, which has seen nothing yet."""
-    if kind == "memory":
+async def watch(place: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Watch]:
+    """The guard at this `place`, which has seen nothing yet."""
+    if place == "memory":
         clock = Clock()
         yield Watch(MemoryGuard(clock), clock)
         return
-    server: ValkeyServer = request.getfixturevalue("valkey")
-    guard = ThreadedGuard(thread, ValkeyGuard(server.url))
+    guard = ThreadedGuard(thread, ValkeyGuard(url_of(place, request)))
     yield Watch(guard)
     await guard.aclose()
 
@@ -299,17 +298,17 @@ async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, threa
     await guard.take("password", "ada", limit=LIMIT, window_s=60)
     await guard.release("password", "ada")
     lives_ms = valkey.lives_ms()
-    assert lives_ms.keys() == {"omnisonic:guard:used:ticket:x", "omnisonic:guard:tries:password:ada"}
-    assert 25_000 < lives_ms["omnisonic:guard:used:ticket:x"] <= 30_000
-    assert 55_000 < lives_ms["omnisonic:guard:tries:password:ada"] <= 60_000
+    assert lives_ms.keys() == {"omnisonic:guard:used:{ticket:x}", "omnisonic:guard:tries:{password:ada}"}
+    assert 25_000 < lives_ms["omnisonic:guard:used:{ticket:x}"] <= 30_000
+    assert 55_000 < lives_ms["omnisonic:guard:tries:{password:ada}"] <= 60_000
     await guard.release("password", "ada")
-    assert valkey.lives_ms().keys() == {"omnisonic:guard:used:ticket:x"}
+    assert valkey.lives_ms().keys() == {"omnisonic:guard:used:{ticket:x}"}
     await guard.reserve("password", "ada", "x", limit=LIMIT, window_s=60, longest_s=20)
     lives_ms = valkey.lives_ms()
-    assert 55_000 < lives_ms["omnisonic:guard:slots:password:ada"] <= 60_000
-    assert 15_000 < lives_ms["omnisonic:guard:underway:password:ada"] <= 20_000
+    assert 55_000 < lives_ms["omnisonic:guard:slots:{password:ada}"] <= 60_000
+    assert 15_000 < lives_ms["omnisonic:guard:underway:{password:ada}"] <= 20_000
     await guard.spend([Allowance("requests", "ada", rate_per_s=0.1, burst=9)])
-    assert 5_000 < valkey.lives_ms()["omnisonic:guard:whole:requests:ada"] <= 10_000
+    assert 5_000 < valkey.lives_ms()["omnisonic:guard:whole:{requests:ada}"] <= 10_000
     await guard.aclose()
 
 
@@ -319,7 +318,7 @@ async def test_the_servers_window_slides(valkey: ValkeyServer, thread: AsyncioTh
     with valkey.client as client:
         seconds, _ = client.time()
         ages_s = (90, 61, 50, 20, 10)
-        client.rpush("omnisonic:guard:tries:password:ada", *[str((seconds - age_s) * 1_000_000) for age_s in ages_s])
+        client.rpush("omnisonic:guard:tries:{password:ada}", *[str((seconds - age_s) * 1_000_000) for age_s in ages_s])
     waits = [await guard.take("password", "ada", limit=LIMIT, window_s=60) for _ in range(3)]
     assert waits[:2] == [0.0, 0.0]
     assert 5 < waits[2] <= 11
@@ -331,7 +330,7 @@ async def test_a_clock_that_is_set_back_keeps_nobody_out(valkey: ValkeyServer, t
     guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
     with valkey.client as client:
         seconds, _ = client.time()
-        client.rpush("omnisonic:guard:tries:password:ada", *[str((seconds + 86_400) * 1_000_000)] * LIMIT)
+        client.rpush("omnisonic:guard:tries:{password:ada}", *[str((seconds + 86_400) * 1_000_000)] * LIMIT)
     waits = [await guard.take("password", "ada", limit=LIMIT, window_s=60) for _ in range(LIMIT + 1)]
     assert [wait == 0 for wait in waits] == [True] * LIMIT + [False]
     await guard.aclose()

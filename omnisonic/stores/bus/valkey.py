@@ -1,9 +1,12 @@
 """The bus on the pub/sub of Valkey or Redis: between processes and machines. Asyncio.
 
+In a cluster it is sharded pub/sub: a message passes one server, the one that has its channel.
+
 Each subscription has a connection of its own and reads it only when the subscriber does. Overload: what a slow
 subscriber has not read waits in the socket, and a server that has to buffer too much closes the connection, which shows
 as a `Gap`. Crash of the server: the subscription reconnects without end. A server that does not answer: after `QUIET_S`
-without a message it gets a PING, and after as long again the subscription reconnects. Shutdown: leaving the block
+without a message it gets a PING, and after as long again the subscription reconnects. In a cluster it does so as well
+when the channel moves to another server, or a replica takes the place of its own. Shutdown: leaving the block
 closes the connection.
 """
 
@@ -13,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
+from omnisonic.errors import Unavailable
 from omnisonic.stores.bus import Bus, BusEvent, Delivery, Gap
 from omnisonic.stores.valkey import CONNECT_TIMEOUT_S, FAILURES, TIMEOUT_S, Connection, ValkeyClient
 
@@ -37,7 +41,8 @@ class ValkeyBus:
         self._jitter = jitter
 
     async def publish(self, channel: str, data: bytes) -> int:
-        return int(await self._valkey.command("PUBLISH", channel, data))
+        word = "SPUBLISH" if await self._valkey.is_cluster() else "PUBLISH"
+        return int(await self._valkey.command(word, channel, data))
 
     def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[BusEvent]]:
         return self._subscribe(channels)
@@ -61,32 +66,33 @@ class ValkeyBus:
 class _Subscription(AsyncIterator[BusEvent]):
     """The messages of some channels, and a `Gap` after each reconnection. One task at a time may iterate over it.
 
-    Being cancelled loses nothing: a message read in part is read to its end by the next call.
+    Being cancelled loses nothing: a message read in part is read to its end by the next call. Channels of a cluster
+    that are on several servers have a connection to each, and are read in turn.
     """
 
     def __init__(self, valkey: ValkeyClient, channels: tuple[str, ...], jitter: Callable[[], float]) -> None:
         self._valkey = valkey
         self._channels = channels
         self._jitter = jitter
-        self._connection: Connection | None = None
-        self._is_pinged = False
+        self._listeners: list[_Listener] = []
+        self._reading: dict[asyncio.Task[Delivery | None], _Listener] = {}
         self._failures = 0
         self._closed = False
 
     async def connect(self) -> None:
-        """Open the connection and subscribe. Errors: one of `FAILURES`."""
-        ((connection, _),) = await self._valkey.connections(self._channels)
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await connection.connect()
-                await connection.send_command("SUBSCRIBE", *self._channels)
-                for _ in self._channels:
-                    await connection.read_response()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        self._connection = connection
-        self._is_pinged = False
+        """Open the connections and subscribe. Errors: one of `FAILURES`."""
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            places = await self._valkey.connections(self._channels, is_again=self._failures > 0)
+            is_sharded = await self._valkey.is_cluster()
+            listeners = [_Listener(connection, channels, is_sharded) for connection, channels in places]
+            try:
+                for listener in listeners:
+                    await listener.connect()
+            except BaseException:
+                for listener in listeners:
+                    await listener.disconnect()
+                raise
+        self._listeners = listeners
 
     async def close(self) -> None:
         self._closed = True
@@ -95,45 +101,102 @@ class _Subscription(AsyncIterator[BusEvent]):
     async def __anext__(self) -> BusEvent:
         while not self._closed:
             try:
-                if self._connection is None:
+                if not self._listeners:
                     await asyncio.sleep(self._pause_s())
                     await self.connect()
                     return Gap()
-                if delivery := await self._read(self._connection):
+                delivery = await self._read()
+                if self._failures and any(listener.has_answered for listener in self._listeners):
+                    self._failures = 0
+                if delivery is not None:
                     return delivery
-            except FAILURES:
+            except (*FAILURES, Unavailable):
                 self._failures += 1
                 await self._disconnect()
         raise StopAsyncIteration
 
-    async def _read(self, connection: Connection) -> Delivery | None:
+    async def _read(self) -> Delivery | None:
         """The next message, or None when it was something else or nothing. Errors: one of `FAILURES`."""
-        try:
-            async with asyncio.timeout(QUIET_S):
-                kind, *rest = await connection.read_response(disconnect_on_error=False)
-        except TimeoutError:
-            if self._is_pinged:
-                raise
-            self._is_pinged = True
-            await connection.send_command("PING")
-            return None
-        self._is_pinged = False
-        self._failures = 0
-        if kind != b"message":
-            return None
-        channel, data = rest
-        return Delivery(channel.decode(), data)
+        if len(self._listeners) == 1:
+            return await self._listeners[0].read()
+        for listener in self._listeners:
+            if listener not in self._reading.values():
+                self._reading[asyncio.create_task(listener.read())] = listener
+        done, _ = await asyncio.wait(self._reading, return_when=asyncio.FIRST_COMPLETED)
+        read = done.pop()
+        del self._reading[read]
+        return read.result()
 
     async def _disconnect(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            await connection.disconnect(nowait=True)
+        reading, self._reading = self._reading, {}
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            await listener.disconnect()
 
     def _pause_s(self) -> float:
         """Exponential backoff, bounded, with jitter, so that processes do not reconnect all at once."""
         return min(FIRST_PAUSE_S * 2.0 ** min(max(self._failures - 1, 0), 32), LONGEST_PAUSE_S) * (
             0.5 + self._jitter() / 2
         )
+
+
+class _Listener:
+    """One connection, and the channels that its server has; in a cluster those are *sharded* channels.
+
+    A server of a cluster that does not have them any more may still be there and silent. So it is asked by subscribing
+    once more, instead of by a PING: then it refuses.
+    """
+
+    def __init__(self, connection: Connection, channels: list[str], is_sharded: bool) -> None:
+        self._connection = connection
+        self._channels = channels
+        self._is_sharded = is_sharded
+        self._is_asked = False
+        self.has_answered = False
+        """Whether it has said anything since it subscribed."""
+
+    async def connect(self) -> None:
+        """Open the connection and subscribe. Errors: one of `FAILURES`."""
+        await self._connection.connect()
+        await self._subscribe()
+        for _ in self._channels:
+            await self._connection.read_response()
+
+    async def read(self) -> Delivery | None:
+        """The next message, or None when it was something else or nothing. Errors: one of `FAILURES`."""
+        try:
+            async with asyncio.timeout(QUIET_S):
+                kind, *rest = await self._connection.read_response(disconnect_on_error=False)
+        except TimeoutError:
+            if self._is_asked:
+                raise
+            self._is_asked = True
+            if self._is_sharded:
+                await self._subscribe()
+            else:
+                await self._connection.send_command("PING")
+            return None
+        self._is_asked, self.has_answered = False, True
+        if kind == b"sunsubscribe":
+            raise ConnectionResetError("the channel has moved to another server")
+        if kind not in (b"message", b"smessage"):
+            return None
+        channel, data = rest
+        return Delivery(channel.decode(), data)
+
+    async def disconnect(self) -> None:
+        """Close the connection."""
+        await self._connection.disconnect(nowait=True)
+
+    async def _subscribe(self) -> None:
+        if self._is_sharded:
+            for channel in self._channels:  # one by one, because each may be in a slot of its own
+                await self._connection.send_command("SSUBSCRIBE", channel)
+        else:
+            await self._connection.send_command("SUBSCRIBE", *self._channels)
 
 
 _fits: type[Bus] = ValkeyBus

@@ -1,15 +1,17 @@
 """The guard on Valkey, or Redis 7 and later: shared by every gateway and web process. Asyncio.
 
-Keys, all beginning `omnisonic:guard:`, both parts of a name percent-encoded so that no two names collide:
-- `used:KIND:NAME`: exists for as long as the name must not be used again;
-- `slots:KIND:NAME` and `underway:KIND:NAME`: sorted sets of reserved tries, by when they began, and of those under way,
-  by when they are over at the latest;
-- `whole:KIND:NAME`: when an allowance would be full again, in microseconds of the server's clock (GCRA, ITU-T I.371);
-- `tries:KIND:NAME`: a list of the times of the tries that count, oldest first, in microseconds of the server's clock.
+Keys, all beginning `omnisonic:guard:`, both parts of a name percent-encoded so that no two names collide, and in
+braces, so that a cluster keeps what belongs to a name on one server:
+- `used:{KIND:NAME}`: exists for as long as the name must not be used again;
+- `slots:{KIND:NAME}` and `underway:{KIND:NAME}`: sorted sets of reserved tries, by when they began, and of those under
+  way, by when they are over at the latest;
+- `whole:{KIND:NAME}`: when an allowance would be full again, in microseconds of the server's clock (GCRA, ITU-T I.371);
+- `tries:{KIND:NAME}`: a list of the times of the tries that count, oldest first, in microseconds of the server's clock.
 
 No key is ever without a time to live, and each step is one command or one script, so that two processes are never both
-first. When the server's clock is set back, tries that are in the future then are forgotten, so that they do not lock a
-user out for that time.
+first. Only several allowances in a cluster are taken each by itself, and given back when one of them has none left: for
+that moment another caller may be refused. When the server's clock is set back, tries that are in the future then are
+forgotten, so that they do not lock a user out for that time.
 
 Overload and crash of the server: `Unavailable` (`omnisonic.stores.valkey`). The call may have been done all the same:
 then a ticket is used up, or a try counted, never the other way round. A server that comes back empty has forgotten what
@@ -113,9 +115,23 @@ end
 return 0
 """
 
+_GIVE_BACK: Final = """
+-- KEYS: when the allowance is full. ARGV: the microseconds that one takes.
+local clock = redis.call('TIME')
+local now, whole = clock[1] * 1000000 + clock[2], redis.call('GET', KEYS[1])
+local after = whole and tonumber(whole) - tonumber(ARGV[1]) or 0
+if after > now then
+    redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000))
+elseif whole then
+    redis.call('DEL', KEYS[1])
+end
+"""
+
 
 class ValkeyGuard:
-    """A `Guard` on the server at `url`. Each call is one round trip with a deadline of `timeout_s`.
+    """A `Guard` at `url`. Each call is one round trip with a deadline of `timeout_s`.
+
+    In a cluster `spend` makes a second one when it refuses.
 
     Errors: `Unavailable` from every method; `InvalidInput` when `url` is not a Redis URL.
     """
@@ -147,16 +163,29 @@ class ValkeyGuard:
 
     async def spend(self, allowances: Sequence[Allowance]) -> float:
         keys = [_key("whole", each.kind, each.name) for each in allowances]
-        words = [round(many * 1e6 / each.rate_per_s) or 1 for each in allowances for many in (1, each.burst)]
+        prices = [[round(many * 1e6 / each.rate_per_s) or 1 for many in (1, each.burst)] for each in allowances]
+        if len(keys) > 1 and await self._valkey.is_cluster():
+            return await self._spend_apart(keys, prices)
+        words = [word for price in prices for word in price]
         return int(await self._valkey.command("EVAL", _SPEND, len(keys), *keys, *words)) / 1e6
+
+    async def _spend_apart(self, keys: Sequence[str], prices: Sequence[Sequence[int]]) -> float:
+        """Take from allowances that are on several servers. Failing to give back counts one too many."""
+        spent = zip(keys, prices, strict=True)
+        waits = await self._valkey.commands([("EVAL", _SPEND, 1, key, *price) for key, price in spent])
+        if any(waits):
+            taken = [(key, price[0]) for key, price, wait in zip(keys, prices, waits, strict=True) if not wait]
+            await self._valkey.commands_each([("EVAL", _GIVE_BACK, 1, key, one) for key, one in taken])
+        return float(max(waits)) / 1e6
 
     async def aclose(self) -> None:
         await self._valkey.aclose()
 
 
-def _key(*names: str) -> str:
+def _key(what: str, *names: str) -> str:
     """A key of these names, percent-encoded; any text can be a name."""
-    return _PREFIX + ":".join(quote(name.encode(errors="surrogatepass"), safe="") for name in names)
+    quoted = (quote(name.encode(errors="surrogatepass"), safe="") for name in names)
+    return f"{_PREFIX}{what}:{{{':'.join(quoted)}}}"
 
 
 _fits: type[Guard] = ValkeyGuard
