@@ -7,7 +7,7 @@ each other.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,13 +79,16 @@ class ValkeyCluster:
         for server in self.servers:
             server.kill()
 
-    def primary_of(self, key: str) -> ValkeyServer:
-        """The server that has `key`."""
-        slot = key_slot(key.encode())
-        for server in self.servers:
-            if _role(server) == "master" and _has_slot(server, slot):
-                return server
-        raise LookupError(key)
+    def primaries_of(self, keys: Sequence[str]) -> dict[str, ValkeyServer]:
+        """Which server has each of `keys`."""
+        by_port = {server.port: server for server in self.servers}
+        ranges = [
+            (int(first), int(last), by_port[int(place.rpartition(":")[2])])
+            for place, node in _ask(self.servers[1], "CLUSTER NODES").items()
+            for first, last in node["slots"]
+        ]
+        slots = {key: key_slot(key.encode()) for key in keys}
+        return {key: server for key, slot in slots.items() for first, last, server in ranges if first <= slot <= last}
 
     def promote(self) -> None:
         """Make the spare the primary, without asking anybody; the one before may be dead."""
@@ -141,12 +144,6 @@ def _nodes(server: ValkeyServer) -> list[dict[str, Any]]:
 
 def _role(server: ValkeyServer) -> str:
     return str(_ask(server, "INFO", "replication")["role"])
-
-
-def _has_slot(server: ValkeyServer, slot: int) -> bool:
-    mine = _ask(server, "CLUSTER MYID").decode()
-    ranges = [node["slots"] for node in _nodes(server) if node["node_id"] == mine]
-    return any(int(first) <= slot <= int(last) for slots in ranges for first, last in slots)
 
 
 def _wait(holds: Callable[[], bool], what: str) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 WILDCARDS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - these are compared with, not bound to
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+REDIS: Final = ("redis", "rediss")
 POSTGRES: Final = ("postgresql", "postgres")
 
 
@@ -102,7 +103,18 @@ def check_url(value: str, schemes: tuple[str, ...]) -> None:
             raise ValueError("it must name the socket's file, as in unix:///run/valkey.sock")
     elif not parts.hostname and not (parts.scheme in POSTGRES and "host=" in parts.query):
         raise ValueError(f"it must name a host, as in {parts.scheme}://studio.example")
-    _port(parts)
+    for place in _places(parts):
+        _port(place)
+
+
+def _places(url: SplitResult) -> list[SplitResult]:
+    """The URL once for each of its hosts. Only Redis has several, separated by commas."""
+    user, at, hosts = url.netloc.rpartition("@")
+    if url.scheme not in REDIS or "," not in hosts:
+        return [url]
+    if not all(hosts.split(",")):
+        raise ValueError("it has a comma without a host")
+    return [url._replace(netloc=f"{user}{at}{host}") for host in hosts.split(",")]
 
 
 def parse_origin(value: str) -> str:

@@ -60,6 +60,8 @@ def test_every_problem_is_told_at_once() -> None:
         ("REDIS_URL", "redis://", "it must name a host, as in redis://studio.example."),
         ("REDIS_URL", "unix://", "it must name the socket's file, as in unix:///run/valkey.sock."),
         ("REDIS_URL", "redis://h:99999", "its port must be a number from 0 to 65535."),
+        ("REDIS_URL", "redis://a:6379,b:x", "its port must be a number from 0 to 65535."),
+        ("REDIS_URL", "redis://a,,b", "it has a comma without a host."),
         ("GATEWAY_PUBLIC_URL", "https://x", "it must begin with ws:// or wss://."),
         ("NEXTAUTH_URL", "studio.example", "it must begin with http:// or https://."),
         ("ALLOWED_ORIGINS", "*", "'*' is not an origin such as https://studio.example."),

@@ -13,9 +13,7 @@ that one once a replica is promoted. Shutdown: `aclose`.
 import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from redis.asyncio.connection import parse_url
 from redis.exceptions import (
     AskError,
     ClusterCrossSlotError,
@@ -26,7 +24,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.errors import Unavailable
 from omnisonic.stores.valkey.errors import FAILURES, unavailable
 from omnisonic.stores.valkey.server import (
     CONNECT_TIMEOUT_S,
@@ -35,10 +33,10 @@ from omnisonic.stores.valkey.server import (
     OneServer,
     Word,
     Words,
-    shared_options,
 )
 from omnisonic.stores.valkey.servers import Servers
 from omnisonic.stores.valkey.slots import bucket_of, slot_of, slot_of_key
+from omnisonic.stores.valkey.url import read_url
 
 __all__ = (
     "CONNECTIONS",
@@ -64,13 +62,13 @@ REDIRECT_PAUSE_S: Final = 0.01
 class ValkeyClient:
     """Commands to what is at `url` (`redis://`, `rediss://` or `unix://`), each with a deadline of `timeout_s`.
 
-    At most `connections` to each server are open at once. Errors: `InvalidInput` (`invalid_redis_url`) when `url` is
-    none of these. No message ever holds the URL's secret.
+    At most `connections` to each server are open at once. Errors: `InvalidInput` (`invalid_redis_url`) when `url`
+    cannot be used. No message ever holds the URL's secret.
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, connections: int = CONNECTIONS) -> None:
         self.timeout_s = timeout_s
-        seeds, options = _read_url(url)
+        seeds, options = read_url(url)
         self.name = ", ".join(map(str, seeds))
         self._servers = Servers(
             seeds, lambda address: OneServer(address, options, connections=connections), longest_s=timeout_s
@@ -236,22 +234,3 @@ class ValkeyClient:
 async def _together(runs: Sequence[Any]) -> list[list[Any]]:
     """The outcomes of all `runs`, which never raise."""
     return [await runs[0]] if len(runs) == 1 else await asyncio.gather(*runs)
-
-
-def _read_url(url: str) -> tuple[list[Address], dict[str, Any]]:
-    """The addresses in `url`, separated by commas, and the options for connections to them."""
-    try:
-        parts = urlsplit(url)
-        user, at, places = parts.netloc.rpartition("@")
-        hosts = places.split(",")
-        urls = [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts] if len(hosts) > 1 else [url]
-        parsed: list[dict[str, Any]] = [{**parse_url(each)} for each in urls]
-    except ValueError:
-        # Not chained: Python's own message quotes the URL, and with it the secret.
-        raise InvalidInput(
-            "REDIS_URL must be a redis://, rediss:// or unix:// URL.", code="invalid_redis_url"
-        ) from None
-    if parts.scheme == "unix":
-        return [Address(parsed[0].pop("path", ""), 0)], shared_options(parsed[0])
-    seeds = [Address(each.pop("host", "localhost"), each.pop("port", 6379)) for each in parsed]
-    return list(dict.fromkeys(seeds)), shared_options(parsed[0])

@@ -48,11 +48,12 @@ _ANSWERS: Final[Mapping[str, str]] = {
     "max number of clients": "has as many clients as it allows",
     "SELECT is not allowed": "is in cluster mode and has only database 0: remove the number from the URL",
     "DB index is out of range": "has no database of the number in the URL",
-    "Protocol Error": "does not speak its protocol there",
+    "Connection closed by server": "closed the connection; if it wants TLS, use rediss:// in the URL",
 }
 """The text for answers that have no class of their own."""
 
 _CAUSES: Final[Mapping[type[Exception], str]] = {
+    FileNotFoundError: "cannot be reached: its socket is not there",
     socket.gaierror: "has a name that cannot be resolved",
     ConnectionRefusedError: "cannot be reached: nothing listens there",
     PermissionError: "cannot be reached: this process may not open its socket",
@@ -66,29 +67,24 @@ def unavailable(failure: Exception, name: str) -> Unavailable:
 
 
 def _reason(failure: Exception) -> str:
-    chain = list(_chain(failure))
-    for each in chain:
-        if isinstance(each, ssl.SSLCertVerificationError):
-            return f"has a certificate that is not trusted ({each.verify_message or 'it cannot be verified'})"
+    for each in _chain(failure):
         if isinstance(each, ssl.SSLError):
             return _tls_reason(each)
     for kind, text in _REASONS.items():
         if isinstance(failure, kind):
             return text
-    told = str(failure)
-    for begins, text in _ANSWERS.items():
-        if begins in told:
+    for part, text in _ANSWERS.items():
+        if part in str(failure):
             return text
     if isinstance(failure, ResponseError):
         return "answered with an error"
-    for each in chain:
-        for kind, text in _CAUSES.items():
-            if isinstance(each, kind):
-                return text
-    return "cannot be reached"
+    causes = [text for each in _chain(failure) for kind, text in _CAUSES.items() if isinstance(each, kind)]
+    return causes[0] if causes else "cannot be reached"
 
 
 def _tls_reason(failure: ssl.SSLError) -> str:
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return f"has a certificate that is not trusted ({failure.verify_message or 'it cannot be verified'})"
     reason = (failure.reason or "").replace("_", " ").lower()
     if reason in ("wrong version number", "record layer failure", "unexpected eof while reading"):
         return "does not speak TLS: use redis:// in the URL"

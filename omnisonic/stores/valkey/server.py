@@ -10,9 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.connection import SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from omnisonic.stores.valkey.errors import FAILURES
@@ -46,32 +43,6 @@ class Connection(Protocol):
     async def read_response(self, *, disconnect_on_error: bool = True) -> Any: ...
 
     async def disconnect(self, *, nowait: bool = False) -> None: ...
-
-
-class TlsConnection(SSLConnection):
-    """A connection that shares its TLS context: to load the trusted certificates takes longer than a command."""
-
-    def __init__(self, *, shared: SSLConnection, **options: Any) -> None:
-        super().__init__(**options)
-        self.ssl_context = shared.ssl_context
-
-
-def shared_options(parsed: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of every connection, from what redis-py read in the URL."""
-    options: dict[str, Any] = {
-        **parsed,
-        # RESP2 is enough, every server speaks it, and it saves a round trip of each new connection.
-        "protocol": 2,
-        "decode_responses": False,
-        "retry": Retry(NoBackoff(), 0),
-        # Deadlines are set around whole commands; one around each read and write would cost a task each.
-        "socket_timeout": None,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
-    }
-    if options.get("connection_class") is SSLConnection:
-        of_tls = {key: value for key, value in options.items() if key.startswith("ssl_")}
-        options |= {"connection_class": TlsConnection, "shared": SSLConnection(**of_tls)}
-    return options
 
 
 class OneServer:
