@@ -26,7 +26,7 @@ from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.database.migrations import status
 from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
 from omnisonic.stores.storage import Label, Storage
-from omnisonic.stores.valkey import TIMEOUT_S
+from omnisonic.stores.valkey import TIMEOUT_S, ValkeyClient
 from omnisonic.studio.media.analyser import analyse_file
 
 SLOW_S: Final = 2.0
@@ -111,15 +111,17 @@ async def check_redis(settings: Settings) -> str:
         raise CheckFailed(
             "No Redis is configured or running.", "Set REDIS_URL, or start `omnisonic serve`, which runs one."
         )
-    bus, memory = ValkeyBus(url, timeout_s=SLOW_S), ValkeyRoomMemory(url, timeout_s=SLOW_S)
+    client, bus = ValkeyClient(url, timeout_s=SLOW_S), ValkeyBus(url, timeout_s=SLOW_S)
+    memory = ValkeyRoomMemory(url, timeout_s=SLOW_S)
     try:
+        place = await _describe_redis(client)
         began_s = time.perf_counter()
         await round_trip(bus)
         took_s = time.perf_counter() - began_s
         knows_run = await memory.knows_run()
     finally:
-        await bus.aclose()
-        await memory.aclose()
+        for each in (client, bus, memory):
+            await each.aclose()
     if not knows_run:
         raise CheckWarning(
             "It does not tell whether it was restarted: after each restart of the gateway, rooms tell of a gap.",
@@ -131,7 +133,17 @@ async def check_redis(settings: Settings) -> str:
             f"{received}, in four steps: the parts wait {TIMEOUT_S * 1000:.0f} ms for each.",
             "See what keeps the Redis server, or this machine, busy.",
         )
-    return f"{received}."
+    return f"{received}{place}."
+
+
+async def _describe_redis(client: ValkeyClient) -> str:
+    """How many servers of a cluster answer, as the end of a sentence. Errors: `CheckFailed`, `Unavailable`."""
+    count = await client.count_servers()
+    if not await client.is_cluster():
+        return ""
+    if not count:
+        raise CheckFailed("No server of the cluster has any keys.", "Give its slots to its servers.")
+    return f"; it is a cluster, and its {count} servers that have keys answer"
 
 
 async def check_storage(settings: Settings) -> str:

@@ -15,6 +15,7 @@ from tests.prepared_postgres import prepare_data_directory
 from tests.s3_server import S3Server
 from tests.stores.storage.s3_proxy import Fault, open_s3_proxy
 from tests.tcp_proxy import open_tcp_proxy
+from tests.valkey_cluster import ValkeyCluster
 from tests.valkey_server import ValkeyServer
 
 
@@ -89,6 +90,15 @@ def test_a_redis_that_does_not_tell_its_run_is_a_warning(valkey: ValkeyServer, t
     found = checks(shown.stdout)["redis"]
     assert (found["ok"], found["warning"]) == (True, True)
     assert "INFO" in found["mend"]
+
+
+def test_a_cluster_is_recognised_and_all_its_servers_answer(valkey_cluster: ValkeyCluster, tmp_path: Path) -> None:
+    """Named by one of its servers, it is asked about all that have keys."""
+    url = f"redis://127.0.0.1:{valkey_cluster.servers[1].port}"
+    shown = completed("doctor", "--json", REDIS_URL=url, OMNISONIC_DATA_DIR=str(tmp_path))
+    found = checks(shown.stdout)["redis"]
+    assert (found["ok"], found.get("warning", False)) == (True, False)
+    assert found["detail"].endswith("it is a cluster, and its 3 servers that have keys answer.")
 
 
 def test_what_is_wrong_comes_with_how_to_mend_it(s3: S3Server, tmp_path: Path) -> None:

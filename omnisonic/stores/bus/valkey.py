@@ -27,7 +27,8 @@ LONGEST_PAUSE_S: Final = 1.0
 
 
 class ValkeyBus:
-    """A `Bus` on the server at `url`. Publishing has a deadline of `timeout_s`, subscribing `CONNECT_TIMEOUT_S`.
+    """A `Bus` at `url`. Publishing has a deadline of `timeout_s`, subscribing `CONNECT_TIMEOUT_S` once it is known what
+    is there; to find that out takes as long at most.
 
     The first publish, which opens a connection, has the same deadline. Publishing happens inside requests, and
     subscribers that miss an event find out by other means: so a server that hangs delays a request by no more.
@@ -84,14 +85,15 @@ class _Subscription(AsyncIterator[BusEvent]):
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             places = await self._valkey.connections(self._channels, is_again=self._failures > 0)
             is_sharded = await self._valkey.is_cluster()
-            listeners = [_Listener(connection, channels, is_sharded) for connection, channels in places]
-            try:
+        listeners = [_Listener(connection, channels, is_sharded) for connection, channels in places]
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 for listener in listeners:
                     await listener.connect()
-            except BaseException:
-                for listener in listeners:
-                    await listener.disconnect()
-                raise
+        except BaseException:
+            for listener in listeners:
+                await listener.disconnect()
+            raise
         self._listeners = listeners
 
     async def close(self) -> None:

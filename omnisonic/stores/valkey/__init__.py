@@ -79,6 +79,17 @@ class ValkeyClient:
         await self._find()
         return self._servers.is_cluster
 
+    async def count_servers(self) -> int:
+        """How many servers have keys; each of them has answered. Errors: `Unavailable`, of the first that has not."""
+        await self._find()
+        servers = self._servers.all()
+        deadline_s = asyncio.get_running_loop().time() + self.timeout_s
+        told = await _together([self._run(server, [("PING",)], deadline_s) for server in servers])
+        for server, (answer,) in zip(servers, told, strict=True):
+            if isinstance(error := self._outcome(server, answer), Unavailable):
+                raise error
+        return len(servers)
+
     async def command(self, *words: Word, **options: Any) -> Any:
         """Send one command and return its answer as the server gives it. Errors: `Unavailable`.
 
@@ -233,4 +244,4 @@ class ValkeyClient:
 
 async def _together(runs: Sequence[Any]) -> list[list[Any]]:
     """The outcomes of all `runs`, which never raise."""
-    return [await runs[0]] if len(runs) == 1 else await asyncio.gather(*runs)
+    return [await runs[0]] if len(runs) == 1 else list(await asyncio.gather(*runs))

@@ -26,6 +26,8 @@ from omnisonic.errors import Unavailable
 FAILURES: Final = (RedisError, OSError)
 """All that redis-py raises when the server is away or refuses. `TimeoutError` is an `OSError`."""
 
+CLOSED: Final = "cannot be reached: it closed the connection, because it ended, or because it wants TLS (rediss://)"
+
 _REASONS: Final[Mapping[type[Exception], str]] = {
     AuthenticationError: "refuses the user or the password",
     BusyLoadingError: "is still loading its data",
@@ -48,13 +50,14 @@ _ANSWERS: Final[Mapping[str, str]] = {
     "max number of clients": "has as many clients as it allows",
     "SELECT is not allowed": "is in cluster mode and has only database 0: remove the number from the URL",
     "DB index is out of range": "has no database of the number in the URL",
-    "Connection closed by server": "closed the connection; if it wants TLS, use rediss:// in the URL",
+    "Connection closed by server": CLOSED,
 }
 """The text for answers that have no class of their own."""
 
 _CAUSES: Final[Mapping[type[Exception], str]] = {
     FileNotFoundError: "cannot be reached: its socket is not there",
     socket.gaierror: "has a name that cannot be resolved",
+    ConnectionResetError: CLOSED,
     ConnectionRefusedError: "cannot be reached: nothing listens there",
     PermissionError: "cannot be reached: this process may not open its socket",
 }
@@ -84,7 +87,7 @@ def _reason(failure: Exception) -> str:
 
 def _tls_reason(failure: ssl.SSLError) -> str:
     if isinstance(failure, ssl.SSLCertVerificationError):
-        return f"has a certificate that is not trusted ({failure.verify_message or 'it cannot be verified'})"
+        return f"has a certificate that is not trusted ({failure.verify_message.rstrip('.')})"
     reason = (failure.reason or "").replace("_", " ").lower()
     if reason in ("wrong version number", "record layer failure", "unexpected eof while reading"):
         return "does not speak TLS: use redis:// in the URL"

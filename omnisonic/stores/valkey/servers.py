@@ -69,7 +69,11 @@ class Servers:
     async def find_again(self) -> None:
         """As `find`, but what is known is asked for again where it can have changed. Errors: `FAILURES`."""
         if self.alone is None or len(self._seeds) > 1:
-            await asyncio.shield(self._begin_search())
+            search = self._begin_search()
+            await asyncio.wait([search])  # which it does not cancel: others wait for it as well
+            if search.cancelled():
+                raise ConnectionAbortedError("closed while it was searched for")
+            search.result()
 
     def doubt(self, server: OneServer) -> None:
         """`server` has failed: others are asked first, and what is known is asked for again."""
@@ -95,12 +99,16 @@ class Servers:
         if slot is not None:
             address = self._slots.find(slot)
         else:
-            addresses = sorted(self._slots.addresses, key=self._suspects.__contains__)
+            addresses = sorted(self._addresses(), key=self._suspects.__contains__)
             address = addresses[0] if addresses else None
         if address is None:
             self._begin_search()
             raise ClusterDownError("no server has the slot")
         return self.known(address)
+
+    def all(self) -> list[OneServer]:
+        """The one that is alone, or every primary of the cluster."""
+        return [self.alone] if self._slots is None and self.alone else [self.known(each) for each in self._addresses()]
 
     def known(self, address: Address) -> OneServer:
         """The server at `address`."""
@@ -139,11 +147,14 @@ class Servers:
 
     def _in_order(self) -> list[OneServer]:
         """Whom to ask: the servers of the cluster at random, then those in the URL, then those that have failed."""
-        of_cluster = [] if self._slots is None else self._slots.addresses
+        of_cluster = self._addresses()
         random.shuffle(of_cluster)
         addresses = list(dict.fromkeys([*of_cluster, *self._seeds]))
         last = [address for address in addresses if address in self._suspects]
         return [self.known(address) for address in [*(each for each in addresses if each not in last), *last]]
+
+    def _addresses(self) -> list[Address]:
+        return [] if self._slots is None else self._slots.addresses
 
     def _take(self, found: _Found) -> None:
         self._slots = found.slots
