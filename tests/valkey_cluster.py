@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
+from tests.ports import unused_port
 from tests.valkey_server import START_TIMEOUT_S, ValkeyServer
 
 PRIMARIES: Final = 3
@@ -24,7 +25,8 @@ class ValkeyCluster:
     """Three primaries, each with a third of the slots, and a replica of the one that has the first third."""
 
     def __init__(self, folder: Path) -> None:
-        self.servers = [_server(folder, number) for number in range(PRIMARIES + 1)]
+        self._links = [unused_port() for _ in range(PRIMARIES + 1)]
+        self.servers = [cluster_server(folder / str(number), link) for number, link in enumerate(self._links)]
         """All of them. Which two share the first third: `first` and `spare`."""
         self._primaries = self.servers[:PRIMARIES]
 
@@ -54,7 +56,7 @@ class ValkeyCluster:
             _ask(server, "CLUSTER SET-CONFIG-EPOCH", number + 1)
             _ask(server, "CLUSTER ADDSLOTSRANGE", number * share, last)
         for server in self.servers[1:]:
-            _ask(server, "CLUSTER MEET", "127.0.0.1", self.servers[0].port)
+            _ask(server, "CLUSTER MEET", "127.0.0.1", self.servers[0].port, self._links[0])
         first = _ask(self.servers[0], "CLUSTER MYID").decode()
         _wait(lambda: first in [node["node_id"] for node in _nodes(self.servers[-1])], "the servers to meet")
         _ask(self.servers[-1], "CLUSTER REPLICATE", first)
@@ -126,11 +128,13 @@ class ValkeyCluster:
         return bool(replication["master_link_status"] == "up")
 
 
-def _server(folder: Path, number: int) -> ValkeyServer:
-    home = folder / str(number)
-    home.mkdir()
-    options = ("--cluster-enabled", "yes", "--dir", str(home), "--repl-diskless-sync-delay", "0")
-    return ValkeyServer(options=options)
+def cluster_server(folder: Path, link: int) -> ValkeyServer:
+    """A server in cluster mode that knows no other yet. `link` is the port of its connections with them."""
+    folder.mkdir()
+    of_cluster = ("--cluster-enabled", "yes", "--cluster-port", str(link), "--repl-diskless-sync-delay", "0")
+    server = ValkeyServer(options=(*of_cluster, "--dir", str(folder)))
+    server.port = unused_port()  # it must be free when a server that was killed starts again
+    return server
 
 
 def _ask(server: ValkeyServer, *words: str | int) -> Any:

@@ -180,7 +180,7 @@ class ValkeyClient:
                     sent_to = asking.get(at)
                     server = self._servers.at(slots[at]) if sent_to is None else self._servers.known(sent_to)
                     batches.setdefault((server, sent_to is not None), []).append(at)
-                except ClusterDownError as failure:
+                except FAILURES as failure:
                     answers[at] = self.unavailable(failure)
             told = await _together(
                 [

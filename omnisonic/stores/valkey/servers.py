@@ -94,8 +94,11 @@ class Servers:
             self.alone = None
 
     def at(self, slot: int | None) -> OneServer:
-        """The server of the cluster that has `slot`; for None any. Errors: `ClusterDownError` when there is none."""
-        assert self._slots is not None
+        """The server that has `slot`; for None any. Errors: `ClusterDownError` when there is none in the cluster."""
+        if self.alone is not None:
+            return self.alone
+        if self._slots is None:
+            raise ConnectionResetError("the server is not what it was, and not found yet")
         if slot is not None:
             address = self._slots.find(slot)
         else:
