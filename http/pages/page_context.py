@@ -76,13 +76,13 @@ def shown_name(person: Person) -> str:
 
 
 def initials(name: str) -> str:
-    """Two letters for an avatar, as avatar.js makes them."""
+    """Two letters for an avatar, as roster.js makes them."""
     words = name.split()
     return (words[0][:1] + (words[-1][:1] if len(words) > 1 else "")).upper() if words else ""
 
 
 def colour_class(member_id: str) -> str:
-    """One of ten colours, the same as avatar.js gives: FNV-1a over the id's UTF-8."""
+    """One of ten colours, the same as roster.js gives: FNV-1a over the id's UTF-8."""
     digest = 0x811C9DC5
     for byte in member_id.encode():
         digest = ((digest ^ byte) * 0x01000193) & 0xFFFFFFFF

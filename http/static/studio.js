@@ -1,19 +1,15 @@
 // The studio: joins the parts of the page; each owns its own corner of it. What is not needed at first is loaded later.
 
 import { ask } from "./controls/api.js";
-import { listenToKeys } from "./panels/keys.js";
-import { laterParts } from "./panels/later.js";
+import { LatePlayer, laterParts } from "./later.js";
 import { Tabs } from "./panels/tabs.js";
-import { TransportBar } from "./panels/transport_bar.js";
+import { listenToKeys, SessionHead, TransportBar } from "./panels/top_bar.js";
 import { Conductor } from "./room/conductor.js";
-import { Rights } from "./room/rights.js";
-import { Roster, whose } from "./room/roster.js";
-import { SessionHead } from "./room/session_head.js";
+import { Rights, Roster, whose } from "./room/roster.js";
 import { Song } from "./room/song.js";
 import { presentStatus, Visit } from "./room/visit.js";
-import { LatePlayer } from "./sound/late_player.js";
 import { Timeline } from "./timeline/timeline.js";
-import { takesFiles } from "./uploading/dropping.js";
+import { takesFiles } from "./uploading/sending.js";
 
 const LOOK_EVERY_MS = 10_000;
 // What is older when it is added was not added, but brought back from the bin.

@@ -25,7 +25,7 @@ export class Activity {
   #isOpen = false;
   #isClosed = false;
 
-  // `rights` are those of `rights.js`. `told`: `undone()` when something was undone here, `lost(problem)` whether a problem
+  // `rights` are those of `room/roster.js`. `told`: `undone()` when something was undone here, `lost(problem)` whether a problem
   // ends everything.
   constructor(sessionId, myId, rights, told) {
     this.#path = `/api/sessions/${sessionId}/activity`;

@@ -1,8 +1,8 @@
 // One line of the activity: who did what and when, with Undo while it can be undone by whoever looks at it.
 
-import { inWords } from "./activity_words.js";
 import { ask } from "../controls/api.js";
-import { avatar } from "../controls/avatar.js";
+import { avatar } from "../room/roster.js";
+import { inWords } from "./activity_words.js";
 
 const part = (id) => document.getElementById(id);
 const moments = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
@@ -14,7 +14,7 @@ export class ActivityItem {
   #told;
   #isAsking = false;
 
-  // `rights` are those of `rights.js`. `told`: `undone(event)` when it is undone here, `stale()` when it is not as it is shown, `lost(problem)` whether a
+  // `rights` are those of `room/roster.js`. `told`: `undone(event)` when it is undone here, `stale()` when it is not as it is shown, `lost(problem)` whether a
   // problem ends everything.
   constructor(event, rights, told) {
     this.#event = event;

@@ -3,7 +3,7 @@
 // The song keeps the comments; this shows them, and sends what is written here.
 
 import { ask } from "../controls/api.js";
-import { colourClass } from "../controls/avatar.js";
+import { colourClass } from "../room/roster.js";
 import { barInWords } from "../room/transport.js";
 import { showPlaces } from "./places.js";
 

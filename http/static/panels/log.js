@@ -3,7 +3,7 @@
 //
 // Earlier messages come in above, and missing ones in between: what the reader sees stays where it is.
 
-import { colourClass } from "../controls/avatar.js";
+import { colourClass } from "../room/roster.js";
 
 const LONGEST = 2000;
 const AT_THE_END_PX = 48;

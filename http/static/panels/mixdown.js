@@ -21,7 +21,7 @@ export class Mixdown {
   #deck;
   #question;
 
-  // `rights` are those of `rights.js`. `told`: `removed(wasMaking)` when it is not there any more, `again(format)` when another is wanted in its place,
+  // `rights` are those of `room/roster.js`. `told`: `removed(wasMaking)` when it is not there any more, `again(format)` when another is wanted in its place,
   // `share(export)` and `compare(export)` when that is wanted of it, `lost(problem)` whether a problem ends everything.
   constructor(export_, rights, told) {
     this.#export = export_;

@@ -4,9 +4,9 @@
 // making the list is read again and again, often when nobody tells, and seldom otherwise: news may be lost.
 
 import { ask } from "../controls/api.js";
+import { LogicalClock } from "../room/collection.js";
 import { Comparing } from "./comparing.js";
 import { Mixdown } from "./mixdown.js";
-import { LogicalClock } from "../room/logical_clock.js";
 import { Rendering } from "./rendering.js";
 
 const UNTOLD_EVERY_MS = 1_000;

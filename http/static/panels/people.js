@@ -1,7 +1,7 @@
 // Who shares the session and as what; the owner changes roles, takes them back, and passes the session on.
 
 import { ask } from "../controls/api.js";
-import { avatar } from "../controls/avatar.js";
+import { avatar } from "../room/roster.js";
 import { Invites } from "./invites.js";
 
 const ROLES = { editor: "Editor", listener: "Listener" };

@@ -4,11 +4,11 @@
 // the count-in is over; `recording`; `stopping`, until what was played last has arrived; `saving`; `failed`, when the
 // studio did not take it. Whatever happens on the way, what was recorded is kept.
 
-import { colourClass } from "../controls/avatar.js";
+import { Problem } from "../controls/api.js";
 import { styled } from "../controls/elements.js";
 import { timeInWords } from "../controls/quantities.js";
-import { Problem } from "../controls/api.js";
 import { KEY } from "../room/recordings.js";
+import { colourClass } from "../room/roster.js";
 import { NotStarted, Overdub } from "../sound/overdub.js";
 import { MicrophoneTrouble, permission, whyNot } from "../sound/recorder.js";
 import { framesIn, LOUDEST, loudestOf, PIECE_S } from "../sound/take.js";

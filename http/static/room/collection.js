@@ -1,9 +1,12 @@
+// What the session has several of, kept as the studio has it: by what the room says, and by reading it again.
+
+import { ask } from "../controls/api.js";
+
+// --- things of one kind ----------------------------------------------------------------------------------------------
+//
 // Things of one kind that a session has, kept as the studio has them: by what the room says, and by reading them again.
 //
 // What is read may be older than what was heard while it was under way; then what was heard counts.
-
-import { ask } from "../controls/api.js";
-import { LogicalClock } from "./logical_clock.js";
 
 export class Collection {
   #path;
@@ -63,5 +66,118 @@ export class Collection {
       before = answer.nextBefore ?? null;
     } while (before);
     return items;
+  }
+}
+
+// --- what was heard when ---------------------------------------------------------------------------------------------
+//
+// When each thing was last heard of, counted in events, not in seconds.
+//
+// An answer may be older than what was heard while it was under way; then what was heard counts.
+
+export class LogicalClock {
+  #count = 0;
+  // By id, also of what is gone.
+  #heard = new Map();
+
+  // How much has been heard so far.
+  get count() {
+    return this.#count;
+  }
+
+  note(id) {
+    this.#count += 1;
+    this.#heard.set(id, this.#count);
+  }
+
+  // Whether nothing was heard of it since there were `count` events: what was asked then may be believed.
+  isSilentOn(id, count) {
+    return (this.#heard.get(id) ?? 0) <= count;
+  }
+}
+
+// --- markers and comments --------------------------------------------------------------------------------------------
+//
+// What is written on a session's timeline: markers, sections and comments.
+
+const PAGE = 200;
+
+export class Annotations {
+  #path;
+  #changed;
+  #isClosed = false;
+  #markers;
+  #comments;
+
+  // `changed(name)` is told that "markers" or "comments" are others.
+  constructor(sessionId, changed) {
+    this.#path = `/api/sessions/${sessionId}`;
+    this.#changed = changed;
+    this.#markers = new Collection(`${this.#path}/markers`, "markers");
+    this.#comments = new Collection(`${this.#path}/comments`, "comments", { limit: PAGE });
+  }
+
+  // By their place. One with `endBeat` is a section.
+  get markers() {
+    return this.#markers.all.sort((one, other) => one.atBeat - other.atBeat);
+  }
+
+  get comments() {
+    return this.#comments.all;
+  }
+
+  // Make them what the studio has. Errors: `Problem`, as of all that follow.
+  async read() {
+    await Promise.all([[this.#markers, "markers"], [this.#comments, "comments"]].map(async ([collection, name]) => {
+      await collection.read();
+      if (this.#isClosed) collection.clear();
+      this.#changed(name);
+    }));
+  }
+
+  async addMarker(marker) {
+    this.heard("marker.added", (await ask("POST", `${this.#path}/markers`, marker)).marker);
+  }
+
+  // Shown at once, and put back when it is refused.
+  async changeMarker(markerId, patch) {
+    const before = this.#markers.get(markerId);
+    this.heard("marker.changed", { ...before, ...patch });
+    try {
+      this.heard("marker.changed", (await ask("PATCH", `${this.#path}/markers/${markerId}`, patch)).marker);
+    } catch (problem) {
+      if (problem.code === "marker_not_found") this.heard("marker.removed", { markerId });
+      else this.heard("marker.changed", before);
+      throw problem;
+    }
+  }
+
+  async removeMarker(markerId) {
+    await ask("DELETE", `${this.#path}/markers/${markerId}`);
+    this.heard("marker.removed", { markerId });
+  }
+
+  async addComment(comment) {
+    const answer = await ask("POST", `${this.#path}/comments`, comment);
+    this.heard("comment.added", answer.comment);
+    return answer.comment;
+  }
+
+  // What the room says of them. Whether it was that.
+  heard(type, payload) {
+    const [what, happening] = type.split(".");
+    const collection = { marker: this.#markers, comment: this.#comments }[what];
+    if (!collection) return false;
+    if (this.#isClosed) return true;
+    if (happening === "removed") collection.remove(payload.markerId ?? payload.commentId);
+    else collection.put(payload);
+    this.#changed(`${what}s`);
+    return true;
+  }
+
+  close() {
+    this.#isClosed = true;
+    for (const collection of [this.#markers, this.#comments]) collection.clear();
+    for (const name of ["markers", "comments"]) this.#changed(name);
   }
 }

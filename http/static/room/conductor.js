@@ -7,9 +7,7 @@
 // The player is `sound/player.js`, or anything with its `start`, `stop`, `prepare`, `setLoop`, `setClick`, `position_s`.
 // Events: `change`, for all but the moving position; `problem` with `detail.words`.
 
-import { memberOf, placeOf, placesIn, showPlace } from "./play_positions.js";
-import { Playout } from "./playout.js";
-import { barInWords, beatAt, beatsOf, changed, onClock, retuned, secondsOf, STANDING } from "./transport.js";
+import { barInWords, beatAt, beatsOf, changed, memberOf, onClock, placeOf, placesIn, Playout, retuned, secondsOf, showPlace, STANDING } from "./transport.js";
 
 // How far ahead somebody who listens alone starts; the room has a lead of its own.
 const LEAD_MS = 60;

@@ -3,7 +3,7 @@
 // Whoever records says so in the room's state, in a key of their own that goes with them: `recording.<memberId>` is
 // `{ id, trackId, name, atSeconds, seconds, peaks }`, and null at the end.
 
-import { colourClass } from "../controls/avatar.js";
+import { colourClass } from "./roster.js";
 
 export const KEY = "recording.";
 const LOUDEST = 255;

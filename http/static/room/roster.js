@@ -1,6 +1,8 @@
-// Who is in the room, as a list on the page, and in short in the bar. Oneself comes first, the others by name.
+// The people: who is in the room, how each looks everywhere on the page, and what whoever looks at it may do.
 
-import { avatar, colourClass, initials } from "../controls/avatar.js";
+// --- who is in the room ----------------------------------------------------------------------------------------------
+//
+// Who is in the room, as a list on the page, and in short in the bar. Oneself comes first, the others by name.
 
 const SPEAKING_MS = 1_200;
 // So many are seen in the bar; the others in the list that it opens.
@@ -150,4 +152,61 @@ function draw(row, member) {
     .join(", ");
   about.title = about.textContent;
   row.classList.toggle("away", isAway(member));
+}
+
+// --- how a member looks ----------------------------------------------------------------------------------------------
+//
+// How a member looks: two letters on one of ten colours, the same for everyone in the room.
+
+const COLOURS = 10;
+
+// FNV-1a over the id: every page gives a member the same colour without asking anybody.
+export function colourClass(memberId) {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(memberId)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return `colour-${hash % COLOURS}`;
+}
+
+export function initials(name) {
+  const words = name.trim().split(/\s+/u);
+  const first = (word) => firstGrapheme(word).toLocaleUpperCase();
+  return words.length > 1 ? first(words[0]) + first(words[words.length - 1]) : first(words[0]);
+}
+
+export function avatar(memberId, name) {
+  const badge = document.createElement("span");
+  badge.className = `avatar ${colourClass(memberId)}`;
+  badge.setAttribute("aria-hidden", "true");
+  badge.textContent = initials(name);
+  return badge;
+}
+
+function firstGrapheme(word) {
+  if (!("Segmenter" in Intl)) return [...word][0] ?? "";
+  return new Intl.Segmenter().segment(word)[Symbol.iterator]().next().value?.segment ?? "";
+}
+
+// --- rights ----------------------------------------------------------------------------------------------------------
+//
+// What whoever looks at the page may do in the session, by their role. The studio decides; this is what the page offers.
+
+export class Rights {
+  #myId;
+
+  constructor(role, myId) {
+    this.#myId = myId;
+    this.isOwner = role === "owner";
+    // A listener hears, talks and downloads, and changes nothing.
+    this.mayChange = role !== "listener";
+  }
+
+  // What somebody has brought in or asked for: its owner's to remove, and the session's owner's.
+  mayRemove(userId) {
+    return this.isOwner || (this.mayChange && userId === this.#myId);
+  }
+
+  // `undo` is an event's: `allowedTo` names who may, or nobody, which is everybody who may change anything.
+  mayUndo(undo) {
+    return this.mayChange && undo !== null && (undo.allowedTo === null || undo.allowedTo.includes(this.#myId));
+  }
 }

@@ -9,12 +9,10 @@
 // Changes are shown and heard at once, and put back when the studio refuses them.
 
 import { ask } from "../controls/api.js";
-import { colourClass } from "../controls/avatar.js";
-import { Annotations } from "./annotations.js";
 import { endsAt_s, groupTracks, isSound, takesBeside } from "./arrangement.js";
-import { Collection } from "./collection.js";
-import { Edits } from "./edits.js";
-import { Mine } from "./mine.js";
+import { Annotations, Collection } from "./collection.js";
+import { Edits, Mine } from "./edits.js";
+import { colourClass } from "./roster.js";
 
 const PAGE = 200;
 // They change where a track stands or which upload is heard of it, not only how.

@@ -1,3 +1,9 @@
+// The transport: where the song is at which time, what the player is told of it, and where those are who listen alone.
+
+import { colourClass } from "./roster.js";
+
+// --- as arithmetic ---------------------------------------------------------------------------------------------------
+//
 // The transport as arithmetic: what plays where and when, on some clock in milliseconds. Pure.
 //
 // A transport is `{ playing, tempoBpm, beatsPerBar, anchorBeat, anchorTime, loop }`, as the room has it (SPEC 5.2): at
@@ -83,4 +89,128 @@ export function retuned(transport, { tempoBpm, beatsPerBar }, now_ms) {
   const anchorBeat = beatsOf(secondsOf(beat, transport.tempoBpm), tempoBpm);
   const anchorTime = transport.playing ? Math.max(now_ms, transport.anchorTime) : now_ms;
   return { ...transport, tempoBpm, beatsPerBar, anchorBeat, anchorTime };
+}
+
+// --- for the player --------------------------------------------------------------------------------------------------
+//
+// What a transport says, as the player is told: this place of the song sounds at that moment of `performance.now()`.
+//
+// What plays already as the transport wants it goes on; anything else begins anew. `ahead_ms` is how far the transport's
+// clock is ahead of the page's.
+
+// Falling in needs so long for the sound to be there.
+const FALL_IN_MS = 250;
+// What differs by less goes on as it plays: it cannot be heard.
+const SAME_MS = 2;
+
+export class Playout {
+  #player;
+  // What the player was told last: `{ position_s, at_ms, loop }`; null when it stands.
+  #told = null;
+  #loop = "null";
+  #click = "";
+
+  constructor(player) {
+    this.#player = player;
+  }
+
+  // What is heard now, in seconds of the song; null when it stands.
+  get position_s() {
+    return this.#told && this.#player.position_s;
+  }
+
+  // Do what the transport says. `atBarLine`: what sounds meanwhile goes on up to the transport's next bar line.
+  follow(transport, ahead_ms, { atBarLine = false } = {}) {
+    const { playing, tempoBpm, anchorBeat, anchorTime } = transport;
+    if (!playing) {
+      this.halt();
+      this.#setLoop(transport);
+      this.#player.prepare(secondsOf(anchorBeat, tempoBpm));
+      return;
+    }
+    let begin = { beat: anchorBeat, time_ms: anchorTime };
+    if (atBarLine && this.#told) begin = nextBarLine(transport, performance.now() + ahead_ms + FALL_IN_MS);
+    this.#setLoop(transport);
+    this.#start({ position_s: secondsOf(begin.beat, tempoBpm), at_ms: begin.time_ms - ahead_ms, loop: this.#loop });
+  }
+
+  // Begin there and then, whatever any transport says: for a count-in.
+  begin(position_s, at_ms) {
+    this.#start({ position_s, at_ms, loop: this.#loop });
+  }
+
+  halt() {
+    this.#told = null;
+    this.#player.stop();
+  }
+
+  // How far what plays is from what the transport says.
+  driftFrom({ tempoBpm, anchorBeat, anchorTime }, ahead_ms) {
+    if (!this.#told) return 0;
+    return this.#apart_ms({ position_s: secondsOf(anchorBeat, tempoBpm), at_ms: anchorTime - ahead_ms });
+  }
+
+  setClick(click) {
+    const key = JSON.stringify(click);
+    if (key === this.#click) return;
+    this.#click = key;
+    this.#player.setClick(click);
+  }
+
+  #start(next) {
+    if (this.#told?.loop === next.loop && Math.abs(this.#apart_ms(next)) < SAME_MS) return;
+    this.#told = next;
+    this.#player.start({ position_s: next.position_s, atPerformance_ms: next.at_ms });
+  }
+
+  // In a loop a whole round is no difference.
+  #apart_ms({ position_s, at_ms }) {
+    const apart_ms = at_ms - this.#told.at_ms - (position_s - this.#told.position_s) * 1000;
+    const loop = JSON.parse(this.#told.loop);
+    if (loop === null) return apart_ms;
+    const round_ms = (loop.end_s - loop.begin_s) * 1000;
+    return apart_ms - Math.round(apart_ms / round_ms) * round_ms;
+  }
+
+  #setLoop({ loop, tempoBpm }) {
+    const bounds = loop && { begin_s: secondsOf(loop.startBeat, tempoBpm), end_s: secondsOf(loop.endBeat, tempoBpm) };
+    const key = JSON.stringify(bounds);
+    if (key === this.#loop) return;
+    this.#loop = key;
+    this.#player.setLoop(bounds);
+  }
+}
+
+// --- where the others are --------------------------------------------------------------------------------------------
+//
+// Where those are who listen alone: an ephemeral key of the room's shared state for each of them, which goes with them.
+
+const PREFIX = "place.";
+
+// Whose place this key is; undefined when it is none.
+export function memberOf(key) {
+  return key.startsWith(PREFIX) ? key.slice(PREFIX.length) : undefined;
+}
+
+// Those but `myId`: `{ memberId, name, colorClass, beat(), isPlaying }` each.
+export function placesIn(room, myId) {
+  return [...room.state].flatMap(([key, place]) => {
+    const member = room.member(memberOf(key) ?? "");
+    if (!member || member.memberId === myId || !place) return [];
+    const { memberId, displayName: name } = member;
+    const beat = () => beatAt({ ...STANDING, ...place }, room.serverTimeAt());
+    return [{ memberId, name, colorClass: colourClass(memberId), beat, isPlaying: Boolean(place.playing) }];
+  });
+}
+
+// The transport of that member, on the page's clock; null when they do not listen alone.
+export function placeOf(room, memberId) {
+  const place = room.state.get(`${PREFIX}${memberId}`);
+  return place ? onClock({ ...STANDING, ...place }, -room.serverTimeAt(0)) : null;
+}
+
+// Show the others a transport on the page's clock; null: nothing. A comfort: what does not work is not told.
+export function showPlace(room, myId, transport) {
+  const place = transport && onClock(transport, room.serverTimeAt(0));
+  room.setState(`${PREFIX}${myId}`, place, { ephemeral: true }).catch(() => {});
 }

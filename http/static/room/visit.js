@@ -4,7 +4,6 @@
 // nothing to come back to.
 
 import { ask, UNREACHABLE } from "../controls/api.js";
-import { countDown, notice, stopCounting } from "../controls/notice.js";
 
 const NAME_KEY = "omnisonic.name";
 const OFFLINE = "This device is offline.";
@@ -243,4 +242,35 @@ function withStatus(url) {
 function invitation(size) {
   if (size === 0) return "Nobody is in the room yet. Be the first.";
   return size === 1 ? "Somebody is in the room." : `${size} people are in the room.`;
+}
+
+// --- the notice ------------------------------------------------------------------------------------------------------
+//
+// The line above the talk when the connection is lost: why, when it is tried again, and what to press meanwhile.
+
+const COUNT_EVERY_MS = 250;
+
+let counting = 0;
+
+// `act()` is what pressing the button named `action` does.
+export function notice(words, action, act) {
+  stopCounting();
+  part("notice-words").textContent = words;
+  part("notice-action").textContent = action;
+  part("notice-action").onclick = act;
+}
+
+// Count down to `at`, by `performance.now`.
+export function countDown(at) {
+  const count = () => {
+    const left_s = Math.ceil((at - performance.now()) / 1000);
+    part("notice-countdown").textContent = left_s > 0 ? `Trying again in ${left_s} s.` : "Trying again…";
+  };
+  count();
+  counting = setInterval(count, COUNT_EVERY_MS);
+}
+
+export function stopCounting() {
+  clearInterval(counting);
+  part("notice-countdown").textContent = "";
 }

@@ -3,7 +3,7 @@
 // A press goes there. Who may change them drags them, and opens their form with a double click, F2 or Enter; by the
 // keyboard they move as clips do, and Delete removes them.
 
-import { colourClass, initials } from "../controls/avatar.js";
+import { colourClass, initials } from "../room/roster.js";
 
 const STILL_PX = 4;
 

@@ -1,8 +1,8 @@
 // What of the session's files has no sound: pictures. A line each, with what can be done with it.
 
-import { colourClass } from "../controls/avatar.js";
 import { sizeInWords } from "../controls/quantities.js";
 import { Question } from "../controls/question.js";
+import { colourClass } from "../room/roster.js";
 
 const part = (id) => document.getElementById(id);
 

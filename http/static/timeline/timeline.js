@@ -1,11 +1,10 @@
 // The timeline of a session: joins its parts, and is what the rest of the page speaks to.
 
+import { TimelineParts } from "../later.js";
 import { positionAt } from "../room/arrangement.js";
 import { Sendings } from "../uploading/sending.js";
-import { LaterParts } from "./later.js";
 import { Marks } from "./marks.js";
-import { Playheads } from "./playheads.js";
-import { Ruler } from "./ruler.js";
+import { Playheads, Ruler } from "./ruler.js";
 import { TrackRow } from "./track_row.js";
 import { View } from "./view.js";
 
@@ -48,7 +47,7 @@ export class Timeline {
       remove: (uploadId) => this.#remove(uploadId),
       record: (trackId) => this.#panels.record?.(trackId),
     };
-    this.#later = new LaterParts(this.#desk, {
+    this.#later = new TimelineParts(this.#desk, {
       inspected: (shownId) => this.#rows.forEach((row, id) => (row.isInspected = id === shownId)),
       settle: (upload) => this.#sendings.settle(upload),
     });

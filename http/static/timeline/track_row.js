@@ -1,13 +1,11 @@
 // One track on the timeline: at the left its strip, with name, mute, solo, fader and meter; at the right the clip of the
 // take that is heard, at its place and as long as it lasts.
 
-import { colourClass, initials } from "../controls/avatar.js";
 import { gainInWords } from "../controls/quantities.js";
 import { beginsAt_s, length_s } from "../room/arrangement.js";
-import { ClipHand } from "./clip.js";
-import { Peaks } from "./peaks.js";
-import { reorders } from "./reordering.js";
-import { Waveform } from "./waveform.js";
+import { colourClass, initials } from "../room/roster.js";
+import { ClipHand, reorders } from "./clip.js";
+import { Peaks, Waveform } from "./waveform.js";
 
 const QUIETEST_DB = -60;
 const STEPS = 80;

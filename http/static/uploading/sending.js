@@ -1,12 +1,15 @@
+// Files that are brought in: dragged onto the page or chosen, and then a line each until they are there.
+
+import { Problem } from "../controls/api.js";
+import { sizeInWords } from "../controls/quantities.js";
+import { ResumableUpload, sendWhole } from "./transfer.js";
+
+// --- on their way ----------------------------------------------------------------------------------------------------
+//
 // Files on their way to the session: a line each with its progress, a few at a time, in the order they were chosen.
 //
 // What fails says why and can be tried again; what is cancelled leaves nothing. A line goes when its upload is there,
 // so that a file's name is never shown twice, whoever brings the news first: the answer or the room.
-
-import { Problem } from "../controls/api.js";
-import { ResumableUpload } from "./resumable_upload.js";
-import { sizeInWords } from "../controls/quantities.js";
-import { sendWhole } from "./transfer.js";
 
 const AT_ONCE = 2;
 // Larger files go in pieces.
@@ -176,4 +179,48 @@ class Sending {
   #find(selector) {
     return this.row.querySelector(selector);
   }
+}
+
+// --- dragged and chosen ----------------------------------------------------------------------------------------------
+//
+// Files that are dragged onto the page, and let go anywhere on it; the ones that are chosen with the field.
+
+const FOLDERS = "Folders cannot be added. Open the folder, and choose the files in it.";
+
+// `taken(files, event)` gets them, with where they were let go; `over(event)` hears where they are meanwhile, and null at the
+// end; `refused(words)` hears why some cannot be.
+export function takesFiles(field, { taken, over, refused }) {
+  const takeChosen = () => {
+    taken([...field.files], null);
+    // So that choosing the same file once more is a change, too.
+    field.value = "";
+  };
+  field.addEventListener("change", takeChosen);
+  // Somebody may have been faster than this script.
+  takeChosen();
+  let depth = 0;
+  const show = (change) => {
+    depth = Math.max(0, depth + change);
+    if (depth === 0) over(null);
+  };
+  const onFiles = (name, act) =>
+    addEventListener(name, (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      // Otherwise the browser would leave the page and open the file.
+      event.preventDefault();
+      act(event);
+    });
+  onFiles("dragenter", () => show(1));
+  onFiles("dragleave", () => show(-1));
+  onFiles("dragover", (event) => {
+    event.dataTransfer.dropEffect = "copy";
+    over(event);
+  });
+  onFiles("drop", (event) => {
+    show(-depth);
+    const items = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
+    const files = items.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory).map((item) => item.getAsFile());
+    taken(files.filter((file) => file !== null), event);
+    if (files.length < items.length) refused(FOLDERS);
+  });
 }

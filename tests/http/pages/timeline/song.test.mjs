@@ -8,8 +8,8 @@ const folder = pathToFileURL(`${process.argv[2]}/`);
 const module = (path) => import(new URL(path, folder));
 const { Song } = await module("room/song.js");
 const { beginsAt_s, endsAt_s, groupTracks, movedTo, positionAt } = await module("room/arrangement.js");
-const { Scale } = await module("timeline/scale.js");
-const { loudest, Peaks } = await module("timeline/peaks.js");
+const { Scale } = await module("timeline/view.js");
+const { loudest, Peaks } = await module("timeline/waveform.js");
 const { movedBy } = await module("timeline/marks.js");
 
 const ME = "me";
