@@ -160,7 +160,8 @@ export class SessionHead {
 
   #show(isRenaming) {
     rename.hidden = !isRenaming;
-    heading.hidden = isRenaming;
+    // It stays the page's heading.
+    heading.classList.toggle("unseen", isRenaming);
   }
 
   async #changeNumber(field, name) {
@@ -196,9 +197,10 @@ export class SessionHead {
 //
 // The keys of the page, and the dialog that shows them. Not while somebody types, and not where a key has a meaning already.
 
-const TYPING = "input, textarea, select, [contenteditable]";
+// Nobody types into a box to tick.
+const TYPING = "input:not([type='checkbox'], [type='radio'], [type='range'], [type='file']), textarea, select, [contenteditable]";
 // Where Space, the arrows and Home are the control's own, or scroll.
-const PRESSED = "button, a, summary, [role='tab'], [role='slider'], [role='radio'], .log, .tab-body, #roster";
+const PRESSED = "input, button, a, summary, [role='tab'], [role='slider'], [role='radio'], .log, .tab-body, #roster";
 
 // `conductor` and `bar` as in their modules; `record()` begins or ends a recording.
 export function listenToKeys({ conductor, bar, record }) {

@@ -9,7 +9,7 @@ import { TrackRow } from "./track_row.js";
 import { View } from "./view.js";
 
 const LISTENING = "You are a listener here. The owner can make you an editor, who adds files.";
-const TYPING = "input, textarea, select, [contenteditable]";
+const TYPING = "input:not([type='checkbox'], [type='radio'], [type='range'], [type='file']), textarea, select, [contenteditable]";
 // Beside the screen, so that what is scrolled to is drawn already.
 const MARGIN = "240px";
 

@@ -1,0 +1,62 @@
+"""axe-core finds nothing on any state of the pages: on a desktop, a phone upright and on its side, dark and light."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page
+
+from tests.http.browsing import CHROMIUM, Scheme, Visit, visiting
+from tests.http.pages.states import Size, plain_pages, seat_band, studio_states
+from tests.http.running import GatewayThread, Web
+
+SIZES: Final = [(1280, 800), (390, 844), (844, 390)]
+SCHEMES: Final[tuple[Scheme, ...]] = ("dark", "light")
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+    pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size))),
+]
+
+
+@pytest.fixture
+def visit(browser: Browser, shared_site: Web, gateway: GatewayThread) -> Iterator[Visit]:
+    shared_site.forget_everybody()
+    visit = visiting(browser, shared_site, gateway.fake.port)
+    visit.expects("409")  # who asks for a waveform too early
+    yield visit
+    visit.check()
+
+
+def findings(states: Iterable[tuple[str, Page]]) -> list[str]:
+    """What axe-core has against these, each in both schemes."""
+    axe = Axe()
+    return [
+        f"{state}, {scheme}: {violation['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for state, page in states
+        for scheme in SCHEMES
+        for violation in _violations(axe, page, scheme)
+        for node in violation["nodes"]
+    ]
+
+
+def _violations(axe: Axe, page: Page, scheme: Scheme) -> list[dict[str, Any]]:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    violations: list[dict[str, Any]] = axe.run(page).response["violations"]
+    return violations
+
+
+def test_axe_finds_nothing_on_pages_without_a_room(visit: Visit, shared_site: Web, size: Size) -> None:
+    """Signed out, the list with sessions and without, an invite, and a shared mixdown."""
+    band = seat_band(shared_site)
+    assert findings(plain_pages(visit, shared_site, band, size)) == []
+
+
+def test_axe_finds_nothing_in_the_studio(
+    visit: Visit, shared_site: Web, gateway: GatewayThread, size: Size
+) -> None:
+    """Empty, with tracks, with each panel, dialog and menu open, ready to record, reconnecting, and a listener's."""
+    band = seat_band(shared_site)
+    states = studio_states(visit, shared_site, gateway, band, size)
+    assert findings(states) == []
