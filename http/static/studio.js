@@ -79,35 +79,52 @@ function share(key, value) {
   visit.connection?.room?.setState(key, value, { ephemeral: true }).catch(() => {});
 }
 
-// What is said, and what is done meanwhile. Once somebody is in the room they are there.
+// What is said, and what is done meanwhile. Once somebody has looked, or is in the room, they are there.
 let talk = null;
 let lines = null;
+let making = null;
 
 async function begun() {
-  if (!talk) {
-    const names = ["talk", "activity_lines", "places"];
-    const [{ Talk }, { ActivityLines }, { showPlaces }] = await Promise.all(names.map((name) => import(`./panels/${name}.js`)));
-    talk = new Talk(sessionId, part("log"), part("composer"), {
-      me: () => ({ memberId, name: visit.name }),
-      isConnected: () => visit.isConnected,
-      send: (text, id) => {
-        roster.spoke(memberId);
-        return visit.connection.ask("chat", { text }, id);
-      },
-      showWords: (element, text) => showPlaces(element, text, { go, beatsPerBar: () => conductor.beatsPerBar }),
-    });
-    lines = new ActivityLines(talk, rights, {
-      tempo: () => conductor,
-      go,
-      undone: (event) => {
-        parts.activity?.heard(event);
-        lookAtEverything();
-      },
-      showAll: () => tabs.show("activity"),
-      lost,
-    });
-  }
+  await madeTalk();
   talk.clear();
+}
+
+function madeTalk() {
+  making ??= makeTalk();
+  // Perhaps the next time.
+  making.catch(() => (making = null));
+  return making;
+}
+
+async function makeTalk() {
+  const names = ["talk", "activity_lines", "places"];
+  const [{ Talk }, { ActivityLines }, { showPlaces }] = await Promise.all(names.map((name) => import(`./panels/${name}.js`)));
+  talk = new Talk(sessionId, part("log"), part("composer"), {
+    me: () => ({ memberId, name: visit.name }),
+    isConnected: () => visit.isConnected,
+    send: (text, id) => {
+      roster.spoke(memberId);
+      return visit.connection.ask("chat", { text }, id);
+    },
+    showWords: (element, text) => showPlaces(element, text, { go, beatsPerBar: () => conductor.beatsPerBar }),
+  });
+  lines = new ActivityLines(talk, rights, {
+    tempo: () => conductor,
+    go,
+    undone: (event) => {
+      parts.activity?.heard(event);
+      lookAtEverything();
+    },
+    showAll: () => tabs.show("activity"),
+    lost,
+  });
+}
+
+// From outside, it can be read.
+async function lookAtTalk() {
+  if (visit.state !== "outside" || !tabs.isSeen("talk") || document.visibilityState !== "visible") return;
+  await madeTalk().catch(() => {});
+  if (visit.state === "outside") talk?.look();
 }
 
 // --- the room's side -----------------------------------------------------------------------------------------------------
@@ -227,7 +244,8 @@ function updated(member) {
 }
 
 async function shown(name) {
-  if (name === "activity") (await loaded.activity()).open();
+  if (name === "talk") await lookAtTalk();
+  else if (name === "activity") (await loaded.activity()).open();
   else if (name in loaded) await loaded[name]();
 }
 
@@ -375,6 +393,7 @@ document.addEventListener("visibilitychange", () => {
 setInterval(() => {
   visit.look();
   lookAtMusic();
+  lookAtTalk();
 }, LOOK_EVERY_MS);
 visit.look();
 // Whether there is anything, nobody knows before.

@@ -171,6 +171,7 @@ export class Activity {
       if (this.#list.children[place] !== row) this.#list.insertBefore(row, this.#list.children[place] ?? null);
     });
     this.#list.hidden = rows.length === 0;
+    part("activity-reading").hidden = true;
     part("no-activity").hidden = rows.length > 0;
     part("activity-older").hidden = !this.#before;
   }
@@ -181,6 +182,7 @@ export class Activity {
   }
 
   #fail(words) {
+    if (words) part("activity-reading").hidden = true;
     part("activity-problem").textContent = words;
     part("activity-problem").hidden = !words;
   }

@@ -1,7 +1,7 @@
-// What is said in the room. One's own messages are shown at once, and settled when the room has answered.
+// What is said in the room, and from outside what was said. One's own messages are shown at once, and settled when the room has answered.
 //
 // What is said here is kept: it has an id of its own, and is acknowledged once it is written down. Kept messages are
-// read from the web when the room is entered, after an outage, and when somebody scrolls up. A message that comes both
+// read from the web when the room is entered, after an outage, when somebody looks from outside, and when they scroll up. A message that comes both
 // ways is shown once: it has the same sender and the same id, or the same place in the room's order.
 
 import { ask } from "../controls/api.js";
@@ -87,6 +87,11 @@ export class Talk {
   connected() {
     for (const entry of this.#unacknowledged.values()) sending(entry);
     this.#entered = this.#log.last;
+    this.#catchUp();
+  }
+
+  // Outside the room: what was said there until now.
+  look() {
     this.#catchUp();
   }
 
@@ -223,7 +228,7 @@ export class Talk {
       // What comes before the first that is known here goes above it.
       const first = shown.map((message) => findKept(this.#index, message)).find(Boolean);
       let after = first?.previousElementSibling;
-      if (!first && !isEarlier && this.#hasRead) after = this.#gap ?? this.#entered;
+      if (!first && !isEarlier && this.#hasRead) after = this.#gap ?? this.#entered ?? this.#log.last ?? undefined;
       for (const message of shown) {
         let entry = findKept(this.#index, message);
         if (entry) {

@@ -154,7 +154,7 @@ export class Visit {
     const isInside = side === "inside";
     part("entry").hidden = isInside;
     part("outside").hidden = isInside || this.state === "gone";
-    for (const id of ["inside", "leave", "state"]) part(id).hidden = !isInside;
+    for (const id of ["composer", "leave", "state"]) part(id).hidden = !isInside;
     document.body.classList.toggle("in-room", isInside);
   }
 

@@ -348,3 +348,22 @@ def test_ones_own_messages_are_ones_own_after_a_reload(visit: Visit, site: Web, 
 
 async def _set(event: trio.Event) -> None:
     event.set()
+
+
+def test_the_talk_is_read_from_outside_the_room(visit: Visit, site: Web) -> None:
+    """What was kept, older talk on scrolling up, and what is said meanwhile; one says something only inside."""
+    session = new_session(site, "Ada", "Bo")
+    keep(site, session, *(f"Take {number}" for number in range(60)))
+    page = visit(f"/sessions/{session}", who="Ada")
+    expect(log(page).locator(".said-text").last).to_have_text("Take 59")
+    expect(page.get_by_label("Message", exact=True)).to_be_hidden()
+    log(page).evaluate("box => box.scrollTo(0, 0)")
+    expect(log(page).locator(".said-text")).to_have_count(60)
+    keep(site, session, "Anybody there?", at=100)
+    expect(log(page).locator(".said-text").last).to_have_text("Anybody there?")
+    join(page)
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    expect(log(page).locator(".said-text").last).to_have_text("Anybody there?")
+    page.get_by_role("button", name="Leave Room").click()
+    expect(page.get_by_label("Message", exact=True)).to_be_hidden()
+    expect(log(page).locator(".said-text").last).to_be_visible()

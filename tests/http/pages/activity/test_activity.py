@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, open_panel, person, stem, stems
-from tests.http.pages.timeline.stage import brought, list_stems, pass_on, studio
+from tests.http.pages.timeline.stage import brought, held, list_stems, pass_on, studio
 from tests.http.running import GatewayThread, Web
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -268,3 +268,15 @@ def test_a_restored_file_is_not_told_as_a_new_one(visit: Visit, site: Web, gatew
     pass_on(site, gateway, "upload.added")
     expect(log(page)).to_contain_text("A removed file is back.")
     expect(log(page)).not_to_contain_text("added a file")
+
+
+def test_the_tab_says_that_it_is_read(visit: Visit, site: Web) -> None:
+    """Until the studio has answered; then what has happened is there, and nothing is said of reading."""
+    session = new_session(site, "Ada")
+    page = visit(studio(session), who="Ada")
+    with held(page, re.compile("/activity[?]limit"), "GET"):
+        opened(page)
+        expect(page.get_by_text("Reading what has happened…")).to_be_visible()
+        expect(page.get_by_text("Nothing has happened yet.")).to_be_hidden()
+    visit.expects("ERR_FAILED")
+    expect(page.get_by_text("Reading what has happened…")).to_be_hidden()
