@@ -7,11 +7,14 @@ import { movedTo, placeOf_s } from "../room/arrangement.js";
 // The hand on a clip: dragged it moves, by its edges it is trimmed, by the knobs at its top it is faded in and out. The
 // keyboard moves it; trims and fades are numbers in the inspector.
 //
-// Moments snap to beats; Alt frees them. A finger scrolls: it moves a clip only once that is selected by a tap.
+// Moments snap to beats; Alt frees them. Near the edge of the lanes the song scrolls on under the hand. A finger scrolls: it moves a clip only once that is selected by a tap.
 
 const PARTS = ["trim-start", "trim-end", "fade-in", "fade-out"];
 const STILL_PX = 4;
 const FINE_S = 0.01;
+// So near to the edge it scrolls; a frame by so much of how near it is.
+const EDGE_PX = 24;
+const SCROLLED = 0.4;
 
 export class ClipHand {
   #clip;
@@ -51,19 +54,39 @@ export class ClipHand {
     const take = this.#song.mix(this.#take().id);
     if (event.button !== 0 || !take || take.durationSeconds === null) return;
     const part = event.target.dataset.part ?? "place";
-    this.#held = { part, take, x: event.clientX, at_s: placeOf_s(take, part), patch: null };
+    this.#held = { part, take, x: event.clientX, from: event.clientX, at_s: placeOf_s(take, part), patch: null, frame: 0 };
     this.#clip.setPointerCapture(event.pointerId);
   }
 
   #drag(event) {
     const held = this.#held;
     if (!held) return;
-    const moved_px = event.clientX - held.x;
-    if (held.patch === null && Math.abs(moved_px) < STILL_PX) return;
+    if (held.patch === null && Math.abs(event.clientX - held.x) < STILL_PX) return;
+    held.hand = event.clientX;
+    held.isFree = event.altKey || held.part.startsWith("fade");
+    this.#hold(held);
+    held.frame ||= requestAnimationFrame(() => this.#scroll(held));
+  }
+
+  #scroll(held) {
+    if (held !== this.#held) return;
+    const scroller = this.#clip.closest("#timeline-scroller");
+    const { left, right } = scroller.getBoundingClientRect();
+    const begin = left + this.#view.strip_px + EDGE_PX;
+    const end = right - EDGE_PX;
+    // Whoever has taken it there, and moves away, does not mean the edge.
+    const beyond_px = held.hand > held.from ? Math.max(0, held.hand - end) : Math.min(0, held.hand - begin);
+    const before_px = scroller.scrollLeft;
+    scroller.scrollLeft += Math.max(-2 * EDGE_PX, Math.min(beyond_px, 2 * EDGE_PX)) * SCROLLED;
+    held.x -= scroller.scrollLeft - before_px;
+    if (scroller.scrollLeft !== before_px) this.#hold(held);
+    held.frame = beyond_px === 0 ? 0 : requestAnimationFrame(() => this.#scroll(held));
+  }
+
+  #hold(held) {
     const { scale } = this.#view;
-    const at_s = held.at_s + moved_px / scale.pxPerSecond;
-    const isFree = event.altKey || held.part.startsWith("fade");
-    held.patch = movedTo(held.take, held.part, isFree ? at_s : scale.snapped_s(at_s));
+    const at_s = held.at_s + (held.hand - held.x) / scale.pxPerSecond;
+    held.patch = movedTo(held.take, held.part, held.isFree ? at_s : scale.snapped_s(at_s));
     this.#clip.classList.add("is-held");
     this.#clip.dataset.bubble = this.#words({ ...held.take, ...held.patch }, held.part);
     this.#song.hold(held.take.id, held.patch);

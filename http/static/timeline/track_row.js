@@ -128,7 +128,11 @@ export class TrackRow {
     const [shown, after] = this.#find(".track-name").children;
     shown.textContent = name;
     const take = takes.findIndex(({ id }) => id === chosen.id) + 1;
-    after.textContent = isAfterFile ? ending : takes.length > 1 ? ` take ${take} of ${takes.length}` : "";
+    const hasTakes = !isAfterFile && takes.length > 1;
+    after.firstElementChild.textContent = isAfterFile ? ending : hasTakes ? ` take ${take} of ${takes.length}` : "";
+    // Where there is no room for the words.
+    if (hasTakes) after.dataset.short = ` ${take}/${takes.length}`;
+    else delete after.dataset.short;
     this.#find(".track-name").title = chosen.fileName;
     const label = this.#find(".clip-label");
     label.textContent = isAfterFile ? "" : chosen.fileName;

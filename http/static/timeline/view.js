@@ -140,23 +140,23 @@ export class View extends EventTarget {
   // Two fingers. One finger scrolls, by the browser.
   #wirePinch() {
     const spread = () => {
+      if (this.#fingers.size !== 2) return null;
       const [one, other] = [...this.#fingers.values()];
       return { px: Math.max(16, Math.abs(one - other)), middle: (one + other) / 2 };
     };
     let before = null;
-    this.#scroller.addEventListener("touchstart", (event) => this.#note(event), { passive: true });
     this.#scroller.addEventListener("touchmove", (event) => {
       this.#note(event);
-      if (this.#fingers.size !== 2) return;
-      event.preventDefault();
       const now = spread();
+      if (!now) return;
+      event.preventDefault();
       if (before) this.#zoomAt(now.px / before.px, now.middle);
       before = now;
     }, { passive: false });
-    for (const name of ["touchend", "touchcancel"]) {
+    for (const name of ["touchstart", "touchend", "touchcancel"]) {
       this.#scroller.addEventListener(name, (event) => {
         this.#note(event);
-        before = null;
+        before = spread();
       }, { passive: true });
     }
   }
