@@ -365,7 +365,8 @@ document.addEventListener("play", ({ target }) => {
   hush();
 }, true);
 tabs.addEventListener("shown", ({ detail }) => shown(detail.name));
-if (tabs.isSeen(tabs.current)) shown(tabs.current);
+// The song comes first.
+if (tabs.current !== "talk" && tabs.isSeen(tabs.current)) shown(tabs.current);
 listenToKeys({ conductor, bar, record });
 for (const id of ["people-open", "people-open-menu", "people-open-alone"]) {
   part(id)?.addEventListener("click", async () => (await loaded.people()).open());
@@ -397,7 +398,10 @@ setInterval(() => {
 }, LOOK_EVERY_MS);
 visit.look();
 // Whether there is anything, nobody knows before.
-song.refresh().then(() => document.body.classList.remove("is-reading"));
+song.refresh().then(() => {
+  document.body.classList.remove("is-reading");
+  lookAtTalk();
+});
 for (const id of ["transport", "readouts", "acts", "entry"]) part(id).inert = false;
 loaded.mixdowns().then((mixdowns) => {
   part("render").inert = false;

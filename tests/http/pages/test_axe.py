@@ -53,9 +53,7 @@ def test_axe_finds_nothing_on_pages_without_a_room(visit: Visit, shared_site: We
     assert findings(plain_pages(visit, shared_site, band, size)) == []
 
 
-def test_axe_finds_nothing_in_the_studio(
-    visit: Visit, shared_site: Web, gateway: GatewayThread, size: Size
-) -> None:
+def test_axe_finds_nothing_in_the_studio(visit: Visit, shared_site: Web, gateway: GatewayThread, size: Size) -> None:
     """Empty, with tracks, with each panel, dialog and menu open, ready to record, reconnecting, and a listener's."""
     band = seat_band(shared_site)
     states = studio_states(visit, shared_site, gateway, band, size)
