@@ -184,6 +184,7 @@ def in_order(site: Web, session: str) -> list[str]:
 
 def test_removing_asks_first(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Kept by Escape, gone by a second press, also for the others; whoever may not remove it is not offered to."""
+    visit.expects("404")  # what Bo's page may ask about it before it is told
     session = new_session(site, "Ada", "Bo")
     brought(site, session)
     ada, bo = visit(studio(session), who="Ada"), join(visit(studio(session), who="Bo"))
