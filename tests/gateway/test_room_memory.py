@@ -31,7 +31,7 @@ async def test_a_session_that_is_deleted_leaves_no_record(valkey: ValkeyServer) 
     """Whether somebody is in its room or not."""
 
     def remembered() -> set[str]:
-        return {key.rpartition(":")[2] for key in valkey.lives_ms() if key.startswith("omnisonic:memory:record:")}
+        return {key.rpartition(":")[2] for key in valkey.lives_ms() if ":record:" in key}
 
     with trio.fail_after(DEADLINE_S):
         async with open_room_memory(valkey.url, 60) as memory, open_stage(memory=memory, empty_room_s=0.1) as stage:

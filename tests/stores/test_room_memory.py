@@ -1,7 +1,6 @@
 """What every room memory store promises (`omnisonic.stores.room_memory`), held on each of them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
@@ -13,53 +12,19 @@ from omnisonic.stores.room_memory.memory import InProcessRoomMemory
 from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
 from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
 from tests.stores.conftest import DEADLINE_S, Clock
+from tests.stores.room_memory_stage import BLOCKS_TTL_S, Stage, open_stage
 from tests.valkey_server import ValkeyServer
 
 VALUES: Final = {"epoch": b"one", "offset": b"2"}
 BLOCKS: Final = [(1, b"hello"), (2, b"\x00\xff\r\n world")]
-BLOCKS_TTL_S: Final = 0.2
 SHORT_S: Final = 0.1
 
 
-@dataclass
-class Stage:
-    """A store, how to empty it, and its time where a test moves it."""
-
-    store: RoomMemoryStore
-    empty: Callable[[], Awaitable[None]]
-    clock: Clock | None = None
-
-    async def claim(self, room: str = "jam", owner: str = "gateway") -> Claimed:
-        """Claim one room."""
-        [claimed] = await self.store.claim([room], owner)
-        return claimed
-
-    async def write(self, write: RoomWrite) -> Outcome:
-        """Write one change."""
-        [outcome] = await self.store.write([write])
-        return outcome
-
-
 @pytest.fixture
-async def stage(kind: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """The room memory store of this `kind`, empty."""
-    if kind == "memory":
-        clock = Clock()
-        store = InProcessRoomMemory(blocks_ttl_s=BLOCKS_TTL_S, clock=clock)
-
-        async def forget_all() -> None:
-            await store.forget(list(store._records))
-
-        yield Stage(store, forget_all, clock)
-        return
-    server: ValkeyServer = request.getfixturevalue("valkey")
-    shared = ThreadedRoomMemory(thread, ValkeyRoomMemory(server.url, blocks_ttl_s=60))
-
-    async def flush() -> None:
-        server.flush()
-
-    yield Stage(shared, flush)
-    await shared.aclose()
+async def stage(place: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """The room memory store at this `place`, empty."""
+    async with open_stage(place, thread, request) as stage:
+        yield stage
 
 
 def whole(fence: int, number: int = 1, *, is_release: bool = False) -> RoomWrite:
@@ -127,21 +92,21 @@ async def test_an_owner_who_claims_again_goes_on(stage: Stage) -> None:
         first = await stage.claim()
         await stage.write(whole(first.fence, is_release=True))
         again = await stage.claim()
-        assert again == Claimed(first.fence, RoomRecord(VALUES, BLOCKS, is_clean=True))
+        assert again == Claimed(first.fence, RoomRecord(VALUES, BLOCKS, is_clean=True), before=first.fence)
         assert await stage.write(RoomWrite("jam", again.fence, 2, {"offset": b"3"}, [(3, b"!")])) is Outcome.WRITTEN
         assert await stage.write(whole(first.fence)) is Outcome.WRITTEN  # late, and not applied
         record = (await stage.claim(owner="another")).record
         assert record == RoomRecord(VALUES | {"offset": b"3"}, [*BLOCKS, (3, b"!")])
 
 
-async def test_a_beat_tells_whether_the_store_was_emptied(stage: Stage, kind: str) -> None:
+async def test_a_beat_tells_whether_the_store_was_emptied(stage: Stage, place: str) -> None:
     """What was written before is gone then, and has to be written again. In this process nothing is lost."""
     with trio.fail_after(DEADLINE_S):
         await stage.store.beat("gateway")
         assert await stage.store.beat("gateway")
-        await stage.empty()
-        assert await stage.store.beat("gateway") is (kind == "memory")
-        assert stage.store.outlives_process is (kind == "valkey")
+        stage.empty()
+        assert await stage.store.beat("gateway") is (place == "memory")
+        assert stage.store.outlives_process is (place != "memory")
 
 
 async def test_an_earlier_owner_is_refused_and_changes_nothing(stage: Stage) -> None:
@@ -217,7 +182,7 @@ async def test_a_store_that_was_emptied_says_so_until_it_gets_everything(stage: 
     with trio.fail_after(DEADLINE_S):
         fence = (await stage.claim()).fence
         await stage.write(whole(fence))
-        await stage.empty()
+        stage.empty()
         change = RoomWrite("jam", fence, 2, {"offset": b"3"}, [(3, b"three")])
         assert await stage.write(change) is Outcome.EMPTIED
         assert await stage.write(change) is Outcome.EMPTIED
@@ -231,7 +196,7 @@ async def test_who_claims_after_the_store_was_emptied_is_the_owner(stage: Stage)
     with trio.fail_after(DEADLINE_S):
         before = await stage.claim(owner="before")
         await stage.write(whole(before.fence))
-        await stage.empty()
+        stage.empty()
         after = await stage.claim(owner="after")
         assert after.record is None
         assert after.fence > before.fence
@@ -288,7 +253,7 @@ async def test_messages_have_their_time_and_the_rest_has_longer(thread: AsyncioT
             [claimed] = await store.claim(["jam"], "gateway")
             await store.write([whole(claimed.fence, is_release=True)])
         clock.now_s += BLOCKS_TTL_S
-        while "omnisonic:memory:blocks:jam" in valkey.lives_ms():
+        while "omnisonic:memory:{0}:blocks:jam" in valkey.lives_ms():
             await trio.lowlevel.checkpoint()
         for store in stores:
             [claimed] = await store.claim(["jam"], "gateway")

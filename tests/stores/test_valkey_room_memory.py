@@ -23,7 +23,7 @@ from omnisonic.stores.room_memory.valkey_scripts import continue_history
 from tests.stores.conftest import DEADLINE_S
 from tests.valkey_server import ValkeyServer
 
-PREFIX: Final = "omnisonic:memory:"
+PREFIX: Final = "omnisonic:memory:{0}:"
 RECORD: Final = f"{PREFIX}record:jam"
 BLOCKS_KEY: Final = f"{PREFIX}blocks:jam"
 VALUES: Final = {"epoch": b"one"}

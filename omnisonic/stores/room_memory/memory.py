@@ -7,20 +7,28 @@ Overload: released records take at most `MAX_BYTES`, and there are at most `MAX_
 record whose owner is at work is as large as its room, whose bytes it shares. Crash and shutdown: all is forgotten.
 """
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from omnisonic.errors import Unavailable
 from omnisonic.models import RoomId
 from omnisonic.stores.room_memory import (
     BLOCKS_TTL_S,
     CLAIM_TTL_S,
+    LEASE_S,
+    RECORD_TTL_S,
+    Claim,
     Claimed,
+    Held,
     Outcome,
+    Renewal,
     RoomMemoryStore,
     RoomRecord,
     RoomWrite,
+    Unsettled,
 )
 
 MAX_BYTES: Final = 67_108_864
@@ -51,14 +59,21 @@ class _Stored:
         return contents + MESSAGE_OVERHEAD_BYTES * (len(self.values) + len(self.blocks))
 
 
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    ends_at_s: float
+    info: bytes
+
+
 class InProcessRoomMemory:
-    """A `RoomMemoryStore` of dictionaries. Never raises `Unavailable`.
+    """A `RoomMemoryStore` of dictionaries. Raises `Unavailable` only for claims of a run whose lease has ended.
 
     Args:
         blocks_ttl_s: How long blocks are kept after the last write.
         clock: Returns monotonic seconds.
         max_bytes: The most bytes that released records take.
         max_records: The most released records.
+        settle_s: For how long it is unsettled after `lose_everything`.
     """
 
     def __init__(
@@ -68,6 +83,7 @@ class InProcessRoomMemory:
         clock: Callable[[], float] = time.monotonic,
         max_bytes: int = MAX_BYTES,
         max_records: int = MAX_RECORDS,
+        settle_s: float = LEASE_S,
     ) -> None:
         self._blocks_ttl_s = blocks_ttl_s
         self._clock = clock
@@ -78,6 +94,9 @@ class InProcessRoomMemory:
         """The size of each released record, the oldest first."""
         self._released_bytes = 0
         self._fence = 0
+        self._leases: dict[str, _Lease] = {}
+        self._settle_s = settle_s
+        self._settled_at_s = -math.inf
 
     @property
     def outlives_process(self) -> bool:
@@ -85,6 +104,36 @@ class InProcessRoomMemory:
 
     async def claim(self, room_ids: Sequence[RoomId], owner: str) -> list[Claimed]:
         return [self._claim(room_id, owner) for room_id in room_ids]
+
+    async def claim_unless_held(
+        self, room_ids: Sequence[RoomId], owner: str, *, fences: Mapping[RoomId, int] | None = None
+    ) -> list[Claim]:
+        if not self._lives(owner):
+            raise Unavailable("The lease of this gateway has ended.")
+        return [self._claim_unless_held(room_id, owner, (fences or {}).get(room_id, 0)) for room_id in room_ids]
+
+    async def renew(self, owner: str, info: bytes = b"", *, begins: bool = False, ttl_s: float = LEASE_S) -> Renewal:
+        await self.gateways()  # drops the leases that have ended
+        is_alive = (owner in self._leases) != begins
+        if is_alive:
+            self._leases[owner] = _Lease(self._clock() + ttl_s, info)
+        return Renewal(is_alive, max(0.0, self._settled_at_s - self._clock()))
+
+    async def end(self, owner: str) -> None:
+        self._leases.pop(owner, None)
+
+    async def live(self, owners: Sequence[str]) -> list[bool]:
+        return [self._lives(owner) for owner in owners]
+
+    async def gateways(self) -> dict[str, bytes]:
+        return {owner: lease.info for owner, lease in list(self._leases.items()) if self._lives(owner)}
+
+    def lose_everything(self) -> None:
+        """Become empty and unsettled, as a server does that starts again without its data. For tests."""
+        for room_id in list(self._records):
+            self._drop(room_id)
+        self._leases.clear()
+        self._settled_at_s = self._clock() + self._settle_s
 
     async def write(self, writes: Sequence[RoomWrite]) -> list[Outcome]:
         outcomes = [self._write(write) for write in writes]
@@ -102,9 +151,33 @@ class InProcessRoomMemory:
     async def aclose(self) -> None:
         pass
 
+    def _lives(self, owner: str) -> bool:
+        lease = self._leases.get(owner)
+        if lease is not None and self._clock() >= lease.ends_at_s:
+            del self._leases[owner]
+            return False
+        return lease is not None
+
+    def _claim_unless_held(self, room_id: RoomId, owner: str, fence: int) -> Claim:
+        stored = self._find(room_id)
+        held_by = None if stored is None or stored.is_released else stored.owner
+        if held_by is not None and held_by != owner and self._lives(held_by):
+            return Held(held_by)
+        settled_in_s = self._settled_at_s - self._clock()
+        known = 0 if stored is None else stored.fence
+        if held_by != owner and settled_in_s > 0 and (fence == 0 or fence < known):
+            return Unsettled(settled_in_s)
+        if stored is not None:
+            stored.owner = None
+        claimed = self._claim(room_id, owner)
+        stored = self._records[room_id]
+        stored.keep_s = self._clock() - stored.written_at_s + RECORD_TTL_S
+        return claimed
+
     def _claim(self, room_id: RoomId, owner: str) -> Claimed:
         self._fence += 1
         stored = self._find(room_id)
+        before = 0 if stored is None else stored.fence
         if stored is None:
             self._drop(room_id)
             stored = self._records[room_id] = _Stored(self._fence, owner, written_at_s=self._clock())
@@ -112,7 +185,7 @@ class InProcessRoomMemory:
         if stored.owner != owner:
             stored.fence, stored.owner, stored.number = self._fence, owner, 0
         self._set_released(room_id, stored, is_released=False)
-        return Claimed(stored.fence, record)
+        return Claimed(stored.fence, record, before)
 
     def _write(self, write: RoomWrite) -> Outcome:
         stored = self._find(write.room_id)
@@ -122,7 +195,7 @@ class InProcessRoomMemory:
             return Outcome.EMPTIED
         if stored is None or stored.fence < write.fence:
             self._drop(write.room_id)
-            stored = self._records[write.room_id] = _Stored(write.fence)
+            stored = self._records[write.room_id] = _Stored(write.fence, keep_s=0.0)
         if write.number <= stored.number:
             return Outcome.WRITTEN
         if write.is_whole:
@@ -135,7 +208,9 @@ class InProcessRoomMemory:
             if offset >= write.forget_before:
                 break
             del stored.blocks[offset]
-        stored.written_at_s, stored.keep_s = self._clock(), write.keep_s
+        now_s = self._clock()
+        left_s = 0.0 if write.is_release else stored.written_at_s + stored.keep_s - now_s
+        stored.written_at_s, stored.keep_s = now_s, max(write.keep_s, left_s)
         self._set_released(write.room_id, stored, is_released=write.is_release)
         return Outcome.WRITTEN
 

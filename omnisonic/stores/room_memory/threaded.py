@@ -4,12 +4,12 @@ Every call has a deadline on trio's side, too, because cancellation does not cro
 `Unavailable`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.models import RoomId
-from omnisonic.stores.room_memory import Claimed, Outcome, RoomMemoryStore, RoomWrite
+from omnisonic.stores.room_memory import LEASE_S, Claim, Claimed, Outcome, Renewal, RoomMemoryStore, RoomWrite
 
 CALL_S: Final = 1.0
 """The deadline of a call on trio's side; the store's own deadlines are shorter."""
@@ -28,6 +28,25 @@ class ThreadedRoomMemory:
 
     async def claim(self, room_ids: Sequence[RoomId], owner: str) -> list[Claimed]:
         return await self._thread.call(self._store.claim, room_ids, owner, timeout_s=CALL_S)
+
+    async def claim_unless_held(
+        self, room_ids: Sequence[RoomId], owner: str, *, fences: Mapping[RoomId, int] | None = None
+    ) -> list[Claim]:
+        call = self._store.claim_unless_held
+        return await self._thread.call(call, room_ids, owner, fences=fences, timeout_s=CALL_S)
+
+    async def renew(self, owner: str, info: bytes = b"", *, begins: bool = False, ttl_s: float = LEASE_S) -> Renewal:
+        call = self._store.renew
+        return await self._thread.call(call, owner, info, begins=begins, ttl_s=ttl_s, timeout_s=CALL_S)
+
+    async def end(self, owner: str) -> None:
+        await self._thread.call(self._store.end, owner, timeout_s=CALL_S)
+
+    async def live(self, owners: Sequence[str]) -> list[bool]:
+        return await self._thread.call(self._store.live, owners, timeout_s=CALL_S)
+
+    async def gateways(self) -> dict[str, bytes]:
+        return await self._thread.call(self._store.gateways, timeout_s=CALL_S)
 
     async def write(self, writes: Sequence[RoomWrite]) -> list[Outcome]:
         return await self._thread.call(self._store.write, writes, timeout_s=CALL_S)

@@ -1,0 +1,75 @@
+"""Every room memory store behind one face, so that one suite holds for each."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from omnisonic.concurrency.asyncio_thread import AsyncioThread
+from omnisonic.stores.room_memory import Claim, Claimed, Outcome, RoomMemoryStore, RoomWrite
+from omnisonic.stores.room_memory.memory import InProcessRoomMemory
+from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
+from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
+from tests.stores.conftest import Clock
+from tests.valkey_cluster import ValkeyCluster
+from tests.valkey_server import ValkeyServer
+
+BLOCKS_TTL_S: Final = 0.2
+SETTLE_S: Final = 60.0
+"""Longer than any test: a store is unsettled until the test says otherwise."""
+
+
+@dataclass
+class Stage:
+    """A store, and what a test does to it.
+
+    Attributes:
+        store: Settles at once, but in this process, where it is settled from the start.
+        unsettled: The same records and leases, for somebody to whom nothing has settled that began since the test did.
+        empty: Makes it lose everything.
+        clock: The time, where a test moves it.
+    """
+
+    store: RoomMemoryStore
+    unsettled: RoomMemoryStore
+    empty: Callable[[], None]
+    clock: Clock | None = None
+
+    async def claim(self, room: str = "jam", owner: str = "gateway") -> Claimed:
+        """Claim one room, whoever holds it."""
+        [claimed] = await self.store.claim([room], owner)
+        return claimed
+
+    async def ask(self, owner: str, room: str = "jam") -> Claim:
+        """Claim one room unless it is held."""
+        [claim] = await self.store.claim_unless_held([room], owner)
+        return claim
+
+    async def take(self, owner: str, room: str = "jam") -> Claimed:
+        """Claim one room, which nobody holds."""
+        claim = await self.ask(owner, room)
+        assert isinstance(claim, Claimed)
+        return claim
+
+    async def write(self, write: RoomWrite) -> Outcome:
+        """Write one change."""
+        [outcome] = await self.store.write([write])
+        return outcome
+
+
+@asynccontextmanager
+async def open_stage(place: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """The room memory store at this `place`, empty."""
+    if place == "memory":
+        clock = Clock()
+        store = InProcessRoomMemory(blocks_ttl_s=BLOCKS_TTL_S, clock=clock, settle_s=SETTLE_S)
+        yield Stage(store, store, store.lose_everything, clock)
+        return
+    server: ValkeyServer | ValkeyCluster = request.getfixturevalue("valkey" if place == "valkey" else "valkey_cluster")
+    shared = ThreadedRoomMemory(thread, ValkeyRoomMemory(server.url, blocks_ttl_s=60, settle_s=0.0))
+    unsettled = ThreadedRoomMemory(thread, ValkeyRoomMemory(server.url, blocks_ttl_s=60, settle_s=SETTLE_S))
+    yield Stage(shared, unsettled, server.flush)
+    await shared.aclose()
+    await unsettled.aclose()
