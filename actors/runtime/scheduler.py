@@ -6,7 +6,8 @@ gives each room that got mail one turn. Under load this makes large batches; whe
 writes what the kernel did not take before, as soon as it takes it. A socket belongs to the poller from its first byte.
 
 The dispatcher runs rooms one at a time, in the order their mail came, as Akka's dispatchers and the BEAM's schedulers
-do. Mail that does not come through the poller wakes the dispatcher's own task.
+do. Mail that does not come through the poller wakes the dispatcher's own task. After a pause it calls `after_pause`
+before a room runs: the process may have stood still, and rooms may not be its own any more (DESIGN 8).
 
 Overload: a socket is read at most `SWEEPS` times a tick; a room handles a bounded part of its mail and queues again
 behind the others; other tasks run after every tick. Crash: what a socket's handler raises is reported and costs that
@@ -22,8 +23,13 @@ from typing import Final, Protocol
 
 import trio
 
+from omnisonic.actors.runtime.clock import boot_time_s
+
 SWEEPS: Final = 4
 """How often sockets are read before rooms run: more make larger batches under load, and longer ticks."""
+
+PAUSE_S: Final = 0.5
+"""When no room has begun a turn for so long, `after_pause` is called before the next one does."""
 
 
 class Actor(Protocol):
@@ -40,11 +46,15 @@ class Dispatcher:
     """The queue of actors that are ready. An actor is in it at most once.
 
     `running` has its turn now, which is turn number `turns`; any thread may read both (the watchdog does).
+    `after_pause` is called with the time of `clock`; it must neither wait nor raise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = boot_time_s) -> None:
         self.running: Actor | None = None
         self.turns = 0
+        self.after_pause: Callable[[float], None] | None = None
+        self._clock = clock
+        self._looked_at_s = clock()
         self._queue: deque[Actor] = deque()
         self._wake = trio.Event()
         self._wake_up_deferred = False
@@ -68,8 +78,14 @@ class Dispatcher:
 
     def run_turns(self) -> None:
         """Give every actor that is ready now one turn."""
+        after_pause = self.after_pause
         try:
             for _ in range(len(self._queue)):
+                if after_pause is not None:
+                    now_s = self._clock()
+                    if now_s - self._looked_at_s > PAUSE_S:
+                        after_pause(now_s)
+                    self._looked_at_s = now_s
                 actor = self._queue.popleft()
                 actor.is_ready = False
                 self.turns += 1

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from omnisonic.actors.runtime.scheduler import Dispatcher
+from omnisonic.actors.runtime.scheduler import PAUSE_S, Dispatcher
 
 
 class Player:
@@ -106,3 +106,24 @@ async def test_who_drives_is_not_woken_for() -> None:
         await wait_all_tasks_blocked()
         assert log == ["a", "a"]
         nursery.cancel_scope.cancel()
+
+
+def test_what_has_to_look_first_is_called_after_a_pause() -> None:
+    """Before a room runs: after idling, and when a room of the same round has taken long; not while it is busy."""
+    log: list[str] = []
+    now_s = 100.0
+
+    def blocks() -> None:
+        nonlocal now_s
+        now_s += PAUSE_S + 1.0
+
+    dispatcher = Dispatcher(clock=lambda: now_s)
+    dispatcher.schedule(Player("unwatched", 1, log, then=blocks))
+    dispatcher.run_turns()
+    dispatcher.after_pause = lambda at_s: log.append(f"look {at_s - 100:g}")
+    for player in (Player("a", 2, log), Player("slow", 1, log, then=blocks), Player("b", 1, log)):
+        dispatcher.schedule(player)
+    dispatcher.run_turns()
+    now_s += PAUSE_S
+    dispatcher.run_turns()
+    assert log == ["unwatched", "look 1.5", "a", "slow", "look 3", "b", "a"]
