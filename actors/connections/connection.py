@@ -14,13 +14,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from omnisonic.actors.connections.send_buffer import SendBuffer
-from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import ChangeRole, Join, Leave
+from omnisonic.actors.rooms.port import RoomPort
 from omnisonic.models import LoginId, Member, RoomId, UserId
 from omnisonic.wire import handshake, messages
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import CLOSE, Splitter, frame
 from omnisonic.wire.handshake import Entrance, Request
+from omnisonic.wire.recovery import Position
+from omnisonic.wire.transport import Tempo
 
 if TYPE_CHECKING:
     from omnisonic.actors.connections.slow_path import SlowPath
@@ -62,7 +64,10 @@ class ConnectionOwner(Protocol):
 
 
 class Connection:
-    """One client. `last_received_s` is when its last byte came."""
+    """One client. `last_received_s` is when its last byte came.
+
+    `since` is what it has seen of its room, as far as is known: what it said when it came, until the room moves.
+    """
 
     __slots__ = (
         "_actor",
@@ -84,6 +89,8 @@ class Connection:
         "opened_s",
         "person",
         "room_id",
+        "since",
+        "tempo",
     )
 
     def __init__(self, sock: socket.socket, address: str, owner: ConnectionOwner, now_s: float) -> None:
@@ -95,6 +102,8 @@ class Connection:
         self.person: UserId | None = None
         self.login: LoginId | None = None
         self.is_listener = False
+        self.since: Position | None = None
+        self.tempo: Tempo | None = None
         self.opened_s = now_s
         self._owner = owner
         self._sock = sock
@@ -102,7 +111,7 @@ class Connection:
         self._head: bytearray | None = bytearray()
         self._has_request = False
         self._send_buffer: SendBuffer | None = None
-        self._actor: RoomActor | None = None
+        self._actor: RoomPort | None = None
         self._slow_path: SlowPath | None = None
         self._closing: Closing | None = None
         self._ended = False
@@ -169,7 +178,7 @@ class Connection:
 
     def enter(
         self,
-        actor: RoomActor,
+        actor: RoomPort,
         entrance: Entrance,
         answer: bytes,
         person: UserId | None = None,
@@ -181,10 +190,16 @@ class Connection:
             return
         self.member, self.room_id = entrance.member, actor.room_id
         self.person, self.login, self.is_listener = person, login, entrance.is_listener
+        self.since, self.tempo = entrance.since, entrance.tempo
         self._actor = actor
         actor.tell(Join(self, entrance.member, person, entrance.since, entrance.tempo, entrance.is_listener))
         if early:
             self._read_frames(early)
+
+    def move(self, room: RoomPort) -> None:
+        """Go on in `room`, which is the same room in another place. Its caller says what the room is told."""
+        if self._actor is not None:
+            self._actor = room
 
     def change_role(self, *, is_listener: bool) -> None:
         """The user's role has changed: from now on the connection may change what is in the room, or may not."""

@@ -29,6 +29,7 @@ REPLAY_S: Final = 10.0
 """For a member who comes back, to read what they have missed."""
 COST_BYTES: Final = 4096
 """A message costs one, and one more for each of these bytes: a long message is more work for everyone."""
+ROOM_BUSY: Final = messages.error_frame("room_busy", "This room has more to do than it can; say it again later.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class SocketConnection(Connection):
             self._owner.on_unfinished(self, size, is_new=is_new)
 
     def _refuse_busy(self) -> None:
-        self.push(messages.error_frame("room_busy", "This room has more to do than it can; say it again later."))
+        self.push(ROOM_BUSY)
 
     def _refuse_over_rate(self, far: bool) -> None:
         if far:

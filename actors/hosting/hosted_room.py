@@ -58,6 +58,7 @@ class HostedRoom(RoomState):
             before.retire()
         context.handoff.left = self
         own = type(self.user_room)
+        self.keeps_seats = own.load is not Room.load
         self._message_hooks: list[OnMessage] = [] if hosting.on_message is None else [hosting.on_message]
         if own.on_message is not Room.on_message:
             self._message_hooks.append(own.on_message)

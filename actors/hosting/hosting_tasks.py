@@ -13,6 +13,7 @@ from omnisonic.actors.hosting.hosted_room import HostedRoom, Hosting
 from omnisonic.actors.hosting.saving import SAVE_S, RoomStates
 from omnisonic.actors.hosting.ticker import Ticker
 from omnisonic.actors.rooms.registry import Registry
+from omnisonic.models import RoomId
 
 # Rooms run in tasks that Ctrl-C does not interrupt. But it must interrupt a hook that does not end.
 for turn in (HostedRoom.handle, HostedRoom.relay):
@@ -44,6 +45,10 @@ class HostingTasks:
     async def start(self) -> None:
         """Start the ticker; returns when it runs."""
         await self._gateway.start_child("ticker", self._ticker.run)
+
+    async def save_room(self, room_id: RoomId) -> None:
+        """Save this room, if it has changed, because another gateway goes on with it."""
+        await self._states.save_room(room_id)
 
     async def save_all(self, deadline_s: float = SAVE_S) -> None:
         """Save every room that has changed. Returns when that is done, or after the deadline."""

@@ -59,6 +59,14 @@ class RoomStates:
     def on_roster_change(self, actor: RoomActor) -> None:
         """Do nothing: the turn counts, not who is there."""
 
+    def on_room_moved(self, actor: RoomActor) -> None:
+        """Save this room no more: another gateway does."""
+        self._unsaved.pop(actor.room_id, None)
+
+    async def save_room(self, room_id: RoomId) -> None:
+        """Save this room now, if it has changed."""
+        await self._save_once(room_id)
+
     def on_turn(self, hosted: HostedRoom) -> None:
         """Save this room soon: it has had a turn."""
         if type(hosted.user_room).save is Room.save:
@@ -112,13 +120,13 @@ class RoomStates:
 
     @trio.lowlevel.enable_ki_protection
     async def _save_once(self, room_id: RoomId) -> bool:
-        """Save the room as it is now. False when that failed, or the room has crashed and not started again yet."""
+        """Save the room as it is now. False when that failed, and while it has crashed or is not owned here."""
         async with self._limit:
             hosted = self._unsaved.pop(room_id, None)
             if hosted is None:
                 return True
             try:
-                if hosted.crash is None:
+                if hosted.crash is None and hosted.context.standing.is_owned:
                     with trio.fail_after(SAVE_S):
                         await self._save(hosted)
                     return True

@@ -56,6 +56,9 @@ class Ticker:
             heapq.heappush(self._due, _TickTimer(trio.current_time() + interval_s, self._count, actor))
             self._wake.set()
 
+    def on_room_moved(self, actor: RoomActor) -> None:
+        """Do nothing: the next tick finds out."""
+
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Send ticks until cancelled."""
         task_status.started()

@@ -172,15 +172,16 @@ def _member_line(entry: Entry, moment: Moment) -> MemberLine:
     member, wait = entry.member, entry.wait
     queued_bytes, lag_s = _measure_queues((entry,), moment.now_s)
     connection = entry.connection if isinstance(entry.connection, Connection) else None
+    address = getattr(entry.connection, "address", None)
     held_by: HeldBy = "wait" if wait is not None else "connection" if entry.connection is not None else "lease"
     until_s = wait.until_s if wait is not None else entry.lease_until_s
     return MemberLine(
         member=member.member_id,
         display_name=member.display_name,
         status=member.status,
-        connected=connection is not None,
+        connected=entry.connection is not None,
         held_by=held_by,
-        address=None if connection is None else connection.address,
+        address=address,
         connected_s=None if connection is None else round(moment.now_s - connection.opened_s, 1),
         queued_bytes=queued_bytes,
         lag_s=round(lag_s, 3),

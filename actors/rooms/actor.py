@@ -11,16 +11,17 @@ the connections; there is nothing to do here.
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final, Protocol
 
 from opentelemetry.trace import Span, use_span
 
-from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.batch import Batch, apply_edits
 from omnisonic.actors.rooms.hooks import Handoff, RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages, Control, ExternalMessage, Join, Leave, Mail, Mailbox, Outside
-from omnisonic.actors.rooms.seat import Entry
+from omnisonic.actors.rooms.seat import ConnectionHandle, Entry
+from omnisonic.actors.rooms.standing import Standing
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.rooms.stats import OPERATOR_RESTART, TURNS, UNTIMED, RoomStats
 from omnisonic.actors.rooms.tap import Tap
@@ -52,6 +53,20 @@ class RoomActorEvents(Protocol):
     def on_crash(self, actor: "RoomActor", crash: Exception, letter: DeadLetter) -> None: ...
 
 
+class RemoteMembers(Protocol):
+    """The members of a room who are connected to other gateways."""
+
+    def send_turn(
+        self, epoch: str, offset: int, batch: Batch, stream: bytes, connections: Collection[ConnectionHandle]
+    ) -> Collection[ConnectionHandle]:
+        """Send them what a turn has for them, and take it out of the `batch`.
+
+        Returns:
+            Those of the room's `connections` that are here.
+        """
+        ...
+
+
 class RoomActor:
     """One room, running or about to restart."""
 
@@ -73,11 +88,14 @@ class RoomActor:
         """Whether the memory has changed, and its watchers know."""
         self.is_ready = False
         self._holds = 0
+        self._is_withdrawn = False
         self.empty_since_s: float | None = context.now_s()
         self.next_expiry_s: float | None = None
         self.entries: tuple[Entry, ...] = context.entries
         self.stats = RoomStats(context.now_s())
         self.taps: list[Tap] | None = None
+        self.remotes: RemoteMembers | None = None
+        """None when all members are here."""
         self._context = context
         self._room_class = room_class
         self._events = events
@@ -100,6 +118,11 @@ class RoomActor:
         return self.memory.history.last
 
     @property
+    def standing(self) -> Standing:
+        """Whether this gateway owns the room."""
+        return self._context.standing
+
+    @property
     def handoff(self) -> Handoff:
         """What one incarnation of the room leaves to the next."""
         return self._context.handoff
@@ -113,6 +136,27 @@ class RoomActor:
         """Let all mail wait until as many calls of `resume`, because something of the room is being loaded."""
         self._holds += 1
         self.is_ready = True  # nothing is scheduled that is ready already
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all mail waits."""
+        return self._holds > 0
+
+    def begin_with(self, entries: tuple[Entry, ...]) -> None:
+        """Begin with these seats, which the room had in another gateway. Nothing may have been handled yet."""
+        self._save_entries(entries)
+        try:
+            self._room = self._room_class(replace(self._context, entries=entries))
+        except Exception as crash:  # noqa: BLE001 - as when it restarts
+            self._room = None
+            self._events.on_crash(self, crash, self._dead_letter("Begin", crash))
+            return
+        self.next_expiry_s = self._room.roster.next_expiry_s()
+
+    @property
+    def keeps_seats(self) -> bool:
+        """Whether the room goes on with the seats that it had in another gateway."""
+        return self._room is not None and self._room.keeps_seats
 
     def resume(self) -> None:
         """Begin with what `memory` holds now, and handle the mail that waits."""
@@ -209,6 +253,8 @@ class RoomActor:
 
     def restart(self) -> None:
         """Start a new room state from the last good roster; it then handles the mail that waits."""
+        if self._is_withdrawn:
+            return
         self.incarnation += 1
         try:
             self._room = self._room_class(replace(self._context, entries=self.entries))
@@ -220,6 +266,10 @@ class RoomActor:
                 self.mailbox.tell(Leave(entry.connection, "lost", is_final=False))
         if self.mailbox and not self.is_ready:
             self._schedule(self)
+
+    def withdraw(self) -> None:
+        """Handle nothing any more: the room goes on in another gateway. Connections and mail stay as they are."""
+        self._room, self._is_withdrawn = None, True
 
     def close(self, closing: Closing) -> None:
         """Close every connection of a room that crashed too often, and of those about to enter."""
@@ -235,14 +285,17 @@ class RoomActor:
                 connection.close(closing)
 
     def _end_turn(self, room: RoomState, batch: Batch) -> None:
-        connections = room.roster.connections
+        connections: Collection[ConnectionHandle] = room.roster.connections
+        others = len(connections) - 1
         stream = batch.stream()
         edits = batch.edits
+        if self.remotes is not None:
+            connections = self.remotes.send_turn(self.memory.epoch, room.offset, batch, stream, connections)
         for connection, (frame, replay) in batch.opening.items():
             connection.push(frame)
             connection.push_replay(replay)
         for connection in connections:
-            data = batch.stream_for(connection, stream) if connection in edits else stream
+            data = apply_edits(edits[connection], stream) if connection in edits else stream
             if data:
                 connection.push(data)
         for connection, closing in batch.dismissed:
@@ -251,18 +304,26 @@ class RoomActor:
             connection.close(closing)
         remembered = batch.remembered
         if remembered or batch.binaries or batch.state_changed:
-            self.deliveries += (len(remembered) + batch.binaries) * max(len(connections) - 1, 0)
+            self.deliveries += (len(remembered) + batch.binaries) * max(others, 0)
             self.memory.history.add(remembered)
             if not self.is_unsaved:
-                self.is_unsaved = True
-                self._events.on_memory_change(self)
+                self.note_change()
         self.fanned_out_bytes += len(stream)
         if batch.roster_changed:
             self._note_roster(room)
 
+    def note_change(self) -> None:
+        """Tell that the memory has changed, unless that is known."""
+        if not self.is_unsaved:
+            self.is_unsaved = True
+            self._events.on_memory_change(self)
+
     def _note_roster(self, room: RoomState) -> None:
         self._save_entries(room.roster.entries())
         self.next_expiry_s = room.roster.next_expiry_s()
+        if self.memory.seats is not None:
+            self.memory.seats = self.entries
+            self.note_change()
         self._events.on_roster_change(self)
 
     def _save_entries(self, entries: tuple[Entry, ...]) -> None:

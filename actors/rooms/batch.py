@@ -10,6 +10,7 @@ each member, and all members get the messages in the same order.
 Overload: the mailbox bounds what one turn handles. Crash: what the batch holds is still sent. Shutdown: nothing to do.
 """
 
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from omnisonic.actors.rooms.seat import ConnectionHandle
@@ -152,15 +153,18 @@ class Batch:
     def stream_for(self, connection: ConnectionHandle, stream: bytes) -> bytes:
         """What `connection` gets, given the common `stream`."""
         edits = self.edits.get(connection)
-        if edits is None:
-            return stream
-        if len(edits) == 1 and edits[0][0] == 0 and edits[0][1] >= len(stream):
-            return edits[0][2]  # the only sender
-        parts: list[bytes] = []
-        at = 0
-        for start, stop, instead in edits:
-            parts.append(stream[at:start])
-            parts.append(instead)
-            at = stop
-        parts.append(stream[at:])
-        return b"".join(parts)
+        return stream if edits is None else apply_edits(edits, stream)
+
+
+def apply_edits(edits: Sequence[Edit], stream: bytes) -> bytes:
+    """The `stream` with these edits."""
+    if len(edits) == 1 and edits[0][0] == 0 and edits[0][1] >= len(stream):
+        return edits[0][2]  # the only sender
+    parts: list[bytes] = []
+    at = 0
+    for start, stop, instead in edits:
+        parts.append(stream[at:start])
+        parts.append(instead)
+        at = stop
+    parts.append(stream[at:])
+    return b"".join(parts)

@@ -70,7 +70,9 @@ class RoomDelivery(RoomMembership):
         """Tell the sender what became of a message. Who is not connected asks by sending it again."""
         seat = self.roster.seat_named(result.member_id)
         if seat is not None and seat.connection is not None:
-            batch.to_one(seat.connection, kept_reply(result, self.memory.epoch))
+            reply = kept_reply(result, self.memory.epoch)
+            if not self.context.standing.hold_ack(seat.connection, reply):
+                batch.to_one(seat.connection, reply)
 
     # Messages from outside
 

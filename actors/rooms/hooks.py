@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.seat import Entry
+from omnisonic.actors.rooms.standing import Standing
 from omnisonic.models import Member, RoomId
 from omnisonic.studio.messages import MessageToKeep
 from omnisonic.wire.messages import Envelope
@@ -41,6 +42,7 @@ class RoomContext:
     entries: tuple[Entry, ...] = ()
     handoff: Handoff = field(default_factory=Handoff)
     keep: Callable[[MessageToKeep], bool] | None = None
+    standing: Standing = field(default_factory=Standing)
 
 
 class Hooks:

@@ -38,7 +38,7 @@ class Join:
     """A connection enters as this member, who has seen everything up to `since`.
 
     `person` is the user, if known; `tempo` that of the room's session, if it has one. `is_listener`: they change
-    nothing here.
+    nothing here. `is_rejoin`: the connection was in the room before, which has moved, or was cut off from here.
     """
 
     connection: ConnectionHandle
@@ -47,6 +47,12 @@ class Join:
     since: Position | None = None
     tempo: Tempo | None = None
     is_listener: bool = False
+    is_rejoin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeStanding:
+    """Whether this gateway owns the room has changed: see `omnisonic.actors.rooms.standing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,15 @@ class ChangeRole:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """A connection has ended. `reason` is a word of the close table; `is_final`: the member is not waited for."""
+    """A connection has ended. `reason` is a word of the close table; `is_final`: the member is not waited for.
+
+    Otherwise they are waited for at least `wait_s`, even in a room that waits for nobody.
+    """
 
     connection: ConnectionHandle
     reason: str
     is_final: bool = True
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +166,7 @@ Outside: TypeAlias = PutLease | DropLease | DropLeasesOf | Dismiss | ExternalMes
 """What began outside the gateway."""
 Control: TypeAlias = (
     Join
+    | ChangeStanding
     | ChangeRole
     | Leave
     | PutLease

@@ -13,6 +13,7 @@ from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
 from omnisonic.actors.rooms.mailbox import (
     ChangeRole,
+    ChangeStanding,
     DropLease,
     DropLeasesOf,
     Expire,
@@ -49,9 +50,13 @@ class RoomMembership(Hooks):
 
     def _join(self, join: Join, batch: Batch) -> None:
         connection = join.connection
+        if join.is_rejoin and self._has_newer(join):
+            batch.begin(connection, b"")
+            batch.dismiss(connection, Closing(CloseCode.REPLACED))
+            return
         try:
             self._check_place(join, batch)
-            member = self._check_presence(join.member)
+            member = self._check_presence(self._wanted_member(join))
         except InvalidInput as wrong:
             batch.begin(connection, make_error(wrong))
             batch.dismiss(connection, Closing(CloseCode.POLICY, wrong.code))
@@ -73,6 +78,31 @@ class RoomMembership(Hooks):
             self.welcomed = connection
             self.on_join(event.seat.member)
             self.welcomed = None
+
+    def _wanted_member(self, join: Join) -> Member:
+        """The member as they want to be shown: who has been here all the time stays as they are shown."""
+        seat = self.roster.seat_named(join.member.member_id) if join.is_rejoin else None
+        return join.member if seat is None else replace(seat.member, connected=True)
+
+    def _has_newer(self, join: Join) -> bool:
+        """Whether the member has come by a newer connection than this one, which was here before."""
+        seat = self.roster.seat_named(join.member.member_id)
+        return seat is not None and seat.connection is not None and seat.connection.is_open
+
+    def _handle_change(self, change: ChangeStanding | ChangeRole, batch: Batch) -> None:
+        if isinstance(change, ChangeRole):
+            self._change_role(change, batch)
+        else:
+            self._change_standing(batch)
+
+    def _change_standing(self, batch: Batch) -> None:
+        """Tell everyone whether other gateways are heard, and send the acknowledgements that may go out now."""
+        standing = self.context.standing
+        batch.to_all(messages.RESTORED_FRAME if standing.is_owned else messages.DEGRADED_FRAME)
+        if standing.is_owned:
+            for connection, frame_ in standing.take_held():
+                if self.roster.seat_of(connection) is not None:
+                    batch.to_one(connection, frame_)
 
     def _change_role(self, change: ChangeRole, batch: Batch) -> None:
         """From now on the connection is a listener's, or is one no more. What it has set before stays."""
@@ -121,12 +151,16 @@ class RoomMembership(Hooks):
         context, memory = self.context, self.memory
         after, is_complete, replay = self.offset, False, list[bytes]()
         if since is not None:
+            if (gap := memory.disprove(since)) is not None:
+                batch.to_others(connection, gap_frame(gap))
             recovery = memory.plan_recovery(since, self.offset)
             after, is_complete = recovery.after, recovery.is_complete
             if recovery.gap is not None:
                 replay.append(gap_frame(recovery.gap))
             replay += self._collect_missed(after, seat, batch)
         replay += seat.take_pending()
+        if not context.standing.is_owned:
+            replay.append(messages.DEGRADED_FRAME)
         welcome = Welcome(
             context.room_id, seat.member.member_id, context.ttl_s, memory.epoch, after, context.now_ms(), is_complete
         )
@@ -155,7 +189,7 @@ class RoomMembership(Hooks):
             self.on_join(event.seat.member)
 
     def _end_connection(self, leave: Leave, batch: Batch) -> None:
-        now_s, grace_s = self.context.now_s(), self.context.grace_s
+        now_s, grace_s = self.context.now_s(), max(self.context.grace_s, leave.wait_s)
         if leave.is_final or not grace_s:
             self._handle_leave(self.roster.leave(leave.connection, leave.reason, now_s), batch)
         else:

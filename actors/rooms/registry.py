@@ -43,12 +43,20 @@ class RosterWatcher(Protocol):
 
     def on_room_made(self, actor: RoomActor) -> None: ...
 
+    def on_room_moved(self, actor: RoomActor) -> None:
+        """Is called when a room goes on in another gateway, after it was forgotten here."""
+        ...
+
 
 class MemoryWatcher(Protocol):
     """Is called when a room is new, when what it remembers has changed, and when it is forgotten.
 
     After `on_memory_change` it is not called again for the same room until it sets the actor's `is_unsaved` to False.
+    `announces`: it calls `Registry.announce` when it is known whether a new room lives here.
     """
+
+    @property
+    def announces(self) -> bool: ...
 
     def on_room_made(self, actor: RoomActor) -> None: ...
 
@@ -119,11 +127,25 @@ class Registry:
         if actor is None:
             context = self._make_context(room_id, new_epoch(), self._relay_prefixes)
             actor = self._actors[room_id] = RoomActor(context, self._room_class, self, self._tracer)
-            for watcher in self.watchers:
-                watcher.on_room_made(actor)
+            if self.memory_watcher is None or not self.memory_watcher.announces:
+                self.announce(actor)
             if self.memory_watcher is not None:
                 self.memory_watcher.on_room_made(actor)
         return actor
+
+    def announce(self, actor: RoomActor) -> None:
+        """Tell the watchers that this room is new."""
+        for watcher in self.watchers:
+            watcher.on_room_made(actor)
+
+    def withdraw(self, actor: RoomActor) -> None:
+        """Forget a room that goes on in another gateway; its members stay connected. Its mailbox is left as it is."""
+        if self._actors.get(actor.room_id) is actor:
+            del self._actors[actor.room_id]
+            self.past.add(actor)
+            actor.withdraw()
+            for watcher in self.watchers:
+                watcher.on_room_moved(actor)
 
     def sweep(self, now_s: float, empty_s: float = EMPTY_S) -> None:
         """Forget rooms that have been empty for `empty_s`, what is too old, and tell rooms to end what ran out."""

@@ -18,6 +18,7 @@ from omnisonic.actors.rooms.kept_messages import check_keep
 from omnisonic.actors.rooms.listeners import check_listener, refuse_listener
 from omnisonic.actors.rooms.mailbox import (
     ChangeRole,
+    ChangeStanding,
     ClientMessages,
     Dismiss,
     DropLease,
@@ -62,6 +63,8 @@ class RoomState(RoomDelivery):
     def __init__(self, context: RoomContext) -> None:
         super().__init__(context)
         own = type(self)
+        self.keeps_seats = True
+        """Whether members of the room in another gateway are members here, without a call of `on_join`."""
         self._has_message_hooks = own.on_message is not Hooks.on_message or own.on_binary is not Hooks.on_binary
 
     def handle(self, mail: Mail, batch: Batch) -> None:
@@ -71,8 +74,8 @@ class RoomState(RoomDelivery):
                 self.relay(mail, batch)
             case Join():
                 self._join(mail, batch)
-            case ChangeRole():
-                self._change_role(mail, batch)
+            case ChangeStanding() | ChangeRole():
+                self._handle_change(mail, batch)
             case Leave():
                 self._end_connection(mail, batch)
             case PutLease() | DropLease() | DropLeasesOf() | SyncLeases() | Expire():
@@ -172,7 +175,7 @@ class RoomState(RoomDelivery):
         id_, sender, acknowledged = envelope.id, seat.member.member_id, self.memory.acknowledged
         first = None if id_ is None else acknowledged.find(sender, envelope)
         if id_ is not None and first is not None and not envelope.keep:
-            replies.append(messages.ack_frame(id_, first, acknowledged.version_of(sender, id_)))
+            self._acknowledge(seat, messages.ack_frame(id_, first, acknowledged.version_of(sender, id_)), replies)
             return False
         sent = Envelope(envelope.type, envelope.payload, envelope.to, id_)  # a hook may change it
         state_version = self.memory.shared_state.version
@@ -192,10 +195,15 @@ class RoomState(RoomDelivery):
             if sent.type not in ("heartbeat", "presence.set"):
                 acknowledged.add(sender, sent, self.offset + relayed, version)
             if not is_kept:
-                replies.append(messages.ack_frame(id_, self.offset + relayed, version))
+                self._acknowledge(seat, messages.ack_frame(id_, self.offset + relayed, version), replies)
         if is_kept:
             envelope.payload = messages.identified_payload(envelope)
         return relayed
+
+    def _acknowledge(self, seat: Seat, ack: bytes, replies: list[bytes]) -> None:
+        """Answer the sender with `ack`, or keep it back while the room is provisional."""
+        if seat.connection is None or not self.context.standing.hold_ack(seat.connection, ack):
+            replies.append(ack)
 
     def _handle_binary(self, seat: Seat, data: bytes, replies: list[bytes]) -> bytes | None:
         """Pass a binary message to the hook. Returns what to relay; None when it is dropped or refused."""

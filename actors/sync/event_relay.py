@@ -73,6 +73,9 @@ class EventRelay:
     def on_roster_change(self, actor: RoomActor) -> None:
         """Nothing to do: leases do not depend on it."""
 
+    def on_room_moved(self, actor: RoomActor) -> None:
+        """Nothing to do: the next owner reads the leases."""
+
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Pass events from the bus to the rooms, until cancelled. Subscribes again when the bus is unavailable."""
         task_status.started()

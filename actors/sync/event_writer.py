@@ -93,7 +93,13 @@ class EventWriter:
         return len(self._waiting)
 
     def on_room_made(self, actor: RoomActor) -> None:
-        """Nothing to do: nobody is in it yet."""
+        """Who is in it already was in it in another gateway, which has told of them."""
+        if self.topics and actor.entries:
+            self._rosters[actor.room_id] = _members(actor.entries)
+
+    def on_room_moved(self, actor: RoomActor) -> None:
+        """Forget who is in it: nobody has left."""
+        self._rosters.pop(actor.room_id, None)
 
     def on_roster_change(self, actor: RoomActor) -> None:
         """Take down what has changed, when somebody wants to know."""

@@ -56,6 +56,10 @@ class PresenceMirror:
     def on_room_made(self, actor: RoomActor) -> None:
         """Nothing to do: an empty room is not in the store."""
 
+    def on_room_moved(self, actor: RoomActor) -> None:
+        """Remove this room's roster: the next owner writes it."""
+        self.on_roster_change(actor)
+
     @property
     def lag_s(self) -> float:
         """How long the oldest unwritten change has waited; 0 when there is none."""

@@ -45,9 +45,8 @@ class RoomMemoryWriter:
 
     def __init__(self, store: RoomMemoryStore, *, owner: str, now_ms: Callable[[], int]) -> None:
         self._store = store
-        self._owner = owner
         self._now_ms = now_ms
-        self._writes = RoomWrites(store, owner)
+        self._writes = RoomWrites(store, owner, now_ms)
         self._to_load: list[SavedRoom] = []
         self._is_up = True
         self._is_known = False
@@ -65,6 +64,11 @@ class RoomMemoryWriter:
         """Whether the store took the last call."""
         return self._is_up
 
+    @property
+    def announces(self) -> bool:
+        """False: every room lives here."""
+        return False
+
     # Called by the registry and the event relay
 
     def on_room_made(self, actor: RoomActor) -> None:
@@ -80,13 +84,22 @@ class RoomMemoryWriter:
             actor.hold()
             actor.memory.take_over(earlier.memory)
             actor.resume()
-            room.copy = earlier.copy
+            room.copy, room.claimed_by = earlier.copy, earlier.claimed_by
             self._mark(room)
+            self._on_taken_again(room)
         elif self._is_up:
             actor.hold()
             room.is_loading, room.follows_write = True, earlier is not None
             self._to_load.append(room)
             self._load_wake.set()
+        else:
+            self._on_made_without_store(room)
+
+    def _on_taken_again(self, room: SavedRoom) -> None:
+        """A room was made whose last write had not begun."""
+
+    def _on_made_without_store(self, room: SavedRoom) -> None:
+        """A room was made while the store is away."""
 
     def on_memory_change(self, actor: RoomActor) -> None:
         """Write this room soon."""
@@ -99,11 +112,15 @@ class RoomMemoryWriter:
         room = self._writes.rooms.get(actor.room_id)
         if room is None or room.actor is not actor:
             return
-        if room.is_loading or (room.copy is not None and room.copy.is_lost):
+        if room.is_loading or self._is_not_ours(room):
             self._writes.drop(room)
         else:
             self._writes.add_forgotten(room)
             self._wake.set()
+
+    def _is_not_ours(self, room: SavedRoom) -> bool:
+        """Whether another gateway has claimed the room."""
+        return room.copy is not None and room.copy.is_lost
 
     def on_room_deleted(self, room_id: RoomId) -> None:
         """Remove the record of this room, whose session was deleted, and write it no more."""
@@ -158,7 +175,7 @@ class RoomMemoryWriter:
                 if any(room.follows_write for room in rooms):
                     async with self._writes.lock:
                         pass  # the write has ended
-                claims = await self._store.claim([room.room_id for room in rooms], self._owner)
+                claims = await self._store.claim([room.room_id for room in rooms], self._writes.owner)
                 problem = None
                 for room, claimed in zip(rooms, claims, strict=True):
                     if self._writes.is_current(room):
@@ -201,7 +218,7 @@ class RoomMemoryWriter:
         now_s = trio.current_time()
         if now_s < self._beat_at_s:
             return
-        is_known = await self._store.beat(self._owner)
+        is_known = await self._store.beat(self._writes.owner)
         if self._is_known and not is_known:
             for room in self._writes.rooms.values():
                 if room.copy is not None:

@@ -4,6 +4,7 @@
 blocks: a list of messages, in MessagePack. The other values:
 - `position`: epoch, offset and parents, and the version of the shared state;
 - `state`: the shared state, without what goes with its member; `transport`;
+- `seats`: who is in the room, where another gateway may go on with it (`omnisonic.actors.sync.room_seats`);
 - `acknowledged:N`: messages that were accepted, in `SLOTS` slots that are overwritten in turn.
 
 Overload: a write holds about as many bytes as asked for; what is left goes into the next. Crash: what the store did not
@@ -17,8 +18,10 @@ import msgspec
 
 from omnisonic.actors.rooms.acknowledged import Accepted, MessageKey
 from omnisonic.actors.rooms.memory import RoomMemory
+from omnisonic.actors.rooms.seat import Entry
 from omnisonic.actors.rooms.shared_state import StateValue
 from omnisonic.actors.rooms.transport import resume_transport
+from omnisonic.actors.sync.room_seats import encode_seats
 from omnisonic.models import MemberId, RoomId
 from omnisonic.stores.room_memory import RECORD_TTL_S, Block, Claimed, RoomRecord, RoomWrite
 from omnisonic.wire.messages import ReplyId
@@ -88,6 +91,7 @@ class _Written:
     """`SharedState.version` when it was encoded."""
     transport: Transport | None
     is_released: bool
+    seats: tuple[Entry, ...] | None = None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -108,7 +112,14 @@ class RoomCopy:
         """What the store has when it has done the last write. It may have, when no answer came."""
 
     def make_write(
-        self, room_id: RoomId, memory: RoomMemory, number: int, *, limit_bytes: int, is_release: bool
+        self,
+        room_id: RoomId,
+        memory: RoomMemory,
+        number: int,
+        *,
+        limit_bytes: int,
+        is_release: bool,
+        now_ms: int = 0,
     ) -> RoomWrite | None:
         """Make a write of what has changed. None when nothing has.
 
@@ -118,6 +129,7 @@ class RoomCopy:
             number: Higher than in every write before.
             limit_bytes: Most bytes of messages, if there is more than one.
             is_release: Whether the room is left to the next owner.
+            now_ms: The server's clock.
         """
         before, history = self._written, memory.history
         contents, offset = _take(memory, 0 if before is None else before.offset, limit_bytes)
@@ -136,6 +148,9 @@ class RoomCopy:
             state_hash = hash(state)
         if known is None or known.transport is not memory.transport:
             values["transport"] = msgspec.json.encode(memory.transport)
+        is_new_seats = known is None or known.seats is not memory.seats or (is_release and not known.is_released)
+        if memory.seats is not None and is_new_seats:
+            values["seats"] = encode_seats(memory.seats, now_ms)
         values |= _slots(memory, None if before is None else before.acknowledged)
         is_changed = (
             known is None
@@ -153,6 +168,7 @@ class RoomCopy:
             version,
             memory.transport,
             is_release,
+            memory.seats,
         )
         blocks: list[Block] = [(offset, _encode(contents))] if contents else []
         after = 0 if before is None else before.number

@@ -7,7 +7,7 @@ Shutdown: `is_closing` makes every write a release.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -38,6 +38,7 @@ class SavedRoom:
         copy: What the store has; None until the room is claimed.
         is_loading: Its record is being read, and nothing is written yet.
         follows_write: When it was made, the last write of a room of this name was under way.
+        claimed_by: The owner under whose name it was claimed, where that may change.
     """
 
     room_id: RoomId
@@ -46,6 +47,7 @@ class SavedRoom:
     copy: RoomCopy | None = None
     is_loading: bool = False
     follows_write: bool = False
+    claimed_by: str = ""
 
 
 class RoomWrites:
@@ -54,15 +56,22 @@ class RoomWrites:
     `rooms` has every room that is there, and those that were forgotten until their last write.
     """
 
-    def __init__(self, store: RoomMemoryStore, owner: str) -> None:
+    def __init__(self, store: RoomMemoryStore, owner: str, now_ms: Callable[[], int]) -> None:
         self._clock = trio.lowlevel.current_clock().current_time
         """The time as trio has it, on any thread: metrics are read on another one."""
         self.rooms: dict[RoomId, SavedRoom] = {}
         self.is_closing = False
+        self.may_write: Callable[[SavedRoom], bool] | None = None
+        """Whether a room that has changed may be written now. None: always, and rooms without a claim are claimed."""
+        self.on_released: Callable[[RoomId], None] = _ignore
+        """Called when a room that was forgotten is written a last time and released."""
+        self.on_lost: Callable[[SavedRoom], None] = _ignore
+        """Called when another owner has claimed a room that is here."""
         self.lock = trio.Lock()
         """Held during a call, and by who wants it to have ended."""
         self._store = store
-        self._owner = owner
+        self.owner = owner
+        self._now_ms = now_ms
         self._number = 0
         self._changed_since_s: dict[SavedRoom, float] = {}
         self._in_flight_since_s: dict[SavedRoom, float] = {}
@@ -123,8 +132,11 @@ class RoomWrites:
                 await self._store.forget(deleted)
                 for room_id in deleted:
                     self._deleted.pop(room_id, None)
-            rooms = list(self._changed_since_s)
-            await self._claim([room for room in rooms if room.copy is None])
+            if self.may_write is None:
+                rooms = list(self._changed_since_s)
+                await self._claim([room for room in rooms if room.copy is None])
+            else:
+                rooms = [room for room in self._changed_since_s if self.may_write(room)]
             while rooms:
                 rooms = rooms[await self._write(rooms[:BATCH_ROOMS]) :]
 
@@ -132,7 +144,7 @@ class RoomWrites:
         """Claim rooms that began without the store. What it holds of them is overwritten."""
         for start in range(0, len(rooms), CLAIM_ROOMS):
             chunk = rooms[start : start + CLAIM_ROOMS]
-            claims = await self._store.claim([room.room_id for room in chunk], self._owner)
+            claims = await self._store.claim([room.room_id for room in chunk], self.owner)
             for room, claimed in zip(chunk, claims, strict=True):
                 room.copy = RoomCopy(claimed.fence)
 
@@ -145,8 +157,8 @@ class RoomWrites:
             if size >= BATCH_BYTES:
                 break
             taken += 1
-            if room not in self._changed_since_s:
-                continue  # dropped while it was claimed
+            if room not in self._changed_since_s or room.copy is None:
+                continue  # dropped while it was claimed, or replaced
             since_s = self._changed_since_s.pop(room)
             write = self._make_write(room, BATCH_BYTES - size)
             if write is not None:
@@ -154,6 +166,7 @@ class RoomWrites:
                 size += sum(map(len, write.values.values())) + sum(len(data) for _, data in write.blocks)
             elif room.actor is None:
                 self.drop(room)
+                self.on_released(room.room_id)
         if not writes:
             return taken
         try:
@@ -175,7 +188,12 @@ class RoomWrites:
             room.actor.is_unsaved = False
         self._number += 1
         return room.copy.make_write(
-            room.room_id, room.memory, self._number, limit_bytes=limit_bytes, is_release=is_release
+            room.room_id,
+            room.memory,
+            self._number,
+            limit_bytes=limit_bytes,
+            is_release=is_release,
+            now_ms=self._now_ms(),
         )
 
     def _apply(self, room: SavedRoom, write: RoomWrite, outcome: Outcome) -> None:
@@ -187,6 +205,7 @@ class RoomWrites:
                     self.mark(room)
                 elif write.is_release and room.actor is None:
                     self.drop(room)
+                    self.on_released(room.room_id)
             case Outcome.EMPTIED:
                 room.copy.invalidate()
                 self.mark(room)
@@ -196,5 +215,11 @@ class RoomWrites:
                 self._changed_since_s.pop(room, None)
                 if room.actor is None:
                     self.drop(room)
+                else:
+                    self.on_lost(room)
             case _ as never:
                 assert_never(never)
+
+
+def _ignore(_room: object) -> None:
+    """Nobody wants to know."""

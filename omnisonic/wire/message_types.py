@@ -47,7 +47,6 @@ class MessageType:
         meaning: What it means, for the documents (Markdown).
         payload: Shape of the payload; None for any JSON. Where both send it, the server's.
         numbered: Relayed in the room's order: `from` is null, and it has an `offset`.
-        reserved: Nobody sends it yet.
         like: Words for a payload that is too long for the table in the documents.
     """
 
@@ -57,7 +56,6 @@ class MessageType:
     meaning: str
     payload: type[msgspec.Struct] | None = None
     numbered: bool = False
-    reserved: bool = False
     like: str = ""
 
     def shape(self) -> str:
@@ -171,8 +169,19 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = (
         "own included; `to` and `lost` are null when nobody knows.",
         HistoryGap,
     ),
-    MessageType("room.degraded", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
-    MessageType("room.restored", "server", "from the server", "Reserved. Nothing sends it yet.", reserved=True),
+    MessageType(
+        "room.degraded",
+        "server",
+        "to all",
+        "Other gateways cannot be heard now: you hear only members who are connected to this one, and nothing is "
+        "acknowledged. The payload is null.",
+    ),
+    MessageType(
+        "room.restored",
+        "server",
+        "to all",
+        "Everybody is heard again, and nothing was lost here. Otherwise a new `welcome` comes instead.",
+    ),
     MessageType(
         "export.progress",
         "server",
@@ -290,7 +299,7 @@ GATEWAY_TYPES: Final = _select_names("server", "both") - {row.name for row in ME
 """Only the gateway sends these: clients trust them, so no room of a program may send them either."""
 SHARED_TYPES: Final = frozenset({"state.set", "transport.set"})
 """What changes what the members share. Hooks decide about them as about other messages."""
-STATE_TYPES: Final = GATEWAY_TYPES - {row.name for row in MESSAGE_TYPES if row.reserved}
+STATE_TYPES: Final = GATEWAY_TYPES
 """What a client reads to know its room: the roster, answers, the server's clock."""
 
 

@@ -221,6 +221,10 @@ def _message(type_: bytes, payload: bytes) -> bytes:
     return frame(TEXT, b'{"type":"' + type_ + b'","payload":' + payload + b"}")
 
 
+DEGRADED_FRAME: Final = _message(b"room.degraded", b"null")
+RESTORED_FRAME: Final = _message(b"room.restored", b"null")
+
+
 def member_line(member: Member) -> bytes:
     """A member as JSON, as in the payload of `presence.join` and in `welcome.members`."""
     return _encode(member)

@@ -35,6 +35,7 @@ class EdgeJoin(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     tempo: Tempo | None = None
     is_listener: bool = False
     address: str | None = None
+    is_rejoin: bool = False
 
 
 class EdgeLeave(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
@@ -55,11 +56,12 @@ class EdgeRole(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=3):
 
 
 class EdgeSaid(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=4):
-    """Edge to owner: the messages of one read of one connection."""
+    """Edge to owner: the messages of one read of one connection. `number` rises with each that the edge sends."""
 
     room: RoomId
     conn: ConnectionNumber
     frames: list[Frame]
+    number: int = 0
 
 
 class OwnerTurn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=5):
@@ -73,6 +75,9 @@ class OwnerTurn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=5):
         edits: What differs from `stream`, by connection.
         opening: What newcomers get first: their `welcome`, and what they have missed.
         dismissed: The connections to close afterwards, with code and reason.
+        taken: The number of the last `EdgeSaid` that the owner has taken from this edge.
+
+    A connection is in the room from the turn on in whose `opening` it is.
     """
 
     room: RoomId
@@ -82,6 +87,7 @@ class OwnerTurn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=5):
     edits: dict[ConnectionNumber, list[Edit]] = {}
     opening: dict[ConnectionNumber, tuple[bytes, list[bytes]]] = {}
     dismissed: list[tuple[ConnectionNumber, int, str]] = []
+    taken: int = 0
 
 
 class OwnerPush(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=6):
@@ -108,9 +114,13 @@ class NotOwner(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=8):
 
 
 class Moving(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=9):
-    """Owner to edge: the owner has released the room. The edge claims it, or finds out who has."""
+    """Owner to edge: the owner has released the room. The edge claims it, or finds out who has.
+
+    What the edge has sent with a higher number than `taken` was not handled.
+    """
 
     room: RoomId
+    taken: int = 0
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=10):

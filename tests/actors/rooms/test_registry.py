@@ -30,6 +30,9 @@ class Watcher:
     made: list[RoomId] = field(default_factory=list)
     changed: list[RoomId] = field(default_factory=list)
 
+    def on_room_moved(self, actor: RoomActor) -> None:
+        pass
+
     def on_room_made(self, actor: RoomActor) -> None:
         self.made.append(actor.room_id)
 
