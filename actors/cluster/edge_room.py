@@ -1,0 +1,283 @@
+"""An edge room: a room whose owner is another gateway, for the connections to this one (SPEC 5.5, DESIGN 8).
+
+It passes on what members do and say, and writes to them what the owner says, as the owner does for its own members. It
+knows how far they have heard the room's order, and goes on from there with another owner, or after a loss. While it is
+**paused** the owner may not hear it: what members say waits.
+
+Owned by `omnisonic.actors.cluster.edges`; plain calls, on the trio thread.
+
+Overload: what waits, or is not taken by the owner yet, is bounded as the mailbox of a room; more is refused
+(`room_busy`). A member who does not read is closed (4008) and slows nobody. Crash and shutdown: see its owner.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from omnisonic.actors.cluster.moving import join_mail, transfer
+from omnisonic.actors.cluster.remote_members import Send
+from omnisonic.actors.cluster.shared_view import SharedView
+from omnisonic.actors.cluster.tail import Tail
+from omnisonic.actors.connections.connection import LOST, Connection
+from omnisonic.actors.rooms.batch import apply_edits
+from omnisonic.actors.rooms.mailbox import (
+    DATA_BYTES,
+    DATA_FRAMES,
+    ChangeRole,
+    ClientMessages,
+    Control,
+    Join,
+    Leave,
+    Mailbox,
+)
+from omnisonic.actors.rooms.port import RoomPort
+from omnisonic.models import RoomId
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.peer_messages import (
+    ConnectionNumber,
+    EdgeJoin,
+    EdgeLeave,
+    EdgeRole,
+    EdgeSaid,
+    OwnerClose,
+    OwnerPush,
+    OwnerTurn,
+)
+from omnisonic.wire.recovery import Position
+
+
+@dataclass(slots=True, eq=False)
+class EdgeMember:
+    """A connection in the room. `is_in`: the owner has let it in."""
+
+    connection: Connection
+    number: ConnectionNumber
+    is_in: bool = False
+
+
+class Counter:
+    """Numbers that rise, for all edge rooms of one gateway together."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> int:
+        """The next number."""
+        self.last += 1
+        return self.last
+
+
+class EdgeRoom:
+    """A room at another gateway, `owner`."""
+
+    def __init__(self, room_id: RoomId, owner: str, send: Send, numbers: Counter) -> None:
+        self._room_id = room_id
+        self.owner = owner
+        self.is_paused = False
+        self.is_handed_over = False
+        """The owner has said what it has taken: nothing else that was sent to it was handled."""
+        self.tail = Tail()
+        self.view = SharedView()
+        self._send = send
+        self._numbers = numbers
+        self._members: dict[ConnectionNumber, EdgeMember] = {}
+        self._by_connection: dict[Connection, EdgeMember] = {}
+        self._waiting = Mailbox()
+        self._untaken: deque[tuple[int, ClientMessages]] = deque()
+        """What was sent and the owner has not taken yet, as far as is known."""
+        self._untaken_frames = self._untaken_bytes = 0
+
+    def __len__(self) -> int:
+        """How many connections are in it, or about to be."""
+        return len(self._members) + len(self._waiting)
+
+    @property
+    def room_id(self) -> RoomId:
+        return self._room_id
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections that were passed on to the owner."""
+        return list(self._by_connection)
+
+    # Called by connections
+
+    def tell(self, mail: Control) -> None:
+        match mail:
+            case Join(connection=Connection() as connection):
+                if self.is_paused:
+                    self._waiting.tell(mail)
+                else:
+                    self._join(mail, connection)
+            case ChangeRole(connection=Connection() as connection) | Leave(connection=Connection() as connection):
+                member = self._by_connection.get(connection)
+                if member is None:
+                    if self._waiting:  # perhaps its join waits
+                        self._waiting.tell(mail)
+                elif isinstance(mail, ChangeRole):
+                    self._send(self.owner, EdgeRole(self._room_id, member.number, mail.is_listener))
+                else:
+                    self._forget(member)
+                    self._send(self.owner, EdgeLeave(self._room_id, member.number, mail.reason, mail.is_final))
+            case _:
+                raise AssertionError(f"{type(mail).__name__} is not for an edge room")
+
+    def offer(self, messages: ClientMessages) -> bool:
+        member = self._by_connection.get(messages.connection)  # type: ignore[call-overload]
+        if self.is_paused:
+            return self._waiting.offer(messages)
+        return member is None or self._pass_on(member, messages)
+
+    def _join(self, join: Join, connection: Connection) -> None:
+        member = EdgeMember(connection, self._numbers.next())
+        self._members[member.number] = self._by_connection[connection] = member
+        self._send(
+            self.owner,
+            EdgeJoin(
+                self._room_id,
+                member.number,
+                join.member,
+                join.person,
+                join.since,
+                join.tempo,
+                join.is_listener,
+                connection.address,
+                join.is_rejoin,
+            ),
+        )
+
+    def _pass_on(self, member: EdgeMember, messages: ClientMessages) -> bool:
+        frames = self._untaken_frames + len(messages.frames)
+        size = self._untaken_bytes + messages.size
+        if frames > DATA_FRAMES or size > DATA_BYTES:
+            return False
+        self._untaken_frames, self._untaken_bytes = frames, size
+        number = self._numbers.next()
+        self._untaken.append((number, messages))
+        self._send(self.owner, EdgeSaid(self._room_id, member.number, messages.frames, number))
+        return True
+
+    # Called for messages of the owner
+
+    def take_turn(self, turn: OwnerTurn, now_s: float) -> None:
+        """Write to every member what a turn of the room has for them."""
+        self.confirm(turn.taken)
+        self.tail.add(Position(turn.epoch, turn.offset), turn.stream, now_s)
+        opening, edits, stream = turn.opening, turn.edits, turn.stream
+        self._see(turn)
+        for number, (frame, replay) in opening.items():
+            member = self._members.get(number)
+            if member is not None:
+                member.is_in = True
+                if frame:
+                    member.connection.push(frame)
+                if replay:
+                    member.connection.push_replay(replay)
+        for number, member in list(self._members.items()):
+            if member.is_in:
+                data = apply_edits(edits[number], stream) if number in edits else stream
+                if data:
+                    member.connection.push(data)
+        for number, code, reason in turn.dismissed:
+            member = self._members.get(number)
+            if member is not None:
+                if not member.is_in and number in edits and (data := apply_edits(edits[number], stream)):
+                    member.connection.push(data)
+                self._close(member, code, reason)
+
+    def _see(self, turn: OwnerTurn) -> None:
+        if self.view.is_known:
+            self.view.see(turn.stream)
+        for number, (frame, _) in turn.opening.items():
+            if not self.view.is_known:
+                self.view.see(frame or apply_edits(turn.edits.get(number, ()), turn.stream))
+
+    def push(self, message: OwnerPush) -> None:
+        """Write to one member."""
+        member = self._members.get(message.conn)
+        if member is not None:
+            member.connection.push(message.data)
+
+    def close(self, message: OwnerClose) -> None:
+        """Close one member's connection."""
+        member = self._members.get(message.conn)
+        if member is not None:
+            self._close(member, message.code, message.reason)
+
+    def _close(self, member: EdgeMember, code: int, reason: str) -> None:
+        self._forget(member)
+        member.connection.close(Closing(CloseCode(code), reason))
+
+    def _forget(self, member: EdgeMember) -> None:
+        del self._members[member.number]
+        del self._by_connection[member.connection]
+
+    def confirm(self, taken: int) -> None:
+        """The owner has taken what was sent up to this number."""
+        while self._untaken and self._untaken[0][0] <= taken:
+            _, messages = self._untaken.popleft()
+            self._untaken_frames -= len(messages.frames)
+            self._untaken_bytes -= messages.size
+
+    # Going on elsewhere
+
+    def resume(self) -> None:
+        """The owner hears us: send what waits."""
+        self.is_paused = False
+        waiting, self._waiting = self._waiting, Mailbox()
+        transfer(waiting, self)
+
+    def join_again(self, owner: str) -> None:
+        """Enter again with all members, at this owner."""
+        self.owner = owner
+        self.view.is_known = False
+        joins, untaken = self._take_out(), self._take_untaken()
+        waiting, self._waiting = self._waiting, Mailbox()
+        self.is_paused, is_paused = False, self.is_paused
+        for connection, join in joins:
+            self._join(join, connection)
+        for mail in [mail for mail in waiting.queue if isinstance(mail, Join)]:
+            self.tell(mail)
+        self.is_paused = is_paused
+        for messages in untaken:
+            self.offer(messages)
+        waiting.queue = deque(mail for mail in waiting.queue if not isinstance(mail, Join))
+        transfer(waiting, self)
+
+    def say_goodbye(self) -> None:
+        """Tell the owner, if it is still there, that members go on elsewhere."""
+        for number in self._members:
+            self._send(self.owner, EdgeLeave(self._room_id, number, LOST, is_final=False))
+
+    def move(self, room: RoomPort) -> None:
+        """Go on in a room that is here now: its members enter, and it gets what waits."""
+        for connection, join in self._take_out():
+            connection.move(room)
+            room.tell(join)
+        for messages in self._take_untaken():
+            room.offer(messages)
+        waiting, self._waiting = self._waiting, Mailbox()
+        transfer(waiting, room)
+
+    def _take_untaken(self) -> list[ClientMessages]:
+        """Take out what was sent and not handled. What may have been handled is dropped."""
+        untaken = [messages for _, messages in self._untaken] if self.is_handed_over else []
+        self._untaken.clear()
+        self._untaken_frames = self._untaken_bytes = 0
+        self.is_handed_over = False
+        return untaken
+
+    def _take_out(self) -> list[tuple[Connection, Join]]:
+        """Take out all members, each with how they enter again: those who were in have heard all up to here."""
+        members, position = list(self._members.values()), self.tail.position
+        self._members.clear()
+        self._by_connection.clear()
+        joins: list[tuple[Connection, Join]] = []
+        for member in members:
+            connection = member.connection
+            if member.is_in and position is not None:
+                connection.since = position
+            if connection.member is not None:
+                joins.append((connection, join_mail(connection, is_rejoin=member.is_in)))
+        return joins
