@@ -24,6 +24,7 @@ import trio
 from omnisonic.actors.admission.admission import Admitted
 from omnisonic.actors.admission.pending import PendingAdmissions
 from omnisonic.actors.admission.revocation import AccessRevocation
+from omnisonic.actors.cluster.cluster import Cluster
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.connections.keepalive import Keepalive, UnfinishedMessages
 from omnisonic.actors.connections.open_connections import OpenConnections
@@ -38,6 +39,7 @@ from omnisonic.actors.inspection.readiness import Readiness
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.hooks import RoomContext
+from omnisonic.actors.rooms.port import RoomPort
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.acceptor import accept_forever
@@ -110,6 +112,10 @@ class Gateway:
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
         self.memory_lag_s: Callable[[], float] = lambda: 0.0
+        self.cluster: Cluster | None = None
+        """Set where other gateways have members in the same rooms."""
+        self.find_place: Callable[[RoomId], RoomPort] = self.registry.get_or_make
+        """Where a connection enters a room: here, or in another gateway."""
         self.release_rooms: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         """Called at shutdown, when no member can say anything any more: writes down what rooms remember."""
 
@@ -240,7 +246,7 @@ class Gateway:
     def _admit(self, connection: Connection, admitted: Admitted, answer: bytes) -> None:
         entrance = admitted.entrance
         self._keepalive.watch_silence(connection)
-        room = self.registry.get_or_make(entrance.room_id)
+        room = self.find_place(entrance.room_id)
         connection.enter(room, entrance, answer, admitted.person, admitted.login)
         if connection.is_open:
             self.revocation.watch(connection, by_role=admitted.by_role)

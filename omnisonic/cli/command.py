@@ -48,6 +48,7 @@ GATEWAY: Final = (
     "gateway_host",
     "gateway_port",
     "gateway_id",
+    "gateway_cluster",
     "gateway_rooms",
     "member_rate_per_s",
     "member_burst",

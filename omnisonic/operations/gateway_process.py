@@ -17,6 +17,7 @@ from typing import Any, Final
 import trio
 
 from omnisonic.actors.admission.admission import Admission, MixedAdmission, OpenAdmission, TicketAdmission, TicketCheck
+from omnisonic.actors.cluster.cluster import Cluster
 from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import Gateway
 from omnisonic.actors.gateway_options import GatewayOptions
@@ -52,6 +53,11 @@ NEEDS_DATABASE: Final = (
     " `omnisonic serve`."
 )
 
+NEEDS_REDIS: Final = (
+    "REDIS_URL is not set, and GATEWAY_CLUSTER=on needs it: gateways find each other there. Set it, or run"
+    " `omnisonic serve`."
+)
+
 NO_RECORDS: Final = GatewayRecords()
 
 _log = logging.getLogger(__name__)
@@ -66,6 +72,7 @@ async def open_gateway(
     bus: Bus,
     memory: RoomMemoryStore | None = None,
     owner: str = "gateway",
+    is_clustered: bool = False,
     room_class: Callable[[RoomContext], RoomState] = RoomState,
     hosting: Hosting | None = None,
 ) -> AsyncIterator[Gateway]:
@@ -78,6 +85,7 @@ async def open_gateway(
         bus: The bus, for trio.
         memory: The room memory store, for trio. Without one, rooms that were empty are remembered in this process.
         owner: The name of this gateway in the presence store. What an earlier one of that name left there is removed.
+        is_clustered: Other gateways with the same stores may have members in the same rooms. Needs a `memory`.
         room_class: Creates the state of a room.
         hosting: Hosts rooms of somebody's own class, instead.
     """
@@ -92,12 +100,24 @@ async def open_gateway(
             relay = EventRelay(presence, bus, gateway.registry, gateway.revocation)
             gateway.registry.watchers += [mirror, relay]
             gateway.mirror_lag_s = lambda: mirror.lag_s
-            run = f"{owner}:{secrets.token_urlsafe(RUN_BYTES)}"
-            store = memory or InProcessRoomMemory(blocks_ttl_s=options.history.age_s)
-            writer = RoomMemoryWriter(store, owner=run, now_ms=options.now_ms)
-            gateway.registry.memory_watcher, gateway.release_rooms = writer, writer.release_all
+            cluster: Cluster | None = None
+            writer: RoomMemoryWriter
+            if is_clustered and memory is not None:
+                cluster = Cluster(
+                    gateway, memory, bus, name=owner, now_ms=options.now_ms, grace_s=options.grace_s
+                )
+                gateway.cluster, writer = cluster, cluster.claims
+                gateway.find_place, gateway.release_rooms = cluster.find_place, cluster.hand_over
+                if hosted is not None:
+                    cluster.save_room = hosted.save_room
+                await cluster.start()
+            else:
+                run = f"{owner}:{secrets.token_urlsafe(RUN_BYTES)}"
+                store = memory or InProcessRoomMemory(blocks_ttl_s=options.history.age_s)
+                writer = RoomMemoryWriter(store, owner=run, now_ms=options.now_ms)
+                gateway.registry.memory_watcher, gateway.release_rooms = writer, writer.release_all
+                await gateway.start_child("memory", writer.run)
             gateway.memory_lag_s = lambda: writer.lag_s
-            await gateway.start_child("memory", writer.run)
             await gateway.start_child("mirror", mirror.run)
             await gateway.start_child("relay", relay.listen)
             await gateway.start_child("leases", relay.read_leases)
@@ -115,6 +135,8 @@ async def open_gateway(
                         await hosted.save_all(SAVE_AT_END_S)
                     if writer.is_up:  # rooms may have handled their last mail after they were released
                         await writer.release_all()
+                    if cluster is not None:
+                        await cluster.end()
                     nursery.cancel_scope.cancel()
                     await mirror.remove_rosters()
 
@@ -201,6 +223,8 @@ async def run_gateway(
     Calls `ready` when connections are accepted. Its rooms are those of `room_class`, if there is one. Raises as
     `open_admission`, before anything has started.
     """
+    if settings.gateway_cluster == "on" and settings.redis_url is None:
+        raise BadSettings([NEEDS_REDIS])
     hosting = None if room_class is None else Hosting(room_class)
     telemetry = configure_telemetry(settings, "gateway")
     owner = f"{settings.gateway_id}:{listeners[0].getsockname()[1]}"
@@ -215,7 +239,14 @@ async def run_gateway(
             ):
                 options = gateway_options(settings, admission, access, records, telemetry.render_metrics)
                 async with open_gateway(
-                    options, listeners, presence=presence, bus=bus, memory=memory, owner=owner, hosting=hosting
+                    options,
+                    listeners,
+                    presence=presence,
+                    bus=bus,
+                    memory=memory,
+                    owner=owner,
+                    is_clustered=settings.gateway_cluster == "on",
+                    hosting=hosting,
                 ) as gateway:
                     ready()
                     await anext(signals)

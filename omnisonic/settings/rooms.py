@@ -1,7 +1,7 @@
 """The settings of rooms: their class, limits of members and connections, and what a room remembers (SPEC 2)."""
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -17,6 +17,10 @@ class RoomSettings(BaseModel):
         description="a room class of your own, as `module:Class`; as `--rooms` (default: the studio's own rooms)",
     )
 
+    gateway_cluster: Literal["off", "on"] = Field(
+        default="off",
+        description="`on`: other gateways at the same `REDIS_URL` may have members in the same rooms",
+    )
     member_rate_per_s: float = Field(
         default=500,
         ge=0,

@@ -103,6 +103,10 @@ class Command:
         self._process.send_signal(how)
         return self._process.wait(STOP_S)
 
+    def signal(self, how: signal.Signals) -> None:
+        """Send a signal, and do not wait for what comes of it."""
+        self._process.send_signal(how)
+
     def kill(self) -> None:
         """End it as nobody expects."""
         self._process.kill()
