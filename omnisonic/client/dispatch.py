@@ -9,7 +9,7 @@ because one member's bad message must not end the membership of the others.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -29,6 +29,8 @@ from omnisonic.wire.transport import Milliseconds, Transport
 SENT_FIELD: Final = "sentMs"
 """The field by which the client recognises the echo of its own heartbeat."""
 _DATA: Final = frozenset({TEXT, BINARY})
+_APPLIED: Final = STATE_TYPES | {"room.degraded", "room.restored"}
+"""The types that `Dispatch` reads itself."""
 
 
 class Dispatch:
@@ -54,9 +56,12 @@ class Dispatch:
         self.unreadable = 0
         self.clock_offset_s: float | None = None
         self.is_welcome = False
+        self.is_degraded = False
+        """Whether the room has said that a part of its members cannot be heard now."""
         self.refusal: EntryRefused | None = None
         """The `error` that the server sent in place of a `welcome`."""
-        self._welcomes = 0
+        self.welcomes = 0
+        """How many were received, on all connections. More than one comes on a connection when the room has moved."""
         self._before_gap: Position | None = None
         """Where to recover from, while the `history.gap` after a `welcome` has not arrived."""
         self._round_trip_ms = float("inf")
@@ -72,7 +77,7 @@ class Dispatch:
     @property
     def since(self) -> Position | None:
         """What has been received of the room's order; None before the first `welcome`."""
-        if not self._welcomes:
+        if not self.welcomes:
             return None
         return self._before_gap or Position(self.epoch, self.offset)
 
@@ -97,13 +102,12 @@ class Dispatch:
             if opcode in _DATA:
                 try:
                     message = read_message(payload) if opcode == TEXT else read_binary(payload)
-                    if message.type in STATE_TYPES:
+                    if message.type in _APPLIED:
                         self.offset = offset
-                        is_for_program = self._apply(message)
+                        messages += self._apply(message)
                         offset = self.offset
-                        if not is_for_program:
-                            continue
-                    elif message.offset is not None:
+                        continue
+                    if message.offset is not None:
                         offset = message.offset
                 except (ValueError, RecursionError):
                     self.unreadable += 1
@@ -119,8 +123,8 @@ class Dispatch:
             self.inbox.put(messages, size)
         return pongs, disconnect
 
-    def _apply(self, message: Message) -> bool:
-        """Apply a message of the room itself. Returns whether the program gets the message, too."""
+    def _apply(self, message: Message) -> Sequence[Message]:
+        """Apply a message of the room itself. Returns what the program gets."""
         match message.type:
             case "welcome":
                 return self._apply_welcome(message)
@@ -134,34 +138,41 @@ class Dispatch:
                 self.transport = msgspec.convert(message.payload, Transport)
             case "history.gap":
                 self._before_gap = None
-            case "heartbeat":
-                return not self._apply_heartbeat(message)
-            case "ack":
-                return not self._apply_ack(message)
+            case "room.degraded" | "room.restored":
+                self.is_degraded = message.type == "room.degraded"
+            case "heartbeat" if self._apply_heartbeat(message):
+                return ()
+            case "ack" if self._apply_ack(message):
+                return ()
             case "error" if not self.is_welcome:
                 fields = message.payload if isinstance(message.payload, dict) else {}
                 self.refusal = EntryRefused(str(fields.get("code", "policy")), str(fields.get("message", "Refused.")))
-                return False
-            case "error":
-                return not self.pending_requests.resolve("error", message.payload)
-        return True
+                return ()
+            case "error" if self.pending_requests.resolve("error", message.payload):
+                return ()
+        return (message,)
 
-    def _apply_welcome(self, message: Message) -> bool:
+    def _apply_welcome(self, message: Message) -> Sequence[Message]:
+        """Replace what is known. On an open connection the program is told of the members who differ, too."""
         fields = message.payload
         if not isinstance(fields, dict):
             raise ValueError("no welcome")  # noqa: TRY004 - it was received, not passed
         transport = msgspec.convert(fields.get("transport", {}), Transport)
         offset = msgspec.convert(fields.get("offset", 0), int)
         self.state_entries.replace_all(fields.get("state", {}))
-        self.roster.replace_all(fields.get("members"))
+        differences = self.roster.replace_all(fields.get("members"))
         # A connection that ends before the gap was told must not hide it: the next one asks from the same place.
         self._before_gap = None if fields.get("recovered") else self.since
         self.room_id, self.member_id = str(fields.get("roomId")), str(fields.get("memberId"))
         self.epoch, self.offset, self.transport = str(fields.get("epoch")), offset, transport
+        # Another machine may answer now, whose clock is another one.
         self._welcome_offset_ms = float(fields.get("serverTime", 0)) - self._now_ms()
-        self.is_welcome = True
-        self._welcomes += 1
-        return self._welcomes > 1
+        self.clock_offset_s, self._round_trip_ms = None, float("inf")
+        was_welcome, self.is_welcome, self.is_degraded = self.is_welcome, True, False
+        self.welcomes += 1
+        if self.welcomes == 1:
+            return ()
+        return (message, *differences) if was_welcome else (message,)
 
     def _apply_ack(self, message: Message) -> bool:
         """Resolve the request that this answers, and move on to its message. Returns False when it answers none."""
@@ -171,7 +182,7 @@ class Dispatch:
         return self.pending_requests.resolve("ack", fields)
 
     def _apply_heartbeat(self, message: Message) -> bool:
-        """Measure the clock offset with the fastest heartbeat so far. Returns False for others."""
+        """Measure the clock offset with the fastest heartbeat since the `welcome`. Returns False for others."""
         fields = message.payload
         echo = fields.get("echo") if isinstance(fields, dict) else None
         if not isinstance(echo, dict) or SENT_FIELD not in echo:

@@ -1,7 +1,8 @@
 """The messages of a client that wait for their `ack` or `error`, by the `id` that they were sent with. Pure.
 
 A message that is not answered when its connection ends is sent again on the next one, with the same `id` and the same
-content: the room says it once (docs/realtime.md, "Send a message again"). `omnisonic.client.reconnector` sends them.
+content: the room says it once (docs/realtime.md, "Send a message again"). It is also sent again when another `welcome`
+comes on an open connection. `omnisonic.client.reconnector` sends them.
 
 Overload: bounded by the tasks of the program that wait. Shutdown: `fail_all`.
 """
@@ -22,7 +23,7 @@ class PendingRequest:
     Attributes:
         id: The `id` of the message.
         text: The message as it is sent, each time.
-        connection: Where it was sent last; None when it was not sent yet.
+        connection: Where it was sent last; None when it was not sent to whoever answers there now.
         done: Set when it is answered, or never will be.
         offset: The offset in the `ack`.
         version: The version in the `ack` of a `state.set`.
@@ -69,6 +70,11 @@ class PendingRequests:
     def discard(self, request: PendingRequest) -> None:
         """Remove a request that nobody waits for any more."""
         self._pending.pop(request.id, None)
+
+    def forget_connections(self) -> None:
+        """Take all requests as not sent: who answers on this connection now may not know them."""
+        for request in self._pending.values():
+            request.connection = None
 
     def not_sent_on(self, connection: Connection) -> list[PendingRequest]:
         """The requests that were not sent on this connection yet, oldest first."""

@@ -1,8 +1,8 @@
 """The reconnector: the one task of a client that reads, and reconnects when the connection has ended (SPEC 5.3, 8).
 
 It owns the connection. Other tasks read `state` and `close_error`, wait on `changed`, and send by `send_request` and
-`wait_for_connection`. After a reconnection it first sends again what was not answered, in the order in which it was
-sent; until then nothing else is sent.
+`wait_for_connection`. After a reconnection, and after another `welcome` on an open connection (the room has moved), it
+first sends again what was not answered, in the order in which it was sent; until then nothing else is sent.
 
 Overload: it goes on reading; the inbox drops the oldest messages. Crash: the membership ends with the code `internal`,
 and the traceback is logged. Shutdown: `leave`.
@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from omnisonic.client.backend import Backend, ConnectionBroken
+from omnisonic.client.backend import Background, Backend, ConnectionBroken
 from omnisonic.client.connection import Connection, JoinRequest
 from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import Closed, EntryRefused
@@ -141,11 +141,15 @@ class Reconnector:
         """Read and send heartbeats until the connection ends."""
         if connection.disconnect is not None:  # it came with the welcome
             return connection.disconnect
+        welcomes = self._dispatch.welcomes
         async with self._backend.open_background() as background:
             background.start_soon(self._send_heartbeats, connection)
             background.start_soon(self._send_again, connection)
             while connection.disconnect is None and (read := await connection.receive()) is not None:
                 await self._handle_read(connection, *read)
+                if self._dispatch.welcomes != welcomes:
+                    welcomes = self._dispatch.welcomes
+                    self._handle_move(connection, background)
                 await self._dispatch.inbox.pause()
         return connection.disconnect or Disconnect(LOST)
 
@@ -162,6 +166,18 @@ class Reconnector:
                 code = b"" if disconnect.code == LOST else disconnect.code.to_bytes(2, "big")
                 await connection.send(CLOSE, code)
         connection.disconnect = disconnect if breach is None else Disconnect(breach.code, breach.reason)
+
+    def _handle_move(self, connection: Connection, background: Background) -> None:
+        """Another `welcome` came. What was not answered is sent again, before anything else."""
+        self._dispatch.pending_requests.forget_connections()
+        if self._ready is not None:  # otherwise it is being sent, and goes on until everything is
+            self._ready = None
+            background.start_soon(self._go_on, connection)
+
+    async def _go_on(self, connection: Connection) -> None:
+        """Measure the clock of whoever answers now, and send again what they may not know."""
+        await self._send_heartbeat(connection)
+        await self._send_again(connection)
 
     async def _send_again(self, connection: Connection) -> None:
         """Send what was not answered before this connection, and what has come meanwhile. Then others may send."""
@@ -180,16 +196,17 @@ class Reconnector:
         """Send heartbeats. Closes the connection when the server does not answer, which ends the reading."""
         while True:
             connection.has_received = False
-            message = {"type": "heartbeat", "payload": self._dispatch.heartbeat_payload()}
-            try:
-                await connection.send(TEXT, msgspec.json.encode(message))
-            except ConnectionBroken:
-                break
+            await self._send_heartbeat(connection)
             await self._backend.sleep(ANSWER_S)
             if not connection.has_received:
                 break
             await self._backend.sleep(HEARTBEAT_S - ANSWER_S)
         await connection.aclose()
+
+    async def _send_heartbeat(self, connection: Connection) -> None:
+        message = {"type": "heartbeat", "payload": self._dispatch.heartbeat_payload()}
+        with suppress(ConnectionBroken):  # then the connection is closed already
+            await connection.send(TEXT, msgspec.json.encode(message))
 
     # Joining
 

@@ -23,6 +23,9 @@ class ClientRoom(SharingMember):
     After a reconnection you receive the new `welcome`, and then the messages that you have missed, each once and in
     order. When some of them are lost, a `history.gap` comes first; its payload is `{epoch, from, to, lost}`.
 
+    The same happens on an open connection, when another gateway has taken the room over. Then `presence.join`,
+    `presence.update` and `presence.leave` follow the `welcome` for each member who is not as they were.
+
     At most `inbox_bytes` wait to be read. Above that the oldest messages are dropped, and you receive one
     `inbox.overflow` with `{"dropped": n}` in their place, without a sender.
 
@@ -70,8 +73,13 @@ class ClientRoom(SharingMember):
         return self._reconnector.state
 
     @property
+    def is_degraded(self) -> bool:
+        """Whether some members cannot be heard now: since a `room.degraded`, until `room.restored` or a `welcome`."""
+        return self._dispatch.is_degraded
+
+    @property
     def epoch(self) -> str:
-        """Identifies the count of offsets. When it differs after a reconnection, the count has begun anew."""
+        """Identifies the count of offsets. When it differs after a `welcome`, the count has begun anew."""
         return self._dispatch.epoch
 
     @property

@@ -96,7 +96,10 @@ export interface Message<Payload = any> {
 export interface RoomMessages {
   /** A binary message. */
   "": Uint8Array;
-  /** After a reconnection, before what was missed. */
+  /**
+   * After a reconnection, before what was missed; and on an open connection, when another gateway has taken the room
+   * over. Then `presence.*` follow for each member who is not as they were.
+   */
   welcome: Welcome;
   "presence.join": Member;
   "presence.update": Member;
@@ -116,6 +119,10 @@ export interface RoomMessages {
     readonly to: number | null;
     readonly lost: number | null;
   };
+  /** Some members of the room cannot be heard now. */
+  "room.degraded": any;
+  /** All members can be heard again. */
+  "room.restored": any;
   /** An error that does not answer an `ask`. */
   error: { readonly code: string; readonly message: string };
   /** The program did not read in time: so many of the oldest messages were dropped here. */
@@ -238,7 +245,9 @@ export class ClientRoom implements AsyncIterable<Message> {
   readonly connectionState: ConnectionState;
   /** Why the membership has ended; null before. */
   readonly closeError: Closed | null;
-  /** Identifies the count of offsets. When it differs after a reconnection, the count has begun anew. */
+  /** Whether some members cannot be heard now: since a `room.degraded`, until `room.restored` or a `welcome`. */
+  readonly isDegraded: boolean;
+  /** Identifies the count of offsets. When it differs after a `welcome`, the count has begun anew. */
   readonly epoch: string;
   /** Up to where the messages of the room were received, for the option `since` of another `connect`. */
   readonly since: string;

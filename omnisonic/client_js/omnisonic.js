@@ -11,7 +11,7 @@
 //   Shared state        what the members share, as last received
 //   Server clock        the server's time, by the quickest of the last heartbeats
 //   Room view           what is known of the room; applies each message that arrives
-//   Pending requests    messages that wait for their answer, and are sent again after a reconnection
+//   Pending requests    messages that wait for their answer, and are sent again after a reconnection or a move
 //   Inbox               received messages that the program has not read yet
 //   Connection          where to connect, and one WebSocket
 //   Event connection    one event stream, where WebSockets are blocked
@@ -378,9 +378,10 @@ class RoomView {
   unreadable = 0;
   clock = new ServerClock();
   isWelcome = false;
+  isDegraded = false; // the room has said that some members cannot be heard now
   refusal = null; // the `error` that the server sent in place of a `welcome`
+  welcomes = 0; // on all connections; more than one comes on a connection when the room has moved
   #start;
-  #welcomes = 0;
   #beforeGap = null; // where to recover from, while the `history.gap` after a `welcome` has not arrived
   #onRoundTrip;
 
@@ -398,7 +399,7 @@ class RoomView {
   }
 
   get since() {
-    if (this.#welcomes === 0) return this.#start;
+    if (this.welcomes === 0) return this.#start;
     return this.#beforeGap ?? `${this.epoch}:${this.offset}`;
   }
 
@@ -406,26 +407,25 @@ class RoomView {
     return JSON.stringify({ type: "heartbeat", payload: { sentMs: nowMs() } });
   }
 
-  // Apply what arrived. Returns the message when it is for the program, otherwise null. One member's bad message must
-  // not end the membership of the others, so it is counted and skipped.
+  // Apply what arrived. Returns the messages for the program. One member's bad message must not end the membership of
+  // the others, so it is counted and skipped.
   receive(data) {
     const message = readMessage(data);
     try {
       check(message !== null && (message.offset === null || Number.isSafeInteger(message.offset)));
+      if (message.type === "welcome") return this.#applyWelcome(message);
       const isForProgram = this.#apply(message);
       if (message.offset !== null) this.offset = message.offset;
-      return isForProgram ? message : null;
+      return isForProgram ? [message] : [];
     } catch (problem) {
       if (!(problem instanceof RangeError)) throw problem;
       this.unreadable += 1;
-      return null;
+      return [];
     }
   }
 
   #apply({ type, payload }) {
     switch (type) {
-      case "welcome":
-        return this.#applyWelcome(payload);
       case "presence.join":
       case "presence.update":
         check(isMember(payload));
@@ -444,6 +444,10 @@ class RoomView {
       case "history.gap":
         this.#beforeGap = null;
         return true;
+      case "room.degraded":
+      case "room.restored":
+        this.isDegraded = type === "room.degraded";
+        return true;
       case "heartbeat":
         return !this.#applyHeartbeat(payload);
       case "ack":
@@ -457,21 +461,25 @@ class RoomView {
     }
   }
 
-  #applyWelcome(payload) {
+  // Replace what is known. On an open connection the program is told of the members who differ, too.
+  #applyWelcome(message) {
+    const { payload } = message;
     check(isObject(payload) && Array.isArray(payload.members) && payload.members.every(isMember));
     const { roomId, memberId, epoch, offset = 0, members, state = {}, transport = {}, serverTime, recovered } = payload;
     check(Number.isSafeInteger(offset) && isObject(state) && isObject(transport));
     // A connection that ends before the gap was told must not hide it: the next one asks from the same place.
     this.#beforeGap = recovered ? null : this.since;
+    const before = this.isWelcome ? new Map(this.roster) : null;
     this.roster.clear();
     for (const member of members) this.roster.set(member.memberId, member);
     this.entries.clear();
     for (const [key, entry] of Object.entries(state)) this.entries.set(key, entry);
-    Object.assign(this, { roomId, memberId, epoch, offset, isWelcome: true });
+    Object.assign(this, { roomId, memberId, epoch, offset, isWelcome: true, isDegraded: false });
     this.transport = Object.freeze({ ...STANDING, ...transport });
     this.clock.begin(Number(serverTime));
-    this.#welcomes += 1;
-    return this.#welcomes > 1;
+    this.welcomes += 1;
+    if (this.welcomes === 1) return [];
+    return before ? [message, ...differences(before, this.roster)] : [message];
   }
 
   #applyState(payload) {
@@ -503,10 +511,30 @@ function isMember(value) {
   return typeof value?.memberId === "string" && typeof value.displayName === "string";
 }
 
+// The messages that the room would have sent for what differs between two rosters: who left, then who changed and who
+// joined. Why somebody left nobody knows any more.
+function differences(before, after) {
+  const told = [];
+  const tell = (type, payload) => told.push({ type, payload, from: null, offset: null, id: null });
+  for (const memberId of before.keys()) if (!after.has(memberId)) tell("presence.leave", { memberId, reason: "lost" });
+  for (const [memberId, member] of after) {
+    if (!before.has(memberId)) tell("presence.join", member);
+    else if (!isSameMember(before.get(memberId), member)) tell("presence.update", member);
+  }
+  return told;
+}
+
+function isSameMember(one, other) {
+  const { account = null } = one;
+  const { account: otherAccount = null } = other;
+  const isSame = ["displayName", "status", "connected"].every((name) => one[name] === other[name]);
+  return isSame && account?.id === otherAccount?.id && account?.name === otherAccount?.name;
+}
+
 // --- Pending requests ------------------------------------------------------------------------------------------------
 
 // A message that is not answered when its connection ends is sent again on the next one, with the same id and the same
-// content: the room says it once.
+// content: the room says it once. It is also sent again when another `welcome` comes on an open connection.
 class PendingRequests {
   #pending = new Map();
   #run = randomHex(6); // an id names one message for ever, also when the program is started again
@@ -526,6 +554,11 @@ class PendingRequests {
 
   has(request) {
     return this.#pending.has(request.id);
+  }
+
+  // Take all as not sent: who answers on this connection now may not know them.
+  forgetConnections() {
+    for (const request of this.#pending.values()) request.connection = null;
   }
 
   // Those that were not sent on this connection yet, oldest first.
@@ -1120,8 +1153,8 @@ function delay(ms) {
 
 // --- Reconnector -----------------------------------------------------------------------------------------------------
 
-// Keeps one member in one room. After a reconnection it first sends again what was not answered, in the order in which
-// it was sent, and then what waited to be sent.
+// Keeps one member in one room. After a reconnection, and after another `welcome` on an open connection (the room has
+// moved), it first sends again what was not answered, in the order in which it was sent, and then what waited to be sent.
 class Reconnector {
   state = "reconnecting";
   closeError = null;
@@ -1269,13 +1302,16 @@ class Reconnector {
       const timer = setTimeout(() => fail(new EntryRefused("unreachable", late, { retryAfterMs: 0 })), JOIN_MS);
       this.#cancelAttempt = () => fail(leftError());
       const receive = (data) => {
-        const message = this.#view.receive(data);
+        const { welcomes } = this.#view;
+        const messages = this.#view.receive(data);
         if (!isOver && this.#view.isWelcome) {
           finish(resolve);
           this.#request.noteSuccess(connection);
           this.#setConnected(connection);
+        } else if (this.#view.welcomes !== welcomes && connection === this.#connection) {
+          this.#handleMove();
         }
-        if (message) this.#receivers.put(message, data.byteLength ?? data.length);
+        for (const message of messages) this.#receivers.put(message, data.byteLength ?? data.length);
       };
       const end = (disconnect) => {
         if (isOver) this.#handleEnd(disconnect);
@@ -1304,10 +1340,23 @@ class Reconnector {
   #setConnected(connection) {
     this.#connection = connection;
     this.#connectedAtMs = performance.now();
-    for (const request of this.#view.pending.notSentOn(connection)) this.#sendRequest(request);
+    this.#sendAgain();
+    this.#setState("connected");
+  }
+
+  // Another `welcome` came on the open connection.
+  #handleMove() {
+    this.#view.pending.forgetConnections();
+    clearTimeout(this.#timers.beat);
+    clearTimeout(this.#timers.answer);
+    this.#sendAgain();
+  }
+
+  // What was not answered, and then what waits. Whoever answers now has a clock of their own.
+  #sendAgain() {
+    for (const request of this.#view.pending.notSentOn(this.#connection)) this.#sendRequest(request);
     this.#drain();
     this.#beat(FIRST_BEATS);
-    this.#setState("connected");
   }
 
   // The life of a connection
@@ -1435,6 +1484,10 @@ export class ClientRoom {
 
   get closeError() {
     return this.#reconnector.closeError;
+  }
+
+  get isDegraded() {
+    return this.#view.isDegraded;
   }
 
   get epoch() {

@@ -87,6 +87,14 @@ class Peer:
         welcome = messages.Welcome("jam", member_id, 60, epoch, offset, now_ms, recovered)
         await self.stream.send_all(messages.welcome_frame(welcome, [line], b"{}", transport))
 
+    async def welcome_again(self, *members: Member, state: bytes = b"{}", **fields: Any) -> None:
+        """Send another `welcome` on the open connection, as a gateway does that has taken the room over."""
+        transport = fields.pop("transport", b"{}")
+        now_ms = fields.pop("now_ms", 0)
+        welcome = messages.Welcome("jam", "ada", 60, server_time=now_ms, **fields)
+        lines = [messages.member_line(member) for member in members]
+        await self.stream.send_all(messages.welcome_frame(welcome, lines, state, transport))
+
     @property
     def since(self) -> str | None:
         """From where the client wants to recover."""

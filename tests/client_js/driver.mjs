@@ -35,11 +35,11 @@ async function nextTicket() {
 }
 
 function view(room) {
-  const { name, memberId, members, connectionState, closeError, epoch, since, dropped, unreadable, transport, clockOffsetMs } = room;
+  const { name, memberId, members, connectionState, closeError, isDegraded, epoch, since, dropped, unreadable, transport, clockOffsetMs } = room;
   const state = Object.fromEntries([...room.state].map(([key, value]) => [key, [value, room.state.version(key), room.state.by(key)]]));
   const closed = closeError && told(closeError);
   const rest = { dropped, unreadable, transport, clockOffsetMs, roundTripMs, state };
-  return { name, memberId, members, connectionState, closed, epoch, since, ...rest };
+  return { name, memberId, members, connectionState, closed, isDegraded, epoch, since, ...rest };
 }
 
 async function answer(room, { call, method, args }) {
