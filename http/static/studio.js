@@ -41,7 +41,7 @@ const visit = new Visit(sessionId, memberId, roster, {
   ended: () => refresh(),
   message: heard,
   drawn: drawState,
-  words: () => (conductor.isTogether ? "Together" : "Listening alone"),
+  words: connectionWords,
   lost,
 });
 const timeline = new Timeline(part("timeline"), {
@@ -146,9 +146,17 @@ function disconnected() {
   parts.recordings?.close();
 }
 
+function connectionWords() {
+  if (visit.connection?.room?.isDegraded) return "Not everyone can be heard";
+  return conductor.isTogether ? "Together" : "Listening alone";
+}
+
 function heard({ type, payload, from, id, offset }) {
   conductor.heard({ type, payload });
   switch (type) {
+    case "welcome":
+      moved(payload);
+      break;
     case "presence.join":
       talk.event(whose(payload) ? `${payload.displayName} came in, ${whose(payload)}.` : `${payload.displayName} came in.`);
       break;
@@ -196,6 +204,16 @@ function heard({ type, payload, from, id, offset }) {
   }
   if (type.startsWith("presence.")) roster.show(visit.connection.members);
   visit.draw();
+}
+
+// Another gateway has taken the room over. Who has come and gone meanwhile is told after this.
+function moved({ recovered }) {
+  const { state } = visit.connection.room;
+  if (parts.recordings) parts.recordings.seen(state);
+  else for (const [key, value] of state) heardRecording(key, value);
+  if (recovered) return;
+  lookAtMusic(true);
+  refresh();
 }
 
 function heardMusic(type, payload) {

@@ -67,6 +67,15 @@ class FakeGateway:
             if member_id != but:
                 await _send(seat.link, message)
 
+    async def move(self, room: str, *names: str, **welcome: Any) -> None:
+        """Welcome the only one with a page again, as a gateway that has taken the room over, with these others."""
+        (seat,) = self.rooms[room].values()
+        others = [{"memberId": f"id-{name}", "displayName": name, "status": "active"} for name in names]
+        members = {"members": [seat.member, *others], "roomId": room, "memberId": seat.member["memberId"]}
+        shared = {"transport": self._transport(room), "state": self.states.get(room, {}), "serverTime": now_ms()}
+        position = {"epoch": self.epoch, "offset": len(self.said.get(room, [])), "recovered": True}
+        await _send(seat.link, {"type": "welcome", "payload": members | shared | position | welcome})
+
     async def say(self, room: str, sender: str, text: str, message_id: str | None = None) -> int:
         """Let somebody say something. Its place in the room's order."""
         said = self.said.setdefault(room, [])

@@ -35,6 +35,8 @@ export class Conductor extends EventTarget {
   #mine;
   // What the room will say soon, as far as is known here.
   #expected = null;
+  // The room's, which was told to the player last.
+  #applied = null;
   #following = null;
   #isClickOn = false;
   #countInBars = 0;
@@ -255,7 +257,9 @@ export class Conductor extends EventTarget {
   // What the room says.
   heard({ type, payload }) {
     if (this.#room === null) return;
-    if (type === "transport.state") {
+    if (type === "welcome") {
+      this.#moved();
+    } else if (type === "transport.state") {
       this.#expected = null;
       if (this.isTogether) this.#apply();
     } else if (type === "state.changed" && payload.key === CLICK) {
@@ -264,6 +268,16 @@ export class Conductor extends EventTarget {
       if (memberOf(payload.key) === this.#following) this.#takePlace();
     } else return;
     this.#tell();
+  }
+
+  // Another gateway has taken the room over. What plays as it says goes on, until its clock is known well.
+  #moved() {
+    const { version, anchorTime } = this.#room.transport;
+    const isSame = version === this.#applied?.version && anchorTime === this.#applied?.anchorTime;
+    if (this.isTogether && !isSame) this.#apply();
+    this.#drawClick();
+    if (this.#following) this.#takePlace();
+    setTimeout(() => this.#watch(), KNOWN_AFTER_MS);
   }
 
   // --- inside --------------------------------------------------------------------------------------------------------
@@ -317,7 +331,8 @@ export class Conductor extends EventTarget {
   // Have the player do what the transport says.
   #apply(how) {
     this.#drawClick();
-    this.#playout.follow(this.isTogether ? this.#room.transport : this.#mine, this.#ahead_ms, how);
+    this.#applied = this.isTogether ? this.#room.transport : null;
+    this.#playout.follow(this.#applied ?? this.#mine, this.#ahead_ms, how);
   }
 
   #drawClick() {

@@ -7,7 +7,8 @@
 //   ended         `detail.words` says why; nothing more happens by itself
 // Before each attempt `place()` is asked for `{ ticket, url, eventsUrl }`. When it fails with a `Problem` that will not pass
 // (signed out, no longer shared) that is the end, with the problem as `detail.problem`; otherwise it is tried again.
-// Every message goes to `handlers.message(message)`, round trips in milliseconds to `handlers.latency(ms)`.
+// Every message goes to `handlers.message(message)`, round trips in milliseconds to `handlers.latency(ms)`. A `welcome`
+// among them says that another gateway has taken the room over; those after `connected` are left out.
 
 import { connect, EntryRefused, ReconnectPolicy, Unavailable } from "/client/omnisonic.js";
 import { Problem } from "../controls/api.js";
@@ -133,15 +134,21 @@ export class Connection {
 
   #enter(room, signal) {
     let wasIn = true;
+    let isWelcome = true;
     this.#room = room;
-    // Also while it is leaving something arrives.
-    room.on("*", (message) => signal.aborted || this.#handlers.message(message));
+    room.on("*", (message) => {
+      // Also while it is leaving something arrives.
+      if (signal.aborted) return;
+      if (isWelcome || message.type !== "welcome") this.#handlers.message(message);
+      isWelcome = true;
+    });
     room.onConnectionState(({ state, closeCode, delayMs, error }) => {
       if (signal.aborted) return;
       if (state === "connected") this.#handlers.state("connected", {});
       else if (state === "closed") this.#end(error);
       else this.#interrupt(INTERRUPTIONS[closeCode] ?? (wasIn ? LOST : UNREACHABLE), delayMs);
       wasIn = state === "connected";
+      isWelcome &&= !wasIn;
     });
     this.#handlers.state("connected", {});
   }

@@ -31,6 +31,12 @@ export class Recordings {
     this.#clips.get(memberId).clip?.push(value.peaks.map((peak) => peak / LOUDEST), value.seconds);
   }
 
+  // The whole state of the room, once it may be another one.
+  seen(state) {
+    for (const memberId of [...this.#clips.keys()]) if (!state.has(KEY + memberId)) this.#end(memberId);
+    for (const [key, value] of state) if (key.startsWith(KEY)) this.heard(key, value);
+  }
+
   // The room is left: what it says is not known any more.
   close() {
     for (const memberId of [...this.#clips.keys()]) this.#end(memberId);

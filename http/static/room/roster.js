@@ -17,6 +17,8 @@ export class Roster {
   #alone = "";
   // By member id. A row's `member` is who it shows.
   #rows = new Map();
+  // Those who were taken off the list last, by member id: they are spoken of once more.
+  #gone = new Map();
 
   constructor(list, stack, myId) {
     this.#list = list;
@@ -33,12 +35,14 @@ export class Roster {
   }
 
   nameOf(memberId) {
-    return this.get(memberId)?.displayName ?? "Someone who left";
+    return (this.get(memberId) ?? this.#gone.get(memberId))?.displayName ?? "Someone who left";
   }
 
   show(members) {
     const present = new Set(members.map(({ memberId }) => memberId));
-    for (const [memberId, row] of this.#rows) if (!present.has(memberId)) this.#remove(memberId, row);
+    const gone = [...this.#rows].filter(([memberId]) => !present.has(memberId));
+    if (gone.length > 0) this.#gone = new Map(gone.map(([memberId, { member }]) => [memberId, member]));
+    for (const [memberId, row] of gone) this.#remove(memberId, row);
     const sorted = [...members].sort((one, other) => this.#compare(one, other));
     sorted.forEach((member, place) => {
       const row = this.#rowOf(member);

@@ -321,6 +321,44 @@ def test_a_message_on_its_way_when_somebody_is_taken_out_is_marked(
     expect(page.locator(".unsent, .pending")).to_have_count(0)
 
 
+def test_a_room_that_moves_goes_on(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Nobody is disconnected. Who came and went is told, and what was not answered arrives."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    for name in ("Bo", "Cy"):
+        gateway.do(gateway.fake.put, session, name)
+    expect(roster(page)).to_have_count(3)
+    gateway.fake.is_mute = True
+    send_message(page, "Take 3?")
+    expect(page.locator(".pending")).to_have_count(1)
+    gateway.fake.is_mute = False
+    gateway.do(gateway.fake.move, session, "Di")
+    expect(page.locator(".unsent, .pending")).to_have_count(0)
+    for words in ("Bo left.", "Cy left.", "Di came in."):
+        expect(log(page)).to_contain_text(words)
+    expect(log(page)).not_to_contain_text("You are back.")
+    expect(log(page).get_by_role("article")).to_have_count(1)
+    expect(roster(page)).to_have_count(2)
+    expect(page.locator("#state-words")).to_have_text("Together")
+
+
+def test_a_room_that_is_degraded_says_so_calmly(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """In the place of the connection's state, and in the talk; until it is restored, or the room has moved."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    state = page.locator("#state-words")
+    gateway.do(gateway.fake.tell, session, {"type": "room.degraded", "payload": None})
+    expect(state).to_have_text("Not everyone can be heard")
+    expect(log(page)).to_contain_text("Some people in this room cannot be heard right now.")
+    expect(page.locator("#state")).to_have_attribute("data-state", "connected")
+    gateway.do(gateway.fake.tell, session, {"type": "room.restored", "payload": None})
+    expect(state).to_have_text("Together")
+    gateway.do(gateway.fake.tell, session, {"type": "room.degraded", "payload": None})
+    expect(state).to_have_text("Not everyone can be heard")
+    gateway.do(gateway.fake.move, session)
+    expect(state).to_have_text("Together")
+
+
 def test_whoever_looks_elsewhere_is_away(visit: Visit, site: Web) -> None:
     """When the page is hidden the room is told, and when it is back too."""
     path = f"/sessions/{new_session(site, 'Ada', 'Bo')}"

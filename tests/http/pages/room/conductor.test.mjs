@@ -262,6 +262,23 @@ test("following a member is to hear what they hear", async () => {
   assert.equal(conductor.following, null, "whoever moves by themselves follows no more");
 });
 
+test("what plays goes on when the room moves, and follows what has changed meanwhile", async () => {
+  const { conductor, player, room } = stage();
+  conductor.connected(room);
+  await room.play(0, "bo");
+  const welcome = { type: "welcome", payload: {} };
+  room.serverTimeAt = (at = now) => at + AHEAD - 30; // known less well for a moment
+  conductor.heard(welcome);
+  assert.equal(player.starts.length, 1);
+  room.serverTimeAt = (at = now) => at + AHEAD;
+  pass(2_000);
+  assert.equal(player.starts.length, 1);
+  room.transport = { ...room.transport, anchorBeat: 40, version: room.transport.version + 1 };
+  conductor.heard(welcome);
+  assert.equal(player.starts.length, 2);
+  assert.equal(player.starts[1][0], 20);
+});
+
 test("without a connection it plays on, and falls in when the room is back", async () => {
   const { conductor, player, room } = stage();
   conductor.connected(room);

@@ -11,7 +11,7 @@ from tests.client_js.programs import node_command
 
 PROGRAM: Final = Path(__file__).with_name("conductor.test.mjs")
 DEADLINE_S: Final = 60.0
-TESTS: Final = 16
+TESTS: Final = 17
 
 
 def test_the_conductor_keeps_its_promises_without_a_page() -> None:
