@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from omnisonic.client.backend import Background, Backend, ConnectionBroken
+from omnisonic.client.backend import Backend, Background, ConnectionBroken
 from omnisonic.client.connection import Connection, JoinRequest
 from omnisonic.client.dispatch import Dispatch
 from omnisonic.client.errors import Closed, EntryRefused

@@ -85,7 +85,8 @@ class EventFormatter:
     """Formats what one member is sent. `since` is what the member has seen of the room; None if nothing."""
 
     def __init__(self, since: Position | None) -> None:
-        self._since = since
+        self._is_known = since is not None
+        """Whether the member has seen something of the room, of which a `welcome` may say that some of it is lost."""
         self._epoch = ""
         self._offset = 0
         self._after_gap = ""
@@ -128,7 +129,9 @@ class EventFormatter:
     def _welcome(self, welcome: _Payload) -> str:
         self._epoch = welcome.epoch or ""
         position = self._move_to(welcome.offset)
-        if self._since is None or welcome.recovered:
+        is_told_of_a_gap = self._is_known and not welcome.recovered
+        self._is_known = True
+        if not is_told_of_a_gap:
             return position
         self._after_gap = position
         return ""

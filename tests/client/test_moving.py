@@ -13,7 +13,9 @@ from tests.rooms import eventually
 
 HOUR_MS = 3_600_000
 STATE = b'{"solo":{"value":"cy","version":7,"by":"cy"}}'
-TRANSPORT = b'{"playing":false,"tempoBpm":90,"beatsPerBar":3,"anchorBeat":4,"anchorTime":0,"loop":null,"version":2,"by":"cy"}'
+TRANSPORT = (
+    b'{"playing":false,"tempoBpm":90,"beatsPerBar":3,"anchorBeat":4,"anchorTime":0,"loop":null,"version":2,"by":"cy"}'
+)
 
 
 def note(peer_text: bytes) -> tuple[str, object]:

@@ -11,7 +11,9 @@ from tests.client_js.programs import JsRoom, jam
 
 HOUR_MS = 3_600_000
 STATE = b'{"solo":{"value":"cy","version":7,"by":"cy"}}'
-TRANSPORT = b'{"playing":false,"tempoBpm":90,"beatsPerBar":3,"anchorBeat":4,"anchorTime":0,"loop":null,"version":2,"by":"cy"}'
+TRANSPORT = (
+    b'{"playing":false,"tempoBpm":90,"beatsPerBar":3,"anchorBeat":4,"anchorTime":0,"loop":null,"version":2,"by":"cy"}'
+)
 ADA = Member(member_id="ada", display_name="Ada")
 DI = Member(member_id="di", display_name="Di", account=Account("1", "Di"))
 EVI = Member(member_id="evi", display_name="Evi", account=Account("2", "Evi"))

@@ -46,6 +46,16 @@ def test_a_gap_that_was_not_told_moves_nothing_on() -> None:
     assert id_of(recovered.format(TEXT, text("welcome", welcome | {"offset": 3, "recovered": True}))) == "e:3"
 
 
+def test_a_gap_after_another_welcome_on_the_stream_is_waited_for() -> None:
+    """The room has moved: also a member who came in without a position has one by then."""
+    formatter = EventFormatter(None)
+    assert id_of(formatter.format(TEXT, text("welcome", {"epoch": "e", "offset": 3, "recovered": False}))) == "e:3"
+    moved = {"epoch": "f", "offset": 50, "recovered": False}
+    assert id_of(formatter.format(TEXT, text("welcome", moved))) is None
+    assert id_of(formatter.format(TEXT, text("history.gap", {"epoch": "e", "from": 4}))) == "f:50"
+    assert id_of(formatter.format(TEXT, text("welcome", moved | {"offset": 51, "recovered": True}))) == "f:51"
+
+
 def test_each_frame_is_one_event() -> None:
     """Line breaks between the tokens of JSON are space; bytes are base64; pings are nothing."""
     formatter = EventFormatter(None)
