@@ -42,7 +42,7 @@ def deliveries_per_s(port: int, rooms: int, members: int, seconds: float) -> flo
     ready = select.poll()
     for room in range(rooms):
         for index in range(members):
-            sock = _enter(port, room, index)
+            sock = enter(port, room, index)
             everyone[sock.fileno()] = Member(sock, room, index == members - 1)
             ready.register(sock, select.POLLIN)
             if index == 0:
@@ -66,7 +66,8 @@ def deliveries_per_s(port: int, rooms: int, members: int, seconds: float) -> flo
     return delivered / seconds
 
 
-def _enter(port: int, room: int, index: int) -> socket.socket:
+def enter(port: int, room: int, index: int) -> socket.socket:
+    """Connect as a member of a room, and wait for the upgrade. Raises `SystemExit` when it is refused."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.sendall(upgrade_request(f"/?roomId=room{room}&memberId=m{index}&displayName=M{index}", port))

@@ -1,0 +1,81 @@
+"""What the parts of a cluster cost: the constants of the simulation, and where they come from."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Final, Self
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds of one processor for one of each. A gateway, and a Redis, has one processor.
+
+    Attributes:
+        turn_s: A room is given a turn: one read of a socket, the scheduler, the batch.
+        message_s: One message more in a turn: frame, envelope, order, history.
+        write_s: One write to one member's socket, the kernel's part included.
+        written_byte_s: One byte more in it.
+        publish_s: A packet to a peer: the task, redis-py, and the thread in between.
+        receive_s: A packet from a peer.
+        packet_byte_s: One byte of a packet, at each of its ends.
+        memory_call_s: One write of up to 100 rooms to the room memory store.
+        memory_room_s: One room in it.
+        roster_room_s: One roster that is mirrored.
+        roster_member_s: One member in it.
+        redis_publish_s: Redis: one packet, received and passed on.
+        redis_byte_s: Redis: one byte of a packet.
+        redis_memory_s: Redis: one room's memory is written.
+        redis_roster_s: Redis: one roster is written.
+        redis_claim_s: Redis: one room is claimed, and its record read.
+    """
+
+    turn_s: float
+    message_s: float
+    write_s: float
+    written_byte_s: float
+    publish_s: float
+    receive_s: float
+    packet_byte_s: float
+    memory_call_s: float
+    memory_room_s: float
+    roster_room_s: float
+    roster_member_s: float
+    redis_publish_s: float
+    redis_byte_s: float
+    redis_memory_s: float
+    redis_roster_s: float
+    redis_claim_s: float
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """What `measure` printed."""
+        return cls(**msgspec.json.decode(text, type=dict[str, float]))
+
+    def to_json(self) -> str:
+        """For `read`."""
+        return msgspec.json.encode({each.name: getattr(self, each.name) for each in fields(self)}).decode()
+
+    def scaled(self, factor: float) -> Self:
+        """On processors that need `factor` times as long."""
+        return replace(self, **{each.name: getattr(self, each.name) * factor for each in fields(self)})
+
+
+MEASURED: Final = Costs(
+    turn_s=31e-6,
+    message_s=7e-6,
+    write_s=7.5e-6,
+    written_byte_s=0.6e-9,
+    publish_s=110e-6,
+    receive_s=90e-6,
+    packet_byte_s=4e-9,
+    memory_call_s=350e-6,
+    memory_room_s=20e-6,
+    roster_room_s=8e-6,
+    roster_member_s=1.2e-6,
+    redis_publish_s=9e-6,
+    redis_byte_s=0.6e-9,
+    redis_memory_s=25e-6,
+    redis_roster_s=9e-6,
+    redis_claim_s=12e-6,
+)
+"""Measured by `python -m tests.bench.cluster measure`."""
