@@ -39,7 +39,7 @@ def main() -> None:
         case "simulate":
             simulate(args.seed, args.members, args.largest, args.gateways, costs)
         case "measure":
-            print(measure(args.seconds).to_json())
+            print(measure(args.seconds, args.rounds).to_json())
         case "check":
             check(costs, args.seconds, args.load)
         case _:

@@ -106,6 +106,7 @@ static void receive(Member *member, Room *room) {
     else if (n == 127) { if (member->length - p < 10) break; n = 0; for (int i = 0; i < 8; i++) n = n << 8 | b[2 + i]; head = 10; }
     if ((uint64_t)(member->length - p) < head + n) break;
     if ((b[0] & 15) == 8) die("a server sent a close frame");
+    if ((b[0] & 15) == 9) { unsigned char pong[] = {0x8a, 0x80, 1, 2, 3, 4}; if (write(member->fd, pong, 6) != 6) die("cannot answer a ping"); }
     handle(member, room, b + head, n, at);
     p += head + n;
   }
