@@ -19,7 +19,7 @@ from tests.ports import unused_port
 from tests.system.printed import ROOT, block, replaced
 
 SCALING: Final = ROOT / "docs/scaling.md"
-PRINTED: Final = ("10.0.0.6:8080", "10.0.0.7:8080")
+PRINTED: Final[tuple[str, ...]] = ("10.0.0.6:8080", "10.0.0.7:8080")
 ROOMS: Final = 40
 STOP_S: Final = 10.0
 AROUND: Final = """\

@@ -51,8 +51,8 @@ def restart(rng: np.random.Generator, people: Population, network: Network, cost
         for each in np.unique(shard[rooms]):
             mine = [room for room in rooms if shard[room] == each]
             work_s = len(mine) * costs.redis_claim_s + float(record_bytes[mine].sum()) * costs.redis_byte_s
-            free_at_s[each] = max(free_at_s[each], now_s + network.hop_s) + work_s
-            done_s = max(done_s, free_at_s[each])
+            free_at_s[each] = max(float(free_at_s[each]), now_s + network.hop_s) + work_s
+            done_s = max(done_s, float(free_at_s[each]))
         size_bytes = float(record_bytes[rooms].sum())
         done_s += network.hop_s + costs.memory_call_s + len(rooms) * costs.memory_room_s
         done_s += size_bytes * costs.packet_byte_s
