@@ -19,7 +19,6 @@ from tests.ports import unused_port
 from tests.system.printed import ROOT, block, replaced
 
 SCALING: Final = ROOT / "docs/scaling.md"
-PRINTED: Final[tuple[str, ...]] = ("10.0.0.6:8080", "10.0.0.7:8080")
 ROOMS: Final = 40
 STOP_S: Final = 10.0
 AROUND: Final = """\
@@ -99,7 +98,7 @@ def test_nginx_sends_the_members_of_a_room_to_one_gateway_and_spreads_rooms_that
     by_room = replaced(printed, {"hash $arg_roomId consistent;": "hash $room_key consistent;"})
     blocks = block("nginx", "map $arg_roomId", SCALING) + by_room
     with gateway("one") as one, gateway("two") as two:
-        ports = dict(zip(PRINTED, (f"127.0.0.1:{one}", f"127.0.0.1:{two}"), strict=True))
+        ports = {"10.0.0.6:8080": f"127.0.0.1:{one}", "10.0.0.7:8080": f"127.0.0.1:{two}"}
         with nginx(tmp_path, replaced(blocks, ports)) as url, httpx.Client() as client:
             places = {}
             for room in range(ROOMS):
