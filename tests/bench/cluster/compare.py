@@ -5,44 +5,46 @@ Socket.IO to theirs, with the same payload, and does the same work for each deli
 """
 
 import os
+from typing import Final
 
-from tests.bench.cluster.load import WINDOWS, Figures, run_load
-from tests.bench.cluster.serving import gateways, socketio, valkey
+from tests.bench.cluster.load import WINDOWS, run_load
+from tests.bench.cluster.serving import Server, gateways, socketio, valkey
 
-LIGHT_SHAPE = (20, 8)
-LIGHT_RATE = 5.0
+LIGHT_SHAPE: Final = (20, 8)
+LIGHT_RATE: Final = 5.0
 
 
 def compare(rounds: int, seconds: float, program: str | None) -> None:
-    """Print a line for each round and shape: deliveries a second of both, the ratio; then p50 at light load."""
-    print(f"load of the machine: {os.getloadavg()[0]:.1f}")
-    print(f"{'rooms x members':>16} {'socket.io/s':>12} {'gateways/s':>12} {'ratio':>7}")
+    """Print a line for each server and shape, and the ratios after each round."""
     for _ in range(rounds):
-        theirs, ours, alone = _measure(seconds, program)
+        print(f"load of the machine: {os.getloadavg()[0]:.1f}", flush=True)
+        with valkey() as (url, _), socketio(2, url) as servers:
+            theirs = _measure("2 x socket.io", servers, seconds, program, is_socketio=True)
+        with valkey() as (url, _), gateways(2, url) as servers:
+            ours = _measure("2 gateways", servers, seconds, program)
+        with valkey() as (url, _), gateways(1, url) as servers:
+            _print_light("1 gateway", servers, seconds, program)
         for shape in WINDOWS:
-            one, other = theirs[shape].deliveries_per_s, ours[shape].deliveries_per_s
-            print(f"{f'{shape[0]} x {shape[1]}':>16} {one:>12,.0f} {other:>12,.0f} {other / one:>7.1f}")
-        print(f"p50 at light load ({LIGHT_SHAPE[0]} x {LIGHT_SHAPE[1]}, {LIGHT_RATE:g} messages a second each):")
-        for name, figures in (("socket.io", theirs), ("gateways", ours)):
-            light = figures[LIGHT_SHAPE]
-            here, there = light.here_p50_us / 1000, light.there_p50_us / 1000
-            print(f"{name:>16} same server {here:.2f} ms, other server {there:.2f} ms")
-        print(f"{'one gateway':>16} {alone.here_p50_us / 1000:.2f} ms", flush=True)
+            print(f"{'ratio':>14} {shape[0]:>4} x {shape[1]:<4} {ours[shape] / theirs[shape]:.1f}", flush=True)
 
 
 def _measure(
-    seconds: float, program: str | None
-) -> tuple[dict[tuple[int, int], Figures], dict[tuple[int, int], Figures], Figures]:
-    """What both did in each shape, and one gateway alone at light load."""
-    with valkey() as (url, _):
-        with socketio(2, url) as servers:
-            theirs = {shape: run_load(servers, shape, seconds, is_socketio=True, program=program) for shape in WINDOWS}
-            theirs[LIGHT_SHAPE] = run_load(
-                servers, LIGHT_SHAPE, seconds, rate=LIGHT_RATE, is_socketio=True, program=program
-            )
-        with gateways(2, url) as servers:
-            ours = {shape: run_load(servers, shape, seconds, program=program) for shape in WINDOWS}
-            ours[LIGHT_SHAPE] = run_load(servers, LIGHT_SHAPE, seconds, rate=LIGHT_RATE, program=program)
-        with gateways(1, url) as servers:
-            alone = run_load(servers, LIGHT_SHAPE, seconds, rate=LIGHT_RATE, program=program)
-    return theirs, ours, alone
+    name: str, servers: list[Server], seconds: float, program: str | None, *, is_socketio: bool = False
+) -> dict[tuple[int, int], float]:
+    """Deliveries a second in each shape."""
+    deliveries = {}
+    for shape in WINDOWS:
+        figures = run_load(servers, shape, seconds, is_socketio=is_socketio, program=program)
+        deliveries[shape] = figures.deliveries_per_s
+        print(f"{name:>14} {shape[0]:>4} x {shape[1]:<4} {figures.deliveries_per_s:>10,.0f} deliveries/s", flush=True)
+    _print_light(name, servers, seconds, program, is_socketio=is_socketio)
+    return deliveries
+
+
+def _print_light(
+    name: str, servers: list[Server], seconds: float, program: str | None, *, is_socketio: bool = False
+) -> None:
+    figures = run_load(servers, LIGHT_SHAPE, seconds, rate=LIGHT_RATE, is_socketio=is_socketio, program=program)
+    there = f", other server {figures.there_p50_us / 1000:.2f} ms" if len(servers) > 1 else ""
+    load = f"{LIGHT_SHAPE[0]:>4} x {LIGHT_SHAPE[1]:<4} at {LIGHT_RATE:g}/s"
+    print(f"{name:>14} {load} p50: same server {figures.here_p50_us / 1000:.2f} ms{there}", flush=True)
