@@ -30,7 +30,7 @@ from omnisonic.actors.connections.keepalive import Keepalive, UnfinishedMessages
 from omnisonic.actors.connections.open_connections import OpenConnections
 from omnisonic.actors.connections.slow_path import SlowPath
 from omnisonic.actors.connections.socket_connection import SocketConnection
-from omnisonic.actors.gateway_options import GatewayOptions
+from omnisonic.actors.gateway_options import GatewayOptions, WorkerPart
 from omnisonic.actors.inspection.auth import InspectionAuth
 from omnisonic.actors.inspection.http_pages import HttpPages
 from omnisonic.actors.inspection.metrics import MetricsPage
@@ -72,13 +72,19 @@ class Gateway:
     """A running gateway. Made by `omnisonic.operations.gateway_process.open_gateway`."""
 
     def __init__(
-        self, options: GatewayOptions, nursery: trio.Nursery, room_class: Callable[[RoomContext], RoomState]
+        self,
+        options: GatewayOptions,
+        nursery: trio.Nursery,
+        room_class: Callable[[RoomContext], RoomState],
+        worker: WorkerPart | None = None,
     ) -> None:
         self.options = options
         self.rate = options.rate
         self.queue_bytes = options.queue_bytes
         self.counters = Counters()
-        self.connections = OpenConnections(options.max_connections, options.max_connections_per_address)
+        self._worker = worker
+        caps = options.max_connections, options.max_connections_per_address
+        self.connections = OpenConnections(*caps) if worker is None else worker.open_connections(*caps)
         self._nursery = nursery
         self._dispatcher = Dispatcher()
         self._poller = self.clock = Poller(self._dispatcher, clock=trio.current_time)
@@ -98,7 +104,7 @@ class Gateway:
         self._pages = HttpPages(self.readiness, metrics)
         self.name = "gateway"
         auth = InspectionAuth(options.admin_token, options.hosts, options.origins)
-        notes = {
+        self.notes: dict[str, Callable[[], str]] = {
             "poller": lambda: f"{len(self._poller)} sockets",
             "timers": lambda: f"{len(self.pending)} admissions are pending",
             "access_revocation": lambda: f"{len(self.revocation)} people and sign-ins",
@@ -107,7 +113,8 @@ class Gateway:
             "memory": lambda: f"{self.memory_lag_s():.1f} s behind",
             "event_writer": lambda: f"{len(self.event_writer or ())} events wait",
         }
-        self._monitoring = Monitoring(self, self._dispatcher, auth, options.now_ms, notes)
+        self._monitoring = Monitoring(self, self._dispatcher, auth, options.now_ms, self.notes)
+        self.inspection = self._monitoring.inspection
         self._accepting: set[trio.CancelScope] = set()
         self._listeners: Sequence[socket.socket] = ()
         self.mirror_lag_s: Callable[[], float] = lambda: 0.0
@@ -142,7 +149,9 @@ class Gateway:
         if self.event_writer is not None:
             self.registry.watchers.append(self.event_writer)
             await self.start_child("event_writer", self.event_writer.run)
-        self._monitoring.start(listeners, self._add_connection)
+        if self._worker is not None:
+            await self._worker.start(self)
+        self._monitoring.start(listeners if self._worker is None else (), self._add_connection)
         for number, listener in enumerate(listeners):
             await self.start_child(f"acceptor {number}", partial(self._accept, listener))
 
@@ -160,6 +169,8 @@ class Gateway:
         """Stop accepting, close everybody with 1001 and release the rooms; returns when done or after `deadline_s`."""
         for scope in self._accepting:
             scope.cancel()
+        if self._worker is not None:
+            self._worker.stop()
         await self._monitoring.stop()
         if self.message_writer is not None:
             await self.message_writer.drain(DRAIN_S)  # so that those who wait for an `ack` get it
@@ -212,15 +223,21 @@ class Gateway:
     # New connections
 
     def _add_connection(self, sock: socket.socket, address: str) -> None:
+        self.take_connection(sock, address, b"")
+
+    def take_connection(self, sock: socket.socket, address: str, received: bytes) -> None:
+        """Take a new connection. Another worker may have accepted it, and have `received` something."""
         if self.connections.is_flooded:
             sock.close()
             return
-        now_s = trio.current_time()
+        self._poller.now_s = now_s = trio.current_time()
         connection = SocketConnection(sock, address, self, now_s)
         self.connections.add(connection)
         self._keepalive.watch_handshake(connection, now_s)
         self.counters.connections += 1
         self._poller.watch(connection.fd, connection)
+        if received:
+            connection.on_received(received)
 
     def handle_handshake(self, connection: Connection, request: Request) -> None:
         """Admit a client whose request head is complete, or answer why not. Errors: `Refused`."""
@@ -231,6 +248,8 @@ class Gateway:
         key = handshake.check_upgrade(request)
         if not self.options.origins.allows(request.headers.get("origin"), host=request.headers["host"]):
             raise Refused(HTTPStatus.FORBIDDEN, "foreign_origin", "Pages of that origin may not connect here.")
+        if self._worker is not None and self._worker.hand_over(connection, request):
+            return
         self.connections.check_caps(connection)
         answer = handshake.upgrade_response(key, request.subprotocols)
         try:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -21,7 +22,33 @@ from omnisonic.settings.origins import HostPolicy, OriginPolicy
 from omnisonic.studio.access import AccessStore
 from omnisonic.studio.messages import KeptMessages, MessageToKeep
 from omnisonic.studio.webhooks import RoomEvents
+from omnisonic.wire.handshake import Request
 from omnisonic.wire.messages import LARGEST_MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    from omnisonic.actors.connections.connection import Connection
+    from omnisonic.actors.connections.open_connections import OpenConnections
+    from omnisonic.actors.gateway import Gateway
+
+
+class WorkerPart(Protocol):
+    """What a gateway calls where it is one of several workers behind one port (`omnisonic.actors.workers`)."""
+
+    def open_connections(self, most: int, most_per_address: int) -> "OpenConnections":
+        """What counts the gateway's connections."""
+        ...
+
+    async def start(self, gateway: "Gateway") -> None:
+        """Take connections from the other workers."""
+        ...
+
+    def hand_over(self, connection: "Connection", request: Request) -> bool:
+        """Hand a connection over to the worker that has its room; False when it is this one. Errors: `Refused`."""
+        ...
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,13 @@ class Connection:
 
     # Entering and leaving
 
+    def on_received(self, data: bytes) -> None:
+        """Handle what another process has read from the socket, a whole request head at least."""
+        try:
+            self._read_head(data)
+        except Exception as crash:  # noqa: BLE001 - a fault of one connection must not end the others
+            self.on_crash(crash)
+
     def _read_head(self, data: bytes) -> None:
         if self._closing is not None:
             return  # refused: what it still sends is ignored

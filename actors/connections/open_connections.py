@@ -22,8 +22,8 @@ class OpenConnections:
     """The connections of one gateway. `most` and `most_per_address` are its caps; 0: none. Iterates over a copy."""
 
     def __init__(self, most: int, most_per_address: int) -> None:
-        self._most = most
-        self._most_per_address = most_per_address
+        self.most = most
+        self.most_per_address = most_per_address
         self._open: set[Connection] = set()
         self._addresses: Counter[str] = Counter()
         self._all_gone = trio.Event()
@@ -38,9 +38,23 @@ class OpenConnections:
         return iter(list(self._open))
 
     @property
+    def has_caps(self) -> bool:
+        """Whether there may not be any number."""
+        return bool(self.most or self.most_per_address)
+
+    @property
+    def elsewhere(self) -> int:
+        """How many count here, and are another process's."""
+        return 0
+
+    def elsewhere_from(self, _address: str) -> int:
+        """How many of those are from this address."""
+        return 0
+
+    @property
     def is_flooded(self) -> bool:
         """Whether there are so many that the next one gets no answer."""
-        return 0 < self._most <= len(self._open) - OVERFLOW
+        return 0 < self.most <= len(self._open) + self.elsewhere - OVERFLOW
 
     def add(self, connection: Connection) -> None:
         """Count a new connection."""
@@ -58,8 +72,9 @@ class OpenConnections:
 
     def check_caps(self, connection: Connection) -> None:
         """Check that this connection, which is counted already, may stay. Errors: `Refused`."""
-        here = self._addresses[connection.address]
-        if 0 < self._most < len(self._open) or 0 < self._most_per_address < here:
+        count = len(self._open) + self.elsewhere
+        from_address = self._addresses[connection.address] + self.elsewhere_from(connection.address)
+        if 0 < self.most < count or 0 < self.most_per_address < from_address:
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "too_many_connections",

@@ -63,9 +63,9 @@ class Monitoring:
             self.stats_sampler,
             now_ms,
             lambda: gateway.name,
-            lambda: len(self._inspection),
+            lambda: len(self.inspection),
         )
-        self._inspection = InspectionServer(auth, Inspector(parts), self._watchdog)
+        self.inspection = InspectionServer(auth, Inspector(parts), self._watchdog)
 
     def start_record(self, name: str) -> ChildRecord:
         """Create the record of a task."""
@@ -74,16 +74,16 @@ class Monitoring:
 
     def start(self, listeners: Sequence[socket.socket], take: Callable[[socket.socket, str], None]) -> None:
         """Start the watchdog. `take` gets connections that were accepted while the loop was blocked."""
-        self._watchdog.start(partial(self._inspection.start_fallback_acceptor, listeners, take))
+        self._watchdog.start(partial(self.inspection.start_fallback_acceptor, listeners, take))
 
     def handle_handshake(self, connection: Connection, request: Request) -> bool:
         """Take a request for `/inspect`; False when it is for something else. Errors: `Refused`."""
         if request.path != PATH:
             return False
-        self._inspection.handle_handshake(connection, request, trio.current_time())
+        self.inspection.handle_handshake(connection, request, trio.current_time())
         return True
 
     async def stop(self) -> None:
         """Stop the watchdog and the inspection server."""
         self._watchdog.stop()
-        await self._inspection.stop()
+        await self.inspection.stop()

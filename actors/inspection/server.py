@@ -14,10 +14,10 @@ import logging
 import queue
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import trio
 from trio_websocket import ConnectionClosed, wrap_server_stream
@@ -26,7 +26,7 @@ from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.inspection.auth import InspectionAuth
 from omnisonic.actors.inspection.fallback_acceptor import FallbackAcceptor
 from omnisonic.actors.inspection.inspector import Inspector
-from omnisonic.actors.inspection.session import InspectionSession
+from omnisonic.actors.inspection.session import InspectionSession, InspectorConnection
 from omnisonic.actors.inspection.thread_call import ThreadCalls
 from omnisonic.actors.inspection.watchdog import Watchdog
 from omnisonic.wire.closing import CloseCode
@@ -41,6 +41,25 @@ _log = logging.getLogger(__name__)
 
 Newcomer: TypeAlias = tuple[socket.socket, bytes, str]
 """A socket, the bytes that its stream begins with, and the peer's address."""
+
+
+class Peers(Protocol):
+    """The other processes of this gateway, where there are any."""
+
+    async def run(self, serve: Callable[[InspectorConnection, str], Awaitable[None]]) -> None:
+        """Serve inspectors of other processes, until cancelled: each by its connection and address."""
+        ...
+
+    def open_session(
+        self,
+        websocket: InspectorConnection,
+        address: str,
+        inspector: Inspector,
+        thread_calls: ThreadCalls,
+        watchdog: Watchdog,
+    ) -> InspectionSession:
+        """The session of an inspector who inspects all processes."""
+        ...
 
 
 class InspectionServer:
@@ -59,6 +78,7 @@ class InspectionServer:
         self._more = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._stopping = False
+        self._peers: Peers | None = None
 
     def __len__(self) -> int:
         """How many inspectors there are."""
@@ -81,6 +101,11 @@ class InspectionServer:
             release = partial(self._thread_calls.tell, take)
             self._fallback_acceptor = FallbackAcceptor(listeners, self._watchdog, self._admit, release)
             self._wake_thread()
+
+    def serve_peers(self, peers: Peers) -> None:
+        """From now on serve the other processes, too, and let inspectors here inspect all. Starts the thread."""
+        self._peers = peers
+        self._wake_thread()
 
     def _wake_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -124,6 +149,8 @@ class InspectionServer:
         self._token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            if self._peers is not None:
+                nursery.start_soon(self._peers.run, self._run_own_session)
             while not self._stopping:
                 while not self._newcomers.empty():
                     nursery.start_soon(self._receive, *self._newcomers.get())
@@ -147,9 +174,9 @@ class InspectionServer:
                     websocket = await request.accept()
                 _log.info("inspector.connected", extra={"address": address})
                 try:
-                    await InspectionSession(
-                        websocket, address, self._inspector, self._thread_calls, self._watchdog
-                    ).run()
+                    open_session = InspectionSession if self._peers is None else self._peers.open_session
+                    parts = self._inspector, self._thread_calls, self._watchdog
+                    await open_session(websocket, address, *parts).run()
                 finally:
                     with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionClosed):
                         await websocket.aclose(CloseCode.GOING_AWAY)
@@ -160,6 +187,10 @@ class InspectionServer:
             await trio.aclose_forcefully(stream)
             self._inside.discard(sock)
             _log.info("inspector.disconnected", extra={"address": address})
+
+    async def _run_own_session(self, connection: InspectorConnection, address: str) -> None:
+        """An inspector of another process, about this one."""
+        await InspectionSession(connection, address, self._inspector, self._thread_calls, self._watchdog).run()
 
     async def _run_fallback_acceptor(self, acceptor: FallbackAcceptor) -> None:
         try:

@@ -9,11 +9,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 import msgspec
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
+from trio_websocket import ConnectionClosed
 
 from omnisonic.actors.inspection.inspector import SLICE, Inspector
 from omnisonic.actors.inspection.tap_stream import TapStream
@@ -36,12 +36,27 @@ PONG_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
+class InspectorConnection(Protocol):
+    """The connection of an inspector: a `WebSocketConnection`, or what stands for one."""
+
+    @property
+    def closed(self) -> object:
+        """Something when it is closed."""
+        ...
+
+    async def get_message(self) -> str | bytes: ...
+
+    async def send_message(self, message: str | bytes) -> None: ...
+
+    async def ping(self) -> None: ...
+
+
 class InspectionSession:
     """One inspector. `thread_calls` lead to the gateway's loop, where `inspector` runs."""
 
     def __init__(
         self,
-        websocket: WebSocketConnection,
+        websocket: InspectorConnection,
         address: str,
         inspector: Inspector,
         thread_calls: ThreadCalls,
@@ -139,6 +154,14 @@ class InspectionSession:
 
     async def _send(self, answer: Answer) -> None:
         await self._outgoing.send(answer)
+
+    def _try_send(self, answer: Answer) -> bool:
+        """Send an answer unless too many wait. Returns whether it is sent."""
+        try:
+            self._outgoing.send_nowait(answer)
+        except trio.WouldBlock:
+            return False
+        return True
 
     # Reports
 

@@ -50,6 +50,7 @@ GATEWAY: Final = (
     "gateway_id",
     "gateway_cluster",
     "gateway_rooms",
+    "gateway_workers",
     "member_rate_per_s",
     "member_burst",
     "member_queue_bytes",

@@ -13,6 +13,8 @@ from typing import Any, Final, NoReturn
 import trio
 
 from omnisonic.actors.hosting.room import Room
+from omnisonic.actors.workers.place import WorkerPlace
+from omnisonic.cli.gateway_workers import run_workers
 from omnisonic.cli.lifecycle import ReadinessPipe, ready_printer, stop_with_supervisor
 from omnisonic.cli.listening_sockets import inherited_listener, open_listener, url_of
 from omnisonic.cli.room_class import load_room_class
@@ -39,18 +41,20 @@ MOST_DESCRIPTORS: Final = 1_048_576
 _log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
+def run(settings: Settings, *, fd: int | None, supervised: bool, worker: str | None = None) -> None:
     """Run until a signal.
 
     Args:
         settings: The settings.
         fd: An inherited listening socket.
         supervised: Standard input is a readiness pipe.
+        worker: The place of this process among the workers of a gateway, if it is one.
 
     Raises:
         CannotOpenSocket: It cannot listen.
         BadSettings: A setting is missing or weak, or there is no such room class.
         DatabaseBehind: Run `omnisonic migrate`.
+        ProcessDied: A worker exits too often.
     """
     if supervised:
         stop_with_supervisor()
@@ -61,17 +65,30 @@ def run(settings: Settings, *, fd: int | None, supervised: bool) -> None:
         listener = inherited_listener(fd)
     url = url_of(listener, "ws")
     ready = _start_heartbeats if supervised else ready_printer(settings, "gateway", url, url=url)
+    place = None if worker is None else _read_place(worker)
     _allow_descriptors(settings.max_connections)
     settings.check_tokens()
     if settings.access == "ticket" or settings.database_url is not None:
         _check_tickets(settings)
+    if place is None and settings.worker_count > 1:
+        with listener:
+            run_workers(settings, listener, ready)
+        return
     with listener:
         # Imported modules live as long as the process, so the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         shorten_time_slice()  # so that messages do not wait for uploads and mixdowns
-        trio.run(partial(run_gateway, settings, [listener], ready=ready, room_class=room_class))
+        trio.run(partial(run_gateway, settings, [listener], ready=ready, room_class=room_class, place=place))
+
+
+def _read_place(words: str) -> WorkerPlace:
+    """The place of a worker. Raises `BadSettings`."""
+    try:
+        return WorkerPlace.of(words)
+    except (ValueError, OSError) as problem:
+        raise BadSettings([f"--worker {words} names no worker: {problem}."]) from None
 
 
 def _load_rooms(settings: Settings) -> type[Room[Any]] | None:

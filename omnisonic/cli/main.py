@@ -102,7 +102,12 @@ def serve(rooms: Rooms = None) -> None:
 
 
 @app.command(cls=GatewayCommand)
-def gateway(rooms: Rooms = None, fd: Fd = None, supervised: Supervised = False) -> None:
+def gateway(
+    rooms: Rooms = None,
+    fd: Fd = None,
+    supervised: Supervised = False,
+    worker: Annotated[str | None, typer.Option("--worker", hidden=True)] = None,
+) -> None:
     """Run the realtime gateway alone.
 
     Without REDIS_URL its rooms and rosters are known to this process only. With ROOM_ACCESS=ticket it needs
@@ -111,7 +116,7 @@ def gateway(rooms: Rooms = None, fd: Fd = None, supervised: Supervised = False) 
     settings = _settings("gateway", supervised=supervised, rooms=rooms)
     from omnisonic.cli import gateway
 
-    gateway.run(settings, fd=fd, supervised=supervised)
+    gateway.run(settings, fd=fd, supervised=supervised, worker=worker)
 
 
 @app.command(cls=WebCommand)

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,8 @@ from typing import Final
 import trio
 
 from omnisonic import __version__
+from omnisonic.actors.workers.place import WorkerPosts
+from omnisonic.cli.gateway_workers import worker_names, worker_specs
 from omnisonic.cli.listening_sockets import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
 from omnisonic.cli.room_class import load_room_class
@@ -33,6 +35,7 @@ from omnisonic.operations.embedded.postgres import FOLDER as POSTGRES
 from omnisonic.operations.embedded.postgres import MAX_CONNECTIONS, EmbeddedPostgres
 from omnisonic.operations.embedded.valkey import FOLDER as VALKEY
 from omnisonic.operations.embedded.valkey import EmbeddedValkey
+from omnisonic.operations.gateway_records import CONNECTIONS as KEEPING_CONNECTIONS
 from omnisonic.operations.heartbeat import SILENT_S
 from omnisonic.operations.supervisor import run_processes
 from omnisonic.process.descriptors import allow_descriptors
@@ -44,6 +47,8 @@ MIGRATE_S: Final = 3600.0
 """A migration may rewrite large tables, so it gets a lot of time."""
 OTHER_CONNECTIONS: Final = 40
 """Connections to the embedded database for gateway, worker, operator, and a reserve."""
+GATEWAY_CONNECTIONS: Final = CONNECTIONS + KEEPING_CONNECTIONS
+"""Those of each further process of the gateway."""
 NICENESS: Final = 10
 """Added for Postgres and all parts but the gateway: rooms have priority over pages, uploads and mixdowns."""
 IGNORED_LINE: Final = "WARNING Memory overcommit must be enabled"
@@ -65,13 +70,17 @@ SECRET_PREFIXES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """What one `serve` owns: settings, listening sockets (`parity` may be off), and the data directory."""
+    """What one `serve` owns: settings, listening sockets (`parity` may be off), and the data directory.
+
+    `posts` are those between the workers of the gateway, if it has several.
+    """
 
     settings: Settings
     web: socket.socket
     gateway: socket.socket
     parity: socket.socket | None
     data: Path
+    posts: WorkerPosts | None = None
 
     def stop_listening(self) -> None:
         """Close the sockets here; the parts have copies."""
@@ -97,10 +106,13 @@ def run(settings: Settings) -> None:
         parity = None
         if settings.parity_on:
             parity = held.enter_context(open_listener(settings.parity_host, settings.parity_port, setting="PARITY"))
+        posts = None
+        if settings.worker_count > 1:
+            posts = held.enter_context(closing(WorkerPosts(settings.worker_count)))
         data = held.enter_context(data_directory(settings.data_dir))
         write_private(data / GATEWAY, f"{url_of(gateway, 'ws')}\n")
         try:
-            trio.run(_serve, Studio(settings, web, gateway, parity, data))
+            trio.run(_serve, Studio(settings, web, gateway, parity, data, posts))
         finally:
             (data / GATEWAY).unlink(missing_ok=True)
 
@@ -115,9 +127,8 @@ async def _serve(studio: Studio) -> None:
     ):
         await nursery.start(partial(_handle_signals, studio, output, stop, nursery.cancel_scope.cancel))
         servers, urls = await _prepare_servers(studio)
-        specs = [*servers, *_part_specs(studio, _environ(studio, urls))]
         await run_processes(
-            specs,
+            [*servers, *_part_specs(studio, _environ(studio, urls))],
             on_line=partial(_print_line, output),
             on_restart=output.report,
             stop=stop,
@@ -160,7 +171,8 @@ async def _prepare_servers(studio: Studio) -> tuple[list[ProcessSpec], dict[str,
     specs, urls = [], {}
     if studio.settings.database_url is None:
         # In threads: programs may be copied, and the first start creates a cluster, which takes a second or two.
-        wanted = CONNECTIONS * studio.settings.web_workers + OTHER_CONNECTIONS
+        others = OTHER_CONNECTIONS + (studio.settings.worker_count - 1) * GATEWAY_CONNECTIONS
+        wanted = CONNECTIONS * studio.settings.web_workers + others
         open_postgres = partial(EmbeddedPostgres, max_connections=max(MAX_CONNECTIONS, wanted))
         postgres = await trio.to_thread.run_sync(open_postgres, studio.data / POSTGRES)
         await postgres.end_stale()
@@ -205,9 +217,16 @@ def _part_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
     niceness = _niceness(studio.settings)
     return [
         replace(_part_spec("migrate", environ), once=True, start_s=MIGRATE_S, silent_s=None),
-        _part_spec("gateway", environ, studio.gateway),
+        *_gateway_specs(studio, environ),
         *(replace(part, niceness=niceness) for part in background),
     ]
+
+
+def _gateway_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
+    """The gateway: one process, or several workers."""
+    if studio.posts is None:
+        return [_part_spec("gateway", environ, studio.gateway)]
+    return worker_specs(studio.gateway, environ, studio.posts, studio.settings.worker_count)
 
 
 def _part_spec(
@@ -227,7 +246,8 @@ def _niceness(settings: Settings) -> int:
 
 def _process_names(settings: Settings) -> list[str]:
     """The names of all processes that may print."""
-    return ["postgres", "valkey", "migrate", "gateway", *_web_names(settings), "worker", "parity"]
+    gateways = worker_names(settings.worker_count)
+    return ["postgres", "valkey", "migrate", *gateways, *_web_names(settings), "worker", "parity"]
 
 
 def _web_names(settings: Settings) -> list[str]:

@@ -52,6 +52,7 @@ class ProcessSpec:
         once: Run it to its end before the next one starts: it must exit with code 0 within `start_s`.
         stop_signal: The signal that asks it to stop.
         niceness: Added to the supervisor's own niceness (setpriority(2)).
+        group: Children of one group that follow each other are started together, and stopped together.
         silent_s: Restart a ready child that sends nothing on its readiness pipe for this long. None: it never sends.
 
     """
@@ -65,6 +66,7 @@ class ProcessSpec:
     once: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     niceness: int = 0
+    group: str | None = None
     silent_s: float | None = None
 
 

@@ -31,6 +31,8 @@ from omnisonic.actors.runtime.telemetry import publish_metrics
 from omnisonic.actors.sync.event_relay import EventRelay
 from omnisonic.actors.sync.presence_mirror import PresenceMirror
 from omnisonic.actors.sync.room_memory import RoomMemoryWriter
+from omnisonic.actors.workers.place import WorkerPlace
+from omnisonic.actors.workers.worker import Worker
 from omnisonic.errors import BadSettings
 from omnisonic.identity.logins import LoginCookies
 from omnisonic.identity.signing import signing_secret
@@ -75,6 +77,7 @@ async def open_gateway(
     is_clustered: bool = False,
     room_class: Callable[[RoomContext], RoomState] = RoomState,
     hosting: Hosting | None = None,
+    worker: Worker | None = None,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway until the block ends; then all connections are closed with 1001.
 
@@ -88,10 +91,11 @@ async def open_gateway(
         is_clustered: Other gateways with the same stores may have members in the same rooms. Needs a `memory`.
         room_class: Creates the state of a room.
         hosting: Hosts rooms of somebody's own class, instead.
+        worker: Makes it one of several processes behind one port.
     """
     with ExitStack() as after:
         async with trio.open_nursery() as nursery:
-            gateway = Gateway(options, nursery, room_class if hosting is None else hosting.create_room)
+            gateway = Gateway(options, nursery, room_class if hosting is None else hosting.create_room, worker)
             hosted = None if hosting is None else HostingTasks(hosting, gateway, nursery)
             gateway.name = owner
             gateway.readiness.checks |= {"presence": presence.ping, "bus": partial(round_trip, bus)}
@@ -217,17 +221,20 @@ async def run_gateway(
     *,
     ready: Callable[[], None],
     room_class: type[Room[Any]] | None = None,
+    place: WorkerPlace | None = None,
 ) -> None:
     """Run a gateway until SIGTERM or Ctrl-C, then stop gracefully; a second signal ends the process at once.
 
-    Calls `ready` when connections are accepted. Its rooms are those of `room_class`, if there is one. Raises as
-    `open_admission`, before anything has started.
+    Calls `ready` when connections are accepted. Its rooms are those of `room_class`, if there is one. With a `place` it
+    is one of several workers. Raises as `open_admission`, before anything has started.
     """
     if settings.gateway_cluster == "on" and settings.redis_url is None:
         raise BadSettings([NEEDS_REDIS])
     hosting = None if room_class is None else Hosting(room_class)
     telemetry = configure_telemetry(settings, "gateway")
     owner = f"{settings.gateway_id}:{listeners[0].getsockname()[1]}"
+    if place is not None:
+        owner += f"/{place.number}"
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with (
@@ -237,7 +244,10 @@ async def run_gateway(
                 open_room_memory(settings.redis_url, settings.history_s) as memory,
                 trio.open_nursery() as nursery,
             ):
-                options = gateway_options(settings, admission, access, records, telemetry.render_metrics)
+                render = telemetry.render_metrics
+                worker = None if place is None else Worker(place, admission, render)
+                render = render if worker is None else worker.render_metrics
+                options = gateway_options(settings, admission, access, records, render)
                 async with open_gateway(
                     options,
                     listeners,
@@ -247,6 +257,7 @@ async def run_gateway(
                     owner=owner,
                     is_clustered=settings.gateway_cluster == "on",
                     hosting=hosting,
+                    worker=worker,
                 ) as gateway:
                     ready()
                     await anext(signals)

@@ -14,12 +14,15 @@ not restarted; one that is killed while it starts is.
 Stuck: a child that is silent for too long (`omnisonic.operations.heartbeat`) is killed and restarted. After more than
 `MAX_STUCK` times within `STUCK_WITHIN_S` all children are stopped.
 
+Children of one group are started and stopped together, each of them restarted alone.
+
 Shutdown: the last started child gets its stop signal first, the next one when that has exited or after `STOP_STEP_S`.
 SIGKILL to what is left after `STOP_S`. Cancellation kills at once.
 """
 
 import contextlib
 from collections.abc import Callable, Sequence
+from itertools import chain, groupby
 from typing import Final, TypeAlias
 
 import trio
@@ -67,28 +70,38 @@ async def run_processes(
     Raises:
         ProcessDied: A child could not be started, or exited too often. The others have been stopped.
     """
-    processes: list[SupervisedProcess] = []
+    groups: list[list[SupervisedProcess]] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_in_reverse, stop, processes)
-        for spec in specs:
+        nursery.start_soon(_stop_in_reverse, stop, groups)
+        for members in _grouped(specs):
             if not stop.is_set():
-                processes.append(SupervisedProcess(spec, on_line, on_restart or on_line, stop))
-                nursery.start_soon(processes[-1].run)
-                await processes[-1].ready_or_ended.wait()
+                groups.append([SupervisedProcess(spec, on_line, on_restart or on_line, stop) for spec in members])
+                for process in groups[-1]:
+                    nursery.start_soon(process.run)
+                for process in groups[-1]:
+                    await process.ready_or_ended.wait()
         if not stop.is_set():
             started()
-    for process in processes:
+    for process in chain.from_iterable(groups):
         if process.failure is not None:
             raise process.failure
 
 
-async def _stop_in_reverse(stop: trio.Event, processes: "list[SupervisedProcess]") -> None:
+def _grouped(specs: Sequence[ProcessSpec]) -> list[list[ProcessSpec]]:
+    """The children that are started together, in the order of their start."""
+    keyed = groupby(enumerate(specs), key=lambda each: each[1].group or each[0])
+    return [[spec for _, spec in members] for _, members in keyed]
+
+
+async def _stop_in_reverse(stop: trio.Event, groups: "list[list[SupervisedProcess]]") -> None:
     await stop.wait()
     kill_at_s = trio.current_time() + STOP_S
-    for process in reversed(processes):
-        process.stop(kill_at_s)
+    for group in reversed(groups):
+        for process in group:
+            process.stop(kill_at_s)
         with trio.move_on_after(STOP_STEP_S):
-            await process.ended.wait()
+            for process in group:
+                await process.ended.wait()
 
 
 class SupervisedProcess:

@@ -1,7 +1,8 @@
 """The settings of rooms: their class, limits of members and connections, and what a room remembers (SPEC 2)."""
 
+import os
 import re
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -21,6 +22,13 @@ class RoomSettings(BaseModel):
         default="off",
         description="`on`: other gateways at the same `REDIS_URL` may have members in the same rooms",
     )
+
+    gateway_workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        default=1,
+        union_mode="left_to_right",
+        description="gateway processes behind the gateway's port; `auto`: as many as processors, less one",
+    )
+
     member_rate_per_s: float = Field(
         default=500,
         ge=0,
@@ -62,9 +70,19 @@ class RoomSettings(BaseModel):
         default=300, ge=1, le=86_400, allow_inf_nan=False, description="seconds that a room remembers a message"
     )
 
+    @property
+    def worker_count(self) -> int:
+        """How many processes the gateway is: `GATEWAY_WORKERS`, where `auto` leaves one processor to everything else."""
+        return max(1, _processors() - 1) if self.gateway_workers == "auto" else self.gateway_workers
+
     @field_validator("gateway_rooms")
     @classmethod
     def _is_class_name(cls, value: str | None) -> str | None:
         if value is not None and not CLASS_NAME.fullmatch(value):
             raise ValueError("it must be a module and a class, such as band.rooms:Jam")
         return value
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
@@ -61,13 +61,17 @@ class Refused(OmnisonicError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request head. Header names are in lower case. A repeated header is joined by commas, `cookie` by semicolons."""
+    """A request head. Header names are in lower case. A repeated header is joined by commas, `cookie` by semicolons.
+
+    `head` is what it was read from.
+    """
 
     version: str
     method: str
     path: str
     query: str
     headers: dict[str, str]
+    head: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def subprotocols(self) -> list[str]:
@@ -141,7 +145,7 @@ def read_request(head: bytes) -> Request:
     if "host" not in headers:
         raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "The header Host is missing.")
     path, _, query = start[2].partition("?")
-    return Request(start[3], start[1], path, query, headers)
+    return Request(start[3], start[1], path, query, headers, head)
 
 
 def check_upgrade(request: Request) -> str:

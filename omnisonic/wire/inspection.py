@@ -123,12 +123,16 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel", tag_field="type"):
 
 
 class Rooms(_Answer, frozen=True, tag="rooms"):
-    """A part of all rooms. The last one has `more` false, the gateway's line, and recently closed rooms."""
+    """A part of all rooms. The last one has `more` false, the gateway's line, and recently closed rooms.
+
+    `problems` has a sentence for each process of the gateway that did not answer.
+    """
 
     rooms: tuple[RoomLine, ...]
     more: bool
     gateway: GatewayLine | None = None
     closed: tuple[ClosedRoom, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class RoomAnswer(_Answer, frozen=True, tag="room"):

@@ -101,7 +101,9 @@ class RoomDetail(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ChildLine(msgspec.Struct, frozen=True, rename="camel"):
-    """A supervised task of the gateway: `running`, `restarting`, `ended` or `failed`."""
+    """A supervised task of the gateway: `running`, `restarting`, `ended` or `failed`; `silent` is a worker that does not
+    answer.
+    """
 
     name: str
     state: str

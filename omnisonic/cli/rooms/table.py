@@ -121,7 +121,8 @@ def make_view(name: str, answers: Iterable[Answer]) -> View:
             case Rooms():
                 lines.extend(answer.rooms)
                 if not answer.more:
-                    return View(name, tuple(lines), answer.gateway, answer.closed)
+                    problem = " ".join(map(printable, answer.problems))
+                    return View(name, tuple(lines), answer.gateway, answer.closed, problem=problem)
             case NotAnswering():
                 return View(name, tuple(lines), stall=answer)
             case _:

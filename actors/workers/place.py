@@ -1,0 +1,128 @@
+"""The place of a worker: which of the gateway's processes this is, and which of them has a room. Pure, but for `of`.
+
+Rooms are spread by rendezvous hashing (Thaler and Ravishankar, 1998): each worker has a score for a room, and the
+highest one has it. So all workers agree without asking, and a room stays where it is while the number of workers does.
+"""
+
+import hashlib
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from omnisonic.errors import BadSettings
+from omnisonic.models import RoomId
+
+KNOWN_ROOMS: Final = 4096
+"""The owners of so many rooms are remembered."""
+SCORE_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The two ends of the post to one worker. Every worker may send; only the worker that it is for receives."""
+
+    receiving: socket.socket
+    sending: socket.socket
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.receiving.close()
+        self.sending.close()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlace:
+    """Worker `index` (from 0) of `count`; `posts` and `inspection_posts` are those to each worker, in order."""
+
+    index: int
+    posts: tuple[Post, ...]
+    inspection_posts: tuple[Post, ...]
+
+    @property
+    def count(self) -> int:
+        """How many workers there are."""
+        return len(self.posts)
+
+    @property
+    def number(self) -> int:
+        """The number of this worker, from 1, as people see it."""
+        return self.index + 1
+
+    @property
+    def others(self) -> list[int]:
+        """The indices of the other workers."""
+        return [index for index in range(self.count) if index != self.index]
+
+    @classmethod
+    def of(cls, words: str) -> "WorkerPlace":
+        """The place that `place_words` describes, in the process that has inherited the descriptors.
+
+        Raises `ValueError` when it is something else.
+        """
+        index, *fds = (int(word) for word in words.split(","))
+        if index < 0 or not fds or len(fds) % 4 or index >= len(fds) // 4:
+            raise ValueError("it must be a worker's index and four descriptors for each worker")
+        sockets = [socket.socket(fileno=fd) for fd in fds]
+        posts = [Post(*sockets[start : start + 2]) for start in range(0, len(sockets), 2)]
+        return cls(index, tuple(posts[0::2]), tuple(posts[1::2]))
+
+
+class WorkerPosts:
+    """The posts to `count` workers, held by their supervisor, so that what waits for a worker outlives it.
+
+    Raises `BadSettings` where descriptors cannot be handed over to other processes.
+    """
+
+    def __init__(self, count: int) -> None:
+        if sys.platform != "linux" or not hasattr(socket, "send_fds"):
+            raise BadSettings(
+                ["GATEWAY_WORKERS is more than 1, and only Linux hands connections from process to process: set it to 1."]
+            )
+        self._posts: list[Post] = []
+        try:
+            for _ in range(2 * count):
+                self._posts.append(_open_post())
+        except OSError as problem:
+            self.close()
+            raise BadSettings([f"GATEWAY_WORKERS is {count}, and {problem.strerror}: set it lower."]) from problem
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The descriptors, for each worker four."""
+        return tuple(end.fileno() for post in self._posts for end in (post.receiving, post.sending))
+
+    def close(self) -> None:
+        """Close all; what still waits is gone."""
+        for post in self._posts:
+            post.close()
+
+    def words(self, index: int) -> str:
+        """The place of the worker `index` as text, for its command line."""
+        return ",".join(map(str, (index, *self.fds)))
+
+
+@lru_cache(maxsize=KNOWN_ROOMS)
+def owner_of(room_id: RoomId, count: int) -> int:
+    """The index of the worker that has this room, of `count` workers."""
+    name = room_id.encode("utf-8", "surrogatepass")
+    return max(range(count), key=lambda index: _score(name, index))
+
+
+def _score(name: bytes, index: int) -> bytes:
+    return hashlib.blake2b(name, digest_size=SCORE_BYTES, salt=index.to_bytes(4, "big")).digest()
+
+
+def spread(rooms: Sequence[RoomId], count: int) -> list[int]:
+    """How many of `rooms` each of `count` workers has."""
+    owners = [owner_of(room, count) for room in rooms]
+    return [owners.count(index) for index in range(count)]
+
+
+def _open_post() -> Post:
+    receiving, sending = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    receiving.setblocking(False)
+    sending.setblocking(False)
+    return Post(receiving, sending)
