@@ -30,6 +30,7 @@ from omnisonic.actors.connections.keepalive import Keepalive, UnfinishedMessages
 from omnisonic.actors.connections.open_connections import OpenConnections
 from omnisonic.actors.connections.slow_path import SlowPath
 from omnisonic.actors.connections.socket_connection import SocketConnection
+from omnisonic.actors.gateway_measures import measure_gateway
 from omnisonic.actors.gateway_options import GatewayOptions, WorkerPart
 from omnisonic.actors.inspection.auth import InspectionAuth
 from omnisonic.actors.inspection.http_pages import HttpPages
@@ -196,25 +197,7 @@ class Gateway:
 
     def measure(self) -> dict[str, float]:
         """The current value of each metric of `omnisonic.actors.runtime.telemetry`."""
-        actors = list(self.registry)
-        totals = self.registry.totals()
-        return {
-            "connections": len(self.connections),
-            "rooms": len(actors),
-            "members": sum(len(actor.entries) for actor in actors),
-            "messages": totals.messages,
-            "deliveries": totals.deliveries,
-            "fanned_out_bytes": totals.fanned_out_bytes,
-            "mailbox_depth": max((len(actor.mailbox.queue) for actor in actors), default=0),
-            "room_restarts": self.counters.room_restarts,
-            "dead_letters": self.registry.dead_letters.total,
-            "slow_consumer_closes": self.counters.closes.get(CloseCode.TOO_SLOW, 0),
-            "mirror_lag_s": self.mirror_lag_s(),
-            "memory_lag_s": self.memory_lag_s(),
-            "kept_messages": 0 if self.message_writer is None else self.message_writer.written,
-            "keep_lag_s": 0.0 if self.message_writer is None else self.message_writer.lag_s,
-            "dropped_room_events": 0 if self.event_writer is None else self.event_writer.dropped,
-        }
+        return measure_gateway(self)
 
     def room(self, room_id: RoomId) -> RoomActor | None:
         """The room of this name, if there is one."""

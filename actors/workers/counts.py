@@ -6,7 +6,7 @@ over a cap there may be as many connections as the other workers have let in mea
 room is, once it has passed the caps.
 
 Worker frozen: it keeps what it had. Worker crashed: its last counts hold until the next process of its index says that
-it has none. Overload: letters of at most `ADDRESSES` addresses; what cannot be sent stays to be sent, each address once.
+it has none. Overload: letters of at most `ADDRESSES` addresses; what cannot be sent stays to be sent, an address once.
 Crash: the task is restarted, and goes on. Shutdown: cancelled.
 """
 

@@ -5,7 +5,7 @@ worker, and keeps its own copy of the socket until that one answers `Taken`. Fro
 was accepted there. The answer is sent before the connection is looked at, so a room that crashes has nothing to do with
 it.
 
-Worker starting, crashed or frozen: hand-overs to it wait in the post, up to `WAITING` for each worker and `WAIT_S` each.
+Worker starting, crashed or frozen: hand-overs to it wait in the post, up to `WAITING` for each worker, for `WAIT_S`.
 The process that starts in its place takes them. What is not taken in time gets 503 from here, and is dropped by a
 worker that finds it later. Overload: beyond `WAITING` the next connection gets 503 at once. Out of descriptors: a
 hand-over whose socket did not arrive is answered as refused, and the client gets 503. Crash of the accepting worker:
@@ -57,7 +57,7 @@ class _Waiting:
 class HandOvers:
     """The hand-overs of one worker. `take` gets those that are for it: socket, address, received bytes.
 
-    `clock` is the machine's monotonic one, which all processes share. Belongs to the gateway's loop.
+    Times are on the machine's monotonic clock, which all processes share. Belongs to the gateway's loop.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class HandOvers:
         place: WorkerPlace,
         post_office: PostOffice,
         take: Callable[[socket.socket, str, bytes], None],
-        clock: Callable[[], float] = time.monotonic,
+        wait_s: float = WAIT_S,
     ) -> None:
         self.given = 0
         self.taken = 0
         self._place = place
         self._post_office = post_office
         self._take = take
-        self._clock = clock
+        self._wait_s = wait_s
         self._run = secrets.token_bytes(RUN_BYTES)
         self._next = 0
         self._waiting: dict[int, _Waiting] = {}
@@ -90,7 +90,7 @@ class HandOvers:
         if self._is_stopping or self._to[to] >= WAITING:
             raise _make_refused()
         sock, early = connection.detach_socket()
-        number, until_s = self._next, self._clock() + WAIT_S
+        number, until_s = self._next, time.monotonic() + self._wait_s
         self._next += 1
         self._waiting[number] = _Waiting(sock, to, until_s)
         self._to[to] += 1
@@ -114,7 +114,7 @@ class HandOvers:
 
     def on_hand_over(self, letter: HandOver, sock: socket.socket | None) -> None:
         """Take a connection, unless its time is over."""
-        if sock is not None and self._clock() >= letter.until_s:
+        if sock is not None and time.monotonic() >= letter.until_s:
             sock.close()
             return
         self._post_office.send(
@@ -136,7 +136,7 @@ class HandOvers:
 
     def answer_overdue(self) -> None:
         """Answer those that were not taken in time with 503."""
-        now_s = self._clock()
+        now_s = time.monotonic()
         late = list(takewhile(lambda each: each[1].until_s <= now_s, self._waiting.items()))
         for number, _ in late:
             self._answer(number)

@@ -65,9 +65,7 @@ class MergedSession(InspectionSession):
 
     async def _send_tree(self, id_: str, reports: list[WorkerReport]) -> None:
         gateway = merging.merge_gateways([line for report in reports if (line := report.gateway)])
-        await self._send(
-            protocol.Tree(id_, gateway, merging.merge_children(reports), merging.merge_closed(reports))
-        )
+        await self._send(protocol.Tree(id_, gateway, merging.merge_children(reports), merging.merge_closed(reports)))
 
     async def _gather(self, question: protocol.AskRooms | protocol.AskTree) -> list[WorkerReport]:
         """What all workers say. Errors: `NotAnswered` when none of them answers."""

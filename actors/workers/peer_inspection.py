@@ -2,11 +2,11 @@
 
 Every worker serves the others in its inspection thread, so that a worker whose loop is blocked still says by what. For
 a question the asking worker makes a pair of sockets, sends one end to the other worker by the inspection post, and
-speaks the protocol of `/inspect` over it (`omnisonic.wire.inspection`), without a handshake: only workers hold the post.
+speaks the protocol of `/inspect` over it (`omnisonic.wire.inspection`). Only workers have the post, so nobody else can.
 
-Overload: as many questions at once as the inspectors have; a post that is full is no answer. Worker frozen or starting:
-no answer within `PEER_S`. Crash of a worker: its end of the pair closes, which is no answer, either. Shutdown: cancelled
-with the inspection thread.
+Overload: as many questions at once as the inspectors have; a post that is full is no answer. Worker frozen or
+starting: no answer within `PEER_S`. Crash of a worker: its end of the pair closes, which is no answer, either.
+Shutdown: cancelled with the inspection thread.
 """
 
 import logging

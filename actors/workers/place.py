@@ -7,7 +7,6 @@ highest one has it. So all workers agree without asking, and a room stays where 
 import hashlib
 import socket
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -78,9 +77,7 @@ class WorkerPosts:
 
     def __init__(self, count: int) -> None:
         if sys.platform != "linux" or not hasattr(socket, "send_fds"):
-            raise BadSettings(
-                ["GATEWAY_WORKERS is more than 1, and only Linux hands connections from process to process: set it to 1."]
-            )
+            raise BadSettings(["GATEWAY_WORKERS is more than 1, which only Linux can do: set it to 1."])
         self._posts: list[Post] = []
         try:
             for _ in range(2 * count):
@@ -99,6 +96,10 @@ class WorkerPosts:
         for post in self._posts:
             post.close()
 
+    def place(self, index: int) -> WorkerPlace:
+        """The place of the worker `index`, in this process."""
+        return WorkerPlace(index, tuple(self._posts[0::2]), tuple(self._posts[1::2]))
+
     def words(self, index: int) -> str:
         """The place of the worker `index` as text, for its command line."""
         return ",".join(map(str, (index, *self.fds)))
@@ -113,12 +114,6 @@ def owner_of(room_id: RoomId, count: int) -> int:
 
 def _score(name: bytes, index: int) -> bytes:
     return hashlib.blake2b(name, digest_size=SCORE_BYTES, salt=index.to_bytes(4, "big")).digest()
-
-
-def spread(rooms: Sequence[RoomId], count: int) -> list[int]:
-    """How many of `rooms` each of `count` workers has."""
-    owners = [owner_of(room, count) for room in rooms]
-    return [owners.count(index) for index in range(count)]
 
 
 def _open_post() -> Post:

@@ -5,8 +5,8 @@ worker that stands still delays nobody else's letters. The post itself belongs t
 to a worker that has crashed wait in the kernel, and the next process of that index reads them.
 
 Overload: a queue is bounded by those who send: hand-overs by `omnisonic.actors.workers.hand_over`, their answers by the
-hand-overs of the other side; everything else is not sent while something waits (`try_send`). Crash of a handler: logged,
-and the next letter is read. Shutdown: cancelled; letters that were not read wait for the next process.
+hand-overs of the other side; everything else is not sent while something waits (`try_send`). Crash of a handler: it is
+logged, and the next letter is read. Shutdown: cancelled; letters that were not read wait for the next process.
 """
 
 import errno

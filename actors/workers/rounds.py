@@ -4,8 +4,8 @@ Readiness asks whether each answers. Metrics are written by each worker into a s
 are put together here, each with the label `worker`.
 
 Overload: a question that cannot be sent at once counts as not answered; at most `WRITERS` answers are written at once.
-Worker frozen or starting: not answered; the others' answers are used after `ANSWER_S`. Crash of a rendering: logged, and
-the same as no answer. Shutdown: cancelled.
+Worker frozen or starting: not answered; the others' answers are used after `ANSWER_S`. Crash of a rendering: it is
+logged, and the same as no answer. Shutdown: cancelled.
 """
 
 import logging
@@ -134,7 +134,7 @@ def merge_metrics(count: int, texts: dict[int, bytes]) -> bytes:
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
     for index, text in sorted(texts.items()):
-        family = ""
+        family, is_new = "", False
         for line in text.decode().splitlines():
             if line.startswith("# HELP "):
                 family = line.split(" ", 3)[2]

@@ -18,7 +18,7 @@ from omnisonic.actors.admission.admission import Admission, Admitted
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.gateway import Gateway
 from omnisonic.actors.workers.counts import SharedConnections
-from omnisonic.actors.workers.hand_over import HandOvers
+from omnisonic.actors.workers.hand_over import WAIT_S, HandOvers
 from omnisonic.actors.workers.letters import AskMetrics, Counts, HandOver, Hello, Letter, Ping, Pong, Taken
 from omnisonic.actors.workers.merged_session import MergedInspection
 from omnisonic.actors.workers.place import WorkerPlace, owner_of
@@ -30,11 +30,22 @@ from omnisonic.wire.handshake import Refused, Request
 
 
 class Worker:
-    """The worker at `place`. `admission` is the gateway's, `render` makes the metrics of this process."""
+    """The worker at `place`. `admission` is the gateway's, `render` makes the metrics of this process.
 
-    def __init__(self, place: WorkerPlace, admission: Admission, render: Callable[[], bytes] | None = None) -> None:
+    Connections wait for `wait_s` for a worker that does not take them.
+    """
+
+    def __init__(
+        self,
+        place: WorkerPlace,
+        admission: Admission,
+        render: Callable[[], bytes] | None = None,
+        *,
+        wait_s: float = WAIT_S,
+    ) -> None:
         self.place = place
         self._admission = admission
+        self._wait_s = wait_s
         self._post_office = PostOffice(place)
         self._rounds = Rounds(place, self._post_office, render)
         self._connections: SharedConnections | None = None
@@ -51,7 +62,7 @@ class Worker:
     async def start(self, gateway: Gateway) -> None:
         """Take connections from the other workers."""
         assert self._connections is not None
-        self._hand_overs = HandOvers(self.place, self._post_office, gateway.take_connection)
+        self._hand_overs = HandOvers(self.place, self._post_office, gateway.take_connection, self._wait_s)
         gateway.readiness.checks["workers"] = self._rounds.check
         gateway.notes["hand_overs"] = self._describe_hand_overs
         for name, write in self._post_office.writers().items():

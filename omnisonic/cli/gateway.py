@@ -70,7 +70,7 @@ def run(settings: Settings, *, fd: int | None, supervised: bool, worker: str | N
     settings.check_tokens()
     if settings.access == "ticket" or settings.database_url is not None:
         _check_tickets(settings)
-    if place is None and settings.worker_count > 1:
+    if place is None and settings.gateway_workers > 1:
         with listener:
             run_workers(settings, listener, ready)
         return

@@ -32,13 +32,25 @@ def worker_names(count: int) -> list[str]:
     return [GROUP] if count == 1 else [f"{GROUP}-{number}" for number in range(1, count + 1)]
 
 
-def worker_specs(listener: socket.socket, environ: Mapping[str, str], posts: WorkerPosts, count: int) -> list[ProcessSpec]:
+def worker_specs(
+    listener: socket.socket, environ: Mapping[str, str], posts: WorkerPosts, count: int
+) -> list[ProcessSpec]:
     """How to run each of `count` workers on `listener`. They start and stop together."""
     fds = (listener.fileno(), *posts.fds)
     return [
         ProcessSpec(
             name,
-            (sys.executable, "-m", "omnisonic", "gateway", "--fd", str(fds[0]), "--supervised", "--worker", posts.words(i)),
+            (
+                sys.executable,
+                "-m",
+                "omnisonic",
+                "gateway",
+                "--fd",
+                str(fds[0]),
+                "--supervised",
+                "--worker",
+                posts.words(i),
+            ),
             environ,
             pass_fds=fds,
             group=GROUP,
@@ -55,7 +67,7 @@ def run_workers(settings: Settings, listener: socket.socket, ready: Callable[[],
         BadSettings: This system does not hand sockets over.
         ProcessDied: A worker exits too often. All of them have been stopped.
     """
-    posts = WorkerPosts(settings.worker_count)
+    posts = WorkerPosts(settings.gateway_workers)
     try:
         trio.run(_run, settings, listener, posts, ready)
     finally:
@@ -63,7 +75,7 @@ def run_workers(settings: Settings, listener: socket.socket, ready: Callable[[],
 
 
 async def _run(settings: Settings, listener: socket.socket, posts: WorkerPosts, ready: Callable[[], None]) -> None:
-    stop, count = trio.Event(), settings.worker_count
+    stop, count = trio.Event(), settings.gateway_workers
     environ = {**os.environ, "PYTHONUNBUFFERED": "1", "GATEWAY_PORT": str(listener.getsockname()[1])}
     if settings.gateway_rooms is not None:
         environ["GATEWAY_ROOMS"] = settings.gateway_rooms

@@ -113,7 +113,9 @@ def gateway(
     Without REDIS_URL its rooms and rosters are known to this process only. With ROOM_ACCESS=ticket it needs
     DATABASE_URL, and the web's NEXTAUTH_SECRET.
     """
-    settings = _settings("gateway", supervised=supervised, rooms=rooms)
+    index = "" if worker is None else worker.partition(",")[0]
+    part = f"gateway-{int(index) + 1}" if index.isdecimal() else "gateway"
+    settings = _settings(part, supervised=supervised, rooms=rooms)
     from omnisonic.cli import gateway
 
     gateway.run(settings, fd=fd, supervised=supervised, worker=worker)

@@ -107,8 +107,8 @@ def run(settings: Settings) -> None:
         if settings.parity_on:
             parity = held.enter_context(open_listener(settings.parity_host, settings.parity_port, setting="PARITY"))
         posts = None
-        if settings.worker_count > 1:
-            posts = held.enter_context(closing(WorkerPosts(settings.worker_count)))
+        if settings.gateway_workers > 1:
+            posts = held.enter_context(closing(WorkerPosts(settings.gateway_workers)))
         data = held.enter_context(data_directory(settings.data_dir))
         write_private(data / GATEWAY, f"{url_of(gateway, 'ws')}\n")
         try:
@@ -171,7 +171,7 @@ async def _prepare_servers(studio: Studio) -> tuple[list[ProcessSpec], dict[str,
     specs, urls = [], {}
     if studio.settings.database_url is None:
         # In threads: programs may be copied, and the first start creates a cluster, which takes a second or two.
-        others = OTHER_CONNECTIONS + (studio.settings.worker_count - 1) * GATEWAY_CONNECTIONS
+        others = OTHER_CONNECTIONS + (studio.settings.gateway_workers - 1) * GATEWAY_CONNECTIONS
         wanted = CONNECTIONS * studio.settings.web_workers + others
         open_postgres = partial(EmbeddedPostgres, max_connections=max(MAX_CONNECTIONS, wanted))
         postgres = await trio.to_thread.run_sync(open_postgres, studio.data / POSTGRES)
@@ -226,7 +226,7 @@ def _gateway_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]
     """The gateway: one process, or several workers."""
     if studio.posts is None:
         return [_part_spec("gateway", environ, studio.gateway)]
-    return worker_specs(studio.gateway, environ, studio.posts, studio.settings.worker_count)
+    return worker_specs(studio.gateway, environ, studio.posts, studio.settings.gateway_workers)
 
 
 def _part_spec(
@@ -246,7 +246,7 @@ def _niceness(settings: Settings) -> int:
 
 def _process_names(settings: Settings) -> list[str]:
     """The names of all processes that may print."""
-    gateways = worker_names(settings.worker_count)
+    gateways = worker_names(settings.gateway_workers)
     return ["postgres", "valkey", "migrate", *gateways, *_web_names(settings), "worker", "parity"]
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Annotated, Final, Literal
+from typing import Final
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -23,10 +23,11 @@ class RoomSettings(BaseModel):
         description="`on`: other gateways at the same `REDIS_URL` may have members in the same rooms",
     )
 
-    gateway_workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+    gateway_workers: int = Field(
         default=1,
-        union_mode="left_to_right",
-        description="gateway processes behind the gateway's port; `auto`: as many as processors, less one",
+        ge=1,
+        le=64,
+        description="gateway processes behind the gateway's port; `auto`: one less than processors",
     )
 
     member_rate_per_s: float = Field(
@@ -70,10 +71,15 @@ class RoomSettings(BaseModel):
         default=300, ge=1, le=86_400, allow_inf_nan=False, description="seconds that a room remembers a message"
     )
 
-    @property
-    def worker_count(self) -> int:
-        """How many processes the gateway is: `GATEWAY_WORKERS`, where `auto` leaves one processor to everything else."""
-        return max(1, _processors() - 1) if self.gateway_workers == "auto" else self.gateway_workers
+    @field_validator("gateway_workers", mode="before")
+    @classmethod
+    def _count_processors(cls, value: object) -> object:
+        """`auto` leaves one processor to everything else."""
+        if value == "auto":
+            return max(1, _processors() - 1)
+        if isinstance(value, str) and not value.strip().lstrip("-").isdecimal():
+            raise ValueError("it must be a whole number, or auto")
+        return value
 
     @field_validator("gateway_rooms")
     @classmethod

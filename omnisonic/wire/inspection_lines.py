@@ -101,7 +101,7 @@ class RoomDetail(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ChildLine(msgspec.Struct, frozen=True, rename="camel"):
-    """A supervised task of the gateway: `running`, `restarting`, `ended` or `failed`; `silent` is a worker that does not
+    """A supervised task of the gateway: `running`, `restarting`, `ended` or `failed`. `silent`: a worker that does not
     answer.
     """
 

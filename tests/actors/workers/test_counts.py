@@ -1,0 +1,134 @@
+"""Connections that count in all workers, over real posts."""
+
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+
+from omnisonic.actors.connections.connection import Connection
+from omnisonic.actors.workers.counts import ADDRESSES, SharedConnections
+from omnisonic.actors.workers.letters import Counts, Hello, Letter
+from omnisonic.actors.workers.place import WorkerPosts
+from omnisonic.actors.workers.post_office import PostOffice
+from omnisonic.wire.handshake import Refused
+from tests.rooms import eventually
+
+
+class Peer:
+    """One worker with nothing but its connections and its post."""
+
+    def __init__(self, posts: WorkerPosts, index: int, most: int, most_per_address: int) -> None:
+        place = posts.place(index)
+        self.scope = trio.CancelScope()
+        self.office = PostOffice(place)
+        self.connections = SharedConnections(most, most_per_address, place, self.office)
+
+    def handle(self, letter: Letter, _sock: socket.socket | None) -> None:
+        if isinstance(letter, Counts):
+            self.connections.on_counts(letter)
+        elif isinstance(letter, Hello):
+            self.connections.on_hello(letter.sender)
+
+    async def run(self) -> None:
+        """Share and receive, until cancelled."""
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.connections.share, trio.TASK_STATUS_IGNORED)
+                nursery.start_soon(self.office.read, self.handle, trio.TASK_STATUS_IGNORED)
+
+    def connect(self, address: str) -> Connection:
+        """A connection that has come in. Errors: `Refused`."""
+        connection = cast("Connection", Counted(address=address))
+        self.connections.add(connection)
+        try:
+            self.connections.check_caps(connection)
+        except Refused:
+            self.connections.remove(connection)
+            raise
+        return connection
+
+
+class Counted(SimpleNamespace):
+    """What is counted: an address that can be in a set."""
+
+    __hash__ = object.__hash__
+
+
+@pytest.fixture
+def posts() -> Iterator[WorkerPosts]:
+    """The posts between three workers."""
+    held = WorkerPosts(3)
+    yield held
+    held.close()
+
+
+async def test_caps_hold_over_all_workers(posts: WorkerPosts, nursery: trio.Nursery) -> None:
+    """Whole and for each address; who leaves makes room, in whichever worker."""
+    peers = [Peer(posts, index, 6, 3) for index in range(3)]
+    for peer in peers:
+        nursery.start_soon(peer.run)
+    first = peers[0].connect("10.0.0.1")
+    for peer in peers[1:]:
+        peer.connect("10.0.0.1")
+    await eventually(lambda: [peer.connections.elsewhere_from("10.0.0.1") for peer in peers] == [2, 2, 2])
+    for peer in peers:
+        with pytest.raises(Refused, match="as many connections"):
+            peer.connect("10.0.0.1")
+        peer.connect("10.0.0.2")
+    await eventually(lambda: [peer.connections.elsewhere for peer in peers] == [4, 4, 4])
+    with pytest.raises(Refused):
+        peers[1].connect("10.0.0.3")
+    peers[0].connections.remove(first)
+    await eventually(lambda: peers[1].connections.elsewhere == 3)
+    peers[1].connect("10.0.0.3")
+
+
+async def test_a_worker_that_starts_again_has_no_connections_and_learns_those_of_the_others(
+    posts: WorkerPosts, nursery: trio.Nursery
+) -> None:
+    """What the one before it had does not count for ever, and what it missed is told whole."""
+    peers = [Peer(posts, index, 0, 5) for index in range(3)]
+    nursery.start_soon(peers[0].run)
+    nursery.start_soon(peers[1].run)
+    gone = peers[2].connect("10.0.0.9")
+    nursery.start_soon(peers[2].run)
+    await eventually(lambda: peers[0].connections.elsewhere_from("10.0.0.9") == 1)
+    peers[0].connect("10.0.0.1")
+    assert gone in peers[2].connections
+
+    peers[2].scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    again = Peer(posts, 2, 0, 5)
+    for index in (0, 1):
+        again.office.send(index, Hello(2))
+    await eventually(lambda: peers[0].connections.elsewhere_from("10.0.0.9") == 0)
+    nursery.start_soon(again.run)
+    await eventually(lambda: again.connections.elsewhere_from("10.0.0.1") == 1)
+
+
+async def test_more_addresses_than_one_letter_holds_are_told_in_several(
+    posts: WorkerPosts, nursery: trio.Nursery
+) -> None:
+    """To a worker that reads late as to one that reads at once."""
+    peers = [Peer(posts, index, 0, 5) for index in range(3)]
+    nursery.start_soon(peers[0].connections.share, trio.TASK_STATUS_IGNORED)
+    addresses = [f"10.0.{number // 250}.{number % 250}" for number in range(3 * ADDRESSES)]
+    for address in addresses:
+        peers[0].connect(address)
+    nursery.start_soon(peers[1].run)
+    await eventually(lambda: peers[1].connections.elsewhere == len(addresses))
+    await eventually(lambda: all(peers[1].connections.elsewhere_from(address) == 1 for address in addresses))
+
+
+async def test_without_caps_nothing_is_told(posts: WorkerPosts, nursery: trio.Nursery) -> None:
+    """Nobody wants to know."""
+    peers = [Peer(posts, index, 0, 0) for index in range(2)]
+    nursery.start_soon(peers[0].connections.share, trio.TASK_STATUS_IGNORED)
+    peers[0].connect("10.0.0.1")
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(BlockingIOError):
+        posts.place(1).posts[1].receiving.recv(1)
