@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
