@@ -1,12 +1,12 @@
 """Counts: how many connections all workers have together, so that the caps hold over all of them (SPEC 2).
 
 Each worker counts its own connections, and tells the others when that has changed: at most every `SHARE_S`, and only
-the addresses that have changed. What a worker knows of another one is as old as that, and the time of the letter. So
+the addresses that have changed. What a worker knows of another one is as old as that, and the time of the packet. So
 over a cap there may be as many connections as the other workers have let in meanwhile. A connection counts where its
 room is, once it has passed the caps.
 
 Worker frozen: it keeps what it had. Worker crashed: its last counts hold until the next process of its index says that
-it has none. Overload: letters of at most `ADDRESSES` addresses; what cannot be sent stays to be sent, an address once.
+it has none. Overload: packets of at most `ADDRESSES` addresses; what cannot be sent stays to be sent, an address once.
 Crash: the task is restarted, and goes on. Shutdown: cancelled.
 """
 
@@ -17,22 +17,22 @@ import trio
 
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.connections.open_connections import OpenConnections
-from omnisonic.actors.workers.letters import Counts
+from omnisonic.actors.workers.channels import Channels
+from omnisonic.actors.workers.packets import Counts
 from omnisonic.actors.workers.place import WorkerPlace
-from omnisonic.actors.workers.post_office import PostOffice
 
 SHARE_S: Final = 0.05
 ADDRESSES: Final = 500
-"""In one letter: 30 kB at most."""
+"""In one packet: 30 kB at most."""
 
 
 class SharedConnections(OpenConnections):
     """The connections of one worker, under caps that are for all workers. 0: no cap."""
 
-    def __init__(self, most: int, most_per_address: int, place: WorkerPlace, post_office: PostOffice) -> None:
+    def __init__(self, most: int, most_per_address: int, place: WorkerPlace, channels: Channels) -> None:
         super().__init__(most, most_per_address)
         self._place = place
-        self._post_office = post_office
+        self._channels = channels
         self._held: set[Connection] = set()
         self._held_at: Counter[str] = Counter()
         self._totals = dict.fromkeys(place.others, 0)
@@ -75,7 +75,7 @@ class SharedConnections(OpenConnections):
                     unsent[address] = None
             self._more.set()
 
-    def on_hello(self, index: int) -> None:
+    def on_started(self, index: int) -> None:
         """A process of this index has started: it has no connections, and knows of none."""
         self._totals[index] = 0
         for address in list(self._there[index]):
@@ -85,11 +85,11 @@ class SharedConnections(OpenConnections):
             self._unsent[index] |= dict.fromkeys(self._held_at if self.most_per_address else ())
             self._more.set()
 
-    def on_counts(self, letter: Counts) -> None:
+    def on_counts(self, packet: Counts) -> None:
         """What another worker has."""
-        self._totals[letter.sender] = letter.connections
-        for address, count in letter.addresses.items():
-            self._set(letter.sender, address, count)
+        self._totals[packet.sender] = packet.connections
+        for address, count in packet.addresses.items():
+            self._set(packet.sender, address, count)
 
     def _set(self, index: int, address: str, count: int) -> None:
         there = self._there[index]
@@ -111,12 +111,12 @@ class SharedConnections(OpenConnections):
             await trio.sleep(SHARE_S)
 
     def _share_with(self, index: int) -> None:
-        """Send one worker what it does not know yet, as far as its post takes it."""
+        """Send one worker what it does not know yet, as far as its channel takes it."""
         unsent = self._unsent[index]
         while True:
             addresses = list(unsent)[:ADDRESSES]
             counts = {address: self._held_at.get(address, 0) for address in addresses}
-            if not self._post_office.try_send(index, Counts(self._place.index, len(self._held), counts)):
+            if not self._channels.try_send(index, Counts(self._place.index, len(self._held), counts)):
                 return
             for address in addresses:
                 del unsent[address]

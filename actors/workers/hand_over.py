@@ -5,7 +5,7 @@ worker, and keeps its own copy of the socket until that one answers `Taken`. Fro
 was accepted there. The answer is sent before the connection is looked at, so a room that crashes has nothing to do with
 it.
 
-Worker starting, crashed or frozen: hand-overs to it wait in the post, up to `WAITING` for each worker, for `WAIT_S`.
+Worker starting, crashed or frozen: hand-overs to it wait in the channel, up to `WAITING` for each worker, for `WAIT_S`.
 The process that starts in its place takes them. What is not taken in time gets 503 from here, and is dropped by a
 worker that finds it later. Overload: beyond `WAITING` the next connection gets 503 at once. Out of descriptors: a
 hand-over whose socket did not arrive is answered as refused, and the client gets 503. Crash of the accepting worker:
@@ -28,9 +28,9 @@ from typing import Final
 import trio
 
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.workers.letters import HandOver, Taken
+from omnisonic.actors.workers.channels import Channels
+from omnisonic.actors.workers.packets import HandOver, Taken
 from omnisonic.actors.workers.place import WorkerPlace
-from omnisonic.actors.workers.post_office import PostOffice
 from omnisonic.wire.handshake import Refused, Request, refusal_response
 
 WAITING: Final = 1024
@@ -63,14 +63,14 @@ class HandOvers:
     def __init__(
         self,
         place: WorkerPlace,
-        post_office: PostOffice,
+        channels: Channels,
         take: Callable[[socket.socket, str, bytes], None],
         wait_s: float = WAIT_S,
     ) -> None:
         self.given = 0
         self.taken = 0
         self._place = place
-        self._post_office = post_office
+        self._channels = channels
         self._take = take
         self._wait_s = wait_s
         self._run = secrets.token_bytes(RUN_BYTES)
@@ -95,34 +95,32 @@ class HandOvers:
         self._waiting[number] = _Waiting(sock, to, until_s)
         self._to[to] += 1
         self._more.set()
-        letter = HandOver(self._place.index, self._run, number, until_s, connection.address, request.head + early)
+        packet = HandOver(self._place.index, self._run, number, until_s, connection.address, request.head + early)
         try:
-            self._post_office.send(to, letter, sock)
+            self._channels.send(to, packet, sock)
         except OSError as problem:
             _log.error("worker.hand_over_failed", extra={"problem": problem.strerror})
             self._answer(number)
         self.given += 1
 
-    def on_taken(self, letter: Taken) -> None:
+    def on_taken(self, packet: Taken) -> None:
         """The other worker has the connection, or could not take it."""
-        if letter.run != self._run:
+        if packet.run != self._run:
             return
-        if letter.is_refused:
-            self._answer(letter.number)
-        elif (waiting := self._pop(letter.number)) is not None:
+        if packet.is_refused:
+            self._answer(packet.number)
+        elif (waiting := self._pop(packet.number)) is not None:
             waiting.sock.close()
 
-    def on_hand_over(self, letter: HandOver, sock: socket.socket | None) -> None:
+    def on_hand_over(self, packet: HandOver, sock: socket.socket | None) -> None:
         """Take a connection, unless its time is over."""
-        if sock is not None and time.monotonic() >= letter.until_s:
+        if sock is not None and time.monotonic() >= packet.until_s:
             sock.close()
             return
-        self._post_office.send(
-            letter.sender, Taken(self._place.index, letter.run, letter.number, is_refused=sock is None)
-        )
+        self._channels.send(packet.sender, Taken(self._place.index, packet.run, packet.number, is_refused=sock is None))
         if sock is not None:
             self.taken += 1
-            self._take(sock, letter.address, letter.received)
+            self._take(sock, packet.address, packet.received)
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         """Answer those that were not taken in time, until cancelled."""

@@ -1,10 +1,10 @@
 """Inspection among workers: an inspector is with one worker, which asks the others in the inspector's name (SPEC 1).
 
 Every worker serves the others in its inspection thread, so that a worker whose loop is blocked still says by what. For
-a question the asking worker makes a pair of sockets, sends one end to the other worker by the inspection post, and
-speaks the protocol of `/inspect` over it (`omnisonic.wire.inspection`). Only workers have the post, so nobody else can.
+a question the asking worker makes a pair of sockets, sends one end to the other worker by the inspection channel, and
+speaks the protocol of `/inspect` over it (`omnisonic.wire.inspection`). Only workers have the channel.
 
-Overload: as many questions at once as the inspectors have; a post that is full is no answer. Worker frozen or
+Overload: as many questions at once as the inspectors have; a channel that is full is no answer. Worker frozen or
 starting: no answer within `PEER_S`. Crash of a worker: its end of the pair closes, which is no answer, either.
 Shutdown: cancelled with the inspection thread.
 """
@@ -20,9 +20,9 @@ from trio_websocket import ConnectionClosed
 
 from omnisonic.actors.inspection.session import InspectorConnection
 from omnisonic.actors.inspection.thread_call import NotAnswered
-from omnisonic.actors.workers.letters import LARGEST_BYTES
+from omnisonic.actors.workers.channels import receive_packet
+from omnisonic.actors.workers.packets import LARGEST_BYTES
 from omnisonic.actors.workers.place import WorkerPlace, owner_of
-from omnisonic.actors.workers.post_office import receive_letter
 from omnisonic.models import RoomId
 from omnisonic.wire.inspection import Answer, Question, encode, read_answer
 
@@ -91,16 +91,16 @@ class InspectionPeers:
 
     async def run(self, serve: Serve) -> None:
         """Serve the workers that ask, until cancelled."""
-        receiving = self.place.inspection_posts[self.place.index].receiving
+        receiving = self.place.inspection_channels[self.place.index].receiving
         async with trio.open_nursery() as nursery:
             while True:
                 await trio.lowlevel.wait_readable(receiving)
                 try:
-                    data, sock = receive_letter(receiving)
+                    data, sock = receive_packet(receiving)
                 except BlockingIOError:
                     continue
                 except OSError as problem:
-                    _log.warning("worker.post_failed", extra={"problem": problem.strerror})
+                    _log.warning("worker.channel_failed", extra={"problem": problem.strerror})
                     await trio.sleep(PAUSE_S)
                     continue
                 if sock is not None:
@@ -116,8 +116,8 @@ class InspectionPeers:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                post = self.place.inspection_posts[index].sending
-                socket.send_fds(post, [address.encode()[:LARGEST_BYTES]], [theirs.fileno()])
+                channel = self.place.inspection_channels[index].sending
+                socket.send_fds(channel, [address.encode()[:LARGEST_BYTES]], [theirs.fileno()])
             except OSError:
                 ours.close()
                 raise NotAnswered from None

@@ -1,4 +1,4 @@
-"""The place of a worker: which of the gateway's processes this is, and which of them has a room. Pure, but for `of`.
+"""The place of a worker: which of the gateway's processes this is, and which of them has a room.
 
 Rooms are spread by rendezvous hashing (Thaler and Ravishankar, 1998): each worker has a score for a room, and the
 highest one has it. So all workers agree without asking, and a room stays where it is while the number of workers does.
@@ -17,11 +17,13 @@ from omnisonic.models import RoomId
 KNOWN_ROOMS: Final = 4096
 """The owners of so many rooms are remembered."""
 SCORE_BYTES: Final = 8
+QUEUE_BYTES: Final = 262_144
+"""What the kernel keeps for a worker that does not read: some 300 connections. It may be less (net.core.wmem_max)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """The two ends of the post to one worker. Every worker may send; only the worker that it is for receives."""
+class Channel:
+    """The two ends of the channel to one worker. Every worker may send; only the worker that it is for receives."""
 
     receiving: socket.socket
     sending: socket.socket
@@ -34,16 +36,16 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlace:
-    """Worker `index` (from 0) of `count`; `posts` and `inspection_posts` are those to each worker, in order."""
+    """Worker `index` (from 0) of `count`; `channels` and `inspection_channels` are those to each worker, in order."""
 
     index: int
-    posts: tuple[Post, ...]
-    inspection_posts: tuple[Post, ...]
+    channels: tuple[Channel, ...]
+    inspection_channels: tuple[Channel, ...]
 
     @property
     def count(self) -> int:
         """How many workers there are."""
-        return len(self.posts)
+        return len(self.channels)
 
     @property
     def number(self) -> int:
@@ -57,7 +59,7 @@ class WorkerPlace:
 
     @classmethod
     def of(cls, words: str) -> "WorkerPlace":
-        """The place that `place_words` describes, in the process that has inherited the descriptors.
+        """The place that `WorkerChannels.words` describes, in the process that has inherited the descriptors.
 
         Raises `ValueError` when it is something else.
         """
@@ -65,12 +67,12 @@ class WorkerPlace:
         if index < 0 or not fds or len(fds) % 4 or index >= len(fds) // 4:
             raise ValueError("it must be a worker's index and four descriptors for each worker")
         sockets = [socket.socket(fileno=fd) for fd in fds]
-        posts = [Post(*sockets[start : start + 2]) for start in range(0, len(sockets), 2)]
-        return cls(index, tuple(posts[0::2]), tuple(posts[1::2]))
+        channels = [Channel(*sockets[start : start + 2]) for start in range(0, len(sockets), 2)]
+        return cls(index, tuple(channels[0::2]), tuple(channels[1::2]))
 
 
-class WorkerPosts:
-    """The posts to `count` workers, held by their supervisor, so that what waits for a worker outlives it.
+class WorkerChannels:
+    """The channels to `count` workers, held by their supervisor, so that what waits for a worker outlives it.
 
     Raises `BadSettings` where descriptors cannot be handed over to other processes.
     """
@@ -78,10 +80,10 @@ class WorkerPosts:
     def __init__(self, count: int) -> None:
         if sys.platform != "linux" or not hasattr(socket, "send_fds"):
             raise BadSettings(["GATEWAY_WORKERS is more than 1, which only Linux can do: set it to 1."])
-        self._posts: list[Post] = []
+        self._channels: list[Channel] = []
         try:
             for _ in range(2 * count):
-                self._posts.append(_open_post())
+                self._channels.append(_open_channel())
         except OSError as problem:
             self.close()
             raise BadSettings([f"GATEWAY_WORKERS is {count}, and {problem.strerror}: set it lower."]) from problem
@@ -89,16 +91,16 @@ class WorkerPosts:
     @property
     def fds(self) -> tuple[int, ...]:
         """The descriptors, for each worker four."""
-        return tuple(end.fileno() for post in self._posts for end in (post.receiving, post.sending))
+        return tuple(end.fileno() for channel in self._channels for end in (channel.receiving, channel.sending))
 
     def close(self) -> None:
         """Close all; what still waits is gone."""
-        for post in self._posts:
-            post.close()
+        for channel in self._channels:
+            channel.close()
 
     def place(self, index: int) -> WorkerPlace:
         """The place of the worker `index`, in this process."""
-        return WorkerPlace(index, tuple(self._posts[0::2]), tuple(self._posts[1::2]))
+        return WorkerPlace(index, tuple(self._channels[0::2]), tuple(self._channels[1::2]))
 
     def words(self, index: int) -> str:
         """The place of the worker `index` as text, for its command line."""
@@ -116,8 +118,9 @@ def _score(name: bytes, index: int) -> bytes:
     return hashlib.blake2b(name, digest_size=SCORE_BYTES, salt=index.to_bytes(4, "big")).digest()
 
 
-def _open_post() -> Post:
+def _open_channel() -> Channel:
     receiving, sending = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, QUEUE_BYTES)
     receiving.setblocking(False)
     sending.setblocking(False)
-    return Post(receiving, sending)
+    return Channel(receiving, sending)

@@ -1,8 +1,8 @@
 """A worker: one of several gateway processes behind one port, put together (SPEC 2, DESIGN 8).
 
 All workers accept from the same listening socket. A connection goes to the worker that has its room: see
-`omnisonic.actors.workers.hand_over`. Everything else is of one gateway: its caps (`counts`), its pages (`rounds`) and
-its inspection (`peer_inspection`). A message passes one worker only, as in a gateway that is one process.
+`omnisonic.actors.workers.hand_over`. Everything else is of one gateway: its caps (`counts`), its pages (`peer_pages`)
+and its inspection (`peer_inspection`). A message passes one worker only, as in a gateway that is one process.
 
 Overload, crash and shutdown: see each of them. Crash of a worker: its rooms' members are disconnected and reconnect;
 the rooms of the others do not notice.
@@ -17,13 +17,13 @@ import trio
 from omnisonic.actors.admission.admission import Admission, Admitted
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.gateway import Gateway
+from omnisonic.actors.workers.channels import Channels
 from omnisonic.actors.workers.counts import SharedConnections
 from omnisonic.actors.workers.hand_over import WAIT_S, HandOvers
-from omnisonic.actors.workers.letters import AskMetrics, Counts, HandOver, Hello, Letter, Ping, Pong, Taken
 from omnisonic.actors.workers.merged_session import MergedInspection
+from omnisonic.actors.workers.packets import AskMetrics, Counts, HandOver, Packet, Ping, Pong, Started, Taken
+from omnisonic.actors.workers.peer_pages import PeerPages
 from omnisonic.actors.workers.place import WorkerPlace, owner_of
-from omnisonic.actors.workers.post_office import PostOffice
-from omnisonic.actors.workers.rounds import Rounds
 from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
 from omnisonic.wire.handshake import Refused, Request
@@ -46,41 +46,41 @@ class Worker:
         self.place = place
         self._admission = admission
         self._wait_s = wait_s
-        self._post_office = PostOffice(place)
-        self._rounds = Rounds(place, self._post_office, render)
+        self._channels = Channels(place)
+        self._pages = PeerPages(place, self._channels, render)
         self._connections: SharedConnections | None = None
         self._hand_overs: HandOvers | None = None
         self._reading = trio.CancelScope()
-        self.render_metrics = self._rounds.renderer()
+        self.render_metrics = self._pages.renderer()
         """Renders the metrics of all workers."""
 
     def open_connections(self, most: int, most_per_address: int) -> SharedConnections:
         """What counts the connections of this gateway. The caps are for all workers together."""
-        self._connections = SharedConnections(most, most_per_address, self.place, self._post_office)
+        self._connections = SharedConnections(most, most_per_address, self.place, self._channels)
         return self._connections
 
     async def start(self, gateway: Gateway) -> None:
         """Take connections from the other workers."""
         assert self._connections is not None
-        self._hand_overs = HandOvers(self.place, self._post_office, gateway.take_connection, self._wait_s)
-        gateway.readiness.checks["workers"] = self._rounds.check
+        self._hand_overs = HandOvers(self.place, self._channels, gateway.take_connection, self._wait_s)
+        gateway.readiness.checks["workers"] = self._pages.check
         gateway.notes["hand_overs"] = self._describe_hand_overs
-        for name, write in self._post_office.writers().items():
+        for name, write in self._channels.writers().items():
             await gateway.start_child(name, write)
         await gateway.start_child("hand_overs", self._hand_overs.run)
         await gateway.start_child("counts", self._connections.share)
-        await gateway.start_child("rounds", self._rounds.run)
+        await gateway.start_child("peer pages", self._pages.run)
         gateway.inspection.serve_peers(MergedInspection(self.place))
         for index in self.place.others:
-            self._post_office.send(index, Hello(self.place.index))
-        await gateway.start_child("post office", self._read_post)
+            self._channels.send(index, Started(self.place.index))
+        await gateway.start_child("channel", self._read_channel)
 
-    async def _read_post(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _read_channel(self, task_status: trio.TaskStatus[None]) -> None:
         with self._reading:
-            await self._post_office.read(self._handle, task_status)
+            await self._channels.read(self._handle, task_status)
 
     def stop(self) -> None:
-        """Take nothing more, and answer those that wait for other workers. What is in the post stays there."""
+        """Take nothing more, and answer those that wait for other workers. What is in the channel stays there."""
         self._reading.cancel()
         if self._hand_overs is not None:
             self._hand_overs.stop()
@@ -112,24 +112,24 @@ class Worker:
         assert self._hand_overs is not None
         return f"{self._hand_overs.given} given, {self._hand_overs.taken} taken, {len(self._hand_overs)} wait"
 
-    def _handle(self, letter: Letter, sock: socket.socket | None) -> None:
-        """Handle a letter from another worker."""
+    def _handle(self, packet: Packet, sock: socket.socket | None) -> None:
+        """Handle a packet from another worker."""
         assert self._hand_overs is not None
         assert self._connections is not None
-        match letter:
+        match packet:
             case HandOver():
-                self._hand_overs.on_hand_over(letter, sock)
+                self._hand_overs.on_hand_over(packet, sock)
             case Taken():
-                self._hand_overs.on_taken(letter)
+                self._hand_overs.on_taken(packet)
             case Counts():
-                self._connections.on_counts(letter)
-            case Hello():
-                self._connections.on_hello(letter.sender)
+                self._connections.on_counts(packet)
+            case Started():
+                self._connections.on_started(packet.sender)
             case Ping():
-                self._rounds.on_ping(letter)
+                self._pages.on_ping(packet)
             case Pong():
-                self._rounds.on_pong(letter)
+                self._pages.on_pong(packet)
             case AskMetrics():
-                self._rounds.on_ask_metrics(sock)
+                self._pages.on_ask_metrics(sock)
             case _ as never:
                 assert_never(never)

@@ -1,7 +1,7 @@
 """The gateway as several processes behind one port: how they are run, and `omnisonic gateway` with `GATEWAY_WORKERS`.
 
-The listening socket and the posts between the workers belong to the supervisor, which passes them on. So what waits for
-a worker waits while it is restarted (`omnisonic.actors.workers`).
+The listening socket and the channels between the workers belong to the supervisor, which passes them on. So what waits
+for a worker waits while it is restarted (`omnisonic.actors.workers`).
 
 Overload, crash of a worker, shutdown: see `omnisonic.operations.supervisor`. Crash of this process: the workers stop
 when their readiness pipe closes.
@@ -17,7 +17,7 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.workers.place import WorkerPosts
+from omnisonic.actors.workers.place import WorkerChannels
 from omnisonic.cli.output import open_output
 from omnisonic.operations.child_process import ProcessSpec
 from omnisonic.operations.heartbeat import SILENT_S
@@ -33,10 +33,10 @@ def worker_names(count: int) -> list[str]:
 
 
 def worker_specs(
-    listener: socket.socket, environ: Mapping[str, str], posts: WorkerPosts, count: int
+    listener: socket.socket, environ: Mapping[str, str], channels: WorkerChannels, count: int
 ) -> list[ProcessSpec]:
     """How to run each of `count` workers on `listener`. They start and stop together."""
-    fds = (listener.fileno(), *posts.fds)
+    fds = (listener.fileno(), *channels.fds)
     return [
         ProcessSpec(
             name,
@@ -49,7 +49,7 @@ def worker_specs(
                 str(fds[0]),
                 "--supervised",
                 "--worker",
-                posts.words(i),
+                channels.words(i),
             ),
             environ,
             pass_fds=fds,
@@ -67,14 +67,16 @@ def run_workers(settings: Settings, listener: socket.socket, ready: Callable[[],
         BadSettings: This system does not hand sockets over.
         ProcessDied: A worker exits too often. All of them have been stopped.
     """
-    posts = WorkerPosts(settings.gateway_workers)
+    channels = WorkerChannels(settings.gateway_workers)
     try:
-        trio.run(_run, settings, listener, posts, ready)
+        trio.run(_run, settings, listener, channels, ready)
     finally:
-        posts.close()
+        channels.close()
 
 
-async def _run(settings: Settings, listener: socket.socket, posts: WorkerPosts, ready: Callable[[], None]) -> None:
+async def _run(
+    settings: Settings, listener: socket.socket, channels: WorkerChannels, ready: Callable[[], None]
+) -> None:
     stop, count = trio.Event(), settings.gateway_workers
     environ = {**os.environ, "PYTHONUNBUFFERED": "1", "GATEWAY_PORT": str(listener.getsockname()[1])}
     if settings.gateway_rooms is not None:
@@ -86,7 +88,7 @@ async def _run(settings: Settings, listener: socket.socket, posts: WorkerPosts, 
     ):
         await nursery.start(partial(_stop_on_signals, stop, listener, nursery.cancel_scope.cancel))
         await run_processes(
-            worker_specs(listener, environ, posts, count),
+            worker_specs(listener, environ, channels, count),
             on_line=output.line,
             on_restart=output.report,
             stop=stop,

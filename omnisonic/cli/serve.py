@@ -24,7 +24,7 @@ from typing import Final
 import trio
 
 from omnisonic import __version__
-from omnisonic.actors.workers.place import WorkerPosts
+from omnisonic.actors.workers.place import WorkerChannels
 from omnisonic.cli.gateway_workers import worker_names, worker_specs
 from omnisonic.cli.listening_sockets import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
@@ -72,7 +72,7 @@ SECRET_PREFIXES: Final = (
 class Studio:
     """What one `serve` owns: settings, listening sockets (`parity` may be off), and the data directory.
 
-    `posts` are those between the workers of the gateway, if it has several.
+    `channels` are those between the workers of the gateway, if it has several.
     """
 
     settings: Settings
@@ -80,7 +80,7 @@ class Studio:
     gateway: socket.socket
     parity: socket.socket | None
     data: Path
-    posts: WorkerPosts | None = None
+    channels: WorkerChannels | None = None
 
     def stop_listening(self) -> None:
         """Close the sockets here; the parts have copies."""
@@ -106,13 +106,13 @@ def run(settings: Settings) -> None:
         parity = None
         if settings.parity_on:
             parity = held.enter_context(open_listener(settings.parity_host, settings.parity_port, setting="PARITY"))
-        posts = None
+        channels = None
         if settings.gateway_workers > 1:
-            posts = held.enter_context(closing(WorkerPosts(settings.gateway_workers)))
+            channels = held.enter_context(closing(WorkerChannels(settings.gateway_workers)))
         data = held.enter_context(data_directory(settings.data_dir))
         write_private(data / GATEWAY, f"{url_of(gateway, 'ws')}\n")
         try:
-            trio.run(_serve, Studio(settings, web, gateway, parity, data, posts))
+            trio.run(_serve, Studio(settings, web, gateway, parity, data, channels))
         finally:
             (data / GATEWAY).unlink(missing_ok=True)
 
@@ -224,9 +224,9 @@ def _part_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
 
 def _gateway_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
     """The gateway: one process, or several workers."""
-    if studio.posts is None:
+    if studio.channels is None:
         return [_part_spec("gateway", environ, studio.gateway)]
-    return worker_specs(studio.gateway, environ, studio.posts, studio.settings.gateway_workers)
+    return worker_specs(studio.gateway, environ, studio.channels, studio.settings.gateway_workers)
 
 
 def _part_spec(

@@ -85,6 +85,17 @@ async def test_a_request_that_comes_piece_by_piece_is_handed_over_too() -> None:
                 assert (await listener.next("note"))["payload"] == "whole"
 
 
+async def test_as_many_early_bytes_as_are_read_at_once_are_handed_over() -> None:
+    """A whole receive buffer of them."""
+    early = b"".join(masked_frame(TEXT, envelope("note", number).encode()) for number in range(1600))
+    assert len(early) > 60_000
+    async with open_workers(2) as workers:
+        for number in range(TRIES):
+            room = workers.room_of(number % 2, f"early{number}")
+            async with await workers.enter("listener", room) as listener, await workers.enter("player", room, early):
+                assert [(await listener.next("note"))["payload"] for _ in range(1600)] == list(range(1600))
+
+
 async def test_a_room_whose_worker_is_starting_is_waited_for() -> None:
     """Meanwhile rooms of the others open; then everybody who waited is in, with what they have sent."""
     async with open_workers_stage(2) as stage, stage.worker(0), trio.open_nursery() as nursery:
@@ -122,9 +133,9 @@ async def test_who_waits_too_long_is_answered_and_not_taken_later() -> None:
 
 
 def _is_read(workers: Workers, index: int) -> bool:
-    """Whether a worker has read all its letters."""
+    """Whether a worker has read all that was sent to it."""
     try:
-        workers.posts.place(index).posts[index].receiving.recv(1, socket.MSG_PEEK)
+        workers.channels.place(index).channels[index].receiving.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return True
     return False
@@ -271,7 +282,8 @@ def _is_tapped(workers: Workers, index: int, room: str) -> bool:
 async def test_dead_letters_of_all_workers_are_listed_and_sent_again() -> None:
     """Their numbers lead to the worker that has them."""
     async with (
-        open_workers_stage(2) as stage, stage.worker(0, room_class=PoisonedRoom, admin_token=TOKEN) as first,
+        open_workers_stage(2) as stage,
+        stage.worker(0, room_class=PoisonedRoom, admin_token=TOKEN) as first,
         stage.worker(1, room_class=PoisonedRoom, admin_token=TOKEN) as second,
     ):
         rooms = [stage.workers.room_of(index) for index in range(2)]

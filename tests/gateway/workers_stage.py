@@ -1,4 +1,4 @@
-"""Several workers of one gateway for tests, in one process: real posts and sockets, one loop."""
+"""Several workers of one gateway for tests, in one process: real channels and sockets, one loop."""
 
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +14,7 @@ from omnisonic.actors.gateway import Gateway
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.workers.hand_over import WAIT_S
-from omnisonic.actors.workers.place import WorkerPosts, owner_of
+from omnisonic.actors.workers.place import WorkerChannels, owner_of
 from omnisonic.actors.workers.worker import Worker
 from omnisonic.operations.gateway_process import open_gateway
 from omnisonic.stores.bus.memory import MemoryBus
@@ -24,7 +24,7 @@ from tests.rooms import OPTIONS
 
 
 @dataclass
-class Door:
+class WorkersPort:
     """The port of `count` workers, and how members come in."""
 
     port: int
@@ -55,19 +55,19 @@ class Door:
 
 
 @dataclass
-class Workers(Door):
+class Workers(WorkersPort):
     """The port of all workers, and those that run, by their index."""
 
-    posts: WorkerPosts
+    channels: WorkerChannels
     running: dict[int, Gateway] = field(default_factory=dict)
 
 
 class WorkersStage:
-    """The listening socket and the posts, of which each worker gets a copy."""
+    """The listening socket and the channels, of which each worker gets a copy."""
 
     def __init__(self, count: int) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.workers = Workers(self.listener.getsockname()[1], count, WorkerPosts(count))
+        self.workers = Workers(self.listener.getsockname()[1], count, WorkerChannels(count))
 
     @asynccontextmanager
     async def worker(
@@ -80,7 +80,7 @@ class WorkersStage:
     ) -> AsyncIterator[Gateway]:
         """Run one worker until the block ends. `options` are fields of `GatewayOptions`."""
         chosen = replace(OPTIONS, **options)
-        worker = Worker(self.workers.posts.place(index), chosen.admission, chosen.render_metrics, wait_s=wait_s)
+        worker = Worker(self.workers.channels.place(index), chosen.admission, chosen.render_metrics, wait_s=wait_s)
         if chosen.render_metrics is not None:
             chosen = replace(chosen, render_metrics=worker.render_metrics)
         async with open_gateway(
@@ -99,7 +99,7 @@ class WorkersStage:
     def close(self) -> None:
         """Close the sockets."""
         self.listener.close()
-        self.workers.posts.close()
+        self.workers.channels.close()
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from tests.cli.running import Command, completed, running
 from tests.cli.running import eventually as blocks_until
 from tests.clients import TEXT, Bare, envelope, masked_frame
 from tests.gateway.http_answers import answered
-from tests.gateway.workers_stage import Door
+from tests.gateway.workers_stage import WorkersPort
 from tests.inspectors import TOKEN
 from tests.prepared_postgres import prepare_data_directory
 from tests.processes import send_signal
@@ -32,7 +32,7 @@ RESTART_S: Final = 30.0
 """Heartbeats are missed for 10 s, and a start takes a few on a busy machine."""
 
 
-class Gateway(Door):
+class Gateway(WorkersPort):
     """A running `omnisonic gateway` of several workers."""
 
     def __init__(self, command: Command, count: int) -> None:

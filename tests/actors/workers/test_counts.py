@@ -1,8 +1,8 @@
-"""Connections that count in all workers, over real posts."""
+"""Connections that count in all workers, over real channels."""
 
 import socket
 from collections.abc import Iterator
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import cast
 
 import pytest
@@ -10,28 +10,28 @@ import trio
 import trio.testing
 
 from omnisonic.actors.connections.connection import Connection
+from omnisonic.actors.workers.channels import Channels
 from omnisonic.actors.workers.counts import ADDRESSES, SharedConnections
-from omnisonic.actors.workers.letters import Counts, Hello, Letter
-from omnisonic.actors.workers.place import WorkerPosts
-from omnisonic.actors.workers.post_office import PostOffice
+from omnisonic.actors.workers.packets import Counts, Packet, Started
+from omnisonic.actors.workers.place import WorkerChannels
 from omnisonic.wire.handshake import Refused
 from tests.rooms import eventually
 
 
 class Peer:
-    """One worker with nothing but its connections and its post."""
+    """One worker with nothing but its connections and its channel."""
 
-    def __init__(self, posts: WorkerPosts, index: int, most: int, most_per_address: int) -> None:
-        place = posts.place(index)
+    def __init__(self, channels: WorkerChannels, index: int, most: int, most_per_address: int) -> None:
+        place = channels.place(index)
         self.scope = trio.CancelScope()
-        self.office = PostOffice(place)
+        self.office = Channels(place)
         self.connections = SharedConnections(most, most_per_address, place, self.office)
 
-    def handle(self, letter: Letter, _sock: socket.socket | None) -> None:
-        if isinstance(letter, Counts):
-            self.connections.on_counts(letter)
-        elif isinstance(letter, Hello):
-            self.connections.on_hello(letter.sender)
+    def handle(self, packet: Packet, _sock: socket.socket | None) -> None:
+        if isinstance(packet, Counts):
+            self.connections.on_counts(packet)
+        elif isinstance(packet, Started):
+            self.connections.on_started(packet.sender)
 
     async def run(self) -> None:
         """Share and receive, until cancelled."""
@@ -52,23 +52,24 @@ class Peer:
         return connection
 
 
-class Counted(SimpleNamespace):
-    """What is counted: an address that can be in a set."""
+@dataclass(eq=False)
+class Counted:
+    """What is counted of a connection."""
 
-    __hash__ = object.__hash__
+    address: str
 
 
 @pytest.fixture
-def posts() -> Iterator[WorkerPosts]:
-    """The posts between three workers."""
-    held = WorkerPosts(3)
+def channels() -> Iterator[WorkerChannels]:
+    """The channels between three workers."""
+    held = WorkerChannels(3)
     yield held
     held.close()
 
 
-async def test_caps_hold_over_all_workers(posts: WorkerPosts, nursery: trio.Nursery) -> None:
+async def test_caps_hold_over_all_workers(channels: WorkerChannels, nursery: trio.Nursery) -> None:
     """Whole and for each address; who leaves makes room, in whichever worker."""
-    peers = [Peer(posts, index, 6, 3) for index in range(3)]
+    peers = [Peer(channels, index, 6, 3) for index in range(3)]
     for peer in peers:
         nursery.start_soon(peer.run)
     first = peers[0].connect("10.0.0.1")
@@ -88,10 +89,10 @@ async def test_caps_hold_over_all_workers(posts: WorkerPosts, nursery: trio.Nurs
 
 
 async def test_a_worker_that_starts_again_has_no_connections_and_learns_those_of_the_others(
-    posts: WorkerPosts, nursery: trio.Nursery
+    channels: WorkerChannels, nursery: trio.Nursery
 ) -> None:
     """What the one before it had does not count for ever, and what it missed is told whole."""
-    peers = [Peer(posts, index, 0, 5) for index in range(3)]
+    peers = [Peer(channels, index, 0, 5) for index in range(3)]
     nursery.start_soon(peers[0].run)
     nursery.start_soon(peers[1].run)
     gone = peers[2].connect("10.0.0.9")
@@ -102,19 +103,19 @@ async def test_a_worker_that_starts_again_has_no_connections_and_learns_those_of
 
     peers[2].scope.cancel()
     await trio.testing.wait_all_tasks_blocked()
-    again = Peer(posts, 2, 0, 5)
+    again = Peer(channels, 2, 0, 5)
     for index in (0, 1):
-        again.office.send(index, Hello(2))
+        again.office.send(index, Started(2))
     await eventually(lambda: peers[0].connections.elsewhere_from("10.0.0.9") == 0)
     nursery.start_soon(again.run)
     await eventually(lambda: again.connections.elsewhere_from("10.0.0.1") == 1)
 
 
-async def test_more_addresses_than_one_letter_holds_are_told_in_several(
-    posts: WorkerPosts, nursery: trio.Nursery
+async def test_more_addresses_than_one_packet_holds_are_told_in_several(
+    channels: WorkerChannels, nursery: trio.Nursery
 ) -> None:
     """To a worker that reads late as to one that reads at once."""
-    peers = [Peer(posts, index, 0, 5) for index in range(3)]
+    peers = [Peer(channels, index, 0, 5) for index in range(3)]
     nursery.start_soon(peers[0].connections.share, trio.TASK_STATUS_IGNORED)
     addresses = [f"10.0.{number // 250}.{number % 250}" for number in range(3 * ADDRESSES)]
     for address in addresses:
@@ -124,11 +125,11 @@ async def test_more_addresses_than_one_letter_holds_are_told_in_several(
     await eventually(lambda: all(peers[1].connections.elsewhere_from(address) == 1 for address in addresses))
 
 
-async def test_without_caps_nothing_is_told(posts: WorkerPosts, nursery: trio.Nursery) -> None:
+async def test_without_caps_nothing_is_told(channels: WorkerChannels, nursery: trio.Nursery) -> None:
     """Nobody wants to know."""
-    peers = [Peer(posts, index, 0, 0) for index in range(2)]
+    peers = [Peer(channels, index, 0, 0) for index in range(2)]
     nursery.start_soon(peers[0].connections.share, trio.TASK_STATUS_IGNORED)
     peers[0].connect("10.0.0.1")
     await trio.testing.wait_all_tasks_blocked()
     with pytest.raises(BlockingIOError):
-        posts.place(1).posts[1].receiving.recv(1)
+        channels.place(1).channels[1].receiving.recv(1)

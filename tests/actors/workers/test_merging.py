@@ -12,7 +12,7 @@ from omnisonic.actors.workers.merging import (
     merge_rooms,
     split_letter,
 )
-from omnisonic.actors.workers.rounds import merge_metrics
+from omnisonic.actors.workers.peer_pages import merge_metrics
 from omnisonic.wire.inspection import NotAnswering
 from omnisonic.wire.inspection_lines import GatewayLine, LetterLine
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from omnisonic.actors.workers.place import WorkerPlace, WorkerPosts, owner_of
+from omnisonic.actors.workers.place import WorkerChannels, WorkerPlace, owner_of
 from omnisonic.errors import BadSettings
 
 ROOMS = [f"room {number}" for number in range(3000)]
@@ -32,20 +32,20 @@ def test_a_room_of_any_name_has_an_owner() -> None:
 
 
 def test_a_place_is_read_again_from_its_words() -> None:
-    """With descriptors that work: what is sent to the post of a worker is received by that worker."""
-    posts = WorkerPosts(2)
-    fds = [os.dup(fd) for fd in posts.fds]
+    """With descriptors that work: what is sent to the channel of a worker is received by that worker."""
+    channels = WorkerChannels(2)
+    fds = [os.dup(fd) for fd in channels.fds]
     place = WorkerPlace.of(",".join(map(str, (1, *fds))))
     try:
         assert (place.index, place.number, place.count, place.others) == (1, 2, 2, [0])
-        posts.place(0).posts[1].sending.send(b"letter")
-        posts.place(0).inspection_posts[1].sending.send(b"question")
-        assert place.posts[1].receiving.recv(100) == b"letter"
-        assert place.inspection_posts[1].receiving.recv(100) == b"question"
+        channels.place(0).channels[1].sending.send(b"packet")
+        channels.place(0).inspection_channels[1].sending.send(b"question")
+        assert place.channels[1].receiving.recv(100) == b"packet"
+        assert place.inspection_channels[1].receiving.recv(100) == b"question"
     finally:
-        for post in (*place.posts, *place.inspection_posts):
-            post.close()
-        posts.close()
+        for channel in (*place.channels, *place.inspection_channels):
+            channel.close()
+        channels.close()
 
 
 @pytest.mark.parametrize("words", ["", "0", "x,1,2,3,4", "0,1,2,3", "1,3,4,5,6", "-1,3,4,5,6"])
@@ -59,5 +59,5 @@ def test_only_linux_hands_connections_over(monkeypatch: pytest.MonkeyPatch) -> N
     """Elsewhere the start ends with a sentence."""
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(BadSettings) as caught:
-        WorkerPosts(2)
+        WorkerChannels(2)
     assert caught.value.problems == ["GATEWAY_WORKERS is more than 1, which only Linux can do: set it to 1."]

@@ -1,4 +1,4 @@
-"""Rounds: what one worker asks all others, so that the gateway's pages tell of all of them (SPEC 5.4, 9).
+"""PeerPages: what one worker asks all others, so that the gateway's pages tell of all of them (SPEC 5.4, 9).
 
 Readiness asks whether each answers. Metrics are written by each worker into a socket that comes with the question; they
 are put together here, each with the label `worker`.
@@ -16,9 +16,9 @@ from typing import Final
 
 import trio
 
-from omnisonic.actors.workers.letters import AskMetrics, Ping, Pong
+from omnisonic.actors.workers.channels import Channels
+from omnisonic.actors.workers.packets import AskMetrics, Ping, Pong
 from omnisonic.actors.workers.place import WorkerPlace
-from omnisonic.actors.workers.post_office import PostOffice
 from omnisonic.errors import Unavailable
 
 ANSWER_S: Final = 2.0
@@ -30,15 +30,15 @@ _UP_HEAD: Final = f"# HELP {UP} Whether this worker of the gateway has answered.
 _log = logging.getLogger(__name__)
 
 
-class Rounds:
+class PeerPages:
     """The questions of one worker to the others, and its answers to theirs. Belongs to the gateway's loop.
 
     `render` makes this worker's metrics, on a thread; None: there are none.
     """
 
-    def __init__(self, place: WorkerPlace, post_office: PostOffice, render: Callable[[], bytes] | None) -> None:
+    def __init__(self, place: WorkerPlace, channels: Channels, render: Callable[[], bytes] | None) -> None:
         self._place = place
-        self._post_office = post_office
+        self._channels = channels
         self._render = render
         self._ping = 0
         self._missing: set[int] = set()
@@ -54,18 +54,18 @@ class Rounds:
         self._ponged = trio.Event()
         self._missing = set(self._place.others)
         for index in self._place.others:
-            if not self._post_office.try_send(index, Ping(self._place.index, self._ping)):
-                raise Unavailable(f"Worker {index + 1} takes no letters.")
+            if not self._channels.try_send(index, Ping(self._place.index, self._ping)):
+                raise Unavailable(f"Worker {index + 1} takes no packets.")
         await self._ponged.wait()
 
-    def on_ping(self, letter: Ping) -> None:
+    def on_ping(self, packet: Ping) -> None:
         """Another worker asks."""
-        self._post_office.try_send(letter.sender, Pong(self._place.index, letter.number))
+        self._channels.try_send(packet.sender, Pong(self._place.index, packet.number))
 
-    def on_pong(self, letter: Pong) -> None:
+    def on_pong(self, packet: Pong) -> None:
         """Another worker has answered."""
-        if letter.number == self._ping:
-            self._missing.discard(letter.sender)
+        if packet.number == self._ping:
+            self._missing.discard(packet.sender)
             if not self._missing:
                 self._ponged.set()
 
@@ -119,7 +119,7 @@ class Rounds:
     async def _ask_metrics(self, index: int, texts: dict[int, bytes]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            is_sent = self._post_office.try_send(index, AskMetrics(self._place.index), theirs)
+            is_sent = self._channels.try_send(index, AskMetrics(self._place.index), theirs)
         async with trio.SocketStream(trio.socket.from_stdlib_socket(ours)) as stream:
             text = bytearray()
             with trio.move_on_after(ANSWER_S if is_sent else 0), suppress(trio.BrokenResourceError):

@@ -1,6 +1,6 @@
-"""The letters between the workers of one gateway, as bytes. Sans-IO.
+"""The packets between the workers of one gateway, as bytes. Sans-IO.
 
-A letter is one packet (`SOCK_SEQPACKET`), so it arrives whole or not at all; some carry a descriptor (`SCM_RIGHTS`).
+A packet arrives whole or not at all (`SOCK_SEQPACKET`); some carry a descriptor (`SCM_RIGHTS`).
 `sender` is the index of the worker that sent it. `run` is random for each process: an answer to an earlier process of
 the same index is recognised and dropped.
 """
@@ -9,15 +9,15 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-LARGEST_BYTES: Final = 65_536
-"""A request head and as many early bytes are half of it."""
+LARGEST_BYTES: Final = 131_072
+"""A request head has 16 KiB at most, and 64 KiB may have been read together with its end."""
 
 
-class _Letter(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class _Packet(msgspec.Struct, frozen=True, array_like=True, tag=True):
     sender: int
 
 
-class HandOver(_Letter, frozen=True):
+class HandOver(_Packet, frozen=True):
     """Take this connection, whose descriptor comes with it, and what was read from it: `received`.
 
     `until_s` is on the machine's monotonic clock: later the sender answers the client itself.
@@ -30,7 +30,7 @@ class HandOver(_Letter, frozen=True):
     received: bytes
 
 
-class Taken(_Letter, frozen=True):
+class Taken(_Packet, frozen=True):
     """The connection `number` of the process `run` was taken; or it could not be."""
 
     run: bytes
@@ -38,45 +38,45 @@ class Taken(_Letter, frozen=True):
     is_refused: bool = False
 
 
-class Hello(_Letter, frozen=True):
+class Started(_Packet, frozen=True):
     """A process of this index has started, and has no connections yet. Send it your counts."""
 
 
-class Counts(_Letter, frozen=True):
+class Counts(_Packet, frozen=True):
     """How many connections the sender has in all, and from the addresses where that has changed."""
 
     connections: int
     addresses: dict[str, int]
 
 
-class Ping(_Letter, frozen=True):
+class Ping(_Packet, frozen=True):
     """Are you there?"""
 
     number: int
 
 
-class Pong(_Letter, frozen=True):
+class Pong(_Packet, frozen=True):
     """Yes."""
 
     number: int
 
 
-class AskMetrics(_Letter, frozen=True):
+class AskMetrics(_Packet, frozen=True):
     """Write your metrics to the socket that comes with it, and close it."""
 
 
-Letter: TypeAlias = HandOver | Taken | Hello | Counts | Ping | Pong | AskMetrics
+Packet: TypeAlias = HandOver | Taken | Started | Counts | Ping | Pong | AskMetrics
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(Letter)
+_decoder: Final = msgspec.msgpack.Decoder(Packet)
 
 
-def encode(letter: Letter) -> bytes:
-    """The bytes of a letter."""
-    return _encoder.encode(letter)
+def encode(packet: Packet) -> bytes:
+    """The bytes of a packet."""
+    return _encoder.encode(packet)
 
 
-def decode(data: bytes) -> Letter:
-    """The letter in `data`. Raises `msgspec.DecodeError`."""
-    letter: Letter = _decoder.decode(data)
-    return letter
+def decode(data: bytes) -> Packet:
+    """The packet in `data`. Raises `msgspec.DecodeError`."""
+    packet: Packet = _decoder.decode(data)
+    return packet
