@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -14,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from omnisonic.operations.child_process import LONGEST_LINE_BYTES, Child, ProcessDied, ProcessSpec
-from omnisonic.operations.supervisor import run_processes
+from omnisonic.operations.supervisor import STOP_STEP_S, run_processes
 from tests.cli.running import alive
 from tests.processes import send_signal
 
@@ -26,6 +27,18 @@ UNTIL_REPORTED: Final = (
     "print('up', os.getpid(), flush=True); os.write(0, b'ready\\n'); os.read(0, 1); print('alone', flush=True)"
 )
 DEAF: Final = READY + "signal.signal(15, signal.SIG_IGN); print('up', os.getpid(), flush=True); signal.pause()"
+
+
+MEETING: Final = (
+    "import os, signal, sys, time; own, other = sys.argv[1:]\n"
+    "def meet(when):\n"
+    "    open(own + when, 'w').close()\n"
+    "    while not os.path.exists(other + when): time.sleep(0.01)\n"
+    "signal.signal(15, lambda *_: (meet('stop'), os._exit(0)))\n"
+    "meet('start'); os.write(0, b'ready\\n')\n"
+    "while True: signal.pause()"
+)
+"""A child that is ready when the other one has started, and ends when the other one was told to stop."""
 
 
 class Received:
@@ -264,3 +277,20 @@ async def test_a_child_comes_behind_the_others_by_its_niceness() -> None:
     async with kept_up(spec("rooms", program), replace(spec("pages", program), niceness=3)) as (received, _):
         await received.until(lambda: len(received.lines) == 2)
         assert received.lines == [("rooms", f"{own} {own}"), ("pages", f"{own + 3} {own + 3}")]
+
+
+async def test_children_of_a_group_start_and_stop_together(tmp_path: Path) -> None:
+    """Each waits for the other one, and neither waits in vain; the others keep their order."""
+    names = [str(tmp_path / name) for name in "ab"]
+    pair = [
+        replace(
+            spec(f"pair {own[-1]}", MEETING), command=(sys.executable, "-S", "-E", "-c", MEETING, own, other), group="g"
+        )
+        for own, other in (names, names[::-1])
+    ]
+    async with kept_up(spec("first", UNTIL_REPORTED), *pair, spec("last", UNTIL_REPORTED)) as (received, stop):
+        assert received.pids("last")
+        with trio.fail_after(STOP_STEP_S - 0.5):
+            stop.set()
+            await received.until(lambda: ("first", "bye") in received.lines)
+    assert [line for line in received.lines if line[1] == "bye"] == [("last", "bye"), ("first", "bye")]

@@ -78,6 +78,16 @@ def gateway() -> Iterator[Gateway]:
         yield gateway
 
 
+@asynccontextmanager
+async def waiting_to_enter(gateway: Gateway, room: str) -> AsyncIterator[list[Bare]]:
+    """Twenty clients who want to enter, and wait for the answer as long as a restart takes."""
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(await gateway.bare(f"m{number}", room)) for number in range(20)]
+        for client in clients:
+            client.deadline_s = RESTART_S
+        yield clients
+
+
 async def test_200_rooms_under_load_lose_nothing_on_their_way_to_three_workers() -> None:
     """Members come with messages right behind their request, while others talk: each hears all, once, in order."""
     with running_workers(3) as gateway:
@@ -130,7 +140,10 @@ async def test_a_worker_that_is_killed_costs_its_own_rooms_a_moment(gateway: Gat
         await trio.sleep(0.3)  # the room memory is written at most 50 ms later
         before = gateway.pids()
         assert send_signal(before[1], signal.SIGKILL)
-        async with await gateway.bare("dan", dead, since=since) as again:
+        async with (
+            await gateway.bare("dan", dead, since=since) as again,
+            waiting_to_enter(gateway, dead) as others,
+        ):
             again.deadline_s = RESTART_S
             for number in range(50):
                 await members["ada"].say("note", number)
@@ -138,6 +151,8 @@ async def test_a_worker_that_is_killed_costs_its_own_rooms_a_moment(gateway: Gat
             assert (await again.head()).startswith(b"HTTP/1.1 101")
             await again.next("welcome")
             assert (await again.next("note"))["payload"] == 2
+            for other in others:
+                assert (await other.head()).startswith(b"HTTP/1.1 101")
         gateway.command.printed(r"`gateway-2` was killed by SIGKILL\. Starting it again\.")
         after = gateway.pids()
         assert (after[0], len(after)) == (before[0], 2)
@@ -175,16 +190,14 @@ async def test_a_worker_that_goes_on_takes_those_who_waited(gateway: Gateway) ->
     (_, pid) = gateway.pids()
     assert send_signal(pid, signal.SIGSTOP)
     try:
-        waiting = [await gateway.bare(f"m{number}", frozen) for number in range(20)]
-        await trio.sleep(1)
+        async with waiting_to_enter(gateway, frozen) as members:
+            await trio.sleep(1)
+            assert send_signal(pid, signal.SIGCONT)
+            for member in members:
+                assert (await member.head()).startswith(b"HTTP/1.1 101")
+                await member.next("welcome")
     finally:
-        assert send_signal(pid, signal.SIGCONT)
-    for bare in waiting:
-        bare.deadline_s = DEADLINE_S
-        assert (await bare.head()).startswith(b"HTTP/1.1 101")
-        await bare.next("welcome")
-    for bare in waiting:
-        await bare.aclose()
+        send_signal(pid, signal.SIGCONT)
 
 
 async def test_one_worker_is_restarted_by_hand(gateway: Gateway) -> None:
