@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from typer.testing import CliRunner
 
+from omnisonic.actors.workers.peer_pages import UP
 from omnisonic.cli.main import app
 from omnisonic.observability.metrics import METRICS
 from omnisonic.operations.monitoring import ALERTS, DASHBOARD, read_file
@@ -138,7 +139,7 @@ def test_only_metrics_that_there_are_are_asked_for() -> None:
             else [metric.prometheus_name]
         )
     }
-    known = scraped | OF_PROMETHEUS | {"omnisonic_exports_waiting"}
+    known = scraped | OF_PROMETHEUS | {"omnisonic_exports_waiting", UP}
     shown = {name for query in queries() for name in _metrics_in(query)}
     assert shown - known == set()
     assert {name for name in scraped if not name.endswith(("_count", "_sum"))} <= shown
