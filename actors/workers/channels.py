@@ -58,6 +58,19 @@ class Channels:
             self._queues[to].append((encode(packet), sock))
             self._more[to].set()
 
+    def is_unsent(self, sock: socket.socket) -> bool:
+        """Whether a packet with this socket still waits here."""
+        return any(sock is waiting for queue in self._queues.values() for _, waiting in queue)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there is a packet for this worker that was not read yet."""
+        try:
+            self._place.channels[self._place.index].receiving.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        return True
+
     def try_send(self, to: int, packet: Packet, sock: socket.socket | None = None) -> bool:
         """Send a packet if it can be sent now. Returns whether it was."""
         return not self._queues[to] and self._try(to, encode(packet), sock)

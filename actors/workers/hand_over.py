@@ -9,7 +9,8 @@ Worker starting, crashed or frozen: hand-overs to it wait in the channel, up to 
 The process that starts in its place takes them. What is not taken in time gets 503 from here, and is dropped by a
 worker that finds it later. Overload: beyond `WAITING` the next connection gets 503 at once. Out of descriptors: a
 hand-over whose socket did not arrive is answered as refused, and the client gets 503. Crash of the accepting worker:
-what it has sent is taken all the same. Shutdown: nothing more is taken, and what still waits gets 503.
+what it has sent is taken all the same. Shutdown: nothing more is taken or sent; what was not sent gets 503, and what
+was sent is taken all the same, by the next process if need be.
 """
 
 import logging
@@ -73,7 +74,7 @@ class HandOvers:
         self._channels = channels
         self._take = take
         self._wait_s = wait_s
-        self._run = secrets.token_bytes(RUN_BYTES)
+        self.run_id = secrets.token_bytes(RUN_BYTES)
         self._next = 0
         self._waiting: dict[int, _Waiting] = {}
         self._to: Counter[int] = Counter()
@@ -95,7 +96,7 @@ class HandOvers:
         self._waiting[number] = _Waiting(sock, to, until_s)
         self._to[to] += 1
         self._more.set()
-        packet = HandOver(self._place.index, self._run, number, until_s, connection.address, request.head + early)
+        packet = HandOver(self._place.index, self.run_id, number, until_s, connection.address, request.head + early)
         try:
             self._channels.send(to, packet, sock)
         except OSError as problem:
@@ -105,7 +106,7 @@ class HandOvers:
 
     def on_taken(self, packet: Taken) -> None:
         """The other worker has the connection, or could not take it."""
-        if packet.run != self._run:
+        if packet.run != self.run_id:
             return
         if packet.is_refused:
             self._answer(packet.number)
@@ -133,7 +134,12 @@ class HandOvers:
             self.answer_overdue()
 
     def answer_overdue(self) -> None:
-        """Answer those that were not taken in time with 503."""
+        """Answer those that were not taken in time with 503.
+
+        Not while packets wait to be read: this worker may have stood still, and one of them may say that it was taken.
+        """
+        if self._channels.has_unread:
+            return
         now_s = time.monotonic()
         late = list(takewhile(lambda each: each[1].until_s <= now_s, self._waiting.items()))
         for number, _ in late:
@@ -143,10 +149,16 @@ class HandOvers:
             _log.warning("worker.not_taking", extra={"worker": late[0][1].to + 1, "connections": len(late)})
 
     def stop(self) -> None:
-        """Answer all that wait with 503, and hand nothing over any more: this worker stops."""
+        """Hand nothing over any more: this worker stops.
+
+        What was not sent is answered with 503. What was sent may have been taken, or will be, so it is left alone.
+        """
         self._is_stopping = True
-        for number in list(self._waiting):
-            self._answer(number)
+        for number, waiting in list(self._waiting.items()):
+            if self._channels.is_unsent(waiting.sock):
+                self._answer(number)
+            elif self._pop(number) is not None:
+                waiting.sock.close()
 
     def _answer(self, number: int) -> None:
         """Send 503, and end the connection also for a worker that has a copy of it and looks at it too late."""

@@ -80,7 +80,7 @@ class Worker:
             await self._channels.read(self._handle, task_status)
 
     def stop(self) -> None:
-        """Take nothing more, and answer those that wait for other workers. What is in the channel stays there."""
+        """Take and hand over nothing more. What was sent to this worker waits for the next process."""
         self._reading.cancel()
         if self._hand_overs is not None:
             self._hand_overs.stop()

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
@@ -9,6 +10,7 @@ import pytest
 import trio
 
 from omnisonic.actors.admission.admission import OpenAdmission, TicketCheck
+from omnisonic.actors.workers.hand_over import WAITING
 from omnisonic.actors.workers.place import owner_of
 from omnisonic.stores.guard.memory import MemoryGuard
 from omnisonic.wire import inspection
@@ -141,27 +143,45 @@ def _is_read(workers: Workers, index: int) -> bool:
     return False
 
 
-async def test_only_so_many_wait_for_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next one gets 503 at once."""
-    monkeypatch.setattr("omnisonic.actors.workers.hand_over.WAITING", 3)
-    async with open_workers_stage(2) as stage, stage.worker(0):
+async def test_only_so_many_wait_for_one_worker() -> None:
+    """The next one gets 503 at once, and rooms of other workers still open."""
+    async with open_workers_stage(2) as stage, stage.worker(0, wait_s=60.0):
         there = stage.workers.room_of(1)
-        waiting = [await stage.workers.bare(f"m{number}", there) for number in range(3)]
-        await eventually(lambda: stage.workers.running[0].notes["hand_overs"]().endswith("3 wait"))
+        waiting = [await stage.workers.bare(f"m{number}", there) for number in range(WAITING)]
+        await eventually(lambda: stage.workers.running[0].notes["hand_overs"]().endswith(f"{WAITING} wait"))
+        async with await stage.workers.enter("ada", stage.workers.room_of(0)):
+            pass
         async with await stage.workers.bare("ada", there) as bare:
             assert await refusal(bare) == (503, "worker_starting")
         for bare in waiting:
             await bare.aclose()
 
 
-async def test_a_worker_that_stops_answers_those_who_wait_for_another() -> None:
-    """They do not wait for what nobody will do."""
+async def test_what_a_worker_has_handed_over_outlives_it() -> None:
+    """It stops before the other one has started: that one takes the connection all the same."""
     async with open_workers_stage(2) as stage:
+        there = stage.workers.room_of(1)
         async with stage.worker(0):
-            bare = await stage.workers.bare("ada", stage.workers.room_of(1))
+            bare = await stage.workers.bare("ada", there)
             await eventually(lambda: stage.workers.running[0].notes["hand_overs"]().endswith("1 wait"))
-        async with bare:
-            assert await refusal(bare) == (503, "worker_starting")
+        async with stage.worker(1), bare:
+            assert (await bare.head()).startswith(b"HTTP/1.1 101")
+            await bare.next("welcome")
+
+
+async def test_a_worker_that_stops_answers_those_whom_it_could_not_hand_over() -> None:
+    """They do not wait for what nobody will do; the others are taken by the next process."""
+    async with open_workers_stage(2) as stage, AsyncExitStack() as stack:
+        there = stage.workers.room_of(1)
+        async with stage.worker(0, wait_s=60.0):
+            clients = [
+                await stack.enter_async_context(await stage.workers.bare(f"m{number}", there))
+                for number in range(WAITING)
+            ]
+            await eventually(lambda: stage.workers.running[0].notes["hand_overs"]().endswith(f"{WAITING} wait"))
+        async with stage.worker(1):
+            statuses = [int((await client.head()).split()[1]) for client in clients]
+        assert set(statuses) == {101, 503}
 
 
 async def test_a_ticket_leads_to_its_room_and_is_used_once() -> None:
@@ -179,7 +199,7 @@ async def test_a_ticket_leads_to_its_room_and_is_used_once() -> None:
                     await bare.next("welcome")
                 async with await enter_by(stage.workers, ticket) as bare:
                     assert await refusal(bare) == (403, "invalid_ticket")
-            async with await enter_by(stage.workers, ticket[:-4]) as bare:
+            async with await enter_by(stage.workers, somebody.ticket("jam")[:-4]) as bare:
                 assert await refusal(bare) == (403, "invalid_ticket")
 
 

@@ -1,5 +1,6 @@
 """Several workers of one gateway for tests, in one process: real channels and sockets, one loop."""
 
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,7 +15,7 @@ from omnisonic.actors.gateway import Gateway
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.workers.hand_over import WAIT_S
-from omnisonic.actors.workers.place import WorkerChannels, owner_of
+from omnisonic.actors.workers.place import WorkerChannels, WorkerPlace, owner_of
 from omnisonic.actors.workers.worker import Worker
 from omnisonic.operations.gateway_process import open_gateway
 from omnisonic.stores.bus.memory import MemoryBus
@@ -80,7 +81,8 @@ class WorkersStage:
     ) -> AsyncIterator[Gateway]:
         """Run one worker until the block ends. `options` are fields of `GatewayOptions`."""
         chosen = replace(OPTIONS, **options)
-        worker = Worker(self.workers.channels.place(index), chosen.admission, chosen.render_metrics, wait_s=wait_s)
+        place = WorkerPlace.of(",".join(map(str, (index, *map(os.dup, self.workers.channels.fds)))))
+        worker = Worker(place, chosen.admission, chosen.render_metrics, wait_s=wait_s)
         if chosen.render_metrics is not None:
             chosen = replace(chosen, render_metrics=worker.render_metrics)
         async with open_gateway(
@@ -95,6 +97,8 @@ class WorkersStage:
             self.workers.running[index] = gateway
             yield gateway
             del self.workers.running[index]
+        for channel in (*place.channels, *place.inspection_channels):
+            channel.close()
 
     def close(self) -> None:
         """Close the sockets."""
