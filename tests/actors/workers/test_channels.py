@@ -1,6 +1,7 @@
 """Packets between workers, over real channels."""
 
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from omnisonic.actors.workers.channels import Channels
 from omnisonic.actors.workers.packets import Counts, HandOver, Packet, Ping
 from omnisonic.actors.workers.place import WorkerChannels
 from tests.rooms import eventually
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands connections from process to process")
 
 PACKETS = 2000
 

@@ -1,6 +1,7 @@
 """Connections that count in all workers, over real channels."""
 
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -17,6 +18,8 @@ from omnisonic.actors.workers.place import WorkerChannels
 from omnisonic.wire.handshake import Refused
 from tests.rooms import eventually
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands connections from process to process")
+
 
 class Peer:
     """One worker with nothing but its connections and its channel."""
@@ -24,8 +27,8 @@ class Peer:
     def __init__(self, channels: WorkerChannels, index: int, most: int, most_per_address: int) -> None:
         place = channels.place(index)
         self.scope = trio.CancelScope()
-        self.office = Channels(place)
-        self.connections = SharedConnections(most, most_per_address, place, self.office)
+        self.channels = Channels(place)
+        self.connections = SharedConnections(most, most_per_address, place, self.channels)
 
     def handle(self, packet: Packet, _sock: socket.socket | None) -> None:
         if isinstance(packet, Counts):
@@ -38,7 +41,7 @@ class Peer:
         with self.scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.connections.share, trio.TASK_STATUS_IGNORED)
-                nursery.start_soon(self.office.read, self.handle, trio.TASK_STATUS_IGNORED)
+                nursery.start_soon(self.channels.read, self.handle, trio.TASK_STATUS_IGNORED)
 
     def connect(self, address: str) -> Connection:
         """A connection that has come in. Errors: `Refused`."""
@@ -105,7 +108,7 @@ async def test_a_worker_that_starts_again_has_no_connections_and_learns_those_of
     await trio.testing.wait_all_tasks_blocked()
     again = Peer(channels, 2, 0, 5)
     for index in (0, 1):
-        again.office.send(index, Started(2))
+        again.channels.send(index, Started(2))
     await eventually(lambda: peers[0].connections.elsewhere_from("10.0.0.9") == 0)
     nursery.start_soon(again.run)
     await eventually(lambda: again.connections.elsewhere_from("10.0.0.1") == 1)

@@ -1,6 +1,7 @@
 """Hand-overs between two workers, over real channels: who answers a client, and that it is one of them only."""
 
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from typing import cast
@@ -15,6 +16,8 @@ from omnisonic.actors.workers.packets import HandOver, Packet, Taken
 from omnisonic.actors.workers.place import WorkerChannels
 from omnisonic.wire.handshake import read_request
 from tests.rooms import eventually
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands connections from process to process")
 
 REQUEST = read_request(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
 
