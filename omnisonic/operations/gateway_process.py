@@ -107,9 +107,7 @@ async def open_gateway(
             cluster: Cluster | None = None
             writer: RoomMemoryWriter
             if is_clustered and memory is not None:
-                cluster = Cluster(
-                    gateway, memory, bus, name=owner, now_ms=options.now_ms, grace_s=options.grace_s
-                )
+                cluster = Cluster(gateway, memory, bus, name=owner, now_ms=options.now_ms, grace_s=options.grace_s)
                 gateway.cluster, writer = cluster, cluster.claims
                 gateway.find_place, gateway.release_rooms = cluster.find_place, cluster.hand_over
                 if hosted is not None:
