@@ -15,6 +15,7 @@ from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.presence import PresenceStore
 from omnisonic.stores.presence.memory import MemoryPresence
 from omnisonic.stores.presence.valkey import ValkeyPresence
+from omnisonic.stores.valkey import TIMEOUT_S
 from tests.valkey_cluster import ValkeyCluster
 from tests.valkey_server import ValkeyServer
 
@@ -65,9 +66,9 @@ class InThread:
 
 
 @asynccontextmanager
-async def presence_at(url: str, thread: AsyncioThread) -> AsyncIterator[PresenceStore]:
+async def presence_at(url: str, thread: AsyncioThread, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[PresenceStore]:
     """A `ValkeyPresence` that a trio test can call, closed with the block."""
-    store = cast("PresenceStore", InThread(thread, ValkeyPresence(url)))
+    store = cast("PresenceStore", InThread(thread, ValkeyPresence(url, timeout_s=timeout_s)))
     try:
         yield store
     finally:
@@ -142,7 +143,7 @@ async def stage(place: str, thread: AsyncioThread, request: pytest.FixtureReques
         clock = Clock()
         yield Stage(MemoryPresence(clock), clock)
         return
-    async with presence_at(url_of(place, request), thread) as store:
+    async with presence_at(url_of(place, request), thread, timeout_s=DEADLINE_S / 2) as store:
         yield Stage(store)
 
 
