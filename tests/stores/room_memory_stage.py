@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import pytest
+import trio
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
+from omnisonic.errors import Unavailable
 from omnisonic.stores.room_memory import Claim, Claimed, Outcome, RoomMemoryStore, RoomWrite
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
 from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
@@ -16,6 +18,8 @@ from tests.stores.conftest import Clock
 from tests.valkey_cluster import ValkeyCluster
 from tests.valkey_server import ValkeyServer
 
+LEASE_S: Final = 60.0
+"""Longer than any test."""
 BLOCKS_TTL_S: Final = 0.2
 SETTLE_S: Final = 60.0
 """Longer than any test: a store is unsettled until the test says otherwise."""
@@ -73,3 +77,40 @@ async def open_stage(place: str, thread: AsyncioThread, request: pytest.FixtureR
     yield Stage(shared, unsettled, server.flush)
     await shared.aclose()
     await unsettled.aclose()
+
+
+@asynccontextmanager
+async def store_at(url: str, thread: AsyncioThread, *, settle_s: float) -> AsyncIterator[RoomMemoryStore]:
+    """The store at `url`, closed with the block."""
+    store = ThreadedRoomMemory(thread, ValkeyRoomMemory(url, settle_s=settle_s))
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@asynccontextmanager
+async def settling_stores(
+    url: str, thread: AsyncioThread
+) -> AsyncIterator[tuple[RoomMemoryStore, RoomMemoryStore, RoomMemoryStore]]:
+    """Three gateways at one store: the first two see what began during the test as settled, the third one does not."""
+    async with (
+        store_at(url, thread, settle_s=0.0) as first,
+        store_at(url, thread, settle_s=0.0) as second,
+        store_at(url, thread, settle_s=LEASE_S) as third,
+    ):
+        yield first, second, third
+
+
+async def begin(store: RoomMemoryStore, run: str) -> None:
+    """Let this run begin."""
+    assert (await store.renew(run, begins=True, ttl_s=LEASE_S)).is_alive
+
+
+async def lives(store: RoomMemoryStore, run: str) -> bool:
+    """Renew the lease of this run, once the servers answer."""
+    while True:
+        try:
+            return (await store.renew(run, ttl_s=LEASE_S)).is_alive
+        except Unavailable:
+            await trio.lowlevel.checkpoint()

@@ -10,7 +10,6 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.stores.room_memory import (
-    RECORD_TTL_S,
     Claim,
     Claimed,
     Held,
@@ -20,8 +19,7 @@ from omnisonic.stores.room_memory import (
     RoomWrite,
     Unsettled,
 )
-from omnisonic.stores.room_memory.memory import InProcessRoomMemory
-from tests.stores.conftest import DEADLINE_S, Clock
+from tests.stores.conftest import DEADLINE_S
 from tests.stores.room_memory_stage import SETTLE_S, Stage, open_stage
 
 VALUES: Final = {"epoch": b"one"}
@@ -220,33 +218,6 @@ async def test_of_two_who_ask_at_once_one_gets_the_room(stage: Stage) -> None:
             assert kinds == {Claimed: 1, Held: 1}
             [winner] = [run for run, answer in answers.items() if isinstance(answer, Claimed)]
             assert Held(winner) in answers.values()
-
-
-async def test_a_held_record_is_kept_also_when_nothing_was_ever_said() -> None:
-    """Else another would find no record while the room goes on. Each write keeps it anew; a release as it says."""
-    clock = Clock()
-    store = InProcessRoomMemory(clock=clock)
-    blank_s = 600.0
-
-    async def claim(run: str) -> Claim:
-        [claim] = await store.claim_unless_held(["jam"], run)
-        return claim
-
-    for run in ("ada", "bob"):
-        await store.renew(run, begins=True, ttl_s=3 * RECORD_TTL_S)
-    first = await claim("ada")
-    assert isinstance(first, Claimed)
-    await store.write([RoomWrite("jam", first.fence, 1, VALUES, is_whole=True, keep_s=blank_s)])
-    clock.now_s += RECORD_TTL_S - 1
-    assert await claim("bob") == Held("ada")
-    await store.write([RoomWrite("jam", first.fence, 2)])
-    clock.now_s += RECORD_TTL_S - 1
-    assert await claim("bob") == Held("ada")
-    await store.write([RoomWrite("jam", first.fence, 3, is_release=True, keep_s=blank_s)])
-    clock.now_s += blank_s
-    second = await claim("bob")
-    assert isinstance(second, Claimed)
-    assert second.record is None
 
 
 async def test_a_store_that_lost_everything_gives_no_room_to_anybody_new(stage: Stage) -> None:
