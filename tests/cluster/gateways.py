@@ -4,7 +4,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -97,7 +97,7 @@ async def open_member_of_cluster(
         [listener],
         presence=stores.presence,
         bus=bus,
-        memory=memory,
+        memory=cast("RoomMemoryStore", memory),
         owner=name,
         is_clustered=True,
         hosting=hosting,

@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from functools import partial
 from typing import Final
 
 import pytest
@@ -136,7 +135,7 @@ async def test_gateways_that_are_stopped_one_after_another_lose_nothing(valkey: 
             await ada.say("note", 0)
             await at_eve.until(0)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(partial(trio.to_thread.run_sync, commands[0].stop))
+                nursery.start_soon(_stop, commands[0])
                 for number in range(1, SAYS):
                     await bob.say("note", number)
                     await trio.sleep(0.02)
@@ -144,3 +143,7 @@ async def test_gateways_that_are_stopped_one_after_another_lose_nothing(valkey: 
             assert at_eve.heard == list(range(SAYS))
             assert at_eve.gaps == 0
             assert commands[0].stop() == 0
+
+
+async def _stop(command: Command) -> None:
+    assert await trio.to_thread.run_sync(command.stop) == 0
