@@ -68,12 +68,23 @@ def burst_s(gateway: Server, members: int, messages: int, seconds: float, size: 
     return used_s / bursts
 
 
-def measure_gateway(url: str, seconds: float) -> dict[str, float]:
-    """What the rooms cost."""
+def measure_gateway(url: str, seconds: float, rounds: int) -> dict[str, float]:
+    """What the rooms cost: of each burst the least of all rounds, and from these what its parts cost."""
+    shapes = {
+        "few": (2, 1, 64),
+        "many": (MANY, 1, 64),
+        "few_long": (2, BURST, 64),
+        "many_large": (MANY, 1, LARGE_MESSAGE),
+    }
     with gateways(1, url) as (gateway,):
-        few, many = burst_s(gateway, 2, 1, seconds), burst_s(gateway, MANY, 1, seconds)
-        few_long = burst_s(gateway, 2, BURST, seconds)
-        many_large = burst_s(gateway, MANY, 1, seconds, LARGE_MESSAGE)
+        taken = [
+            {
+                name: burst_s(gateway, members, messages, seconds, size)
+                for name, (members, messages, size) in shapes.items()
+            }
+            for _ in range(rounds)
+        ]
+    few, many, few_long, many_large = (min(each[name] for each in taken) for name in shapes)
     write_s = max((many - few) / (MANY - 2), 1e-7)
     message_s = max((few_long - few) / (BURST - 1), 1e-7)
     byte_s = max((many_large - many) / (MANY - 1) / (LARGE_MESSAGE - 64), 1e-11)
@@ -177,18 +188,11 @@ async def _measure_stores(url: str, server_pid: int, times: int) -> dict[str, fl
 
 
 def measure(seconds: float = 3.0, rounds: int = 2) -> Costs:
-    """Measure all, `seconds` for each of the gateway's shapes. Of several rounds the least of each counts: other
-    programs on the machine only add.
-    """
-    taken = [_measure_once(seconds) for _ in range(rounds)]
-    return Costs(**{name: min(each[name] for each in taken) for name in taken[0]})
-
-
-def _measure_once(seconds: float) -> dict[str, float]:
+    """Measure all, `seconds` for each of the gateway's shapes."""
     times = max(int(seconds * 1000), 100)
     with valkey() as (url, pid):
 
-        async def both() -> dict[str, float]:
+        async def stores() -> dict[str, float]:
             return await _measure_publish(url, pid, times) | await _measure_stores(url, pid, times // 10)
 
-        return measure_gateway(url, seconds) | asyncio.run(both())
+        return Costs(**measure_gateway(url, seconds, rounds), **asyncio.run(stores()))

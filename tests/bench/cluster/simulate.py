@@ -15,6 +15,7 @@ RUN_S: Final = 0.5
 STRAY: Final = 0.01
 FULL: Final = 0.8
 """A resource of which more is used is a limit: queues grow soon after that."""
+LEAST: Final = 1 / 8
 STEPS: Final = 4
 """Halvings of the interval in which the limit is."""
 DEFAULT_LARGEST: Final = 2_000
@@ -64,8 +65,8 @@ def simulate(seed: int, members: int, largest: int, gateways: int, costs: Costs)
             f"{figures.writes:,.0f}, {figures.write_mb:,.0f} MB",
             _share(figures.gateway_cpu),
             _share(figures.redis_cpu),
-            _milliseconds(figures.p50_ms),
-            f"{name}, {factor:.1f} times",
+            _milliseconds(figures.p50_ms) if figures.limit[1] < 1 else "grows",
+            f"{name}, {factor}",
         )
     _print_restarts(seed, members, largest, gateways, costs)
 
@@ -97,18 +98,18 @@ def _run(people: Population, setting: Setting, costs: Costs, seed: int, factor: 
     return cluster.run(RUN_S)
 
 
-def find_limit(people: Population, setting: Setting, costs: Costs, seed: int) -> tuple[str, float]:
-    """What is used up first, and at how many times the load, at most 8 times and at least an eighth."""
-    low, high = 1 / 8, 8.0
-    name = ""
+def find_limit(people: Population, setting: Setting, costs: Costs, seed: int) -> tuple[str, str]:
+    """What is used up first, and at how many times the load; loads from an eighth to eight times are tried."""
+    low, high = LEAST, 1 / LEAST
+    name, is_tried = "none", False
     for _ in range(STEPS):
         middle = (low * high) ** 0.5
         resource, used = _run(people, setting, costs, seed, middle).limit
         if used > FULL:
             high, name = middle, resource
         else:
-            low = middle
-    return name or "none", low
+            low, is_tried = middle, True
+    return name, f"{low:.1f} times" if is_tried else f"below {high:.1f} times"
 
 
 def _print_restarts(seed: int, members: int, largest: int, gateways: int, costs: Costs) -> None:
