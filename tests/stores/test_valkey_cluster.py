@@ -102,7 +102,7 @@ async def test_keys_that_move_are_followed(failing_cluster: ValkeyCluster, threa
     with trio.fail_after(DEADLINE_S), source.client as at_source, target.client as at_target:
         async with client_at(failing_cluster.url, thread) as client:
             await client.command("SET", key, "here", "PX", 60_000)
-            names = [str(each.execute_command("CLUSTER MYID").decode()) for each in (at_source, at_target)]
+            names = [cast("bytes", each.execute_command("CLUSTER MYID")).decode() for each in (at_source, at_target)]
             at_target.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[0])
             at_source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[1])
             try:
