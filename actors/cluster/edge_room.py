@@ -2,7 +2,8 @@
 
 It passes on what members do and say, and writes to them what the owner says, as the owner does for its own members. It
 knows how far they have heard the room's order, and goes on from there with another owner, or after a loss. While it is
-**paused** the owner may not hear it: what members say waits.
+**paused** the owner may not hear it: what members say waits. Members enter a few at a time: the owner sends each of
+them a `welcome` with the whole roster, and what they have missed, and a link has no place for those of a whole room.
 
 Owned by `omnisonic.actors.cluster.edges`; plain calls, on the trio thread.
 
@@ -12,6 +13,7 @@ Overload: what waits, or is not taken by the owner yet, is bounded as the mailbo
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 from omnisonic.actors.cluster.moving import join_mail, transfer
 from omnisonic.actors.cluster.remote_members import Send
@@ -43,6 +45,9 @@ from omnisonic.wire.peer_messages import (
     OwnerTurn,
 )
 from omnisonic.wire.recovery import Position
+
+ENTERING: Final = 8
+"""This many members enter at once: a `welcome` and what they have missed may be more than a megabyte for each."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +88,8 @@ class EdgeRoom:
         self._numbers = numbers
         self._members: dict[ConnectionNumber, EdgeMember] = {}
         self._by_connection: dict[Connection, EdgeMember] = {}
+        self._entering = 0
+        """How many members are not in yet."""
         self._waiting = Mailbox()
         self._untaken: deque[tuple[int, ClientMessages]] = deque()
         """What was sent and the owner has not taken yet, as far as is known."""
@@ -106,7 +113,7 @@ class EdgeRoom:
     def tell(self, mail: Control) -> None:
         match mail:
             case Join(connection=Connection() as connection):
-                if self.is_paused:
+                if self.is_paused or self._entering >= ENTERING:
                     self._waiting.tell(mail)
                 else:
                     self._join(mail, connection)
@@ -125,13 +132,14 @@ class EdgeRoom:
 
     def offer(self, messages: ClientMessages) -> bool:
         member = self._by_connection.get(messages.connection)  # type: ignore[call-overload]
-        if self.is_paused:
+        if self.is_paused or (member is None and self._waiting):  # perhaps its join waits
             return self._waiting.offer(messages)
         return member is None or self._pass_on(member, messages)
 
     def _join(self, join: Join, connection: Connection) -> None:
         member = EdgeMember(connection, self._numbers.next())
         self._members[member.number] = self._by_connection[connection] = member
+        self._entering += 1
         self._send(
             self.owner,
             EdgeJoin(
@@ -169,6 +177,7 @@ class EdgeRoom:
         for number, (frame, replay) in opening.items():
             member = self._members.get(number)
             if member is not None:
+                self._entering -= not member.is_in
                 member.is_in = True
                 if frame:
                     member.connection.push(frame)
@@ -185,6 +194,7 @@ class EdgeRoom:
                 if not member.is_in and number in edits and (data := apply_edits(edits[number], stream)):
                     member.connection.push(data)
                 self._close(member, code, reason)
+        self._let_in()
 
     def _see(self, turn: OwnerTurn) -> None:
         if self.view.is_known:
@@ -204,14 +214,21 @@ class EdgeRoom:
         member = self._members.get(message.conn)
         if member is not None:
             self._close(member, message.code, message.reason)
+            self._let_in()
 
     def _close(self, member: EdgeMember, code: int, reason: str) -> None:
         self._forget(member)
         member.connection.close(Closing(CloseCode(code), reason))
 
     def _forget(self, member: EdgeMember) -> None:
+        self._entering -= not member.is_in
         del self._members[member.number]
         del self._by_connection[member.connection]
+
+    def _let_in(self) -> None:
+        """Let those enter who wait for others to be in."""
+        if self._waiting and not self.is_paused and self._entering <= ENTERING // 2:
+            self.resume()
 
     def confirm(self, taken: int) -> None:
         """The owner has taken what was sent up to this number."""
@@ -235,8 +252,8 @@ class EdgeRoom:
         joins, untaken = self._take_out(), self._take_untaken()
         waiting, self._waiting = self._waiting, Mailbox()
         self.is_paused, is_paused = False, self.is_paused
-        for connection, join in joins:
-            self._join(join, connection)
+        for _, join in joins:
+            self.tell(join)
         for mail in [mail for mail in waiting.queue if isinstance(mail, Join)]:
             self.tell(mail)
         self.is_paused = is_paused
@@ -273,6 +290,7 @@ class EdgeRoom:
         members, position = list(self._members.values()), self.tail.position
         self._members.clear()
         self._by_connection.clear()
+        self._entering = 0
         joins: list[tuple[Connection, Join]] = []
         for member in members:
             connection = member.connection
