@@ -41,6 +41,7 @@ def shifted(page: Page) -> tuple[float, list[tuple[float, str]]]:
     return sum(value for value, _ in shifts), shifts
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844), (844, 390)], ids=lambda size: "x".join(map(str, size)))
 def test_nothing_moves_while_the_studio_is_loaded(visit: Visit, shared_site: Web, size: Size) -> None:
     """With tracks, comments and mixdowns, in a browser that has nothing of it; and when one comes into the room."""
