@@ -13,7 +13,7 @@ RESET = "reset"
 SILENT = "silent"
 
 
-class Heard:
+class Received:
     """Writes down what links tell, in order: the id of an `Ask`, or one of the words above."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Gateway:
 
     def __init__(self, bus: Bus, run: str) -> None:
         self.run = run
-        self.heard = Heard()
+        self.heard = Received()
         self.links = PeerLinks(bus, run, self.heard)
 
 
