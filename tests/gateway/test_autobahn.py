@@ -9,6 +9,7 @@ import pytest
 import trio
 from kosoku import FailureError, run_fuzzingclient
 
+from omnisonic.actors.connections.keepalive import Timeouts
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import ClientMessages, Join, Leave, Mail
@@ -25,6 +26,8 @@ LARGEST_BYTES: Final = 16 * 1024 * 1024
 PROTOCOL: Final = [f"{group}.*" for group in (1, 2, 3, 4, 5, 6, 7, 10)]
 LIMITS: Final = [f"9.{group}.*" for group in (1, 2, 3, 4, 5, 6)]
 """Sizes. Left out are 9.7 and 9.8, which only take time, and 12 and 13: compression is not offered."""
+JUDGE_S: Final = 100.0
+"""How long the judge waits for a message. 65,536 fragments of 64 bytes may take longer than the product allows."""
 NON_STRICT: Final = {"5.15"}
 """A breach right behind a fragmented message: it may or may not be answered before the close."""
 
@@ -62,7 +65,11 @@ async def judged(cases: Sequence[str], concurrency: int = 1) -> dict[str, tuple[
             return failure.results
 
     async with open_stage(
-        room_class=EchoRoom, largest_message_bytes=LARGEST_BYTES, unfinished_bytes=2 * LARGEST_BYTES, queue_bytes=0
+        room_class=EchoRoom,
+        largest_message_bytes=LARGEST_BYTES,
+        unfinished_bytes=2 * LARGEST_BYTES,
+        queue_bytes=0,
+        timeouts=Timeouts(message_s=JUDGE_S),
     ) as stage:
         results = await trio.to_thread.run_sync(lambda: asyncio.run(judge(stage.url())))
         assert len(stage.gateway.registry.dead_letters) == 0

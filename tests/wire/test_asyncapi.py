@@ -156,7 +156,7 @@ def test_messages_of_the_server_are_as_described(document: dict[str, Any], messa
     """No field is undescribed, and no required field is missing."""
     name = "heartbeat.answer" if message["type"] == "heartbeat" else message["type"]
     validator(document, name).validate(message)
-    for field in set(message["payload"]) if name != "error" else {"code"}:
+    for field in set(message["payload"] or ()) if name != "error" else {"code"}:
         if field in document["components"]["schemas"][_schema_of(document, name)]["required"]:
             reduced = {key: value for key, value in message["payload"].items() if key != field}
             assert not validator(document, name).is_valid(message | {"payload": reduced})

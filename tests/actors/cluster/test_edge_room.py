@@ -57,10 +57,10 @@ class Owner:
         dismissed = [(number, 1008, "room_full")] if dismisses else []
         return OwnerTurn("jam", "epoch", self.offset, b"", {}, {number: (b"welcome", [])}, dismissed)
 
-    def of(self, kind: type[PeerMessage]) -> list[str | int]:
+    def of(self, kind: type[EdgeJoin | EdgeLeave | EdgeSaid]) -> list[str | int]:
         """Whose messages of this kind came, in their order."""
         names = {each.conn: each.member.member_id for each in self.sent if isinstance(each, EdgeJoin)}
-        return [names[each.conn] for each in self.sent if isinstance(each, kind)]  # type: ignore[attr-defined]
+        return [names[each.conn] for each in self.sent if isinstance(each, kind)]
 
 
 @pytest.fixture
