@@ -9,7 +9,7 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.stores.database.pool import Database, Row
 from tests.postgres_server import PATIENT
-from tests.stores.conftest import DEADLINE_S, InThread
+from tests.stores.conftest import HANG_S, InThread
 
 DEAD_URL: Final = "postgresql://nobody@127.0.0.1:9/nothing"
 """Nobody listens there."""
@@ -30,7 +30,7 @@ class Base:
 
     async def sql(self, statement: str, *values: Any) -> Sequence[Row]:
         """Run one statement, beside the stores."""
-        return await self.thread.call(self.database.rows, statement, *values, timeout_s=DEADLINE_S)
+        return await self.thread.call(self.database.rows, statement, *values, timeout_s=HANG_S)
 
     @asynccontextmanager
     async def holding(self, statement: str, *values: Any) -> AsyncIterator[None]:
@@ -38,7 +38,7 @@ class Base:
         transaction = InThread(self.thread, self.database.transaction())
         connection = await transaction.__getattr__("__aenter__")()
         try:
-            await self.thread.call(connection.execute, statement, *values, timeout_s=DEADLINE_S)
+            await self.thread.call(connection.execute, statement, *values, timeout_s=HANG_S)
             yield
         finally:
             await transaction.__getattr__("__aexit__")(None, None, None)
@@ -60,8 +60,8 @@ class Base:
 async def base_at(url: str, thread: AsyncioThread) -> AsyncIterator[Base]:
     """The database at `url`, closed with the block."""
     base = Base(thread, url)
-    await thread.call(base.database.open, timeout_s=DEADLINE_S)
+    await thread.call(base.database.open, timeout_s=HANG_S)
     try:
         yield base
     finally:
-        await thread.call(base.database.aclose, timeout_s=DEADLINE_S)
+        await thread.call(base.database.aclose, timeout_s=HANG_S)

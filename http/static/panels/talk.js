@@ -35,8 +35,10 @@ export class Talk {
   #hasRead = false;
   // The line that says so, while a gap is open.
   #gap = null;
-  // The newest line when the room was entered last.
+  // The newest line when the room was entered last; not set anew while the room has said nothing since: what the web
+  // has brought meanwhile may come after a gap that the room did not tell of yet.
   #entered = null;
+  #hasHeard = true;
   #visit = {};
 
   // `me()` is `{ memberId, name }`; `isConnected()` whether something can be sent. `send(text, id)` is its place in the
@@ -69,7 +71,8 @@ export class Talk {
     this.#log.clear();
     this.#index.clear();
     this.#unacknowledged.clear();
-    this.#gap = null;
+    this.#gap = this.#entered = null;
+    this.#hasHeard = true;
     this.#earlier = null;
     this.#isReading = this.#hasRead = false;
   }
@@ -86,7 +89,8 @@ export class Talk {
   // In the room, for the first time or again: what has not arrived is being sent; read what was missed.
   connected() {
     for (const entry of this.#unacknowledged.values()) sending(entry);
-    this.#entered = this.#log.last;
+    if (this.#hasHeard) this.#entered = this.#log.last;
+    this.#hasHeard = false;
     this.#catchUp();
   }
 
@@ -96,11 +100,14 @@ export class Talk {
   }
 
   interrupted() {
+    // What is being read may be said after what will be missed. It is read again.
+    this.#visit = {};
     for (const entry of this.#unacknowledged.values()) waits(entry, WAITING);
   }
 
   // Somebody said something; whether it was not shown before. `place` is `{ epoch, offset }`.
   heard(memberId, name, text, id, place) {
+    this.#hasHeard = true;
     if (this.#index.find(memberId, id, text, place)) return false;
     const said = { memberId, name, text, at: Date.now() };
     // The web may have been quicker than the room, and what came later is shown already.
@@ -112,6 +119,7 @@ export class Talk {
 
   // The room cannot say all that was said while there was no connection.
   missed() {
+    this.#hasHeard = true;
     this.#gap ??= this.#log.event(OPEN_GAP, this.#entered);
     // One page may have been read by now, as if there were none.
     this.#catchUp();

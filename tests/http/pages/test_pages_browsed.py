@@ -190,8 +190,8 @@ def test_a_list_whose_sign_in_has_ended_leads_to_a_new_one(visit: Visit) -> None
     """With a sentence, and back to the list."""
     page = visit("/sessions", who="Ada")
     visit.expects("401")
-    page.context.clear_cookies()
     page.get_by_placeholder("New session name").fill("Late")
+    page.context.clear_cookies()
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("alert")).to_have_text("Sign in first, and you get to the page you asked for.")
     assert page.url.endswith("callbackUrl=%2Fsessions")

@@ -213,6 +213,25 @@ def test_a_room_that_is_slower_than_the_web_changes_no_order(
     expect(log(page).locator(".said-text").last).to_have_text(missed[-1])
 
 
+def test_a_gap_that_is_told_after_a_second_outage_is_filled_whole(
+    visit: Visit, site: Web, gateway: GatewayThread
+) -> None:
+    """Also where the web has brought the newest page before, which comes after the gap."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
+    shows(page, "Before")
+    gateway.fake.has_gap, gateway.fake.catches_up = True, trio.Event()
+    missed = [f"Missed {number}" for number in range(120)]
+    keep(site, session, "Before", *missed)
+    for times in (1, 2):
+        cut_off(gateway, session)
+        expect(log(page).get_by_text("You are back.")).to_have_count(times)
+        shows(page, "Before", *missed[-50:])
+    gateway.do(_set, gateway.fake.catches_up)
+    shows(page, "Before", *missed)
+
+
 def test_a_gap_that_cannot_be_filled_is_shown_as_one(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """While the web does not answer, it says that something is missing; trying again fills it."""
     session = new_session(site, "Ada")

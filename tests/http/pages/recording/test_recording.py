@@ -1,6 +1,7 @@
 """Recording over a song, in a real browser whose microphone beeps: a take lands where it was played, and survives."""
 
 import io
+import re
 from typing import Final
 
 import numpy as np
@@ -95,12 +96,15 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     expect(strip(page).get_by_label("Length")).to_have_text("0:03")
     page.close(run_before_unload=False)
     offer = visit.reopened(page, studio(session)).get_by_role("region", name="Unfinished recording")
-    expect(offer).to_contain_text("A recording of 0:02 was not finished: Recording 2 take 2.")
+    expect(offer).to_contain_text(re.compile("A recording of 0:[0-9]{2} was not finished: Recording 2 take 2."))
+    kept_s = int(offer.inner_text().partition("0:")[2][:2])
+    assert kept_s >= 2
+    assert kept_s % 2 == 0  # whole pieces; a slow machine may have kept more of them before the tab was gone
     offer.get_by_role("button", name="Keep it").click()
     expect(offer).to_contain_text("Saved: Recording 2 take 2.")
     eventually(lambda: len(list_stems(site, session)) == 3, what="it has landed")
     rest = list_stems(site, session)[0]
-    assert rest["fileSize"] == 44 + 2 * RATE_HZ * FRAME_BYTES
+    assert rest["fileSize"] == 44 + kept_s * RATE_HZ * FRAME_BYTES
     assert (rest["takeOf"], rest["chosen"], rest["offsetSeconds"]) == (take["id"], True, 0)
     content = person(site, "Ada").get(f"/api/upload/{rest['id']}/content").content
     assert abs(lag_s(np.asarray(soundfile.read(io.BytesIO(content))[0], np.float64))) < PLACED_S
