@@ -16,7 +16,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 import msgspec
 import trio
@@ -111,27 +111,32 @@ class Channels:
         """Give each packet for this worker to `handle`, until cancelled."""
         task_status.started()
         receiving = self._place.channels[self._place.index].receiving
-        while True:
-            await trio.lowlevel.wait_readable(receiving)
-            for _ in range(AT_ONCE):
-                try:
-                    data, sock = receive_packet(receiving)
-                except BlockingIOError:
-                    break
-                except OSError as problem:
-                    _log.warning("worker.channel_failed", extra={"problem": problem.strerror})
-                    await trio.sleep(PAUSE_S)
-                    break
-                _handle_packet(data, sock, handle)
-            await trio.lowlevel.checkpoint()
+        await read_packets(receiving, partial(_handle_packet, handle=handle))
 
     def writers(self) -> dict[str, Callable[[trio.TaskStatus[None]], Awaitable[None]]]:
         """The tasks that send what waits, by their names."""
         return {f"channel to worker {index + 1}": partial(self.write, index) for index in self._queues}
 
 
-def receive_packet(receiving: socket.socket) -> tuple[bytes, socket.socket | None]:
-    """Receive one packet without waiting, and the socket that came with it. Errors: `OSError`."""
+async def read_packets(receiving: socket.socket, take: Callable[[bytes, socket.socket | None], None]) -> NoReturn:
+    """Give each packet, and the socket that came with it, to `take`, until cancelled. `take` must not raise."""
+    while True:
+        await trio.lowlevel.wait_readable(receiving)
+        for _ in range(AT_ONCE):
+            try:
+                data, sock = _receive_packet(receiving)
+            except BlockingIOError:
+                break
+            except OSError as problem:
+                _log.warning("worker.channel_failed", extra={"problem": problem.strerror})
+                await trio.sleep(PAUSE_S)
+                break
+            take(data, sock)
+        await trio.lowlevel.checkpoint()
+
+
+def _receive_packet(receiving: socket.socket) -> tuple[bytes, socket.socket | None]:
+    """Receive one packet without waiting. Errors: `OSError`."""
     data, fds, _, _ = socket.recv_fds(receiving, LARGEST_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
     sock = socket.socket(fileno=fds[0]) if fds else None
     if sock is not None:

@@ -20,7 +20,7 @@ from trio_websocket import ConnectionClosed
 
 from omnisonic.actors.inspection.session import InspectorConnection
 from omnisonic.actors.inspection.thread_call import NotAnswered
-from omnisonic.actors.workers.channels import receive_packet
+from omnisonic.actors.workers.channels import read_packets
 from omnisonic.actors.workers.packets import LARGEST_BYTES
 from omnisonic.actors.workers.place import WorkerPlace, owner_of
 from omnisonic.models import RoomId
@@ -28,7 +28,6 @@ from omnisonic.wire.inspection import Answer, Question, encode, read_answer
 
 PEER_S: Final = 2.0
 """A worker whose loop is blocked says so within one second."""
-PAUSE_S: Final = 0.05
 SIZE_BYTES: Final = 4
 
 Serve: TypeAlias = Callable[[InspectorConnection, str], Awaitable[None]]
@@ -93,18 +92,12 @@ class InspectionPeers:
         """Serve the workers that ask, until cancelled."""
         receiving = self.place.inspection_channels[self.place.index].receiving
         async with trio.open_nursery() as nursery:
-            while True:
-                await trio.lowlevel.wait_readable(receiving)
-                try:
-                    data, sock = receive_packet(receiving)
-                except BlockingIOError:
-                    continue
-                except OSError as problem:
-                    _log.warning("worker.channel_failed", extra={"problem": problem.strerror})
-                    await trio.sleep(PAUSE_S)
-                    continue
+
+            def take(data: bytes, sock: socket.socket | None) -> None:
                 if sock is not None:
                     nursery.start_soon(_serve, serve, sock, data.decode(errors="replace"))
+
+            await read_packets(receiving, take)
 
     def owner_of(self, room_id: RoomId) -> int:
         """The index of the worker that has this room."""
