@@ -37,6 +37,8 @@ class EdgeRooms:
 
     def __init__(self, registry: Registry, links: PeerLinks, now_s: Callable[[], float]) -> None:
         self.is_draining = False
+        self.rejoins = 0
+        """How many members have entered their room again, because packets were lost, or it has another owner."""
         self._registry = registry
         self._links = links
         self._now_s = now_s
@@ -93,7 +95,7 @@ class EdgeRooms:
             self._links.unwatch(edge.owner)
             self._silent_at_s.pop(room_id, None)
             edge.is_paused = False
-            edge.join_again(owner)
+            self._join_again(edge, owner)
         self._claiming.discard(room_id)
         self._cut_off.discard(room_id)
         self._registry.withdraw(actor)
@@ -106,6 +108,7 @@ class EdgeRooms:
         edge = self._rooms.get(actor.room_id)
         if edge is not None:
             edge.say_goodbye()
+            self.rejoins += len(edge.connections)
             self._forget(edge)
             edge.move(actor)
 
@@ -151,7 +154,7 @@ class EdgeRooms:
         for edge in self:
             if edge.owner == peer and edge.room_id not in self._cut_off:
                 edge.is_paused = True
-                edge.join_again(peer)
+                self._join_again(edge, peer)
 
     def on_silent(self, peer: str) -> None:
         """An owner was not heard for a while: claim its rooms, in case it is dead."""
@@ -176,6 +179,10 @@ class EdgeRooms:
                 self._forget(edge)
             elif self._is_heard_again(edge, now_s):
                 edge.resume()
+
+    def _join_again(self, edge: EdgeRoom, owner: str) -> None:
+        self.rejoins += len(edge.connections)
+        edge.join_again(owner)
 
     def _is_heard_again(self, edge: EdgeRoom, now_s: float) -> bool:
         room_id = edge.room_id

@@ -19,7 +19,7 @@ reset. Crash of either side: the next packet tells, or the silence. Shutdown: no
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from omnisonic.wire.peer_messages import Beat, Head, Packet, PeerMessage, encode_message, encode_packet
 
@@ -39,6 +39,10 @@ BEAT_S: Final = 0.5
 SILENT_S: Final = 1.5
 RESET_PAUSE_S: Final = 1.0
 """A link that is reset again within this time waits for `BEAT_S` before it says hello."""
+
+LinkState: TypeAlias = Literal["open", "silent", "opening", "idle"]
+"""`open`: the peer was heard. `silent`: it is needed, and was not heard for `SILENT_S`. `opening`: it is needed, and
+has not answered yet. `idle`: nobody needs it now."""
 
 _BEAT: Final = encode_message(Beat())
 
@@ -105,6 +109,23 @@ class Link:
     def lag_s(self, now_s: float) -> float:
         """How long the oldest message has waited to be sent; 0 when none waits."""
         return now_s - self._waiting[0][1] if self._waiting else 0.0
+
+    def state(self, now_s: float) -> LinkState:
+        """How the link is, in a word."""
+        if self.watchers and self._waited_s(self._heard_at_s, now_s) >= SILENT_S:
+            return "silent"
+        if self.is_open:
+            return "open"
+        return "opening" if self.watchers or self._waiting else "idle"
+
+    def heard_s(self, now_s: float) -> float:
+        """How long ago the peer was heard, or since when it is waited for."""
+        return now_s - self._heard_at_s
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The bytes of the messages that wait to be sent."""
+        return self._waiting_bytes
 
     def idle_s(self, now_s: float) -> float:
         """For how long nobody has needed this link."""

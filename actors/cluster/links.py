@@ -16,13 +16,14 @@ could be heard. Shutdown: `drain`, then cancel.
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from typing import Final, Protocol
 
 import msgspec
 import trio
 
-from omnisonic.actors.cluster.link import Link, LinkStats
+from omnisonic.actors.cluster.link import Link, LinkState, LinkStats
 from omnisonic.errors import Unavailable
 from omnisonic.stores.bus import Bus, Delivery
 from omnisonic.wire.peer_messages import Beat, PeerMessage, decode_packet, encode_message
@@ -54,6 +55,17 @@ class PeerLinkEvents(Protocol):
     def on_silent(self, peer: str) -> None:
         """A watched peer was not heard for `SILENT_S`. Called again every `BEAT_S` until it is."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PeerState:
+    """The link with one peer: how it is, since when the peer was not heard, how far behind it is, and its totals."""
+
+    peer: str
+    state: LinkState
+    heard_s: float
+    lag_s: float
+    stats: LinkStats
 
 
 class PeerLinks:
@@ -117,6 +129,14 @@ class PeerLinks:
         links: Iterable[Link | None] = list(self._links.values()) if peer is None else [self._links.get(peer)]
         now_s = self._now_s()
         return max((link.lag_s(now_s) for link in links if link is not None), default=0.0)
+
+    def describe(self) -> list[PeerState]:
+        """How the link with each peer is. On any thread."""
+        now_s = self._now_s()
+        return [
+            PeerState(peer, link.state(now_s), link.heard_s(now_s), link.lag_s(now_s), link.stats)
+            for peer, link in list(self._links.items())
+        ]
 
     # Running
 

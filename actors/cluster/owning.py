@@ -43,9 +43,9 @@ class OwnedRooms:
         """Rooms that are being released, and who has to know it then."""
 
     def __len__(self) -> int:
-        """How many members are elsewhere."""
-        rooms = {id(room): room for of_peer in self._rooms.values() for room in of_peer.values()}
-        return sum(len(group.connections) for room in rooms.values() for group in room.peers.values())
+        """How many members are elsewhere. On any thread."""
+        rooms = {id(room): room for of_peer in list(self._rooms.values()) for room in list(of_peer.values())}
+        return sum(len(group.connections) for room in rooms.values() for group in list(room.peers.values()))
 
     def sweep(self) -> None:
         """Forget which rooms had members at a peer."""

@@ -18,7 +18,7 @@ import trio
 
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.runtime.scheduler import Dispatcher
-from omnisonic.errors import Unavailable
+from omnisonic.errors import OmnisonicError, Unavailable
 from omnisonic.wire.handshake import Refused, http_response
 
 PATH: Final = "/readyz"
@@ -27,18 +27,33 @@ FRESH_S: Final = 0.5
 ASKERS: Final = 64
 RETRY_AFTER_S: Final = 1
 OK: Final = "ok"
+_SILENT: Final = f"No answer within {CHECK_S:g} s."
+_AWAY: Final = "It does not answer."
+_BROKEN: Final = "It could not be checked."
+_UNREACHED: Final = frozenset({_SILENT, _AWAY, _BROKEN})
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
-"""Returns when the dependency works. Errors: `Unavailable`."""
+"""Returns when the dependency works. Errors: `Unavailable`, and `NotReady`."""
+Facts: TypeAlias = Callable[[], dict[str, str | int]]
 
 _log = logging.getLogger(__name__)
 
 
+class NotReady(OmnisonicError):
+    """The gateway itself is not ready. The message says why to anybody who asks."""
+
+
 class Readiness:
-    """The readiness of one gateway. Add to `checks` before the gateway starts. Belongs to the gateway's loop."""
+    """The readiness of one gateway. Belongs to the gateway's loop.
+
+    Attributes:
+        checks: Add to them before the gateway starts.
+        facts: What the answer says beside the checks, by name. Anybody may read it.
+    """
 
     def __init__(self, nursery: trio.Nursery, dispatcher: Dispatcher) -> None:
         self.checks: dict[str, Check] = {"loop": partial(_wait_for_turn, dispatcher)}
+        self.facts: dict[str, Facts] = {}
         self._nursery = nursery
         self._waiting: set[Connection] = set()
         self._outcomes: dict[str, str] = {}
@@ -48,7 +63,7 @@ class Readiness:
     def add(self, connection: Connection) -> None:
         """Answer `connection` when the probe has ended. Errors: `Refused` when too many wait."""
         if trio.current_time() < self._fresh_until_s:
-            connection.send_http_answer(_make_answer(self._outcomes))
+            connection.send_http_answer(self._make_answer())
             return
         if len(self._waiting) >= ASKERS:
             raise Refused(
@@ -68,7 +83,7 @@ class Readiness:
 
     @trio.lowlevel.enable_ki_protection
     async def _probe(self) -> None:
-        outcomes = dict.fromkeys(self.checks, f"No answer within {CHECK_S:g} s.")
+        outcomes = dict.fromkeys(self.checks, _SILENT)
         try:
             with trio.move_on_after(CHECK_S):
                 async with trio.open_nursery() as nursery:
@@ -78,28 +93,37 @@ class Readiness:
             self._is_probing = False
         self._outcomes, self._fresh_until_s = outcomes, trio.current_time() + FRESH_S
         for connection in list(self._waiting):
-            connection.send_http_answer(_make_answer(outcomes))
+            connection.send_http_answer(self._make_answer())
+
+    def _make_answer(self) -> bytes:
+        return _make_answer(self._outcomes, {name: facts() for name, facts in self.facts.items()})
 
 
 @trio.lowlevel.enable_ki_protection
 async def _run_check(name: str, check: Check, outcomes: dict[str, str]) -> None:
     try:
         await check()
+    except NotReady as reason:
+        outcomes[name] = reason.message
     except Unavailable:
-        outcomes[name] = "It does not answer."  # its message may hold an address, and anybody may ask here
+        outcomes[name] = _AWAY  # its message may hold an address, and anybody may ask here
     except Exception as crash:  # noqa: BLE001 - adapters may raise anything, and must not end the gateway
         _log.error("readiness.failed", extra={"check": name}, exc_info=crash)
-        outcomes[name] = "It could not be checked."
+        outcomes[name] = _BROKEN
     else:
         outcomes[name] = OK
 
 
-def _make_answer(outcomes: dict[str, str]) -> bytes:
-    broken = [name for name, outcome in outcomes.items() if outcome != OK]
+def _make_answer(outcomes: dict[str, str], facts: dict[str, dict[str, str | int]]) -> bytes:
+    broken = {name: outcome for name, outcome in outcomes.items() if outcome != OK}
     if not broken:
-        return http_response(HTTPStatus.OK, {"ok": True, "checks": outcomes})
-    error = f"Not ready: {' and '.join(broken)} cannot be reached."
-    body = {"ok": False, "error": error, "code": "unavailable", "checks": outcomes}
+        return http_response(HTTPStatus.OK, {"ok": True, "checks": outcomes, **facts})
+    unreached = [name for name, outcome in broken.items() if outcome in _UNREACHED]
+    reasons = [outcome for outcome in broken.values() if outcome not in _UNREACHED]
+    if unreached:
+        reasons.insert(0, f"{' and '.join(unreached)} cannot be reached.")
+    error = f"Not ready: {' '.join(reasons)}"
+    body = {"ok": False, "error": error, "code": "unavailable", "checks": outcomes, **facts}
     return http_response(HTTPStatus.SERVICE_UNAVAILABLE, body, Retry_After=str(RETRY_AFTER_S))
 
 

@@ -17,7 +17,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from omnisonic.observability.metrics import FAN_OUT, OF_GATEWAYS
+from omnisonic.observability.metrics import FAN_OUT, OF_CLUSTERS, OF_GATEWAYS, OF_PEERS, Metric
 from omnisonic.observability.trace_context import Trace, continued
 from omnisonic.wire.closing import CloseCode
 
@@ -51,6 +51,14 @@ class MetricsSource(Protocol):
 
     def measure(self) -> dict[str, float]:
         """The current value of each metric, by its name without the prefix."""
+        ...
+
+
+class ClusterMetricsSource(MetricsSource, Protocol):
+    """The gateway's part of its cluster, as the metrics read it."""
+
+    def measure_peers(self) -> dict[str, dict[str, float]]:
+        """The current value of each metric of peers, by its name without the prefix, for each peer by its name."""
         ...
 
 
@@ -123,8 +131,31 @@ def publish_metrics(measured: MetricsSource, target: MetricsTarget = ANY_TARGET)
 
     Returns what ends this: OpenTelemetry itself forgets no metric, and would keep `measured`.
     """
+    return _publish(measured, OF_GATEWAYS, target)
+
+
+def publish_cluster_metrics(measured: ClusterMetricsSource, target: MetricsTarget = ANY_TARGET) -> Callable[[], None]:
+    """The same for what a gateway measures of its cluster, and of each peer."""
+    peers: list[ClusterMetricsSource] = [measured]
+
+    def read(name: str) -> dict[str, float]:
+        return {peer: numbers[name] for source in peers for peer, numbers in source.measure_peers().items()}
+
+    end_numbers = _publish(measured, OF_CLUSTERS, target)
+    meter = target.meter or metrics.get_meter(METER)
+    for name, metric in OF_PEERS.items():
+        metric.observe_each(meter, partial(read, name), target.attributes)
+
+    def end() -> None:
+        end_numbers()
+        peers.clear()
+
+    return end
+
+
+def _publish(measured: MetricsSource, wanted: Mapping[str, Metric], target: MetricsTarget) -> Callable[[], None]:
     meter, measurement = target.meter or metrics.get_meter(METER), _Measurement(measured)
-    for name, metric in OF_GATEWAYS.items():
+    for name, metric in wanted.items():
         metric.observe(meter, partial(measurement.read, name), target.attributes)
     return measurement.end
 

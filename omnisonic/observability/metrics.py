@@ -55,8 +55,28 @@ class Metric:
             if value is not None:
                 yield Observation(value, attributes)
 
+        self._observe(meter, read_value)
+
+    def observe_each(
+        self,
+        meter: Meter,
+        read: Callable[[], Mapping[str, float]],
+        attributes: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """As `observe`, for a metric with one attribute: `read` returns its values, by that attribute's.
+
+        What is not returned any more is left out from then on.
+        """
+        (name,) = self.by
+
+        def read_values(_options: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(value, {**(attributes or {}), name: key}) for key, value in read().items()]
+
+        self._observe(meter, read_values)
+
+    def _observe(self, meter: Meter, read: Callable[[CallbackOptions], Iterable[Observation]]) -> None:
         make = meter.create_observable_gauge if self.kind == "gauge" else meter.create_observable_counter
-        make(self.name, [read_value], unit=self.unit, description=self.meaning)
+        make(self.name, [read], unit=self.unit, description=self.meaning)
 
 
 FAN_OUT: Final = Metric(
@@ -88,6 +108,38 @@ OF_GATEWAYS: Final[dict[str, Metric]] = {
     ),
 }
 """By what `omnisonic.actors.runtime.telemetry.MetricsSource` calls them."""
+OF_CLUSTERS: Final[dict[str, Metric]] = {
+    "lease": Metric("omnisonic.cluster.lease", "gauge", "1 while this gateway may own rooms, otherwise 0"),
+    "rooms_owned": Metric("omnisonic.cluster.rooms_owned", "gauge", "Rooms that this gateway owns now"),
+    "edge_rooms": Metric(
+        "omnisonic.cluster.edge_rooms", "gauge", "Rooms of other gateways that have members at this one now"
+    ),
+    "remote_members": Metric(
+        "omnisonic.cluster.remote_members", "gauge", "Members of this gateway's rooms who are at other gateways now"
+    ),
+    "rejoins": Metric(
+        "omnisonic.cluster.rejoins",
+        "counter",
+        "Members at this gateway who entered their room again: packets were lost, or it has another owner",
+    ),
+}
+"""Of a gateway with `GATEWAY_CLUSTER=on`, by what `omnisonic.actors.cluster.measures` calls them."""
+_KINDS_OF_PEERS: Final[dict[str, tuple[Kind, str, str]]] = {
+    "link_up": ("gauge", "1", "1 while the link with this gateway is open and it is heard, otherwise 0"),
+    "lag": ("gauge", "s", "How long the oldest message for this gateway has waited to be sent"),
+    "sent_packets": ("counter", "1", "Packets sent to this gateway"),
+    "received_packets": ("counter", "1", "Packets received from this gateway"),
+    "sent_bytes": ("counter", "By", "Bytes sent to this gateway"),
+    "received_bytes": ("counter", "By", "Bytes received from this gateway"),
+    "sent_messages": ("counter", "1", "Messages sent to this gateway: turns of rooms, and what members said"),
+    "received_messages": ("counter", "1", "Messages received from this gateway"),
+    "resets": ("counter", "1", "Losses on the link with this gateway; members enter their rooms again"),
+}
+OF_PEERS: Final[dict[str, Metric]] = {
+    name: Metric(f"omnisonic.peer.{name}", kind, meaning, unit, ("peer",))
+    for name, (kind, unit, meaning) in _KINDS_OF_PEERS.items()
+}
+"""The same, for each of the other gateways."""
 
 REQUESTS: Final = Metric(
     "http.server.request.duration",
@@ -116,7 +168,7 @@ WEBHOOK_ATTEMPTS: Final = Metric(
 )
 
 METRICS: Final[dict[str, tuple[Metric, ...]]] = {
-    "gateway": (FAN_OUT, *OF_GATEWAYS.values()),
+    "gateway": (FAN_OUT, *OF_GATEWAYS.values(), *OF_CLUSTERS.values(), *OF_PEERS.values()),
     "web": (REQUESTS, UPLOADS, UPLOADED_BYTES),
     "worker": (EXPORTS, EXPORT_SECONDS, EXPORTS_WAITING, WEBHOOK_ATTEMPTS),
 }

@@ -20,6 +20,7 @@ from omnisonic.actors.admission.admission import Admission, MixedAdmission, Open
 from omnisonic.actors.cluster.cluster import Cluster
 from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import Gateway
+from omnisonic.actors.gateway_cluster import join_cluster, measure_cluster
 from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.hosting.hosted_room import Hosting
 from omnisonic.actors.hosting.hosting_tasks import HostingTasks
@@ -108,8 +109,8 @@ async def open_gateway(
             writer: RoomMemoryWriter
             if is_clustered and memory is not None:
                 cluster = Cluster(gateway, memory, bus, name=owner, now_ms=options.now_ms, grace_s=options.grace_s)
-                gateway.cluster, writer = cluster, cluster.claims
-                gateway.find_place, gateway.release_rooms = cluster.find_place, cluster.hand_over
+                writer = cluster.claims
+                join_cluster(gateway, cluster)
                 if hosted is not None:
                     cluster.save_room = hosted.save_room
                 await cluster.start()
@@ -128,6 +129,7 @@ async def open_gateway(
                 await hosted.start()
             await gateway.start(listeners)
             publish_metrics(gateway)
+            measure_cluster(gateway)
             try:
                 yield gateway
             finally:

@@ -1,8 +1,8 @@
 """Several gateways in one process, over stores that they share."""
 
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -56,10 +56,10 @@ class BusView:
 
     @asynccontextmanager
     async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[BusEvent]]:
-        async with self._bus.subscribe(*channels) as events:
-            yield self._heard(events)
+        async with self._bus.subscribe(*channels) as events, aclosing(self._heard(events)) as heard:
+            yield heard
 
-    async def _heard(self, events: AsyncIterator[BusEvent]) -> AsyncIterator[BusEvent]:
+    async def _heard(self, events: AsyncIterator[BusEvent]) -> AsyncGenerator[BusEvent, None]:
         async for event in events:
             if not self.is_away:
                 yield event

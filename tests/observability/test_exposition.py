@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
 from omnisonic.observability.exposition import Exposition
-from omnisonic.observability.metrics import METRICS, OF_GATEWAYS, Metric
+from omnisonic.observability.metrics import METRICS, OF_GATEWAYS, OF_PEERS, Kind, Metric
 
 ALL: Final = [metric for metrics in METRICS.values() for metric in metrics]
 OBSERVED: Final = [*OF_GATEWAYS.values(), *(metric for metric in ALL if metric.kind == "gauge")]
@@ -24,7 +24,9 @@ def measured(*metrics: Metric, is_shared: bool = False) -> Exposition:
     meter = MeterProvider([exposition.reader], resource, shutdown_on_exit=False).get_meter("test")
     for metric in metrics:
         about = dict.fromkeys(metric.by, "some")
-        if metric in OBSERVED:
+        if metric in OF_PEERS.values():
+            metric.observe_each(meter, lambda: {"some": 3})
+        elif metric in OBSERVED:
             metric.observe(meter, lambda: 3)
         elif metric.kind == "counter":
             metric.counter(meter).add(3, about)
@@ -64,6 +66,27 @@ def test_what_is_not_known_is_left_out() -> None:
     Metric("known", "gauge", "Known").observe(meter, lambda: 1)
     Metric("unknown", "gauge", "Not known").observe(meter, lambda: None)
     assert {"known", "unknown"} & set(scraped(exposition)) == {"known"}
+
+
+@pytest.mark.parametrize("kind", ["gauge", "counter"])
+def test_what_has_gone_is_left_out(kind: Kind) -> None:
+    """A metric with an attribute has only those values of it that there are now."""
+    exposition, peers = Exposition(), {"a": 1.0, "b": 2.0}
+    meter = MeterProvider([exposition.reader], shutdown_on_exit=False).get_meter("test")
+    metric = Metric("peers", kind, "Peers", by=("peer",))
+    metric.observe_each(meter, lambda: peers)
+
+    def found() -> dict[str, float]:
+        return {
+            sample.labels["peer"]: sample.value
+            for sample in scraped(exposition)[metric.prometheus_name].samples
+            if sample.name == metric.prometheus_name
+        }
+
+    assert found() == {"a": 1.0, "b": 2.0}
+    del peers["b"]
+    peers["a"] = 3.0
+    assert found() == {"a": 3.0}
 
 
 def test_processes_that_share_an_address_are_told_apart() -> None:

@@ -3,6 +3,8 @@
 import trio
 from trio.testing import MockClock
 
+from omnisonic.actors.cluster.link import SILENT_S
+from omnisonic.actors.cluster.links import FORGET_S
 from omnisonic.stores.bus.memory import MemoryBus
 from tests.actors.cluster.links import RESET, SILENT, Gateway, Spy, ask, running
 
@@ -52,3 +54,22 @@ async def test_a_watched_peer_that_is_gone_is_silent_again_and_again(autojump_cl
         await trio.sleep(10)
     assert len(a.heard.told) == told
     assert a.heard.of("b")[0] == RESET  # a beat that nobody received
+
+
+async def test_a_peer_that_nobody_needs_any_more_is_forgotten(autojump_clock: MockClock) -> None:
+    """After a minute, with its totals; how it is until then is told."""
+    bus = MemoryBus()
+    a, b = Gateway(bus, "a"), Gateway(bus, "b")
+    async with running(a, b):
+        a.links.watch("b")
+        assert [(each.peer, each.state) for each in a.links.describe()] == [("b", "opening")]
+        a.links.send("b", ask(1))
+        await b.heard.until("a", "1")
+        assert [(each.peer, each.state) for each in a.links.describe()] == [("b", "open")]
+        a.links.unwatch("b")
+        await trio.sleep(FORGET_S + 1)
+        assert a.links.describe() == b.links.describe() == []
+        a.links.watch("c")
+        await a.heard.until("c", SILENT)
+        (c,) = a.links.describe()
+        assert (c.state, c.heard_s >= SILENT_S) == ("silent", True)
