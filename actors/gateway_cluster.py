@@ -6,6 +6,7 @@ from typing import Final
 from omnisonic.actors.cluster.cluster import Cluster
 from omnisonic.actors.cluster.measures import ClusterMeasures
 from omnisonic.actors.gateway import Gateway
+from omnisonic.actors.inspection.peers import GatewayPeers
 from omnisonic.actors.inspection.readiness import NotReady
 from omnisonic.actors.runtime.telemetry import ANY_TARGET, MetricsTarget, publish_cluster_metrics
 
@@ -14,8 +15,8 @@ NO_LEASE: Final = (
 )
 
 
-def join_cluster(gateway: Gateway, cluster: Cluster) -> None:
-    """Let rooms be where the cluster says, and show the cluster to operators. Before either of them starts."""
+async def join_cluster(gateway: Gateway, cluster: Cluster) -> None:
+    """Let rooms be where the cluster says, show the cluster to operators, and start it. Before the gateway starts."""
     gateway.cluster = cluster
     gateway.find_place, gateway.release_rooms = cluster.find_place, cluster.hand_over
 
@@ -28,6 +29,13 @@ def join_cluster(gateway: Gateway, cluster: Cluster) -> None:
     gateway.notes["lease"] = lambda: f"{'valid' if cluster.lease.is_valid else 'not valid'}, as {cluster.lease.run}"
     gateway.notes["links"] = lambda: _describe_links(cluster)
     gateway.notes["cluster"] = lambda: f"{len(cluster.edges)} edge rooms, {len(cluster.owned)} members elsewhere"
+    peers = GatewayPeers(cluster, gateway.registry, gateway.inspection.serve_here, gateway.options.admin_token or None)
+    cluster.inspection = peers
+    await cluster.start()
+    await gateway.start_child("peer_answers", peers.answers.run)
+    if peers.questions is not None:
+        await gateway.start_child("peer_questions", peers.questions.run)
+        gateway.inspection.ask_owners(peers.questions)
 
 
 def measure_cluster(gateway: Gateway, target: MetricsTarget = ANY_TARGET) -> Callable[[], None]:

@@ -74,6 +74,18 @@ class ClusterGateway(Protocol):
     async def start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], Awaitable[None]]) -> None: ...
 
 
+class PeerInspection(Protocol):
+    """What answers operators' questions about rooms of other gateways, and those of others about rooms here."""
+
+    def on_ask(self, peer: str, ask: Ask) -> None: ...
+
+    def on_answer(self, peer: str, answer: Answer) -> None: ...
+
+    def on_reset(self, peer: str) -> None:
+        """What was under way to this peer, or from it, may be lost."""
+        ...
+
+
 class Cluster:
     """One gateway in its cluster. `name` is the gateway's; each run adds something of its own.
 
@@ -94,6 +106,8 @@ class Cluster:
         self._registry = registry = gateway.registry
         self._silent = Counter[str]()
         self.save_room: Callable[[RoomId], Awaitable[None]] | None = None
+        self.inspection: PeerInspection | None = None
+        self.store = store
         self.lease = Lease(store, self, lambda: f"{name}:{secrets.token_urlsafe(RUN_BYTES)}", name.encode)
         self.links = PeerLinks(bus, self.lease.run, self)
         self.edges = EdgeRooms(registry, self.links, trio.current_time)
@@ -225,7 +239,13 @@ class Cluster:
                 self.owned.leave(peer, message)
             case EdgeRole():
                 self.owned.change_role(peer, message)
-            case Ask() | Answer() | Beat():
+            case Ask():
+                if self.inspection is not None:
+                    self.inspection.on_ask(peer, message)
+            case Answer():
+                if self.inspection is not None:
+                    self.inspection.on_answer(peer, message)
+            case Beat():
                 pass
             case _ as never:
                 assert_never(never)
@@ -233,6 +253,8 @@ class Cluster:
     def on_reset(self, peer: str) -> None:
         self.owned.drop_peer(peer)
         self.edges.on_reset(peer)
+        if self.inspection is not None:
+            self.inspection.on_reset(peer)
 
     def on_silent(self, peer: str) -> None:
         self.edges.on_silent(peer)

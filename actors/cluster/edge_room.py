@@ -108,6 +108,11 @@ class EdgeRoom:
         """The connections that were passed on to the owner."""
         return list(self._by_connection)
 
+    @property
+    def waiting_frames(self) -> int:
+        """How many messages of members wait here, or were not taken by the owner yet."""
+        return self._waiting.frames + self._untaken_frames
+
     # Called by connections
 
     def tell(self, mail: Control) -> None:

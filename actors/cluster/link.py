@@ -18,9 +18,9 @@ reset. Crash of either side: the next packet tells, or the silence. Shutdown: no
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
+from omnisonic.actors.cluster.link_stats import LinkState, LinkStats
 from omnisonic.wire.peer_messages import Beat, Head, Packet, PeerMessage, encode_message, encode_packet
 
 PACKET_BYTES: Final = 1_048_576
@@ -40,24 +40,7 @@ SILENT_S: Final = 1.5
 RESET_PAUSE_S: Final = 1.0
 """A link that is reset again within this time waits for `BEAT_S` before it says hello."""
 
-LinkState: TypeAlias = Literal["open", "silent", "opening", "idle"]
-"""`open`: the peer was heard. `silent`: it is needed, and was not heard for `SILENT_S`. `opening`: it is needed, and
-has not answered yet. `idle`: nobody needs it now."""
-
 _BEAT: Final = encode_message(Beat())
-
-
-@dataclass(slots=True)
-class LinkStats:
-    """Totals of one link, over its resets. Packets without messages count, beats are no messages."""
-
-    packets_out: int = 0
-    packets_in: int = 0
-    bytes_out: int = 0
-    bytes_in: int = 0
-    messages_out: int = 0
-    messages_in: int = 0
-    resets: int = 0
 
 
 class Link:

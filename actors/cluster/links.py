@@ -16,14 +16,14 @@ could be heard. Shutdown: `drain`, then cancel.
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
 from typing import Final, Protocol
 
 import msgspec
 import trio
 
-from omnisonic.actors.cluster.link import Link, LinkState, LinkStats
+from omnisonic.actors.cluster.link import Link
+from omnisonic.actors.cluster.link_stats import LinkStats, PeerState
 from omnisonic.errors import Unavailable
 from omnisonic.stores.bus import Bus, Delivery
 from omnisonic.wire.peer_messages import Beat, PeerMessage, decode_packet, encode_message
@@ -55,17 +55,6 @@ class PeerLinkEvents(Protocol):
     def on_silent(self, peer: str) -> None:
         """A watched peer was not heard for `SILENT_S`. Called again every `BEAT_S` until it is."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class PeerState:
-    """The link with one peer: how it is, since when the peer was not heard, how far behind it is, and its totals."""
-
-    peer: str
-    state: LinkState
-    heard_s: float
-    lag_s: float
-    stats: LinkStats
 
 
 class PeerLinks:
@@ -116,6 +105,11 @@ class PeerLinks:
             self._work(peer, link)
         self._is_subscribed = False
         self._subscription.cancel()
+
+    async def wait_until_sent(self, peer: str, below_bytes: int) -> None:
+        """Wait until less than this waits for `peer`. Not for longer than until its link is reset."""
+        while (link := self._links.get(peer)) is not None and link.waiting_bytes >= below_bytes:
+            await self._sent.park()
 
     # Figures
 
@@ -254,6 +248,7 @@ class PeerLinks:
     def _report(self, peer: str, link: Link) -> None:
         if link.take_reset():
             _log.info("peer.reset", extra={"peer": peer})
+            self._sent.unpark_all()
             self._call(self._events.on_reset, peer)
 
     def _call(self, handler: Callable[..., None], peer: str, *args: PeerMessage) -> bool:

@@ -9,17 +9,12 @@ from collections import defaultdict
 from typing import Final
 
 from omnisonic.actors.cluster.cluster import Cluster
-from omnisonic.actors.cluster.links import PeerState
+from omnisonic.actors.cluster.link_stats import PeerState, gateway_of
 from omnisonic.actors.rooms.registry import Registry
 
 PEERS: Final = 128
 OTHERS: Final = "others"
 """The name of all peers over `PEERS`."""
-
-
-def gateway_of(run: str) -> str:
-    """The name of the gateway of which this is a run."""
-    return run.rpartition(":")[0] or run
 
 
 class ClusterMeasures:

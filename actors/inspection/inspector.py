@@ -14,6 +14,9 @@ from typing import Final
 import trio
 
 from omnisonic import __version__
+from omnisonic.actors.cluster.cluster import Cluster
+from omnisonic.actors.cluster.edge_room import EdgeRoom
+from omnisonic.actors.cluster.link_stats import gateway_of
 from omnisonic.actors.inspection import reports
 from omnisonic.actors.inspection.reports import Moment
 from omnisonic.actors.inspection.stats_sampler import StatsSampler
@@ -29,7 +32,15 @@ from omnisonic.models import MemberId, RoomId
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import Frame
-from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine, LetterLine, RoomDetail, RoomLine
+from omnisonic.wire.inspection_lines import (
+    ChildLine,
+    ClosedRoom,
+    ClusterLine,
+    GatewayLine,
+    LetterLine,
+    RoomDetail,
+    RoomLine,
+)
 from omnisonic.wire.messages import decode
 
 SLICE: Final = 50
@@ -51,6 +62,7 @@ class GatewayParts:
     now_ms: Callable[[], int]
     name: Callable[[], str]
     inspectors: Callable[[], int]
+    cluster: Callable[[], Cluster | None]
 
 
 class Inspector:
@@ -63,14 +75,23 @@ class Inspector:
 
     # Looking
 
-    def actors(self) -> Sequence[RoomActor]:
-        """All rooms, to be reported in slices."""
-        return list(self._parts.registry)
+    def rooms(self) -> Sequence[RoomActor | EdgeRoom]:
+        """All rooms, to be reported in slices: those that are here, and those at other gateways with members here."""
+        cluster = self._parts.cluster()
+        if cluster is None:
+            return list(self._parts.registry)
+        edges = cluster.edges  # while an edge room is claimed, there is a room here, too, which is not reported
+        return [actor for actor in self._parts.registry if edges.get(actor.room_id) is None] + list(edges)
 
-    def lines(self, actors: Sequence[RoomActor]) -> tuple[RoomLine, ...]:
+    def lines(self, rooms: Sequence[RoomActor | EdgeRoom]) -> tuple[RoomLine, ...]:
         """Rooms in rows; at most `SLICE` at once. A room that was forgotten meanwhile is reported as it was."""
         moment, closed = self._moment(), self._parts.registry.closed
-        return tuple(reports.room_line(actor, moment, closed.get(actor.room_id)) for actor in actors)
+        return tuple(
+            reports.edge_line(room)
+            if isinstance(room, EdgeRoom)
+            else reports.room_line(room, moment, closed.get(room.room_id))
+            for room in rooms
+        )
 
     def detail(self, room_id: RoomId) -> RoomDetail:
         """One room."""
@@ -101,6 +122,11 @@ class Inspector:
         parts, now_s = self._parts, trio.current_time()
         notes = {name: note() for name, note in parts.notes.items()}
         return tuple(reports.child_line(record, notes.get(name, ""), now_s) for name, record in parts.children.items())
+
+    def cluster(self) -> tuple[ClusterLine, ...]:
+        """The gateway in its cluster; nothing when it is alone."""
+        cluster = self._parts.cluster()
+        return () if cluster is None else (reports.cluster_line(cluster, self._parts.registry),)
 
     def closed(self) -> tuple[ClosedRoom, ...]:
         """Rooms that failed too often, lately."""
@@ -190,6 +216,11 @@ class Inspector:
         return tap
 
     def _room(self, room_id: RoomId) -> RoomActor:
+        cluster = self._parts.cluster()
+        edge = None if cluster is None else cluster.edges.get(room_id)
+        if edge is not None:
+            owner = gateway_of(edge.owner)
+            raise InvalidInput(f"That room is at another gateway, {owner}.", code="owned_elsewhere")
         actor = self._parts.registry.get(room_id)
         if actor is None:
             raise InvalidInput("There is no such room.", code="unknown_room")

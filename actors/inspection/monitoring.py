@@ -11,6 +11,7 @@ from typing import Protocol
 
 import trio
 
+from omnisonic.actors.cluster.cluster import Cluster
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.inspection.auth import PATH, InspectionAuth
 from omnisonic.actors.inspection.inspector import GatewayParts, Inspector
@@ -38,6 +39,9 @@ class MonitoredGateway(Protocol):
     @property
     def connections(self) -> Collection[object]: ...
 
+    @property
+    def cluster(self) -> Cluster | None: ...
+
 
 class Monitoring:
     """The monitoring of one gateway. `notes` are remarks of its tasks; `children` are the records of its tasks."""
@@ -64,6 +68,7 @@ class Monitoring:
             now_ms,
             lambda: gateway.name,
             lambda: len(self.inspection),
+            lambda: gateway.cluster,
         )
         self.inspection = InspectionServer(auth, Inspector(parts), self._watchdog)
 

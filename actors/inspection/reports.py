@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from omnisonic.actors.cluster.cluster import Cluster
+from omnisonic.actors.cluster.edge_room import EdgeRoom
+from omnisonic.actors.cluster.link_stats import PeerState, gateway_of
+from omnisonic.actors.cluster.measures import ClusterMeasures
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.rooms.actor import TURN_FRAMES, RoomActor
 from omnisonic.actors.rooms.history import History
+from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.rooms.seat import Entry
 from omnisonic.actors.rooms.stats import OPERATOR_RESTART
 from omnisonic.actors.rooms.tap import SHOWN_BYTES
@@ -18,14 +23,17 @@ from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.supervisor import ChildRecord, EndedRun
 from omnisonic.wire.inspection_lines import (
     ChildLine,
+    ClusterLine,
     Ended,
     HeldBy,
     HistoryLine,
     LetterLine,
     MemberLine,
+    PeerLine,
     RoomDetail,
     RoomLine,
     State,
+    sparse_line,
 )
 
 RECENT_MS: Final = 60_000
@@ -67,6 +75,45 @@ def room_line(actor: RoomActor, moment: Moment, closed: EndedRun | None = None) 
         queued_bytes=queued_bytes,
         lag_s=round(lag_s, 3),
         uptime_s=round(moment.now_s - stats.born_s, 1),
+    )
+
+
+def edge_line(edge: EdgeRoom) -> RoomLine:
+    """A room of another gateway in a row, with what is known of it here."""
+    owner, waiting = gateway_of(edge.owner), edge.waiting_frames
+    note = f"waits for its owner, {owner}" if edge.is_paused else f"owned by {owner}"
+    note = note[:NOTE_CHARACTERS]
+    return sparse_line(edge.room_id, "edge", note, members=len(edge), mailbox=waiting, owner=owner)
+
+
+def cluster_line(cluster: Cluster, registry: Registry) -> ClusterLine:
+    """A gateway in its cluster, with its links."""
+    numbers = ClusterMeasures(cluster, registry).measure()
+    return ClusterLine(
+        gateway=gateway_of(cluster.lease.run),
+        run=cluster.lease.run,
+        has_lease=cluster.lease.is_valid,
+        rooms_owned=int(numbers["rooms_owned"]),
+        edge_rooms=int(numbers["edge_rooms"]),
+        remote_members=int(numbers["remote_members"]),
+        rejoins=int(numbers["rejoins"]),
+        peers=tuple(map(_peer_line, cluster.links.describe())),
+    )
+
+
+def _peer_line(peer: PeerState) -> PeerLine:
+    stats = peer.stats
+    return PeerLine(
+        peer=gateway_of(peer.peer),
+        run=peer.peer,
+        state=peer.state,
+        heard_s=round(peer.heard_s, 1),
+        lag_s=round(peer.lag_s, 3),
+        sent_messages=stats.messages_out,
+        sent_bytes=stats.bytes_out,
+        received_messages=stats.messages_in,
+        received_bytes=stats.bytes_in,
+        resets=stats.resets,
     )
 
 
@@ -133,6 +180,8 @@ def _describe_state(actor: RoomActor, moment: Moment, closed: EndedRun | None, *
         return "crashed", f"closed {_ago(closed.at_ms, moment)}: {closed.reason}"
     if stats.last_stall is not None and stats.last_stall[0] > since_ms:
         return "hogged", f"a turn took {stats.last_stall[1]:.1f} s, {_ago(stats.last_stall[0], moment)}"
+    if not actor.standing.is_owned:
+        return "degraded", "it may have another owner: nothing is acknowledged"
     if actor.mailbox.frames > TURN_FRAMES:
         return "behind", f"{actor.mailbox.frames} messages wait"
     if not actor.entries:

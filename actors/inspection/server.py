@@ -24,8 +24,10 @@ from trio_websocket import ConnectionClosed, wrap_server_stream
 
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.inspection.auth import InspectionAuth
+from omnisonic.actors.inspection.cluster_session import ClusterSession
 from omnisonic.actors.inspection.fallback_acceptor import FallbackAcceptor
 from omnisonic.actors.inspection.inspector import Inspector
+from omnisonic.actors.inspection.peer_questions import PeerQuestions
 from omnisonic.actors.inspection.session import InspectionSession, InspectorConnection
 from omnisonic.actors.inspection.thread_call import ThreadCalls
 from omnisonic.actors.inspection.watchdog import Watchdog
@@ -79,6 +81,7 @@ class InspectionServer:
         self._nursery: trio.Nursery | None = None
         self._stopping = False
         self._peers: Peers | None = None
+        self._questions: PeerQuestions | None = None
 
     def __len__(self) -> int:
         """How many inspectors there are."""
@@ -106,6 +109,14 @@ class InspectionServer:
         """From now on serve the other processes, too, and let inspectors here inspect all. Starts the thread."""
         self._peers = peers
         self._wake_thread()
+
+    def ask_owners(self, questions: PeerQuestions) -> None:
+        """From now on ask the owner of a room that is at another gateway."""
+        self._questions = questions
+
+    async def serve_here(self, connection: InspectorConnection, address: str) -> None:
+        """Serve an inspector of another gateway, about this one alone, in the caller's loop."""
+        await InspectionSession(connection, address, self._inspector, self._thread_calls, self._watchdog).run()
 
     def _wake_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -174,9 +185,7 @@ class InspectionServer:
                     websocket = await request.accept()
                 _log.info("inspector.connected", extra={"address": address})
                 try:
-                    open_session = InspectionSession if self._peers is None else self._peers.open_session
-                    parts = self._inspector, self._thread_calls, self._watchdog
-                    await open_session(websocket, address, *parts).run()
+                    await self._open_session(websocket, address).run()
                 finally:
                     with trio.move_on_after(CLOSE_S, shield=True), suppress(ConnectionClosed):
                         await websocket.aclose(CloseCode.GOING_AWAY)
@@ -188,9 +197,20 @@ class InspectionServer:
             self._inside.discard(sock)
             _log.info("inspector.disconnected", extra={"address": address})
 
+    def _open_session(self, connection: InspectorConnection, address: str) -> InspectionSession:
+        """The session of an inspector of the whole gateway."""
+        if self._peers is None:
+            return self._open_own_session(connection, address)
+        return self._peers.open_session(connection, address, self._inspector, self._thread_calls, self._watchdog)
+
+    def _open_own_session(self, connection: InspectorConnection, address: str) -> InspectionSession:
+        """The session of an inspector of this process."""
+        open_session = InspectionSession if self._questions is None else partial(ClusterSession, self._questions)
+        return open_session(connection, address, self._inspector, self._thread_calls, self._watchdog)
+
     async def _run_own_session(self, connection: InspectorConnection, address: str) -> None:
         """An inspector of another process, about this one."""
-        await InspectionSession(connection, address, self._inspector, self._thread_calls, self._watchdog).run()
+        await self._open_own_session(connection, address).run()
 
     async def _run_fallback_acceptor(self, acceptor: FallbackAcceptor) -> None:
         try:

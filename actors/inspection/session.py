@@ -23,7 +23,6 @@ from omnisonic.errors import InvalidInput
 from omnisonic.models import RoomId
 from omnisonic.wire import inspection as protocol
 from omnisonic.wire.inspection import Action, Answer, AskTap, Stream
-from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine
 
 STREAMS: Final = 8
 """One inspector may have this many streams at once."""
@@ -173,25 +172,25 @@ class InspectionSession:
                 detail = await self._thread_calls.ask(partial(self._inspector.detail, question.room))
                 await self._send(protocol.RoomAnswer(question.id, detail))
             case protocol.AskTree():
-                gateway, children, closed = await self._thread_calls.ask(self._read_tree)
-                await self._send(protocol.Tree(question.id, gateway, children, closed))
+                await self._send(await self._thread_calls.ask(partial(self._read_tree, question.id)))
             case _ as never:
                 assert_never(never)
 
     async def _report_rooms(self, id_: str) -> None:
         """Report all rooms, a slice at a time; the gateway's other tasks run between the slices."""
         began_s = time.perf_counter()
-        actors = await self._thread_calls.ask(self._inspector.actors)
+        rooms = await self._thread_calls.ask(self._inspector.rooms)
         answer_ms = round((time.perf_counter() - began_s) * 1000, 2)
-        for start in range(0, len(actors), SLICE):
-            lines = await self._thread_calls.ask(partial(self._inspector.lines, actors[start : start + SLICE]))
+        for start in range(0, len(rooms), SLICE):
+            lines = await self._thread_calls.ask(partial(self._inspector.lines, rooms[start : start + SLICE]))
             await self._send(protocol.Rooms(id_, lines, more=True))
         gateway, closed = await self._thread_calls.ask(lambda: (self._inspector.gateway(), self._inspector.closed()))
         gateway = msgspec.structs.replace(gateway, answer_ms=answer_ms)
         await self._send(protocol.Rooms(id_, (), more=False, gateway=gateway, closed=closed))
 
-    def _read_tree(self) -> tuple[GatewayLine, tuple[ChildLine, ...], tuple[ClosedRoom, ...]]:
-        return self._inspector.gateway(), self._inspector.children(), self._inspector.closed()
+    def _read_tree(self, id_: str) -> protocol.Tree:
+        inspector = self._inspector
+        return protocol.Tree(id_, inspector.gateway(), inspector.children(), inspector.closed(), inspector.cluster())
 
     async def _report_dead_letters(self, question: protocol.AskDeadLetters) -> None:
         look = partial(self._inspector.dead_letters, question.room, payload=question.payload)

@@ -42,7 +42,7 @@ class MergedSession(InspectionSession):
     async def _report(self, question: protocol.AskRooms | protocol.AskRoom | protocol.AskTree) -> None:
         match question:
             case protocol.AskRoom():
-                once = protocol.AskRoom(question.id, question.room)
+                once = protocol.AskRoom(question.id, question.room, here=question.here)
                 await self._forward(once, self._peers.owner_of(question.room))
             case protocol.AskRooms():
                 await self._send_rooms(question.id, await self._gather(protocol.AskRooms(question.id)))
@@ -65,7 +65,11 @@ class MergedSession(InspectionSession):
 
     async def _send_tree(self, id_: str, reports: list[WorkerReport]) -> None:
         gateway = merging.merge_gateways([line for report in reports if (line := report.gateway)])
-        await self._send(protocol.Tree(id_, gateway, merging.merge_children(reports), merging.merge_closed(reports)))
+        cluster = tuple(line for report in reports for line in report.cluster)
+        tree = protocol.Tree(
+            id_, gateway, merging.merge_children(reports), merging.merge_closed(reports), cluster=cluster
+        )
+        await self._send(tree)
 
     async def _gather(self, question: protocol.AskRooms | protocol.AskTree) -> list[WorkerReport]:
         """What all workers say. Errors: `NotAnswered` when none of them answers."""

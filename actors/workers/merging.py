@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 import msgspec
 
 from omnisonic.wire.inspection import Answer, NotAnswering, Rooms, Tree
-from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine, LetterLine, RoomLine
+from omnisonic.wire.inspection_lines import (
+    ChildLine,
+    ClosedRoom,
+    ClusterLine,
+    GatewayLine,
+    LetterLine,
+    RoomLine,
+    sparse_line,
+)
 
 
 @dataclass(slots=True)
@@ -18,6 +26,7 @@ class WorkerReport:
     gateway: GatewayLine | None = None
     children: tuple[ChildLine, ...] = ()
     closed: tuple[ClosedRoom, ...] = ()
+    cluster: tuple[ClusterLine, ...] = ()
     stall: NotAnswering | None = None
 
     def add(self, answer: Answer) -> bool:
@@ -29,6 +38,7 @@ class WorkerReport:
                 return not answer.more
             case Tree():
                 self.gateway, self.children, self.closed = answer.gateway, answer.children, answer.closed
+                self.cluster = answer.cluster
             case NotAnswering():
                 self.stall = answer
             case _:
@@ -53,7 +63,7 @@ def merge_rooms(reports: Iterable[WorkerReport]) -> list[RoomLine]:
         if report.stall is not None and report.stall.room is not None:
             stall = report.stall
             note = f"keeps its worker waiting, {stall.for_s:.1f} s by now: {stall.at}"
-            rooms.append(RoomLine(report.stall.room, 0, "stuck", note, *[0] * 14))
+            rooms.append(sparse_line(report.stall.room, "stuck", note))
     return rooms
 
 

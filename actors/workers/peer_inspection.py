@@ -26,8 +26,8 @@ from omnisonic.actors.workers.place import WorkerPlace, owner_of
 from omnisonic.models import RoomId
 from omnisonic.wire.inspection import Answer, Question, encode, read_answer
 
-PEER_S: Final = 2.0
-"""A worker whose loop is blocked says so within one second."""
+PEER_S: Final = 4.0
+"""A worker whose loop is blocked says so within one second; the owner of a room, at another gateway, within three."""
 SIZE_BYTES: Final = 4
 
 Serve: TypeAlias = Callable[[InspectorConnection, str], Awaitable[None]]

@@ -110,10 +110,9 @@ async def open_gateway(
             if is_clustered and memory is not None:
                 cluster = Cluster(gateway, memory, bus, name=owner, now_ms=options.now_ms, grace_s=options.grace_s)
                 writer = cluster.claims
-                join_cluster(gateway, cluster)
                 if hosted is not None:
                     cluster.save_room = hosted.save_room
-                await cluster.start()
+                await join_cluster(gateway, cluster)
             else:
                 run = f"{owner}:{secrets.token_urlsafe(RUN_BYTES)}"
                 store = memory or InProcessRoomMemory(blocks_ttl_s=options.history.age_s)

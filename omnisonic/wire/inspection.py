@@ -14,7 +14,15 @@ import msgspec
 from msgspec import Meta
 
 from omnisonic.errors import InvalidInput
-from omnisonic.wire.inspection_lines import ChildLine, ClosedRoom, GatewayLine, LetterLine, RoomDetail, RoomLine
+from omnisonic.wire.inspection_lines import (
+    ChildLine,
+    ClosedRoom,
+    ClusterLine,
+    GatewayLine,
+    LetterLine,
+    RoomDetail,
+    RoomLine,
+)
 
 QUESTION_BYTES: Final = 4096
 """A longer question closes the connection (1009)."""
@@ -24,6 +32,10 @@ ERROR_CODES: Final = {
     "too_many_streams": "This connection has the maximum number of streams.",
     "too_many_taps": "That room, or the gateway, has the maximum number of taps.",
     "unknown_room": "There is no such room now.",
+    "owned_elsewhere": "The room is at another gateway; the message says at which.",
+    "owner_silent": "The gateway that owns the room, or Redis, did not answer in time.",
+    "owner_refused": "The gateway that owns the room has no ADMIN_TOKEN, or another one.",
+    "owner_busy": "The gateway that owns the room answers the maximum number of questions.",
     "unknown_member": "There is no such member in that room now.",
     "not_connected": "The member is present over REST only: there is no connection to close.",
     "restarting": "The room crashed and is being restarted at this moment.",
@@ -53,10 +65,14 @@ class AskRooms(_Question, frozen=True, tag="rooms"):
 
 
 class AskRoom(_Question, frozen=True, tag="room"):
-    """Show one room with its members; once, or every `everyS` seconds."""
+    """Show one room with its members; once, or every `everyS` seconds.
+
+    As in other questions about a room, its owner is asked, wherever that is; with `here` only this gateway is.
+    """
 
     room: Name
     every_s: EveryS | None = None
+    here: bool = False
 
 
 class AskTree(_Question, frozen=True, tag="tree"):
@@ -73,6 +89,7 @@ class AskTap(_Question, frozen=True, tag="tap"):
     most: Annotated[int, Meta(ge=1, le=10_000)] = 100
     per_s: Annotated[int, Meta(ge=1, le=100)] = 20
     payload: bool = False
+    here: bool = False
 
 
 class AskKick(_Question, frozen=True, tag="kick"):
@@ -80,18 +97,21 @@ class AskKick(_Question, frozen=True, tag="kick"):
 
     room: Name
     member: Name
+    here: bool = False
 
 
 class AskClose(_Question, frozen=True, tag="close"):
     """Close a room: everybody in it is removed (4004)."""
 
     room: Name
+    here: bool = False
 
 
 class AskRestart(_Question, frozen=True, tag="restart"):
     """Restart a room: it loses its state and keeps its members."""
 
     room: Name
+    here: bool = False
 
 
 class AskDeadLetters(_Question, frozen=True, tag="deadLetters"):
@@ -115,6 +135,8 @@ class AskStop(_Question, frozen=True, tag="stop"):
 
 Stream: TypeAlias = AskRooms | AskRoom | AskTree | AskTap
 Action: TypeAlias = AskKick | AskClose | AskRestart | AskReplay
+RoomQuestion: TypeAlias = AskRoom | AskTap | AskKick | AskClose | AskRestart
+"""What is asked about one room, of its owner."""
 Question: TypeAlias = Stream | Action | AskDeadLetters | AskStop
 
 
@@ -136,17 +158,21 @@ class Rooms(_Answer, frozen=True, tag="rooms"):
 
 
 class RoomAnswer(_Answer, frozen=True, tag="room"):
-    """One room."""
+    """One room. `owner` is the gateway that has answered, when the one that was asked does not own the room."""
 
     room: RoomDetail
+    owner: str | None = None
 
 
 class Tree(_Answer, frozen=True, tag="tree"):
-    """The gateway and what it supervises, without the rooms."""
+    """The gateway and what it supervises, without the rooms. `cluster`: with several gateways, how it is among them; a
+    line for each of its processes.
+    """
 
     gateway: GatewayLine
     children: tuple[ChildLine, ...]
     closed: tuple[ClosedRoom, ...]
+    cluster: tuple[ClusterLine, ...] = ()
 
 
 class Passed(_Answer, frozen=True, tag="passed", omit_defaults=True):

@@ -10,11 +10,26 @@ import msgspec
 
 from omnisonic.wire.transport import Transport
 
-State: TypeAlias = Literal["stuck", "restarting", "crashed", "hogged", "behind", "live", "quiet", "waiting", "empty"]
+State: TypeAlias = Literal[
+    "stuck",
+    "restarting",
+    "crashed",
+    "hogged",
+    "degraded",
+    "behind",
+    "live",
+    "quiet",
+    "waiting",
+    "empty",
+    "edge",
+]
 """`stuck`: its handler keeps the gateway busy now. `restarting`: it crashed and is being restarted. `crashed`: it
-crashed in the last minute. `hogged`: its handler kept the gateway busy in the last minute. `behind`: more messages wait
+crashed in the last minute. `hogged`: its handler kept the gateway busy in the last minute. `degraded`: it may have
+another owner, so nothing is acknowledged (`room.degraded`). `behind`: more messages wait
 than one turn handles. `live`: there was a message, a join or a leave in the last 10 s. `quiet`: there was none.
-`waiting`: the connections of all its members broke, and it waits for them. `empty`: it has no members."""
+`waiting`: the connections of all its members broke, and it waits for them. `empty`: it has no members. `edge`: another
+gateway owns it, and this one has members in it."""
+PeerLinkState: TypeAlias = Literal["open", "silent", "opening", "idle"]
 HeldBy: TypeAlias = Literal["connection", "wait", "lease"]
 """What holds a member's seat: a connection, a wait after the connection broke, or a presence that was set over REST."""
 
@@ -27,7 +42,11 @@ class Ended(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RoomLine(msgspec.Struct, frozen=True, rename="camel"):
-    """A room. Rates are over the last 10 s, handler times over 128 of the last turns."""
+    """A room. Rates are over the last 10 s, handler times over 128 of the last turns.
+
+    `owner` is the gateway that owns the room, when that is another one. Then only the members who are connected here,
+    and the messages of theirs that wait, are known.
+    """
 
     room: str
     incarnation: int
@@ -47,6 +66,34 @@ class RoomLine(msgspec.Struct, frozen=True, rename="camel"):
     queued_bytes: int
     lag_s: float
     uptime_s: float
+    owner: str | None = None
+
+
+def sparse_line(
+    room: str, state: State, note: str, *, members: int = 0, mailbox: int = 0, owner: str | None = None
+) -> RoomLine:
+    """The line of a room of which not more than this is known."""
+    return RoomLine(
+        room=room,
+        incarnation=0,
+        state=state,
+        note=note,
+        members=members,
+        mailbox=mailbox,
+        mailbox_high_water=mailbox,
+        messages=0,
+        messages_per_s=0.0,
+        deliveries=0,
+        deliveries_per_s=0.0,
+        handler_p50_ms=0.0,
+        handler_p99_ms=0.0,
+        restarts=0,
+        dead_letters=0,
+        queued_bytes=0,
+        lag_s=0.0,
+        uptime_s=0.0,
+        owner=owner,
+    )
 
 
 class MemberLine(msgspec.Struct, frozen=True, rename="camel"):
@@ -139,6 +186,40 @@ class GatewayLine(msgspec.Struct, frozen=True, rename="camel"):
     dead_letters: int
     inspectors: int
     answer_ms: float = 0.0
+
+
+class PeerLine(msgspec.Struct, frozen=True, rename="camel"):
+    """The link of a gateway with another one, `peer`, which is known by its `run`.
+
+    `open`: it was heard. `silent`: it is needed, and was not heard for 1.5 s. `opening`: it is needed, and has not
+    answered yet. `idle`: nobody needs it.
+
+    `heard_s`: so long ago it was heard. `lag_s`: so long the oldest message has waited to be sent. `resets` are losses.
+    """
+
+    peer: str
+    run: str
+    state: PeerLinkState
+    heard_s: float
+    lag_s: float
+    sent_messages: int
+    sent_bytes: int
+    received_messages: int
+    received_bytes: int
+    resets: int
+
+
+class ClusterLine(msgspec.Struct, frozen=True, rename="camel"):
+    """A gateway in its cluster, with its links. `hasLease`: it may own rooms now."""
+
+    gateway: str
+    run: str
+    has_lease: bool
+    rooms_owned: int
+    edge_rooms: int
+    remote_members: int
+    rejoins: int
+    peers: tuple[PeerLine, ...]
 
 
 class LetterLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -128,17 +128,27 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=10):
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=11):
-    """Both ways: a question about the other's rooms (`omnisonic.wire.inspection`)."""
+    """Both ways: a question of an operator about a room of the receiver (`omnisonic.wire.inspection`).
+
+    Attributes:
+        id: Names the question. A number, and higher with each that the sender asks.
+        what: The question. Empty: the asker wants no more answers to the question of this id.
+        address: The address of the operator, for the log.
+        proof: From `omnisonic.wire.peer_questions.prove`: the operator has shown the token that the receiver knows.
+    """
 
     id: str
     what: bytes
+    address: str = ""
+    proof: bytes = b""
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=12):
-    """Both ways: an answer to the `Ask` of this id. A question may have several."""
+    """Both ways: an answer to the `Ask` of this id. A question may have several. `more`: the rest of `body` follows."""
 
     id: str
     body: bytes
+    more: bool = False
 
 
 PeerMessage: TypeAlias = (

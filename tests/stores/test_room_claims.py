@@ -277,3 +277,17 @@ async def test_what_was_written_after_the_loss_is_no_claim(stage: Stage) -> None
         [answer] = await stage.unsettled.claim_unless_held(["jam"], "bob again", fences={"jam": fence})
         assert isinstance(answer, Claimed)
         assert await stage.store.write([write]) == [Outcome.LOST]
+
+
+async def test_who_holds_a_room_is_told(stage: Stage) -> None:
+    """Nobody before it is claimed, after it was released, and when the lease has ended."""
+    with trio.fail_after(DEADLINE_S):
+        await begin(stage, "ada", "bob")
+        assert await stage.store.holders([]) == []
+        claimed = await stage.take("ada")
+        await stage.take("bob", "other {room}")
+        assert await stage.store.holders(["jam", "nowhere", "other {room}", "jam"]) == ["ada", None, "bob", "ada"]
+        release = RoomWrite("jam", claimed.fence, 1, VALUES, is_whole=True, is_release=True)
+        assert await stage.write(release) is Outcome.WRITTEN
+        await outlive(stage, "bob")
+        assert await stage.store.holders(["jam", "other {room}"]) == [None, None]

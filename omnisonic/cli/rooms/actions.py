@@ -1,11 +1,13 @@
 """`omnisonic rooms kick`, `close`, `restart`, `dead-letters --replay` and `tap`.
 
-With several gateways an action is sent to each that has the room. A tap prints messages as they pass, and ends by
+A gateway that is asked alone asks the owner of the room, if that is another one. With several gateways an action is
+sent to each, for its own room. A tap prints messages as they pass, and ends by
 itself.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -16,10 +18,12 @@ from omnisonic.cli.rooms.queries import ask_all, print_problems
 from omnisonic.cli.rooms.table import View, printable
 from omnisonic.wire import inspection
 
+Q = TypeVar("Q", bound=inspection.Action | inspection.AskTap)
+
 
 def act(places: Sequence[GatewayAddress], question: inspection.Action, sentence: str, *, as_json: bool) -> bool:
     """Send an action to all gateways, and print `sentence`. Raises `NotInspected` when no gateway did it."""
-    found = trio.run(ask_all, places, partial(_send_action, question))
+    found = trio.run(ask_all, places, partial(_send_action, _for_all_of(places, question)))
     done = [place.name for place, outcome in found if not isinstance(outcome, NotInspected)]
     problems = [outcome.message for _, outcome in found if isinstance(outcome, NotInspected)]
     if not done:
@@ -34,11 +38,19 @@ def act(places: Sequence[GatewayAddress], question: inspection.Action, sentence:
 def tap(places: Sequence[GatewayAddress], question: inspection.AskTap, *, as_json: bool) -> bool:
     """Print the messages of a room until the limits of `question`. Raises `NotInspected` when no gateway has it."""
     several = len(places) > 1
+    question = _for_all_of(places, question)
     found = trio.run(ask_all, places, partial(_print_tap, question, _printer(as_json=as_json, several=several)))
     problems = [outcome.message for _, outcome in found if isinstance(outcome, NotInspected)]
     if len(problems) == len(places):
         raise NotInspected(" ".join(dict.fromkeys(problems)))
     return True if several else print_problems(problems)
+
+
+def _for_all_of(places: Sequence[GatewayAddress], question: Q) -> Q:
+    """The question as it is asked of each of these: of several, for their own rooms, or the owner would get all."""
+    if len(places) == 1 or isinstance(question, inspection.AskReplay):
+        return question
+    return msgspec.structs.replace(question, here=True)
 
 
 async def _send_action(question: inspection.Action, talk: Talk) -> None:

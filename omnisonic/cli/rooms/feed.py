@@ -15,7 +15,7 @@ import trio
 from omnisonic.cli.rooms.inspect_client import GatewayAddress, NotInspected, Talk, inspect
 from omnisonic.cli.rooms.printing import flush, print_json
 from omnisonic.cli.rooms.queries import gateway_json, row_json
-from omnisonic.cli.rooms.table import View, make_view, sort_rows
+from omnisonic.cli.rooms.table import View, make_view, rows_of, sort_rows
 from omnisonic.wire import inspection
 
 LOOK_S: Final = 1.0
@@ -113,7 +113,7 @@ async def _print_forever(places: Sequence[GatewayAddress], *, by: str, reverse: 
             nursery.start_soon(follow_gateway, place, put)
         while True:
             await trio.sleep(LOOK_S)
-            rows = sort_rows((row for view in views.values() for row in view.rows()), by, reverse=reverse)
+            rows = sort_rows(rows_of(list(views.values())), by, reverse=reverse)
             print_json(
                 {"gateways": [gateway_json(view) for view in views.values()], "rooms": list(map(row_json, rows))}
             )

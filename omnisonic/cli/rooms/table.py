@@ -6,27 +6,29 @@ Text from members (ids, names, types) is printed without control characters.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from omnisonic.wire.inspection import Answer, NotAnswering, Rooms
-from omnisonic.wire.inspection_lines import ClosedRoom, GatewayLine, RoomLine
+from omnisonic.wire.inspection_lines import ClosedRoom, GatewayLine, RoomLine, State, sparse_line
 
-ORDER: Final = ("stuck", "restarting", "crashed", "hogged", "behind", "live", "quiet", "waiting", "empty")
+ORDER: Final = get_args(State)
 """The states, the most urgent first."""
 STYLES: Final = {
     "stuck": "bold red",
     "restarting": "yellow",
     "crashed": "red",
     "hogged": "magenta",
+    "degraded": "magenta",
     "behind": "yellow",
     "live": "green",
     "quiet": "",
     "waiting": "dim",
     "empty": "dim",
+    "edge": "dim",
 }
-NOTABLE: Final = frozenset(ORDER[:5])
+NOTABLE: Final = frozenset(ORDER[: ORDER.index("live")])
 _DIGITS: Final = re.compile("([0-9]{1,18})")
 GAP: Final = 2
 """Blanks between columns."""
@@ -56,7 +58,7 @@ class View:
         lines = list(self.lines)
         if self.stall is not None and self.stall.room is not None:
             room = self.stall.room
-            known = [line for line in lines if line.room == room] or [_unknown_room(room)]
+            known = [line for line in lines if line.room == room] or [sparse_line(room, "stuck", "")]
             note = f"keeps everybody waiting, {self.stall.for_s:.1f} s by now: {self.stall.at}"
             lines = [line for line in lines if line.room != room]
             lines.append(msgspec.structs.replace(known[0], state="stuck", note=note))
@@ -69,6 +71,24 @@ class View:
         what = f"the room {printable(self.stall.room)} keeps it busy" if self.stall.room else "something keeps it busy"
         where = f" ({printable(self.stall.at.partition(' < ')[0])})" if self.stall.at else ""
         return f"{self.name} is not answering: {what}, for {self.stall.for_s:.1f} s by now{where}."
+
+
+def rows_of(views: Sequence[View]) -> list[Row]:
+    """The rooms of several gateways. A room whose owner is one of them is listed as the owner's, and not as an edge."""
+    owned = {
+        (view.gateway.name, line.room)
+        for view in views
+        if view.gateway is not None
+        for line in view.lines
+        if line.owner is None
+    }
+
+    def is_owner_here(line: RoomLine) -> bool:
+        owner = line.owner
+        # A gateway of several workers answers as one; each of them has the name of the gateway, and its number.
+        return owner is not None and any((name, line.room) in owned for name in (owner, owner.rpartition("/")[0]))
+
+    return [row for view in views for row in view.rows() if not is_owner_here(row.line)]
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
@@ -196,8 +216,3 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d}"
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}" if whole < 86400 else f"{whole // 86400} d"
-
-
-def _unknown_room(room: str) -> RoomLine:
-    """A room of which only the name is known."""
-    return RoomLine(room, 0, "stuck", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

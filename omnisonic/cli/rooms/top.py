@@ -28,6 +28,7 @@ from omnisonic.cli.rooms.table import (
     choose_columns,
     filter_rows,
     printable,
+    rows_of,
     sort_rows,
     summarise,
 )
@@ -48,9 +49,9 @@ Rooms, a look each second.
   q         quit
 
 State, the worst first: stuck (its handler keeps the gateway busy now),
-restarting, crashed and hogged (in the last minute), behind (more waits than
-one turn handles), live, quiet (nothing for 10 s), waiting (all connections
-broke), empty.
+restarting, crashed and hogged (in the last minute), degraded (it may have
+another owner), behind (more waits than one turn handles), live, quiet (nothing
+for 10 s), waiting (all connections broke), empty, edge (another gateway's).
 IN/S and OUT/S are over 10 s; P50 and P99 are how long 128 of the last turns
 of the room's handler took; MAIL waits in its mailbox, QUEUED for its members.
 """
@@ -223,7 +224,7 @@ class RoomTop(App[None]):
     def _draw(self) -> None:
         if not self._columns:
             return
-        found = filter_rows((row for view in self._feed.views() for row in view.rows()), self._wanted)
+        found = filter_rows(rows_of(self._feed.views()), self._wanted)
         self._rows = sort_rows(found, self._by, reverse=self._reverse)[:ROWS]
         drawn = [[self._cell(column, row) for column in self._columns] for row in self._rows]
         while self._table.row_count > len(drawn):

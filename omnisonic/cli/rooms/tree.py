@@ -23,25 +23,24 @@ from omnisonic.cli.rooms.table import (
     summarise,
 )
 from omnisonic.wire import inspection
-from omnisonic.wire.inspection_lines import ChildLine
+from omnisonic.wire.inspection_lines import ChildLine, ClusterLine
 
 ROOMS_IN_TREE: Final = 20
 """How many rooms without problems are shown; those with problems are all shown."""
+LINK_STYLES: Final = {"open": "green", "silent": "red", "opening": "yellow", "idle": "dim"}
 
 
 def tree(places: Sequence[GatewayAddress], *, all_rooms: bool, as_json: bool) -> bool:
     """Print what each gateway supervises. Returns whether all have answered. Raises `NotInspected` when none has."""
     found = fetch_views_and_answers(places, _rooms_and_tree)
     views = [view for view, _ in found]
-    trees = (
-        (view.name, answer) for view, answers in found for answer in answers if isinstance(answer, inspection.Tree)
-    )
-    children = {name: answer.children for name, answer in trees}
+    trees = {view.name: answer for view, answers in found for answer in answers if isinstance(answer, inspection.Tree)}
     if as_json:
         nodes = [
             {
                 **gateway_json(view),
-                "children": msgspec.to_builtins(children.get(view.name, ())),
+                "children": msgspec.to_builtins(trees[view.name].children if view.name in trees else ()),
+                "cluster": msgspec.to_builtins(trees[view.name].cluster if view.name in trees else ()),
                 "rooms": [row_json(row) for row in sort_rows(view.rows(), "state")],
             }
             for view in views
@@ -49,7 +48,7 @@ def tree(places: Sequence[GatewayAddress], *, all_rooms: bool, as_json: bool) ->
         print_json({"gateways": nodes})
     else:
         for view in views:
-            print_out(console(), _make_tree(view, children.get(view.name, ()), all_rooms=all_rooms))
+            print_out(console(), _make_tree(view, trees.get(view.name), all_rooms=all_rooms))
     return print_problems(view.sentence() for view in views)
 
 
@@ -61,7 +60,7 @@ async def _rooms_and_tree(talk: Talk) -> list[inspection.Answer]:
     return answers
 
 
-def _make_tree(view: View, children: Sequence[ChildLine], *, all_rooms: bool) -> Branch:
+def _make_tree(view: View, answer: inspection.Tree | None, *, all_rooms: bool) -> Branch:
     gateway = view.gateway
     title = f"gateway {view.name}"
     if gateway is not None:
@@ -69,8 +68,11 @@ def _make_tree(view: View, children: Sequence[ChildLine], *, all_rooms: bool) ->
     root = Branch(Text(title, "bold"))
     if view.sentence():
         root.add(Text(view.sentence(), STYLES["stuck"]))
-    for child in children:
-        _add_child(root, child)
+    if answer is not None:
+        for child in answer.children:
+            _add_child(root, child)
+        for member in answer.cluster:
+            _add_cluster(root, member)
     rooms = root.add(Text(f"rooms  {summarise([view])}" if gateway else "rooms"))
     for closed in view.closed:
         line = f"{printable(closed.room)}  closed at {closed.at:%H:%M:%S}: {printable(closed.reason)}"
@@ -87,6 +89,16 @@ def _add_child(root: Branch, child: ChildLine) -> None:
     branch = root.add(line)
     for life in child.ended:
         branch.add(Text(f"ended {life.at:%H:%M:%S}: {printable(life.reason)}", "red"))
+
+
+def _add_cluster(root: Branch, line: ClusterLine) -> None:
+    lease = ("with a lease", "green") if line.has_lease else ("without a lease", "red")
+    parts = f", {line.rooms_owned:,} rooms owned, {count_of(line.edge_rooms, 'edge room')}"
+    elsewhere = f", {count_of(line.remote_members, 'member')} elsewhere"
+    branch = root.add(Text.assemble(f"cluster  {printable(line.gateway)} ", lease, parts, elsewhere))
+    for peer in line.peers:
+        figures = f" heard {peer.heard_s:.1f} s ago, {peer.lag_s:.2f} s behind, losses: {peer.resets:,}"
+        branch.add(Text.assemble(f"{printable(peer.peer)}  ", (peer.state, LINK_STYLES[peer.state]), figures))
 
 
 def _add_rooms(branch: Branch, rows: list[Row], *, all_rooms: bool) -> None:

@@ -35,6 +35,7 @@ from omnisonic.cli.rooms.table import (
     format_rate,
     format_size,
     printable,
+    rows_of,
     sort_rows,
     summarise,
 )
@@ -51,7 +52,7 @@ LAST: Final = ("ADDRESS", "NAME")
 def ls(places: Sequence[GatewayAddress], *, by: str, reverse: bool, as_json: bool) -> bool:
     """Print all rooms. Returns whether all gateways have answered. Raises `NotInspected` when none has."""
     views = fetch_views(places)
-    rows = sort_rows((row for view in views for row in view.rows()), by, reverse=reverse)
+    rows = sort_rows(rows_of(views), by, reverse=reverse)
     if as_json:
         print_json({"gateways": [gateway_json(view) for view in views], "rooms": [row_json(row) for row in rows]})
         return print_problems(view.sentence() for view in views)
@@ -70,18 +71,24 @@ def ls(places: Sequence[GatewayAddress], *, by: str, reverse: bool, as_json: boo
 
 
 def show(places: Sequence[GatewayAddress], room: str, *, as_json: bool) -> bool:
-    """Print one room, from every gateway that has it. Raises `NotInspected` when none has it."""
-    found, problems = pick_answers(
-        ask_gateways(places, partial(ask_once, inspection.AskRoom("1", room))), inspection.RoomAnswer
-    )
+    """Print one room, from every gateway that has it. Raises `NotInspected` when none has it.
+
+    A gateway that is asked alone asks the owner, if that is another one.
+    """
+    question = inspection.AskRoom("1", room, here=len(places) > 1)
+    found, problems = pick_answers(ask_gateways(places, partial(ask_once, question)), inspection.RoomAnswer)
     if not found:
         raise NotInspected(" ".join(problems))
     if as_json:
-        print_json({"rooms": [{"gateway": name, **msgspec.to_builtins(answer.room)} for name, answer in found]})
+        print_json({"rooms": [_room_json(name, answer) for name, answer in found]})
         return True
     for name, answer in found:
-        _show_room(console(), name if len(places) > 1 else "", answer.room)
+        _show_room(console(), name if len(places) > 1 else "", answer)
     return True
+
+
+def _room_json(gateway: str, answer: inspection.RoomAnswer) -> dict[str, Any]:
+    return {"gateway": gateway, "owner": answer.owner, **msgspec.to_builtins(answer.room)}
 
 
 def dead_letters(places: Sequence[GatewayAddress], room: str | None, *, payload: bool, as_json: bool) -> bool:
@@ -127,10 +134,12 @@ def _table(output: Console, columns: Sequence[Column], rows: Sequence[Row]) -> T
     return table
 
 
-def _show_room(console: Console, gateway: str, detail: RoomDetail) -> None:
+def _show_room(console: Console, gateway: str, answer: inspection.RoomAnswer) -> None:
+    detail = answer.room
     line = detail.line
     facts = {
         "gateway": gateway,
+        "owner": printable(answer.owner or ""),
         "room": printable(line.room),
         "state": f"{line.state}{f' ({printable(line.note)})' if line.note else ''}",
         "up": f"{format_duration(line.uptime_s)}, life number {line.incarnation}, {line.restarts} restarts",

@@ -228,6 +228,10 @@ class RoomMemoryStore(Protocol):
         """Whether the leases of these runs live. An unsettled store may have lost one."""
         ...
 
+    async def holders(self, room_ids: Sequence[RoomId]) -> list[str | None]:
+        """The run that holds each of these rooms; None where none does whose lease lives."""
+        ...
+
     async def gateways(self) -> dict[str, bytes]:
         """Every run whose lease lives, with its `info`."""
         ...

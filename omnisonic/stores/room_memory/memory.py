@@ -125,6 +125,10 @@ class InProcessRoomMemory:
     async def live(self, owners: Sequence[str]) -> list[bool]:
         return [self._lives(owner) for owner in owners]
 
+    async def holders(self, room_ids: Sequence[RoomId]) -> list[str | None]:
+        holders = map(self._holder, room_ids)
+        return [holder if holder is not None and self._lives(holder) else None for holder in holders]
+
     async def gateways(self) -> dict[str, bytes]:
         return {owner: lease.info for owner, lease in list(self._leases.items()) if self._lives(owner)}
 
@@ -158,9 +162,13 @@ class InProcessRoomMemory:
             return False
         return lease is not None
 
-    def _claim_unless_held(self, room_id: RoomId, owner: str, fence: int) -> Claim:
+    def _holder(self, room_id: RoomId) -> str | None:
+        """The run that claimed the room and has not released it."""
         stored = self._find(room_id)
-        held_by = None if stored is None or stored.is_released else stored.owner
+        return None if stored is None or stored.is_released else stored.owner
+
+    def _claim_unless_held(self, room_id: RoomId, owner: str, fence: int) -> Claim:
+        stored, held_by = self._find(room_id), self._holder(room_id)
         if held_by is not None and held_by != owner and self._lives(held_by):
             return Held(held_by)
         settled_in_s = self._settled_at_s - self._clock()

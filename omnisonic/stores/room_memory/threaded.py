@@ -45,6 +45,9 @@ class ThreadedRoomMemory:
     async def live(self, owners: Sequence[str]) -> list[bool]:
         return await self._thread.call(self._store.live, owners, timeout_s=CALL_S)
 
+    async def holders(self, room_ids: Sequence[RoomId]) -> list[str | None]:
+        return await self._thread.call(self._store.holders, room_ids, timeout_s=CALL_S)
+
     async def gateways(self) -> dict[str, bytes]:
         return await self._thread.call(self._store.gateways, timeout_s=CALL_S)
 

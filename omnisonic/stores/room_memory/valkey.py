@@ -182,6 +182,16 @@ class ValkeyRoomMemory:
         _, _, *lives = await self._live(*owners)
         return list(map(bool, lives))
 
+    async def holders(self, room_ids: Sequence[RoomId]) -> list[str | None]:
+        count = await self._count_buckets()
+        records = [keys_of(0 if count == 1 else bucket_of(room_id, count), [room_id])[1] for room_id in room_ids]
+        found = await self._valkey.commands([["HMGET", record, "owner", "released"] for record in records])
+        holders = [None if released else owner for owner, released in found]
+        known = list({holder for holder in holders if holder is not None})
+        _, _, *lives = await self._live(*known)
+        alive = {holder: holder.decode() for holder, lives_on in zip(known, lives, strict=True) if lives_on}
+        return [alive.get(holder) for holder in holders]
+
     async def gateways(self) -> dict[str, bytes]:
         answer = await self._first_bucket(leases.GATEWAYS)
         return {owner.decode(): info for owner, info in zip(answer[::2], answer[1::2], strict=True)}
