@@ -9,7 +9,11 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from omnisonic import compilation
+
 __version__ = "0.1.0"
+
+compilation.install()  # before anything that may be compiled is imported
 
 _MODULES = {
     "Admitted": "omnisonic.actors.admission.admission",

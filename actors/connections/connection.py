@@ -13,6 +13,8 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from omnisonic.actors.connections.send_buffer import SendBuffer
 from omnisonic.actors.rooms.mailbox import ChangeRole, Join, Leave
 from omnisonic.actors.rooms.port import RoomPort
@@ -63,6 +65,7 @@ class ConnectionOwner(Protocol):
     def on_crash(self, connection: "Connection", crash: Exception) -> None: ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Connection:
     """One client. `last_received_s` is when its last byte came.
 

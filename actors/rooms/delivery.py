@@ -4,6 +4,8 @@ These are messages to one member, messages from outside, changes of what the mem
 written down. Overload, crash and shutdown: see `omnisonic.actors.rooms.state`, whose `RoomState` adds the rest.
 """
 
+from mypy_extensions import mypyc_attr
+
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.kept_messages import kept_reply, message_to_keep
 from omnisonic.actors.rooms.mailbox import ExternalMessage, KeepResult
@@ -22,6 +24,7 @@ from omnisonic.wire.shared_state import read_state_set
 from omnisonic.wire.transport import read_transport_set, transport_frame
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RoomDelivery(RoomMembership):
     """The roster of one room, and how messages reach one member, come from outside, or change what is shared."""
 

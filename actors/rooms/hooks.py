@@ -6,6 +6,9 @@ room restarts, and the message it was handling goes to the dead letters.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from mypy_extensions import mypyc_attr
 
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.memory import RoomMemory
@@ -20,7 +23,7 @@ from omnisonic.wire.messages import Envelope
 class Handoff:
     """What one incarnation of a room leaves to the next, any object. The actor keeps it and does not read it."""
 
-    left: object = None
+    left: Any = None  # mypyc does not take `object` here
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class RoomContext:
     standing: Standing = field(default_factory=Standing)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Hooks:
     """Hooks that do nothing. Messages cost nothing more where neither `on_message` nor `on_binary` is defined."""
 

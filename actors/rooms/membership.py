@@ -8,6 +8,7 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
+from mypy_extensions import mypyc_attr
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
@@ -37,6 +38,7 @@ from omnisonic.wire.recovery import Position, gap_frame
 LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RoomMembership(Hooks):
     """The roster of one room and the rules for entering it. `offset` counts the messages relayed to the whole room."""
 

@@ -10,6 +10,7 @@ same roster. Shutdown: nothing to do.
 from typing import assert_never
 
 from msgspec import DecodeError
+from mypy_extensions import mypyc_attr
 
 from omnisonic.actors.rooms.batch import Batch
 from omnisonic.actors.rooms.delivery import RoomDelivery
@@ -54,6 +55,7 @@ from omnisonic.wire.messages import (
 )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RoomState(RoomDelivery):
     """One room: its roster and the order of its messages. Subclass it and define hooks (`Hooks`) to react to them.
 

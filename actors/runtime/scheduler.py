@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import trio
+from mypy_extensions import mypyc_attr
 
 from omnisonic.actors.runtime.clock import boot_time_s
 
@@ -42,6 +43,7 @@ class Actor(Protocol):
         ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Dispatcher:
     """The queue of actors that are ready. An actor is in it at most once.
 

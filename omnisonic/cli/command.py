@@ -61,6 +61,7 @@ GATEWAY: Final = (
     "history_messages",
     "history_bytes",
     "history_s",
+    "omnisonic_pure",
 )
 WEB_LIMITS: Final = (
     "web_max_connections",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
+from omnisonic import compilation
 from omnisonic.cli.room_class import load_room_class
 from omnisonic.cli.rooms.gateway_urls import local_gateway
 from omnisonic.cli.service_urls import find_database_url, find_redis_url
@@ -85,6 +86,16 @@ async def check_room_class(settings: Settings) -> str:
         return "Rooms are the studio's own."
     await asyncio.to_thread(load_room_class, settings.gateway_rooms)
     return f"Each room is a {settings.gateway_rooms}."
+
+
+async def check_build(_settings: Settings) -> str:
+    """The compiled build runs, if there is one."""
+    build = compilation.current_build()
+    if build.is_compiled:
+        return "Rooms run compiled."
+    if build.mend:
+        raise CheckWarning(f"Rooms run as plain Python. {build.reason}", build.mend)
+    return f"Rooms run as plain Python. {build.reason}"
 
 
 async def check_sign_in(settings: Settings) -> str:
@@ -282,6 +293,7 @@ CHECKS: Final[dict[str, tuple[Check, str]]] = {
     "settings": (check_settings, "Correct the name, or remove the variable."),
     "rooms": (check_room_access, "Remove ROOM_ACCESS, or set it to ticket."),
     "class": (check_room_class, "Correct GATEWAY_ROOMS, or run in the folder of its module, or install it."),
+    "build": (check_build, "Run `bin/compile`."),
     "sign-in": (check_sign_in, "Set the variable, or give it another value."),
     "database": (check_database, "Start `omnisonic serve`, or see that DATABASE_URL is right and its server runs."),
     "redis": (check_redis, "Start `omnisonic serve`, or see that REDIS_URL is right and its server runs."),

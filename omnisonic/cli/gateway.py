@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 
 import trio
 
+from omnisonic import compilation
 from omnisonic.actors.hosting.room import Room
 from omnisonic.actors.workers.place import WorkerPlace
 from omnisonic.cli.gateway_workers import run_workers
@@ -70,6 +71,8 @@ def run(settings: Settings, *, fd: int | None, supervised: bool, worker: str | N
     settings.check_tokens()
     if settings.access == "ticket" or settings.database_url is not None:
         _check_tickets(settings)
+    if place is None:
+        _tell_build()
     if place is None and settings.gateway_workers > 1:
         with listener:
             run_workers(settings, listener, ready)
@@ -98,6 +101,16 @@ def _load_rooms(settings: Settings) -> type[Room[Any]] | None:
     room_class = load_room_class(settings.gateway_rooms)
     _log.info("gateway.rooms", extra={"room_class": settings.gateway_rooms})
     return room_class
+
+
+def _tell_build() -> None:
+    """Log whether the rooms run compiled. A build that is there and does not run is a warning."""
+    build = compilation.current_build()
+    if build.is_compiled:
+        _log.info("gateway.build", extra={"build": "compiled"})
+    else:
+        level = logging.WARNING if build.mend else logging.INFO
+        _log.log(level, "gateway.build", extra={"build": "pure", "reason": build.reason})
 
 
 def _start_heartbeats() -> None:

@@ -173,6 +173,9 @@ class SettingsFields(
         description="`false`: all parts share the processors alike; `true`: the gateway comes before the others, and "
         "mixdowns get only the time that nobody else wants",
     )
+    omnisonic_pure: bool = Field(
+        default=False, description="`true`: rooms run as plain Python, even where a compiled build is there"
+    )
     web_host: str = Field(default="127.0.0.1", description="address the web listens on")
     web_port: Port = Field(default=3000, description="port the web listens on; 0 picks a free one")
     gateway_host: str = Field(default="127.0.0.1", description="address the realtime gateway listens on")

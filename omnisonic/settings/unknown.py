@@ -25,6 +25,8 @@ OUR_PREFIXES: Final = (
 THEIR_PREFIXES: Final = ("AWS_", "OTEL_")
 THEIRS: Final = frozenset({"GATEWAY_INTERFACE", "STORAGE_EMULATOR_HOST"})
 """Variables of CGI (RFC 3875), and of Google's tools."""
+BUILDING: Final = frozenset({"OMNISONIC_COMPILE"})
+"""Read when a wheel is built. An image may have it set from then on."""
 _KUBERNETES: Final = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)")
 """Kubernetes sets these in each container for the services of its cluster, maybe a `gateway`."""
 SLIP: Final = 0.89
@@ -89,7 +91,7 @@ def _check_original(variable: str, environ: Mapping[str, str]) -> Unknown | None
 
 def _check_name(variable: str, known: Collection[str]) -> Unknown | None:
     name = variable.upper()
-    if name in THEIRS or name.startswith(THEIR_PREFIXES) or _KUBERNETES.search(name):
+    if name in THEIRS | BUILDING or name.startswith(THEIR_PREFIXES) or _KUBERNETES.search(name):
         return None
     is_ours = name.startswith(OUR_PREFIXES)
     likely = get_close_matches(name, known, n=1, cutoff=LIKELY if is_ours else SLIP)

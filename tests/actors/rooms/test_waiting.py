@@ -3,7 +3,7 @@
 from typing import Final
 
 from omnisonic.actors.rooms.mailbox import DropLeasesOf, Expire, Join, Leave, Mail, PutLease, Remove
-from omnisonic.actors.rooms.roster import NOTICE_S, WAITS
+from omnisonic.actors.rooms.roster import NOTICE_S, WAITS, Roster
 from omnisonic.actors.rooms.seat import PENDING_MESSAGES
 from tests.actors.handles import FakeConnection, Setting, member, sent, text
 from tests.actors.room_stage import Stage
@@ -156,7 +156,7 @@ def test_a_crash_forgets_nobody_who_is_waited_for() -> None:
     stage.turn(sent(stage.connections["bob"], text("note", to="ada")))
     entries = stage.room.roster.entries()
     again = stage_of()
-    again.room.roster.__init__(entries)  # type: ignore[misc]
+    again.room.roster = Roster(entries)
     again.setting.clock.now_s = stage.setting.clock.now_s
     assert connect(again, "ada").types() == ["welcome", "note"]
 

@@ -1,0 +1,1 @@
+"""The compiled build: what belongs to it, and when it runs."""
