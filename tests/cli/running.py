@@ -20,6 +20,8 @@ START_S: Final = 120.0
 what takes longer hangs."""
 STOP_S: Final = 10.0
 POLL_S: Final = 0.02
+KEPT: Final = ("PATH", "HOME", "LANG", "COV", "OMNISONIC_PURE")
+"""What else is in the environment of a command; the last one says whether a compiled build is tested or its sources."""
 PROGRAM: Final = (sys.executable, "-m", "omnisonic")
 
 
@@ -37,7 +39,7 @@ def environ(**settings: str) -> dict[str, str]:
 
     Rooms do not come first: on a busy machine what comes after them would hardly get on.
     """
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COV"))}
+    kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
     ports = dict.fromkeys(("WEB_PORT", "GATEWAY_PORT", "PARITY_PORT"), "0")
     return kept | ports | {"OTEL_SDK_DISABLED": "true", "ROOMS_FIRST": "false"} | settings
 

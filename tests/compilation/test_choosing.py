@@ -34,6 +34,15 @@ masked = bytes((0x81, 0x82, 1, 2, 3, 4, ord("h") ^ 1, ord("i") ^ 2))
 assert Splitter().feed(masked) == ([(TEXT, b"hi")], [], b"")
 print(pathlib.Path(file).suffix, current_build().reason, current_build().mend, sep="|")
 """
+CHECK: Final = """
+import asyncio
+from omnisonic.cli.doctor_checks import CheckWarning, check_build
+from omnisonic.settings.settings import Settings
+try:
+    print(asyncio.run(check_build(Settings())))
+except CheckWarning as warning:
+    print(warning.message, warning.mend, sep="|")
+"""
 
 
 class Told(NamedTuple):
@@ -106,13 +115,14 @@ def test_a_setting_chooses_the_sources(compiled: Path, value: str) -> None:
 
 
 def test_a_source_that_has_changed_is_what_runs(compiled: Path, built: Path) -> None:
-    """The build is stale then; the reason names the file, and says what to do."""
+    """The build is stale then. The reason names the file, and doctor warns and says what to do."""
     assert built.is_dir()
     source = compiled / "omnisonic" / SOURCE
     source.write_text(source.read_text() + "# more\n")
     suffix, reason, mend = tell(compiled)
     assert (suffix, reason) == (".py", f"omnisonic/{SOURCE} has changed since it was compiled.")
-    assert "bin/compile" in mend
+    assert mend.startswith("Run `bin/compile`")
+    assert run(CHECK, compiled, IMPORT_S) == f"Rooms run as plain Python. {reason}|{mend}\n"
 
 
 def test_a_source_that_was_imported_counts_as_well(compiled: Path, built: Path) -> None:
