@@ -121,7 +121,7 @@ def _choose() -> Build:
         return Build(is_compiled=False, reason="OMNISONIC_PURE is set.")
     try:
         sources = (built_folder() / SOURCES).read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the package may be in a zip file
         return Build(is_compiled=False, reason="There is no compiled build for this Python.")
     if changed := _find_changed(sources):
         return Build(is_compiled=False, reason=f"{changed} has changed since it was compiled.", mend=MEND)
