@@ -5,6 +5,9 @@ not answer by then, the room starts empty, with a new epoch, and its record is o
 their memory has changed; the writer reads it later, so any number of changes in a short time is one write. A room that
 is forgotten is written a last time and released, and so are all rooms at the end.
 
+The store forgets records that nobody writes. A room may be silent for longer than that while members are in it, so its
+record is touched every `TOUCH_S`.
+
 Overload: writes coalesce (`omnisonic.actors.sync.room_writes`). Store slow or unavailable: each call ends at its
 deadline, and what was not written stays to be written; rooms that are made meanwhile start at once. Store emptied: the
 next beat, or the next write, finds out, and rooms are written whole. Another gateway claimed a room: it is not written
@@ -34,6 +37,8 @@ COALESCE_S: Final = 0.05
 """After a write, changes gather for this long before the next."""
 BEAT_S: Final = 0.5
 """How often the store is asked whether it still knows this gateway; if not, it has been emptied."""
+TOUCH_S: Final = 3_600.0
+"""A record that was not written for this long is touched, so that the store keeps it while the room is here."""
 RETRY_S: Final = 0.25
 LAST_WRITE_S: Final = 3.0
 
@@ -41,9 +46,14 @@ _log = logging.getLogger(__name__)
 
 
 class RoomMemoryWriter:
-    """Keeps the records of one run of one gateway (`owner`) equal to its rooms. `now_ms` is the server's clock."""
+    """Keeps the records of one run of one gateway (`owner`) equal to its rooms. `now_ms` is the server's clock.
+
+    Attributes:
+        touch_s: How often the records of rooms that do not change are touched.
+    """
 
     def __init__(self, store: RoomMemoryStore, *, owner: str, now_ms: Callable[[], int]) -> None:
+        self.touch_s = TOUCH_S
         self._store = store
         self._now_ms = now_ms
         self._writes = RoomWrites(store, owner, now_ms)
@@ -51,6 +61,7 @@ class RoomMemoryWriter:
         self._is_up = True
         self._is_known = False
         self._beat_at_s = -math.inf if store.outlives_process else math.inf
+        self._touched_at_s = trio.current_time()
         self._load_wake = trio.Event()
         self._wake = trio.Event()
 
@@ -200,6 +211,7 @@ class RoomMemoryWriter:
             try:
                 await self._beat()
                 await self._writes.write_all()
+                await self._touch()
             except Unavailable as problem:
                 self._note_down(problem.message)
                 answered.set()
@@ -226,6 +238,16 @@ class RoomMemoryWriter:
                     self._mark(room)
         self._is_known = True
         self._beat_at_s = now_s + BEAT_S
+
+    async def _touch(self) -> None:
+        """Have the store keep records of rooms that do not change, some at a time. Errors: `Unavailable`."""
+        if not self._store.outlives_process:
+            return
+        now_s = trio.current_time()
+        if now_s >= self._touched_at_s + self.touch_s:
+            self._touched_at_s = now_s
+            self._writes.find_untouched(now_s - self.touch_s)
+        await self._writes.touch()
 
     def _mark(self, room: SavedRoom) -> None:
         self._writes.mark(room)

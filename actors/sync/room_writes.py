@@ -8,7 +8,7 @@ Shutdown: `is_closing` makes every write a release.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 import trio
@@ -39,6 +39,7 @@ class SavedRoom:
         is_loading: Its record is being read, and nothing is written yet.
         follows_write: When it was made, the last write of a room of this name was under way.
         claimed_by: The owner under whose name it was claimed, where that may change.
+        kept_at_s: From when on, or later, the store keeps its record for `RECORD_TTL_S`: the last write or touch.
     """
 
     room_id: RoomId
@@ -48,6 +49,7 @@ class SavedRoom:
     is_loading: bool = False
     follows_write: bool = False
     claimed_by: str = ""
+    kept_at_s: float = field(default_factory=trio.current_time)
 
 
 class RoomWrites:
@@ -79,6 +81,8 @@ class RoomWrites:
         self._forgotten: dict[SavedRoom, None] = {}
         """The rooms that wait for their last write, the first forgotten first."""
         self._deleted: dict[RoomId, None] = {}
+        self._untouched: dict[SavedRoom, None] = {}
+        """Rooms whose records are to be touched."""
 
     def __len__(self) -> int:
         return len(self._changed_since_s) + len(self._in_flight_since_s) + len(self._deleted)
@@ -124,6 +128,43 @@ class RoomWrites:
     def delete(self, room_id: RoomId) -> None:
         """Remove this room's record with the next call."""
         self._deleted[room_id] = None
+
+    def find_untouched(self, before_s: float) -> None:
+        """Note which records were neither written nor touched since `before_s`, for `touch`."""
+        self._untouched |= {room: None for room in self.rooms.values() if room.kept_at_s <= before_s}
+
+    async def touch(self) -> None:
+        """Touch `BATCH_ROOMS` of the records that were noted. Errors: `Unavailable`; then they stay noted."""
+        if not self._untouched:
+            return
+        async with self.lock:
+            rooms = list(self._untouched)[:BATCH_ROOMS]
+            copies = {room: room.copy for room in rooms if self._is_held(room) and room.copy is not None}
+            if copies:
+                at_s = trio.current_time()
+                outcomes = await self._store.touch({room.room_id: copy.fence for room, copy in copies.items()})
+                for room, copy in copies.items():
+                    if room.copy is copy and self.is_current(room):
+                        self._apply_touch(room, copy, outcomes[room.room_id], at_s)
+            for room in rooms:
+                self._untouched.pop(room, None)
+
+    def _is_held(self, room: SavedRoom) -> bool:
+        """Whether the store holds this room's record for us."""
+        is_ours = self.is_current(room) and not room.is_loading and room.copy is not None and not room.copy.is_lost
+        return is_ours and (self.may_write is None or self.may_write(room))
+
+    def _apply_touch(self, room: SavedRoom, copy: RoomCopy, outcome: Outcome, at_s: float) -> None:
+        match outcome:
+            case Outcome.WRITTEN:
+                room.kept_at_s = at_s
+            case Outcome.EMPTIED:
+                copy.invalidate()
+                self.mark(room)
+            case Outcome.LOST:
+                self._lose(room, copy)
+            case _ as never:
+                assert_never(never)
 
     async def write_all(self) -> None:
         """Write all that has changed until now. Errors: `Unavailable`; what was not written stays to be written."""
@@ -201,6 +242,7 @@ class RoomWrites:
         match outcome:
             case Outcome.WRITTEN:
                 room.copy.confirm()
+                room.kept_at_s = trio.current_time()
                 if not room.copy.is_complete:
                     self.mark(room)
                 elif write.is_release and room.actor is None:
@@ -210,15 +252,19 @@ class RoomWrites:
                 room.copy.invalidate()
                 self.mark(room)
             case Outcome.LOST:
-                room.copy.is_lost = True
-                _log.warning("memory.claimed_elsewhere", extra={"room": room.room_id})
-                self._changed_since_s.pop(room, None)
-                if room.actor is None:
-                    self.drop(room)
-                else:
-                    self.on_lost(room)
+                self._lose(room, room.copy)
             case _ as never:
                 assert_never(never)
+
+    def _lose(self, room: SavedRoom, copy: RoomCopy) -> None:
+        """Another owner has claimed this room."""
+        copy.is_lost = True
+        _log.warning("memory.claimed_elsewhere", extra={"room": room.room_id})
+        self._changed_since_s.pop(room, None)
+        if room.actor is None:
+            self.drop(room)
+        else:
+            self.on_lost(room)
 
 
 def _ignore(_room: object) -> None:

@@ -18,6 +18,8 @@ from tests.valkey_server import ValkeyServer
 VALUES: Final = {"epoch": b"one", "offset": b"2"}
 BLOCKS: Final = [(1, b"hello"), (2, b"\x00\xff\r\n world")]
 SHORT_S: Final = 0.1
+KEPT_S: Final = 2.0
+"""Long enough for a busy machine to do something with a record before it is gone."""
 
 
 @pytest.fixture
@@ -297,3 +299,46 @@ async def test_the_released_records_in_this_process_are_bounded(thread: AsyncioT
     [claim] = await store.claim(["large"], "gateway")
     await store.write([RoomWrite("large", claim.fence, 1, {"a": bytes(20_000)}, is_whole=True, is_release=True)])
     assert (await store.claim(["large"], "gateway"))[0].record is None
+
+
+async def test_a_record_that_is_touched_is_kept_for_longer(stage: Stage) -> None:
+    """Its owner says nothing for longer than the record is kept, and all is there; that of another room is not."""
+    rooms = ["jam", "other"]
+    with trio.fail_after(DEADLINE_S):
+        for room in rooms:
+            fence = (await stage.claim(room)).fence
+            await stage.write(RoomWrite(room, fence, 1, VALUES, is_whole=True, is_release=True, keep_s=KEPT_S))
+        jam, other = [(await stage.claim(room)).fence for room in rooms]
+        assert await stage.store.touch({"jam": jam}) == {"jam": Outcome.WRITTEN}
+        assert await stage.store.touch({"jam": jam}, SHORT_S) == {"jam": Outcome.WRITTEN}
+        assert await stage.store.touch({}) == {}
+        if stage.clock is not None:
+            stage.clock.now_s += KEPT_S
+        change = RoomWrite("other", other, 1, after=1)
+        while await stage.write(change) is not Outcome.EMPTIED:
+            await trio.lowlevel.checkpoint()
+        assert await stage.write(RoomWrite("jam", jam, 2, {"offset": b"1"}, after=1)) is Outcome.WRITTEN
+        assert (await stage.claim(owner="another")).record == RoomRecord(VALUES | {"offset": b"1"}, [])
+
+
+async def test_who_touches_a_record_is_told_what_has_become_of_it(stage: Stage) -> None:
+    """Another owner has claimed it, or it is gone; and a record that was released is kept for no longer."""
+    with trio.fail_after(DEADLINE_S):
+        first = await stage.claim()
+        await stage.write(RoomWrite("jam", first.fence, 1, VALUES, is_whole=True))
+        second = await stage.claim(owner="another")
+        gone = await stage.claim("gone")
+        await stage.store.forget(["gone"])
+        fences = {"jam": first.fence, "gone": gone.fence}
+        assert await stage.store.touch(fences) == {"jam": Outcome.LOST, "gone": Outcome.EMPTIED}
+        await stage.write(RoomWrite("jam", second.fence, 1, VALUES, is_whole=True, is_release=True, keep_s=SHORT_S))
+        assert await stage.store.touch({"jam": second.fence}) == {"jam": Outcome.WRITTEN}
+        await _gone(stage, second.fence)
+
+
+async def _gone(stage: Stage, fence: int) -> None:
+    """Wait until the record is gone, `SHORT_S` where a test moves the time."""
+    if stage.clock is not None:
+        stage.clock.now_s += SHORT_S
+    while await stage.store.touch({"jam": fence}) != {"jam": Outcome.EMPTIED}:
+        await trio.lowlevel.checkpoint()

@@ -19,7 +19,8 @@ lost leases or claims is **unsettled** for a time: until all who were valid befo
 claim a room, but for the one who holds it, and shows its fencing number.
 
 Blocks are kept for `blocks_ttl_s` after the last write, and the rest of the record for as long as the write says. A
-record that was only claimed is kept for `CLAIM_TTL_S`. Adapters:
+record that was only claimed is kept for `CLAIM_TTL_S`. Who holds a room that does not change touches its record
+(`touch`), or it would be gone while members are in the room. Adapters:
 `omnisonic.stores.room_memory.memory` (in this process) and `omnisonic.stores.room_memory.valkey` (shared). The one in
 memory never suspends and works under trio and asyncio; the other is asyncio code, and
 `omnisonic.stores.room_memory.threaded` brings it to a trio program.
@@ -188,7 +189,7 @@ class RoomMemoryStore(Protocol):
 
         Who claims again what it holds gets a new number, and nothing is written any more under the one before. A call
         that was given up may have claimed; then others find the room held by `owner`, and its next claim tells it so. A
-        record that is held is kept for `RECORD_TTL_S`; write it at least once in that time.
+        record that is held is kept for `RECORD_TTL_S`; write or touch it at least once in that time.
 
         Args:
             room_ids: The rooms.
@@ -241,6 +242,20 @@ class RoomMemoryStore(Protocol):
 
         Returns:
             One for each write, in their order.
+        """
+        ...
+
+    async def touch(self, fences: Mapping[RoomId, int], keep_s: float = RECORD_TTL_S) -> dict[RoomId, Outcome]:
+        """Keep the records of these rooms for `keep_s` from now on, unless they were released, or longer.
+
+        Blocks are kept no longer for it.
+
+        Args:
+            fences: The fencing numbers under which the caller holds the rooms. The caller bounds how many.
+            keep_s: In seconds.
+
+        Returns:
+            For each room, what would become of a write: `WRITTEN`, when the record is there and is kept.
         """
         ...
 

@@ -144,6 +144,9 @@ class InProcessRoomMemory:
         self._drop_oldest()
         return outcomes
 
+    async def touch(self, fences: Mapping[RoomId, int], keep_s: float = RECORD_TTL_S) -> dict[RoomId, Outcome]:
+        return {room_id: self._touch(room_id, fence, keep_s) for room_id, fence in fences.items()}
+
     async def forget(self, room_ids: Sequence[RoomId]) -> None:
         for room_id in room_ids:
             self._drop(room_id)
@@ -220,6 +223,16 @@ class InProcessRoomMemory:
         left_s = 0.0 if write.is_release else stored.written_at_s + stored.keep_s - now_s
         stored.written_at_s, stored.keep_s = now_s, max(write.keep_s, left_s)
         self._set_released(write.room_id, stored, is_released=write.is_release)
+        return Outcome.WRITTEN
+
+    def _touch(self, room_id: RoomId, fence: int, keep_s: float) -> Outcome:
+        stored = self._find(room_id)
+        if stored is None or stored.fence < fence:
+            return Outcome.EMPTIED
+        if stored.fence > fence:
+            return Outcome.LOST
+        if not stored.is_released:
+            stored.keep_s = max(stored.keep_s, self._clock() - stored.written_at_s + keep_s)
         return Outcome.WRITTEN
 
     def _find(self, room_id: RoomId) -> _Stored | None:

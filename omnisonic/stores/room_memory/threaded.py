@@ -9,7 +9,16 @@ from typing import Final
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.models import RoomId
-from omnisonic.stores.room_memory import LEASE_S, Claim, Claimed, Outcome, Renewal, RoomMemoryStore, RoomWrite
+from omnisonic.stores.room_memory import (
+    LEASE_S,
+    RECORD_TTL_S,
+    Claim,
+    Claimed,
+    Outcome,
+    Renewal,
+    RoomMemoryStore,
+    RoomWrite,
+)
 
 CALL_S: Final = 1.0
 """The deadline of a call on trio's side; the store's own deadlines are shorter."""
@@ -53,6 +62,9 @@ class ThreadedRoomMemory:
 
     async def write(self, writes: Sequence[RoomWrite]) -> list[Outcome]:
         return await self._thread.call(self._store.write, writes, timeout_s=CALL_S)
+
+    async def touch(self, fences: Mapping[RoomId, int], keep_s: float = RECORD_TTL_S) -> dict[RoomId, Outcome]:
+        return await self._thread.call(self._store.touch, fences, keep_s, timeout_s=CALL_S)
 
     async def forget(self, room_ids: Sequence[RoomId]) -> None:
         await self._thread.call(self._store.forget, room_ids, timeout_s=CALL_S)

@@ -60,7 +60,16 @@ from omnisonic.stores.room_memory import (
 )
 from omnisonic.stores.room_memory import lease_scripts as leases
 from omnisonic.stores.room_memory import valkey_scripts as scripts
-from omnisonic.stores.room_memory.valkey_words import HELD, UNSETTLED, append_words, keys_of, read_claim, read_claimed
+from omnisonic.stores.room_memory.valkey_words import (
+    HELD,
+    UNSETTLED,
+    append_words,
+    in_order,
+    keys_of,
+    longest_s,
+    read_claim,
+    read_claimed,
+)
 from omnisonic.stores.valkey import ValkeyClient, Word, bucket_of
 
 BUCKETS: Final = 64
@@ -138,8 +147,19 @@ class ValkeyRoomMemory:
             for at in places:
                 append_words(words, writes[at])
             calls.append(words)
-        answers = _in_order(buckets, await self._valkey.commands(calls))
+        answers = in_order(buckets, await self._valkey.commands(calls))
         return [_OUTCOMES[answer] for answer in answers]
+
+    async def touch(self, fences: Mapping[RoomId, int], keep_s: float = RECORD_TTL_S) -> dict[RoomId, Outcome]:
+        room_ids, buckets = list(fences), await self._sort(list(fences))
+        calls: list[list[Word]] = []
+        for bucket, places in buckets.items():
+            rooms = [room_ids[at] for at in places]
+            history, *keys = keys_of(bucket, rooms)
+            words: list[Word] = [history, *keys[::2], _RECORD_MS, max(1, round(keep_s * 1000))]
+            calls.append(["EVAL", scripts.TOUCH, 1 + len(rooms), *words, *(fences[room] for room in rooms)])
+        answers = in_order(buckets, await self._valkey.commands(calls))
+        return {room: _OUTCOMES[answer] for room, answer in zip(room_ids, answers, strict=True)}
 
     async def forget(self, room_ids: Sequence[RoomId]) -> None:
         buckets = await self._sort(room_ids)
@@ -161,7 +181,7 @@ class ValkeyRoomMemory:
             raise Unavailable(_RUN_IS_NOT_TOLD)
         if not begins and others != began_in[1:]:
             # The lease is left to end by itself: this answer may never arrive, and the run is valid until it does.
-            return Renewal(is_alive=False, settled_in_s=_longest_s(told))
+            return Renewal(is_alive=False, settled_in_s=longest_s(told))
         ttl_ms = max(1, round(ttl_s * 1000))
         is_alive, first, unsettled_ms = await self._first_bucket(
             leases.RENEW, *words, owner, int(begins), began_in[0], ttl_ms, info
@@ -172,7 +192,7 @@ class ValkeyRoomMemory:
             self._histories[owner] = [first, *others]
             if len(self._histories) > RUNS:
                 del self._histories[next(iter(self._histories))]
-        return Renewal(bool(is_alive), _longest_s([*told, (first, unsettled_ms)]))
+        return Renewal(bool(is_alive), longest_s([*told, (first, unsettled_ms)]))
 
     async def end(self, owner: str) -> None:
         await self._first_bucket(leases.END, owner)
@@ -260,7 +280,7 @@ class ValkeyRoomMemory:
         answers = await self._valkey.commands(calls)
         if not all(answers):
             raise Unavailable(_HAS_ENDED)
-        return _in_order(buckets, answers)
+        return in_order(buckets, answers)
 
     async def _sort(self, room_ids: Sequence[RoomId]) -> dict[int, list[int]]:
         """The buckets of these rooms, each with the places of its rooms in the sequence."""
@@ -279,21 +299,6 @@ class ValkeyRoomMemory:
 
     async def _first_bucket(self, script: str, *words: Word) -> Any:
         return await self._valkey.command("EVAL", script, 1, scripts.history_key(), *words)
-
-
-def _in_order(buckets: Mapping[int, Sequence[int]], answers: Sequence[Sequence[Any]]) -> list[Any]:
-    """The answers of all buckets in the order of the rooms."""
-    placed = {
-        at: answer
-        for places, answered in zip(buckets.values(), answers, strict=True)
-        for at, answer in zip(places, answered, strict=True)
-    }
-    return [placed[at] for at in range(len(placed))]
-
-
-def _longest_s(told: Sequence[Sequence[Any]]) -> float:
-    """For how long the last of these histories is unsettled."""
-    return max((int(unsettled_ms) for _, unsettled_ms in told), default=0) / 1000
 
 
 _fits: type[RoomMemoryStore] = ValkeyRoomMemory

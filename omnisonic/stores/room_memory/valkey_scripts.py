@@ -184,6 +184,26 @@ return outcomes
 """
 )
 
+TOUCH: Final = """
+-- KEYS: the history, then the records. ARGV: milliseconds to live of the history, and of the records from now on; then
+-- for each record the fencing number of its owner. Returns for each what a write would return.
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+local keep_ms, outcomes = tonumber(ARGV[2]), {}
+for i = 2, #KEYS do
+    local record = redis.call('HMGET', KEYS[i], 'fence', 'released')
+    local known, fence, outcome = tonumber(record[1]) or 0, tonumber(ARGV[i + 1]), 1
+    if known > fence then
+        outcome = 0
+    elseif known < fence then
+        outcome = -1
+    elseif not record[2] and redis.call('PTTL', KEYS[i]) < keep_ms then
+        redis.call('PEXPIRE', KEYS[i], keep_ms)
+    end
+    outcomes[#outcomes + 1] = outcome
+end
+return outcomes
+"""
+
 CONTINUE: Final = (
     _RUN
     + """

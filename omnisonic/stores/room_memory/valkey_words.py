@@ -1,6 +1,6 @@
 """What the scripts of the room memory store on Valkey read and answer. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -61,3 +61,18 @@ def _read(is_clean: int, count: int, fields: Sequence[bytes], entries: Sequence[
         return RoomRecord(values, [], has_all_blocks=False, is_clean=bool(is_clean))
     blocks = [(int(offset), content) for offset, content in zip(entries[::2], entries[1::2], strict=True)]
     return RoomRecord(values, blocks, is_clean=bool(is_clean))
+
+
+def in_order(buckets: Mapping[int, Sequence[int]], answers: Sequence[Sequence[Any]]) -> list[Any]:
+    """The answers of all buckets in the order of the rooms."""
+    placed = {
+        at: answer
+        for places, answered in zip(buckets.values(), answers, strict=True)
+        for at, answer in zip(places, answered, strict=True)
+    }
+    return [placed[at] for at in range(len(placed))]
+
+
+def longest_s(told: Sequence[Sequence[Any]]) -> float:
+    """For how long the last of these histories is unsettled."""
+    return max((int(unsettled_ms) for _, unsettled_ms in told), default=0) / 1000

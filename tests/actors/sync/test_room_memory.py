@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,11 +22,19 @@ from omnisonic.actors.rooms.registry import EMPTY_S, Registry
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
-from omnisonic.actors.sync.room_memory import BEAT_S, COALESCE_S, LAST_WRITE_S, LOAD_S, RETRY_S, RoomMemoryWriter
+from omnisonic.actors.sync.room_memory import (
+    BEAT_S,
+    COALESCE_S,
+    LAST_WRITE_S,
+    LOAD_S,
+    RETRY_S,
+    TOUCH_S,
+    RoomMemoryWriter,
+)
 from omnisonic.actors.sync.room_writes import BATCH_BYTES, BATCH_ROOMS, FORGOTTEN_ROOMS
 from omnisonic.errors import Unavailable
 from omnisonic.models import RoomId
-from omnisonic.stores.room_memory import Claimed, Outcome, RoomMemoryStore, RoomRecord, RoomWrite
+from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Outcome, RoomMemoryStore, RoomRecord, RoomWrite
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
 from omnisonic.wire.recovery import Position
 from tests.actors.handles import FakeConnection, member, sent, text
@@ -33,13 +42,17 @@ from tests.actors.handles import FakeConnection, member, sent, text
 CALL_S: Final = 0.5
 """How long a call to a store that hangs takes."""
 SOON_S: Final = 2 * COALESCE_S
+DAY_S: Final = 86_400.0
+HASTE: Final = 20_000.0
+"""So many times as fast passes the time of a store whose records are to have their time."""
 
 
 class Shared(InProcessRoomMemory):
     """A store that other gateways share, and that fails as servers do. `writes` are the calls that were answered."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(clock=clock)
+        self.touches: list[list[RoomId]] = []
         self.is_down = False
         self.hangs_s = 0.0
         self.writes: list[list[RoomWrite]] = []
@@ -59,6 +72,11 @@ class Shared(InProcessRoomMemory):
         await self._fail()
         self.writes.append(list(writes))
         return await super().write(writes)
+
+    async def touch(self, fences: Mapping[RoomId, int], keep_s: float = RECORD_TTL_S) -> dict[RoomId, Outcome]:
+        await self._fail()
+        self.touches.append(list(fences))
+        return await super().touch(fences, keep_s)
 
     async def forget(self, room_ids: Sequence[RoomId]) -> None:
         await self._fail()
@@ -135,7 +153,7 @@ runs: Final = itertools.count(1)
 
 
 @asynccontextmanager
-async def running(store: RoomMemoryStore) -> AsyncIterator[Run]:
+async def running(store: RoomMemoryStore, *, touch_s: float = TOUCH_S) -> AsyncIterator[Run]:
     """A run of a gateway, which ends with the block as if it were killed."""
     async with trio.open_nursery() as nursery:
         dispatcher = Dispatcher()
@@ -146,7 +164,7 @@ async def running(store: RoomMemoryStore) -> AsyncIterator[Run]:
 
         registry = Registry(context, RoomState, dispatcher, Counters(), TurnTracer(), nursery)
         writer = RoomMemoryWriter(store, owner=f"run {next(runs)}", now_ms=lambda: 17)
-        registry.memory_watcher = writer
+        registry.memory_watcher, writer.touch_s = writer, touch_s
         nursery.start_soon(dispatcher.run)
         await nursery.start(writer.run)
         yield Run(registry, dispatcher, writer)
@@ -543,3 +561,77 @@ async def test_a_stop_without_a_store_ends_in_time(
     store.hangs_s = 0
     assert (left := await store.record()) is not None
     assert not left.is_clean
+
+
+def hastened_s() -> float:
+    """The time of a store in which days pass while the writer has seconds."""
+    return HASTE * trio.current_time()
+
+
+async def test_the_record_of_a_silent_room_outlives_the_time_that_records_are_kept(autojump_clock: MockClock) -> None:
+    """Members are there and say nothing for eight days; then the gateway is killed, and the next one has the room."""
+    store = Shared(clock=hastened_s)
+    async with running(store, touch_s=TOUCH_S / HASTE) as run:
+        run.enter()
+        run.say()
+        await run.settled()
+        epoch = run.actor().epoch
+        store.writes.clear()
+        await trio.sleep(8 * DAY_S / HASTE)
+        assert store.writes == []
+        assert 0 < store.touches.count(["jam"]) == len(store.touches) <= 8 * 24
+    async with running(store) as run:
+        run.enter("bob")
+        await run.settled()
+        assert [parent.epoch for parent in run.actor().memory.parents] == [epoch]
+
+
+async def test_records_are_touched_some_at_a_time_and_only_where_it_is_needed(
+    store: Shared, autojump_clock: MockClock
+) -> None:
+    """Not those of rooms that are written; what fails is tried again; what the store has lost is written again."""
+    async with running(store, touch_s=5.0) as run:
+        rooms = [f"room {number}" for number in range(2 * BATCH_ROOMS)]
+        for room in rooms:
+            run.enter(room=room)
+            run.say(room=room)
+        await run.settled()
+        await trio.sleep(4.0)
+        run.say(room=rooms[0])
+        await run.settled()
+        await store.forget([rooms[1]])
+        store.is_down = True
+        await trio.sleep(2.0)
+        assert store.touches == []
+        store.is_down = False
+        await trio.sleep(2 * BEAT_S + RETRY_S + SOON_S)
+        assert sorted(itertools.chain(*store.touches)) == sorted(rooms[1:])
+        assert max(map(len, store.touches)) == BATCH_ROOMS
+        assert await store.record(rooms[1]) is not None
+
+
+async def test_a_store_of_this_process_is_not_touched(autojump_clock: MockClock) -> None:
+    """Nobody else reads it: what a room has there is written when it is forgotten."""
+
+    class Counting(InProcessRoomMemory):
+        touches = 0
+
+        async def touch(self, fences: Mapping[RoomId, int], keep_s: float = RECORD_TTL_S) -> dict[RoomId, Outcome]:
+            self.touches += 1
+            return await super().touch(fences, keep_s)
+
+    store = Counting(clock=hastened_s)
+    async with running(store, touch_s=TOUCH_S / HASTE) as run:
+        run.enter()
+        run.say()
+        await trio.sleep(SOON_S)
+        epoch = run.actor().epoch
+        await trio.sleep(8 * DAY_S / HASTE)
+        run.leave()
+        await trio.sleep(SOON_S)
+        await run.forget()
+        await trio.sleep(SOON_S)
+        run.enter()
+        await trio.sleep(SOON_S)
+        assert run.actor().epoch == epoch
+    assert store.touches == 0
