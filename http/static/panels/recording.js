@@ -7,21 +7,15 @@
 import { Problem } from "../controls/api.js";
 import { styled } from "../controls/elements.js";
 import { timeInWords } from "../controls/quantities.js";
-import { KEY } from "../room/recordings.js";
-import { colourClass } from "../room/roster.js";
 import { NotStarted, Overdub } from "../sound/overdub.js";
 import { MicrophoneTrouble, permission, whyNot } from "../sound/recorder.js";
-import { framesIn, LOUDEST, loudestOf, PIECE_S } from "../sound/take.js";
-import { BYTES_PER_SAMPLE, HEADER_BYTES } from "../sound/wav.js";
-import { lengthOf, OpenRecording } from "../uploading/open_recording.js";
-import { RecordingStore, roomBytes } from "../uploading/recording_store.js";
-import { longestUpload } from "../uploading/recording_upload.js";
+import { loudestOf } from "../sound/take.js";
+import { RecordingStore } from "../uploading/recording_store.js";
 import { Microphone } from "./microphone.js";
+import { RecordingRun } from "./recording_run.js";
 import { RecordingStrip } from "./recording_strip.js";
 import { rescues } from "./unfinished.js";
 
-const SHORTEST_S = 0.1;
-const SHARE_EVERY_S = 0.5;
 const SOON_FULL_S = 60;
 const READY = "Ready. Press Record, or the key R.";
 const LISTENING = "You are a listener here. The owner can make you an editor, who records.";
@@ -30,7 +24,12 @@ const UNSAFE = "The browser has no room to keep the recording. Do not close this
 const SOON_FULL = "A recording cannot get much longer. It stops by itself.";
 const UNPLUGGED = "The microphone is gone. Plug it in, or use another one.";
 const CUT_SHORT = "The microphone is gone. What you recorded until then is kept.";
-const MOVED = "The song was moved, so the recording ended there. It is kept.";
+const ENDED = {
+  moved: "The song was moved, so the recording ended there. It is kept.",
+  loop: "The loop was changed, so the recording ended there. It is kept.",
+  full: "The recording cannot get longer, so it ended there. It is kept.",
+};
+const CUT_OFF = "The last pass was shorter than two seconds. It is not kept.";
 const SILENT = "The song does not start. Try again.";
 const EMPTY = "Nothing was recorded.";
 const BROKEN = "That did not work. Try again.";
@@ -42,13 +41,9 @@ export class Recording extends EventTarget {
   #state = "closed";
   #trackId = null;
   #store = null;
-  // What is being recorded: the take, and where it is kept.
+  // What is being recorded, and where it is kept until the studio has it.
   #overdub = null;
-  #open = null;
-  #about = null;
-  #longest_s = Infinity;
-  #sharedAt_s = 0;
-  #clip = null;
+  #run = null;
 
   // `page`: `{ sessionId, memberId, rights, song, conductor, player, timeline, host, share(key, value), lost(problem) }`.
   constructor(page) {
@@ -67,6 +62,7 @@ export class Recording extends EventTarget {
     this.#microphone = new Microphone(page.player, this.#strip);
     this.#microphone.addEventListener("block", ({ detail }) => this.#heard(detail));
     this.#microphone.addEventListener("ended", () => this.#unplugged());
+    page.conductor.addEventListener("change", () => this.#strip.setLooping(page.conductor.loop !== null));
     page.song.addEventListener("tracks", () => this.#state === "armed" && this.#drawTracks());
     addEventListener("beforeunload", (event) => this.#isUnsaved && event.preventDefault());
     addEventListener("online", () => this.#state === "failed" && this.#save());
@@ -86,6 +82,7 @@ export class Recording extends EventTarget {
   async open() {
     if (this.#state !== "closed") return;
     this.#strip.show();
+    this.#strip.setLooping(this.#page.conductor.loop !== null);
     this.#tell("");
     this.#become("explaining");
     const why = this.#page.rights.mayChange ? whyNot() : LISTENING;
@@ -109,7 +106,7 @@ export class Recording extends EventTarget {
 
   // What would be lost with the page. What the browser keeps is not, but it may not be sent for a while.
   get #isUnsaved() {
-    return this.isRecording || this.#state === "saving" || (this.#open !== null && !this.#open.isSafe);
+    return this.isRecording || this.#state === "saving" || (this.#run !== null && !this.#run.takes.isSafe);
   }
 
   #become(state) {
@@ -194,63 +191,46 @@ export class Recording extends EventTarget {
     this.#tell(countsIn && !conductor.isPlaying ? "Counting in…" : "Starting…");
     this.#become("starting");
     try {
-      await this.#prepare(context.sampleRate, channels);
-      this.#overdub = new Overdub({ conductor, player, context, roundTrip_s, channels, longest_s: this.#longest_s });
+      this.#store ??= await RecordingStore.open();
+      const { sampleRate } = context;
+      this.#run = await RecordingRun.prepare(this.#page, this.#store, this.#trackId, { sampleRate, channels });
+      const { longest_s, whole_s } = this.#run;
+      this.#overdub = new Overdub({ conductor, player, context, roundTrip_s, channels, longest_s, whole_s });
       await this.#overdub.begin(countsIn);
     } catch (trouble) {
       this.#failed(trouble, "armed");
       if (trouble instanceof NotStarted) this.#tell("", this.#overdub.isStopping ? "" : SILENT);
-      this.#overdub = null;
+      this.#overdub = this.#run = null;
     }
-  }
-
-  // Its track, its name, and how long it can get.
-  async #prepare(sampleRate, channels) {
-    this.#store ??= await RecordingStore.open();
-    const { sessionId, memberId, song } = this.#page;
-    const [longest, room] = await Promise.all([longestUpload().catch(() => Infinity), roomBytes()]);
-    this.#longest_s = framesIn(Math.min(longest, room ?? Infinity) - HEADER_BYTES, channels) / sampleRate;
-    const track = song.tracks.find(({ id }) => id === this.#trackId);
-    const name = track ? `${track.name} take ${track.takes.length + 1}` : `Recording ${song.tracks.length + 1}`;
-    const pieceBytes = Math.round(PIECE_S * sampleRate) * channels * BYTES_PER_SAMPLE;
-    this.#about = { sessionId, memberId, takeOf: track?.id ?? null, name, sampleRate, channels, pieceBytes };
   }
 
   #heard(block) {
     this.#strip.setLevel(block.samples.map(loudestOf));
     if (this.#overdub === null || !this.isRecording) return;
-    const where = this.#overdub.add(block);
-    if (where !== "waiting" && this.#open === null) this.#begin();
-    this.#open?.add(this.#overdub.take?.takePieces() ?? []);
-    if (this.#overdub.isStopping && this.#state !== "stopping") this.#become("stopping");
+    const overdub = this.#overdub;
+    const where = overdub.add(block);
+    if (where !== "waiting" && this.#run.heard(overdub)) this.#begun(overdub);
+    if (overdub.isStopping && this.#state !== "stopping") this.#become("stopping");
     if (where === "over") this.#complete();
-    else if (where === "recording") this.#show();
+    else if (where === "recording" && overdub.take !== null) this.#show(overdub.take);
   }
 
-  // The first frame has come.
-  #begin() {
-    const offsetSeconds = this.#overdub.startsAt_s;
-    this.#open = OpenRecording.begin(this.#store, { ...this.#about, offsetSeconds });
-    this.#sharedAt_s = 0;
-    this.#microphone.keepAwake(true);
-    const { takeOf, name, memberId } = this.#about;
-    this.#clip = this.#page.timeline?.growingClip({ trackId: takeOf, name, beginsAt_s: offsetSeconds, colorClass: colourClass(memberId) }) ?? null;
-    this.#become("recording");
-    this.#tell(this.#store.isSafe ? "Recording" : UNSAFE);
+  // The first frame of a take has come.
+  #begun({ isLooping, isStopping, pass }) {
+    if (this.#state === "starting") {
+      this.#microphone.keepAwake(true);
+      this.#become("recording");
+    }
+    if (isStopping) return;
+    const words = isLooping ? `Recording, take ${pass + 1}` : "Recording";
+    this.#tell(this.#store.isSafe ? words : UNSAFE);
   }
 
-  #show() {
-    const { take } = this.#overdub;
-    if (take === null) return;
-    this.#strip.setTime(take.seconds, this.#longest_s);
-    if (take.seconds - this.#sharedAt_s < SHARE_EVERY_S) return;
-    this.#sharedAt_s = take.seconds;
-    const { peaks, seconds } = take;
-    const { id, takeOf, name, offsetSeconds } = this.#open.recording;
-    this.#clip?.push(peaks.map((peak) => peak / LOUDEST), seconds);
-    this.#page.share(KEY + this.#page.memberId, { id, trackId: takeOf, name, atSeconds: offsetSeconds, seconds, peaks });
-    if (!this.#open.isSafe) this.#strip.say(UNSAFE);
-    else if (this.#longest_s - seconds < SOON_FULL_S) this.#strip.say(SOON_FULL);
+  #show(take) {
+    const left_s = this.#run.show(take);
+    this.#strip.setTime(take.seconds, left_s);
+    if (!this.#store.isSafe) this.#strip.say(UNSAFE);
+    else if (left_s < SOON_FULL_S && !this.#overdub.isLooping) this.#strip.say(SOON_FULL);
   }
 
   #stop() {
@@ -259,42 +239,42 @@ export class Recording extends EventTarget {
   }
 
   #complete() {
-    const { take, wasMoved } = this.#overdub;
+    const overdub = this.#overdub;
     this.#overdub = null;
     this.#microphone.keepAwake(false);
-    this.#clip?.finish();
-    this.#clip = null;
-    this.#page.share(KEY + this.#page.memberId, null);
-    if (this.#open === null || take === null || take.seconds < SHORTEST_S) {
-      this.#open?.abandon();
-      this.#rest(EMPTY);
-      return;
-    }
-    this.#open.add(take.takeLast());
-    this.#save(wasMoved ? MOVED : "");
+    const words = this.#run.end(overdub) ? CUT_OFF : "";
+    if (this.#run.takes.isEmpty) this.#rest(EMPTY);
+    else this.#save({ fault: ENDED[overdub.endedBy] ?? "", words });
   }
 
-  async #save(fault = "") {
+  async #save({ fault = "", words = "" } = {}) {
+    const { takes } = this.#run;
     this.#strip.say("Saving…");
     if (fault) this.#strip.fail(fault);
     this.#become("saving");
     try {
-      const upload = await this.#open.finish();
-      this.#page.song.put(upload);
-      const { recording } = this.#open;
-      this.#rest(`Saved: ${recording.name}, ${timeInWords(lengthOf(recording))}.`);
+      await takes.finish({
+        sending: (number) => takes.count > 1 && this.#strip.say(`Saving ${number} of ${takes.count}…`),
+        landed: (upload) => this.#page.song.put(upload),
+      });
+      this.#rest(`${savedInWords(takes)} ${words}`.trim());
     } catch (problem) {
       if (problem instanceof Problem && problem.status === 401) this.#page.lost(problem);
       this.#failed(problem, "failed");
-      this.#strip.say(this.#open.isSafe ? SAFE : UNSAFE);
-      this.#strip.rescue(rescues(this.#open, { again: () => this.#save(), gone: (words) => this.#rest(words) }));
+      this.#strip.say(takes.isSafe ? SAFE : UNSAFE);
+      this.#strip.rescue(rescues(takes, { again: () => this.#save({ words }), gone: (told) => this.#rest(told) }));
     }
   }
 
   #rest(words) {
-    this.#open = null;
+    this.#run = null;
     this.#become(this.#microphone.isOpen ? "armed" : "explaining");
     this.#drawTracks();
     this.#strip.say(words);
   }
+}
+
+function savedInWords(takes) {
+  const [, last] = takes.names;
+  return takes.count === 1 ? `Saved: ${last}, ${timeInWords(takes.seconds)}.` : `Saved: ${takes.count} takes. ${last} is heard.`;
 }

@@ -13,6 +13,7 @@ const HEADPHONES = "Wear headphones, or the microphone records the song along wi
 const MEASURING =
   "To measure, hold the headphones to the microphone, or use loudspeakers. You hear five short sweeps.";
 const TOO_LOUD = "Too loud. Turn the input down.";
+const LOOPING = "The loop is on: each pass becomes a take.";
 const NUDGE_MS = 500;
 
 export class RecordingStrip {
@@ -117,9 +118,13 @@ export class RecordingStrip {
     meter.setAttribute("aria-valuetext", db <= LOWEST_DB ? "silent" : levelInWords(db, "dB"));
   }
 
-  // How long it is, and how long it can get, in seconds. The latter may be infinite.
-  setTime(seconds, longest_s) {
-    const left = longest_s - seconds;
+  // Whether the song plays in a loop.
+  setLooping(isLooping) {
+    this.#parts.looping.hidden = !isLooping;
+  }
+
+  // How long the take is, and how much longer it can get, in seconds. The latter may be infinite.
+  setTime(seconds, left) {
     const room = Number.isFinite(left) ? `room for ${left < 60 ? `${Math.floor(left)} s` : `${Math.floor(left / 60)} min`}` : "";
     this.#parts.time.textContent = timeInWords(seconds);
     if (this.#parts.room.textContent !== room) this.#parts.room.textContent = room;
@@ -162,6 +167,7 @@ export class RecordingStrip {
           element("label", { class: "rec-check" }, countIn, element("span", {}, "Count in one bar")),
         ),
         element("div", { class: "rec-hint" }, part("clip", element("p", { class: "fault rec-clip", role: "status" })), element("p", { class: "quiet" }, HEADPHONES)),
+        part("looping", element("p", { class: "quiet", hidden: true }, LOOPING)),
         element(
           "details", { class: "rec-settings" },
           element("summary", {}, "Microphone and timing"),

@@ -4,7 +4,7 @@
 import { button, element, styled } from "../controls/elements.js";
 import { Problem } from "../controls/api.js";
 import { timeInWords } from "../controls/quantities.js";
-import { lengthOf, OpenRecording } from "../uploading/open_recording.js";
+import { byRun, RecordedTakes } from "../uploading/recorded_takes.js";
 import { RecordingStore } from "../uploading/recording_store.js";
 
 const LATER = "It stays in this browser. You are asked again when you open this session here.";
@@ -12,49 +12,49 @@ const THROWN_AWAY = "The recording was thrown away.";
 const BROKEN = "That did not work. Try again.";
 const LINK_MS = 60_000;
 
-// Ask about each one of `memberId` in this session. `put(upload)` gets what is kept.
+// Ask about each one of `memberId` in this session, with all its takes at once. `put(upload)` gets what is kept.
 export async function offerUnfinished({ host, sessionId, memberId, put = () => {}, lost }) {
   const store = await RecordingStore.open();
-  for (const recording of await store.unfinished(sessionId, memberId)) {
-    const open = await OpenRecording.resume(store, recording);
-    if (open !== null) new Offer(host, open, { put, lost });
+  for (const recordings of byRun(await store.unfinished(sessionId, memberId))) {
+    const takes = await RecordedTakes.resume(store, recordings);
+    if (takes !== null) new Offer(host, takes, { put, lost });
   }
 }
 
-// What can be done with a recording that the studio has not taken: words and what they do. `gone(words)` when it is
-// dealt with.
-export function rescues(open, { again, gone }) {
+// What can be done with takes that the studio has not taken: words and what they do. `gone(words)` when they are dealt
+// with.
+export function rescues(takes, { again, gone }) {
   const acts = [
     ["Try again", again],
-    ["Save as a file", () => saveAsFile(open)],
+    [fileInWords(takes), () => saveAsFiles(takes)],
     ["Throw it away", async () => {
-      await open.abandon();
+      await takes.abandon();
       gone(THROWN_AWAY);
     }],
   ];
-  if (open.isSafe) acts.push(["Later", () => gone(LATER)]);
+  if (takes.isSafe) acts.push(["Later", () => gone(LATER)]);
   return acts;
 }
 
 class Offer {
-  #open;
+  #takes;
   #told;
   #line;
   #words = element("p", { role: "status" });
   #fault = element("p", { class: "fault", role: "alert", hidden: true });
   #acts = element("div", { class: "rec-row" });
 
-  constructor(host, open, told) {
-    this.#open = open;
+  constructor(host, takes, told) {
+    this.#takes = takes;
     this.#told = told;
     styled(new URL("../recording.css", import.meta.url));
     this.#line = element("section", { class: "recording", "aria-label": "Unfinished recording" }, this.#words, this.#fault, this.#acts);
     host.append(this.#line);
     // So that a screen reader says it, it comes after the place where it is said.
-    this.#words.textContent = `A recording of ${timeInWords(lengthOf(open.recording))} was not finished: ${open.recording.name}.`;
+    this.#words.textContent = `A recording of ${lengthInWords(takes)} was not finished: ${namesInWords(takes)}.`;
     this.#offer([
       ["Keep it", () => this.#keep()],
-      ["Save as a file", () => saveAsFile(open)],
+      [fileInWords(takes), () => saveAsFiles(takes)],
       ["Throw it away", () => this.#throwAway()],
     ]);
   }
@@ -64,19 +64,19 @@ class Offer {
     this.#words.textContent = "Saving…";
     this.#offer([]);
     try {
-      this.#told.put(await this.#open.finish());
-      this.#end(`Saved: ${this.#open.recording.name}.`);
+      await this.#takes.finish({ landed: (upload) => this.#told.put(upload) });
+      this.#end(`Saved: ${namesInWords(this.#takes)}.`);
     } catch (problem) {
       if (problem instanceof Problem && problem.status === 401) this.#told.lost(problem);
       if (!(problem instanceof Problem)) console.error(problem);
       this.#words.textContent = "";
       this.#fail(problem instanceof Problem ? problem.message : BROKEN);
-      this.#offer(rescues(this.#open, { again: () => this.#keep(), gone: (words) => this.#end(words) }));
+      this.#offer(rescues(this.#takes, { again: () => this.#keep(), gone: (words) => this.#end(words) }));
     }
   }
 
   async #throwAway() {
-    await this.#open.abandon();
+    await this.#takes.abandon();
     this.#end(THROWN_AWAY);
   }
 
@@ -97,8 +97,24 @@ class Offer {
   }
 }
 
-async function saveAsFile(open) {
-  const address = URL.createObjectURL(await open.file());
-  element("a", { href: address, download: `${open.recording.name}.wav` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), LINK_MS);
+function lengthInWords(takes) {
+  const time = timeInWords(takes.seconds);
+  return takes.count === 1 ? time : `${takes.count} takes (${time})`;
+}
+
+function namesInWords(takes) {
+  const [first, last] = takes.names;
+  return takes.count === 1 ? first : `${first} to ${last}`;
+}
+
+function fileInWords(takes) {
+  return takes.count === 1 ? "Save as a file" : "Save as files";
+}
+
+async function saveAsFiles(takes) {
+  for (const { name, blob } of await takes.files()) {
+    const address = URL.createObjectURL(blob);
+    element("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), LINK_MS);
+  }
 }

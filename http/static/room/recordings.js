@@ -27,6 +27,8 @@ export class Recordings {
     const before = this.#clips.get(memberId);
     if (before && before.id !== value?.id) this.#end(memberId);
     if (!isRecording(value)) return;
+    // In a loop one take follows another: that they record is known.
+    if (!before) this.#told.tell(`${this.#told.nameOf(memberId)} is recording.`);
     if (!this.#clips.has(memberId)) this.#begin(memberId, value);
     this.#clips.get(memberId).clip?.push(value.peaks.map((peak) => peak / LOUDEST), value.seconds);
   }
@@ -45,7 +47,6 @@ export class Recordings {
   #begin(memberId, { id, trackId, name, atSeconds }) {
     const clip = this.#told.timeline?.growingClip({ trackId, name, beginsAt_s: atSeconds, colorClass: colourClass(memberId) }) ?? null;
     this.#clips.set(memberId, { id, clip });
-    this.#told.tell(`${this.#told.nameOf(memberId)} is recording.`);
   }
 
   #end(memberId) {

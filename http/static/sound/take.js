@@ -63,12 +63,11 @@ export class Take {
     return this.#pieces.splice(0);
   }
 
-  // What is left when nothing more comes. A piece has an even number of bytes, as chunks of RIFF have.
+  // What is left when nothing more comes. Chunks of RIFF have an even number of bytes: after an odd one comes a byte that
+  // is no sound.
   takeLast() {
-    if (this.#filled % 2) {
-      this.#addFrames(Array.from({ length: this.channels }, () => new Float32Array(1)), 0, 1);
-    }
-    const last = this.#piece.slice(0, this.#filled);
+    const last = this.#piece.slice(0, this.#filled + (this.#filled % 2));
+    if (this.#filled % 2) last[this.#filled] = 0;
     [this.#piece, this.#filled] = [this.#emptyPiece(), 0];
     return last.length ? [...this.takePieces(), last] : this.takePieces();
   }

@@ -9,7 +9,7 @@ const UNKNOWN = 0xffffffff;
 const FULL_SCALE = 2 ** 23;
 const PCM = 1;
 
-// `dataBytes` is the length of the sound that follows, or null when nobody knows.
+// `dataBytes` is the length of what follows, or null when nobody knows. What is no whole frame at its end is no sound.
 export function wavHeader({ channels, sampleRate }, dataBytes = null) {
   const header = new Uint8Array(HEADER_BYTES);
   const view = new DataView(header.buffer);
@@ -26,7 +26,7 @@ export function wavHeader({ channels, sampleRate }, dataBytes = null) {
   view.setUint16(32, frameBytes, true);
   view.setUint16(34, 8 * BYTES_PER_SAMPLE, true);
   words(36, "data");
-  view.setUint32(40, dataBytes ?? UNKNOWN, true);
+  view.setUint32(40, dataBytes === null ? UNKNOWN : dataBytes - (dataBytes % frameBytes), true);
   return header;
 }
 

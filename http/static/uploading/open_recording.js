@@ -15,9 +15,12 @@ export class OpenRecording {
   #writing = Promise.resolve();
   #controller = new AbortController();
   #pieces;
+  // The first take of the same recording, whose track it goes to; null when it is the first.
+  #first;
 
-  constructor(store, recording, release) {
+  constructor(store, recording, release, first = null) {
     this.recording = recording;
+    this.#first = first;
     this.#store = store;
     this.#release = release;
     this.#pieces = Math.ceil(recording.bytes / recording.pieceBytes);
@@ -25,10 +28,11 @@ export class OpenRecording {
     this.#upload = new RecordingUpload(recording, source, { placed: () => store.update(recording) });
   }
 
-  // Begin a new one: `about` is what the store keeps of it, without what is made here. Pieces may be added at once.
-  static begin(store, about) {
+  // Begin a new one: `about` is what the store keeps of it, without what is made here. Pieces may be added at once. `first`
+  // is the first take of the same recording.
+  static begin(store, about, first = null) {
     const recording = { ...about, id: crypto.randomUUID(), startedAt: Date.now(), place: null, hasLength: false, bytes: 0 };
-    const open = new OpenRecording(store, recording, () => {});
+    const open = new OpenRecording(store, recording, () => {}, first);
     open.#writing = open.#hold();
     return open;
   }
@@ -48,10 +52,33 @@ export class OpenRecording {
     for (const piece of pieces) this.#writing = this.#writing.then(() => this.#append(piece));
   }
 
-  // Send the rest. The upload. Errors: `Problem`; then it is still here, and may be tried again.
-  async finish(progress) {
+  // The track that it goes to, once that is known: a new one has the id of its first upload, also before that is complete.
+  get trackId() {
+    return this.recording.takeOf ?? this.recording.place?.split("/").pop() ?? null;
+  }
+
+  // It goes to that track.
+  async belongTo(trackId) {
     await this.#writing;
-    const upload = await this.#upload.finish({ signal: this.#controller.signal, progress });
+    this.recording.takeOf = trackId;
+    await this.#store.update(this.recording);
+  }
+
+  // Send what can be sent now. Never raises.
+  async send() {
+    await this.#writing;
+    const { recording } = this;
+    if (this.#first !== null) recording.takeOf ??= this.#first.trackId;
+    const hasTrack = this.#first === null || recording.takeOf !== null;
+    if (hasTrack && !this.#controller.signal.aborted) await this.#upload.sendSoFar(this.#controller.signal);
+  }
+
+  // Send the rest. The upload, which is the take that is heard if `isHeard`; `landed(upload)` is awaited before it is
+  // forgotten here. Errors: `Problem`; then it is still here, and may be tried again.
+  async finish({ isHeard = true, landed = async () => {} } = {}) {
+    await this.#writing;
+    const upload = await this.#upload.finish({ signal: this.#controller.signal, isHeard });
+    await landed(upload);
     await this.#store.remove(this.recording.id);
     this.#release();
     return upload;
@@ -88,7 +115,8 @@ export class OpenRecording {
     await this.#store.append({ ...this.recording, bytes }, this.#pieces, piece);
     this.recording.bytes = bytes;
     this.#pieces += 1;
-    if (this.#pieces % PIECES_A_TIME === 0 && !this.#controller.signal.aborted) this.#upload.sendSoFar(this.#controller.signal);
+    // It waits for what is written, which this is a part of.
+    if (this.#pieces % PIECES_A_TIME === 0) this.send();
   }
 }
 

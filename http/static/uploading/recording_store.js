@@ -1,10 +1,10 @@
 // Recordings that are not uploaded yet, kept in the browser (IndexedDB), so that a crash costs seconds.
 //
-// A recording is `{ id, sessionId, memberId, name, takeOf, offsetSeconds, channels, sampleRate, startedAt, place, bytes }`:
-// `place` is where its bytes go (null before that is known), `bytes` how many bytes of sound are kept. Its pieces are
-// of equal length but for the last. Whoever records holds its lock, so that other tabs leave it alone; the lock goes
-// with the tab. When there is no room, or no IndexedDB (as in some private windows), pieces stay in memory, and
-// `isSafe` is false.
+// A recording is `{ id, sessionId, memberId, run, pass, name, takeOf, offsetSeconds, channels, sampleRate, startedAt, place,
+// bytes }`: `run` is the same for all passes of a loop, and `pass` which one it is; `place` is where its bytes go (null
+// before that is known), `bytes` how many bytes of sound are kept. Its pieces are of equal length but for the last. Whoever
+// records holds its lock, so that other tabs leave it alone; the lock goes with the tab. When there is no room, or no
+// IndexedDB (as in some private windows), pieces stay in memory, and `isSafe` is false.
 
 const DATABASE = "omnisonic";
 const VERSION = 1;

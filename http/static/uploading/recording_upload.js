@@ -31,6 +31,7 @@ export class RecordingUpload {
   #offset = null;
   #running = Promise.resolve();
   #isSending = false;
+  #isFinishing = false;
   #isThere = false;
 
   // `recording` is as in the store, and is changed there; `source` has `piece(number)`, each of `pieceBytes` but the
@@ -43,7 +44,7 @@ export class RecordingUpload {
 
   // Send what there is, as far as that works now. Never raises.
   sendSoFar(signal) {
-    if (this.#isSending) return this.#running;
+    if (this.#isSending || this.#isFinishing) return this.#running;
     this.#isSending = true;
     this.#running = this.#sendAvailable(signal)
       .catch((problem) => {
@@ -54,14 +55,23 @@ export class RecordingUpload {
     return this.#running;
   }
 
-  // Send the rest, and say that it is all. The upload. Errors: `Problem`; what `signal` was aborted with.
-  async finish({ signal, progress = () => {} }) {
-    await this.#running;
+  // Send the rest, and say that it is all. The upload; of a track, it is then the take that is heard if `isHeard`. Errors:
+  // `Problem`; what `signal` was aborted with.
+  async finish({ signal, isHeard = true }) {
+    this.#isFinishing = true;
+    try {
+      await this.#running;
+      return await this.#finish(signal, isHeard);
+    } finally {
+      this.#isFinishing = false;
+    }
+  }
+
+  async #finish(signal, isHeard) {
     for (let failures = 0; ; ) {
       try {
         const sent = await this.#step(signal, true);
-        progress(this.#offset, this.#size);
-        if (sent) return await this.#find();
+        if (sent) return await this.#find(isHeard);
         failures = 0;
       } catch (problem) {
         signal.throwIfAborted();
@@ -157,14 +167,14 @@ export class RecordingUpload {
     return body;
   }
 
-  // The upload has the address's last part as its id. Now it goes where it was played, and is what is heard.
-  async #find() {
+  // The upload has the address's last part as its id. Now it goes where it was played.
+  async #find(isHeard) {
     const { place, offsetSeconds, takeOf } = this.#recording;
     const path = `/api/upload/${place.split("/").pop()}`;
     const { upload } = await ask("GET", path);
-    const isPlaced = Math.abs(upload.offsetSeconds - offsetSeconds) < SAME_S && (!takeOf || upload.chosen);
-    if (isPlaced) return upload;
-    return (await ask("PATCH", path, { offsetSeconds, ...(takeOf ? { chosen: true } : {}) })).upload;
+    const isChosen = !takeOf || !isHeard || upload.chosen;
+    if (isChosen && Math.abs(upload.offsetSeconds - offsetSeconds) < SAME_S) return upload;
+    return (await ask("PATCH", path, { offsetSeconds, ...(isChosen ? {} : { chosen: true }) })).upload;
   }
 
   #goesOn(problem) {

@@ -12,6 +12,12 @@ VALUES ($1, $2, $3, $4, $4::bigint IS NULL, now() + $5::interval, $6)
 RETURNING {_COLUMNS}
 """
 
+TRACK_TO_BE: Final = """
+-- $1 user, $2 session, $3 one of their resumables in it. The track that its upload will be in.
+SELECT coalesce(track_id, id)::text FROM resumable_uploads
+WHERE id = $3 AND user_id = $1 AND session_id = $2 AND expires_at > now()
+"""
+
 GET: Final = f"""
 -- $1 sign-in, $2 resumable. One row, as soon as the sign-in holds; NULLs when there is none of theirs.
 SELECT {_COLUMNS}

@@ -67,7 +67,8 @@ class ResumableStore:
     ) -> Resumable:
         """Create one of `size` bytes, which count towards the quota. With None, each byte counts when it arrives.
 
-        `take_of` is a track of the session, or an upload in it, of which it will be another take.
+        `take_of` is a track of the session, or an upload in it, of which it will be another take. It may also be an
+        upload of theirs that is not finished yet: finish that one first.
 
         Raises:
             NoSuchSession, ListenersChangeNothing, NoSuchTrack, QuotaExceeded
@@ -78,7 +79,7 @@ class ResumableStore:
                 user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
                 await check_quota(connection, user, 1 if size is None else size, self._quota_bytes)
-                track = None if take_of is None else await find_track(connection, session, take_of)
+                track = await _find_track_to_be(connection, user, session, take_of)
                 row = await connection.fetchrow(statements.CREATE, user, session, file_name, size, life, track)
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
@@ -221,6 +222,16 @@ class ResumableStore:
         if not row["is_gone"]:
             raise NoSuchResumable
         return list(row["keys"])
+
+
+async def _find_track_to_be(
+    connection: Connection, user: UserId, session: SessionId | None, take_of: str | None
+) -> TrackId | None:
+    """The track, which may come with an upload that is not finished. Errors: `NoSuchTrack`."""
+    if take_of is None:
+        return None
+    found = await connection.fetchval(statements.TRACK_TO_BE, user, uuid_or_none(session or ""), uuid_or_none(take_of))
+    return str(found) if found is not None else await find_track(connection, session, take_of)
 
 
 async def _find_track_if_there(connection: Connection, session: SessionId | None, track: str | None) -> TrackId | None:

@@ -24,6 +24,24 @@ def changes(web: Web, since: int) -> list[tuple[str, Any]]:
     return [(kind, payload) for _, kind, payload in published_events(web)[since:]]
 
 
+def test_takes_arrive_for_a_track_whose_first_upload_is_not_finished(web: Web) -> None:
+    """As the passes of a loop do. Nobody else's unfinished upload will do, nor one of another session."""
+    ada, bob = (web.sign_up(f"{name}@example.com") for name in ("ada", "bob"))
+    session = make(ada)
+    share(ada, session, bob)
+    here = {"size": len(SOUND), "sessionId": session["id"]}
+    first = begun(ada, filename="bass.wav", **here)
+    track = first.rpartition("/")[2]
+    second = begun(ada, filename="bass take 2.wav", takeOf=track, **here)
+    third = begun(ada, filename="bass take 3.wav", takeOf=second.rpartition("/")[2], **here)
+    for other in (begin(bob, takeOf=track, **here), begin(ada, sessionId=make(ada)["id"], takeOf=track)):
+        assert (other.status_code, other.json()["code"]) == (404, "track_not_found")
+    for place in (first, second, third):
+        assert piece(ada, place, 0, SOUND).status_code == 204
+        upload = ada.get(f"/api/upload/{place.rpartition('/')[2]}").json()["upload"]
+        assert (upload["takeOf"], upload["name"], upload["chosen"]) == (track, "bass", place == first)
+
+
 def test_a_band_records_takes_and_chooses_one(web: Web) -> None:
     """From the first take to the bin; each upload that changes is told whole, and a choice is undone."""
     ada, bob = (web.sign_up(f"{name}@example.com") for name in ("ada", "bob"))

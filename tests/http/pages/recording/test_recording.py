@@ -111,6 +111,61 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     assert visit.pages[-1].evaluate("localStorage.getItem('omnisonic.recordings')") is None
 
 
+def test_each_pass_of_a_loop_is_a_take_as_long_as_the_loop(visit: Visit, site: Web) -> None:
+    """To the sample. A short rest of a pass is dropped, the newest take is heard, and what was cut off can be kept."""
+    session = new_session(site, "Ada")
+    tempo = 229.9
+    assert person(site, "Ada").patch(f"/api/sessions/{session}", json={"tempoBpm": tempo}).status_code == 200
+    loop_frames = int(16 * 60 / tempo * RATE_HZ + 0.5)
+    assert loop_frames % 2 == 1  # a chunk of RIFF then has a byte that is no sound
+    page = visit(studio(session), who="Ada")
+    page.keyboard.press("l")
+    page.keyboard.press("r")
+    strip(page).get_by_role("button", name="Use the microphone").click()
+    expect(status(page)).to_have_text("Ready. Press Record, or the key R.")
+    expect(strip(page)).to_contain_text("The loop is on: each pass becomes a take.")
+    strip(page).get_by_label("Count in one bar").uncheck()
+    page.keyboard.press("r")
+    for number in (1, 2, 3):
+        expect(status(page)).to_have_text(f"Recording, take {number}")
+    page.keyboard.press("r")
+    expect(status(page)).to_have_text(
+        "Saved: 2 takes. Recording 1 take 2 is heard. The last pass was shorter than two seconds. It is not kept."
+    )
+    newest, oldest = list_stems(site, session)
+    assert {newest["takeOf"], oldest["takeOf"]} == {oldest["id"]}
+    assert [(take["fileName"], take["offsetSeconds"], take["chosen"]) for take in (newest, oldest)] == [
+        ("Recording 1 take 2.wav", 0, True),
+        ("Recording 1.wav", 0, False),
+    ]
+    assert [frames_of(site, take["id"]) for take in (newest, oldest)] == [loop_frames, loop_frames]
+
+    # Undo takes back which one is heard.
+    page.keyboard.press("Control+z")
+    eventually(lambda: [take["chosen"] for take in list_stems(site, session)] == [False, True], what="the undo")
+
+    # The tab goes in the third pass of the next recording: all of it is offered at once, and kept in its order.
+    page.get_by_role("button", name="To the start").click()
+    strip(page).get_by_role("button", name="Record", exact=True).click()
+    expect(status(page)).to_have_text("Recording, take 3")
+    expect(strip(page).get_by_label("Length")).to_have_text("0:03")
+    page.close(run_before_unload=False)
+    offer = visit.reopened(page, studio(session)).get_by_role("region", name="Unfinished recording")
+    expect(offer).to_contain_text("A recording of 3 takes (0:10) was not finished: Recording 2 to Recording 2 take 3.")
+    offer.get_by_role("button", name="Keep it").click()
+    expect(offer).to_contain_text("Saved: Recording 2 to Recording 2 take 3.")
+    third, second, first = list_stems(site, session)[:3]
+    assert {take["takeOf"] for take in (first, second, third)} == {first["id"]}
+    assert [take["chosen"] for take in (first, second, third)] == [False, False, True]
+    assert [frames_of(site, take["id"]) for take in (first, second, third)] == [loop_frames, loop_frames, 2 * RATE_HZ]
+
+
+def frames_of(site: Web, upload: str) -> int:
+    """How many frames its file has."""
+    content = person(site, "Ada").get(f"/api/upload/{upload}/content").content
+    return int(soundfile.info(io.BytesIO(content)).frames)
+
+
 def lag_s(heard: Sound) -> float:
     """How much later the band is in `heard` than in its own file, in seconds."""
     whole = np.zeros(2 ** int(np.ceil(np.log2(2 * len(BAND)))))
