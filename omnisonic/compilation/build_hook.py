@@ -5,6 +5,7 @@ Without it the wheel is pure and needs no compiler. A checkout, which is install
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -28,13 +29,21 @@ class CompilingHook(BuildHookInterface[Any]):
         """Compile into the folder of builds, and add the result to the wheel."""
         if version == "editable" or not _is_wanted():
             return
-        built = Path(self.directory, "compiled")
+        built = self._built_folder()
         command = [sys.executable, "-m", "omnisonic.compilation", "--into", str(built)]
         subprocess.run(command, cwd=self.root, check=True)
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
         abi = EXTENSION_SUFFIXES[0].split(".")[1]
         build_data["force_include"][str(built)] = f"omnisonic/compilation/built/{abi}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what is in the wheel now."""
+        del version, build_data, artifact_path
+        shutil.rmtree(self._built_folder(), ignore_errors=True)
+
+    def _built_folder(self) -> Path:
+        return Path(self.directory, "compiled")
 
 
 def _is_wanted() -> bool:

@@ -117,7 +117,7 @@ def _check_compiler() -> None:
 def _run_mypyc(modules: Sequence[str], into: Path) -> None:
     """Compile modules below the current folder."""
     from mypyc.build import mypycify
-    from setuptools import Distribution
+    from setuptools import Distribution  # type: ignore[import-untyped]
 
     paths = [f"{name.replace('.', '/')}.py" for name in modules]
     extensions = mypycify([*_OPTIONS, *paths], opt_level="3", debug_level="0", group_name=GROUP)

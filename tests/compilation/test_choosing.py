@@ -19,7 +19,7 @@ from omnisonic.compilation import ABI, LIBRARY, SOURCES, SUFFIX
 
 MODULE: Final = "omnisonic.wire.frames"
 SOURCE: Final = "wire/frames.py"
-COMPILE_S: Final = 120.0
+COMPILE_S: Final = 300.0
 IMPORT_S: Final = 30.0
 COMPILE: Final = f"""
 from omnisonic.compilation import built_folder
