@@ -20,6 +20,7 @@ from typing import Final, Protocol, assert_never
 
 import trio
 
+from omnisonic import __version__
 from omnisonic.actors.cluster.claims import ClaimedRooms
 from omnisonic.actors.cluster.edges import EdgeRooms
 from omnisonic.actors.cluster.lease import Lease
@@ -35,6 +36,7 @@ from omnisonic.actors.rooms.registry import Registry
 from omnisonic.models import RoomId
 from omnisonic.stores.bus import Bus
 from omnisonic.stores.room_memory import RoomMemoryStore
+from omnisonic.wire.gateway_info import GatewayInfo, encode_info
 from omnisonic.wire.peer_messages import (
     Answer,
     Ask,
@@ -108,7 +110,11 @@ class Cluster:
         self.save_room: Callable[[RoomId], Awaitable[None]] | None = None
         self.inspection: PeerInspection | None = None
         self.store = store
-        self.lease = Lease(store, self, lambda: f"{name}:{secrets.token_urlsafe(RUN_BYTES)}", name.encode)
+
+        def tell() -> bytes:
+            return encode_info(GatewayInfo(name, __version__, now_ms()))
+
+        self.lease = Lease(store, self, lambda: f"{name}:{secrets.token_urlsafe(RUN_BYTES)}", tell)
         self.links = PeerLinks(bus, self.lease.run, self)
         self.edges = EdgeRooms(registry, self.links, trio.current_time)
         self.owned = OwnedRooms(registry, self.edges, self.links)

@@ -60,13 +60,11 @@ class PeerLinkEvents(Protocol):
 class PeerLinks:
     """The links of one run of this gateway. A peer is named by its run."""
 
-    def __init__(
-        self, bus: Bus, run: str, events: PeerLinkEvents, now_s: Callable[[], float] = trio.current_time
-    ) -> None:
+    def __init__(self, bus: Bus, run: str, events: PeerLinkEvents, now_s: Callable[[], float] | None = None) -> None:
         self.run_name = run
         self._bus = bus
         self._events = events
-        self._now_s = now_s
+        self._now_s = now_s or trio.lowlevel.current_clock().current_time  # on any thread, unlike `trio.current_time`
         self._links: dict[str, Link] = {}
         self._publishing: set[str] = set()
         self._new_number = count(1).__next__

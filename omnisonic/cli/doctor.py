@@ -12,7 +12,8 @@ from typing import Final
 
 import typer
 
-from omnisonic.cli.doctor_checks import CHECKS, CheckFailed
+from omnisonic.cli.check_failed import CheckFailed
+from omnisonic.cli.doctor_checks import CHECKS
 from omnisonic.errors import BadSettings, OmnisonicError
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings

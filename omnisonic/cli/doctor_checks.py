@@ -12,11 +12,13 @@ from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from omnisonic import compilation
+from omnisonic.cli.check_failed import CheckFailed, CheckWarning
+from omnisonic.cli.doctor_cluster import check_cluster
 from omnisonic.cli.room_class import load_room_class
 from omnisonic.cli.rooms.gateway_urls import local_gateway
 from omnisonic.cli.service_urls import find_database_url, find_redis_url
 from omnisonic.cli.storage import create_storage
-from omnisonic.errors import BadSettings, OmnisonicError, Unavailable
+from omnisonic.errors import BadSettings, Unavailable
 from omnisonic.http.api.gateway import GatewayReadiness, host_header, local_url, open_probe_client
 from omnisonic.http.core.http_client import httpx
 from omnisonic.process.sandbox import missing_layers
@@ -43,22 +45,6 @@ CONTENT: Final = b"Is anybody there?\n"
 _KEY_BYTES: Final = 8
 
 Check: TypeAlias = Callable[[Settings], Awaitable[str]]
-
-
-class CheckFailed(OmnisonicError):
-    """Something is wrong; `mend` says what to do."""
-
-    is_warning = False
-
-    def __init__(self, message: str, mend: str) -> None:
-        super().__init__(message)
-        self.mend = mend
-
-
-class CheckWarning(CheckFailed):
-    """It works, but may be a mistake."""
-
-    is_warning = True
 
 
 async def check_settings(_settings: Settings) -> str:
@@ -303,6 +289,7 @@ CHECKS: Final[dict[str, tuple[Check, str]]] = {
         "Let the worker drop root's rights (CAP_SETUID, CAP_SETGID), or run as an ordinary user.",
     ),
     "web": (check_web, "Look at what `omnisonic serve` prints under web."),
+    "cluster": (check_cluster, "See that REDIS_URL is right and its server runs."),
     "gateway": (check_gateway, "Look at what `omnisonic serve` prints under gateway."),
 }
 """Each check by its name, and what to do when it fails without saying so itself."""

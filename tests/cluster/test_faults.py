@@ -24,11 +24,13 @@ SETTINGS: Final = {"GATEWAY_CLUSTER": "on", "MEMBER_RATE_PER_S": "0", "PRESENCE_
 
 
 @contextmanager
-def gateways(valkey: ValkeyServer, count: int) -> Iterator[list[Command]]:
+def gateways(valkey: ValkeyServer, count: int, **settings: str) -> Iterator[list[Command]]:
     """So many gateways at one Valkey, each of which accepts connections."""
     with ExitStack() as stack:
         commands = [
-            stack.enter_context(running("gateway", REDIS_URL=valkey.url, GATEWAY_ID=f"g{number}", **SETTINGS))
+            stack.enter_context(
+                running("gateway", REDIS_URL=valkey.url, GATEWAY_ID=f"g{number}", **(SETTINGS | settings))
+            )
             for number in range(count)
         ]
         for command in commands:
