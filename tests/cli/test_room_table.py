@@ -16,12 +16,14 @@ from omnisonic.cli.rooms.table import (
     format_rate,
     format_size,
     make_view,
+    rows_of,
     sort_rows,
 )
 from omnisonic.wire.inspection import NotAnswering, Rooms
-from omnisonic.wire.inspection_lines import RoomLine
+from omnisonic.wire.inspection_lines import GatewayLine, RoomLine
 
 bounded = settings(max_examples=200)
+GATEWAY = GatewayLine("a:1", 1, "1.0", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 LINE = RoomLine("jam", 1, "live", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
@@ -44,7 +46,7 @@ def test_sixty_characters_hold_what_matters() -> None:
 def test_every_column_sorts(by: str) -> None:
     """Both ways are each other's opposite, where nothing is equal."""
     rows = [
-        Row(f"g{number}", RoomLine(f"r{number}", number, ORDER[number], f"n{number}", *[number] * 14))
+        Row(f"g{number}", RoomLine(f"r{number}", number, ORDER[number], f"n{number}", *[number] * 14, None))
         for number in (3, 1, 2)
     ]
     assert sort_rows(rows, by) == sort_rows(rows, by, reverse=True)[::-1]
@@ -82,3 +84,15 @@ def test_figures_are_short() -> None:
     assert [format_rate(each) for each in (0, 9.96, 99.94, 12_345.6)] == ["0.0", "10.0", "99.9", "12,346"]
     assert [format_size(each) for each in (0, 999, 1024, 262_144)] == ["0", "999", "1 K", "256 K"]
     assert [format_duration(each) for each in (0, 59.9, 61, 3661, 100_000)] == ["0 s", "59 s", "1:01", "1:01:01", "1 d"]
+
+
+def test_a_room_is_listed_as_its_owners() -> None:
+    """Where the owner is asked, too. Otherwise the edge says whose it is; and rooms of one name may be several."""
+    a, b, c = (msgspec.structs.replace(GATEWAY, name=name) for name in ("a:1", "b:1", "c:1"))
+    edge = msgspec.structs.replace(LINE, state="edge", owner="a:1")
+    views = [View("at a", (LINE,), a), View("at b", (edge,), b), View("at c", (LINE,), c)]
+    assert [row.gateway for row in rows_of(views)] == ["at a", "at c"]
+    assert [row.gateway for row in rows_of(views[1:])] == ["at b", "at c"]
+    assert [row.gateway for row in rows_of([View("at a", (), a), views[1]])] == ["at b"], "it is not there yet"
+    of_worker = msgspec.structs.replace(edge, owner="a:1/2")
+    assert [row.gateway for row in rows_of([views[0], View("at b", (of_worker,), b)])] == ["at a"]

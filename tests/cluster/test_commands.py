@@ -1,16 +1,18 @@
 """What commands show of a cluster of real gateways on a real Valkey: `omnisonic rooms`, `omnisonic doctor`, metrics."""
 
 import json
+import sys
 from functools import partial
 from typing import Any, Final
 
 import httpx
+import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from omnisonic.observability.metrics import OF_CLUSTERS, OF_PEERS
-from tests.cli.running import Command, completed, eventually
-from tests.cluster.test_faults import gateways, members
+from tests.cli.running import Command, completed, eventually, running
+from tests.cluster.test_faults import SETTINGS, gateways, members
 from tests.inspectors import TOKEN
 from tests.valkey_server import ValkeyServer
 
@@ -128,3 +130,24 @@ async def test_doctor_knows_the_cluster(valkey: ValkeyServer) -> None:
             assert leases in off["detail"]
             commands[1].kill()
             await trio.to_thread.run_sync(partial(eventually, is_alone, what="the lease of the other has ended"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands connections from process to process")
+async def test_a_gateway_of_several_workers_asks_owners_too(valkey: ValkeyServer) -> None:
+    """A room of another gateway is shown, and each of its workers is in the cluster."""
+    several = {"REDIS_URL": valkey.url, "GATEWAY_ID": "several", "GATEWAY_WORKERS": "2"}
+    with gateways(valkey, 1, **OPEN) as (owner,), running("gateway", **(SETTINGS | OPEN | several)) as workers:
+        async with members([owner, workers], "ada", "bob"):
+            shown = (await rooms("show", "jam", at=[workers]))["rooms"]
+            assert [member["member"] for room in shown for member in room["members"]] == ["ada", "bob"]
+            assert [room["owner"] for room in shown] == [f"g0:{port_of(owner)}"]
+            (line,) = (await rooms("ls", at=[workers]))["rooms"]
+            assert (line["state"], line["members"]) == ("edge", 1)
+            (node,) = (await rooms("tree", at=[workers]))["gateways"]
+            names = [f"several:{port_of(workers)}/{number}" for number in (1, 2)]
+            assert sorted(cluster["gateway"] for cluster in node["cluster"]) == names
+        async with members([workers, owner], "eve", "joe"):
+            (shown_elsewhere,) = (await rooms("show", "jam", at=[owner]))["rooms"]
+            assert shown_elsewhere["line"]["room"] == "jam"
+            everywhere = await rooms("ls", at=[owner, workers])
+            assert len(everywhere["rooms"]) == 1
