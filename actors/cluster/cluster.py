@@ -24,6 +24,7 @@ from omnisonic import __version__
 from omnisonic.actors.cluster.claims import ClaimedRooms
 from omnisonic.actors.cluster.edges import EdgeRooms
 from omnisonic.actors.cluster.lease import Lease
+from omnisonic.actors.cluster.link import QUEUE_BYTES
 from omnisonic.actors.cluster.links import PeerLinks
 from omnisonic.actors.cluster.moving import move_members
 from omnisonic.actors.cluster.owning import OwnedRooms
@@ -50,6 +51,7 @@ from omnisonic.wire.peer_messages import (
     OwnerClose,
     OwnerPush,
     OwnerTurn,
+    Part,
     PeerMessage,
 )
 from omnisonic.wire.recovery import Position
@@ -91,6 +93,7 @@ class PeerInspection(Protocol):
 class Cluster:
     """One gateway in its cluster. `name` is the gateway's; each run adds something of its own.
 
+    `history_bytes` is what a room remembers at most: members who enter get it over the links.
     `save_room` saves what a program's room has of its own, before another gateway goes on with it.
     """
 
@@ -103,6 +106,7 @@ class Cluster:
         name: str,
         now_ms: Callable[[], int],
         grace_s: float,
+        history_bytes: int,
     ) -> None:
         self._gateway = gateway
         self._registry = registry = gateway.registry
@@ -115,8 +119,8 @@ class Cluster:
             return encode_info(GatewayInfo(name, __version__, now_ms()))
 
         self.lease = Lease(store, self, lambda: f"{name}:{secrets.token_urlsafe(RUN_BYTES)}", tell)
-        self.links = PeerLinks(bus, self.lease.run, self)
-        self.edges = EdgeRooms(registry, self.links, trio.current_time)
+        self.links = PeerLinks(bus, self.lease.run, self, queue_bytes=QUEUE_BYTES + history_bytes)
+        self.edges = EdgeRooms(registry, self.links, trio.current_time, now_ms)
         self.owned = OwnedRooms(registry, self.edges, self.links)
         self.claims = ClaimedRooms(
             store,
@@ -251,7 +255,7 @@ class Cluster:
             case Answer():
                 if self.inspection is not None:
                     self.inspection.on_answer(peer, message)
-            case Beat():
+            case Beat() | Part():
                 pass
             case _ as never:
                 assert_never(never)

@@ -2,8 +2,8 @@
 
 It passes on what members do and say, and writes to them what the owner says, as the owner does for its own members. It
 knows how far they have heard the room's order, and goes on from there with another owner, or after a loss. While it is
-**paused** the owner may not hear it: what members say waits. Members enter a few at a time: the owner sends each of
-them a `welcome` with the whole roster, and what they have missed, and a link has no place for those of a whole room.
+**paused** the owner may not hear it: what members say waits. Members enter a few at a time
+(`omnisonic.actors.cluster.entry_window`): a link has no place for what those of a whole room get.
 
 Owned by `omnisonic.actors.cluster.edges`; plain calls, on the trio thread.
 
@@ -13,17 +13,16 @@ Overload: what waits, or is not taken by the owner yet, is bounded as the mailbo
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
 
+from omnisonic.actors.cluster.edge_context import EdgeContext
+from omnisonic.actors.cluster.entry_window import entry_limit, entry_size
 from omnisonic.actors.cluster.moving import join_mail, transfer
-from omnisonic.actors.cluster.remote_members import Send
 from omnisonic.actors.cluster.shared_view import SharedView
 from omnisonic.actors.cluster.tail import Tail
+from omnisonic.actors.cluster.untaken import Untaken
 from omnisonic.actors.connections.connection import LOST, Connection
 from omnisonic.actors.rooms.batch import apply_edits
 from omnisonic.actors.rooms.mailbox import (
-    DATA_BYTES,
-    DATA_FRAMES,
     ChangeRole,
     ClientMessages,
     Control,
@@ -46,9 +45,6 @@ from omnisonic.wire.peer_messages import (
 )
 from omnisonic.wire.recovery import Position
 
-ENTERING: Final = 8
-"""This many members enter at once: a `welcome` and what they have missed may be more than a megabyte for each."""
-
 
 @dataclass(slots=True, eq=False)
 class EdgeMember:
@@ -59,41 +55,27 @@ class EdgeMember:
     is_in: bool = False
 
 
-class Counter:
-    """Numbers that rise, for all edge rooms of one gateway together."""
-
-    __slots__ = ("last",)
-
-    def __init__(self) -> None:
-        self.last = 0
-
-    def next(self) -> int:
-        """The next number."""
-        self.last += 1
-        return self.last
-
-
 class EdgeRoom:
     """A room at another gateway, `owner`."""
 
-    def __init__(self, room_id: RoomId, owner: str, send: Send, numbers: Counter) -> None:
+    def __init__(self, room_id: RoomId, owner: str, context: EdgeContext) -> None:
         self._room_id = room_id
         self.owner = owner
         self.is_paused = False
-        self.is_handed_over = False
-        """The owner has said what it has taken: nothing else that was sent to it was handled."""
         self.tail = Tail()
-        self.view = SharedView()
-        self._send = send
-        self._numbers = numbers
+        self.view = SharedView(context.now_ms)
+        self._context = context
+        self._send = context.send
+        self._numbers = context.numbers
         self._members: dict[ConnectionNumber, EdgeMember] = {}
         self._by_connection: dict[Connection, EdgeMember] = {}
         self._entering = 0
         """How many members are not in yet."""
+        self._window = context.window_of(owner)
+        self._expected: int | None = None
+        """What the one got who entered last, in bytes; None when that is not known."""
         self._waiting = Mailbox()
-        self._untaken: deque[tuple[int, ClientMessages]] = deque()
-        """What was sent and the owner has not taken yet, as far as is known."""
-        self._untaken_frames = self._untaken_bytes = 0
+        self.untaken = Untaken()
 
     def __len__(self) -> int:
         """How many connections are in it, or about to be."""
@@ -118,10 +100,8 @@ class EdgeRoom:
     def tell(self, mail: Control) -> None:
         match mail:
             case Join(connection=Connection() as connection):
-                if self.is_paused or self._entering >= ENTERING:
+                if not self._enters(mail, connection):
                     self._waiting.tell(mail)
-                else:
-                    self._join(mail, connection)
             case ChangeRole(connection=Connection() as connection) | Leave(connection=Connection() as connection):
                 member = self._by_connection.get(connection)
                 if member is None:
@@ -132,6 +112,8 @@ class EdgeRoom:
                 else:
                     self._forget(member)
                     self._send(self.owner, EdgeLeave(self._room_id, member.number, mail.reason, mail.is_final))
+                    if not member.is_in:
+                        self._let_others_in()
             case _:
                 raise AssertionError(f"{type(mail).__name__} is not for an edge room")
 
@@ -141,7 +123,12 @@ class EdgeRoom:
             return self._waiting.offer(messages)
         return member is None or self._pass_on(member, messages)
 
-    def _join(self, join: Join, connection: Connection) -> None:
+    def _enters(self, join: Join, connection: Connection) -> bool:
+        """Let this member enter, unless they have to wait."""
+        if self.is_paused or self._entering >= entry_limit(self._expected):
+            return False
+        if not self._window.take(connection, self._expected, self):
+            return False
         member = EdgeMember(connection, self._numbers.next())
         self._members[member.number] = self._by_connection[connection] = member
         self._entering += 1
@@ -159,15 +146,13 @@ class EdgeRoom:
                 join.is_rejoin,
             ),
         )
+        return True
 
     def _pass_on(self, member: EdgeMember, messages: ClientMessages) -> bool:
-        frames = self._untaken_frames + len(messages.frames)
-        size = self._untaken_bytes + messages.size
-        if frames > DATA_FRAMES or size > DATA_BYTES:
+        if not self.untaken.has_place_for(messages):
             return False
-        self._untaken_frames, self._untaken_bytes = frames, size
         number = self._numbers.next()
-        self._untaken.append((number, messages))
+        self.untaken.add(number, messages)
         self._send(self.owner, EdgeSaid(self._room_id, member.number, messages.frames, number))
         return True
 
@@ -175,14 +160,16 @@ class EdgeRoom:
 
     def take_turn(self, turn: OwnerTurn, now_s: float) -> None:
         """Write to every member what a turn of the room has for them."""
-        self.confirm(turn.taken)
+        self.untaken.confirm(turn.taken)
         self.tail.add(Position(turn.epoch, turn.offset), turn.stream, now_s)
         opening, edits, stream = turn.opening, turn.edits, turn.stream
         self._see(turn)
         for number, (frame, replay) in opening.items():
             member = self._members.get(number)
             if member is not None:
-                self._entering -= not member.is_in
+                if not member.is_in:
+                    self._end_entering(member)
+                    self._expected = entry_size(frame, replay, edits.get(number, ()))
                 member.is_in = True
                 if frame:
                     member.connection.push(frame)
@@ -199,7 +186,7 @@ class EdgeRoom:
                 if not member.is_in and number in edits and (data := apply_edits(edits[number], stream)):
                     member.connection.push(data)
                 self._close(member, code, reason)
-        self._let_in()
+        self._let_others_in()
 
     def _see(self, turn: OwnerTurn) -> None:
         if self.view.is_known:
@@ -219,28 +206,31 @@ class EdgeRoom:
         member = self._members.get(message.conn)
         if member is not None:
             self._close(member, message.code, message.reason)
-            self._let_in()
+            self._let_others_in()
 
     def _close(self, member: EdgeMember, code: int, reason: str) -> None:
         self._forget(member)
         member.connection.close(Closing(CloseCode(code), reason))
 
     def _forget(self, member: EdgeMember) -> None:
-        self._entering -= not member.is_in
+        if not member.is_in:
+            self._end_entering(member)
         del self._members[member.number]
         del self._by_connection[member.connection]
 
-    def _let_in(self) -> None:
-        """Let those enter who wait for others to be in."""
-        if self._waiting and not self.is_paused and self._entering <= ENTERING // 2:
-            self.resume()
+    def _end_entering(self, member: EdgeMember) -> None:
+        self._entering -= 1
+        self._window.give_back(member.connection)
 
-    def confirm(self, taken: int) -> None:
-        """The owner has taken what was sent up to this number."""
-        while self._untaken and self._untaken[0][0] <= taken:
-            _, messages = self._untaken.popleft()
-            self._untaken_frames -= len(messages.frames)
-            self._untaken_bytes -= messages.size
+    def _let_others_in(self) -> None:
+        """Let those enter, here and in other rooms, who wait for others to be in."""
+        self.let_in()
+        self._window.call_waiting()
+
+    def let_in(self) -> None:
+        """Let those enter who wait for others to be in."""
+        if self._waiting and not self.is_paused and self._entering <= entry_limit(self._expected) // 2:
+            self.resume()
 
     # Going on elsewhere
 
@@ -252,16 +242,18 @@ class EdgeRoom:
 
     def join_again(self, owner: str) -> None:
         """Enter again with all members, at this owner."""
-        self.owner = owner
         self.view.is_known = False
-        joins, untaken = self._take_out(), self._take_untaken()
+        if self._entering and owner == self.owner:
+            self._expected = None  # what they got was lost: it may be more than a link has place for
+        joins, untaken = self._take_out(), self.untaken.take_all()
+        self.owner, self._window = owner, self._context.window_of(owner)
         waiting, self._waiting = self._waiting, Mailbox()
         self.is_paused, is_paused = False, self.is_paused
         for _, join in joins:
             self.tell(join)
         for mail in [mail for mail in waiting.queue if isinstance(mail, Join)]:
             self.tell(mail)
-        self.is_paused = is_paused
+        self.is_paused = is_paused and bool(self._members)  # nobody would tell that it is heard again
         for messages in untaken:
             self.offer(messages)
         waiting.queue = deque(mail for mail in waiting.queue if not isinstance(mail, Join))
@@ -277,25 +269,17 @@ class EdgeRoom:
         for connection, join in self._take_out():
             connection.move(room)
             room.tell(join)
-        for messages in self._take_untaken():
+        for messages in self.untaken.take_all():
             room.offer(messages)
         waiting, self._waiting = self._waiting, Mailbox()
         transfer(waiting, room)
 
-    def _take_untaken(self) -> list[ClientMessages]:
-        """Take out what was sent and not handled. What may have been handled is dropped."""
-        untaken = [messages for _, messages in self._untaken] if self.is_handed_over else []
-        self._untaken.clear()
-        self._untaken_frames = self._untaken_bytes = 0
-        self.is_handed_over = False
-        return untaken
-
     def _take_out(self) -> list[tuple[Connection, Join]]:
         """Take out all members, each with how they enter again: those who were in have heard all up to here."""
         members, position = list(self._members.values()), self.tail.position
-        self._members.clear()
-        self._by_connection.clear()
-        self._entering = 0
+        for member in members:
+            self._forget(member)
+        self._window.stop_waiting(self)
         joins: list[tuple[Connection, Join]] = []
         for member in members:
             connection = member.connection

@@ -12,8 +12,11 @@ Crash: with the gateway. Shutdown: connections are closed by the gateway.
 import logging
 from collections.abc import Callable, Iterator
 from typing import Final
+from weakref import WeakValueDictionary
 
-from omnisonic.actors.cluster.edge_room import Counter, EdgeRoom
+from omnisonic.actors.cluster.edge_context import EdgeContext
+from omnisonic.actors.cluster.edge_room import EdgeRoom
+from omnisonic.actors.cluster.entry_window import EntryWindow
 from omnisonic.actors.cluster.links import PeerLinks
 from omnisonic.actors.cluster.moving import move_members, transfer
 from omnisonic.actors.cluster.shared_view import SharedView
@@ -33,16 +36,20 @@ _log = logging.getLogger(__name__)
 
 
 class EdgeRooms:
-    """The edge rooms of one gateway. `now_s` is monotonic seconds."""
+    """The edge rooms of one gateway. `now_s` is monotonic seconds, `now_ms` the server's clock."""
 
-    def __init__(self, registry: Registry, links: PeerLinks, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, registry: Registry, links: PeerLinks, now_s: Callable[[], float], now_ms: Callable[[], int]
+    ) -> None:
         self.is_draining = False
         self.rejoins = 0
         """How many members have entered their room again, because packets were lost, or it has another owner."""
         self._registry = registry
         self._links = links
         self._now_s = now_s
-        self._numbers = Counter()
+        self._context = EdgeContext(links.send, self._window_of, now_ms)
+        self._windows = WeakValueDictionary[str, EntryWindow]()
+        """How members enter at each owner; each is held by the edge rooms of that owner."""
         self._rooms: dict[RoomId, EdgeRoom] = {}
         self._claiming: set[RoomId] = set()
         """Edge rooms for which a claim is under way."""
@@ -88,7 +95,7 @@ class EdgeRooms:
         room_id = actor.room_id
         edge = self._rooms.get(room_id)
         if edge is None:
-            edge = self._rooms[room_id] = EdgeRoom(room_id, owner, self._links.send, self._numbers)
+            edge = self._rooms[room_id] = EdgeRoom(room_id, owner, self._context)
             self._links.watch(owner)
         elif edge.owner != owner or room_id in self._cut_off:
             self._links.watch(owner)
@@ -144,13 +151,13 @@ class EdgeRooms:
                 edge.is_paused = True
                 self._try_at_s[message.room] = self._now_s() + RETRY_S
             case Moving():
-                edge.confirm(message.taken)
-                edge.is_handed_over = True
+                edge.untaken.confirm(message.taken, is_last=True)
                 self._cut_off.add(message.room)
                 self._claim(edge)
 
     def on_reset(self, peer: str) -> None:
         """What was under way to this owner, or from it, may be lost: all enter again."""
+        self._window_of(peer).narrow(self._now_s())
         for edge in self:
             if edge.owner == peer and edge.room_id not in self._cut_off:
                 edge.is_paused = True
@@ -171,6 +178,8 @@ class EdgeRooms:
                 del self._try_at_s[room_id]
                 if (edge := self._rooms.get(room_id)) is not None:
                     self._claim(edge)
+        for window in list(self._windows.values()):
+            window.tick(now_s)
         for edge in self:
             room_id = edge.room_id
             if room_id in self._claiming:
@@ -183,6 +192,9 @@ class EdgeRooms:
     def _join_again(self, edge: EdgeRoom, owner: str) -> None:
         self.rejoins += len(edge.connections)
         edge.join_again(owner)
+
+    def _window_of(self, owner: str) -> EntryWindow:
+        return self._windows.setdefault(owner, EntryWindow())
 
     def _is_heard_again(self, edge: EdgeRoom, now_s: float) -> bool:
         room_id = edge.room_id

@@ -12,8 +12,9 @@ Packets are numbered from 1. The bus may lose, delay and repeat them: one that c
 comes again is dropped. At most `WINDOW_PACKETS` are under way, so a peer that stands still gets no more than the bus
 holds for it.
 
-Overload: what waits is bounded by `QUEUE_BYTES`, and until the peer answers by `SILENT_S`; beyond that the link is
-reset. Crash of either side: the next packet tells, or the silence. Shutdown: nothing to do.
+Overload: what waits is bounded by `queue_bytes`, and until the peer answers by `SILENT_S`; beyond that the link is
+reset. So it is by a message from the peer that is larger. Crash of either side: the next packet tells, or the silence.
+Shutdown: nothing to do.
 """
 
 from collections import deque
@@ -21,12 +22,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from omnisonic.actors.cluster.link_stats import LinkState, LinkStats
+from omnisonic.actors.cluster.parts import PartJoiner, split
 from omnisonic.wire.peer_messages import Beat, Head, Packet, PeerMessage, encode_message, encode_packet
 
 PACKET_BYTES: Final = 1_048_576
-"""A packet has at most this many bytes of messages, or one message."""
-QUEUE_BYTES: Final = 16_777_216
-"""What may wait for one peer."""
+"""A packet has at most this many bytes of messages. Larger messages are sent in parts."""
+QUEUE_BYTES: Final = 33_554_432
+"""What may wait for one peer, besides a room's history. One turn may say all that is in a mailbox: 16 MiB."""
 WINDOW_PACKETS: Final = 64
 WINDOW_BYTES: Final = 4_194_304
 """What may be under way to one peer. The bus holds it for a peer that stands still, with what others send to it: 1024
@@ -52,12 +54,13 @@ class Link:
         is_reset: There was a reset that is not reported yet: until `take_reset`, what is put is dropped.
     """
 
-    def __init__(self, run: str, new_number: Callable[[], int], now_s: float) -> None:
+    def __init__(self, run: str, new_number: Callable[[], int], now_s: float, queue_bytes: int = QUEUE_BYTES) -> None:
         self.stats = LinkStats()
         self.watchers = 0
         self.is_reset = False
         self._run = run
         self._new_number = new_number
+        self._queue_bytes = queue_bytes
         self._heard_at_s = self._sent_at_s = self._used_at_s = now_s
         self._hello_at_s = self._reset_at_s = self._patient_from_s = self._silence_at_s = now_s - 60.0
         self._lowest_peer_number = 0
@@ -78,6 +81,7 @@ class Link:
         """The sizes of the packets that are not acknowledged, oldest first."""
         self._under_way_bytes = 0
         self._progress_at_s = 0.0
+        self._joiner = PartJoiner(self._queue_bytes)
 
     @property
     def is_open(self) -> bool:
@@ -121,10 +125,11 @@ class Link:
         """Send an encoded message, or drop it while `is_reset`."""
         if self.is_reset:
             return
-        self._waiting.append((message, now_s))
-        self._waiting_bytes += len(message)
+        for part in split(message):
+            self._waiting.append((part, now_s))
+            self._waiting_bytes += len(part)
         self._used_at_s = now_s
-        if self._waiting_bytes > QUEUE_BYTES:
+        if self._waiting_bytes > self._queue_bytes:
             self.reset(now_s)
         else:
             self._greet(now_s)
@@ -228,7 +233,10 @@ class Link:
             self._is_owing = self._is_owing or not self.watchers  # who watches has beats of their own
             return ()
         self.stats.messages_in += len(messages)
-        return messages
+        whole = self._joiner.join(messages)
+        if whole is None:
+            self.reset(now_s)
+        return whole or ()
 
     # Time and failures
 

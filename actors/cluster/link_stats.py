@@ -10,7 +10,7 @@ has not answered yet. `idle`: nobody needs it now."""
 
 @dataclass(slots=True)
 class LinkStats:
-    """Totals of one link, over its resets. Packets without messages count, beats are no messages."""
+    """Totals of one link, over its resets. Packets without messages count, beats are no messages, parts are."""
 
     packets_out: int = 0
     packets_in: int = 0

@@ -22,7 +22,7 @@ from typing import Final, Protocol
 import msgspec
 import trio
 
-from omnisonic.actors.cluster.link import Link
+from omnisonic.actors.cluster.link import QUEUE_BYTES, Link
 from omnisonic.actors.cluster.link_stats import LinkStats, PeerState
 from omnisonic.errors import Unavailable
 from omnisonic.stores.bus import Bus, Delivery
@@ -45,7 +45,7 @@ class PeerLinkEvents(Protocol):
     """What links call. Must not wait. What `on_message` raises resets the link."""
 
     def on_message(self, peer: str, message: PeerMessage) -> None:
-        """`peer` has sent this. Never a `Beat`."""
+        """`peer` has sent this. Never a `Beat` or a `Part`."""
         ...
 
     def on_reset(self, peer: str) -> None:
@@ -58,13 +58,22 @@ class PeerLinkEvents(Protocol):
 
 
 class PeerLinks:
-    """The links of one run of this gateway. A peer is named by its run."""
+    """The links of one run of this gateway. A peer is named by its run. `queue_bytes` may wait for each."""
 
-    def __init__(self, bus: Bus, run: str, events: PeerLinkEvents, now_s: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        run: str,
+        events: PeerLinkEvents,
+        now_s: Callable[[], float] | None = None,
+        *,
+        queue_bytes: int = QUEUE_BYTES,
+    ) -> None:
         self.run_name = run
         self._bus = bus
         self._events = events
         self._now_s = now_s or trio.lowlevel.current_clock().current_time  # on any thread, unlike `trio.current_time`
+        self._queue_bytes = queue_bytes
         self._links: dict[str, Link] = {}
         self._publishing: set[str] = set()
         self._new_number = count(1).__next__
@@ -227,7 +236,7 @@ class PeerLinks:
     def _find(self, peer: str) -> Link:
         link = self._links.get(peer)
         if link is None:
-            link = self._links[peer] = Link(self.run_name, self._new_number, self._now_s())
+            link = self._links[peer] = Link(self.run_name, self._new_number, self._now_s(), self._queue_bytes)
         return link
 
     def _work(self, peer: str, link: Link) -> None:

@@ -22,8 +22,8 @@ def restore_moved(
     if tail is not None and not record.is_clean:
         _add_tail(memory, tail)
     # An edge knows that the room was alive a moment ago; otherwise the record must be new.
-    since_ms = 0 if tail is not None else now_ms - round(1000 * max(grace_s, MOVED_S))
-    seats = decode_seats(record.values.get("seats", b""), now_s, grace_s, since_ms=since_ms)
+    is_new = record.age_s is not None and record.age_s <= max(grace_s, MOVED_S)
+    seats = decode_seats(record.values.get("seats", b""), now_s, grace_s) if is_new or tail is not None else ()
     if actor.keeps_seats and seats:
         actor.begin_with(seats)
         memory.seats = actor.entries

@@ -4,12 +4,14 @@ Owned by the edge room, and read from what the owner sends to its members: a loo
 something shared has changed. Overload: bounded as the shared state of a room. Crash and shutdown: nothing to do.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.shared_state import NULL, StateValue
+from omnisonic.actors.rooms.transport import move_to_clock
 from omnisonic.models import MemberId
 from omnisonic.wire.client_frames import ServerSplitter
 from omnisonic.wire.frames import TEXT
@@ -26,7 +28,8 @@ class _Changed(_Entry):
     key: str
 
 
-class _Welcome(msgspec.Struct):
+class _Welcome(msgspec.Struct, rename="camel"):
+    server_time: int
     state: dict[str, _Entry]
     transport: Transport
 
@@ -43,12 +46,18 @@ _read_transport: Final = msgspec.json.Decoder(Transport).decode
 
 
 class SharedView:
-    """The shared state and the transport of one room, as its members know them. `is_known`: it is up to date."""
+    """The shared state and the transport of one room, as its members know them. `is_known`: it is up to date.
 
-    __slots__ = ("_state", "_transport", "is_known")
+    `now_ms` is the clock of this gateway, which may be another one than the owner's.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_ahead_ms", "_now_ms", "_state", "_transport", "is_known")
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
         self.is_known = False
+        self._now_ms = now_ms
+        self._ahead_ms = 0
+        """How far this clock is ahead of the owner's, about."""
         self._state: dict[str, StateValue] = {}
         self._transport = Transport()
 
@@ -69,12 +78,13 @@ class SharedView:
     def copy_to(self, memory: RoomMemory) -> None:
         """Begin a room with this."""
         memory.shared_state.restore(self._state, 0)
-        memory.transport = self._transport
+        memory.transport = move_to_clock(self._transport, self._ahead_ms)
 
     def _begin(self, welcome: _Welcome) -> None:
         self.is_known = True
         self._state = {key: StateValue(bytes(each.value), each.version, each.by) for key, each in welcome.state.items()}
         self._transport = welcome.transport
+        self._ahead_ms = self._now_ms() - welcome.server_time
 
     def _change(self, changed: _Changed) -> None:
         if bytes(changed.value) == NULL:

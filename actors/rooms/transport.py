@@ -24,6 +24,8 @@ from omnisonic.wire.transport import (
 
 START_MS: Final = 150
 """How far ahead a start lies."""
+CLOCKS_APART_MS: Final = 1_000
+"""By more than this the clocks of two gateways are taken for different."""
 
 
 def change_transport(before: Transport, wanted: TransportSet, by: MemberId | None, now_ms: Milliseconds) -> Transport:
@@ -59,6 +61,17 @@ def begin_transport(kept: Transport, tempo: Tempo) -> Transport:
     if kept.playing or (kept.tempo_bpm, kept.beats_per_bar) == tempo:
         return kept
     return replace(kept, tempo_bpm=float(tempo.bpm), beats_per_bar=tempo.beats_per_bar)
+
+
+def move_to_clock(kept: Transport, ahead_ms: Milliseconds) -> Transport:
+    """A transport of another gateway, on this one's clock, which is ahead by so much; behind, when it is below 0.
+
+    Up to `CLOCKS_APART_MS` the clocks count as equal: those that are set by NTP differ by less, and nobody knows the
+    difference more exactly.
+    """
+    if abs(ahead_ms) <= CLOCKS_APART_MS or not kept.version:
+        return kept
+    return replace(kept, anchor_time=kept.anchor_time + ahead_ms)
 
 
 def resume_transport(kept: Transport, now_ms: Milliseconds) -> Transport:

@@ -5,7 +5,7 @@ blocks: a list of messages, in MessagePack. The other values:
 - `position`: epoch, offset and parents, and the version of the shared state;
 - `state`: the shared state, without what goes with its member; `transport`;
 - `seats`: who is in the room, where another gateway may go on with it (`omnisonic.actors.sync.room_seats`);
-- `acknowledged:N`: messages that were accepted, in `SLOTS` slots that are overwritten in turn.
+- `acknowledged:N`: messages that were accepted (`omnisonic.actors.sync.room_slots`).
 
 Overload: a write holds about as many bytes as asked for; what is left goes into the next. Crash: what the store did not
 confirm counts as not written, and is written again. Shutdown: see `omnisonic.actors.sync.room_memory`.
@@ -16,15 +16,15 @@ from typing import Final
 
 import msgspec
 
-from omnisonic.actors.rooms.acknowledged import Accepted, MessageKey
+from omnisonic.actors.rooms.acknowledged import Accepted
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.seat import Entry
 from omnisonic.actors.rooms.shared_state import StateValue
-from omnisonic.actors.rooms.transport import resume_transport
+from omnisonic.actors.rooms.transport import move_to_clock, resume_transport
 from omnisonic.actors.sync.room_seats import encode_seats
+from omnisonic.actors.sync.room_slots import read_slots, slots_since
 from omnisonic.models import MemberId, RoomId
 from omnisonic.stores.room_memory import RECORD_TTL_S, Block, Claimed, RoomRecord, RoomWrite
-from omnisonic.wire.messages import ReplyId
 from omnisonic.wire.recovery import Position
 from omnisonic.wire.transport import Transport
 
@@ -34,9 +34,6 @@ PARENTS: Final = 8
 """How many earlier epochs a room knows."""
 BLANK_S: Final = 600.0
 """How long a record is kept of a room in which nothing happened: whoever enters many rooms does not fill the store."""
-SLOT_ENTRIES: Final = 64
-SLOTS: Final = 10
-"""More than `ACKNOWLEDGED` entries together, also when one is used again."""
 
 
 class _Position(msgspec.Struct, array_like=True, frozen=True):
@@ -48,6 +45,8 @@ class _Position(msgspec.Struct, array_like=True, frozen=True):
     first: int
     parents: list[Position]
     state_version: int
+    at_ms: int = 0
+    """The time on the clock of the gateway that wrote it; 0 when it did not say."""
 
 
 class _State(msgspec.Struct, array_like=True, frozen=True):
@@ -57,23 +56,6 @@ class _State(msgspec.Struct, array_like=True, frozen=True):
     value: bytes
     version: int
     by: MemberId | None
-
-
-class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A message that was accepted."""
-
-    sender: MemberId
-    id: ReplyId
-    offset: int
-    checksum: int
-    version: int | None = None
-
-
-class _Slot(msgspec.Struct, array_like=True, frozen=True):
-    """A value `acknowledged:N`. `turn` is higher in a slot that was written later."""
-
-    turn: int
-    entries: list[_Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +118,7 @@ class RoomCopy:
         self.is_complete = offset == history.last
         is_release = is_release and self.is_complete
         version = memory.shared_state.version
-        position = _Position(FORMAT, memory.epoch, offset, history.first, list(memory.parents), version)
+        position = _Position(FORMAT, memory.epoch, offset, history.first, list(memory.parents), version, now_ms)
         values = {"position": _encode(position)}
         # When no answer came, the store may have what was sent then, or not.
         known = before if self._making is None else None
@@ -148,10 +130,9 @@ class RoomCopy:
             state_hash = hash(state)
         if known is None or known.transport is not memory.transport:
             values["transport"] = msgspec.json.encode(memory.transport)
-        is_new_seats = known is None or known.seats is not memory.seats or (is_release and not known.is_released)
-        if memory.seats is not None and is_new_seats:
-            values["seats"] = encode_seats(memory.seats, now_ms)
-        values |= _slots(memory, None if before is None else before.acknowledged)
+        if memory.seats is not None and (known is None or known.seats is not memory.seats):
+            values["seats"] = encode_seats(memory.seats)
+        values |= slots_since(memory, None if before is None else before.acknowledged)
         is_changed = (
             known is None
             or len(values) > 1
@@ -193,8 +174,8 @@ class RoomCopy:
         """The store has lost something: the next write is whole."""
         self._written = self._making = None
 
-    def adopt(self, memory: RoomMemory, record: RoomRecord) -> None:
-        """The memory was just restored from this record, which is clean and whole."""
+    def adopt(self, memory: RoomMemory, record: RoomRecord, transport: Transport) -> None:
+        """The memory was just restored from this record, which is clean and whole, and has this `transport`."""
         history = memory.history
         self._written = _Written(
             0,
@@ -203,7 +184,7 @@ class RoomCopy:
             None,
             hash(record.values.get("state", b"")),
             memory.shared_state.version,
-            memory.transport,
+            transport,
             is_released=False,
         )
 
@@ -212,7 +193,8 @@ def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
     """Restore a new room's memory from what was claimed.
 
     After an unclean end the room keeps its new epoch, and the epoch of the record becomes its parent. A record that
-    cannot be read is left alone, and overwritten by the first write.
+    cannot be read is left alone, and overwritten by the first write. The transport goes on where it is, also when the
+    clock of the gateway before was another one.
     """
     copy, record = RoomCopy(claimed.fence), claimed.record
     if record is None:
@@ -221,7 +203,7 @@ def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
         position = msgspec.msgpack.decode(record.values.get("position", b""), type=_Position)
         contents = _join(record, position.offset)
         state = msgspec.msgpack.decode(record.values.get("state", _encode([])), type=list[_State])
-        slots = _read_slots(record)
+        slots = read_slots(record)
         transport = msgspec.json.decode(record.values.get("transport", b"{}"), type=Transport)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return copy
@@ -238,14 +220,17 @@ def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
     memory.history.forget_to(position.first - 1)
     values = {each.key: StateValue(each.value, each.version, each.by) for each in state}
     memory.shared_state.restore(values, position.state_version)
-    memory.transport = resume_transport(transport, now_ms)
+    ahead_ms = 0.0
+    if record.age_s is not None and position.at_ms:
+        ahead_ms = now_ms - (position.at_ms + 1000 * record.age_s)
+    memory.transport = resume_transport(move_to_clock(transport, ahead_ms), now_ms)
     for slot in slots:
         for each in slot.entries:
             if each.offset <= position.offset:  # what is not in the record counts as not accepted
                 accepted = Accepted(each.offset, each.checksum, each.version)
                 memory.acknowledged.put((each.sender, each.id), accepted)
     if record.is_clean and record.has_all_blocks:
-        copy.adopt(memory, record)
+        copy.adopt(memory, record, transport)
     return copy
 
 
@@ -270,32 +255,6 @@ def _encode_state(memory: RoomMemory) -> bytes:
     """The shared state without what goes with its member."""
     items = memory.shared_state.items()
     return _encode([_State(key, each.value, each.version, each.by) for key, each in items if not each.ephemeral])
-
-
-def _slots(memory: RoomMemory, written: int | None) -> dict[str, bytes]:
-    """The slots with messages that were accepted since `total` had the value `written`; None: all of them."""
-    acknowledged = memory.acknowledged
-    if written == acknowledged.total:
-        return {}
-    values = {} if written is not None else {f"acknowledged:{slot}": b"" for slot in range(SLOTS)}
-    oldest = acknowledged.total - len(acknowledged)
-    turn = (oldest if written is None else max(oldest, written)) // SLOT_ENTRIES
-    added = acknowledged.added_since(turn * SLOT_ENTRIES)
-    for start in range(0, len(added), SLOT_ENTRIES):
-        entries = [_entry(*each) for each in added[start : start + SLOT_ENTRIES]]
-        values[f"acknowledged:{turn % SLOTS}"] = _encode(_Slot(turn, entries))
-        turn += 1
-    return values
-
-
-def _entry(key: MessageKey, accepted: Accepted) -> _Entry:
-    return _Entry(key[0], key[1], accepted.offset, accepted.checksum, accepted.version)
-
-
-def _read_slots(record: RoomRecord) -> list[_Slot]:
-    """The slots in the order in which they were written."""
-    values = [value for name, value in record.values.items() if name.startswith("acknowledged:") and value]
-    return sorted((msgspec.msgpack.decode(value, type=_Slot) for value in values), key=lambda slot: slot.turn)
 
 
 def _join(record: RoomRecord, last: int) -> list[bytes]:

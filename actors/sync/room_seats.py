@@ -1,7 +1,7 @@
 """How the members of a room are written into its record, so that the next owner waits for them. Pure (SPEC 5.5).
 
-The value `seats` has who is connected or waited for; leases are in the presence store. It tells when it was written,
-and is written anew when the room is released: in a room that nobody has had for a while, nobody is waited for.
+The value `seats` has who is connected or waited for; leases are in the presence store. It has no time: how old a record
+is, the store knows, whose clock is the same for all gateways.
 
 Overload: of a room with more than `SEATS` members nobody is written: after a move they are shown as they come back.
 Crash and shutdown: see `omnisonic.actors.sync.room_memory`.
@@ -31,35 +31,25 @@ class _Seat(msgspec.Struct, array_like=True, frozen=True):
     pending: list[bytes]
 
 
-class _Seats(msgspec.Struct, array_like=True, frozen=True):
-    at_ms: int
-    seats: list[_Seat]
-
-
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_Seats).decode
+_decode: Final = msgspec.msgpack.Decoder(list[_Seat]).decode
 
 
-def encode_seats(entries: Sequence[Entry], now_ms: int) -> bytes:
+def encode_seats(entries: Sequence[Entry]) -> bytes:
     """The value `seats` for these entries."""
     seats = [
         _Seat(entry.member, entry.person, entry.is_listener, list(entry.pending))
         for entry in entries
         if entry.connection is not None or entry.wait is not None
     ]
-    return _encode(_Seats(now_ms, seats if len(seats) <= SEATS else []))
+    return _encode(seats if len(seats) <= SEATS else [])
 
 
-def decode_seats(value: bytes, now_s: float, grace_s: float, *, since_ms: int) -> tuple[Entry, ...]:
-    """The entries for a room that begins now: each member is waited for.
-
-    Nobody, when the value cannot be read, or was written before `since_ms`.
-    """
+def decode_seats(value: bytes, now_s: float, grace_s: float) -> tuple[Entry, ...]:
+    """The entries for a room that begins now: each member is waited for. Nobody, when the value cannot be read."""
     try:
-        at_ms, seats = msgspec.structs.astuple(_decode(value))
+        seats = _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ()
-    if at_ms < since_ms:
         return ()
     wait = Wait(now_s + max(grace_s, MOVED_S), LOST, now_s + NOTICE_S)
     return tuple(

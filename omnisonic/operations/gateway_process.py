@@ -108,7 +108,15 @@ async def open_gateway(
             cluster: Cluster | None = None
             writer: RoomMemoryWriter
             if is_clustered and memory is not None:
-                cluster = Cluster(gateway, memory, bus, name=owner, now_ms=options.now_ms, grace_s=options.grace_s)
+                cluster = Cluster(
+                    gateway,
+                    memory,
+                    bus,
+                    name=owner,
+                    now_ms=options.now_ms,
+                    grace_s=options.grace_s,
+                    history_bytes=options.history.total_bytes,
+                )
                 writer = cluster.claims
                 if hosted is not None:
                     cluster.save_room = hosted.save_room

@@ -8,7 +8,7 @@ Structs are arrays on the wire, so a new field goes to the end, with a default: 
 understand each other. A gateway that does not know a message cannot read its packet, and resets the link.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -151,6 +151,16 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=12):
     more: bool = False
 
 
+class Part(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=13):
+    """Both ways: a part of an encoded message that is too large for one packet. Links make parts and join them.
+
+    The parts of a message follow each other with nothing in between.
+    """
+
+    data: bytes
+    is_last: bool
+
+
 PeerMessage: TypeAlias = (
     EdgeJoin
     | EdgeLeave
@@ -164,6 +174,7 @@ PeerMessage: TypeAlias = (
     | Beat
     | Ask
     | Answer
+    | Part
 )
 
 
@@ -197,11 +208,17 @@ class _EncodedPacket(Head, frozen=True, array_like=True, gc=False):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Packet).decode
+_decode_message: Final[Callable[[bytes], PeerMessage]] = msgspec.msgpack.Decoder(PeerMessage).decode
 
 
 def encode_message(message: PeerMessage) -> bytes:
     """Encode a message, for `encode_packet`."""
     return _encode(message)
+
+
+def decode_message(data: bytes) -> PeerMessage:
+    """Decode what `encode_message` made. Errors: `msgspec.DecodeError` when it is a message of a newer version."""
+    return _decode_message(data)
 
 
 def encode_packet(head: Head, messages: Sequence[bytes]) -> bytes:

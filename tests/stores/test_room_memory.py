@@ -1,5 +1,6 @@
 """What every room memory store promises (`omnisonic.stores.room_memory`), held on each of them."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -18,6 +19,8 @@ from tests.valkey_server import ValkeyServer
 VALUES: Final = {"epoch": b"one", "offset": b"2"}
 BLOCKS: Final = [(1, b"hello"), (2, b"\x00\xff\r\n world")]
 SHORT_S: Final = 0.1
+MILLISECOND_S: Final = 0.002
+"""What a store's clock leaves out."""
 KEPT_S: Final = 2.0
 """Long enough for a busy machine to do something with a record before it is gone."""
 
@@ -299,6 +302,30 @@ async def test_the_released_records_in_this_process_are_bounded(thread: AsyncioT
     [claim] = await store.claim(["large"], "gateway")
     await store.write([RoomWrite("large", claim.fence, 1, {"a": bytes(20_000)}, is_whole=True, is_release=True)])
     assert (await store.claim(["large"], "gateway"))[0].record is None
+
+
+async def test_a_record_tells_how_old_it_is(stage: Stage) -> None:
+    """By the clock of the store, since the last write; to touch it is none."""
+    with trio.fail_after(DEADLINE_S):
+        fence = (await stage.claim()).fence
+        await stage.write(whole(fence))
+        if stage.clock is None:
+            await trio.sleep(SHORT_S)
+        else:
+            stage.clock.now_s += SHORT_S
+        await stage.store.touch({"jam": fence})
+        assert await _age_s(stage) >= SHORT_S * 0.99
+        began_s = time.monotonic()
+        await stage.write(RoomWrite("jam", fence, 2, {"offset": b"3"}, after=1))
+        assert await _age_s(stage) <= time.monotonic() - began_s + MILLISECOND_S
+
+
+async def _age_s(stage: Stage) -> float:
+    """How old the record is."""
+    record = (await stage.claim()).record
+    assert record is not None
+    assert record.age_s is not None
+    return record.age_s
 
 
 async def test_a_record_that_is_touched_is_kept_for_longer(stage: Stage) -> None:

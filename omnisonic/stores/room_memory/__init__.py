@@ -60,12 +60,15 @@ class RoomRecord:
         has_all_blocks: False when blocks are missing that were written and not forgotten: their time has passed, or
             the store dropped them. `blocks` is empty then.
         is_clean: Whether the last owner released the record, and the store has lost nothing since.
+        age_s: How many seconds ago it was written last, by the clock of the store; None when that is not known. The
+            clocks of gateways may differ, so this is the only time that counts between them.
     """
 
     values: Mapping[str, bytes]
     blocks: Sequence[Block] = ()
     has_all_blocks: bool = True
     is_clean: bool = False
+    age_s: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ class InProcessRoomMemory:
         if stored is None:
             self._drop(room_id)
             stored = self._records[room_id] = _Stored(self._fence, owner, written_at_s=self._clock())
-        record = _read(stored) if stored.values else None
+        record = _read(stored, self._clock()) if stored.values else None
         if stored.owner != owner:
             stored.fence, stored.owner, stored.number = self._fence, owner, 0
         self._set_released(room_id, stored, is_released=False)
@@ -265,9 +265,13 @@ class InProcessRoomMemory:
         self._records.pop(room_id, None)
 
 
-def _read(stored: _Stored) -> RoomRecord:
+def _read(stored: _Stored, now_s: float) -> RoomRecord:
     return RoomRecord(
-        dict(stored.values), list(stored.blocks.items()), stored.has_all_blocks, is_clean=stored.is_released
+        dict(stored.values),
+        list(stored.blocks.items()),
+        stored.has_all_blocks,
+        is_clean=stored.is_released,
+        age_s=now_s - stored.written_at_s,
     )
 
 

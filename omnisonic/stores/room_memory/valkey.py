@@ -1,9 +1,9 @@
 """The room memory store on Valkey, or Redis 7 and later: shared by all gateways. Asyncio.
 
 Keys, all beginning `omnisonic:memory:{BUCKET}:`, the room percent-encoded so that no two names collide:
-- `record:ROOM`: a hash: `fence`, `number`, `owner`, the owner's `call` that claimed it, how many `blocks` there are, in
-  which history of the server it was `released`, and the values, each name after `value:`. It is held by its owner
-  unless it was released;
+- `record:ROOM`: a hash: `fence`, `number`, `owner`, the owner's `call` that claimed it, how many `blocks` there are,
+  when it was `written` last by the clock of the server, in which history of the server it was `released`, and the
+  values, each name after `value:`. It is held by its owner unless it was released;
 - `blocks:ROOM`: a stream with the offset of each block as its id;
 - `beat:OWNER`: exists while the owner lives, unless the server was emptied; in bucket 0;
 - `history`: a hash, by which a server that has gone back to an older state is known. In bucket 0 it has the leases.

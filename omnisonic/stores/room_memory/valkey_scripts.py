@@ -62,8 +62,9 @@ CLAIM: Final = (
 -- and rooms are left to those who hold them, or nothing, and they are not; the number of this call among those of the
 -- owner; how many owners are known to be dead, and these; then for each room the fencing number that is shown or 0.
 -- Returns nothing when the history is another one. Otherwise for each room 1, the fencing number, whether it was
--- released in this history, how many blocks there should be, the fencing number before, the fields of the record, and
--- offsets and contents of the blocks in turn. Or 0 and who holds it. Or -1 and for how many milliseconds nobody knows.
+-- released in this history, how many blocks there should be, the fencing number before, how many milliseconds ago it
+-- was written or -1, the fields of the record, and offsets and contents of the blocks in turn. Or 0 and who holds it.
+-- Or -1 and for how many milliseconds nobody knows.
 local owner, leaves, dead = ARGV[1], ARGV[5] ~= '', {}
 local history, unsettled_ms = current_history(KEYS[1], ARGV[2], ARGV[4])
 if leaves and history ~= ARGV[5] then
@@ -74,8 +75,8 @@ for i = 8, first_shown do
     dead[ARGV[i]] = true
 end
 local function claim(record, blocks, shown)
-    local before = redis.call('HMGET', record, 'fence', 'released', 'blocks', 'owner', 'call')
-    local fence, known = before[1], tonumber(before[1]) or 0
+    local before = redis.call('HMGET', record, 'fence', 'released', 'blocks', 'owner', 'call', 'written')
+    local fence, known, written = before[1], tonumber(before[1]) or 0, tonumber(before[6])
     if leaves and before[4] == owner and call <= (tonumber(before[5]) or 0) then
         return {0, owner}  -- it was given up, and done after a later one
     end
@@ -106,7 +107,8 @@ local function claim(record, blocks, shown)
     else
         redis.call('PEXPIRE', record, ARGV[3], 'NX')
     end
-    return {1, fence, is_clean and 1 or 0, tonumber(before[3]) or 0, before[1] or '0', fields, entries}
+    local age_ms = written and math.max(0, math.floor(now_us() / 1000) - written) or -1
+    return {1, fence, is_clean and 1 or 0, tonumber(before[3]) or 0, before[1] or '0', age_ms, fields, entries}
 end
 local claims = {}
 for i = 2, #KEYS, 2 do
@@ -125,7 +127,7 @@ WRITE: Final = (
 -- and these: name and content, offset and content. Returns 1 for each write that is done, 0 where the claim is lost, -1
 -- where the record is not what was written.
 local history_ms, blocks_ms, at, history = ARGV[1], ARGV[2], 3, nil
-local outcomes = {}
+local outcomes, now_ms = {}, string.format('%.0f', math.floor(now_us() / 1000))
 for i = 2, #KEYS, 2 do
     local record, blocks = KEYS[i], KEYS[i + 1]
     local fence_text, number_text, after, whole, release, forget_before, record_ms, values, appended =
@@ -152,7 +154,7 @@ for i = 2, #KEYS, 2 do
                 redis.call('HSET', record, 'owner', of_claim[1], 'call', of_claim[2])
             end
         end
-        redis.call('HSET', record, 'fence', fence_text, 'number', number_text)
+        redis.call('HSET', record, 'fence', fence_text, 'number', number_text, 'written', now_ms)
         for j = at, at + 2 * values - 1, 2 do
             redis.call('HSET', record, ARGV[j], ARGV[j + 1])
         end

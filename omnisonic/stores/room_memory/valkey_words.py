@@ -45,22 +45,35 @@ def read_claim(kind: int, *rest: Any) -> Claim:
 
 
 def read_claimed(
-    fence: bytes, is_clean: int, count: int, before: bytes, fields: Sequence[bytes], entries: Sequence[bytes]
+    fence: bytes,
+    is_clean: int,
+    count: int,
+    before: bytes,
+    age_ms: int,
+    fields: Sequence[bytes],
+    entries: Sequence[bytes],
 ) -> Claimed:
     """What the script answered for a room that was claimed, after the kind."""
-    return Claimed(int(fence), _read(is_clean, count, fields, entries), int(before))
+    return Claimed(int(fence), _read(is_clean, count, age_ms, fields, entries), int(before))
 
 
-def _read(is_clean: int, count: int, fields: Sequence[bytes], entries: Sequence[bytes]) -> RoomRecord | None:
+def _read(
+    is_clean: int, count: int, age_ms: int, fields: Sequence[bytes], entries: Sequence[bytes]
+) -> RoomRecord | None:
     """The record of a claim's answer; None when nothing was ever written."""
     pairs = zip(fields[::2], fields[1::2], strict=True)
     values = {name[len(_VALUE) :].decode(): content for name, content in pairs if name.startswith(_VALUE)}
     if not values:
         return None
-    if len(entries) != 2 * count:
-        return RoomRecord(values, [], has_all_blocks=False, is_clean=bool(is_clean))
-    blocks = [(int(offset), content) for offset, content in zip(entries[::2], entries[1::2], strict=True)]
-    return RoomRecord(values, blocks, is_clean=bool(is_clean))
+    has_all = len(entries) == 2 * count
+    found = zip(entries[::2], entries[1::2], strict=True) if has_all else ()
+    return RoomRecord(
+        values,
+        [(int(offset), content) for offset, content in found],
+        has_all_blocks=has_all,
+        is_clean=bool(is_clean),
+        age_s=None if age_ms < 0 else age_ms / 1000,
+    )
 
 
 def in_order(buckets: Mapping[int, Sequence[int]], answers: Sequence[Sequence[Any]]) -> list[Any]:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from omnisonic.actors.cluster.edge_room import ENTERING, Counter, EdgeRoom
+from omnisonic.actors.cluster.edge_context import EdgeContext
+from omnisonic.actors.cluster.edge_room import EdgeRoom
+from omnisonic.actors.cluster.entry_window import ENTERING, STUCK_S, WINDOW_BYTES, EntryWindow
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.rooms.mailbox import ClientMessages, Join, Leave
 from omnisonic.models import Member
@@ -50,12 +52,12 @@ class Owner:
             self.entering.append(message.conn)
             self.most = max(self.most, len(self.entering))
 
-    def turn(self, *, dismisses: bool = False) -> OwnerTurn:
-        """A turn in which the first of those who enter is let in, or turned away."""
+    def turn(self, *, dismisses: bool = False, missed: bytes = b"") -> OwnerTurn:
+        """A turn in which the first of those who enter is let in, or turned away. They have `missed` something."""
         number = self.entering.pop(0)
         self.offset += 1
         dismissed = [(number, 1008, "room_full")] if dismisses else []
-        return OwnerTurn("jam", "epoch", self.offset, b"", {}, {number: (b"welcome", [])}, dismissed)
+        return OwnerTurn("jam", "epoch", self.offset, b"", {}, {number: (b"welcome", [missed])}, dismissed)
 
     def of(self, kind: type[EdgeJoin | EdgeLeave | EdgeSaid]) -> list[str | int]:
         """Whose messages of this kind came, in their order."""
@@ -70,7 +72,12 @@ def owner() -> Owner:
 
 @pytest.fixture
 def edge(owner: Owner) -> EdgeRoom:
-    return EdgeRoom("jam", "owner", owner.send, Counter())
+    return edge_room("jam", owner, EntryWindow())
+
+
+def edge_room(room_id: str, owner: Owner, window: EntryWindow) -> EdgeRoom:
+    """An edge room whose members enter by this window, whoever owns it."""
+    return EdgeRoom(room_id, "owner", EdgeContext(owner.send, lambda _: window, lambda: 0))
 
 
 def enter(edge: EdgeRoom, connection: Silent) -> None:
@@ -85,13 +92,13 @@ def test_members_enter_a_few_at_a_time(owner: Owner, edge: EdgeRoom) -> None:
     band = [Silent(f"member{number}") for number in range(MEMBERS)]
     for connection in band:
         enter(edge, connection)
-    assert len(owner.entering) == ENTERING
+    assert len(owner.entering) == 1  # it tells how much one gets
     while owner.entering:
         edge.take_turn(owner.turn(), 0.0)
     names = [f"member{number}" for number in range(MEMBERS)]
     assert owner.of(EdgeJoin) == owner.of(EdgeSaid) == names
     assert owner.most == ENTERING
-    assert all(connection.pushed == [b"welcome"] for connection in band)
+    assert all(connection.pushed == [b"welcome", b""] for connection in band)
 
 
 def test_who_is_turned_away_or_leaves_keeps_nobody_waiting(owner: Owner, edge: EdgeRoom) -> None:
@@ -122,3 +129,72 @@ def test_all_enter_again_a_few_at_a_time(owner: Owner, edge: EdgeRoom) -> None:
     assert owner.most == ENTERING
     assert sorted(owner.of(EdgeJoin)) == sorted(f"member{number}" for number in range(MEMBERS))
     assert len(edge) == MEMBERS
+
+
+def test_members_who_get_much_enter_one_after_another(owner: Owner, edge: EdgeRoom) -> None:
+    """As many at once as get 4 MiB together, by what the last one got; and more again, when they get little."""
+    band = [Silent(f"member{number}") for number in range(MEMBERS)]
+    for connection in band:
+        enter(edge, connection)
+    edge.take_turn(owner.turn(missed=bytes(WINDOW_BYTES // 3)), 0.0)
+    assert len(owner.entering) == 2
+    edge.take_turn(owner.turn(missed=bytes(2 * WINDOW_BYTES)), 0.0)
+    edge.take_turn(owner.turn(missed=bytes(2 * WINDOW_BYTES)), 0.0)
+    assert len(owner.entering) == 1
+    while owner.entering:
+        edge.take_turn(owner.turn(), 0.0)
+    assert owner.most == ENTERING
+    assert len(owner.of(EdgeJoin)) == MEMBERS
+
+
+def test_after_a_loss_nobody_knows_how_much_one_gets(owner: Owner, edge: EdgeRoom) -> None:
+    """Those who entered had nothing of it, because it was too much. The next one enters alone."""
+    for number in range(MEMBERS):
+        enter(edge, Silent(f"member{number}"))
+    edge.take_turn(owner.turn(), 0.0)
+    assert len(owner.entering) == ENTERING
+    owner.entering = []
+    edge.join_again("owner")
+    assert len(owner.entering) == 1
+
+
+def test_rooms_wait_for_each_other_after_a_loss_and_not_for_good(owner: Owner) -> None:
+    """Each enters in its turn. When nothing moves for a while, nobody waits for another room any more."""
+    window, others = EntryWindow(), Owner()
+    first, second = edge_room("first", owner, window), edge_room("second", others, window)
+    window.narrow(0.0)
+    for room in (first, second):
+        for number in range(3):
+            enter(room, Silent(f"member{number}"))
+    assert (len(owner.entering), len(others.entering)) == (1, 0)
+    window.tick(STUCK_S / 2)
+    assert others.entering == []
+    first.take_turn(owner.turn(missed=bytes(WINDOW_BYTES - 100)), 0.0)
+    assert (len(owner.entering), len(others.entering)) == (1, 0)
+    window.tick(STUCK_S)
+    window.tick(STUCK_S + STUCK_S / 2)
+    assert others.entering == []
+    window.tick(2 * STUCK_S)
+    assert len(others.entering) == 1
+    while owner.entering or others.entering:
+        if owner.entering:
+            first.take_turn(owner.turn(), 0.0)
+        if others.entering:
+            second.take_turn(others.turn(), 0.0)
+    assert len(owner.of(EdgeSaid)) == len(others.of(EdgeSaid)) == 3
+
+
+def test_the_window_opens_when_nobody_waits_any_more(owner: Owner) -> None:
+    """A room whose members have entered, or have left before, keeps no other one waiting."""
+    window, others = EntryWindow(), Owner()
+    first, second = edge_room("first", owner, window), edge_room("second", others, window)
+    window.narrow(0.0)
+    ada = Silent("ada")
+    enter(first, ada)
+    enter(second, Silent("bob"))
+    assert others.entering == []
+    first.tell(Leave(ada, "left"))
+    assert len(others.entering) == 1
+    assert not window.is_open
+    second.take_turn(others.turn(), 0.0)
+    assert window.is_open

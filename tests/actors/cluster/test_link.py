@@ -6,19 +6,30 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from omnisonic.actors.cluster.link import BEAT_S, PACKET_BYTES, QUEUE_BYTES, SILENT_S, WINDOW_PACKETS, Link
+from omnisonic.actors.cluster.link import (
+    BEAT_S,
+    PACKET_BYTES,
+    QUEUE_BYTES,
+    SILENT_S,
+    WINDOW_BYTES,
+    WINDOW_PACKETS,
+    Link,
+)
 from omnisonic.wire.peer_messages import Ask, Beat, decode_packet, encode_message
 from tests.actors.cluster.promise import Ledger, check_all_arrived, check_promise
+
+SMALL_QUEUE_BYTES = 3 * PACKET_BYTES
 
 
 class Side:
     """One end of the link."""
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, queue_bytes: int = QUEUE_BYTES) -> None:
         self.run = run
         self.numbers = count(1).__next__
         self.ledger = Ledger()
-        self.link = Link(run, self.numbers, 0.0)
+        self.link = Link(run, self.numbers, 0.0, queue_bytes)
+        self.bytes_received: list[int] = []
         self.published: list[tuple[int, int, bytes]] = []
         """Everything that was ever sent: link, number, packet."""
 
@@ -45,6 +56,7 @@ class Side:
             if not isinstance(message, Beat):
                 assert isinstance(message, Ask)
                 self.ledger.received[-1].append(int(message.id))
+                self.bytes_received.append(len(message.what))
 
 
 class AnyBus(RuleBasedStateMachine):
@@ -55,7 +67,7 @@ class AnyBus(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
-        self.both = [Side("a"), Side("b")]
+        self.both = [Side("a", SMALL_QUEUE_BYTES), Side("b", SMALL_QUEUE_BYTES)]
         self.next = count()
 
     @rule(side=sides, many=st.integers(1, 3))
@@ -71,7 +83,11 @@ class AnyBus(RuleBasedStateMachine):
 
     @rule(side=sides)
     def send_too_much(self, side: int) -> None:
-        self.both[side].send(next(self.next), self.now_s, bytes(QUEUE_BYTES))
+        self.both[side].send(next(self.next), self.now_s, bytes(SMALL_QUEUE_BYTES))
+
+    @rule(side=sides)
+    def send_in_parts(self, side: int) -> None:
+        self.both[side].send(next(self.next), self.now_s, bytes(PACKET_BYTES + 1))
 
     @rule(side=sides)
     def watch(self, side: int) -> None:
@@ -282,20 +298,53 @@ def test_no_more_is_under_way_than_the_bus_can_hold() -> None:
     assert len(pair.a.published) == under_way[-1] + 2
 
 
-def test_a_large_message_passes_alone_and_many_are_divided() -> None:
-    """A packet has a megabyte, unless one message is larger; at most 4 MiB are under way."""
+def test_large_messages_are_sent_in_parts_and_joined() -> None:
+    """A packet has a megabyte at most, and at most 4 MiB are under way. What arrives is as it was sent, in order."""
     pair = Pair()
     pair.open()
-    for number in range(2, 12):
-        pair.a.send(number, 0.0, bytes(PACKET_BYTES // 2 + 1 if number % 2 else 2 * PACKET_BYTES))
+    sizes = [PACKET_BYTES // 2 + 1 if number % 2 else 2 * PACKET_BYTES for number in range(2, 10)]
+    for number, size in enumerate(sizes, 2):
+        pair.a.send(number, 0.0, bytes(size))
     before = len(pair.a.published)
     while pair.a.take(0.0) is not None:
         pass
-    assert [len(data) // PACKET_BYTES for *_, data in pair.a.published[before:]] == [2, 0, 2]
+    under_way = [len(data) for *_, data in pair.a.published[before:]]
+    assert max(under_way) <= PACKET_BYTES + 100
+    assert sum(under_way) < WINDOW_BYTES + PACKET_BYTES
     for *_, data in pair.a.published[before:]:
         pair.b.receive(data, 0.0)
     pair.settle()
-    assert pair.b.ledger.received == [list(range(1, 12))]
+    assert pair.b.ledger.received == [list(range(1, 10))]
+    assert pair.b.bytes_received == [0, *sizes]
+
+
+def test_a_message_of_which_a_part_is_lost_is_given_up() -> None:
+    """Both sides are told; what is left of it is not joined with anything that comes later."""
+    pair = Pair()
+    pair.open()
+    pair.a.send(2, 0.0, bytes(3 * PACKET_BYTES))
+    before = len(pair.a.published)
+    while pair.a.take(0.0) is not None:
+        pass
+    first, _, *rest = pair.a.published[before:]
+    for *_, data in (first, *rest):
+        pair.b.receive(data, 0.0)
+    pair.settle()
+    pair.a.send(3, 0.0, bytes(2 * PACKET_BYTES))
+    pair.settle()
+    assert pair.b.ledger.received == [[1], [3]]
+
+
+def test_a_message_that_is_larger_than_a_queue_is_not_joined() -> None:
+    """The peer has other limits: the link is reset, and nothing grows here."""
+    pair = Pair()
+    pair.b.link = Link("b", pair.b.numbers, 0.0, 2 * PACKET_BYTES)
+    pair.open()
+    pair.a.send(2, 0.0, bytes(3 * PACKET_BYTES))
+    pair.settle()
+    pair.a.send(3, 0.0)
+    pair.settle()
+    assert pair.b.ledger.received == [[1], [3]]
 
 
 def test_a_peer_that_takes_packets_and_acknowledges_none_is_given_up() -> None:
@@ -312,7 +361,7 @@ def test_a_peer_that_takes_packets_and_acknowledges_none_is_given_up() -> None:
 
 
 def test_what_waits_is_bounded_by_its_bytes() -> None:
-    """Over 16 MiB the link is reset, and nothing is sent until that is reported."""
+    """Over 32 MiB the link is reset, and nothing is sent until that is reported."""
     pair = Pair()
     pair.open()
     pair.a.send(2, 0.0, bytes(QUEUE_BYTES // 2))

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnisonic.actors.rooms.mailbox import Join, Leave
-from omnisonic.actors.rooms.transport import START_MS, change_transport, resume_transport
+from omnisonic.actors.rooms.transport import (
+    CLOCKS_APART_MS,
+    START_MS,
+    change_transport,
+    move_to_clock,
+    resume_transport,
+)
 from omnisonic.errors import InvalidInput
 from omnisonic.wire.transport import LAST_BEAT, Loop, Tempo, Transport, TransportSet
 from tests.actors.handles import FakeConnection, member, sent, text
@@ -176,3 +182,15 @@ def test_it_begins_with_the_tempo_of_the_session() -> None:
     stage.turn(sent(ada, text("transport.set", {"playing": False})), Leave(ada, "left"))
     stage.turn(Join(ada, member("ada"), tempo=Tempo(60.0, 5)))
     assert stage.room.memory.transport.tempo_bpm == 60.0
+
+
+@pytest.mark.parametrize("ahead_ms", [-60_000, 60_000])
+def test_a_transport_goes_on_at_a_gateway_with_another_clock(ahead_ms: int) -> None:
+    """Its position is the same at the same moment. A small difference is not known so exactly, and one that was never
+    set has no time.
+    """
+    playing = Transport(playing=True, anchor_beat=4.0, anchor_time=100_000, version=3)
+    moved = move_to_clock(playing, ahead_ms)
+    assert moved.beat_at(107_000 + ahead_ms) == playing.beat_at(107_000) == 18.0
+    assert move_to_clock(playing, CLOCKS_APART_MS) is playing
+    assert move_to_clock(Transport(), ahead_ms) == Transport()

@@ -19,6 +19,7 @@ from omnisonic.wire.messages import Envelope
 from omnisonic.wire.recovery import Position
 from omnisonic.wire.shared_state import StateSet
 from omnisonic.wire.transport import Transport
+from tests.stores.conftest import Clock
 
 LIMITS: Final = HistoryLimits(messages=20, total_bytes=10_000)
 T = TypeVar("T")
@@ -346,3 +347,27 @@ def test_a_new_copy_is_not_lost() -> None:
     copy = RoomCopy(7)
     assert not copy.is_lost
     assert copy.fence == 7
+
+
+@pytest.mark.parametrize("ahead_ms", [-60_000, 60_000])
+@pytest.mark.parametrize("is_release", [False, True])
+def test_the_transport_goes_on_at_a_gateway_with_another_clock(ahead_ms: int, *, is_release: bool) -> None:
+    """It is where it would be, and it is written again, on the clock of the one who writes."""
+    clock = Clock()
+    store = InProcessRoomMemory(clock=clock)
+    first = RoomMemory("first", LIMITS)
+    first.transport = Transport(playing=True, anchor_beat=4.0, anchor_time=NOW_MS - 1_000, version=3)
+    [claimed] = done(store.claim, ["jam"], "one")
+    copy = restore(first, claimed, NOW_MS)
+    write = copy.make_write("jam", first, 1, limit_bytes=100, is_release=is_release, now_ms=NOW_MS)
+    assert write is not None
+    assert done(store.write, [write]) == [Outcome.WRITTEN]
+    clock.now_s += 6.0
+    now_ms = NOW_MS + 6_000 + ahead_ms
+    second = RoomMemory("second", LIMITS)
+    [claimed] = done(store.claim, ["jam"], "two")
+    copy = restore(second, claimed, now_ms)
+    assert second.transport.beat_at(now_ms) == first.transport.beat_at(NOW_MS + 6_000) == 18.0
+    write = copy.make_write("jam", second, 1, limit_bytes=100, is_release=False, now_ms=now_ms)
+    assert write is not None
+    assert "transport" in write.values
