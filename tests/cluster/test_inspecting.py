@@ -191,6 +191,22 @@ async def test_an_owner_that_does_not_answer_is_said(stages: list[Stage], stores
         stores.busses["a"].is_away = False
 
 
+async def test_a_report_that_is_repeated_waits_for_its_owner(stages: list[Stage], stores: Stores) -> None:
+    """What is wrong is said each time, and the report goes on when the owner answers again."""
+    async with stages[0].member("ada"), inspector(stages[2]) as operator:
+        await operator.ask(inspection.AskRoom("1", "jam", 0.5))
+        assert isinstance(await operator.answer(), inspection.RoomAnswer)
+        stores.busses["a"].is_away = True
+        while isinstance(answer := await operator.answer(), inspection.RoomAnswer):
+            pass
+        assert isinstance(answer, inspection.Failed)
+        assert (answer.id, answer.code) == ("1", "owner_silent")
+        stores.busses["a"].is_away = False
+        while isinstance(answer := await operator.answer(), inspection.Failed):
+            assert answer.code == "owner_silent"
+        assert isinstance(answer, inspection.RoomAnswer)
+
+
 async def test_a_store_that_does_not_answer_is_said(stages: list[Stage], stores: Stores) -> None:
     """Where nobody can know who owns a room."""
     async with inspector(stages[2]) as operator:
