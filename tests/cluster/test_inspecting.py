@@ -261,14 +261,19 @@ async def test_a_question_without_a_proof_or_that_comes_again_does_nothing(stage
         ]
         for ask in forged:
             a.inspection.on_ask(run, ask)
+            assert not len(a.inspection.answers), ask
         real = Ask("1", kick, "10.0.0.9", prove(TOKEN, run, owner, bare))
         await ada.say("note", 1, id="x")
         await ada.next("ack")
         assert stages[0].roster() == ["ada", "bob"]
         a.inspection.on_ask(run, real)
+        assert len(a.inspection.answers) == 1
         assert (await ada.closed())[0] == 4003
+        a.inspection.on_ask(run, Ask("1", b""))
     async with stages[0].member("ada") as ada, stages[1].member("bob"):
+        await eventually(lambda: not len(a.inspection.answers))  # type: ignore[union-attr]
         a.inspection.on_ask(run, real)
+        assert not len(a.inspection.answers)
         await ada.say("note", 2, id="y")
         await ada.next("ack")
         assert "ada" in stages[0].roster()
