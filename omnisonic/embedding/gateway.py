@@ -1,7 +1,7 @@
 """`open_gateway`: rooms inside a trio program, without Redis, Postgres or a web framework (SPEC 8).
 
-It runs the same gateway as the studio (`omnisonic.actors`), without the presence store and the bus. The rooms exist in
-this process only; the program reaches them by `RunningGateway`.
+It runs the same gateway as the studio (`omnisonic.actors`), without the presence store. The rooms exist in this process
+only, or in one of several (`omnisonic.embedding.clustering`); the program reaches those here by `RunningGateway`.
 
 Overload: the limits of `Limits`. Crash: a room that crashes is restarted; a crash of the gateway itself cancels the
 block and is raised. Shutdown: all connections are closed with 1001, within `SHUTDOWN_S`.
@@ -31,6 +31,7 @@ from omnisonic.actors.sync.room_memory import RoomMemoryWriter
 from omnisonic.concurrency.async_library import require_async_library
 from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
+from omnisonic.embedding.clustering import join_cluster, leave_cluster, open_cluster_stores
 from omnisonic.embedding.metrics import open_metrics
 from omnisonic.embedding.running_gateway import RunningGateway
 from omnisonic.errors import BadSettings
@@ -89,6 +90,8 @@ async def open_gateway(
     inspector: str | None = None,
     metrics: MeterProvider | bool = False,
     metrics_token: str | None = None,
+    cluster: str | None = None,
+    gateway_id: str | None = None,
     **limits: Unpack[Limits],
 ) -> AsyncIterator[RunningGateway]:
     """Run rooms until the block ends.
@@ -109,6 +112,10 @@ async def open_gateway(
         metrics: True to answer `/metrics` on the gateway's port, for Prometheus; that needs the extra `studio`. Or a
             `MeterProvider` of OpenTelemetry, which gets the metrics. By default nothing is measured.
         metrics_token: Lets a scraper read `/metrics` from elsewhere than this machine.
+        cluster: The `redis://`, `rediss://` or `unix://` URL of a Valkey or Redis. Gateways with the same URL share
+            their rooms: each room is in one of them, and its members may be connected to any (docs/scaling.md). That
+            needs the extra `studio`. Without it, this gateway is alone.
+        gateway_id: This gateway's name among those of the cluster, for operators. Defaults to the name of the machine.
         **limits: See `Limits`.
 
     Yields:
@@ -116,25 +123,33 @@ async def open_gateway(
 
     Raises:
         OSError: It cannot listen there.
-        ValueError: A limit or an origin has an impossible value.
-        TypeError: A hook is not a plain function, `metrics` is neither, or a limit has an unknown name.
+        ValueError: A limit, an origin or `cluster` has an impossible value.
+        TypeError: A hook is not a plain function, `metrics` is neither, a limit has an unknown name, or there is a
+            `gateway_id` without a `cluster`.
         BadSettings: `inspector` or `metrics_token` is easy to guess, and `host` is not this machine alone.
-        MissingExtra: `metrics=True` needs packages that are not installed.
+        MissingExtra: `metrics=True` or `cluster` needs packages that are not installed.
         WrongAsyncLibrary: The program runs on asyncio. Run the gateway in a trio program.
 
     At the end of the block all connections are closed with 1001, which tells clients to reconnect later, within 5 s.
-    Then rooms are saved, within 10 s. What the block raises is not wrapped in a group.
+    Then rooms are saved, within 10 s. In a cluster they are handed over to gateways that have members in them. What the
+    block raises is not wrapped in a group.
 
     Example:
         async with omnisonic.open_gateway(port=8080) as gateway:
             print(gateway.url)
+            await trio.sleep_forever()
+
+        # On each of several machines:
+        async with omnisonic.open_gateway("0.0.0.0", 8080, cluster="redis://10.0.0.5:6379") as gateway:
             await trio.sleep_forever()
     """
     require_async_library("trio", "run the gateway in a trio program, and join its rooms with omnisonic.aio.connect")
     if on_message is not None:
         require_plain_function(on_message, "on_message")
     hosting = Hosting(room_class, on_message)
-    options = _options(host, admit, allowed_origins, allowed_hosts, limits)
+    if gateway_id is not None and cluster is None:
+        raise TypeError("gateway_id names a gateway among those of a cluster: give cluster, too.")
+    options = _options(host, admit, allowed_origins, allowed_hosts, limits, redis_url=cluster)
     _check_tokens(host, inspector=inspector, metrics_token=metrics_token)
     listener = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
     port = listener.getsockname()[1]
@@ -146,15 +161,18 @@ async def open_gateway(
             render_metrics=measured.render,
             metrics=measured.target,
         )
-        async with open_background() as background:
+        async with (
+            open_cluster_stores(cluster, options.history.age_s) as stores,
+            open_background() as background,
+        ):
             gateway = Gateway(options, background, hosting.create_room)
             hosted = HostingTasks(hosting, gateway, background)
             try:
-                # What a room that was empty remembers, for when somebody comes back to it.
-                memory = InProcessRoomMemory(blocks_ttl_s=options.history.age_s)
-                writer = RoomMemoryWriter(memory, owner=gateway.name, now_ms=options.now_ms)
-                gateway.registry.memory_watcher = writer
-                await gateway.start_child("memory", writer.run)
+                if stores is None:
+                    await _remember_here(gateway, options)
+                else:
+                    gateway.name = f"{gateway_id or socket.gethostname()}:{port}"
+                    await join_cluster(gateway, hosted, stores, options)
                 await hosted.start()
                 await gateway.start([listener])
                 if measured.is_published:
@@ -167,19 +185,35 @@ async def open_gateway(
                         0.0 if has_crashed else SHUTDOWN_S
                     )  # after a crash nobody can send close frames
                     await hosted.save_all()
+                    if gateway.cluster is not None:
+                        await leave_cluster(gateway.cluster, has_crashed=has_crashed)
                     background.cancel_scope.cancel()
                     gateway.close()
 
 
+async def _remember_here(gateway: Gateway, options: GatewayOptions) -> None:
+    """Keep what a room that was empty remembers, for when somebody comes back to it."""
+    memory = InProcessRoomMemory(blocks_ttl_s=options.history.age_s)
+    writer = RoomMemoryWriter(memory, owner=gateway.name, now_ms=options.now_ms)
+    gateway.registry.memory_watcher = writer
+    await gateway.start_child("memory", writer.run)
+
+
 def _options(
-    host: str, admit: Admit | None, origins: Collection[str], hosts: Collection[str], limits: Limits
+    host: str,
+    admit: Admit | None,
+    origins: Collection[str],
+    hosts: Collection[str],
+    limits: Limits,
+    *,
+    redis_url: str | None,
 ) -> GatewayOptions:
     known = Limits.__annotations__
     if unknown := limits.keys() - known.keys():
         raise TypeError(f"open_gateway() knows no {', '.join(sorted(unknown))}; there is {', '.join(known)}.")
     given: dict[str, Any] = {**limits, "allowed_origins": frozenset(origins), "allowed_hosts": frozenset(hosts)}
     empty_room_s = given.pop("empty_room_s", None)
-    settings = Settings(gateway_host=host, **given)
+    settings = Settings(gateway_host=host, redis_url=redis_url, **given)
     options = GatewayOptions(
         hosts=settings.host_policy(host),
         origins=OriginPolicy(settings.allowed_origins),

@@ -21,7 +21,8 @@ from omnisonic.wire.closing import CloseCode, Closing
 class RunningGateway:
     """A running gateway. Created by `open_gateway`.
 
-    Call its methods on trio's thread. None of them waits, so hooks may call them, too.
+    Call its methods on trio's thread. None of them waits, so hooks may call them, too. In a cluster they reach the
+    rooms that are in this gateway: a room in another one is, to them, a room that is not there.
 
     Attributes:
         port: The port that it listens on.
@@ -47,7 +48,7 @@ class RunningGateway:
 
     @property
     def rooms(self) -> list[RoomId]:
-        """The ids of all rooms with members."""
+        """The ids of all rooms with members, of those that are here."""
         return [actor.room_id for actor in self._gateway.registry if actor.entries]
 
     def members(self, room: RoomId) -> list[Member]:
