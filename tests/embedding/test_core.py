@@ -53,7 +53,11 @@ async def measure():
     async with omnisonic.open_gateway(metrics=True):
         pass
 
-for use in (lambda: trio.run(measure), lambda: omnisonic.create_app()):
+async def share():
+    async with omnisonic.open_gateway(cluster="redis://127.0.0.1:1"):
+        pass
+
+for use in (lambda: trio.run(measure), lambda: trio.run(share), lambda: omnisonic.create_app()):
     try:
         use()
     except omnisonic.MissingExtra as missing:
@@ -76,9 +80,9 @@ def test_rooms_and_the_client_need_no_extra() -> None:
     """A gateway with a room class of the program's own, and two members who talk. What needs an extra names it."""
     ran = run_with_core(ROOM + LACKING)
     assert ran.stderr == ""
-    heard, page, app = ran.stdout.splitlines()
+    heard, page, cluster, app = ran.stdout.splitlines()
     assert heard == "quiet"
-    for sentence, what in ((page, "metrics=True"), (app, "omnisonic.create_app")):
+    for sentence, what in ((page, "metrics=True"), (cluster, "cluster="), (app, "omnisonic.create_app")):
         assert sentence.startswith(f"{what} needs ")
         assert sentence.endswith(", which is not installed. Run: pip install 'omnisonic[studio]'")
 
