@@ -174,7 +174,9 @@ export class RecordingUpload {
     const { upload } = await ask("GET", path);
     const isChosen = !takeOf || !isHeard || upload.chosen;
     if (isChosen && Math.abs(upload.offsetSeconds - offsetSeconds) < SAME_S) return upload;
-    return (await ask("PATCH", path, { offsetSeconds, ...(isChosen ? {} : { chosen: true }) })).upload;
+    const placed = await ask("PATCH", path, { offsetSeconds });
+    // Last, so that this is what is undone first.
+    return (isChosen ? placed : await ask("PATCH", path, { chosen: true })).upload;
   }
 
   #goesOn(problem) {
