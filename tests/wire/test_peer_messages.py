@@ -85,10 +85,15 @@ def test_a_packet_arrives_as_it_was_sent(head: Head, sent: list[PeerMessage]) ->
     assert Head(packet.run, packet.link, packet.heard, packet.number, packet.acknowledged) == head
 
 
+ARRAYS = (*(bytes((first,)) for first in range(0x90, 0xA0)), b"\xdc", b"\xdd")
+"""What a packet may begin with, as a newer version may have more fields: any bytes after it may be one, too."""
+others = st.binary(max_size=200).filter(lambda data: not data.startswith(ARRAYS))
+
+
 @settings(max_examples=200)
-@given(st.binary(max_size=200) | st.builds(lambda head, end: encode_packet(head, [])[:end], heads, st.integers(0, 9)))
+@given(others | st.builds(lambda head, cut: encode_packet(head, [])[:-cut], heads, st.integers(1, 9)))
 def test_what_is_no_packet_is_refused(data: bytes) -> None:
-    """Any bytes, and a packet that is cut off."""
+    """Bytes that begin as no packet does, and a packet that is cut off."""
     with pytest.raises(msgspec.DecodeError):
         decode_packet(data)
 
