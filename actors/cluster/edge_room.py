@@ -93,7 +93,7 @@ class EdgeRoom:
     @property
     def waiting_frames(self) -> int:
         """How many messages of members wait here, or were not taken by the owner yet."""
-        return self._waiting.frames + self._untaken_frames
+        return self._waiting.frames + self.untaken.frames
 
     # Called by connections
 

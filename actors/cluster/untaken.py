@@ -22,6 +22,11 @@ class Untaken:
         self._messages: deque[tuple[int, ClientMessages]] = deque()
         self._frames = self._size = 0
 
+    @property
+    def frames(self) -> int:
+        """How many messages these are."""
+        return self._frames
+
     def has_place_for(self, messages: ClientMessages) -> bool:
         """Whether these may be sent, too."""
         return self._frames + len(messages.frames) <= DATA_FRAMES and self._size + messages.size <= DATA_BYTES

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from omnisonic.actors.cluster.cluster import Cluster
 from omnisonic.actors.gateway import Gateway
+from omnisonic.actors.gateway_cluster import join_cluster
 from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.hosting.hosting_tasks import HostingTasks
 from omnisonic.errors import MissingExtra
@@ -45,9 +46,9 @@ async def open_cluster_stores(redis_url: str | None, history_s: float) -> AsyncI
         yield ClusterStores(bus, memory)
 
 
-async def join_cluster(gateway: Gateway, hosted: HostingTasks, stores: ClusterStores, options: GatewayOptions) -> None:
+async def enter_cluster(gateway: Gateway, hosted: HostingTasks, stores: ClusterStores, options: GatewayOptions) -> None:
     """Make this gateway, which has not begun yet, one of the cluster. Returns when it may claim rooms, or after 4 s."""
-    cluster = gateway.cluster = Cluster(
+    cluster = Cluster(
         gateway,
         stores.memory,
         stores.bus,
@@ -56,9 +57,8 @@ async def join_cluster(gateway: Gateway, hosted: HostingTasks, stores: ClusterSt
         grace_s=options.grace_s,
         history_bytes=options.history.total_bytes,
     )
-    gateway.find_place, gateway.release_rooms = cluster.find_place, cluster.hand_over
     cluster.save_room = hosted.save_room
-    await cluster.start()
+    await join_cluster(gateway, cluster)
 
 
 async def leave_cluster(cluster: Cluster, *, has_crashed: bool) -> None:

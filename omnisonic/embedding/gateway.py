@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from omnisonic.actors.admission.admission import OpenAdmission
 from omnisonic.actors.connections.socket_connection import RateLimit
 from omnisonic.actors.gateway import SHUTDOWN_S, Gateway
+from omnisonic.actors.gateway_cluster import measure_cluster
 from omnisonic.actors.gateway_options import GatewayOptions
 from omnisonic.actors.hosting.hook_contract import require_plain_function
 from omnisonic.actors.hosting.hosted_room import Hosting, OnMessage
@@ -31,7 +32,7 @@ from omnisonic.actors.sync.room_memory import RoomMemoryWriter
 from omnisonic.concurrency.async_library import require_async_library
 from omnisonic.concurrency.background import open_background
 from omnisonic.embedding.admission import Admit, HookAdmission
-from omnisonic.embedding.clustering import join_cluster, leave_cluster, open_cluster_stores
+from omnisonic.embedding.clustering import enter_cluster, leave_cluster, open_cluster_stores
 from omnisonic.embedding.metrics import open_metrics
 from omnisonic.embedding.running_gateway import RunningGateway
 from omnisonic.errors import BadSettings
@@ -172,11 +173,12 @@ async def open_gateway(
                     await _remember_here(gateway, options)
                 else:
                     gateway.name = f"{gateway_id or socket.gethostname()}:{port}"
-                    await join_cluster(gateway, hosted, stores, options)
+                    await enter_cluster(gateway, hosted, stores, options)
                 await hosted.start()
                 await gateway.start([listener])
                 if measured.is_published:
                     after.callback(publish_metrics(gateway, measured.target))
+                    after.callback(measure_cluster(gateway, measured.target))
                 yield RunningGateway(gateway, hosting, host, port)
             finally:
                 has_crashed = background.cancel_scope.cancel_called

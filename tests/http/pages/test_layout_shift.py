@@ -68,7 +68,7 @@ def shifted(page: Page) -> tuple[float, list[tuple[float, str]]]:
 @pytest.mark.timing
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844), (844, 390)], ids=lambda size: "x".join(map(str, size)))
 def test_nothing_moves_while_the_studio_is_loaded(visit: Visit, shared_site: Web, size: Size) -> None:
-    """With tracks, comments and mixdowns that come late, in a browser that has nothing; and when one enters the room."""
+    """With tracks, comments and mixdowns that come late, in an empty browser; and when one enters the room."""
     band = seat_band(shared_site)
     page = visit("/about", who="Bo", width=size[0], height=size[1])
     page.context.add_init_script(OBSERVED)
