@@ -32,10 +32,11 @@ LONG_NAME = "Harbour lights, the long version with the second chorus"
 
 @dataclass(frozen=True)
 class Band:
-    """Ada owns the session, Bo edits it, Cy listens; `link` leads to its shared mixdown."""
+    """Ada owns the session, Bo edits it, Cy listens; `link` leads to its shared mixdown, `ended` no more."""
 
     session: str
     link: str
+    ended: str
 
 
 def seat_band(site: Web) -> Band:
@@ -57,16 +58,18 @@ def seat_band(site: Web) -> Band:
     comment = bo.post(f"/api/sessions/{session}/comments", json=about).json()["comment"]["id"]
     reply = {"text": "Moved it.", "parentId": comment}
     assert ada.post(f"/api/sessions/{session}/comments", json=reply).status_code == 201
-    _, share = shared(site, ada, session, wav(LENGTH_S), download=True)
+    path, share = shared(site, ada, session, wav(LENGTH_S), download=True)
+    ended = ada.post(path, json={}).json()
+    assert ada.delete(f"{path}/{ended['id']}").status_code == 200
     shared(site, ada, session, wav(LENGTH_S))
     while make_preview(site):
         pass
-    return Band(session, share["url"].removeprefix(site.url))
+    return Band(session, *(link["url"].removeprefix(site.url) for link in (share, ended)))
 
 
 def plain_pages(visit: Visit, site: Web, band: Band, size: Size) -> Iterator[tuple[str, Page]]:
-    """Pages without a room: signed out, the list, an invite, and what somebody without an account hears."""
-    visit.expects("404")
+    """Pages without a room: signed out, the list, an invite, a shared mixdown, and one that is shared no more."""
+    visit.expects("404|410")
     width, height = size
     page = visit("/", width=width, height=height)
     yield "start", page
@@ -82,6 +85,8 @@ def plain_pages(visit: Visit, site: Web, band: Band, size: Size) -> Iterator[tup
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("list", name="Comments").get_by_role("listitem")).to_have_count(1)
     yield "listen, with a comment", page
+    page.goto(f"{visit.base_url}{band.ended}")
+    yield "a share link that has ended", page
     page = visit("/sessions", who="Ada", width=width, height=height)
     expect(page.get_by_role("link", name="Open session").first).to_be_visible()
     yield "sessions", page
@@ -117,6 +122,13 @@ def studio_states(
     mixdowns = page.get_by_role("list", name="Mixdowns").get_by_role("listitem")
     expect(mixdowns).to_have_count(2)
     yield "mixdowns", page
+    for place in (0, 1):
+        mixdowns.nth(place).get_by_role("button", name="Compare").click()
+    compare = page.get_by_role("region", name="Compare two mixdowns")
+    compare.get_by_role("button", name="Play").click()
+    expect(compare.get_by_role("button", name="Pause")).to_be_visible()
+    yield "comparing", page
+    compare.get_by_role("button", name="Close the comparison").click()
     mixdowns.first.get_by_role("button", name="Share").click()
     expect(page.get_by_role("dialog").filter(visible=True)).to_contain_text("link")
     yield "share", page
@@ -156,6 +168,12 @@ def studio_states(
     expect(strip.get_by_role("status").first).to_have_text("Ready. Press Record, or the key R.")
     strip.get_by_text("Microphone and timing").click()
     yield "ready to record", page
+    strip.get_by_label("Count in one bar").uncheck()
+    strip.get_by_role("button", name="Record", exact=True).click()
+    expect(strip.get_by_label("Length")).to_have_text("0:01")
+    yield "recording", page
+    strip.get_by_role("button", name="Stop").click()
+    expect(strip.get_by_role("status").first).to_contain_text("Saved")
     strip.get_by_role("button", name="Close").click()
     gateway.do(gateway.fake.close, band.session, 1001, json.dumps({"reconnectMs": 600_000}))
     expect(page.locator("#notice")).to_contain_text("The studio is restarting.")
