@@ -105,6 +105,7 @@ def read_samples(text: str) -> dict[tuple[str, str | None], float]:
     }
 
 
+@pytest.mark.timing
 async def test_doctor_knows_the_cluster(valkey: ValkeyServer) -> None:
     """Who has a lease, and the links of the gateway here, until one of them is gone."""
     settings = {"REDIS_URL": valkey.url, "GATEWAY_CLUSTER": "on", "ADMIN_TOKEN": TOKEN, "GATEWAY_ID": "g0"}
