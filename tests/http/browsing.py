@@ -178,6 +178,11 @@ def stem(page: Page, name: str) -> Locator:
     return page.get_by_role("listitem", name=name, exact=True)
 
 
+def at_least(seconds: int) -> re.Pattern[str]:
+    """A length of time as pages show it, of so many seconds (under ten) or more: a busy browser skips some."""
+    return re.compile(rf"^(0:(0[{seconds}-9]|[1-5][0-9])|[1-9][0-9]*:[0-9]{{2}})$")
+
+
 def sendings(page: Page) -> Locator:
     """The files on their way."""
     return page.get_by_role("list", name="On their way").get_by_role("listitem")

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_worker import SegmentWorker
 from tests.cli.running import eventually
-from tests.http.browsing import CHROMIUM, Visit, new_session, person
+from tests.http.browsing import CHROMIUM, Visit, at_least, new_session, person
 from tests.http.pages.timeline.stage import brought, list_stems, studio
 from tests.http.running import Web
 from tests.studio.mixdown.sounds import Sound, file_of, noise
@@ -53,11 +53,21 @@ def status(page: Page) -> Locator:
     return strip(page).get_by_role("status").first
 
 
-def record(page: Page, length: str) -> None:
+STOPS_IN_THE_THIRD_PASS: Final = """
+new MutationObserver((_, observer) => {
+  if (!document.body.innerText.includes("Recording, take 3")) return;
+  observer.disconnect();
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "r", bubbles: true }));
+}).observe(document.body, { subtree: true, childList: true, characterData: true });
+"""
+"""Press R as soon as the third pass has begun, however late this program would be."""
+
+
+def record(page: Page, seconds: int) -> None:
     """Press R, and wait until the recording is so long."""
     page.keyboard.press("r")
     expect(status(page)).to_have_text("Recording")
-    expect(strip(page).get_by_label("Length")).to_have_text(length)
+    expect(strip(page).get_by_label("Length")).to_have_text(at_least(seconds))
 
 
 def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(visit: Visit, site: Web) -> None:
@@ -71,7 +81,7 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     expect(strip(page)).to_contain_text("the browser asks whether the studio may use your microphone")
     strip(page).get_by_role("button", name="Use the microphone").click()
     expect(status(page)).to_have_text("Ready. Press Record, or the key R.")
-    record(page, "0:02")
+    record(page, 2)
     page.keyboard.press("r")
     expect(status(page)).to_contain_text("Saved: Recording 2")
     (take,) = [upload for upload in list_stems(site, session) if upload["id"] != band]
@@ -79,7 +89,7 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     content = person(site, "Ada").get(f"/api/upload/{take['id']}/content").content
     sound, rate = soundfile.read(io.BytesIO(content))
     assert (rate, soundfile.info(io.BytesIO(content)).subtype) == (RATE_HZ, "PCM_24")
-    assert 2 <= len(sound) / rate < 6
+    assert len(sound) / rate >= 2
     assert abs(sound).max() > 0.01  # it beeps
 
     # The next one is another take of it, over the song again, which the tab does not live to see.
@@ -93,7 +103,7 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     strip(page).get_by_label("Count in one bar").uncheck()
     page.get_by_role("button", name="To the start").click()
     strip(page).get_by_role("button", name="Record", exact=True).click()
-    expect(strip(page).get_by_label("Length")).to_have_text("0:03")
+    expect(strip(page).get_by_label("Length")).to_have_text(at_least(3))
     page.close(run_before_unload=False)
     offer = visit.reopened(page, studio(session)).get_by_role("region", name="Unfinished recording")
     expect(offer).to_contain_text(re.compile("A recording of 0:[0-9]{2} was not finished: Recording 2 take 2."))
@@ -125,9 +135,7 @@ def test_each_pass_of_a_loop_is_a_take_as_long_as_the_loop(visit: Visit, site: W
     expect(status(page)).to_have_text("Ready. Press Record, or the key R.")
     expect(strip(page)).to_contain_text("The loop is on: each pass becomes a take.")
     strip(page).get_by_label("Count in one bar").uncheck()
-    page.keyboard.press("r")
-    for number in (1, 2, 3):
-        expect(status(page)).to_have_text(f"Recording, take {number}")
+    page.evaluate(STOPS_IN_THE_THIRD_PASS)
     page.keyboard.press("r")
     expect(status(page)).to_have_text(
         "Saved: 2 takes. Recording 1 take 2 is heard. The last pass was shorter than two seconds. It is not kept."
@@ -147,17 +155,22 @@ def test_each_pass_of_a_loop_is_a_take_as_long_as_the_loop(visit: Visit, site: W
     # The tab goes in the third pass of the next recording: all of it is offered at once, and kept in its order.
     page.get_by_role("button", name="To the start").click()
     strip(page).get_by_role("button", name="Record", exact=True).click()
-    expect(status(page)).to_have_text("Recording, take 3")
-    expect(strip(page).get_by_label("Length")).to_have_text("0:03")
+    expect(status(page)).to_have_text(re.compile("^Recording, take [3-9]$"))
+    expect(strip(page).get_by_label("Length")).to_have_text(at_least(3))
     page.close(run_before_unload=False)
     offer = visit.reopened(page, studio(session)).get_by_role("region", name="Unfinished recording")
-    expect(offer).to_contain_text("A recording of 3 takes (0:10) was not finished: Recording 2 to Recording 2 take 3.")
+    expect(offer).to_contain_text(
+        re.compile(r"A recording of ([3-9]) takes \(0:\d\d\) was not finished: Recording 2 to Recording 2 take \1\.")
+    )
     offer.get_by_role("button", name="Keep it").click()
-    expect(offer).to_contain_text("Saved: Recording 2 to Recording 2 take 3.")
-    third, second, first = list_stems(site, session)[:3]
-    assert {take["takeOf"] for take in (first, second, third)} == {first["id"]}
-    assert [take["chosen"] for take in (first, second, third)] == [False, False, True]
-    assert [frames_of(site, take["id"]) for take in (first, second, third)] == [loop_frames, loop_frames, 2 * RATE_HZ]
+    expect(offer).to_contain_text(re.compile(r"Saved: Recording 2 to Recording 2 take [3-9]\."))
+    *earlier, first = takes = list_stems(site, session)[:-2]
+    assert len(earlier) >= 2  # a slow machine may have begun more passes before the tab was gone
+    assert {take["takeOf"] for take in takes} == {first["id"]}
+    assert [take["chosen"] for take in takes] == [True] + [False] * len(earlier)
+    last, *whole = [frames_of(site, take["id"]) for take in takes]
+    assert whole == [loop_frames] * len(earlier)
+    assert last in {2 * RATE_HZ, 4 * RATE_HZ, loop_frames}
 
 
 def frames_of(site: Web, upload: str) -> int:
