@@ -108,9 +108,9 @@ class ValkeyCluster:
         }
 
     def _sharing(self, role: str) -> ValkeyServer:
-        """The server with this role among the first and the last, which share slots."""
+        """The server with this role among the first and the last, which share slots. One that hangs is not asked."""
         for server in (self.servers[0], self.servers[-1]):
-            if server.is_started and _role(server) == role:
+            if server.answers and _role(server) == role:
                 return server
         raise LookupError(role)
 

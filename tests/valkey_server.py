@@ -51,9 +51,9 @@ class ValkeyServer:
         return redis.Redis(host="127.0.0.1", port=self.port, password=self._password, socket_timeout=START_TIMEOUT_S)
 
     @property
-    def is_started(self) -> bool:
-        """Whether it was started and not ended; it may be paused."""
-        return self._process is not None
+    def answers(self) -> bool:
+        """Whether it runs and is not paused."""
+        return self._process is not None and not self._paused
 
     def start(self) -> None:
         """Start it, empty, unless it runs; it answers when this returns."""
