@@ -9,6 +9,7 @@ import trio.testing
 from omnisonic.actors.connections.keepalive import Timeouts
 from tests.clients import Bare
 from tests.gateway.conftest import OpenStage
+from tests.processor_time import unhindered_s
 from tests.rooms import Stage, becomes, eventually, open_stage
 
 pytestmark = pytest.mark.timing
@@ -64,7 +65,10 @@ async def test_a_handshake_that_trickles_is_cut_all_the_same(stage_over: OpenSta
 
 
 async def test_two_thousand_members_come_back_within_five_seconds() -> None:
-    """All at once, as after a restart of the gateway: everybody is in their room, and the roster is exact."""
+    """All at once, as after a restart of the gateway: everybody is in their room, and the roster is exact.
+
+    They and the gateway share one thread. What it waits for a processor is the machine's.
+    """
     async with open_stage() as stage:
         band: list[Bare] = []
 
@@ -73,11 +77,11 @@ async def test_two_thousand_members_come_back_within_five_seconds() -> None:
             band.extend([await stage.bare_member(f"m{name}", f"jam{name % ROOMS}") for name in names])
 
         for attempt in range(2):
-            started_s = trio.current_time()
+            started_s = unhindered_s()
             async with trio.open_nursery() as nursery:
                 for first in range(50):
                     nursery.start_soon(come, first)
-            assert trio.current_time() - started_s < BACK_S
+            assert unhindered_s() - started_s < BACK_S
             for room in range(ROOMS):
                 members = sorted(f"m{number}" for number in range(room, RECONNECTS, ROOMS))
                 assert stage.roster(f"jam{room}") == members
