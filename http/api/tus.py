@@ -38,7 +38,7 @@ from omnisonic.http.core.stopping import finish_before_stop
 from omnisonic.models import LoginId, Upload, UploadId
 from omnisonic.models.checks import plain_id
 from omnisonic.stores.storage import NoSuchObject, Storage
-from omnisonic.studio.uploads import NoSuchUpload, checked_file_name
+from omnisonic.studio.uploads import NoSuchUpload, checked_file_name, checked_offset_s
 from omnisonic.studio.uploads.chunks import Body, Checksum
 from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.resumable_writer import ResumableWriter, WriteResult
@@ -85,7 +85,7 @@ class Tus:
         """Start an upload of `Upload-Length` bytes, or of a length that is said later (`Upload-Defer-Length: 1`).
 
         `Upload-Metadata` holds its `filename`. And the `sessionId` if it belongs to a session, with `takeOf` if it is
-        another take of a track there.
+        another take of a track there. And `offsetSeconds`, if it does not begin where the session begins.
         """
         login = self._login()
         refuse_unsupported(request.headers, creates=True, has_body=request.mimetype == CHUNK_TYPE and _has_body())
@@ -93,7 +93,8 @@ class Tus:
         about = parse_metadata(request.headers.get("Upload-Metadata", ""))
         name = checked_file_name(about.get("filename", ""))
         session, take_of = (plain_id(about.get(key, "")) or None for key in ("sessionId", "takeOf"))
-        resumable = await self._resumable.create(login, name, size, session, take_of)
+        offset_s = checked_offset_s(about.get("offsetSeconds", ""))
+        resumable = await self._resumable.create(login, name, size, session, take_of, offset_s=offset_s)
         headers = {"Location": f"/api/upload/tus/{resumable.id}", "Upload-Offset": "0"} | expires_header(
             resumable.expires_at
         )
@@ -110,13 +111,14 @@ class Tus:
             upload = await self._get_finished(login, upload_id)
             take_of = None if upload.take_of == upload.id else upload.take_of
             size = {"Upload-Offset": str(upload.file_size), "Upload-Length": str(upload.file_size)}
-            return _empty_response(200, size | format_metadata(upload.file_name, upload.session_id, take_of))
+            metadata = format_metadata(upload.file_name, upload.session_id, take_of, upload.offset_seconds)
+            return _empty_response(200, size | metadata)
         headers = {"Upload-Offset": str(resumable.received)}
         if resumable.size is None:
             headers["Upload-Defer-Length"] = "1"
         else:
             headers["Upload-Length"] = str(resumable.size)
-        headers |= format_metadata(resumable.file_name, resumable.session, resumable.take_of)
+        headers |= format_metadata(resumable.file_name, resumable.session, resumable.take_of, resumable.offset_s)
         return _empty_response(200, headers | expires_header(resumable.expires_at))
 
     @describe_route(

@@ -30,7 +30,7 @@ class CreationHeaders(VersionHeader):
     upload_length: int | None = Field(None, ge=1, description="Its size in bytes.")
     upload_defer_length: Literal["1"] | None = Field(None, description="1 instead: its size is said later.")
     upload_metadata: str = Field(
-        description="`filename`, and `sessionId` and `takeOf` if any, each with base64 of UTF-8."
+        description="`filename`, and `sessionId`, `takeOf` and `offsetSeconds` if any, each with base64 of UTF-8."
     )
 
 
@@ -137,9 +137,10 @@ def parse_metadata(header: str) -> dict[str, str]:
     return pairs
 
 
-def format_metadata(file_name: str, session_id: str | None, take_of: str | None) -> dict[str, str]:
+def format_metadata(file_name: str, session_id: str | None, take_of: str | None, offset_s: float) -> dict[str, str]:
     """The `Upload-Metadata` header of a response: what was stored of the client's metadata."""
-    pairs = {"filename": file_name, "sessionId": session_id, "takeOf": take_of}
+    offset = str(offset_s) if offset_s else None
+    pairs = {"filename": file_name, "sessionId": session_id, "takeOf": take_of, "offsetSeconds": offset}
     encoded = (
         f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items() if value is not None
     )

@@ -57,6 +57,12 @@ FORM: Final[Mapping[str, Any]] = {
         "file": {"type": "string", "format": "binary", "description": "Audio, an image or a video, by its content."},
         "sessionId": {"type": "string", "description": "The session that it is for, if any."},
         "takeOf": {"type": "string", "description": "A track of that session, if it is another take of it."},
+        "offsetSeconds": {
+            "type": "number",
+            "minimum": OFFSET_S[0],
+            "maximum": OFFSET_S[1],
+            "description": "Where in the session it begins.",
+        },
     },
     "required": ["file"],
 }
@@ -167,7 +173,8 @@ class Uploads:
     async def create(self) -> Response:
         """Upload one file: the part `file` of a form, with the part `sessionId` when it belongs to a session.
 
-        With the part `takeOf`, it is another take of a track there, and not the one that is heard.
+        With the part `takeOf`, it is another take of a track there, and not the one that is heard. It begins at
+        `offsetSeconds`.
         """
         login = self._login()
         form = read_form(request_body())
@@ -179,7 +186,13 @@ class Uploads:
             received = await upload_writer.put(key, reservation.count(form.file()), name)
             await form.finish()
             upload = await self._services.store.commit(
-                login, str(uuid4()), key, received, session=form.session_id, take_of=form.take_of
+                login,
+                str(uuid4()),
+                key,
+                received,
+                session=form.session_id,
+                take_of=form.take_of,
+                offset_s=form.offset_s,
             )
         await notify_room(self._room_events, "upload.added", upload)
         return json_response(await self._with_link(StoredUpload(upload, key)), 201)

@@ -15,12 +15,14 @@ from werkzeug.http import parse_options_header
 from omnisonic.errors import InvalidInput
 from omnisonic.http.core.errors import Refusal
 from omnisonic.models.checks import plain_id
+from omnisonic.studio.uploads import checked_offset_s
 
 FILE_FIELD: Final = "file"
 LIST_SUFFIX: Final = "[]"
 """The end of a part's name when there are several of it (PHP's convention)."""
 SESSION_FIELD: Final = "sessionId"
 TRACK_FIELD: Final = "takeOf"
+OFFSET_FIELD: Final = "offsetSeconds"
 MOST_PARTS: Final = 32
 LONGEST_HEADER_BYTES: Final = 16_384
 """Longest header of a part. A small one, because the parser searches an incomplete header again with each chunk."""
@@ -36,6 +38,7 @@ class UploadForm:
         file_name: The client's name of the file. Known after `open_file`.
         session_id: The value of the part `sessionId`, None until one has been read.
         take_of: The value of the part `takeOf`, likewise.
+        offset_s: The value of the part `offsetSeconds`, 0 until one has been read.
 
     """
 
@@ -45,6 +48,7 @@ class UploadForm:
         self.file_name = ""
         self.session_id: str | None = None
         self.take_of: str | None = None
+        self.offset_s = 0.0
 
     async def open_file(self) -> None:
         """Read up to the file. Raises `InvalidInput` (`missing_file`, `too_many_files`, `invalid_form`)."""
@@ -83,11 +87,13 @@ class UploadForm:
             value += data
             if len(value) > LONGEST_FIELD_BYTES:
                 raise InvalidInput(f"The field {name[:64]!r} is too long.", code="invalid_form")
-        id_ = plain_id(value.decode(errors="replace").strip()) or None
+        text = value.decode(errors="replace").strip()
         if name == SESSION_FIELD:
-            self.session_id = id_
+            self.session_id = plain_id(text) or None
         elif name == TRACK_FIELD:
-            self.take_of = id_
+            self.take_of = plain_id(text) or None
+        elif name == OFFSET_FIELD:
+            self.offset_s = checked_offset_s(text)
 
     async def _parse(
         self, body: AsyncIterator[bytes], boundary: bytes

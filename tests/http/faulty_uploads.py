@@ -131,9 +131,10 @@ class FaultyUploads(UploadStore):
         *,
         session: SessionId | None,
         take_of: str | None = None,
+        offset_s: float = 0.0,
     ) -> Upload:
         await self._fault.strike("before")
-        made = await self._inner.commit(login, upload, key, file, session=session, take_of=take_of)
+        made = await self._inner.commit(login, upload, key, file, session=session, take_of=take_of, offset_s=offset_s)
         await self._fault.strike("after")
         return made
 

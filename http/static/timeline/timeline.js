@@ -1,7 +1,7 @@
 // The timeline of a session: joins its parts, and is what the rest of the page speaks to.
 
 import { TimelineParts } from "../later.js";
-import { positionAt } from "../room/arrangement.js";
+import { LATEST_S, positionAt } from "../room/arrangement.js";
 import { Sendings } from "../uploading/sending.js";
 import { Marks } from "./marks.js";
 import { Playheads, Ruler } from "./ruler.js";
@@ -62,7 +62,7 @@ export class Timeline {
       at: (beat) => this.#ruler.tell(beat),
       turn: (left_px) => (part("timeline-scroller").scrollLeft = left_px),
     });
-    this.#sendings = new Sendings(part("sendings"), song.id, (upload, begin_s) => this.#arrived(upload, begin_s));
+    this.#sendings = new Sendings(part("sendings"), song.id, (upload) => this.#arrived(upload));
     this.#seen = new IntersectionObserver((entries) => this.#note(entries), { root: part("timeline-scroller"), rootMargin: MARGIN });
     this.#listen();
     this.#wireKeys();
@@ -81,7 +81,7 @@ export class Timeline {
   // The moment of the song at that place of the screen, on a beat; 0 where there is no timeline.
   dropAt(clientX, clientY = null) {
     if (clientY !== null && !this.#view.hasLaneAt(clientX, clientY)) return 0;
-    return this.#view.scale.snapped_s(this.#view.secondsAt(clientX));
+    return Math.max(0, Math.min(this.#view.scale.snapped_s(this.#view.secondsAt(clientX)), LATEST_S));
   }
 
   // Bring these files in, so that they begin at that moment.
@@ -239,10 +239,9 @@ export class Timeline {
 
   // --- changing ------------------------------------------------------------------------------------------------------
 
-  async #arrived(upload, begin_s) {
+  #arrived(upload) {
     this.#song.put(upload);
     this.say("It is added.");
-    if (begin_s > 0) await this.#try(() => this.#song.change(upload.id, { offsetSeconds: begin_s }));
   }
 
   #reorder(trackId, place) {

@@ -5,7 +5,7 @@
 
 import { ask, Problem } from "../controls/api.js";
 import { HEADER_BYTES, wavHeader } from "../sound/wav.js";
-import { backoff, base64, pause, transfer } from "./transfer.js";
+import { backoff, metadataOf, pause, transfer } from "./transfer.js";
 
 const PLACE = "/api/upload/tus";
 const VERSION = { "Tus-Resumable": "1.0.0" };
@@ -116,11 +116,10 @@ export class RecordingUpload {
   }
 
   async #create(signal, isLast) {
-    const { sessionId, takeOf, name } = this.#recording;
-    const about = { filename: `${name}.wav`, sessionId, ...(takeOf ? { takeOf } : {}) };
-    const metadata = Object.entries(about).map(([key, value]) => `${key} ${base64(value)}`);
+    const { sessionId, takeOf, name, offsetSeconds } = this.#recording;
+    const about = { filename: `${name}.wav`, sessionId, offsetSeconds: String(offsetSeconds), ...(takeOf ? { takeOf } : {}) };
     const length = isLast ? { "Upload-Length": String(this.#size) } : { "Upload-Defer-Length": "1" };
-    const headers = { ...VERSION, ...length, "Upload-Metadata": metadata.join(",") };
+    const headers = { ...VERSION, ...length, "Upload-Metadata": metadataOf(about) };
     const { header } = await transfer("POST", PLACE, { headers, signal });
     this.#recording.place = new URL(header("Location"), location.href).pathname;
     this.#recording.hasLength = isLast;
@@ -167,16 +166,16 @@ export class RecordingUpload {
     return body;
   }
 
-  // The upload has the address's last part as its id. Now it goes where it was played.
+  // The upload has the address's last part as its id. It lies where it was played, unless an earlier version of this page
+  // has begun it: then it goes there now.
   async #find(isHeard) {
     const { place, offsetSeconds, takeOf } = this.#recording;
     const path = `/api/upload/${place.split("/").pop()}`;
     const { upload } = await ask("GET", path);
-    const isChosen = !takeOf || !isHeard || upload.chosen;
-    if (isChosen && Math.abs(upload.offsetSeconds - offsetSeconds) < SAME_S) return upload;
-    const placed = await ask("PATCH", path, { offsetSeconds });
-    // Last, so that this is what is undone first.
-    return (isChosen ? placed : await ask("PATCH", path, { chosen: true })).upload;
+    const isPlaced = Math.abs(upload.offsetSeconds - offsetSeconds) < SAME_S;
+    const placed = isPlaced ? upload : (await ask("PATCH", path, { offsetSeconds })).upload;
+    if (!takeOf || !isHeard || upload.chosen) return placed;
+    return (await ask("PATCH", path, { chosen: true })).upload;
   }
 
   #goesOn(problem) {

@@ -25,7 +25,7 @@ export class Sendings {
   #added;
   #lines = new Set();
 
-  // `added(upload, begin_s)` is told of each that has arrived, with where in the song it is to begin.
+  // `added(upload)` is told of each that has arrived.
   constructor(list, sessionId, added) {
     this.#list = list;
     this.#sessionId = sessionId;
@@ -33,6 +33,7 @@ export class Sendings {
     addEventListener("beforeunload", (event) => this.#isBusy && event.preventDefault());
   }
 
+  // `begin_s` is where in the song they begin.
   add(files, begin_s = 0) {
     for (const file of files) {
       const line = new Sending(file, this.#sessionId, begin_s, {
@@ -64,7 +65,7 @@ export class Sendings {
 
   #arrived(line, upload) {
     this.#forget(line);
-    this.#added(upload, line.begin_s);
+    this.#added(upload);
   }
 
   #forget(line) {
@@ -96,11 +97,11 @@ class Sending {
     this.begin_s = begin_s;
     this.#told = told;
     if (file.size > WHOLE_BYTES) {
-      const upload = new ResumableUpload(file, sessionId);
+      const upload = new ResumableUpload(file, sessionId, begin_s);
       this.#send = (options) => upload.send(options);
       this.#forget = () => upload.forget();
     } else {
-      this.#send = (options) => sendWhole(file, sessionId, options);
+      this.#send = (options) => sendWhole(file, sessionId, begin_s, options);
     }
     this.row = part("sending-item").content.firstElementChild.cloneNode(true);
     this.#wire();

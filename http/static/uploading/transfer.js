@@ -47,10 +47,11 @@ export function transfer(method, path, { headers = {}, body = null, signal, prog
   });
 }
 
-// The whole file at once. Its upload.
-export async function sendWhole(file, sessionId, { progress, signal }) {
+// The whole file at once, which begins at `begin_s` in the song. Its upload.
+export async function sendWhole(file, sessionId, begin_s, { progress, signal }) {
   const body = new FormData();
   body.append("sessionId", sessionId);
+  body.append("offsetSeconds", String(begin_s));
   body.append("file", file, file.name);
   // The form around the file is a little longer than the file.
   const capped = (bytes) => progress(Math.min(bytes, file.size));
@@ -65,9 +66,10 @@ function parsed(text) {
   }
 }
 
-// Text as the metadata of an upload has it.
-export function base64(text) {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+// What is said of an upload, `{ key: text }`, as its header has it.
+export function metadataOf(about) {
+  const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+  return Object.entries(about).map(([key, text]) => `${key} ${base64(text)}`).join();
 }
 
 // How long to wait before the next attempt: doubling, bounded, with jitter over the upper half.
@@ -106,13 +108,15 @@ const UNREADABLE = "The file cannot be read any more. Add it again.";
 export class ResumableUpload {
   #file;
   #sessionId;
+  #begin_s;
   #place = null;
   #offset = null;
   #upload = null;
 
-  constructor(file, sessionId) {
+  constructor(file, sessionId, begin_s) {
     this.#file = file;
     this.#sessionId = sessionId;
+    this.#begin_s = begin_s;
   }
 
   // Send what is not there yet. The upload. Errors: `Problem`; what `signal` was aborted with.
@@ -149,7 +153,8 @@ export class ResumableUpload {
   }
 
   async #create(signal) {
-    const metadata = `filename ${base64(this.#file.name)},sessionId ${base64(this.#sessionId)}`;
+    const about = { filename: this.#file.name, sessionId: this.#sessionId, offsetSeconds: String(this.#begin_s) };
+    const metadata = metadataOf(about);
     const headers = { ...VERSION, "Upload-Length": String(this.#file.size), "Upload-Metadata": metadata };
     const { header } = await transfer("POST", PLACE, { headers, signal });
     this.#place = new URL(header("Location"), location.href).pathname;

@@ -52,6 +52,8 @@ TRACK_NAME_LENGTH: Final = 120
 """Most characters in a track's name."""
 MAX_FILE_NAME: Final = 255
 """Most characters in a file name: the limit of most file systems."""
+_SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?(e-[0-9]{1,3})?")
+"""A number as programs write it, such as 12.5 and 1e-7."""
 _ENDING: Final = re.compile(r"\.(?=[0-9]*[A-Za-z])[0-9A-Za-z]{1,5}\Z")
 """`.wav` and `.7z`, but not the end of `Take 1.2`."""
 
@@ -238,6 +240,23 @@ def checked_file_name(text: str) -> str:
     if name in (".", ".."):
         raise InvalidInput("fileName must be that of a file.", code="invalid_file_name")
     return checked_name(name, name="fileName", longest=MAX_FILE_NAME)
+
+
+def checked_offset_s(text: str) -> float:
+    """Where an upload begins in its session, in seconds: at 0 when `text` is empty.
+
+    Raises:
+        InvalidInput: `invalid_offset_seconds`.
+    """
+    text = text.strip()
+    if not text:
+        return 0.0
+    offset_s = float(text) if _SECONDS.fullmatch(text) else -1.0
+    least, most = OFFSET_S
+    if not least <= offset_s <= most:
+        message = f"offsetSeconds must be a number of seconds, from {least:g} to {most:g}."
+        raise InvalidInput(message, code="invalid_offset_seconds")
+    return offset_s
 
 
 def checked_track_name(text: str) -> str:

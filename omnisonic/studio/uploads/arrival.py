@@ -48,6 +48,7 @@ async def insert_upload(
     file: ReceivedFile,
     *,
     take_of: str | None = None,
+    offset_s: float = 0.0,
 ) -> tuple[Upload, list[ActivityEvent]]:
     """Insert the row of what was put at `key`, and remove the registration.
 
@@ -59,6 +60,7 @@ async def insert_upload(
         key: Where it was put.
         file: What was put there.
         take_of: The track, or an upload in it, of which it is another take.
+        offset_s: Where in the session it begins.
 
     Raises:
         NoSuchTrack
@@ -70,7 +72,7 @@ async def insert_upload(
         track = await open_track(connection, upload, session, file.file_name)
         if take_of is not None:
             track = await join_track(connection, session, take_of)
-        await connection.execute(statements.CREATE, upload, user, session, key, *values, track)
+        await connection.execute(statements.CREATE, upload, user, session, key, *values, track, offset_s)
     except UniqueViolationError as problem:  # an id is used only once
         raise Unavailable("The upload was stored already. Look at the list.") from problem
     row = await connection.fetchrow(statements.READ, upload)

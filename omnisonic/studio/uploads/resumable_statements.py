@@ -3,12 +3,14 @@
 from typing import Final
 
 _COLUMNS: Final = """resumable.id::text, resumable.session_id::text AS session, resumable.file_name, resumable.size,
-    resumable.received, resumable.expires_at, resumable.is_deferred, resumable.track_id::text AS take_of"""
+    resumable.received, resumable.expires_at, resumable.is_deferred, resumable.track_id::text AS take_of,
+    resumable.offset_seconds AS offset_s"""
 
 CREATE: Final = f"""
--- $1 user, $2 session, $3 file name, $4 size or NULL, $5 how long it may take, $6 track or NULL.
-INSERT INTO resumable_uploads AS resumable (user_id, session_id, file_name, size, is_deferred, expires_at, track_id)
-VALUES ($1, $2, $3, $4, $4::bigint IS NULL, now() + $5::interval, $6)
+-- $1 user, $2 session, $3 file name, $4 size or NULL, $5 how long it may take, $6 track or NULL, $7 offset.
+INSERT INTO resumable_uploads AS resumable
+    (user_id, session_id, file_name, size, is_deferred, expires_at, track_id, offset_seconds)
+VALUES ($1, $2, $3, $4, $4::bigint IS NULL, now() + $5::interval, $6, $7)
 RETURNING {_COLUMNS}
 """
 
@@ -35,7 +37,8 @@ SELECT FROM sessions WHERE id = (SELECT session_id FROM resumable_uploads WHERE 
 
 LOCK: Final = """
 -- $1 user, $2 resumable.
-SELECT session_id::text AS session, size, received, writer, piece_count, track_id::text AS take_of
+SELECT session_id::text AS session, size, received, writer, piece_count, track_id::text AS take_of,
+    offset_seconds AS offset_s
 FROM resumable_uploads
 WHERE id = $2 AND user_id = $1 AND expires_at > now() FOR UPDATE
 """

@@ -63,12 +63,20 @@ class ResumableStore:
         self._tell = tell
 
     async def create(
-        self, login: LoginId, file_name: str, size: int | None, session: SessionId | None, take_of: str | None = None
+        self,
+        login: LoginId,
+        file_name: str,
+        size: int | None,
+        session: SessionId | None,
+        take_of: str | None = None,
+        *,
+        offset_s: float = 0.0,
     ) -> Resumable:
         """Create one of `size` bytes, which count towards the quota. With None, each byte counts when it arrives.
 
         `take_of` is a track of the session, or an upload in it, of which it will be another take. It may also be an
-        upload of theirs that is not finished yet: finish that one first.
+        upload of theirs that is not finished yet: finish that one first. `offset_s` is where in the session it will
+        begin.
 
         Raises:
             NoSuchSession, ListenersChangeNothing, NoSuchTrack, QuotaExceeded
@@ -80,7 +88,8 @@ class ResumableStore:
                 await lock_user(connection, user)
                 await check_quota(connection, user, 1 if size is None else size, self._quota_bytes)
                 track = await _find_track_to_be(connection, user, session, take_of)
-                row = await connection.fetchrow(statements.CREATE, user, session, file_name, size, life, track)
+                values = user, session, file_name, size, life, track, offset_s
+                row = await connection.fetchrow(statements.CREATE, *values)
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
         assert row is not None
@@ -211,7 +220,9 @@ class ResumableStore:
                 raise OffsetConflict
             await check_quota(connection, user, file.file_size, self._quota_bytes, except_resumable=resumable)
             take_of = await _find_track_if_there(connection, session, locked["take_of"])
-            upload, events = await insert_upload(connection, resumable, user, session, key, file, take_of=take_of)
+            upload, events = await insert_upload(
+                connection, resumable, user, session, key, file, take_of=take_of, offset_s=locked["offset_s"]
+            )
             await connection.execute(statements.DELETE, resumable)
         await self._tell(events)
         return upload
@@ -244,7 +255,8 @@ async def _find_track_if_there(connection: Connection, session: SessionId | None
 
 
 async def _lock_resumable(connection: Connection, user: UserId, resumable: UploadId) -> Row:
-    """Lock the row for this transaction: session, size, received, writer, piece_count, take_of.
+    """Lock the row for this transaction: session, size, received, writer, piece_count, take_of,
+    offset_s.
 
     Raises:
         NoSuchResumable

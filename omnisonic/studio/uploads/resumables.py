@@ -62,7 +62,7 @@ class Resumable(msgspec.Struct, frozen=True):
     """An unfinished upload: its whole size and how much of it has arrived, in bytes.
 
     `size` is None while it is not known. `is_deferred`: it was not known when the upload was created. `take_of` is the
-    track of which it will be another take, if any.
+    track of which it will be another take, if any. `offset_s` is where in the session it will begin.
     """
 
     id: UploadId
@@ -73,6 +73,7 @@ class Resumable(msgspec.Struct, frozen=True):
     expires_at: datetime
     is_deferred: bool
     take_of: TrackId | None = None
+    offset_s: float = 0.0
 
 
 class NextChunk(msgspec.Struct, frozen=True):

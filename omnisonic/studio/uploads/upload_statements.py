@@ -72,11 +72,12 @@ SELECT ((SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1 AND 
 """
 
 CREATE: Final = """
--- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256, $9 trace, $10 track. Images are
--- not analysed.
+-- $1 id, $2 user, $3 session, $4 key, $5 file name, $6 size, $7 media type, $8 SHA-256, $9 trace, $10 track, $11
+-- offset. Images are not analysed.
 INSERT INTO uploads
-    (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, trace, track_id, analysis_due_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $7 NOT LIKE 'image/%' THEN now() END)
+    (id, user_id, session_id, object_key, file_name, file_size, mime_type, sha256, trace, track_id, offset_seconds,
+    analysis_due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $7 NOT LIKE 'image/%' THEN now() END)
 """
 
 READ: Final = f"""

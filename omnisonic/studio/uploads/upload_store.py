@@ -163,10 +163,12 @@ class UploadStore:
         *,
         session: SessionId | None,
         take_of: str | None = None,
+        offset_s: float = 0.0,
     ) -> Upload:
         """Insert the row of what was put at `key` and remove the registration: both or neither.
 
         `take_of` is a track, or an upload in it, of which it is another take. What is heard there is still heard.
+        `offset_s` is where in the session it begins.
 
         Raises:
             QuotaExceeded, NoSuchTrack
@@ -177,7 +179,9 @@ class UploadStore:
                 user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
                 await check_quota(connection, user, file.file_size, self._quota_bytes, except_key=key)
-                added, events = await insert_upload(connection, upload, user, session, key, file, take_of=take_of)
+                added, events = await insert_upload(
+                    connection, upload, user, session, key, file, take_of=take_of, offset_s=offset_s
+                )
         except ForeignKeyViolationError:
             raise NoSuchSession from None  # deleted just now
         await self._tell(events)

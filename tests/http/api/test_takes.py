@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.http.api.test_activity import newest
 from tests.http.api.test_sessions import make
@@ -40,6 +41,41 @@ def test_takes_arrive_for_a_track_whose_first_upload_is_not_finished(web: Web) -
         assert piece(ada, place, 0, SOUND).status_code == 204
         upload = ada.get(f"/api/upload/{place.rpartition('/')[2]}").json()["upload"]
         assert (upload["takeOf"], upload["name"], upload["chosen"]) == (track, "bass", place == first)
+
+
+def test_a_file_begins_where_its_uploader_says(web: Web) -> None:
+    """From its first moment on, whichever way it comes; its list of what happened has no move."""
+    ada = web.sign_up("ada@example.com")
+    session = make(ada)["id"]
+    by_form = ada.post(
+        "/api/upload",
+        files={"file": ("bass.wav", SOUND)},
+        data={"offsetSeconds": "2.5", "sessionId": session},
+    ).json()["upload"]
+    place = begun(ada, size=len(SOUND), sessionId=session, offsetSeconds="16.000001")
+    about = ada.head(place, headers=TUS).headers["Upload-Metadata"]
+    assert piece(ada, place, 0, SOUND).status_code == 204
+    assert ada.head(place, headers=TUS).headers["Upload-Metadata"] == about
+    by_tus = ada.get(f"/api/upload/{place.rpartition('/')[2]}").json()["upload"]
+    assert [by_form["offsetSeconds"], by_tus["offsetSeconds"]] == [2.5, 16.000001]
+    assert [(kind, payload["offsetSeconds"]) for kind, payload in changes(web, 0) if kind.startswith("upload.")] == [
+        ("upload.added", 2.5),
+        ("upload.added", 16.000001),
+    ]
+    assert newest(ada, session)["kind"] == "upload.added"
+
+
+@pytest.mark.parametrize("wrong", ["-1", "3600.1", "1e-9999", "nan", "inf", "1_0", "bar 3", "2,5", "9" * 400])
+def test_a_place_that_is_none_is_refused_and_nothing_is_kept(web: Web, wrong: str) -> None:
+    """By form and by tus, with the sentence that changing an upload has."""
+    ada = web.sign_up("ada@example.com")
+    by_form = ada.post("/api/upload", files={"file": ("bass.wav", SOUND)}, data={"offsetSeconds": wrong})
+    by_tus = begin(ada, offsetSeconds=wrong)
+    for answer in (by_form, by_tus):
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_offset_seconds")
+    assert by_form.json()["error"] == by_tus.json()["error"]
+    assert ada.get("/api/upload/list").json()["uploads"] == []
+    assert web.stored() == set()
 
 
 def test_a_band_records_takes_and_chooses_one(web: Web) -> None:
