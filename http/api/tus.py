@@ -93,7 +93,7 @@ class Tus:
         about = parse_metadata(request.headers.get("Upload-Metadata", ""))
         name = checked_file_name(about.get("filename", ""))
         session, take_of = (plain_id(about.get(key, "")) or None for key in ("sessionId", "takeOf"))
-        offset_s = checked_offset_s(about.get("offsetSeconds", ""))
+        offset_s = checked_offset_s(about.get("offsetSeconds", "0"))
         resumable = await self._resumable.create(login, name, size, session, take_of, offset_s=offset_s)
         headers = {"Location": f"/api/upload/tus/{resumable.id}", "Upload-Offset": "0"} | expires_header(
             resumable.expires_at

@@ -1,7 +1,8 @@
 """What strangers and other users get, on every route: generated from the table (RELIABILITY, attacks on REST)."""
 
+import functools
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -14,6 +15,12 @@ from tests.http.running import Web
 CLOSED: Final = [route for route, decision in ROUTES.items() if decision.stranger == 401]
 
 FORGED: Final = (b"", b"x", b"a.b.c", b"InRva2VuIg.aSQ.c2lnbmF0dXJl", b'"\\342"', b"\xff", b"x" * 4000)
+
+
+@functools.cache
+def document_of(url: str) -> Any:
+    """The OpenAPI document of the web at `url`."""
+    return httpx.get(f"{url}/api/openapi.json").json()
 
 
 @dataclass
@@ -41,7 +48,7 @@ class Scene:
 
     def _check_declared(self, method: str, rule: str, answer: httpx.Response) -> None:
         """What the API answers is in its document."""
-        operations = self.web.client.get("/api/openapi.json").json()["paths"].get(documented(rule))
+        operations = document_of(self.web.url)["paths"].get(documented(rule))
         if method in ("HEAD", "OPTIONS"):
             return  # OpenAPI describes what has a body
         if operations is not None:

@@ -52,7 +52,7 @@ TRACK_NAME_LENGTH: Final = 120
 """Most characters in a track's name."""
 MAX_FILE_NAME: Final = 255
 """Most characters in a file name: the limit of most file systems."""
-_SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?(e-[0-9]{1,3})?")
+_SECONDS: Final = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,20})?(e[-+]?[0-9]{1,3})?", re.IGNORECASE)
 """A number as programs write it, such as 12.5 and 1e-7."""
 _ENDING: Final = re.compile(r"\.(?=[0-9]*[A-Za-z])[0-9A-Za-z]{1,5}\Z")
 """`.wav` and `.7z`, but not the end of `Take 1.2`."""
@@ -243,14 +243,11 @@ def checked_file_name(text: str) -> str:
 
 
 def checked_offset_s(text: str) -> float:
-    """Where an upload begins in its session, in seconds: at 0 when `text` is empty.
+    """Where an upload begins in its session, in seconds.
 
     Raises:
         InvalidInput: `invalid_offset_seconds`.
     """
-    text = text.strip()
-    if not text:
-        return 0.0
     offset_s = float(text) if _SECONDS.fullmatch(text) else -1.0
     least, most = OFFSET_S
     if not least <= offset_s <= most:

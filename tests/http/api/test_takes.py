@@ -65,7 +65,7 @@ def test_a_file_begins_where_its_uploader_says(web: Web) -> None:
     assert newest(ada, session)["kind"] == "upload.added"
 
 
-@pytest.mark.parametrize("wrong", ["-1", "3600.1", "1e-9999", "nan", "inf", "1_0", "bar 3", "2,5", "9" * 400])
+@pytest.mark.parametrize("wrong", [" ", "-1", "3600.1", "1e-9999", "nan", "inf", "1_0", "bar 3", "2,5", "9" * 400])
 def test_a_place_that_is_none_is_refused_and_nothing_is_kept(web: Web, wrong: str) -> None:
     """By form and by tus, with the sentence that changing an upload has."""
     ada = web.sign_up("ada@example.com")
