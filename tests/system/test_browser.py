@@ -157,17 +157,26 @@ def visitors(browser: Browser, served: Studio) -> Iterator[Visitors]:
     assert visitors.complaints == []
 
 
-def test_two_people_meet_talk_and_part(visitors: Visitors) -> None:
-    """Sign up, create, invite, sign up by the link, join: each sees and hears the other, and sees them go."""
+def test_two_people_meet_talk_and_part(visitors: Visitors, served: Studio) -> None:
+    """Sign up, create, invite, sign up by the link, join: each sees and hears the other, and sees them go.
+
+    Meanwhile the gateway is stopped, and started again: both pages are back by themselves.
+    """
     ada, bo = visitors.band("Ada", "Bo", "Night jam")
     for page in (ada, bo):
         expect(roster(page)).to_have_count(2)
     expect(log(ada)).to_contain_text("Bo came in.")
     send_message(bo, "From the bridge?")
     expect(log(ada).get_by_role("article")).to_contain_text("From the bridge?")
+    served.end("gateway", signal.SIGTERM)
+    for page in (ada, bo):
+        expect(log(page)).to_contain_text("You are back.", timeout=BACK_MS)
+    for page in (ada, bo):
+        expect(roster(page)).to_have_count(2, timeout=BACK_MS)
     send_message(ada, "Four bars in.")
     expect(log(bo).get_by_role("article").last).to_contain_text("Four bars in.")
-    expect(bo.locator(".pending, .unsent")).to_have_count(0)
+    for page in (ada, bo):
+        expect(page.locator(".pending, .unsent")).to_have_count(0)
     bo.get_by_role("link", name="Sessions").click()
     expect(bo.get_by_role("listitem").filter(has_text="Night jam")).to_contain_text("Shared by ada")
     expect(log(ada)).to_contain_text("Bo left.")
@@ -285,19 +294,6 @@ def test_a_large_stem_goes_on_when_the_web_is_killed(visitors: Visitors, served:
     with oda.expect_download() as download:
         oda.get_by_role("dialog", name="long").get_by_role("link", name="Download").click()
     assert download.value.path().read_bytes() == sound
-
-
-def test_both_come_back_by_themselves_when_the_gateway_is_stopped(visitors: Visitors, served: Studio) -> None:
-    """It is started again; both pages are back in the room, see each other, and can talk."""
-    kim, lou = visitors.band("Kim", "Lou", "Stop jam")
-    expect(roster(kim)).to_have_count(2)
-    served.end("gateway", signal.SIGTERM)
-    for page in (kim, lou):
-        expect(log(page)).to_contain_text("You are back.", timeout=BACK_MS)
-    for page in (kim, lou):
-        expect(roster(page)).to_have_count(2, timeout=BACK_MS)
-    send_message(lou, "Where were we?")
-    expect(log(kim).get_by_role("article").last).to_contain_text("Where were we?")
 
 
 @contextmanager
