@@ -3,7 +3,8 @@
 // The owner says which uploads there are (`follow`) and which of their segments are needed, the most urgent first
 // (`want`). Everything else is let go, so memory does not grow with the length of the song. A segment takes up to 4 MB,
 // and garbage is collected late: its memory is given back at once, unless somebody still plays it (`hold`). What fails for
-// a moment is asked for again, for as long as it is wanted; what will never come is null.
+// a moment is asked for again, for as long as it is wanted; what will never come is null. What is not made yet is asked for
+// ever more seldom: an open page costs a studio that makes no segments little.
 
 import { ask, Problem, problemIn, UNREACHABLE } from "../controls/api.js";
 import { RATE_HZ } from "./schedule.js";
@@ -13,6 +14,9 @@ const PARALLEL = 6;
 const TIMEOUT_MS = 30_000;
 const RETRY_MS = 500;
 const LONGEST_RETRY_MS = 8_000;
+// By how much longer each wait for segments that are not made yet is, and how long it may become.
+const PENDING_GROWTH = 1.5;
+const LONGEST_PENDING_MS = 5_000;
 // One failure is nothing to speak of: it is asked again before anybody hears it.
 const FAILURES_TOLD = 3;
 const DECODES = 2;
@@ -55,6 +59,7 @@ export class SegmentStore {
         about,
         buffers: new Map(),
         failures: 0,
+        pendingDelay_ms: RETRY_MS,
         decodeFailures: 0,
         isAsking: false,
         isStale: about === null,
@@ -214,6 +219,7 @@ export class SegmentStore {
 
   #succeeded(uploadId, file) {
     file.failures = 0;
+    file.pendingDelay_ms = RETRY_MS;
     file.waitsUntil_ms = 0;
     if (file.isTold && this.#files.get(uploadId) === file) this.#told.problem(uploadId, "", "");
     file.isTold = false;
@@ -235,9 +241,14 @@ export class SegmentStore {
       this.#tell(uploadId, file, problem);
       return;
     }
-    if (isPending) file.isStale = true;
-    else file.failures += 1;
-    const delay_ms = Math.min(RETRY_MS * 2 ** Math.max(0, file.failures - 1), LONGEST_RETRY_MS);
+    let delay_ms = file.pendingDelay_ms;
+    if (isPending) {
+      file.isStale = true;
+      file.pendingDelay_ms = Math.min(delay_ms * PENDING_GROWTH, LONGEST_PENDING_MS);
+    } else {
+      file.failures += 1;
+      delay_ms = Math.min(RETRY_MS * 2 ** (file.failures - 1), LONGEST_RETRY_MS);
+    }
     file.waitsUntil_ms = performance.now() + Math.max(delay_ms, problem.retryAfter_ms);
     if (file.failures >= FAILURES_TOLD) this.#tell(uploadId, file, problem);
   }

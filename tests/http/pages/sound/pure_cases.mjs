@@ -228,6 +228,49 @@ const cases = {
     assert.equal(samples.length, 0);
     store.close();
   },
+
+  "segments that are not made for long are asked for ever more seldom, and soon again once they were made": async () => {
+    const real = { setTimeout, now: performance.now };
+    let now_ms = 0;
+    let next = null;
+    const asked_ms = [];
+    let isMade = false;
+    const describe = async () => {
+      asked_ms.push(now_ms);
+      if (!isMade) throw new Problem(409, "segments_pending", "Wait.", 1_000);
+      return { version: "1", frames: SEGMENT, gain: 1, channels: 1 };
+    };
+    const fetchSegment = async () => {
+      isMade = false;
+      throw new Problem(409, "segments_pending", "Wait.", 1_000);
+    };
+    const store = new SegmentStore({ described() {} }, { describe, fetchSegment, decode: async () => null });
+    const passed = async () => {
+      for (let turns = 0; turns < 20; turns += 1) await null;
+      const { act, at_ms } = next;
+      [now_ms, next] = [at_ms, null];
+      act();
+    };
+    globalThis.setTimeout = (act, delay_ms) => (next = { act, at_ms: now_ms + delay_ms }, 0);
+    performance.now = () => now_ms;
+    try {
+      store.follow([{ uploadId: "a", segments: null }]);
+      store.want([{ uploadId: "a", segment: 0 }]);
+      while (now_ms < 60_000) await passed();
+      const waits_ms = asked_ms.slice(1).map((at_ms, index) => at_ms - asked_ms[index]);
+      assert.ok(waits_ms[0] < 1_010 && waits_ms.at(-1) > 4_990 && waits_ms.at(-1) < 5_010, `${waits_ms}`);
+      waits_ms.slice(1).forEach((wait_ms, index) => assert.ok(wait_ms >= waits_ms[index], `${waits_ms}`));
+      isMade = true;
+      await passed();
+      const before_ms = now_ms;
+      await passed();
+      assert.ok(now_ms - before_ms < 1_010, `${now_ms - before_ms}`);
+    } finally {
+      globalThis.setTimeout = real.setTimeout;
+      performance.now = real.now;
+      store.close();
+    }
+  },
 };
 
 const found = {};
