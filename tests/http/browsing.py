@@ -31,6 +31,9 @@ ARGUMENTS: Final = [
 TIMEOUT_MS: Final = 60_000
 """For all that a page shows or does sooner or later. What is promised to be quicker says so where it is waited for."""
 
+NOWHERE: Final = ("about", "blob", "data")
+"""Pages that are on no host."""
+
 expect.set_options(timeout=TIMEOUT_MS)
 Scheme = Literal["dark", "light"]
 
@@ -48,7 +51,8 @@ def running_browser() -> Iterator[Browser]:
 class Visit:
     """Opens pages, each in a new profile. A page that complains, or asks others for something, fails `check`.
 
-    `origins` are what pages may talk to. What `expects` names is no complaint.
+    The policy of a page keeps it from asking others, and the browser complains of the attempt. Where a page leads to is
+    no matter of that policy: it may be one of the `origins`. What `expects` names is no complaint.
     """
 
     browser: Browser
@@ -79,7 +83,7 @@ class Visit:
         page.set_default_timeout(TIMEOUT_MS)
         page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self._asked(request.url))
+        page.on("framenavigated", lambda frame: self._went(frame.url))
         page.goto(f"{self.base_url}{path}")
         self.pages.append(page)
         return page
@@ -93,9 +97,9 @@ class Visit:
             page.context.close()
         assert [line for line in self.complaints if not any(re.search(known, line) for known in self.expected)] == []
 
-    def _asked(self, url: str) -> None:
+    def _went(self, url: str) -> None:
         parts = urlsplit(url)
-        if f"{parts.scheme}://{parts.netloc}" not in self.origins:
+        if parts.scheme not in NOWHERE and f"{parts.scheme}://{parts.netloc}" not in self.origins:
             self.complaints.append(url)
 
 

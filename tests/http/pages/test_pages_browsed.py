@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
+from typing import Final
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, invite_to, join, new_session, person, visiting
+from tests.http.pages.controls import assert_named, boxes
 from tests.http.running import GatewayThread, Web, running_web
 from tests.http.sounds import wav
 from tests.postgres_server import PostgresServer, fresh_database
@@ -408,25 +412,67 @@ def test_signing_in_by_a_provider_is_not_in_the_policy_s_way(
         visit.check()
 
 
-@pytest.mark.parametrize("width", [320, 390, 1280])
-@pytest.mark.parametrize("path", ["/", "/about", "/signin", "/signout", "/sessions", "/sessions/nope", "studio"])
-def test_nothing_sticks_out_of_any_screen(visit: Visit, site: Web, path: str, width: int) -> None:
-    """With the longest names there are, no page scrolls sideways, and its text can be told from its ground."""
-    session = new_session(site, "Ada", name="W" * 120)
-    visit.expects("404")
-    who = "" if path == "/signin" else "Ada"
-    page = visit(f"/sessions/{session}" if path == "studio" else path, who=who, width=width, height=640)
+WIDTHS: Final = (320, 390, 1280)
+
+
+def assert_fits(page: Page, width: int) -> None:
+    """It does not scroll sideways, and has one heading above all and one part that is the main one."""
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.get_by_role("main").count() == 1
-    if path == "studio":
-        if width < 900:
-            page.get_by_label("More").click()
-        page.get_by_role("button", name="Invite", exact=True).click()
-        page.get_by_role("button", name="Make an invite link").click()
-        expect(page.get_by_label("Invite link")).to_be_in_viewport(ratio=1)
-        expect(page.get_by_role("button", name="Copy")).to_be_in_viewport(ratio=1)
-        assert page.evaluate("document.querySelector('dialog[open]').scrollWidth") <= width
+
+
+@pytest.mark.parametrize("path", ["/", "/about", "/signin", "/signout", "/sessions", "/sessions/nope"])
+def test_nothing_sticks_out_of_any_screen(visit: Visit, site: Web, path: str) -> None:
+    """With the longest names there are, no page scrolls sideways. They are laid out by their styles alone."""
+    new_session(site, "Ada", name="W" * 120)
+    visit.expects("404")
+    page = visit(path, who="" if path == "/signin" else "Ada", height=640)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 640})
+        assert_fits(page, width)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_sticks_out_of_the_studio(visit: Visit, site: Web, width: int) -> None:
+    """With the longest name there is: neither the page nor an invite's link."""
+    session = new_session(site, "Ada", name="W" * 120)
+    page = visit(f"/sessions/{session}", who="Ada", width=width, height=640)
+    assert_fits(page, width)
+    if width < 900:
+        page.get_by_label("More").click()
+    page.get_by_role("button", name="Invite", exact=True).click()
+    page.get_by_role("button", name="Make an invite link").click()
+    expect(page.get_by_label("Invite link")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Copy")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.querySelector('dialog[open]').scrollWidth") <= width
+
+
+ASKS_ANOTHER: Final = (
+    "fetch(url).catch(() => {})",
+    "new Image().src = url",
+    "document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href: url }))",
+    "document.body.append(Object.assign(document.createElement('iframe'), { src: url }))",
+    "navigator.sendBeacon(url)",
+    "location = url",
+)
+
+
+def _complains_of(visit: Visit, origin: str) -> bool:
+    visit.pages[0].context.cookies()  # while it answers, it says what else has happened
+    return any(origin in complaint for complaint in visit.complaints)
+
+
+def test_no_page_asks_others_unnoticed(visit: Visit, shared_web: Web) -> None:
+    """Whatever a page would ask another server for: the test that has opened it fails."""
+    page = visit("/about")
+    for asks in ASKS_ANOTHER:
+        visit.complaints.clear()
+        page.evaluate(f"(url) => {{ {asks}; }}", f"{shared_web.url}/nothing")
+        eventually(partial(_complains_of, visit, shared_web.url), what=asks)
+    with pytest.raises(AssertionError):
+        visit.check()
+    visit.complaints.clear()
 
 
 @pytest.mark.parametrize("path", ["/", "/about", "/signin", "/sessions", "studio"])
@@ -435,12 +481,11 @@ def test_every_control_has_a_name_and_is_large_enough(visit: Visit, site: Web, p
     session = new_session(site, "Ada")
     who = "" if path == "/signin" else "Ada"
     page = visit(f"/sessions/{session}" if path == "studio" else path, who=who, width=390, height=844)
-    for control in page.locator("a, button, input, textarea, summary").filter(visible=True).all():
-        expect(control).to_have_accessible_name(re.compile(r"\w"))
-        box = control.bounding_box()
-        is_in_a_sentence = control.evaluate("control => control.matches('p a:not(.button, .aside), .skip')")
-        assert box is not None
-        assert is_in_a_sentence or (box["width"] >= 24 and box["height"] >= 24), control.inner_text()
+    controls = page.locator("a, button, input, textarea, summary").filter(visible=True)
+    assert_named(controls)
+    in_a_sentence = controls.evaluate_all("all => all.map(each => each.matches('p a:not(.button, .aside), .skip'))")
+    for box, is_in_a_sentence in zip(boxes(controls), in_a_sentence, strict=True):
+        assert is_in_a_sentence or box.shorter_px >= 24, box.html
 
 
 def test_motion_stops_for_whoever_prefers_so(visit: Visit) -> None:

@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, join, log, new_session, open_panel, person, stem, stems
+from tests.http.pages.controls import assert_named, boxes
 from tests.http.pages.timeline.stage import brought, held, list_stems, pass_on, studio
 from tests.http.running import GatewayThread, Web
 
@@ -218,13 +219,12 @@ def test_it_fits_on_every_screen(visit: Visit, site: Web, width: int) -> None:
     page = opened(visit(studio(session), who="Ada", width=width, height=700))
     expect(activity(page)).to_have_count(6)
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    for part in (page.locator("#panel-activity"), *activity(page).all()):
-        assert part.evaluate("part => part.scrollWidth <= part.clientWidth")
-    for control in page.locator("#panel-activity button").filter(visible=True).all():
-        expect(control).to_have_accessible_name(re.compile("Activity|Undo"))
-        box = control.bounding_box()
-        assert box is not None
-        assert round(min(box["width"], box["height"]), 1) >= 44
+    for parts in (page.locator("#panel-activity"), activity(page)):
+        assert parts.evaluate_all("parts => parts.every(part => part.scrollWidth <= part.clientWidth)")
+    controls = page.locator("#panel-activity button").filter(visible=True)
+    assert_named(controls, re.compile("Activity|Undo"))
+    for control in boxes(controls):
+        assert round(control.shorter_px, 1) >= 44, control.html
     expect(undo(activity(page).first)).to_have_accessible_description(re.compile("^W+ moved W+ from 0 s to 12.5 s$"))
     place, words = (
         page.locator(f".activity-item {part}").first.bounding_box() for part in (".avatar", ".activity-words")

@@ -1,12 +1,11 @@
 """The mixdowns on every screen and by keyboard: what fits, what has a name, what comes after what, what jumps."""
 
-import re
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.http import making
 from tests.http.browsing import CHROMIUM, Visit, join, new_session, open_panel
+from tests.http.pages.controls import assert_named, boxes
 from tests.http.pages.mixdowns.stage import (
     finished,
     make_mixdown,
@@ -36,15 +35,14 @@ NAME = "(at => at.ariaLabel ?? at.labels?.[0]?.textContent ?? at.textContent)(do
 def assert_fits(page: Page, width: int) -> None:
     """Nothing among the mixdowns sticks out, and every control there has a name and is large enough."""
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    for part in (page.locator("#panel-mixdowns"), *mixdowns(page).all()):
-        assert part.evaluate("part => part.scrollWidth <= part.clientWidth")
-    for control in page.locator("#panel-mixdowns :is(a, button, input, select)").filter(visible=True).all():
-        expect(control).to_have_accessible_name(re.compile(r"\w"))
-        box = control.bounding_box()
-        assert box is not None
-        assert min(box["width"], box["height"]) >= 24, control.get_attribute("class")
-        assert box["x"] >= 0, control.get_attribute("class")
-        assert box["x"] + box["width"] <= width, control.get_attribute("class")
+    for parts in (page.locator("#panel-mixdowns"), mixdowns(page)):
+        assert parts.evaluate_all("parts => parts.every(part => part.scrollWidth <= part.clientWidth)")
+    controls = page.locator("#panel-mixdowns :is(a, button, input, select)").filter(visible=True)
+    assert_named(controls)
+    for box in boxes(controls):
+        assert box.shorter_px >= 24, box.html
+        assert box.x >= 0, box.html
+        assert box.x + box.width <= width, box.html
 
 
 @pytest.mark.parametrize("width", [320, 375, 1000, 1280])

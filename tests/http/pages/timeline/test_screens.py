@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.http.browsing import CHROMIUM, Visit, add_files, new_session, person, sendings, stem, stems
+from tests.http.pages.controls import assert_named, boxes
 from tests.http.pages.timeline.stage import brought, held, studio
 from tests.http.running import Web
 from tests.http.sounds import wav
@@ -16,14 +17,12 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 def assert_fits(page: Page, width: int) -> None:
     """The page does not scroll sideways, and every control of the timeline has a name and is large enough."""
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    for strip in page.locator(".track-strip").all():
-        assert strip.evaluate("part => part.scrollWidth <= part.clientWidth")
-    for control in page.locator("#timeline :is(a, button, input)").filter(visible=True).all():
-        expect(control).to_have_accessible_name(re.compile(r"\w"))
-        box = control.bounding_box()
-        assert box is not None
-        assert box["width"] >= 24, control.get_attribute("class")
-        assert box["height"] >= 24, control.get_attribute("class")
+    strips = page.locator(".track-strip")
+    assert strips.evaluate_all("parts => parts.every(part => part.scrollWidth <= part.clientWidth)")
+    controls = page.locator("#timeline :is(a, button, input)").filter(visible=True)
+    assert_named(controls)
+    for box in boxes(controls):
+        assert box.shorter_px >= 24, box.html
 
 
 @pytest.mark.parametrize("width", [320, 1280])
