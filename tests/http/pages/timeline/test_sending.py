@@ -2,9 +2,10 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, add_files, join, new_session, sendings, stem, stems
@@ -23,6 +24,13 @@ DROP = """([name, bytes, clientX, clientY]) => {
 }"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+def add_large_file(page: Page, folder: Path, content: bytes) -> None:
+    """Choose a file with this content, `long.wav`: from the disk, where the browser reads it by itself."""
+    path = folder / "long.wav"
+    path.write_bytes(content)
+    page.get_by_test_id("upload-input").set_input_files(path)
 
 
 def test_a_file_that_is_chosen_becomes_a_stem(visit: Visit, site: Web) -> None:
@@ -132,7 +140,7 @@ def test_a_file_that_was_cut_off_is_sent_again(visit: Visit, site: Web) -> None:
     assert len(list_stems(site, session)) == 1
 
 
-def test_a_large_file_goes_on_where_it_was(visit: Visit, site: Web) -> None:
+def test_a_large_file_goes_on_where_it_was(visit: Visit, site: Web, tmp_path: Path) -> None:
     """Over 5 MB it goes in pieces; cut off in the middle it asks how far it is, and all of it arrives, bit for bit."""
     session = new_session(site, "Ada")
     page = visit(studio(session), who="Ada")
@@ -152,7 +160,7 @@ def test_a_large_file_goes_on_where_it_was(visit: Visit, site: Web) -> None:
 
     page.route(RESUMABLE, now_and_then)
     sound = wav(70.0)
-    add_files(page, long_wav=sound)
+    add_large_file(page, tmp_path, sound)
     expect(sendings(page).get_by_role("progressbar", name="Progress")).to_be_visible()
     expect(stem(page, "long.wav")).to_be_visible(timeout=60_000)
     (upload,) = list_stems(site, session)
@@ -161,7 +169,9 @@ def test_a_large_file_goes_on_where_it_was(visit: Visit, site: Web) -> None:
 
 
 @pytest.mark.parametrize("is_forgotten", [False, True])
-def test_an_answer_that_was_lost_makes_no_second_upload(visit: Visit, site: Web, is_forgotten: bool) -> None:
+def test_an_answer_that_was_lost_makes_no_second_upload(
+    visit: Visit, site: Web, tmp_path: Path, is_forgotten: bool
+) -> None:
     """The last piece arrived, and nobody heard of it: the page finds the upload instead of sending it all again.
 
     Whether the studio still says how far it is, or has forgotten that it ever came in pieces.
@@ -184,20 +194,20 @@ def test_an_answer_that_was_lost_makes_no_second_upload(visit: Visit, site: Web,
         route.continue_()
 
     page.route(RESUMABLE, unheard)
-    add_files(page, long_wav=wav(35.0))
+    add_large_file(page, tmp_path, wav(35.0))
     expect(stem(page, "long.wav")).to_be_visible(timeout=60_000)
     expect(sendings(page)).to_have_count(0)
     assert len(pieces) == 2
     assert len(list_stems(site, session)) == 1
 
 
-def test_what_is_cancelled_leaves_nothing(visit: Visit, site: Web) -> None:
+def test_what_is_cancelled_leaves_nothing(visit: Visit, site: Web, tmp_path: Path) -> None:
     """Neither on the page nor in the studio, where what had arrived is thrown away."""
     session = new_session(site, "Ada")
     page = visit(studio(session), who="Ada")
     with held(page, RESUMABLE, "PATCH"):
         with page.expect_request(lambda request: request.method == "PATCH"):
-            add_files(page, long_wav=wav(35.0))
+            add_large_file(page, tmp_path, wav(35.0))
         with page.expect_response(lambda answer: answer.request.method == "DELETE") as deleted:
             sendings(page).get_by_role("button", name="Cancel").click()
         assert deleted.value.status == 204
