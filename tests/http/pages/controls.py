@@ -48,7 +48,7 @@ class Box:
 def assert_named(controls: Locator, name: re.Pattern[str] = WORD) -> None:
     """There are some of these, and each has such a name."""
     page = controls.page
-    with_name = (page.get_by_role(role, name=name) for role in ROLES)  # type: ignore[arg-type]
+    with_name = (page.get_by_role(role, name=name) for role in ROLES)
     controls.and_(reduce(Locator.or_, with_name)).evaluate_all("(named) => { window.named = new Set(named); }")
     unsure = "(all) => all.flatMap((control, place) => (window.named.has(control) ? [] : [place]))"
     assert controls.count() > 0
