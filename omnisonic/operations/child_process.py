@@ -1,5 +1,7 @@
 """One child process of the supervisor: how it is started, its readiness pipe, its output, and how it exited.
 
+A child is a program that is executed, or a fork of a process that has imported it (`omnisonic.operations.fork_server`).
+
 A child has a socket to its supervisor as standard input, the readiness pipe. Standard output and error are one stream.
 
 Overload: a child that writes faster than its output is read waits in its `write`. Crash: `exit_message` says how it
@@ -14,7 +16,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, Self, TypeAlias
 
 import trio
 
@@ -38,6 +40,50 @@ async def wait_until_ready(readiness_pipe: trio.SocketStream) -> None:
         await trio.sleep_forever()
 
 
+class Process(Protocol):
+    """A started process: what is used of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None:
+        """None until `wait` has returned. Below zero for a signal."""
+
+    def wait(self) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+async def start_program(spec: "ProcessSpec", stdin: int, output: int) -> Process:
+    """Execute the program. Raises `OSError`."""
+    process = subprocess.Popen(  # noqa: ASYNC220 - it returns when the program is executed
+        spec.command,
+        env=dict(spec.environ),
+        stdin=stdin,
+        stdout=output,
+        stderr=output,
+        pass_fds=spec.pass_fds,
+        # Ctrl-C reaches all processes of the terminal's group, but only the supervisor handles it.
+        process_group=0,
+    )
+    set_niceness(process.pid, spec.niceness)
+    return process
+
+
+def set_niceness(pid: int, added: int) -> None:
+    """Add `added` to this process's own niceness for the process `pid`."""
+    if added:
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + added)
+
+
+StartProcess: TypeAlias = Callable[["ProcessSpec", int, int], Awaitable[Process]]
+"""Starts a process with these two file descriptors as its standard input and as its output. Raises `OSError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """How to run one child process.
@@ -54,6 +100,7 @@ class ProcessSpec:
         niceness: Added to the supervisor's own niceness (setpriority(2)).
         group: Children of one group that follow each other are started together, and stopped together.
         silent_s: Restart a ready child that sends nothing on its readiness pipe for this long. None: it never sends.
+        start: How it is started.
 
     """
 
@@ -68,40 +115,39 @@ class ProcessSpec:
     niceness: int = 0
     group: str | None = None
     silent_s: float | None = None
+    start: StartProcess = start_program
 
 
 class Child:
     """One running process, its readiness pipe and its output. Call `close` in the end."""
 
-    def __init__(self, spec: ProcessSpec) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    spec.command,
-                    env=dict(spec.environ),
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=spec.pass_fds,
-                    # Ctrl-C reaches all processes of the terminal's group, but only the supervisor handles it.
-                    process_group=0,
-                )
-            except OSError as problem:
-                ours.close()
-                raise ProcessDied(f"`{spec.name}` could not be started: {problem.strerror}.") from problem
-        if spec.niceness:
-            with contextlib.suppress(ProcessLookupError):  # it has ended already
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + spec.niceness)
+    def __init__(self, spec: ProcessSpec, process: Process, readiness_pipe: socket.socket, output: int) -> None:
+        self._process = process
         self._name = spec.name
         self._stop_signal = spec.stop_signal
         self._reason = ""
         self.is_stuck = False
         """Whether it was killed because it did not respond."""
-        self.readiness_pipe = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-        assert self._process.stdout is not None
-        self.output = trio.lowlevel.FdStream(os.dup(self._process.stdout.fileno()))
-        self._process.stdout.close()
+        self.readiness_pipe = trio.SocketStream(trio.socket.from_stdlib_socket(readiness_pipe))
+        self.output = trio.lowlevel.FdStream(output)
+
+    @classmethod
+    async def start(cls, spec: ProcessSpec) -> Self:
+        """Start the process. Raises `ProcessDied` when that is not possible."""
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        try:
+            process = await spec.start(spec, theirs.fileno(), writing)
+        except BaseException as problem:
+            ours.close()
+            os.close(reading)
+            if isinstance(problem, OSError):
+                raise ProcessDied(f"`{spec.name}` could not be started: {problem.strerror}.") from problem
+            raise
+        finally:
+            theirs.close()
+            os.close(writing)
+        return cls(spec, process, ours, reading)
 
     async def wait(self) -> None:
         """Wait until the process has exited."""
@@ -150,6 +196,7 @@ class Child:
     def exit_message(self) -> str:
         """How it exited, as a sentence: "`migrate` exited with code 1."."""
         code = self._process.returncode
+        assert code is not None
         outcome = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return f"`{self._name}` {self._reason or outcome}."
 

@@ -153,7 +153,7 @@ class SupervisedProcess:
         """Run one process until it exits. Raises `ProcessDied` unless it was stopped."""
         if self._stopping.is_set():
             return
-        child = Child(self._spec)
+        child = await Child.start(self._spec)
         try:
             async with trio.open_nursery() as nursery:
                 all_read = trio.Event()

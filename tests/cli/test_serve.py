@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from tests.cli.running import START_S, STOP_S, Command, alive, children, command
 from tests.prepared_postgres import prepare_data_directory
 from tests.processes import send_signal
 
-PARTS = 5
-"""Postgres, Valkey, gateway, web and worker."""
+PARTS = 5 + (sys.platform == "linux")
+"""Postgres, Valkey, gateway, web and worker, and the fork server."""
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux only")
 UPGRADE = (
     "GET /?roomId=jam&memberId={member}&displayName=Ada HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {origin}\r\n"
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -112,6 +114,52 @@ def test_a_second_studio_in_the_same_data_directory_is_told_so(studio: Command) 
         "stop it, or set OMNISONIC_DATA_DIR.\n"
     )
     eventually(lambda: ready(studio), what="the studio is ready")
+
+
+@linux_only
+def test_parts_are_forked_and_come_back_without_the_fork_server(tmp_path: Path) -> None:
+    """It has one thread and no secret. When it is killed, it comes back, and nothing else ends."""
+    words = {"DISCORD_CLIENT_ID": "x", "DISCORD_CLIENT_SECRET": "canary-bird", "OTHER_PASSWORD": "canary-seed"}
+    data = str(prepare_data_directory(tmp_path))
+    with running("serve", OMNISONIC_DATA_DIR=data, PARITY_ENABLED="true", **words) as studio:
+        studio.printed("is running")
+        before = set(children(studio.pid))
+        server = fork_server(studio)
+        assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1
+        assert {Path(f"/proc/{pid}/comm").read_text() for pid in before} >= {"omni-gateway\n", "omni-web\n"}
+        secret = (tmp_path / "secret").read_bytes().strip()
+        for pid, holds in ((server, False), (studio.part("parity"), False), (studio.part("web"), True)):
+            assert [memory_has(pid, word) for word in (b"canary-bird", secret)] == [holds, holds]
+        assert not memory_has(server, b"canary-seed")
+        assert send_signal(server, signal.SIGKILL)
+        studio.printed("`fork-server` was killed by SIGKILL. Starting it again.")
+        web = studio.part("web")
+        assert send_signal(web, signal.SIGKILL)  # maybe it is executed
+        eventually(lambda: len(set(children(studio.pid)) - before) == 2, what="both are back")
+        eventually(lambda: ready(studio), what="the studio is ready again")
+        assert before - {server, web} <= set(children(studio.pid))
+        parts = children(studio.pid)
+        assert studio.stop() == 0
+        assert not any(map(alive, parts))
+
+
+def fork_server(studio: Command) -> int:
+    """Its process id."""
+    (pid,) = [pid for pid in children(studio.pid) if "omnisonic.operations.fork_server" in command_line(pid)]
+    return pid
+
+
+def memory_has(pid: int, word: bytes) -> bool:
+    """Whether `word` is somewhere in what the process can write to."""
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, rights, *_ = line.split()
+            begin, end = (int(number, 16) for number in place.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(begin)
+                if word in memory.read(end - begin):
+                    return True
+    return False
 
 
 @pytest.mark.timing
