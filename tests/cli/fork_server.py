@@ -1,16 +1,15 @@
-"""Runs `omnisonic` hundreds of times without importing it each time: a server that has it imported, and forks.
+"""Runs `omnisonic` hundreds of times without importing it each time: forks of a fork server that has imported it.
 
 Each command is a process of its own with its own arguments, environment, standard streams and exit code. Only the start
-of the interpreter and the imports are shared: two thirds of what a short command costs. One server serves a process
-that runs tests, and ends with it.
+of the interpreter and the imports are shared: two thirds of what a short command costs. One fork server serves a
+process that runs tests, and ends with it. Where there is none, the command is executed.
 """
 
 import atexit
 import contextlib
 import functools
-import json
 import os
-import signal
+import select
 import socket
 import subprocess
 import sys
@@ -19,19 +18,22 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn, TypedDict
+from typing import Final, NoReturn
 
-from tests.processes import send_signal
+from omnisonic.operations import fork_server
+from omnisonic.operations.heartbeat import READY
 
 STREAMS: Final = 3
-
-
-class Request(TypedDict):
-    """A command to run. Its standard streams are sent along."""
-
-    arguments: Sequence[str]
-    environment: Mapping[str, str]
-    folder: str
+HEARTBEATS_BYTES: Final = 65_536
+IMPORTED: Final = (
+    "aiobotocore.session",
+    "asyncpg",
+    "redis.asyncio",
+    "trio_websocket",
+    "omnisonic.cli.main",
+    "omnisonic.settings.settings",
+)
+_one_at_a_time: Final = threading.Lock()
 
 
 def run_command(
@@ -42,42 +44,57 @@ def run_command(
     Raises:
         subprocess.TimeoutExpired: It takes longer than `timeout_s`. It is killed.
     """
-    request = Request(arguments=arguments, environment=environment, folder=str(Path.cwd()))
+    if sys.platform != "linux":
+        command = [sys.executable, "-m", "omnisonic", *arguments]
+        return subprocess.run(
+            command, env=environment, input=typed, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
     with contextlib.ExitStack() as opened:
         streams = [opened.enter_context(tempfile.TemporaryFile("w+")) for _ in range(STREAMS)]
         streams[0].write(typed)
         streams[0].seek(0)
-        channel, theirs = socket.socketpair()
-        opened.enter_context(channel)
-        answers = opened.enter_context(channel.makefile("rw"))
-        socket.send_fds(_server(), [b"."], [theirs.fileno(), *(stream.fileno() for stream in streams)])
-        theirs.close()
-        answers.write(json.dumps(request) + "\n")
-        answers.flush()
-        pid = int(answers.readline())
-        channel.settimeout(timeout_s)
-        try:
-            status = int(answers.readline())
-        except TimeoutError:
-            send_signal(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(["omnisonic", *arguments], timeout_s) from None
+        command = ["-m", __name__, str(Path.cwd()), *arguments]
+        request = fork_server.Request(name="command", command=command, environ=environment, fds=[0, 1, 2])
+        with _one_at_a_time:
+            process = fork_server.fork(_server(), request, [stream.fileno() for stream in streams])
+        if not _ends(process.pid, timeout_s):
+            process.kill()
+            process.wait()
+            raise subprocess.TimeoutExpired(["omnisonic", *arguments], timeout_s)
         printed = []
         for stream in streams[1:]:
             stream.seek(0)
             printed.append(stream.read())
-    return subprocess.CompletedProcess(["omnisonic", *arguments], status, *printed)
+        return subprocess.CompletedProcess(["omnisonic", *arguments], process.wait(), *printed)
+
+
+def _ends(pid: int, within_s: float) -> bool:
+    """Wait until a child has exited; False when it takes longer."""
+    with os.fdopen(os.pidfd_open(pid), "rb") as exited:
+        poll = select.poll()
+        poll.register(exited, select.POLLIN)
+        return bool(poll.poll(within_s * 1000))
+
+
+def _server() -> socket.socket:
+    """A connection to this process's server."""
+    connection = _started_server()
+    with contextlib.suppress(BlockingIOError):  # nobody else reads its heartbeats
+        connection.recv(HEARTBEATS_BYTES, socket.MSG_DONTWAIT)
+    return connection
 
 
 @functools.cache
-def _server() -> socket.socket:
-    """A connection to this process's server, which is started now. It ends when this is closed."""
+def _started_server() -> socket.socket:
+    """A connection to the server, which is started now. It ends when this is closed."""
     ours, theirs = socket.socketpair()
     # What it imports is not measured: each command begins to measure for itself.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=[theirs.fileno()])
+    command = [sys.executable, "-m", fork_server.__name__, *IMPORTED]
+    server = subprocess.Popen(command, stdin=theirs, env=environment)
     theirs.close()
     atexit.register(_end, server, ours)
+    assert ours.recv(len(READY)) == READY
     return ours
 
 
@@ -86,61 +103,15 @@ def _end(server: subprocess.Popen[bytes], connection: socket.socket) -> None:
     server.wait()
 
 
-# --- in the server ----------------------------------------------------------------------------------------------------
+# --- in the forked process --------------------------------------------------------------------------------------------
 
 
-def serve(connection: socket.socket) -> None:
-    """Fork for each command, until the connection ends."""
-    _import_all()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
-    while True:
-        ask, descriptors, _, _ = socket.recv_fds(connection, 1, 1 + STREAMS)
-        if not ask:
-            return
-        if os.fork() == 0:
-            connection.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _run_and_report(socket.socket(fileno=descriptors[0]), descriptors[1:])
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def _import_all() -> None:
-    import aiobotocore.session  # noqa: F401
-    import asyncpg  # noqa: F401
-    import redis.asyncio  # noqa: F401
-    import trio_websocket  # noqa: F401
-
-    import omnisonic.cli.main
-    import omnisonic.settings.settings  # noqa: F401
-
-
-def _run_and_report(channel: socket.socket, streams: Sequence[int]) -> NoReturn:
-    """Run the command in a child, and tell its pid, and how it has ended."""
-    with channel.makefile("r") as asked:
-        request: Request = json.loads(asked.readline())
-    pid = os.fork()
-    if pid == 0:
-        channel.close()
-        _become(request, streams)
-    channel.sendall(f"{pid}\n".encode())
-    _, status = os.waitpid(pid, 0)
-    with contextlib.suppress(OSError):  # nobody waits any more
-        channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
-    os._exit(0)
-
-
-def _become(request: Request, streams: Sequence[int]) -> NoReturn:
-    """Be the command, as if this process had just been started with it."""
+def run_in(folder: str, arguments: Sequence[str]) -> NoReturn:
+    """Be the command in this folder. As the interpreter does, but without freeing all objects one by one in the end."""
     code: object = 0
     try:
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-            os.close(stream)
-        os.environ.clear()
-        os.environ.update(request["environment"])
-        os.chdir(request["folder"])
-        sys.argv = ["omnisonic", *request["arguments"]]
+        os.chdir(folder)
+        sys.argv = ["omnisonic", *arguments]
         _measure_coverage()
         from omnisonic.__main__ import main
 
@@ -167,4 +138,4 @@ def _measure_coverage() -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    run_in(sys.argv[1], sys.argv[2:])
