@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +26,7 @@ import trio
 
 from omnisonic import __version__
 from omnisonic.actors.workers.place import WorkerChannels
+from omnisonic.cli.forked_parts import create_fork_server, without_secrets
 from omnisonic.cli.gateway_workers import worker_names, worker_specs
 from omnisonic.cli.listening_sockets import open_listener, port_of, url_of
 from omnisonic.cli.output import Output, open_output
@@ -37,13 +38,12 @@ from omnisonic.operations.embedded.postgres import MAX_CONNECTIONS, EmbeddedPost
 from omnisonic.operations.embedded.valkey import FOLDER as VALKEY
 from omnisonic.operations.embedded.valkey import EmbeddedValkey
 from omnisonic.operations.fork_server import NAME as FORK_SERVER
-from omnisonic.operations.fork_server import ForkServer
 from omnisonic.operations.gateway_records import CONNECTIONS as KEEPING_CONNECTIONS
 from omnisonic.operations.heartbeat import SILENT_S
 from omnisonic.operations.supervisor import run_processes
 from omnisonic.process.descriptors import allow_descriptors
 from omnisonic.settings.data_directory import GATEWAY, OPERATOR, data_directory, kept_secret, write_private
-from omnisonic.settings.settings import Settings, known_variables
+from omnisonic.settings.settings import Settings
 from omnisonic.stores.database import CONNECTIONS
 
 MIGRATE_S: Final = 3600.0
@@ -56,35 +56,7 @@ NICENESS: Final = 10
 """Added for Postgres and all parts but the gateway: rooms have priority over pages, uploads and mixdowns."""
 IGNORED_LINE: Final = "WARNING Memory overcommit must be enabled"
 """Advice of Valkey for servers that save to disk, which the embedded one does not."""
-UNBUFFERED: Final = {"PYTHONUNBUFFERED": "1"}
 PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
-SECRET_PREFIXES: Final = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "NEXTAUTH_SECRET",
-    "ADMIN_TOKEN",
-    "METRICS_TOKEN",
-    "STORAGE_",
-    "S3_",
-    "AWS_",
-    "MINIO_",
-    "GITHUB_",
-    "GOOGLE_",
-    "DISCORD_",
-    "LIVEKIT_",
-    "PGPASS",
-)
-"""Prefixes of the variables that the parity service does not get: secrets, and what belongs to them."""
-SECRET_WORDS: Final = ("SECRET", "TOKEN", "PASSWORD", "KEY", "HEADERS")
-"""The fork server gets no variables of other programs with one of these words in their names."""
-IMPORTED: Final = (
-    *(
-        f"omnisonic.cli.{module}"
-        for module in ("main", "read_settings", "migrate", "gateway", "web", "worker", "parity")
-    ),
-    "httpcore",
-)
-"""What the fork server imports: what the parts run, and what httpx imports when the web first uses it."""
 SERVERS: Final = "servers"
 """The group of what the parts need. Its processes start at the same time."""
 
@@ -149,7 +121,7 @@ async def _serve(studio: Studio) -> None:
         await nursery.start(partial(_handle_signals, studio, output, stop, nursery.cancel_scope.cancel))
         servers, urls = await _prepare_servers(studio)
         await run_processes(
-            _with_fork_server(servers, _part_specs(studio, _environ(studio, urls))),
+            _with_fork_server(studio.settings, servers, _part_specs(studio, _environ(studio, urls))),
             on_line=partial(_print_line, output),
             on_restart=output.report,
             stop=stop,
@@ -208,27 +180,13 @@ async def _prepare_servers(studio: Studio) -> tuple[list[ProcessSpec], dict[str,
     return specs, urls
 
 
-def _with_fork_server(servers: list[ProcessSpec], parts: list[ProcessSpec]) -> list[ProcessSpec]:
+def _with_fork_server(settings: Settings, servers: list[ProcessSpec], parts: list[ProcessSpec]) -> list[ProcessSpec]:
     """The servers and the parts, in the order of their start. Where it can be, a fork server starts the parts."""
     start = start_program
     if sys.platform == "linux":
-        fork_server = ForkServer(IMPORTED, _fork_server_environ())
+        fork_server = create_fork_server(settings)
         servers, start = [fork_server.spec, *servers], fork_server.start
     return [*(replace(each, group=SERVERS) for each in servers), *(replace(each, start=start) for each in parts)]
-
-
-def _fork_server_environ() -> dict[str, str]:
-    """What its imports may depend on: no setting, and no secret."""
-    known, others = known_variables(), _without_secrets(os.environ)
-    return UNBUFFERED | {
-        name: value
-        for name, value in others.items()
-        if name.upper() not in known and not any(word in name.upper() for word in SECRET_WORDS)
-    }
-
-
-def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if not name.upper().startswith(SECRET_PREFIXES)}
 
 
 def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
@@ -236,7 +194,7 @@ def _environ(studio: Studio, urls: dict[str, str]) -> dict[str, str]:
     environ = {
         **os.environ,
         **urls,
-        **UNBUFFERED,
+        "PYTHONUNBUFFERED": "1",
         "OMNISONIC_DATA_DIR": str(studio.data),
         "NEXTAUTH_SECRET": believed_secrets(signing_secret(studio.settings))[-1],
         # The real ports: the gateway allows the origin of the web, and the web tells pages where the gateway is.
@@ -255,7 +213,7 @@ def _part_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
     webs = [_part_spec("web", environ, studio.web, name=name) for name in _web_names(studio.settings)]
     background = [*webs, _part_spec("worker", environ)]
     if studio.parity is not None:
-        background.append(_part_spec("parity", _without_secrets(environ), studio.parity))  # it needs none
+        background.append(_part_spec("parity", without_secrets(environ), studio.parity))  # it needs none
     niceness = _niceness(studio.settings)
     return [
         replace(_part_spec("migrate", environ), once=True, start_s=MIGRATE_S, silent_s=None),

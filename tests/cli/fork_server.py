@@ -91,7 +91,7 @@ def _started_server() -> socket.socket:
     # What it imports is not measured: each command begins to measure for itself.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     command = [sys.executable, "-m", fork_server.__name__, *IMPORTED]
-    server = subprocess.Popen(command, stdin=theirs, env=environment)
+    server = subprocess.Popen(command, stdin=theirs.fileno(), env=environment)
     theirs.close()
     atexit.register(_end, server, ours)
     assert ours.recv(len(READY)) == READY
