@@ -53,7 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: turns[item.path])
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            item.obj = _within(TEST_S, item.obj)
+            lasts = item.get_closest_marker("lasts")
+            item.obj = _within(TEST_S + (lasts.args[0] if lasts else 0.0), item.obj)
 
 
 def pytest_collection_finish() -> None:

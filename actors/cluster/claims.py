@@ -14,6 +14,7 @@ from typing import Final
 import trio
 
 from omnisonic.actors.cluster.claim_events import ClaimEvents
+from omnisonic.actors.cluster.owner_log import note_not_owned, note_owned
 from omnisonic.actors.cluster.restoring import begin_after, restore_moved
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.mailbox import ChangeStanding
@@ -89,6 +90,11 @@ class ClaimedRooms(RoomMemoryWriter):
             if room.actor is not None and is_ours:
                 self._make_owned(room, room.actor)
 
+    def on_room_forgotten(self, actor: RoomActor) -> None:
+        if actor.standing.is_owned:
+            note_not_owned(actor.room_id, self.owner)
+        super().on_room_forgotten(actor)
+
     def release(self, actor: RoomActor) -> None:
         """Write this room, which was withdrawn, a last time, and release it; `on_released` is called then."""
         self.on_room_forgotten(actor)
@@ -105,6 +111,8 @@ class ClaimedRooms(RoomMemoryWriter):
         for room in list(self._provisional):
             self._is_not_ours(room)
             self._writes.drop(room)
+        for room in self._writes.rooms.values():
+            note_not_owned(room.room_id, self.owner)
         if self._events.is_valid:
             await super().release_all()
 
@@ -165,6 +173,7 @@ class ClaimedRooms(RoomMemoryWriter):
 
     def _restore(self, room: SavedRoom, actor: RoomActor, claimed: Claimed) -> None:
         room.claimed_by = self._writes.owner
+        note_owned(room.room_id, room.claimed_by, claimed.fence)
         room.copy = restore_moved(
             actor,
             claimed,
@@ -195,6 +204,8 @@ class ClaimedRooms(RoomMemoryWriter):
         if room.copy is None or room.claimed_by != self._writes.owner or not self._events.is_valid:
             room.actor.standing.is_owned = False
             self._provisional[room] = None
+        else:
+            note_owned(room.room_id, room.claimed_by, room.copy.fence)
         self._begin(room.actor)
 
     def on_room_made(self, actor: RoomActor) -> None:
@@ -237,6 +248,7 @@ class ClaimedRooms(RoomMemoryWriter):
 
     def _make_provisional(self, room: SavedRoom, actor: RoomActor) -> None:
         actor.standing.is_owned = False
+        note_not_owned(room.room_id, self.owner)
         self._provisional[room] = None
         self._events.on_stale_room(actor)
         actor.tell(ChangeStanding())
@@ -244,6 +256,7 @@ class ClaimedRooms(RoomMemoryWriter):
     def _make_owned(self, room: SavedRoom, actor: RoomActor) -> None:
         self._provisional.pop(room, None)
         actor.standing.is_owned = True
+        note_owned(room.room_id, self.owner, 0 if room.copy is None else room.copy.fence)
         actor.tell(ChangeStanding())
         self._mark(room)
 

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 import trio
 
+from omnisonic.actors.cluster.owner_log import note_renewed
 from omnisonic.actors.runtime.clock import boot_time_s
 from omnisonic.errors import Unavailable
 from omnisonic.stores.room_memory import LEASE_S, VALID_S, Renewal
@@ -141,6 +142,7 @@ class Lease:
             return await self._lose(run, begins=begins)
         self._is_begun = True
         self._valid_until_s = sent_at_s + VALID_S
+        note_renewed(run, self._valid_until_s)
         self._settled_at_s = self._now_s() + renewal.settled_in_s
         if self.is_valid and not self._is_told_valid:
             self._become_valid()

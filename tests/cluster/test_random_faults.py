@@ -1,120 +1,50 @@
 """Gateways that are cut off at random: there is never a second owner, and never a silent hole (SPEC 5.5)."""
 
-import json
 import os
 import random
-from collections import Counter
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
+import pytest
 import trio
 
-from tests.clients import CLOSE, TEXT, Bare
 from tests.cluster.gateways import Stores, cluster_of, open_cluster
+from tests.cluster.ownership import judge_owners, owner_log
+from tests.cluster.witnesses import Record, Witness
 from tests.rooms import Stage, eventually
 
 FAULTS_S: Final = float(os.environ.get("CLUSTER_FAULTS_S", "12"))
 LOOK_S: Final = 0.005
-SAY_S: Final = 0.02
 CUT_S: Final = (0.2, 6.0)
 CALM_S: Final = (0.2, 3.0)
 SETTLES_S: Final = 15.0
 
 
-class Witness:
-    """One member, who says numbered messages, and checks that what they hear has an order without silent holes."""
-
-    def __init__(self, name: str, member: Bare, said: dict[tuple[str, int], Any]) -> None:
-        self.name = name
-        self.problems: list[str] = []
-        self.heard = Counter[str]()
-        self.last_heard = ""
-        self._member = member
-        self._said = said
-        self._epoch: str = member.welcome["payload"]["epoch"]
-        self._next: int = member.welcome["payload"]["offset"] + 1
-        self._own: set[int] = set()
-        self._may_miss = False
-        self._is_degraded = False
-        self._count = 0
-        self._holes: list[tuple[str, list[int]]] = []
-
-    async def talk(self) -> None:
-        while True:
-            self._count += 1
-            await self._member.say("note", f"{self.name}{self._count}", id=self._count)
-            await trio.sleep(SAY_S)
-
-    async def say_until_heard(self, others: list["Witness"]) -> None:
-        """Say something until all others have heard it, as a client does that gets no acknowledgement."""
-        word = f"{self.name} at last"
-        while any(other.heard[word] == 0 for other in others if other is not self):
-            await self._member.say("note", word)
-            await trio.sleep(0.2)
-
-    async def listen(self) -> None:
-        self._member.deadline_s = 60.0
-        while True:
-            first, payload = await self._member.frame()
-            assert first != CLOSE, f"{self.name} was closed: {payload!r}"
-            if first != TEXT:
-                continue
-            message = json.loads(payload)
-            match message["type"]:
-                case "welcome":
-                    self._begin(message["payload"])
-                case "history.gap":
-                    self._may_miss = True
-                case "room.degraded" | "room.restored":
-                    self._is_degraded = message["type"] == "room.degraded"
-                case "ack":
-                    self._own.add(message["payload"]["offset"])
-                case "note":
-                    self._hear(message)
-
-    def _begin(self, welcome: dict[str, Any]) -> None:
-        self._is_degraded = False
-        self._may_miss = not welcome["recovered"]
-        self._epoch, self._next = welcome["epoch"], welcome["offset"] + 1
-
-    def _hear(self, message: dict[str, Any]) -> None:
-        offset, payload = message["offset"], message["payload"]
-        self.heard[payload] += 1
-        self.last_heard = payload
-        first = self._said.setdefault((self._epoch, offset), payload)
-        if first != payload:
-            self.problems.append(f"{self.name}: {self._epoch}:{offset} is {payload}, and was {first}")
-        if offset < self._next and not self._may_miss:
-            self.problems.append(f"{self.name}: {self._epoch}:{offset} after {self._next - 1}")
-        missed = set(range(self._next, offset)) - self._own
-        if missed and not self._may_miss and not self._is_degraded:
-            self._holes.append((self._epoch, sorted(missed)))
-        self._may_miss = False
-        self._next = offset + 1
-
-    @property
-    def holes(self) -> list[str]:
-        """Messages of others that were missed, and nobody said so."""
-        return [
-            f"{self.name}: {epoch}:{offset} {self._said[epoch, offset]}"
-            for epoch, offsets in self._holes
-            for offset in offsets
-            if not str(self._said.get((epoch, offset), self.name)).startswith(self.name)
-        ]
-
-
+@pytest.mark.lasts(FAULTS_S)
 async def test_faults_at_random_make_no_second_owner_and_no_silent_hole() -> None:
     """Three gateways are cut off from everything, from the store or from the bus, each on its own."""
     seed = int(os.environ.get("CLUSTER_SEED", random.randrange(1 << 32)))
     print(f"CLUSTER_SEED={seed}")
-    chance, stores, said = random.Random(seed), Stores(), dict[tuple[str, int], Any]()
+    chance, stores, record = random.Random(seed), Stores(), Record()
     both: list[list[int]] = []
+    with owner_log() as log:
+        witnesses = await _run_faults(stores, chance, record, both)
+    assert both == []
+    judge = judge_owners(log.events)
+    assert judge.overlaps() == []
+    assert len(judge.turns["jam"]) > 1
+    assert record.problems == []
+    assert [hole for witness in witnesses for hole in witness.holes] == []
+    assert sum(sum(witness.heard.values()) for witness in witnesses) > 1_000
+
+
+async def _run_faults(stores: Stores, chance: random.Random, record: Record, both: list[list[int]]) -> list[Witness]:
+    witnesses = []
     async with open_cluster("a", "b", "c", stores=stores, grace_s=5) as stages, AsyncExitStack() as stack:
-        witnesses = []
         for number, stage in enumerate(stages * 2):
             name = "abcdef"[number]
             member = await stack.enter_async_context(await stage.bare_member(name))
-            witnesses.append(Witness(name, member, said))
+            witnesses.append(Witness(name, member, record))
         async with trio.open_nursery() as nursery:
             for witness in witnesses:
                 nursery.start_soon(witness.listen)
@@ -133,10 +63,7 @@ async def test_faults_at_random_make_no_second_owner_and_no_silent_hole() -> Non
                         ending.start_soon(witness.say_until_heard, witnesses)
             await eventually(lambda: len(_owners(stages)) == 1)
             nursery.cancel_scope.cancel()
-    assert both == []
-    assert [problem for witness in witnesses for problem in witness.problems] == []
-    assert [hole for witness in witnesses for hole in witness.holes] == []
-    assert sum(sum(witness.heard.values()) for witness in witnesses) > 1_000
+    return witnesses
 
 
 def _owners(stages: list[Stage]) -> list[int]:
