@@ -13,7 +13,6 @@ members. Declared dead: it takes another name, and claims its rooms again; those
 Shutdown: `hand_over`, then `end`.
 """
 
-import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, assert_never
@@ -28,6 +27,7 @@ from omnisonic.actors.cluster.link import QUEUE_BYTES
 from omnisonic.actors.cluster.links import PeerLinks
 from omnisonic.actors.cluster.moving import move_members
 from omnisonic.actors.cluster.owning import OwnedRooms
+from omnisonic.actors.cluster.run_names import run_names
 from omnisonic.actors.cluster.shared_view import SharedView
 from omnisonic.actors.cluster.tail import Tail
 from omnisonic.actors.connections.connection import Connection
@@ -56,8 +56,6 @@ from omnisonic.wire.peer_messages import (
 )
 from omnisonic.wire.recovery import Position
 
-RUN_BYTES: Final = 9
-"""Random bytes in the name of one run of a gateway."""
 TICK_S: Final = 0.1
 BEGIN_S: Final = 4.0
 """At the start, for a lease, and for a store that does not know yet who holds which room."""
@@ -118,7 +116,7 @@ class Cluster:
         def tell() -> bytes:
             return encode_info(GatewayInfo(name, __version__, now_ms()))
 
-        self.lease = Lease(store, self, lambda: f"{name}:{secrets.token_urlsafe(RUN_BYTES)}", tell)
+        self.lease = Lease(store, self, run_names(name), tell)
         self.links = PeerLinks(bus, self.lease.run, self, queue_bytes=QUEUE_BYTES + history_bytes)
         self.edges = EdgeRooms(registry, self.links, trio.current_time, now_ms)
         self.owned = OwnedRooms(registry, self.edges, self.links)

@@ -14,15 +14,15 @@ _log = logging.getLogger(__name__)
 
 
 def note_owned(room_id: RoomId, run: str, fence: int) -> None:
-    """This run has claimed the room, or may act for it again."""
+    """The run has claimed the room, or may act for it again."""
     _log.debug("room.owned", extra={"room": room_id, "run": run, "fence": fence, "at_s": boot_time_s()})
 
 
 def note_not_owned(room_id: RoomId, run: str) -> None:
-    """This run does not act for the room from now on."""
+    """The run does not act for the room from now on."""
     _log.debug("room.not_owned", extra={"room": room_id, "run": run, "at_s": boot_time_s()})
 
 
 def note_renewed(run: str, until_s: float) -> None:
-    """This run may act for its rooms until then."""
+    """The run may act for its rooms until then."""
     _log.debug("lease.renewed", extra={"run": run, "until_s": until_s})

@@ -78,7 +78,7 @@ class OwnedRooms:
         group = room.group(peer)
         member_id = message.member.member_id
         if message.is_rejoin:  # the peer has given the old one up
-            for old in [each for each in group.connections.values() if each.member_id == member_id]:
+            for old in room.connections_at(peer, member_id):
                 old.leave(LOST, is_final=False, wait_s=MOVED_S)
         connection = RemoteConnection(group, message.conn, member_id, message.address)
         group.connections[message.conn] = connection

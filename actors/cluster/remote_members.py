@@ -10,6 +10,7 @@ members are kept by the gateway to which they are connected. Crash and shutdown:
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
+from omnisonic.actors.cluster.run_names import process_of
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import Batch, Edit
 from omnisonic.actors.rooms.mailbox import Leave
@@ -112,6 +113,12 @@ class RoomOfPeers:
         if group is None:
             group = self.peers[peer] = PeerMembers(self._actor, peer, self._send)
         return group
+
+    def connections_at(self, peer: str, member_id: MemberId) -> list[RemoteConnection]:
+        """Those of this member at this peer, whatever its name was when they entered."""
+        process = process_of(peer)
+        groups = [group for group in self.peers.values() if process_of(group.peer) == process]
+        return [each for group in groups for each in group.connections.values() if each.member_id == member_id]
 
     def send_turn(
         self, epoch: str, offset: int, batch: Batch, stream: bytes, connections: Collection[ConnectionHandle]

@@ -151,3 +151,22 @@ async def test_rooms_survive_a_store_that_is_emptied() -> None:
         await bob.next("ack")
         assert (await ada.next("note"))["payload"] == 2
         assert owners([a, b]) == [0]
+
+
+async def test_members_stay_when_their_gateway_takes_another_name() -> None:
+    """Its lease has ended, and the owner of their room has heard it all the time: they are not taken for others."""
+    stores = Stores()
+    async with (
+        open_cluster("a", "b", stores=stores) as (a, b),
+        a.member("ada") as ada,
+        b.member("bob") as bob,
+    ):
+        await ada.next("presence.join")
+        await stores.memory.end(cluster_of(b).lease.run)
+        with trio.fail_after(RECOVERS_S):
+            assert (await bob.next("welcome"))["payload"]["recovered"] is True
+        await bob.say("note", 1)
+        assert {message["type"] for message in await ada.until("note")} <= {"presence.update"}
+        await ada.say("note", 2)
+        assert (await bob.next("note"))["payload"] == 2
+        assert owners([a, b]) == [0]
