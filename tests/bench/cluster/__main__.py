@@ -4,6 +4,7 @@ usage: python -m tests.bench.cluster simulate [--seed 1] [--members 1000000] [--
        python -m tests.bench.cluster measure [--seconds 3] > FILE      the simulation's constants, on this machine
        python -m tests.bench.cluster check [--costs FILE] [--load TOOL]     two real gateways beside the simulation
        python -m tests.bench.cluster compare [--rounds 2] [--load TOOL]    beside Socket.IO with its Redis adapter
+       python -m tests.bench.cluster rolling [--members 500]    both gateways replaced under load
 
 `simulate` needs nothing but a few minutes. The others start real servers, and share the machine with them. Without
 `--load` the load tool (`load.c`) is compiled. docs/scaling.md has the figures.
@@ -11,12 +12,19 @@ usage: python -m tests.bench.cluster simulate [--seed 1] [--members 1000000] [--
 
 import argparse
 from pathlib import Path
+from typing import Final
 
 from tests.bench.cluster.check import check
 from tests.bench.cluster.compare import compare
 from tests.bench.cluster.costs import MEASURED, Costs
 from tests.bench.cluster.measure import measure
+from tests.bench.cluster.rolling import rolling
 from tests.bench.cluster.simulate import simulate
+
+MEMBERS: Final = 1_000_000
+CROWD: Final = 500
+ROOMS: Final = 25
+PAUSE_S: Final = 1.0
 
 
 def main() -> None:
@@ -24,9 +32,9 @@ def main() -> None:
     ask = argparse.ArgumentParser(
         description=__doc__, usage=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    ask.add_argument("command", choices=("simulate", "measure", "check", "compare"))
+    ask.add_argument("command", choices=("simulate", "measure", "check", "compare", "rolling"))
     ask.add_argument("--seed", type=int, default=1)
-    ask.add_argument("--members", type=int, default=1_000_000)
+    ask.add_argument("--members", type=int)
     ask.add_argument("--largest", type=int, default=50_000)
     ask.add_argument("--gateways", type=int, default=100)
     ask.add_argument("--rounds", type=int, default=2)
@@ -37,11 +45,13 @@ def main() -> None:
     costs = MEASURED if args.costs is None else Costs.read(args.costs.read_text())
     match args.command:
         case "simulate":
-            simulate(args.seed, args.members, args.largest, args.gateways, costs)
+            simulate(args.seed, args.members or MEMBERS, args.largest, args.gateways, costs)
         case "measure":
             print(measure(args.seconds, args.rounds).to_json())
         case "check":
             check(costs, args.seconds, args.load)
+        case "rolling":
+            rolling(args.members or CROWD, ROOMS, PAUSE_S)
         case _:
             compare(args.rounds, args.seconds, args.load)
 

@@ -29,6 +29,13 @@ class Server:
     def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
         self.pid = process.pid
         self.port = port
+        self._process = process
+
+    def stop(self) -> None:
+        """End it in order (SIGTERM), and wait for that. Errors: RuntimeError when it does not end well."""
+        self._process.terminate()
+        if code := self._process.wait(START_S):
+            raise RuntimeError(f"it ended with {code}")
 
 
 @contextmanager
@@ -67,6 +74,14 @@ def gateways(count: int, url: str, environ: Mapping[str, str] | None = None) -> 
     with ExitStack() as stack:
         command = [sys.executable, "-m", "omnisonic", "gateway"]
         yield [stack.enter_context(running(command, **settings)) for _ in range(count)]
+
+
+@contextmanager
+def gateway(url: str, name: str) -> Iterator[Server]:
+    """One gateway of a cluster, by this name."""
+    settings = QUIET | {"REDIS_URL": url, "GATEWAY_CLUSTER": "on", "GATEWAY_ID": name}
+    with running([sys.executable, "-m", "omnisonic", "gateway"], **settings) as server:
+        yield server
 
 
 @contextmanager
