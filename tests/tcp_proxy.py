@@ -1,4 +1,4 @@
-"""A TCP proxy that makes the network fail: slow, refused, silent or cut. It can also speak TLS to clients. Trio."""
+"""A TCP proxy that makes the network fail: slow, refused, held or cut. It can also speak TLS to clients. Trio."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -23,12 +23,22 @@ class TcpProxy:
         """How many came since the start, refused ones included."""
         self._target_port = target_port
         self._tls = tls
+        self._passes = trio.Event()
+        self._passes.set()
         self._open: set[trio.CancelScope] = set()
 
     def cut(self) -> None:
         """Break every connection there is now. New ones are let in."""
         for scope in self._open:
             scope.cancel()
+
+    def hold(self) -> None:
+        """Let nothing pass any more, and tell nobody; connections are accepted."""
+        self._passes = trio.Event()
+
+    def go_on(self) -> None:
+        """Let all pass again, and what was held first."""
+        self._passes.set()
 
     async def relay(self, client: trio.SocketStream) -> None:
         """Serve one connection to its end."""
@@ -53,6 +63,7 @@ class TcpProxy:
     async def _copy(self, source: trio.abc.Stream, sink: trio.abc.Stream, both: trio.CancelScope) -> None:
         try:
             async for chunk in source:
+                await self._passes.wait()
                 if self.delay_s:
                     await trio.sleep(self.delay_s)
                 await sink.send_all(chunk)

@@ -40,6 +40,7 @@ class Witness:
         heard: How often each message of others was heard.
         count: How many numbered messages were said.
         unanswered: The numbers of those that were not acknowledged yet.
+        acked_at_s: When one was acknowledged, by trio's clock.
         told: How often the member was told that something may be missing.
     """
 
@@ -48,6 +49,7 @@ class Witness:
         self.heard = Counter[str]()
         self.count = 0
         self.unanswered: dict[int, None] = {}
+        self.acked_at_s: list[float] = []
         self.told = 0
         self.last_heard = ""
         self._member = member
@@ -58,6 +60,7 @@ class Witness:
         self._own: set[int] = set()
         self._may_miss = False
         self._is_degraded = False
+        self._heard_degraded: set[str] = set()
         self._holes: list[tuple[str, list[int]]] = []
 
     async def talk(self, pause_s: float = SAY_S) -> None:
@@ -109,6 +112,7 @@ class Witness:
             case "ack":
                 self._own.add(message["payload"]["offset"])
                 self.unanswered.pop(message["payload"]["id"], None)
+                self.acked_at_s.append(trio.current_time())
             case "note":
                 self._hear(message)
 
@@ -121,6 +125,8 @@ class Witness:
         offset, payload = message["offset"], message["payload"]
         self.heard[payload] += 1
         self.last_heard = payload
+        if self._is_degraded:
+            self._heard_degraded.add(payload)
         self._record.note((self._epoch, offset), payload, self.name)
         if offset < self._next and not self._may_miss:
             self._record.problems.append(f"{self.name}: {self._epoch}:{offset} after {self._next - 1}")
@@ -149,3 +155,8 @@ class Witness:
         """Numbered messages of others that were never heard here."""
         words = [f"{each.name}{n}" for each in others if each is not self for n in range(1, each.count + 1)]
         return [word for word in words if not self.heard[word]]
+
+    @property
+    def again(self) -> list[str]:
+        """Those of the doubles that were heard while the room was degraded, and may not have been part of its order."""
+        return [each for each in self.doubles if each.removeprefix(f"{self.name}: ") in self._heard_degraded]

@@ -13,7 +13,7 @@ from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import InvalidInput, Unavailable
 from omnisonic.models import PresenceMember
 from omnisonic.stores.bus import Delivery, Gap, round_trip
-from omnisonic.stores.valkey import ValkeyClient
+from omnisonic.stores.valkey import CONNECT_TIMEOUT_S, ValkeyClient
 from tests.certificates import make_certificate
 from tests.stores.conftest import DEADLINE_S, bus_at, presence_at
 from tests.stores.test_valkey_cluster import client_at
@@ -44,6 +44,28 @@ async def test_the_primary_among_those_in_the_url_is_used(
             assert await anext(events) == Gap()
             await once_available(partial(bus.publish, "news", b"after"))
             assert await anext(events) == Delivery("news", b"after")
+
+
+async def test_a_replica_is_not_taken_for_a_primary_that_hangs(
+    valkey: ValkeyServer, thread: AsyncioThread, tmp_path: Path
+) -> None:
+    """What is published there would reach nobody else. When the primary goes on, it is used again."""
+    options = ("--replicaof", "127.0.0.1", str(valkey.port), "--dir", str(tmp_path))
+    with trio.fail_after(DEADLINE_S), running_valkey(options=options) as replica:
+        url = f"redis://127.0.0.1:{valkey.port},127.0.0.1:{replica.port}/0"
+        async with bus_at(url, thread) as bus, bus_at(valkey.url, thread) as other:
+            await bus.publish("news", b"before")
+            valkey.pause()
+            try:
+                until_s = trio.current_time() + 2 * CONNECT_TIMEOUT_S
+                while trio.current_time() < until_s:
+                    with pytest.raises(Unavailable):
+                        await bus.publish("news", b"lost")
+            finally:
+                valkey.resume()
+            async with other.subscribe("news") as events:
+                await once_available(partial(bus.publish, "news", b"after"))
+                assert await anext(events) == Delivery("news", b"after")
 
 
 async def test_a_primary_that_became_a_replica_is_connected_to_anew(

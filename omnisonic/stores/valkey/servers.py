@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from redis.exceptions import ClusterDownError, ResponseError
+from redis.exceptions import ClusterDownError, ReadOnlyError, ResponseError
 
 from omnisonic.stores.valkey.errors import FAILURES
 from omnisonic.stores.valkey.server import CONNECT_TIMEOUT_S, Address, OneServer
@@ -144,7 +144,10 @@ class Servers:
         if self._slots is not None:
             await asyncio.sleep(max(0.0, self._searched_at_s + SEARCH_PAUSE_S - clock()))
         try:
-            self._take(await _first_good(self._in_order()))
+            found = await _first_good(self._in_order())
+            if found.slots is None and not found.is_primary and len(self._seeds) > 1:
+                raise ReadOnlyError("the primary does not answer")  # what a replica is told may reach nobody
+            self._take(found)
         finally:
             self._searched_at_s = clock()
 

@@ -5,18 +5,21 @@ usage: python -m tests.bench.cluster simulate [--seed 1] [--members 1000000] [--
        python -m tests.bench.cluster check [--costs FILE] [--load TOOL]     two real gateways beside the simulation
        python -m tests.bench.cluster compare [--rounds 2] [--load TOOL]    beside Socket.IO with its Redis adapter
        python -m tests.bench.cluster rolling [--members 500]    both gateways replaced under load
+       python -m tests.bench.cluster faults [--seconds 600] [--seed 1]    all that can fail, and what members notice
 
 `simulate` needs nothing but a few minutes. The others start real servers, and share the machine with them. Without
 `--load` the load tool (`load.c`) is compiled. docs/scaling.md has the figures.
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Final
 
 from tests.bench.cluster.check import check
 from tests.bench.cluster.compare import compare
 from tests.bench.cluster.costs import MEASURED, Costs
+from tests.bench.cluster.faults import faults
 from tests.bench.cluster.measure import measure
 from tests.bench.cluster.rolling import rolling
 from tests.bench.cluster.simulate import simulate
@@ -32,7 +35,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(
         description=__doc__, usage=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    ask.add_argument("command", choices=("simulate", "measure", "check", "compare", "rolling"))
+    ask.add_argument("command", choices=("simulate", "measure", "check", "compare", "rolling", "faults"))
     ask.add_argument("--seed", type=int, default=1)
     ask.add_argument("--members", type=int)
     ask.add_argument("--largest", type=int, default=50_000)
@@ -52,6 +55,8 @@ def main() -> None:
             check(costs, args.seconds, args.load)
         case "rolling":
             rolling(args.members or CROWD, ROOMS, PAUSE_S)
+        case "faults":
+            sys.exit(not faults(args.seconds, args.seed))
         case _:
             compare(args.rounds, args.seconds, args.load)
 
