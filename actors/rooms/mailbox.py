@@ -222,8 +222,11 @@ class Mailbox:
         return len(self.queue)
 
     def tell(self, mail: Control) -> None:
-        """Take control mail. Never refused."""
-        self.queue.append(mail)
+        """Take control mail. Never refused. A change of the standing goes in front: all that waits is handled by it."""
+        if type(mail) is ChangeStanding:
+            self.queue.appendleft(mail)
+        else:
+            self.queue.append(mail)
 
     def offer(self, messages: ClientMessages) -> bool:
         """Take client messages. False when they do not fit: then none of them was taken."""

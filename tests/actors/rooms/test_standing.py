@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from omnisonic.actors.rooms.mailbox import ChangeStanding, Join
+from omnisonic.actors.rooms.mailbox import ChangeStanding, Join, Mailbox
 from omnisonic.actors.rooms.standing import HELD_ACKS, Standing
 from omnisonic.wire.recovery import Position
 from tests.actors.handles import FakeConnection, member, sent, text
@@ -27,6 +27,16 @@ def test_acknowledgements_wait_until_the_room_is_owned() -> None:
         ("ack", {"id": 2, "offset": 2}),
         ("ack", {"id": 3, "offset": 3}),
     ]
+
+
+def test_what_waits_is_heard_after_it_is_told_what_it_counts() -> None:
+    """A gateway that stood still handles what was said meanwhile when its rooms are not its own any more."""
+    stage, mailbox = Stage("ada", "bob"), Mailbox()
+    mailbox.offer(sent(stage.connections["ada"], text("note", 1, id=1)))
+    stage.room.context.standing.is_owned = False
+    mailbox.tell(ChangeStanding())
+    stage.turn(mailbox.take(), mailbox.take())
+    assert stage.types() == {"ada": ["room.degraded"], "bob": ["room.degraded", "note"]}
 
 
 def test_only_so_many_acknowledgements_wait() -> None:

@@ -22,6 +22,7 @@ SKEWS_S: Final = (0, 60)
 MEMBERS: Final = 2
 """At each gateway."""
 SAY_S: Final = 0.1
+SETTLES_S: Final = 60.0
 LOOK_S: Final = 0.02
 QUICK: Final = ("--repl-diskless-sync-delay", "0")
 """A replica gets its first copy at once."""
@@ -104,8 +105,9 @@ class Scene:
 
     async def owner(self) -> Node:
         """The gateway that owns the room, once there is one."""
-        while not (owners := [node for node in self.nodes if node.owns]):  # noqa: ASYNC110 - a log has no event
-            await trio.sleep(LOOK_S)
+        with trio.fail_after(SETTLES_S):
+            while not (owners := [node for node in self.nodes if node.owns]):  # noqa: ASYNC110 - a log has no event
+                await trio.sleep(LOOK_S)
         return owners[0]
 
     def other(self, node: Node) -> Node:
