@@ -1,16 +1,15 @@
 """Whatever happens to a room, its clients see one order, each message once, without a hole that they are not told of.
 
 A state machine draws any interleaving of connects, drops, messages, changes of the shared state, crashes of the room,
-forgotten rooms, graceful restarts and kills (SPEC 5.2, 5.4). The clients do what docs/realtime.md says, and know
-nothing else. The room, its memory and its records are the real ones; time and sockets are the test's.
+forgotten rooms, graceful restarts and kills (SPEC 5.2, 5.4). The clients are those of `promises.py`. The room, its
+memory and its records are the real ones; time and sockets are the test's.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import RelayPrefixes
@@ -21,38 +20,17 @@ from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
+from omnisonic.wire.frames import Frame
 from omnisonic.wire.recovery import parse_position
 from tests.actors.handles import Clock, FakeConnection, member, sent, text
 from tests.actors.room_stage import Poisoned
+from tests.actors.sync.promises import Client, Promises, names
 from tests.actors.sync.test_room_records import Saved
 
 LIMITS: Final = HistoryLimits(messages=12, total_bytes=100_000)
 GRACE_S: Final = 15.0
-NAMES: Final = ("ada", "bob", "cy")
 OBSERVER: Final = "observer"
 """Sees everything that is relayed."""
-names = st.sampled_from(NAMES)
-
-
-@dataclass
-class Client:
-    """A client as docs/realtime.md describes it. Everything in it comes from what it has received."""
-
-    name: str
-    connection: FakeConnection | None = None
-    epoch: str = ""
-    offset: int = 0
-    seen: list[tuple[str, int, str]] = field(default_factory=list)
-    unanswered: dict[str, str] = field(default_factory=dict)
-    state: dict[str, int] = field(default_factory=dict)
-    roster: dict[str, bool] = field(default_factory=dict)
-    transport: dict[str, Any] = field(default_factory=dict)
-    missed_since: tuple[str, int] | None = None
-    """Where the client was, when a welcome said that not everything follows: the next message must say what is lost."""
-
-    @property
-    def since(self) -> str | None:
-        return f"{self.epoch}:{self.offset}" if self.epoch else None
 
 
 class Events:
@@ -74,19 +52,14 @@ class Events:
         self.has_crashed = True
 
 
-class Rooms(RuleBasedStateMachine):
+class Rooms(Promises):
     """One room, its clients, and the store that outlives the gateway."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
         self.store = InProcessRoomMemory()
-        self.clients = {name: Client(name) for name in NAMES}
-        self.truth: dict[tuple[str, int], tuple[str, str]] = {}
-        """What was relayed, by epoch and offset: who said what."""
-        self.lost: set[str] = set()
-        """What a kill has destroyed before it was copied: it may be said again."""
-        self.runs = self.count = 0
+        self.runs = 0
         self.start_room()
 
     # The gateway
@@ -104,9 +77,9 @@ class Rooms(RuleBasedStateMachine):
         self.actor = RoomActor(context, Poisoned, self.events, TurnTracer())
         self.observer = FakeConnection(OBSERVER)
         self.actor.tell(Join(self.observer, member(OBSERVER)))
-        self.run_room()
+        self.settle()
 
-    def run_room(self) -> None:
+    def settle(self) -> None:
         """Turns, and restarts, until there is no mail."""
         while self.actor.mailbox or not self.actor.is_alive:
             while self.actor.run_turn():
@@ -128,145 +101,25 @@ class Rooms(RuleBasedStateMachine):
         for client in self.clients.values():
             client.connection = None
 
-    # The clients
+    # The clients' connections
 
     def receive(self, client: Client) -> None:
-        """Do what the messages say, and check each against what was relayed."""
-        if client.connection is None:
-            return
-        for message in client.connection.received():
-            type_, payload = message["type"], message["payload"]
-            assert client.missed_since is None or type_ == "history.gap"
-            if type_ == "note":
-                self.receive_note(client, message)
-            elif type_.startswith("presence."):
-                client.roster.pop(payload["memberId"], None)
-                if type_ != "presence.leave":
-                    client.roster[payload["memberId"]] = payload["connected"]
-            else:
-                getattr(self, "receive_" + type_.replace(".", "_"))(client, payload)
+        if client.connection is not None:
+            for message in client.connection.received():
+                self.take(client, message)
 
-    def receive_welcome(self, client: Client, payload: dict[str, Any]) -> None:
-        if client.epoch and payload["recovered"]:
-            assert (payload["epoch"], payload["offset"]) == (client.epoch, client.offset)
-        elif client.epoch:
-            client.missed_since = client.epoch, client.offset
-        client.epoch, client.offset = payload["epoch"], payload["offset"]
-        client.state = {key: each["value"] for key, each in payload["state"].items()}
-        client.transport = payload["transport"]
-        client.roster = {each["memberId"]: each["connected"] for each in payload["members"]}
+    def enter(self, client: Client) -> None:
+        client.connection = FakeConnection(client.name)
+        since = None if client.since is None else parse_position(client.since)
+        self.actor.tell(Join(client.connection, member(client.name), since=since))
 
-    def receive_history_gap(self, client: Client, payload: dict[str, Any]) -> None:
-        assert client.missed_since is not None
-        epoch, offset = client.missed_since
-        client.missed_since = None
-        assert payload["epoch"] == epoch
-        assert payload["from"] > offset
-        for between in range(offset + 1, payload["from"]):  # is not lost, so it follows
-            assert between > client.offset
-        if payload["lost"] is not None:
-            assert (payload["to"], payload["lost"]) == (client.offset, client.offset - offset)
+    def leave(self, client: Client) -> None:
+        self.actor.tell(Leave(client.connection, "lost", is_final=False))
 
-    def receive_ack(self, client: Client, payload: dict[str, Any]) -> None:
-        said = client.unanswered.pop(payload["id"], None)
-        if said is not None:
-            assert self.truth[client.epoch, payload["offset"]] == (client.name, said)
-        client.offset = max(client.offset, payload["offset"])
-
-    def receive_state_changed(self, client: Client, payload: dict[str, Any]) -> None:
-        client.state.pop(payload["key"], None)
-        if payload["value"] is not None:
-            client.state[payload["key"]] = payload["value"]
-
-    def receive_transport_state(self, client: Client, payload: dict[str, Any]) -> None:
-        client.transport = payload
-
-    def receive_error(self, client: Client, payload: dict[str, Any]) -> None:
-        del client
-        assert payload["code"] == "room_crashed"
-
-    def receive_note(self, client: Client, message: dict[str, Any]) -> None:
-        offset = message["offset"]
-        assert self.truth[client.epoch, offset] == (message["from"], message["payload"])
-        assert offset > client.offset
-        for skipped in range(client.offset + 1, offset):
-            assert self.truth[client.epoch, skipped][0] == client.name, f"{client.name} was not told of {skipped}"
-        said = message["payload"]
-        if said not in self.lost:
-            assert said not in [each for _, _, each in client.seen], f"{client.name} has {said} twice"
-        client.seen.append((client.epoch, offset, said))
-        client.offset = offset
+    def send(self, client: Client, frame: Frame) -> None:
+        self.actor.offer(sent(client.connection, frame))
 
     # What happens
-
-    @rule(name=names)
-    def connect(self, name: str) -> None:
-        """Connect, again or while connected; what had no answer is sent again."""
-        client = self.clients[name]
-        self.receive(client)
-        client.connection = FakeConnection(name)
-        since = None if client.since is None else parse_position(client.since)
-        self.actor.tell(Join(client.connection, member(name), since=since))
-        for id_, said in list(client.unanswered.items()):
-            self.actor.offer(sent(client.connection, text("note", said, id=id_)))
-
-    @rule(order=st.permutations(NAMES), count=st.integers(0, 3))
-    def come_back(self, order: list[str], count: int) -> None:
-        """Everybody connects, one after another, and says something before the next one does."""
-        for name in order:
-            self.connect(name)
-            self.run_room()
-            if count:
-                self.say(name, count, ids=True)
-                self.run_room()
-
-    @rule(name=names, count=st.integers(9, 14))
-    def miss(self, name: str, count: int) -> None:
-        """One is away while the others say about as much as the room remembers."""
-        self.run_room()
-        self.drop(name)
-        for other in NAMES:
-            if other != name and self.clients[other].connection is not None:
-                self.say(other, count, ids=False)
-                break
-        self.run_room()
-        self.connect(name)
-
-    @rule(name=names)
-    def drop(self, name: str) -> None:
-        """The connection breaks: what is on its way is lost."""
-        client = self.clients[name]
-        if client.connection is not None:
-            self.actor.tell(Leave(client.connection, "lost", is_final=False))
-            client.connection = None
-
-    @rule(name=names, count=st.integers(1, 15), ids=st.booleans())
-    def say(self, name: str, count: int, *, ids: bool) -> None:
-        """Say something new, with ids or without."""
-        client = self.clients[name]
-        if client.connection is None:
-            return
-        for _ in range(count):
-            self.count += 1
-            said = f"{name} {self.count}"
-            if ids:
-                client.unanswered[f"id{self.count}"] = said
-            frame = text("note", said, id=f"id{self.count}") if ids else text("note", said)
-            self.actor.offer(sent(client.connection, frame))
-
-    @rule(name=names, key=st.sampled_from("xyz"), value=st.one_of(st.none(), st.integers(0, 9)))
-    def set_state(self, name: str, key: str, value: int | None) -> None:
-        """Change the shared state."""
-        connection = self.clients[name].connection
-        if connection is not None:
-            self.actor.offer(sent(connection, text("state.set", {"key": key, "value": value})))
-
-    @rule(name=names, playing=st.booleans())
-    def set_transport(self, name: str, *, playing: bool) -> None:
-        """Start or stop."""
-        connection = self.clients[name].connection
-        if connection is not None:
-            self.actor.offer(sent(connection, text("transport.set", {"playing": playing})))
 
     @rule(name=names)
     def crash(self, name: str) -> None:
@@ -275,28 +128,23 @@ class Rooms(RuleBasedStateMachine):
         if connection is not None:
             self.actor.offer(sent(connection, text("poison")))
 
-    @rule()
-    def run(self) -> None:
-        """The room has its turns."""
-        self.run_room()
-
     @rule(seconds=st.sampled_from([0.3, 1.0, 20.0]))
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self.clock.now_s += seconds
         self.actor.tell(Expire())
-        self.run_room()
+        self.settle()
 
     @rule(limit=st.sampled_from([1, 300, 100_000]), answered=st.booleans())
     def copy(self, limit: int, *, answered: bool) -> None:
         """The writer copies what has changed, not always all of it; the answer may be lost."""
-        self.run_room()
+        self.settle()
         self.saved.write(limit_bytes=limit, is_answered=answered)
 
     @rule()
     def restart_gracefully(self) -> None:
         """SIGTERM: connections are closed, everything is written and released; the next run goes on."""
-        self.run_room()
+        self.settle()
         self.end_connections()
         while self.saved.write(is_release=True) or not self.saved.copy.is_complete:
             pass
@@ -312,7 +160,7 @@ class Rooms(RuleBasedStateMachine):
     def kill(self) -> None:
         """kill -9: what was not copied is gone, and clients have what was sent to them, or not."""
         epoch = self.actor.epoch
-        self.run_room()
+        self.settle()
         self.end_connections()
         self.start_room()
         kept = self.actor.memory.parents[0] if self.actor.memory.parents else None
@@ -324,7 +172,7 @@ class Rooms(RuleBasedStateMachine):
         """State, transport and roster of every client are the room's."""
         if self.actor.mailbox:
             return
-        self.run_room()
+        self.settle()
         memory = self.actor.memory
         state = {key: int(each.value) for key, each in memory.shared_state.items()}
         roster = {entry.member.member_id: entry.member.connected for entry in self.actor.entries}
