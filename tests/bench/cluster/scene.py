@@ -69,6 +69,10 @@ class Node:
         self.command.kill()
         self._lines += self.command.lines
 
+    def kill(self) -> None:
+        """Leave nothing behind."""
+        self.command.kill()
+
     @property
     def events(self) -> list[Mapping[str, Any]]:
         """What it has logged of its rooms."""
@@ -154,7 +158,7 @@ async def open_scene() -> AsyncIterator[Scene]:
                 scene = Scene(nursery, servers, nodes)
                 for node in nodes:
                     await trio.to_thread.run_sync(node.start)
-                    ending.callback(lambda node=node: node.command.kill())
+                    ending.callback(Node.kill, node)
                     await scene.enter(node)
                 yield scene
                 for node in nodes:
