@@ -95,7 +95,8 @@ class Visit:
     def check(self) -> None:
         for page in self.pages:
             page.context.close()
-        assert [line for line in self.complaints if not any(re.search(known, line) for known in self.expected)] == []
+        unexpected = [line for line in self.complaints if not any(re.search(known, line) for known in self.expected)]
+        assert unexpected == [], unexpected
 
     def _went(self, url: str) -> None:
         parts = urlsplit(url)

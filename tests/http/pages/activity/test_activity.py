@@ -259,6 +259,7 @@ def test_by_keyboard_alone(visit: Visit, site: Web) -> None:
 
 def test_a_restored_file_is_not_told_as_a_new_one(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Nobody has added it: it is back."""
+    visit.expects("404")  # what is being asked about it while it is gone
     session = new_session(site, "Ada", "Bo")
     take = brought(site, session, who="Bo")
     site.do(site.database.row("UPDATE uploads SET created_at = now() - interval '1 hour' WHERE id = $1", take))
