@@ -188,6 +188,8 @@ class Link:
         self.stats.bytes_in += size
         self._heard_at_s = now_s
         if packet.link < self._lowest_peer_number:
+            if now_s - self._sent_at_s >= BEAT_S:
+                self._is_owing = True  # perhaps no hello of this link has arrived, and the peer does not begin anew
             return ()
         if packet.link != self._peer_number and not self._meet(packet, now_s):
             return ()

@@ -424,3 +424,23 @@ def test_a_side_that_was_forgotten_is_told_at_once() -> None:
     assert pair.a.link.stats.resets == 1
     assert pair.a.link.is_open
     assert pair.b.ledger.received == [[1]]
+
+
+def test_a_side_whose_hellos_were_all_lost_answers_what_is_from_before_its_reset() -> None:
+    """The other side would not begin anew otherwise, and all that it says would be dropped."""
+    pair = Pair()
+    pair.open()
+    pair.a.link.watch(0.0)
+    pair.b.link.reset(0.0)
+    pair.b.report()
+    for _ in range(round(SILENT_S / 0.1) + 5):
+        pair.pass_time(0.1)
+        pair.a.take(pair.now_s)
+        pair.b.take(pair.now_s)
+    assert not pair.b.link.has_packet
+    for _ in range(10):
+        pair.pass_time(0.1)
+        pair.settle()
+    assert pair.a.link.stats.resets == 1
+    pair.open()
+    assert pair.a.ledger.received == pair.b.ledger.received == [[1], [1]]

@@ -32,18 +32,19 @@ def rolling(members: int, rooms: int, pause_s: float) -> Outcome:
 async def _replace_all(stack: ExitStack, url: str, members: int, rooms: int, pause_s: float) -> Outcome:
     servers: list[Server] = [stack.enter_context(gateway(url, f"g{number}")) for number in range(GATEWAYS)]
     ports = [server.port for server in servers]
-    async with open_crowd(ports, members, rooms) as crowd, trio.open_nursery() as talking:
-        talking.start_soon(crowd.talk, pause_s)
-        await trio.sleep(BEFORE_S)
-        for number in range(GATEWAYS):
-            began_s = trio.current_time()
-            await trio.to_thread.run_sync(servers[number].stop)
-            stopped_s = trio.current_time()
-            server = await trio.to_thread.run_sync(stack.enter_context, gateway(url, f"g{number}"))
-            ports[number] = server.port
-            started_s = trio.current_time()
-            print(f"gateway {number} stopped in {stopped_s - began_s:.1f} s, started in {started_s - stopped_s:.1f} s")
+    async with open_crowd(ports, members, rooms) as crowd:
+        async with trio.open_nursery() as talking:
+            talking.start_soon(crowd.talk, pause_s)
             await trio.sleep(BEFORE_S)
-        talking.cancel_scope.cancel()
+            for number in range(GATEWAYS):
+                began_s = trio.current_time()
+                await trio.to_thread.run_sync(servers[number].stop)
+                stopped_s = trio.current_time()
+                server = await trio.to_thread.run_sync(stack.enter_context, gateway(url, f"g{number}"))
+                ports[number] = server.port
+                started_s = trio.current_time()
+                print(f"gateway {number}: {stopped_s - began_s:.1f} s to stop, {started_s - stopped_s:.1f} s to start")
+                await trio.sleep(BEFORE_S)
+            talking.cancel_scope.cancel()
         await crowd.settle(SETTLES_S)
         return crowd.count()
