@@ -152,6 +152,8 @@ class RoomMembership(Hooks):
         """Send a newcomer the `welcome`, then what they have missed since, then what was kept for them."""
         context, memory = self.context, self.memory
         after, is_complete, replay = self.offset, False, list[bytes]()
+        if not context.standing.is_owned:
+            replay.append(messages.DEGRADED_FRAME)  # first: what follows may not count
         if since is not None:
             if (gap := memory.disprove(since)) is not None:
                 batch.to_others(connection, gap_frame(gap))
@@ -161,8 +163,6 @@ class RoomMembership(Hooks):
                 replay.append(gap_frame(recovery.gap))
             replay += self._collect_missed(after, seat, batch)
         replay += seat.take_pending()
-        if not context.standing.is_owned:
-            replay.append(messages.DEGRADED_FRAME)
         welcome = Welcome(
             context.room_id, seat.member.member_id, context.ttl_s, memory.epoch, after, context.now_ms(), is_complete
         )

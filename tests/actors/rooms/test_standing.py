@@ -39,6 +39,18 @@ def test_what_waits_is_heard_after_it_is_told_what_it_counts() -> None:
     assert stage.types() == {"ada": ["room.degraded"], "bob": ["room.degraded", "note"]}
 
 
+def test_who_comes_back_is_told_before_what_they_missed() -> None:
+    """What is in the history of a room that is not owned may not count either."""
+    stage = Stage("ada", "bob")
+    epoch = stage.room.memory.epoch
+    stage.turn(sent(stage.connections["ada"], text("note", 1)))
+    stage.room.context.standing.is_owned = False
+    stage.turn(ChangeStanding(), sent(stage.connections["ada"], text("note", 2)))
+    again = FakeConnection("eve")
+    stage.turn(Join(again, member("eve"), since=Position(epoch, 0)))
+    assert again.types() == ["welcome", "room.degraded", "note", "note"]
+
+
 def test_only_so_many_acknowledgements_wait() -> None:
     """The others are dropped: those who wait for one say their message again."""
     standing, connection = Standing(), FakeConnection("ada")
