@@ -127,7 +127,7 @@ async def test_a_socket_arrives_under_its_number() -> None:
 async def test_random_numbers_are_not_shared() -> None:
     """Two children begin with states of their own."""
     async with running_fork_server("random", "uuid", "ssl") as (server, _, _):
-        program = "import random, ssl, uuid; print(random.random(), uuid.uuid4(), ssl.RAND_bytes(8))"
+        program = "import random, ssl, uuid; print(random.random(), uuid.uuid4(), ssl.RAND_bytes(8).hex())"
         first, second = [(await run(replace(spec(program), start=server.start)))[0][0].split() for _ in range(2)]
         assert len({*first, *second}) == 6
 
