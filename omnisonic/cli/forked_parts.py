@@ -7,16 +7,15 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
+from omnisonic.operations.embedded import KEPT_VARIABLES
 from omnisonic.operations.fork_server import ForkServer
-from omnisonic.settings.settings import Settings, known_variables
+from omnisonic.settings.settings import Settings
 
 IMPORTED: Final = ("main", "read_settings", "migrate", "gateway", "web", "worker", "parity")
 """Modules of `omnisonic.cli`: what the parts run."""
 IMPORTED_LATER: Final = ("httpcore",)
 """What a library imports when the web first uses it."""
 BUCKETS: Final = "omnisonic.stores.storage.s3"
-BUILD: Final = "OMNISONIC_PURE"
-"""The one setting that imports depend on (`omnisonic.compilation`)."""
 SECRET_PREFIXES: Final = (
     "DATABASE_URL",
     "REDIS_URL",
@@ -34,8 +33,12 @@ SECRET_PREFIXES: Final = (
     "PGPASS",
 )
 """Prefixes of the variables that the parity service does not get: secrets, and what belongs to them."""
-SECRET_WORDS: Final = ("SECRET", "TOKEN", "PASSWORD", "KEY", "HEADERS")
-"""The fork server gets no variables of other programs with one of these words in their names."""
+KEPT_NAMES: Final = ("HOME", "OMNISONIC_PURE")
+KEPT_PREFIXES: Final = (*KEPT_VARIABLES, "LC_", "OTEL_")
+"""The variables that imports may depend on: of Python, the system, which build runs, and OpenTelemetry. No other
+program's: they may hold a secret, whatever their names are."""
+EXPORTERS: Final = "OTEL_EXPORTER_"
+"""Where telemetry goes, and with what credentials. No import depends on it."""
 
 
 def create_fork_server(settings: Settings) -> ForkServer:
@@ -43,13 +46,12 @@ def create_fork_server(settings: Settings) -> ForkServer:
     modules = [*(f"omnisonic.cli.{module}" for module in IMPORTED), *IMPORTED_LATER]
     if settings.storage_type != "local":
         modules.append(BUCKETS)
-    known = known_variables() - {BUILD}
-    environ = {
-        name: value
-        for name, value in without_secrets(os.environ).items()
-        if name.upper() not in known and not any(word in name.upper() for word in SECRET_WORDS)
-    }
+    environ = {name: value for name, value in os.environ.items() if _is_kept(name)}
     return ForkServer(modules, environ | {"PYTHONUNBUFFERED": "1"})
+
+
+def _is_kept(name: str) -> bool:
+    return name in KEPT_NAMES or (name.startswith(KEPT_PREFIXES) and not name.startswith(EXPORTERS))
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
