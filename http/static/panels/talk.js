@@ -38,7 +38,9 @@ export class Talk {
   // The newest line when the room was entered last; not set anew while the room has said nothing since: what the web
   // has brought meanwhile may come after a gap that the room did not tell of yet.
   #entered = null;
-  #hasHeard = true;
+  #hasHeard = false;
+  // Whether the room had said something before it was entered last.
+  #isBack = false;
   #visit = {};
 
   // `me()` is `{ memberId, name }`; `isConnected()` whether something can be sent. `send(text, id)` is its place in the
@@ -72,7 +74,7 @@ export class Talk {
     this.#index.clear();
     this.#unacknowledged.clear();
     this.#gap = this.#entered = null;
-    this.#hasHeard = true;
+    this.#hasHeard = this.#isBack = false;
     this.#earlier = null;
     this.#isReading = this.#hasRead = false;
   }
@@ -89,7 +91,8 @@ export class Talk {
   // In the room, for the first time or again: what has not arrived is being sent; read what was missed.
   connected() {
     for (const entry of this.#unacknowledged.values()) sending(entry);
-    if (this.#hasHeard) this.#entered = this.#log.last;
+    if (this.#hasHeard || !this.#entered) this.#entered = this.#log.last;
+    this.#isBack ||= this.#hasHeard;
     this.#hasHeard = false;
     this.#catchUp();
   }
@@ -144,6 +147,7 @@ export class Talk {
     this.#unacknowledged.set(id, entry);
     try {
       const place = await this.#send(text, id);
+      this.#hasHeard = true;
       // The web may have been quicker than the room.
       if (!this.#unacknowledged.has(id)) return;
       this.#settle(id, entry, place);
@@ -236,7 +240,7 @@ export class Talk {
       // What comes before the first that is known here goes above it.
       const first = shown.map((message) => findKept(this.#index, message)).find(Boolean);
       let after = first?.previousElementSibling;
-      if (!first && !isEarlier && this.#hasRead) after = this.#gap ?? this.#entered ?? this.#log.last ?? undefined;
+      if (!first && !isEarlier && (this.#hasRead || this.#isBack)) after = this.#gap ?? this.#entered ?? this.#log.last ?? undefined;
       for (const message of shown) {
         let entry = findKept(this.#index, message);
         if (entry) {

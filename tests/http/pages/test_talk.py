@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 import trio
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from omnisonic.studio.messages import MessageToKeep
 from omnisonic.studio.messages.message_store import PostgresMessages
@@ -211,6 +211,51 @@ def test_a_room_that_is_slower_than_the_web_changes_no_order(
     if has_gap:
         shows(page, "Before", *missed)
     expect(log(page).locator(".said-text").last).to_have_text(missed[-1])
+
+
+def test_who_is_cut_off_before_the_first_page_of_it_came_has_it_in_order(
+    visit: Visit, site: Web, gateway: GatewayThread
+) -> None:
+    """The page that comes after the outage does not hold what was heard before it."""
+    session = new_session(site, "Ada")
+    first = visit("/", who="Ada")
+    held: list[Route] = []
+    first.context.route("**/messages?*", lambda route: held.append(route))
+    page = join(visit.reopened(first, f"/sessions/{session}"))
+    gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
+    shows(page, "Before")
+    gateway.fake.has_gap, gateway.fake.catches_up = True, trio.Event()
+    missed = [f"Missed {number}" for number in range(120)]
+    keep(site, session, "Before", *missed)
+    cut_off(gateway, session)
+    is_back(page)
+    for route in held:
+        route.continue_()
+    page.context.unroute("**/messages?*")
+    shows(page, "Before", *missed[-50:])
+    gateway.do(_set, gateway.fake.catches_up)
+    shows(page, "Before", *missed)
+
+
+def test_what_one_has_said_oneself_stays_before_what_was_missed(
+    visit: Visit, site: Web, gateway: GatewayThread
+) -> None:
+    """Also where nobody else had said anything, and a room is slow to tell of the gap."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    send_message(page, "Mine")
+    expect(log(page).locator(".pending")).to_have_count(0)
+    shows(page, "Mine")
+    gateway.fake.has_gap, gateway.fake.catches_up = True, trio.Event()
+    missed = [f"Missed {number}" for number in range(120)]
+    [mine] = gateway.fake.said[session]
+    keep(site, session, "Mine", sender=mine["from"], name="Ada", at=mine["offset"])
+    keep(site, session, *missed, at=mine["offset"] + 1)
+    cut_off(gateway, session)
+    is_back(page)
+    shows(page, "Mine", *missed[-50:])
+    gateway.do(_set, gateway.fake.catches_up)
+    shows(page, "Mine", *missed)
 
 
 def test_a_gap_that_is_told_after_a_second_outage_is_filled_whole(
