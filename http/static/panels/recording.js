@@ -189,6 +189,7 @@ export class Recording extends EventTarget {
     const { conductor, player } = this.#page;
     const { context, roundTrip_s, channels, countsIn } = this.#microphone;
     this.#tell(countsIn && !conductor.isPlaying ? "Counting in…" : "Starting…");
+    this.#strip.setTime(0, Infinity);
     this.#become("starting");
     try {
       this.#store ??= await RecordingStore.open();

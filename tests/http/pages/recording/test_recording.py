@@ -63,6 +63,15 @@ new MutationObserver((_, observer) => {
 """
 """Press R as soon as the third pass has begun, however late this program would be."""
 
+NOTES_LENGTHS: Final = """
+window.lengths = {};
+const strip = document.querySelector(".recording");
+new MutationObserver(() => {
+  lengths[strip.querySelector("[role=status]").textContent] ??= strip.querySelector("[aria-label=Length]").textContent;
+}).observe(strip, { subtree: true, childList: true, characterData: true });
+"""
+"""Note which length is shown with each new word about the recording, however short that is."""
+
 
 def record(page: Page, seconds: int) -> None:
     """Press R, and wait until the recording is so long."""
@@ -105,8 +114,10 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     strip(page).get_by_label("Into").select_option("New take of Recording 2")
     strip(page).get_by_label("Count in one bar").uncheck()
     page.get_by_role("button", name="To the start").click()
+    page.evaluate(NOTES_LENGTHS)
     strip(page).get_by_role("button", name="Record", exact=True).click()
     expect(strip(page).get_by_label("Length")).to_have_text(at_least(3))
+    assert page.evaluate("lengths['Starting…']") == "0:00"  # not that of the take before
     page.close(run_before_unload=False)
     offer = visit.reopened(page, studio(session)).get_by_role("region", name="Unfinished recording")
     expect(offer).to_contain_text(re.compile("A recording of 0:[0-9]{2} was not finished: Recording 2 take 2."))
