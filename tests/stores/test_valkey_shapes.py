@@ -1,8 +1,8 @@
 """The client at a primary with a replica, at a server with TLS, and at one that permits little."""
 
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from omnisonic.models import PresenceMember
 from omnisonic.stores.bus import Delivery, Gap, round_trip
 from omnisonic.stores.valkey import CONNECT_TIMEOUT_S, ValkeyClient
 from tests.certificates import make_certificate
+from tests.rooms import becomes
 from tests.stores.conftest import DEADLINE_S, bus_at, presence_at
 from tests.stores.test_valkey_cluster import client_at
 from tests.stores.test_valkey_faults import once_available
@@ -66,6 +67,37 @@ async def test_a_replica_is_not_taken_for_a_primary_that_hangs(
             async with other.subscribe("news") as events:
                 await once_available(partial(bus.publish, "news", b"after"))
                 assert await anext(events) == Delivery("news", b"after")
+
+
+@contextmanager
+def demoted(primary: ValkeyServer, spare: ValkeyServer) -> Iterator[None]:
+    """Until the block ends `spare` is the primary, and `primary` its replica. Connections stay as they are."""
+    with primary.client as beside, spare.client as beside_spare:
+        beside_spare.replicaof("NO", "ONE")
+        beside.replicaof("127.0.0.1", str(spare.port))
+        try:
+            yield
+        finally:
+            beside.replicaof("NO", "ONE")
+
+
+async def test_a_bus_leaves_a_primary_that_became_a_replica(
+    valkey: ValkeyServer, thread: AsyncioThread, tmp_path: Path
+) -> None:
+    """Though its connections stay open. What is published there would reach nobody who is at the new primary."""
+    options = ("--replicaof", "127.0.0.1", str(valkey.port), "--dir", str(tmp_path))
+    with trio.fail_after(DEADLINE_S), running_valkey(options=options) as spare:
+        url = f"redis://127.0.0.1:{valkey.port},127.0.0.1:{spare.port}/0"
+        async with bus_at(url, thread) as speaker, bus_at(url, thread) as bus, bus.subscribe("news") as events:
+            await speaker.publish("news", b"before")
+            assert await anext(events) == Delivery("news", b"before")
+            with demoted(valkey, spare):
+                assert await anext(events) == Gap()
+                async with bus_at(spare.url, thread) as newcomer, newcomer.subscribe("answers") as answers:
+                    await newcomer.publish("news", b"from the new primary")
+                    assert await anext(events) == Delivery("news", b"from the new primary")
+                    await becomes(partial(speaker.publish, "answers", b"heard"), 1)
+                    assert await anext(answers) == Delivery("answers", b"heard")
 
 
 async def test_a_primary_that_became_a_replica_is_connected_to_anew(

@@ -5,8 +5,8 @@ In a cluster it is sharded pub/sub: a message passes one server, the one that ha
 Each subscription has a connection of its own and reads it only when the subscriber does. Overload: what a slow
 subscriber has not read waits in the socket, and a server that has to buffer too much closes the connection, which shows
 as a `Gap`. Crash of the server: the subscription reconnects without end. A server that does not answer: after `QUIET_S`
-without a message it gets a PING, and after as long again the subscription reconnects. In a cluster it does so as well
-when the channel moves to another server, or a replica takes the place of its own. Shutdown: leaving the block
+without a message it gets a PING, and after as long again the subscription reconnects. It does so as well when its
+server has become a replica, and in a cluster when the channel moves to another server. Shutdown: leaving the block
 closes the connection.
 """
 
@@ -43,6 +43,7 @@ class ValkeyBus:
 
     async def publish(self, channel: str, data: bytes) -> int:
         word = "SPUBLISH" if await self._valkey.is_cluster() else "PUBLISH"
+        await self._valkey.watch_role()
         return int(await self._valkey.command(word, channel, data))
 
     def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[BusEvent]]:
@@ -78,6 +79,7 @@ class _Subscription(AsyncIterator[BusEvent]):
         self._listeners: list[_Listener] = []
         self._reading: dict[asyncio.Task[Delivery | None], _Listener] = {}
         self._failures = 0
+        self._renewals = 0
         self._closed = False
 
     async def connect(self) -> None:
@@ -85,6 +87,7 @@ class _Subscription(AsyncIterator[BusEvent]):
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             places = await self._valkey.connections(self._channels, is_again=self._failures > 0)
             is_sharded = await self._valkey.is_cluster()
+            self._renewals = self._valkey.renewals
         listeners = [_Listener(connection, channels, is_sharded) for connection, channels in places]
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -107,6 +110,9 @@ class _Subscription(AsyncIterator[BusEvent]):
                     await asyncio.sleep(self._pause_s())
                     await self.connect()
                     return Gap()
+                await self._valkey.watch_role()
+                if self._renewals != self._valkey.renewals:
+                    raise ConnectionResetError("the server is not what it was")
                 delivery = await self._read()
                 if self._failures and any(listener.has_answered for listener in self._listeners):
                     self._failures = 0

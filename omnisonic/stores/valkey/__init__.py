@@ -11,6 +11,7 @@ that one once a replica is promoted. Shutdown: `aclose`.
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from omnisonic.stores.valkey.server import (
     Word,
     Words,
 )
-from omnisonic.stores.valkey.servers import Servers
+from omnisonic.stores.valkey.servers import Servers, is_replica
 from omnisonic.stores.valkey.slots import bucket_of, slot_of, slot_of_key
 from omnisonic.stores.valkey.url import read_url
 
@@ -53,6 +54,7 @@ __all__ = (
 TIMEOUT_S: Final = 0.25
 """The deadline of a command of the presence mirror (RELIABILITY 2)."""
 CONNECTIONS: Final = 32
+ROLE_EVERY_S: Final = 1.0
 MOST_REDIRECTS: Final = 8
 """A command that is sent on more often than this is given up: the servers of the cluster disagree."""
 REDIRECT_PAUSE_S: Final = 0.01
@@ -70,9 +72,15 @@ class ValkeyClient:
         self.timeout_s = timeout_s
         seeds, options = read_url(url)
         self.name = ", ".join(map(str, seeds))
+        self._asked_role_at_s = -math.inf
         self._servers = Servers(
             seeds, lambda address: OneServer(address, options, connections=connections), longest_s=timeout_s
         )
+
+    @property
+    def renewals(self) -> int:
+        """How often a server has turned out to be not what it was. Who has connections of their own opens others."""
+        return self._servers.renewals
 
     async def is_cluster(self) -> bool:
         """Whether the keys are divided among servers: then commands need a hash tag. Errors: `Unavailable`."""
@@ -135,6 +143,24 @@ class ValkeyClient:
             return await self._spread(commands)
         answers = await self._run(server, commands, asyncio.get_running_loop().time() + self.timeout_s)
         return [self._outcome(server, answer) for answer in answers]
+
+    async def watch_role(self) -> None:
+        """Ask the server that is alone, every `ROLE_EVERY_S` at most, whether it is the primary as before.
+
+        When it became a replica, `renewals` grows, and the next call looks for the primary. Commands that write are
+        refused by a replica, which shows by itself. But what is published there reaches nobody who is at the primary,
+        and no error says so.
+        """
+        server = self._servers.alone
+        now_s = asyncio.get_running_loop().time()
+        if server is None or now_s < self._asked_role_at_s + ROLE_EVERY_S:
+            return
+        self._asked_role_at_s = now_s
+        (role,) = await self._run(server, [("ROLE",)], now_s + self.timeout_s)
+        if server is self._servers.alone and not isinstance(role, FAILURES):
+            if is_replica(role) and self._servers.is_primary:
+                self._servers.renew(server)
+            self._servers.is_primary = not is_replica(role)
 
     async def connections(self, names: Sequence[str], *, is_again: bool = False) -> list[tuple[Connection, list[str]]]:
         """New connections, not yet open, each with those of `names` (keys or channels) that its server has.

@@ -13,7 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from redis.exceptions import ClusterDownError, ReadOnlyError, ResponseError
 
@@ -46,6 +46,10 @@ class Servers:
     def __init__(self, seeds: Sequence[Address], make: Callable[[Address], OneServer], *, longest_s: float) -> None:
         self.alone: OneServer | None = None
         """The server, when it is found and no part of a cluster."""
+        self.is_primary = False
+        """Whether `alone` was a primary when it was found, or does not say what it is."""
+        self.renewals = 0
+        """How often a server was not what it had been."""
         self._seeds = seeds
         self._make = make
         self._longest_s = longest_s
@@ -88,6 +92,7 @@ class Servers:
     def renew(self, server: OneServer) -> None:
         """`server` is not what it was: a replica now, or part of a cluster. Its name may lead elsewhere by now."""
         if self._known.get(server.address) is server:
+            self.renewals += 1
             self._suspects[server.address] = None
             self._retire(server)
             self._known[server.address] = self._make(server.address)
@@ -165,6 +170,7 @@ class Servers:
     def _take(self, found: _Found) -> None:
         self._slots = found.slots
         self.alone = found.server if found.slots is None else None
+        self.is_primary = found.is_primary
         self._suspects.pop(found.server.address, None)
         if found.slots is not None:
             current = {*found.slots.addresses, *self._seeds}
@@ -224,8 +230,13 @@ async def _ask(server: OneServer) -> _Found:
         slots, role = await server.run([("CLUSTER", "SLOTS"), ("ROLE",)])
     if isinstance(slots, ClusterDownError):
         raise slots
-    is_primary = isinstance(role, ResponseError) or role[0] != b"slave"
-    return _Found(server, None if isinstance(slots, ResponseError) else read_slots(slots, server.address), is_primary)
+    places = None if isinstance(slots, ResponseError) else read_slots(slots, server.address)
+    return _Found(server, places, is_primary=not is_replica(role))
+
+
+def is_replica(role: Any) -> bool:
+    """Whether a server that answers this to ROLE is one. Who may not ask is taken to be at a primary."""
+    return not isinstance(role, ResponseError) and role[0] == b"slave"
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
