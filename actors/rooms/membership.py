@@ -52,7 +52,7 @@ class RoomMembership(Hooks):
 
     def _join(self, join: Join, batch: Batch) -> None:
         connection = join.connection
-        if join.is_rejoin and self._has_newer(join):
+        if (join.is_rejoin or not connection.is_open) and self._has_newer(join):
             batch.begin(connection, b"")
             batch.dismiss(connection, Closing(CloseCode.REPLACED))
             return
@@ -87,7 +87,10 @@ class RoomMembership(Hooks):
         return join.member if seat is None else replace(seat.member, connected=True)
 
     def _has_newer(self, join: Join) -> bool:
-        """Whether the member has come by a newer connection than this one, which was here before."""
+        """Whether the member has come by a newer connection than this one, which was here before or has ended.
+
+        A join may have waited at another gateway until its client gave up and connected elsewhere.
+        """
         seat = self.roster.seat_named(join.member.member_id)
         return seat is not None and seat.connection is not None and seat.connection.is_open
 

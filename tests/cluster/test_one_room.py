@@ -8,7 +8,7 @@ import pytest
 from omnisonic.stores.bus import ROOM_EVENTS, Delivery
 from omnisonic.stores.bus.events import RoomClosed, RoomSaid, encode
 from omnisonic.wire.closing import CloseCode, Closing
-from tests.cluster.gateways import cluster_of, open_cluster, owners
+from tests.cluster.gateways import Stores, cluster_of, open_cluster, owners
 from tests.rooms import Stage, becomes, eventually, upgrade_request
 
 GRACE_S: Final = 0.2
@@ -66,6 +66,31 @@ async def test_all_kinds_of_messages_pass_between_gateways(stages: list[Stage]) 
             assert joe.welcome["payload"]["state"]["tuning"]["value"] == 440
             assert joe.welcome["payload"]["transport"]["playing"] is True
         assert (await ada.next("presence.leave"))["payload"] == {"memberId": "joe", "reason": "left"}
+
+
+async def test_a_join_that_was_given_up_ends_no_newer_connection() -> None:
+    """It waited while the owner was not heard, and its client has come elsewhere. Then it arrives, and is too late."""
+    stores = Stores()
+    async with (
+        open_cluster("a", "b", stores=stores) as stages,
+        stages[0].member("ada") as ada,
+        stages[1].member("bob") as bob,
+    ):
+        stores.busses["b"].is_away = True
+        async with await stages[1].bare() as given_up:
+            await given_up.stream.send_all(upgrade_request(stages[1].target("eve"), stages[1].port))
+            assert (await given_up.head()).startswith(b"HTTP/1.1 101")
+            await eventually(lambda: len(stages[1].gateway.connections) == 2)
+        await eventually(lambda: len(stages[1].gateway.connections) == 1)
+        async with stages[0].member("eve") as eve:
+            stores.busses["b"].is_away = False
+            await bob.say("note", "heard again")
+            await eve.until("note")
+            await eve.say("note", "here still", id=1)
+            await eve.next("ack")
+            await bob.until("note")
+            assert stages[0].roster() == ["ada", "bob", "eve"]
+            assert [each["type"] for each in await ada.until("note") if "leave" in each["type"]] == []
 
 
 async def test_the_newest_connection_of_a_member_wins_wherever_it_is(stages: list[Stage]) -> None:

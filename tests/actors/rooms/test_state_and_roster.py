@@ -68,6 +68,20 @@ def test_the_same_member_again_replaces_the_first_connection() -> None:
     assert stage.shown() == [member("ada"), member("bob")]
 
 
+def test_a_join_that_was_given_up_replaces_nobody() -> None:
+    """It waited elsewhere, and its client has come by another connection meanwhile. Where nobody is, it is a join."""
+    stage = Stage("ada", "bob")
+    given_up, ada = FakeConnection("ada before"), stage.connections["ada"]
+    given_up.is_open = False
+    stage.turn(Join(given_up, member("ada")), sent(given_up, text("late")), Leave(given_up, "lost", is_final=False))
+    assert (ada.closing, stage.types()) == (None, {"ada": [], "bob": []})
+    assert stage.shown() == [member("ada"), member("bob")]
+    newcomer = FakeConnection("cyd")
+    newcomer.is_open = False
+    stage.turn(Join(newcomer, member("cyd")), sent(newcomer, text("hi")), Leave(newcomer, "left"))
+    assert stage.types()["bob"] == ["presence.join", "hi", "presence.leave"]
+
+
 def test_a_replacement_under_another_name_is_an_update() -> None:
     """For the others; the newcomer reads it in the welcome."""
     stage = Stage("ada", "bob")
