@@ -5,6 +5,7 @@ forgotten rooms, graceful restarts and kills (SPEC 5.2, 5.4). The clients are th
 memory and its records are the real ones; time and sockets are the test's.
 """
 
+from collections import Counter
 from typing import Final
 
 from hypothesis import settings
@@ -17,6 +18,7 @@ from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Expire, Join, Leave
 from omnisonic.actors.rooms.memory import RoomMemory
+from omnisonic.actors.rooms.roster import TAKEOVERS
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
@@ -58,6 +60,7 @@ class Rooms(Promises):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
+        self.takeovers: Counter[str] = Counter()
         self.store = InProcessRoomMemory()
         self.runs = 0
         self.start_room()
@@ -109,6 +112,11 @@ class Rooms(Promises):
                 self.take(client, message)
 
     def enter(self, client: Client) -> None:
+        """Who has taken the seat over so often that it would be contested ends the old connection first."""
+        if client.connection is not None:
+            self.takeovers[client.name] += 1
+            if self.takeovers[client.name] >= TAKEOVERS:
+                self.leave(client)
         client.connection = FakeConnection(client.name)
         since = None if client.since is None else parse_position(client.since)
         self.actor.tell(Join(client.connection, member(client.name), since=since))
