@@ -153,6 +153,7 @@ export class Talk {
       this.#settle(id, entry, place);
       this.#sink(entry, place);
     } catch (problem) {
+      if (NOT_KEPT.includes(problem.code)) this.#hasHeard = true;
       if (!this.#unacknowledged.delete(id)) return;
       if (NOT_KEPT.includes(problem.code)) marked(entry, problem.message);
       else this.#fail(id, entry, text, problem.name === "Closed" ? LOST : problem.message);
