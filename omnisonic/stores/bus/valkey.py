@@ -42,9 +42,9 @@ class ValkeyBus:
         self._jitter = jitter
 
     async def publish(self, channel: str, data: bytes) -> int:
-        word = "SPUBLISH" if await self._valkey.is_cluster() else "PUBLISH"
-        await self._valkey.watch_role()
-        return int(await self._valkey.command(word, channel, data))
+        if await self._valkey.is_cluster():
+            return int(await self._valkey.command("SPUBLISH", channel, data))
+        return int(await self._valkey.command_at_primary("PUBLISH", channel, data))
 
     def subscribe(self, *channels: str) -> AbstractAsyncContextManager[AsyncIterator[BusEvent]]:
         return self._subscribe(channels)

@@ -144,23 +144,34 @@ class ValkeyClient:
         answers = await self._run(server, commands, asyncio.get_running_loop().time() + self.timeout_s)
         return [self._outcome(server, answer) for answer in answers]
 
+    async def command_at_primary(self, *words: Word) -> Any:
+        """As `command`, but a primary that became a replica refuses it, as it refuses commands that write.
+
+        Otherwise what is published there would reach nobody who is at the new primary, and no error would say so. The
+        server is asked every `ROLE_EVERY_S` at most, in the same round trip. After a refusal `renewals` has grown, and
+        the next call looks for the primary.
+        """
+        server = self._server_to_ask()
+        if server is None:
+            return await self.command(*words)
+        deadline_s = asyncio.get_running_loop().time() + self.timeout_s
+        role, answer = await self._run(server, [("ROLE",), words], deadline_s)
+        if self._learn_role(server, role):
+            raise unavailable(ReadOnlyError(), str(server.address))
+        answer = self._outcome(server, answer)
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
+
     async def watch_role(self) -> None:
         """Ask the server that is alone, every `ROLE_EVERY_S` at most, whether it is the primary as before.
 
-        When it became a replica, `renewals` grows, and the next call looks for the primary. Commands that write are
-        refused by a replica, which shows by itself. But what is published there reaches nobody who is at the primary,
-        and no error says so.
+        When it became a replica, `renewals` grows, and the next call looks for the primary.
         """
-        server = self._servers.alone
-        now_s = asyncio.get_running_loop().time()
-        if server is None or now_s < self._asked_role_at_s + ROLE_EVERY_S:
-            return
-        self._asked_role_at_s = now_s
-        (role,) = await self._run(server, [("ROLE",)], now_s + self.timeout_s)
-        if server is self._servers.alone and not isinstance(role, FAILURES):
-            if is_replica(role) and self._servers.is_primary:
-                self._servers.renew(server)
-            self._servers.is_primary = not is_replica(role)
+        server = self._server_to_ask()
+        if server is not None:
+            (role,) = await self._run(server, [("ROLE",)], asyncio.get_running_loop().time() + self.timeout_s)
+            self._learn_role(server, role)
 
     async def connections(self, names: Sequence[str], *, is_again: bool = False) -> list[tuple[Connection, list[str]]]:
         """New connections, not yet open, each with those of `names` (keys or channels) that its server has.
@@ -182,6 +193,24 @@ class ValkeyClient:
     async def aclose(self) -> None:
         """Close all connections. Safe to call twice."""
         await self._servers.close()
+
+    def _server_to_ask(self) -> OneServer | None:
+        """The server that is alone, if it has to be asked for its role now."""
+        now_s = asyncio.get_running_loop().time()
+        if self._servers.alone is None or now_s < self._asked_role_at_s + ROLE_EVERY_S:
+            return None
+        self._asked_role_at_s = now_s
+        return self._servers.alone
+
+    def _learn_role(self, server: OneServer, role: Any) -> bool:
+        """Note the answer to ROLE. Whether the server was the primary and is a replica now."""
+        if server is not self._servers.alone or isinstance(role, FAILURES):
+            return False
+        is_demoted = self._servers.is_primary and is_replica(role)
+        if is_demoted:
+            self._servers.renew(server)
+        self._servers.is_primary = not is_replica(role)
+        return is_demoted
 
     async def _find(self) -> None:
         """Return once it is known what is there. Errors: `Unavailable`."""
