@@ -51,13 +51,13 @@ def test_it_says_calmly_where_everything_is(studio: Command) -> None:
 
 def test_the_parity_service_is_in_service_too(studio: Command) -> None:
     """On a socket of its own."""
-    answer = httpx.get(f"http://127.0.0.1:{studio.port('Parity')}/healthz", timeout=20)
+    answer = httpx.get(f"http://127.0.0.1:{studio.port('Parity')}/healthz", timeout=5)
     assert (answer.status_code, answer.json()) == (200, {"ok": True})
 
 
 def test_web_and_gateway_are_in_service_once_it_says_so(studio: Command) -> None:
     """With their ports known to each other, though they were free ones."""
-    assert httpx.get(f"http://127.0.0.1:{studio.port('Studio')}/readyz", timeout=20).status_code in (200, 503)
+    assert httpx.get(f"http://127.0.0.1:{studio.port('Studio')}/readyz", timeout=5).status_code in (200, 503)
     eventually(lambda: ready(studio), what="all answers within its deadline")  # a busy machine may miss one
     assert b"101" in upgraded(studio, member="ada")
     assert b"403" in upgraded(studio, member="eve", origin="http://127.0.0.1:1")

@@ -12,12 +12,12 @@ from typing import Final
 import trio
 
 from omnisonic.concurrency.background import open_background
+from tests.clients import DEADLINE_S
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = ROOT / "docs" / "embedding.md"
-HANGS_S: Final = 20.0
-"""What a program has not said by then, it does not say, and it does not end any more. Nothing is promised about either:
-on a machine that has more to do, an end takes some seconds."""
+START_S: Final = 20.0
+"""A program has said its first line by then, on a machine that has more to do."""
 _PROGRAM: Final = re.compile(r"```python\n# (?P<name>[a-z_]+\.py).*?```", re.DOTALL)
 
 
@@ -42,7 +42,7 @@ class Program:
     lines: "trio.MemoryReceiveChannel[str]"
     printed: list[str]
 
-    async def line(self, containing: str = "", deadline_s: float = HANGS_S) -> str:
+    async def line(self, containing: str = "", deadline_s: float = START_S) -> str:
         """The next line that contains this; others are passed over."""
         with trio.fail_after(deadline_s):
             async for line in self.lines:
@@ -73,7 +73,7 @@ async def running(
         try:
             yield Program(process, lines_out, printed)
             process.send_signal(signal.SIGINT)
-            with trio.fail_after(HANGS_S):
+            with trio.fail_after(DEADLINE_S):
                 await process.wait()
         finally:
             if process.returncode is None:

@@ -11,6 +11,7 @@ from tests.embedding.acts import ACTS
 from tests.embedding.printed import DOCUMENT, programs, save_all
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("name", ACTS)
 async def test_the_printed_program_does_what_it_says(name: str, tmp_path: Path) -> None:
     """It is started in a folder of its own, used, and stopped with Ctrl-C."""

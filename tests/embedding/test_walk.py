@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import pytest
 import trio
 
 from tests.embedding.acts import ACTS
@@ -38,6 +39,7 @@ def installed(folder: Path) -> Path:
     return python
 
 
+@pytest.mark.timing
 async def test_every_printed_program_runs_on_the_installed_wheel(tmp_path: Path) -> None:
     """In a folder that is empty but for the programs; and the pytest plugin comes with the wheel."""
     python = await trio.to_thread.run_sync(partial(installed, tmp_path))

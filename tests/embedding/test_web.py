@@ -42,6 +42,7 @@ def environ(database_url: str, valkey: ValkeyServer, folder: Path, port: int) ->
     }
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("module", "theirs"), [("mounted", "/news"), ("dispatched", "/band/news")])
 async def test_the_studio_lives_behind_somebodys_own_routes(
     module: str, theirs: str, database_url: str, valkey: ValkeyServer, tmp_path: Path

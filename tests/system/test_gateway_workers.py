@@ -52,19 +52,6 @@ async def waiting_to_enter(gateway: Gateway, room: str) -> AsyncIterator[list[Ba
         yield clients
 
 
-async def enter_when_told(gateway: Gateway, member_id: str, room: str) -> None:
-    """Enter a room whose worker starts. Whoever is told to come again does: a start takes as long as it takes."""
-    with trio.fail_after(RESTART_S):
-        while True:
-            async with await gateway.bare(member_id, room) as again:
-                again.deadline_s = RESTART_S
-                head = await again.head()
-            if head.startswith(b"HTTP/1.1 101"):
-                return
-            assert b"\r\nRetry-After: 2\r\n" in head + b"\r\n"
-            await trio.sleep(2)  # as the answer says
-
-
 async def test_200_rooms_under_load_lose_nothing_on_their_way_to_three_workers() -> None:
     """Members come with messages right behind their request, while others talk: each hears all, once, in order."""
     with running_workers(3) as gateway:
@@ -154,7 +141,15 @@ async def test_a_frozen_worker_delays_its_own_rooms_only_until_it_is_restarted(g
         assert (status, body["code"], headers["retry-after"]) == (503, "worker_starting", "2")
         assert time.monotonic() - began_s < 12
     gateway.command.printed(r"`gateway-2` did not respond for 10 s\. Starting it again\.", within_s=RESTART_S)
-    await enter_when_told(gateway, "ada", frozen)
+    with trio.fail_after(RESTART_S):
+        while True:
+            async with await gateway.bare("ada", frozen) as again:
+                again.deadline_s = RESTART_S
+                head = await again.head()
+            if head.startswith(b"HTTP/1.1 101"):
+                break
+            assert b"\r\nRetry-After: 2\r\n" in head + b"\r\n"
+            await trio.sleep(2)  # as the answer says
     after = gateway.pids()
     assert (after[0], after[1] == before[1]) == (before[0], False)
 
@@ -184,7 +179,9 @@ async def test_one_worker_is_restarted_by_hand(gateway: Gateway) -> None:
         code, reason = await members["cy"].closed()
         assert code == 1001
         assert 500 <= json.loads(reason)["reconnectMs"] <= 5000
-        await enter_when_told(gateway, "cy", gone)
+        async with await gateway.bare("cy", gone) as again:
+            again.deadline_s = RESTART_S
+            assert (await again.head()).startswith(b"HTTP/1.1 101")
         await members["ada"].say("note", "on")
         assert (await members["bob"].next("note"))["payload"] == "on"
         assert gateway.pids()[0] == before[0]
