@@ -157,7 +157,7 @@ async def test_everything_goes_over_tls_with_a_password(
     with trio.fail_after(DEADLINE_S), running_valkey(password=PASSWORD) as server:
         async with tls_before(server, tmp_path) as (proxy, authority):
             url = f"rediss://:{QUOTED}@localhost:{proxy.port}/0"
-            async with presence_at(f"{url}?ssl_ca_certs={authority}", thread) as store:
+            async with presence_at(f"{url}?ssl_ca_certs={authority}", thread, timeout_s=DEADLINE_S / 2) as store:
                 await store.put_lease("jam", PresenceMember("ada", "Ada"), ttl_s=60)
                 assert await store.head_counts(["jam"]) == [1]
             monkeypatch.setenv("SSL_CERT_FILE", str(authority))
