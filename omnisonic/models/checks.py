@@ -21,7 +21,7 @@ from omnisonic.models import (
 )
 from omnisonic.models.comments import COMMENT_LENGTH
 from omnisonic.models.markers import MARKER_NAME_LENGTH
-from omnisonic.models.names import has_controls, has_halves, has_marks, is_visible
+from omnisonic.models.names import has_controls, has_halves, has_marks, is_plain, is_visible
 
 _UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
@@ -38,6 +38,8 @@ def checked_name(value: str, *, name: str, longest: int) -> str:
         InvalidInput: With the code `invalid_<name in snake case>`: it is invisible, too long, or has characters that no
             name may have (`omnisonic.models.names`).
     """
+    if is_plain(value) and len(value) <= longest:
+        return value
     code = "invalid_" + re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), name)
     if not value or value.isspace():
         raise InvalidInput(f"{name} must not be empty.", code=code)

@@ -25,7 +25,14 @@ MARKS: Final = "\u061c\u200e\u200f"
 """The invisible marks of direction. Names may have them, ids may not."""
 
 _CONTROL: Final = re.compile(f"[{CONTROLS}]")
+_HALF: Final = re.compile("[\ud800-\udfff]")
+_MARK: Final = re.compile(f"[{MARKS}]")
 _VISIBLE: Final = re.compile(f"[^{CONTROLS}{SPACES}{IGNORABLE}{BLANK}]")
+
+
+def is_plain(name: str) -> bool:
+    """Whether `name` is printable ASCII that is not blank, as most names are: then it is a good one."""
+    return name.isascii() and name.isprintable() and name != "" and not name.isspace()
 
 
 def has_controls(name: str) -> bool:
@@ -35,12 +42,12 @@ def has_controls(name: str) -> bool:
 
 def has_halves(name: str) -> bool:
     """Whether `name` has a lone surrogate, for example because it was cut in the middle of an emoji."""
-    return any("\ud800" <= character <= "\udfff" for character in name)
+    return _HALF.search(name) is not None
 
 
 def has_marks(name: str) -> bool:
     """Whether `name` has marks of direction."""
-    return any(mark in name for mark in MARKS)
+    return _MARK.search(name) is not None
 
 
 def is_visible(name: str) -> bool:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
-from omnisonic.models import Person
+from omnisonic.models import DISPLAY_NAME_LENGTH, Person
 from omnisonic.models.checks import (
     checked_display_name,
     checked_member_id,
@@ -13,6 +15,7 @@ from omnisonic.models.checks import (
     checked_session_name,
     default_display_name,
 )
+from omnisonic.models.names import has_controls, has_halves, has_marks, is_plain, is_visible
 from omnisonic.studio.uploads import checked_file_name
 
 NAMES: list[Callable[[str], str]] = [checked_display_name, checked_session_name, checked_file_name]
@@ -78,3 +81,16 @@ def test_half_a_character_is_named_in_the_error() -> None:
     """A program may have cut a name in the middle of an emoji."""
     with pytest.raises(InvalidInput, match="half a character"):
         checked_display_name("Ada \ud83d")
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=4))
+def test_a_plain_name_breaks_no_rule(name: str) -> None:
+    """So the rules need not be asked one by one; and in ASCII every name that breaks none is plain."""
+    is_good = is_visible(name) and not (has_controls(name) or has_halves(name) or has_marks(name))
+    assert is_plain(name) == (is_good and name.isascii())
+
+
+def test_a_plain_name_may_be_too_long() -> None:
+    """Whatever it is made of, its length counts."""
+    with pytest.raises(InvalidInput):
+        checked_display_name("a" * (DISPLAY_NAME_LENGTH + 1))
