@@ -23,12 +23,17 @@ _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, 
 _log = logging.getLogger(__name__)
 
 
+def prepare_to_accept(listener: socket.socket) -> None:
+    """Make `listener` ready for `accept`. What it accepts inherits that it sends without delay."""
+    listener.setblocking(False)
+    if listener.family in (socket.AF_INET, socket.AF_INET6):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def accept(listener: socket.socket) -> tuple[socket.socket, str]:
     """Accept one connection: its non-blocking socket, and the peer's address. Errors: as `socket.accept`."""
     sock, address = listener.accept()
     sock.setblocking(False)
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock, str(address[0]) if address else ""
 
 
@@ -38,7 +43,7 @@ async def accept_forever(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Hand every new connection to `take`: its socket, not blocking, and the peer's address."""
-    listener.setblocking(False)
+    prepare_to_accept(listener)
     task_status.started()
     logged_s = -math.inf
     while True:
