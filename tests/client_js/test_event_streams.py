@@ -9,10 +9,12 @@ import trio
 
 import omnisonic
 from tests.client.serving import Peer, scripted
-from tests.client_js.programs import Thrown, jam
+from tests.client_js.programs import Thrown, jam, needs_node
 from tests.embedding.staging import band, hear
 from tests.http.running import running_web
 from tests.tcp_proxy import TcpProxy, open_tcp_proxy
+
+pytestmark = needs_node
 
 
 def url_of(wall: TcpProxy) -> str:

@@ -7,7 +7,9 @@ import trio
 
 from omnisonic.models import Account, Member
 from tests.client.serving import Peer, scripted
-from tests.client_js.programs import JsRoom, jam
+from tests.client_js.programs import JsRoom, jam, needs_node
+
+pytestmark = needs_node
 
 HOUR_MS = 3_600_000
 STATE = b'{"solo":{"value":"cy","version":7,"by":"cy"}}'

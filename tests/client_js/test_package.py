@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import trio
 
-from tests.client_js.programs import DEADLINE_S, FOLDER, MODULE, node_command
+from tests.client_js.programs import DEADLINE_S, FOLDER, MODULE, NODE, needs_node
 from tests.embedding.staging import band, hear
 from tests.node_packages import NodePackages
 
@@ -127,6 +127,7 @@ def test_a_strict_program_compiles_and_a_wrong_one_does_not(project: Path, node_
     node_packages.run_program("tsc", "--project", project)
 
 
+@needs_node
 def test_the_types_name_what_the_module_has(project: Path) -> None:
     """All classes and functions, and all that a room has; nothing that is not there."""
     program = """
@@ -153,11 +154,9 @@ def test_the_chat_is_as_short_as_promised_and_as_printed() -> None:
     assert "\n".join(lines) in PAGE.read_text()
 
 
+@needs_node
 async def test_the_program_of_the_documents_runs(project: Path) -> None:
     """It answers whoever asks it, and leaves when it is told to."""
-    command = node_command()
-    if not command:
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     (program,) = re.findall(r"```js\n// node bot\.mjs.*\n([^`]+)```", PAGE.read_text())
     (project / "bot.mjs").write_text(program)
     async with band("bo", room="night-jam") as (gateway, [bo]), trio.open_nursery() as nursery:
@@ -165,7 +164,7 @@ async def test_the_program_of_the_documents_runs(project: Path) -> None:
 
         async def run() -> None:
             with trio.fail_after(DEADLINE_S):
-                done = await trio.run_process([*command, "bot.mjs", gateway.url], cwd=project, capture_stdout=True)
+                done = await trio.run_process([*NODE, "bot.mjs", gateway.url], cwd=project, capture_stdout=True)
             assert done.stdout.decode().startswith("in the room: Bo, Bot")
             ended.set()
 
@@ -182,9 +181,6 @@ async def test_the_program_of_the_documents_runs(project: Path) -> None:
 
 def run_node(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run Node until it ends, well or not."""
-    command = node_command()
-    if not command:
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     return subprocess.run(
-        [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        [*NODE, *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )

@@ -3,9 +3,9 @@
 import json
 import subprocess
 
-import pytest
+from tests.client_js.programs import DEADLINE_S, MODULE, NODE, needs_node
 
-from tests.client_js.programs import DEADLINE_S, MODULE, node_command
+pytestmark = needs_node
 
 PROGRAM = """
 const { ReconnectPolicy } = await import(process.argv[1]);
@@ -24,11 +24,8 @@ console.log(JSON.stringify({ doubling, again, advised }));
 
 def test_waits_double_with_jitter_and_begin_again_and_a_server_may_say_how_long() -> None:
     """0.5 s to 15 s, less a random part of up to half; with 1001 what the reason says, within reason."""
-    command = node_command()
-    if not command:
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     ended = subprocess.run(
-        [*command, "--input-type=module", "-e", PROGRAM, MODULE.as_uri()],
+        [*NODE, "--input-type=module", "-e", PROGRAM, MODULE.as_uri()],
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -9,10 +9,12 @@ import trio
 import trio.testing
 
 from tests.client.serving import Peer, scripted
-from tests.client_js.programs import DEADLINE_S, JsRoom, Thrown, jam
+from tests.client_js.programs import DEADLINE_S, JsRoom, Thrown, jam, needs_node
 from tests.embedding.staging import band
 from tests.rooms import eventually
 from tests.tcp_proxy import TcpProxy, open_tcp_proxy
+
+pytestmark = needs_node
 
 CUTS = 12
 LANES = 3

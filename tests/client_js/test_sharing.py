@@ -9,9 +9,11 @@ import trio
 
 import omnisonic
 from tests.client.serving import Peer, scripted
-from tests.client_js.programs import DEADLINE_S, JsRoom, Thrown, jam
+from tests.client_js.programs import DEADLINE_S, JsRoom, Thrown, jam, needs_node
 from tests.embedding.staging import band, hear, until
 from tests.tcp_proxy import open_tcp_proxy
+
+pytestmark = needs_node
 
 
 async def test_a_key_that_is_set_is_there_at_once_and_for_all() -> None:

@@ -7,9 +7,11 @@ import pytest
 import trio
 
 from tests.client.serving import Peer, hangs_up, scripted, stays
-from tests.client_js.programs import DEADLINE_S, MODULE, Thrown, jam, js_room, node_command
+from tests.client_js.programs import DEADLINE_S, MODULE, NODE, Thrown, jam, js_room, needs_node
 from tests.embedding.staging import band, hear, until
 from tests.node_packages import NodePackages
+
+pytestmark = needs_node
 
 
 async def test_a_program_talks_with_those_of_other_languages() -> None:
@@ -151,9 +153,6 @@ room.on("done", () => room.leave().then(() => console.log(JSON.stringify({ heard
 
 async def test_a_handler_that_throws_breaks_nothing_and_one_that_is_taken_away_gets_nothing() -> None:
     """What it throws is uncaught, as what an event listener throws is."""
-    command = node_command()
-    if not command:
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
 
     async def talks(peer: Peer) -> None:
         await peer.welcome()
@@ -162,7 +161,7 @@ async def test_a_handler_that_throws_breaks_nothing_and_one_that_is_taken_away_g
         await peer.rest()
 
     async with scripted(talks) as url:
-        run = [*command, "--input-type=module", "-e", HANDLERS, MODULE.as_uri(), url]
+        run = [*NODE, "--input-type=module", "-e", HANDLERS, MODULE.as_uri(), url]
         with trio.fail_after(DEADLINE_S):
             ended = await trio.run_process(run, capture_stdout=True)
     assert json.loads(ended.stdout) == {"heard": [1, -1], "uncaught": ["mine", "mine"]}

@@ -12,7 +12,7 @@ import pytest
 
 from omnisonic.identity.webhook_secrets import make_webhook_secret, sign_webhook
 from omnisonic.studio.webhooks import EVENT_TYPES, MOST_WAITING, MOST_WEBHOOKS
-from tests.client_js.programs import node_command
+from tests.client_js.programs import NODE, needs_node
 from tests.system.printed import ROOT, block
 
 DOCUMENT: Final = ROOT / "docs/webhooks.md"
@@ -54,17 +54,15 @@ def verified_in_python(folder: Path) -> list[bool]:
 
 
 def verified_in_node(folder: Path) -> list[bool]:
-    if not node_command():
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     (folder / "verify.mjs").write_text(block("js", "// verify.mjs", DOCUMENT))
     (folder / "calls.mjs").write_text(CALLS)
-    command = [*node_command(), "calls.mjs", json.dumps(requests())]
+    command = [*NODE, "calls.mjs", json.dumps(requests())]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     results: list[bool] = json.loads(ended.stdout)
     return results
 
 
-@pytest.mark.parametrize("verify", [verified_in_python, verified_in_node])
+@pytest.mark.parametrize("verify", [verified_in_python, pytest.param(verified_in_node, marks=needs_node)])
 def test_the_printed_programs_know_the_studio(verify: Callable[[Path], list[bool]], tmp_path: Path) -> None:
     """And nobody else: not by another secret, nor too late, nor with anything changed."""
     assert verify(tmp_path) == [True] * 2 + [False] * 5

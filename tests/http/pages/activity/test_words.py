@@ -4,10 +4,10 @@ import json
 import subprocess
 from typing import Final
 
-import pytest
-
 from omnisonic.http.core.static_files import STATIC_DIR
-from tests.client_js.programs import DEADLINE_S, node_command
+from tests.client_js.programs import DEADLINE_S, NODE, needs_node
+
+pytestmark = needs_node
 
 PROGRAM: Final = """
 const [words, events] = process.argv.slice(-2);
@@ -39,13 +39,10 @@ EVENTS: Final = {
 
 def test_what_happens_to_tracks_and_markers_has_words() -> None:
     """Each field of a track, of a clip and of a marker, and how it sounds when it is undone."""
-    command = node_command()
-    if not command:
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     words = (STATIC_DIR / "panels" / "activity_words.js").as_uri()
     options = "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "--input-type=module", "--eval", PROGRAM
     ended = subprocess.run(
-        [*command, *options, words, json.dumps(list(EVENTS.values()))],
+        [*NODE, *options, words, json.dumps(list(EVENTS.values()))],
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -5,21 +5,18 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from omnisonic.http.core.static_files import STATIC_DIR
-from tests.client_js.programs import DEADLINE_S, node_command
+from tests.client_js.programs import DEADLINE_S, NODE, needs_node
+
+pytestmark = needs_node
 
 CASES: Final = Path(__file__).with_name("pure_cases.mjs")
 
 
 def test_files_places_and_round_trips_are_right() -> None:
     """Each case is a sentence in the program; what is wrong is printed with it."""
-    command = node_command()
-    if not command:
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     ended = subprocess.run(
-        [*command, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(CASES), STATIC_DIR.as_uri()],
+        [*NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(CASES), STATIC_DIR.as_uri()],
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

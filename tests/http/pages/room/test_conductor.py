@@ -4,10 +4,10 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from omnisonic.http.core.static_files import STATIC_DIR
-from tests.client_js.programs import node_command
+from tests.client_js.programs import NODE, needs_node
+
+pytestmark = needs_node
 
 PROGRAM: Final = Path(__file__).with_name("conductor.test.mjs")
 DEADLINE_S: Final = 60.0
@@ -16,11 +16,8 @@ TESTS: Final = 17
 
 def test_the_conductor_keeps_its_promises_without_a_page() -> None:
     """Arithmetic, together, alone, following, count-in, listeners, reconnecting: each a test in the program."""
-    command = node_command()
-    if not command:
-        pytest.skip("needs node 22 or newer, or the wheel of the dev extra")
     ended = subprocess.run(
-        [*command, "--test-reporter=tap", str(PROGRAM), str(STATIC_DIR)],
+        [*NODE, "--test-reporter=tap", str(PROGRAM), str(STATIC_DIR)],
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
