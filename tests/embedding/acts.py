@@ -15,6 +15,7 @@ import omnisonic
 from tests.clients import DEADLINE_S
 from tests.embedding.printed import START_S, running
 from tests.no_tls import NO_TLS
+from tests.patience import patient_for
 
 
 async def next_of(room: omnisonic.ClientRoom, type_: str) -> omnisonic.Message:
@@ -188,7 +189,7 @@ async def site(python: Path, folder: Path) -> None:
 
 async def fixture(python: Path, folder: Path) -> None:
     """The test with the fixture passes."""
-    with trio.fail_after(2 * START_S):
+    async with patient_for(2 * START_S):
         done = await trio.run_process(
             [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "omnisonic.testing", "test_bot.py"],
             cwd=folder,
@@ -229,7 +230,7 @@ async def watched(python: Path, folder: Path) -> None:
         url = await program.line("ws://")
         async with omnisonic.connect(url, room="jam", name="Ada", member_id="ada"):
             command = [str(python), "-m", "omnisonic", "rooms", "ls", "--gateway", url]
-            with trio.fail_after(START_S):
+            async with patient_for(START_S):
                 listed = await trio.run_process(
                     command, cwd=folder, env={"PATH": "/usr/bin:/bin", "ADMIN_TOKEN": token}, capture_stdout=True
                 )

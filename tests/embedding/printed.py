@@ -13,6 +13,7 @@ import trio
 
 from omnisonic.concurrency.background import open_background
 from tests.clients import DEADLINE_S
+from tests.patience import patient_for
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = ROOT / "docs" / "embedding.md"
@@ -44,7 +45,7 @@ class Program:
 
     async def line(self, containing: str = "", deadline_s: float = START_S) -> str:
         """The next line that contains this; others are passed over."""
-        with trio.fail_after(deadline_s):
+        async with patient_for(deadline_s):
             async for line in self.lines:
                 if containing in line:
                     return line
@@ -73,7 +74,7 @@ async def running(
         try:
             yield Program(process, lines_out, printed)
             process.send_signal(signal.SIGINT)
-            with trio.fail_after(DEADLINE_S):
+            async with patient_for(DEADLINE_S):
                 await process.wait()
         finally:
             if process.returncode is None:

@@ -30,7 +30,8 @@ class FakeGateway:
     """Who is in which room. `refusal` turns every newcomer away with that sentence; `is_mute` answers no messages.
 
     Who comes back with `since` gets what was said, or a gap when the room `has_gap`. A kept message is acknowledged
-    once `commits` is set; nothing is written down here. What was missed comes once `catches_up` is set.
+    once `commits` is set; nothing is written down here. What was missed comes once `catches_up` is set. Newcomers are
+    let in once `opens` is set.
 
     Every connection needs a ticket that no other had, as in ticket mode; what is in it, the web's own tests know.
     """
@@ -42,6 +43,7 @@ class FakeGateway:
     epoch: str = "first"
     commits: trio.Event | None = None
     catches_up: trio.Event | None = None
+    opens: trio.Event | None = None
     said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     accepted: dict[tuple[str, Any], int] = field(default_factory=dict)
     tickets: set[str] = field(default_factory=set)
@@ -87,6 +89,8 @@ class FakeGateway:
         return len(said)
 
     async def handle(self, request: WebSocketRequest) -> None:
+        if self.opens is not None:
+            await self.opens.wait()
         ticket = next((name for name in request.proposed_subprotocols if name.startswith("ticket.")), "")
         if not ticket or ticket in self.tickets:
             await request.reject(403 if ticket else 401)

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -61,6 +62,8 @@ from tests.postgres_server import PATIENT
 
 STOP_TIMEOUT_S: Final = 10.0
 CLIENT_TIMEOUT_S: Final = 10.0
+HANG_S: Final = 60.0
+"""For what is done in the web's loop by hand."""
 SECRET: Final = "a secret of the tests, of 32 bytes"
 ADMIN_TOKEN: Final = "an operator's token of the tests"
 NO_DATABASE: Final = "postgresql://nobody@127.0.0.1:9/none"
@@ -71,13 +74,14 @@ T = TypeVar("T")
 
 
 class Clock:
-    """Seconds that pass only when told to."""
+    """Seconds that pass only when told to, or, where it `runs`, by themselves as well."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self.runs = False
 
     def __call__(self) -> float:
-        return self.now_s
+        return self.now_s + (time.monotonic() if self.runs else 0.0)
 
 
 @dataclass
@@ -111,7 +115,7 @@ class Web:
 
     def do(self, act: Coroutine[Any, Any, T]) -> T:
         """Run `act` in the web's own loop, as calls to its stores must be."""
-        return asyncio.run_coroutine_threadsafe(act, self.loop).result(CLIENT_TIMEOUT_S)
+        return asyncio.run_coroutine_threadsafe(act, self.loop).result(HANG_S)
 
     def new_client(self) -> httpx.Client:
         """A client with cookies of its own."""

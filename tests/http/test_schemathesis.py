@@ -6,7 +6,6 @@ are all differences. The same requests each time.
 """
 
 import os
-import signal
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from tests.http.api.test_sessions import make
 from tests.http.running import Web, running_web
 from tests.postgres_server import PostgresServer, fresh_database
 
-DEADLINE_S: Final = 150
 UNLIMITED: Final = {"REST_RATE_PER_S": "0", "REST_ADDRESS_RATE_PER_S": "0"}
 """A client that asks thousands of times in a minute, on a guard whose clock stands still."""
 EXAMPLES: Final = 5
@@ -64,12 +62,6 @@ def shared_ticket_web(postgres_process: PostgresServer) -> Iterator[Web]:
         yield web
 
 
-@pytest.fixture(autouse=True)
-def deadline(deadline: None) -> None:
-    """Hundreds of requests take longer than one."""
-    signal.alarm(DEADLINE_S)
-
-
 def differences(url: str, folder: Path, configuration: str = "", *options: str) -> str:
     """What it finds; nothing when it finds nothing."""
     # Coverage would slow it by a third, and none of it is ours.
@@ -89,7 +81,6 @@ def differences(url: str, folder: Path, configuration: str = "", *options: str) 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=DEADLINE_S,
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,7 +21,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 
 AN_HOUR_AGO: Final = datetime.now(UTC) - timedelta(hours=1)
 SOON: Final = json.dumps({"reconnectMs": 1})
-LATER: Final = json.dumps({"reconnectMs": 500})
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def site(shared_site: Web) -> Web:
 def visit(browser: Browser, site: Web, gateway: GatewayThread) -> Iterator[Visit]:
     fake = gateway.fake
     fake.refusal, fake.is_mute, fake.has_gap, fake.commits, fake.epoch = "", False, False, None, "first"
-    fake.catches_up = None
+    fake.catches_up = fake.opens = None
     visit = visiting(browser, site, fake.port)
     yield visit
     visit.check()
@@ -69,9 +69,19 @@ def shows(page: Page, *expected: str) -> None:
     expect(log(page).locator(".said-text")).to_have_text(list(expected))
 
 
-def cut_off(gateway: GatewayThread, session: str, reason: str = SOON) -> None:
+def cut_off(gateway: GatewayThread, session: str) -> None:
     """End the connections of the room, as a restart of the gateway does."""
-    gateway.do(gateway.fake.close, session, 1001, reason)
+    gateway.do(gateway.fake.close, session, 1001, SOON)
+
+
+@contextmanager
+def away(gateway: GatewayThread, session: str) -> Iterator[None]:
+    """End the connections of the room; nobody is let in again before the block ends."""
+    gateway.fake.opens = opens = trio.Event()
+    cut_off(gateway, session)
+    yield
+    gateway.fake.opens = None
+    gateway.do(_set, opens)
 
 
 def is_back(page: Page) -> None:
@@ -118,9 +128,9 @@ def test_what_did_not_arrive_is_sent_again_by_itself(visit: Visit, site: Web, ga
     for text in ("One", "Two"):
         send_message(ada, text)
     expect(ada.locator(".pending")).to_have_count(2)
-    cut_off(gateway, session, LATER)
-    expect(ada.locator(".on-its-way").last).to_have_text("Waiting for the connection…")
-    gateway.fake.is_mute = False
+    with away(gateway, session):
+        expect(ada.locator(".on-its-way").last).to_have_text("Waiting for the connection…")
+        gateway.fake.is_mute = False
     is_back(ada)
     expect(ada.locator(".pending, .unsent")).to_have_count(0)
     shows(ada, "One", "Two")
@@ -134,8 +144,8 @@ def test_a_lost_acknowledgement_says_nothing_twice(visit: Visit, site: Web, gate
     gateway.fake.commits = trio.Event()
     send_message(ada, "Once")
     shows(bo, "Once")
-    cut_off(gateway, session)
-    gateway.fake.commits = None
+    with away(gateway, session):
+        gateway.fake.commits = None
     is_back(ada)
     expect(ada.locator(".pending")).to_have_count(0)
     shows(ada, "Once")
@@ -148,11 +158,11 @@ def test_what_was_missed_appears_in_order_once(visit: Visit, site: Web, gateway:
     page = join(visit(f"/sessions/{session}", who="Ada"))
     gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
     shows(page, "Before")
-    cut_off(gateway, session, LATER)
-    expect(page.locator("#state-words")).to_have_text("Reconnecting…")
-    for number in (2, 3):
-        gateway.do(gateway.fake.say, session, "bo", f"Missed {number}", f"first {number}")
-    keep(site, session, "Before", "Missed 2", "Missed 3")
+    with away(gateway, session):
+        expect(page.locator("#state-words")).to_have_text("Reconnecting…")
+        for number in (2, 3):
+            gateway.do(gateway.fake.say, session, "bo", f"Missed {number}", f"first {number}")
+        keep(site, session, "Before", "Missed 2", "Missed 3")
     is_back(page)
     shows(page, "Before", "Missed 2", "Missed 3")
     gateway.do(gateway.fake.say, session, "bo", "After")
@@ -199,12 +209,12 @@ def test_a_room_that_is_slower_than_the_web_changes_no_order(
     gateway.do(gateway.fake.say, session, "bo", "Before", "first 1")
     shows(page, "Before")
     gateway.fake.has_gap, gateway.fake.catches_up = has_gap, trio.Event()
-    cut_off(gateway, session, LATER)
-    expect(page.locator("#state-words")).to_have_text("Reconnecting…")
     missed = [f"Missed {number}" for number in range(120)]
-    for number, text in enumerate(missed, 2):
-        gateway.do(gateway.fake.say, session, "bo", text, f"first {number}")
-    keep(site, session, "Before", *missed)
+    with away(gateway, session):
+        expect(page.locator("#state-words")).to_have_text("Reconnecting…")
+        for number, text in enumerate(missed, 2):
+            gateway.do(gateway.fake.say, session, "bo", text, f"first {number}")
+        keep(site, session, "Before", *missed)
     is_back(page)
     shows(page, "Before", *missed[-50:])
     gateway.do(_set, gateway.fake.catches_up)
@@ -359,10 +369,10 @@ def test_the_newest_line_stays_in_view_when_the_log_becomes_smaller(
     expect(log(page).locator(".said-text")).to_have_count(50)
     gateway.fake.is_mute = True
     send_message(page, "The last")
-    cut_off(gateway, session, LATER)
-    expect(page.locator(".on-its-way")).to_have_text("Waiting for the connection…")
-    expect(page.locator(".on-its-way")).to_be_in_viewport(ratio=1)
-    gateway.fake.is_mute = False
+    with away(gateway, session):
+        expect(page.locator(".on-its-way")).to_have_text("Waiting for the connection…")
+        expect(page.locator(".on-its-way")).to_be_in_viewport(ratio=1)
+        gateway.fake.is_mute = False
     is_back(page)
     expect(log(page).get_by_text("You are back.")).to_be_in_viewport(ratio=1)
 

@@ -25,7 +25,7 @@ from tests.studio.people import PostgresPeople
 
 FEW: Final = 100
 MANY: Final = 100_000
-MADE_AT_ONCE: Final = 5_000
+MADE_AT_ONCE: Final = 1_000
 PAGE: Final = 50
 MORE_BUFFERS: Final = 2.5
 """A larger table's index is a level or two deeper, and each session on the page is found by it."""

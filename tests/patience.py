@@ -1,0 +1,48 @@
+"""Time limits for what nobody has promised to do quickly: they say that something hangs.
+
+Where programs waited for a processor for half of the time, there is as much time again, once.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from omnisonic.concurrency.background import open_background
+from tests.retries import waited_s
+
+LOOK_AT: Final = 0.95
+
+
+class Patience:
+    """Whether somebody who began to wait now for so many seconds should go on at the end of them. Once."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._waited_s = waited_s()
+        self._is_used_up = False
+
+    def goes_on(self) -> bool:
+        """Whether to wait as long again."""
+        if self._is_used_up or waited_s() - self._waited_s < self.seconds / 2:
+            return False
+        self._is_used_up = True
+        return True
+
+
+@asynccontextmanager
+async def patient_for(seconds: float) -> AsyncIterator[None]:
+    """As `trio.fail_after`."""
+    patience = Patience(seconds)
+    with trio.fail_after(seconds) as scope:
+        async with open_background() as background:
+            background.start_soon(_prolong, scope, patience)
+            yield
+
+
+async def _prolong(scope: trio.CancelScope, patience: Patience) -> None:
+    """Before the time is over: once it is, what waits is cancelled."""
+    await trio.sleep(LOOK_AT * patience.seconds)
+    if patience.goes_on():
+        scope.deadline += patience.seconds
