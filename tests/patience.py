@@ -3,7 +3,7 @@
 Where programs waited for a processor for half of the time, there is as much time again, once.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -16,25 +16,29 @@ LOOK_AT: Final = 0.95
 
 
 class Patience:
-    """Whether somebody who began to wait now for so many seconds should go on at the end of them. Once."""
+    """Whether somebody who began to wait now for so many seconds should go on at the end of them. Once.
 
-    def __init__(self, seconds: float) -> None:
+    `waited` tells for how long programs have waited for a processor, ever.
+    """
+
+    def __init__(self, seconds: float, waited: Callable[[], float] = waited_s) -> None:
         self.seconds = seconds
-        self._waited_s = waited_s()
+        self._waited = waited
+        self._waited_s = waited()
         self._is_used_up = False
 
     def goes_on(self) -> bool:
         """Whether to wait as long again."""
-        if self._is_used_up or waited_s() - self._waited_s < self.seconds / 2:
+        if self._is_used_up or self._waited() - self._waited_s < self.seconds / 2:
             return False
         self._is_used_up = True
         return True
 
 
 @asynccontextmanager
-async def patient_for(seconds: float) -> AsyncIterator[None]:
+async def patient_for(seconds: float, waited: Callable[[], float] = waited_s) -> AsyncIterator[None]:
     """As `trio.fail_after`."""
-    patience = Patience(seconds)
+    patience = Patience(seconds, waited)
     with trio.fail_after(seconds) as scope:
         async with open_background() as background:
             background.start_soon(_prolong, scope, patience)
