@@ -3,14 +3,17 @@
 Store unavailable: not an error here; each call raises it. Shutdown: all connections are closed with the block.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Final
 
 from omnisonic.cli.storage import create_storage
 from omnisonic.http.api.gateway import find_gateway, open_probe_client
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.app import Stores
 from omnisonic.settings.settings import Settings
+from omnisonic.stores.bus import round_trip
 from omnisonic.stores.bus.valkey import ValkeyBus
 from omnisonic.stores.database.pool import Database, Deadlines
 from omnisonic.stores.guard.memory import MemoryGuard
@@ -36,10 +39,17 @@ from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
 from omnisonic.studio.uploads.upload_store import UploadStore
 
+FIRST_CALLS_S: Final = 1.0
+"""The first calls have so long before the stores are open. A store that is away takes all of it."""
+
 
 @asynccontextmanager
 async def open_stores(settings: Settings, redis_url: str, database_url: str) -> AsyncIterator[Stores]:
-    """Open the stores at these URLs, for the running loop. Raises `InvalidInput` for a URL of the wrong kind."""
+    """Open the stores at these URLs, for the running loop. Raises `InvalidInput` for a URL of the wrong kind.
+
+    Each has been called once then, well or not: the first request finds open connections and loaded code. Without that
+    its calls might take longer than they may, on a machine that has more to do.
+    """
     async with AsyncExitStack() as after:
         presence, bus, guard = ValkeyPresence(redis_url), ValkeyBus(redis_url), ValkeyGuard(redis_url)
         storage = create_storage(settings)
@@ -51,6 +61,12 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
         after.push_async_callback(database.aclose)
         use = LoginUse(database)
         room_events = RoomEvents(bus)
+        first_calls = [presence.ping(), round_trip(bus), storage.ping(), database.ping()]
+        if gateway is not None:
+            first_calls.append(gateway.check())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_CALLS_S):
+                await asyncio.gather(*first_calls, return_exceptions=True)
         yield Stores(
             presence=presence,
             bus=bus,
