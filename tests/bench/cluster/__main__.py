@@ -3,6 +3,7 @@
 usage: python -m tests.bench.cluster simulate [--seed 1] [--members 1000000] [--gateways 100] [--costs FILE]
        python -m tests.bench.cluster measure [--seconds 3] > FILE      the simulation's constants, on this machine
        python -m tests.bench.cluster check [--costs FILE] [--load TOOL]     two real gateways beside the simulation
+       python -m tests.bench.cluster spread [--rounds 2] [--seconds 3]     what workers and a cluster cost a delivery
        python -m tests.bench.cluster compare [--rounds 2] [--load TOOL]    beside Socket.IO with its Redis adapter
        python -m tests.bench.cluster rolling [--members 500]    both gateways replaced under load
        python -m tests.bench.cluster faults [--seconds 600] [--seed 1]    all that can fail, and what members notice
@@ -23,6 +24,7 @@ from tests.bench.cluster.faults import faults
 from tests.bench.cluster.measure import measure
 from tests.bench.cluster.rolling import rolling
 from tests.bench.cluster.simulate import simulate
+from tests.bench.cluster.spread import spread
 
 MEMBERS: Final = 1_000_000
 CROWD: Final = 500
@@ -35,7 +37,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(
         description=__doc__, usage=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    ask.add_argument("command", choices=("simulate", "measure", "check", "compare", "rolling", "faults"))
+    ask.add_argument("command", choices=("simulate", "measure", "check", "spread", "compare", "rolling", "faults"))
     ask.add_argument("--seed", type=int, default=1)
     ask.add_argument("--members", type=int)
     ask.add_argument("--largest", type=int, default=50_000)
@@ -53,6 +55,8 @@ def main() -> None:
             print(measure(args.seconds, args.rounds).to_json())
         case "check":
             check(costs, args.seconds, args.load)
+        case "spread":
+            spread(args.rounds, args.seconds)
         case "rolling":
             rolling(args.members or CROWD, ROOMS, PAUSE_S)
         case "faults":

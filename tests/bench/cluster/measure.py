@@ -39,29 +39,34 @@ LARGE_MESSAGE: Final = 4096
 
 
 def processor_s(pid: int) -> float:
-    """The processor time that a process has used, its own and the kernel's for it, over all its threads."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    """The processor time of a process and of those that it has started, theirs and the kernel's for them."""
+    used_s = 0.0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        used_s += int((thread / "schedstat").read_text().split()[0]) / 1e9
+        used_s += sum(processor_s(int(child)) for child in (thread / "children").read_text().split())
+    return used_s
 
 
-def burst_s(gateway: Server, members: int, messages: int, seconds: float, size: int = 64) -> float:
+def burst_s(
+    gateway: Server, members: int, messages: int, seconds: float, size: int = 64, rooms: int = BUSY_ROOMS
+) -> float:
     """Processor time of the gateway for one burst to a room with so many members, while other rooms have theirs."""
     first = members * 1_000_000 + messages * 10_000 + size  # other rooms each time
-    rooms = [[enter(gateway.port, first + room, index) for index in range(members)] for room in range(BUSY_ROOMS)]
+    seats = [[enter(gateway.port, first + room, index) for index in range(members)] for room in range(rooms)]
     ready = select.poll()
-    socks = {sock.fileno(): sock for room in rooms for sock in room}
+    socks = {sock.fileno(): sock for room in seats for sock in room}
     for fd in socks:
         ready.register(fd, select.POLLIN)
     burst = masked_frame(0x81, b'{"type":"note","payload":{"pad":"%b"}}' % (b"x" * size)) * messages
     before_s, end_s, bursts = processor_s(gateway.pid), time.perf_counter() + seconds, 0
     while time.perf_counter() < end_s:
-        for room in rooms:
+        for room in seats:
             room[0].sendall(burst)
-        left = messages * (members - 1) * BUSY_ROOMS
+        left = messages * (members - 1) * rooms
         while left > 0:
             for fd, _ in ready.poll(1000):
                 left -= socks[fd].recv(1 << 18).count(MARK)
-        bursts += BUSY_ROOMS
+        bursts += rooms
     used_s = processor_s(gateway.pid) - before_s
     for sock in socks.values():
         sock.close()
