@@ -3,6 +3,7 @@
 Where programs waited for a processor for half of the time, there is as much time again, once.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -43,6 +44,24 @@ async def patient_for(seconds: float, waited: Callable[[], float] = waited_s) ->
         async with open_background() as background:
             background.start_soon(_prolong, scope, patience)
             yield
+
+
+@asynccontextmanager
+async def patient_timeout(seconds: float, waited: Callable[[], float] = waited_s) -> AsyncIterator[None]:
+    """As `asyncio.timeout`."""
+    patience = Patience(seconds, waited)
+    async with asyncio.timeout(seconds) as bound:
+
+        def prolong() -> None:
+            end_s = bound.when()
+            if end_s is not None and patience.goes_on():
+                bound.reschedule(end_s + seconds)
+
+        look = asyncio.get_running_loop().call_later(LOOK_AT * seconds, prolong)
+        try:
+            yield
+        finally:
+            look.cancel()
 
 
 async def _prolong(scope: trio.CancelScope, patience: Patience) -> None:

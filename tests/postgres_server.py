@@ -23,7 +23,7 @@ from omnisonic.operations.embedded import POSTGRES_PORTS, free_port
 from omnisonic.operations.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.operations.embedded.installation import find_postgres
 from omnisonic.stores.database.migrations import migrate
-from omnisonic.stores.database.pool import COMMAND
+from omnisonic.stores.database.pool import Deadlines
 from tests.prepared_postgres import copy_cluster, run_folder
 from tests.processes import ended_with_block, send_signal
 
@@ -37,7 +37,7 @@ FAST: Final = (
     ("dynamic_shared_memory_type", "mmap"),  # goes with the folder, however the server ends
 )
 """What is in it need not survive the machine; it does survive the server."""
-PATIENT: Final = COMMAND
+PATIENT: Final = Deadlines.within(60)
 """For tests that use a database without trying its deadlines: a busy machine may be slow."""
 
 T = TypeVar("T")

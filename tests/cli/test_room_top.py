@@ -13,6 +13,7 @@ from omnisonic.cli.rooms.table import View
 from omnisonic.cli.rooms.top import ROWS, Help, RoomTop
 from omnisonic.wire.inspection import NotAnswering
 from omnisonic.wire.inspection_lines import GatewayLine, RoomLine
+from tests.patience import patient_timeout
 
 LINE = RoomLine("jam", 1, "live", "", 4, 0, 7, 900, 80.0, 2700, 240.0, 0.02, 0.3, 0, 0, 0, 0.0, 61.0)
 GATEWAY = GatewayLine("here", 1, "0.1.0", 9.0, 8, 3, 12, 900, 80.0, 2700, 240.0, 2, 1, 1)
@@ -51,7 +52,7 @@ def on(
             await act(app, pilot)
 
     async def within() -> None:
-        async with asyncio.timeout(20):
+        async with patient_timeout(20):
             await run()
 
     asyncio.run(within())

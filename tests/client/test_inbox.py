@@ -11,6 +11,7 @@ from omnisonic.wire.decoded_message import Message
 from tests.client.libraries import Client
 from tests.clients import DEADLINE_S
 from tests.embedding.staging import hear
+from tests.patience import patient_for
 
 
 def read(*numbers: int) -> list[Message]:
@@ -108,7 +109,7 @@ async def test_a_burst_is_heard_whole_by_a_program_that_listens(client: Client, 
 
         nursery.start_soon(talk)
         received: list[int] = []
-        with trio.fail_after(4 * DEADLINE_S):
+        async with patient_for(4 * DEADLINE_S):
             while len(received) < count:
                 message = await anext(ada)
                 if message.type == "note":

@@ -1,6 +1,5 @@
 """Housekeeping: on a real database and storage, and with chores that fail; the time between sweeps is made up."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.retention import UploadRetention
 from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.studio.webhooks.delivery_queue import DeliveryQueue
+from tests.patience import patient_timeout
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
@@ -70,7 +70,7 @@ def kept(todo: Mapping[str, Chore], *, rounds: int, chance: Callable[[], float] 
     naps = Naps(rounds)
 
     async def run() -> None:
-        async with asyncio.timeout(DEADLINE_S):
+        async with patient_timeout(DEADLINE_S):
             await run_housekeeping(todo, sleep=naps, chance=chance)
 
     with pytest.raises(Enough):

@@ -122,7 +122,7 @@ async def test_a_lease_that_is_renewed_goes_on(stage: Stage) -> None:
     with trio.fail_after(DEADLINE_S):
         await begin(stage, "ada", "bob")
         await stage.take("ada")
-        assert await stage.store.renew("ada", ttl_s=SHORT_S) == Renewal(is_alive=True)
+        assert await stage.store.renew("ada", ttl_s=DEADLINE_S) == Renewal(is_alive=True)
         assert await stage.store.renew("ada", ttl_s=60) == Renewal(is_alive=True)
         if stage.clock is not None:
             stage.clock.now_s += 59

@@ -14,6 +14,7 @@ import trio
 from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
 from omnisonic.errors import Unavailable
 from omnisonic.stores.database.pool import DEADLINES, Database
+from tests.patience import patient_timeout
 from tests.postgres_server import PostgresServer, blocking, running_postgres
 from tests.tcp_proxy import open_tcp_proxy
 
@@ -40,7 +41,7 @@ def using(url: str, use: Callable[[Database], Awaitable[T]], *, connections: int
     """What `use` does with a pool."""
 
     async def run() -> T:
-        async with asyncio.timeout(DEADLINE_S), database_at(url, connections=connections) as database:
+        async with patient_timeout(DEADLINE_S), database_at(url, connections=connections) as database:
             return await use(database)
 
     return blocking(run())
@@ -310,7 +311,7 @@ def test_whoever_stops_waiting_for_a_connection_causes_no_complaint(postgres_pro
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        async with asyncio.timeout(DEADLINE_S):
+        async with patient_timeout(DEADLINE_S):
             for doublings in range(10):
                 await stop_after(2**doublings)
                 await stop_after(3 * 2**doublings)

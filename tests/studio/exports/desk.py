@@ -34,6 +34,7 @@ from omnisonic.studio.stems import Song
 from omnisonic.studio.uploads import ReceivedFile
 from omnisonic.studio.uploads.upload_store import UploadStore
 from omnisonic.wire.payloads import Progress
+from tests.patience import patient_timeout
 from tests.postgres_server import PATIENT, blocking
 from tests.studio.exports.clock import Busy, Clock, Threads
 
@@ -46,7 +47,7 @@ def within_deadline(act: Coroutine[Any, Any, None]) -> None:
     """Run `act` to its end."""
 
     async def run() -> None:
-        async with asyncio.timeout(DEADLINE_S):
+        async with patient_timeout(DEADLINE_S):
             await act
 
     blocking(run())

@@ -30,6 +30,7 @@ from omnisonic.studio.uploads import (
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AnalysisWorker
 from omnisonic.studio.uploads.upload_store import UploadStore
+from tests.patience import patient_timeout
 from tests.postgres_server import PATIENT, blocking
 
 DEADLINE_S: Final = 20.0
@@ -41,7 +42,7 @@ def within_deadline(act: Coroutine[Any, Any, None]) -> None:
     """Run `act` to its end."""
 
     async def run() -> None:
-        async with asyncio.timeout(DEADLINE_S):
+        async with patient_timeout(DEADLINE_S):
             await act
 
     blocking(run())

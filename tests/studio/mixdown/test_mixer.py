@@ -19,6 +19,7 @@ from omnisonic.studio.mixdown.mixer import UNDECODABLE, mix, mixing_command
 from omnisonic.studio.mixdown.process import LIMITS
 from tests.busy_processor import IN_SPARE_TIME, busy_processor
 from tests.cli.running import alive, children, eventually
+from tests.patience import patient_timeout
 from tests.postgres_server import blocking
 from tests.processes import ended_with_block, send_signal
 from tests.studio.media.recordings import silence, silent_film
@@ -106,7 +107,7 @@ def within_deadline(act: Awaitable[Mixed]) -> Mixed:
     """What becomes of it, before this test has to end."""
 
     async def run() -> Mixed:
-        async with asyncio.timeout(DEADLINE_S):
+        async with patient_timeout(DEADLINE_S):
             return await act
 
     return blocking(run())

@@ -1,6 +1,5 @@
 """Exporting stems in a process of its own, in the sandbox."""
 
-import asyncio
 import tempfile
 import zipfile
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import pytest
 from omnisonic.studio.mixdown import Stem, UnusableStem
 from omnisonic.studio.stems import Song, SongTrack
 from omnisonic.studio.stems.exporter import export_stems
+from tests.patience import patient_timeout
 from tests.postgres_server import blocking
 from tests.studio.mixdown.sounds import file_of, file_of_bytes, noise
 
@@ -39,7 +39,7 @@ def test_stems_are_exported_in_the_sandbox() -> None:
                 return archive.namelist()
 
     async def run() -> None:
-        async with asyncio.timeout(DEADLINE_S):
+        async with patient_timeout(DEADLINE_S):
             names = await export(sound, sound)
             assert names[-1] == "Night jam stems/02 Take 1.wav"
             assert len(names) == 4
