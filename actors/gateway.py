@@ -258,9 +258,6 @@ class Gateway:
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         self._poller.set_writing(connection.fd, writing=writing)
 
-    def flush_soon(self, connection: Connection) -> None:
-        self._dispatcher.call_after_turns(connection.flush)
-
     def start_slow_path(self, connection: SocketConnection) -> SlowPath:
         slow_path = SlowPath(connection, self.options.largest_message_bytes)
         self._nursery.start_soon(slow_path.run)

@@ -54,8 +54,6 @@ class ConnectionOwner(Protocol):
 
     def set_writing(self, connection: "Connection", *, writing: bool) -> None: ...
 
-    def flush_soon(self, connection: "Connection") -> None: ...
-
     def start_slow_path(self, connection: "SocketConnection") -> "SlowPath": ...
 
     def on_unfinished(self, connection: "Connection", size: int, *, is_new: bool) -> None: ...
@@ -76,7 +74,6 @@ class Connection:
 
     __slots__ = (
         "_actor",
-        "_answer",
         "_closing",
         "_ended",
         "_has_request",
@@ -116,7 +113,6 @@ class Connection:
         self._splitter = Splitter()
         self._head: bytearray | None = bytearray()
         self._has_request = False
-        self._answer: bytes | None = None
         self._send_buffer: SendBuffer | None = None
         self._actor: RoomPort | None = None
         self._slow_path: SlowPath | None = None
@@ -149,10 +145,6 @@ class Connection:
 
     def push(self, data: bytes) -> None:
         """Send whole frames now; the send buffer keeps what the kernel does not take."""
-        raise NotImplementedError
-
-    def flush(self) -> None:
-        """Send what is held back."""
         raise NotImplementedError
 
     def push_replay(self, parts: Sequence[bytes]) -> None:
@@ -204,6 +196,8 @@ class Connection:
     ) -> None:
         """Open the WebSocket with `answer` and enter the room, as user `person` by their `login`."""
         early = self._open_websocket(answer)
+        if self._ended:
+            return
         self.member, self.room_id = entrance.member, actor.room_id
         self.person, self.login, self.is_listener = person, login, entrance.is_listener
         self.since, self.tempo = entrance.since, entrance.tempo
@@ -231,23 +225,11 @@ class Connection:
             self._read_frames(early)
 
     def _open_websocket(self, answer: bytes) -> bytes:
-        """Open the WebSocket with `answer`. Returns what the client has sent without waiting for it.
-
-        The answer is held back until the rooms have had their turns: then it goes out with what this one says first.
-        """
+        """Open the WebSocket with `answer`. Returns what the client has sent without waiting for it."""
         early, self._head = self._head, None
         self._owner.on_unfinished(self, 0, is_new=False)
-        self._answer, self._send_buffer = answer, SendBuffer()
-        self._owner.flush_soon(self)
+        self.push(answer)
         return bytes(early or b"")
-
-    def _take_answer(self) -> bytes:
-        """What is held back, to be sent in front of what is sent now. Afterwards nothing is."""
-        answer, self._answer = self._answer, None
-        if answer is None:
-            return b""
-        self._send_buffer = None
-        return answer
 
     def send_http_answer(self, data: bytes) -> None:
         """Send an HTTP answer instead of a WebSocket, and close."""
@@ -291,7 +273,6 @@ class Connection:
     def _send_last(self, last: bytes, closing: Closing) -> None:
         """Send `last`, and nothing after it."""
         self._closing = closing
-        last = self._take_answer() + last
         if self._send_buffer is None:
             self.push(last)
         else:

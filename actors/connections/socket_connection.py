@@ -179,14 +179,8 @@ class SocketConnection(Connection):
             self._owner.set_writing(self, writing=True)
             self._check_queue()
 
-    def flush(self) -> None:
-        """Send what opens the WebSocket, unless it went out with something else."""
-        if self._answer is not None and not self._ended:
-            self.push(b"")
-
     def push_replay(self, parts: Sequence[bytes]) -> None:
         """Send what a member has missed. It does not count against the limit of the send buffer for `REPLAY_S`."""
-        self.flush()
         if not self.is_open:
             return
         is_first = self._send_buffer is None
@@ -211,9 +205,7 @@ class SocketConnection(Connection):
             self._owner.set_writing(self, writing=True)
 
     def _queue(self, data: bytes) -> None:
-        if self._answer is not None:
-            self.push(self._take_answer() + data)
-        elif self._closing is None and not self._ended and self._send_buffer is not None:
+        if self._closing is None and not self._ended and self._send_buffer is not None:
             self._send_buffer.add(data, 0, self._owner.clock.now_s)
             self._check_queue()
 

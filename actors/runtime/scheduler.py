@@ -60,7 +60,6 @@ class Dispatcher:
         self._queue: deque[Actor] = deque()
         self._wake = trio.Event()
         self._wake_up_deferred = False
-        self._after_turns: list[Callable[[], None]] = []
 
     @property
     def has_work(self) -> bool:
@@ -75,18 +74,12 @@ class Dispatcher:
         if not self._wake_up_deferred:
             self._wake.set()
 
-    def call_after_turns(self, act: Callable[[], None]) -> None:
-        """Call `act` once, when the actors that are ready then have had their turns. It must neither wait nor raise."""
-        self._after_turns.append(act)
-        if not self._wake_up_deferred:
-            self._wake.set()
-
     def defer_wake_up(self) -> None:
         """Do not wake `run`: the caller will call `run_turns` before it waits for anything."""
         self._wake_up_deferred = True
 
     def run_turns(self) -> None:
-        """Give every actor that is ready now one turn, then call what is to be called after them."""
+        """Give every actor that is ready now one turn."""
         after_pause = self.after_pause
         try:
             for _ in range(len(self._queue)):
@@ -103,9 +96,6 @@ class Dispatcher:
                     self.schedule(actor)
         finally:
             self.running = None
-        acts, self._after_turns = self._after_turns, []
-        for act in acts:
-            act()
         self._wake_up_deferred = False
         if self._queue:
             self._wake.set()

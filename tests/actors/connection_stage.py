@@ -23,7 +23,7 @@ class HandClock:
 
 
 class FakeOwner:
-    """The gateway's part. `ended` are the connections that have let go of their sockets; nobody flushes any."""
+    """The gateway's part. `ended` are the connections that have let go of their sockets."""
 
     def __init__(self, rate: RateLimit) -> None:
         self.rate = rate
@@ -31,7 +31,6 @@ class FakeOwner:
         self.clock = HandClock()
         self.crashes: list[Exception] = []
         self.ended: list[Connection] = []
-        self.flushed_soon: list[Connection] = []
 
     def handle_handshake(self, connection: Connection, request: Request) -> None:
         raise AssertionError("nobody greets here")
@@ -41,9 +40,6 @@ class FakeOwner:
 
     def set_writing(self, connection: Connection, *, writing: bool) -> None:
         pass
-
-    def flush_soon(self, connection: Connection) -> None:
-        self.flushed_soon.append(connection)
 
     def on_unfinished(self, connection: Connection, size: int, *, is_new: bool) -> None:
         pass
@@ -75,18 +71,16 @@ class NoEvents:
 
 
 class Stage:
-    """A connection in a room, and the client's end of its socket. `answer`: what is held back, if anything."""
+    """A connection in a room, and the client's end of its socket."""
 
-    def __init__(self, rate: RateLimit, answer: bytes = b"", kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
-        near, self.client = socket.socketpair(type=kind)
+    def __init__(self, rate: RateLimit) -> None:
+        near, self.client = socket.socketpair()
         near.setblocking(False)
         self.client.setblocking(False)
         self.owner = FakeOwner(rate)
         self.actor = RoomActor(Setting().context(), RoomState, NoEvents(), TurnTracer())
         self.connection = SocketConnection(near, "127.0.0.1", self.owner, self.owner.clock.now_s)
-        self.connection.enter(self.actor, Entrance("jam", member("ada")), answer)
-        if not answer:
-            self.connection.flush()
+        self.connection.enter(self.actor, Entrance("jam", member("ada")), b"")
 
     def send(self, data: bytes, times: int = 1) -> None:
         """The client writes, in reads of its own."""

@@ -1,6 +1,5 @@
 """A connection: what is queued comes before the close, nothing comes after it, and a room that is busy says so."""
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +15,6 @@ from tests.wire.client_frames import FIN, ClientFrame
 
 NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encode()
 LEFT = ClientFrame(FIN | CLOSE, b"\x03\xe8").encode()
-ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 LONG = 10_000
 QUEUED = 200_000
 
@@ -25,14 +23,6 @@ QUEUED = 200_000
 def stage() -> Iterator[Stage]:
     """A connection without limits."""
     stage = Stage(RateLimit.of(0, 0))
-    yield stage
-    stage.close()
-
-
-@pytest.fixture
-def opening() -> Iterator[Stage]:
-    """A connection that has entered and whose answer is held back; what is sent at once is read at once."""
-    stage = Stage(RateLimit.of(0, 0), ANSWER, socket.SOCK_SEQPACKET)
     yield stage
     stage.close()
 
@@ -152,56 +142,3 @@ def test_what_a_member_has_missed_arrives_whole_and_in_order(stage: Stage) -> No
         stage.connection.on_writable()
     assert received == b"".join(parts) + b"new"
     assert stage.connection.queued_bytes == 0
-
-
-def test_the_answer_goes_out_with_the_first_words_of_the_room(opening: Stage) -> None:
-    """In one piece; what comes after them is sent as ever, and so is nothing twice."""
-    assert opening.owner.flushed_soon == [opening.connection]
-    assert opening.reported() == b""
-    opening.connection.push(b"welcome")
-    assert opening.reported() == ANSWER + b"welcome"
-    opening.connection.push(b"more")
-    opening.connection.flush()
-    assert opening.reported() == b"more"
-    assert opening.connection.queued_bytes == 0
-
-
-def test_the_answer_does_not_wait_for_a_room_that_says_nothing(opening: Stage) -> None:
-    """As one that is restored, or in another gateway."""
-    opening.connection.flush()
-    assert opening.reported() == ANSWER
-    opening.connection.push(b"welcome")
-    assert opening.reported() == b"welcome"
-
-
-def test_who_is_closed_at_once_gets_the_answer_first(opening: Stage) -> None:
-    """And then the close, and the end of the stream."""
-    opening.connection.close(Closing(CloseCode.POLICY, "room_full"))
-    assert opening.reported() == ANSWER + frame(CLOSE, Closing(CloseCode.POLICY, "room_full").payload())
-    opening.connection.flush()
-    opening.connection.push(b"too late")
-    assert opening.rest() == b""
-
-
-def test_what_was_missed_comes_after_the_answer(opening: Stage) -> None:
-    """Also when nothing else was said before it."""
-    opening.connection.push_replay([b"missed"])
-    assert opening.reported() == ANSWER
-    assert opening.reported() == b"missed"
-
-
-def test_a_long_welcome_is_not_too_slow_before_it_was_tried(opening: Stage) -> None:
-    """Only what the kernel does not take counts."""
-    opening.owner.queue_bytes = 100
-    opening.connection.push(b"." * 1000)
-    assert opening.connection.is_open
-    assert opening.reported() == ANSWER + b"." * 1000
-
-
-def test_a_connection_that_ends_before_its_answer_is_let_go_of(opening: Stage) -> None:
-    """The dispatcher may still flush it, and the room still say something."""
-    opening.connection.end("lost")
-    opening.connection.flush()
-    opening.connection.push(b"welcome")
-    assert opening.owner.ended == [opening.connection]
-    assert opening.client.recv(1) == b""

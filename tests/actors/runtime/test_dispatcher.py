@@ -108,25 +108,6 @@ async def test_who_drives_is_not_woken_for() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_what_is_to_be_done_after_the_turns_is_done_once() -> None:
-    """After those of the actors that are ready, whether or not one is; nobody has to read a socket for it."""
-    log: list[str] = []
-    dispatcher = Dispatcher()
-    dispatcher.call_after_turns(lambda: log.append("after"))
-    dispatcher.schedule(Player("a", 2, log))
-    dispatcher.run_turns()
-    assert log == ["a", "after"]
-    dispatcher.run_turns()
-    assert log == ["a", "after", "a"]
-    async with trio.open_nursery() as nursery:
-        await nursery.start(dispatcher.run)
-        await wait_all_tasks_blocked()
-        dispatcher.call_after_turns(lambda: log.append("alone"))
-        await wait_all_tasks_blocked()
-        assert log[-1] == "alone"
-        nursery.cancel_scope.cancel()
-
-
 def test_what_has_to_look_first_is_called_after_a_pause() -> None:
     """Before a room runs: after idling, and when a room of the same round has taken long; not while it is busy."""
     log: list[str] = []
