@@ -74,7 +74,7 @@ async def running(
         try:
             yield Program(process, lines_out, printed)
             process.send_signal(signal.SIGINT)
-            async with patient_for(DEADLINE_S):
+            with trio.fail_after(DEADLINE_S):
                 await process.wait()
         finally:
             if process.returncode is None:
