@@ -1,7 +1,10 @@
 """Which messages with an `id` a room has accepted, so that one that is sent again is said once. Pure (SPEC 5.2).
 
 A client that did not get an `ack` sends the message again with the same `id`. An `id` that comes with another content
-names another message: clients that use one `id` for everything lose nothing. Overload: the oldest are forgotten.
+names another message: clients that use one `id` for everything lose nothing.
+
+Overload: the oldest are forgotten, but of each member the last ones are kept: what others say while a member is away
+does not make the room forget what that member has said.
 """
 
 from itertools import islice
@@ -11,8 +14,10 @@ from zlib import crc32
 from omnisonic.models import MemberId
 from omnisonic.wire.messages import Envelope, ReplyId
 
-ACKNOWLEDGED: Final = 512
+ACKNOWLEDGED: Final = 1024
 """How many messages of one room are known by their `id`."""
+OF_MEMBER: Final = 16
+"""The last messages of a member stay known whatever others say, while there is place for so many of each."""
 
 MessageKey: TypeAlias = tuple[MemberId, ReplyId]
 
@@ -28,10 +33,15 @@ class Accepted(NamedTuple):
 class Acknowledged:
     """The messages of one room that were accepted lately, by their sender and `id`. `total` counts them all."""
 
-    __slots__ = ("_accepted", "total")
+    __slots__ = ("_accepted", "_last", "_spare", "total")
 
     def __init__(self) -> None:
         self._accepted: dict[MessageKey, Accepted] = {}
+        """Oldest first."""
+        self._last: dict[MemberId, dict[MessageKey, None]] = {}
+        """The last messages of each sender, oldest first."""
+        self._spare: dict[MessageKey, None] = {}
+        """The others, in the order in which they are forgotten."""
         self.total = 0
 
     def __len__(self) -> int:
@@ -55,11 +65,28 @@ class Acknowledged:
 
     def put(self, key: MessageKey, accepted: Accepted) -> None:
         """Remember an accepted message by its key."""
-        self._accepted.pop(key, None)
+        if key in self._accepted:
+            self._forget(key)
         self._accepted[key] = accepted
         self.total += 1
+        last = self._last.setdefault(key[0], {})
+        last[key] = None
+        if len(last) > OF_MEMBER:
+            spare = next(iter(last))
+            del last[spare]
+            self._spare[spare] = None
         if len(self._accepted) > ACKNOWLEDGED:
-            del self._accepted[next(iter(self._accepted))]
+            self._forget(next(iter(self._spare or self._accepted)))
+
+    def _forget(self, key: MessageKey) -> None:
+        del self._accepted[key]
+        if key in self._spare:
+            del self._spare[key]
+            return
+        last = self._last[key[0]]
+        del last[key]
+        if not last:
+            del self._last[key[0]]
 
     def added_since(self, total: int) -> list[tuple[MessageKey, Accepted]]:
         """What was added after `total` had this value, oldest first, as far as it is known."""

@@ -132,7 +132,9 @@ class RoomCopy:
             values["transport"] = msgspec.json.encode(memory.transport)
         if memory.seats is not None and (known is None or known.seats is not memory.seats):
             values["seats"] = encode_seats(memory.seats)
-        values |= slots_since(memory, None if before is None else before.acknowledged)
+        written = None if before is None else before.acknowledged
+        is_last = is_release and before is not None and not before.is_released
+        values |= slots_since(memory, written, is_last=is_last)
         is_changed = (
             known is None
             or len(values) > 1

@@ -1,6 +1,7 @@
 """How the messages that a room has accepted are written into its record. Pure (DESIGN 7).
 
-They are in `SLOTS` values, `acknowledged:N`, that are overwritten in turn, so that a write has only the newest.
+They are in `SLOTS` values, `acknowledged:N`, that are overwritten in turn, so that a write has only the newest. The
+room may know older ones, of members who have said nothing for a while: the last write of an owner has these, too.
 
 Overload: bounded by the room's memory. Crash and shutdown: see `omnisonic.actors.sync.room_memory`.
 """
@@ -16,7 +17,7 @@ from omnisonic.stores.room_memory import RoomRecord
 from omnisonic.wire.messages import ReplyId
 
 SLOT_ENTRIES: Final = 64
-SLOTS: Final = 10
+SLOTS: Final = 18
 """More than `ACKNOWLEDGED` entries together, also when one is used again."""
 
 
@@ -40,9 +41,14 @@ class _Slot(msgspec.Struct, array_like=True, frozen=True):
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def slots_since(memory: RoomMemory, written: int | None) -> dict[str, bytes]:
-    """The slots with messages that were accepted since `total` had the value `written`; None: all of them."""
+def slots_since(memory: RoomMemory, written: int | None, *, is_last: bool) -> dict[str, bytes]:
+    """The slots with messages that were accepted since `total` had the value `written`; None: all of them.
+
+    `is_last`: the room is left to the next owner. What is known and was overwritten is written again.
+    """
     acknowledged = memory.acknowledged
+    if is_last and acknowledged.total >= SLOTS * SLOT_ENTRIES:
+        written = None
     if written == acknowledged.total:
         return {}
     values = {} if written is not None else {f"acknowledged:{slot}": b"" for slot in range(SLOTS)}

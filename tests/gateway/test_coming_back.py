@@ -5,6 +5,7 @@ from typing import Final
 import pytest
 import trio
 
+from omnisonic.actors.rooms.acknowledged import ACKNOWLEDGED
 from omnisonic.wire.closing import CloseCode
 from omnisonic.wire.frames import TEXT, frame
 from tests.clients import CLOSE, Bare, upgrade_request
@@ -88,6 +89,24 @@ async def test_a_crash_of_the_room_costs_no_history_and_no_state(stage_over: Ope
             assert again.welcome["payload"]["recovered"] is True
             assert again.welcome["payload"]["state"]["take"]["value"] == 3
             assert await notes(again, 1) == [1]
+
+
+async def test_what_others_say_meanwhile_makes_no_message_be_said_twice(stage_over: OpenStage) -> None:
+    """Ada's ack was lost with the connection. However much is said until Ada is back, the room knows the message."""
+    async with stage_over(grace_s=GRACE_S) as stage, await stage.bare_member("bo") as bo:
+        ada = await stage.bare_member("ada")
+        await ada.say("note", "once", id="a")
+        await ada.stream.aclose()
+        assert await bo.next("note") == {"type": "note", "payload": "once", "from": "ada", "offset": 1}
+        for number in range(ACKNOWLEDGED + 1):
+            await bo.say("note", number, id=number)
+        for _ in range(ACKNOWLEDGED + 1):
+            await bo.next("ack")
+        async with await stage.bare_member("ada") as again:
+            await again.say("note", "once", id="a")
+            assert (await again.next("ack"))["payload"] == {"id": "a", "offset": 1}
+            await again.say("note", "next")
+            assert (await bo.next("note"))["payload"] == "next"
 
 
 async def test_a_wrong_position_is_refused_with_a_code(stage_over: OpenStage) -> None:

@@ -13,6 +13,7 @@ from omnisonic.actors.rooms.acknowledged import ACKNOWLEDGED
 from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.sync.room_records import BLANK_S, PARENTS, RoomCopy, restore
+from omnisonic.models import MemberId
 from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Outcome, RoomRecord
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
 from omnisonic.wire.messages import Envelope
@@ -75,9 +76,9 @@ def said(memory: RoomMemory, *, count: int = 1, size: int = 10) -> None:
     memory.history.add([b"%0*d" % (size, offset) for offset in range(first, first + count)])
 
 
-def accept(memory: RoomMemory, name: str, version: int | None = None) -> None:
+def accept(memory: RoomMemory, name: str, version: int | None = None, *, sender: MemberId = "ada") -> None:
     """Accept a message with an `id`, and with the version that it has made."""
-    memory.acknowledged.add("ada", Envelope("note", msgspec.Raw(b"1"), None, name), memory.history.last, version)
+    memory.acknowledged.add(sender, Envelope("note", msgspec.Raw(b"1"), None, name), memory.history.last, version)
 
 
 def set_state(memory: RoomMemory, key: str, value: bytes, *, ephemeral: bool = False) -> None:
@@ -280,6 +281,21 @@ def test_all_accepted_messages_come_back_however_they_were_written() -> None:
     after = saved.next_run().memory
     assert after.acknowledged.added_since(0) == saved.memory.acknowledged.added_since(0)
     assert len(after.acknowledged) == ACKNOWLEDGED
+
+
+def test_the_last_messages_of_who_was_silent_for_long_move_with_the_room() -> None:
+    """What others have said since has overwritten them in the record. When nothing more is said, it is not written."""
+    saved = new()
+    said(saved.memory)
+    accept(saved.memory, "song", sender="bo")
+    for number in range(3 * ACKNOWLEDGED):
+        accept(saved.memory, str(number))
+        if number % 100 == 0:
+            saved.write()
+    saved.write(is_release=True)
+    assert saved.copy.make_write("jam", saved.memory, 10**6, limit_bytes=10**6, is_release=True) is None
+    after = saved.next_run().memory
+    assert after.acknowledged.find("bo", Envelope("note", msgspec.Raw(b"1"), None, "song")) == 1
 
 
 ACTIONS: Final = st.lists(
