@@ -6,7 +6,8 @@ usage: python -m tests.bench.cluster simulate [--seed 1] [--members 1000000] [--
        python -m tests.bench.cluster spread [--rounds 2] [--seconds 3]     what workers and a cluster cost a delivery
        python -m tests.bench.cluster compare [--rounds 2] [--load TOOL]    beside Socket.IO with its Redis adapter
        python -m tests.bench.cluster rolling [--members 500]    both gateways replaced under load
-       python -m tests.bench.cluster faults [--seconds 600] [--seed 1]    all that can fail, and what members notice
+       python -m tests.bench.cluster faults [--seconds 600] [--seed 1] [--kind "Redis killed"]    all that can fail, or
+                                                       some of it, and what members notice
 
 `simulate` needs nothing but a few minutes. The others start real servers, and share the machine with them. Without
 `--load` the load tool (`load.c`) is compiled. docs/scaling.md has the figures.
@@ -20,6 +21,7 @@ from typing import Final
 from tests.bench.cluster.check import check
 from tests.bench.cluster.compare import compare
 from tests.bench.cluster.costs import MEASURED, Costs
+from tests.bench.cluster.fault_kinds import KINDS
 from tests.bench.cluster.faults import faults
 from tests.bench.cluster.measure import measure
 from tests.bench.cluster.rolling import rolling
@@ -46,6 +48,7 @@ def main() -> None:
     ask.add_argument("--seconds", type=float, default=3.0)
     ask.add_argument("--costs", type=Path)
     ask.add_argument("--load")
+    ask.add_argument("--kind", choices=KINDS, action="append")
     args = ask.parse_args()
     costs = MEASURED if args.costs is None else Costs.read(args.costs.read_text())
     match args.command:
@@ -60,7 +63,7 @@ def main() -> None:
         case "rolling":
             rolling(args.members or CROWD, ROOMS, PAUSE_S)
         case "faults":
-            sys.exit(not faults(args.seconds, args.seed))
+            sys.exit(not faults(args.seconds, args.seed, args.kind or KINDS))
         case _:
             compare(args.rounds, args.seconds, args.load)
 

@@ -7,7 +7,7 @@ hears everybody.
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import pairwise
@@ -46,9 +46,13 @@ class Row:
     together_s: float = 0.0
 
 
-def faults(seconds: float, seed: int) -> bool:
-    """Make faults for so long, and print the table. Returns whether there never were two owners, nor anything lost."""
-    rows = {kind: Row() for kind in KINDS}
+def faults(seconds: float, seed: int, kinds: Collection[str]) -> bool:
+    """Make faults of these kinds for so long, and print the table.
+
+    Returns:
+        Whether there never were two owners, nor anything lost.
+    """
+    rows = {kind: Row() for kind in kinds}
     overlaps, problems, moves = trio.run(_make_faults, rows, seconds, random.Random(seed))
     print(f"seed {seed}")
     print(f"{'':>24}" + "".join(f"{each.name:>12}" for each in fields(Row)))
@@ -65,10 +69,10 @@ def faults(seconds: float, seed: int) -> bool:
 async def _make_faults(rows: dict[str, Row], seconds: float, chance: random.Random) -> tuple[int, list[str], int]:
     async with open_scene() as scene:
         until_s = trio.current_time() + seconds
-        kinds: list[str] = []
+        next_kinds: list[str] = []
         while trio.current_time() < until_s:
-            kinds = kinds or chance.sample(list(KINDS), len(KINDS))
-            kind = kinds.pop()
+            next_kinds = next_kinds or chance.sample(list(rows), len(rows))
+            kind = next_kinds.pop()
             await trio.sleep(chance.uniform(*CALM_S))
             word = f"{kind} {rows[kind].tries}"
             try:
