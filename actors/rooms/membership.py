@@ -63,6 +63,8 @@ class RoomMembership(Hooks):
             batch.begin(connection, make_error(wrong))
             batch.dismiss(connection, Closing(CloseCode.POLICY, wrong.code))
             return
+        if self._needs_place(join.member.member_id):  # who is here comes before who may come back
+            self._handle_leave(self.roster.drop_oldest_wait(), batch)
         if join.tempo is not None and not len(self.roster):
             self.memory.transport = begin_transport(self.memory.transport, join.tempo)
         event = self.roster.join(member, connection, join.person)
@@ -121,16 +123,17 @@ class RoomMembership(Hooks):
         member_id = join.member.member_id
         if self._check_taken(member_id, join.person, batch):
             raise InvalidInput("Somebody else is in this room by that memberId.", code="member_taken")
-        if 0 < self.context.max_members <= len(self.roster) and member_id not in self.roster:
-            left = self.roster.drop_oldest_wait()  # who is here comes before who may come back
-            if left is None:
-                raise InvalidInput("This room is full.", code="room_full")
-            self._handle_leave(left, batch)
+        if self._needs_place(member_id) and not self.roster.is_waiting:
+            raise InvalidInput("This room is full.", code="room_full")
         if self.roster.record_takeover(member_id, self.context.now_s()):
             raise InvalidInput(
                 "Two of your connections take this memberId from each other. Close one, and try again in two minutes.",
                 code="seat_contested",
             )
+
+    def _needs_place(self, member_id: MemberId) -> bool:
+        """Whether the room is full for this member."""
+        return 0 < self.context.max_members <= len(self.roster) and member_id not in self.roster
 
     def _check_presence(self, wanted: Member) -> Member:
         """Ask the hook how to show a member. A member who is here keeps their name when the new one is refused.

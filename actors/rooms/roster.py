@@ -92,6 +92,11 @@ class Roster:
         """Whether anybody here is connected, or waited for."""
         return bool(self._by_connection or self._waits)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anybody is waited for."""
+        return bool(self._waits)
+
     def seat_of(self, connection: ConnectionHandle) -> Seat | None:
         """The seat that `connection` holds."""
         return self._by_connection.get(connection)

@@ -5,6 +5,8 @@ from typing import Final
 from omnisonic.actors.rooms.mailbox import DropLeasesOf, Expire, Join, Leave, Mail, PutLease, Remove
 from omnisonic.actors.rooms.roster import NOTICE_S, WAITS, Roster
 from omnisonic.actors.rooms.seat import PENDING_MESSAGES
+from omnisonic.actors.rooms.state import RoomState
+from omnisonic.models import Member
 from tests.actors.handles import FakeConnection, Setting, member, sent, text
 from tests.actors.room_stage import Stage
 
@@ -125,6 +127,21 @@ def test_a_full_room_prefers_who_is_there_to_who_may_come_back() -> None:
     assert [each.member_id for each in stage.shown()] == ["bob", "cy", "dan"]
     connect(stage, "eve")
     assert connect(stage, "fay").types() == ["error"]
+
+
+def test_who_is_refused_takes_nobodys_place() -> None:
+    """The room is full, but for one who may come back. A name that it does not let in costs them nothing."""
+
+    class Choosy(RoomState):
+        def on_presence(self, wanted: Member, before: Member | None) -> Member | None:
+            return None if wanted.member_id == "eve" else wanted
+
+    stage = Stage("ada", "bob", room_class=Choosy, setting=Setting(grace_s=GRACE_S), max_members=2)
+    break_connection(stage, "ada")
+    (error,) = connect(stage, "eve").received()
+    assert error["payload"]["code"] == "name_refused"
+    assert connect(stage, "ada").types() == ["welcome"]
+    assert [each.member_id for each in stage.shown()] == ["ada", "bob"]
 
 
 def test_an_operator_removes_who_is_waited_for() -> None:
