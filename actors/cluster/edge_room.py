@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from omnisonic.actors.cluster.edge_context import EdgeContext
 from omnisonic.actors.cluster.entry_window import entry_limit, entry_size
-from omnisonic.actors.cluster.moving import join_mail, transfer
+from omnisonic.actors.cluster.moving import join_mail, pass_on, transfer
 from omnisonic.actors.cluster.shared_view import SharedView
 from omnisonic.actors.cluster.tail import Tail
 from omnisonic.actors.cluster.untaken import Untaken
@@ -255,7 +255,7 @@ class EdgeRoom:
             self.tell(mail)
         self.is_paused = is_paused and bool(self._members)  # nobody would tell that it is heard again
         for messages in untaken:
-            self.offer(messages)
+            pass_on(messages, self)
         waiting.queue = deque(mail for mail in waiting.queue if not isinstance(mail, Join))
         transfer(waiting, self)
 
@@ -270,7 +270,7 @@ class EdgeRoom:
             connection.move(room)
             room.tell(join)
         for messages in self.untaken.take_all():
-            room.offer(messages)
+            pass_on(messages, room)
         waiting, self._waiting = self._waiting, Mailbox()
         transfer(waiting, room)
 

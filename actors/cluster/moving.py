@@ -6,7 +6,7 @@ said and nobody has handled goes with it.
 
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.rooms.actor import RoomActor
-from omnisonic.actors.rooms.mailbox import ChangeRole, ClientMessages, Join, Leave, Mailbox
+from omnisonic.actors.rooms.mailbox import ChangeRole, ClientMessages, Join, Leave, Mailbox, busy_frames
 from omnisonic.actors.rooms.port import RoomPort
 
 
@@ -26,11 +26,17 @@ def transfer(mailbox: Mailbox, room: RoomPort) -> None:
         ):
             continue
         if isinstance(mail, ClientMessages):
-            room.offer(mail)
+            pass_on(mail, room)
         else:
             if isinstance(mail, Join):
                 mail.connection.move(room)
             room.tell(mail)
+
+
+def pass_on(messages: ClientMessages, room: RoomPort) -> None:
+    """Give what a connection to this gateway has said to `room`. Its sender is told when there is no place for it."""
+    if not room.offer(messages):
+        messages.connection.push(busy_frames(messages.frames))
 
 
 def move_members(actor: RoomActor, room: RoomPort) -> None:

@@ -12,9 +12,8 @@ from typing import Protocol
 
 from omnisonic.actors.cluster.links import PeerLinks
 from omnisonic.actors.cluster.remote_members import PeerMembers, RemoteConnection, RoomOfPeers
-from omnisonic.actors.connections.socket_connection import ROOM_BUSY
 from omnisonic.actors.rooms.actor import RoomActor
-from omnisonic.actors.rooms.mailbox import ChangeRole, ClientMessages, Join
+from omnisonic.actors.rooms.mailbox import ChangeRole, ClientMessages, Join, busy_frames
 from omnisonic.actors.rooms.registry import Registry
 from omnisonic.actors.sync.room_seats import LOST, MOVED_S
 from omnisonic.models import RoomId
@@ -112,7 +111,7 @@ class OwnedRooms:
             return  # it was closed here, and the peer does not know it yet
         size = sum(len(payload) for _, payload in message.frames)
         if not group.actor.offer(ClientMessages(connection, message.frames, size)):
-            connection.push(ROOM_BUSY)
+            connection.push(busy_frames(message.frames))
 
     def drop_peer(self, peer: str) -> None:
         """The link with the peer was reset: its members come back, or are gone."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from omnisonic.actors.connections.connection import LOST, Connection, ConnectionOwner
 from omnisonic.actors.connections.send_buffer import SendBuffer
-from omnisonic.actors.rooms.mailbox import ClientMessages
+from omnisonic.actors.rooms.mailbox import ClientMessages, busy_frames
 from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
 from omnisonic.wire.frames import CLOSE, PING, PONG, Frame, frame
@@ -29,7 +29,6 @@ REPLAY_S: Final = 10.0
 """For a member who comes back, to read what they have missed."""
 COST_BYTES: Final = 4096
 """A message costs one, and one more for each of these bytes: a long message is more work for everyone."""
-ROOM_BUSY: Final = messages.error_frame("room_busy", "This room has more to do than it can; say it again later.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +91,11 @@ class SocketConnection(Connection):
         if actor is None:
             pass  # closing: only the client's own close still matters
         elif full_at_s - now_s > rate.burst_s:
-            self._refuse_over_rate(full_at_s - now_s > 2 * rate.burst_s)
+            self._refuse_over_rate(frames, full_at_s - now_s > 2 * rate.burst_s)
         elif frames:
             self._limited = False
             if not actor.offer(ClientMessages(self, frames, len(data))):
-                self._refuse_busy()
+                self.push(busy_frames(frames))
         if unparsed and self._actor is not None:
             self._enter_slow_path(unparsed)
         if controls:
@@ -111,15 +110,14 @@ class SocketConnection(Connection):
         if not self._ended:
             self._owner.on_unfinished(self, size, is_new=is_new)
 
-    def _refuse_busy(self) -> None:
-        self.push(ROOM_BUSY)
-
-    def _refuse_over_rate(self, far: bool) -> None:
+    def _refuse_over_rate(self, frames: list[Frame], far: bool) -> None:
         if far:
             self.close(Closing(CloseCode.RATE_LIMIT, "sending faster than allowed"))
-        elif not self._limited:
-            self._limited = True
-            self.push(messages.error_frame("rate_limited", "You send faster than allowed: this message was dropped."))
+            return
+        sentence = "You send faster than allowed: this message was dropped."
+        if errors := messages.drop_frames("rate_limited", sentence, frames, is_told=self._limited):
+            self.push(errors)
+        self._limited = True
 
     def _handle_control(self, controls: list[Frame]) -> None:
         for opcode, payload in controls:
@@ -148,8 +146,9 @@ class SocketConnection(Connection):
 
     def receive_message(self, opcode: int, payload: bytes) -> None:
         """Handle a message that came through the slow path."""
-        if self._actor is not None and not self._actor.offer(ClientMessages(self, [(opcode, payload)], len(payload))):
-            self._refuse_busy()
+        frames = [(opcode, payload)]
+        if self._actor is not None and not self._actor.offer(ClientMessages(self, frames, len(payload))):
+            self.push(busy_frames(frames))
         self._splitter.complete_unparsed()
         self._note_unfinished(is_new=True)
 

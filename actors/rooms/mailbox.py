@@ -10,7 +10,7 @@ taken out, the rest is put back in front. Shutdown: what is left is dropped with
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import length_hint
 from typing import Final, NamedTuple, TypeAlias
@@ -23,7 +23,7 @@ from omnisonic.stores.bus.events import Reply
 from omnisonic.studio.messages import Kept
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import Frame
-from omnisonic.wire.messages import Envelope
+from omnisonic.wire.messages import Envelope, drop_frames
 from omnisonic.wire.recovery import Position
 from omnisonic.wire.transport import Tempo
 
@@ -257,3 +257,8 @@ class Mailbox:
             self.frames += len(rest)
             self.size += left.size
             self.queue.appendleft(left)
+
+
+def busy_frames(frames: Sequence[Frame]) -> bytes:
+    """What the sender of messages gets that a mailbox did not take."""
+    return drop_frames("room_busy", "This room has more to do than it can; say it again later.", frames)

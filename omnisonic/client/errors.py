@@ -61,7 +61,7 @@ class NotTaken(OmnisonicError):
 
     Attributes:
         code: The server's code (docs/realtime.md, "Errors"): the message was not relayed, and nothing has changed. The
-            code `no_answer` means that nobody knows.
+            code `no_answer` means that nobody knows. With `rate_limited` and `room_busy` you can ask again later.
         message: A sentence that says why.
         version: The version that the key has, with the code `state_conflict`; 0 when it is not there. Otherwise None.
 

@@ -9,12 +9,15 @@ Overload: bounded by the tasks of the program that wait. Shutdown: `fail_all`.
 
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from omnisonic.client.backend import Event
 from omnisonic.client.connection import Connection, OutgoingMessage, encode_message
 from omnisonic.client.errors import Closed, NotTaken
 from omnisonic.models import MemberId
+
+DROPPED: Final = frozenset({"rate_limited", "room_busy"})
+"""The codes of messages that were dropped before anybody looked whether they were accepted earlier."""
 
 
 class PendingRequest:
@@ -24,18 +27,20 @@ class PendingRequest:
         id: The `id` of the message.
         text: The message as it is sent, each time.
         connection: Where it was sent last; None when it was not sent to whoever answers there now.
+        sent: How often it was sent.
         done: Set when it is answered, or never will be.
         offset: The offset in the `ack`.
         version: The version in the `ack` of a `state.set`.
         error: Why there is no `ack`.
     """
 
-    __slots__ = ("connection", "done", "error", "id", "offset", "text", "version")
+    __slots__ = ("connection", "done", "error", "id", "offset", "sent", "text", "version")
 
     def __init__(self, id_: str, text: bytes, done: Event) -> None:
         self.id = id_
         self.text = text
         self.connection: Connection | None = None
+        self.sent = 0
         self.done = done
         self.offset = 0
         self.version: int | None = None
@@ -91,6 +96,8 @@ class PendingRequests:
         if type_ == "ack":
             request.offset = int(payload.get("offset", 0))
             request.version = version
+        elif request.sent > 1 and payload.get("code") in DROPPED:
+            request.error = NotTaken("no_answer", "The room had too much to do to say whether it has this message.")
         else:
             request.error = NotTaken(str(payload.get("code", "")), str(payload.get("message", "")), version=version)
         request.done.set()

@@ -189,6 +189,7 @@ class Reconnector:
 
     async def _send_request(self, request: PendingRequest, connection: Connection) -> None:
         request.connection = connection
+        request.sent += 1
         with suppress(ConnectionBroken):  # then it is sent on the next one
             await connection.send(TEXT, request.text)
 

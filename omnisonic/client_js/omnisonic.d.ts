@@ -462,7 +462,8 @@ export class Closed extends OmnisonicError {
 /**
  * The room did not accept a message.
  *
- * `code` is the server's: the message was not relayed, and nothing has changed. With `no_answer` nobody knows.
+ * `code` is the server's: the message was not relayed, and nothing has changed. With `no_answer` nobody knows. With
+ * `rate_limited` and `room_busy` you can ask again later.
  */
 export class NotTaken extends OmnisonicError {
   constructor(code: string, message: string, options?: { version?: number | null; cause?: unknown });

@@ -533,6 +533,9 @@ function isSameMember(one, other) {
 
 // --- Pending requests ------------------------------------------------------------------------------------------------
 
+// The codes of messages that were dropped before anybody looked whether they were accepted earlier.
+const DROPPED = new Set(["rate_limited", "room_busy"]);
+
 // A message that is not answered when its connection ends is sent again on the next one, with the same id and the same
 // content: the room says it once. It is also sent again when another `welcome` comes on an open connection.
 class PendingRequests {
@@ -542,7 +545,7 @@ class PendingRequests {
 
   add({ type, payload, to, id = `${this.#run}-${(this.#last += 1)}`, keep, timeoutMs }) {
     if (this.#pending.has(id)) throw new InvalidInput("invalid_message", `A message with the id ${id} waits for its answer.`);
-    const request = { id, text: encodeMessage({ type, payload, to, id, keep }), connection: null };
+    const request = { id, text: encodeMessage({ type, payload, to, id, keep }), connection: null, sent: 0 };
     request.answer = new Promise((resolve, reject) => Object.assign(request, { resolve, reject }));
     request.timer = setTimeout(() => {
       this.#pending.delete(id);
@@ -574,7 +577,10 @@ class PendingRequests {
     clearTimeout(request.timer);
     const { code, message, version = null } = payload;
     if (type === "ack") request.resolve(payload);
-    else request.reject(new NotTaken(String(code), String(message), { version }));
+    else if (request.sent > 1 && DROPPED.has(code)) {
+      const sentence = "The room had too much to do to say whether it has this message.";
+      request.reject(new NotTaken("no_answer", sentence));
+    } else request.reject(new NotTaken(String(code), String(message), { version }));
     return true;
   }
 
@@ -1273,6 +1279,7 @@ class Reconnector {
   #sendRequest(request) {
     if (!this.#view.pending.has(request) || request.connection === this.#connection) return;
     request.connection = this.#connection;
+    request.sent += 1;
     this.#connection.send(request.text);
   }
 

@@ -288,6 +288,18 @@ def error_frame(code: str, message: str, reply_id: ReplyId | None = None, versio
     return _message(b"error", _encode(Error(code, message, reply_id, version)))
 
 
+def drop_frames(code: str, message: str, frames: Sequence[Frame], *, is_told: bool = False) -> bytes:
+    """An `error` for each of these messages that has an `id`, and one for the others: all of them are dropped.
+
+    `is_told`: the sender knows about messages without an `id`.
+    """
+    ids = [read_reply_id(each) for each in frames]
+    errors = [error_frame(code, message, reply_id) for reply_id in ids if reply_id is not None]
+    if not is_told and len(errors) < max(1, len(ids)):
+        errors.append(error_frame(code, message))
+    return b"".join(errors)
+
+
 def refusal_frame(error: msgspec.DecodeError | InvalidInput, text: bytes) -> bytes:
     """`error` for the message `text`, from what `decode`, `decode_long` or `parse_json` raised.
 

@@ -114,9 +114,14 @@ class Stage:
                 return bytes(reported)
             reported += data
 
+    def answers(self) -> list[tuple[Any, Any]]:
+        """The codes of the errors the client was sent since the last look, each with its `id`."""
+        payloads = [message["payload"] for message in read_messages(self.reported())]
+        return [(payload["code"], payload.get("id")) for payload in payloads]
+
     def errors(self) -> list[Any]:
         """The codes of the errors the client was sent since the last look."""
-        return [message["payload"]["code"] for message in read_messages(self.reported())]
+        return [code for code, _ in self.answers()]
 
     def close(self) -> None:
         self.connection.end("left")

@@ -175,6 +175,34 @@ async def test_a_question_whose_time_is_over_is_not_sent_again(client: Client) -
     assert b'"now"' in heard[0]
 
 
+@pytest.mark.parametrize("code", ["rate_limited", "room_busy"])
+async def test_a_message_that_is_dropped_when_it_is_sent_again_may_have_been_taken(client: Client, code: str) -> None:
+    """Nobody looked whether it was. One that was sent once was not taken, and the program is told why."""
+
+    async def drops(peer: Peer) -> None:
+        id_ = (await peer.receive_text("note")).partition(b'"id":')[2].rstrip(b"}")
+        await peer.tell(b'{"type":"error","payload":{"code":"%b","message":"No.","id":%b}}' % (code.encode(), id_))
+
+    async def loses(peer: Peer) -> None:
+        await peer.welcome()
+        await drops(peer)
+        await peer.receive_text("note")
+        await peer.stream.aclose()
+
+    async def again(peer: Peer) -> None:
+        await peer.welcome()
+        await drops(peer)
+        await peer.rest()
+
+    async with scripted(loses, again) as url, client.hasty(url) as room:
+        codes = []
+        for number in range(2):
+            with pytest.raises(omnisonic.NotTaken) as problem:
+                await room.ask("note", number)
+            codes.append(problem.value.code)
+    assert codes == [code, "no_answer"]
+
+
 async def test_whoever_is_cut_off_gets_what_they_have_missed(client: Client) -> None:
     """In order, once each, with the numbers that the others saw; one's own are left out, and so is a gap."""
     async with (

@@ -176,6 +176,35 @@ async def test_a_question_whose_time_is_over_is_not_sent_again() -> None:
     assert [json.loads(text)["payload"] for text in heard] == ["asked", "said"]
 
 
+@pytest.mark.parametrize("code", ["rate_limited", "room_busy"])
+async def test_a_message_that_is_dropped_when_it_is_sent_again_may_have_been_taken(code: str) -> None:
+    """Nobody looked whether it was. One that was sent once was not taken, and the program is told why."""
+
+    async def drops(peer: Peer) -> None:
+        id_ = id_of(await peer.receive_text("note"))
+        await peer.tell(b'{"type":"error","payload":{"code":"%b","message":"No.","id":%b}}' % (code.encode(), id_))
+
+    async def loses(peer: Peer) -> None:
+        await peer.welcome()
+        await drops(peer)
+        await peer.receive_text("note")
+        await peer.close(1011)
+        await peer.rest()
+
+    async def again(peer: Peer) -> None:
+        await peer.welcome()
+        await drops(peer)
+        await peer.rest()
+
+    async with scripted(loses, again) as url, jam(url) as room:
+        codes = []
+        for number in range(2):
+            with pytest.raises(Thrown) as problem:
+                await room.call("ask", "note", number)
+            codes.append(problem.value.code)
+    assert codes == [code, "no_answer"]
+
+
 async def test_a_program_that_names_its_message_can_send_it_again_in_another_membership() -> None:
     """Under the same id. The answer says which count the offset is of; a message that waits is not asked twice."""
     received = trio.Event()

@@ -8,11 +8,12 @@ from omnisonic.actors.cluster.edge_context import EdgeContext
 from omnisonic.actors.cluster.edge_room import EdgeRoom
 from omnisonic.actors.cluster.entry_window import ENTERING, STUCK_S, WINDOW_BYTES, EntryWindow
 from omnisonic.actors.connections.connection import Connection
-from omnisonic.actors.rooms.mailbox import ClientMessages, Join, Leave
+from omnisonic.actors.rooms.mailbox import DATA_FRAMES, ClientMessages, Control, Join, Leave
 from omnisonic.models import Member
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import TEXT
 from omnisonic.wire.peer_messages import EdgeJoin, EdgeLeave, EdgeSaid, OwnerTurn, PeerMessage
+from tests.actors.handles import read_messages
 
 MEMBERS = 30
 
@@ -63,6 +64,18 @@ class Owner:
         """Whose messages of this kind came, in their order."""
         names = {each.conn: each.member.member_id for each in self.sent if isinstance(each, EdgeJoin)}
         return [names[each.conn] for each in self.sent if isinstance(each, kind)]
+
+
+class FullRoom:
+    """A room that takes no messages."""
+
+    room_id = "jam"
+
+    def tell(self, mail: Control) -> None:
+        pass
+
+    def offer(self, messages: ClientMessages) -> bool:
+        return False
 
 
 @pytest.fixture
@@ -129,6 +142,29 @@ def test_all_enter_again_a_few_at_a_time(owner: Owner, edge: EdgeRoom) -> None:
     assert owner.most == ENTERING
     assert sorted(owner.of(EdgeJoin)) == sorted(f"member{number}" for number in range(MEMBERS))
     assert len(edge) == MEMBERS
+
+
+@pytest.mark.parametrize("goes_on", ["there", "elsewhere", "here"])
+def test_what_waited_and_finds_no_place_is_not_lost_in_silence(owner: Owner, edge: EdgeRoom, goes_on: str) -> None:
+    """The members have said as much as an owner is sent, and then as much as waits, when the room goes on."""
+    ada = Silent("ada")
+    edge.tell(Join(ada, Member("ada", "ada")))
+    edge.take_turn(owner.turn(), 0.0)
+    ada.pushed.clear()
+    assert edge.offer(ClientMessages(ada, [(TEXT, b"{}")] * DATA_FRAMES, 2 * DATA_FRAMES))
+    edge.is_paused = True
+    assert edge.offer(ClientMessages(ada, [(TEXT, b'{"type":"note","id":"a"}')], 24))
+    match goes_on:
+        case "there":
+            edge.resume()
+        case "elsewhere":
+            edge.untaken.confirm(0, is_last=True)
+            edge.join_again("the next owner")
+        case "here":
+            edge.untaken.confirm(0, is_last=True)
+            edge.move(FullRoom())
+    answers = [message["payload"] for message in read_messages(b"".join(ada.pushed))]
+    assert ("room_busy", "a") in [(answer["code"], answer.get("id")) for answer in answers]
 
 
 def test_members_who_get_much_enter_one_after_another(owner: Owner, edge: EdgeRoom) -> None:

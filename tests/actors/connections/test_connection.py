@@ -95,14 +95,14 @@ def test_who_is_too_slow_gets_the_frame_that_was_begun_and_the_close(stage: Stag
 
 
 def test_a_message_that_a_room_cannot_take_is_not_lost_in_silence(stage: Stage) -> None:
-    """Its sender is told `room_busy`, whichever way the message came, and stays."""
+    """Its sender is told `room_busy`, whichever way the message came, with its `id`, and stays."""
     for _ in range(DATA_FRAMES // 1024):
         stage.send(NOTE * 1024)
     assert (stage.taken, stage.errors()) == (DATA_FRAMES, [])
     stage.send(NOTE)
     assert stage.errors() == ["room_busy"]
-    stage.connection.receive_message(TEXT, b'{"type":"note"}')
-    assert stage.errors() == ["room_busy"]
+    stage.connection.receive_message(TEXT, b'{"type":"note","id":7}')
+    assert stage.answers() == [("room_busy", 7)]
     assert stage.taken == DATA_FRAMES
     assert stage.connection.is_open
 

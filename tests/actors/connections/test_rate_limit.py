@@ -17,6 +17,11 @@ NOTE = ClientFrame(FIN | TEXT, b'{"type":"note"}').encode()
 PER_S, BURST = 10.0, 5
 
 
+def named(id_: str) -> bytes:
+    """A message with this id, as a client sends it."""
+    return ClientFrame(FIN | TEXT, b'{"type":"note","id":"%b"}' % id_.encode()).encode()
+
+
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Ten messages a second, five at once."""
@@ -32,6 +37,23 @@ def test_a_burst_is_free_and_more_is_told_once(stage: Stage) -> None:
     stage.send(NOTE, 3)
     assert (stage.taken, stage.errors()) == (BURST, ["rate_limited"])
     assert stage.connection.is_open
+
+
+def test_the_sender_hears_of_each_dropped_message_that_has_an_id(stage: Stage) -> None:
+    """Somebody waits for its answer. One error without an id is for all others, and comes once."""
+    stage.send(NOTE, BURST)
+    stage.send(named("a") + NOTE + NOTE)
+    assert stage.answers() == [("rate_limited", "a"), ("rate_limited", None)]
+    stage.send(NOTE + named("b"))
+    assert stage.answers() == [("rate_limited", "b")]
+    assert stage.taken == BURST
+
+
+def test_who_waits_for_all_answers_gets_no_other_error(stage: Stage) -> None:
+    """What is told by its id is told."""
+    stage.send(NOTE, BURST)
+    stage.send(named("a") + named("b"))
+    assert stage.answers() == [("rate_limited", "a"), ("rate_limited", "b")]
 
 
 def test_who_slows_down_is_heard_again(stage: Stage) -> None:
