@@ -22,13 +22,21 @@ SLOTS: Final = 18
 
 
 class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A message that was accepted."""
+    """A message that was accepted.
+
+    `written_id`: its `id`. MessagePack has no number over 64 bits: such a one is a list with its digits.
+    """
 
     sender: MemberId
-    id: ReplyId
+    written_id: str | int | tuple[str]
     offset: int
     checksum: int
     version: int | None = None
+
+    @property
+    def id(self) -> ReplyId:
+        """The `id` of the message."""
+        return int(self.written_id[0]) if isinstance(self.written_id, tuple) else self.written_id
 
 
 class _Slot(msgspec.Struct, array_like=True, frozen=True):
@@ -63,7 +71,10 @@ def slots_since(memory: RoomMemory, written: int | None, *, is_last: bool) -> di
 
 
 def _entry(key: MessageKey, accepted: Accepted) -> _Entry:
-    return _Entry(key[0], key[1], accepted.offset, accepted.checksum, accepted.version)
+    sender, id_ = key
+    is_long = isinstance(id_, int) and not -(1 << 63) <= id_ < 1 << 63
+    written_id = (str(id_),) if is_long else id_
+    return _Entry(sender, written_id, accepted.offset, accepted.checksum, accepted.version)
 
 
 def read_slots(record: RoomRecord) -> list[_Slot]:

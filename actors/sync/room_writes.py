@@ -2,8 +2,8 @@
 
 Owned by the room memory writer (`omnisonic.actors.sync.room_memory`), which says when to write. One call is under way
 at a time. Overload: a call has at most `BATCH_ROOMS` rooms and about `BATCH_BYTES`; of rooms that were forgotten and
-still wait, the oldest are given up. Store unavailable: what was not written stays to be written. Crash: the same.
-Shutdown: `is_closing` makes every write a release.
+still wait, the oldest are given up. Store unavailable: what was not written stays to be written. Crash: the same; a
+room that cannot be written costs no other room its record. Shutdown: `is_closing` makes every write a release.
 """
 
 import logging
@@ -39,6 +39,7 @@ class SavedRoom:
         is_loading: Its record is being read, and nothing is written yet.
         follows_write: When it was made, the last write of a room of this name was under way.
         claimed_by: The owner under whose name it was claimed, where that may change.
+        is_unwritable: Its memory could not be written as a record, and the operator knows.
         kept_at_s: From when on, or later, the store keeps its record for `RECORD_TTL_S`: the last write or touch.
     """
 
@@ -49,6 +50,7 @@ class SavedRoom:
     is_loading: bool = False
     follows_write: bool = False
     claimed_by: str = ""
+    is_unwritable: bool = False
     kept_at_s: float = field(default_factory=trio.current_time)
 
 
@@ -201,7 +203,11 @@ class RoomWrites:
             if room not in self._changed_since_s or room.copy is None:
                 continue  # dropped while it was claimed, or replaced
             since_s = self._changed_since_s.pop(room)
-            write = self._make_write(room, BATCH_BYTES - size)
+            try:
+                write = self._make_write(room, BATCH_BYTES - size)
+            except Exception as fault:  # noqa: BLE001 - whatever is in one room, the others are written
+                self._note_unwritable(room, room.copy, fault)
+                write = None
             if write is not None:
                 writes[room], in_flight_since_s[room] = write, since_s
                 size += sum(map(len, write.values.values())) + sum(len(data) for _, data in write.blocks)
@@ -237,11 +243,19 @@ class RoomWrites:
             now_ms=self._now_ms(),
         )
 
+    def _note_unwritable(self, room: SavedRoom, copy: RoomCopy, fault: Exception) -> None:
+        """The memory of this room cannot be written as it is. Its next change is tried again."""
+        copy.invalidate()
+        if not room.is_unwritable:
+            room.is_unwritable = True
+            _log.error("memory.unwritable", extra={"room": room.room_id}, exc_info=fault)
+
     def _apply(self, room: SavedRoom, write: RoomWrite, outcome: Outcome) -> None:
         assert room.copy is not None
         match outcome:
             case Outcome.WRITTEN:
                 room.copy.confirm()
+                room.is_unwritable = False
                 room.kept_at_s = trio.current_time()
                 if not room.copy.is_complete:
                     self.mark(room)

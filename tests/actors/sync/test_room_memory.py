@@ -19,6 +19,7 @@ from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import Join, Leave
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.registry import EMPTY_S, Registry
+from omnisonic.actors.rooms.shared_state import StateValue
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
@@ -426,6 +427,32 @@ async def test_a_call_has_a_bounded_size(store: Shared, autojump_clock: MockCloc
             assert len(call) <= BATCH_ROOMS
             assert sum(len(data) for write in call for _, data in write.blocks) < BATCH_BYTES + 50_000
         assert all([await store.record(room) for room in rooms])
+
+
+async def test_a_room_that_cannot_be_written_costs_no_other_its_record(
+    store: Shared, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The operator hears of it once; the room goes on, and is written again when it can be."""
+    async with running(store) as run:
+        for room in ("jam", "other"):
+            run.enter(room=room)
+        await run.settled()
+        state = run.actor().memory.shared_state
+        state.restore({"song": StateValue("not bytes, nor text \ud800", 1, None)}, 1)  # type: ignore[arg-type]
+        for _ in range(2):
+            run.say()
+            run.say(room="other")
+            await run.settled()
+        record = await store.record("other")
+        assert record is not None
+        assert [record.getMessage() for record in caplog.records].count("memory.unwritable") == 1
+        state.restore({}, 2)
+        before = len(store.writes)
+        run.say()
+        await run.settled()
+        assert [write.room_id for call in store.writes[before:] for write in call] == ["jam"]
+        await run.writer.release_all()
+        assert run.writer.lag_s == 0
 
 
 async def test_a_room_that_another_gateway_claims_is_written_no_more(

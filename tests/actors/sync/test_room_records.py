@@ -283,6 +283,17 @@ def test_all_accepted_messages_come_back_however_they_were_written() -> None:
     assert len(after.acknowledged) == ACKNOWLEDGED
 
 
+@pytest.mark.parametrize("id_", ["", "1", 0, -1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**127, -(10**127)])
+def test_every_id_that_a_client_may_choose_comes_back(id_: str | int) -> None:
+    """A number may be longer than any that MessagePack has."""
+    saved = new()
+    said(saved.memory)
+    message = Envelope("note", msgspec.Raw(b"1"), None, id_)
+    saved.memory.acknowledged.add("ada", message, 1)
+    assert saved.write(is_release=True)
+    assert saved.next_run().memory.acknowledged.find("ada", message) == 1
+
+
 def test_the_last_messages_of_who_was_silent_for_long_move_with_the_room() -> None:
     """What others have said since has overwritten them in the record. When nothing more is said, it is not written."""
     saved = new()
