@@ -18,7 +18,7 @@ def refuse_listener() -> InvalidInput:
 
 
 def check_listener(envelope: Envelope, member_id: MemberId, shared: SharedState) -> None:
-    """Check a listener's `state.set` or `transport.set`: they have ephemeral keys of their own, and nothing else.
+    """Check a listener's `state.set` or `transport.set`: they have ephemeral keys of their name, and nothing else.
 
     Raises:
         InvalidInput: `listeners_change_nothing`; for a `state.set` also what `read_state_set` raises.
@@ -27,6 +27,7 @@ def check_listener(envelope: Envelope, member_id: MemberId, shared: SharedState)
         raise refuse_listener()
     wanted = read_state_set(envelope.payload)
     before = shared.get(wanted.key)
-    is_own = before is None or (before.ephemeral and before.by == member_id)
-    if not (wanted.ephemeral and is_own):
+    is_named = wanted.key.partition(".")[2] == member_id
+    is_free = before is None or (before.ephemeral and before.by == member_id)
+    if not (wanted.ephemeral and is_named and is_free):
         raise refuse_listener()

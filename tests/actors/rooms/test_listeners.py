@@ -50,10 +50,11 @@ def test_a_listener_changes_nothing_that_others_hear() -> None:
     stage.received()
     foreign = [set_("take", 4), set_("take", None), set_("new", 1), set_("take", 4, ephemeral=True)]
     foreign += [set_("ada", 2, ephemeral=True), set_("ada", None, ephemeral=True)]
+    foreign += [set_(key, 1, ephemeral=True) for key in ("click", "lee", "place.ada", "place.b.lee", "place.lee.")]
     stage.turn(sent(lee, PLAY, *foreign, (BINARY, b"\x90\x40\x7f")))
     assert stage.connections["ada"].received() == []
     errors = lee.received()
-    assert [error["payload"]["code"] for error in errors] == ["listeners_change_nothing"] * 8
+    assert [error["payload"]["code"] for error in errors] == ["listeners_change_nothing"] * 13
     assert errors[0]["payload"]["id"] == 1
     assert not stage.room.memory.transport.playing
 
