@@ -1,7 +1,8 @@
 """The room's transport: how a `transport.set` changes it. Pure (SPEC 5.2, DESIGN 7).
 
-A start, and a jump while it plays, take effect `START_MS` later, so that everybody hears of it before it begins. A
-change of tempo while it plays keeps the position. Nothing here has a timer.
+A start, and a jump while it plays, take effect `START_MS` later, so that everybody hears of it before it begins. When a
+member changes the tempo, the beat stays where it is. When the session's tempo is changed, the second stays: stems have
+their seconds, and what sounds goes on. Nothing here has a timer.
 """
 
 from math import isfinite
@@ -29,7 +30,7 @@ CLOCKS_APART_MS: Final = 1_000
 
 
 def change_transport(before: Transport, wanted: TransportSet, by: MemberId | None, now_ms: Milliseconds) -> Transport:
-    """The transport after `wanted`.
+    """The transport after `wanted`. `by`: the member who wants it; None when it comes from outside the room.
 
     Raises:
         InvalidInput: `invalid_transport`: a tempo, meter, position or loop out of its range, or nothing to change.
@@ -42,6 +43,8 @@ def change_transport(before: Transport, wanted: TransportSet, by: MemberId | Non
         time_ms = before.anchor_time
     if wanted.at_beat is not UNSET:
         beat = wanted.at_beat
+    elif by is None:
+        beat = _beat_of_second(before, beat, tempo_bpm)
     if playing and (not before.playing or wanted.at_beat is not UNSET):
         time_ms = now_ms + START_MS
     return Transport(
@@ -54,6 +57,14 @@ def change_transport(before: Transport, wanted: TransportSet, by: MemberId | Non
         before.version + 1,
         by,
     )
+
+
+def _beat_of_second(before: Transport, beat: float, tempo_bpm: float) -> float:
+    """The beat that has the second of `beat` in another tempo. What goes round in a loop stays in it."""
+    moved, loop = min(LAST_BEAT, beat * tempo_bpm / before.tempo_bpm), before.loop
+    if loop is None or beat >= loop.end_beat or moved < loop.end_beat:
+        return moved
+    return loop.start_beat + (moved - loop.end_beat) % (loop.end_beat - loop.start_beat)
 
 
 def begin_transport(kept: Transport, tempo: Tempo) -> Transport:

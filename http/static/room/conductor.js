@@ -185,18 +185,12 @@ export class Conductor extends EventTarget {
     this.#tell();
   }
 
-  // The session has another tempo or metre now. What sounds goes on where it is: seconds stay, beats move.
+  // The session has another tempo or metre now. What sounds goes on where it is: seconds stay, beats move. The room's
+  // transport follows by itself.
   setTempo({ tempoBpm, beatsPerBar }) {
-    if (tempoBpm === this.tempoBpm && beatsPerBar === this.beatsPerBar) return;
-    const { seconds } = this.position();
+    if (tempoBpm === this.#mine.tempoBpm && beatsPerBar === this.#mine.beatsPerBar) return;
     this.#mine = retuned(this.#mine, { tempoBpm, beatsPerBar }, performance.now());
-    if (!this.isTogether) {
-      this.#apply();
-    } else if (this.#rights.isOwner) {
-      // Of all in the room the owner's page says it: nobody else can have changed it.
-      const ahead_s = this.isPlaying ? (ROOM_LEAD_MS + (this.uncertaintyMs ?? 0)) / 1000 : 0;
-      this.#change({ tempoBpm, beatsPerBar, atBeat: beatsOf(seconds + ahead_s, tempoBpm) });
-    }
+    if (!this.isTogether) this.#apply();
     this.#tell();
   }
 

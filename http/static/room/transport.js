@@ -86,7 +86,12 @@ export function tenthsInWords(seconds) {
 // In another tempo or metre it sounds on where it is: its seconds stay, its beats are others.
 export function retuned(transport, { tempoBpm, beatsPerBar }, now_ms) {
   const beat = beatAt(transport, now_ms);
-  const anchorBeat = beatsOf(secondsOf(beat, transport.tempoBpm), tempoBpm);
+  const { loop } = transport;
+  let anchorBeat = beatsOf(secondsOf(beat, transport.tempoBpm), tempoBpm);
+  // What goes round in a loop stays in it.
+  if (loop && beat < loop.endBeat && anchorBeat >= loop.endBeat) {
+    anchorBeat = loop.startBeat + ((anchorBeat - loop.endBeat) % (loop.endBeat - loop.startBeat));
+  }
   const anchorTime = transport.playing ? Math.max(now_ms, transport.anchorTime) : now_ms;
   return { ...transport, tempoBpm, beatsPerBar, anchorBeat, anchorTime };
 }

@@ -55,6 +55,25 @@ def test_a_change_of_tempo_keeps_the_position() -> None:
     assert faster.beat_at(START_MS + 2_000) == 6.0
 
 
+def test_another_tempo_of_the_session_keeps_the_second() -> None:
+    """What sounds goes on: no start, no jump, also for what stands; what goes round in a loop stays in it."""
+    playing = change_transport(Transport(), TransportSet(playing=True, at_beat=118.0), "ada", 0)
+    assert playing.beat_at(START_MS + 1_000) == 120.0
+    slower = change_transport(playing, TransportSet(tempo_bpm=100.0, beats_per_bar=3), None, START_MS + 1_000)
+    assert (slower.anchor_beat, slower.anchor_time, slower.beats_per_bar) == (100.0, START_MS + 1_000, 3)
+    assert slower.beat_at(START_MS + 1_600) == 101.0
+    early = change_transport(playing, TransportSet(tempo_bpm=60.0), None, 10)
+    assert (early.anchor_beat, early.anchor_time) == (59.0, START_MS)
+    standing = change_transport(Transport(anchor_beat=8.0), TransportSet(tempo_bpm=60.0), None, 5)
+    assert (standing.playing, standing.beat_at(1_000)) == (False, 4.0)
+    last = change_transport(Transport(anchor_beat=LAST_BEAT), TransportSet(tempo_bpm=400.0), None, 5)
+    assert last.anchor_beat == LAST_BEAT
+    for beat, loop, wanted in [(7.0, Loop(4.0, 8.0), 6.0), (6.0, Loop(4.0, 16.0), 12.0), (9.0, Loop(4.0, 8.0), 18.0)]:
+        round_ = Transport(True, 120.0, 4, beat, 0.0, loop)
+        assert change_transport(round_, TransportSet(tempo_bpm=240.0), None, 0).anchor_beat == wanted
+    assert change_transport(slower, TransportSet(tempo_bpm=50.0, at_beat=8.0), None, 0).anchor_beat == 8.0
+
+
 def test_a_stop_keeps_where_it_was_and_a_start_goes_on_there() -> None:
     """150 ms later."""
     playing = change_transport(Transport(), TransportSet(playing=True), "ada", 0)

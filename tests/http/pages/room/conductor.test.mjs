@@ -135,6 +135,38 @@ test("in another tempo the seconds stay", () => {
   const playing = { ...STANDING, playing: true, anchorBeat: 8, anchorTime: 0 };
   const slower = retuned(playing, { tempoBpm: 60, beatsPerBar: 4 }, 1_000);
   assert.equal((beatAt(slower, 1_000) * 60) / 60, (beatAt(playing, 1_000) * 60) / 120);
+  const looping = { ...playing, anchorBeat: 5, loop: { startBeat: 4, endBeat: 8 } };
+  assert.equal(beatAt(retuned(looping, { tempoBpm: 240, beatsPerBar: 4 }, 1_000), 1_000), 6);
+});
+
+test("another tempo of the session jumps nowhere: the room keeps the second, and the page asks it for nothing", async () => {
+  const { conductor, player, room } = stage();
+  conductor.connected(room);
+  conductor.play();
+  await settled();
+  pass(ROOM_LEAD + 60_000);
+  const told = player.told.length;
+  const { version } = room.transport;
+  conductor.setTempo({ tempoBpm: 100, beatsPerBar: 3 });
+  await settled();
+  assert.equal(room.transport.version, version);
+  pass(40);
+  room.transport = { ...retuned(room.transport, { tempoBpm: 100, beatsPerBar: 3 }, room.serverTimeAt()), version: version + 1, by: null };
+  conductor.heard({ type: "transport.state", payload: room.transport });
+  assert.deepEqual(player.told.slice(told), []);
+  assert.deepEqual([conductor.tempoBpm, conductor.beatsPerBar], [100, 3]);
+  assert.ok(Math.abs(conductor.position().seconds - 60.04) < 1e-6);
+});
+
+test("another tempo of the session jumps nowhere for who listens alone", () => {
+  const { conductor, player } = stage();
+  conductor.locate(8);
+  conductor.play();
+  pass(1_060);
+  const told = player.told.length;
+  conductor.setTempo({ tempoBpm: 60, beatsPerBar: 4 });
+  assert.deepEqual(player.told.slice(told), []);
+  assert.equal(conductor.position().seconds, 5);
 });
 
 test("alone it plays from where it stands, and stops where it is", () => {

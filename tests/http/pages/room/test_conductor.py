@@ -11,7 +11,7 @@ pytestmark = needs_node
 
 PROGRAM: Final = Path(__file__).with_name("conductor.test.mjs")
 DEADLINE_S: Final = 60.0
-TESTS: Final = 17
+TESTS: Final = 19
 
 
 def test_the_conductor_keeps_its_promises_without_a_page() -> None:
