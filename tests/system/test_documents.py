@@ -235,7 +235,7 @@ def _error_codes(source: str) -> Iterator[str]:
         if not isinstance(call, ast.Call):
             continue
         called = ast.unparse(call.func).rpartition(".")[2]
-        reported = call.args[:1] if called in {"error_frame", "reject"} else []
+        reported = call.args[:1] if called in {"error_frame", "drop_frames", "reject"} else []
         is_error = called in {"InvalidInput", "__init__"}  # or a class of it
         reported += [keyword.value for keyword in call.keywords if is_error and keyword.arg == "code"]
         yield from (code.value for code in reported if isinstance(code, ast.Constant) and isinstance(code.value, str))
