@@ -19,6 +19,7 @@ from omnisonic.errors import OmnisonicError
 from omnisonic.process.cpu_priority import use_only_idle_time
 from omnisonic.process.cpu_starvation import is_cpu_starved
 from omnisonic.process.sandbox import EXIT_NOT_SANDBOXED
+from omnisonic.studio.attempts import Crashed
 from omnisonic.studio.media.sandboxed_process import DECODER_SIGNALS, bare_environment, kill, sandboxed_command
 from omnisonic.studio.uploads import Analysis
 
@@ -33,9 +34,13 @@ _decoder: msgspec.json.Decoder[Analysis | None] = msgspec.json.Decoder(Analysis 
 
 
 class CannotAnalyse(OmnisonicError):
-    """The file was not analysed, and the file is not to blame."""
+    """The file was not analysed, and nothing says that the file is to blame."""
 
     code = "cannot_listen"
+
+
+class AnalyserCrashed(CannotAnalyse, Crashed):
+    """The program failed: its installation is broken, somebody has killed it, or the file is to blame after all."""
 
 
 def probe_command() -> Sequence[str]:
@@ -64,7 +69,8 @@ async def analyse_file(
         The analysis; None when the file has no sound that can be decoded.
 
     Raises:
-        CannotAnalyse: The machine is too busy, has no sandbox, or the program failed.
+        CannotAnalyse: The machine is too busy, or has no sandbox.
+        AnalyserCrashed: The program failed.
         OSError: The process cannot be started.
     """
     output = await run_sandboxed(file, command(), within_s=within_s, at_idle_priority=at_idle_priority)
@@ -111,7 +117,7 @@ def _check_exit(output: bytes, exit_code: int) -> bytes:
     if exit_code == EXIT_NOT_SANDBOXED:
         raise CannotAnalyse(output.decode(errors="replace"))
     if exit_code != 0:
-        raise CannotAnalyse(f"Listening to a file ended with exit code {exit_code}. Try again.")
+        raise AnalyserCrashed(f"Listening to a file ended with exit code {exit_code}. Try again.")
     return output
 
 

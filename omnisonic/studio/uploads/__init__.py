@@ -160,11 +160,16 @@ class ReceivedFile(msgspec.Struct, frozen=True):
 
 
 class StoredUpload(msgspec.Struct, frozen=True):
-    """An upload and the key of its object. `trace` is that of the request that uploaded it; its analysis joins it."""
+    """An upload and the key of its object.
+
+    `trace` is that of the request that uploaded it; its analysis joins it. `tries` is how often it was taken from the
+    queue that it comes from, this time included.
+    """
 
     upload: Upload
     key: Key
     trace: Trace | None = None
+    tries: int = 0
 
     @property
     def label(self) -> Label:

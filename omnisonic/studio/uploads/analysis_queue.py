@@ -1,8 +1,8 @@
 """The queue of uploads that wait to be analysed, in the table `uploads` on Postgres.
 
 Several workers may take at once: each gets another upload. Overload: uploads wait in the table. Crash: an upload that
-was taken and not finished is taken again after `LEASE_S`, `TRIES` times in all; then it counts as having no sound. A
-database that does not answer: `Unavailable`. Shutdown: the owner of `Database` closes it.
+was taken and neither finished nor released is taken again after `LEASE_S`, `TRIES` times in all; then it counts as
+having no sound. A database that does not answer: `Unavailable`. Shutdown: the owner of `Database` closes it.
 """
 
 from datetime import timedelta
@@ -16,12 +16,14 @@ from omnisonic.studio.uploads import Analysis, StoredUpload
 from omnisonic.studio.uploads.peaks import FULL_SCALE
 from omnisonic.studio.uploads.upload_changes import stored_upload
 from omnisonic.studio.uploads.upload_statements import COLUMNS
-from omnisonic.studio.uploads.upload_turns import take_statement
+from omnisonic.studio.uploads.upload_turns import release_statement, take_statement
 
 LEASE_S: Final = 300
 TRIES: Final = 3
 
 _TAKE: Final = take_statement("analysis", turn="analysed_at")
+
+_RELEASE: Final = release_statement("analysis")
 
 _FINISH: Final = f"""
 -- $1 upload, $2 duration in seconds, $3 sample rate, $4 channels, $5 peaks, $6 warning: NULLs when there is no sound,
@@ -54,8 +56,12 @@ class AnalysisQueue:
         """Take the next upload for `LEASE_S`; None when none waits. Users take turns."""
         while row := await self._database.row(_TAKE, timedelta(seconds=LEASE_S), TRIES):
             if row["is_tried"]:
-                return msgspec.structs.replace(stored_upload(row), trace=row["trace"])
+                return msgspec.structs.replace(stored_upload(row), trace=row["trace"], tries=row["tries"])
         return None
+
+    async def release(self, taken: StoredUpload, after_s: float) -> None:
+        """Give back what was taken, to be taken again `after_s` from now. This try does not count."""
+        await self._database.row(_RELEASE, taken.upload.id, taken.tries, timedelta(seconds=after_s))
 
     async def finish(self, upload: Upload, analysis: Analysis | None) -> Upload | None:
         """Store the analysis; None means no sound.

@@ -3,13 +3,15 @@
 Each analysis is a span, `upload.analyse`, in the trace in which the file was uploaded.
 
 Overload: `AT_ONCE` files at a time; the others wait in the queue (`omnisonic.studio.uploads.analysis_queue`), which
-several workers may share. Crash, or a store that does not answer: the file is analysed again when its lease is over;
-while the storage does not answer, no others are taken. Shutdown: cancel at any time; the file is analysed again, too.
+several workers may share. A store that does not answer, or a machine that is too busy: the file is given back, and
+analysed again in a minute; while the storage does not answer, no others are taken. Crash: the file is analysed again
+when its lease is over. Shutdown: cancel at any time; the file is given back, too (`omnisonic.studio.attempts`).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
@@ -20,7 +22,9 @@ from omnisonic.models import Upload
 from omnisonic.observability.trace_context import continued
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.storage import NoSuchObject, Storage
+from omnisonic.studio.attempts import attempt
 from omnisonic.studio.job_loop import JobLoop
+from omnisonic.studio.media.analyser import CannotAnalyse
 from omnisonic.studio.uploads import Analysis, StoredUpload
 from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
 from omnisonic.studio.uploads.object_copy import copied_object
@@ -73,15 +77,18 @@ class AnalysisWorker:
         """Analyse the next upload in turn. False when none waits.
 
         Raises:
-            Unavailable, TimeoutError: A store does not answer; the upload is taken again later.
-            Exception: What `analyse` raises; the upload is taken again later.
+            Unavailable, TimeoutError: A store does not answer; the upload was given back.
+            CannotAnalyse, OSError: It cannot be analysed here; the same.
+            Exception: What else `analyse` raises; the upload is taken again when its lease is over.
         """
         stored = await self._queue.take()
         if stored is None:
             return False
         attributes: dict[str, AttributeValue] = {"upload": stored.upload.id, "bytes": stored.upload.file_size}
         with self._tracer.start_as_current_span("upload.analyse", continued(stored.trace), attributes=attributes):
-            changed = await self._queue.finish(stored.upload, await self._analyse_object(stored))
+            release = partial(self._queue.release, stored)
+            async with attempt(release, CannotAnalyse, not_released="analysis.not_released"):
+                changed = await self._queue.finish(stored.upload, await self._analyse_object(stored))
             if changed is not None:
                 await self._publish_change(changed)
         return True

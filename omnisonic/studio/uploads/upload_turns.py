@@ -1,4 +1,7 @@
-"""The next upload that waits for work in the background; users take turns (`omnisonic.studio.user_turns`)."""
+"""The next upload that waits for work in the background, and how it is given back.
+
+Users take turns (`omnisonic.studio.user_turns`).
+"""
 
 from omnisonic.studio.uploads.upload_statements import COLUMNS
 from omnisonic.studio.user_turns import next_in_turn
@@ -21,5 +24,21 @@ WITH {taken}
 UPDATE uploads AS upload
 SET {due} = CASE WHEN next.is_tried THEN now() + $1::interval END, {tries} = {tries} + 1
 FROM next WHERE upload.id = next.id
-RETURNING {COLUMNS}, upload.trace, next.is_tried
+RETURNING {COLUMNS}, upload.trace, {tries} AS tries, next.is_tried
+"""
+
+
+def release_statement(work: str) -> str:
+    """The SQL that gives back an upload that was taken: that it was tried does not count.
+
+    $1 is the upload, $2 its tries when it was taken, $3 how long it waits. Nothing happens when the work is done, or
+    when somebody else has taken the upload since.
+
+    Args:
+        work: As for `take_statement`.
+    """
+    due, tries = f"{work}_due_at", f"{work}_tries"
+    return f"""
+UPDATE uploads SET {due} = now() + $3::interval, {tries} = {tries} - 1
+WHERE id = $1 AND {tries} = $2 AND {due} IS NOT NULL
 """

@@ -161,6 +161,39 @@ async def tracks_of(url: str, *file_names: str) -> list[tuple[str, float]]:
         await connection.close()
 
 
+async def waiting_after(url: str, uploads: dict[str, tuple[int, bytes | None, bool]]) -> dict[str, int]:
+    """Make the database of version 17 with uploads in it, migrate it, and read the tries of those that wait.
+
+    Each upload has its tries, its peaks, and whether it waits.
+    """
+    known = known_migrations()
+    await migrate(url, known[:17])
+    connection = await connect(url)
+    try:
+        user = await connection.fetchval("INSERT INTO users (name) VALUES ('Ada') RETURNING id")
+        for name, (tries, peaks, waits) in uploads.items():
+            await connection.execute(
+                "INSERT INTO uploads (id, user_id, object_key, file_name, file_size, mime_type, sha256,"
+                " analysis_tries, peaks, analysis_due_at) VALUES (gen_random_uuid(), $1, gen_random_uuid(), $2, 1,"
+                " 'audio/wav', '', $3, $4, CASE WHEN $5 THEN now() END)",
+                user, name, tries, peaks, waits,
+            )  # fmt: skip
+        await migrate(url, known)
+        rows = await connection.fetch("SELECT file_name, analysis_tries FROM uploads WHERE analysis_due_at <= now()")
+        return {row["file_name"]: row["analysis_tries"] for row in rows}
+    finally:
+        await connection.close()
+
+
+def test_uploads_that_were_given_up_for_outages_wait_again(empty_url: str) -> None:
+    """Not those that were analysed, with sound or without, nor pictures."""
+    uploads = {
+        "given up": (4, None, False), "heard": (1, b"x", False), "heard late": (4, b"x", False),
+        "silent": (3, None, False), "picture": (0, None, False), "waits": (2, None, True),
+    }  # fmt: skip
+    assert blocking(waiting_after(empty_url, uploads)) == {"given up": 0, "waits": 2}
+
+
 def test_uploads_of_before_become_tracks(empty_url: str) -> None:
     """Each one of its own, in the order in which they came, named as a new one would be."""
     names = ["Bass DI.wav", "Take 1.2", "a.b.FLAC", ".wav", "x.7z", "W" * 200 + ".wav"]

@@ -13,7 +13,14 @@ from typing import BinaryIO, Final
 import msgspec
 import pytest
 
-from omnisonic.studio.media.analyser import ANALYSE_S, OUTPUT_BYTES, CannotAnalyse, analyse_file, probe_command
+from omnisonic.studio.media.analyser import (
+    ANALYSE_S,
+    OUTPUT_BYTES,
+    AnalyserCrashed,
+    CannotAnalyse,
+    analyse_file,
+    probe_command,
+)
 from omnisonic.studio.media.probe import analyse
 from omnisonic.studio.uploads import Analysis
 from tests.busy_processor import IN_SPARE_TIME, busy_processor
@@ -150,8 +157,8 @@ def test_too_much_output_is_no_analysis() -> None:
 
 @pytest.mark.parametrize("said", ["exit 1", "kill -KILL $$", "kill -TERM $$"])
 def test_what_is_not_the_files_fault_is_reported(said: str) -> None:
-    """A broken installation, and somebody who kills: the file can be analysed later."""
-    with pytest.raises(CannotAnalyse):
+    """A broken installation, and somebody who kills: the file can be analysed later, but not for ever."""
+    with pytest.raises(AnalyserCrashed):
         analyse_data(tone(), ("/bin/sh", "-c", said))
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from uuid import uuid4
@@ -17,6 +18,8 @@ from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.accounts.account_store import AccountStore
+from omnisonic.studio.attempts import AGAIN_S
+from omnisonic.studio.media.analyser import AnalyserCrashed, CannotAnalyse
 from omnisonic.studio.sessions.postgres import PostgresSessions
 from omnisonic.studio.uploads import (
     Analysis,
@@ -27,7 +30,7 @@ from omnisonic.studio.uploads import (
     ReceivedFile,
     StoredUpload,
 )
-from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
+from omnisonic.studio.uploads.analysis_queue import LEASE_S, TRIES, AnalysisQueue
 from omnisonic.studio.uploads.analysis_worker import AnalysisWorker
 from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.patience import patient_timeout
@@ -63,6 +66,7 @@ class Desk:
     uploads: UploadStore
     storage: LocalStorage
     queue: AnalysisQueue
+    database: Database
     reported: list[RoomSaid] = field(default_factory=list)
     listened_to: list[bytes] = field(default_factory=list)
 
@@ -75,6 +79,11 @@ class Desk:
         await self.storage.put(key, chunks(SOUND))
         received = ReceivedFile("a.wav", len(SOUND), mime_type, "00")
         return StoredUpload(await self.uploads.commit(self.login, upload, key, received, session=session), key)
+
+    async def time_passes(self, for_s: float) -> None:
+        """As if so many seconds had passed for what waits."""
+        later = timedelta(seconds=for_s)
+        await self.database.row("UPDATE uploads SET analysis_due_at = analysis_due_at - $1::interval", later)
 
     def listening(
         self, messages: Analysis | None = RECEIVED, *, meanwhile: Callable[[], Awaitable[object]] | None = None
@@ -102,7 +111,7 @@ async def desk_at(url: str, folder: Path) -> AsyncIterator[Desk]:
         accounts, sessions = AccountStore(database), PostgresSessions(database)
         login = login_id(await accounts.open_login(await accounts.register("ada@example.com", "x")))
         session = await sessions.create(login, "Jam")
-        yield Desk(login, session.id, UploadStore(database), storage, AnalysisQueue(database))
+        yield Desk(login, session.id, UploadStore(database), storage, AnalysisQueue(database), database)
     finally:
         await storage.aclose()
         await database.aclose()
@@ -197,6 +206,75 @@ def test_a_file_that_is_lost_has_no_sound(database_url: str, tmp_path: Path) -> 
             kept = await desk.upload()
             await desk.storage.delete(kept.key)
             assert await desk.listening().analyse_next()
+            with pytest.raises(NoPeaks):
+                await desk.uploads.peaks(desk.login, kept.upload.id)
+
+    within_deadline(run())
+
+
+@pytest.mark.parametrize("problem", [CannotAnalyse("The machine is too busy."), OSError(28, "No space left")])
+def test_outages_never_use_up_an_uploads_tries(problem: Exception, database_url: str, tmp_path: Path) -> None:
+    """However many there are, it is analysed after the last of them; meanwhile it waits a minute for the next try."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload()
+
+            async def fail() -> None:
+                raise problem
+
+            for _ in range(TRIES + 2):
+                with pytest.raises(type(problem)):
+                    await desk.listening(meanwhile=fail).analyse_next()
+                assert not await desk.listening().analyse_next()
+                with pytest.raises(PeaksPending):
+                    await desk.uploads.peaks(desk.login, kept.upload.id)
+                await desk.time_passes(AGAIN_S)
+            assert await desk.listening().analyse_next()
+            assert await desk.uploads.peaks(desk.login, kept.upload.id) == RECEIVED.peaks
+
+    within_deadline(run())
+
+
+def test_a_worker_that_is_stopped_gives_its_upload_back(database_url: str, tmp_path: Path) -> None:
+    """The next one takes it at once, and it has all its tries, however often workers are stopped."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload()
+            for _ in range(TRIES + 2):
+                begun = asyncio.Event()
+
+                async def hang(begun: asyncio.Event = begun) -> None:
+                    begun.set()
+                    await asyncio.Event().wait()
+
+                work = asyncio.create_task(desk.listening(meanwhile=hang).analyse_next())
+                await begun.wait()
+                work.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await work
+            assert await desk.listening().analyse_next()
+            assert await desk.uploads.peaks(desk.login, kept.upload.id) == RECEIVED.peaks
+
+    within_deadline(run())
+
+
+def test_a_file_that_crashes_the_analyser_is_given_up(database_url: str, tmp_path: Path) -> None:
+    """Else it would be analysed for ever."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            kept = await desk.upload()
+
+            async def crash() -> None:
+                raise AnalyserCrashed("Listening to a file ended with exit code -9.")
+
+            for _ in range(TRIES):
+                with pytest.raises(AnalyserCrashed):
+                    await desk.listening(meanwhile=crash).analyse_next()
+                await desk.time_passes(LEASE_S)
+            assert not await desk.listening().analyse_next()
             with pytest.raises(NoPeaks):
                 await desk.uploads.peaks(desk.login, kept.upload.id)
 

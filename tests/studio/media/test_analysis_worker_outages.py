@@ -13,6 +13,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.storage import Digest, Key, Label
+from omnisonic.studio.attempts import AGAIN_S
 from omnisonic.studio.job_loop import POLL_S
 from omnisonic.studio.media.analyser import CannotAnalyse
 from omnisonic.studio.uploads import Analysis, StoredUpload
@@ -54,23 +55,35 @@ def an_upload() -> StoredUpload:
             created_at=datetime.now(UTC),
         ),
         "uploads/a",
+        tries=1,
     )
 
 
 @dataclass
 class Queue(AnalysisQueue):
-    """So many uploads wait."""
+    """So many uploads wait. Neither a lease nor the time for which one was given back ends while a test runs."""
 
     waiting: int
     done: list[Analysis | None] = field(default_factory=list)
+    leased: dict[str, StoredUpload] = field(default_factory=dict)
+    released: list[float] = field(default_factory=list)
 
     async def take(self) -> StoredUpload | None:
+        if not self.waiting:
+            return None
         self.waiting -= 1
-        return an_upload() if self.waiting >= 0 else None
+        taken = an_upload()
+        self.leased[taken.upload.id] = taken
+        return taken
 
     async def finish(self, upload: Upload, analysis: Analysis | None) -> Upload | None:
+        self.leased.pop(upload.id)
         self.done.append(analysis)
         return upload
+
+    async def release(self, taken: StoredUpload, after_s: float) -> None:
+        if self.leased.pop(taken.upload.id, None) == taken:
+            self.released.append(after_s)
 
 
 @dataclass
@@ -140,7 +153,7 @@ def ran(queue: Queue, shelf: Shelf, listen: Callable[[BinaryIO], Awaitable[Analy
 
 
 def test_while_the_storage_is_away_no_other_uploads_are_taken(caplog: pytest.LogCaptureFixture) -> None:
-    """Each take is one of three tries. The storage is asked until it answers, and only then it goes on."""
+    """What was taken is given back. The storage is asked until it answers, and only then it goes on."""
     queue, shelf = Queue(waiting=40), Shelf(failures=8)
 
     async def listen(_file: BinaryIO) -> Analysis | None:
@@ -150,6 +163,8 @@ def test_while_the_storage_is_away_no_other_uploads_are_taken(caplog: pytest.Log
     assert shelf.asked[:8] == ["read"] * AT_ONCE + ["ping"] * (8 - AT_ONCE)
     assert naps_s.count(RETRY_S) == 8
     assert 40 - AT_ONCE - (AT_ONCE - 1) <= len(queue.done) <= 40 - AT_ONCE
+    assert queue.released.count(AGAIN_S) == AT_ONCE
+    assert not queue.leased
     assert {record.message for record in caplog.records} == {"analysis.postponed"}
 
 
@@ -158,7 +173,7 @@ def test_while_the_storage_is_away_no_other_uploads_are_taken(caplog: pytest.Log
     [CannotAnalyse("The machine is too busy."), OSError(28, "No space left"), TimeoutError(), Unavailable("Away.")],
 )
 def test_what_is_not_the_files_fault_leaves_it_waiting(problem: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """It is not finished, so that it is taken again; the others are listened to."""
+    """It is given back, so that it is taken again; the others are listened to."""
     queue = Queue(waiting=10)
     troubles = [problem]
 
@@ -171,6 +186,8 @@ def test_what_is_not_the_files_fault_leaves_it_waiting(problem: Exception, caplo
     assert naps_s.count(RETRY_S) == 1
     assert 10 - AT_ONCE <= len(queue.done) <= 9
     assert None not in queue.done
+    assert queue.released.count(AGAIN_S) == 1
+    assert not queue.leased
     assert len(caplog.records) == 1
 
 

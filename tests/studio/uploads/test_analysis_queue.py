@@ -10,7 +10,7 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.models import Upload
-from omnisonic.studio.uploads import Analysis, NoPeaks, Peaks, PeaksPending
+from omnisonic.studio.uploads import Analysis, NoPeaks, Peaks, PeaksPending, StoredUpload
 from omnisonic.studio.uploads.analysis_queue import LEASE_S, TRIES, AnalysisQueue
 from tests.studio.databases import DEAD_URL, base_at
 from tests.studio.uploading import Studio, received
@@ -120,6 +120,32 @@ async def test_what_a_worker_dropped_is_taken_again_but_not_for_ever(studio: Stu
         await peaks(studio, poison)
 
 
+async def test_a_try_that_is_given_back_does_not_count(studio: Studio) -> None:
+    """However often. It waits as long as it was told, and only whoever has it gives it back."""
+    upload = await studio.upload()
+    for _ in range(TRIES + 2):
+        taken = await studio.queue.take()
+        assert taken is not None
+        assert (taken.upload, taken.tries) == (upload, 1)
+        await studio.queue.release(taken, LEASE_S)
+        assert await studio.queue.take() is None
+        await lease_ends(studio)
+    slow = await studio.queue.take()
+    await lease_ends(studio)
+    second = await studio.queue.take()
+    assert slow is not None
+    assert second is not None
+    await studio.queue.release(slow, 0.0)
+    assert await studio.queue.take() is None
+    await studio.queue.release(second, 0.0)
+    third = await studio.queue.take()
+    assert third is not None
+    assert third.tries == 2
+    await studio.queue.finish(upload, ANALYSIS)
+    await studio.queue.release(third, 0.0)
+    assert await studio.queue.take() is None
+
+
 async def test_a_worker_that_comes_late_takes_nothing_away(studio: Studio) -> None:
     """Another one took its upload and analysed it; that the first one found nothing does not count."""
     upload = await studio.upload()
@@ -139,10 +165,11 @@ async def test_what_was_removed_meanwhile_is_nobodys(studio: Studio) -> None:
 
 
 async def test_without_a_database_there_is_nothing_to_listen_to(thread: AsyncioThread, studio: Studio) -> None:
-    """Both calls say so."""
+    """All calls say so."""
     upload = await studio.upload()
     async with base_at(DEAD_URL, thread) as dead:
         queue = dead.of(AnalysisQueue(dead.database))
-        for call in (queue.take, partial(queue.finish, upload, None)):
+        taken = StoredUpload(upload, "uploads/a", tries=1)
+        for call in (queue.take, partial(queue.finish, upload, None), partial(queue.release, taken, 0.0)):
             with pytest.raises(Unavailable):
                 await call()
