@@ -1,7 +1,8 @@
 """Publishing room events on the bus: what has changed in a session, for the people in its room (SPEC 5.2).
 
 Activity (`omnisonic.studio.activity`) follows the event of the change that it tells of: the role that was lost, the
-stem that was moved. When a role was changed the gateways are told first. Delivered at most once. Bus overloaded or
+stem that was moved. Where no event goes with the change, it is published at once. When a role was changed the gateways
+are told first. Delivered at most once. Bus overloaded or
 down: the room misses the event, which is logged, and the request succeeds. Gateways check by themselves who may stay,
 and as what (`omnisonic.stores.bus.events`).
 """
@@ -16,14 +17,31 @@ import msgspec
 
 from omnisonic.errors import Unavailable
 from omnisonic.models import Role, RoomId
-from omnisonic.models.activity import ROLE, ActivityEvent
+from omnisonic.models.activity import ROLE, ActivityEvent, ActivityKind
 from omnisonic.stores.bus import ROOM_EVENTS, Bus
 from omnisonic.stores.bus.events import RoleChanged, RoleLost, RoomEvent, RoomSaid, encode
 
 PUBLISH_TIMEOUT_S: Final = 1.0
 ACTIVITY: Final = "activity.added"
-WITHOUT_CHANGE: Final = frozenset({"member.joined", "member.changed"})
-"""Activity that no other event of the web goes with."""
+WITH_CHANGE: Final = frozenset[ActivityKind](
+    {
+        "upload.added",
+        "upload.changed",
+        "upload.removed",
+        "upload.restored",
+        "export.requested",
+        "export.removed",
+        "member.left",
+        "member.removed",
+        "session.changed",
+        "marker.added",
+        "marker.changed",
+        "marker.removed",
+        "marker.restored",
+        "comment.removed",
+    }
+)
+"""Activity that another event of the same request goes with, and that waits for it. Any other would wait for ever."""
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +61,10 @@ class RoomEvents:
             if event.kind == "member.changed" and event.field == ROLE:
                 role = msgspec.convert(event.after, Role)
                 alone.append(RoleChanged(event.session_id, event.subject_id, role))
-            if event.kind in WITHOUT_CHANGE:
-                alone.append(said)
-            else:
+            if event.kind in WITH_CHANGE:
                 self._deferred.setdefault(event.session_id, []).append(said)
+            else:
+                alone.append(said)
         if alone:
             await self.publish(*alone)
 

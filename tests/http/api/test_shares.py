@@ -121,6 +121,19 @@ def test_a_mixdown_is_heard_by_whoever_has_the_link_until_it_is_revoked(web: Web
     assert web.stored() == set()
 
 
+def test_the_room_is_told_at_once_that_a_link_was_made_or_revoked(web: Web) -> None:
+    """No other event goes with it, so it waits for none."""
+    ada = web.sign_up("ada@example.com", name="Ada")
+    session = make(ada, "Night jam")["id"]
+    path, link = shared(web, ada, session)
+    assert ada.delete(f"{path}/{link['id']}").status_code == 200
+    recorded = ada.get(f"/api/sessions/{session}/activity").json()["events"]
+    told = room_news(web, "activity.added")
+    assert [event.room for event in told] == [session] * 3
+    assert [msgspec.json.decode(event.payload) for event in told] == recorded[::-1]
+    assert [event["kind"] for event in recorded] == ["share.removed", "share.added", "export.requested"]
+
+
 def test_links_are_made_within_bounds_and_listeners_only_look(web: Web) -> None:
     """A finished mixdown alone, at most a year, at most twenty at once; one that has expired is over."""
     ada, lee = web.sign_up("ada@example.com"), web.sign_up("lee@example.com")
@@ -183,6 +196,6 @@ def test_guests_comment_under_a_name_and_the_band_answers_for_it(web: Web) -> No
     assert code(web.client.post(others, json=written)) == (410, "share_over")
 
 
-def room_news(web: Web) -> list[RoomSaid]:
-    """What rooms were told of comments."""
-    return [event for event in web.bus.events if isinstance(event, RoomSaid) and event.type == "comment.added"]
+def room_news(web: Web, type_: str = "comment.added") -> list[RoomSaid]:
+    """What rooms were told of comments, or of something else."""
+    return [event for event in web.bus.events if isinstance(event, RoomSaid) and event.type == type_]
