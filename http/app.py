@@ -25,7 +25,7 @@ from omnisonic.http.api.gateway import GatewayAddress, RealtimeReference
 from omnisonic.http.api.guest_comments import GuestCommentRoutes
 from omnisonic.http.api.health import Health
 from omnisonic.http.api.invites import Invites
-from omnisonic.http.api.listening import Listening
+from omnisonic.http.api.listening import MOST_AT_ONCE, PER_ADDRESS, Listening
 from omnisonic.http.api.markers import Markers
 from omnisonic.http.api.member_connection import GatewayEntrance
 from omnisonic.http.api.messages import Messages
@@ -192,6 +192,8 @@ def create_app(
     download_links = DownloadLinks(stores.storage, secret=secret, cdn_url=settings.storage_cdn_url)
     upload_services = UploadServices(stores.uploads, upload_writer, garbage_collector, download_links)
     file_responder = FileResponder(stores.storage, DownloadSlots(), settings.trusted_proxies)
+    guest_slots = DownloadSlots(MOST_AT_ONCE, PER_ADDRESS)
+    guest_responder = FileResponder(stores.storage, guest_slots, settings.trusted_proxies)
     scrapers = ScraperAccess(settings.metrics_token.get_secret_value() if settings.metrics_token else None)
     page_context = PageContext(settings, current_user, stores.accounts, csrf)
     RequestRates(settings, stores.guard, stores.local_guard, stores.accounts, current_user).attach(app)
@@ -212,7 +214,7 @@ def create_app(
         Markers(stores.markers, room_events, current_user.login),
         Exports(settings, stores.exports, file_responder, garbage_collector, room_events, current_user.login),
         Shares(settings, stores.shares, current_user.login),
-        Listening(stores.share_links, file_responder, stores.guard, settings.trusted_proxies),
+        Listening(stores.share_links, guest_responder, stores.guard, settings.trusted_proxies),
         GuestCommentRoutes(stores.guest_comments, stores.guard, room_events, settings.trusted_proxies),
         Rooms(
             settings,

@@ -111,7 +111,10 @@ RETRY_S: Final = 5.0
 
 
 class DownloadSlots:
-    """At most `total` downloads at once, and `per_address` from one address. One for each process."""
+    """At most `total` downloads at once, and `per_address` from one address.
+
+    Each process has two: for members and whoever has a link of theirs to a file, and for share links (`.listening`).
+    """
 
     def __init__(self, total: int = TOTAL, per_address: int = PER_ADDRESS) -> None:
         self._total = total

@@ -1,8 +1,8 @@
 """`/api/listen/{token}`: a shared mixdown, for whoever has its link (SPEC 3). No account, and no cookie.
 
 A link that never was is 404, one that has ended 410. A play is counted when the beginning of the sound is asked for,
-once an hour for each address and browser. Overload: as all downloads (`.downloads`). Guard down: nothing is counted.
-Other outages: 503.
+once an hour for each address and browser. Overload: as all downloads (`.downloads`), but within slots of its own, so
+that strangers cannot hold those of members. Guard down: nothing is counted. Other outages: 503.
 """
 
 import hashlib
@@ -26,6 +26,10 @@ from omnisonic.studio.shares import PLAYABLE, DownloadRefused, SharedMixdown, to
 from omnisonic.studio.shares.preview_queue import FULL_SCALE
 from omnisonic.studio.shares.share_links import ShareLinks
 
+MOST_AT_ONCE: Final = 128
+"""How many sounds whoever has links may get at once, in all."""
+PER_ADDRESS: Final = 16
+"""The same from one address. A browser opens one or two connections for a sound."""
 SOUNDS: Final = sorted(MEDIA_TYPES[format_] for format_ in PLAYABLE)
 PLAY: Final = "share play"
 PLAY_S: Final = 3_600.0
@@ -65,7 +69,7 @@ class SharedMixdownAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Listening:
-    """The routes. `proxies` are trusted to name the client's address."""
+    """The routes. `file_responder` has slots of its own. `proxies` are trusted to name the client's address."""
 
     def __init__(self, links: ShareLinks, file_responder: FileResponder, guard: Guard, proxies: Networks) -> None:
         self._links = links

@@ -2,9 +2,8 @@
 
 Activity (`omnisonic.studio.activity`) follows the event of the change that it tells of: the role that was lost, the
 stem that was moved. Where no event goes with the change, it is published at once. When a role was changed the gateways
-are told first. Delivered at most once. Bus overloaded or
-down: the room misses the event, which is logged, and the request succeeds. Gateways check by themselves who may stay,
-and as what (`omnisonic.stores.bus.events`).
+are told first. Delivered at most once. Bus overloaded or down: the room misses the event, which is logged, and the
+request succeeds. Gateways check by themselves who may stay, and as what (`omnisonic.stores.bus.events`).
 """
 
 import asyncio

@@ -20,10 +20,13 @@ import httpx
 import pytest
 
 from omnisonic.http.api.downloads import PER_ADDRESS, DownloadSlots
+from omnisonic.http.api.listening import PER_ADDRESS as GUESTS_PER_ADDRESS
 from omnisonic.http.core.acceptor import PAUSE_S, ConnectionLimits
 from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.core.errors import Refusal
 from tests.cli.running import environ, eventually
+from tests.http.api.test_sessions import make
+from tests.http.api.test_shares import shared
 from tests.http.api.test_uploads import send
 from tests.http.running import CLIENT_TIMEOUT_S, Web, running_web
 from tests.http.sounds import wav
@@ -180,6 +183,27 @@ def test_an_address_has_so_many_downloads_at_once(web: Web) -> None:
         readers[0].close()
         within_s = Timeouts().send_s / 2
         eventually(lambda: is_given(web, request, "127.0.0.1"), what="there is room", within_s=within_s)
+
+
+def test_whoever_has_a_share_link_takes_no_slots_of_members(web: Web) -> None:
+    """Even from one address: the next one with the link waits, and a member gets the stem."""
+    web.forget_everybody()
+    ada = web.sign_up("ada@example.com")
+    _, link = shared(web, ada, make(ada)["id"], SOUND)
+    send(ada, SOUND)
+    audio = f"/api{httpx.URL(link['url']).path}/audio"
+    request = f"GET {audio} HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        for _ in range(GUESTS_PER_ADDRESS):
+            guest = stack.enter_context(connected(web.port))
+            guest.sendall(request)
+            assert guest.recv(12) == b"HTTP/1.1 200"
+        refused = ada.get(audio)
+        assert refused.status_code == 429
+        assert refused.json()["code"] == "too_many_downloads"
+        assert refused.headers["Retry-After"] == "5"
+        assert is_given(web, request, "127.0.0.4")
+        assert ada.get(content_of(ada), headers={"Range": "bytes=0-3"}).status_code == 206
 
 
 def test_a_download_that_is_not_begun_takes_no_slot(web: Web) -> None:
