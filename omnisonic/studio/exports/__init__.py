@@ -87,11 +87,15 @@ class RenderLater(OmnisonicError):
 
 
 class StoredExport(msgspec.Struct, frozen=True):
-    """An export with the `key` and the SHA-256 of its file; both are None until it is completed."""
+    """An export with the `key` and the SHA-256 of its file; both are None until it is completed.
+
+    `preview_tries` is how often it was taken to make its preview, this time included.
+    """
 
     export: Export
     key: Key | None
     sha256: str | None
+    preview_tries: int = 0
 
 
 def missing_source(file_name: str) -> CannotRender:

@@ -80,7 +80,7 @@ class TooLong(OmnisonicError):
 
 
 class MixFailed(OmnisonicError):
-    """There is no mix, and no file is to blame."""
+    """There is no mix, and nothing says that a file is to blame."""
 
     code = "mix_failed"
 

@@ -3,7 +3,7 @@
 The process gets no secrets in its environment and no names of files but those of the stems, only the open files.
 
 Overload: a mix that takes longer than it may is stopped. It runs at idle priority; when it hardly got any processor
-time, no file is to blame (`MixFailed`). Crash of the process: `UnusableStem` or `MixFailed`. Crash of this one: the
+time, no file is to blame (`MixFailed`). Crash of the process: `UnusableStem` or `MixerCrashed`. Crash of this one: the
 kernel ends the other (`omnisonic.studio.media.sandboxed_process`). Shutdown: cancelling ends the process at once.
 """
 
@@ -18,6 +18,7 @@ import msgspec
 from omnisonic.models import AudioFormat
 from omnisonic.process.cpu_priority import use_only_idle_time
 from omnisonic.process.cpu_starvation import is_cpu_starved
+from omnisonic.studio.attempts import Crashed
 from omnisonic.studio.media.sandboxed_process import DECODER_SIGNALS, bare_environment, kill, sandboxed_command
 from omnisonic.studio.mixdown import (
     Bits,
@@ -48,6 +49,10 @@ TOO_BUSY: Final = "The studio's machine was too busy with other things to mix. T
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
+
+
+class MixerCrashed(MixFailed, Crashed):
+    """The program failed: its installation is broken, somebody has killed it, or a file is to blame after all."""
 
 
 def mixing_command() -> Sequence[str]:
@@ -155,13 +160,13 @@ async def run_process(
 
 
 async def _read_reports(output: asyncio.StreamReader, on_progress: Callable[[float], None]) -> Report | None:
-    """Read up to the last report; None when there is none. Raises `MixFailed` when a line is no report."""
+    """Read up to the last report; None when there is none. Raises `MixerCrashed` when a line is no report."""
     while True:
         try:
             line = await output.readline()
             report = _decoder.decode(line) if line else None
         except (ValueError, msgspec.DecodeError):  # a line that is too long, or no report
-            raise MixFailed("Mixing has gone wrong. Try again.") from None
+            raise MixerCrashed("Mixing has gone wrong. Try again.") from None
         if not isinstance(report, Progress):
             return report
         on_progress(report.done)
@@ -178,4 +183,4 @@ def _check_result(report: Report | None, exit_code: int, undecodable: str) -> Mi
     if -exit_code in DECODER_SIGNALS:
         _log.warning("mixdown.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
         raise UnusableStem(undecodable)
-    raise MixFailed(f"Mixing ended with exit code {exit_code}. Try again.")
+    raise MixerCrashed(f"Mixing ended with exit code {exit_code}. Try again.")

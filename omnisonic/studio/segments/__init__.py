@@ -65,7 +65,7 @@ class NoSuchSegment(OmnisonicError):
 
 
 class CannotCut(OmnisonicError):
-    """No segments were made, and the file is not to blame."""
+    """No segments were made, and nothing says that the file is to blame."""
 
     code = "cannot_cut"
 

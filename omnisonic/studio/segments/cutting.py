@@ -5,7 +5,7 @@ believed: more or larger segments than there can be end it.
 
 Overload: the process waits while its segments are not taken, so one or two of them are in memory. A file for which it
 was waited longer than `within_s` cannot be played, unless the machine had hardly any processor time for it. Crash of
-the process: `NoSegments` or `CannotCut`. Crash of this one: the kernel ends the other
+the process: `NoSegments` or `CuttingCrashed`. Crash of this one: the kernel ends the other
 (`omnisonic.studio.media.sandboxed_process`). Shutdown: closing the iterator, or cancelling, ends the process at once.
 """
 
@@ -19,6 +19,7 @@ import msgspec
 
 from omnisonic.process.cpu_priority import use_only_idle_time
 from omnisonic.process.cpu_starvation import is_cpu_starved
+from omnisonic.studio.attempts import Crashed
 from omnisonic.studio.media.sandboxed_process import DECODER_SIGNALS, bare_environment, kill, sandboxed_command
 from omnisonic.studio.segments import CannotCut, Cut, NoSegments
 from omnisonic.studio.segments.messages import HEADER, MOST_BYTES, MessageType
@@ -35,6 +36,10 @@ TOO_BUSY: Final = "This machine is too busy to prepare a file for playing. Try a
 
 _log = logging.getLogger(__name__)
 _cuts: msgspec.json.Decoder[Cut] = msgspec.json.Decoder(Cut)
+
+
+class CuttingCrashed(CannotCut, Crashed):
+    """The program failed: its installation is broken, somebody has killed it, or the file is to blame after all."""
 
 
 def cutting_command() -> Sequence[str]:
@@ -70,7 +75,8 @@ class Cutting:
 
         Raises:
             NoSegments: The file has no sound that can be played.
-            CannotCut: The machine is too busy, has no sandbox, or the program failed.
+            CannotCut: The machine is too busy, or has no sandbox.
+            CuttingCrashed: The program failed.
             OSError: The process cannot be started.
         """
         self._file.seek(0)
@@ -145,4 +151,4 @@ def _explain_exit(exit_code: int) -> None:
     if -exit_code in DECODER_SIGNALS:
         _log.warning("segments.decoder_died", extra={"signal": signal.Signals(-exit_code).name})
         raise NoSegments(UNDECODABLE)
-    raise CannotCut(f"Cutting a file into segments ended with exit code {exit_code}. Try again.")
+    raise CuttingCrashed(f"Cutting a file into segments ended with exit code {exit_code}. Try again.")

@@ -1,9 +1,9 @@
 """The queue of uploads whose segments are to be made, in the tables `uploads` and `upload_segments` on Postgres.
 
 Several workers may take at once: each gets another upload, and where two have made the segments of one, the first set
-counts. Overload: uploads wait in the table, and users take turns. Crash: what was taken and not finished is taken again
-`LEASE_S` after it was last renewed, `TRIES` times in all; after that, when somebody asks for it again. A database that
-does not answer: `Unavailable`. Shutdown: the owner of `Database` closes it.
+counts. Overload: uploads wait in the table, and users take turns. Crash: what was taken, and neither finished nor
+released, is taken again `LEASE_S` after it was last renewed, `TRIES` times in all; after that, when somebody asks for
+it again. A database that does not answer: `Unavailable`. Shutdown: the owner of `Database` closes it.
 """
 
 from datetime import timedelta
@@ -18,7 +18,7 @@ from omnisonic.studio.segments import FORMAT, MadeSegments
 from omnisonic.studio.uploads import StoredUpload
 from omnisonic.studio.uploads.unreferenced_objects import abandon_object, bind_object, register_object
 from omnisonic.studio.uploads.upload_changes import stored_upload
-from omnisonic.studio.uploads.upload_turns import take_statement
+from omnisonic.studio.uploads.upload_turns import release_statement, take_statement
 
 LEASE_S: Final = 60
 BEAT_S: Final = 15.0
@@ -26,6 +26,8 @@ BEAT_S: Final = 15.0
 TRIES: Final = 3
 
 _TAKE: Final = take_statement("segments", turn="segmented_at")
+
+_RELEASE: Final = release_statement("segments")
 
 _RENEW: Final = """
 -- $1 upload, $2 how long nobody else may take it.
@@ -67,8 +69,12 @@ class SegmentQueue:
         """Take the next upload for `LEASE_S`; None when none waits. Users take turns."""
         while row := await self._database.row(_TAKE, timedelta(seconds=LEASE_S), TRIES):
             if row["is_tried"]:
-                return msgspec.structs.replace(stored_upload(row), trace=row["trace"])
+                return msgspec.structs.replace(stored_upload(row), trace=row["trace"], tries=row["tries"])
         return None
+
+    async def release(self, taken: StoredUpload, after_s: float) -> None:
+        """Give back what was taken, to be taken again `after_s` from now. This try does not count."""
+        await self._database.row(_RELEASE, taken.upload.id, taken.tries, timedelta(seconds=after_s))
 
     async def renew(self, upload: UploadId) -> None:
         """Nobody else may take it for another `LEASE_S`."""

@@ -5,9 +5,10 @@ long the file is; on this machine's disk there is a copy of it. Each cut is a sp
 the file was uploaded.
 
 Overload: `AT_ONCE` files at a time; the others wait in the queue (`omnisonic.studio.segments.segment_queue`), which
-several workers may share. Crash, or a store that does not answer: what was put stays unreferenced until the garbage
-collector deletes it, and the segments are made again from the beginning when the lease is over. Shutdown: cancel at any
-time; the same.
+several workers may share. Crash: what was put stays unreferenced until the garbage collector deletes it, and the
+segments are made again from the beginning when the lease is over. A store that does not answer, or a machine that is
+too busy: the upload is given back, and its segments are made again in a minute. Shutdown: cancel at any time; the
+upload is given back, too (`omnisonic.studio.attempts`).
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import BinaryIO, Final, TypeAlias
 
 from opentelemetry import trace
@@ -25,8 +27,9 @@ from omnisonic.errors import Unavailable
 from omnisonic.models import UploadId
 from omnisonic.observability.trace_context import continued
 from omnisonic.stores.storage import Key, Label, NoSuchObject, Storage, StorageFull
+from omnisonic.studio.attempts import attempt
 from omnisonic.studio.job_loop import JobLoop
-from omnisonic.studio.segments import FOLDER, MEDIA_TYPE, MadeSegments, NoSegments
+from omnisonic.studio.segments import FOLDER, MEDIA_TYPE, CannotCut, MadeSegments, NoSegments
 from omnisonic.studio.segments.cutting import Cutting
 from omnisonic.studio.segments.segment_queue import BEAT_S, SegmentQueue
 from omnisonic.studio.uploads import StoredUpload
@@ -81,8 +84,9 @@ class SegmentWorker:
         """Make the segments of the next upload in turn. False when none waits.
 
         Raises:
-            Unavailable, TimeoutError: A store does not answer, or is full; the upload is taken again later.
+            Unavailable, TimeoutError: A store does not answer, or is full; the upload was given back.
             CannotCut, OSError: The segments cannot be made here; the same.
+            CuttingCrashed: The upload is taken again when its lease is over.
         """
         stored = await self._queue.take()
         if stored is None:
@@ -90,7 +94,8 @@ class SegmentWorker:
         upload = stored.upload
         attributes: dict[str, AttributeValue] = {"upload": upload.id, "bytes": upload.file_size}
         with self._tracer.start_as_current_span("upload.cut", continued(stored.trace), attributes=attributes):
-            async with self._renewing(upload.id):
+            release = partial(self._queue.release, stored)
+            async with attempt(release, CannotCut, not_released="segments.not_released"), self._renewing(upload.id):
                 await self._make_segments(stored)
         return True
 
@@ -136,6 +141,7 @@ class SegmentWorker:
             yield
         finally:
             renewal.cancel()
+            await asyncio.wait([renewal])  # else it might renew what is given back next
 
     async def _renew(self, upload: UploadId) -> None:
         while True:

@@ -1,15 +1,17 @@
 """The queue of mixdowns whose preview is to be made, in the tables `exports` and `export_previews` on Postgres.
 
 Several workers may take at once: each gets another mixdown, and where two have made the preview of one, the first
-counts. Overload: mixdowns wait in the table, and users take turns. Crash: what was taken and not finished is taken
-again `LEASE_S` after it was last renewed, `TRIES` times in all; after that, when another link to it is made. A database
-that does not answer: `Unavailable`. Shutdown: the owner of `Database` closes it.
+counts. Overload: mixdowns wait in the table, and users take turns. Crash: what was taken, and neither finished nor
+released, is taken again `LEASE_S` after it was last renewed, `TRIES` times in all; after that, when another link to it
+is made. A database that does not answer: `Unavailable`. Shutdown: the owner of `Database` closes it.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Final
+
+import msgspec
 
 from omnisonic.models import ExportId
 from omnisonic.stores.database.pool import Database
@@ -44,7 +46,13 @@ WITH {_NEXT}
 UPDATE exports AS export
 SET preview_due_at = CASE WHEN next.is_tried THEN now() + $1::interval END, preview_tries = preview_tries + 1
 FROM next WHERE export.id = next.id
-RETURNING {COLUMNS}, next.is_tried
+RETURNING {COLUMNS}, export.preview_tries, next.is_tried
+"""
+
+_RELEASE: Final = """
+-- $1 export, $2 its tries when it was taken, $3 how long it waits. This one does not count.
+UPDATE exports SET preview_due_at = now() + $3::interval, preview_tries = preview_tries - 1
+WHERE id = $1 AND preview_tries = $2 AND preview_due_at IS NOT NULL
 """
 
 _RENEW: Final = """
@@ -82,8 +90,12 @@ class PreviewQueue:
         """Take the next mixdown for `LEASE_S`; None when none waits. Users take turns."""
         while row := await self._database.row(_TAKE, timedelta(seconds=LEASE_S), TRIES):
             if row["is_tried"]:
-                return export_from_row(row)
+                return msgspec.structs.replace(export_from_row(row), preview_tries=row["preview_tries"])
         return None
+
+    async def release(self, taken: StoredExport, after_s: float) -> None:
+        """Give back what was taken, to be taken again `after_s` from now. This try does not count."""
+        await self._database.row(_RELEASE, taken.export.id, taken.preview_tries, timedelta(seconds=after_s))
 
     async def renew(self, export: ExportId) -> None:
         """Nobody else may take it for another `LEASE_S`."""

@@ -4,8 +4,9 @@ A mixdown of 24 bits is too much for a phone on mobile data: an MP3 of 320 kbit/
 mixdown of one stem, in the same sandbox; a mixdown that is an MP3 already is played as it is.
 
 Overload: one at a time; the others wait in the queue (`omnisonic.studio.shares.preview_queue`), which several workers
-may share. Crash, or a store that does not answer: what was put stays unreferenced until the garbage collector deletes
-it, and the preview is made again when the lease is over. Shutdown: cancel at any time; the same.
+may share. Crash: what was put stays unreferenced until the garbage collector deletes it, and the preview is made again
+when the lease is over. A store that does not answer, or a machine that is too busy: the mixdown is given back, and its
+preview is made again in a minute. Shutdown: cancel at any time; it is given back, too (`omnisonic.studio.attempts`).
 """
 
 import asyncio
@@ -14,16 +15,19 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import BinaryIO, Final, cast
 
 from omnisonic.concurrency.run_shielded import run_shielded
 from omnisonic.errors import Unavailable
 from omnisonic.models import ExportId
 from omnisonic.stores.storage import CHUNK_BYTES, Label, NoSuchObject, Storage, StorageFull
+from omnisonic.studio.attempts import attempt
 from omnisonic.studio.exports import MEDIA_TYPES, StoredExport
 from omnisonic.studio.exports.export_worker import Mixer
 from omnisonic.studio.job_loop import JobLoop
-from omnisonic.studio.mixdown import Project, Stem, TooLong, UnusableStem
+from omnisonic.studio.media.analyser import CannotAnalyse
+from omnisonic.studio.mixdown import MixFailed, Project, Stem, TooLong, UnusableStem
 from omnisonic.studio.shares import Preview
 from omnisonic.studio.shares.preview_queue import BEAT_S, PreviewQueue, packed_peaks
 from omnisonic.studio.uploads.analysis_worker import Analyse
@@ -79,13 +83,15 @@ class PreviewWorker:
         """Make the preview of the next mixdown in turn. False when none waits.
 
         Raises:
-            Unavailable, TimeoutError: A store does not answer, or is full; the mixdown is taken again later.
+            Unavailable, TimeoutError: A store does not answer, or is full; the mixdown was given back.
             CannotAnalyse, MixFailed, OSError: The preview cannot be made here; the same.
         """
         stored = await self._queue.take()
         if stored is None:
             return False
-        async with self._renewing(stored.export.id):
+        release = partial(self._queue.release, stored)
+        outages = CannotAnalyse, MixFailed
+        async with attempt(release, *outages, not_released="previews.not_released"), self._renewing(stored.export.id):
             await self._make_preview(stored)
         return True
 
@@ -147,6 +153,7 @@ class PreviewWorker:
             yield
         finally:
             renewal.cancel()
+            await asyncio.wait([renewal])  # else it might renew what is given back next
 
     async def _renew(self, export: ExportId) -> None:
         while True:

@@ -5,13 +5,15 @@ from typing import Any, BinaryIO, Final
 
 import httpx
 import msgspec
+import pytest
 
 from omnisonic.models import AudioFormat
 from omnisonic.stores.bus.events import RoomSaid
+from omnisonic.studio.media.analyser import CannotAnalyse
 from omnisonic.studio.media.sound import Sound
 from omnisonic.studio.mixdown import Mixed, Project
 from omnisonic.studio.mixdown.process import render
-from omnisonic.studio.shares.preview_queue import PreviewQueue
+from omnisonic.studio.shares.preview_queue import TRIES, PreviewQueue
 from omnisonic.studio.shares.preview_worker import PreviewWorker
 from omnisonic.studio.uploads import Analysis, Peaks
 from tests.http import making
@@ -132,6 +134,24 @@ def test_the_room_is_told_at_once_that_a_link_was_made_or_revoked(web: Web) -> N
     assert [event.room for event in told] == [session] * 3
     assert [msgspec.json.decode(event.payload) for event in told] == recorded[::-1]
     assert [event["kind"] for event in recorded] == ["share.removed", "share.added", "export.requested"]
+
+
+async def cannot_analyse(_file: BinaryIO) -> Analysis | None:
+    """As the analyser on a machine that is too busy."""
+    raise CannotAnalyse("This machine is too busy to listen to a file. Try again later.")
+
+
+def test_outages_use_up_no_tries_of_a_preview(web: Web) -> None:
+    """However many there are; it waits for a while after each."""
+    ada = web.sign_up("ada@example.com")
+    shared(web, ada, make(ada)["id"])
+    failing = PreviewWorker(PreviewQueue(web.database), web.stores.storage, cannot_analyse, mix)
+    for _ in range(TRIES + 1):
+        with pytest.raises(CannotAnalyse):
+            web.do(failing.make_next())
+        assert not make_preview(web)
+        web.do(web.database.row("UPDATE exports SET preview_due_at = now() WHERE preview_due_at IS NOT NULL"))
+    assert make_preview(web)
 
 
 def test_links_are_made_within_bounds_and_listeners_only_look(web: Web) -> None:

@@ -13,6 +13,7 @@ from omnisonic.studio.segments import CannotCut, NoSegments, NoSuchSegment, Segm
 from omnisonic.studio.segments.cutting import TOO_SLOW, UNDECODABLE, Cutting, cutting_command
 from omnisonic.studio.segments.messages import MOST_BYTES
 from omnisonic.studio.segments.segment_queue import TRIES
+from omnisonic.studio.segments.segment_worker import SegmentWorker
 from tests.http.sounds import png
 from tests.s3_server import S3Server
 from tests.stores.storage.shelves import bucket_at
@@ -197,7 +198,7 @@ def test_of_a_file_without_sound_it_is_said_for_good(database_url: str, tmp_path
 
 
 def test_what_was_tried_too_often_is_tried_when_somebody_asks(database_url: str, tmp_path: Path) -> None:
-    """An outage is not the file's fault, so nothing is final."""
+    """A crash may not be the file's fault, so nothing is final."""
 
     async def run() -> None:
         async with bench_at(database_url, tmp_path) as bench:
@@ -209,6 +210,40 @@ def test_what_was_tried_too_often_is_tried_when_somebody_asks(database_url: str,
             assert not await bench.worker().make_next()
             with pytest.raises(SegmentsPending):
                 await bench.segments.describe(bench.login, upload)
+            assert await bench.worker().make_next()
+            assert await bench.read(upload) == cut(SHORT)[0]
+
+    within_deadline(run())
+
+
+async def fail(worker: SegmentWorker) -> None:
+    """Let it take an upload that cannot be cut here."""
+    with pytest.raises(CannotCut, match="No sandbox here"):
+        await worker.make_next()
+
+
+async def stop(worker: SegmentWorker, folder: Path) -> None:
+    """Stop it half-way."""
+    work = asyncio.create_task(worker.make_next())
+    await half_put(folder)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
+def test_outages_and_stopped_workers_use_up_no_tries(database_url: str, tmp_path: Path) -> None:
+    """After an outage the upload waits for a while; when a worker was stopped, the next one takes it at once."""
+
+    async def run() -> None:
+        async with bench_at(database_url, tmp_path) as bench:
+            upload = await bench.upload(SHORT)
+            no_sandbox = one_segment_and("os.write(1, HEADER.pack(MessageType.FAILED, 15) + b'No sandbox here')")
+            for _ in range(TRIES):
+                await fail(bench.worker(no_sandbox))
+                assert not await bench.worker().make_next()
+                await bench.lease_is_over()
+            for _ in range(TRIES):
+                await stop(bench.worker(one_segment_and(HANG)), tmp_path)
             assert await bench.worker().make_next()
             assert await bench.read(upload) == cut(SHORT)[0]
 
