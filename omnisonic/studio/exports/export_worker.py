@@ -159,7 +159,6 @@ class ExportWorker:
             await self._announce(progress_event(taken))
             return True
         with self._telemetry.trace_attempt(taken) as attempt:
-            await self._announce(progress_event(taken.export))
             ended = await self._make_export(taken)
             attempt.end(ended)
             if ended is not None:
@@ -199,7 +198,8 @@ class ExportWorker:
         return await self._publisher.retry_until_answered(partial(end, job, reason))
 
     async def _render(self, job: Job, heartbeat: Heartbeat) -> Export | None:
-        """Copy the stems, make the file, and publish it."""
+        """Tell the room, copy the stems, make the file, and publish it."""
+        await self._announce(progress_event(job.export))
         stems = select_tracks(job.stems) if job.export.format == "stems" else select_audible(job.stems)
         if job.export.format == "stems":
             await asyncio.to_thread(check_room, stems)

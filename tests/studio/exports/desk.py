@@ -193,7 +193,7 @@ class FakeMixer:
 
 @dataclass
 class Desk:
-    """Ada's session, a worker, and the events that the room got, with the time."""
+    """Ada's session, a worker, and the events that the room got, with the time. `bus_hangs` while it gets them."""
 
     login: LoginId
     session: SessionId
@@ -207,6 +207,7 @@ class Desk:
     clock: Clock
     mixes: FakeMixer = field(default_factory=FakeMixer)
     announced: list[tuple[float, Progress]] = field(default_factory=list)
+    bus_hangs: bool = False
 
     @property
     def statuses(self) -> list[str]:
@@ -249,6 +250,8 @@ class Desk:
     async def announce(self, said: RoomSaid) -> None:
         assert (said.room, said.type) == (self.session, PROGRESS)
         self.announced.append((self.clock.now_s, msgspec.json.decode(said.payload, type=Progress)))
+        while self.bus_hangs:
+            await asyncio.Event().wait()
 
     async def render_next(self, telemetry: ExportTelemetry | None = None) -> None:
         """Make the export that waits, while time passes."""

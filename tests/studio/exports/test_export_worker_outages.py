@@ -238,6 +238,26 @@ def test_a_worker_that_is_stopped_releases_its_jobs(database_url: str, tmp_path:
     within_deadline(run())
 
 
+def test_a_worker_that_is_stopped_while_it_tells_the_room_releases_its_job(database_url: str, tmp_path: Path) -> None:
+    """The same as later on: another worker may take it at once, and nothing was tried."""
+
+    async def run() -> None:
+        async with desk_at(database_url, tmp_path) as desk:
+            desk.bus_hangs = True
+            export = await desk.request()
+            working = asyncio.create_task(desk.make_worker().render_next())
+            await desk.clock.until(lambda: desk.statuses == ["processing"])
+            desk.bus_hangs = False
+            working.cancel()
+            await asyncio.wait({working})
+            assert working.cancelled()
+            assert (await desk.tries(export), desk.statuses) == (0, ["processing", "pending"])
+            await desk.render_next()
+            await desk.check_is_made(export)
+
+    within_deadline(run())
+
+
 def test_a_worker_that_cannot_give_back_stops_all_the_same(tmp_path: Path, database_url: str) -> None:
     """Its lease runs out by itself."""
 
