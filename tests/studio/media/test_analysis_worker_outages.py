@@ -191,6 +191,26 @@ def test_what_is_not_the_files_fault_leaves_it_waiting(problem: Exception, caplo
     assert len(caplog.records) == 1
 
 
+class LostQueue(Queue):
+    """One whose database goes away once an upload was taken."""
+
+    async def release(self, taken: StoredUpload, after_s: float) -> None:
+        raise Unavailable("The database is away.")
+
+
+def test_what_cannot_be_given_back_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """Its lease ends by itself; the others are listened to."""
+    queue, shelf = LostQueue(waiting=10), Shelf(failures=1, failure=Unavailable("The storage is away."))
+
+    async def listen(_file: BinaryIO) -> Analysis | None:
+        return RECEIVED
+
+    ran(queue, shelf, listen)
+    assert len(queue.leased) >= 1
+    assert 10 - AT_ONCE <= len(queue.done) <= 9
+    assert [record.message for record in caplog.records][:2] == ["analysis.not_released", "analysis.postponed"]
+
+
 def test_so_many_files_are_listened_to_at_once_and_no_more() -> None:
     """The others wait in the database."""
     queue = Queue(waiting=20)
