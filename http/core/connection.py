@@ -19,7 +19,9 @@ from hypercorn import Config
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.events import EndBody
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
@@ -45,7 +47,10 @@ class Timeouts:
 
 
 class Http1(H11Protocol):
-    """HTTP/1.1 only: an upgrade to HTTP/2 is passed on as a request, which the request filter refuses."""
+    """HTTP/1.1 only: an upgrade to HTTP/2 is passed on as a request, which the request filter refuses.
+
+    WebSockets are refused by the app, or by Hypercorn when the request is no whole handshake.
+    """
 
     async def initiate(self) -> None:
         self.connection = ManualContinueConnection(
@@ -56,6 +61,12 @@ class Http1(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Do nothing: Hypercorn would switch protocols here."""
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        await super().stream_send(event)
+        if isinstance(event, EndBody) and isinstance(self.connection, H11WSConnection):
+            # A WebSocket is refused. Hypercorn would leave the closing to the client, who may never do it.
+            await self.send(Closed())
 
 
 class PeerStalled(ConnectionError):
@@ -157,6 +168,8 @@ class Connection:
                 try:
                     await self._write(data)
                 except (ConnectionError, RuntimeError) as problem:
+                    # The reader may wait for the end of this response, of which Hypercorn would not tell it now.
+                    self._stop_reading()
                     await self._protocol.handle(Closed())
                     raise ConnectionResetError from problem
             case Updated(idle=idle):

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 import trio
+from hypercorn.typing import ASGIFramework
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 from quart import Quart
@@ -281,7 +282,7 @@ async def _opened(database: Database, stores: Stores, asking: httpx.AsyncClient)
 
 @contextmanager
 def serving(
-    app: Quart,
+    app: ASGIFramework,
     listener: socket.socket,
     opened: contextlib.AbstractAsyncContextManager[None],
     limits: ConnectionLimits | None = None,
