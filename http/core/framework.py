@@ -3,12 +3,14 @@
 Quart's own classes are made to be replaced. Left out are the cookie of Flask's sessions (logins are rows in the
 database), support for views that are no coroutines, and two tasks for each request. Ids in paths are converted by
 `IdConverter`: `<id:session_id>` in a rule. Crash: as in Quart. A client that disconnects is noticed when its response
-is sent; while a body is still arriving, at once. Large bodies are streamed (`omnisonic.http.core.request_body`).
+is sent, so that what has begun is done to its end; while a body is still arriving, at once. Large bodies are streamed
+(`omnisonic.http.core.request_body`).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from inspect import CO_COROUTINE
 from typing import Any, Final, cast
 
@@ -48,8 +50,8 @@ LINGER_STOPPING_S: Final = 1.0
 
 END_CALLBACKS: Final = "omnisonic.endings"
 """The key of a request's end callbacks in its scope."""
-RECEIVE: Final = "omnisonic.receive"
-"""The key of the ASGI callable `receive` in the scope of a request without a body."""
+WAIT_FOR_DISCONNECT: Final = "omnisonic.wait_for_disconnect"
+"""The key of what waits for the client's disconnect in the scope of a request whose body is not streamed."""
 
 
 class HttpConnection(ASGIHTTPConnection):
@@ -67,12 +69,14 @@ class HttpConnection(ASGIHTTPConnection):
     async def _handle(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         has_body = any(name in BODY_HEADERS for name, _ in self.scope["headers"])
         if has_body and not is_streamed(self.scope):
+            self._is_gone = asyncio.Event()
+            cast("dict[str, Any]", self.scope)[WAIT_FOR_DISCONNECT] = self._is_gone.wait
             await super().__call__(receive, send)
             return
         request: Request = self._create_request_from_scope(send)
         if not has_body:
             request.body.set_complete()
-            cast("dict[str, Any]", self.scope)[RECEIVE] = receive
+            cast("dict[str, Any]", self.scope)[WAIT_FOR_DISCONNECT] = partial(_receive_disconnect, receive)
             await self._send_in_time(send, await self.app.handle_request(request))
             return
         stopping, config = stopping_of(self.scope), self.app.config
@@ -93,6 +97,18 @@ class HttpConnection(ASGIHTTPConnection):
         if expectation.is_open:
             request.body = ExpectedBody(request.content_length, self.app.config["MAX_CONTENT_LENGTH"], expectation)
         return request
+
+    async def handle_messages(self, request: Request, receive: ASGIReceiveCallable) -> None:
+        """Take in the body. Returns, and so cancels the request, when the client disconnects before it is complete."""
+        is_complete = False
+        while (message := await receive())["type"] == "http.request":
+            request.body.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                request.body.set_complete()
+                is_complete = True
+        if is_complete:
+            self._is_gone.set()
+            await asyncio.Event().wait()
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
         await self._send_in_time(send, await self._handle_and_drain(request, LINGER_S))
@@ -143,18 +159,16 @@ def call_at_end(callback: Callable[[], None]) -> None:
 def disconnect_waiter() -> Callable[[], Awaitable[None]]:
     """Make a function that returns when the client of the current request is gone. Call it once.
 
-    For responses that do not end. A request with a body is cancelled by Quart instead; for it the function only waits.
+    For responses that do not end. A request whose body breaks off is cancelled instead. While a body is streamed, the
+    function only waits.
     """
-    receive: ASGIReceiveCallable | None = cast("dict[str, Any]", current_request.scope).get(RECEIVE)
+    scope = cast("dict[str, Any]", current_request.scope)
+    return cast("Callable[[], Awaitable[None]]", scope.get(WAIT_FOR_DISCONNECT, asyncio.Event().wait))
 
-    async def wait() -> None:
-        if receive is None:
-            await asyncio.Event().wait()
-            return
-        while (await receive())["type"] != "http.disconnect":
-            pass
 
-    return wait
+async def _receive_disconnect(receive: ASGIReceiveCallable) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class NoSessions(SessionInterface):

@@ -1,7 +1,10 @@
 """Passwords: guessing them is slow, costs little, and tells nothing (RELIABILITY, attacks: sign-in)."""
 
 import asyncio
+import contextlib
 import functools
+import json
+import socket
 import statistics
 import time
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ from argon2 import PasswordHasher
 from omnisonic.errors import Unavailable
 from omnisonic.http.auth.credentials import MAX_WAITING, WORKERS, PasswordThreads
 from omnisonic.identity.passwords import hash_password, needs_rehash
+from tests.cli.running import eventually
 from tests.http.conftest import DEADLINE_S, emptied
 from tests.http.running import Web, running_web
 from tests.http.signing_in import EMAIL, PASSWORD, session, sign_in
@@ -203,6 +207,38 @@ def test_good_passwords_are_not_counted(production: Web) -> None:
         assert attempt(production, PASSWORD).status_code == 200
     assert attempt(production).status_code == 401
     assert attempt(production).status_code == 429
+
+
+def test_good_passwords_whose_clients_are_gone_are_not_counted(production: Web) -> None:
+    """Somebody presses the button again and again, and each press breaks off the request before."""
+    register(production)
+    body = json.dumps({"email": EMAIL, "password": PASSWORD}).encode()
+    head = "POST /api/auth/callback/credentials HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(production, "users"))
+        for _ in range(5):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", production.port)))
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        eventually(lambda: count_waiting(production) == 5, what="all five are being checked")
+    assert attempt(production, PASSWORD).status_code == 200
+
+
+@contextlib.contextmanager
+def locked(web: Web, table: str) -> Iterator[None]:
+    """Nobody else reads this table until the block ends."""
+    transaction = web.database.transaction()
+    connection = web.do(transaction.__aenter__())
+    try:
+        web.do(connection.execute(f"LOCK TABLE {table}"))
+        yield
+    finally:
+        web.do(transaction.__aexit__(None, None, None))
+
+
+def count_waiting(web: Web) -> int:
+    """How many statements wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return int(web.do(web.database.rows(query))[0][0])
 
 
 def test_what_breaks_on_our_side_is_not_counted() -> None:
