@@ -40,9 +40,9 @@ _Name: TypeAlias = tuple[str, str]
 
 @dataclass(slots=True)
 class PasswordAttempt:
-    """A password that may be checked now. It counts as wrong until `is_good` is set."""
+    """A password that may be checked now. `is_good` is what the check has found: None before its end."""
 
-    is_good: bool = False
+    is_good: bool | None = None
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class PasswordAttempts:
     async def start(self, email: str, address: str) -> AsyncIterator[PasswordAttempt]:
         """Make one attempt for the account with this e-mail, from this address, around the check of the password.
 
-        It counts unless `is_good` is set or the check fails on our side (`Unavailable`).
+        It counts unless `is_good` is set or the check fails on our side (`Unavailable`) or is cancelled before its end.
         Raises `Refusal` (429 `too_many_tries`) or `Unavailable`.
         """
         slot = secrets.token_hex(SLOT_BYTES)
@@ -77,9 +77,9 @@ class PasswordAttempts:
                 reserved.append(name)
                 await self._reserve(name, slot)
             yield attempt
-        except (Unavailable, Refusal):
-            # Nobody has learnt whether the password is right.
-            await self._settle(reserved, slot, counts=False)
+        except (Unavailable, Refusal, asyncio.CancelledError):
+            # Before the end of the check nobody has learnt whether the password is right.
+            await self._settle(reserved, slot, counts=attempt.is_good is False)
             raise
         await self._settle(reserved, slot, counts=not attempt.is_good)
 
@@ -93,8 +93,10 @@ class PasswordAttempts:
 
     async def _wait(self, name: _Name, slot: str) -> float:
         """Wait in the queue for a slot or a refusal: as `Guard.reserve`, but never `UNDER_WAY`."""
+        if self._waiting >= WAITING:
+            raise _too_many()
         queue = self._queues.setdefault(name, _Queue())
-        if queue.length >= WAITING_PER_NAME or self._waiting >= WAITING:
+        if queue.length >= WAITING_PER_NAME:
             raise _too_many()
         queue.length += 1
         self._waiting += 1
