@@ -45,7 +45,10 @@ def peaks_in(window: Window, stored: Sequence[int], duration_s: float) -> list[f
     count = max(1, min(window.points, round(end - begin)))
     width = (end - begin) / count
     edges = [begin + place * width for place in range(count + 1)]
-    return [
-        round(max(stored[int(first) : max(int(first) + 1, -int(-last // 1))]) / FULL_SCALE, DIGITS)
-        for first, last in pairwise(edges)
-    ]
+    return [round(_loudest(stored, first, last) / FULL_SCALE, DIGITS) for first, last in pairwise(edges)]
+
+
+def _loudest(stored: Sequence[int], first: float, last: float) -> int:
+    """The highest of what is stored from `first` to `last`. Just before the end, `first` may be rounded up to it."""
+    begin = min(int(first), len(stored) - 1)
+    return max(stored[begin : max(begin + 1, -int(-last // 1))])

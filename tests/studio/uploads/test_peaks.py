@@ -1,6 +1,8 @@
 """A part of a waveform, as finely as it is drawn."""
 
-from hypothesis import given
+import math
+
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from omnisonic.studio.uploads.peaks import Window, peaks_in
@@ -28,3 +30,13 @@ def test_no_window_has_more_points_than_wanted(stored: bytes, begin_s: float, le
     assert len(found) <= points
     assert max(found, default=0) <= round(max(stored) / 255, 3)
     assert max(peaks_in(Window(points=points), stored, 10.0)) == round(max(stored) / 255, 3)
+
+
+@given(stored=st.binary(min_size=1, max_size=300), duration_s=st.floats(0.001, 14_400), points=st.integers(1, 50))
+@example(stored=bytes(41), duration_s=0.3, points=1)
+def test_a_window_may_begin_just_before_the_end(stored: bytes, duration_s: float, points: int) -> None:
+    """At any of the last numbers before it. What it shows is the last peak, or nothing."""
+    begin_s = duration_s
+    for _ in range(5):
+        begin_s = math.nextafter(begin_s, 0.0)
+        assert peaks_in(Window(begin_s, None, points), stored, duration_s) in ([], [round(stored[-1] / 255, 3)])
