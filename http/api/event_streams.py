@@ -121,7 +121,11 @@ class EventStreams:
             self._listens.clear()
 
     async def send(self, stream: str, room: RoomId, frames: Sequence[Frame]) -> bool:
-        """Send frames as the member of this stream in this room. Returns whether there is such a stream.
+        """Send frames as the member of this stream in this room.
+
+        Returns whether there is such a stream in this process, or whether the process that had it has any streams. That
+        process is not asked for an answer: it would take another connection to the bus for each message. It drops what
+        is for a stream that has ended, which its client notices by the end of the stream.
 
         Raises `Unavailable`: nobody knows whether the frames were sent.
         """

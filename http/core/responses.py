@@ -158,7 +158,7 @@ class SaidAnswer(msgspec.Struct, frozen=True):
 
 
 class PassedOnAnswer(msgspec.Struct, frozen=True, rename="camel"):
-    """So many messages were passed on to the room. What it answers comes on the event stream."""
+    """So many messages were passed on to the web process with the stream. What the room answers comes on the stream."""
 
     passed_on: int
 

@@ -52,3 +52,24 @@ def test_a_message_finds_its_stream_over_the_bus() -> None:
         assert not await there.send(stream, "jam", [(TEXT, b"4")])
 
     asyncio.run(run())
+
+
+def test_what_is_for_a_stream_that_has_ended_elsewhere_is_dropped_there() -> None:
+    """It is passed on, as that process has another stream; whoever has that one gets nothing of it."""
+
+    async def run() -> None:
+        bus = FakeBus()
+        here, there = EventStreams(bus), EventStreams(bus)
+        ended, open_one = Sent(), Sent()
+        stream = await here.add("jam", cast("MemberConnection", ended))
+        other = await here.add("jam", cast("MemberConnection", open_one))
+        here.discard(stream)
+        assert await there.send(stream, "jam", [(TEXT, b"1")])
+        assert await there.send(other, "jam", [(TEXT, b"2")])
+        async with asyncio.timeout(5):
+            await open_one.arrived.wait()
+        assert ended.frames == []
+        assert open_one.frames == [(TEXT, b"2")]
+        here.discard(other)
+
+    asyncio.run(run())
