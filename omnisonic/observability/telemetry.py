@@ -8,11 +8,13 @@ short lines of the level `info`, up to `CONSOLE_LINES_PER_S`. `OTEL_TRACES_EXPOR
 The parts in `SCRAPED` also have an `Exposition`, which `/metrics` answers with, unless there are no metrics at all.
 
 Overload: spans beyond the queue of the SDK's batch processor are dropped; rooms never wait. Crash: the SDK logs an
-exporter that fails. Shutdown: `Telemetry.shutdown` sends what is left, within `FLUSH_MS`.
+exporter that fails. Shutdown: `Telemetry.shutdown` sends what is left, within `FLUSH_S`.
 """
 
+import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TextIO
@@ -38,7 +40,8 @@ from omnisonic.observability.redacted_spans import RedactedSpans
 from omnisonic.redaction import redacted_text
 from omnisonic.settings.settings import Settings
 
-FLUSH_MS: Final = 2_000
+FLUSH_S: Final = 2.0
+"""How long the end of a process may wait for collectors. What is not sent by then is lost."""
 CONSOLE_LINES_PER_S: Final = 20
 """More spans per second are counted and not printed."""
 CONSOLE_TRACES_PER_S: Final = 50
@@ -47,6 +50,8 @@ SCRAPED: Final = frozenset({"gateway", "web"})
 """The parts with `/metrics`. The others listen on no port, or are for development."""
 ERROR_TYPE: Final = "error.type"
 """The attribute of a failed span (OpenTelemetry's semantic conventions)."""
+
+_log = logging.getLogger(__name__)
 
 
 class Telemetry:
@@ -65,12 +70,30 @@ class Telemetry:
         return self._meters is not None
 
     def shutdown(self) -> None:
-        """Send what is left, and stop. Blocks for `FLUSH_MS` at most, for each of traces and metrics."""
-        if self._traces is not None:
-            self._traces.force_flush(FLUSH_MS)
-            self._traces.shutdown()
-        if self._meters is not None:
-            self._meters.shutdown(timeout_millis=FLUSH_MS)
+        """Send what is left, and stop. Blocks for `FLUSH_S` at most, and raises nothing.
+
+        The SDK waits for an exporter for as long as that tries, whatever timeout it is given. So it waits in threads,
+        which end with the process.
+        """
+        stopping = [
+            threading.Thread(target=_shut_down, args=(provider,), daemon=True)
+            for provider in (self._traces, self._meters)
+            if provider is not None
+        ]
+        give_up_at_s = time.monotonic() + FLUSH_S
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join(max(0.0, give_up_at_s - time.monotonic()))
+        if any(thread.is_alive() for thread in stopping):
+            _log.warning("telemetry.not_sent", extra={"after_s": FLUSH_S})
+
+
+def _shut_down(provider: TracerProvider | MeterProvider) -> None:
+    try:
+        provider.shutdown()
+    except Exception:  # noqa: BLE001 - a part that has done its work must not fail by this
+        _log.warning("telemetry.not_sent", exc_info=True)
 
 
 def configure_telemetry(
@@ -93,7 +116,7 @@ def configure_telemetry(
     resource = _resource(part, environ)
     spares = traces_to == "console" and not environ.get("OTEL_TRACES_SAMPLER")
     sampler = ParentBased(FewRoots()) if spares else None
-    traces = None if traces_to == "none" else TracerProvider(sampler, resource)
+    traces = None if traces_to == "none" else TracerProvider(sampler, resource, shutdown_on_exit=False)
     if traces is not None:
         processor = BatchSpanProcessor(_span_exporter(traces_to, console or sys.stderr, part, settings))
         traces.add_span_processor(processor)
@@ -116,7 +139,7 @@ def _meter_provider(metrics_to: str, resource: Resource, exposition: Exposition 
         readers.append(exposition.reader)
     if not readers:
         return None
-    meters = MeterProvider(readers, resource=resource)
+    meters = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
     metrics.set_meter_provider(meters)
     return meters
 

@@ -3,11 +3,15 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased
@@ -19,15 +23,19 @@ from omnisonic.observability.telemetry import (
     CONSOLE_LINES_PER_S,
     CONSOLE_TRACES_PER_S,
     ERROR_TYPE,
+    FLUSH_S,
     FewRoots,
     LineExporter,
+    Telemetry,
     configure_telemetry,
 )
 from omnisonic.settings.settings import Settings
 
 DEADLINE_S = 30.0
+EXIT_S = 2.0
+"""How long Python takes to end, at most."""
 PROGRAM = """
-import io, json, sys
+import io, json, sys, time
 from opentelemetry import metrics, trace
 from omnisonic.settings.settings import Settings
 from omnisonic.observability.telemetry import configure_telemetry
@@ -46,6 +54,7 @@ json.dump({
     "scraped": telemetry.render_metrics is not None,
     "pushed": sys.modules.get("opentelemetry.exporter.otlp.proto.http.metric_exporter") is not None,
     "threads": sys.modules.get("opentelemetry.exporter.otlp.proto.http.trace_exporter") is not None,
+    "stopped_at_s": time.monotonic(),
     **(telemetry.shutdown() or {}),
     "console": console.getvalue(),
 }, sys.stdout)
@@ -220,3 +229,33 @@ def test_an_exporter_that_there_is_not_is_refused_by_name(variable: str, value: 
     """Nobody should look for traces in a place that they never went to."""
     with pytest.raises(BadSettings, match=f'{variable} is "{value}"'):
         configure_telemetry(Settings.load({}), "gateway", {variable: value})
+
+
+@pytest.fixture(params=["refuses", "hangs"])
+def broken_collector(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a collector that is not there, or that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        if request.param == "hangs":
+            yield f"http://127.0.0.1:{port}"
+            return
+    yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("part", ["gateway", "worker"])
+def test_a_collector_that_does_not_answer_holds_up_no_stop(broken_collector: str, part: str) -> None:
+    """The process ends in time, without an error, although spans and metrics could not be sent."""
+    stopped_at_s = configured(part, OTEL_EXPORTER_OTLP_ENDPOINT=broken_collector)["stopped_at_s"]
+    assert time.monotonic() - stopped_at_s < FLUSH_S + EXIT_S
+
+
+def test_what_fails_at_the_stop_is_logged_and_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """A part whose metrics cannot be closed has stopped in order nevertheless."""
+
+    class Failing(MeterProvider):
+        def shutdown(self, timeout_millis: float = 0) -> None:
+            raise OSError("no space")
+
+    Telemetry(None, Failing(shutdown_on_exit=False)).shutdown()
+    assert [record.message for record in caplog.records] == ["telemetry.not_sent"]
