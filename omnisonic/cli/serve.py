@@ -59,6 +59,8 @@ IGNORED_LINE: Final = "WARNING Memory overcommit must be enabled"
 PROVIDER_NAMES: Final = {"github": "GitHub", "google": "Google", "discord": "Discord"}
 SERVERS: Final = "servers"
 """The group of what the parts need. Its processes start at the same time."""
+BACKGROUND: Final = "background"
+"""The group of what rooms never wait for. None of it needs another, so that they stop together, before the gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ def _part_specs(studio: Studio, environ: dict[str, str]) -> list[ProcessSpec]:
     return [
         replace(_part_spec("migrate", environ), once=True, start_s=MIGRATE_S, silent_s=None),
         *_gateway_specs(studio, environ),
-        *(replace(part, niceness=niceness) for part in background),
+        *(replace(part, niceness=niceness, group=BACKGROUND) for part in background),
     ]
 
 

@@ -16,8 +16,10 @@ Stuck: a child that is silent for too long (`omnisonic.operations.heartbeat`) is
 
 Children of one group are started and stopped together, each of them restarted alone.
 
-Shutdown: the last started child gets its stop signal first, the next one when that has exited or after `STOP_STEP_S`.
-SIGKILL to what is left after `STOP_S`. Cancellation kills at once.
+Shutdown: the last started group gets its stop signal first, the next one when that has exited, or has had `STOP_STEP_S`
+or its share of the time that is left. So each has at least its share of `STOP_S`, and the first started, on which all
+others depend, can write what it holds however long the others take. SIGKILL to what is left after `STOP_S`.
+Cancellation kills at once.
 """
 
 import contextlib
@@ -39,7 +41,7 @@ STUCK_WITHIN_S: Final = 300.0
 STOP_S: Final = 9.0
 """All children have exited by then, so that a stop takes less than 10 s (SPEC 1)."""
 STOP_STEP_S: Final = 4.0
-"""How long one child may take to stop before the next one is asked, too."""
+"""How long one group may take at most to stop before the next one is asked, too."""
 DRAIN_S: Final = 0.5
 """How long the output of an exited child is still read: another process may hold its pipe open."""
 
@@ -96,10 +98,13 @@ def _grouped(specs: Sequence[ProcessSpec]) -> list[list[ProcessSpec]]:
 async def _stop_in_reverse(stop: trio.Event, groups: "list[list[SupervisedProcess]]") -> None:
     await stop.wait()
     kill_at_s = trio.current_time() + STOP_S
-    for group in reversed(groups):
+    running = [group for group in groups if not all(process.ended.is_set() for process in group)]
+    while running:
+        share_s = (kill_at_s - trio.current_time()) / len(running)
+        group = running.pop()
         for process in group:
             process.stop(kill_at_s)
-        with trio.move_on_after(STOP_STEP_S):
+        with trio.move_on_after(min(STOP_STEP_S, share_s)):
             for process in group:
                 await process.ended.wait()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from omnisonic.operations.supervisor import STOP_STEP_S
 from tests.cli.running import START_S, STOP_S, Command, alive, children, command_line, completed, eventually, running
 from tests.prepared_postgres import prepare_data_directory
 from tests.processes import send_signal
@@ -175,6 +176,26 @@ def test_a_signal_stops_all_of_it_cleanly(how: signal.Signals, tmp_path: Path) -
         assert studio.stop(how) == 0
         assert time.monotonic() - begun_s < STOP_S
         assert not any(map(alive, parts))
+
+
+@pytest.mark.timing
+def test_parts_that_do_not_stop_cost_the_rooms_nothing(tmp_path: Path) -> None:
+    """Two processes of the web and a worker that hang are waited for together; all others stop in order after that."""
+    with running("serve", OMNISONIC_DATA_DIR=str(prepare_data_directory(tmp_path)), WEB_WORKERS="2") as studio:
+        studio.printed("is running")
+        hanging = [pid for pid in children(studio.pid) if command_line(pid).split()[3:4] in (["web"], ["worker"])]
+        assert len(hanging) == 3
+        for pid in hanging:
+            send_signal(pid, signal.SIGSTOP)
+        begun_s = time.monotonic()
+        studio.signal(signal.SIGTERM)
+        studio.printed("gateway.stopping")
+        assert time.monotonic() - begun_s < STOP_STEP_S
+        eventually(lambda: not alive(studio.pid), what="the studio has ended", within_s=STOP_S)
+        assert time.monotonic() - begun_s < STOP_S
+        assert studio.stop() == 0
+    assert (tmp_path / "valkey" / "dump.rdb").exists()
+    assert not (tmp_path / "postgres" / "data" / "postmaster.pid").exists()
 
 
 def test_a_studio_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:

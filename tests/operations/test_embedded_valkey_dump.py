@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Final, cast
 import pytest
 import redis
 import trio
+from trio.testing import MockClock
 
 from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
+from omnisonic.operations.child_process import ProcessSpec
 from omnisonic.operations.embedded.valkey import DUMP, UNREADABLE, EmbeddedValkey
 from omnisonic.operations.supervisor import run_processes
 from omnisonic.stores.guard.valkey import ValkeyGuard
@@ -69,8 +72,8 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Running]:
-    """A server as `serve` runs it, stopped in order at the end of the block."""
+async def running(folder: Path, *others: ProcessSpec) -> AsyncIterator[Running]:
+    """A server as `serve` runs it, before `others`, stopped in order at the end of the block."""
     valkey = EmbeddedValkey(folder)
     await valkey.end_stale()
     spec, stop, started, server = valkey.spec(), trio.Event(), trio.Event(), Running(valkey.url)
@@ -80,7 +83,7 @@ async def running(folder: Path) -> AsyncIterator[Running]:
 
     async def run() -> None:
         await run_processes(
-            [spec],
+            [spec, *others],
             on_line=lambda _, line: server.lines.append(line),
             on_restart=note_restart,
             stop=stop,
@@ -106,6 +109,24 @@ async def test_a_graceful_stop_keeps_everything(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         assert (await server.claim()).record == RoomRecord(VALUES, BLOCKS, is_clean=True)
         assert not await server.is_first_use()
+
+
+@pytest.mark.timing
+async def test_a_stop_in_which_the_others_take_long_keeps_everything_too(tmp_path: Path, mock_clock: MockClock) -> None:
+    """A worker that ends at last, and a web and a gateway that have to be killed."""
+    mock_clock.rate = 1
+    program = "import os, signal, time; signal.signal(15, lambda *_: (time.sleep({}), os._exit(0))); {}; signal.pause()"
+    others = [
+        ProcessSpec(name, (sys.executable, "-S", "-E", "-c", program.format(stop_s, "os.write(0, b'ready\\n')")), {})
+        for name, stop_s in (("gateway", 60), ("web", 60), ("worker", 0.5))
+    ]
+    async with running(tmp_path, *others) as server:
+        await server.write(is_release=True)
+        mock_clock.rate = 3
+    assert (tmp_path / DUMP).exists()
+    mock_clock.rate = 1
+    async with running(tmp_path) as server:
+        assert (await server.claim()).record == RoomRecord(VALUES, BLOCKS, is_clean=True)
 
 
 async def test_a_room_that_was_not_released_is_known_but_not_clean(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from omnisonic.operations.child_process import LONGEST_LINE_BYTES, Child, ProcessDied, ProcessSpec
-from omnisonic.operations.supervisor import STOP_STEP_S, run_processes
+from omnisonic.operations.supervisor import STOP_S, STOP_STEP_S, run_processes
 from tests.cli.running import alive
 from tests.processes import send_signal
 
@@ -192,6 +192,19 @@ async def test_a_child_that_does_not_stop_is_killed_in_time(mock_clock: MockCloc
         assert alive(received.pids("web")[0])
     assert trio.current_time() - begun_s < 11
     assert not alive(received.pids("web")[0])
+
+
+@pytest.mark.timing
+async def test_those_that_stop_last_have_their_time_however_long_the_others_take(mock_clock: MockClock) -> None:
+    """A database has to write what it holds. Three before it do not stop at all."""
+    others = [spec(name, DEAF) for name in ("gateway", "web", "worker")]
+    async with kept_up(spec("store", UNTIL_REPORTED), *others) as (received, stop):
+        begun_s = trio.current_time()
+        mock_clock.rate = 3
+        stop.set()
+        await received.until(lambda: ("store", "bye") in received.lines)
+        assert trio.current_time() - begun_s < STOP_S - 1
+    assert trio.current_time() - begun_s < 11
 
 
 async def test_a_child_that_never_gets_ready_counts_as_failed() -> None:
