@@ -71,7 +71,10 @@ def open_probe_client() -> httpx.AsyncClient:
 
 def host_header(settings: Settings) -> dict[str, str]:
     """The `Host` header for a process that does not accept its own address as a name."""
-    return {"Host": min(settings.allowed_hosts)} if settings.allowed_hosts else {}
+    if not settings.allowed_hosts:
+        return {}
+    name = min(settings.allowed_hosts)
+    return {"Host": f"[{name}]" if ":" in name else name}
 
 
 def find_gateway(settings: Settings, client: httpx.AsyncClient) -> GatewayReadiness | None:

@@ -107,7 +107,7 @@ async def open_gateway(
         room_class: Your subclass of `Room`, or a function that takes a `RoomHost` and returns a room.
         allowed_origins: The origins whose pages may connect, such as `https://band.example`. Without any, no page may
             connect. Programs, which send no `Origin`, may always connect.
-        allowed_hosts: The values of the `Host` header that are answered. Defaults to the names of `host`.
+        allowed_hosts: The host names that are answered, on any port. Defaults to the names of `host`.
         inspector: The operator's token. Who shows it can inspect the gateway, with `omnisonic rooms`
             (docs/inspecting.md). Without it nobody can. Use at least 24 random bytes: `secrets.token_urlsafe(32)`.
         metrics: True to answer `/metrics` on the gateway's port, for Prometheus; that needs the extra `studio`. Or a
@@ -124,7 +124,7 @@ async def open_gateway(
 
     Raises:
         OSError: It cannot listen there.
-        ValueError: A limit, an origin or `cluster` has an impossible value.
+        ValueError: A limit, an origin, a host name or `cluster` has an impossible value.
         TypeError: A hook is not a plain function, `metrics` is neither, a limit has an unknown name, or there is a
             `gateway_id` without a `cluster`.
         BadSettings: `inspector` or `metrics_token` is easy to guess, and `host` is not this machine alone.

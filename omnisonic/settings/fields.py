@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from omnisonic.settings.origins import POSTGRES, check_url, parse_origin
+from omnisonic.settings.origins import POSTGRES, check_url, parse_host, parse_origin
 from omnisonic.settings.rooms import RoomSettings
 from omnisonic.settings.storage import StorageSettings
 from omnisonic.settings.tokens import TokenSettings
@@ -236,7 +236,7 @@ class SettingsFields(
     )
     allowed_hosts: Names = Field(
         default=frozenset(),
-        description="values of `Host` that are answered, comma-separated (default: the names bound to)",
+        description="host names that are answered, on any port, comma-separated (default: the names bound to)",
     )
     nextauth_url: str | None = Field(default=None, description="the public URL of the web (default: where it listens)")
     auth_enable_credentials: bool | None = Field(
@@ -263,10 +263,7 @@ class SettingsFields(
     @field_validator("allowed_hosts")
     @classmethod
     def _are_hosts(cls, value: frozenset[str]) -> frozenset[str]:
-        for name in sorted(value):
-            if any(mark in name for mark in "/@ *"):
-                raise ValueError(f"{name!r} is not a host's name such as studio.example")
-        return value
+        return frozenset(parse_host(name) for name in sorted(value))
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

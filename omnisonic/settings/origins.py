@@ -7,6 +7,7 @@ The functions that check a setting raise `ValueError` with words that continue "
 URL that may hold a password.
 """
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -16,6 +17,7 @@ WILDCARDS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - these are co
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 REDIS: Final = ("redis", "rediss")
 POSTGRES: Final = ("postgresql", "postgres")
+_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,15 @@ def host_name(host: str) -> str:
     return _split_host(host.lower())[0].strip("[]")
 
 
+def parse_host(value: str) -> str:
+    """The host that an operator wrote, with a port or not, as `HostPolicy` compares it. Raises `ValueError`."""
+    name, port = host_name(value), _split_host(value)[1]
+    is_name = "[" not in value and _NAME.fullmatch(name)
+    if not (is_name or _is_address(name)) or (port and not port.isdecimal()):
+        raise ValueError(f"{value!r} is not a host's name such as studio.example")
+    return str(ip_address(name)) if _is_address(name) else name
+
+
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)
@@ -147,8 +158,11 @@ def _port(url: SplitResult) -> int | None:
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:
-    """The `Origin` that a browser sends: lower case, no default port, IPv6 in brackets (RFC 6454, section 6)."""
-    host = f"[{host}]" if ":" in host else host.lower()
+    """The `Origin` that a browser sends: lower case, no default port, IPv6 in brackets (RFC 6454, section 6).
+
+    Without the dot at the end of an absolute name, as `OriginPolicy` compares it.
+    """
+    host = f"[{host}]" if ":" in host else host.lower().removesuffix(".")
     return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
 
 

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from omnisonic.errors import BadSettings
 from omnisonic.redaction import redacted_text
 from omnisonic.settings.fields import SettingsFields, variable_of
-from omnisonic.settings.origins import WILDCARDS, HostPolicy, OriginPolicy, origin, origin_of
+from omnisonic.settings.origins import WILDCARDS, HostPolicy, OriginPolicy, host_name, origin, origin_of
 from omnisonic.settings.secret_strength import SIGNING_BYTES, secret_problems
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -125,7 +125,7 @@ class Settings(SettingsFields):
         for url in (self.nextauth_url, self.gateway_public_url):
             if url and (name := urlsplit(url).hostname):
                 names.add(name)
-        return HostPolicy(frozenset(names), any_address=bound_to in WILDCARDS)
+        return HostPolicy(frozenset(map(host_name, names)), any_address=bound_to in WILDCARDS)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -123,6 +123,20 @@ async def test_only_pages_that_are_named_may_connect() -> None:
         assert gateway.rooms == ["jam"]
 
 
+async def test_only_the_hosts_that_are_named_are_answered() -> None:
+    """However the program writes them; what is none is told at once."""
+    async with omnisonic.open_gateway(allowed_hosts=["Band.Example:8080"]) as gateway:
+        with pytest.raises(omnisonic.EntryRefused) as wrong:
+            async with member(gateway, "ada"):
+                pass
+        assert wrong.value.code == "wrong_host"
+    async with omnisonic.open_gateway(allowed_hosts=["127.0.0.1:8080"]) as gateway, member(gateway, "ada"):
+        assert gateway.rooms == ["jam"]
+    with pytest.raises(ValueError, match="is not a host's name"):
+        async with omnisonic.open_gateway(allowed_hosts=["*.example"]):
+            pass
+
+
 async def test_it_listens_on_ipv6_and_on_every_address() -> None:
     """The URL is one that this machine can use."""
     async with omnisonic.open_gateway("::1") as gateway:

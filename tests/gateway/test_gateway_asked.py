@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.api.gateway import CHECK_TIMEOUT_S, find_gateway, open_probe_client
+from omnisonic.http.api.gateway import CHECK_TIMEOUT_S, find_gateway, host_header, open_probe_client
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.presence.memory import MemoryPresence
 from tests.postgres_server import blocking
@@ -70,6 +70,14 @@ async def test_a_gateway_that_answers_to_other_names_is_asked_by_one_of_them() -
         port = str(stage.port)
         assert await asked(GATEWAY_PORT=port, ALLOWED_HOSTS="www.studio.example,studio.example") == "ok"
         assert await asked(GATEWAY_PORT=port) == "That host name is not answered here."
+
+
+async def test_a_gateway_that_answers_to_an_address_of_ipv6_is_asked_by_it() -> None:
+    """In brackets, as in a URL."""
+    assert host_header(Settings.load({"ALLOWED_HOSTS": "::1"})) == {"Host": "[::1]"}
+    hosts = Settings.load({"ALLOWED_HOSTS": "::1"}).host_policy("127.0.0.1")
+    async with open_stage(hosts=hosts) as stage:
+        assert await asked(GATEWAY_PORT=str(stage.port), ALLOWED_HOSTS="[::1]") == "ok"
 
 
 async def test_a_gateway_that_is_not_ready_says_what_is_wrong() -> None:

@@ -109,6 +109,19 @@ def test_every_problem_is_told_at_once() -> None:
         ("EXPORT_RETENTION_DAYS", "0", "it must be at least 1."),
         ("LIVEKIT_URL", "livekit.example", "it must begin with ws://, wss://, http:// or https://."),
         ("ALLOWED_HOSTS", "https://a.example", "'https://a.example' is not a host's name such as studio.example."),
+        *(
+            ("ALLOWED_HOSTS", value, f"'{value}' is not a host's name such as studio.example.")
+            for value in (
+                "*.example",
+                ".example",
+                "a.example:http",
+                "a.example..",
+                ":443",
+                "[a.example]",
+                "[::1]x",
+                "ä.b",
+            )
+        ),
     ],
 )
 def test_a_bad_value_gets_a_sentence_that_names_its_variable(variable: str, value: str, demand: str) -> None:
@@ -422,6 +435,33 @@ def test_allowed_hosts_replace_the_names_bound_to() -> None:
     policy = Settings.load({"ALLOWED_HOSTS": "Studio.example"}).host_policy("0.0.0.0")
     assert policy.allows("studio.example:443")
     assert not policy.allows("localhost")
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        ("studio.example:3000", "studio.example:3000"),
+        ("studio.example:", "studio.example"),
+        ("studio.example.", "Studio.example"),
+        ("band_studio", "band_studio:80"),
+        ("[::1]", "[::1]:3000"),
+        ("[::1]:3000", "[::1]"),
+        ("2001:0DB8:0::7", "[2001:db8::7]"),
+        ("192.0.2.7:3000", "192.0.2.7"),
+    ],
+)
+def test_an_allowed_host_is_known_however_it_is_written(value: str, host: str) -> None:
+    """As browsers show it, with a port, or with brackets. Such a value would match nothing."""
+    assert Settings.load({"ALLOWED_HOSTS": value}).host_policy("0.0.0.0").allows(host)
+
+
+def test_the_dot_of_an_absolute_name_makes_no_difference() -> None:
+    """In a public URL and in an allowed origin."""
+    settings = Settings.load({"NEXTAUTH_URL": "https://studio.example./"})
+    assert settings.host_policy("127.0.0.1").allows("studio.example")
+    assert settings.origin_policy(3000).allows("https://studio.example")
+    allowed = Settings.load({"ALLOWED_ORIGINS": "https://studio.example."}).origin_policy(3000)
+    assert allowed.allows("https://studio.example.")
 
 
 def test_every_setting_is_explained() -> None:
