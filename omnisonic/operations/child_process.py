@@ -95,6 +95,7 @@ class ProcessSpec:
         pass_fds: File descriptors that it inherits.
         wait_ready: Returns when the child does its work; called with our end of the readiness pipe.
         start_s: The child must be ready within this time.
+        is_starting: Whether the child itself says that its start goes on. Such time does not count.
         once: Run it to its end before the next one starts: it must exit with code 0 within `start_s`.
         stop_signal: The signal that asks it to stop.
         niceness: Added to the supervisor's own niceness (setpriority(2)).
@@ -110,6 +111,7 @@ class ProcessSpec:
     pass_fds: tuple[int, ...] = ()
     wait_ready: Callable[[trio.SocketStream], Awaitable[None]] = wait_until_ready
     start_s: float = START_S
+    is_starting: Callable[[], bool] = field(default=lambda: False)
     once: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     niceness: int = 0

@@ -204,10 +204,18 @@ class SupervisedProcess:
         return False
 
     async def _kill_when_late(self, child: Child) -> None:
-        """Kill the child when it has had `start_s` for its start. Time that it waits for a CPU does not count."""
+        """Kill the child when it has had `start_s` for its start.
+
+        Time does not count while it waits for a CPU, or says itself that its start goes on.
+        """
         start_s, silence = self._spec.start_s, Silence(trio.current_time(), child.waited_s())
-        while silence.update(trio.current_time(), waited_s=child.waited_s(), is_traced=child.is_traced()) < start_s:  # noqa: ASYNC110 - time is what it waits for
+        passed_s = 0.0
+        while passed_s < start_s:
             await trio.sleep(min(LOOK_S, start_s))
+            passed_s = silence.update(trio.current_time(), waited_s=child.waited_s(), is_traced=child.is_traced())
+            if self._spec.is_starting():
+                silence.reset()
+                passed_s = 0.0
         child.kill(f"was {'not done' if self._spec.once else 'not ready'} after {start_s:g} s")
 
     async def _check_heartbeats(self, child: Child, silent_s: float) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,11 +16,13 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import trio
+from trio.testing import MockClock
 
 from omnisonic.operations.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable
 from omnisonic.operations.embedded.cluster import Cluster
 from omnisonic.operations.embedded.installation import find_postgres
-from omnisonic.operations.embedded.postgres import EmbeddedPostgres, running_embedded_url
+from omnisonic.operations.embedded.postgres import STARTING_S, EmbeddedPostgres, running_embedded_url
+from omnisonic.operations.supervisor import run_processes
 from tests.cli.postgres_running import DEADLINE_S, in_service, public_folder, query, servers, supervisor
 from tests.cli.running import alive, children, command_line, eventually
 from tests.process.other_users import ORDINARY_USER, ordinary_python
@@ -102,6 +105,38 @@ async def test_one_that_is_killed_is_started_again_with_all_that_was_committed(t
                     break
                 await trio.lowlevel.checkpoint()
         assert servers(tmp_path)[0] != before[0]
+
+
+async def test_a_recovery_has_as_long_as_it_takes(
+    tmp_path: Path, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here it waits for an archive, ten times as long as a start may take. The log says that it goes on."""
+    mock_clock.rate = 1
+    async with in_service(tmp_path) as postgres:
+        query(postgres.url, "CREATE TABLE kept AS SELECT 7 AS value")
+    mock_clock.rate = 5
+    data = tmp_path / "data"
+    with (data / "postgresql.auto.conf").open("a") as settings:
+        settings.write("hot_standby = off\nrestore_command = 'until test -e found; do sleep 0.02; done; false'\n")
+    (data / "recovery.signal").touch(0o666)
+    (data / "recovery.signal").chmod(0o666)
+    postgres, started, stop = EmbeddedPostgres(tmp_path), trio.Event(), trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            spec = replace(postgres.spec(), start_s=STARTING_S / 10)
+            await run_processes([spec], on_line=lambda *_: None, stop=stop, started=started.set)
+
+        nursery.start_soon(run)
+        while not (told := [record for record in caplog.records if record.message == "database.starting"]):
+            await trio.lowlevel.checkpoint()
+        assert not started.is_set()
+        assert vars(told[0])["for_s"] >= STARTING_S
+        (data / "found").touch()
+        mock_clock.rate = 1
+        await started.wait()
+        assert query(postgres.url, "SELECT value FROM kept") == 7
+        stop.set()
 
 
 @pytest.mark.skipif(not ON_LINUX, reason="only Linux can tie a process to its parent")

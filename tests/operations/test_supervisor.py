@@ -214,6 +214,23 @@ async def test_a_child_that_never_gets_ready_counts_as_failed() -> None:
     assert message == "`web` was not ready after 0.2 s."
 
 
+async def test_a_start_that_says_that_it_goes_on_is_not_late() -> None:
+    """A database recovers for as long as it takes. Once it says so no more, it has its time."""
+    looks = 0
+
+    def is_starting() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks < 4
+
+    silent = replace(spec("db", "import signal; signal.pause()"), start_s=0.2, is_starting=is_starting)
+    began_s = trio.current_time()
+    message, _ = await failure_of(silent)
+    assert message == "`db` was not ready after 0.2 s."
+    assert looks >= 4
+    assert trio.current_time() - began_s >= 4 * 0.2
+
+
 async def test_a_start_that_waits_for_a_processor_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine makes it slow, and it has its whole time nevertheless: here it waits for three times as long."""
     received, looks = Received(), 0

@@ -32,6 +32,7 @@ SETTINGS: Final = {
     "log_line_prefix": "",
 }
 PID_FILE: Final = "postmaster.pid"
+STARTING: Final = "starting"
 READY: Final = "ready"
 _STATUS_LINE: Final = 7
 
@@ -125,8 +126,12 @@ class Cluster:
     @property
     def is_ready(self) -> bool:
         """Whether its server has said that it is ready, and still runs."""
-        lines = self._pid_lines()
-        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == READY and _is_running(int(lines[0]))
+        return self._status() == READY
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether its server says that it starts, and still runs. After a crash that takes as long as its recovery."""
+        return self._status() == STARTING
 
     def servers(self) -> list[int]:
         """The processes that serve it, the postmaster first if it runs. Without /proc only the postmaster is found."""
@@ -144,6 +149,13 @@ class Cluster:
         Otherwise Postgres mistakes any process with that PID and user for the old server.
         """
         (self.folder / PID_FILE).unlink(missing_ok=True)
+
+    def _status(self) -> str | None:
+        """What its server says of itself. None when no server runs."""
+        lines = self._pid_lines()
+        if len(lines) <= _STATUS_LINE or not lines[0].strip().isdecimal() or not _is_running(int(lines[0])):
+            return None
+        return lines[_STATUS_LINE].strip()
 
     def _pid_lines(self) -> list[str]:
         try:

@@ -4,13 +4,14 @@ It listens on loopback only, without a Unix socket, with a random password (SCRA
 folder holds the cluster (`data`, created at the first start), the `password`, and the `url` by which other commands
 find it. Its port stays the same over restarts by the supervisor.
 
-Overload: it refuses more than `MAX_CONNECTIONS`. Crash: the supervisor restarts it, and it recovers what was committed.
-Shutdown: SIGINT, which disconnects clients. On Linux it gets SIGINT when its supervisor dies, too
-(`omnisonic.process.die_with_parent`), and the next start ends what is left.
+Overload: it refuses more than `MAX_CONNECTIONS`. Crash: the supervisor restarts it, and it recovers what was committed,
+for as long as that takes; the log says so meanwhile. Shutdown: SIGINT, which disconnects clients. On Linux it gets
+SIGINT when its supervisor dies, too (`omnisonic.process.die_with_parent`), and the next start ends what is left.
 """
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -37,8 +38,12 @@ URL: Final = "url"
 MAX_CONNECTIONS: Final = 100
 PROBE_INTERVAL_S: Final = 0.02
 PROBE_TIMEOUT_S: Final = 2.0
+STARTING_S: Final = 10.0
+"""How often the log says that it is still starting."""
 STOP_SIGNALS: Final = ((signal.SIGINT, 4.0), (signal.SIGKILL, 1.0))
 """The signals that end a server of an earlier supervisor, with the seconds to wait after each."""
+
+_log = logging.getLogger(__name__)
 
 
 class EmbeddedPostgres:
@@ -88,7 +93,12 @@ class EmbeddedPostgres:
         wrapper = (sys.executable, "-m", "omnisonic.process.die_with_parent", *user, *options, str(os.getpid()))
         server = self._cluster.command(self._port, [("max_connections", str(self._max_connections))])
         return ProcessSpec(
-            "postgres", wrapper + server, server_environ(), wait_ready=self._wait_until_ready, stop_signal=signal.SIGINT
+            "postgres",
+            wrapper + server,
+            server_environ(),
+            wait_ready=self._wait_until_ready,
+            is_starting=lambda: self._cluster.is_starting,
+            stop_signal=signal.SIGINT,
         )
 
     async def end_stale(self) -> None:
@@ -111,10 +121,15 @@ class EmbeddedPostgres:
             await trio.sleep(PROBE_INTERVAL_S)
 
     async def _wait_until_ready(self, _readiness_pipe: trio.SocketStream) -> None:
-        """Return when it answers a query with its password."""
+        """Return when it answers a query with its password. Logs that it is still starting, every `STARTING_S`."""
+        began_s = told_s = trio.current_time()
         while True:
             if self._cluster.is_ready and await trio.to_thread.run_sync(self._probe, abandon_on_cancel=True):
                 return
+            now_s = trio.current_time()
+            if now_s - told_s >= STARTING_S and self._cluster.is_starting:
+                _log.warning("database.starting", extra={"for_s": round(now_s - began_s)})
+                told_s = now_s
             await trio.sleep(PROBE_INTERVAL_S)
 
     def _probe(self) -> bool:
