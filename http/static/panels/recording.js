@@ -44,13 +44,15 @@ export class Recording extends EventTarget {
   // What is being recorded, and where it is kept until the studio has it.
   #overdub = null;
   #run = null;
+  // Each start, and each end of one, replaces the one before, which may still wait for something.
+  #wish = 0;
 
   // `page`: `{ sessionId, memberId, rights, song, conductor, player, timeline, host, share(key, value), lost(problem) }`.
-  constructor(page) {
+  constructor(page, { Strip = RecordingStrip, Input = Microphone } = {}) {
     super();
     this.#page = page;
     styled(new URL("../recording.css", import.meta.url));
-    this.#strip = new RecordingStrip(page.host, {
+    this.#strip = new Strip(page.host, {
       allow: () => this.#openMicrophone(),
       record: () => this.#start(),
       stop: () => this.#stop(),
@@ -59,7 +61,7 @@ export class Recording extends EventTarget {
       measure: () => this.#measure(),
       nudged: (ms) => this.#microphone.nudge(ms / 1000),
     });
-    this.#microphone = new Microphone(page.player, this.#strip);
+    this.#microphone = new Input(page.player, this.#strip);
     this.#microphone.addEventListener("block", ({ detail }) => this.#heard(detail));
     this.#microphone.addEventListener("ended", () => this.#unplugged());
     page.conductor.addEventListener("change", () => this.#strip.setLooping(page.conductor.loop !== null));
@@ -99,9 +101,8 @@ export class Recording extends EventTarget {
 
   // The session is gone.
   close() {
-    this.#overdub?.cutOff();
-    if (this.isRecording) this.#complete();
     this.#microphone.close();
+    if (this.isRecording) this.#cutOff();
   }
 
   // What would be lost with the page. What the browser keeps is not, but it may not be sent for a while.
@@ -151,14 +152,9 @@ export class Recording extends EventTarget {
 
   #unplugged() {
     this.#microphone.close();
-    if (!this.isRecording) {
-      this.#become("explaining");
-      this.#tell("", UNPLUGGED);
-    } else {
-      this.#tell("", CUT_SHORT);
-      this.#overdub.cutOff();
-      this.#complete();
-    }
+    this.#tell("", ["recording", "stopping"].includes(this.#state) ? CUT_SHORT : UNPLUGGED);
+    if (this.isRecording) this.#cutOff();
+    else this.#become("explaining");
   }
 
   async #chosen({ trackId, ...change }) {
@@ -188,21 +184,32 @@ export class Recording extends EventTarget {
   async #start() {
     const { conductor, player } = this.#page;
     const { context, roundTrip_s, channels, countsIn } = this.#microphone;
+    this.#wish += 1;
+    const wish = this.#wish;
     this.#tell(countsIn && !conductor.isPlaying ? "Counting in…" : "Starting…");
     this.#strip.setTime(0, Infinity);
     this.#become("starting");
     try {
       this.#store ??= await RecordingStore.open();
       const { sampleRate } = context;
-      this.#run = await RecordingRun.prepare(this.#page, this.#store, this.#trackId, { sampleRate, channels });
-      const { longest_s, whole_s } = this.#run;
+      const run = await RecordingRun.prepare(this.#page, this.#store, this.#trackId, { sampleRate, channels });
+      if (wish !== this.#wish) return;
+      const { longest_s, whole_s } = run;
+      this.#run = run;
       this.#overdub = new Overdub({ conductor, player, context, roundTrip_s, channels, longest_s, whole_s });
       await this.#overdub.begin(countsIn);
     } catch (trouble) {
+      if (wish !== this.#wish) return;
       this.#failed(trouble, "armed");
       if (trouble instanceof NotStarted) this.#tell("", this.#overdub.isStopping ? "" : SILENT);
       this.#overdub = this.#run = null;
     }
+  }
+
+  // It has not begun yet, and does not begin any more.
+  #giveUp() {
+    this.#wish += 1;
+    this.#rest("");
   }
 
   #heard(block) {
@@ -235,13 +242,22 @@ export class Recording extends EventTarget {
   }
 
   #stop() {
-    this.#overdub?.stop();
-    if (this.#state === "recording") this.#become("stopping");
+    if (this.#overdub === null) return this.#giveUp();
+    this.#overdub.stop();
+    return this.#state === "recording" && this.#become("stopping");
+  }
+
+  // The microphone brings nothing more.
+  #cutOff() {
+    if (this.#overdub === null) return this.#giveUp();
+    this.#overdub.cutOff();
+    return this.#complete();
   }
 
   #complete() {
     const overdub = this.#overdub;
     this.#overdub = null;
+    this.#wish += 1;
     this.#microphone.keepAwake(false);
     const words = this.#run.end(overdub) ? CUT_OFF : "";
     if (this.#run.takes.isEmpty) this.#rest(EMPTY);

@@ -12,15 +12,16 @@ const VERSION = { "Tus-Resumable": "1.0.0" };
 const BYTES = "application/offset+octet-stream";
 const MOST_BYTES = 5 * 1024 * 1024;
 const TRIES = 6;
+// Whoever wants to record does not wait for longer: how much fits is only a help.
+const LIMIT_MS = 2_000;
 const SAME_S = 1e-6;
 const DISAGREEMENTS = [409, 423, 460];
 const FORGOTTEN = [404, 410];
 const LOST = "A part of this recording is not in this browser any more.";
 
-// How large a file may be, in bytes.
+// How large a file may be, in bytes. Errors: `Problem`; a `TimeoutError` when the studio does not say it soon.
 export async function longestUpload() {
-  const { signal } = new AbortController();
-  const { header } = await transfer("OPTIONS", PLACE, { signal });
+  const { header } = await transfer("OPTIONS", PLACE, { signal: AbortSignal.timeout(LIMIT_MS) });
   return Number(header("Tus-Max-Size")) || Infinity;
 }
 
