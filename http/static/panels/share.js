@@ -63,15 +63,18 @@ export class ShareDialog {
       this.#part("links").hidden = shares.length === 0;
       this.#part("none").hidden = shares.length > 0 || this.#mayChange;
     } catch (problem) {
-      this.#tell(problem);
+      this.#tell(problem, path);
     }
   }
 
   async #make() {
+    const path = this.#path;
     const { download, comments, days: howLong } = this.#part("make").elements;
     const expiresAt = new Date(Date.now() + Number(howLong.value) * DAY_MS).toISOString();
     try {
-      const share = await ask("POST", this.#path, { expiresAt, download: download.checked, comments: comments.checked });
+      const share = await ask("POST", path, { expiresAt, download: download.checked, comments: comments.checked });
+      // Another mixdown is shown by now. The list of its own has the link, and can revoke it.
+      if (path !== this.#path) return;
       this.#fail("");
       this.#showLink(share.url, share.id);
       this.#say(`Copy it now: it is not shown again. It plays until ${days.format(new Date(share.expiresAt))}.`);
@@ -79,7 +82,7 @@ export class ShareDialog {
       this.#url.select();
       await this.#refresh();
     } catch (problem) {
-      this.#tell(problem);
+      this.#tell(problem, path);
     }
   }
 
@@ -140,22 +143,25 @@ export class ShareDialog {
 
   // Whether it was done.
   async #change(id, change) {
+    const path = this.#path;
     try {
-      await ask("PATCH", `${this.#path}/${id}`, change);
-      this.#fail("");
+      await ask("PATCH", `${path}/${id}`, change);
+      if (path === this.#path) this.#fail("");
       return true;
     } catch (problem) {
-      this.#tell(problem);
+      this.#tell(problem, path);
       return false;
     }
   }
 
   async #revoke(id) {
+    const path = this.#path;
     try {
-      await ask("DELETE", `${this.#path}/${id}`);
+      await ask("DELETE", `${path}/${id}`);
     } catch (problem) {
-      if (problem.code !== ENDED) return this.#tell(problem);
+      if (problem.code !== ENDED) return this.#tell(problem, path);
     }
+    if (path !== this.#path) return;
     this.#fail("");
     if (id === this.#shownId) this.#showLink("");
     this.#say("The link is revoked: it does not play any more.");
@@ -178,8 +184,9 @@ export class ShareDialog {
     this.#part("link").hidden = !url;
   }
 
-  #tell(problem) {
-    if (!this.#lost(problem)) this.#fail(problem.message);
+  // `path` is the one that was asked: another mixdown may be shown by now.
+  #tell(problem, path) {
+    if (!this.#lost(problem) && path === this.#path) this.#fail(problem.message);
   }
 
   #say(words) {
