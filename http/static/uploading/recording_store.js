@@ -83,17 +83,21 @@ export class RecordingStore {
 
   async remove(id) {
     this.#inMemory.delete(id);
-    await this.#write((transaction) => {
+    if (this.#database === null) return;
+    // Also when nothing more can be written: what was written before would be taken for unfinished.
+    await this.#commit((transaction) => {
       transaction.objectStore(PIECES).delete(IDBKeyRange.bound([id], [id, []]));
       transaction.objectStore(RECORDINGS).delete(id);
     });
-    if (this.#database === null) return;
     this.#mark((await result(this.#database.transaction(RECORDINGS).objectStore(RECORDINGS).count())) > 0);
   }
 
   // Whether it is written. When there is no room any more, it is said once.
   async #write(act) {
-    if (!this.isSafe) return false;
+    return this.isSafe && this.#commit(act);
+  }
+
+  async #commit(act) {
     try {
       const transaction = this.#database.transaction([RECORDINGS, PIECES], "readwrite");
       act(transaction);

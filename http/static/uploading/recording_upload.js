@@ -17,6 +17,7 @@ const LIMIT_MS = 2_000;
 const SAME_S = 1e-6;
 const DISAGREEMENTS = [409, 423, 460];
 const FORGOTTEN = [404, 410];
+const NO_TRACK = "track_not_found";
 const LOST = "A part of this recording is not in this browser any more.";
 
 // How large a file may be, in bytes. Errors: `Problem`; a `TimeoutError` when the studio does not say it soon.
@@ -121,7 +122,11 @@ export class RecordingUpload {
     const about = { filename: `${name}.wav`, sessionId, offsetSeconds: String(offsetSeconds), ...(takeOf ? { takeOf } : {}) };
     const length = isLast ? { "Upload-Length": String(this.#size) } : { "Upload-Defer-Length": "1" };
     const headers = { ...VERSION, ...length, "Upload-Metadata": metadataOf(about) };
-    const { header } = await transfer("POST", PLACE, { headers, signal });
+    const { header } = await transfer("POST", PLACE, { headers, signal }).catch((problem) => {
+      // Somebody has removed it. The next time, this becomes a track of its own.
+      if (problem.code === NO_TRACK && this.#recording.takeOf === takeOf) this.#recording.takeOf = null;
+      throw problem;
+    });
     this.#recording.place = new URL(header("Location"), location.href).pathname;
     this.#recording.hasLength = isLast;
     this.#offset = 0;

@@ -1,5 +1,5 @@
 // The panel that records, with a strip, a microphone and a studio that do as they are told: run by
-// test_recording_panel.py, in Node and without a page.
+// test_recording_programs.py, in Node and without a page.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
