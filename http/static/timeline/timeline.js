@@ -10,6 +10,8 @@ import { View } from "./view.js";
 
 const LISTENING = "You are a listener here. The owner can make you an editor, who adds files.";
 const TYPING = "input:not([type='checkbox'], [type='radio'], [type='range'], [type='file']), textarea, select, [contenteditable]";
+// What they press on the track that has the focus.
+const TRACK_KEYS = { m: "mute", s: "solo" };
 // Beside the screen, so that what is scrolled to is drawn already.
 const MARGIN = "240px";
 
@@ -285,11 +287,13 @@ export class Timeline {
     document.addEventListener("keydown", (event) => {
       if (event.defaultPrevented || event.target.matches(TYPING) || document.querySelector("dialog:modal")) return;
       const key = event.key.toLowerCase();
+      const row = this.#rows.get(event.target.closest(".track")?.dataset.id);
       if ((event.ctrlKey || event.metaKey) && !event.altKey && ["z", "y"].includes(key) && this.#rights.mayChange) {
         this.#try(() => this.#later.undo(key === "y" || event.shiftKey));
       } else if (event.ctrlKey || event.metaKey || event.altKey) return;
       else if (key === "+" || key === "=") this.#view.zoomIn();
       else if (key === "-") this.#view.zoomOut();
+      else if (row && TRACK_KEYS[key]) row.turn(TRACK_KEYS[key], event);
       else if (key === "m") this.addMarker();
       else return;
       event.preventDefault();

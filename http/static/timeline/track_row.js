@@ -82,6 +82,11 @@ export class TrackRow {
     this.#drawNotes();
   }
 
+  // Press its button `mute` or `solo`, by a key: once, however long that is held.
+  turn(act, { repeat }) {
+    if (!repeat) this.#find(`[data-act="${act}"]`).click();
+  }
+
   focus() {
     this.#find('[data-act="inspect"]').focus();
   }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.http.browsing import CHROMIUM, Visit, new_session, open_panel, visiting
+from tests.http.browsing import CHROMIUM, Visit, new_session, open_panel, stem, visiting
 from tests.http.pages.timeline.stage import brought
 from tests.http.running import GatewayThread, Web
 
@@ -45,3 +45,29 @@ def test_keys_work_beside_a_box_that_is_ticked_and_a_fader(visit: Visit, shared_
     page.keyboard.press("l")
     expect(page.get_by_label("Comment", exact=True)).to_have_value("l")
     expect(loop).to_have_attribute("aria-pressed", "false")
+
+
+def test_m_and_s_are_the_track_s_that_has_the_focus(visit: Visit, shared_site: Web) -> None:
+    """On its clip and on its buttons they press mute and solo. Elsewhere M is a marker, and S nothing."""
+    session = new_session(shared_site, "Ada")
+    brought(shared_site, session, "vox.wav")
+    brought(shared_site, session, "drums.wav")
+    page = visit(f"/sessions/{session}", who="Ada")
+    vox, drums = stem(page, "vox.wav"), stem(page, "drums.wav")
+    marker = page.get_by_role("dialog", name="New marker at bar 1")
+    page.get_by_role("slider", name="Place of vox", exact=True).focus()
+    page.keyboard.press("m")
+    expect(vox.get_by_role("button", name="Mute", pressed=True)).to_be_visible()
+    page.keyboard.press("s")
+    expect(vox.get_by_role("button", name="Solo, for me alone", pressed=True)).to_be_visible()
+    vox.get_by_role("button", name="More").focus()
+    page.keyboard.press("m")
+    page.keyboard.press("s")
+    expect(vox.get_by_role("button", pressed=True)).to_have_count(0)
+    expect(drums.get_by_role("button", pressed=True)).to_have_count(0)
+    expect(marker).to_have_count(0)
+    page.get_by_role("button", name="To the start").focus()
+    page.keyboard.press("s")
+    page.keyboard.press("m")
+    expect(marker).to_be_visible()
+    expect(vox.get_by_role("button", pressed=True)).to_have_count(0)

@@ -157,6 +157,7 @@ def test_takes_order_markers_and_comments(visit: Visit, site: Web, gateway: Gate
     expect(stems(page).first).to_contain_text("drums.wav")
     expect(stem(page, "drums.wav").get_by_role("button", name="Mute")).to_be_focused()
     eventually(lambda: in_order(site, session)[0] == drums, what="the order is kept")
+    page.get_by_role("button", name="To the start").focus()
     page.keyboard.press("m")
     form = page.get_by_role("dialog", name="New marker at bar 1")
     form.get_by_label("Name").fill("Chorus")
