@@ -371,7 +371,10 @@ async function shareNewest() {
 for (const name of ["tracks", "mix"]) song.addEventListener(name, () => player.setTracks(song.sounding()));
 song.addEventListener("mix", () => (player.masterGainDb = song.myVolumeDb));
 conductor.addEventListener("change", () => visit.draw());
-player.addEventListener("problem", ({ detail }) => detail.words && !detail.uploadId && bar.fail(detail.words));
+player.addEventListener("problem", ({ detail }) => {
+  if (detail.uploadId) timeline.tellUnheard(detail);
+  else if (detail.words) bar.fail(detail.words);
+});
 // A mixdown is heard alone: the song is silent then, here only.
 player.addEventListener("state", () => {
   if (player.state !== "playing") return;

@@ -98,6 +98,8 @@ export class SegmentStore {
       }
     }
     for (const [name, controller] of this.#running) if (!names.has(name)) controller.abort();
+    // What is not wanted any more, nobody misses.
+    for (const [uploadId, file] of this.#files) if (file.isTold && !this.#isMissed(uploadId, file)) this.#tellOver(uploadId, file);
     this.#pump();
   }
 
@@ -221,8 +223,12 @@ export class SegmentStore {
     file.failures = 0;
     file.pendingDelay_ms = RETRY_MS;
     file.waitsUntil_ms = 0;
-    if (file.isTold && this.#files.get(uploadId) === file) this.#told.problem(uploadId, "", "");
-    file.isTold = false;
+    if (file.isTold) this.#tellOver(uploadId, file);
+  }
+
+  // Whether something of it is wanted that is not there.
+  #isMissed(uploadId, file) {
+    return file.isOver || file.isStale || this.#wanted.some((each) => each.uploadId === uploadId && !file.buffers.get(each.segment));
   }
 
   // `segment` is the one that failed, if it was one.
@@ -257,6 +263,11 @@ export class SegmentStore {
     if (file.isTold) return;
     file.isTold = true;
     this.#told.problem(uploadId, problem.message, problem.code);
+  }
+
+  #tellOver(uploadId, file) {
+    file.isTold = false;
+    if (this.#files.get(uploadId) === file) this.#told.problem(uploadId, "", "");
   }
 }
 

@@ -30,6 +30,8 @@ export class Timeline {
   #playheads;
   #sendings;
   #rows = new Map();
+  // Why uploads are not heard, by their ids.
+  #unheard = new Map();
   #seen;
   #later;
   #desk;
@@ -43,6 +45,7 @@ export class Timeline {
       song, conductor, player, rights,
       view: this.#view,
       nameOf: (userId) => this.#nameOf(userId),
+      whyUnheard: (uploadId) => this.#unheard.get(uploadId) ?? "",
       say: (words) => this.say(words),
       inspect: (trackId, from) => this.#later.inspect(trackId, from),
       reorder: (trackId, place) => this.#reorder(trackId, place),
@@ -121,6 +124,13 @@ export class Timeline {
   fail(words) {
     part("stems-problem").textContent = words;
     part("stems-problem").hidden = !words;
+  }
+
+  // Why this upload is not heard, or not all of it; no words when it is again.
+  tellUnheard({ uploadId, words }) {
+    if (words) this.#unheard.set(uploadId, words);
+    else this.#unheard.delete(uploadId);
+    this.#drawMix(uploadId);
   }
 
   // There is nothing to come back to.

@@ -9,6 +9,7 @@ import { Peaks, Waveform } from "./waveform.js";
 
 const QUIETEST_DB = -60;
 const STEPS = 80;
+const UNHEARD = "You do not hear all of it.";
 const WORDS = { pending: "Listening to it…", none: "There is no sound in it.", there: "" };
 
 const part = (id) => document.getElementById(id);
@@ -28,8 +29,8 @@ export class TrackRow {
   #levels = { peak: 0, hold: 0 };
   #problem = "";
 
-  // `desk`: what all rows share: `song`, `view`, `rights`, `nameOf(userId)`, `say(words)`, `inspect(trackId, from)`,
-  // `reorder(trackId, place)`.
+  // `desk`: what all rows share: `song`, `view`, `rights`, `nameOf(userId)`, `whyUnheard(uploadId)`, `say(words)`,
+  // `inspect(trackId, from)`, `reorder(trackId, place)`.
   constructor(track, desk) {
     this.#track = track;
     this.#desk = desk;
@@ -249,9 +250,16 @@ export class TrackRow {
   }
 
   #drawNotes() {
-    const { warning, durationSeconds } = this.#track.chosen;
+    const { id, warning, durationSeconds } = this.#track.chosen;
+    // What has no sound says so once.
+    const why = this.#peaks.state === "none" ? "" : this.#desk.whyUnheard(id);
     const isKnown = this.#peaks.state === "pending" && durationSeconds !== null;
-    const notes = { ".wave-words": isKnown ? "" : WORDS[this.#peaks.state], ".warning": warning ?? "", ".fault": this.#problem };
+    const notes = {
+      ".wave-words": isKnown ? "" : WORDS[this.#peaks.state],
+      ".warning": warning ?? "",
+      ".unheard": why && `${UNHEARD} ${why}`,
+      ".fault": this.#problem,
+    };
     for (const [selector, words] of Object.entries(notes)) {
       const note = this.#find(`.track-notes ${selector}`);
       if (note.textContent !== words) note.textContent = words;

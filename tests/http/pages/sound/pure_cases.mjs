@@ -271,6 +271,52 @@ const cases = {
       store.close();
     }
   },
+
+  "a failure is told after three times, and it is over when it works, or when nobody wants it any more": async () => {
+    const real = { setTimeout, now: performance.now };
+    let now_ms = 0;
+    let next = null;
+    let isAway = true;
+    const log = [];
+    const told = { arrived() {}, described() {}, problem: (id, words) => log.push(`${id} ${words}`) };
+    const fetchSegment = async () => {
+      if (isAway) throw new Problem(503, "unavailable", "Not now.");
+    };
+    const samples = new Float32Array(SEGMENT);
+    const decode = async () => ({ length: SEGMENT, numberOfChannels: 1, getChannelData: () => samples });
+    const passed = async () => {
+      for (let turns = 0; turns < 20; turns += 1) await null;
+      const { act, at_ms } = next;
+      [now_ms, next] = [at_ms, null];
+      act();
+      for (let turns = 0; turns < 20; turns += 1) await null;
+    };
+    const store = new SegmentStore(told, { fetchSegment, decode });
+    globalThis.setTimeout = (act, delay_ms) => (next = { act, at_ms: now_ms + delay_ms }, 0);
+    performance.now = () => now_ms;
+    try {
+      store.follow([{ uploadId: "a", segments: { version: "1", frames: 2 * SEGMENT, gain: 1, channels: 1 } }]);
+      store.want([{ uploadId: "a", segment: 0 }]);
+      await passed();
+      assert.deepEqual(log, []);
+      await passed();
+      assert.deepEqual(log, ["a Not now."]);
+      store.want([{ uploadId: "a", segment: 0 }]);
+      assert.deepEqual(log, ["a Not now."]);
+      store.want([]);
+      assert.deepEqual(log, ["a Not now.", "a "]);
+      store.want([{ uploadId: "a", segment: 0 }]);
+      await passed();
+      assert.deepEqual(log, ["a Not now.", "a ", "a Not now."]);
+      isAway = false;
+      await passed();
+      assert.deepEqual(log, ["a Not now.", "a ", "a Not now.", "a "]);
+    } finally {
+      globalThis.setTimeout = real.setTimeout;
+      performance.now = real.now;
+      store.close();
+    }
+  },
 };
 
 const found = {};

@@ -5,11 +5,14 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from omnisonic.studio.segments.segment_queue import SegmentQueue
+from omnisonic.studio.segments.segment_worker import SegmentWorker
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, add_files, join, log, new_session, person, sendings, stem, stems
 from tests.http.pages.timeline.stage import brought, held, list_stems, pass_on, studio
 from tests.http.running import GatewayThread, Web
 from tests.http.sounds import png, wav
+from tests.studio.segments.bench import DirectCutting
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -134,6 +137,26 @@ def test_a_change_that_is_refused_is_put_back(visit: Visit, site: Web) -> None:
     inspector.get_by_label("Begins at", exact=True).press("Enter")
     expect(inspector.get_by_role("alert")).to_have_text("A stem begins 0 to 3600 seconds into the session.")
     expect(inspector.get_by_label("Begins at", exact=True)).to_have_value("0")
+
+
+def test_a_track_whose_sound_does_not_come_says_so_until_it_does(visit: Visit, site: Web) -> None:
+    """On its row, calmly: it is nothing that somebody has done."""
+    session = new_session(site, "Ada")
+    brought(site, session, "vox.wav", content=wav(60.0))
+    page = visit(studio(session), who="Ada")
+    visit.expects("503")
+    refusal = {"error": "That does not work right now.", "code": "unavailable"}
+    segments = "**/api/upload/*/segments/*"
+    page.route(segments, lambda route: route.fulfill(status=503, json=refusal))
+    worker = SegmentWorker(SegmentQueue(site.database), site.stores.storage, DirectCutting)
+    while site.do(worker.make_next()):
+        pass  # those of other tests come first
+    page.get_by_role("button", name="Play", exact=True).click()
+    vox = stem(page, "vox.wav")
+    expect(vox.get_by_role("status")).to_have_text("You do not hear all of it. That does not work right now.")
+    expect(vox.get_by_role("alert")).to_have_count(0)
+    page.unroute(segments)
+    expect(vox.get_by_role("status")).to_have_count(0)
 
 
 def test_takes_order_markers_and_comments(visit: Visit, site: Web, gateway: GatewayThread) -> None:
