@@ -14,6 +14,8 @@ import { takesFiles } from "./uploading/sending.js";
 const LOOK_EVERY_MS = 10_000;
 // What is older when it is added was not added, but brought back from the bin.
 const FRESH_MS = 120_000;
+// As in `room/recordings.js`, which is loaded when somebody records.
+const RECORDING = "recording.";
 const SIGNED_OUT = "You are signed out.";
 const NOT_SHARED = "This session is not shared with you any more.";
 const DELETED = "This session was deleted.";
@@ -135,7 +137,9 @@ function connected(room, isBack) {
   // What the room said meanwhile nobody here has heard.
   lookAtMusic(true);
   talk.connected();
-  for (const [key, value] of room.state) heardRecording(key, value);
+  heardRecordings(room.state);
+  // From before the page was loaded again, or the connection was lost.
+  if (room.state.has(`${RECORDING}${memberId}`) && !conductor.isRecording) share(`${RECORDING}${memberId}`, null);
   if (isBack) refresh();
   else talk.focus();
 }
@@ -165,6 +169,7 @@ function heard({ type, payload, from, id, offset }) {
       break;
     case "presence.leave":
       talk.event(`${roster.nameOf(payload.memberId)} ${payload.reason === "kicked" ? "was removed" : "left"}.`);
+      parts.recordings?.left(payload.memberId);
       break;
     case "chat":
       said(from, payload?.text, id, offset);
@@ -179,7 +184,7 @@ function heard({ type, payload, from, id, offset }) {
       happened(payload);
       break;
     case "state.changed":
-      heardRecording(payload.key, payload.value);
+      heardRecording(payload.key, payload.value, payload.by);
       break;
     case "export.progress":
       parts.mixdowns?.heard(payload);
@@ -210,7 +215,7 @@ function heard({ type, payload, from, id, offset }) {
 function moved({ recovered }) {
   const { state } = visit.connection.room;
   if (parts.recordings) parts.recordings.seen(state);
-  else for (const [key, value] of state) heardRecording(key, value);
+  else heardRecordings(state);
   if (recovered) return;
   lookAtMusic(true);
   refresh();
@@ -228,8 +233,12 @@ function heardMusic(type, payload) {
   }
 }
 
-function heardRecording(key, value) {
-  if (key.startsWith("recording.")) loaded.recordings().then((recordings) => recordings.heard(key, value), () => {});
+function heardRecordings(state) {
+  for (const [key, value] of state) heardRecording(key, value, state.by(key));
+}
+
+function heardRecording(key, value, by) {
+  if (key.startsWith(RECORDING)) loaded.recordings().then((recordings) => recordings.heard(key, value, by), () => {});
 }
 
 const counted = new Set();

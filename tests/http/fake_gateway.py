@@ -14,8 +14,12 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
+from omnisonic.actors.rooms.shared_state import SharedState
 from omnisonic.actors.rooms.transport import change_transport
+from omnisonic.errors import InvalidInput
 from omnisonic.models import MemberId
+from omnisonic.wire.message_types import SERVER_TYPES
+from omnisonic.wire.shared_state import StateSet, read_state_set
 from omnisonic.wire.transport import Transport, read_transport_set
 
 
@@ -49,7 +53,7 @@ class FakeGateway:
     tickets: set[str] = field(default_factory=set)
     rooms: dict[str, dict[str, Seat]] = field(default_factory=dict)
     transports: dict[str, Transport] = field(default_factory=dict)
-    states: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    states: dict[str, SharedState] = field(default_factory=dict)
 
     async def close(self, room: str, code: int, reason: str = "") -> None:
         """Close everyone in `room` with `code`."""
@@ -74,19 +78,28 @@ class FakeGateway:
         (seat,) = self.rooms[room].values()
         others = [{"memberId": f"id-{name}", "displayName": name, "status": "active"} for name in names]
         members = {"members": [seat.member, *others], "roomId": room, "memberId": seat.member["memberId"]}
-        shared = {"transport": self._transport(room), "state": self.states.get(room, {}), "serverTime": now_ms()}
         position = {"epoch": self.epoch, "offset": len(self.said.get(room, [])), "recovered": True}
-        await _send(seat.link, {"type": "welcome", "payload": members | shared | position | welcome})
+        await _send(seat.link, {"type": "welcome", "payload": members | self._shared(room) | position | welcome})
 
     async def say(self, room: str, sender: str, text: str, message_id: str | None = None) -> int:
         """Let somebody say something. Its place in the room's order."""
+        return await self.relay(room, sender, "chat", {"text": text}, message_id)
+
+    async def relay(self, room: str, sender: str, type_: str, payload: Any, message_id: str | None = None) -> int:
+        """Let somebody send what a client may send to all. Its place in the room's order."""
         said = self.said.setdefault(room, [])
-        envelope = {"type": "chat", "payload": {"text": text}, "from": sender, "offset": len(said) + 1}
+        envelope = {"type": type_, "payload": payload, "from": sender, "offset": len(said) + 1}
         if message_id is not None:
             envelope["id"] = message_id
         said.append(envelope)
         await self.tell(room, envelope, but=sender)
         return len(said)
+
+    async def share(self, room: str, by: str, key: str, value: Any) -> None:
+        """Let somebody set an ephemeral key, as they have done before their page was loaded again."""
+        wanted = StateSet(key, msgspec.Raw(json.dumps(value).encode()), ephemeral=True)
+        self._state(room).set(wanted, MemberId(by))
+        await self._tell_state(room, key, by)
 
     async def handle(self, request: WebSocketRequest) -> None:
         if self.opens is not None:
@@ -119,8 +132,7 @@ class FakeGateway:
         epoch, _, offset = query.get("since", "").rpartition(":")
         recovered = epoch == self.epoch and not self.has_gap
         welcome = {"roomId": room, "memberId": me, "members": members, "epoch": self.epoch, "offset": len(said)}
-        shared = {"transport": self._transport(room), "state": self.states.get(room, {}), "serverTime": now_ms()}
-        await _send(link, {"type": "welcome", "payload": welcome | shared | {"recovered": recovered}})
+        await _send(link, {"type": "welcome", "payload": welcome | self._shared(room) | {"recovered": recovered}})
         if self.catches_up is not None:
             await self.catches_up.wait()
         if epoch and self.has_gap:
@@ -140,6 +152,8 @@ class FakeGateway:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                     payload = {"memberId": me, "reason": "left"}
                     await self.tell(room, {"type": "presence.leave", "payload": payload})
+                    for key, _ in self._state(room).drop_ephemeral(MemberId(me)):
+                        await self._tell_state(room, key, me)
 
     async def _heard(self, room: str, seat: Seat, message: dict[str, Any]) -> None:
         me = seat.member["memberId"]
@@ -160,6 +174,13 @@ class FakeGateway:
                 await _send(seat.link, {"type": "ack", "payload": {"id": message["id"], "offset": 0}})
             case "state.set":
                 await self._set_state(room, seat, message)
+            case reserved if reserved in SERVER_TYPES:
+                payload = {"code": "reserved_type", "message": f"Only the server says {reserved}."}
+                await _send(seat.link, {"type": "error", "payload": payload | _id_of(message)})
+            case kind if kind != "chat":
+                offset = await self.relay(room, me, kind, message["payload"], message.get("id"))
+                if "id" in message:
+                    await _send(seat.link, {"type": "ack", "payload": {"id": message["id"], "offset": offset}})
             case _ if message["payload"].get("text") == "forbidden":
                 payload = {"code": "rate_limited", "message": "Slow down a little.", "id": message["id"]}
                 await _send(seat.link, {"type": "error", "payload": payload})
@@ -173,13 +194,33 @@ class FakeGateway:
                 await _send(seat.link, {"type": "ack", "payload": ack})
 
     async def _set_state(self, room: str, seat: Seat, message: dict[str, Any]) -> None:
-        state = self.states.setdefault(room, {})
-        payload, version = message["payload"], len(state) + 1
-        state[payload["key"]] = entry = {"value": payload["value"], "version": version, "by": seat.member["memberId"]}
-        if payload["value"] is None:
-            del state[payload["key"]]
-        await self.tell(room, {"type": "state.changed", "payload": entry | {"key": payload["key"]}})
-        await _send(seat.link, {"type": "ack", "payload": {"id": message["id"], "offset": 0, "version": version}})
+        me, state = seat.member["memberId"], self._state(room)
+        wanted = read_state_set(msgspec.Raw(json.dumps(message["payload"]).encode()))
+        try:
+            state.set(wanted, MemberId(me))
+        except InvalidInput as wrong:
+            payload = {"code": wrong.code, "message": wrong.message}
+            await _send(seat.link, {"type": "error", "payload": payload | _id_of(message)})
+            return
+        version = state.version
+        await self._tell_state(room, wanted.key, me)
+        if "id" in message:
+            ack = {"id": message["id"], "offset": 0, "version": version}
+            await _send(seat.link, {"type": "ack", "payload": ack})
+
+    async def _tell_state(self, room: str, key: str, by: str) -> None:
+        state = self._state(room)
+        entry = state.get(key)
+        value = None if entry is None else json.loads(entry.value)
+        payload = {"key": key, "value": value, "version": state.version, "by": by}
+        await self.tell(room, {"type": "state.changed", "payload": payload})
+
+    def _state(self, room: str) -> SharedState:
+        return self.states.setdefault(room, SharedState())
+
+    def _shared(self, room: str) -> dict[str, Any]:
+        state = json.loads(self._state(room).to_json())
+        return {"transport": self._transport(room), "state": state, "serverTime": now_ms()}
 
     def _transport(self, room: str) -> dict[str, Any]:
         return dict(msgspec.to_builtins(self.transports.get(room, Transport())))
@@ -199,6 +240,11 @@ async def fake_gateway(port: int = 0) -> AsyncIterator[FakeGateway]:
         gateway.port = server.port
         yield gateway
         nursery.cancel_scope.cancel()
+
+
+def _id_of(message: dict[str, Any]) -> dict[str, Any]:
+    """The `id` that an answer to this has, if it has one."""
+    return {"id": message["id"]} if "id" in message else {}
 
 
 async def _send(link: WebSocketConnection, message: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@
 // The player is `sound/player.js`, or anything with its `start`, `stop`, `prepare`, `setLoop`, `setClick`, `position_s`.
 // Events: `change`, for all but the moving position; `problem` with `detail.words`.
 
-import { barInWords, beatAt, beatsOf, changed, memberOf, onClock, placeOf, placesIn, Playout, retuned, secondsOf, showPlace, STANDING } from "./transport.js";
+import { barInWords, beatAt, beatsOf, changed, isShown, memberOf, onClock, placeOf, placesIn, Playout, retuned, secondsOf, showPlace, STANDING } from "./transport.js";
 
 // How far ahead somebody who listens alone starts; the room has a lead of its own.
 const LEAD_MS = 60;
@@ -233,18 +233,26 @@ export class Conductor extends EventTarget {
       this.#wantsTogether = false;
       this.#returns = true;
     }
-    if (this.#wantsTogether) this.#apply({ atBarLine: true });
-    else this.#showPlace();
+    if (this.#wantsTogether) {
+      this.#apply({ atBarLine: true });
+      // From before the page was loaded again, or the connection was lost.
+      if (isShown(room, this.#memberId)) showPlace(room, this.#memberId, null);
+    } else {
+      this.#takePlace();
+      this.#showPlace();
+    }
     setTimeout(() => this.#watch(), KNOWN_AFTER_MS);
     this.#tell();
   }
 
-  // What plays goes on by itself.
+  // What plays goes on by itself. What the room has not answered is done here.
   disconnected() {
     if (this.#room === null) return;
+    const isUnanswered = this.isTogether && this.#expected !== null;
     if (this.#wantsTogether) this.#takeAlong();
     this.#expected = null;
     this.#room = null;
+    if (isUnanswered) this.#apply();
     this.#tell();
   }
 
@@ -259,7 +267,7 @@ export class Conductor extends EventTarget {
     } else if (type === "state.changed" && payload.key === CLICK) {
       this.#drawClick();
     } else if (type === "state.changed" && memberOf(payload.key)) {
-      if (memberOf(payload.key) === this.#following) this.#takePlace();
+      if (memberOf(payload.key) === this.#following && payload.by === this.#following) this.#takePlace();
     } else return;
     this.#tell();
   }

@@ -1,7 +1,8 @@
 // What the others record right now: a clip that grows on their track, and a word about it.
 //
 // Whoever records says so in the room's state, in a key of their own that goes with them: `recording.<memberId>` is
-// `{ id, trackId, name, atSeconds, seconds, peaks }`, and null at the end.
+// `{ id, trackId, name, atSeconds, seconds, peaks }`, and null at the end. Others can set that key, too: it counts only as
+// its member has set it.
 
 import { colourClass } from "./roster.js";
 
@@ -20,10 +21,10 @@ export class Recordings {
     this.#told = told;
   }
 
-  // A key of the state that begins with `KEY` is this now.
-  heard(key, value) {
+  // A key of the state that begins with `KEY` is this now; the member `by` has set it.
+  heard(key, value, by) {
     const memberId = key.slice(KEY.length);
-    if (memberId === this.#told.memberId) return;
+    if (memberId === this.#told.memberId || by !== memberId) return;
     const before = this.#clips.get(memberId);
     if (before && before.id !== value?.id) this.#end(memberId);
     if (!isRecording(value)) return;
@@ -35,8 +36,13 @@ export class Recordings {
 
   // The whole state of the room, once it may be another one.
   seen(state) {
-    for (const memberId of [...this.#clips.keys()]) if (!state.has(KEY + memberId)) this.#end(memberId);
-    for (const [key, value] of state) if (key.startsWith(KEY)) this.heard(key, value);
+    for (const memberId of [...this.#clips.keys()]) if (state.by(KEY + memberId) !== memberId) this.#end(memberId);
+    for (const [key, value] of state) if (key.startsWith(KEY)) this.heard(key, value, state.by(key));
+  }
+
+  // Whoever is gone records no more, also when somebody else has set their key last.
+  left(memberId) {
+    if (this.#clips.has(memberId)) this.#end(memberId);
   }
 
   // The room is left: what it says is not known any more.

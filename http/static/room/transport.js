@@ -189,6 +189,7 @@ export class Playout {
 // --- where the others are --------------------------------------------------------------------------------------------
 //
 // Where those are who listen alone: an ephemeral key of the room's shared state for each of them, which goes with them.
+// Others can set it, too: it counts only as its member has set it.
 
 const PREFIX = "place.";
 
@@ -201,7 +202,7 @@ export function memberOf(key) {
 export function placesIn(room, myId) {
   return [...room.state].flatMap(([key, place]) => {
     const member = room.member(memberOf(key) ?? "");
-    if (!member || member.memberId === myId || !place) return [];
+    if (!member || member.memberId === myId || !place || room.state.by(key) !== member.memberId) return [];
     const { memberId, displayName: name } = member;
     const beat = () => beatAt({ ...STANDING, ...place }, room.serverTimeAt());
     return [{ memberId, name, colorClass: colourClass(memberId), beat, isPlaying: Boolean(place.playing) }];
@@ -210,8 +211,15 @@ export function placesIn(room, myId) {
 
 // The transport of that member, on the page's clock; null when they do not listen alone.
 export function placeOf(room, memberId) {
-  const place = room.state.get(`${PREFIX}${memberId}`);
-  return place ? onClock({ ...STANDING, ...place }, -room.serverTimeAt(0)) : null;
+  const key = `${PREFIX}${memberId}`;
+  const place = room.state.get(key);
+  if (!place || room.state.by(key) !== memberId) return null;
+  return onClock({ ...STANDING, ...place }, -room.serverTimeAt(0));
+}
+
+// Whether the others are shown a place of mine.
+export function isShown(room, myId) {
+  return room.state.has(`${PREFIX}${myId}`);
 }
 
 // Show the others a transport on the page's clock; null: nothing. A comfort: what does not work is not told.

@@ -256,6 +256,29 @@ def test_what_nobody_in_the_room_said_is_not_put_in_a_mouth(visit: Visit, site: 
     expect(log(page).get_by_role("article")).to_have_count(0)
 
 
+def test_whoever_has_loaded_the_page_again_leaves_no_ghost(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """The room has kept their seat, and so where they were and what they recorded: both are over."""
+    session = new_session(site, "Ada")
+    page = visit(f"/sessions/{session}", who="Ada")
+    me = str(page.locator("#main").get_attribute("data-person"))
+    recording = {"id": "one", "trackId": None, "name": "Take", "atSeconds": 0, "seconds": 1, "peaks": []}
+    for key, value in [("place", {"playing": True}), ("recording", recording)]:
+        gateway.do(gateway.fake.share, session, me, f"{key}.{me}", value)
+    join(page)
+    eventually(lambda: not len(gateway.fake.states[session]), what="the room has neither")
+
+
+def test_whoever_leaves_takes_along_what_is_theirs(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Where somebody listens alone is in the room as long as they are."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    page.locator("#company > summary").click()
+    page.get_by_role("button", name="Listen alone").click()
+    eventually(lambda: len(gateway.fake.states[session]) == 1, what="the room knows the place")
+    page.get_by_role("button", name="Leave Room").click()
+    eventually(lambda: not len(gateway.fake.states[session]), what="the room knows it no more")
+
+
 def test_whoever_is_turned_away_is_told_why_at_the_door(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """The gateway's sentence appears in the form, and nothing is tried again."""
     page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")

@@ -9,6 +9,7 @@ const module = (path) => import(new URL(path, folder));
 const { barInWords, beatAt, changed, nextBarLine, retuned, STANDING, tenthsInWords } = await module("room/transport.js");
 const { findPlaces } = await module("panels/places.js");
 const { Conductor } = await module("room/conductor.js");
+const { Recordings } = await module("room/recordings.js");
 
 // The page's clock, in milliseconds; the server's is so far ahead.
 let now = 1_000;
@@ -63,10 +64,19 @@ class Player extends EventTarget {
   }
 }
 
+// As the client's: also who has set a key.
+class State extends Map {
+  setters = new Map();
+
+  by(key) {
+    return this.has(key) ? this.setters.get(key) : null;
+  }
+}
+
 // As the client's room: what is asked of it, it answers by `conductor.heard`, once it `answers`.
 class Room {
   transport = { ...STANDING, version: 0 };
-  state = new Map();
+  state = new State();
   clockUncertaintyMs = 2;
   conductors = [];
   refusal = null;
@@ -97,10 +107,12 @@ class Room {
     return this.#set(wanted, by);
   }
 
-  async setState(key, value) {
+  // Members set their own keys, unless it is said who does.
+  async setState(key, value, { by = key.split(".")[1] ?? "ada" } = {}) {
     if (value === null) this.state.delete(key);
     else this.state.set(key, value);
-    for (const each of this.conductors) each.heard({ type: "state.changed", payload: { key, value } });
+    this.state.setters.set(key, by);
+    for (const each of this.conductors) each.heard({ type: "state.changed", payload: { key, value, by } });
   }
 }
 
@@ -294,6 +306,79 @@ test("following a member is to hear what they hear", async () => {
   assert.equal(conductor.following, null, "whoever moves by themselves follows no more");
 });
 
+test("after an outage one follows on, from where they are now", async () => {
+  const { conductor, player, room } = stage();
+  const other = stage({ memberId: "bo", room });
+  conductor.connected(room);
+  other.conductor.connected(room);
+  other.conductor.listenAlone();
+  other.conductor.locate(16);
+  conductor.follow("bo");
+  room.conductors = [other.conductor];
+  conductor.disconnected();
+  other.conductor.locate(32);
+  other.conductor.play();
+  room.conductors.push(conductor);
+  conductor.connected(room);
+  assert.equal(conductor.following, "bo");
+  assert.deepEqual(player.starts.at(-1), [16, other.player.starts.at(-1)[1]]);
+});
+
+test("where somebody is, only they themselves say", async () => {
+  const { conductor, player, room } = stage();
+  const other = stage({ memberId: "bo", room });
+  conductor.connected(room);
+  other.conductor.connected(room);
+  const place = { ...STANDING, playing: true, anchorBeat: 64, anchorTime: room.serverTimeAt() };
+  await room.setState("place.bo", place, { by: "eve" });
+  assert.deepEqual(conductor.others, []);
+  other.conductor.listenAlone();
+  other.conductor.locate(16);
+  conductor.follow("bo");
+  await room.setState("place.bo", place, { by: "eve" });
+  assert.deepEqual([conductor.following, player.starts], ["bo", []]);
+  other.conductor.locate(24);
+  assert.equal(conductor.position().beat, 24);
+});
+
+test("a place from before the page was loaded again is taken out, unless one is there", async () => {
+  const room = new Room();
+  await room.setState("place.ada", { ...STANDING, playing: true });
+  const bo = stage({ memberId: "bo", room });
+  bo.conductor.connected(room);
+  assert.equal(bo.conductor.others.length, 1);
+  const { conductor } = stage({ room });
+  conductor.connected(room);
+  assert.deepEqual([[...room.state.keys()], bo.conductor.others], [[], []]);
+  conductor.listenAlone();
+  conductor.disconnected();
+  conductor.listenTogether();
+  conductor.connected(room);
+  assert.deepEqual(bo.conductor.others, [], "also when somebody has come back while there was no connection");
+  conductor.listenAlone();
+  conductor.disconnected();
+  conductor.connected(room);
+  assert.equal(bo.conductor.others.length, 1);
+});
+
+test("a recording is its member's own, and ends with them", () => {
+  const told = [];
+  const clip = { push: (peaks, seconds) => told.push(seconds), finish: () => told.push("end") };
+  const timeline = { growingClip: () => clip };
+  const recordings = new Recordings({ memberId: "ada", timeline, nameOf: (id) => id, tell: (words) => told.push(words) });
+  const value = { id: "one", trackId: null, name: "Take", atSeconds: 0, seconds: 1, peaks: [] };
+  recordings.heard("recording.bo", value, "eve");
+  assert.deepEqual(told, []);
+  recordings.heard("recording.bo", value, "bo");
+  recordings.heard("recording.bo", null, "eve");
+  assert.deepEqual(told.splice(0), ["bo is recording.", 1]);
+  const state = new State([["recording.bo", value]]);
+  state.setters.set("recording.bo", "eve");
+  recordings.left("bo");
+  recordings.seen(state);
+  assert.deepEqual(told, ["end"]);
+});
+
 test("what plays goes on when the room moves, and follows what has changed meanwhile", async () => {
   const { conductor, player, room } = stage();
   conductor.connected(room);
@@ -324,6 +409,18 @@ test("without a connection it plays on, and falls in when the room is back", asy
   await room.stop("bo");
   conductor.connected(room);
   assert.equal(conductor.isPlaying, false);
+});
+
+test("what the room has not answered when the connection is lost is done here", async () => {
+  const { conductor, player, room } = stage();
+  conductor.connected(room);
+  room.play = () => new Promise(() => {});
+  conductor.play();
+  await settled();
+  assert.deepEqual(player.starts, []);
+  conductor.disconnected();
+  assert.ok(conductor.isPlaying);
+  assert.deepEqual(player.starts, [[0, now + ROOM_LEAD]]);
 });
 
 test("a count-in is heard before the place, and the room starts when it is over", async () => {

@@ -11,11 +11,11 @@ pytestmark = needs_node
 
 PROGRAM: Final = Path(__file__).with_name("conductor.test.mjs")
 DEADLINE_S: Final = 60.0
-TESTS: Final = 19
+TESTS: Final = 24
 
 
 def test_the_conductor_keeps_its_promises_without_a_page() -> None:
-    """Arithmetic, together, alone, following, count-in, listeners, reconnecting: each a test in the program."""
+    """Arithmetic, together, alone, following, count-in, listeners, reconnecting, recordings: each a test there."""
     ended = subprocess.run(
         [*NODE, "--test-reporter=tap", str(PROGRAM), str(STATIC_DIR)],
         capture_output=True,
