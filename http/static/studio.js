@@ -5,7 +5,7 @@ import { LatePlayer, laterParts } from "./later.js";
 import { Tabs } from "./panels/tabs.js";
 import { listenToKeys, SessionHead, TransportBar } from "./panels/top_bar.js";
 import { Conductor } from "./room/conductor.js";
-import { Rights, Roster, whose } from "./room/roster.js";
+import { isGenuine, Rights, Roster, whose } from "./room/roster.js";
 import { Song } from "./room/song.js";
 import { presentStatus, Visit } from "./room/visit.js";
 import { Timeline } from "./timeline/timeline.js";
@@ -155,7 +155,9 @@ function connectionWords() {
   return conductor.isTogether ? "Together" : "Listening alone";
 }
 
-function heard({ type, payload, from, id, offset }) {
+function heard(message) {
+  if (!isGenuine(message)) return;
+  const { type, payload, from, id, offset } = message;
   conductor.heard({ type, payload });
   switch (type) {
     case "welcome":

@@ -101,6 +101,7 @@ export class LogicalClock {
 // What is written on a session's timeline: markers, sections and comments.
 
 const PAGE = 200;
+const NEWS = /^(?<what>marker|comment)\.(?<happening>added|changed|removed)$/u;
 
 export class Annotations {
   #path;
@@ -165,10 +166,11 @@ export class Annotations {
 
   // What the room says of them. Whether it was that.
   heard(type, payload) {
-    const [what, happening] = type.split(".");
-    const collection = { marker: this.#markers, comment: this.#comments }[what];
-    if (!collection) return false;
+    const news = NEWS.exec(type);
+    if (!news) return false;
     if (this.#isClosed) return true;
+    const { what, happening } = news.groups;
+    const collection = what === "marker" ? this.#markers : this.#comments;
     if (happening === "removed") collection.remove(payload.markerId ?? payload.commentId);
     else collection.put(payload);
     this.#changed(`${what}s`);

@@ -190,6 +190,18 @@ function firstGrapheme(word) {
   return new Intl.Segmenter().segment(word)[Symbol.iterator]().next().value?.segment ?? "";
 }
 
+// --- what members say ------------------------------------------------------------------------------------------------
+//
+// A member can send the others messages of nearly any type, and the room says from whom they are. News of the room and of
+// the studio have no sender.
+
+const SAID_BY_MEMBERS = ["chat"];
+
+// Whether a message is what it says it is.
+export function isGenuine({ type, from }) {
+  return from === null || SAID_BY_MEMBERS.includes(type);
+}
+
 // --- rights ----------------------------------------------------------------------------------------------------------
 //
 // What whoever looks at the page may do in the session, by their role. The studio decides; this is what the page offers.

@@ -197,7 +197,7 @@ export class Song extends EventTarget {
   // What the room says of the session's music. Whether it was that.
   heard(type, payload) {
     if (type === "upload.removed") this.remove(payload.uploadId);
-    else if (type.startsWith("upload.")) this.put(payload);
+    else if (type === "upload.added" || type === "upload.changed") this.put(payload);
     else if (type === "session.updated") this.#setTempo(payload.session ?? payload);
     else return this.annotations.heard(type, payload);
     return true;

@@ -18,6 +18,7 @@ from tests.http.browsing import (
     person,
     roster,
     send_message,
+    stems,
     visiting,
 )
 from tests.http.running import GatewayThread, Web, running_web
@@ -254,6 +255,27 @@ def test_what_nobody_in_the_room_said_is_not_put_in_a_mouth(visit: Visit, site: 
     gateway.do(gateway.fake.tell, session, {"type": "chat", "payload": {"text": "Take 3 is up."}, "from": None})
     expect(log(page).locator(".event").last).to_have_text("Take 3 is up.")
     expect(log(page).get_by_role("article")).to_have_count(0)
+
+
+def test_what_a_member_says_is_no_news_of_the_studio(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Whatever type a message has: when a member has sent it, it changes nothing but the talk."""
+    session = new_session(site, "Ada", "Bo")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.do(gateway.fake.put, session, "Bo")
+    author = {"id": "id-Cy", "name": "Cy"}
+    upload = {"id": "one", "sessionId": session, "userId": "id-Cy", "mimeType": "audio/wav", "takeOf": "one"}
+    for type_, payload in [
+        ("upload.x", upload),
+        ("comment.x", {"id": "two", "author": author, "text": "Out of tune.", "atBeat": 4, "parentId": None}),
+        ("marker.x", {"id": "three", "name": "Nowhere", "atBeat": 4, "endBeat": None}),
+        ("session.x", None),
+    ]:
+        gateway.do(gateway.fake.relay, session, "id-Bo", type_, payload)
+    gateway.do(gateway.fake.say, session, "id-Bo", "Hear me?")
+    expect(log(page).get_by_role("article")).to_contain_text("Hear me?")
+    expect(stems(page)).to_have_count(0)
+    expect(page.get_by_text("Nowhere")).to_have_count(0)
+    expect(log(page)).not_to_contain_text("wrote a comment")
 
 
 def test_whoever_has_loaded_the_page_again_leaves_no_ghost(visit: Visit, site: Web, gateway: GatewayThread) -> None:

@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 const folder = pathToFileURL(`${process.argv[2]}/`);
 const module = (path) => import(new URL(path, folder));
 const { Song } = await module("room/song.js");
+const { isGenuine } = await module("room/roster.js");
 const { beginsAt_s, endsAt_s, groupTracks, movedTo, positionAt } = await module("room/arrangement.js");
 const { Scale } = await module("timeline/view.js");
 const { loudest, Peaks } = await module("timeline/waveform.js");
@@ -188,6 +189,24 @@ test("markers move at once, and back when that is refused", async () => {
   assert.deepEqual(song.markers, [marker]);
   song.close();
   assert.deepEqual([song.markers, song.tracks], [[], []]);
+});
+
+test("only what the studio says changes the song, and only what it is known to say", async () => {
+  for (const type of ["upload.changed", "upload.x", "marker.removed.x", "comment.added", "session.updated", "", "export.progress"]) {
+    assert.ok(!isGenuine({ type, from: "bo" }), type);
+    assert.ok(isGenuine({ type, from: null }), type);
+  }
+  assert.ok(isGenuine({ type: "chat", from: "bo" }));
+  const song = songOf(new Studio(), [upload("a")]);
+  await song.refresh();
+  song.heard("marker.added", { id: "m", name: "Chorus", atBeat: 64, endBeat: null });
+  song.events = [];
+  assert.equal(song.heard("upload.x", { sessionId: "jam", id: "bb" }), false);
+  assert.equal(song.heard("upload.changed.x", upload("a", { gainDb: 6 })), false);
+  assert.equal(song.heard("marker.removed.x", { markerId: "m" }), false);
+  assert.equal(song.heard("marker.x", { id: "n" }), false);
+  assert.equal(song.heard("comment.x", { id: "c", author: { id: "bo" } }), false);
+  assert.deepEqual([song.tracks.length, song.mix("a").gainDb, song.markers.length, song.comments, song.events], [1, 0, 1, [], []]);
 });
 
 test("a clip moves, is trimmed and faded within what is possible", () => {
