@@ -30,6 +30,8 @@ export class Song extends EventTarget {
   #tracks = null;
   #length_s = 0;
   #isClosed = false;
+  // The undo that was asked for last: one at a time.
+  #undoing = Promise.resolve();
 
   // `session`: `{ id, tempoBpm, beatsPerBar }`. `told.lost(problem)` says whether that problem ends everything;
   // `told.failed(words)` hears why something cannot be read, and nothing when it can be again.
@@ -138,7 +140,13 @@ export class Song extends EventTarget {
   }
 
   // Undo what I have done last, or do it again. The event of it; null when there is none. Errors: `Problem`.
-  async undo(isAgain = false) {
+  undo(isAgain = false) {
+    const undoing = this.#undoing.then(() => this.#undo(isAgain));
+    this.#undoing = undoing.catch(() => {});
+    return undoing;
+  }
+
+  async #undo(isAgain) {
     const { redoMyLast, undoMyLast } = await import("./own_undo.js");
     const event = await (isAgain ? redoMyLast : undoMyLast)(this.#id, this.#myId);
     // The room tells of it, but only those who are in it.

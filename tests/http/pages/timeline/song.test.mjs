@@ -162,19 +162,128 @@ test("solo and my volume are mine, are kept, and are not sent", async () => {
   assert.deepEqual([again.isHeard("a"), again.isHeard("bb"), again.myVolumeDb], [false, true, -6]);
 });
 
-test("undo takes back what I did last, not what others did, and redo does it again", async () => {
+// The session's activity, and its undo, as the studio has them: one value each of several things.
+class Activity {
+  events = [];
+  asked = [];
+  #studio;
+  #values = new Map();
+
+  constructor(studio) {
+    this.#studio = studio;
+    studio.answers["GET /api/sessions/jam/activity"] = (_, query) => this.#list(new URLSearchParams(query));
+  }
+
+  // `actor` does something to `subject`; the event's id.
+  change(actor, subject, after, kind = "upload.changed", undoes = null) {
+    const id = String(this.events.length + 1);
+    const before = this.#values.get(subject) ?? 0;
+    this.#values.set(subject, after);
+    const field = kind === "upload.changed" ? "gainDb" : null;
+    this.events.unshift({ id, actor: { id: actor, name: actor }, kind, field, subjectId: subject, subjectName: subject, before, after, undoes, undoneBy: null });
+    return id;
+  }
+
+  undo(actor, id) {
+    const event = this.events.find((each) => each.id === id);
+    this.asked.push(id);
+    if (!this.#undoOf(event)) return { status: 409, error: "Changed since.", code: "changed_since" };
+    event.undoneBy = { id: actor, name: actor };
+    const undoing = this.change(actor, event.subjectId, event.before, event.kind, id);
+    return { event: this.events.find((each) => each.id === undoing) };
+  }
+
+  value(subject) {
+    return this.#values.get(subject) ?? 0;
+  }
+
+  #undoOf(event) {
+    const isLatest = this.events.find(({ subjectId, field }) => subjectId === event.subjectId && field === event.field) === event;
+    if (event.field === null || event.undoneBy || !isLatest || event.before === event.after) return null;
+    this.#studio.answers[`POST /undo/${event.id}`] = () => this.undo(ME, event.id);
+    return { url: `/undo/${event.id}`, allowedTo: null };
+  }
+
+  #list(query) {
+    const from = query.has("before") ? Number(query.get("before")) : 0;
+    const until = from + Math.min(Number(query.get("limit")), 100);
+    const events = this.events.slice(from, until).map((event) => ({ ...event, undo: this.#undoOf(event) }));
+    return { events, nextBefore: until < this.events.length ? String(until) : null };
+  }
+}
+
+function undoing() {
   const studio = new Studio();
-  const song = songOf(studio, []);
-  const event = (id, actor, undoes = null, undo = { url: `/undo/${id}` }) => ({ id, actor: { id: actor }, undoes, undo });
-  const undone = [];
-  for (const id of [1, 2, 3, 4]) studio.answers[`POST /undo/${id}`] = () => (undone.push(id), { event: {} });
-  let events = [event(1, "bo"), event(2, ME, null, null), event(3, ME)];
-  studio.answers["GET /api/sessions/jam/activity"] = () => ({ events });
-  assert.equal((await song.undo()).id, 3);
+  return { song: songOf(studio, []), activity: new Activity(studio) };
+}
+
+test("undo takes back what I did last, not what others did, and redo does it again", async () => {
+  const { song, activity } = undoing();
+  activity.change(ME, "vox", -3);
+  activity.change(ME, "new", 1, "upload.added");
+  activity.change("bo", "drums", -6);
   assert.equal(await song.undo(true), null, "what I did last is no undo");
-  events = [event(4, ME, 3), ...events];
-  assert.equal((await song.undo(true)).id, 4);
-  assert.deepEqual(undone, [3, 4]);
+  const undone = await song.undo();
+  assert.deepEqual([undone.subjectId, undone.after, activity.value("vox"), activity.value("drums")], ["vox", -3, 0, -6]);
+  const again = await song.undo(true);
+  assert.deepEqual([again.subjectId, again.after, activity.value("vox")], ["vox", -3, -3], "it is told as it is done");
+});
+
+test("undo and redo go back and forth along what I did", async () => {
+  const { song, activity } = undoing();
+  activity.change(ME, "bass", -1);
+  activity.change(ME, "vox", -3);
+  const step = async (isAgain) => [(await song.undo(isAgain))?.subjectId ?? null, activity.value("bass"), activity.value("vox")];
+  assert.deepEqual(await step(), ["vox", -1, 0]);
+  assert.deepEqual(await step(true), ["vox", -1, -3]);
+  assert.deepEqual(await step(true), [null, -1, -3], "it was done again already");
+  assert.deepEqual(await step(), ["vox", -1, 0], "what was done again is undone again, and nothing else");
+  assert.deepEqual(await step(), ["bass", 0, 0]);
+  assert.deepEqual(await step(), [null, 0, 0]);
+  assert.deepEqual(await step(true), ["bass", -1, 0]);
+  assert.deepEqual(await step(true), ["vox", -1, -3]);
+  assert.deepEqual(await step(), ["vox", -1, 0]);
+  activity.change(ME, "bass", -9);
+  assert.deepEqual(await step(true), [null, -9, 0], "after another change there is nothing to do again");
+  // Two presses at once are one after the other.
+  await Promise.all([song.undo(), song.undo()]).catch(() => {});
+  assert.equal(new Set(activity.asked).size, activity.asked.length);
+});
+
+test("where the last change of mine cannot be undone any more, undo says so, and undoes nothing else", async () => {
+  const { song, activity } = undoing();
+  activity.change(ME, "bass", -1);
+  activity.change(ME, "vox", -3);
+  activity.change(ME, "vox", -5);
+  assert.equal((await song.undo()).after, -5);
+  await assert.rejects(song.undo(), { code: "changed_since" });
+  assert.deepEqual([activity.value("bass"), activity.value("vox")], [-1, -3]);
+  assert.equal((await song.undo(true)).after, -5);
+  // What somebody else has overwritten does not hold any more.
+  activity.change("bo", "vox", 2);
+  assert.equal((await song.undo()).subjectId, "bass");
+});
+
+test("an undo of what somebody else did is mine, and is undone", async () => {
+  const { song, activity } = undoing();
+  activity.change(ME, "bass", -1);
+  const theirs = activity.change("bo", "vox", -3);
+  activity.undo(ME, theirs);
+  await song.undo();
+  assert.deepEqual([activity.value("bass"), activity.value("vox")], [-1, -3]);
+  await song.undo(true);
+  assert.deepEqual([activity.value("bass"), activity.value("vox")], [-1, 0]);
+});
+
+test("what I did long ago is found behind what others did since, and so is what an undo has undone", async () => {
+  const { song, activity } = undoing();
+  activity.change(ME, "bass", -1);
+  for (let count = 0; count < 130; count += 1) activity.change("bo", "drums", -count);
+  assert.equal((await song.undo()).subjectId, "bass");
+  for (let count = 0; count < 130; count += 1) activity.change("bo", "drums", count);
+  assert.equal(await song.undo(), null);
+  assert.equal((await song.undo(true)).subjectId, "bass");
+  assert.equal(activity.value("bass"), -1);
 });
 
 test("markers move at once, and back when that is refused", async () => {
