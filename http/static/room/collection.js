@@ -1,6 +1,7 @@
 // What the session has several of, kept as the studio has it: by what the room says, and by reading it again.
 
 import { ask } from "../controls/api.js";
+import { Edits } from "./edits.js";
 
 // --- things of one kind ----------------------------------------------------------------------------------------------
 //
@@ -109,6 +110,8 @@ export class Annotations {
   #isClosed = false;
   #markers;
   #comments;
+  // Of markers, by id.
+  #edits = new Map();
 
   // `changed(name)` is told that "markers" or "comments" are others.
   constructor(sessionId, changed) {
@@ -118,9 +121,10 @@ export class Annotations {
     this.#comments = new Collection(`${this.#path}/comments`, "comments", { limit: PAGE });
   }
 
-  // By their place. One with `endBeat` is a section.
+  // By their place, with what is changed here. One with `endBeat` is a section.
   get markers() {
-    return this.#markers.all.sort((one, other) => one.atBeat - other.atBeat);
+    const markers = this.#markers.all.map((marker) => ({ ...marker, ...this.#edits.get(marker.id)?.values }));
+    return markers.sort((one, other) => one.atBeat - other.atBeat);
   }
 
   get comments() {
@@ -140,17 +144,27 @@ export class Annotations {
     this.heard("marker.added", (await ask("POST", `${this.#path}/markers`, marker)).marker);
   }
 
-  // Shown at once, and put back when it is refused.
+  // Shown at once, asked of the studio one after the other, and put back when it is refused.
   async changeMarker(markerId, patch) {
-    const before = this.#markers.get(markerId);
-    this.heard("marker.changed", { ...before, ...patch });
     try {
-      this.heard("marker.changed", (await ask("PATCH", `${this.#path}/markers/${markerId}`, patch)).marker);
+      await this.#editsOf(markerId).change(patch);
     } catch (problem) {
       if (problem.code === "marker_not_found") this.heard("marker.removed", { markerId });
-      else this.heard("marker.changed", before);
       throw problem;
     }
+  }
+
+  #editsOf(markerId) {
+    if (!this.#edits.has(markerId)) {
+      this.#edits.set(markerId, new Edits({
+        known: () => this.#markers.get(markerId) ?? {},
+        changed: () => this.#changed("markers"),
+        send: (patch) => ask("PATCH", `${this.#path}/markers/${markerId}`, patch),
+        // Meanwhile somebody may have removed it.
+        answered: ({ marker }) => this.#markers.get(markerId) && this.heard("marker.changed", marker),
+      }));
+    }
+    return this.#edits.get(markerId);
   }
 
   async removeMarker(markerId) {
@@ -171,8 +185,10 @@ export class Annotations {
     if (this.#isClosed) return true;
     const { what, happening } = news.groups;
     const collection = what === "marker" ? this.#markers : this.#comments;
-    if (happening === "removed") collection.remove(payload.markerId ?? payload.commentId);
-    else collection.put(payload);
+    if (happening === "removed") {
+      collection.remove(payload.markerId ?? payload.commentId);
+      this.#edits.delete(payload.markerId);
+    } else collection.put(payload);
     this.#changed(`${what}s`);
     return true;
   }

@@ -1,25 +1,22 @@
 // What is another here than in the studio: changes on their way to it, and what is mine alone.
 
-import { ask } from "../controls/api.js";
-
 // --- changes ---------------------------------------------------------------------------------------------------------
 //
-// What somebody changes here of one upload: in the hand, and asked for.
+// What somebody changes here of one upload or marker: in the hand, and asked for.
 //
 // It is shown and heard at once, and asked of the studio one request at a time. Until the studio has answered, news of the
 // same values from elsewhere does not move the control under the hand. A refusal puts all of it back.
 
 export class Edits {
-  #id;
   #held = {};
   #wanted = {};
   #asked = {};
   #running = null;
   #told;
 
-  // `told`: `upload()` as the studio has it now, `changed()` when `values` are others, `answered(upload)`.
-  constructor(id, told) {
-    this.#id = id;
+  // `told`: `known()` as the studio has it now, `changed()` when `values` are others; `send(patch)` asks the studio, and what
+  // it has answered `answered(answer)` is told.
+  constructor(told) {
     this.#told = told;
   }
 
@@ -42,7 +39,7 @@ export class Edits {
 
   // Errors: the `Problem` with which the studio has refused it.
   change(patch) {
-    const before = { ...this.#told.upload(), ...this.#asked };
+    const before = { ...this.#told.known(), ...this.#asked };
     for (const [name, value] of Object.entries(patch)) {
       delete this.#held[name];
       // Where it was before is nothing to ask for.
@@ -61,9 +58,9 @@ export class Edits {
       while (Object.keys(this.#wanted).length > 0) {
         this.#asked = this.#wanted;
         this.#wanted = {};
-        const { upload } = await ask("PATCH", `/api/upload/${this.#id}`, this.#asked);
+        const answer = await this.#told.send(this.#asked);
         this.#asked = {};
-        this.#told.answered(upload);
+        this.#told.answered(answer);
       }
     } finally {
       this.#asked = {};

@@ -243,15 +243,16 @@ export class Song extends EventTarget {
   #editsOf(uploadId) {
     if (!this.#edits.has(uploadId)) {
       let last = {};
-      this.#edits.set(uploadId, new Edits(uploadId, {
-        upload: () => this.#uploads.get(uploadId) ?? {},
+      this.#edits.set(uploadId, new Edits({
+        known: () => this.#uploads.get(uploadId) ?? {},
         changed: () => {
           const values = this.#edits.get(uploadId)?.values ?? {};
           const isOrder = ORDER.some((name) => name in values || name in last);
           last = values;
           this.#changed(isOrder ? "tracks" : "mix", uploadId);
         },
-        answered: (upload) => this.put(upload),
+        send: (patch) => ask("PATCH", `/api/upload/${uploadId}`, patch),
+        answered: ({ upload }) => this.put(upload),
       }));
     }
     return this.#edits.get(uploadId);

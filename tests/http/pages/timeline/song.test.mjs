@@ -300,6 +300,56 @@ test("markers move at once, and back when that is refused", async () => {
   assert.deepEqual([song.markers, song.tracks], [[], []]);
 });
 
+test("a marker that moves again before the answer is asked for once more, and does not jump back", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, []);
+  const marker = { id: "m", name: "Chorus", atBeat: 64, endBeat: null };
+  song.heard("marker.added", marker);
+  const answers = [];
+  studio.answers["PATCH /api/sessions/jam/markers/m"] = (body) =>
+    new Promise((resolve) => answers.push(() => resolve({ marker: { ...marker, ...body } })));
+  const places = [];
+  song.addEventListener("markers", () => places.push(song.markers[0].atBeat));
+  const moves = [song.annotations.changeMarker("m", { atBeat: 65 })];
+  await settled();
+  for (const atBeat of [66, 67]) moves.push(song.annotations.changeMarker("m", { atBeat }));
+  await settled();
+  assert.equal(answers.length, 1);
+  answers[0]();
+  await settled();
+  assert.equal(answers.length, 2);
+  answers[1]();
+  await Promise.all(moves);
+  const asked = studio.asked.filter(({ method }) => method === "PATCH").map(({ body }) => body.atBeat);
+  assert.deepEqual([asked, song.markers[0].atBeat], [[65, 67], 67]);
+  assert.deepEqual(places, places.toSorted((one, other) => one - other), "it never goes back");
+});
+
+test("a marker that is removed while it moves leaves nothing", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, []);
+  song.heard("marker.added", { id: "m", name: "Chorus", atBeat: 64, endBeat: null });
+  song.heard("marker.removed", { markerId: "m" });
+  let answer = null;
+  const gone = { status: 404, error: "There is no such marker.", code: "marker_not_found" };
+  studio.answers["PATCH /api/sessions/jam/markers/m"] = () => new Promise((resolve) => (answer = () => resolve(gone)));
+  const moved = song.annotations.changeMarker("m", { atBeat: 65 });
+  await settled();
+  assert.deepEqual(song.markers, []);
+  answer();
+  await assert.rejects(moved, { code: "marker_not_found" });
+  assert.deepEqual(song.markers, []);
+  const marker = { id: "n", name: "Verse", atBeat: 0, endBeat: null };
+  song.heard("marker.added", marker);
+  studio.answers["PATCH /api/sessions/jam/markers/n"] = () => new Promise((resolve) => (answer = () => resolve({ marker })));
+  const late = song.annotations.changeMarker("n", { atBeat: 1 });
+  await settled();
+  song.heard("marker.removed", { markerId: "n" });
+  answer();
+  await late;
+  assert.deepEqual(song.markers, [], "nor does an answer that comes late");
+});
+
 test("only what the studio says changes the song, and only what it is known to say", async () => {
   for (const type of ["upload.changed", "upload.x", "marker.removed.x", "comment.added", "session.updated", "", "export.progress"]) {
     assert.ok(!isGenuine({ type, from: "bo" }), type);
