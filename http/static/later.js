@@ -136,10 +136,12 @@ export class TimelineParts {
 
 // --- the player ------------------------------------------------------------------------------------------------------
 //
-// The player, which is loaded once the page stands: what it is told before, it hears then.
+// The player, which is loaded once the page stands: what it is told before, it hears then. When it cannot be loaded, that is
+// tried again the next time that it is told something.
 
 const FIRST_IDLE_MS = 1_500;
-const TOLD = ["setTracks", "prepare", "start", "stop", "setLoop", "setClick", "unlock", "openContext"];
+const NO_SOUND = "The sound could not be loaded. Check your connection and try again.";
+const TOLD = ["setTracks", "prepare", "start", "stop", "setLoop", "setClick"];
 const ASKED = { state: "stopped", position_s: null, error_ms: null, lateTrackIds: [] };
 const SILENT = { peak: -Infinity, hold: -Infinity };
 
@@ -147,23 +149,28 @@ export class LatePlayer extends EventTarget {
   #player = null;
   #loading = null;
   #volumeDb = 0;
+  #loadPlayer;
+  // What it is to hear when it is there: of each kind the last, in the order in which they were said.
+  #untold = new Map();
 
-  constructor() {
+  constructor(loadPlayer = async () => new (await import("./sound/player.js")).Player()) {
     super();
+    this.#loadPlayer = loadPlayer;
     const soon = globalThis.requestIdleCallback ?? ((act) => setTimeout(act, FIRST_IDLE_MS));
     soon(() => this.load(), { timeout: FIRST_IDLE_MS });
   }
 
+  // The player; null when it cannot be loaded now.
   load() {
-    this.#loading ??= import("./sound/player.js").then(({ Player }) => {
-      this.#player = new Player();
-      for (const type of ["state", "problem"]) {
-        this.#player.addEventListener(type, ({ detail }) => this.dispatchEvent(new CustomEvent(type, { detail })));
-      }
-      this.#player.masterGainDb = this.#volumeDb;
-      return this.#player;
-    });
+    this.#loading ??= this.#load();
     return this.#loading;
+  }
+
+  // Let sound out, in the handler of a press. Returns the context, for whoever records. Errors: it cannot be loaded.
+  async openContext() {
+    const player = this.#player ?? (await this.load());
+    if (!player) throw new Error(NO_SOUND);
+    return player.openContext();
   }
 
   get masterGainDb() {
@@ -188,14 +195,35 @@ export class LatePlayer extends EventTarget {
   }
 
   async close() {
-    if (this.#loading) await (await this.#loading).close();
+    await (await this.#loading)?.close();
   }
 
-  // Now, or in the order in which they were said.
+  async #load() {
+    let player;
+    try {
+      player = await this.#loadPlayer();
+    } catch {
+      this.#loading = null;
+      this.dispatchEvent(new CustomEvent("problem", { detail: { uploadId: null, words: NO_SOUND } }));
+      return null;
+    }
+    for (const type of ["state", "problem"]) {
+      player.addEventListener(type, ({ detail }) => this.dispatchEvent(new CustomEvent(type, { detail })));
+    }
+    player.masterGainDb = this.#volumeDb;
+    this.#player = player;
+    for (const [name, given] of this.#untold) player[name](...given);
+    this.#untold.clear();
+    return player;
+  }
+
   static {
     for (const name of TOLD) {
       this.prototype[name] = function tell(...given) {
-        return this.#player ? this.#player[name](...given) : this.load().then((player) => player[name](...given));
+        if (this.#player) return this.#player[name](...given);
+        this.#untold.delete(name);
+        this.#untold.set(name, given);
+        return this.load();
       };
     }
     for (const [name, before] of Object.entries(ASKED)) {

@@ -86,7 +86,9 @@ let talk = null;
 let lines = null;
 let making = null;
 
+// In the room, others may begin to play. Some browsers want sound let out in a press, and this is one.
 async function begun() {
+  player.openContext().catch(() => {});
   await madeTalk();
   talk.clear();
 }

@@ -21,14 +21,14 @@ export class TransportBar {
   #frame = 0;
   #clearing = 0;
 
-  // `record()` is what the button for it does. `player` has `state`, and `unlock()` for when the browser wants a press.
+  // `record()` is what the button for it does. `player` has `state`, and `openContext()` for when the browser wants a press.
   constructor({ conductor, player, song, record }) {
     this.#conductor = conductor;
     this.#player = player;
     this.#song = song;
     const acts = {
       "to-start": () => conductor.locate(0),
-      play: () => conductor.toggle(),
+      play: () => this.play(),
       record,
       loop: () => this.turnLoop(),
       click: () => conductor.setClick(!conductor.isClickOn),
@@ -39,10 +39,17 @@ export class TransportBar {
     conductor.addEventListener("change", () => this.draw());
     conductor.addEventListener("problem", ({ detail }) => this.fail(detail.words));
     player.addEventListener("state", () => this.#drawPlayer());
-    for (const name of ["pointerdown", "keydown"]) {
-      document.addEventListener(name, () => this.#player.state === "blocked" && this.#player.unlock(), { capture: true });
+    // Of a finger, only its end is a press.
+    for (const name of ["pointerdown", "pointerup", "keydown"]) {
+      document.addEventListener(name, () => this.#player.state === "blocked" && this.#openContext(), { capture: true });
     }
     this.draw();
+  }
+
+  // Play, or pause. In the room, sound begins when the room says so; some browsers want it let out in the press itself.
+  play() {
+    this.#openContext();
+    this.#conductor.toggle();
   }
 
   // Around the bar where it stands, four bars long, unless there is one: then no more.
@@ -72,6 +79,11 @@ export class TransportBar {
     part("transport-problem").textContent = words;
     part("transport-problem").hidden = !words;
     if (words) this.#clearing = setTimeout(() => this.fail(""), FAILED_MS);
+  }
+
+  // The player says itself what goes wrong.
+  #openContext() {
+    this.#player.openContext().catch(() => {});
   }
 
   #drawPlayer() {
@@ -206,7 +218,7 @@ const PRESSED = "input, button, a, summary, [role='tab'], [role='slider'], [role
 export function listenToKeys({ conductor, bar, record }) {
   const move = (beats) => conductor.locate(Math.max(0, Math.round(conductor.position().beat + beats)));
   const acts = {
-    " ": () => conductor.toggle(),
+    " ": () => bar.play(),
     home: () => conductor.locate(0),
     arrowleft: ({ shiftKey }) => move(shiftKey ? -conductor.beatsPerBar : -1),
     arrowright: ({ shiftKey }) => move(shiftKey ? conductor.beatsPerBar : 1),

@@ -1,7 +1,7 @@
 // The way out: the page's one `AudioContext`, with its mixer and its clock, through interruptions and lost devices.
 //
-// It is made at the first press of Play, as browsers want it, at 48 kHz whatever the device has: at another rate each
-// segment would be a sample too short. The device's rate is the browser's business.
+// It is made at the first press of Play, or when somebody joins the room, as browsers want it, at 48 kHz whatever the device
+// has: at another rate each segment would be a sample too short. The device's rate is the browser's business.
 
 import { ContextClock } from "./clock.js";
 import { Mixer } from "./mixer.js";

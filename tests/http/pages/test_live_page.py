@@ -301,6 +301,21 @@ def test_whoever_leaves_takes_along_what_is_theirs(visit: Visit, site: Web, gate
     eventually(lambda: not len(gateway.fake.states[session]), what="the room knows it no more")
 
 
+def test_sound_that_could_not_be_loaded_is_loaded_by_the_next_press(visit: Visit, site: Web) -> None:
+    """A connection that fails while the page is loaded does not leave it silent."""
+    visit.expects("ERR_FAILED")
+    page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
+    player = "**/sound/player.js"
+    page.route(player, lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_text("The sound could not be loaded.")).to_be_visible()
+    page.unroute(player)
+    transport = page.get_by_role("group", name="Transport")
+    transport.get_by_role("button", name="Click", exact=True).click()
+    transport.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator("#transport")).to_have_attribute("data-player", re.compile("playing|ended"))
+
+
 def test_whoever_is_turned_away_is_told_why_at_the_door(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """The gateway's sentence appears in the form, and nothing is tried again."""
     page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
